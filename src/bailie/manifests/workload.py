@@ -1,0 +1,34 @@
+"""A workload: a group of identical pods with stable names, as a value between operator and adapters.
+
+Built by `manifests` from SeldonRuntime, Server and their configs; realised by `workloads`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as plain JSON data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Pods `<name>-0` … `<name>-<replicas - 1>` made from one template, and what goes with them.
+
+    `template` is a PodTemplateSpec (`metadata` with labels and annotations, `spec`); `selector` the labels
+    that tell the workload's pods from all others; `objects` are complete manifests (Services, ConfigMaps)
+    that live and die with the workload; `owner` is the ownerReference for everything.
+    """
+
+    namespace: str
+    name: str
+    replicas: int
+    selector: Mapping[str, str]
+    template: Manifest
+    owner: Manifest
+    objects: tuple[Manifest, ...] = ()
+    volume_claim_templates: tuple[Manifest, ...] = ()
