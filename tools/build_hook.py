@@ -12,7 +12,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 class ProtoBuildHook(BuildHookInterface[Any]):
     """Runs `tools/protos.py` in the isolated build environment."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the hook's signature
         """Generates the modules and the Envoy descriptor set; `version` is "standard" or "editable"."""
         root = Path(self.root)
         sys.path.insert(0, str(root / "tools"))
