@@ -1,0 +1,1 @@
+"""The command `bailie`: for people (`up`, `apply`, `infer`, …) and for pods (`operator`, `scheduler`, …)."""

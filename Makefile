@@ -1,0 +1,85 @@
+# `make demo` and `make test` do all their set-up themselves; a second run reuses it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+MLSERVER ?= $(VENV)-mlserver
+# MLServer asks for Python below 3.13, so the older ones are tried first.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+UV := $(shell command -v uv 2>/dev/null)
+BIN := $(VENV)/bin
+export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
+
+ifdef UV
+make_venv = uv venv --quiet --python $(PYTHON) $(1)
+install = VIRTUAL_ENV=$(abspath $(1)) uv pip install --quiet
+else
+make_venv = $(PYTHON) -m venv $(1)
+install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+.PHONY: demo
+demo: $(VENV)/.core $(MLSERVER)/.done ## Show the whole: two namespaces, failover, isolation (about a minute)
+	@$(BIN)/bailie demo
+
+.PHONY: test
+test: $(VENV)/.dev $(MLSERVER)/.done ## Run every test against real processes
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-kubernetes
+test-kubernetes: $(VENV)/.dev $(MLSERVER)/.done ## Run the API contract against the cluster of BAILIE_TEST_KUBECONFIG
+	@test -n "$${BAILIE_TEST_KUBECONFIG:-}" || { echo "set BAILIE_TEST_KUBECONFIG to the kubeconfig of a cluster to test against" >&2; exit 2; }
+	@$(BIN)/python -m pytest -m kubernetes $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev ## Format, lint, types and the direction of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+.PHONY: bench
+bench: $(VENV)/.dev $(MLSERVER)/.done ## Measure the data plane and the control plane (benchmarks/README.md)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: setup
+setup: $(VENV)/.dev $(MLSERVER)/.done ## Make both environments and install everything
+
+.PHONY: lock
+lock: ## Pin the newest versions that fit requirements/*.in (needs uv)
+	@for f in core dev mlserver; do \
+		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-annotate --no-header requirements/$$f.in -o requirements/$$f.txt; done
+
+.PHONY: clean
+clean: ## Remove the environments and everything generated
+	@rm -rf $(VENV) $(MLSERVER) build dist src/bailie/_gen .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
+	@$(call make_venv,$(VENV))
+
+$(VENV)/.core: requirements/core.txt pyproject.toml tools/protos.py $(wildcard proto/bailie/_gen/*.proto) | $(VENV)/bin/python
+	@echo "==> installing Bailie into $(VENV)"
+	@$(call install,$(VENV)) -r requirements/core.txt
+	@$(call install,$(VENV)) --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.core
+	@echo "==> installing the test tools into $(VENV)"
+	@$(call install,$(VENV)) -r requirements/dev.txt
+	@touch $@
+
+$(MLSERVER)/.done: requirements/mlserver.txt
+	@echo "==> making $(MLSERVER) with MLServer (about 400 MB, once)"
+	@test -x $(MLSERVER)/bin/python || $(call make_venv,$(MLSERVER))
+	@$(call install,$(MLSERVER)) -r requirements/mlserver.txt
+	@touch $@

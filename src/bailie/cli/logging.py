@@ -1,0 +1,38 @@
+"""Sets up logs: constant event text and key/values, on stderr, one line each.
+
+Called once by every process; libraries only ask structlog for a logger.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def set_up_logging(level: str) -> None:
+    """Configures structlog and the standard library's logging for this process.
+
+    `level` is one of `LEVELS`; upstream's other names (`trace`, `warn`, `fatal`) are understood.
+    """
+    name = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "error"}.get(level, level)
+    threshold = logging.getLevelNamesMapping().get(name.upper(), logging.INFO)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                pad_event_to=40,
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,116 @@
+"""Calls of the Open Inference Protocol through a data plane, REST and gRPC behind one method.
+
+The caller owns the deadline. An answer that is not a success is a value (`Answer.ok` is False), because what
+the server says is what the person wants to read; only an endpoint that cannot be reached raises.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import grpc
+import grpc.aio
+import httpx
+
+from bailie._gen import inference_pb2, inference_pb2_grpc
+from bailie.inference.codec import from_protobuf, to_protobuf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_MESSAGE_BYTES = 1 << 30
+"""As the servers are configured; gRPC's own default of 4 MiB is too small for images."""
+
+
+class Unreachable(Exception):  # noqa: N818 - the name of the state
+    """Nobody answers at the endpoint; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: `status` is the HTTP code or the gRPC code's name, `body` the JSON form."""
+
+    ok: bool
+    status: str
+    body: Any
+    headers: Mapping[str, str]
+
+
+class InferenceClient(Protocol):
+    """One data plane, one protocol."""
+
+    async def infer(
+        self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Sends one request for `model`; `headers` go along as headers or metadata."""
+
+    async def close(self) -> None:
+        """Closes the connections."""
+
+
+class RestClient:
+    """REST through `url`, for example `http://127.0.0.1:9000`; `timeout` in seconds."""
+
+    def __init__(self, url: str, *, timeout: float = 60.0) -> None:
+        self._url = url.rstrip("/")
+        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False)
+
+    async def infer(
+        self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Posts to `/v2/models/<model>/infer`."""
+        sent = {"seldon-model": model, **(headers or {})}
+        try:
+            response = await self._http.post(f"{self._url}/v2/models/{model}/infer", json=body, headers=sent)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self._url} does not answer: {error or type(error).__name__}") from error
+        return Answer(
+            response.is_success, str(response.status_code), _parsed(response), dict(response.headers)
+        )
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+
+class GrpcClient:
+    """gRPC through `target`, for example `127.0.0.1:9000`; `timeout` in seconds."""
+
+    def __init__(self, target: str, *, timeout: float = 60.0) -> None:
+        self._target = target
+        self._timeout = timeout
+        options = [
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ]
+        self._channel = grpc.aio.insecure_channel(target, options=options)
+        self._stub: Any = inference_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def infer(
+        self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Calls ModelInfer with the metadata `seldon-model`."""
+        metadata = tuple({"seldon-model": model, **(headers or {})}.items())
+        call = self._stub.ModelInfer(to_protobuf(model, body), metadata=metadata, timeout=self._timeout)
+        try:
+            response: inference_pb2.ModelInferResponse = await call
+        except grpc.aio.AioRpcError as error:
+            return Answer(False, error.code().name, error.details(), _headers(error.initial_metadata()))
+        return Answer(True, "OK", from_protobuf(response), _headers(await call.initial_metadata()))
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        await self._channel.close(grace=None)
+
+
+def _parsed(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return response.text
+
+
+def _headers(metadata: Any) -> dict[str, str]:
+    return {key: value for key, value in metadata or () if isinstance(value, str)}

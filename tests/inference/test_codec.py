@@ -1,0 +1,73 @@
+import pytest
+
+from bailie._gen import inference_pb2
+from bailie.inference.codec import CONTENTS, BadRequest, from_protobuf, to_protobuf
+
+VALUES = {"BOOL": [True, False], "FP32": [1.5, 2.5], "FP64": [1.5, 2.5], "BYTES": ["a", "b"]}
+
+
+@pytest.mark.parametrize("datatype", CONTENTS)
+def test_every_datatype_survives_the_round_trip(datatype):
+    data = VALUES.get(datatype, [1, 2])
+    body = {"inputs": [{"name": "x", "shape": [2], "datatype": datatype, "data": data}]}
+    request = to_protobuf("iris", body)
+    tensor = request.inputs[0]
+    output = inference_pb2.ModelInferResponse.InferOutputTensor(
+        name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, contents=tensor.contents
+    )
+    answer = from_protobuf(inference_pb2.ModelInferResponse(model_name="iris_1", outputs=[output]))
+    assert answer["outputs"] == [{"name": "x", "shape": [2], "datatype": datatype, "data": data}]
+
+
+def test_nested_data_are_sent_row_major():
+    body = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "INT64", "data": [[1, 2], [3, 4]]}]}
+    assert list(to_protobuf("m", body).inputs[0].contents.int64_contents) == [1, 2, 3, 4]
+
+
+def test_parameters_keep_their_types():
+    given = {"a": True, "b": 3, "c": 0.5, "d": "text"}
+    tensor = {
+        "name": "x",
+        "shape": [1],
+        "datatype": "INT64",
+        "data": [1],
+        "parameters": {"content_type": "np"},
+    }
+    request = to_protobuf(
+        "m", {"id": "7", "parameters": given, "inputs": [tensor], "outputs": [{"name": "y"}]}
+    )
+    assert request.id == "7"
+    assert request.parameters["a"].bool_param is True
+    assert request.parameters["b"].int64_param == 3
+    assert request.parameters["c"].double_param == 0.5
+    assert request.parameters["d"].string_param == "text"
+    assert request.inputs[0].parameters["content_type"].string_param == "np"
+    assert [output.name for output in request.outputs] == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, '"inputs" must be a list of tensors'),
+        ({"inputs": [3]}, "inputs[0] must be an object"),
+        ({"inputs": [{"name": "x"}]}, 'inputs[0] lacks "shape"'),
+        (
+            {"inputs": [{"name": "x", "shape": [1], "datatype": "FP16", "data": [1]}]},
+            "inputs[0].datatype 'FP16'",
+        ),
+        (
+            {"inputs": [{"name": "x", "shape": [1], "datatype": "INT64", "data": ["a"]}]},
+            "does not hold INT64 data",
+        ),
+    ],
+)
+def test_a_bad_request_says_what_is_wrong_and_where(body, message):
+    with pytest.raises(BadRequest) as raised:
+        to_protobuf("m", body)
+    assert message in str(raised.value)
+
+
+def test_raw_outputs_become_base64():
+    response = inference_pb2.ModelInferResponse(model_name="m", raw_output_contents=[b"\x01\x02"])
+    response.outputs.add(name="y", datatype="FP16", shape=[1])
+    assert from_protobuf(response)["outputs"][0]["data"] == "AQI="
