@@ -1,0 +1,327 @@
+"""The client of a Kubernetes API server: one method per verb, objects as plain dicts, one exception tree.
+
+Used by every process that talks to an API (embedded or real). It sends one request per call and never
+retries, caches or waits: informers and controllers decide that. A watch ends when the server ends it.
+
+lightkube gives the kubeconfig, in-cluster and exec credentials, token rotation and TLS (`KubeConfig`,
+`ConnectionParams`). Its resource layer is left out on purpose: it restarts watches by itself and turns their
+ERROR events into control flow, has no delete preconditions, keys every call on registered Python classes, and
+wraps each dict that it returns.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+import yaml
+from lightkube.config.client_adapter import ConnectionParams
+from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, KubeConfig, SingleConfig
+from lightkube.config.models import User
+from lightkube.core.exceptions import ConfigError
+
+from bailie.api import kinds
+from bailie.api.kinds import Kind
+from bailie.kube import errors, settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from types import TracebackType
+
+Object = dict[str, Any]
+"""A Kubernetes object as plain JSON data."""
+
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 30.0
+_WATCH_SECONDS = 300
+"""Asked of the server: it ends a watch after 1 to 1.5 times this."""
+_WATCH_SILENCE_SECONDS = 120.0
+"""A watch that brings nothing this long, not even a bookmark (one a minute), has lost its server."""
+_PAGE = 500
+_ACCEPT = {"Accept": "application/json"}
+_KINDS: Mapping[tuple[str, str], Kind] = {
+    (kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)
+}
+
+
+class PatchType(enum.Enum):
+    """The content type of a patch."""
+
+    MERGE = "application/merge-patch+json"
+    JSON = "application/json-patch+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """A list at one moment; `resource_version` is where a watch goes on from."""
+
+    items: list[Object]
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One line of a watch. `type` is ADDED, MODIFIED, DELETED or BOOKMARK (only a resourceVersion)."""
+
+    type: str
+    object: Object
+
+
+def kind_of(manifest: Mapping[str, Any]) -> Kind:
+    """Returns the Kind of a manifest. Raises ValueError for one that `bailie.api.kinds` does not list."""
+    key = (str(manifest.get("apiVersion", "")), str(manifest.get("kind", "")))
+    if key not in _KINDS:
+        raise ValueError(f"{key[0]} {key[1]} is not a kind that Bailie uses")
+    return _KINDS[key]
+
+
+def object_path(
+    kind: Kind, namespace: str | None = None, name: str | None = None, sub: str | None = None
+) -> str:
+    """Returns the URL path of a collection, an object or a subresource."""
+    parts = ["apis", kind.group, kind.version] if kind.group else ["api", kind.version]
+    if kind.namespaced and namespace is not None:
+        parts += ["namespaces", namespace]
+    parts.append(kind.plural)
+    parts += [part for part in (name, sub) if part is not None]
+    return "/" + "/".join(parts)
+
+
+class Client:
+    """Talks to one API server with one identity. An async context manager; `aclose` otherwise."""
+
+    def __init__(self, config: SingleConfig) -> None:
+        self.server: str = config.cluster.server
+        self.namespace: str = config.namespace
+        """The namespace of the kubeconfig's context, else `default`. No method uses it by itself."""
+        with errors.translated(self.server):
+            self._http = _http_client(config)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Uses KUBECONFIG, else the pod's service account, else ~/.kube/config. Raises Unconfigured."""
+        path = settings.kubeconfig_path()
+        if path is not None:
+            return cls.from_kubeconfig(path)
+        try:
+            return cls(_selected(KubeConfig.from_service_account()))
+        except (ConfigError, KeyError):
+            return cls.from_kubeconfig(Path(DEFAULT_KUBECONFIG).expanduser())
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path | str, context: str | None = None) -> Self:
+        """Uses a kubeconfig file, by default its current context. Raises Unconfigured."""
+        with errors.translated_configuration(str(path)):
+            content = yaml.safe_load(Path(path).expanduser().read_text())
+            if not isinstance(content, dict):
+                raise ConfigError("it is empty or no mapping")
+            config = _selected(KubeConfig.from_dict(content, fname=path), context)
+        return cls(config)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the connections, watches with them."""
+        await self._http.aclose()
+
+    async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
+        """Reads one object. Raises NotFound."""
+        return await self.call("GET", object_path(kind, namespace, name))
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> ObjectList:
+        """Reads a collection, of all namespaces when `namespace` is None. Selectors as in kubectl."""
+        params = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE), "continue": None}
+        items: list[Object] = []
+        while True:
+            page = await self.call("GET", object_path(kind, namespace), params=params)
+            for item in page.get("items") or ():
+                item.setdefault("apiVersion", kind.api_version)
+                item.setdefault("kind", kind.kind)
+                items.append(item)
+            metadata = page.get("metadata") or {}
+            params["continue"] = metadata.get("continue") or None
+            if params["continue"] is None:
+                return ObjectList(items, str(metadata.get("resourceVersion", "")))
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        resource_version: str,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> AsyncIterator[WatchEvent]:
+        """Yields what changed after `resource_version`, bookmarks included, until the server ends the watch.
+
+        Raises Gone when the version is too old, Unreachable when the connection breaks.
+        """
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(int(_WATCH_SECONDS * random.uniform(1, 1.5))),  # noqa: S311
+            "labelSelector": labels,
+            "fieldSelector": fields,
+        }
+        timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS, read=_WATCH_SILENCE_SECONDS)
+        request = self._http.build_request(
+            "GET", object_path(kind, namespace), params=_given(params), headers=_ACCEPT, timeout=timeout
+        )
+        with errors.translated(self.server):
+            response = await self._http.send(request, stream=True)
+            try:
+                if response.status_code >= 400:
+                    raise errors.from_response(response.status_code, await response.aread())
+                async for line in response.aiter_lines():
+                    if line.strip():
+                        yield _event(line)
+            finally:
+                await response.aclose()
+
+    async def create(self, obj: Mapping[str, Any]) -> Object:
+        """Creates the object in the namespace that it names. Raises AlreadyExists, Invalid."""
+        kind = kind_of(obj)
+        return await self.call("POST", object_path(kind, _namespace(kind, obj)), body=obj)
+
+    async def replace(self, obj: Mapping[str, Any], subresource: str | None = None) -> Object:
+        """Writes the whole object (or its `status`). Raises Conflict when its resourceVersion is stale."""
+        kind = kind_of(obj)
+        path = object_path(kind, _namespace(kind, obj), obj["metadata"]["name"], subresource)
+        return await self.call("PUT", path, body=obj)
+
+    async def patch(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str | None,
+        body: object,
+        *,
+        type: PatchType = PatchType.MERGE,  # noqa: A002 - the word of the protocol
+        subresource: str | None = None,
+    ) -> Object:
+        """Changes fields. `body` is an object for MERGE, a list of operations for JSON."""
+        path = object_path(kind, namespace, name, subresource)
+        return await self.call("PATCH", path, body=body, content_type=type.value)
+
+    async def apply(
+        self,
+        obj: Mapping[str, Any],
+        *,
+        field_manager: str = "bailie",
+        force: bool = False,
+        subresource: str | None = None,
+    ) -> Object:
+        """Server-side apply: creates, or takes exactly these fields. Raises Conflict with another manager."""
+        kind = kind_of(obj)
+        path = object_path(kind, _namespace(kind, obj), obj["metadata"]["name"], subresource)
+        params = {"fieldManager": field_manager, "force": "true" if force else None}
+        return await self.call(
+            "PATCH", path, params=params, body=obj, content_type="application/apply-patch+yaml"
+        )
+
+    async def delete(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        propagation: str | None = None,
+        grace_seconds: int | None = None,
+    ) -> None:
+        """Deletes one object. Raises NotFound, and Conflict when another object than `uid` has the name.
+
+        `propagation` is Background, Foreground or Orphan; the server's default otherwise.
+        """
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        if propagation is not None:
+            body["propagationPolicy"] = propagation
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
+        await self.call("DELETE", object_path(kind, namespace, name), body=body)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | None] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Sends one request and returns the JSON answer: for token requests, access reviews and the like."""
+        headers = _ACCEPT if body is None else {**_ACCEPT, "Content-Type": content_type}
+        content = None if body is None else msgspec.json.encode(body)
+        with errors.translated(self.server):
+            response = await self._http.request(
+                method, path, params=_given(params or {}), content=content, headers=headers
+            )
+            if response.status_code >= 400:
+                raise errors.from_response(response.status_code, response.content)
+            return cast(Object, msgspec.json.decode(response.content))
+
+
+def _event(line: str) -> WatchEvent:
+    event = msgspec.json.decode(line)
+    if event["type"] == "ERROR":
+        raise errors.from_status(event["object"])
+    return WatchEvent(event["type"], event["object"])
+
+
+def _given(params: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in params.items() if value is not None}
+
+
+def _namespace(kind: Kind, obj: Mapping[str, Any]) -> str | None:
+    namespace = obj["metadata"].get("namespace")
+    if kind.namespaced and not namespace:
+        raise ValueError(f"{kind.kind} {obj['metadata'].get('name', '')} names no namespace")
+    return namespace if kind.namespaced else None
+
+
+def _selected(config: KubeConfig, context: str | None = None) -> SingleConfig:
+    selected = config.get(context)
+    if selected is None:
+        raise ConfigError("it selects no context")
+    return selected
+
+
+def _http_client(config: SingleConfig) -> httpx2.AsyncClient:
+    """Returns lightkube's httpx2 client with our limits: each watch keeps a connection, so no maximum."""
+    timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
+    params = ConnectionParams(timeout=timeout, trust_env=not _is_loopback(config.cluster.server))
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
+    known = config if config.user else config._replace(user=User())
+    return httpx2.AsyncClient(**params.httpx_params(known), limits=limits)
+
+
+def _is_loopback(server: str) -> bool:
+    """Loopback never goes through a proxy, whatever the environment says (as in Go's clients)."""
+    host = urlsplit(server).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,160 @@
+"""What can go wrong between us and a Kubernetes API server, as one small tree.
+
+    ApiError               the server said no, or said nothing
+    ├── Unreachable        no (whole) answer: refused, reset, timed out, TLS, 5xx of something in between
+    ├── Unconfigured       no kubeconfig, or one that cannot be used
+    ├── Unauthorized       401: the token is missing, wrong or expired
+    ├── Forbidden          403: RBAC (or a quota) says no
+    ├── NotFound           404: no such object, or the kind is not served
+    ├── Conflict           409: somebody else changed the object, or owns the field
+    ├── AlreadyExists      409: create of a name that is taken
+    ├── Gone               410: the resource version is too old; list again
+    └── Invalid            400, 422: the object is refused; `problems` says where
+
+`client` raises these and nothing else; nobody above it sees an exception of lightkube or httpx2. Translation
+happens here, once. Anything not in the tree (429, 500, …) is the base class with its `status`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import msgspec
+import yaml
+from lightkube.core.exceptions import ConfigError
+
+from bailie.api.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class ApiError(Exception):
+    """An answer that is not a success, or no answer.
+
+    Attributes:
+        status: HTTP status, 0 when there was none.
+        reason: the CamelCase token of the server's Status object, empty when there was none.
+        message: a sentence for people.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.reason = reason
+
+
+class Unreachable(ApiError):
+    """No whole answer came; whether a write took effect is unknown."""
+
+
+class Unconfigured(ApiError):
+    """There is no usable kubeconfig."""
+
+
+class Unauthorized(ApiError):
+    """The credentials are not accepted."""
+
+
+class Forbidden(ApiError):
+    """The credentials are good, the right is missing."""
+
+
+class NotFound(ApiError):
+    """The object is not there, or its kind is not served."""
+
+
+class Conflict(ApiError):
+    """The object changed since it was read, a precondition failed, or another field manager owns a field."""
+
+
+class AlreadyExists(ApiError):
+    """The name is taken."""
+
+
+class Gone(ApiError):
+    """The resource version asked for is no longer kept."""
+
+
+class Invalid(ApiError):
+    """The server refuses the content.
+
+    Attributes:
+        problems: one per field, where the server says.
+    """
+
+    problems: tuple[Problem, ...] = ()
+
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    422: Invalid,
+    502: Unreachable,
+    503: Unreachable,
+    504: Unreachable,
+}
+_BY_REASON: Mapping[str, type[ApiError]] = {"AlreadyExists": AlreadyExists, "Expired": Gone}
+
+
+def from_status(body: Mapping[str, Any], *, fallback: int = 0) -> ApiError:
+    """Makes the error that a `Status` object describes (a response, or the ERROR event of a watch)."""
+    status = int(body.get("code") or fallback)
+    reason = str(body.get("reason") or "")
+    kind = _BY_REASON.get(reason) or _BY_STATUS.get(status, ApiError)
+    error = kind(str(body.get("message") or f"HTTP {status}"), status=status, reason=reason)
+    if isinstance(error, Invalid):
+        error.problems = _problems(body.get("details") or {})
+    return error
+
+
+def _problems(details: Mapping[str, Any]) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(str(cause.get("field", "")), str(cause.get("reason", "")), str(cause.get("message", "")))
+        for cause in details.get("causes") or ()
+    )
+
+
+def from_response(status: int, content: bytes) -> ApiError:
+    """Makes the error for a response that is not a success; the body need not be a Status object."""
+    try:
+        body = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = None
+    if isinstance(body, dict) and body.get("kind") == "Status":
+        return from_status(body, fallback=status)
+    text = content[:200].decode(errors="replace").strip()
+    return from_status({"message": f"HTTP {status}: {text}" if text else f"HTTP {status}"}, fallback=status)
+
+
+@contextmanager
+def translated(server: str) -> Iterator[None]:
+    """Turns the exceptions of the libraries below into this tree. `server` is the URL for the message."""
+    try:
+        yield
+    except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as error:
+        cause = str(error) or type(error).__name__
+        raise Unreachable(f"{server}: {cause}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreachable(f"{server}: the answer is not JSON: {error}") from error
+    except ConfigError as error:
+        raise Unconfigured(str(error)) from error
+
+
+@contextmanager
+def translated_configuration(path: str) -> Iterator[None]:
+    """Turns whatever a broken kubeconfig makes the libraries raise into Unconfigured."""
+    try:
+        yield
+    except KeyError as error:
+        raise Unconfigured(f"kubeconfig {path}: it lacks {error}") from error
+    except (ConfigError, OSError, TypeError, ValueError, yaml.YAMLError, msgspec.MsgspecError) as error:
+        raise Unconfigured(f"kubeconfig {path}: {error}") from error
