@@ -1,0 +1,83 @@
+"""Builds the routing table from where versions are loaded.
+
+Called by the scheduler after every change of replicas or models. Decides what a name gets when some of it
+is missing: a replica that is not connected is left out, a version without replicas is left out, and a
+model of which nothing is left is not ready, with a reason. What no state of the world can explain (a
+negative weight, a version twice) raises ValueError: it is a bug of the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bailie.routing.table import Entry
+
+NO_REPLICA = "NoReplicaAvailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A version that is to answer: its name on the server, its weight, and the names of its replicas."""
+
+    name: str
+    weight: int
+    replicas: frozenset[str]
+
+
+def build_table(
+    namespace: str,
+    *,
+    models: Mapping[str, Iterable[Serving] | NotReady],
+    replicas: Iterable[Replica],
+) -> RoutingTable:
+    """Returns the table of `namespace`.
+
+    Args:
+        namespace: where the table is valid.
+        models: for each name that callers may ask for, the versions that share its traffic (weight 0
+            takes none), or why there is none.
+        replicas: the server replicas that are connected now.
+
+    Raises:
+        ValueError: a negative weight, a version twice in one model, two replicas of one name.
+    """
+    present: dict[str, Replica] = {}
+    for replica in replicas:
+        if replica.name in present:
+            raise ValueError(f"two replicas have the name {replica.name!r}")
+        present[replica.name] = replica
+    entries = {name: _entry(models[name], present) for name in sorted(models)}
+    return RoutingTable(namespace, MappingProxyType(entries))
+
+
+def _entry(wanted: Iterable[Serving] | NotReady, present: Mapping[str, Replica]) -> Entry:
+    if isinstance(wanted, NotReady):
+        return wanted
+    servings = sorted(wanted, key=lambda serving: serving.name)
+    backends = tuple(b for serving in servings if (b := _backend(serving, present)) is not None)
+    return Route(backends) if backends else _nothing_left(servings)
+
+
+def _backend(serving: Serving, present: Mapping[str, Replica]) -> Backend | None:
+    if serving.weight < 0:
+        raise ValueError(f"{serving.name!r}: weight {serving.weight} is below zero")
+    replicas = tuple(present[name] for name in sorted(serving.replicas) if name in present)
+    if serving.weight == 0 or not replicas:
+        return None
+    return Backend(serving.name, serving.weight, replicas)
+
+
+def _nothing_left(servings: list[Serving]) -> NotReady:
+    missing = sorted({name for serving in servings if serving.weight for name in serving.replicas})
+    if not missing:
+        return NotReady(NO_REPLICA, "no replica has the model in memory")
+    which = ", ".join(missing)
+    verb = "is" if len(missing) == 1 else "are"
+    return NotReady(NO_REPLICA, f"no replica can answer: {which} {verb} not connected")

@@ -1,0 +1,132 @@
+"""The routing table of one namespace: what the data plane must do, in no data plane's own words.
+
+Built by `routing.build` from what the scheduler knows, handed to a `Publisher` (the gateway), and the
+ground truth of `routing.match`. Frozen values that refuse impossible states when they are made; nothing
+here knows Envoy, the Kubernetes API or the agents.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_PORT = 65535
+MAX_TOTAL_WEIGHT = 2**32 - 1
+"""Envoy sums the weights of a route in 32 bits."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Replica:
+    """One replica of a server: its stable name (`mlserver-0`), and where it answers now.
+
+    The name outlives the address: a pod that comes back elsewhere is the same replica.
+    """
+
+    name: str
+    address: str
+    http_port: int
+    grpc_port: int
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.address:
+            raise ValueError(f"replica {self.name!r} needs a name and an address, not {self.address!r}")
+        for port in (self.http_port, self.grpc_port):
+            if not 0 < port <= MAX_PORT:
+                raise ValueError(f"replica {self.name!r}: {port} is no port")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One version of a model and its share of the traffic.
+
+    `name` is what the inference server calls it (`iris_3`); `weight` is relative to the route's others;
+    `replicas` have the version in memory, in the order of their names.
+    """
+
+    name: str
+    weight: int
+    replicas: tuple[Replica, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a backend needs the name that the server knows")
+        if self.weight <= 0:
+            raise ValueError(f"backend {self.name!r}: weight {self.weight} is not above zero")
+        names = [replica.name for replica in self.replicas]
+        if not names:
+            raise ValueError(f"backend {self.name!r} has no replica")
+        if names != sorted(set(names)):
+            raise ValueError(f"backend {self.name!r}: replicas {names} are not in order, each once")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A name that is served, by one version or by several that share the traffic."""
+
+    backends: tuple[Backend, ...]
+
+    def __post_init__(self) -> None:
+        if not self.backends:
+            raise ValueError("a route needs a backend")
+        twice = [name for name, n in Counter(b.name for b in self.backends).items() if n > 1]
+        if twice:
+            raise ValueError(f"backend {twice[0]!r} is in the route twice")
+        if sum(backend.weight for backend in self.backends) > MAX_TOTAL_WEIGHT:
+            raise ValueError(f"the weights of a route add up to more than {MAX_TOTAL_WEIGHT}")
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """A name that exists and cannot be served now: a CamelCase token, and a sentence for people."""
+
+    reason: str
+    message: str
+
+
+Entry = Route | NotReady
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """Every name that callers may ask for in a namespace; any other name does not exist there."""
+
+    namespace: str
+    entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        addresses: dict[str, Replica] = {}
+        for name, entry in self.entries.items():
+            if not name:
+                raise ValueError("a route needs a name")
+            for replica in replicas_of(entry):
+                if addresses.setdefault(replica.name, replica) != replica:
+                    raise ValueError(f"replica {replica.name!r} is at two places in one table")
+
+
+def replicas_of(entry: Entry) -> tuple[Replica, ...]:
+    """Returns the replicas behind an entry, backend by backend; one may come more than once."""
+    if isinstance(entry, NotReady):
+        return ()
+    return tuple(replica for backend in entry.backends for replica in backend.replicas)
+
+
+class Publisher(Protocol):
+    """Takes tables to the data plane. The newest table wins; older ones may never be sent."""
+
+    @property
+    def acknowledged(self) -> int:
+        """The lowest revision that every connected data plane has taken over; 0 when none is connected."""
+        ...
+
+    def publish(self, table: RoutingTable) -> int:
+        """Returns the table's revision, from 1 upwards; the same number for a table that changes nothing."""
+        ...
+
+    def on_acknowledged(self, callback: Callable[[int], None]) -> None:
+        """Calls `callback` with `acknowledged` whenever it changes."""
+        ...

@@ -1,0 +1,121 @@
+import pytest
+
+from bailie.routing.match import Forward, match
+from bailie.routing.refusal import GrpcStatus, Refusal, shown
+from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
+
+R0 = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
+IRIS = (Backend("iris_3", 1, (R0,)),)
+WINE = (Backend("wine_1", 1, (R0,)), Backend("wine_2", 3, (R0,)))
+TABLE = RoutingTable(
+    "ns", {"iris": Route(IRIS), "wine": Route(WINE), "slow": NotReady("Loading", "still loading")}
+)
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "paths"),
+    [
+        ("/v2/models/iris/infer", "", ["/v2/models/iris_3/infer"]),
+        ("/v2/models/iris", "", ["/v2/models/iris_3"]),
+        ("/v2/models/iris?a=/b", "", ["/v2/models/iris_3?a=/b"]),
+        ("/v2/models/iris/ready", "", ["/v2/models/iris_3/ready"]),
+        ("/v2/models/iris/versions/7/infer?a=1", "", ["/v2/models/iris_3/infer?a=1"]),
+        ("/v2/models/iris/versions/7", "", ["/v2/models/iris_3"]),
+        ("/v2/models/iris/versions", "", ["/v2/models/iris_3/versions"]),
+        ("/v2/models/other/infer", "iris", ["/v2/models/iris_3/infer"]),
+        ("/v2/models/wine/infer", "", ["/v2/models/wine_1/infer", "/v2/models/wine_2/infer"]),
+    ],
+)
+def test_rest_is_forwarded_under_the_name_that_the_server_knows(path, model, paths):
+    outcome = match(TABLE, path=path, model=model)
+    assert isinstance(outcome, Forward)
+    assert [outcome.path(backend) for backend in outcome.backends] == paths
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer", "ModelMetadata", "ModelReady"])
+def test_grpc_is_forwarded_by_its_metadata(method):
+    path = f"/inference.GRPCInferenceService/{method}"
+    assert match(TABLE, path=path, model="iris", grpc=True) == Forward("iris", IRIS)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "grpc_status", "reason", "message"),
+    [
+        (
+            {"path": "/v2/models/nope/infer"},
+            404,
+            GrpcStatus.NOT_FOUND,
+            "ModelNotFound",
+            "model nope does not exist in namespace ns",
+        ),
+        (
+            {"path": "/v2/models/slow/infer"},
+            503,
+            GrpcStatus.UNAVAILABLE,
+            "Loading",
+            "model slow in namespace ns is not ready: still loading",
+        ),
+        (
+            {"path": "/v2/health/live"},
+            404,
+            GrpcStatus.UNIMPLEMENTED,
+            "PathNotServed",
+            "nothing is served at this path: ask for /v2/models/<model>/infer (namespace ns)",
+        ),
+        (
+            {"path": INFER, "grpc": True, "model": "nope"},
+            404,
+            GrpcStatus.NOT_FOUND,
+            "ModelNotFound",
+            "model nope does not exist in namespace ns",
+        ),
+        (
+            {"path": INFER, "grpc": True},
+            400,
+            GrpcStatus.INVALID_ARGUMENT,
+            "ModelNotNamed",
+            "name the model in the metadata seldon-model (namespace ns)",
+        ),
+        (
+            {"path": "/inference.GRPCInferenceService/ServerLive", "grpc": True, "model": "iris"},
+            404,
+            GrpcStatus.UNIMPLEMENTED,
+            "PathNotServed",
+            "only ModelInfer, ModelStreamInfer, ModelMetadata and ModelReady are served (namespace ns)",
+        ),
+        (
+            {"path": "ModelInfer", "grpc": True, "model": "iris"},
+            404,
+            GrpcStatus.UNIMPLEMENTED,
+            "PathNotServed",
+            "only ModelInfer, ModelStreamInfer, ModelMetadata and ModelReady are served (namespace ns)",
+        ),
+        (
+            {"path": INFER, "grpc": True, "model": "iris", "encoding": "gzip"},
+            415,
+            GrpcStatus.UNIMPLEMENTED,
+            "EncodingNotSupported",
+            "compressed messages are not supported, send them with encoding identity (namespace ns)",
+        ),
+    ],
+)
+def test_refusals(request_, status, grpc_status, reason, message):
+    outcome = match(TABLE, **request_)
+    assert isinstance(outcome, Refusal)
+    got = (outcome.status, outcome.grpc_status, outcome.reason, outcome.message)
+    assert got == (status, grpc_status, reason, message)
+    assert outcome.body() == {
+        "error": message,
+        "reason": reason,
+        "model": outcome.model,
+        "namespace": "ns",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("iris", "iris"), ('a"b\\c', "a?b?c"), ("a\nb", "a?b"), ("é", "?"), ("x" * 300, "x" * 253)],
+)
+def test_a_made_up_name_is_repeated_safely(name, text):
+    assert shown(name) == text

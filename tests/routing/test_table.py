@@ -1,0 +1,63 @@
+import pytest
+
+from bailie.routing.table import (
+    MAX_TOTAL_WEIGHT,
+    Backend,
+    NotReady,
+    Replica,
+    Route,
+    RoutingTable,
+    replicas_of,
+)
+
+R0 = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
+R1 = Replica("mlserver-1", "127.0.0.3", 9000, 9500)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(lambda: Replica("", "127.0.0.1", 1, 2), "needs a name", id="replica without name"),
+        pytest.param(lambda: Replica("a", "", 1, 2), "needs a name and an address", id="without address"),
+        pytest.param(lambda: Replica("a", "127.0.0.1", 0, 2), "0 is no port", id="http port"),
+        pytest.param(lambda: Replica("a", "127.0.0.1", 1, 65536), "65536 is no port", id="grpc port"),
+        pytest.param(lambda: Backend("", 1, (R0,)), "the server knows", id="backend without name"),
+        pytest.param(lambda: Backend("m_1", 0, (R0,)), "weight 0", id="weight zero"),
+        pytest.param(lambda: Backend("m_1", -1, (R0,)), "weight -1", id="weight below zero"),
+        pytest.param(lambda: Backend("m_1", 1, ()), "no replica", id="no replica"),
+        pytest.param(lambda: Backend("m_1", 1, (R1, R0)), "not in order", id="replicas out of order"),
+        pytest.param(lambda: Backend("m_1", 1, (R0, R0)), "each once", id="replica twice"),
+        pytest.param(lambda: Route(()), "needs a backend", id="route of nothing"),
+        pytest.param(lambda: Route((Backend("m_1", 1, (R0,)),) * 2), "twice", id="backend twice"),
+        pytest.param(
+            lambda: Route((Backend("a", MAX_TOTAL_WEIGHT, (R0,)), Backend("b", 1, (R0,)))),
+            "add up",
+            id="weights too large",
+        ),
+        pytest.param(lambda: RoutingTable("ns", {"": NotReady("A", "b")}), "needs a name", id="empty name"),
+        pytest.param(
+            lambda: RoutingTable(
+                "ns",
+                {
+                    "a": Route((Backend("a_1", 1, (R0,)),)),
+                    "b": Route((Backend("b_1", 1, (Replica("mlserver-0", "127.0.0.9", 9000, 9500),)),)),
+                },
+            ),
+            "two places",
+            id="replica at two places",
+        ),
+    ],
+)
+def test_impossible_states_are_refused(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+def test_replicas_of_an_entry():
+    route = Route((Backend("a_1", 1, (R0,)), Backend("a_2", 3, (R0, R1))))
+    assert replicas_of(route) == (R0, R0, R1)
+    assert replicas_of(NotReady("Loading", "wait")) == ()
+
+
+def test_an_empty_table_is_a_table():
+    assert dict(RoutingTable("ns").entries) == {}
