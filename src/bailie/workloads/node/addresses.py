@@ -1,0 +1,81 @@
+"""Loopback addresses: every pod gets its own `127.A.x.y`, so that standard ports never collide.
+
+Called by the node. `A` belongs to one state directory at a time on a machine (network namespace): the node
+holds it with an abstract Unix socket, which the kernel frees when the supervisor dies, however it dies.
+A pod keeps its address by namespace and name, across restarts of the pod and of the supervisor.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import zlib
+from typing import TYPE_CHECKING
+
+from bailie.workloads.node.files import read_json, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+NETWORKS = range(64, 251)
+
+
+class NoNetworkLeft(Exception):  # noqa: N818 - reads as what it says
+    """Every 127.A.0.0/16 is held by another Bailie on this machine."""
+
+
+class Addresses:
+    """The addresses of one state directory. Closing it gives the network back."""
+
+    def __init__(self, path: Path, *, networks: Iterable[int] = NETWORKS) -> None:
+        """Claims a network, the one used before when it is free.
+
+        Raises:
+            NoNetworkLeft: All are taken.
+        """
+        self._path = path
+        known = read_json(path) or {}
+        self.network, self._claim = _claim(known.get("network"), list(networks))
+        self._hosts: dict[str, int] = dict(known.get("pods", {})) if known.get("network") == self.network else {}
+        self._save()
+
+    def address(self, namespace: str, name: str) -> str:
+        """Returns the pod's address, always the same for the same pod name."""
+        key = f"{namespace}/{name}"
+        if key not in self._hosts:
+            self._hosts[key] = self._free(zlib.crc32(key.encode()))
+            self._save()
+        host = self._hosts[key]
+        return f"127.{self.network}.{host >> 8}.{host & 255}"
+
+    def close(self) -> None:
+        """Lets another state directory have the network."""
+        self._claim.close()
+
+    def _free(self, start: int) -> int:
+        """The first free host number from `start`; the last octet is never 0 or 255."""
+        taken = set(self._hosts.values())
+        for offset in range(1 << 16):
+            host = (start + offset) & 0xFFFF
+            if host not in taken and 0 < host & 255 < 255:
+                return host
+        raise NoNetworkLeft(f"127.{self.network}.0.0/16 is full")
+
+    def _save(self) -> None:
+        content = {"network": self.network, "pods": self._hosts}
+        write_atomically(self._path, json.dumps(content, indent=1))
+
+
+def _claim(preferred: int | None, networks: list[int]) -> tuple[int, socket.socket]:
+    random.shuffle(networks)
+    for network in ([preferred] if preferred is not None else []) + networks:
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            claim.bind(f"\0bailie-loopback-127.{network}")
+        except OSError:
+            claim.close()
+        else:
+            return network, claim
+    raise NoNetworkLeft("every loopback network 127.64.0.0 to 127.250.0.0 is in use by another Bailie")

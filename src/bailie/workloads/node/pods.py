@@ -1,0 +1,127 @@
+"""From a Pod manifest to processes: programs for images, arguments, environment, mounts.
+
+Called by the pod worker before each start; pure. A manifest that cannot be run gives a `ConfigError`,
+which the worker shows as the container's waiting reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from bailie.workloads.node.environment import ConfigError, Sources, environment, expand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.manifests.workload import Manifest
+    from bailie.workloads.node.settings import Program
+
+UID_VARIABLE = "BAILIE_POD_UID"
+STATE_VARIABLE = "BAILIE_NODE_STATE"
+"""The two marks by which a later node recognises what an earlier one started."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A port of the machine itself that a container listens on."""
+
+    name: str
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodContext:
+    """What the node knows about a pod beyond its manifest. `volumes` are host paths by volume name."""
+
+    sources: Sources
+    programs: Mapping[str, Program]
+    volumes: Mapping[str, str]
+    base: Mapping[str, str]  # inherited variables and those the node always adds
+    directory: str  # the pod's own, also the working directory of containers that name none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """One container as a process."""
+
+    container: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    host_ports: tuple[HostPort, ...] = ()
+    program: Program | None = None  # the image's program; None where the container names a command
+    mounts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+def program_name(image: str) -> str:
+    """`registry/bailie-mlserver:1.0@sha256:…` -> `bailie-mlserver`."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessSpec | ConfigError:
+    """What to start for one container."""
+    mounts = _mounts(container, context.volumes)
+    if isinstance(mounts, ConfigError):
+        return mounts
+    variables = environment(pod, container, context.sources)
+    if isinstance(variables, ConfigError):
+        return variables
+    program = None if container.get("command") else context.programs.get(program_name(container["image"]))
+    if program is None and not container.get("command"):
+        return ConfigError(_unknown_image(container["image"], context.programs))
+    host_ports = _host_ports(container)
+    own = {name: substitute(value, mounts) for name, value in variables.items()}
+    env = {**context.base, **_host_port_variable(host_ports), **own}
+    command = program.argv if program else container["command"]
+    return ProcessSpec(
+        container=container["name"],
+        argv=tuple(substitute(expand(a, env), mounts) for a in (*command, *(container.get("args") or []))),
+        env=env,
+        cwd=substitute(container.get("workingDir") or context.directory, mounts),
+        host_ports=host_ports,
+        program=program,
+        mounts=mounts,
+    )
+
+
+def substitute(text: str, mounts: tuple[tuple[str, str], ...]) -> str:
+    """Rewrites a path at or below a mount to the host's directory; anything else stays as it is."""
+    for mount_path, host_path in mounts:
+        if text == mount_path:
+            return host_path
+        if text.startswith(mount_path + "/"):
+            return host_path + text[len(mount_path) :]
+    return text
+
+
+def _mounts(container: Manifest, volumes: Mapping[str, str]) -> tuple[tuple[str, str], ...] | ConfigError:
+    result = []
+    for mount in container.get("volumeMounts") or []:
+        host = volumes.get(mount["name"])
+        if host is None:
+            return ConfigError(f"volume {mount['name']} of container {container['name']} is not declared")
+        path = PurePosixPath(host, mount.get("subPath", ""))
+        result.append((mount["mountPath"].rstrip("/") or "/", str(path)))
+    return tuple(sorted(result, key=lambda pair: -len(pair[0])))
+
+
+def _host_ports(container: Manifest) -> tuple[HostPort, ...]:
+    return tuple(
+        HostPort(port.get("name", str(port["hostPort"])), port.get("hostIP") or "127.0.0.1", port["hostPort"])
+        for port in container.get("ports") or []
+        if port.get("hostPort")
+    )
+
+
+def _host_port_variable(ports: tuple[HostPort, ...]) -> dict[str, str]:
+    if not ports:
+        return {}
+    return {"BAILIE_HOST_PORTS": ",".join(f"{each.name}={each.ip}:{each.port}" for each in ports)}
+
+
+def _unknown_image(image: str, programs: Mapping[str, Program]) -> str:
+    known = ", ".join(sorted(programs)) or "none"
+    return f"image {image} stands for no local program (known: {known}); give the container a command"

@@ -1,0 +1,106 @@
+"""One child process: start, watch, end. Works alike for processes that an earlier node started.
+
+Called by the container runner. A process leads its own session; when it ends, what is left of its group is
+killed, as a container's other processes are. Its end is seen through a pidfd: no polling, no threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from bailie.workloads.node import proc
+from bailie.workloads.node.files import make_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bailie.workloads.node.pods import ProcessSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How it ended. `code` is None for an adopted process, whose code only its dead parent could learn."""
+
+    code: int | None
+    signal: int = 0
+
+
+class Process:
+    """A live process or one that has just ended. `wait` must be called until it returns."""
+
+    def __init__(self, pid: int, pidfd: int, child: subprocess.Popen[bytes] | None) -> None:
+        self.pid = pid
+        self.start_time = proc.start_time(pid)
+        self._child = child
+        self._pidfd = pidfd
+        self._ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(pidfd, self._reap)
+
+    @classmethod
+    def start(cls, spec: ProcessSpec, log: Path) -> Self:
+        """Starts the process with its output appended to `log`. Raises OSError as exec does."""
+        make_directory(log.parent)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            child = subprocess.Popen(  # noqa: S603
+                spec.argv,
+                env=dict(spec.env),
+                cwd=spec.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        finally:
+            os.close(output)
+        return cls(child.pid, os.pidfd_open(child.pid), child)
+
+    @classmethod
+    def adopt(cls, pid: int, start_time: int) -> Self | None:
+        """Takes over a process of an earlier node; None when it has ended or the pid is another's now."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+        if proc.start_time(pid) != start_time:
+            os.close(pidfd)
+            return None
+        return cls(pid, pidfd, None)
+
+    async def wait(self) -> Exit:
+        """Returns when the process has ended."""
+        return await asyncio.shield(self._ended)
+
+    async def terminate(self, grace: float) -> None:
+        """Asks it to end (SIGTERM), insists after `grace` seconds (SIGKILL to the whole group)."""
+        self._signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self.wait(), grace)
+        except TimeoutError:
+            self.kill_group()
+            await self.wait()
+
+    def kill_group(self) -> None:
+        """Kills the process and all that it started in its group."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self._ended.done():
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def _reap(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self.kill_group()  # before the reaping: until then nobody else can have the group's number
+        os.close(self._pidfd)
+        code = self._child.wait() if self._child else None
+        ended = Exit(None if code is None else (128 - code if code < 0 else code), max(0, -(code or 0)))
+        if not self._ended.done():
+            self._ended.set_result(ended)

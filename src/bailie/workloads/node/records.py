@@ -1,0 +1,105 @@
+"""What this node started, on disk, so that the next one can go on with it.
+
+Called by the container runner (write, remove) and once at the node's start (`survivors`). A record names a
+process beyond doubt: boot, pid and start time. Processes that carry this state directory's mark but belong to
+no record that matches a pod are killed: also those that were started in the instant before a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.workloads.node import proc
+from bailie.workloads.node.files import read_json, write_atomically
+from bailie.workloads.node.pods import STATE_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One running container. `fixed` is what the process was told and could not learn anew (address, API)."""
+
+    pod_uid: str
+    container: str
+    pid: int
+    start_time: int
+    boot: str
+    fixed: str
+    started_at: str
+    restarts: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The container that it stands for."""
+        return self.pod_uid, self.container
+
+
+class Records:
+    """The directory of records."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._boot = proc.boot_id()
+
+    @property
+    def boot(self) -> str:
+        """The boot that new records belong to."""
+        return self._boot
+
+    def write(self, record: Record) -> None:
+        """Keeps the record, in place of an earlier one of the same container."""
+        write_atomically(self._path(record.key), json.dumps(asdict(record)))
+
+    def remove(self, key: tuple[str, str]) -> None:
+        """Forgets a container that has ended."""
+        self._path(key).unlink(missing_ok=True)
+
+    def survivors(self) -> dict[tuple[str, str], Record]:
+        """The records whose process still lives; the others are removed."""
+        result = {}
+        for path in self._directory.glob("*.json"):
+            record = _record(read_json(path))
+            if record and record.boot == self._boot and proc.start_time(record.pid) == record.start_time:
+                result[record.key] = record
+            else:
+                path.unlink(missing_ok=True)
+        return result
+
+    def _path(self, key: tuple[str, str]) -> Path:
+        return self._directory / f"{key[0]}.{key[1]}.json"
+
+
+def _record(data: object) -> Record | None:
+    if not isinstance(data, dict):
+        return None
+    try:
+        return Record(**data)
+    except TypeError:  # written by another version
+        return None
+
+
+def kill_orphans(state_dir: Path, adopted: Collection[int]) -> list[int]:
+    """Kills what an earlier node of this state directory started and nobody adopted; returns the pids."""
+    killed = []
+    for pid in proc.pids():
+        if pid == os.getpid() or proc.variable(pid, STATE_VARIABLE) != str(state_dir):
+            continue
+        if proc.process_group(pid) in adopted:
+            continue
+        _log.warning("orphan killed", pid=pid, command=proc.command(pid))
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+    return killed

@@ -1,0 +1,114 @@
+"""What the node is told at its start: places, programs, limits.
+
+The supervisor (`bailie.local`) builds one `NodeSettings`; every module of the node reads it, none changes it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+"""Variables that a pod's processes get from the supervisor; everything else comes from the manifest."""
+
+
+def inherited_environment() -> dict[str, str]:
+    """The part of this process's environment that pods get, so that no stray credential reaches them."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}  # noqa: TID251
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What an image stands for on a laptop.
+
+    `argv` may hold `$(VAR)`, expanded with the container's environment; a container's `args` are appended.
+    `title` and `hint` make the sentence for people when `argv[0]` is missing:
+    `<title> is not installed at <argv[0]>: <hint>`.
+    """
+
+    title: str
+    argv: tuple[str, ...]
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """How long a container that ended waits for its next start: doubling, in seconds."""
+
+    initial: float = 1.0
+    cap: float = 60.0
+    reset_after: float = 600.0  # a run of this length is no crash loop: start again at `initial`
+
+    def delay(self, failures: int) -> float:
+        """The wait after the n-th failure in a row (n >= 1)."""
+        return float(min(self.cap, self.initial * 2 ** min(failures - 1, 16)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """Everything the node needs to know. Paths are absolute; times are seconds, sizes bytes."""
+
+    state_dir: Path
+    api_url: str
+    api_ca: Path  # PEM file of the certificate authority that signed the API's certificate
+    programs: Mapping[str, Program]  # by the image's last path segment without its tag
+    environment: Mapping[str, str] = field(default_factory=inherited_environment)
+    node_name: str = "local"
+    grace: float = 10.0  # for pods that name no terminationGracePeriodSeconds
+    back_off: BackOff = BackOff()
+    log_max_bytes: int = 20 * 1024 * 1024  # a log that grows beyond is moved to `<container>.1.log`
+    log_check_seconds: float = 30.0
+    token_seconds: int = 365 * 24 * 3600  # tokens die with their pod; a long life spares a renewal
+
+    @property
+    def logs_dir(self) -> Path:
+        """`<namespace>/<pod>/<container>.log` below it; the API server reads them for `kubectl logs`."""
+        return self.state_dir / "logs"
+
+    @property
+    def pods_dir(self) -> Path:
+        """One directory per pod uid: volumes, kubeconfig, working directory; gone with the pod."""
+        return self.state_dir / "node" / "pods"
+
+    @property
+    def claims_dir(self) -> Path:
+        """`<namespace>/<claim>`: what PersistentVolumeClaims stand for; outlives pods."""
+        return self.state_dir / "node" / "claims"
+
+    @property
+    def endpoints_dir(self) -> Path:
+        """`<namespace>/<service>.json` and `.hosts`: service discovery for the pods' processes."""
+        return self.state_dir / "node" / "endpoints"
+
+    @property
+    def addresses_file(self) -> Path:
+        """The loopback addresses given to pods, kept so that they stay the same."""
+        return self.state_dir / "node" / "addresses.json"
+
+    @property
+    def records_dir(self) -> Path:
+        """What was started, so that the next supervisor can adopt it."""
+        return self.state_dir / "node" / "records"
