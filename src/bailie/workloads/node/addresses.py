@@ -38,7 +38,9 @@ class Addresses:
         self._path = path
         known = read_json(path) or {}
         self.network, self._claim = _claim(known.get("network"), list(networks))
-        self._hosts: dict[str, int] = dict(known.get("pods", {})) if known.get("network") == self.network else {}
+        self._hosts: dict[str, int] = (
+            dict(known.get("pods", {})) if known.get("network") == self.network else {}
+        )
         self._save()
 
     def address(self, namespace: str, name: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bailie.manifests.workload import Manifest
     from bailie.workloads.node.settings import Program
 
-UID_VARIABLE = "BAILIE_POD_UID"
+CONTAINER_VARIABLE = "BAILIE_NODE_CONTAINER"
 STATE_VARIABLE = "BAILIE_NODE_STATE"
 """The two marks by which a later node recognises what an earlier one started."""
 
@@ -56,6 +56,11 @@ class ProcessSpec:
     mounts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
+def container_mark(pod_uid: str, container: str) -> str:
+    """The value of CONTAINER_VARIABLE."""
+    return f"{pod_uid}/{container}"
+
+
 def program_name(image: str) -> str:
     """`registry/bailie-mlserver:1.0@sha256:…` -> `bailie-mlserver`."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
@@ -74,7 +79,8 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
         return ConfigError(_unknown_image(container["image"], context.programs))
     host_ports = _host_ports(container)
     own = {name: substitute(value, mounts) for name, value in variables.items()}
-    env = {**context.base, **_host_port_variable(host_ports), **own}
+    mark = {CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
+    env = {**context.base, **mark, **_host_port_variable(host_ports), **own}
     command = program.argv if program else container["command"]
     return ProcessSpec(
         container=container["name"],

@@ -48,7 +48,7 @@ class Process:
         make_directory(log.parent)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            child = subprocess.Popen(  # noqa: S603
+            child = subprocess.Popen(
                 spec.argv,
                 env=dict(spec.env),
                 cwd=spec.cwd,

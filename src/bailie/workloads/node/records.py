@@ -18,7 +18,7 @@ import structlog
 
 from bailie.workloads.node import proc
 from bailie.workloads.node.files import read_json, write_atomically
-from bailie.workloads.node.pods import STATE_VARIABLE
+from bailie.workloads.node.pods import CONTAINER_VARIABLE, STATE_VARIABLE, container_mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -90,13 +90,14 @@ def _record(data: object) -> Record | None:
         return None
 
 
-def kill_orphans(state_dir: Path, adopted: Collection[int]) -> list[int]:
+def kill_orphans(state_dir: Path, adopted: Collection[tuple[str, str]]) -> list[int]:
     """Kills what an earlier node of this state directory started and nobody adopted; returns the pids."""
+    marks = {container_mark(*key) for key in adopted}
     killed = []
     for pid in proc.pids():
         if pid == os.getpid() or proc.variable(pid, STATE_VARIABLE) != str(state_dir):
             continue
-        if proc.process_group(pid) in adopted:
+        if proc.variable(pid, CONTAINER_VARIABLE) in marks:
             continue
         _log.warning("orphan killed", pid=pid, command=proc.command(pid))
         with suppress(ProcessLookupError, PermissionError):
