@@ -1,0 +1,35 @@
+"""Where each model version belongs, as a pure function of what is wanted and what is there.
+
+The scheduler calls `place`, `diff` and `explain`; nothing here reads a clock, an environment or a socket.
+"""
+
+from __future__ import annotations
+
+from bailie.placement.diff import diff
+from bailie.placement.explain import Explanation, explain, sentence
+from bailie.placement.place import place
+from bailie.placement.plan import Assignment, Code, Commands, Load, Plan, Refusal, Unload
+from bailie.placement.snapshot import Demand, Held, Holding, Replica, ReplicaId, Server, Snapshot, VersionId
+
+__all__ = [
+    "Assignment",
+    "Code",
+    "Commands",
+    "Demand",
+    "Explanation",
+    "Held",
+    "Holding",
+    "Load",
+    "Plan",
+    "Refusal",
+    "Replica",
+    "ReplicaId",
+    "Server",
+    "Snapshot",
+    "Unload",
+    "VersionId",
+    "diff",
+    "explain",
+    "place",
+    "sentence",
+]

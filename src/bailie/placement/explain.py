@@ -1,0 +1,183 @@
+"""Why a version is where it is, or is nowhere: one sentence for people and the whole trail as values.
+
+Called by the scheduler for the `Scheduled` condition and its event, and by `bailie explain`. It adds no
+decision: everything is read from the plan's assignment and refusals.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.placement.aliases import nearest
+from bailie.placement.plan import Assignment, Code, Plan, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bailie.placement.snapshot import Snapshot, VersionId
+
+# How each no reads of one server or replica, and of several.
+_PHRASES = {
+    Code.NOT_PINNED: ('is not server "{need}"', 'are not server "{need}"'),
+    Code.NOT_SHARED: ("is not shared", "are not shared"),
+    Code.GOING_AWAY: ("is scaled to zero", "are scaled to zero"),
+    Code.NO_REPLICA: ("has no replica connected", "have no replica connected"),
+    Code.LACKS_CAPABILITY: ("lacks capability {need}", "lack capability {need}"),
+    Code.TOO_LARGE: ("has {have} in all of {need} needed", "have at most {have} in all of {need} needed"),
+    Code.MEMORY_SHORT: ("has {have} free of {need} needed", "have at most {have} free of {need} needed"),
+    Code.NOT_CONNECTED: ("has lost its agent", "have lost their agents"),
+    Code.NOT_READY: ("has a model server that does not answer", "have model servers that do not answer"),
+    Code.DRAINING: ("is draining", "are draining"),
+}
+# Which no speaks for a server whose replicas differ: the one nearest to a yes.
+_NEARNESS = (Code.MEMORY_SHORT, Code.NOT_READY, Code.NOT_CONNECTED, Code.DRAINING, Code.TOO_LARGE)
+_UNITS = (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One version's placement. `suggestions` maps what was asked for to what may have been meant."""
+
+    version: VersionId
+    sentence: str
+    server: str
+    replicas: tuple[int, ...]
+    wanted: int
+    refusals: tuple[Refusal, ...]
+    suggestions: dict[str, str]
+
+
+def explain(snapshot: Snapshot, plan: Plan, version: VersionId) -> Explanation:
+    """The trail of one demanded version. Raises KeyError where the snapshot has no such demand."""
+    demand = {demand.version: demand for demand in snapshot.demands}[version]
+    assigned = plan.assignments.get(version)
+    refusals = plan.refusals.get(version, ())
+    return Explanation(
+        version=version,
+        sentence=sentence(snapshot, plan, version),
+        server=assigned.server if assigned else "",
+        replicas=assigned.replicas if assigned else (),
+        wanted=demand.replicas,
+        refusals=refusals,
+        suggestions=_suggestions(snapshot, refusals),
+    )
+
+
+def sentence(snapshot: Snapshot, plan: Plan, version: VersionId) -> str:
+    """The trail folded into one sentence with counts."""
+    refusals = plan.refusals.get(version, ())
+    assigned = plan.assignments.get(version)
+    if assigned is None:
+        return _nowhere(snapshot, refusals)
+    placed = (
+        f'{len(assigned.replicas)}/{assigned.demand.replicas} replicas placed on server "{assigned.server}"'
+    )
+    return f"{placed}: {_shortfall(snapshot, assigned, refusals)}" if assigned.missing else placed
+
+
+def _nowhere(snapshot: Snapshot, refusals: tuple[Refusal, ...]) -> str:
+    if not snapshot.servers:
+        return "0/0 servers fit: the namespace has no server"
+    names = {server.name for server in snapshot.servers}
+    suggestions = _suggestions(snapshot, refusals)
+    groups = _grouped(_spokesman(each) for each in _by_server(refusals).values())
+    groups.sort(key=lambda group: (_is_noise(group[0], names), -len(group), group[0].code.value))
+    said = ", ".join(_count(group) + _hint(group[0], names, suggestions) for group in groups)
+    return f"0/{len(names)} servers fit: {said}"
+
+
+def _shortfall(snapshot: Snapshot, assigned: Assignment, refusals: tuple[Refusal, ...]) -> str:
+    server = next(server for server in snapshot.servers if server.name == assigned.server)
+    groups = _grouped(no for no in refusals if no.server == assigned.server)
+    said = [_count(group, " replica", " replicas") for group in groups]
+    have = len(server.replicas)
+    if have < assigned.demand.replicas:
+        said.append(f"it has {have} replica{'' if have == 1 else 's'}")
+    return ", ".join(said)
+
+
+def _by_server(refusals: Iterable[Refusal]) -> dict[str, list[Refusal]]:
+    found: dict[str, list[Refusal]] = defaultdict(list)
+    for no in refusals:
+        found[no.server].append(no)
+    return found
+
+
+def _spokesman(refusals: list[Refusal]) -> Refusal:
+    if len(refusals) == 1:
+        return refusals[0]
+    return min(refusals, key=lambda no: (_NEARNESS.index(no.code), -_number(no.have), no.replica or 0))
+
+
+def _grouped(refusals: Iterable[Refusal]) -> list[list[Refusal]]:
+    """Alike together; in each group the one that has most comes first."""
+    groups: dict[tuple[Code, int | str], list[Refusal]] = defaultdict(list)
+    for no in refusals:
+        groups[no.code, no.need].append(no)
+    return [sorted(group, key=lambda no: -_number(no.have)) for group in groups.values()]
+
+
+def _count(group: list[Refusal], one: str = "", many: str = "") -> str:
+    first, plural = group[0], len(group) > 1
+    phrase = _PHRASES[first.code][plural]
+    return f"{len(group)}{many if plural else one} " + phrase.format(
+        need=_text(first), have=_amount(first.have)
+    )
+
+
+def _text(no: Refusal) -> str:
+    if no.code is Code.LACKS_CAPABILITY:
+        return ", ".join(f'"{tag}"' for tag in _tags(no))
+    return _amount(no.need)
+
+
+def _hint(no: Refusal, servers: set[str], suggestions: dict[str, str]) -> str:
+    """What may have been meant, for capabilities that nobody has and servers that are not there."""
+    if no.code is Code.LACKS_CAPABILITY:
+        meant = [suggestions[tag] for tag in _tags(no) if tag in suggestions]
+        return f" (did you mean {_listed(meant)}?)" if meant else ""
+    if no.code is not Code.NOT_PINNED or no.need in servers:
+        return ""
+    near = suggestions.get(str(no.need))
+    return (
+        f" (there is none of that name; did you mean {_listed([near])}?)"
+        if near
+        else " (there is none of that name)"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _is_noise(no: Refusal, servers: set[str]) -> bool:
+    """That other servers are not the pinned one matters only when the pinned one is missing."""
+    return no.code is Code.NOT_PINNED and no.need in servers
+
+
+def _suggestions(snapshot: Snapshot, refusals: tuple[Refusal, ...]) -> dict[str, str]:
+    capabilities = {tag for server in snapshot.servers for tag in server.capabilities}
+    servers = {server.name for server in snapshot.servers}
+    asked = {tag: capabilities for no in refusals if no.code is Code.LACKS_CAPABILITY for tag in _tags(no)}
+    asked |= {str(no.need): servers for no in refusals if no.code is Code.NOT_PINNED}
+    near = {name: nearest(name, known) for name, known in sorted(asked.items())}
+    return {name: meant for name, meant in near.items() if meant}
+
+
+def _tags(no: Refusal) -> list[str]:
+    return str(no.need).split(", ")
+
+
+def _number(have: int | str) -> int:
+    return have if isinstance(have, int) else 0
+
+
+def _amount(value: int | str) -> str:
+    """Bytes as Kubernetes writes them, at most one decimal; text as it is."""
+    if isinstance(value, str):
+        return value
+    unit, size = next(((unit, size) for unit, size in _UNITS if value >= size), ("", 1))
+    whole = f"{value / size:.1f}".removesuffix(".0")
+    return f"{whole}{unit}"

@@ -1,0 +1,92 @@
+"""What placement answers: assignments, refusals with their reasons, and the commands that follow.
+
+Made by `place` and `diff`; read by the scheduler's engine, by `explain` and by the status writer. Values
+only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.placement.snapshot import Demand, ReplicaId, VersionId
+
+
+class Code(Enum):
+    """Why a server or a replica cannot take a version. The value is the token that users see."""
+
+    NOT_PINNED = "NotPinnedServer"
+    NOT_SHARED = "ServerNotShared"
+    GOING_AWAY = "ServerScaledToZero"
+    NO_REPLICA = "NoReplicaConnected"
+    LACKS_CAPABILITY = "LacksCapability"
+    TOO_LARGE = "LargerThanServer"
+    MEMORY_SHORT = "NotEnoughMemory"
+    NOT_CONNECTED = "ReplicaNotConnected"
+    NOT_READY = "ModelServerNotReady"
+    DRAINING = "ReplicaDraining"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One server (`replica` is None) or one replica said no.
+
+    `need` and `have` are what the filter compared: bytes as numbers, everything else as text.
+    """
+
+    code: Code
+    filter: str
+    server: str
+    replica: int | None = None
+    need: int | str = ""
+    have: int | str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Where a version belongs, all of it on one server. Fewer `replicas` than wanted: a partial placement."""
+
+    demand: Demand
+    server: str
+    replicas: tuple[int, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many of the wanted replicas found no place."""
+        return self.demand.replicas - len(self.replicas)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The decision for every demand. `refusals` covers each version that is not placed in full."""
+
+    assignments: Mapping[VersionId, Assignment] = field(default_factory=dict)
+    refusals: Mapping[VersionId, tuple[Refusal, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Put the version on the replica."""
+
+    version: VersionId
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unload:
+    """Take the version off the replica, once no route needs it there."""
+
+    version: VersionId
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """What must be said to agents to get from what is to what is planned, in a fixed order."""
+
+    loads: tuple[Load, ...] = ()
+    unloads: tuple[Unload, ...] = ()

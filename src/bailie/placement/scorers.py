@@ -1,0 +1,32 @@
+"""The order among what the filters let through: servers first, then the replicas of one server.
+
+Smaller keys come first. Called by `place` only. As in Seldon Core v2, what has the model dominates, then free
+memory, then the index; servers and replicas that are otherwise equal are filled evenly, and names break ties.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.placement.snapshot import Held
+
+if TYPE_CHECKING:
+    from bailie.placement.filters import Seat
+
+_RANK = {Held.LOADED: 0, Held.EVICTED: 1, Held.LOADING: 2, Held.LEAVING: 3, None: 3}
+
+
+def server_key(name: str, *, held: int, free_bytes: int, versions: int) -> tuple[int, int, int, str]:
+    """Most replicas that have the version, most free memory, fewest versions, name."""
+    return (-held, -free_bytes, versions, name)
+
+
+def seat_key(seat: Seat) -> tuple[int, int, int, int]:
+    """Loaded before evicted before loading before the rest.
+
+    Among those that have the version only the index counts, so that a change of free memory moves nothing.
+    """
+    rank = _RANK[seat.held]
+    if seat.keeps:
+        return (rank, 0, 0, seat.replica.index)
+    return (rank, -seat.free_bytes, seat.versions, seat.replica.index)

@@ -1,0 +1,102 @@
+"""What placement decides on: demands, servers and what their replicas hold, frozen.
+
+Made by `bailie.scheduler.assembly` from the API's objects and the agents' inventories; read by every
+other module of this package. Holds no rule of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+
+class ReplicaId(NamedTuple):
+    """One replica of one server."""
+
+    server: str
+    ordinal: int
+
+    def __str__(self) -> str:
+        return f"{self.server}-{self.ordinal}"
+
+
+class VersionId(NamedTuple):
+    """One version of one model: its name and the hash of its content."""
+
+    model: str
+    identity: str
+
+
+class Held(Enum):
+    """What a replica has of a version."""
+
+    LOADING = "Loading"
+    LOADED = "Loaded"
+    EVICTED = "Evicted"
+    LEAVING = "Leaving"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """A model version that wants places.
+
+    `memory_bytes` is what one replica of it takes, workers included. `replicas` is at least 1: a model scaled
+    to zero is no demand. `min_replicas` does not decide where it goes, only what is said of a partial
+    placement.
+    """
+
+    version: VersionId
+    requirements: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    replicas: int = 1
+    min_replicas: int = 0
+    server: str = ""
+    explainer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One replica of a server, as its agent reported it. `memory_bytes` is without overcommit."""
+
+    index: int
+    memory_bytes: int = 0
+    overcommit_percent: int = 0
+    connected: bool = True
+    ready: bool = True
+    draining: bool = False
+
+    @property
+    def capacity_bytes(self) -> int:
+        """What may be placed here in all, overcommit included."""
+        return self.memory_bytes * (100 + self.overcommit_percent) // 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server with the replicas that have reported. `wanted_replicas` of 0 means that it is going away."""
+
+    name: str
+    capabilities: frozenset[str] = frozenset()
+    replicas: tuple[Replica, ...] = ()
+    shared: bool = True
+    wanted_replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What one replica has of one version, and the memory counted for it."""
+
+    version: VersionId
+    replica: ReplicaId
+    state: Held = Held.LOADED
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything that one placement sees. The order of its tuples has no meaning."""
+
+    demands: tuple[Demand, ...] = ()
+    servers: tuple[Server, ...] = ()
+    holdings: tuple[Holding, ...] = ()
