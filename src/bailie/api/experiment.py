@@ -1,0 +1,103 @@
+"""Experiment: weights and a mirror over Models or Pipelines. Read by the scheduler."""
+
+from typing import ClassVar
+
+from bailie.api.base import Part, UInt32
+from bailie.api.kinds import EXPERIMENT, Kind
+from bailie.api.problems import Problem
+from bailie.api.resource import Resource
+from bailie.api.status import ConditionedStatus
+
+RESOURCE_TYPES = ("model", "pipeline")
+
+
+class Candidate(Part):
+    """One target and its share of the requests."""
+
+    name: str
+    """Model or Pipeline."""
+    weight: UInt32
+    """Share, relative to the other candidates."""
+
+
+class Mirror(Part):
+    """A target that gets copies; its answers are dropped."""
+
+    name: str
+    """Model or Pipeline."""
+    percent: UInt32
+    """Part of the requests that is copied, 0 to 100."""
+
+
+class ExperimentSpec(Part):
+    """Which targets get which share."""
+
+    default: str | None = None
+    """Candidate whose own endpoint the experiment takes over."""
+    candidates: tuple[Candidate, ...]
+    """Targets and their shares."""
+    mirror: Mirror | None = None
+    """A target that gets copies."""
+    resource_type: str = "model"
+    """What the names mean: model or pipeline."""
+
+
+class ExperimentStatus(ConditionedStatus):
+    """Whether it is in force."""
+
+
+class Experiment(Resource):
+    """Weights and a mirror over Models or Pipelines."""
+
+    resource_kind: ClassVar[Kind] = EXPERIMENT
+    label_name: ClassVar[bool] = True
+
+    spec: ExperimentSpec
+    """Which targets get which share."""
+    status: ExperimentStatus = ExperimentStatus()
+    """Whether it is in force."""
+
+    def check(self) -> list[Problem]:
+        """Returns contradictions within the spec."""
+        return [*_type_problems(self.spec), *_candidate_problems(self.spec), *_mirror_problems(self.spec)]
+
+
+def _type_problems(spec: ExperimentSpec) -> list[Problem]:
+    if spec.resource_type in RESOURCE_TYPES:
+        return []
+    text = f'must be one of {", ".join(RESOURCE_TYPES)}, not "{spec.resource_type}"'
+    return [Problem("spec.resourceType", "NotSupported", text)]
+
+
+def _candidate_problems(spec: ExperimentSpec) -> list[Problem]:
+    names = [candidate.name for candidate in spec.candidates]
+    found = [
+        Problem(f"spec.candidates[{index}].name", "Duplicate", f'"{name}" is a candidate already')
+        for index, name in enumerate(names)
+        if name in names[:index]
+    ]
+    found += [
+        Problem(f"spec.candidates[{index}].name", "Required", "is empty")
+        for index, name in enumerate(names)
+        if not name
+    ]
+    if not names and spec.mirror is None:
+        found.append(Problem("spec.candidates", "Required", "give at least one candidate or a mirror"))
+    if names and not any(candidate.weight for candidate in spec.candidates):
+        found.append(Problem("spec.candidates", "Invalid", "at least one weight must be more than zero"))
+    if spec.default and spec.default not in names:
+        found.append(Problem("spec.default", "Invalid", f'"{spec.default}" is not among the candidates'))
+    return found
+
+
+def _mirror_problems(spec: ExperimentSpec) -> list[Problem]:
+    if spec.mirror is None:
+        return []
+    found = []
+    if spec.mirror.name in {candidate.name for candidate in spec.candidates}:
+        text = f'"{spec.mirror.name}" is a candidate already'
+        found.append(Problem("spec.mirror.name", "Duplicate", text))
+    if spec.mirror.percent > 100:
+        text = f"must be at most 100, not {spec.mirror.percent}"
+        found.append(Problem("spec.mirror.percent", "Invalid", text))
+    return found

@@ -1,0 +1,192 @@
+"""Model: one artifact to be served under one name.
+
+Read by the scheduler. `content_identity` tells versions apart: it covers what the server would load,
+and nothing that only says how often or how its traffic is treated.
+"""
+
+import hashlib
+import json
+from typing import ClassVar
+
+from pydantic import Field
+
+from bailie.api.base import Flag, Int32, Part, Quantity, UInt32
+from bailie.api.kinds import MODEL, Kind
+from bailie.api.problems import Problem
+from bailie.api.quantity import parse_quantity
+from bailie.api.resource import Resource, no_effect
+from bailie.api.scaling import Scalable
+from bailie.api.status import ConditionedStatus
+
+
+class Parameter(Part):
+    """A setting that is written into the model's settings as an extra parameter."""
+
+    name: str
+    """Name of the parameter."""
+    value: str
+    """Value, always a string."""
+
+
+class LLM(Part):
+    """What a language-model runtime calls."""
+
+    model_ref: str | None = None
+    """Model that it calls."""
+    pipeline_ref: str | None = None
+    """Pipeline that it calls."""
+
+
+class Explainer(LLM):
+    """What an explainer explains."""
+
+    type: str | None = None
+    """Kind of explainer, for example anchor_tabular."""
+
+
+class Logger(Part):
+    """Presence asks for logging of payloads."""
+
+    percent: UInt32 | None = None
+    """Accepted without effect: all payloads are logged."""
+
+
+class DataflowSpec(Part):
+    """How the data of this resource on the message broker is treated."""
+
+    clean_topics_on_delete: Flag = False
+    """Delete the topics together with the resource."""
+
+
+class ModelSpec(Scalable):
+    """What to serve, and how often."""
+
+    storage_uri: str
+    """Where the artifact is: a path, or anything that rclone knows (gs://..., s3://...)."""
+    model_type: str | None = None
+    """One more requirement, for example sklearn."""
+    artifact_version: UInt32 | None = None
+    """Version folder to pick inside the artifact."""
+    schema_uri: str | None = None
+    """Accepted without effect."""
+    secret_name: str | None = None
+    """Secret with the one rclone remote that the storageUri names."""
+    requirements: tuple[str, ...] = ()
+    """Capabilities that the server must have, all of them, each matched exactly."""
+    memory: Quantity | None = None
+    """Memory that one replica reserves, for example 500Mi."""
+    server: str | None = None
+    """Name of the one Server that may hold the model."""
+    preloaded: Flag | None = None
+    """Accepted without effect."""
+    dedicated: Flag | None = None
+    """Accepted without effect."""
+    logger: Logger | None = None
+    """Log the payloads of requests."""
+    explainer: Explainer | None = None
+    """The model explains another one."""
+    llm: LLM | None = None
+    """The model is a language model that calls others."""
+    parameters: tuple[Parameter, ...] = ()
+    """Extra parameters for the model's settings."""
+    dataflow: DataflowSpec | None = None
+    """How the model's data on the message broker is treated."""
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Memory of one replica in bytes, None where nothing is declared."""
+        return None if self.memory is None else parse_quantity(self.memory)
+
+    @property
+    def effective_requirements(self) -> tuple[str, ...]:
+        """The requirements in order, trimmed and without repeats, with the modelType appended."""
+        stated = (*self.requirements, self.model_type or "")
+        return tuple(dict.fromkeys(text.strip() for text in stated if text.strip()))
+
+
+class ModelStatus(ConditionedStatus):
+    """What became of it."""
+
+    replicas: Int32 | None = Field(default=None)
+    """Replicas that exist, ready or not."""
+    available_replicas: Int32 | None = None
+    """Replicas that are loaded and get requests."""
+    selector: str | None = None
+    """Selector for autoscalers; matches no pod on purpose."""
+    modelgw_ready: str | None = None
+    """State of the model on the model gateway."""
+
+
+class Model(Resource):
+    """One artifact to be served under one name."""
+
+    resource_kind: ClassVar[Kind] = MODEL
+    label_name: ClassVar[bool] = True
+
+    spec: ModelSpec
+    """What to serve, and how often."""
+    status: ModelStatus = ModelStatus()
+    """What became of it."""
+
+    def check(self) -> list[Problem]:
+        """Returns contradictions within the spec, and warnings for fields without effect."""
+        spec = self.spec
+        return [
+            *_storage_problems(spec),
+            *_memory_problems(spec),
+            *_reference_problems(spec),
+            *spec.scaling_problems(),
+            *_warnings(spec),
+        ]
+
+
+def content_identity(model: Model) -> str:
+    """Returns 16 hex characters that change exactly when another version has to be loaded."""
+    spec = model.spec
+    content = {
+        "uid": model.metadata.uid,
+        "storageUri": spec.storage_uri,
+        "artifactVersion": spec.artifact_version,
+        "secretName": spec.secret_name or None,
+        "requirements": spec.effective_requirements,
+        "memory": spec.memory_bytes,
+        "server": spec.server or None,
+        "parameters": [(p.name, p.value) for p in spec.parameters],
+        "explainer": spec.explainer and spec.explainer.model_dump(exclude_none=True),
+        "llm": spec.llm and spec.llm.model_dump(exclude_none=True),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _storage_problems(spec: ModelSpec) -> list[Problem]:
+    if spec.storage_uri.strip():
+        return []
+    return [Problem("spec.storageUri", "Required", "is empty; name the artifact's location")]
+
+
+def _memory_problems(spec: ModelSpec) -> list[Problem]:
+    if spec.memory_bytes is None or spec.memory_bytes > 0:
+        return []
+    return [Problem("spec.memory", "Invalid", f'must be more than zero, not "{spec.memory}"')]
+
+
+def _reference_problems(spec: ModelSpec) -> list[Problem]:
+    if spec.explainer and spec.llm:
+        return [Problem("spec.llm", "Invalid", "explainer and llm exclude each other; keep one of them")]
+    for name, part in (("explainer", spec.explainer), ("llm", spec.llm)):
+        if part and part.model_ref and part.pipeline_ref:
+            return [Problem(f"spec.{name}.pipelineRef", "Invalid", "give modelRef or pipelineRef, not both")]
+        if part and not part.model_ref and not part.pipeline_ref:
+            return [Problem(f"spec.{name}.modelRef", "Required", "give a modelRef or a pipelineRef")]
+    return []
+
+
+def _warnings(spec: ModelSpec) -> list[Problem]:
+    ignored = {
+        "spec.schemaUri": spec.schema_uri,
+        "spec.preloaded": spec.preloaded,
+        "spec.dedicated": spec.dedicated,
+        "spec.logger.percent": spec.logger and spec.logger.percent,
+    }
+    return [no_effect(path) for path, value in ignored.items() if value]

@@ -1,0 +1,92 @@
+"""Turns what pydantic finds into problems that read as Kubernetes writes them.
+
+Called by `Resource.parse`; knows no kind. Paths use the names on the wire (`spec.candidates[1].weight`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+_TYPE_SENTENCES = {
+    "string_type": "must be a string",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "must be at least {}"),
+    "greater_than": ("gt", "must be more than {}"),
+    "less_than_equal": ("le", "must be at most {}"),
+    "less_than": ("lt", "must be less than {}"),
+}
+
+
+def without_nulls(value: object) -> object:
+    """Returns `value` without members that are null, as an API server drops them before it validates."""
+    if isinstance(value, dict):
+        return {key: without_nulls(member) for key, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def path_of(location: Sequence[str | int]) -> str:
+    """Returns `spec.candidates[1].weight` for `("spec", "candidates", 1, "weight")`."""
+    path = ""
+    for step in location:
+        if isinstance(step, int) or "." in step:
+            path += f"[{step}]"
+        else:
+            path += f".{step}" if path else step
+    return path
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """Returns one problem for each error, in the order of the manifest's fields."""
+    return [_problem(details) for details in error.errors(include_url=False)]
+
+
+def _problem(details: ErrorDetails) -> Problem:
+    path, kind = path_of(details["loc"]), details["type"]
+    context: Mapping[str, Any] = details.get("ctx", {})
+    if kind == "missing":
+        return Problem(path, "Required", "is required")
+    if kind == "extra_forbidden":
+        return Problem(path, "Unknown", f'there is no field "{details["loc"][-1]}" here')
+    if kind == "literal_error":
+        return Problem(path, "NotSupported", f"must be {context['expected']}, not {_shown(details['input'])}")
+    return Problem(path, "Invalid", _sentence(kind, context, details))
+
+
+def _sentence(kind: str, context: Mapping[str, Any], details: ErrorDetails) -> str:
+    if kind in _TYPE_SENTENCES:
+        return f"{_TYPE_SENTENCES[kind]}, not {_shown(details['input'])}"
+    if kind in _BOUNDS:
+        name, text = _BOUNDS[kind]
+        return f"{text.format(context[name])}, not {_shown(details['input'])}"
+    if kind == "value_error":
+        return str(context["error"])
+    return details["msg"][:1].lower() + details["msg"][1:]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,168 @@
+"""Pipeline: steps (each a Model) joined by the data they exchange.
+
+The types and the entry to the checks; the rules for references are in `bailie.api.references`.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bailie.api.base import Flag, Part, UInt32
+from bailie.api.kinds import PIPELINE, Kind
+from bailie.api.model import DataflowSpec
+from bailie.api.problems import Problem
+from bailie.api.references import cycle_problems, external_problems, reference_problems
+from bailie.api.resource import Resource, no_effect
+from bailie.api.status import ConditionedStatus
+
+Join = Literal["inner", "outer", "any"]
+
+
+class Batch(Part):
+    """Requests that are put together before the step."""
+
+    size: UInt32 | None = None
+    """Rows of one batch."""
+    window_ms: UInt32 | None = None
+    """Accepted without effect."""
+    rolling: Flag | None = None
+    """Accepted without effect."""
+
+
+class Step(Part):
+    """One Model and where its data comes from."""
+
+    name: str
+    """The Model."""
+    inputs: tuple[str, ...] = ()
+    """Where the data comes from; the pipeline's inputs when empty."""
+    join_window_ms: UInt32 | None = None
+    """How long, in milliseconds, one input waits for the others; 60000 when unset."""
+    tensor_map: dict[str, str] = Field(default_factory=dict)
+    """New names of tensors, by step.outputs.tensor."""
+    triggers: tuple[str, ...] = ()
+    """Data that must be there, without being passed on."""
+    inputs_join_type: Join = "inner"
+    """Which inputs must be there: inner (all), outer (those that come in time) or any (one)."""
+    triggers_join_type: Join | None = None
+    """Which triggers must be there; inner when unset."""
+    batch: Batch | None = None
+    """Requests that are put together before the step."""
+
+
+class PipelineInput(Part):
+    """Data of other pipelines that this one reads."""
+
+    external_inputs: tuple[str, ...] = ()
+    """References into other pipelines."""
+    external_triggers: tuple[str, ...] = ()
+    """References into other pipelines that must be there, without being passed on."""
+    join_window_ms: UInt32 | None = None
+    """How long, in milliseconds, one input waits for the others."""
+    join_type: Join = "inner"
+    """Which inputs must be there."""
+    triggers_join_type: Join = "inner"
+    """Which triggers must be there."""
+    tensor_map: dict[str, str] = Field(default_factory=dict)
+    """New names of tensors."""
+
+
+class PipelineOutput(Part):
+    """What the pipeline answers."""
+
+    steps: tuple[str, ...] = ()
+    """Steps whose data is the answer."""
+    join_window_ms: UInt32 | None = None
+    """How long, in milliseconds, one step waits for the others."""
+    steps_join: Join = "inner"
+    """Which steps must be there."""
+    tensor_map: dict[str, str] = Field(default_factory=dict)
+    """New names of tensors."""
+
+
+class PipelineSpec(Part):
+    """Steps and how they are joined."""
+
+    steps: tuple[Step, ...]
+    """The steps, in any order."""
+    input: PipelineInput | None = None
+    """Data of other pipelines that this one reads."""
+    output: PipelineOutput | None = None
+    """What the pipeline answers."""
+    dataflow: DataflowSpec | None = None
+    """How the pipeline's data on the message broker is treated."""
+    allow_cycles: Flag = False
+    """Permit steps that come back to themselves."""
+    max_step_revisits: UInt32 | None = None
+    """How often a request may come back to one step, where cycles are permitted."""
+
+
+class PipelineStatus(ConditionedStatus):
+    """Whether it is in force."""
+
+
+class Pipeline(Resource):
+    """Steps joined by the data they exchange."""
+
+    resource_kind: ClassVar[Kind] = PIPELINE
+    label_name: ClassVar[bool] = True
+
+    spec: PipelineSpec
+    """Steps and how they are joined."""
+    status: PipelineStatus = PipelineStatus()
+    """Whether it is in force."""
+
+    def check(self) -> list[Problem]:
+        """Returns every mistake in the steps and references, and warnings for fields without effect."""
+        return [
+            *_step_problems(self.metadata.name, self.spec.steps),
+            *_references(self.metadata.name, self.spec),
+            *_warnings(self.spec),
+        ]
+
+
+def _step_problems(pipeline: str, steps: tuple[Step, ...]) -> list[Problem]:
+    if not steps:
+        return [Problem("spec.steps", "Required", "give at least one step")]
+    found, seen = [], set[str]()
+    for index, step in enumerate(steps):
+        path = f"spec.steps[{index}].name"
+        if not step.name:
+            found.append(Problem(path, "Required", "is empty"))
+        elif step.name == pipeline:
+            found.append(Problem(path, "Invalid", "a step must not have the pipeline's name"))
+        elif step.name in seen:
+            found.append(Problem(path, "Duplicate", f'there are two steps "{step.name}"'))
+        seen.add(step.name)
+    return found
+
+
+def _references(pipeline: str, spec: PipelineSpec) -> list[Problem]:
+    steps = {step.name for step in spec.steps}
+    found = []
+    for index, step in enumerate(spec.steps):
+        for name, references in (("inputs", step.inputs), ("triggers", step.triggers)):
+            path = f"spec.steps[{index}].{name}"
+            found += reference_problems(path, references, steps | {pipeline})
+    if spec.output is not None:
+        found += reference_problems("spec.output.steps", spec.output.steps, steps)
+    if spec.input is not None:
+        found += external_problems("spec.input.externalInputs", spec.input.external_inputs)
+        found += external_problems("spec.input.externalTriggers", spec.input.external_triggers)
+        if not spec.input.external_inputs:
+            found.append(Problem("spec.input.externalInputs", "Required", "give at least one external input"))
+    if not found and not spec.allow_cycles:
+        found += cycle_problems({step.name: (*step.inputs, *step.triggers) for step in spec.steps}, pipeline)
+    return found
+
+
+def _warnings(spec: PipelineSpec) -> list[Problem]:
+    found = []
+    for index, step in enumerate(spec.steps):
+        if step.batch is not None and step.batch.window_ms:
+            found.append(no_effect(f"spec.steps[{index}].batch.windowMs"))
+        if step.batch is not None and step.batch.rolling:
+            found.append(no_effect(f"spec.steps[{index}].batch.rolling"))
+    if spec.max_step_revisits and not spec.allow_cycles:
+        found.append(no_effect("spec.maxStepRevisits", "has no effect without allowCycles"))
+    return found

@@ -1,0 +1,79 @@
+"""The syntax of references between pipeline steps, and the rules they follow.
+
+Called by `bailie.api.pipeline`. A reference is `<step>`, `<step>.inputs|outputs` or that with a tensor;
+an external one names another pipeline first, and may go through `.step.<step>`.
+"""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+from bailie.api.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+_SIDES = ("inputs", "outputs")
+
+
+def reference_problems(path: str, references: Sequence[str], known: Collection[str]) -> list[Problem]:
+    """Returns what is wrong with references inside one pipeline.
+
+    `known` are the names that a reference may start with.
+    """
+    found = []
+    for index, reference in enumerate(references):
+        sentence = _malformed(reference) or _unknown(reference, known)
+        if sentence:
+            found.append(Problem(f"{path}[{index}]", "Invalid", sentence))
+    return found
+
+
+def external_problems(path: str, references: Sequence[str]) -> list[Problem]:
+    """Returns what is wrong with references into other pipelines."""
+    found = []
+    for index, reference in enumerate(references):
+        parts = reference.split(".")
+        inner = parts[2:] if len(parts) > 1 and parts[1] == "step" else parts
+        if len(parts) > 1 and parts[1] == "step" and not inner:
+            sentence: str | None = f'"{reference}" names no step after ".step"'
+        else:
+            sentence = _malformed(reference, inner)
+        if sentence:
+            found.append(Problem(f"{path}[{index}]", "Invalid", sentence))
+    return found
+
+
+def cycle_problems(sources: Mapping[str, Sequence[str]], pipeline: str) -> list[Problem]:
+    """Returns the first cycle through the steps' inputs and triggers, if there is one."""
+    graph = {
+        step: {reference.split(".")[0] for reference in references} - {pipeline}
+        for step, references in sources.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        way = " -> ".join(reversed(error.args[1]))
+        return [
+            Problem("spec.steps", "Invalid", f"the steps {way} form a cycle; set allowCycles to permit it")
+        ]
+    return []
+
+
+def _malformed(reference: str, parts: Sequence[str] | None = None) -> str | None:
+    parts = reference.split(".") if parts is None else parts
+    if not reference:
+        return "is empty"
+    if not all(parts):
+        return f'"{reference}" has an empty part'
+    if len(parts) > 3:
+        return f'"{reference}" has too many parts; write <step>.outputs.<tensor>'
+    if len(parts) > 1 and parts[1] not in _SIDES:
+        return f'"{reference}" must have inputs or outputs after the name, not "{parts[1]}"'
+    return None
+
+
+def _unknown(reference: str, known: Collection[str]) -> str | None:
+    name = reference.split(".", maxsplit=1)[0]
+    return None if name in known else f'"{reference}" refers to "{name}", which is no step here'

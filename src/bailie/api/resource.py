@@ -1,0 +1,66 @@
+"""What all kinds share: `parse`, which gives the object or the whole list of what is wrong with it.
+
+Kinds derive from `Resource` and add `check`. A problem with reason `NoEffect` is a warning: the field is
+accepted, as upstream accepts it, and nothing acts on it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, ValidationError
+
+from bailie.api.base import Part
+from bailie.api.kinds import Kind
+from bailie.api.metadata import ObjectMeta, label_problems
+from bailie.api.parsing import problems_of, without_nulls
+from bailie.api.problems import Problem
+
+NO_EFFECT = "NoEffect"
+
+
+class Resource(Part):
+    """A custom resource: type, metadata, and in the kinds spec and status."""
+
+    resource_kind: ClassVar[Kind]
+    label_name: ClassVar[bool] = False
+    """Whether the object's name must be a DNS label, because pods, Services or URLs carry it."""
+
+    api_version: str = Field(description="Group and version of the kind.")
+    kind: str = Field(description="Name of the kind.")
+    metadata: ObjectMeta
+
+    @classmethod
+    def parse(cls, manifest: Mapping[str, Any]) -> tuple[Self | None, list[Problem]]:
+        """Returns the object and every problem; None in its place when one of them is more than a warning."""
+        found = _type_problems(cls.resource_kind, manifest)
+        try:
+            parsed = cls.model_validate(without_nulls(manifest))
+        except ValidationError as error:
+            return None, found + problems_of(error)
+        if cls.label_name:
+            found += label_problems("metadata.name", parsed.metadata.name)
+        found += parsed.check()
+        return (None if has_errors(found) else parsed), found
+
+    def check(self) -> list[Problem]:
+        """Returns what types alone cannot say; the kinds override it."""
+        return []
+
+
+def has_errors(problems: list[Problem]) -> bool:
+    """Says whether one of the problems is more than a warning."""
+    return any(p.reason != NO_EFFECT for p in problems)
+
+
+def no_effect(path: str, why: str = "Bailie accepts this field and does nothing with it") -> Problem:
+    """Returns the warning for a field that nothing acts on."""
+    return Problem(path, NO_EFFECT, why)
+
+
+def _type_problems(kind: Kind, manifest: Mapping[str, Any]) -> list[Problem]:
+    expected = {"apiVersion": kind.api_version, "kind": kind.kind}
+    return [
+        Problem(name, "Invalid", f'must be "{value}", not "{manifest[name]}"')
+        for name, value in expected.items()
+        if isinstance(manifest.get(name), str) and manifest[name] != value
+    ]

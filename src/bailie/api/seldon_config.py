@@ -1,0 +1,200 @@
+"""SeldonConfig: templates of a runtime's components and the settings they share. A data object.
+
+`Configuration` is also `SeldonRuntime.spec.config`; how the two are joined is in `bailie.manifests.runtime`.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from bailie.api.base import Flag, Int32, IntOrString, OpenObject, Part
+from bailie.api.kinds import SELDON_CONFIG, Kind
+from bailie.api.problems import Problem
+from bailie.api.resource import Resource, no_effect
+from bailie.api.server_config import EmptyStatus, VolumeClaimTemplate
+
+SCHEDULER = "seldon-scheduler"
+ENVOY = "seldon-envoy"
+RUN_COMPONENTS = (SCHEDULER, ENVOY)
+OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway", "seldon-pipelinegateway")
+
+
+class ModelScaling(Part):
+    """Scaling of models."""
+
+    enabled: Flag | None = None
+    """Accepted without effect."""
+
+
+class ServerScaling(Part):
+    """Scaling of servers."""
+
+    enabled: Flag | None = None
+    """Accepted without effect."""
+    scale_down_packing_enabled: Flag | None = None
+    """Accepted without effect."""
+    scale_down_packing_percentage: Int32 | None = None
+    """Accepted without effect."""
+
+
+class PipelineScaling(Part):
+    """Scaling of what runs pipelines."""
+
+    max_shard_count_multiplier: Int32 | None = Field(default=None, ge=1)
+    """Most replicas per pipeline or model; the number of partitions of a topic."""
+
+
+class ScalingConfig(Part):
+    """When what is scaled."""
+
+    models: ModelScaling | None = None
+    """Scaling of models."""
+    servers: ServerScaling | None = None
+    """Scaling of servers."""
+    pipelines: PipelineScaling | None = None
+    """Scaling of what runs pipelines."""
+
+
+class TracingConfig(Part):
+    """Where traces go."""
+
+    disable: Flag | None = None
+    """No traces at all."""
+    otel_exporter_endpoint: str | None = None
+    """Collector, as host:port."""
+    otel_exporter_protocol: str | None = None
+    """Protocol of the collector, for example grpc."""
+    ratio: str | None = None
+    """Part of the requests that is traced, 0 to 1."""
+
+
+class KafkaConfig(Part):
+    """How the message broker is used."""
+
+    bootstrap_servers: str | None = Field(default=None, alias="bootstrap.servers")
+    """Brokers, as host:port, separated by commas."""
+    consumer_group_id_prefix: str | None = None
+    """Prefix of the consumer groups."""
+    debug: str | None = None
+    """Debug contexts of the client library."""
+    consumer: dict[str, IntOrString] | None = None
+    """Settings of consumers."""
+    producer: dict[str, IntOrString] | None = None
+    """Settings of producers."""
+    streams: dict[str, IntOrString] | None = None
+    """Settings of stream processors."""
+    topics: dict[str, IntOrString] | None = None
+    """Settings of topics: replicationFactor and numPartitions."""
+    topic_prefix: str | None = None
+    """Prefix of the topics; seldon when unset."""
+
+
+class RcloneConfig(Part):
+    """Remotes for every model of the namespace."""
+
+    config: tuple[str, ...] = ()
+    """Remotes, each as JSON."""
+    config_secrets: tuple[str, ...] = Field(default=(), alias="config_secrets")
+    """Secrets with one remote each."""
+
+
+class AgentConfig(Part):
+    """Settings of the agents."""
+
+    rclone: RcloneConfig | None = None
+    """Remotes for every model of the namespace."""
+
+
+class ServiceConfig(Part):
+    """Settings of the Services."""
+
+    grpc_service_prefix: str | None = None
+    """Prefix of the names of gRPC ports, for example http2- for a service mesh."""
+    service_type: str | None = None
+    """Type of the Services that clients call."""
+
+
+class Configuration(Part):
+    """Settings that the components share."""
+
+    scaling_config: ScalingConfig | None = None
+    """When what is scaled."""
+    tracing_config: TracingConfig | None = None
+    """Where traces go."""
+    kafka_config: KafkaConfig | None = None
+    """How the message broker is used."""
+    agent_config: AgentConfig | None = None
+    """Settings of the agents."""
+    service_config: ServiceConfig | None = None
+    """Settings of the Services."""
+
+    def warnings(self, path: str) -> list[Problem]:
+        """Returns a warning for each setting without effect; `path` is where this object stands."""
+        scaling = self.scaling_config
+        if scaling is None:
+            return []
+        return [
+            no_effect(f"{path}.scalingConfig.{name}.{field.alias}")
+            for name, part in (("models", scaling.models), ("servers", scaling.servers))
+            if part is not None
+            for attribute, field in type(part).model_fields.items()
+            if getattr(part, attribute) is not None
+        ]
+
+
+class Component(Part):
+    """Template of one component of the runtime."""
+
+    name: str
+    """Name of the component, for example seldon-scheduler."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of its pods."""
+    annotations: dict[str, str] = Field(default_factory=dict)
+    """Annotations of its pods."""
+    replicas: Int32 | None = None
+    """Accepted without effect; give replicas in the SeldonRuntime's overrides."""
+    pod_spec: OpenObject | None = None
+    """PodSpec of a replica."""
+    volume_claim_templates: tuple[VolumeClaimTemplate, ...] = ()
+    """Volume claims that each replica gets."""
+
+
+class SeldonConfigSpec(Part):
+    """Components and their settings."""
+
+    components: tuple[Component, ...] = ()
+    """Templates of the components."""
+    config: Configuration = Configuration()
+    """Settings that the components share."""
+
+
+class SeldonConfig(Resource):
+    """Templates of a runtime's components and the settings they share."""
+
+    resource_kind: ClassVar[Kind] = SELDON_CONFIG
+
+    spec: SeldonConfigSpec
+    """Components and their settings."""
+    status: EmptyStatus = EmptyStatus()
+    """Nobody writes it."""
+
+    def check(self) -> list[Problem]:
+        """Returns unknown components, and warnings for what has no effect."""
+        found = self.spec.config.warnings("spec.config")
+        for index, component in enumerate(self.spec.components):
+            path = f"spec.components[{index}]"
+            found += component_problems(f"{path}.name", component.name)
+            if component.replicas is not None:
+                text = "has no effect; give replicas in spec.overrides of the SeldonRuntime"
+                found.append(no_effect(f"{path}.replicas", text))
+        return found
+
+
+def component_problems(path: str, name: str) -> list[Problem]:
+    """Returns what is to be said about a component's name."""
+    if name in RUN_COMPONENTS:
+        return []
+    if name in OTHER_COMPONENTS:
+        return [no_effect(path, f'has no effect: Bailie needs no component "{name}"')]
+    known = ", ".join((*RUN_COMPONENTS, *OTHER_COMPONENTS))
+    return [Problem(path, "NotSupported", f'there is no component "{name}"; the components are {known}')]

@@ -1,0 +1,82 @@
+"""SeldonRuntime: asks for a scheduler and Envoys in its namespace. Read by the operator."""
+
+from typing import ClassVar, Literal
+
+from bailie.api.base import Flag, Int32, OpenObject, Part
+from bailie.api.kinds import SELDON_RUNTIME, Kind
+from bailie.api.metadata import label_problems
+from bailie.api.problems import Problem
+from bailie.api.resource import Resource
+from bailie.api.seldon_config import Configuration, component_problems
+from bailie.api.status import ConditionedStatus
+
+ServiceType = Literal["", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
+
+
+class Override(Part):
+    """What differs from the SeldonConfig for one component."""
+
+    name: str
+    """Component, for example seldon-scheduler."""
+    disable: Flag = False
+    """Do not run the component."""
+    replicas: Int32 | None = None
+    """Pods of the component; 1 when unset."""
+    service_type: ServiceType | None = None
+    """Type of the component's Service; when unset, that of serviceConfig."""
+    pod_spec: OpenObject | None = None
+    """PodSpec merged over that of the SeldonConfig, containers by name."""
+    keep_service: Flag = False
+    """Keep the Service of a disabled component, for those who point it elsewhere."""
+
+
+class SeldonRuntimeSpec(Part):
+    """What runs in the namespace."""
+
+    seldon_config: str
+    """SeldonConfig to build on, looked up in this namespace first and then in the operator's."""
+    overrides: tuple[Override, ...] = ()
+    """What differs from the SeldonConfig, by component."""
+    config: Configuration = Configuration()
+    """Settings that go before those of the SeldonConfig."""
+    disable_auto_update: Flag = False
+    """Keep what runs as it is when the SeldonConfig changes."""
+    scheduler_namespace: str | None = None
+    """Namespace whose scheduler serves this one; its own when unset."""
+
+
+class SeldonRuntimeStatus(ConditionedStatus):
+    """What runs."""
+
+
+class SeldonRuntime(Resource):
+    """A scheduler and Envoys for one namespace."""
+
+    resource_kind: ClassVar[Kind] = SELDON_RUNTIME
+
+    spec: SeldonRuntimeSpec
+    """What runs in the namespace."""
+    status: SeldonRuntimeStatus = SeldonRuntimeStatus()
+    """What runs."""
+
+    def override(self, component: str) -> Override:
+        """Returns the override of that component, one without content where there is none."""
+        return next((o for o in self.spec.overrides if o.name == component), Override(name=component))
+
+    def check(self) -> list[Problem]:
+        """Returns contradictions within the spec, and warnings for what has no effect."""
+        found = self.spec.config.warnings("spec.config")
+        seen: set[str] = set()
+        for index, override in enumerate(self.spec.overrides):
+            path = f"spec.overrides[{index}]"
+            found += component_problems(f"{path}.name", override.name)
+            if override.name in seen:
+                found.append(Problem(f"{path}.name", "Duplicate", f'"{override.name}" is there twice'))
+            if override.replicas is not None and override.replicas < 0:
+                found.append(Problem(f"{path}.replicas", "Invalid", "must not be negative"))
+            seen.add(override.name)
+        if self.spec.scheduler_namespace:
+            found += label_problems("spec.schedulerNamespace", self.spec.scheduler_namespace)
+        if not self.spec.seldon_config:
+            found.append(Problem("spec.seldonConfig", "Required", "is empty; name a SeldonConfig"))
+        return found

@@ -1,0 +1,86 @@
+"""Server: a group of identical inference-server pods, made from a ServerConfig.
+
+Read by the operator (pods) and the scheduler (capabilities of connected replicas come from the agents).
+"""
+
+from typing import ClassVar, Literal
+
+from bailie.api.base import Flag, Int32, OpenObject, Part
+from bailie.api.kinds import SERVER, Kind
+from bailie.api.problems import Problem
+from bailie.api.resource import Resource, no_effect
+from bailie.api.scaling import Scalable
+from bailie.api.status import ConditionedStatus
+
+Retention = Literal["Retain", "Delete"]
+
+
+class ImageOverrides(Part):
+    """Accepted without effect."""
+
+    agent: OpenObject | None = None
+    """Accepted without effect."""
+    rclone: OpenObject | None = None
+    """Accepted without effect."""
+
+
+class ClaimRetention(Part):
+    """What happens to the replicas' volume claims."""
+
+    when_deleted: Retention | None = None
+    """When the Server is deleted."""
+    when_scaled: Retention | None = None
+    """When the replica is scaled away."""
+
+
+class ServerSpec(Scalable):
+    """Which pods, and how many."""
+
+    server_config: str
+    """ServerConfig to build on, looked up in this namespace first and then in the operator's."""
+    extra_capabilities: tuple[str, ...] = ()
+    """Capabilities in addition to those of the ServerConfig."""
+    capabilities: tuple[str, ...] = ()
+    """Capabilities in place of those of the ServerConfig; wins over extraCapabilities."""
+    image_overrides: ImageOverrides | None = None
+    """Accepted without effect; use podSpec."""
+    pod_spec: OpenObject | None = None
+    """PodSpec merged over that of the ServerConfig, containers by name."""
+    stateful_set_persistent_volume_claim_retention_policy: ClaimRetention | None = None
+    """What happens to the replicas' volume claims."""
+    deployment_strategy: OpenObject | None = None
+    """Strategy of the Deployment, where servers run as Deployments."""
+    disable_auto_update: Flag = False
+    """Keep the pods as they are when the ServerConfig changes."""
+
+
+class ServerStatus(ConditionedStatus):
+    """What runs."""
+
+    loaded_models: Int32 | None = None
+    """Models on the server's replicas."""
+    replicas: Int32 | None = None
+    """Replicas that exist."""
+    selector: str | None = None
+    """Label selector of the replicas' pods, for autoscalers."""
+
+
+class Server(Resource):
+    """A group of identical inference-server pods."""
+
+    resource_kind: ClassVar[Kind] = SERVER
+    label_name: ClassVar[bool] = True
+
+    spec: ServerSpec
+    """Which pods, and how many."""
+    status: ServerStatus = ServerStatus()
+    """What runs."""
+
+    def check(self) -> list[Problem]:
+        """Returns contradictions within the spec, and warnings for fields without effect."""
+        found = list(self.spec.scaling_problems())
+        if not self.spec.server_config:
+            found.append(Problem("spec.serverConfig", "Required", "is empty; name a ServerConfig"))
+        if self.spec.image_overrides is not None:
+            found.append(no_effect("spec.imageOverrides", "has no effect; give the image in spec.podSpec"))
+        return found

@@ -1,0 +1,77 @@
+"""Status as Knative shapes it: conditions, and the happy condition `Ready` computed from the others.
+
+Read with every kind; written by operator and scheduler, who pass the time in. `reason` is a CamelCase
+token for programs, `message` a text for people.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bailie.api.base import LooseStatus
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Condition(LooseStatus):
+    """One aspect of the present state."""
+
+    type: str
+    """Name of the aspect, for example Ready."""
+    status: ConditionStatus
+    """Whether it holds: True, False or Unknown."""
+    severity: str | None = None
+    """Empty for an error; Warning or Info make the condition harmless."""
+    last_transition_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    """When the status last changed (RFC 3339)."""
+    reason: str | None = None
+    """Why, as a CamelCase token for programs."""
+    message: str | None = None
+    """Why, as a text for people."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Returns the condition as JSON data."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+class ConditionedStatus(LooseStatus):
+    """What every status has."""
+
+    observed_generation: int | None = Field(default=None, json_schema_extra={"format": "int64"})
+    """Generation of the spec that this status describes."""
+    conditions: tuple[Condition, ...] = ()
+    """Latest observations of the object's state."""
+    annotations: dict[str, str] | None = None
+    """Further status fields, for readers that know them."""
+
+    def condition(self, condition_type: str) -> Condition | None:
+        """Returns the condition of that type, None where there is none."""
+        return next((c for c in self.conditions if c.type == condition_type), None)
+
+
+def happy(conditions: Sequence[Condition], dependents: Iterable[str]) -> Condition:
+    """Returns `Ready`: False as soon as a dependent is False, True when all are True, else Unknown."""
+    by_type = {c.type: c for c in conditions}
+    unknown: Condition | None = None
+    for name in dependents:
+        found = by_type.get(name, Condition(type=name, status="Unknown", reason="NotObserved"))
+        if found.status == "False":
+            return found.model_copy(update={"type": "Ready"})
+        if found.status == "Unknown" and unknown is None:
+            unknown = found
+    if unknown is not None:
+        return unknown.model_copy(update={"type": "Ready"})
+    return Condition(type="Ready", status="True", reason="Ready")
+
+
+def merge_conditions(old: Sequence[Condition], new: Sequence[Condition], now: str) -> tuple[Condition, ...]:
+    """Returns `old` with `new` put over it by type, sorted; a transition time moves only with the status."""
+    merged = {c.type: c for c in old}
+    for condition in new:
+        before = merged.get(condition.type)
+        kept = (
+            before.last_transition_time if before is not None and before.status == condition.status else None
+        )
+        merged[condition.type] = condition.model_copy(update={"last_transition_time": kept or now})
+    return tuple(merged[name] for name in sorted(merged))

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from bailie.api.seldon_config import SeldonConfig
+from bailie.api.seldon_runtime import SeldonRuntime
+
+CONFIG = {
+    "scalingConfig": {"pipelines": {"maxShardCountMultiplier": 4}},
+    "tracingConfig": {
+        "disable": True,
+        "otelExporterEndpoint": "c:4317",
+        "otelExporterProtocol": "grpc",
+        "ratio": "1",
+    },
+    "kafkaConfig": {
+        "bootstrap.servers": "k:9092",
+        "consumerGroupIdPrefix": "p",
+        "debug": "all",
+        "consumer": {"session.timeout.ms": 6000, "auto.offset.reset": "earliest"},
+        "producer": {"linger.ms": "0"},
+        "streams": {"x": 1},
+        "topics": {"numPartitions": 4},
+        "topicPrefix": "seldon",
+    },
+    "agentConfig": {"rclone": {"config": ["{}"], "config_secrets": ["gs"]}},
+    "serviceConfig": {"grpcServicePrefix": "http2-", "serviceType": "ClusterIP"},
+}
+
+
+def test_every_field_is_read(manifest):
+    override = {
+        "name": "seldon-envoy",
+        "disable": True,
+        "replicas": 2,
+        "serviceType": "NodePort",
+        "podSpec": {},
+        "keepService": True,
+    }
+    spec = {
+        "seldonConfig": "default",
+        "overrides": [override],
+        "config": CONFIG,
+        "disableAutoUpdate": True,
+        "schedulerNamespace": "central",
+    }
+    runtime, problems = SeldonRuntime.parse(manifest("SeldonRuntime", spec))
+    assert problems == []
+    assert runtime.spec.model_dump(by_alias=True, exclude_none=True, mode="json") == spec
+    assert runtime.override("seldon-envoy").replicas == 2
+    assert runtime.override("seldon-scheduler").replicas is None
+
+
+@pytest.mark.parametrize("name", ["hodometer", "seldon-dataflow-engine", "seldon-modelgateway"])
+def test_components_that_are_not_needed_have_no_effect(manifest, name):
+    spec = {"seldonConfig": "default", "overrides": [{"name": name, "disable": True}]}
+    runtime, problems = SeldonRuntime.parse(manifest("SeldonRuntime", spec))
+    assert runtime is not None
+    assert [(p.path, p.reason) for p in problems] == [("spec.overrides[0].name", "NoEffect")]
+
+
+def test_contradictions(manifest):
+    overrides = [{"name": "seldon-envoy"}, {"name": "seldon-envoy", "replicas": -1}, {"name": "seldon-envoi"}]
+    spec = {"seldonConfig": "", "overrides": overrides, "schedulerNamespace": "A.b"}
+    runtime, problems = SeldonRuntime.parse(manifest("SeldonRuntime", spec))
+    assert runtime is None
+    assert [(p.path, p.reason) for p in problems] == [
+        ("spec.overrides[1].name", "Duplicate"),
+        ("spec.overrides[1].replicas", "Invalid"),
+        ("spec.overrides[2].name", "NotSupported"),
+        ("spec.schedulerNamespace", "Invalid"),
+        ("spec.seldonConfig", "Required"),
+    ]
+
+
+def test_scaling_settings_have_no_effect(manifest):
+    scaling = {"models": {"enabled": True}, "servers": {"enabled": False, "scaleDownPackingPercentage": 1}}
+    config, problems = SeldonConfig.parse(manifest("SeldonConfig", {"config": {"scalingConfig": scaling}}))
+    assert config is not None
+    assert [p.path for p in problems] == [
+        "spec.config.scalingConfig.models.enabled",
+        "spec.config.scalingConfig.servers.enabled",
+        "spec.config.scalingConfig.servers.scaleDownPackingPercentage",
+    ]
+
+
+def test_components_of_a_config(manifest):
+    components = [{"name": "seldon-scheduler", "replicas": 2, "podSpec": {"containers": []}}, {"name": "x"}]
+    config, problems = SeldonConfig.parse(manifest("SeldonConfig", {"components": components}))
+    assert config is None
+    assert [(p.path, p.reason) for p in problems] == [
+        ("spec.components[0].replicas", "NoEffect"),
+        ("spec.components[1].name", "NotSupported"),
+    ]
+
+
+def test_broker_settings_are_numbers_or_texts(manifest):
+    kafka = {"kafkaConfig": {"consumer": {"a.b": [], "c": True}}}
+    _, problems = SeldonConfig.parse(manifest("SeldonConfig", {"config": kafka}))
+    assert [str(p) for p in problems] == [
+        "spec.config.kafkaConfig.consumer[a.b]: must be an integer or a string",
+        "spec.config.kafkaConfig.consumer.c: must be an integer or a string",
+    ]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from bailie.api.server import Server
+from bailie.api.server_config import ServerConfig
+
+POD = {"containers": [{"name": "mlserver", "image": "x", "anything": {"goes": 1}}]}
+
+
+def test_every_field_is_read(manifest):
+    spec = {
+        "serverConfig": "mlserver",
+        "extraCapabilities": ["a"],
+        "capabilities": ["b"],
+        "podSpec": POD,
+        "statefulSetPersistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Delete"},
+        "replicas": 2,
+        "minReplicas": 1,
+        "maxReplicas": 3,
+        "deploymentStrategy": {"type": "Recreate"},
+        "disableAutoUpdate": True,
+    }
+    server, problems = Server.parse(manifest("Server", spec))
+    assert problems == []
+    assert server.spec.model_dump(by_alias=True, exclude_none=True, mode="json") == spec
+
+
+def test_image_overrides_have_no_effect(manifest):
+    server, problems = Server.parse(
+        manifest("Server", {"serverConfig": "x", "imageOverrides": {"agent": {}}})
+    )
+    assert server is not None
+    assert [(p.path, p.reason) for p in problems] == [("spec.imageOverrides", "NoEffect")]
+
+
+def test_contradictions_and_names(manifest):
+    spec = {"serverConfig": "", "replicas": 2, "maxReplicas": 1}
+    server, problems = Server.parse(manifest("Server", spec, name="ml.server"))
+    assert server is None
+    assert [p.path for p in problems] == ["metadata.name", "spec.replicas", "spec.serverConfig"]
+
+
+def test_retention_is_one_of_two(manifest):
+    spec = {"serverConfig": "x", "statefulSetPersistentVolumeClaimRetentionPolicy": {"whenScaled": "Keep"}}
+    _, problems = Server.parse(manifest("Server", spec))
+    assert str(problems[0]).endswith("whenScaled: must be 'Retain' or 'Delete', not \"Keep\"")
+
+
+def test_server_config_keeps_the_pod_as_written(manifest):
+    spec = {"podSpec": POD, "volumeClaimTemplates": [{"name": "models", "spec": {"accessModes": ["RWO"]}}]}
+    config, problems = ServerConfig.parse(manifest("ServerConfig", spec))
+    assert problems == []
+    assert config.spec.pod_spec == POD
+
+
+def test_server_config_needs_a_pod(manifest):
+    config, problems = ServerConfig.parse(manifest("ServerConfig", {}))
+    assert config is None
+    assert [(p.path, p.reason) for p in problems] == [("spec.podSpec", "Required")]
