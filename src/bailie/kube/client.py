@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import random
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -176,6 +177,23 @@ class Client:
 
         Raises Gone when the version is too old, Unreachable when the connection breaks.
         """
+        async with self.open_watch(
+            kind, namespace, resource_version=resource_version, labels=labels, fields=fields
+        ) as events:
+            async for event in events:
+                yield event
+
+    @asynccontextmanager
+    async def open_watch(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        resource_version: str,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        """As `watch`, but enters once the server has accepted the watch and closes it on exit."""
         params = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -190,14 +208,20 @@ class Client:
         )
         with errors.translated(self.server):
             response = await self._http.send(request, stream=True)
-            try:
-                if response.status_code >= 400:
-                    raise errors.from_response(response.status_code, await response.aread())
-                async for line in response.aiter_lines():
-                    if line.strip():
-                        yield _event(line)
-            finally:
-                await response.aclose()
+        try:
+            if response.status_code >= 400:
+                with errors.translated(self.server):
+                    content = await response.aread()
+                raise errors.from_response(response.status_code, content)
+            yield self._events(response)
+        finally:
+            await response.aclose()
+
+    async def _events(self, response: httpx2.Response) -> AsyncIterator[WatchEvent]:
+        with errors.translated(self.server):
+            async for line in response.aiter_lines():
+                if line.strip():
+                    yield _event(line)
 
     async def create(self, obj: Mapping[str, Any]) -> Object:
         """Creates the object in the namespace that it names. Raises AlreadyExists, Invalid."""
