@@ -56,7 +56,10 @@ Int32 = Annotated[
 ]
 Int64 = Annotated[int, Strict(), WithJsonSchema({"type": "integer", "format": "int64"})]
 UInt32 = Annotated[
-    int, Strict(), Field(ge=0, lt=2**32), WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0})
+    int,
+    Strict(),
+    Field(ge=0, lt=2**32),
+    WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**32 - 1}),
 ]
 Quantity = Annotated[
     int | str, PlainValidator(_quantity), WithJsonSchema({**_INT_OR_STRING, "pattern": QUANTITY_PATTERN})

@@ -40,7 +40,10 @@ class ConditionedStatus(LooseStatus):
 
     observed_generation: int | None = Field(default=None, json_schema_extra={"format": "int64"})
     """Generation of the spec that this status describes."""
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
     """Latest observations of the object's state."""
     annotations: dict[str, str] | None = None
     """Further status fields, for readers that know them."""

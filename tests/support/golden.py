@@ -1,0 +1,33 @@
+"""Golden files: expected output beside the tests, rewritten by `pytest --update-golden`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Compares data with `golden/<name>.yaml` in the folder of the test."""
+
+    folder: Path
+    update: bool
+
+    def check(self, name: str, data: Any) -> None:
+        text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=110)
+        path = self.folder / f"{name}.yaml"
+        if self.update:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        assert path.exists(), f"{path} is missing; run pytest --update-golden"
+        assert text == path.read_text(), f"{path} differs; look at it and run pytest --update-golden"
