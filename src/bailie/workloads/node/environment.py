@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
+
+from bailie.api.quantity import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"\$\$|\$\(([-._a-zA-Z0-9]+)\)")
 _KEYED_FIELD = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
-_QUANTITY = re.compile(r"([0-9.]+(?:e[0-9]+)?)(m|[kKMGTPE]i?)?")
-_SUFFIX = {
-    "": Decimal(1),
-    "m": Decimal("0.001"),
-    "k": Decimal(1000),
-    **{unit: Decimal(1000) ** (power + 1) for power, unit in enumerate("KMGTPE")},
-    **{f"{unit}i": Decimal(1024) ** (power + 1) for power, unit in enumerate("KMGTPE")},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +128,11 @@ def _resource(pod: Manifest, container: Manifest, reference: Manifest) -> str | 
     amount = (resources.get(kind) or {}).get(resource)
     if amount is None and kind == "requests":  # Kubernetes defaults a request to the limit
         amount = (resources.get("limits") or {}).get(resource)
-    value, divisor = _quantity(amount or "0"), _quantity(reference.get("divisor") or "1")
-    if value is None or not divisor:
-        return ConfigError(f"{reference['resource']} {amount} of container {name} is no quantity")
-    return str(math.ceil(value / divisor))
-
-
-def _quantity(text: object) -> Decimal | None:
-    match = _QUANTITY.fullmatch(str(text))
-    if match is None:
-        return None
     try:
-        return Decimal(match.group(1)) * _SUFFIX[match.group(2) or ""]
-    except InvalidOperation:
-        return None
+        value, divisor = parse_quantity(amount or 0), parse_quantity(reference.get("divisor") or 1)
+    except ValueError as error:
+        return ConfigError(f"{reference['resource']} of container {name}: {error}")
+    return str(math.ceil(value / max(divisor, 1)))
 
 
 def _key(reference: Manifest, kind: str, table: Mapping[str, Mapping[str, str]]) -> str | ConfigError | None:

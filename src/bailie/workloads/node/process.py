@@ -86,6 +86,23 @@ class Process:
             self.kill_group()
             await self.wait()
 
+    def end_soon(self, grace: float) -> None:
+        """As `terminate`, for callers that cannot wait."""
+        self._signal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        insist = loop.call_later(grace, self.kill_group)
+        self._ended.add_done_callback(lambda _: insist.cancel())
+
+    def release(self) -> None:
+        """Stops watching and lets the process live on: another node will adopt it."""
+        if self._ended.done():
+            return
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._ended.cancel()
+        if self._child:
+            self._child.returncode = 0  # or Popen would complain that its child still runs
+
     def kill_group(self) -> None:
         """Kills the process and all that it started in its group."""
         with suppress(ProcessLookupError, PermissionError):

@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bailie.kube.backoff import Backoff
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -54,19 +56,6 @@ class Program:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BackOff:
-    """How long a container that ended waits for its next start: doubling, in seconds."""
-
-    initial: float = 1.0
-    cap: float = 60.0
-    reset_after: float = 600.0  # a run of this length is no crash loop: start again at `initial`
-
-    def delay(self, failures: int) -> float:
-        """The wait after the n-th failure in a row (n >= 1)."""
-        return float(min(self.cap, self.initial * 2 ** min(failures - 1, 16)))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
     """Everything the node needs to know. Paths are absolute; times are seconds, sizes bytes."""
@@ -78,7 +67,8 @@ class NodeSettings:
     environment: Mapping[str, str] = field(default_factory=inherited_environment)
     node_name: str = "local"
     grace: float = 10.0  # for pods that name no terminationGracePeriodSeconds
-    back_off: BackOff = BackOff()
+    back_off: Backoff = field(default_factory=lambda: Backoff(initial=1.0, maximum=60.0, jitter=0.0))
+    back_off_reset: float = 600.0  # a run of this length is no crash loop: the next failure is the first
     log_max_bytes: int = 20 * 1024 * 1024  # a log that grows beyond is moved to `<container>.1.log`
     log_check_seconds: float = 30.0
     token_seconds: int = 365 * 24 * 3600  # tokens die with their pod; a long life spares a renewal

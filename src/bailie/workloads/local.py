@@ -1,0 +1,129 @@
+"""The workloads port on a laptop: Pods in the embedded API, which the node runs as processes.
+
+Used by the operator for runtimes and servers, and by `bailie up` for the operator itself. Each call looks at
+what is there and takes the next steps; whoever calls it calls again when a Pod has changed. It starts no
+process: only the node does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.api.kinds import CONFIG_MAP, POD, SERVICE
+from bailie.kube.client import kind_of
+from bailie.kube.errors import AlreadyExists, Conflict, NotFound
+from bailie.workloads.port import Observation
+from bailie.workloads.replicas import (
+    WORKLOAD_LABEL,
+    hash_template,
+    is_ready,
+    next_steps,
+    ordinal,
+    pod_manifest,
+    with_host_ports,
+)
+
+if TYPE_CHECKING:
+    from bailie.api.kinds import Kind
+    from bailie.kube.client import Client
+    from bailie.manifests.workload import Manifest, Workload
+
+_log = structlog.get_logger(__name__)
+_FIELD_MANAGER = "bailie-workloads"
+_OBJECT_KINDS = (SERVICE, CONFIG_MAP)
+
+
+class LocalWorkloads:
+    """Implements `Workloads` with Pods."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def ensure(self, workload: Workload) -> None:
+        """Converges on the workload. Raises ApiError."""
+        objects = [await self._apply(workload, manifest) for manifest in workload.objects]
+        await self._prune(workload)
+        services = [each for each in objects if each["kind"] == SERVICE.kind]
+        template = with_host_ports(workload.template, services)
+        template_hash = hash_template(template, workload.volume_claim_templates)
+        steps = next_steps(workload, template_hash, await self._pods(workload.namespace, workload.name))
+        for name in steps.delete:
+            _log.info("pod deleted", namespace=workload.namespace, pod=name)
+            await self._delete(POD, name, workload.namespace)
+        for number in steps.create:
+            await self._create(pod_manifest(workload, template, template_hash, number))
+
+    async def remove(self, namespace: str, name: str) -> None:
+        """Deletes the pods and objects. Raises ApiError."""
+        for kind in (POD, *_OBJECT_KINDS):
+            for found in (await self._labelled(kind, namespace, name))[::-1]:
+                await self._delete(kind, found["metadata"]["name"], namespace)
+
+    async def observe(self, namespace: str, name: str) -> Observation:
+        """Counts pods; the message is the first complaint of a pod that is not ready. Raises ApiError."""
+        pods = await self._pods(namespace, name)
+        complaints = [complaint(pod) for pod in pods if not is_ready(pod)]
+        return Observation(
+            replicas=len(pods),
+            ready_replicas=sum(map(is_ready, pods)),
+            message=next((each for each in complaints if each), ""),
+        )
+
+    async def _pods(self, namespace: str, name: str) -> list[Manifest]:
+        return sorted(await self._labelled(POD, namespace, name), key=ordinal)
+
+    async def _labelled(self, kind: Kind, namespace: str, name: str) -> list[Manifest]:
+        found = await self._client.list(kind, namespace, labels=f"{WORKLOAD_LABEL}={name}")
+        return found.items
+
+    async def _apply(self, workload: Workload, manifest: Manifest) -> Manifest:
+        metadata = manifest["metadata"]
+        labels = {**(metadata.get("labels") or {}), WORKLOAD_LABEL: workload.name}
+        complete = {
+            **manifest,
+            "metadata": {
+                **metadata,
+                "namespace": workload.namespace,
+                "labels": labels,
+                "ownerReferences": [dict(workload.owner)] if workload.owner else [],
+            },
+        }
+        return await self._client.apply(complete, field_manager=_FIELD_MANAGER, force=True)
+
+    async def _prune(self, workload: Workload) -> None:
+        """Deletes objects that went with an earlier form of the workload."""
+        wanted = {(kind_of(each), each["metadata"]["name"]) for each in workload.objects}
+        for kind in _OBJECT_KINDS:
+            for found in await self._labelled(kind, workload.namespace, workload.name):
+                name = found["metadata"]["name"]
+                if (kind, name) not in wanted:
+                    await self._delete(kind, name, workload.namespace)
+
+    async def _create(self, pod: Manifest) -> None:
+        metadata = pod["metadata"]
+        try:
+            await self._client.create(pod)
+        except AlreadyExists:  # another reconcile was first; the Pod's change brings us back
+            return
+        _log.info("pod created", namespace=metadata["namespace"], pod=metadata["name"])
+
+    async def _delete(self, kind: Kind, name: str, namespace: str) -> None:
+        try:
+            await self._client.delete(kind, name, namespace)
+        except (NotFound, Conflict):
+            return
+
+
+def complaint(pod: Manifest) -> str:
+    """Why the pod is not ready, in one line; empty when it has not said yet."""
+    name = pod["metadata"]["name"]
+    status = pod.get("status") or {}
+    for entry in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        waiting = (entry.get("state") or {}).get("waiting")
+        if waiting and waiting["reason"] != "ContainerCreating":
+            text = f"pod {name}, container {entry['name']}: {waiting['reason']}"
+            return f"{text}: {waiting['message']}" if waiting.get("message") else text
+    unready = [each["name"] for each in status.get("containerStatuses") or [] if not each.get("ready")]
+    return f"pod {name} is not ready yet: {', '.join(unready)}" if unready else ""

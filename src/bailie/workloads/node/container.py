@@ -1,0 +1,255 @@
+"""One container of a pod: starts its process, probes it, starts it again with back-off, until told to stop.
+
+Run by the pod worker, which turns `state` into the Pod's status at every `changed`. Never raises for what a
+manifest or a program does wrong: that is the state. Cancelling `run` leaves the process alive, for the next
+node to adopt; `stop` ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.kube.clock import stamp, utc_now
+from bailie.workloads.node import host_ports, logs, probes, probing
+from bailie.workloads.node.environment import ConfigError
+from bailie.workloads.node.pods import ProcessSpec, process
+from bailie.workloads.node.probing import Probing
+from bailie.workloads.node.process import Exit, Process
+from bailie.workloads.node.programs import missing_program
+from bailie.workloads.node.records import Record
+from bailie.workloads.node.status import ContainerState, Running, Terminated, Waiting, ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.manifests.workload import Manifest
+    from bailie.workloads.node.setup import PodSetup
+
+_log = structlog.get_logger(__name__)
+_UNKNOWN_EXIT = 137
+"""The code shown for a process whose own was lost with the node that started it, as in Kubernetes."""
+
+
+class ContainerRunner:
+    """Keeps one container running."""
+
+    def __init__(
+        self,
+        container: Manifest,
+        setup: PodSetup,
+        changed: Callable[[], None],
+        *,
+        once: bool = False,
+    ) -> None:
+        """`once` is for init containers: `run` returns after an end with code 0."""
+        self._container = container
+        self._setup = setup
+        self._changed = changed
+        self._once = once
+        self._stop = asyncio.Event()
+        self._grace = 0.0
+        self._complaint = ""  # why the node itself ended the process
+        metadata = setup.pod["metadata"]
+        self.key = (str(metadata["uid"]), str(container["name"]))
+        self.log = logs.log_path(
+            setup.tools.settings.logs_dir, metadata["namespace"], metadata["name"], container["name"]
+        )
+        old = _status_of(setup.pod, container["name"])
+        self.state = ContainerState(
+            name=container["name"],
+            image=container.get("image", ""),
+            restarts=int(old.get("restartCount", 0)),
+        )
+        self._was_ready = bool(old.get("ready"))
+
+    def stop(self, grace: float) -> None:
+        """Makes `run` end the process within `grace` seconds and return."""
+        if not self._stop.is_set():
+            self._grace = grace
+            self._stop.set()
+
+    async def run(self, survivor: Record | None = None) -> None:
+        """Runs until stopped, beginning with the process of an earlier node when there is one."""
+        failures = 0
+        clock = asyncio.get_running_loop().time
+        adopted = self._adopt(survivor) if survivor else None
+        while not self._stop.is_set():
+            begun = clock()
+            failure = await self._run_once(adopted)
+            if self._stop.is_set() or (
+                self._once and isinstance(failure, Terminated) and not failure.exit_code
+            ):
+                self._set(current=failure, ready=False, started=False)
+                return
+            adopted = None
+            failures = 1 if clock() - begun >= self._setup.tools.settings.back_off_reset else failures + 1
+            await self._back_off(failure, failures)
+
+    async def _run_once(self, adopted: Process | None) -> Waiting | Terminated:
+        started = adopted or await self._start()
+        return started if isinstance(started, Waiting) else self._terminated(await self._live(started))
+
+    async def _back_off(self, failure: Waiting | Terminated, failures: int) -> None:
+        delay = self._setup.tools.settings.back_off.delay(failures)
+        if isinstance(failure, Terminated):
+            text = f"back-off {delay:g}s restarting: {ended(failure)}"
+            text += f": {failure.message}" if failure.message else ""
+            waiting = Waiting("CrashLoopBackOff", text)
+            self._set(current=waiting, last=failure, ready=False, started=False)
+        else:
+            self._set(current=failure, ready=False, started=False)
+        try:
+            await asyncio.wait_for(self._stop.wait(), delay)
+        except TimeoutError:
+            restarts = self.state.restarts + isinstance(failure, Terminated)
+            self.state = replace(self.state, restarts=restarts)
+
+    async def _start(self) -> Process | Waiting:
+        """Starts a process; a reason to wait where that is not possible now."""
+        context = await self._setup.context()
+        if isinstance(context, ConfigError):
+            return Waiting("CreateContainerConfigError", context.message)
+        spec = process(self._setup.pod, self._container, context)
+        if isinstance(spec, ConfigError):
+            return Waiting("CreateContainerConfigError", spec.message)
+        problem = probing.problem(self._container, self._setup.ip)
+        if problem:
+            return Waiting("CreateContainerConfigError", problem)
+        missing = missing_program(spec)
+        if missing:
+            return Waiting("CreateContainerError", missing)
+        taken = host_ports.conflict(spec)
+        if taken:
+            return Waiting("HostPortConflict", taken)
+        return self._spawn(spec)
+
+    def _spawn(self, spec: ProcessSpec) -> Process | Waiting:
+        try:
+            Path(spec.cwd).mkdir(parents=True, exist_ok=True)
+            logs.begin(self.log)
+            started = Process.start(spec, self.log)
+        except OSError as error:
+            return Waiting("RunContainerError", f"{error.filename or spec.argv[0]}: {error.strerror}")
+        now = stamp(utc_now())
+        self._record(started, now)
+        _log.info("container started", **self._labels(), pid=started.pid)
+        begun = not self._container.get("startupProbe")
+        ready = begun and not self._container.get("readinessProbe")
+        self._set(current=Running(started.pid, now), started=begun, ready=ready)
+        return started
+
+    def _record(self, started: Process, now: str) -> None:
+        records = self._setup.tools.records
+        try:
+            records.write(
+                Record(
+                    pod_uid=self.key[0],
+                    container=self.key[1],
+                    pid=started.pid,
+                    start_time=started.start_time or 0,
+                    boot=records.boot,
+                    fixed=self._setup.fixed,
+                    started_at=now,
+                    restarts=self.state.restarts,
+                )
+            )
+        except OSError as error:  # a full disk: it runs all the same, only nobody could adopt it
+            _log.warning("record not written", **self._labels(), error=str(error))
+
+    def _adopt(self, record: Record) -> Process | None:
+        adopted = Process.adopt(record.pid, record.start_time)
+        if adopted is None:
+            return None
+        _log.info("container adopted", **self._labels(), pid=record.pid)
+        ready = self._was_ready or not self._container.get("readinessProbe")
+        started = self._was_ready or not self._container.get("startupProbe")
+        self.state = replace(self.state, restarts=record.restarts)
+        self._set(current=Running(record.pid, record.started_at), started=started, ready=started and ready)
+        return adopted
+
+    async def _live(self, running: Process) -> Exit:
+        """Stays until the process has ended, probing it and ending it when told to."""
+        self._complaint = ""
+        try:
+            async with asyncio.TaskGroup() as group:
+                beside = (
+                    group.create_task(self._probe(running).run(self.state.started, self.state.ready)),
+                    group.create_task(self._end_when_told(running)),
+                )
+                ending = await running.wait()
+                for task in beside:
+                    task.cancel()
+        except asyncio.CancelledError:
+            running.release()
+            raise
+        self._setup.tools.records.remove(self.key)
+        _log.info("container ended", **self._labels(), pid=running.pid, code=ending.code)
+        return ending
+
+    async def _end_when_told(self, running: Process) -> None:
+        await self._stop.wait()
+        await self._pre_stop()
+        await running.terminate(self._grace)
+
+    async def _pre_stop(self) -> None:
+        """The `preStop` hook, when it is a request; its time is part of the grace."""
+        action = ((self._container.get("lifecycle") or {}).get("preStop") or {}).get("httpGet")
+        to = probes.target(self._container, action, self._setup.ip) if action else None
+        if isinstance(to, probes.Target):
+            clock = asyncio.get_running_loop().time
+            begun = clock()
+            await probes.check(to, self._grace)
+            self._grace = max(0.0, self._grace - (clock() - begun))
+
+    def _probe(self, running: Process) -> Probing:
+        return Probing(
+            container=self._container,
+            ip=self._setup.ip,
+            on_started=lambda: self._set(started=True, ready=not self._container.get("readinessProbe")),
+            on_ready=self._on_readiness,
+            on_dead=lambda why: self._give_up(running, why),
+        )
+
+    def _on_readiness(self, good: bool, why: str) -> None:
+        if good != self.state.ready:
+            if not good:
+                _log.warning("readiness probe failed", **self._labels(), why=why)
+            self._set(ready=good)
+
+    def _give_up(self, running: Process, why: str) -> None:
+        """Ends a process that does not answer; it is started again as after a crash."""
+        if not self._complaint:
+            self._complaint = why
+            _log.warning("container does not answer", **self._labels(), why=why)
+            running.end_soon(self._setup.tools.settings.grace)
+
+    def _terminated(self, ending: Exit) -> Terminated:
+        running = self.state.current
+        return Terminated(
+            exit_code=_UNKNOWN_EXIT if ending.code is None else ending.code,
+            signal=ending.signal,
+            message=self._complaint or logs.last_line(self.log),
+            started_at=running.started_at if isinstance(running, Running) else "",
+            finished_at=stamp(utc_now()),
+        )
+
+    def _set(self, **changes: object) -> None:
+        new = replace(self.state, **changes)  # type: ignore[arg-type]  # replace() checks the names
+        if new != self.state:
+            self.state = new
+            self._changed()
+
+    def _labels(self) -> dict[str, str]:
+        metadata = self._setup.pod["metadata"]
+        return {"namespace": metadata["namespace"], "pod": metadata["name"], "container": self.key[1]}
+
+
+def _status_of(pod: Manifest, container: str) -> Manifest:
+    status = pod.get("status") or {}
+    entries = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
+    return next((each for each in entries if each["name"] == container), {})

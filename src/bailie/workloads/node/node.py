@@ -1,0 +1,199 @@
+"""The node itself: joins Pods and Services of the API with processes of this machine.
+
+`bailie up` runs it beside the API server. Every Pod of every namespace is this node's: there is no other, so
+there is no scheduling either. After a crash the next node adopts what still runs and kills what nobody wants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.api.kinds import POD, SERVICE
+from bailie.kube.informer import Informer
+from bailie.workloads.node import endpoints, logs
+from bailie.workloads.node.addresses import Addresses
+from bailie.workloads.node.pod_worker import Ending, PodWorker
+from bailie.workloads.node.records import Records, kill_orphans
+from bailie.workloads.node.setup import NodeTools, PodSetup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.kube.client import Client
+    from bailie.kube.informer import Change
+    from bailie.manifests.workload import Manifest
+    from bailie.workloads.node.records import Record
+    from bailie.workloads.node.settings import NodeSettings
+
+_log = structlog.get_logger(__name__)
+_NAME = "app.kubernetes.io/name"
+_FAILED_WORKER_SECONDS = 5.0
+STOP_ORDER = ("seldon-v2-controller-manager", "seldon-scheduler", "", "seldon-envoy", "seldon-server")
+"""Who is stopped first, by component: whoever would replace or reroute, then the door, then the servers, so
+that requests are answered until the door closes. Pods of other components stand at the empty name."""
+
+
+async def run(client: Client, settings: NodeSettings, *, stop: asyncio.Event) -> None:
+    """Runs every Pod until `stop` is set, then ends all processes and returns; Pod objects stay.
+
+    Cancelling it instead leaves the processes alive for the next node, as a crash does.
+    """
+    addresses = Addresses(settings.addresses_file)
+    try:
+        await Node(client, settings, addresses).run(stop)
+    finally:
+        addresses.close()
+
+
+class Node:
+    """The workers, by the namespace and name of their pods."""
+
+    def __init__(self, client: Client, settings: NodeSettings, addresses: Addresses) -> None:
+        self._settings = settings
+        self._addresses = addresses
+        self._tools = NodeTools(client, settings, Records(settings.records_dir))
+        self._pods = Informer(client, POD)
+        self._services = Informer(client, SERVICE)
+        self._workers: dict[tuple[str, str], PodWorker] = {}
+        self._stopping = False
+        self._stale: set[str] = set()  # namespaces whose endpoint files are to be looked at
+        self._woken = asyncio.Event()
+        self._group = asyncio.TaskGroup()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs until `stop` is set and everything has ended."""
+        async with self._group as group:
+            loops = [
+                group.create_task(loop)
+                for loop in (
+                    self._pods.run(),
+                    self._services.run(),
+                    self._keep_endpoints(),
+                    self._keep_logs(),
+                )
+            ]
+            await self._pods.synced.wait()
+            await self._services.synced.wait()
+            self._begin()
+            await stop.wait()
+            await self._stop_all()
+            for loop in loops:
+                loop.cancel()
+
+    def _begin(self) -> None:
+        """Adopts, kills the rest, starts the rest, and follows changes from here on."""
+        survivors = self._adoptable(self._tools.records.survivors())
+        killed = kill_orphans(self._settings.state_dir, survivors.keys())
+        _log.info("node started", adopted=len(survivors), killed=len(killed), pods=len(self._pods.store))
+        for pod in list(self._pods.store.values()):
+            uid = pod["metadata"]["uid"]
+            self._start(pod, {name: record for (of, name), record in survivors.items() if of == uid})
+            self._mark(pod)
+        for service in self._services.store.values():
+            self._mark(service)
+        self._pods.subscribe(self._on_pod)
+        self._services.subscribe(lambda change: self._mark(change.object))
+
+    def _adoptable(self, survivors: Mapping[tuple[str, str], Record]) -> dict[tuple[str, str], Record]:
+        """The processes whose pod is still wanted and that were told nothing that has changed."""
+        result = {}
+        for pod in self._pods.store.values():
+            fixed = self._setup(pod).fixed
+            for container in pod["spec"]["containers"]:
+                record = survivors.get((pod["metadata"]["uid"], container["name"]))
+                if record and record.fixed == fixed:
+                    result[record.key] = record
+        return result
+
+    def _on_pod(self, change: Change) -> None:
+        self._mark(change.object)
+        pod = change.new
+        key = (change.object["metadata"]["namespace"], change.object["metadata"]["name"])
+        worker = self._workers.get(key)
+        if worker and (pod is None or pod["metadata"]["uid"] != worker.uid):
+            worker.end(Ending.GONE, self._settings.grace)
+        if pod is None:
+            return
+        if worker is None or worker.uid != pod["metadata"]["uid"]:
+            self._start(pod, {})
+        elif pod["metadata"].get("deletionTimestamp"):
+            grace = pod["metadata"].get("deletionGracePeriodSeconds")
+            worker.end(Ending.DELETED, None if grace is None else float(grace))
+
+    def _start(self, pod: Manifest, survivors: Mapping[str, Record]) -> None:
+        if self._stopping:
+            return
+        metadata = pod["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        before = self._workers.get(key)
+        worker = self._workers[key] = PodWorker(self._setup(pod), survivors)
+        if metadata.get("deletionTimestamp"):
+            worker.end(Ending.DELETED)
+        self._group.create_task(self._run_worker(key, worker, before.ended if before else None))
+
+    async def _run_worker(self, key: tuple[str, str], worker: PodWorker, after: asyncio.Event | None) -> None:
+        try:
+            await worker.run(after)
+        except Exception:
+            _log.exception("pod worker failed", namespace=key[0], pod=key[1])
+            await asyncio.sleep(_FAILED_WORKER_SECONDS)
+            self._begin_again(key, worker.uid)
+        if self._workers.get(key) is worker:
+            del self._workers[key]
+
+    def _begin_again(self, key: tuple[str, str], uid: str) -> None:
+        """After a bug in a worker: a new one takes over what the old one left running."""
+        pod = self._pods.store.get(key)
+        if pod and pod["metadata"]["uid"] == uid:
+            survivors = self._adoptable(self._tools.records.survivors())
+            self._start(pod, {name: record for (of, name), record in survivors.items() if of == uid})
+
+    def _setup(self, pod: Manifest) -> PodSetup:
+        metadata = pod["metadata"]
+        return PodSetup(pod, self._addresses.address(metadata["namespace"], metadata["name"]), self._tools)
+
+    async def _stop_all(self) -> None:
+        self._stopping = True
+        for name in STOP_ORDER:
+            chosen = [worker for worker in self._workers.values() if _component(worker.setup.pod) == name]
+            for worker in chosen:
+                worker.end(Ending.STOPPED)
+            for worker in chosen:
+                await worker.ended.wait()
+
+    def _mark(self, obj: Manifest) -> None:
+        self._stale.add(obj["metadata"]["namespace"])
+        self._woken.set()
+
+    async def _keep_endpoints(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            while self._stale:
+                self._write_endpoints(self._stale.pop())
+
+    def _write_endpoints(self, namespace: str) -> None:
+        services = [obj for key, obj in self._services.store.items() if key[0] == namespace]
+        pods = [obj for key, obj in self._pods.store.items() if key[0] == namespace]
+        try:
+            endpoints.write_namespace(self._settings.endpoints_dir / namespace, services, pods)
+        except OSError as error:
+            _log.error("endpoints not written", namespace=namespace, error=str(error))
+
+    async def _keep_logs(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.log_check_seconds)
+            for worker in self._workers.values():
+                for runner in worker.runners:
+                    try:
+                        logs.rotate(runner.log, self._settings.log_max_bytes)
+                    except OSError as error:
+                        _log.error("log not rotated", path=str(runner.log), error=str(error))
+
+
+def _component(pod: Manifest) -> str:
+    name = str((pod["metadata"].get("labels") or {}).get(_NAME, ""))
+    return name if name in STOP_ORDER else ""

@@ -1,0 +1,146 @@
+"""Startup, readiness and liveness probes, run from the node: `httpGet` and `tcpSocket`.
+
+Called by the container runner. A gRPC probe is taken as a TCP one. Until a first success a probe is repeated
+quickly, with growing pauses up to its period, so that a container is ready as soon as it is; only failures a
+period apart count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.workloads.node.environment import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.manifests.workload import Manifest
+
+_FIRST_PAUSE = 0.1
+_GROWTH = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a probe goes. `path` is None for a probe that only connects."""
+
+    host: str
+    port: int
+    path: str | None = None
+    scheme: str = "HTTP"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One probe with Kubernetes' defaults; times in seconds."""
+
+    target: Target
+    initial_delay: float = 0.0
+    period: float = 10.0
+    timeout: float = 1.0
+    success_threshold: int = 1
+    failure_threshold: int = 3
+
+
+def probe(container: Manifest, key: str, ip: str) -> Probe | ConfigError | None:
+    """The probe under `key` (`readinessProbe`, …); None where the container has none."""
+    spec = container.get(key)
+    if not spec:
+        return None
+    action = next((spec[name] for name in ("httpGet", "tcpSocket", "grpc") if name in spec), None)
+    if action is None:
+        return ConfigError(f"{key} of container {container['name']} is none of httpGet, tcpSocket and grpc")
+    to = target(container, action, ip, connect_only="httpGet" not in spec)
+    if isinstance(to, ConfigError):
+        return to
+    return Probe(
+        target=to,
+        initial_delay=float(spec.get("initialDelaySeconds", 0)),
+        period=float(spec.get("periodSeconds", 10)),
+        timeout=float(spec.get("timeoutSeconds", 1)),
+        success_threshold=int(spec.get("successThreshold", 1)),
+        failure_threshold=int(spec.get("failureThreshold", 3)),
+    )
+
+
+def target(
+    container: Manifest, action: Manifest, ip: str, *, connect_only: bool = False
+) -> Target | ConfigError:
+    """Where an `httpGet` or `tcpSocket` action of a container goes; ports by number or name."""
+    wanted = action["port"]
+    ports = {each["name"]: each["containerPort"] for each in container.get("ports") or [] if "name" in each}
+    port = int(wanted) if str(wanted).isdigit() else ports.get(wanted)
+    if port is None:
+        return ConfigError(f"container {container['name']} has no port named {wanted}")
+    headers = tuple((each["name"], each["value"]) for each in action.get("httpHeaders") or [])
+    return Target(
+        host=action.get("host") or ip,
+        port=port,
+        path=None if connect_only else action.get("path") or "/",
+        scheme=action.get("scheme", "HTTP"),
+        headers=headers,
+    )
+
+
+async def check(to: Target, timeout: float) -> str | None:
+    """Probes once; None is success, anything else says what was wrong."""
+    where = f"{to.host}:{to.port}"
+    try:
+        async with asyncio.timeout(timeout):
+            return await _attempt(to)
+    except TimeoutError:
+        return f"{where} did not answer within {timeout:g}s"
+    except (OSError, ssl.SSLError, asyncio.IncompleteReadError, ValueError) as error:
+        return f"{where}: {getattr(error, 'strerror', None) or error}"
+
+
+async def _attempt(to: Target) -> str | None:
+    context = ssl.create_default_context() if to.scheme == "HTTPS" else None
+    if context:  # as the kubelet: a probe asks whether somebody answers, not who
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(to.host, to.port, ssl=context)
+    try:
+        if to.path is None:
+            return None
+        writer.write(_request(to))
+        words = (await reader.readline()).split(b" ", 2)
+        status = int(words[1]) if len(words) > 1 else 0
+        return None if 200 <= status < 400 else f"{to.path} answered HTTP {status or 'nothing'}"
+    finally:
+        writer.close()
+
+
+def _request(to: Target) -> bytes:
+    headers = {"Host": f"{to.host}:{to.port}", "User-Agent": "bailie-node", "Connection": "close"}
+    headers.update(to.headers)
+    lines = [f"GET {to.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode()
+
+
+async def follow(probe: Probe, report: Callable[[bool, str], None], *, initially: bool) -> None:
+    """Probes for ever; reports a success that changes the verdict, and failures from the threshold on."""
+    clock = asyncio.get_running_loop().time
+    good, successes, failures, pause = initially, 0, 0, _FIRST_PAUSE
+    counts_from = clock() + probe.initial_delay
+    if good:
+        await asyncio.sleep(probe.initial_delay)
+    while True:
+        why = await check(probe.target, probe.timeout)
+        if why is None:
+            successes, failures = successes + 1, 0
+            if not good and successes >= probe.success_threshold:
+                good = True
+                report(True, "")
+        elif clock() >= counts_from:
+            successes, failures = 0, failures + 1
+            counts_from = clock() + probe.period * 0.99
+            if failures >= probe.failure_threshold:
+                good = False
+                report(False, why)
+        pause = probe.period if good else min(pause * _GROWTH, probe.period)
+        await asyncio.sleep(pause)

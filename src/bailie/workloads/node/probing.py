@@ -1,0 +1,75 @@
+"""The probes of one running process: startup first, then readiness and liveness side by side.
+
+Run by the container runner beside its process; tells it what they find and decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.workloads.node.environment import ConfigError
+from bailie.workloads.node.probes import Probe, follow, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.manifests.workload import Manifest
+
+
+def problem(container: Manifest, ip: str) -> str | None:
+    """What is wrong with the container's probes, as a sentence; None when nothing is."""
+    for key in ("startupProbe", "readinessProbe", "livenessProbe"):
+        found = probe(container, key, ip)
+        if isinstance(found, ConfigError):
+            return found.message
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probing:
+    """Probes until cancelled. `on_dead` may be called several times, with why."""
+
+    container: Manifest
+    ip: str
+    on_started: Callable[[], None]
+    on_ready: Callable[[bool, str], None]
+    on_dead: Callable[[str], None]
+
+    async def run(self, started: bool, ready: bool) -> None:
+        """Goes on from what is known already: a process of an earlier node may have been ready."""
+        if not started:
+            await self._startup()
+            self.on_started()
+        async with asyncio.TaskGroup() as group:
+            readiness, liveness = self._probe("readinessProbe"), self._probe("livenessProbe")
+            if readiness:
+                group.create_task(follow(readiness, self.on_ready, initially=ready))
+            if liveness:
+                group.create_task(follow(liveness, self._on_liveness, initially=True))
+
+    async def _startup(self) -> None:
+        startup = self._probe("startupProbe")
+        if startup is None:
+            return
+        passed = asyncio.Event()
+
+        def report(good: bool, why: str) -> None:
+            if good:
+                passed.set()
+            else:
+                self.on_dead(f"startup probe failed: {why}")
+
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(follow(startup, report, initially=False))
+            await passed.wait()
+            following.cancel()
+
+    def _on_liveness(self, good: bool, why: str) -> None:
+        if not good:
+            self.on_dead(f"liveness probe failed: {why}")
+
+    def _probe(self, key: str) -> Probe | None:
+        found = probe(self.container, key, self.ip)
+        return found if isinstance(found, Probe) else None

@@ -1,0 +1,117 @@
+"""Everything a pod needs before a process of it can start: address, volumes, identity, variables.
+
+Used by the pod worker and its container runners. Safe to repeat: each start of a container does it again, so
+that a Secret or ConfigMap that was missing or has changed is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.kube.errors import ApiError, NotFound
+from bailie.workloads.node import tokens, volumes
+from bailie.workloads.node.environment import ConfigError
+from bailie.workloads.node.files import make_directory
+from bailie.workloads.node.pods import STATE_VARIABLE, PodContext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bailie.kube.client import Client
+    from bailie.manifests.workload import Manifest
+    from bailie.workloads.node.records import Records
+    from bailie.workloads.node.settings import NodeSettings
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTools:
+    """What all pods of a node share."""
+
+    client: Client
+    settings: NodeSettings
+    records: Records
+
+
+class PodSetup:
+    """One pod's directory and identity. `ip` is its address."""
+
+    def __init__(self, pod: Manifest, ip: str, tools: NodeTools) -> None:
+        self.pod = pod
+        self.ip = ip
+        self.tools = tools
+        self._lock = asyncio.Lock()
+        self._identified = False
+
+    @property
+    def directory(self) -> Path:
+        """The pod's own directory."""
+        return self.tools.settings.pods_dir / str(self.pod["metadata"]["uid"])
+
+    @property
+    def fixed(self) -> str:
+        """What a process of this pod was told once and for all; when it changes, it must be started anew."""
+        return f"{self.ip} {self.tools.settings.api_url}"
+
+    async def context(self) -> PodContext | ConfigError:
+        """Prepares the pod. An API that is away or a full disk is a ConfigError too: it is tried again."""
+        async with self._lock:
+            try:
+                return await self._prepare()
+            except ApiError as error:
+                return ConfigError(error.message)
+            except OSError as error:
+                return ConfigError(f"{error.filename or self.directory}: {error.strerror or error}")
+
+    async def _prepare(self) -> PodContext | ConfigError:
+        settings = self.tools.settings
+        make_directory(self.directory)
+        sources = await volumes.fetch_sources(self.tools.client, self.pod, self.ip)
+        paths = volumes.realise(self.pod, sources, self.directory, settings)
+        if isinstance(paths, ConfigError):
+            return paths
+        base = {
+            **settings.environment,
+            **await self._identity(),
+            STATE_VARIABLE: str(settings.state_dir),
+            "BAILIE_ENDPOINTS_DIR": str(settings.endpoints_dir),
+        }
+        return PodContext(
+            sources=sources,
+            programs=settings.programs,
+            volumes=paths,
+            base=base,
+            directory=str(self.directory),
+        )
+
+    async def _identity(self) -> dict[str, str]:
+        """Writes the kubeconfig once; a pod without a ServiceAccount of its own may do without one."""
+        path = self.directory / "kubeconfig"
+        pod, settings = self.pod, self.tools.settings
+        if pod["spec"].get("automountServiceAccountToken") is False:
+            return {}
+        if not self._identified:
+            try:
+                token = await tokens.request_token(self.tools.client, pod, settings.token_seconds)
+            except NotFound:
+                if pod["spec"].get("serviceAccountName"):
+                    raise
+                return {}
+            tokens.write_kubeconfig(path, token, pod["metadata"]["namespace"], settings)
+            self._identified = True
+        return {"KUBECONFIG": str(path)}
+
+    def remove(self) -> None:
+        """Deletes the pod's directory; claims stay."""
+        try:
+            shutil.rmtree(self.directory)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            _log.warning("pod directory not removed", path=str(self.directory), error=str(error))

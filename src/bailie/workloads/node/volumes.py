@@ -1,0 +1,148 @@
+"""Volumes of a pod as directories and files of this machine, and the Secrets and ConfigMaps that it names.
+
+Called by the pod's set-up before each start. Contents of Secrets are files of mode 0600 below the pod's own
+directory, which goes with the pod; a claim's directory stays.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import CONFIG_MAP, SECRET
+from bailie.kube.errors import NotFound
+from bailie.workloads.node.environment import ConfigError, Sources
+from bailie.workloads.node.files import make_directory, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from bailie.api.kinds import Kind
+    from bailie.kube.client import Client
+    from bailie.manifests.workload import Manifest
+    from bailie.workloads.node.settings import NodeSettings
+
+Named = tuple[str, str]
+"""`Secret` or `ConfigMap`, and a name."""
+
+
+def named(pod: Manifest) -> set[Named]:
+    """Every Secret and ConfigMap that the pod's volumes and environments name."""
+    spec = pod["spec"]
+    found = {pair for volume in spec.get("volumes") or [] for pair in _in_volume(volume)}
+    for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
+        for source in container.get("envFrom") or []:
+            found |= _referenced(source, "secretRef", "configMapRef")
+        for entry in container.get("env") or []:
+            found |= _referenced(entry.get("valueFrom") or {}, "secretKeyRef", "configMapKeyRef")
+    return found
+
+
+def _in_volume(volume: Manifest) -> Iterator[Named]:
+    for part in [volume, *((volume.get("projected") or {}).get("sources") or [])]:
+        if "secret" in part:
+            yield "Secret", part["secret"].get("secretName") or part["secret"]["name"]
+        if "configMap" in part:
+            yield "ConfigMap", part["configMap"]["name"]
+
+
+def _referenced(source: Manifest, secret: str, config_map: str) -> set[Named]:
+    pairs = (("Secret", source.get(secret)), ("ConfigMap", source.get(config_map)))
+    return {(kind, reference["name"]) for kind, reference in pairs if reference}
+
+
+async def fetch_sources(client: Client, pod: Manifest, ip: str) -> Sources:
+    """Reads what `named` lists; what does not exist is absent from the result. Raises ApiError."""
+    secrets: dict[str, Mapping[str, str]] = {}
+    config_maps: dict[str, Mapping[str, str]] = {}
+    for kind, name in sorted(named(pod)):
+        table, resource = (secrets, SECRET) if kind == "Secret" else (config_maps, CONFIG_MAP)
+        content = await _content(client, resource, name, pod["metadata"]["namespace"])
+        if content is not None:
+            table[name] = content
+    return Sources(ip=ip, secrets=secrets, config_maps=config_maps)
+
+
+async def _content(client: Client, kind: Kind, name: str, namespace: str) -> dict[str, str] | None:
+    """Decoded values; bytes that are no UTF-8 survive as surrogates."""
+    try:
+        found = await client.get(kind, name, namespace)
+    except NotFound:
+        return None
+    encoded = dict((found.get("data") if kind is SECRET else found.get("binaryData")) or {})
+    plain = dict((found.get("stringData") if kind is SECRET else found.get("data")) or {})
+    decoded = {key: base64.b64decode(text).decode(errors="surrogateescape") for key, text in encoded.items()}
+    return {**decoded, **plain}
+
+
+def realise(
+    pod: Manifest, sources: Sources, directory: Path, settings: NodeSettings
+) -> dict[str, str] | ConfigError:
+    """Makes every volume of the pod; returns host paths by volume name."""
+    result = {}
+    for volume in pod["spec"].get("volumes") or []:
+        path: Path | ConfigError | None = _host_path(volume, pod, settings)
+        if path is None:
+            path = _written(volume, sources, directory / "volumes" / volume["name"])
+        if isinstance(path, ConfigError):
+            return ConfigError(f"volume {volume['name']}: {path.message}")
+        result[volume["name"]] = str(path)
+    return result
+
+
+def _host_path(volume: Manifest, pod: Manifest, settings: NodeSettings) -> Path | None:
+    """A directory that is not the pod's own; None for the kinds of volume that are."""
+    if "hostPath" in volume:
+        return Path(volume["hostPath"]["path"])
+    if "persistentVolumeClaim" in volume:
+        claim = volume["persistentVolumeClaim"]["claimName"]
+        return make_directory(settings.claims_dir / pod["metadata"]["namespace"] / claim)
+    return None
+
+
+def _written(volume: Manifest, sources: Sources, own: Path) -> Path | ConfigError:
+    """A directory of the pod's own, with what the volume puts there."""
+    make_directory(own)
+    if "emptyDir" in volume:
+        return own
+    for part in (volume.get("projected") or {}).get("sources") or [volume]:
+        problem = _write_part(part, sources, own)
+        if problem:
+            return problem
+    return own
+
+
+def _write_part(part: Manifest, sources: Sources, own: Path) -> ConfigError | None:
+    forms: tuple[tuple[str, str, Mapping[str, Mapping[str, str]], Callable[[Manifest], str]], ...] = (
+        ("secret", "Secret", sources.secrets, lambda ref: ref.get("secretName") or ref["name"]),
+        ("configMap", "ConfigMap", sources.config_maps, lambda ref: ref["name"]),
+    )
+    for key, kind, table, name_of in forms:
+        if key in part:
+            return _write_content(
+                part[key], f"{kind} {name_of(part[key])}", table.get(name_of(part[key])), own
+            )
+    kinds = ", ".join(sorted(set(part) - {"name"})) or "nothing"
+    return ConfigError(f"{kinds} is not supported for local processes")
+
+
+def _write_content(
+    reference: Manifest, title: str, content: Mapping[str, str] | None, own: Path
+) -> ConfigError | None:
+    make_directory(own)
+    if content is None:
+        return (
+            None
+            if reference.get("optional")
+            else ConfigError(f"{title} does not exist in the pod's namespace")
+        )
+    items = reference.get("items") or [{"key": key, "path": key} for key in content]
+    for item in items:
+        if item["key"] not in content:
+            if reference.get("optional"):
+                continue
+            return ConfigError(f"{title} has no key {item['key']}")
+        value = content[item["key"]].encode(errors="surrogateescape")
+        write_atomically(own / item["path"], value)
+    return None

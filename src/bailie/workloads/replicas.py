@@ -1,0 +1,128 @@
+"""What to do about a workload's pods next: the decision of a StatefulSet controller, as a pure function.
+
+Called by `workloads.local`, which carries the steps out one reconcile at a time.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bailie.manifests.workload import Manifest, Workload
+
+HASH_LABEL = "bailie.io/template-hash"
+WORKLOAD_LABEL = "bailie.io/workload"
+ORDINAL_LABEL = "apps.kubernetes.io/pod-index"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Pods to create, as ordinals, and to delete, as names, in this order."""
+
+    create: tuple[int, ...] = ()
+    delete: tuple[str, ...] = ()
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether the pod's Ready condition is true and it is not going away."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+def ordinal(pod: Manifest) -> int:
+    """The number at the end of the pod's name; -1 for a name without one."""
+    last = str(pod["metadata"]["name"]).rpartition("-")[2]
+    return int(last) if last.isdigit() else -1
+
+
+def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest]) -> Steps:
+    """Scales, fills gaps, and replaces pods of an older template one at a time, the highest number first.
+
+    An old pod that is not ready is replaced at once: it serves nobody. One that is ready waits until every
+    other pod is there and ready.
+    """
+    by_number = {ordinal(pod): pod for pod in pods}
+    staying = {number: by_number[number] for number in by_number if 0 <= number < workload.replicas}
+    surplus = sorted((number for number in by_number if number not in staying), reverse=True)
+    missing = tuple(number for number in range(workload.replicas) if number not in staying)
+    outdated = [
+        number
+        for number in sorted(staying, reverse=True)
+        if staying[number]["metadata"].get("labels", {}).get(HASH_LABEL) != template_hash
+    ]
+    replaced = [number for number in outdated if not is_ready(staying[number])]
+    if not replaced and not missing and all(is_ready(pod) for pod in staying.values()):
+        replaced = outdated[:1]
+    chosen = [by_number[number] for number in (*surplus, *replaced)]
+    names = [each["metadata"]["name"] for each in chosen if not each["metadata"].get("deletionTimestamp")]
+    return Steps(create=missing, delete=tuple(names))
+
+
+def hash_template(template: Manifest, claims: Sequence[Manifest]) -> str:
+    """A short name for the content: pods made from equal templates have equal hashes."""
+    text = json.dumps([template, list(claims)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def with_host_ports(template: Manifest, services: Iterable[Manifest]) -> Manifest:
+    """The template with a `hostPort` for each `nodePort` of the Services that select it."""
+    result = copy.deepcopy(template)
+    labels = (result.get("metadata") or {}).get("labels") or {}
+    for service in services:
+        selector = service["spec"].get("selector")
+        if not selector or not selector.items() <= labels.items():
+            continue
+        for port in service["spec"].get("ports") or []:
+            if port.get("nodePort"):
+                _set_host_port(result, port)
+    return result
+
+
+def _set_host_port(template: Manifest, service_port: Mapping[str, object]) -> None:
+    """The first Service port that leads to a container port decides."""
+    wanted = service_port.get("targetPort") or service_port["port"]
+    for container in template["spec"]["containers"]:
+        for port in container.get("ports") or []:
+            if wanted in (port.get("name"), port["containerPort"]) and not port.get("hostPort"):
+                port["hostPort"] = service_port["nodePort"]
+                port["hostIP"] = "127.0.0.1"
+
+
+def pod_manifest(workload: Workload, template: Manifest, template_hash: str, number: int) -> Manifest:
+    """Pod `<name>-<number>`; a claim template becomes the volume `<claim>-<pod>`, as in a StatefulSet."""
+    name = f"{workload.name}-{number}"
+    metadata = template.get("metadata") or {}
+    labels = {
+        **(metadata.get("labels") or {}),
+        **workload.selector,
+        WORKLOAD_LABEL: workload.name,
+        HASH_LABEL: template_hash,
+        ORDINAL_LABEL: str(number),
+    }
+    spec = copy.deepcopy(template["spec"])
+    claimed = {claim["metadata"]["name"] for claim in workload.volume_claim_templates}
+    volumes = [each for each in spec.get("volumes") or [] if each["name"] not in claimed]
+    volumes += [
+        {"name": each, "persistentVolumeClaim": {"claimName": f"{each}-{name}"}} for each in sorted(claimed)
+    ]
+    spec["volumes"] = volumes
+    spec.setdefault("hostname", name)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": workload.namespace,
+            "labels": labels,
+            "annotations": dict(metadata.get("annotations") or {}),
+            "ownerReferences": [dict(workload.owner)] if workload.owner else [],
+        },
+        "spec": spec,
+    }
