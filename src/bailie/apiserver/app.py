@@ -1,0 +1,167 @@
+"""The HTTP application: who asks, may they, which verb; then one handler and one answer.
+
+Served by `server.py` (uvicorn). This is the only module that turns refusals into responses and knows the
+order of the steps; what the verbs mean is in `objects.py`, what a path means in `requests.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from starlette.requests import Request
+
+from bailie.apiserver import codec, discovery, errors, reading, requests, writing
+from bailie.apiserver.auth import Authoriser, Tokens
+from bailie.apiserver.hub import Hub
+from bailie.apiserver.objects import Objects, Place
+from bailie.apiserver.rbac import PUBLIC_PATHS, Attributes, User, refusal
+from bailie.apiserver.watching import Watch
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from bailie.apiserver.requests import Target
+    from bailie.apiserver.resources import Catalogue, Resource
+    from bailie.apiserver.store import Store
+
+_log = structlog.get_logger(__name__)
+VERSION = {
+    "major": "1",
+    "minor": "34",
+    "gitVersion": "v1.34.0+bailie",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "linux/amd64",
+}
+
+
+class App:
+    """The ASGI application over one store."""
+
+    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+        self.store = store
+        self.catalogue = catalogue
+        self.hub = Hub(store)
+        self.objects = Objects(store)
+        self.tokens = Tokens(store)
+        self.authoriser = Authoriser(store)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        try:
+            response: ASGIApp = await self._answer(request)
+        except errors.ApiError as error:
+            response = codec.error_response(error)
+        except errors.StateError as error:
+            _log.error("state directory failed", error=str(error))
+            response = codec.error_response(errors.internal(str(error)))
+        except Exception as error:
+            _log.exception("request failed", method=request.method, path=request.url.path)
+            response = codec.error_response(errors.internal(f"{type(error).__name__}: {error}"))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> ASGIApp:
+        path = request.url.path
+        user = self._authenticate(request)
+        target = requests.target_of(path)
+        if target is None:
+            return self._answer_path(request, user, path)
+        if user is None:
+            raise errors.unauthorized()
+        verb = requests.verb_of(request.method, target, request.query_params)
+        asked = requests.attributes_of(verb, target, request.query_params)
+        self._authorise(user, asked, target)
+        resource = self._resource(target, verb)
+        if verb == "watch":
+            scope = _scope_of(resource, target)
+            return Watch(self.hub, resource, scope, request.query_params, show=lambda obj: obj)
+        if verb == "list":
+            namespace = _scope_of(resource, target)
+            body = reading.collection(self.store, resource, namespace, request.query_params)
+            return codec.encoded_response(body)
+        return await self._single(request, verb, resource, target)
+
+    def _authenticate(self, request: Request) -> User | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        user = self.tokens.user(token.strip())
+        if user is None:
+            raise errors.unauthorized()
+        return user
+
+    def _answer_path(self, request: Request, user: User | None, path: str) -> Response:
+        if path not in PUBLIC_PATHS:
+            if user is None:
+                raise errors.unauthorized()
+            asked = Attributes(verb=request.method.lower(), path=path)
+            if not self.authoriser.allowed(user, asked):
+                message = f"forbidden: {refusal(user, asked)}"
+                raise errors.ApiError(403, "Forbidden", message)
+        if path.rstrip("/") in {"/healthz", "/livez", "/readyz"}:
+            return codec.encoded_response(b"ok")
+        if path.rstrip("/") == "/version":
+            return codec.json_response(VERSION)
+        found = discovery.document(self.catalogue, path)
+        if found is None:
+            raise errors.unknown_path()
+        return codec.json_response(found)
+
+    def _authorise(self, user: User, asked: Attributes, target: Target) -> None:
+        if self.authoriser.allowed(user, asked):
+            return
+        resource = self.catalogue.find(target.group, target.version, target.plural)
+        if resource is None:
+            what = f"{target.plural}.{target.group}" if target.group else target.plural
+            raise errors.ApiError(403, "Forbidden", f"{what} is forbidden: {refusal(user, asked)}")
+        raise errors.forbidden(resource.kind, target.name, refusal(user, asked))
+
+    def _resource(self, target: Target, verb: str) -> Resource:
+        resource = self.catalogue.find(target.group, target.version, target.plural)
+        if resource is None:
+            raise errors.unknown_path()
+        if verb not in resource.verbs:
+            raise errors.method_not_allowed()
+        return resource
+
+    async def _single(self, request: Request, verb: str, resource: Resource, target: Target) -> Response:
+        if target.subresource not in ({"", "status"} if resource.status else {""}):
+            raise errors.unknown_path()
+        body = await request.body()
+        content_type = request.headers.get("content-type", "")
+        options = writing.write_options(request.query_params, target, request.headers.get("user-agent", ""))
+        place = Place(resource, target.namespace, target.name)
+        status = 200
+        answer: Any
+        if verb == "get":
+            answer = self.objects.read(place)
+        elif verb == "create":
+            obj = writing.decode_for(target, resource, body, content_type)
+            answer, status = self.objects.create(resource, target.namespace, obj, options), 201
+        elif verb == "update":
+            obj = writing.decode_for(target, resource, body, content_type)
+            answer = self.objects.update(place, lambda _old: obj, options)
+        elif verb == "patch":
+            change = writing.change_of(content_type, body)
+            answer = self.objects.update(place, change, options)
+        elif verb == "delete":
+            chosen = writing.delete_options(request.query_params, body, content_type)
+            answer = writing.delete(self.objects, place, chosen)
+        else:
+            raise errors.method_not_allowed()
+        return codec.json_response(answer, status=status, warnings=options.warnings)
+
+
+def _scope_of(resource: Resource, target: Target) -> str | None:
+    """The namespace that a list or watch is limited to."""
+    if not resource.kind.namespaced:
+        return ""
+    return target.namespace or None

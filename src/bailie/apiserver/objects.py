@@ -1,0 +1,271 @@
+"""The verbs: create, read, update, delete, as Kubernetes defines them for every kind.
+
+Called by the HTTP handlers and by our own controllers (namespaces, garbage collection). Synchronous: between
+reading an object and writing it nothing else runs, which is what makes `resourceVersion` checks exact.
+Decides nothing about rights; those were checked before.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bailie.apiserver import clock, errors, metadata, tracking
+from bailie.apiserver.errors import Cause
+from bailie.apiserver.store import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.apiserver.resources import Resource
+    from bailie.apiserver.store import Obj, Store
+
+_NAMESPACES = "/namespaces"
+_UNVERSIONED = ("managedFields", "resourceVersion")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions:
+    """What a write request says besides the object. `warnings` collects what to tell the client."""
+
+    dry_run: bool = False
+    field_manager: str = ""
+    field_validation: str = "Warn"
+    subresource: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteOptions:
+    """`DeleteOptions` of the request; `grace` in seconds, None for the kind's default."""
+
+    uid: str | None = None
+    resource_version: str | None = None
+    propagation: str | None = None
+    grace: int | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which object a request means."""
+
+    resource: Resource
+    namespace: str
+    name: str
+
+    @property
+    def key(self) -> Key:
+        """Where the store keeps it."""
+        return Key(self.resource.key, self.namespace, self.name)
+
+
+class Objects:
+    """The verbs over one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def read(self, place: Place) -> Obj:
+        """The object; 404 when it is not there."""
+        found = self.store.get(place.key)
+        if found is None:
+            raise errors.not_found(place.resource.kind, place.name)
+        return found
+
+    def create(self, resource: Resource, namespace: str, body: Obj, options: WriteOptions) -> Obj:
+        """Stores a new object and returns it as stored."""
+        obj = _typed(copy.deepcopy(body), resource)
+        meta = obj["metadata"]
+        if meta.get("resourceVersion"):
+            raise errors.ApiError(
+                400, "BadRequest", "resourceVersion should not be set on objects to be created"
+            )
+        metadata.stamp_new(obj, resource)
+        if resource.kind.namespaced:
+            meta["namespace"] = namespace
+        if resource.status:
+            obj.pop("status", None)
+        resource.strategy.prepare(obj, None, self.store)
+        self._check(resource, obj, None)
+        self._admit(resource, namespace, meta["name"])
+        tracking.record(obj, None, resource, options)
+        metadata.tidy(obj)
+        key = Key(resource.key, namespace, meta["name"])
+        if self.store.get(key) is not None:
+            raise errors.already_exists(resource.kind, meta["name"])
+        if options.dry_run:
+            return obj
+        return self._insert(resource, key, obj)
+
+    def _insert(self, resource: Resource, key: Key, obj: Obj) -> Obj:
+        with self.store.transaction():
+            stored = self.store.put(key, obj)
+            if resource.key == _NAMESPACES:
+                self._default_service_account(key.name)
+        return stored
+
+    def _default_service_account(self, namespace: str) -> None:
+        meta: Obj = {"name": "default", "namespace": namespace}
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
+        key = Key("/serviceaccounts", namespace, "default")
+        if self.store.get(key) is None:
+            meta |= {"uid": _new_uid(), "creationTimestamp": clock.stamp()}
+            self.store.put(key, account)
+
+    def _admit(self, resource: Resource, namespace: str, name: str) -> None:
+        if not resource.kind.namespaced:
+            return
+        found = self.store.get(Key(_NAMESPACES, "", namespace))
+        if found is None:
+            error = errors.ApiError(404, "NotFound", f'namespaces "{namespace}" not found')
+            error.details = {"name": namespace, "kind": "namespaces"}
+            raise error
+        if found["metadata"].get("deletionTimestamp"):
+            raise errors.terminating(resource.kind, name, namespace)
+
+    def update(self, place: Place, change: Callable[[Obj], Obj], options: WriteOptions) -> Obj:
+        """Replaces the object by what `change` makes of a copy of it; returns it as stored.
+
+        `options.subresource` limits the effect (`status`), as on Kubernetes. Nothing is written, and the
+        resourceVersion stays, when nothing changed.
+        """
+        resource, old = place.resource, self.read(place)
+        new = _typed(change(copy.deepcopy(old)), resource)
+        _check_preconditions(new, old, resource, place.name)
+        metadata.keep_server_fields(new, old)
+        _limit(new, old, resource, options.subresource)
+        resource.strategy.prepare(new, old, self.store)
+        self._check(resource, new, old)
+        tracking.record(new, old, resource, options)
+        metadata.tidy(new)
+        if resource.strategy.generation and _versioned(new) != _versioned(old):
+            new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+        if new == old or options.dry_run:
+            return new
+        if new["metadata"].get("deletionTimestamp") and not held_by(new, resource):
+            return self.store.remove(place.key, new)
+        return self.store.put(place.key, new, old)
+
+    def _check(self, resource: Resource, new: Obj, old: Obj | None) -> None:
+        causes = metadata.problems(new, resource, old=old)
+        causes += resource.strategy.validate(new, old)
+        if causes:
+            raise errors.invalid(resource.kind, new["metadata"].get("name", ""), causes)
+
+    def delete(self, place: Place, options: DeleteOptions) -> tuple[Obj, bool]:
+        """Deletes the object or marks it; returns its last state and whether it is gone."""
+        resource, old = place.resource, self.read(place)
+        _check_delete_preconditions(old, resource, place.name, options)
+        new = copy.deepcopy(old)
+        meta = new["metadata"]
+        _add_propagation_finalizer(meta, options.propagation)
+        grace = _grace_of(new, resource, options.grace)
+        waits = bool(held_by(new, resource)) or grace > 0
+        if not waits:
+            return (old, True) if options.dry_run else (self.store.remove(place.key, new), True)
+        if not meta.get("deletionTimestamp"):
+            meta["deletionTimestamp"] = clock.stamp(clock.after(grace))
+            meta["deletionGracePeriodSeconds"] = grace
+            if resource.strategy.generation:
+                meta["generation"] = meta.get("generation", 0) + 1
+        if resource.key == _NAMESPACES:
+            new["status"] = {**new.get("status", {}), "phase": "Terminating"}
+        if new != old and not options.dry_run:
+            self.store.put(place.key, new, old)
+        return new, False
+
+
+def held_by(obj: Obj, resource: Resource) -> list[str]:
+    """The finalizers that keep an object from going away."""
+    held = list(obj["metadata"].get("finalizers") or ())
+    if resource.key == _NAMESPACES:
+        held += (obj.get("spec") or {}).get("finalizers") or ()
+    return held
+
+
+def _new_uid() -> str:
+    import uuid  # noqa: PLC0415
+
+    return str(uuid.uuid4())
+
+
+def _typed(obj: Obj, resource: Resource) -> Obj:
+    obj["apiVersion"], obj["kind"] = resource.kind.api_version, resource.kind.kind
+    if not isinstance(obj.get("metadata"), dict):
+        obj["metadata"] = {}
+    return obj
+
+
+def _check_preconditions(new: Obj, old: Obj, resource: Resource, name: str) -> None:
+    revision = new["metadata"].get("resourceVersion")
+    if revision and revision != old["metadata"]["resourceVersion"]:
+        raise errors.conflict(resource.kind, name, errors.MODIFIED)
+    if not revision and resource.strategy.strict_updates:
+        message = "Invalid value: 0x0: must be specified for an update"
+        raise errors.invalid(
+            resource.kind, name, [Cause("metadata.resourceVersion", "FieldValueInvalid", message)]
+        )
+    uid = new["metadata"].get("uid")
+    if uid and uid != old["metadata"]["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        raise errors.conflict(resource.kind, name, why)
+
+
+def _limit(new: Obj, old: Obj, resource: Resource, subresource: str) -> None:
+    """Leaves of `new` only what a write to this (sub)resource may change."""
+    if subresource == "status":
+        status, tracked = new.get("status"), new["metadata"].get("managedFields")
+        new.clear()
+        new.update(copy.deepcopy(old))
+        new.pop("status", None)
+        if status is not None:
+            new["status"] = status
+        if tracked is not None:
+            new["metadata"]["managedFields"] = tracked
+    elif resource.status:
+        new.pop("status", None)
+        if "status" in old:
+            new["status"] = copy.deepcopy(old["status"])
+
+
+def _versioned(obj: Obj) -> Obj:
+    """The part whose changes the generation counts."""
+    return {k: v for k, v in obj.items() if k not in {"metadata", "status"}}
+
+
+def _check_delete_preconditions(old: Obj, resource: Resource, name: str, options: DeleteOptions) -> None:
+    meta = old["metadata"]
+    if options.uid is not None and options.uid != meta["uid"]:
+        why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
+        raise errors.conflict(resource.kind, name, why)
+    if options.resource_version is not None and options.resource_version != meta["resourceVersion"]:
+        why = (
+            f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
+            f"ResourceVersion in object meta: {meta['resourceVersion']}"
+        )
+        raise errors.conflict(resource.kind, name, why)
+
+
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+
+
+def _add_propagation_finalizer(meta: Obj, propagation: str | None) -> None:
+    wanted = {"Orphan": ORPHAN, "Foreground": FOREGROUND}.get(propagation or "")
+    if propagation is not None:
+        kept = [f for f in meta.get("finalizers") or () if f not in {ORPHAN, FOREGROUND} or f == wanted]
+        meta["finalizers"] = kept
+    if wanted and wanted not in meta["finalizers"]:
+        meta["finalizers"].append(wanted)
+    metadata.tidy({"metadata": meta})
+
+
+def _grace_of(obj: Obj, resource: Resource, asked: int | None) -> int:
+    """Seconds that the deletion waits for somebody: only a Pod that a node runs has any."""
+    if resource.key != "/pods" or not obj["spec"].get("nodeName"):
+        return 0
+    if (obj.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+        return 0
+    default = int(obj["spec"].get("terminationGracePeriodSeconds", 30))
+    return default if asked is None else max(0, asked)

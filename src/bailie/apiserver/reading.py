@@ -1,0 +1,68 @@
+"""Get and list: one object, or a collection with selectors and pages.
+
+Called by `app.py` with an authorised request.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+import orjson
+
+from bailie.apiserver import errors, filters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bailie.apiserver.resources import Resource
+    from bailie.apiserver.store import Store
+
+
+def collection(store: Store, resource: Resource, namespace: str | None, query: Mapping[str, str]) -> bytes:
+    """The encoded list that a request asks for.
+
+    Objects go from the database into the answer without being decoded unless a selector has to look at them.
+    """
+    limit = _limit(query.get("limit"))
+    matches = filters.selector_of(query, resource)
+    found: Iterator[bytes] = store.scan(resource.key, namespace, after=_position(query.get("continue")))
+    if matches is not None:
+        accept = matches
+        found = (data for data in found if accept(orjson.loads(data)))
+    items: list[bytes] = []
+    meta: dict[str, object] = {"resourceVersion": str(store.revision)}
+    for data in found:
+        if limit and len(items) == limit:
+            meta["continue"] = _token(items[-1])
+            rest = sum(1 for _ in found) + 1
+            if matches is None:
+                meta["remainingItemCount"] = rest
+            break
+        items.append(data)
+    head = {"kind": f"{resource.kind.kind}List", "apiVersion": resource.kind.api_version, "metadata": meta}
+    return orjson.dumps(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
+
+
+def _limit(value: str | None) -> int:
+    if not value:
+        return 0
+    if not value.isdigit():
+        raise errors.bad_request(f'Invalid value: "{value}": limit must be a number')
+    return int(value)
+
+
+def _token(last: bytes) -> str:
+    meta = orjson.loads(last)["metadata"]
+    return base64.urlsafe_b64encode(orjson.dumps([meta.get("namespace", ""), meta["name"]])).decode()
+
+
+def _position(token: str | None) -> tuple[str, str] | None:
+    if not token:
+        return None
+    try:
+        namespace, name = orjson.loads(base64.urlsafe_b64decode(token))
+    except (binascii.Error, ValueError):
+        raise errors.bad_request("continue key is not valid") from None
+    return str(namespace), str(name)

@@ -1,0 +1,153 @@
+"""Starts and stops the embedded API: state, certificates, socket, uvicorn, controllers.
+
+Called by `bailie apiserver` (`serve`) and by tests (`ApiServer`). Holds no rule of the API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+
+from bailie.apiserver import bootstrap, certs, kubeconfig
+from bailie.apiserver.app import App
+from bailie.apiserver.errors import StateError
+from bailie.apiserver.files import write_private
+from bailie.apiserver.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bailie.apiserver.settings import Settings
+
+_log = structlog.get_logger(__name__)
+_KEEP_ALIVE_SECONDS = 600
+_GRACE_SECONDS = 3
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that leaves signals to us and ends watches before it waits for connections."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
+
+
+class ApiServer:
+    """One embedded API. Everything that can fail for reasons of the machine fails in the constructor.
+
+    Attributes:
+        url: where it listens.
+        ca: the PEM of the CA that signed its certificate.
+        admin_token: the administrator's bearer token.
+        app: the application, for tests that need its parts.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Opens the state directory and binds the port.
+
+        Raises:
+            StateError: the directory or the port cannot be used; the message is one sentence.
+        """
+        self.settings = settings
+        self._store = Store(settings.database, kept_changes=settings.kept_changes)
+        try:
+            files = certs.ensure(settings.pki_dir, settings.host)
+            self._socket = _bind(settings)
+            port = self._socket.getsockname()[1]
+            write_private(settings.port_file, f"{port}\n")
+            self.app = App(self._store, bootstrap.catalogue())
+            bootstrap.prepare(self.app)
+            self.url = f"https://{settings.host}:{port}"
+            self.ca = files.ca.read_bytes()
+            self.admin_token = bootstrap.admin_token(self.app, settings.admin_token_file)
+            content = kubeconfig.kubeconfig(server=self.url, ca=self.ca, token=self.admin_token)
+            kubeconfig.write(settings.admin_kubeconfig, content)
+        except OSError as error:
+            self._store.close()
+            message = f"cannot use the state directory {settings.state_dir}: {error.strerror or error}"
+            raise StateError(message) from error
+        except StateError:
+            self._store.close()
+            raise
+        self._uvicorn = _Uvicorn(_configuration(self.app, files), self.app.hub.close)
+
+    async def run(self) -> None:
+        """Serves until `stop` is called or the task is cancelled."""
+        try:
+            await self._uvicorn.serve(sockets=[self._socket])
+        finally:
+            self.app.hub.close()
+            self._socket.close()
+            self._store.close()
+
+    def stop(self) -> None:
+        """Asks the server to stop; may be called from a signal handler or another thread."""
+        self._uvicorn.should_exit = True
+
+
+async def serve(settings: Settings) -> None:
+    """Runs the embedded API until SIGTERM or SIGINT.
+
+    Raises:
+        StateError: it cannot start; the message is one sentence for the person who started it.
+    """
+    server = ApiServer(settings)
+    if threading.current_thread() is threading.main_thread():
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+    _log.info("serving the Kubernetes API", url=server.url, state=str(settings.state_dir))
+    await server.run()
+    _log.info("stopped serving the Kubernetes API")
+
+
+def _configuration(app: App, files: certs.Certificates) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ssl_certfile=files.certificate,
+        ssl_keyfile=files.key,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
+def _bind(settings: Settings) -> socket.socket:
+    last = settings.port_file.read_text().strip() if settings.port_file.exists() else ""
+    wanted = [settings.port] if settings.port else [*([int(last)] if last.isdigit() else []), 0]
+    for port in wanted:
+        listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, port))
+        except OSError as error:
+            listener.close()
+            if port == wanted[-1]:
+                message = f"cannot listen on {settings.host}:{port}: {error.strerror}"
+                raise StateError(message) from error
+        else:
+            listener.listen(1024)
+            listener.setblocking(False)
+            return listener
+    raise AssertionError("no port tried")

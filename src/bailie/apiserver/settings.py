@@ -1,0 +1,58 @@
+"""What the embedded API is started with, and where it keeps things.
+
+Filled in by `bailie apiserver`, the supervisor and the test fixture; read by `server.py` only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.apiserver.store import DEFAULT_KEPT_CHANGES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Start-up values.
+
+    Attributes:
+        state_dir: everything the server keeps; created with mode 0700.
+        log_dir: container logs, `<namespace>/<pod>/<container>.log`, for `kubectl logs`.
+        host: the address to listen on. Loopback: the embedded API is for one machine.
+        port: the port to listen on; 0 takes the one of the last start, or any free one.
+        kept_changes: how many changes a watch can be behind before it gets 410 Gone.
+    """
+
+    state_dir: Path
+    log_dir: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    kept_changes: int = DEFAULT_KEPT_CHANGES
+
+    @property
+    def database(self) -> Path:
+        """Objects, changes and token hashes."""
+        return self.state_dir / "objects.db"
+
+    @property
+    def pki_dir(self) -> Path:
+        """The generated CA and the server's certificate."""
+        return self.state_dir / "pki"
+
+    @property
+    def port_file(self) -> Path:
+        """The port of the last start, so that written kubeconfigs stay right."""
+        return self.state_dir / "port"
+
+    @property
+    def admin_token_file(self) -> Path:
+        """The administrator's token (0600), made at the first start."""
+        return self.state_dir / "admin.token"
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        """The administrator's kubeconfig (0600), written at every start."""
+        return self.state_dir / "admin.kubeconfig"

@@ -1,0 +1,119 @@
+"""Create, update, patch and delete requests: reads their bodies and options, calls the verbs.
+
+Called by `app.py` with an authorised request whose body has been read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.apiserver import codec, errors, patches
+from bailie.apiserver.objects import DeleteOptions, WriteOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bailie.apiserver.objects import Objects, Place
+    from bailie.apiserver.requests import Target
+    from bailie.apiserver.resources import Resource
+    from bailie.apiserver.store import Obj
+
+
+def write_options(query: Mapping[str, str], target: Target, agent: str) -> WriteOptions:
+    """The options of a write: the query, and the client's name as its field manager."""
+    return WriteOptions(
+        dry_run=query.get("dryRun") == "All",
+        field_manager=query.get("fieldManager") or agent.partition("/")[0] or "unknown",
+        field_validation=query.get("fieldValidation") or "Warn",
+        subresource=target.subresource,
+    )
+
+
+def decode_for(target: Target, resource: Resource, body: bytes, content_type: str) -> Obj:
+    """The object in a body, checked against the request's path.
+
+    Raises:
+        ApiError: it is of another kind, name or namespace.
+    """
+    obj = codec.decode_object(body, content_type)
+    kind = resource.kind
+    said = obj.get("apiVersion") or kind.api_version, obj.get("kind") or kind.kind
+    if said != (kind.api_version, kind.kind):
+        message = (
+            f"{said[1]} in version {said[0]!r} cannot be handled as a {kind.kind}: "
+            f"the resource is {kind.api_version}, Kind={kind.kind}"
+        )
+        raise errors.bad_request(message)
+    meta = obj.setdefault("metadata", {})
+    namespace = meta.get("namespace") or target.namespace
+    if kind.namespaced and namespace != target.namespace:
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if not kind.namespaced:
+        meta.pop("namespace", None)
+    name = meta.get("name") or target.name
+    if target.name and name != target.name:
+        message = f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+        raise errors.bad_request(message)
+    return obj
+
+
+def change_of(content_type: str, body: bytes) -> Callable[[Obj], Obj]:
+    """The patch in a body as a function from the present object to the wanted one."""
+    patch = codec.decode(body, content_type)
+    kind = codec.media_type(content_type)
+    change: dict[str, Callable[[Any, Any], Any]] = {
+        "application/merge-patch+json": patches.merge,
+        "application/strategic-merge-patch+json": patches.merge,
+        "application/json-patch+json": patches.apply_json_patch,
+    }
+    if kind not in change:
+        raise errors.unsupported_media_type(content_type)
+
+    def apply(obj: Obj) -> Obj:
+        try:
+            result = change[kind](obj, patch)
+        except patches.PatchError as error:
+            code = 422 if isinstance(error, patches.TestFailedError) else 400
+            reason = "Invalid" if code == 422 else "BadRequest"
+            raise errors.ApiError(code, reason, f"the server rejected our request: {error}") from None
+        if not isinstance(result, dict):
+            raise errors.bad_request("the patch leaves no object")
+        return result
+
+    return apply
+
+
+def delete_options(query: Mapping[str, str], body: bytes, content_type: str) -> DeleteOptions:
+    """The options of a deletion, from the body (`DeleteOptions`) or the query."""
+    said = codec.decode_object(body, content_type) if body.strip() else {}
+    before = said.get("preconditions") or {}
+    grace = said.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
+    propagation = said.get("propagationPolicy") or query.get("propagationPolicy")
+    if propagation is None and said.get("orphanDependents"):
+        propagation = "Orphan"
+    dry_run = said.get("dryRun") or ([query["dryRun"]] if query.get("dryRun") else [])
+    try:
+        seconds = None if grace is None else int(grace)
+    except (TypeError, ValueError):
+        raise errors.bad_request(f"gracePeriodSeconds {grace!r} is not a number") from None
+    return DeleteOptions(
+        uid=before.get("uid"),
+        resource_version=before.get("resourceVersion"),
+        propagation=propagation,
+        grace=seconds,
+        dry_run="All" in dry_run,
+    )
+
+
+def delete(objects: Objects, place: Place, options: DeleteOptions) -> Obj:
+    """Deletes one object; returns the answer's body."""
+    resource = place.resource
+    last, gone = objects.delete(place, options)
+    if not gone or resource.key == "/pods":
+        return last
+    details = {"name": place.name, "kind": resource.kind.plural, "uid": last["metadata"]["uid"]}
+    if resource.kind.group:
+        details["group"] = resource.kind.group
+    return codec.success(details)

@@ -1,0 +1,78 @@
+"""Where the pods behind a headless Service are: from the node's files on a laptop, from DNS on a cluster.
+
+Used by whoever dials a service of the control plane by name (agents and Envoy's bootstrap dial the
+scheduler). Reads afresh on every call: addresses change when pods move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Unresolved(OSError):  # noqa: N818 - a state of the world, as in bailie.kube.errors
+    """The name has no address now; the message says where it was looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Turns a Service's name into the addresses of its pods."""
+
+    namespace: str
+    """POD_NAMESPACE: where a bare name is looked up."""
+    directory: Path | None = None
+    """BAILIE_ENDPOINTS_DIR: the node's files, `<namespace>/<service>.hosts`; None for DNS."""
+
+    @classmethod
+    def from_environment(cls, namespace: str, environment: Mapping[str, str] | None = None) -> Self:
+        """Reads BAILIE_ENDPOINTS_DIR from the process's environment, or from the one given."""
+        values = os.environ if environment is None else environment  # noqa: TID251 - a setting of the edge
+        directory = values.get("BAILIE_ENDPOINTS_DIR")
+        return cls(namespace, Path(directory) if directory else None)
+
+    async def resolve(self, host: str) -> tuple[str, ...]:
+        """Returns the IP addresses, each once, in the order given. Raises Unresolved when there is none.
+
+        `host` is an IP address, `<service>`, `<service>.<namespace>` or a longer DNS name.
+        """
+        if _is_address(host):
+            return (host,)
+        if self.directory is not None:
+            return self._from_file(self.directory, host)
+        return await _from_dns(host)
+
+    def _from_file(self, directory: Path, host: str) -> tuple[str, ...]:
+        service, _, rest = host.partition(".")
+        namespace = rest.partition(".")[0] or self.namespace
+        path = directory / namespace / f"{service}.hosts"
+        try:
+            lines = path.read_text().split()
+        except OSError as error:
+            raise Unresolved(f"{host}: {path}: {error.strerror}") from error
+        if not lines:
+            raise Unresolved(f"{host}: no pod is listed in {path}")
+        return tuple(dict.fromkeys(lines))
+
+
+async def _from_dns(host: str) -> tuple[str, ...]:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unresolved(f"{host}: {error.strerror or error}") from error
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

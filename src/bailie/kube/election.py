@@ -1,0 +1,267 @@
+"""One leader among processes, by a Lease.
+
+Used by the scheduler and the operator for their standbys. The epoch (`leaseTransitions`) grows with every
+acquisition, one's own after a restart included, so that orders of an earlier leader can be told and refused.
+
+No wall clocks are compared. A candidate counts a lease as abandoned when the record that the server shows
+has not changed for the lease's duration on the candidate's own monotonic clock; a leader gives up earlier
+than that when it cannot renew. With the default timing a killed leader is replaced within 5 s, a stopped
+one at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from bailie.api.kinds import LEASE
+from bailie.kube.clock import stamp_micro, utc_now
+from bailie.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from bailie.kube.metrics import LEADING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bailie.kube.client import Client, Object
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTiming:
+    """Seconds. `give_up` must be below `duration`: a leader stops before another one starts."""
+
+    duration: float = 4.0
+    """Unchanged this long, a lease is free."""
+    renew: float = 1.0
+    """Between two renewals."""
+    give_up: float = 3.0
+    """Not renewed this long, the leader stops."""
+    poll: float = 0.8
+    """Between two looks of a candidate."""
+    retry: float = 0.2
+    """Before a failed renewal is tried again."""
+
+
+_TIMING = LeaseTiming()
+_RELEASE_SECONDS = 2.0
+
+
+class LeaderElection:
+    """A candidate for one lease. `identity` must be this process's alone among those that are alive."""
+
+    def __init__(
+        self, client: Client, namespace: str, name: str, identity: str, *, timing: LeaseTiming = _TIMING
+    ) -> None:
+        self.epoch = 0
+        """Of the newest acquisition by this process; 0 before the first."""
+        self.holder = ""
+        """Who holds the lease, as last seen; empty for nobody."""
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._timing = timing
+        self._lease: Object = {}
+        self._held = False
+        self._renewed = 0.0
+        self._seen: tuple[Any, ...] = ()
+        self._seen_at = 0.0
+        self._callbacks: list[Callable[[], None]] = []
+        self._trouble = ""
+
+    @property
+    def leading(self) -> bool:
+        """True while the lease is held for certain, also in a process that was suspended and woke up."""
+        return self._held and _monotonic() < self._renewed + self._timing.duration
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back when `leading` or `holder` changes; returns what ends that."""
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    async def run(self, lead: Callable[[int], Awaitable[None]]) -> None:
+        """Runs `lead(epoch)` whenever the lease is held; cancels it when the lease is lost, and tries again.
+
+        Returns when `lead` returns. On the way out, cancelled or not, the lease is released at once.
+        """
+        try:
+            while True:
+                await self._acquire()
+                if await self._lead(lead):
+                    return
+        finally:
+            await self._release()
+
+    async def _lead(self, lead: Callable[[int], Awaitable[None]]) -> bool:
+        """Returns True when `lead` came to its end by itself."""
+        log.info("Leading", lease=self._name, epoch=self.epoch)
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(_run(lead, self.epoch), name=f"lead-{self._name}")
+            renewal = group.create_task(self._keep(), name=f"renew-{self._name}")
+            await asyncio.wait({work, renewal}, return_when=asyncio.FIRST_COMPLETED)
+            finished = work.done()
+            if not finished:
+                log.warning("Lost the lease", lease=self._name, epoch=self.epoch, holder=self.holder)
+                self._set_held(held=False)
+            work.cancel()
+            renewal.cancel()
+        return finished
+
+    async def _acquire(self) -> None:
+        while True:
+            started = _monotonic()
+            try:
+                if await self._try_acquire():
+                    self._renewed = started
+                    self._set_held(held=True)
+                    return
+                self._trouble = ""
+            except ApiError as error:
+                self._note(error)
+            await asyncio.sleep(self._pause())
+
+    async def _try_acquire(self) -> bool:
+        try:
+            lease = await self._client.get(LEASE, self._name, self._namespace)
+        except NotFound:
+            return await self._create()
+        self._observe(lease)
+        if self.holder not in {"", self._identity} and self._remaining(lease) > 0:
+            return False
+        transitions = max(int(lease.get("spec", {}).get("leaseTransitions") or 0), self.epoch) + 1
+        return await self._write(lease, transitions)
+
+    async def _create(self) -> bool:
+        lease: Object = {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": self._record(self.epoch + 1),
+        }
+        with contextlib.suppress(AlreadyExists):
+            self._accept(await self._client.create(lease))
+            return True
+        return False
+
+    async def _write(self, lease: Object, transitions: int) -> bool:
+        """Takes the lease as it was read; False when somebody else was quicker."""
+        wanted = {**lease, "spec": self._record(transitions)}
+        with contextlib.suppress(Conflict, NotFound):
+            self._accept(await self._client.replace(wanted))
+            return True
+        return False
+
+    def _accept(self, lease: Object) -> None:
+        self._lease = lease
+        self.epoch = int(lease["spec"]["leaseTransitions"])
+        self._observe(lease)
+
+    def _observe(self, lease: Object) -> None:
+        """Notes when the record was last seen to change, and by whom it is held."""
+        spec = lease.get("spec") or {}
+        holder = spec.get("holderIdentity") or ""
+        record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        if record != self._seen:
+            self._seen = record
+            self._seen_at = _monotonic()
+        if holder != self.holder:
+            self.holder = holder
+            self._announce()
+
+    def _remaining(self, lease: Object) -> float:
+        """Returns for how long the record must stay unchanged until the lease is free."""
+        duration = float(lease.get("spec", {}).get("leaseDurationSeconds") or self._timing.duration)
+        return self._seen_at + duration - _monotonic()
+
+    def _pause(self) -> float:
+        """Returns the time to the next look: sooner when the lease may be free sooner."""
+        remaining = self._seen_at + self._timing.duration - _monotonic()
+        return min(self._timing.poll, remaining + 0.01) if remaining > 0 else self._timing.poll
+
+    async def _keep(self) -> None:
+        """Renews until the lease is lost; then returns."""
+        pause = self._timing.renew
+        while True:
+            await asyncio.sleep(pause)
+            started = _monotonic()
+            try:
+                async with asyncio.timeout(max(self._renewed + self._timing.give_up - started, 0.05)):
+                    if not await self._renew():
+                        return
+                self._renewed = started
+                self._trouble = ""
+                pause = self._timing.renew
+            except (ApiError, TimeoutError) as error:
+                self._note(error)
+                if _monotonic() >= self._renewed + self._timing.give_up:
+                    return
+                pause = self._timing.retry
+
+    async def _renew(self) -> bool:
+        """Writes a new renewTime. False when the lease is another's, or gone."""
+        spec = {**self._lease["spec"], "renewTime": stamp_micro(utc_now())}
+        try:
+            self._lease = await self._client.replace({**self._lease, "spec": spec})
+        except NotFound:
+            return False
+        except Conflict:
+            self._lease = await self._client.get(LEASE, self._name, self._namespace)
+            self._observe(self._lease)
+            found = self._lease.get("spec") or {}
+            mine = (found.get("holderIdentity"), found.get("leaseTransitions")) == (
+                self._identity,
+                self.epoch,
+            )
+            return mine and await self._renew()
+        return True
+
+    async def _release(self) -> None:
+        """Frees the lease for the next one, if it is held; within 2 s, and without complaint if it cannot."""
+        if not self._held:
+            return
+        self._set_held(held=False)
+        spec = {**self._lease["spec"], "holderIdentity": "", "renewTime": stamp_micro(utc_now())}
+        try:
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await self._client.replace({**self._lease, "spec": spec})
+        except (ApiError, TimeoutError) as error:
+            log.info("Lease not released", lease=self._name, error=str(error))
+
+    def _record(self, transitions: int) -> Object:
+        now = stamp_micro(utc_now())
+        return {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": max(1, round(self._timing.duration)),
+            "acquireTime": now,
+            "renewTime": now,
+            "leaseTransitions": transitions,
+        }
+
+    def _set_held(self, *, held: bool) -> None:
+        self._held = held
+        LEADING.labels(self._name).set(held)
+        self._announce()
+
+    def _announce(self) -> None:
+        for callback in tuple(self._callbacks):
+            callback()
+
+    def _note(self, error: Exception) -> None:
+        """Logs the first of a row of equal troubles."""
+        trouble = str(error) or type(error).__name__
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.warning("Lease not reachable", lease=self._name, error=trouble)
+
+
+async def _run(lead: Callable[[int], Awaitable[None]], epoch: int) -> None:
+    await lead(epoch)
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,165 @@
+"""Kubernetes Events: what people see in `kubectl describe` and `kubectl events`.
+
+Used by every service that has something to say about an object. `Recorder.event` takes note and returns;
+`run` writes. The same words about the same object become one Event with a count. Nothing here fails its
+caller: what cannot be written is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from bailie.api.kinds import EVENT
+from bailie.kube.clock import stamp, utc_now
+from bailie.kube.errors import ApiError, NotFound
+from bailie.kube.metrics import EVENTS_DROPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from bailie.kube.client import Client, Object
+
+log = structlog.get_logger(__name__)
+
+_PENDING = 500
+_REMEMBERED = 1000
+_SAME_WITHIN = timedelta(minutes=30)
+"""Below the hour after which a server forgets Events."""
+_MESSAGE_CHARACTERS = 1024
+
+
+class EventType(enum.StrEnum):
+    """The two types that Kubernetes has."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What makes two events one."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    type: EventType
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Written:
+    name: str
+    count: int
+    last: datetime
+
+
+class Recorder:
+    """Writes Events in the name of one component (`seldon-scheduler`) and its instance (the pod)."""
+
+    def __init__(self, client: Client, component: str, instance: str) -> None:
+        self._client = client
+        self._component = component
+        self._instance = instance
+        self._pending: OrderedDict[_Said, int] = OrderedDict()
+        self._written: OrderedDict[_Said, _Written] = OrderedDict()
+        self._some = asyncio.Event()
+
+    def event(self, regarding: Mapping[str, Any], event_type: EventType, reason: str, message: str) -> None:
+        """Takes note. `regarding` is a manifest: apiVersion, kind and metadata with name, namespace and uid.
+
+        `reason` is a CamelCase token, `message` a sentence for people.
+        """
+        metadata = regarding["metadata"]
+        said = _Said(
+            api_version=str(regarding["apiVersion"]),
+            kind=str(regarding["kind"]),
+            namespace=str(metadata.get("namespace") or ""),
+            name=str(metadata["name"]),
+            uid=str(metadata.get("uid") or ""),
+            type=event_type,
+            reason=reason,
+            message=message[:_MESSAGE_CHARACTERS],
+        )
+        if said not in self._pending and len(self._pending) >= _PENDING:
+            EVENTS_DROPPED.inc()
+            return
+        self._pending[said] = self._pending.get(said, 0) + 1
+        self._some.set()
+
+    async def run(self) -> None:
+        """Writes until cancelled; what is then pending is lost."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            while self._pending:
+                said, times = self._pending.popitem(last=False)
+                await self._write(said, times)
+
+    async def _write(self, said: _Said, times: int) -> None:
+        try:
+            if not await self._count(said, times):
+                await self._create(said, times)
+        except ApiError as error:
+            EVENTS_DROPPED.inc()
+            log.debug("Event not written", reason=said.reason, name=said.name, error=str(error))
+
+    async def _count(self, said: _Said, times: int) -> bool:
+        """Raises the count of the Event that says this already; False when there is none."""
+        known = self._written.get(said)
+        now = utc_now()
+        if known is None or now - known.last > _SAME_WITHIN:
+            return False
+        body = {"count": known.count + times, "lastTimestamp": stamp(now)}
+        try:
+            await self._client.patch(EVENT, known.name, said.namespace or "default", body)
+        except NotFound:
+            del self._written[said]
+            return False
+        self._remember(said, _Written(known.name, known.count + times, now))
+        return True
+
+    async def _create(self, said: _Said, times: int) -> None:
+        now = utc_now()
+        created = await self._client.create(self._manifest(said, times, now))
+        self._remember(said, _Written(created["metadata"]["name"], times, now))
+
+    def _remember(self, said: _Said, written: _Written) -> None:
+        self._written[said] = written
+        self._written.move_to_end(said)
+        while len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
+
+    def _manifest(self, said: _Said, times: int, now: datetime) -> Object:
+        regarding = {"apiVersion": said.api_version, "kind": said.kind, "name": said.name}
+        if said.namespace:
+            regarding["namespace"] = said.namespace
+        if said.uid:
+            regarding["uid"] = said.uid
+        name = f"{said.name[:230]}.{uuid.uuid4().hex[:16]}"
+        return {
+            "apiVersion": EVENT.api_version,
+            "kind": EVENT.kind,
+            "metadata": {"name": name, "namespace": said.namespace or "default"},
+            "involvedObject": regarding,
+            "type": said.type.value,
+            "reason": said.reason,
+            "message": said.message,
+            "count": times,
+            "firstTimestamp": stamp(now),
+            "lastTimestamp": stamp(now),
+            "source": {"component": self._component},
+            "reportingComponent": self._component,
+            "reportingInstance": self._instance,
+        }

@@ -1,0 +1,116 @@
+"""A small HTTP server for `/live`, `/ready`, `/metrics` and a few JSON answers.
+
+Used by operator, scheduler and agent for probes, scraping and `bailie explain`. Answers GET only, one
+request per connection, and nothing that changes anything. It listens on the address given, never on all
+interfaces by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    JsonRoute = Callable[[str], object | Awaitable[object]]
+    """Gets the rest of the path (`iris` of `/explain/iris`); returns JSON data, or None for 404."""
+
+log = structlog.get_logger(__name__)
+
+_REQUEST_SECONDS = 5.0
+_HEADER_BYTES = 16 * 1024
+_JSON = "application/json"
+_TEXT = "text/plain; charset=utf-8"
+
+Answer = tuple[HTTPStatus, str, bytes]
+
+
+class HealthServer:
+    """Routes of one process.
+
+    `live` and `ready` return what is wrong, in words; None when nothing is. `routes` maps a path prefix
+    without slashes (`explain`) to a JsonRoute.
+    """
+
+    def __init__(
+        self,
+        *,
+        live: Callable[[], str | None],
+        ready: Callable[[], str | None],
+        routes: Mapping[str, JsonRoute] | None = None,
+    ) -> None:
+        self._checks = {"live": live, "ready": ready}
+        self._routes = dict(routes or {})
+
+    @asynccontextmanager
+    async def serve(self, host: str, port: int) -> AsyncIterator[int]:
+        """Listens while entered; yields the port (the system chooses for 0). OSError when it is taken."""
+        server = await asyncio.start_server(self._connection, host, port, limit=_HEADER_BYTES)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+                status, content_type, body = await self._answer(head.split(b"\r\n", 1)[0])
+                writer.write(_response(status, content_type, body))
+                await writer.drain()
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, request_line: bytes) -> Answer:
+        parts = request_line.decode("latin-1").split(" ")
+        if len(parts) != 3:
+            return HTTPStatus.BAD_REQUEST, _TEXT, b"not HTTP\n"
+        if parts[0] != "GET":
+            return HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET only\n"
+        name, _, rest = unquote(urlsplit(parts[1]).path).lstrip("/").partition("/")
+        if name in self._checks and not rest:
+            return _checked(self._checks[name]())
+        if name == "metrics" and not rest:
+            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest()
+        if name in self._routes:
+            return await _from_route(self._routes[name], rest)
+        return HTTPStatus.NOT_FOUND, _TEXT, b"not found\n"
+
+
+def _checked(wrong: str | None) -> Answer:
+    if wrong is None:
+        return HTTPStatus.OK, _TEXT, b"ok\n"
+    return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{wrong}\n".encode()
+
+
+async def _from_route(route: JsonRoute, rest: str) -> Answer:
+    try:
+        answer = route(rest)
+        if inspect.isawaitable(answer):
+            answer = await answer
+    except Exception:
+        log.exception("Route raised", path=rest)
+        return HTTPStatus.INTERNAL_SERVER_ERROR, _JSON, b'{"error":"internal error"}'
+    if answer is None:
+        return HTTPStatus.NOT_FOUND, _JSON, msgspec.json.encode({"error": f"nothing is known of {rest!r}"})
+    return HTTPStatus.OK, _JSON, msgspec.json.encode(answer)
+
+
+def _response(status: HTTPStatus, content_type: str, body: bytes) -> bytes:
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,109 @@
+"""Informers of some kinds in a set of namespaces that changes while they run.
+
+Used by the operator (watched namespaces) and by the scheduler (its one namespace). Taking a namespace out
+says nothing about its objects: no DELETED is announced, what runs there keeps running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bailie.kube.informer import Change, Informer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from bailie.api.kinds import Kind
+    from bailie.kube.client import Client
+    from bailie.kube.errors import ApiError
+
+
+class InformerSet:
+    """One informer for each kind and namespace. `add` and `remove` work before `run`, during it and after."""
+
+    def __init__(self, client: Client, kinds: Iterable[Kind]) -> None:
+        self._client = client
+        self._kinds = tuple(kinds)
+        self._informers: dict[str, dict[Kind, Informer]] = {}
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._listeners: list[Callable[[Kind, Change], None]] = []
+        self._state_listeners: list[Callable[[str], None]] = []
+
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces that are watched or are to be."""
+        return frozenset(self._informers)
+
+    def subscribe(self, listener: Callable[[Kind, Change], None]) -> None:
+        """Calls back on every change in every namespace, those added later included."""
+        self._listeners.append(listener)
+
+    def subscribe_state(self, listener: Callable[[str], None]) -> None:
+        """Calls back with the namespace when `synced` or `failures` of it change."""
+        self._state_listeners.append(listener)
+
+    def add(self, namespace: str) -> Mapping[Kind, Informer]:
+        """Starts watching the namespace; returns its informers. Does nothing where it is watched."""
+        if namespace not in self._informers:
+            self._informers[namespace] = {kind: self._informer(kind, namespace) for kind in self._kinds}
+            self._start(namespace)
+        return self._informers[namespace]
+
+    async def remove(self, namespace: str) -> None:
+        """Stops watching the namespace and forgets its objects; returns when its watches have ended."""
+        self._informers.pop(namespace, None)
+        tasks = self._tasks.pop(namespace, [])
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def get(self, kind: Kind, namespace: str) -> Informer | None:
+        """Returns the informer, None where the namespace is not watched."""
+        return self._informers.get(namespace, {}).get(kind)
+
+    def synced(self, namespace: str) -> bool:
+        """True once every kind of the namespace was listed."""
+        informers = self._informers.get(namespace)
+        return informers is not None and all(informer.synced.is_set() for informer in informers.values())
+
+    def failures(self, namespace: str) -> Mapping[Kind, ApiError]:
+        """Returns what cannot be read in the namespace just now, and why."""
+        informers = self._informers.get(namespace, {}).items()
+        return {kind: informer.failure for kind, informer in informers if informer.failure is not None}
+
+    async def run(self) -> None:
+        """Runs the informers until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                for namespace in self._informers:
+                    self._start(namespace)
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self._group = None
+                self._tasks.clear()
+
+    def _informer(self, kind: Kind, namespace: str) -> Informer:
+        informer = Informer(self._client, kind, namespace)
+        informer.subscribe(lambda change: self._announce(kind, change))
+        informer.subscribe_state(lambda: self._announce_state(namespace))
+        return informer
+
+    def _start(self, namespace: str) -> None:
+        if self._group is None:
+            return
+        self._tasks[namespace] = [
+            self._group.create_task(informer.run(), name=f"informer-{namespace}-{kind.plural}")
+            for kind, informer in self._informers[namespace].items()
+        ]
+
+    def _announce(self, kind: Kind, change: Change) -> None:
+        for listener in tuple(self._listeners):
+            listener(kind, change)
+
+    def _announce_state(self, namespace: str) -> None:
+        for listener in tuple(self._state_listeners):
+            listener(namespace)

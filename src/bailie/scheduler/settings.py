@@ -1,0 +1,57 @@
+"""The scheduler's environment, read once when the process starts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+XDS_PORT = 9002
+"""ADS for the namespace's Envoys, gRPC."""
+AGENT_PORT = 9005
+"""Sessions of the agents, gRPC."""
+HTTP_PORT = 9006
+"""`/live`, `/ready`, `/metrics`, `/explain/<model>`."""
+
+
+class SettingsError(ValueError):
+    """The environment lacks something or has nonsense; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerSettings:
+    """What one scheduler needs to know before it can ask the API."""
+
+    namespace: str
+    """POD_NAMESPACE: the one namespace that is served. Required."""
+    pod_name: str
+    """POD_NAME: identity in the leader election. Required."""
+    address: str
+    """POD_IP: what to listen on. Default 127.0.0.1, never all interfaces."""
+    token_file: Path
+    """BAILIE_TOKEN_FILE: the control plane's token. Default /var/run/secrets/bailie/token."""
+    log_level: str
+    """SELDON_LOG_LEVEL: debug, info, warning or error. Default info."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Reads the process's environment, or the one given. Raises SettingsError."""
+        values = os.environ if environment is None else environment  # noqa: TID251
+        return cls(
+            namespace=_required(values, "POD_NAMESPACE"),
+            pod_name=_required(values, "POD_NAME"),
+            address=values.get("POD_IP") or "127.0.0.1",
+            token_file=Path(values.get("BAILIE_TOKEN_FILE") or "/var/run/secrets/bailie/token"),
+            log_level=(values.get("SELDON_LOG_LEVEL") or "info").lower(),
+        )
+
+
+def _required(values: Mapping[str, str], name: str) -> str:
+    value = values.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set")
+    return value

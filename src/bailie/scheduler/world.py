@@ -1,0 +1,123 @@
+"""What the engine sees of the agents, and what it may ask of them: values and one port.
+
+`agents` implements the port over gRPC; `engine` reads it. Nothing here waits, decides or knows the wire.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bailie.api.model import Model
+    from bailie.placement.snapshot import ReplicaId, VersionId
+
+
+class ModelState(enum.Enum):
+    """What a replica has of a version, in its agent's words (proto/bailie/_gen/agent.proto).
+
+    There is no state for `unloaded`: what is gone is no longer in the inventory.
+    """
+
+    LOADING = "Loading"
+    LOADED = "Loaded"
+    FAILED = "Failed"
+    UNLOADING = "Unloading"
+    EVICTED = "Evicted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReport:
+    """The newest that a replica said of one version.
+
+    `number` makes the name that the server knows, `<model>_<number>`; it belongs to the replica, and two
+    replicas may have one version under different numbers. `revision` grows with every report of the
+    process, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown; memory
+    counts `workers` times.
+    """
+
+    version: VersionId
+    number: int
+    state: ModelState
+    revision: int
+    reason: str = ""
+    message: str = ""
+    declared_bytes: int = 0
+    measured_bytes: int = 0
+    workers: int = 1
+
+    @property
+    def server_side_name(self) -> str:
+        """What the inference server calls the version."""
+        return f"{self.version.model}_{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectedReplica:
+    """One server replica whose agent is connected now.
+
+    `session` differs between two connections of one replica: after a change of it, commands that were sent
+    before may be lost and `models` is everything that the replica has. `memory_bytes` is without
+    overcommit, `resident_bytes` measured (0 if unknown). `models` is in the order of name, identity and
+    number.
+    """
+
+    id: ReplicaId
+    session: int
+    pod: str
+    capabilities: tuple[str, ...]
+    address: str
+    http_port: int
+    grpc_port: int
+    memory_bytes: int
+    overcommit_percent: int = 0
+    resident_bytes: int = 0
+    server_ready: bool = True
+    draining: bool = False
+    models: tuple[ModelReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadCommand:
+    """Bring the version into memory on the replica.
+
+    `memory_bytes` is what one replica of it reserves, workers not counted. `inference_url` is the
+    namespace's data plane, for models that call other models.
+    """
+
+    version: VersionId
+    number: int
+    model: Model
+    memory_bytes: int
+    inference_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnloadCommand:
+    """Take the version off the replica, memory and disk."""
+
+    version: VersionId
+    number: int
+
+
+Command = LoadCommand | UnloadCommand
+
+
+class Agents(Protocol):
+    """The connected agents of the namespace. Every method returns at once."""
+
+    def replicas(self) -> Mapping[ReplicaId, ConnectedReplica]:
+        """Returns what is connected now, as a copy. Empty while not leading."""
+
+    def send(self, replica: ReplicaId, command: Command) -> bool:
+        """Queues the command for the replica; False when it is not connected.
+
+        A command replaces one for the same version and number that has not left yet. It may still be lost
+        with the session: the engine compares plan and inventory again on every change.
+        """
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back, without waiting, whenever `replicas` changed; returns what ends that."""

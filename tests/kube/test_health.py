@@ -1,0 +1,81 @@
+"""The HTTP server of probes, metrics and JSON answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+import structlog
+
+from bailie.kube.health import HealthServer
+
+
+@pytest.fixture
+async def base():
+    async def explain(name):
+        if name == "boom":
+            raise ValueError("bug")
+        return {"model": name} if name == "iris" else None
+
+    health = HealthServer(
+        live=lambda: None,
+        ready=lambda: "not leading",
+        routes={"explain": explain, "status": lambda rest: [rest]},
+    )
+    async with health.serve("127.0.0.1", 0) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/live", 200, "ok\n"),
+        ("/ready", 503, "not leading\n"),
+        ("/ready?verbose=1", 503, "not leading\n"),
+        ("/explain/iris", 200, '{"model":"iris"}'),
+        ("/explain/ir%2Fis", 404, """{"error":"nothing is known of 'ir/is'"}"""),
+        ("/explain/boom", 500, '{"error":"internal error"}'),
+        ("/status", 200, '[""]'),
+        ("/", 404, "not found\n"),
+        ("/live/more", 404, "not found\n"),
+    ],
+)
+async def test_get(base, path, status, text):
+    async with httpx.AsyncClient() as client:
+        with structlog.testing.capture_logs():
+            answer = await client.get(base + path)
+    assert (answer.status_code, answer.text) == (status, text)
+
+
+async def test_metrics_are_prometheus_text(base):
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{base}/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert "bailie_reconciles" in answer.text
+
+
+async def test_other_methods_are_refused(base):
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{base}/live")
+    assert answer.status_code == 405
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET /" + b"x" * 40000, b""])
+async def test_nonsense_does_no_harm(base, sent):
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rsplit(":", 1)[1]))
+    writer.write(sent)
+    writer.write_eof()
+    async with asyncio.timeout(2):
+        answer = await reader.read()
+    writer.close()
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{base}/live")).status_code == 200
+
+
+async def test_a_port_in_use_is_said(base):
+    health = HealthServer(live=lambda: None, ready=lambda: None)
+    with pytest.raises(OSError, match="address already in use"):
+        async with health.serve("127.0.0.1", int(base.rsplit(":", 1)[1])):
+            pass

@@ -1,0 +1,34 @@
+"""The scheduler's environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bailie.scheduler.settings import SchedulerSettings, SettingsError
+
+NEEDED = {"POD_NAMESPACE": "a", "POD_NAME": "seldon-scheduler-0"}
+
+
+def test_defaults():
+    settings = SchedulerSettings.from_environment(NEEDED)
+    assert settings == SchedulerSettings(
+        namespace="a",
+        pod_name="seldon-scheduler-0",
+        address="127.0.0.1",
+        token_file=Path("/var/run/secrets/bailie/token"),
+        log_level="info",
+    )
+
+
+def test_given_values():
+    given = {"POD_IP": "127.70.0.1", "BAILIE_TOKEN_FILE": "/t", "SELDON_LOG_LEVEL": "DEBUG"}
+    settings = SchedulerSettings.from_environment(NEEDED | given)
+    assert (settings.address, settings.token_file, settings.log_level) == ("127.70.0.1", Path("/t"), "debug")
+
+
+@pytest.mark.parametrize("missing", sorted(NEEDED))
+def test_what_is_missing_is_named(missing):
+    with pytest.raises(SettingsError, match=f"{missing} is not set"):
+        SchedulerSettings.from_environment({**NEEDED, missing: " "})
