@@ -6,8 +6,8 @@ from bailie.api.base import Flag, Int32, OpenObject, Part
 from bailie.api.kinds import SELDON_RUNTIME, Kind
 from bailie.api.metadata import label_problems
 from bailie.api.problems import Problem
-from bailie.api.resource import Resource
-from bailie.api.seldon_config import Configuration, component_problems
+from bailie.api.resource import Resource, no_effect
+from bailie.api.seldon_config import SCHEDULER, Configuration, component_problems
 from bailie.api.status import ConditionedStatus
 
 ServiceType = Literal["", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
@@ -74,6 +74,9 @@ class SeldonRuntime(Resource):
                 found.append(Problem(f"{path}.name", "Duplicate", f'"{override.name}" is there twice'))
             if override.replicas is not None and override.replicas < 0:
                 found.append(Problem(f"{path}.replicas", "Invalid", "must not be negative"))
+            if override.name == SCHEDULER and override.service_type:
+                text = "has no effect: the scheduler's Service is headless, for use within the namespace"
+                found.append(no_effect(f"{path}.serviceType", text))
             seen.add(override.name)
         if self.spec.scheduler_namespace:
             found += label_problems("spec.schedulerNamespace", self.spec.scheduler_namespace)

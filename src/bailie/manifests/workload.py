@@ -5,7 +5,7 @@ Built by `manifests` from SeldonRuntime, Server and their configs; realised by `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class Workload:
 
     `template` is a PodTemplateSpec (`metadata` with labels and annotations, `spec`); `selector` the labels
     that tell the workload's pods from all others; `objects` are complete manifests (Services, ConfigMaps)
-    that live and die with the workload; `owner` is the ownerReference for everything.
+    that live and die with the workload; `owner` is the ownerReference for everything. `claim_retention` says
+    what happens to the volume claims (`whenDeleted`, `whenScaled`: Retain or Delete); empty means Retain.
     """
 
     namespace: str
@@ -32,3 +33,4 @@ class Workload:
     owner: Manifest
     objects: tuple[Manifest, ...] = ()
     volume_claim_templates: tuple[Manifest, ...] = ()
+    claim_retention: Manifest = field(default_factory=dict)

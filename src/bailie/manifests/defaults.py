@@ -1,0 +1,201 @@
+"""The SeldonConfig `default` and the ServerConfig `mlserver` that an installation starts with, as values.
+
+Used by `bailie up` and the chart. The pods are the same on a laptop and on a cluster: standard ports on the
+pod's own address, the namespace's control-plane token as a file, nothing that needs a volume claim.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.kinds import SELDON_CONFIG, SERVER_CONFIG
+from bailie.api.seldon_config import ENVOY, SCHEDULER
+
+if TYPE_CHECKING:
+    from bailie.api.kinds import Kind
+    from bailie.manifests.workload import Manifest
+
+SELDON_CONFIG_NAME = "default"
+MLSERVER_CONFIG_NAME = "mlserver"
+TOKEN_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
+TOKEN_KEY = "token"  # noqa: S105 - the key in the Secret
+TOKEN_FOLDER = "/var/run/secrets/bailie"  # noqa: S105 - where the Secret is mounted
+AGENT_FOLDER = "/mnt/agent"
+MLSERVER_CAPABILITIES = (
+    "mlserver",
+    "alibi-detect",
+    "alibi-explain",
+    "huggingface",
+    "lightgbm",
+    "mlflow",
+    "python",
+    "sklearn",
+    "spark-mlib",
+    "xgboost",
+)
+_LARGEST_GRPC_MESSAGE = 1048576000
+_RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+_USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
+_MODELS_MOUNT = {"name": "models", "mountPath": AGENT_FOLDER}
+_TOKEN_MOUNT = {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True}
+_TOKEN_VOLUME = {
+    "name": "token",
+    "secret": {"secretName": TOKEN_SECRET, "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]},
+}
+
+
+def seldon_config(namespace: str, *, image: str, log_level: str = "info") -> Manifest:
+    """Returns the SeldonConfig `default`: pods of the scheduler and of Envoy."""
+    components = [
+        {"name": SCHEDULER, "podSpec": _pod(SCHEDULER, [_scheduler(image, log_level)], [_TOKEN_VOLUME])},
+        {"name": ENVOY, "podSpec": _pod(ENVOY, [_envoy(image, log_level)], [_TOKEN_VOLUME])},
+    ]
+    return _config(SELDON_CONFIG, namespace, SELDON_CONFIG_NAME, {"components": components, "config": {}})
+
+
+def mlserver_config(namespace: str, *, image: str, server_image: str, log_level: str = "info") -> Manifest:
+    """Returns the ServerConfig `mlserver`: an agent and an MLServer that share a folder of models."""
+    volumes: list[Manifest] = [{"name": "models", "emptyDir": {}}, _TOKEN_VOLUME]
+    pod = _pod("seldon-server", [_agent(image, log_level), _mlserver(server_image)], volumes)
+    return _config(SERVER_CONFIG, namespace, MLSERVER_CONFIG_NAME, {"podSpec": pod})
+
+
+def _config(kind: Kind, namespace: str, name: str, spec: Manifest) -> Manifest:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def _pod(account: str, containers: list[Manifest], volumes: list[Manifest]) -> Manifest:
+    return {
+        "serviceAccountName": account,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": _USER,
+        "containers": containers,
+        "volumes": volumes,
+    }
+
+
+def _scheduler(image: str, log_level: str) -> Manifest:
+    return {
+        "name": "scheduler",
+        "image": image,
+        "args": ["scheduler"],
+        "env": [*_identity(log_level), _token_file()],
+        "ports": [_port("xds", 9002), _port("agent", 9005), _port("http", 9006)],
+        "readinessProbe": _http_probe("/ready", "http", period=2),
+        "livenessProbe": _http_probe("/live", "http", period=10),
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+        "securityContext": _RESTRICTED,
+        "volumeMounts": [_TOKEN_MOUNT],
+    }
+
+
+def _envoy(image: str, log_level: str) -> Manifest:
+    return {
+        "name": "envoy",
+        "image": image,
+        "args": ["envoy"],
+        "env": [
+            *_identity(log_level),
+            _token_file(),
+            _variable("SELDON_SCHEDULER_HOST", SCHEDULER),
+            _variable("SELDON_SCHEDULER_XDS_PORT", "9002"),
+        ],
+        "ports": [_port("http", 9000), _port("envoy-stats", 9003)],
+        "readinessProbe": _http_probe("/ready", "envoy-stats", period=2),
+        "livenessProbe": {"tcpSocket": {"port": "envoy-stats"}, "periodSeconds": 10, "failureThreshold": 6},
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+        "securityContext": _RESTRICTED,
+        "volumeMounts": [_TOKEN_MOUNT],
+    }
+
+
+def _agent(image: str, log_level: str) -> Manifest:
+    memory = {"resourceFieldRef": {"containerName": "mlserver", "resource": "requests.memory"}}
+    return {
+        "name": "agent",
+        "image": image,
+        "args": ["agent"],
+        "env": [
+            *_identity(log_level),
+            _token_file(),
+            _variable("SELDON_SCHEDULER_HOST", SCHEDULER),
+            _variable("SELDON_SCHEDULER_PORT", "9005"),
+            _variable("SELDON_SERVER_HTTP_PORT", "9000"),
+            _variable("SELDON_SERVER_GRPC_PORT", "9500"),
+            _variable("SELDON_METRICS_PORT", "9006"),
+            _variable("SELDON_SERVER_TYPE", "mlserver"),
+            _variable("SELDON_SERVER_CAPABILITIES", ",".join(MLSERVER_CAPABILITIES)),
+            {"name": "MEMORY_REQUEST", "valueFrom": memory},
+            _variable("SELDON_OVERCOMMIT_PERCENTAGE", "10"),
+            _variable("SELDON_ENVOY_HOST", "seldon-mesh"),
+            _variable("SELDON_ENVOY_PORT", "80"),
+            _variable("BAILIE_AGENT_FOLDER", AGENT_FOLDER),
+        ],
+        "ports": [_port("agent-http", 9006)],
+        "readinessProbe": _http_probe("/ready", "agent-http", period=2),
+        "livenessProbe": _http_probe("/live", "agent-http", period=10),
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+        "securityContext": _RESTRICTED,
+        "volumeMounts": [_MODELS_MOUNT, _TOKEN_MOUNT],
+    }
+
+
+def _mlserver(image: str) -> Manifest:
+    """Liveness is only the socket: a load occupies MLServer's event loop for as long as it takes."""
+    return {
+        "name": "mlserver",
+        "image": image,
+        "env": [
+            _from_field("POD_IP", "status.podIP"),
+            _variable("MLSERVER_HOST", "$(POD_IP)"),
+            _variable("MLSERVER_HTTP_PORT", "9000"),
+            _variable("MLSERVER_GRPC_PORT", "9500"),
+            _variable("MLSERVER_METRICS_PORT", "8082"),
+            _variable("MLSERVER_MODELS_DIR", f"{AGENT_FOLDER}/models"),
+            _variable("MLSERVER_LOAD_MODELS_AT_STARTUP", "false"),
+            _variable("MLSERVER_PARALLEL_WORKERS", "0"),
+            _variable("MLSERVER_DEBUG", "false"),
+            _variable("MLSERVER_GRPC_MAX_MESSAGE_LENGTH", str(_LARGEST_GRPC_MESSAGE)),
+        ],
+        "ports": [_port("server-http", 9000), _port("server-grpc", 9500), _port("server-metrics", 8082)],
+        "startupProbe": {**_http_probe("/v2/health/live", "server-http", period=1), "failureThreshold": 300},
+        "readinessProbe": _http_probe("/v2/health/ready", "server-http", period=2),
+        "livenessProbe": {"tcpSocket": {"port": "server-http"}, "periodSeconds": 10, "failureThreshold": 6},
+        "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},
+        "securityContext": _RESTRICTED,
+        "volumeMounts": [_MODELS_MOUNT],
+    }
+
+
+def _identity(log_level: str) -> list[Manifest]:
+    return [
+        _from_field("POD_NAME", "metadata.name"),
+        _from_field("POD_NAMESPACE", "metadata.namespace"),
+        _from_field("POD_IP", "status.podIP"),
+        _variable("SELDON_LOG_LEVEL", log_level),
+    ]
+
+
+def _token_file() -> Manifest:
+    return _variable("BAILIE_TOKEN_FILE", f"{TOKEN_FOLDER}/{TOKEN_KEY}")
+
+
+def _variable(name: str, value: str) -> Manifest:
+    return {"name": name, "value": value}
+
+
+def _from_field(name: str, path: str) -> Manifest:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _port(name: str, number: int) -> Manifest:
+    return {"name": name, "containerPort": number, "protocol": "TCP"}
+
+
+def _http_probe(path: str, port: str, *, period: int) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": port}, "periodSeconds": period, "timeoutSeconds": 5}

@@ -1,0 +1,57 @@
+"""Small pieces that several manifests share: owners, Services, labels to carry over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bailie.api.resource import Resource
+    from bailie.manifests.workload import Manifest
+
+NAME_LABEL = "app.kubernetes.io/name"
+_NOT_CARRIED = ("helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", "app.kubernetes.io/managed-by")
+
+
+def owner_reference(resource: Resource) -> Manifest:
+    """Returns the ownerReference that ties what is made for `resource` to it."""
+    kind = resource.resource_kind
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "name": resource.metadata.name,
+        "uid": resource.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def carried(values: Mapping[str, str]) -> dict[str, str]:
+    """Returns labels or annotations that go from a resource to its pods: not those of Helm and kubectl."""
+    return {key: value for key, value in values.items() if not key.startswith(_NOT_CARRIED)}
+
+
+def port(name: str, number: int, target: str | None = None) -> Manifest:
+    """Returns a Service port that leads to the container port of the same name, or to `target`."""
+    return {"name": name, "port": number, "targetPort": target or name, "protocol": "TCP"}
+
+
+def service(
+    namespace: str, name: str, spec: Mapping[str, Any], *, labels: Mapping[str, str] | None = None
+) -> Manifest:
+    """Returns a Service."""
+    metadata: Manifest = {"name": name, "namespace": namespace}
+    if labels:
+        metadata["labels"] = dict(labels)
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": dict(spec)}
+
+
+def headless(selector: Mapping[str, str], ports: Sequence[Manifest]) -> Manifest:
+    """Returns the spec of a Service that names its pods from the first moment, ready or not."""
+    return {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "selector": dict(selector),
+        "ports": list(ports),
+    }

@@ -1,0 +1,184 @@
+"""The one list of rights, and the manifests made from it.
+
+`bailie up`, the chart and the docs take them from here. Scoped: Roles only, in the namespaces served and
+in the operator's own. The operator has no right on Secrets, Roles or RoleBindings anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import MLOPS_GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bailie.manifests.workload import Manifest
+
+OPERATOR_ACCOUNT = "seldon-v2-controller-manager"
+SCHEDULER_ACCOUNT = "seldon-scheduler"
+SERVER_ACCOUNT = "seldon-server"
+ENVOY_ACCOUNT = "seldon-envoy"
+_RBAC = "rbac.authorization.k8s.io"
+_READ = ("get", "list", "watch")
+_WRITE = ("create", "delete", "patch", "update")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A right: who needs it for what is in `why`."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+
+    def manifest(self) -> Manifest:
+        """Returns the rule as a Role has it."""
+        return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+
+
+OPERATOR_RULES = (
+    Rule(
+        MLOPS_GROUP,
+        ("seldonruntimes", "servers", "seldonconfigs", "serverconfigs"),
+        _READ,
+        "to know what is wanted",
+    ),
+    Rule(
+        MLOPS_GROUP,
+        ("seldonruntimes/status", "servers/status"),
+        ("get", "patch", "update"),
+        "to say what became of it",
+    ),
+    Rule(
+        MLOPS_GROUP,
+        ("seldonruntimes/finalizers", "servers/finalizers"),
+        ("update",),
+        "to own what it makes, where the cluster checks owner references",
+    ),
+    Rule("", ("services", "configmaps"), (*_READ, *_WRITE), "to make what goes with the pods"),
+    Rule("", ("events",), ("create", "patch"), "to tell what happened"),
+    Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to claim the namespace"),
+)
+"""The operator in a namespace that it serves."""
+
+OPERATOR_STATEFUL_RULES = (
+    Rule("apps", ("statefulsets", "deployments"), (*_READ, *_WRITE), "to run pods on a cluster"),
+    Rule("", ("pods",), _READ, "to say why pods are not ready"),
+)
+"""Further rights of the operator on a cluster, where controllers make the pods."""
+
+OPERATOR_POD_RULES = (Rule("", ("pods",), (*_READ, *_WRITE), "to run pods where no controller makes them"),)
+"""Further rights of the operator on a laptop, where it makes the pods itself."""
+
+OPERATOR_HOME_RULES = (
+    Rule(MLOPS_GROUP, ("seldonconfigs", "serverconfigs"), _READ, "to find shared configurations"),
+    Rule("", ("configmaps",), _READ, "to follow its list of namespaces"),
+    Rule("", ("events",), ("create", "patch"), "to tell what happened"),
+    Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
+)
+"""The operator in its own namespace."""
+
+SCHEDULER_RULES = (
+    Rule(
+        MLOPS_GROUP,
+        ("models", "pipelines", "experiments", "servers"),
+        _READ,
+        "to know what is wanted",
+    ),
+    Rule(
+        MLOPS_GROUP,
+        ("models/status", "pipelines/status", "experiments/status", "servers/status"),
+        ("get", "patch", "update"),
+        "to say what became of it",
+    ),
+    Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
+    Rule("", ("events",), ("create", "patch"), "to tell what happened"),
+    Rule("", ("configmaps",), _READ, "to follow its settings"),
+)
+"""The scheduler in its namespace."""
+
+SERVER_RULES = (
+    Rule("", ("secrets",), ("get",), "to fetch artifacts with the Secret that a Model names"),
+    Rule("", ("configmaps",), ("get",), "to know the namespace's remotes"),
+)
+"""The agents in their namespace."""
+
+
+def role_manifests(namespace: str, operator_namespace: str, *, pods: bool = False) -> list[Manifest]:
+    """Returns accounts, Roles and RoleBindings for one served namespace, with the operator's own.
+
+    `pods` gives the operator the rights of a laptop in place of those of a cluster.
+    """
+    workloads = OPERATOR_POD_RULES if pods else OPERATOR_STATEFUL_RULES
+    operator = (OPERATOR_ACCOUNT, operator_namespace)
+    return [
+        *operator_manifests(operator_namespace),
+        *(_account(namespace, name) for name in (SCHEDULER_ACCOUNT, SERVER_ACCOUNT, ENVOY_ACCOUNT)),
+        *_bound_role(namespace, "seldon-v2-manager", (*OPERATOR_RULES, *workloads), operator),
+        *_bound_role(namespace, "seldon-scheduler", SCHEDULER_RULES, (SCHEDULER_ACCOUNT, namespace)),
+        *_bound_role(namespace, "agent", SERVER_RULES, (SERVER_ACCOUNT, namespace)),
+    ]
+
+
+def operator_manifests(operator_namespace: str) -> list[Manifest]:
+    """Returns the operator's account and its rights in its own namespace."""
+    account = (OPERATOR_ACCOUNT, operator_namespace)
+    return [
+        _account(operator_namespace, OPERATOR_ACCOUNT),
+        *_bound_role(operator_namespace, "seldon-v2-leader-election", OPERATOR_HOME_RULES, account),
+    ]
+
+
+def cluster_manifests(operator_namespace: str) -> list[Manifest]:
+    """Returns the operator's rights in all namespaces, for an operator that serves the whole cluster."""
+    namespaces = Rule("", ("namespaces",), _READ, "to find the namespaces to serve")
+    rules = (*OPERATOR_RULES, *OPERATOR_STATEFUL_RULES, namespaces)
+    account = (OPERATOR_ACCOUNT, operator_namespace)
+    name = f"seldon-v2-manager-role-{operator_namespace}"
+    return [
+        {
+            "apiVersion": f"{_RBAC}/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": name},
+            "rules": [rule.manifest() for rule in rules],
+        },
+        {
+            "apiVersion": f"{_RBAC}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"seldon-v2-manager-rolebinding-{operator_namespace}"},
+            **_binding("ClusterRole", name, account),
+        },
+    ]
+
+
+def _account(namespace: str, name: str) -> Manifest:
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+
+
+def _bound_role(
+    namespace: str, stem: str, rules: Sequence[Rule], account: tuple[str, str]
+) -> tuple[Manifest, Manifest]:
+    role: Manifest = {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "Role",
+        "metadata": {"name": f"{stem}-role", "namespace": namespace},
+        "rules": [rule.manifest() for rule in rules],
+    }
+    binding: Manifest = {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": f"{stem}-rolebinding", "namespace": namespace},
+        **_binding("Role", f"{stem}-role", account),
+    }
+    return role, binding
+
+
+def _binding(kind: str, role: str, account: tuple[str, str]) -> Manifest:
+    name, namespace = account
+    return {
+        "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+    }

@@ -1,0 +1,77 @@
+"""A Server and its ServerConfig as a workload. Called by the operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.manifests.objects import NAME_LABEL, carried, headless, owner_reference, port, service
+from bailie.manifests.podspec import merge_pod_spec
+from bailie.manifests.workload import Workload
+
+if TYPE_CHECKING:
+    from bailie.api.server import Server, ServerSpec
+    from bailie.api.server_config import ServerConfig
+    from bailie.manifests.workload import Manifest
+
+SERVER_LABEL = "seldon-server-name"
+SERVER_COMPONENT = "seldon-server"
+CAPABILITIES_VARIABLE = "SELDON_SERVER_CAPABILITIES"
+_PORTS = (("http", 9000, "server-http"), ("grpc", 9500, "server-grpc"), ("agent", 9006, "agent-http"))
+
+
+def server_selector(name: str) -> dict[str, str]:
+    """Returns the labels that tell the pods of a Server from all others."""
+    return {SERVER_LABEL: name}
+
+
+def server_workload(server: Server, config: ServerConfig) -> Workload:
+    """Returns the pods `<server>-<i>` and the headless Service `<server>`."""
+    metadata, spec = server.metadata, server.spec
+    selector = server_selector(metadata.name)
+    labels = {**carried(metadata.labels), **selector, NAME_LABEL: SERVER_COMPONENT}
+    annotations = carried(metadata.annotations)
+    pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, spec.pod_spec), spec)
+    ports = [port(name, number, target) for name, number, target in _PORTS]
+    return Workload(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        replicas=spec.scaling.replicas,
+        selector=selector,
+        template={"metadata": {"labels": labels, "annotations": annotations}, "spec": pod},
+        owner=owner_reference(server),
+        objects=(service(metadata.namespace, metadata.name, headless(selector, ports), labels=selector),),
+        volume_claim_templates=tuple(
+            {"metadata": {"name": claim.name}, "spec": claim.spec}
+            for claim in config.spec.volume_claim_templates
+        ),
+        claim_retention=_claim_retention(spec),
+    )
+
+
+def with_capabilities(pod: Manifest, spec: ServerSpec) -> Manifest:
+    """Returns the pod with the Server's capabilities in every container that states any."""
+    if not spec.capabilities and not spec.extra_capabilities:
+        return pod
+    return {**pod, "containers": [_capable(container, spec) for container in pod.get("containers", ())]}
+
+
+def _capable(container: Manifest, spec: ServerSpec) -> Manifest:
+    if "env" not in container:
+        return container
+    env = [
+        {"name": CAPABILITIES_VARIABLE, "value": _capabilities(variable.get("value", ""), spec)}
+        if variable["name"] == CAPABILITIES_VARIABLE
+        else variable
+        for variable in container["env"]
+    ]
+    return {**container, "env": env}
+
+
+def _capabilities(configured: str, spec: ServerSpec) -> str:
+    wanted = spec.capabilities or (*configured.split(","), *spec.extra_capabilities)
+    return ",".join(dict.fromkeys(text.strip() for text in wanted if text.strip()))
+
+
+def _claim_retention(spec: ServerSpec) -> Manifest:
+    policy = spec.stateful_set_persistent_volume_claim_retention_policy
+    return policy.model_dump(by_alias=True, exclude_none=True) if policy else {}

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from bailie.manifests.defaults import mlserver_config, seldon_config
+from bailie.manifests.rbac import cluster_manifests, operator_manifests, role_manifests
+
+
+def _rules(manifests, name):
+    return next(m["rules"] for m in manifests if m["kind"].endswith("Role") and m["metadata"]["name"] == name)
+
+
+@pytest.mark.parametrize("pods", [False, True], ids=["cluster", "laptop"])
+def test_manifests_are_the_golden_ones(golden, pods):
+    golden.check("rbac-laptop" if pods else "rbac", role_manifests("a", "bailie-system", pods=pods))
+
+
+@pytest.mark.parametrize("pods", [False, True])
+def test_a_scoped_operator_has_nothing_of_the_cluster(pods):
+    manifests = role_manifests("a", "bailie-system", pods=pods)
+    assert not [m for m in manifests if m["kind"].startswith("Cluster")]
+    assert {m["metadata"]["namespace"] for m in manifests} == {"a", "bailie-system"}
+
+
+@pytest.mark.parametrize("pods", [False, True])
+def test_the_operator_may_not_touch_secrets_or_rights(pods):
+    manifests = role_manifests("a", "bailie-system", pods=pods)
+    rules = [
+        *_rules(manifests, "seldon-v2-manager-role"),
+        *_rules(manifests, "seldon-v2-leader-election-role"),
+        *cluster_manifests("bailie-system")[0]["rules"],
+    ]
+    resources = {resource for rule in rules for resource in rule["resources"]}
+    assert not resources & {"secrets", "roles", "rolebindings", "clusterroles", "serviceaccounts", "*"}
+    assert all("*" not in rule["verbs"] for rule in rules)
+
+
+def test_agents_only_read_what_is_named():
+    assert all(rule["verbs"] == ["get"] for rule in _rules(role_manifests("a", "b"), "agent-role"))
+
+
+def test_the_laptop_makes_pods_in_place_of_stateful_sets():
+    cluster = {
+        r for rule in _rules(role_manifests("a", "b"), "seldon-v2-manager-role") for r in rule["resources"]
+    }
+    laptop = {
+        r
+        for rule in _rules(role_manifests("a", "b", pods=True), "seldon-v2-manager-role")
+        for r in rule["resources"]
+    }
+    assert cluster - laptop == {"statefulsets", "deployments"}
+
+
+def test_every_account_that_pods_name_is_made():
+    made = {m["metadata"]["name"] for m in role_manifests("a", "b") if m["kind"] == "ServiceAccount"}
+    pods = [c["podSpec"] for c in seldon_config("b", image="x")["spec"]["components"]]
+    pods.append(mlserver_config("b", image="x", server_image="y")["spec"]["podSpec"])
+    assert {pod["serviceAccountName"] for pod in pods} <= made
+
+
+def test_bindings_name_roles_that_exist():
+    manifests = [*role_manifests("a", "b"), *operator_manifests("b")]
+    roles = {(m["metadata"]["namespace"], m["metadata"]["name"]) for m in manifests if m["kind"] == "Role"}
+    bindings = [m for m in manifests if m["kind"] == "RoleBinding"]
+    assert {(m["metadata"]["namespace"], m["roleRef"]["name"]) for m in bindings} <= roles

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+from tests.support.manifests import default_server_config, server
+
+from bailie.manifests.server import server_workload
+
+CAPABILITIES = {
+    "as configured": ({}, "mlserver,sklearn"),
+    "replaced": ({"capabilities": ["a", " b "]}, "a,b"),
+    "extended": ({"extraCapabilities": ["a", "sklearn"]}, "mlserver,sklearn,a"),
+    "replacement wins": ({"capabilities": ["a"], "extraCapabilities": ["b"]}, "a"),
+}
+
+
+def _config_with(capabilities):
+    config = default_server_config()
+    for container in config.spec.pod_spec["containers"]:
+        for variable in container.get("env", []):
+            if variable["name"] == "SELDON_SERVER_CAPABILITIES":
+                variable["value"] = capabilities
+    return config
+
+
+def _env(workload, container, name):
+    found = next(c for c in workload.template["spec"]["containers"] if c["name"] == container)
+    return next(v["value"] for v in found["env"] if v["name"] == name)
+
+
+def test_the_default_server_is_the_golden_one(golden):
+    golden.check("server", asdict(server_workload(server(), default_server_config())))
+
+
+@pytest.mark.parametrize(("spec", "expected"), CAPABILITIES.values(), ids=CAPABILITIES)
+def test_capabilities(spec, expected):
+    workload = server_workload(
+        server(**spec), _config_with("mlserver, sklearn" if spec else "mlserver,sklearn")
+    )
+    assert _env(workload, "agent", "SELDON_SERVER_CAPABILITIES") == expected
+
+
+def test_override_and_replicas():
+    override = {"containers": [{"name": "mlserver", "image": "mine:1", "env": [{"name": "X", "value": "y"}]}]}
+    workload = server_workload(server(podSpec=override, minReplicas=3), default_server_config())
+    image = next(c["image"] for c in workload.template["spec"]["containers"] if c["name"] == "mlserver")
+    assert (image, workload.replicas, _env(workload, "mlserver", "X")) == ("mine:1", 3, "y")
+
+
+def test_labels_of_tools_stay_behind():
+    labels = {
+        "team": "a",
+        "helm.sh/chart": "x",
+        "app.kubernetes.io/managed-by": "Helm",
+        "seldon-server-name": "evil",
+    }
+    workload = server_workload(server(labels=labels), default_server_config())
+    assert workload.template["metadata"]["labels"] == {
+        "team": "a",
+        "seldon-server-name": "mlserver",
+        "app.kubernetes.io/name": "seldon-server",
+    }
+
+
+def test_claims_and_their_retention():
+    config = default_server_config()
+    claims = [{"name": "models", "spec": {"accessModes": ["ReadWriteOnce"]}}]
+    config = config.model_validate(
+        {**config.model_dump(by_alias=True), "spec": {"podSpec": {}, "volumeClaimTemplates": claims}}
+    )
+    policy = {"whenScaled": "Delete"}
+    workload = server_workload(server(statefulSetPersistentVolumeClaimRetentionPolicy=policy), config)
+    assert workload.volume_claim_templates == (
+        {"metadata": {"name": "models"}, "spec": {"accessModes": ["ReadWriteOnce"]}},
+    )
+    assert workload.claim_retention == policy
