@@ -1,0 +1,1 @@
+"""The process beside every inference server: fetches artifacts, drives the server, reports what is there."""

@@ -1,0 +1,46 @@
+"""What can go wrong in an agent, as one small tree.
+
+    LoadFailed             a model version could not be fetched, prepared or loaded
+    ├── ArtifactError      the artifact, its storage or its Secret
+    ├── RepositoryError    the artifact is there, but no model folder can be made of it
+    └── ServerError        the inference server refused, crashed or did not answer
+
+`models` turns each into a report: `reason` is its token, `message` its sentence. Exceptions of rclone, httpx,
+grpc and the file system are translated where they arise and never reach `models`.
+"""
+
+from __future__ import annotations
+
+
+class LoadFailed(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
+    """A model version could not be loaded.
+
+    Attributes:
+        reason: a CamelCase token, such as `ArtifactNotFound`.
+        message: a sentence for people, with the true cause and without secrets.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+class ArtifactError(LoadFailed):
+    """The artifact could not be fetched."""
+
+
+class RepositoryError(LoadFailed):
+    """No model folder can be made of the artifact."""
+
+
+class ServerError(LoadFailed):
+    """The inference server did not do what it was asked."""
+
+
+def disk_error(error: OSError, doing: str) -> ArtifactError:
+    """Translates an error of the local file system. `doing` completes `while …`."""
+    where = f" {error.filename}" if error.filename else ""
+    if error.errno in {28, 122}:  # ENOSPC, EDQUOT
+        return ArtifactError("DiskFull", f"no space is left on the agent's volume while {doing}")
+    return ArtifactError("FileSystemError", f"{error.strerror or error}{where} while {doing}")

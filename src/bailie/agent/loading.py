@@ -1,0 +1,138 @@
+"""Loads and unloads one version: fetch, prepare, install, load by the server, measure.
+
+`models` calls it, one call per version at a time, and reports what comes out. A call that is cancelled or
+fails leaves nothing half done behind: downloads go, and the repository holds a version whole or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from bailie.agent.errors import LoadFailed, ServerError, disk_error
+from bailie.agent.store import Record
+from bailie.agent.threads import in_thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bailie._gen import agent_pb2
+    from bailie.agent.artifacts import Artifacts
+    from bailie.agent.memory import ServerMemory
+    from bailie.agent.repository import Prepare
+    from bailie.agent.server import InferenceServer
+    from bailie.agent.settings import Settings
+    from bailie.agent.store import Store
+
+log = structlog.get_logger(__name__)
+
+_UNLOAD_BACKOFF_SECONDS = 30.0
+
+
+class Loader(Protocol):
+    """What `models` needs."""
+
+    async def load(self, command: agent_pb2.Load) -> Record:
+        """Makes the version loaded. Raises LoadFailed, and then nothing of it is left."""
+
+    async def reload(self, record: Record) -> Record:
+        """Has the server load what is on disk. Raises LoadFailed, and then nothing of it is left."""
+
+    async def unload(self, server_name: str) -> None:
+        """Makes the version gone, from the server and from disk; repeats until it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """The real Loader. `downloads` and `server_turn` bound what happens at one time."""
+
+    settings: Settings
+    artifacts: Artifacts
+    prepare: Prepare
+    store: Store
+    server: InferenceServer
+    memory: ServerMemory
+    downloads: asyncio.Semaphore
+    server_turn: asyncio.Lock
+
+    async def load(self, command: agent_pb2.Load) -> Record:
+        """Fetches, prepares, installs and loads. Raises LoadFailed."""
+        record = Record(
+            name=command.version.name,
+            identity=command.version.identity,
+            number=command.version.number,
+            declared_bytes=command.memory_bytes,
+            workers=max(1, self.settings.parallel_workers),
+        )
+        async with self.downloads:
+            await self._install(command.source, record)
+        return await self.reload(record)
+
+    async def _install(self, source: agent_pb2.ModelSource, record: Record) -> None:
+        try:
+            workplace = self.store.workplace(record.server_name)
+        except OSError as error:
+            raise disk_error(error, f"making a folder for {record.server_name}") from error
+        try:
+            artifact = workplace / "artifact"
+            artifact.mkdir()
+            await self.artifacts.fetch(source, artifact)
+            await in_thread(self._put, workplace, source, record)
+        except OSError as error:
+            raise disk_error(error, f"preparing {record.server_name}") from error
+        finally:
+            await in_thread(self.store.discard, workplace)
+
+    def _put(self, workplace: Path, source: agent_pb2.ModelSource, record: Record) -> None:
+        prepared = workplace / "prepared"
+        self.prepare(workplace / "artifact", prepared, source, record.server_name)
+        self.store.install(prepared, record)
+
+    async def reload(self, record: Record) -> Record:
+        """Loads what is in the repository, and measures what it took. Raises LoadFailed."""
+        if not self.store.has(record.server_name):
+            raise LoadFailed(
+                "ArtifactLost", f"the folder of {record.server_name} is gone from the agent's volume"
+            )
+        try:
+            loaded = await self._serve(record)
+        except LoadFailed:
+            await self._forget(record.server_name)
+            raise
+        self.store.record(loaded)
+        return loaded
+
+    async def _serve(self, record: Record) -> Record:
+        async with self.server_turn:
+            await self.server.wait_until_up(self.settings.server_wait_seconds)
+            before = self.memory.resident_bytes()
+            await self.server.load(record.server_name, self.settings.load_seconds)
+            after = self.memory.resident_bytes()
+        measured = max(0, after - before) if before and after else 0
+        return replace(record, measured_bytes=measured)
+
+    async def _forget(self, server_name: str) -> None:
+        """Drops a version that did not load; the server may hold a part of it."""
+        try:
+            await self.server.unload(server_name)
+        except ServerError as error:
+            log.info("version that failed was not unloaded", server_name=server_name, error=error.message)
+        await in_thread(self.store.remove, server_name)
+
+    async def unload(self, server_name: str) -> None:
+        """Unloads, then deletes. A server that is away holds nothing; one that hangs is asked again."""
+        delay = 1.0
+        while True:
+            try:
+                await self.server.unload(server_name)
+                break
+            except ServerError as error:
+                if error.reason == "ServerUnavailable":
+                    break
+                log.warning("unload failed, repeating", server_name=server_name, error=error.message)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _UNLOAD_BACKOFF_SECONDS)
+        await in_thread(self.store.remove, server_name)

@@ -1,0 +1,83 @@
+"""What the scheduler should know: the newest report per version and the newest status of the replica.
+
+`models` and `monitor` write here, `session` sends. A value that is overtaken before it is sent is never sent;
+after a reconnect the inventory says everything, so nothing is lost with a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bailie._gen import agent_pb2
+
+VersionKey = tuple[str, int, str]
+
+
+def version_key(version: agent_pb2.ModelVersion) -> VersionKey:
+    """Returns a version as a key: name, number, identity."""
+    return version.name, version.number, version.identity
+
+
+class Outbox:
+    """Newest values and what of them is not sent yet. One loop, no locks."""
+
+    def __init__(self, status: agent_pb2.ReplicaStatus) -> None:
+        self._status = status
+        self._reports: dict[VersionKey, agent_pb2.ModelReport] = {}
+        self._unsent: dict[VersionKey, None] = {}
+        self._status_unsent = False
+        self._changed = asyncio.Event()
+
+    @property
+    def status(self) -> agent_pb2.ReplicaStatus:
+        """The newest status."""
+        return self._status
+
+    def publish(self, report: agent_pb2.ModelReport) -> None:
+        """Takes a report; an unloaded version leaves the inventory."""
+        key = version_key(report.version)
+        self._reports[key] = report
+        self._unsent[key] = None
+        self._changed.set()
+
+    def publish_status(self, status: agent_pb2.ReplicaStatus) -> None:
+        """Takes a status; it is sent soon when something else than the resident set changed."""
+        before = agent_pb2.ReplicaStatus()
+        before.CopyFrom(self._status)
+        before.resident_bytes = status.resident_bytes
+        self._status = status
+        if before != status:
+            self._status_unsent = True
+            self._changed.set()
+
+    def inventory(self) -> list[agent_pb2.ModelReport]:
+        """Returns every version on this replica, and forgets what was unsent: this is sent in its place."""
+        for key in [k for k, r in self._reports.items() if r.state == agent_pb2.MODEL_STATE_UNLOADED]:
+            del self._reports[key]
+        self._unsent.clear()
+        self._status_unsent = False
+        self._changed.clear()
+        return list(self._reports.values())
+
+    def take(self, *, status: bool = False) -> list[agent_pb2.AgentMessage]:
+        """Returns what is unsent, with the status when it changed or is asked for."""
+        messages = []
+        for key in self._unsent:
+            messages.append(agent_pb2.AgentMessage(report=self._reports[key]))
+            if self._reports[key].state == agent_pb2.MODEL_STATE_UNLOADED:
+                del self._reports[key]
+        if self._status_unsent or status:
+            messages.append(agent_pb2.AgentMessage(status=self._status))
+        self._unsent.clear()
+        self._status_unsent = False
+        self._changed.clear()
+        return messages
+
+    async def wait(self, seconds: float) -> bool:
+        """Waits until something is unsent, so long at most. Returns whether something is."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,19 @@
+"""Makes model folders for an inference server out of downloaded artifacts, one module per kind of server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.agent.repository import mlserver, triton
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from bailie._gen import agent_pb2
+
+    Prepare = Callable[[Path, Path, "agent_pb2.ModelSource", str], None]
+
+PREPARE: Mapping[str, Prepare] = {"mlserver": mlserver.prepare, "triton": triton.prepare}
+"""By server type: `prepare(artifact, target, source, server_name)` moves what counts of the artifact's folder
+into `target`, a folder that does not exist yet. Raises RepositoryError; OSError when the disk fails."""

@@ -1,0 +1,111 @@
+"""The agent's process: puts the parts together and runs them until SIGTERM.
+
+`cli` calls `run`. At the start the inventory is made from disk and the server's index before the first
+word to the scheduler, so that a restart of the agent never says that a loaded model is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie._gen import agent_pb2
+from bailie.agent.artifacts import Artifacts
+from bailie.agent.errors import ServerError
+from bailie.agent.loading import Loading
+from bailie.agent.memory import ServerMemory
+from bailie.agent.models import Models
+from bailie.agent.monitor import Monitor
+from bailie.agent.outbox import Outbox
+from bailie.agent.repository import PREPARE
+from bailie.agent.secrets import KubernetesSecrets
+from bailie.agent.server import Health, InferenceServer
+from bailie.agent.session import Session
+from bailie.agent.store import Store
+
+if TYPE_CHECKING:
+    from bailie.agent.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_DRAIN_SECONDS = 5.0
+_RESTORE_SECONDS = 30.0
+
+
+async def run(settings: Settings) -> None:
+    """Runs an agent until SIGTERM or SIGINT, or until cancelled."""
+    memory = ServerMemory(settings.address, settings.http_port)
+    async with InferenceServer(
+        settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port
+    ) as server:
+        store = Store(settings.folder)
+        outbox = Outbox(_first_status(settings))
+        models = Models(_loading(settings, store, server, memory), outbox)
+        monitor = Monitor(settings=settings, server=server, memory=memory, models=models, outbox=outbox)
+        monitor.ready, ready = await _look(server)
+        records = await asyncio.to_thread(store.open)
+        models.restore(records, ready)
+        log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
+        session = Session(settings=settings, models=models, outbox=outbox)
+        await _serve(models, monitor, session)
+
+
+def _first_status(settings: Settings) -> agent_pb2.ReplicaStatus:
+    return agent_pb2.ReplicaStatus(
+        memory_bytes=settings.memory_bytes, overcommit_percent=settings.overcommit_percent
+    )
+
+
+def _loading(settings: Settings, store: Store, server: InferenceServer, memory: ServerMemory) -> Loading:
+    artifacts = Artifacts(
+        namespace=settings.namespace,
+        secrets=KubernetesSecrets(),
+        timeout=settings.download_seconds,
+        environment=settings.child_environment,
+    )
+    return Loading(
+        settings=settings,
+        artifacts=artifacts,
+        prepare=PREPARE[settings.server_type],
+        store=store,
+        server=server,
+        memory=memory,
+        downloads=asyncio.Semaphore(settings.parallel_loads),
+        server_turn=asyncio.Lock(),
+    )
+
+
+async def _look(server: InferenceServer) -> tuple[bool, frozenset[str]]:
+    """Reads the index of a server that runs; one that is not there has nothing, one that is busy is waited
+    for."""
+    if await server.health() is Health.GONE:
+        return False, frozenset()
+    try:
+        await server.wait_until_up(_RESTORE_SECONDS)
+        return True, await server.ready_models()
+    except ServerError as error:
+        log.warning("index is not available at the start", error=error.message)
+        return False, frozenset()
+
+
+async def _serve(models: Models, monitor: Monitor, session: Session) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with asyncio.TaskGroup() as group:
+            parts = [group.create_task(part.run()) for part in (models, monitor)]
+            talking = group.create_task(session.run())
+            await stop.wait()
+            log.info("agent drains")
+            session.drain()
+            await asyncio.wait([talking], timeout=_DRAIN_SECONDS)
+            for part in (talking, *parts):
+                part.cancel()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

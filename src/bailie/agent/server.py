@@ -1,0 +1,160 @@
+"""The inference server of this replica, through the Open Inference Protocol and its repository extension.
+
+`loading` loads and unloads, `health` looks at readiness and the index. Load and unload go over gRPC:
+MLServer's REST answer to a model that raises is `Internal Server Error` without a cause, its gRPC answer
+says what was raised (measured with 1.7.1; Triton says it on both). The rest is REST. Every call has a
+deadline; what fails is a ServerError or, for looks, a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+import httpx
+
+from bailie._gen import inference_pb2, inference_pb2_grpc
+from bailie.agent.errors import ServerError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_LOOK_SECONDS = 2.0
+_INDEX_SECONDS = 30.0
+_UNLOAD_SECONDS = 120.0
+_WAIT_STEP_SECONDS = 0.1
+_REASONS = {
+    grpc.StatusCode.NOT_FOUND: "ModelNotFound",
+    grpc.StatusCode.FAILED_PRECONDITION: "ModelFileMissing",
+    grpc.StatusCode.INVALID_ARGUMENT: "ServerLoadError",
+}
+_CHANNEL_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+
+class Health(enum.Enum):
+    """What a look at the server says."""
+
+    READY = "ready"
+    BUSY = "busy"
+    """It runs but does not say that it is ready, or does not answer in time; a load in progress does both."""
+    GONE = "gone"
+    """Nothing listens."""
+
+
+class InferenceServer:
+    """A client of one server. An async context manager."""
+
+    def __init__(self, host: str, *, http_port: int, grpc_port: int) -> None:
+        self._http = httpx.AsyncClient(base_url=f"http://{host}:{http_port}", trust_env=False)
+        self._target = f"{host}:{grpc_port}"
+        self._name = f"the inference server at {host}:{http_port}"
+        self._channel: grpc.aio.Channel | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+        if self._channel is not None:
+            await self._channel.close(None)
+
+    async def health(self) -> Health:
+        """Looks once."""
+        try:
+            response = await self._http.get("/v2/health/ready", timeout=_LOOK_SECONDS)
+        except httpx.ConnectError:
+            return Health.GONE
+        except httpx.HTTPError:
+            return Health.BUSY
+        return Health.READY if response.is_success else Health.BUSY
+
+    async def wait_until_up(self, seconds: float) -> None:
+        """Waits until something answers. Raises ServerError (`ServerNotReady`)."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self._answers():  # noqa: ASYNC110 - another process's state
+                    await asyncio.sleep(_WAIT_STEP_SECONDS)
+        except TimeoutError as error:
+            raise ServerError(
+                "ServerNotReady", f"{self._name} did not answer within {seconds:.0f} s"
+            ) from error
+
+    async def _answers(self) -> bool:
+        try:
+            return (await self._http.get("/v2/health/live", timeout=_LOOK_SECONDS)).is_success
+        except httpx.HTTPError:
+            return False
+
+    async def ready_models(self) -> frozenset[str]:
+        """Returns the names that are loaded. Raises ServerError (`ServerUnavailable`)."""
+        try:
+            response = await self._http.post(
+                "/v2/repository/index", json={"ready": True}, timeout=_INDEX_SECONDS
+            )
+            response.raise_for_status()
+            items = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise ServerError("ServerUnavailable", f"{self._name} gave no index: {_text(error)}") from error
+        return frozenset(str(item["name"]) for item in items if item.get("state") == "READY")
+
+    async def load(self, name: str, seconds: float) -> None:
+        """Loads a model and checks that it is ready. Raises ServerError."""
+        request = inference_pb2.RepositoryModelLoadRequest(model_name=name)
+        try:
+            await self._stub().RepositoryModelLoad(request, timeout=seconds, wait_for_ready=True)
+        except grpc.aio.AioRpcError as error:
+            raise self._load_error(name, error, seconds) from error
+        if not await self._model_ready(name):
+            raise ServerError(
+                "ModelNotReady", f"{self._name} loaded {name} but does not say that it is ready"
+            )
+
+    def _load_error(self, name: str, error: grpc.aio.AioRpcError, seconds: float) -> ServerError:
+        code, details = error.code(), (error.details() or "").strip()
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return ServerError(
+                "ServerCrashed", f"{self._name} stopped while it was loading {name} ({details})"
+            )
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ServerError("LoadTimeout", f"{self._name} did not load {name} within {seconds:.0f} s")
+        reason = _REASONS.get(code, "ServerLoadError")
+        return ServerError(reason, f"the inference server could not load {name}: {details or code.name}")
+
+    async def _model_ready(self, name: str) -> bool:
+        try:
+            response = await self._http.get(f"/v2/models/{name}/ready", timeout=_INDEX_SECONDS)
+        except httpx.HTTPError:
+            return False
+        return response.is_success
+
+    async def unload(self, name: str) -> None:
+        """Unloads a model; one that is not there is no error. Raises ServerError, `ServerUnavailable` when
+        nothing listens: then the model is not in memory either."""
+        request = inference_pb2.RepositoryModelUnloadRequest(model_name=name)
+        try:
+            await self._stub().RepositoryModelUnload(request, timeout=_UNLOAD_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return
+            gone = error.code() is grpc.StatusCode.UNAVAILABLE
+            reason = "ServerUnavailable" if gone else "UnloadFailed"
+            raise ServerError(reason, f"{self._name} could not unload {name}: {error.details()}") from error
+
+    def _stub(self) -> Any:  # generated stubs carry no types
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
+        return inference_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,204 @@
+"""The session with the namespace's leading scheduler: who we are, what we have, what we are told.
+
+Runs beside `monitor`. Addresses are looked up at each attempt and tried in turn: only the leader keeps a
+session open. A lost session is dialled again at once, then with growing pauses; the whole inventory goes
+first each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+
+from bailie._gen import agent_pb2, agent_pb2_grpc
+from bailie.kube.discovery import Resolver, Unresolved
+
+if TYPE_CHECKING:
+    from bailie.agent.models import Models
+    from bailie.agent.outbox import Outbox
+    from bailie.agent.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+PROTOCOL = 1
+_FIRST_PAUSE_SECONDS = 0.1
+_LAST_PAUSE_SECONDS = 2.0
+_WELCOME_SECONDS = 5.0
+_CHANNEL_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+)
+
+Call = grpc.aio.StreamStreamCall[agent_pb2.AgentMessage, agent_pb2.SchedulerMessage]
+
+
+class _Lost(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
+    """A session ended or was never opened; the text says why."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """Keeps one session open while `run` runs."""
+
+    settings: Settings
+    models: Models
+    outbox: Outbox
+    epoch: int = 0
+    """The highest seen: an older leader's commands are refused."""
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Dials, talks and dials again, until `drain` was called and said, or until cancelled."""
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            if await self._round():
+                pause = _FIRST_PAUSE_SECONDS
+            # Jitter of the order of the pause: agents of one scheduler must not come back in step.
+            await self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            pause = min(pause * 2, _LAST_PAUSE_SECONDS)
+
+    def drain(self) -> None:
+        """Says `draining` to the scheduler, then closes the session and ends `run`."""
+        status = agent_pb2.ReplicaStatus()
+        status.CopyFrom(self.outbox.status)
+        status.draining = True
+        self._stopping.set()
+        self.outbox.publish_status(status)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    async def _round(self) -> bool:
+        """Tries every address once. Returns whether a session was open."""
+        settings = self.settings
+        resolver = Resolver(settings.namespace, settings.endpoints_dir)
+        try:
+            addresses = await resolver.resolve(settings.scheduler_host)
+        except Unresolved as error:
+            log.debug("scheduler has no address", error=str(error))
+            return False
+        for address in addresses:
+            opened = False
+            try:
+                opened = await self._attempt(f"{address}:{settings.scheduler_port}")
+            except _Lost as error:
+                opened = self.connected.is_set()
+                log.info("no session", address=address, was_open=opened, error=str(error))
+            finally:
+                self.connected.clear()
+            if opened or self._stopping.is_set():
+                return opened
+        return False
+
+    async def _attempt(self, target: str) -> bool:
+        """Holds one session; returns True when it was closed by us, raises _Lost otherwise."""
+        async with grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS) as channel:
+            stub: Any = agent_pb2_grpc.AgentServiceStub(channel)  # generated stubs carry no types
+            call = stub.Session(metadata=self._metadata())
+            try:
+                await self._open(call)
+                log.info("session open", address=target, epoch=self.epoch)
+                await self._talk(call)
+            except grpc.aio.AioRpcError as error:
+                raise _Lost(f"{error.code().name}: {error.details()}") from error
+            except (TimeoutError, asyncio.InvalidStateError) as error:
+                raise _Lost(str(error) or type(error).__name__) from error
+            finally:
+                call.cancel()
+        return True
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        path = self.settings.token_file
+        if path is None:
+            return ()
+        try:
+            return (("authorization", f"Bearer {path.read_text().strip()}"),)
+        except OSError as error:
+            raise _Lost(f"the token cannot be read: {error}") from error
+
+    async def _open(self, call: Call) -> None:
+        async with asyncio.timeout(_WELCOME_SECONDS):
+            await call.write(agent_pb2.AgentMessage(hello=self._hello()))
+            first = await self._read(call)
+        if first.WhichOneof("message") != "welcome":
+            raise _Lost("the scheduler did not welcome us")
+        if first.welcome.epoch < self.epoch:
+            raise _Lost(f"the scheduler leads epoch {first.welcome.epoch}, {self.epoch} was seen already")
+        self.epoch = first.welcome.epoch
+        self.connected.set()
+
+    def _hello(self) -> agent_pb2.Hello:
+        settings = self.settings
+        return agent_pb2.Hello(
+            protocol=PROTOCOL,
+            namespace=settings.namespace,
+            server=settings.server,
+            replica=settings.replica,
+            pod=settings.pod,
+            capabilities=settings.capabilities,
+            endpoint=agent_pb2.Endpoint(
+                address=settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port
+            ),
+            status=self.outbox.status,
+            inventory=self.outbox.inventory(),
+        )
+
+    async def _read(self, call: Call) -> agent_pb2.SchedulerMessage:
+        message = await call.read()
+        if isinstance(message, agent_pb2.SchedulerMessage):
+            return message
+        raise _Lost(f"the scheduler closed the session: {await call.details() or await call.code()}")
+
+    async def _talk(self, call: Call) -> None:
+        """Reads and writes until one of both ends; their exceptions come out unwrapped."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(self._listen(call))
+                await self._tell(call)
+                listening.cancel()
+        except BaseExceptionGroup as error:
+            raise error.exceptions[0] from None
+
+    async def _listen(self, call: Call) -> None:
+        while True:
+            message = await self._read(call)
+            match message.WhichOneof("message"):
+                case "load":
+                    self._obey(message.load)
+                case "unload":
+                    self._obey(message.unload)
+                case other:
+                    log.debug("message without meaning for an agent", kind=other)
+
+    def _obey(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
+        if command.epoch < self.epoch:
+            log.warning("command of an older epoch refused", epoch=command.epoch, seen=self.epoch)
+            return
+        self.epoch = command.epoch
+        self.models.submit(command)
+
+    async def _tell(self, call: Call) -> None:
+        """Sends what is new, the status at least every few seconds; ends after `draining` was said."""
+        while True:
+            stopping = self._stopping.is_set()
+            new = stopping or await self.outbox.wait(self.settings.status_seconds)
+            for message in self.outbox.take(status=stopping or not new):
+                await call.write(message)
+            if stopping:
+                await call.done_writing()
+                return

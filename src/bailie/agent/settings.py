@@ -1,0 +1,157 @@
+"""Settings of an agent, read from the environment once, at the start of the process.
+
+`cli` calls `read`; everything else is handed a `Settings`. A value that cannot be used is a SettingsError
+with one sentence. Nothing else of the agent looks at the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class SettingsError(Exception):
+    """A value of the environment cannot be used; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one agent is and where its neighbours are. Times are seconds, sizes bytes."""
+
+    namespace: str
+    """POD_NAMESPACE."""
+    pod: str
+    """POD_NAME, `<server>-<replica>`: the Server's name and the replica's index come from it."""
+    server: str
+    replica: int
+    address: str = "127.0.0.1"
+    """POD_IP: Envoy reaches the inference server here, and so does the agent; the health port binds it."""
+    http_port: int = 9000
+    """SELDON_SERVER_HTTP_PORT, of the inference server."""
+    grpc_port: int = 9500
+    """SELDON_SERVER_GRPC_PORT."""
+    health_port: int = 9006
+    """SELDON_METRICS_PORT: `/live`, `/ready` and `/metrics` of the agent."""
+    server_type: str = "mlserver"
+    """SELDON_SERVER_TYPE: `mlserver` or `triton`."""
+    capabilities: tuple[str, ...] = ("sklearn", "xgboost")
+    """SELDON_SERVER_CAPABILITIES, a comma-separated list."""
+    memory_bytes: int = 1_000_000
+    """MEMORY_REQUEST, of the inference server's container."""
+    overcommit_percent: int = 0
+    """SELDON_OVERCOMMIT_PERCENTAGE, on top of memory_bytes."""
+    parallel_workers: int = 1
+    """MLSERVER_PARALLEL_WORKERS: a model's memory counts this many times; 0 (in-process) counts once."""
+    scheduler_host: str = "seldon-scheduler"
+    """SELDON_SCHEDULER_HOST, a Service of the namespace."""
+    scheduler_port: int = 9005
+    """SELDON_SCHEDULER_PORT."""
+    endpoints_dir: Path | None = None
+    """BAILIE_ENDPOINTS_DIR: host files instead of DNS, on a laptop."""
+    token_file: Path | None = None
+    """BAILIE_TOKEN_FILE: read again at each connect, so that a rotated token takes effect."""
+    inference_url: str = "http://seldon-mesh:80"
+    """From SELDON_ENVOY_HOST and _PORT: where models call other models, unless a command says otherwise."""
+    folder: Path = Path("/mnt/agent")
+    """BAILIE_AGENT_FOLDER: `models` below it is the server's repository; downloads are on the same volume,
+    so that a finished one is moved there by a rename."""
+    parallel_loads: int = 4
+    """BAILIE_PARALLEL_LOADS: downloads at one time. The server loads one model at a time: MLServer without
+    workers does so anyway, and a crash is then the fault of the model that was loading."""
+    download_seconds: float = 3600.0
+    """BAILIE_DOWNLOAD_SECONDS: limit of one download."""
+    load_seconds: float = 3600.0
+    """BAILIE_LOAD_SECONDS: limit of one load by the server, as upstream's."""
+    server_wait_seconds: float = 300.0
+    """BAILIE_SERVER_WAIT_SECONDS: how long a load waits for a server that is not up."""
+    poll_seconds: float = 1.0
+    """Between two looks at the server's readiness."""
+    index_seconds: float = 30.0
+    """Between two readings of the server's repository index; MLServer rescans its folders each time."""
+    status_seconds: float = 5.0
+    """Between two status reports when nothing changes; the protocol asks for one every 10 s."""
+    child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """For rclone: ours without credentials of the control plane. RCLONE_*, proxies, cloud identities pass."""
+
+
+_NOT_FOR_CHILDREN = ("BAILIE_", "KUBECONFIG")
+
+
+def read() -> Settings:
+    """Reads the process's environment. Raises SettingsError."""
+    return from_environment(os.environ)  # noqa: TID251
+
+
+def from_environment(environ: Mapping[str, str]) -> Settings:
+    """Makes settings from environment variables. Raises SettingsError."""
+    env = _Reader(environ)
+    pod = env.text("POD_NAME")
+    server, replica = _identity(pod)
+    server_type = env.text("SELDON_SERVER_TYPE", "mlserver")
+    if server_type not in {"mlserver", "triton"}:
+        raise SettingsError(f"SELDON_SERVER_TYPE is {server_type!r}; it is mlserver or triton")
+    return Settings(
+        namespace=env.text("POD_NAMESPACE"),
+        pod=pod,
+        server=server,
+        replica=replica,
+        address=env.text("POD_IP", "127.0.0.1"),
+        http_port=env.number("SELDON_SERVER_HTTP_PORT", 9000),
+        grpc_port=env.number("SELDON_SERVER_GRPC_PORT", 9500),
+        health_port=env.number("SELDON_METRICS_PORT", 9006),
+        server_type=server_type,
+        capabilities=env.words("SELDON_SERVER_CAPABILITIES", "sklearn,xgboost"),
+        memory_bytes=env.number("MEMORY_REQUEST", 1_000_000),
+        overcommit_percent=env.number("SELDON_OVERCOMMIT_PERCENTAGE", 0),
+        parallel_workers=env.number("MLSERVER_PARALLEL_WORKERS", 1),
+        scheduler_host=env.text("SELDON_SCHEDULER_HOST", "seldon-scheduler"),
+        scheduler_port=env.number("SELDON_SCHEDULER_PORT", 9005),
+        endpoints_dir=env.path("BAILIE_ENDPOINTS_DIR"),
+        token_file=env.path("BAILIE_TOKEN_FILE"),
+        inference_url=env.url("SELDON_ENVOY_HOST", "SELDON_ENVOY_PORT"),
+        folder=env.path("BAILIE_AGENT_FOLDER") or Path("/mnt/agent"),
+        parallel_loads=env.number("BAILIE_PARALLEL_LOADS", 4, least=1),
+        download_seconds=float(env.number("BAILIE_DOWNLOAD_SECONDS", 3600, least=1)),
+        load_seconds=float(env.number("BAILIE_LOAD_SECONDS", 3600, least=1)),
+        server_wait_seconds=float(env.number("BAILIE_SERVER_WAIT_SECONDS", 300)),
+        child_environment={k: v for k, v in environ.items() if not k.startswith(_NOT_FOR_CHILDREN)},
+    )
+
+
+def _identity(pod: str) -> tuple[str, int]:
+    server, _, index = pod.rpartition("-")
+    if not server or not index.isdecimal():
+        raise SettingsError(f"POD_NAME is {pod!r}; it should be <server>-<index>, such as mlserver-0")
+    return server, int(index)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    environ: Mapping[str, str]
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self.environ.get(name) or default
+        if value is None:
+            raise SettingsError(f"{name} is not set; the agent cannot know who it is without it")
+        return value
+
+    def number(self, name: str, default: int, *, least: int = 0) -> int:
+        text = self.text(name, str(default))
+        if not text.isdecimal() or int(text) < least:
+            raise SettingsError(f"{name} is {text!r}; it should be a whole number of at least {least}")
+        return int(text)
+
+    def words(self, name: str, default: str) -> tuple[str, ...]:
+        return tuple(word for part in self.text(name, default).split(",") if (word := part.strip()))
+
+    def url(self, host: str, port: str) -> str:
+        return f"http://{self.text(host, 'seldon-mesh')}:{self.number(port, 80)}"
+
+    def path(self, name: str) -> Path | None:
+        value = self.environ.get(name)
+        return Path(value) if value else None

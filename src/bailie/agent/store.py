@@ -1,0 +1,105 @@
+"""The agent's folder: the server's model repository, and what is on its way there.
+
+`loading` installs and removes versions here, `models` reads the records at the start. A version appears and
+disappears by one rename, so what is in the repository is whole and ours:
+
+    models/iris_3/bailie.json    the record: which version this is
+    models/iris_3/1/…            the server's model folder; the inner version is always 1
+    .incoming/…                  downloads and leavings; emptied at the start
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = structlog.get_logger(__name__)
+
+RECORD = "bailie.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A version on disk."""
+
+    name: str
+    identity: str
+    number: int
+    declared_bytes: int = 0
+    measured_bytes: int = 0
+    workers: int = 1
+
+    @property
+    def server_name(self) -> str:
+        """The version's name on the inference server."""
+        return f"{self.name}_{self.number}"
+
+
+class Store:
+    """Versions on disk. Blocking: call it in a thread where folders are large."""
+
+    def __init__(self, folder: Path) -> None:
+        self._models = folder / "models"
+        self._incoming = folder / ".incoming"
+
+    def open(self) -> list[Record]:
+        """Makes the folders, drops what was on its way, and returns the versions in the repository."""
+        self._models.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._incoming.mkdir()
+        records = [_read(path) for path in sorted(self._models.glob(f"*/{RECORD}"))]
+        return [record for record in records if record is not None]
+
+    def workplace(self, server_name: str) -> Path:
+        """Makes an empty folder for one attempt, on the repository's volume."""
+        path = self._incoming / f"{server_name}-{uuid4().hex[:8]}"
+        path.mkdir(parents=True)
+        return path
+
+    def discard(self, workplace: Path) -> None:
+        """Deletes the folder of an attempt."""
+        shutil.rmtree(workplace, ignore_errors=True)
+
+    def install(self, prepared: Path, record: Record) -> None:
+        """Moves a prepared version folder into the repository, in the place of an older one."""
+        self.record(record, prepared)
+        self.remove(record.server_name)
+        prepared.rename(self._models / record.server_name)
+
+    def record(self, record: Record, folder: Path | None = None) -> None:
+        """Writes a version's record, by default that of an installed one."""
+        folder = folder or self._models / record.server_name
+        new = folder / f"{RECORD}.new"
+        new.write_text(json.dumps(asdict(record), indent=2) + "\n")
+        new.rename(folder / RECORD)
+
+    def has(self, server_name: str) -> bool:
+        """Says whether the version's folder is there."""
+        return (self._models / server_name).is_dir()
+
+    def remove(self, server_name: str) -> None:
+        """Deletes a version; does nothing when it is not there."""
+        trash = self._incoming / f"{server_name}-{uuid4().hex[:8]}"
+        try:
+            (self._models / server_name).rename(trash)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        return Record(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        log.warning(
+            "version on disk has no usable record and is left alone", path=str(path), error=str(error)
+        )
+        return None
