@@ -287,6 +287,28 @@ class Client:
             body["gracePeriodSeconds"] = grace_seconds
         await self.call("DELETE", object_path(kind, namespace, name), body=body)
 
+    async def log(
+        self,
+        pod: str,
+        namespace: str,
+        *,
+        container: str | None = None,
+        follow: bool = False,
+        tail: int | None = None,
+    ) -> AsyncIterator[str]:
+        """Yields a pod's log in pieces as they come; with `follow` until the pod ends. Raises NotFound."""
+        lines = str(tail) if tail is not None else None
+        params = {"container": container, "follow": "true" if follow else None, "tailLines": lines}
+        silence = None if follow else _READ_SECONDS
+        timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS, read=silence)
+        path = object_path(kinds.POD, namespace, pod, "log")
+        with errors.translated(self.server):
+            async with self._http.stream("GET", path, params=_given(params), timeout=timeout) as response:
+                if response.status_code >= 400:
+                    raise errors.from_response(response.status_code, await response.aread())
+                async for piece in response.aiter_text():
+                    yield piece
+
     async def call(
         self,
         method: str,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorRecord:
-    """How far the supervisor of a state directory is: `starting`, `ready` or `failed`."""
+    """How far the supervisor of a state directory is: `starting`, `ready`, `failed` or `stopping`."""
 
     pid: int
     phase: str
@@ -58,6 +58,21 @@ class StateDirectory:
     def api(self) -> Path:
         """The embedded API's folder."""
         return self.root / "api"
+
+    @property
+    def api_token(self) -> Path:
+        """The administrator's token, written by the embedded API."""
+        return self.api / "admin.token"
+
+    @property
+    def api_kubeconfig(self) -> Path:
+        """The kubeconfig that the embedded API writes when it listens."""
+        return self.api / "admin.kubeconfig"
+
+    @property
+    def api_ca(self) -> Path:
+        """The certificate authority of the embedded API, PEM."""
+        return self.api / "pki" / "ca.crt"
 
     @property
     def node(self) -> Path:

@@ -1,0 +1,5 @@
+"""`python -m bailie`, which is how pods on a laptop start it."""
+
+from bailie.cli.main import main
+
+main()

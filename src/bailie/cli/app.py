@@ -1,0 +1,32 @@
+"""The commands for people, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from bailie.cli import infer, inspect, lifecycle, processes, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(
+    name="bailie",
+    help="Serve models on Kubernetes, or on this machine: a scoped operator, a scheduler per namespace.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "On this machine": (lifecycle.up, lifecycle.down, lifecycle.status, inspect.demo),
+    "Resources and requests": (resources.apply, resources.get, resources.delete, infer.infer),
+    "Look": (inspect.explain, inspect.logs, inspect.kubeconfig, inspect.crds, inspect.version),
+}
+
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+for process in processes.PROCESSES.values():
+    app.command(process.name, help=process.help, rich_help_panel="What pods run")(process.show_help)

@@ -1,0 +1,70 @@
+"""Which Kubernetes API a command talks to, and the options that say so.
+
+Order: `--kubeconfig`, then the embedded API of a running `bailie up`, then `$KUBECONFIG` or `~/.kube/config`.
+The local one comes before the environment so that `bailie up; bailie apply` never lands on another cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from bailie.cli.output import explained
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+    from bailie.kube.client import Client
+
+T = TypeVar("T")
+
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir",
+        help="Where everything of one `bailie up` lives.",
+        envvar="BAILIE_STATE_DIR",
+        show_default="the user's state folder",
+    ),
+]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", help="The cluster to talk to.", show_default="the local one if it runs"),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option("-n", "--namespace", help="The namespace.", show_default="the kubeconfig's"),
+]
+
+
+@asynccontextmanager
+async def connected(kubeconfig: Path | None, state_dir: Path | None) -> AsyncIterator[Client]:
+    """Opens a client on the API that the options mean, and closes it."""
+    from bailie.kube.client import Client
+
+    path = kubeconfig or local_kubeconfig(state_dir)
+    client = Client.from_kubeconfig(path) if path else Client.from_environment()
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def local_kubeconfig(state_dir: Path | None) -> Path | None:
+    """Returns the kubeconfig of the running `bailie up` of `state_dir`, or None."""
+    from bailie.local.settings import default_state_directory
+    from bailie.local.state import StateDirectory
+
+    state = StateDirectory(state_dir or default_state_directory())
+    return state.kubeconfig if state.kubeconfig.exists() and (state_dir or state.running()) else None
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a command's coroutine; what the user can mend becomes a sentence and an exit code."""
+    with explained():
+        return asyncio.run(work)
+    raise AssertionError("unreachable: explained() ends the command")

@@ -1,0 +1,167 @@
+"""`bailie infer`: sends a request of the Open Inference Protocol through a namespace's data plane."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
+from bailie.cli.output import ExitCode, Output, fail, print_json, say
+
+if TYPE_CHECKING:
+    from bailie.inference.client import Answer, InferenceClient
+
+
+class Mode(StrEnum):
+    """The protocol on the wire."""
+
+    REST = "rest"
+    GRPC = "grpc"
+
+
+def infer(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    data: Annotated[str | None, typer.Argument(help="The request as JSON; `-` reads standard input.")] = None,
+    *,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", "--file-path", help="Read it from a file.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option("--mode", "--inference-mode", help="The protocol.")] = Mode.REST,
+    iterations: Annotated[int, typer.Option("-i", "--iterations", min=1, help="How many times.")] = 1,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", help="Send KEY=VALUE along; repeatable.")
+    ] = None,
+    show_headers: Annotated[bool, typer.Option("--show-headers", help="Print the answer's headers.")] = False,
+    host: Annotated[
+        str | None,
+        typer.Option("--inference-host", help="HOST:PORT of the data plane.", show_default="the namespace's"),
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.")] = 60.0,
+    namespace: Namespace = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="Form of the summary.")] = Output.TEXT,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Send an inference request and print the answer.
+
+    Examples:
+
+      bailie infer iris '{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [5, 3]}]}'
+
+      bailie infer iris -f request.json --mode grpc --show-headers
+
+      bailie infer iris -f request.json --iterations 100
+    """
+    body = read_request(data, file)
+    headers = dict(_pair(item) for item in header or [])
+
+    async def send() -> list[Answer]:
+        target = host or await _target(namespace, kubeconfig, state_dir)
+        client = _client(mode, target, timeout)
+        try:
+            return [await client.infer(model, body, headers) for _ in range(iterations)]
+        finally:
+            await client.close()
+
+    from bailie.inference.client import Unreachable
+    from bailie.inference.codec import BadRequest
+
+    try:
+        answers = run(send())
+    except Unreachable as error:
+        fail(str(error), hint="is the data plane up? `bailie status`")
+    except BadRequest as error:
+        fail(f"the request is not valid: {error}", code=ExitCode.USAGE)
+    _show(answers, show_headers=show_headers, output=output)
+
+
+def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
+    """Returns the request body from the argument, the file, or standard input."""
+    if data is not None and file is not None:
+        fail("give the request as an argument or with --file, not both", code=ExitCode.USAGE)
+    try:
+        if file is not None:
+            text = file.read_text()
+        elif data is None or data == "-":
+            if data is None and sys.stdin.isatty():
+                fail("no request", hint="give JSON as an argument, with --file, or on standard input", code=2)
+            text = sys.stdin.read()
+        else:
+            text = data
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}")
+    try:
+        body = json.loads(text)
+    except json.JSONDecodeError as error:
+        fail(f"the request is not JSON: {error}", code=ExitCode.USAGE)
+    if not isinstance(body, dict):
+        fail("the request must be a JSON object with `inputs`", code=ExitCode.USAGE)
+    return body
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, equals, value = item.partition("=")
+    if not equals:
+        fail(f"--header {item!r} is not KEY=VALUE", code=ExitCode.USAGE)
+    return name.lower(), value
+
+
+async def _target(namespace: str | None, kubeconfig: Path | None, state_dir: Path | None) -> str:
+    from bailie.local.status import inference_address
+
+    async with connected(kubeconfig, state_dir) as client:
+        return await inference_address(client, namespace or client.namespace)
+
+
+def _client(mode: Mode, target: str, timeout: float) -> InferenceClient:
+    from bailie.inference.client import GrpcClient, RestClient
+
+    if mode is Mode.GRPC:
+        return GrpcClient(target, timeout=timeout)
+    return RestClient(target if "://" in target else f"http://{target}", timeout=timeout)
+
+
+def _show(answers: list[Answer], *, show_headers: bool, output: Output) -> None:
+    """One answer is printed whole; several become counts by outcome and by the version that answered."""
+    failed = [answer for answer in answers if not answer.ok]
+    if len(answers) == 1:
+        answer = answers[0]
+        if show_headers:
+            for name, value in answer.headers.items():
+                say(f"{name}: {value}")
+        if answer.ok or not isinstance(answer.body, str):
+            print_json(answer.body)
+        if failed:
+            text = answer.body if isinstance(answer.body, str) else _reason(answer.body)
+            fail(f"{answer.status} {text}".strip())
+        return
+    summary = {"success": _count(answers, ok=True), "failed": _count(answers, ok=False)}
+    if output is Output.JSON:
+        print_json(summary)
+    else:
+        sys.stdout.write(f"success: {summary['success'] or 0}\n")
+        if failed:
+            sys.stdout.write(f"failed: {summary['failed']}\n")
+    if failed:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _reason(body: Any) -> str:
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        return str(error.get("message", error))
+    return str(error or "")
+
+
+def _count(answers: list[Answer], *, ok: bool) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for answer in answers:
+        if answer.ok is ok:
+            key = answer.headers.get("x-seldon-route", "answered") if ok else answer.status
+            counts[key] = counts.get(key, 0) + 1
+    return counts

@@ -1,0 +1,161 @@
+"""Commands that look: `explain`, `logs`, `kubeconfig`, `crds`, `version`, and `demo`, which shows it all."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bailie import __version__
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
+from bailie.cli.output import ExitCode, Output, console, explained, fail, print_json, say
+
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")]
+
+
+def explain(
+    kind: Annotated[str, typer.Argument(help="What: model.")],
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    *,
+    namespace: Namespace = None,
+    output: OutputOption = Output.TEXT,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Say where a model is placed and why, or why it is not.
+
+    Examples:
+
+      bailie explain model iris
+
+      bailie explain model iris -n financial-staging -o json
+    """
+    if kind.lower() not in ("model", "models", "mlm"):
+        fail(f"only models can be explained, not {kind!r}", code=ExitCode.USAGE)
+
+    async def read() -> dict[str, Any]:
+        from bailie.local.explanation import explanation
+
+        async with connected(kubeconfig, state_dir) as client:
+            return await explanation(client, namespace or client.namespace, name)
+
+    value = run(read())
+    if output is Output.JSON:
+        print_json(value)
+        return
+    sys.stdout.write(f"{value['model']}: {value['summary']}\n")
+    for condition in value["conditions"]:
+        text = ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
+        sys.stdout.write(f"  {condition['type']}={condition['status']}  {text}\n")
+    for line in value["trail"]:
+        sys.stdout.write(f"  {line}\n")
+
+
+def logs(
+    pod: Annotated[str, typer.Argument(help="A pod's name.")],
+    *,
+    container: Annotated[str | None, typer.Option("-c", "--container", help="One of its containers.")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
+    tail: Annotated[
+        int | None, typer.Option("--tail", help="Only the last lines.", show_default="all")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Print a pod's log.
+
+    Examples:
+
+      bailie logs seldon-scheduler-0 -n seldon-system
+
+      bailie logs mlserver-0 -c agent -f
+    """
+
+    async def copy() -> None:
+        async with connected(kubeconfig, state_dir) as client:
+            place = namespace or client.namespace
+            async for piece in client.log(pod, place, container=container, follow=follow, tail=tail):
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+
+    run(copy())
+
+
+def kubeconfig(
+    *,
+    operator: Annotated[bool, typer.Option("--operator", help="The one with the operator's rights.")] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Print the path of the local API's kubeconfig.
+
+    Example: export KUBECONFIG=$(bailie kubeconfig)
+    """
+    from bailie.local.settings import default_state_directory
+    from bailie.local.state import StateDirectory
+
+    state = StateDirectory(state_dir or default_state_directory())
+    path = state.operator_kubeconfig if operator else state.kubeconfig
+    if not path.exists():
+        fail(f"there is no {path}", hint="`bailie up` makes it")
+    sys.stdout.write(f"{path}\n")
+
+
+def crds() -> None:
+    """Print the custom resource definitions, for `kubectl apply -f -`."""
+    import yaml
+
+    from bailie.api.crd import crd_manifests
+
+    sys.stdout.write(yaml.safe_dump_all(crd_manifests(), sort_keys=False))
+
+
+def version(*, output: OutputOption = Output.TEXT) -> None:
+    """Print the version."""
+    if output is Output.JSON:
+        print_json({"version": __version__, "python": sys.version.split()[0]})
+    else:
+        sys.stdout.write(f"{__version__}\n")
+
+
+def demo(
+    *,
+    mlserver_environment: Annotated[
+        Path | None,
+        typer.Option("--mlserver-env", help="MLServer's virtual environment.", envvar="BAILIE_MLSERVER_ENV"),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show it all on this machine in about a minute, and leave nothing running.
+
+    Exit code 0 only if everything that the table claims held.
+    """
+    import dataclasses
+
+    from bailie.local import demo as show
+    from bailie.local.settings import LocalSettings
+
+    settings = LocalSettings()
+    if mlserver_environment is not None:
+        settings = dataclasses.replace(settings, mlserver_environment=mlserver_environment.absolute())
+    with explained():
+        rows = show.run(settings, say)
+    if output is Output.JSON:
+        print_json([dataclasses.asdict(row) for row in rows])
+    else:
+        _print_rows(rows)
+    if not all(row.held for row in rows):
+        fail("not everything held", hint="see the rows marked NO")
+
+
+def _print_rows(rows: list[Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("SHOWN", "HELD", "DETAIL"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(row.claim, "yes" if row.held else "NO", row.detail)
+    console().print(table)

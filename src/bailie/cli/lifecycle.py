@@ -1,0 +1,202 @@
+"""`bailie up`, `down` and `status`: everything on one machine, started, ended and shown."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bailie.cli.cluster import StateDir, connected, run
+from bailie.cli.logging import set_up_logging
+from bailie.cli.output import Output, console, explained, print_json, say
+
+if TYPE_CHECKING:
+    from bailie.local.state import StateDirectory, SupervisorRecord
+
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")]
+
+
+def up(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; it goes on.")] = False,
+    namespaces: Annotated[
+        list[str] | None,
+        typer.Option("--namespaces", help="Namespaces to watch: a,b.", show_default="default"),
+    ] = None,
+    state_dir: StateDir = None,
+    default_servers: Annotated[
+        bool,
+        typer.Option("--default-servers/--no-default-servers", help="A runtime and one MLServer in each."),
+    ] = True,
+    api_port: Annotated[
+        int,
+        typer.Option(
+            "--api-port", min=0, max=65535, help="Port of the API.", show_default="the last one, or free"
+        ),
+    ] = 0,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait until all is ready.")] = 120.0,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Start everything on this machine: the API, the operator, and what it runs in each namespace.
+
+    Without --detach it stays in the foreground; Ctrl-C ends everything and keeps what was stored.
+
+    Examples:
+
+      bailie up
+
+      bailie up --detach --namespaces seldon-system,financial-staging
+    """
+    from bailie.local import detached, supervisor
+    from bailie.local.settings import LocalSettings, default_state_directory
+    from bailie.local.state import StateDirectory
+
+    watched = _namespaces(namespaces)
+    settings = LocalSettings(
+        state_directory=(state_dir or default_state_directory()).expanduser().absolute(),
+        namespaces=watched,
+        default_servers=default_servers,
+        api_port=api_port,
+        log_level=log_level,
+    )
+    state = StateDirectory(settings.state_directory)
+    with explained():
+        if detach:
+            detached.start(settings, timeout=timeout, progress=_progress())
+            _announce(state, output)
+            return
+        set_up_logging(settings.log_level)
+
+        def ready(_: SupervisorRecord) -> None:
+            _announce(state, output, asynchronous=True)
+
+        supervisor.run(settings, timeout=timeout, progress=_progress(), ready=ready)
+
+
+def _namespaces(values: list[str] | None) -> tuple[str, ...]:
+    """Returns the namespaces to watch; refuses what is no list of names."""
+    from bailie.cli.output import ExitCode, fail
+    from bailie.local.settings import DEFAULT_NAMESPACES
+    from bailie.scope.watch_list import parse_watch_list
+
+    watched, problems = parse_watch_list(",".join(values or DEFAULT_NAMESPACES))
+    if problems:
+        fail("; ".join(f"--namespaces: {problem}" for problem in problems), code=ExitCode.USAGE)
+    return tuple(watched)
+
+
+class _Progress:
+    """Says what is waited for, when it changes."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, ...] = ()
+
+    def __call__(self, waiting: tuple[str, ...]) -> None:
+        if waiting and waiting != self._last:
+            more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
+            say(f"waiting for {waiting[0]}{more}")
+        self._last = waiting
+
+
+def _progress() -> _Progress:
+    return _Progress()
+
+
+def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = False) -> None:
+    """Prints the status of what is now ready; from within a running loop it does so in a thread."""
+    if asynchronous:
+        import threading
+
+        threading.Thread(target=_announce, args=(state, output), daemon=True).start()
+        return
+    value = asyncio.run(_gather(state))
+    if output is Output.JSON:
+        print_json(value)
+        return
+    say(f"Bailie is ready. API: {value['api']}")
+    for name, namespace in value["namespaces"].items():
+        say(f"  {name}: {namespace['inference']['http']}")
+    say(f"  export KUBECONFIG={value['kubeconfig']}")
+
+
+async def _gather(state: StateDirectory) -> dict[str, Any]:
+    from bailie.local.status import gather
+
+    async with connected(state.kubeconfig, None) as client:
+        return await gather(client, state)
+
+
+def down(
+    *,
+    state_dir: StateDir = None,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the end.")] = 60.0,
+) -> None:
+    """End what `bailie up` started. What was stored stays, and `bailie up` goes on from there."""
+    from bailie.local import detached
+    from bailie.local.settings import default_state_directory
+    from bailie.local.state import StateDirectory
+
+    with explained():
+        detached.stop(StateDirectory(state_dir or default_state_directory()), timeout=timeout)
+    say("Bailie is down.")
+
+
+def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) -> None:
+    """Show the operator and, for each namespace, its data plane, schedulers, servers and models.
+
+    Exit code 0 when everything is ready, 4 when something is not, 1 when nothing runs.
+    """
+    from bailie.local.errors import NotRunning
+    from bailie.local.settings import default_state_directory
+    from bailie.local.state import StateDirectory
+
+    state = StateDirectory(state_dir or default_state_directory())
+    with explained():
+        if not state.running():
+            raise NotRunning(f"nothing runs in {state.root}", hint="start with `bailie up`")
+    value = run(_gather(state))
+    if output is Output.JSON:
+        print_json(value)
+    else:
+        _print_status(value)
+    if any(not row[2] for row in rows(value)):
+        raise typer.Exit(4)
+
+
+def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
+    """Returns (namespace, what, ready, detail) for everything in a status value."""
+    found = [
+        ("bailie-system", f"operator {pod['pod']}", pod["ready"], pod["message"] or f"pid {pod['pid']}")
+        for pod in value["operator"]["pods"]
+    ]
+    for name, namespace in value["namespaces"].items():
+        for pod in namespace["schedulers"]:
+            role = "leader" if pod["leader"] else "standby"
+            found.append(
+                (name, f"scheduler {pod['pod']}", pod["ready"], pod["message"] or f"{role}, pid {pod['pid']}")
+            )
+        for pod in namespace["envoys"]:
+            detail = pod["message"] or str(namespace["inference"]["http"])
+            found.append((name, f"envoy {pod['pod']}", pod["ready"], detail))
+        for server in namespace["servers"]:
+            loaded = f"{server['replicas']} replicas, {server['loadedModels']} models loaded"
+            found.append((name, f"server {server['name']}", server["ready"], server["message"] or loaded))
+        for model in namespace["models"]:
+            detail = model["message"] or f"{model['availableReplicas']} replicas"
+            found.append((name, f"model {model['name']}", model["ready"], detail))
+    return found
+
+
+def _print_status(value: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("NAMESPACE", "WHAT", "READY", "DETAIL"):
+        table.add_column(column, overflow="fold")
+    for namespace, what, ready, detail in rows(value):
+        table.add_row(namespace, what, "yes" if ready else "no", detail)
+    console().print(table)
+    sys.stdout.write(f"\nAPI {value['api']}   kubeconfig {value['kubeconfig']}\n")

@@ -1,0 +1,83 @@
+"""What commands print: data on stdout, words for people on stderr, and how a failure ends the process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+
+class Output(StrEnum):
+    """How a command shows its result."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class ExitCode:
+    """Exit codes, the same for every command."""
+
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    NOT_READY = 4
+    INTERRUPTED = 130
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as indented JSON on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Returns a rich console; it falls back to plain text where there is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """Says something to the person at the terminal, on stderr."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def fail(message: str, *, hint: str = "", code: int = ExitCode.FAILED) -> NoReturn:
+    """Ends the command with one sentence, what to do about it, and an exit code."""
+    say(f"error: {message}")
+    if hint:
+        say(f"hint: {hint}")
+    raise typer.Exit(code)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns the failures that a user can cause or mend into `fail`; a bug keeps its traceback."""
+    from bailie.kube.errors import ApiError, Forbidden, NotFound, Unreachable
+    from bailie.local.errors import LocalError, NotReady
+
+    try:
+        yield
+    except NotReady as error:
+        fail(error.message, hint=error.hint, code=ExitCode.NOT_READY)
+    except LocalError as error:
+        fail(error.message, hint=error.hint)
+    except NotFound as error:
+        fail(str(error), code=ExitCode.NOT_FOUND)
+    except Unreachable as error:
+        fail(str(error), hint="is it running? `bailie status`, or name the right one with --kubeconfig")
+    except Forbidden as error:
+        fail(str(error), hint="ask for the right, or use a kubeconfig that has it")
+    except ApiError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted", code=ExitCode.INTERRUPTED)

@@ -1,0 +1,139 @@
+"""What pods run: each process joins one service with what it needs from others, until it is told to end.
+
+Settings come from the environment (the API's from arguments). Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from argparse import ArgumentParser
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bailie.cli.logging import set_up_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of a pod: its name on the command line, one line of help, and what it runs."""
+
+    name: str
+    help: str
+    start: Callable[[list[str]], None]
+
+    def show_help(self) -> None:
+        """Stands for the process in `bailie --help`; the process itself never comes this way."""
+        self.start([])
+
+
+def run(name: str, arguments: list[str]) -> int:
+    """Runs a process until it ends; returns its exit code. What its environment lacks is one sentence."""
+    try:
+        PROCESSES[name].start(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+def _until_told(work: Coroutine[None, None, None]) -> None:
+    """Runs a coroutine on uvloop, cancelling it on SIGTERM or SIGINT."""
+    import uvloop
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(work)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+@contextmanager
+def _ends_with_standard_input() -> Iterator[None]:
+    """Asks this process to end when whoever started it is gone, which closes our standard input."""
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(descriptor, 1024):
+            loop.remove_reader(descriptor)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        yield
+        return
+    loop.add_reader(descriptor, readable)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _operator(_: list[str]) -> None:
+    raise NotImplementedError
+
+
+def _scheduler(_: list[str]) -> None:
+    raise NotImplementedError
+
+
+def _agent(_: list[str]) -> None:
+    raise NotImplementedError
+
+
+def _envoy(_: list[str]) -> None:
+    raise NotImplementedError
+
+
+def _api_server(arguments: list[str]) -> None:
+    parser = ArgumentParser(prog="bailie apiserver", description="The embedded Kubernetes API.")
+    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--log-level", default="info")
+    options = parser.parse_args(arguments)
+    set_up_logging(options.log_level)
+    from bailie.apiserver.errors import StateError
+    from bailie.apiserver.server import serve
+    from bailie.apiserver.settings import Settings
+
+    state = options.state_dir
+    settings = Settings(state_dir=state / "api", log_dir=state / "logs", port=options.port)
+
+    async def main() -> None:
+        with _ends_with_standard_input():
+            await serve(settings)
+
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(main())
+        except StateError as error:
+            raise OSError(str(error)) from error
+
+
+PROCESSES = {
+    process.name: process
+    for process in (
+        Process("operator", "Serve namespaces: runtimes and servers to pods.", _operator),
+        Process("scheduler", "Place the models of a namespace and route to them.", _scheduler),
+        Process("agent", "Load and unload models beside an inference server.", _agent),
+        Process("envoy", "Become the Envoy of a namespace.", _envoy),
+        Process("apiserver", "Serve the embedded Kubernetes API.", _api_server),
+    )
+}

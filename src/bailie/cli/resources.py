@@ -1,0 +1,295 @@
+"""`bailie apply`, `get`, `delete`: the few resource commands for those who have no kubectl at hand."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
+from bailie.cli.output import ExitCode, console, fail, print_json, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bailie.api.kinds import Kind
+    from bailie.kube.client import Client
+
+Manifest = dict[str, Any]
+
+FIELD_MANAGER = "bailie-cli"
+
+
+class Form(StrEnum):
+    """How `get` shows objects."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+Files = Annotated[
+    list[Path], typer.Option("-f", "--filename", help="A YAML or JSON file; `-` is standard input.")
+]
+KindName = Annotated[str, typer.Argument(help="A kind: model, server, pod, … or its plural or short name.")]
+
+
+def apply(
+    filename: Files,
+    *,
+    namespace: Namespace = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until what was applied is ready.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that --wait waits.")] = 60.0,
+    output: Annotated[Form, typer.Option("-o", "--output", help="Form of the result.")] = Form.TEXT,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Create or update what files say (server-side apply).
+
+    Every object is validated before the first one is sent.
+
+    Examples:
+
+      bailie apply -f examples/iris/model.yaml
+
+      bailie apply -f model.yaml -n financial-staging --wait
+    """
+    manifests = [manifest for path in filename for manifest in read_manifests(path)]
+    _refuse_problems(manifests)
+
+    async def send() -> list[Manifest]:
+        async with connected(kubeconfig, state_dir) as client:
+            applied = []
+            for manifest in manifests:
+                _place(manifest, namespace or client.namespace)
+                applied.append(await client.apply(manifest, field_manager=FIELD_MANAGER, force=True))
+                if output is Form.TEXT:
+                    sys.stdout.write(f"{_reference(manifest)} applied\n")
+            if wait:
+                for manifest in applied:
+                    await _wait_ready(client, manifest, timeout)
+            return applied
+
+    applied = run(send())
+    if output is not Form.TEXT:
+        _print(applied, output)
+
+
+def get(
+    kind: KindName,
+    name: Annotated[str | None, typer.Argument(help="One object.")] = None,
+    *,
+    namespace: Namespace = None,
+    all_namespaces: Annotated[
+        bool, typer.Option("-A", "--all-namespaces", help="In every namespace.")
+    ] = False,
+    selector: Annotated[str | None, typer.Option("-l", "--selector", help="A label selector.")] = None,
+    output: Annotated[Form, typer.Option("-o", "--output", help="Form of the result.")] = Form.TEXT,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Show objects.
+
+    Examples:
+
+      bailie get models -A
+
+      bailie get model iris -o yaml
+    """
+    wanted = resolve(kind)
+
+    async def read() -> list[Manifest]:
+        async with connected(kubeconfig, state_dir) as client:
+            place = None if all_namespaces or not wanted.namespaced else namespace or client.namespace
+            if name is not None:
+                return [await client.get(wanted, name, place)]
+            return (await client.list(wanted, place, labels=selector)).items
+
+    found = run(read())
+    if output is Form.TEXT:
+        _print_table(found)
+    else:
+        _print(found if name is None else found[0], output)
+
+
+def delete(
+    kind: Annotated[str | None, typer.Argument(help="A kind.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Names.")] = None,
+    *,
+    filename: Annotated[
+        list[Path] | None, typer.Option("-f", "--filename", help="Delete what files name.")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Delete objects by name or as files say.
+
+    Examples:
+
+      bailie delete model iris
+
+      bailie delete -f examples/iris/model.yaml
+    """
+    if filename:
+        manifests = [manifest for path in filename for manifest in read_manifests(path)]
+    elif kind and names:
+        wanted = resolve(kind)
+        manifests = [
+            {"apiVersion": wanted.api_version, "kind": wanted.kind, "metadata": {"name": name}}
+            for name in names
+        ]
+    else:
+        fail("name a kind and at least one object, or a file with -f", code=ExitCode.USAGE)
+
+    async def remove() -> None:
+        async with connected(kubeconfig, state_dir) as client:
+            for manifest in manifests:
+                _place(manifest, namespace or client.namespace)
+                metadata = manifest["metadata"]
+                await client.delete(_kind_of(manifest), metadata["name"], metadata.get("namespace"))
+                sys.stdout.write(f"{_reference(manifest)} deleted\n")
+
+    run(remove())
+
+
+def read_manifests(path: Path) -> Iterator[Manifest]:
+    """Yields the objects of a YAML or JSON file, lists opened; says which document is none."""
+    import yaml
+
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text()
+        documents = list(yaml.safe_load_all(text))
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}")
+    except yaml.YAMLError as error:
+        fail(f"{path} is not YAML: {error}")
+    found = False
+    for number, document in enumerate(documents, 1):
+        items = document.get("items", [document]) if isinstance(document, dict) else [document]
+        for item in items:
+            if item is None:
+                continue
+            if not isinstance(item, dict) or not item.get("kind") or not item.get("metadata", {}).get("name"):
+                fail(f"{path}, document {number}: not a Kubernetes object (it needs kind and metadata.name)")
+            found = True
+            yield item
+    if not found:
+        fail(f"{path} holds no object")
+
+
+def _refuse_problems(manifests: list[Manifest]) -> None:
+    from bailie.api.registry import parse
+
+    refused = False
+    for manifest in manifests:
+        _kind_of(manifest)
+        for problem in parse(manifest)[1]:
+            warning = problem.reason == "NoEffect"
+            say(f"{'warning' if warning else 'error'}: {_reference(manifest)}: {problem}")
+            refused = refused or not warning
+    if refused:
+        fail("nothing was applied", hint="mend the fields named above")
+
+
+def _kind_of(manifest: Manifest) -> Kind:
+    from bailie.kube.client import kind_of
+
+    try:
+        return kind_of(manifest)
+    except ValueError as error:
+        fail(str(error), hint="use kubectl for other kinds")
+
+
+def resolve(word: str) -> Kind:
+    """Returns the kind that a word means: its name, plural or short name, in any case."""
+    from bailie.api import kinds
+
+    known = [kind for kind in vars(kinds).values() if isinstance(kind, kinds.Kind)]
+    short = {"mlm": "Model", "mlp": "Pipeline", "mlx": "Experiment", "mls": "Server", "mlc": "ServerConfig"}
+    short |= {"po": "Pod", "svc": "Service", "cm": "ConfigMap", "ns": "Namespace", "ev": "Event"}
+    wanted = short.get(word.lower(), word).lower()
+    found = next((kind for kind in known if wanted in (kind.kind.lower(), kind.plural)), None)
+    if found is None:
+        fail(
+            f"{word!r} is not a kind that Bailie uses",
+            hint=f"known are {', '.join(sorted(kind.plural for kind in known))}",
+            code=ExitCode.USAGE,
+        )
+    return found
+
+
+def _place(manifest: Manifest, namespace: str) -> None:
+    if _kind_of(manifest).namespaced:
+        manifest["metadata"].setdefault("namespace", namespace)
+
+
+def _reference(manifest: Manifest) -> str:
+    return f"{manifest['kind'].lower()}/{manifest['metadata']['name']}"
+
+
+async def _wait_ready(client: Client, manifest: Manifest, timeout: float) -> None:
+    import asyncio
+
+    from bailie.local.errors import NotReady
+    from bailie.local.readiness import condition, is_current
+
+    if not manifest["apiVersion"].startswith("mlops.seldon.io/") or manifest["kind"].endswith("Config"):
+        return
+    kind, metadata = _kind_of(manifest), manifest["metadata"]
+    ready: Manifest = {}
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                seen = await client.get(kind, metadata["name"], metadata["namespace"])
+                ready = condition(seen, "Ready")
+                if ready["status"] == "True" and is_current(seen):
+                    return
+                await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        why = ready.get("message") or ready.get("reason") or "nobody has looked at it"
+        raise NotReady(
+            f"{_reference(manifest)} is not ready after {timeout:g} s: {why}",
+            hint=f"bailie explain {manifest['kind'].lower()} {metadata['name']} -n {metadata['namespace']}",
+        ) from error
+
+
+def _print(value: list[Manifest] | Manifest, form: Form) -> None:
+    if form is Form.JSON:
+        print_json(value)
+        return
+    import yaml
+
+    many = isinstance(value, list)
+    sys.stdout.write(
+        yaml.safe_dump_all(value, sort_keys=False) if many else yaml.safe_dump(value, sort_keys=False)
+    )
+
+
+def _print_table(found: list[Manifest]) -> None:
+    from rich.table import Table
+
+    from bailie.local.readiness import condition
+
+    if not found:
+        say("none found")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("NAMESPACE", "NAME", "READY", "REASON", "MESSAGE", "CREATED"):
+        table.add_column(column, overflow="fold")
+    for item in found:
+        ready = condition(item, "Ready")
+        metadata = item["metadata"]
+        known = any(entry.get("type") == "Ready" for entry in item.get("status", {}).get("conditions", []))
+        table.add_row(
+            metadata.get("namespace", ""),
+            metadata["name"],
+            ready["status"] if known else "",
+            ready.get("reason", ""),
+            ready.get("message", ""),
+            metadata.get("creationTimestamp", ""),
+        )
+    console().print(table)

@@ -1,0 +1,124 @@
+"""What `bailie up` puts into an empty API: what the charts install on a cluster, as the same objects.
+
+Called by the supervisor at each start. What a person may have changed since (runtimes, servers) is made only
+where it is missing; what belongs to this version of Bailie (rights, configs) is brought up to date.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from bailie import __version__
+from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION
+from bailie.kube.errors import AlreadyExists
+from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
+from bailie.manifests.defaults import mlserver_config, seldon_config
+from bailie.manifests.rbac import role_manifests
+from bailie.manifests.workload import Workload
+
+if TYPE_CHECKING:
+    from bailie.kube.client import Client
+    from bailie.local.settings import LocalSettings
+
+Manifest = dict[str, Any]
+
+API_VERSION = f"{MLOPS_GROUP}/{MLOPS_VERSION}"
+RUNTIME_NAME = "seldon"
+SERVER_NAME = "mlserver"
+FIELD_MANAGER = "bailie-up"
+IMAGE = f"bailie:{__version__}"
+MLSERVER_IMAGE = f"bailie-mlserver:{__version__}"
+
+
+async def bootstrap(client: Client, settings: LocalSettings) -> None:
+    """Makes namespaces, rights, tokens, configs, and a runtime and a server per namespace."""
+    for namespace in (OPERATOR_NAMESPACE, *settings.namespaces):
+        await _apply(client, _namespace(namespace))
+    for config in (
+        seldon_config(OPERATOR_NAMESPACE, image=IMAGE),
+        mlserver_config(OPERATOR_NAMESPACE, image=IMAGE, server_image=MLSERVER_IMAGE),
+    ):
+        await _apply(client, config)
+    for namespace in settings.namespaces:
+        for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, pods=True):
+            await _apply(client, manifest)
+        await _create(client, _token(namespace))
+        if settings.default_servers:
+            await _create(client, _runtime(namespace))
+            await _create(client, _server(namespace))
+
+
+def operator_workload(settings: LocalSettings) -> Workload:
+    """Returns the operator as a workload of its own namespace."""
+    labels = {"app.kubernetes.io/name": OPERATOR_NAME}
+    env = [
+        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "WATCH_NAMESPACES", "value": ",".join(settings.namespaces)},
+        {"name": "CLUSTERWIDE", "value": "false"},
+        {"name": "SELDON_LOG_LEVEL", "value": settings.log_level},
+    ]
+    container = {
+        "name": "manager",
+        "image": IMAGE,
+        "args": ["operator"],
+        "env": env,
+        "ports": [{"name": "http", "containerPort": 9006}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
+    }
+    return Workload(
+        namespace=OPERATOR_NAMESPACE,
+        name=OPERATOR_NAME,
+        replicas=1,
+        selector=labels,
+        template={
+            "metadata": {"labels": labels},
+            "spec": {"serviceAccountName": OPERATOR_NAME, "containers": [container]},
+        },
+        owner={},
+    )
+
+
+async def _apply(client: Client, manifest: Manifest) -> None:
+    await client.apply(manifest, field_manager=FIELD_MANAGER, force=True)
+
+
+async def _create(client: Client, manifest: Manifest) -> None:
+    try:
+        await client.create(manifest)
+    except AlreadyExists:
+        return
+
+
+def _namespace(name: str) -> Manifest:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _token(namespace: str) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "seldon-control-plane", "namespace": namespace},
+        "type": "Opaque",
+        "stringData": {"token": secrets.token_urlsafe(32)},
+    }
+
+
+def _runtime(namespace: str) -> Manifest:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "SeldonRuntime",
+        "metadata": {"name": RUNTIME_NAME, "namespace": namespace},
+        "spec": {"seldonConfig": "default"},
+    }
+
+
+def _server(namespace: str) -> Manifest:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Server",
+        "metadata": {"name": SERVER_NAME, "namespace": namespace},
+        "spec": {"serverConfig": "mlserver", "replicas": 1},
+    }

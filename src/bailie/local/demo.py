@@ -1,0 +1,271 @@
+"""`bailie demo`: shows the main job on this machine, checks every claim, and leaves nothing running.
+
+Trains two models, serves one in each of two watched namespaces, kills a scheduler under traffic, and leaves a
+third namespace alone. Each claim becomes a row of the final table; one that does not hold fails the demo.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.kinds import MODEL
+from bailie.inference.client import GrpcClient, InferenceClient, RestClient
+from bailie.kube.client import Client
+from bailie.local import detached, training
+from bailie.local.errors import LocalError, NotReady, NotRunning
+from bailie.local.readiness import condition, is_current
+from bailie.local.settings import LocalSettings
+from bailie.local.state import StateDirectory
+from bailie.local.status import gather
+from bailie.local.traffic import Expectation, Tally, check, stream
+from bailie.workloads.node.records import kill_orphans
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SYSTEM = "seldon-system"
+STAGING = "financial-staging"
+UNWATCHED = "research"
+READY_SECONDS = 60.0
+REQUESTS_PER_SECOND = 25.0
+SETTLE_SECONDS = 1.0
+UNSERVED_SECONDS = 3.0
+"""How long a Model in the unwatched namespace is observed; a served one is ready in less."""
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A claim and how it went."""
+
+    claim: str
+    held: bool
+    detail: str
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run: where it lives, what it says while it runs, and what it has shown."""
+
+    settings: LocalSettings
+    say: Callable[[str], None]
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def state(self) -> StateDirectory:
+        """The demo's state directory."""
+        return StateDirectory(self.settings.state_directory)
+
+    def show(self, claim: str, held: bool, detail: str) -> None:
+        """Notes how a claim went."""
+        self.rows.append(Row(claim, held, detail))
+        self.say(f"{'  ok ' if held else 'FAIL '} {claim}: {detail}")
+
+
+def run(settings: LocalSettings, say: Callable[[str], None]) -> list[Row]:
+    """Runs the demo in a state directory of its own and returns a row per claim.
+
+    Raises:
+        LocalError: It could not be set up; what had started has been ended.
+    """
+    with tempfile.TemporaryDirectory(prefix="bailie-demo-") as folder:
+        root = Path(folder)
+        own = LocalSettings(
+            state_directory=root / "state",
+            namespaces=(SYSTEM, STAGING),
+            mlserver_environment=settings.mlserver_environment,
+        )
+        demo = Demo(own, say)
+        expectations = _train(demo, root / "models")
+        try:
+            started = time.monotonic()
+            detached.start(own, timeout=READY_SECONDS, progress=lambda _: None)
+            demo.show("two namespaces served", True, f"ready in {time.monotonic() - started:.1f} s")
+            asyncio.run(_show(demo, root / "models", expectations))
+        finally:
+            _end(demo)
+    return demo.rows
+
+
+def _train(demo: Demo, folder: Path) -> dict[str, Expectation]:
+    demo.say("training two models on the iris data")
+    python = demo.settings.mlserver_environment / "bin" / "python"
+    if not python.exists():
+        raise LocalError(f"MLServer's Python is not at {python}", hint="run `make setup`")
+    subprocess.run([python, training.__file__, folder], check=True)
+    expected = json.loads((folder / "expected.json").read_text())
+    return {name: Expectation(name, case["inputs"], case["outputs"]) for name, case in expected.items()}
+
+
+def _end(demo: Demo) -> None:
+    with suppress(NotRunning):
+        detached.stop(demo.state, timeout=60.0)
+    left = kill_orphans(demo.state.root, ())
+    demo.show("nothing left running", not left, f"{len(left)} processes left" if left else "all ended")
+
+
+async def _show(demo: Demo, models: Path, expectations: dict[str, Expectation]) -> None:
+    async with Client.from_kubeconfig(demo.state.kubeconfig) as client:
+        status = await gather(client, demo.state)
+        served = {SYSTEM: expectations["iris"], STAGING: expectations["petal-width"]}
+        for namespace, expectation in served.items():
+            seconds = await _apply(client, model_manifest(namespace, expectation.model, models))
+            demo.show(f"{namespace}: model {expectation.model} ready", True, f"{seconds:.2f} s after apply")
+        clients = {namespace: _clients(status, namespace) for namespace in served}
+        try:
+            await _answers(demo, clients, served)
+            await _failover(demo, client, clients=clients, served=served, models=models)
+            await _left_alone(demo, client, models)
+        finally:
+            for protocols in clients.values():
+                for protocol in protocols.values():
+                    await protocol.close()
+
+
+def _clients(status: dict[str, Any], namespace: str) -> dict[str, InferenceClient]:
+    inference = status["namespaces"][namespace]["inference"]
+    return {"REST": RestClient(inference["http"]), "gRPC": GrpcClient(inference["grpc"])}
+
+
+def model_manifest(namespace: str, name: str, models: Path, *, artifact: str | None = None) -> Manifest:
+    """Returns a Model of a folder below `models`."""
+    return {
+        "apiVersion": MODEL.api_version,
+        "kind": MODEL.kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "storageUri": str(models / (artifact or name)),
+            "requirements": ["sklearn"],
+            "memory": "10Mi",
+        },
+    }
+
+
+async def _apply(client: Client, manifest: Manifest) -> float:
+    """Applies a Model and waits until it is ready; returns the seconds that it took."""
+    started = time.monotonic()
+    await client.apply(manifest, field_manager="bailie-demo", force=True)
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+
+    async def ready() -> bool:
+        model = await client.get(MODEL, name, namespace)
+        return condition(model, "Ready")["status"] == "True" and is_current(model)
+
+    try:
+        await until(ready, READY_SECONDS)
+    except TimeoutError as error:
+        why = condition(await client.get(MODEL, name, namespace), "Ready")
+        raise NotReady(f"model {namespace}/{name} is not ready: {why.get('message', '')}") from error
+    return time.monotonic() - started
+
+
+async def until(condition_holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    """Waits until a condition holds. Raises TimeoutError after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await condition_holds():  # noqa: ASYNC110 - what is waited for sends no event
+            await asyncio.sleep(0.05)
+
+
+async def _answers(
+    demo: Demo, clients: dict[str, dict[str, InferenceClient]], served: dict[str, Expectation]
+) -> None:
+    for namespace, expectation in served.items():
+        for protocol, client in clients[namespace].items():
+            problem = await check(client, expectation)
+            detail = problem or f"{[round(value, 2) for value in expectation.outputs]} as in process"
+            demo.show(f"{namespace}: {expectation.model} answers over {protocol}", not problem, detail)
+
+
+async def _failover(
+    demo: Demo,
+    client: Client,
+    *,
+    clients: dict[str, dict[str, InferenceClient]],
+    served: dict[str, Expectation],
+    models: Path,
+) -> None:
+    """Kills the scheduler of one namespace under traffic on both, then has the new one load a model."""
+    demo.say(f"killing the scheduler of {SYSTEM} while both namespaces answer requests")
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        streams = {
+            namespace: tasks.create_task(
+                stream(clients[namespace], served[namespace], per_second=REQUESTS_PER_SECOND, stop=stop)
+            )
+            for namespace in served
+        }
+        try:
+            await asyncio.sleep(SETTLE_SECONDS)
+            await _kill_scheduler(demo, client)
+            manifest = model_manifest(SYSTEM, "iris-again", models, artifact="iris")
+            seconds = await _apply(client, manifest)
+            demo.show("the new scheduler loads a new model", True, f"{seconds:.2f} s after apply")
+        finally:
+            stop.set()
+    for namespace, task in streams.items():
+        _show_traffic(demo, namespace, task.result())
+
+
+async def _kill_scheduler(demo: Demo, client: Client) -> None:
+    before = (await gather(client, demo.state))["namespaces"][SYSTEM]["schedulers"][0]["pid"]
+    os.kill(before, signal.SIGKILL)
+    killed = time.monotonic()
+
+    async def back() -> bool:
+        scheduler = (await gather(client, demo.state))["namespaces"][SYSTEM]["schedulers"][0]
+        return bool(scheduler["leader"] and scheduler["ready"] and scheduler["pid"] not in (None, before))
+
+    await until(back, READY_SECONDS)
+    demo.show("the killed scheduler comes back", True, f"leads again after {time.monotonic() - killed:.1f} s")
+
+
+def _show_traffic(demo: Demo, namespace: str, tallies: dict[str, Tally]) -> None:
+    for protocol, tally in tallies.items():
+        failed = len(tally.failures)
+        detail = f"{tally.sent} requests, {failed} failed" + (f": {tally.failures[0]}" if failed else "")
+        claim = f"{namespace}: no {protocol} request fails while a scheduler is dead"
+        demo.show(claim, not failed and tally.sent > 0, detail)
+
+
+async def _left_alone(demo: Demo, client: Client, models: Path) -> None:
+    """A Model where the operator has no business: nobody acts on it, and nobody could."""
+    await client.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": UNWATCHED}},
+        field_manager="bailie-demo",
+    )
+    await client.apply(model_manifest(UNWATCHED, "iris", models), field_manager="bailie-demo")
+    await asyncio.sleep(UNSERVED_SECONDS)
+    status = (await client.get(MODEL, "iris", UNWATCHED)).get("status")
+    async with Client.from_kubeconfig(demo.state.operator_kubeconfig) as operator:
+        allowed = await may(operator, "list", UNWATCHED)
+    watched = ", ".join(demo.settings.namespaces)
+    demo.show(
+        f"{UNWATCHED}: a Model there is left alone",
+        not status and not allowed,
+        f"the operator watches {watched}, and its token may not even list Models in {UNWATCHED}"
+        if not allowed
+        else f"the operator's token may list Models in {UNWATCHED}",
+    )
+
+
+async def may(client: Client, verb: str, namespace: str) -> bool:
+    """Asks the API whether this client's identity may do something with Models in a namespace."""
+    attributes = {"verb": verb, "group": MODEL.group, "resource": MODEL.plural, "namespace": namespace}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = await client.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
+    return bool(answer["status"]["allowed"])

@@ -1,0 +1,111 @@
+"""Starts a supervisor in the background and waits for it; ends a running one. For `bailie up` and `down`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from bailie.local.errors import LocalError, NotReady, NotRunning
+from bailie.local.state import Lock, StateDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.local.settings import LocalSettings
+    from bailie.local.state import SupervisorRecord
+
+LAST_LINES = 12
+POLL_SECONDS = 0.05
+
+
+def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[str, ...]], None]) -> None:
+    """Starts `bailie up` in a session of its own and returns when it says that it is ready.
+
+    Raises:
+        LocalError: It ended or failed; the message carries its reason.
+        NotReady: It is not ready after `timeout` seconds; it goes on running.
+    """
+    from bailie.local.supervisor import check  # noqa: PLC0415 - only to fail before a process is made
+
+    state = StateDirectory(settings.state_directory)
+    check(settings)
+    with Lock(state):
+        before = state.supervisor()
+    with state.supervisor_log.open("ab") as log:
+        process = subprocess.Popen(
+            _command(settings, timeout),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _wait(state, process, before, timeout=timeout, progress=progress)
+
+
+def _command(settings: LocalSettings, timeout: float) -> list[str]:
+    command = [sys.executable, "-m", "bailie", "up", "--state-dir", str(settings.state_directory)]
+    command += ["--namespaces", ",".join(settings.namespaces), "--api-port", str(settings.api_port)]
+    command += ["--log-level", settings.log_level, "--timeout", str(timeout)]
+    if not settings.default_servers:
+        command.append("--no-default-servers")
+    return command
+
+
+def _wait(
+    state: StateDirectory,
+    process: subprocess.Popen[bytes],
+    before: SupervisorRecord | None,
+    *,
+    timeout: float,
+    progress: Callable[[tuple[str, ...]], None],
+) -> None:
+    deadline = time.monotonic() + timeout + 5
+    while time.monotonic() < deadline:
+        record = state.supervisor()
+        if record is not None and record != before and record.pid == process.pid:
+            progress(record.waiting_for)
+            if record.phase == "ready":
+                return
+            if record.phase == "failed":
+                raise NotReady(record.message, hint=f"the whole log is in {state.supervisor_log}")
+        if process.poll() is not None:
+            raise LocalError(_end_of_log(state, process.returncode), hint=f"log: {state.supervisor_log}")
+        time.sleep(POLL_SECONDS)
+    raise NotReady(f"`bailie up` said nothing for {timeout:g} s", hint=f"log: {state.supervisor_log}")
+
+
+def _end_of_log(state: StateDirectory, code: int) -> str:
+    lines = state.supervisor_log.read_text(errors="replace").splitlines()
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if said:
+        return said[-1]
+    return "\n".join([f"`bailie up` ended with code {code}:", *lines[-LAST_LINES:]])
+
+
+def stop(state: StateDirectory, *, timeout: float) -> None:
+    """Ends the supervisor of a state directory and everything that it runs.
+
+    Raises:
+        NotRunning: Nothing runs there.
+        NotReady: It has not ended after `timeout` seconds.
+    """
+    record = state.supervisor()
+    if not state.running() or record is None:
+        raise NotRunning(f"nothing runs in {state.root}", hint="`bailie up` starts it")
+    try:
+        os.kill(record.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if not state.running():
+            return
+        time.sleep(POLL_SECONDS)
+    raise NotReady(
+        f"the supervisor (pid {record.pid}) has not ended after {timeout:g} s",
+        hint=f"see {state.supervisor_log}",
+    )

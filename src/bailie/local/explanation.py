@@ -1,0 +1,48 @@
+"""Why a model is where it is: from the scheduler if it can be reached, else from the Model's status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from bailie.api.kinds import MODEL, POD
+from bailie.local.readiness import condition
+
+if TYPE_CHECKING:
+    from bailie.kube.client import Client
+
+SCHEDULER_HTTP_PORT = 9006
+TIMEOUT_SECONDS = 2.0
+
+
+async def explanation(client: Client, namespace: str, name: str) -> dict[str, Any]:
+    """Returns `model`, `summary`, `conditions`, and `trail`: a line per replica that was looked at."""
+    model = await client.get(MODEL, name, namespace)
+    scheduled = condition(model, "Scheduled")
+    summary = scheduled.get("message") or "no scheduler has looked at it: is its namespace served?"
+    told = await _asked(client, namespace, name)
+    return {
+        "model": name,
+        "namespace": namespace,
+        "summary": told.get("summary") or summary,
+        "conditions": model.get("status", {}).get("conditions", []),
+        "trail": told.get("trail", []),
+        "detail": told,
+    }
+
+
+async def _asked(client: Client, namespace: str, name: str) -> dict[str, Any]:
+    pods = (await client.list(POD, namespace, labels="app.kubernetes.io/name=seldon-scheduler")).items
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+        for pod in pods:
+            address = pod.get("status", {}).get("podIP")
+            if not address:
+                continue
+            try:
+                answer = await http.get(f"http://{address}:{SCHEDULER_HTTP_PORT}/explain/{name}")
+            except httpx.TransportError:
+                continue
+            if answer.is_success:
+                return dict(answer.json())
+    return {}

@@ -1,0 +1,36 @@
+"""Writes the kubeconfigs that a person uses: the administrator's, and one with just the operator's rights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import SERVICE_ACCOUNT
+from bailie.apiserver.kubeconfig import kubeconfig, write
+from bailie.kube.client import object_path
+from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
+
+if TYPE_CHECKING:
+    from bailie.kube.client import Client
+    from bailie.local.state import StateDirectory
+
+TOKEN_SECONDS = 365 * 24 * 3600
+
+
+async def write_kubeconfigs(client: Client, state: StateDirectory, namespace: str) -> None:
+    """Writes both (0600); `namespace` is the administrator's default one."""
+    ca = state.api_ca.read_bytes()
+    token = state.api_token.read_text().strip()
+    write(state.kubeconfig, kubeconfig(server=client.server, ca=ca, token=token, namespace=namespace))
+    operator = await _operator_token(client)
+    content = kubeconfig(server=client.server, ca=ca, token=operator, namespace=namespace, user=OPERATOR_NAME)
+    write(state.operator_kubeconfig, content)
+
+
+async def _operator_token(client: Client) -> str:
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": TOKEN_SECONDS},
+    }
+    path = object_path(SERVICE_ACCOUNT, OPERATOR_NAMESPACE, OPERATOR_NAME, "token")
+    return str((await client.call("POST", path, body=body))["status"]["token"])

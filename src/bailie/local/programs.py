@@ -1,0 +1,31 @@
+"""What images stand for on this machine, and the node's settings that follow from `bailie up`'s."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bailie.workloads.node.settings import NodeSettings, Program
+
+if TYPE_CHECKING:
+    from bailie.local.settings import LocalSettings
+    from bailie.local.state import StateDirectory
+
+
+def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) -> NodeSettings:
+    """Returns the settings of this machine's node."""
+    mlserver = Program(
+        title="MLServer",
+        argv=(str(settings.mlserver_program), "start", "$(MLSERVER_MODELS_DIR)"),
+        hint="run `make setup`, or name its environment in BAILIE_MLSERVER_ENV",
+    )
+    return NodeSettings(
+        state_dir=state.root,
+        api_url=api_url,
+        api_ca=state.api_ca,
+        programs={
+            "bailie": Program(title="Bailie", argv=(sys.executable, "-m", "bailie")),
+            "bailie-mlserver": mlserver,
+            "mlserver": mlserver,
+        },
+    )

@@ -1,0 +1,104 @@
+"""Decides from objects of the API what of a `bailie up` is not ready yet, and why.
+
+Called by the supervisor until nothing is left; reads logs only to show the last lines of what failed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.kinds import POD, SELDON_RUNTIME, SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from bailie.kube.client import Client
+
+Manifest = dict[str, Any]
+
+LAST_LINES = 5
+"""Log lines shown of a container that is not ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One thing that is not ready: what, why, and the end of its log."""
+
+    what: str
+    why: str
+    log: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+def condition(manifest: Manifest, kind: str) -> Manifest:
+    """Returns the condition of a type, or an unknown one."""
+    for found in manifest.get("status", {}).get("conditions", []):
+        if found.get("type") == kind:
+            return dict(found)
+    return {"type": kind, "status": "Unknown", "reason": "", "message": ""}
+
+
+def is_current(manifest: Manifest) -> bool:
+    """Tells whether the status speaks of the present generation."""
+    seen = manifest.get("status", {}).get("observedGeneration")
+    return seen is None or seen == manifest["metadata"].get("generation")
+
+
+async def waiting_for(client: Client, namespaces: Iterable[str], operator_namespace: str) -> list[Waiting]:
+    """Returns what is not ready in the operator's and the served namespaces, empty when all is."""
+    found = list(_pods(await client.list(POD, operator_namespace), expected="the operator's pod"))
+    for namespace in namespaces:
+        runtimes = (await client.list(SELDON_RUNTIME, namespace)).items
+        servers = (await client.list(SERVER, namespace)).items
+        late = [*_unready("SeldonRuntime", runtimes), *_unready("Server", servers)]
+        if late:
+            pods = list(_pods(await client.list(POD, namespace), expected=""))
+            found += pods or late
+    return found
+
+
+def _unready(kind: str, manifests: Iterable[Manifest]) -> Iterator[Waiting]:
+    for manifest in manifests:
+        ready = condition(manifest, "Ready")
+        if ready["status"] == "True" and is_current(manifest):
+            continue
+        name = f"{kind} {manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+        yield Waiting(
+            name, ready.get("message") or ready.get("reason") or "not looked at by the operator yet"
+        )
+
+
+def _pods(pods: Any, *, expected: str) -> Iterator[Waiting]:
+    if expected and not pods.items:
+        yield Waiting(expected, "not made yet")
+    for pod in pods.items:
+        if condition(pod, "Ready")["status"] == "True":
+            continue
+        yield Waiting(f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}", why_not_ready(pod))
+
+
+def why_not_ready(pod: Manifest) -> str:
+    """Returns the first container's reason for not being ready."""
+    for status in pod.get("status", {}).get("containerStatuses", []):
+        for state in ("waiting", "terminated"):
+            detail = status.get("state", {}).get(state)
+            if detail:
+                text = detail.get("message") or detail.get("reason") or state
+                return f"{status['name']}: {text}"
+        if not status.get("ready"):
+            return f"{status['name']}: started, not ready yet"
+    return str(condition(pod, "Ready").get("message") or "not started yet")
+
+
+def last_lines(logs: Path, pod: str) -> list[str]:
+    """Returns the ends of the logs of a pod's containers; `pod` is `<namespace>/<name>`."""
+    lines = []
+    for path in sorted((logs / pod).glob("*.log")):
+        with path.open(errors="replace") as file:
+            lines += [f"{path.stem}: {line.rstrip()}" for line in deque(file, maxlen=LAST_LINES)]
+    return lines

@@ -1,0 +1,172 @@
+"""The present state of a laptop's Bailie as one value: what `bailie status` prints and `-o json` promises.
+
+Reads the API only, so that what it says is what the API says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.kinds import LEASE, MODEL, POD, SELDON_RUNTIME, SERVER, SERVICE
+from bailie.kube.errors import NotFound
+from bailie.local.errors import NotReady
+from bailie.local.readiness import condition, why_not_ready
+from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
+
+if TYPE_CHECKING:
+    from bailie.kube.client import Client
+    from bailie.local.state import StateDirectory
+
+Manifest = dict[str, Any]
+
+MESH_SERVICE = "seldon-mesh"
+SCHEDULER_LEASE = "seldon-scheduler"
+LOOPBACK = "127.0.0.1"
+
+
+async def gather(client: Client, state: StateDirectory) -> dict[str, Any]:
+    """Returns the API's address, the operator and every watched namespace with all that runs in it."""
+    operator = await _operator(client)
+    namespaces = {name: await _namespace(client, name) for name in operator["watching"]}
+    return {
+        "api": client.server,
+        "kubeconfig": str(state.kubeconfig),
+        "stateDirectory": str(state.root),
+        "operator": operator,
+        "namespaces": namespaces,
+    }
+
+
+async def inference_address(client: Client, namespace: str) -> str:
+    """Returns HOST:PORT of a namespace's data plane.
+
+    Raises:
+        NotReady: The namespace has no data plane that can be reached from here.
+    """
+    try:
+        service = await client.get(SERVICE, MESH_SERVICE, namespace)
+    except NotFound as error:
+        raise NotReady(
+            f"namespace {namespace} has no Service {MESH_SERVICE}: no SeldonRuntime is served there",
+            hint="name another namespace with -n, or see `bailie status`",
+        ) from error
+    address = _data_address(service)
+    if address is None:
+        raise NotReady(
+            f"Service {namespace}/{MESH_SERVICE} has no address that can be reached from here yet",
+            hint="forward its port (`kubectl port-forward`) and use --inference-host",
+        )
+    return address
+
+
+def _data_address(service: Manifest) -> str | None:
+    for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress", []):
+        host = ingress.get("ip") or ingress.get("hostname")
+        if host and host != LOOPBACK:
+            return f"{host}:{service['spec']['ports'][0]['port']}"
+    ports = [port for port in service["spec"].get("ports", []) if port.get("nodePort")]
+    data = [port for port in ports if "stats" not in port.get("name", "")]
+    return f"{LOOPBACK}:{data[0]['nodePort']}" if data else None
+
+
+async def _operator(client: Client) -> dict[str, Any]:
+    pods = (
+        await client.list(POD, OPERATOR_NAMESPACE, labels=f"app.kubernetes.io/name={OPERATOR_NAME}")
+    ).items
+    watching: list[str] = []
+    for pod in pods:
+        for variable in pod["spec"]["containers"][0].get("env", []):
+            if variable["name"] == "WATCH_NAMESPACES":
+                watching = [name for name in variable.get("value", "").split(",") if name]
+    return {"watching": watching, "pods": [_pod(pod) for pod in pods]}
+
+
+async def _namespace(client: Client, namespace: str) -> dict[str, Any]:
+    pods = (await client.list(POD, namespace)).items
+    leader = await _leader(client, namespace)
+    schedulers = [
+        {**_pod(pod), "leader": pod["metadata"]["name"] == leader} for pod in _named(pods, "seldon-scheduler")
+    ]
+    inference: dict[str, str | None]
+    try:
+        address = await inference_address(client, namespace)
+        inference = {"http": f"http://{address}", "grpc": address}
+    except NotReady:
+        inference = {"http": None, "grpc": None}
+    return {
+        "inference": inference,
+        "runtimes": [_resource(item) for item in (await client.list(SELDON_RUNTIME, namespace)).items],
+        "schedulers": schedulers,
+        "envoys": [_pod(pod) for pod in _named(pods, "seldon-envoy")],
+        "servers": [
+            _server(item, _named(pods, "seldon-server"))
+            for item in (await client.list(SERVER, namespace)).items
+        ],
+        "models": [_model(item) for item in (await client.list(MODEL, namespace)).items],
+    }
+
+
+async def _leader(client: Client, namespace: str) -> str:
+    try:
+        lease = await client.get(LEASE, SCHEDULER_LEASE, namespace)
+    except NotFound:
+        return ""
+    return str(lease.get("spec", {}).get("holderIdentity") or "").split("_")[0]
+
+
+def _named(pods: list[Manifest], component: str) -> list[Manifest]:
+    return [
+        pod for pod in pods if pod["metadata"].get("labels", {}).get("app.kubernetes.io/name") == component
+    ]
+
+
+def _pod(pod: Manifest) -> dict[str, Any]:
+    containers = {
+        status["name"]: process_id(status) for status in pod.get("status", {}).get("containerStatuses", [])
+    }
+    ready = condition(pod, "Ready")["status"] == "True"
+    return {
+        "pod": pod["metadata"]["name"],
+        "pid": next(iter(containers.values()), None),
+        "pids": containers,
+        "ready": ready,
+        "message": "" if ready else why_not_ready(pod),
+    }
+
+
+def process_id(status: Manifest) -> int | None:
+    """Returns the pid of a container on this machine (`process://<pid>`), None when it does not run."""
+    scheme, _, rest = str(status.get("containerID", "")).partition("://")
+    running = "running" in status.get("state", {})
+    return int(rest) if running and scheme == "process" and rest.isdigit() else None
+
+
+def _resource(manifest: Manifest) -> dict[str, Any]:
+    ready = condition(manifest, "Ready")
+    return {
+        "name": manifest["metadata"]["name"],
+        "ready": ready["status"] == "True",
+        "reason": ready.get("reason", ""),
+        "message": ready.get("message", ""),
+    }
+
+
+def _server(manifest: Manifest, pods: list[Manifest]) -> dict[str, Any]:
+    name = manifest["metadata"]["name"]
+    own = [pod for pod in pods if pod["metadata"]["labels"].get("seldon-server-name") == name]
+    status = manifest.get("status", {})
+    return {
+        **_resource(manifest),
+        "replicas": status.get("replicas", 0),
+        "loadedModels": status.get("loadedModels", 0),
+        "pods": [_pod(pod) for pod in own],
+    }
+
+
+def _model(manifest: Manifest) -> dict[str, Any]:
+    status = manifest.get("status", {})
+    return {
+        **_resource(manifest),
+        "replicas": status.get("replicas", 0),
+        "availableReplicas": status.get("availableReplicas", 0),
+    }

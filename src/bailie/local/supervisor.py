@@ -1,0 +1,161 @@
+"""`bailie up`: the process that runs the embedded API and the node, and makes the operator's pod.
+
+Everything else is made by the operator through the API, as on a cluster. If this process dies, pods go on and
+answer requests; the next start finds them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.kube.client import Client
+from bailie.kube.errors import ApiError
+from bailie.local.api_process import ApiProcess
+from bailie.local.bootstrap import bootstrap, operator_workload
+from bailie.local.errors import LocalError
+from bailie.local.kubeconfigs import write_kubeconfigs
+from bailie.local.programs import node_settings
+from bailie.local.readiness import Waiting, last_lines, waiting_for
+from bailie.local.settings import OPERATOR_NAMESPACE, missing_parts
+from bailie.local.state import Lock, StateDirectory, SupervisorRecord
+from bailie.workloads.local import LocalWorkloads
+from bailie.workloads.node import node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.local.settings import LocalSettings
+
+    Progress = Callable[[tuple[str, ...]], None]
+    Ready = Callable[[SupervisorRecord], None]
+
+_log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.1
+OPERATOR_SECONDS = 2.0
+"""Between looks at the operator's pod, so that a deleted one comes back."""
+
+
+class Ended(Exception):  # noqa: N818 - not an error: it ends the task group
+    """A signal asked for the end."""
+
+
+def check(settings: LocalSettings) -> None:
+    """Raises LocalError when something that must be installed is not, or the state directory is unusable."""
+    missing = missing_parts(settings)
+    if missing:
+        raise LocalError(missing[0])
+    StateDirectory(settings.state_directory).prepare()
+
+
+def run(settings: LocalSettings, *, timeout: float, progress: Progress, ready: Ready) -> None:
+    """Runs until SIGINT or SIGTERM; `ready` is called once when everything is.
+
+    Raises:
+        LocalError: It cannot run here: see the tree in `local.errors`.
+    """
+    check(settings)
+    state = StateDirectory(settings.state_directory)
+    with Lock(state):
+        asyncio.run(Supervisor(settings, state).run(timeout=timeout, progress=progress, ready=ready))
+
+
+class Supervisor:
+    """One run of `bailie up`."""
+
+    def __init__(self, settings: LocalSettings, state: StateDirectory) -> None:
+        self._settings = settings
+        self._state = state
+        self._api = ApiProcess(settings, state)
+
+    async def run(self, *, timeout: float, progress: Progress, ready: Ready) -> None:
+        """Starts everything, reports when it is ready, and ends it in order on a signal."""
+        self._record("starting", waiting=("the API",))
+        try:
+            await self._api.start()
+            async with Client.from_kubeconfig(self._state.api_kubeconfig) as client:
+                await bootstrap(client, self._settings)
+                await write_kubeconfigs(client, self._state, self._settings.namespaces[0])
+                await self._serve(client, timeout, progress, ready)
+        except LocalError as error:
+            self._record("failed", error.message)
+            raise
+        finally:
+            await self._api.stop()
+
+    async def _serve(self, client: Client, timeout: float, progress: Progress, ready: Ready) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._api.keep())
+                tasks.create_task(self._keep_operator(client, stop))
+                tasks.create_task(self._report(client, timeout, progress, ready))
+                tasks.create_task(self._run_node(client, stop))
+        except* Ended:
+            _log.info("ended")
+
+    async def _run_node(self, client: Client, stop: asyncio.Event) -> None:
+        """Runs pods until the signal, ends them in order, then ends the group."""
+        await node.run(client, node_settings(self._settings, self._state, client.server), stop=stop)
+        raise Ended
+
+    async def _keep_operator(self, client: Client, stop: asyncio.Event) -> None:
+        workloads = LocalWorkloads(client)
+        while not stop.is_set():
+            try:
+                await workloads.ensure(operator_workload(self._settings))
+            except ApiError as error:
+                _log.warning("operator's pod not ensured", reason=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OPERATOR_SECONDS):
+                    await stop.wait()
+        self._record("stopping")
+
+    async def _report(self, client: Client, timeout: float, progress: Progress, ready: Ready) -> None:
+        """Says what is waited for until nothing is; after the deadline says what failed, and waits on."""
+        deadline: float | None = time.monotonic() + timeout
+        while True:
+            waiting = await self._waiting(client)
+            if not waiting:
+                record = self._record("ready")
+                ready(record)
+                return
+            progress(tuple(map(str, waiting)))
+            if deadline is None:
+                self._record("failed", self._failure(waiting, timeout))
+            elif time.monotonic() > deadline:
+                deadline = None
+            else:
+                self._record("starting", waiting=tuple(map(str, waiting)))
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _waiting(self, client: Client) -> list[Waiting]:
+        try:
+            return await waiting_for(client, self._settings.namespaces, OPERATOR_NAMESPACE)
+        except ApiError as error:
+            return [Waiting("the API", str(error))]
+
+    def _failure(self, waiting: list[Waiting], timeout: float) -> str:
+        lines = [f"not ready after {timeout:g} s:"]
+        for item in waiting:
+            lines.append(f"  {item}")
+            if item.what.startswith("pod "):
+                lines += [
+                    f"    {line}" for line in last_lines(self._state.logs, item.what.removeprefix("pod "))
+                ]
+        return "\n".join(lines)
+
+    def _record(self, phase: str, message: str = "", waiting: tuple[str, ...] = ()) -> SupervisorRecord:
+        record = SupervisorRecord(os.getpid(), phase, message, self._settings.namespaces, waiting)
+        self._state.record(record)
+        return record

@@ -1,0 +1,84 @@
+"""A steady stream of checked requests, for showing that nothing fails while something is killed.
+
+Used by the demo and by end-to-end tests. Every answer is compared with what the model answers in process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bailie.inference.client import Answer, InferenceClient, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A model, inputs for it (rows of numbers), and what it answers to each."""
+
+    model: str
+    inputs: Sequence[Sequence[float]]
+    outputs: Sequence[float]
+
+    def request(self) -> dict[str, Any]:
+        """The request body of the Open Inference Protocol for all inputs at once."""
+        shape = [len(self.inputs), len(self.inputs[0])]
+        data = [value for row in self.inputs for value in row]
+        return {"inputs": [{"name": "predict", "shape": shape, "datatype": "FP64", "data": data}]}
+
+    def wrong(self, answer: Answer) -> str:
+        """Returns what is wrong with an answer, empty when it is right."""
+        if not answer.ok:
+            return f"{answer.status} {answer.body}"
+        got = answer.body["outputs"][0]["data"]
+        pairs = zip(got, self.outputs, strict=False)
+        if len(got) == len(self.outputs) and all(abs(a - b) <= TOLERANCE for a, b in pairs):
+            return ""
+        return f"answered {got}, expected {list(self.outputs)}"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Requests sent and what went wrong with how many."""
+
+    sent: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+async def check(client: InferenceClient, expectation: Expectation) -> str:
+    """Sends one request and returns what is wrong with the answer, empty when it is right."""
+    try:
+        return expectation.wrong(await client.infer(expectation.model, expectation.request()))
+    except Unreachable as error:
+        return str(error)
+
+
+async def stream(
+    clients: Mapping[str, InferenceClient],
+    expectation: Expectation,
+    *,
+    per_second: float,
+    stop: asyncio.Event,
+) -> dict[str, Tally]:
+    """Sends `per_second` requests through each client until `stop` is set; returns tallies by client."""
+
+    async def one(client: InferenceClient, tally: Tally) -> None:
+        while not stop.is_set():
+            started = asyncio.get_running_loop().time()
+            problem = await check(client, expectation)
+            tally.sent += 1
+            if problem:
+                tally.failures.append(problem)
+            spent = asyncio.get_running_loop().time() - started
+            await asyncio.sleep(max(0.0, 1 / per_second - spent))
+
+    tallies = {name: Tally() for name in clients}
+    async with asyncio.TaskGroup() as tasks:
+        for name, client in clients.items():
+            tasks.create_task(one(client, tallies[name]))
+    return tallies

