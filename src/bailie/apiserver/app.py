@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from starlette.requests import Request
 
-from bailie.apiserver import codec, discovery, errors, reading, requests, writing
+from bailie.apiserver import codec, errors, reading, requests, writing
 from bailie.apiserver.auth import Authoriser, Tokens
+from bailie.apiserver.describing import Descriptions
 from bailie.apiserver.hub import Hub
 from bailie.apiserver.objects import Objects, Place
 from bailie.apiserver.rbac import PUBLIC_PATHS, Attributes, User, refusal
@@ -46,6 +47,7 @@ class App:
     def __init__(self, store: Store, catalogue: Catalogue) -> None:
         self.store = store
         self.catalogue = catalogue
+        self.descriptions = Descriptions(catalogue)
         self.hub = Hub(store)
         self.objects = Objects(store)
         self.tokens = Tokens(store)
@@ -110,10 +112,10 @@ class App:
             return codec.encoded_response(b"ok")
         if path.rstrip("/") == "/version":
             return codec.json_response(VERSION)
-        found = discovery.document(self.catalogue, path)
-        if found is None:
-            raise errors.unknown_path()
-        return codec.json_response(found)
+        described = self.descriptions.answer(path, request.headers.get("accept", ""))
+        response = codec.encoded_response(described.body)
+        response.headers["content-type"] = described.media
+        return response
 
     def _authorise(self, user: User, asked: Attributes, target: Target) -> None:
         if self.authoriser.allowed(user, asked):

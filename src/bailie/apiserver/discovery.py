@@ -1,6 +1,7 @@
 """Discovery documents: which groups, versions and resources are served.
 
-Called by `app.py` for paths that name no resource.
+Called by `describing.py` for paths that name no resource. There are two forms: one document for each group,
+and one for all groups (aggregated), which current clients ask for first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,67 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bailie.apiserver.resources import Catalogue, Resource
+
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+_AGGREGATED_VERSIONS = ("v2", "v2beta1")
+
+
+def aggregated_version(path: str, accept: str) -> str:
+    """The version of the aggregated form that a client asks for; empty for the plain one."""
+    if path not in {"/api", "/apis"}:
+        return ""
+    offers = accept.replace(" ", "").split(",")
+    for offer in offers:
+        for version in _AGGREGATED_VERSIONS:
+            if offer.startswith(AGGREGATED.format(version=version)):
+                return version
+    return ""
+
+
+def aggregated(catalogue: Catalogue, path: str, version: str) -> dict[str, Any]:
+    """All groups under `/api` or `/apis` in one document."""
+    items = [
+        _discovered(catalogue, group, group_version)
+        for group, group_version in catalogue.groups()
+        if bool(group) is (path == "/apis")
+    ]
+    api_version = f"apidiscovery.k8s.io/{version}"
+    return {"kind": "APIGroupDiscoveryList", "apiVersion": api_version, "metadata": {}, "items": items}
+
+
+def _discovered(catalogue: Catalogue, group: str, version: str) -> dict[str, Any]:
+    found = [r for r in catalogue if (r.kind.group, r.kind.version) == (group, version)]
+    resources = [_discovered_resource(resource) for resource in found]
+    entry = {"version": version, "resources": resources, "freshness": "Current"}
+    return {"metadata": {"name": group, "creationTimestamp": None}, "versions": [entry]}
+
+
+def _discovered_resource(resource: Resource) -> dict[str, Any]:
+    main, *subresources = _entries(resource)
+    described = {
+        "resource": main["name"],
+        "responseKind": _response_kind(main, resource),
+        "scope": "Namespaced" if main["namespaced"] else "Cluster",
+        "singularResource": main["singularName"],
+        "verbs": main["verbs"],
+    }
+    described |= {key: main[key] for key in ("shortNames", "categories") if key in main}
+    if subresources:
+        described["subresources"] = [
+            {
+                "subresource": entry["name"].partition("/")[2],
+                "responseKind": _response_kind(entry, resource),
+                "verbs": entry["verbs"],
+            }
+            for entry in subresources
+        ]
+    return described
+
+
+def _response_kind(entry: dict[str, Any], resource: Resource) -> dict[str, str]:
+    group = entry.get("group", resource.kind.group)
+    return {"group": group, "version": entry.get("version", resource.kind.version), "kind": entry["kind"]}
 
 
 def document(catalogue: Catalogue, path: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bailie.api import kinds
+from bailie.apiserver.builtin_schemas import builtin_schema
 from bailie.apiserver.strategies import Strategy, core_strategies
 
 if TYPE_CHECKING:
@@ -62,9 +63,12 @@ class Resource:
 
     @property
     def schema(self) -> Mapping[str, Any] | None:
-        """The structural schema, for custom resources."""
+        """The structural schema: the definition's for custom resources, else ours of the built-in kind."""
         entry = self.version_entry
-        return None if entry is None else entry.get("schema", {}).get("openAPIV3Schema")
+        if entry is None:
+            return builtin_schema(self.kind)
+        schema: Mapping[str, Any] | None = entry.get("schema", {}).get("openAPIV3Schema")
+        return schema
 
 
 class Catalogue:
