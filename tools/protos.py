@@ -31,6 +31,7 @@ ENVOY_MODULES = (
     "envoy.data.accesslog.v3.accesslog_pb2",
     "envoy.extensions.access_loggers.file.v3.file_pb2",
     "envoy.extensions.access_loggers.grpc.v3.als_pb2",
+    "envoy.extensions.access_loggers.stream.v3.stream_pb2",
     "envoy.extensions.filters.http.health_check.v3.health_check_pb2",
     "envoy.extensions.filters.http.lua.v3.lua_pb2",
     "envoy.extensions.filters.http.router.v3.router_pb2",

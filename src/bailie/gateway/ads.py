@@ -1,0 +1,179 @@
+"""The xDS server: one incremental ADS stream per Envoy, over gRPC.
+
+Opened by the scheduler's process while it leads; a standby does not listen, so that an Envoy goes to the
+scheduler that does. It moves messages between streams and sessions, checks the token, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+
+from bailie.gateway import descriptors
+from bailie.gateway.listener import Address, listener
+from bailie.gateway.resources import resource
+from bailie.gateway.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from bailie.gateway.publisher import Gateway
+
+log = structlog.get_logger(__name__)
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
+LISTEN = "listen"
+"""Key of the node's metadata: `[{"address": "127.70.0.3", "port": 9000}, …]`."""
+
+STOP_GRACE = 0.2
+"""Seconds that streams get to end when the server stops; Envoys keep what they have."""
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.so_reuseport", 0),
+    # Envoy pings to notice a dead scheduler (bootstrap.py); without these gRPC calls that abuse.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+
+@asynccontextmanager
+async def serve(
+    gateway: Gateway, address: str, port: int, *, namespace: str, token: Callable[[], str]
+) -> AsyncIterator[int]:
+    """Serves `gateway` to Envoys; the value is the port.
+
+    Args:
+        gateway: whose tables are sent.
+        address: IP address to listen on.
+        port: TCP port; 0 for a free one.
+        namespace: the namespace served, for the answers that Envoy gives itself.
+        token: returns what callers must present (`authorization: Bearer …`), asked at each new stream.
+
+    Raises:
+        OSError: the address is in use or not ours.
+    """
+    server = grpc.aio.server(options=OPTIONS)
+    streams = Streams(gateway, namespace, token)
+    handler = grpc.stream_stream_rpc_method_handler(
+        streams.delta,
+        request_deserializer=descriptors.message_class(REQUEST).FromString,
+        response_serializer=_encode,
+    )
+    methods = {"DeltaAggregatedResources": handler}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+    try:
+        bound = server.add_insecure_port(f"{address}:{port}")
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}:{port} for Envoys: {error}") from error
+    await server.start()
+    try:
+        yield bound
+    finally:
+        streams.close()
+        await server.stop(STOP_GRACE)
+
+
+def _encode(message: Any) -> bytes:
+    data: bytes = message.SerializeToString()
+    return data
+
+
+@dataclass(slots=True)
+class Streams:
+    """The handler of the ADS method, for one server."""
+
+    gateway: Gateway
+    namespace: str
+    token: Callable[[], str]
+    closing: asyncio.Event
+
+    def __init__(self, gateway: Gateway, namespace: str, token: Callable[[], str]) -> None:
+        self.gateway, self.namespace, self.token = gateway, namespace, token
+        self.closing = asyncio.Event()
+
+    def close(self) -> None:
+        """Makes every stream end."""
+        self.closing.set()
+
+    async def delta(self, requests: AsyncIterator[Any], context: Any) -> None:
+        """Serves one stream until either side ends it."""
+        if not self._allowed(context):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of this namespace is needed")
+        first = await anext(aiter(requests), None)
+        if first is None:
+            return
+        addresses = _addresses(first.node)
+        if not addresses:
+            reason = f"node metadata {LISTEN!r} must name an address and a port to listen on"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
+        message = listener(self.namespace, addresses)
+        session = Session(resource(message.name, message))
+        await self._run(first, requests, context, session)
+
+    async def _run(self, first: Any, requests: AsyncIterator[Any], context: Any, session: Session) -> None:
+        pod, wake = first.node.id, asyncio.Event()
+        self._receive(session, first, pod)
+        with self.gateway.connected(pod, session, wake):
+            async with asyncio.TaskGroup() as tasks:
+                reader = tasks.create_task(self._read(requests, session, wake, pod))
+                closer = tasks.create_task(self._wake_at_close(wake))
+                try:
+                    await self._write(context, session, wake, reader)
+                finally:
+                    reader.cancel()
+                    closer.cancel()
+
+    async def _read(
+        self, requests: AsyncIterator[Any], session: Session, wake: asyncio.Event, pod: str
+    ) -> None:
+        try:
+            async for request in requests:
+                self._receive(session, request, pod)
+                wake.set()
+        finally:
+            wake.set()
+
+    def _receive(self, session: Session, request: Any, pod: str) -> None:
+        url = request.type_url
+        rejected = session.receive(request)
+        if rejected:
+            log.error("envoy rejected its configuration", pod=pod, type=url, message=rejected)
+
+    async def _wake_at_close(self, wake: asyncio.Event) -> None:
+        await self.closing.wait()
+        wake.set()
+
+    async def _write(
+        self, context: Any, session: Session, wake: asyncio.Event, reader: asyncio.Task[None]
+    ) -> None:
+        while not reader.done() and not self.closing.is_set():
+            wake.clear()
+            snapshot = self.gateway.snapshot()
+            response = session.next_response(snapshot) if snapshot is not None else None
+            if response is not None:
+                await context.write(response)
+                continue
+            if snapshot is not None and session.settle(snapshot):
+                self.gateway.recount()
+            await wake.wait()
+
+    def _allowed(self, context: Any) -> bool:
+        given = dict(context.invocation_metadata()).get("authorization", "")
+        return hmac.compare_digest(str(given).encode(), f"Bearer {self.token()}".encode())
+
+
+def _addresses(node: Any) -> tuple[Address, ...]:
+    if LISTEN not in node.metadata.fields:
+        return ()
+    entries = node.metadata.fields[LISTEN].list_value.values
+    structs = [entry.struct_value.fields for entry in entries]
+    return tuple(Address(s["address"].string_value, int(s["port"].number_value)) for s in structs)

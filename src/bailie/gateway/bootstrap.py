@@ -1,0 +1,152 @@
+"""Envoy's bootstrap configuration: who it is, where its scheduler is, and its own listener for probes.
+
+Called by `envoy` (the process) and by tests. A pure function of its settings; everything about models comes
+over ADS afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.gateway import descriptors
+from bailie.gateway.ads import LISTEN
+from bailie.gateway.clusters import HTTP_OPTIONS
+from bailie.gateway.listener import HTTP, ROUTER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bailie.gateway.listener import Address
+
+XDS_CLUSTER = "xds"
+ADMIN_CLUSTER = "admin"
+BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
+HEALTH_CHECK = "envoy.extensions.filters.http.health_check.v3.HealthCheck"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoySettings:
+    """What an Envoy process has to know before it can ask for the rest.
+
+    `scheduler_endpoints` is the file that names the schedulers' addresses (a laptop); None: `scheduler_host`
+    is a DNS name (a cluster). `probe` is where `/ready` and `/stats` answer, `admin` the full admin
+    interface, which must not be reachable by strangers.
+    """
+
+    pod: str
+    namespace: str
+    listen: tuple[Address, ...]
+    probe: Address
+    admin: Address
+    scheduler_host: str
+    scheduler_port: int
+    scheduler_endpoints: Path | None
+    token: str
+
+
+def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
+    """Returns the bootstrap as JSON data, checked against Envoy's types. It holds the token."""
+    listen = [{"address": a.address, "port": a.port} for a in settings.listen]
+    config = {
+        "node": {"id": settings.pod, "cluster": settings.namespace, "metadata": {LISTEN: listen}},
+        "admin": {"address": _socket(settings.admin), "ignore_global_conn_limit": True},
+        "dynamic_resources": {
+            "ads_config": _ads(settings.token),
+            "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
+            "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
+        },
+        "static_resources": {
+            "clusters": [_xds_cluster(settings), _admin_cluster(settings.admin)],
+            "listeners": [_probe_listener(settings.probe)],
+        },
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": {}}]},
+    }
+    descriptors.parse(config, BOOTSTRAP)
+    return config
+
+
+def _ads(token: str) -> dict[str, Any]:
+    service = {
+        # Back to a scheduler that has returned within two seconds; Envoy's default goes up to thirty.
+        "envoy_grpc": {
+            "cluster_name": XDS_CLUSTER,
+            "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "2s"}},
+        },
+        "initial_metadata": [{"key": "authorization", "value": f"Bearer {token}"}],
+    }
+    return {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+
+
+def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
+    keepalive = {"connection_keepalive": {"interval": "10s", "timeout": "3s"}}
+    options = {
+        "@type": descriptors.type_url(HTTP_OPTIONS),
+        "explicit_http_config": {"http2_protocol_options": keepalive},
+    }
+    return {
+        "name": XDS_CLUSTER,
+        **_discovery(settings),
+        "connect_timeout": "1s",
+        # A standby scheduler does not listen: the host that refuses is left for the one that accepts.
+        "outlier_detection": {
+            "split_external_local_origin_errors": True,
+            "consecutive_local_origin_failure": 1,
+            "interval": "1s",
+            "base_ejection_time": "1s",
+            "max_ejection_time": "2s",
+            "max_ejection_percent": 100,
+        },
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "typed_extension_protocol_options": {HTTP_OPTIONS: options},
+    }
+
+
+def _discovery(settings: EnvoySettings) -> dict[str, Any]:
+    if settings.scheduler_endpoints is not None:
+        source = {"path": str(settings.scheduler_endpoints)}
+        config = {
+            "service_name": settings.scheduler_host,
+            "eds_config": {"path_config_source": source, "resource_api_version": "V3"},
+        }
+        return {"type": "EDS", "eds_cluster_config": config}
+    host = {"address": settings.scheduler_host, "port_value": settings.scheduler_port}
+    endpoint = {"endpoint": {"address": {"socket_address": host}}}
+    return {
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "ALL",
+        "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+
+
+def _admin_cluster(admin: Address) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": _socket(admin)}}
+    assignment = {"cluster_name": ADMIN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]}
+    return {"name": ADMIN_CLUSTER, "type": "STATIC", "load_assignment": assignment}
+
+
+def _probe_listener(probe: Address) -> dict[str, Any]:
+    """`/ready` and `/stats…` of the admin interface, and nothing else of it."""
+    routes = [
+        {"match": match, "route": {"cluster": ADMIN_CLUSTER}}
+        for match in ({"path": "/ready"}, {"path_separated_prefix": "/stats"})
+    ]
+    http = {
+        "@type": descriptors.type_url(HTTP),
+        "stat_prefix": "probe",
+        "normalize_path": True,
+        "route_config": {
+            "name": "probe",
+            "virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": routes}],
+        },
+        "http_filters": [{"name": "router", "typed_config": {"@type": descriptors.type_url(ROUTER)}}],
+    }
+    return {
+        "name": "probe",
+        "address": _socket(probe),
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": http}]}],
+    }
+
+
+def _socket(address: Address) -> dict[str, Any]:
+    return {"socket_address": {"address": address.address, "port_value": address.port}}

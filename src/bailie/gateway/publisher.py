@@ -1,0 +1,107 @@
+"""The gateway of one namespace: takes routing tables, and knows how far the Envoys have followed.
+
+Held by the scheduler's process, which calls `publish` (bailie.routing.table.Publisher) and opens `ads.serve`
+around it. Only the newest table counts: one that comes while Envoys still take over the last is sent
+instead of it, not after it.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.gateway.resources import Encoder
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator, Mapping
+
+    from bailie.gateway.resources import Snapshot
+    from bailie.gateway.session import Session
+    from bailie.routing.table import RoutingTable
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyState:
+    """One connected Envoy: its pod, the revision it has taken over, and what it refused, in its words."""
+
+    pod: str
+    acknowledged: int
+    serving: bool
+    rejected: Mapping[str, str]
+
+
+class Gateway:
+    """Satisfies `Publisher`; `ads` brings the Envoys. Used from one event loop only."""
+
+    def __init__(self) -> None:
+        self._encoder = Encoder()
+        self._table: RoutingTable | None = None
+        self._revision = 0
+        self._snapshot: Snapshot | None = None
+        self._acknowledged = 0
+        self._callbacks: list[Callable[[int], None]] = []
+        self._sessions: dict[int, tuple[str, Session, asyncio.Event]] = {}
+
+    @property
+    def acknowledged(self) -> int:
+        """The lowest revision that every serving Envoy has taken over; 0 when there is none.
+
+        An Envoy that has just started counts once it has taken over its first snapshot: until then it
+        answers nobody. One that comes back, with routes of a former scheduler, counts at once.
+        """
+        return self._acknowledged
+
+    def publish(self, table: RoutingTable) -> int:
+        """Makes `table` the one that Envoys get; returns its revision."""
+        if self._table is None or table != self._table:
+            self._table = table
+            self._revision += 1
+            for _, _, wake in self._sessions.values():
+                wake.set()
+        return self._revision
+
+    def on_acknowledged(self, callback: Callable[[int], None]) -> None:
+        """Calls `callback` with `acknowledged` whenever it changes."""
+        self._callbacks.append(callback)
+
+    def envoys(self) -> tuple[EnvoyState, ...]:
+        """Returns the Envoys that are connected now, in the order of their pods' names."""
+        return tuple(
+            EnvoyState(pod, session.acknowledged, session.serving, session.rejections())
+            for pod, session, _ in sorted(self._sessions.values(), key=lambda entry: entry[0])
+        )
+
+    def snapshot(self) -> Snapshot | None:
+        """Returns the newest table's resources; None before the first table."""
+        if self._table is not None and (self._snapshot is None or self._snapshot.revision != self._revision):
+            self._snapshot = self._encoder.encode(self._table, self._revision)
+        return self._snapshot
+
+    @contextmanager
+    def connected(self, pod: str, session: Session, wake: asyncio.Event) -> Iterator[None]:
+        """Counts an Envoy in for as long as its stream lasts; `wake` is set when there is a new table."""
+        key = id(session)
+        self._sessions[key] = (pod, session, wake)
+        self.recount()
+        log.info("envoy connected", pod=pod, serving=session.serving)
+        try:
+            yield
+        finally:
+            del self._sessions[key]
+            self.recount()
+            log.info("envoy disconnected", pod=pod)
+
+    def recount(self) -> None:
+        """Works `acknowledged` out again after anything that may have changed it."""
+        serving = [session.acknowledged for _, session, _ in self._sessions.values() if session.serving]
+        now = min(serving, default=0)
+        if now != self._acknowledged:
+            self._acknowledged = now
+            for callback in self._callbacks:
+                callback(now)

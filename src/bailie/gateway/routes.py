@@ -1,0 +1,102 @@
+"""The routes of one name, as one Scoped Route resource keyed by the header `seldon-model`.
+
+Called by `resources`. One resource per name, looked up in a hash map per request: a change among 10,000
+names is one small message, where one RouteConfiguration with a matcher tree is sent and built anew as a
+whole (the figures are in `benchmarks/README.md`). The name that the server knows, or why there is none,
+is in the context of the Lua filter (`request.lua`), because it differs between the weighted backends and
+because no header of a caller can overwrite it there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.gateway import descriptors
+from bailie.gateway.clusters import Protocol, cluster_name
+from bailie.routing.refusal import not_ready
+from bailie.routing.table import NotReady
+
+if TYPE_CHECKING:
+    from bailie.routing.refusal import Refusal
+    from bailie.routing.table import Backend, Entry
+
+NAME_FILTER = "bailie.name"
+REQUEST_FILTER = "bailie.request"
+MODEL_HEADER = "seldon-model"
+ROUTE_HEADER = "x-seldon-route"
+INTERNAL_HEADER = "seldon-internal-model"
+"""Upstream's header between its Envoy and its agents; a caller's value is not passed on."""
+
+LUA_PER_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
+GRPC_MATCH: dict[str, Any] = {"prefix": "/inference.GRPCInferenceService/", "grpc": {}}
+HTTP_MATCH: dict[str, Any] = {"prefix": "/"}
+
+
+def scope(namespace: str, name: str, entry: Entry) -> Any:
+    """Returns the ScopedRouteConfiguration message of `name` in `namespace`."""
+    if isinstance(entry, NotReady):
+        routes = [_refused(not_ready(namespace, name, entry))]
+    else:
+        routes = [
+            _route(GRPC_MATCH, entry.backends, Protocol.GRPC),
+            _route(HTTP_MATCH, entry.backends, Protocol.HTTP),
+        ]
+    host = {
+        "name": name,
+        "domains": ["*"],
+        "routes": routes,
+        "request_headers_to_remove": [INTERNAL_HEADER],
+        # The header is there, or the route would not have been found: nothing to take from the path.
+        "typed_per_filter_config": {NAME_FILTER: _disabled()},
+    }
+    return descriptors.message_class(descriptors.SCOPE)(
+        name=name,
+        key={"fragments": [{"string_key": name}]},
+        route_configuration={"name": name, "virtual_hosts": [host]},
+    )
+
+
+def _route(match: dict[str, Any], backends: tuple[Backend, ...], protocol: Protocol) -> dict[str, Any]:
+    """One backend needs no dice; `timeout` zero is none, as upstream has it."""
+    if len(backends) == 1:
+        (backend,) = backends
+        action = {"timeout": {}, "cluster": cluster_name(backend, protocol)}
+        return {"match": match, "route": action, **_of_backend(backend)}
+    clusters = [
+        {
+            "name": cluster_name(backend, protocol),
+            "weight": {"value": backend.weight},
+            **_of_backend(backend),
+        }
+        for backend in backends
+    ]
+    return {"match": match, "route": {"timeout": {}, "weighted_clusters": {"clusters": clusters}}}
+
+
+def _of_backend(backend: Backend) -> dict[str, Any]:
+    header = {"key": ROUTE_HEADER, "value": f":{backend.name}:"}
+    return {
+        "typed_per_filter_config": {REQUEST_FILTER: _context(backend=backend.name)},
+        "response_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+    }
+
+
+def _refused(answer: Refusal) -> dict[str, Any]:
+    """The Lua filter answers before the direct response would, in the caller's protocol."""
+    context = _context(name=answer.model, reason=answer.reason, message=answer.message)
+    return {
+        "match": HTTP_MATCH,
+        "direct_response": {"status": answer.status},
+        "typed_per_filter_config": {REQUEST_FILTER: context},
+    }
+
+
+def _context(**values: str) -> Any:
+    config = descriptors.message_class(LUA_PER_ROUTE)()
+    for key, value in values.items():
+        config.filter_context.fields[key].string_value = value
+    return descriptors.pack(config)
+
+
+def _disabled() -> Any:
+    return descriptors.pack(descriptors.message_class(LUA_PER_ROUTE)(disabled=True))

@@ -1,0 +1,207 @@
+"""What one Envoy has been sent, what it took, and what it must be sent next (incremental xDS).
+
+Called by `ads`, which owns the stream: requests go in through `receive`, `next_response` says what to send.
+No I/O here. One response is under way at a time, in the order that never leaves a route without its
+cluster: clusters, their endpoints, the listener, routes; at last the clusters that nothing needs any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bailie.gateway import descriptors
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bailie.gateway.resources import Snapshot
+
+REQUIRED = (CLUSTER_URL, LISTENER_URL, SCOPE_URL)
+"""An Envoy that has not asked for all of these has not started up yet."""
+
+GONE = ""
+"""Version of a resource that the Envoy was told does not exist."""
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One resource type on one stream: `sent` holds the version of each resource that the Envoy has."""
+
+    wildcard: bool
+    names: set[str] = field(default_factory=set)
+    sent: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """name -> (version, Envoy's message): not sent again until it changes."""
+    answered: bool = False
+    """Whether there was a response; Envoy waits for the first one even if it is empty."""
+    clean: int = 0
+    """Revision of the last snapshot from which nothing differed; 0 after anything that may change that."""
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A response that the Envoy has not answered yet."""
+
+    nonce: str
+    url: str
+    sent: dict[str, str]
+
+
+@dataclass(slots=True)
+class Session:
+    """The protocol state of one stream."""
+
+    listener: Resource
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    in_flight: InFlight | None = None
+    acknowledged: int = 0
+    serving: bool = False
+    """Whether the Envoy answers requests: it came with a listener, or has taken over a whole snapshot."""
+    _nonce: int = 0
+
+    def receive(self, request: Any) -> str:
+        """Takes a DeltaDiscoveryRequest; returns Envoy's message if it rejects the last response, else ""."""
+        url = request.type_url
+        subscription = self.subscriptions.get(url)
+        if subscription is None:
+            subscription = self._first(request)
+            self.subscriptions[url] = subscription
+        if request.resource_names_subscribe or request.resource_names_unsubscribe:
+            self._subscribe(subscription, request)
+        if self.in_flight is None or request.response_nonce != self.in_flight.nonce:
+            return ""
+        answered, self.in_flight = self.in_flight, None
+        if not request.HasField("error_detail"):
+            return ""
+        message = str(request.error_detail.message)
+        subscription.clean = 0
+        for name, version in answered.sent.items():
+            subscription.sent.pop(name, None)
+            subscription.rejected[name] = (version, message)
+        return message or "rejected without a message"
+
+    def _first(self, request: Any) -> Subscription:
+        names = set(request.resource_names_subscribe)
+        subscription = Subscription(wildcard=not names or "*" in names)
+        subscription.sent.update(request.initial_resource_versions)
+        if request.type_url == LISTENER_URL and subscription.sent:
+            self.serving = True
+        return subscription
+
+    def _subscribe(self, subscription: Subscription, request: Any) -> None:
+        subscription.clean = 0
+        known = set(request.initial_resource_versions)
+        for name in request.resource_names_subscribe:
+            subscription.names.add(name)
+            if name not in known:
+                subscription.sent.pop(name, None)
+        for name in request.resource_names_unsubscribe:
+            subscription.names.discard(name)
+            subscription.sent.pop(name, None)
+
+    def next_response(self, snapshot: Snapshot) -> Any | None:
+        """Returns the DeltaDiscoveryResponse to send now, or None while there is nothing to send."""
+        if self.in_flight is not None:
+            return None
+        for url in (CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL):
+            changed, removed = self._changes(url, snapshot, remove=url != CLUSTER_URL)
+            if changed or removed or self._owes_first(url):
+                return self._respond(url, changed, removed, snapshot.revision)
+            if not self._complete(url, snapshot):
+                return None
+        _, removed = self._changes(CLUSTER_URL, snapshot, remove=True)
+        if removed:
+            return self._respond(CLUSTER_URL, [], removed, snapshot.revision)
+        return None
+
+    def _owes_first(self, url: str) -> bool:
+        subscription = self.subscriptions.get(url)
+        return subscription is not None and subscription.wildcard and not subscription.answered
+
+    def settle(self, snapshot: Snapshot) -> bool:
+        """Returns whether the Envoy has taken over all of `snapshot`, and notes it."""
+        whole = (
+            self.in_flight is None
+            and all(url in self.subscriptions for url in REQUIRED)
+            and self._complete(ENDPOINTS_URL, snapshot)
+            and not any(self._owes_first(url) for url in REQUIRED)
+            and not any(any(self._changes(url, snapshot, remove=True)) for url in self.subscriptions)
+            and not self.rejections()
+        )
+        if whole:
+            self.acknowledged, self.serving = snapshot.revision, True
+        return whole
+
+    def rejections(self) -> dict[str, str]:
+        """Returns what the Envoy refused and has not replaced since: resource name -> its message."""
+        return {
+            name: message
+            for subscription in self.subscriptions.values()
+            for name, (_, message) in subscription.rejected.items()
+        }
+
+    def _resources(self, url: str, snapshot: Snapshot) -> Mapping[str, Resource]:
+        return {self.listener.name: self.listener} if url == LISTENER_URL else snapshot.resources.get(url, {})
+
+    def _complete(self, url: str, snapshot: Snapshot) -> bool:
+        """An Envoy asks for endpoints by name once it has a cluster; its routes wait for that."""
+        if url != ENDPOINTS_URL:
+            return True
+        wanted = self._resources(url, snapshot)
+        subscription = self.subscriptions.get(url)
+        if subscription is None:
+            return not wanted
+        return subscription.wildcard or wanted.keys() <= subscription.names
+
+    def _changes(self, url: str, snapshot: Snapshot, *, remove: bool) -> tuple[list[Resource], list[str]]:
+        subscription = self.subscriptions.get(url)
+        if subscription is None or subscription.clean == snapshot.revision:
+            return [], []
+        wanted, sent = self._resources(url, snapshot), subscription.sent
+        changed = [
+            item
+            for name, item in wanted.items()
+            if sent.get(name) != item.version
+            and (subscription.wildcard or name in subscription.names)
+            and subscription.rejected.get(name, ("",))[0] != item.version
+        ]
+        removed = [n for n, version in sent.items() if n not in wanted and version != GONE] if remove else []
+        if remove and not subscription.wildcard:
+            removed += [n for n in subscription.names if n not in wanted and n not in sent]
+        if remove and not changed and not removed:
+            subscription.clean = snapshot.revision
+        return changed, removed
+
+    def _respond(self, url: str, changed: list[Resource], removed: list[str], revision: int) -> Any:
+        subscription = self.subscriptions[url]
+        subscription.answered = True
+        self._nonce += 1
+        self.in_flight = InFlight(str(self._nonce), url, {item.name: item.version for item in changed})
+        subscription.sent.update(self.in_flight.sent)
+        for item in changed:
+            subscription.rejected.pop(item.name, None)
+        for name in removed:
+            subscription.rejected.pop(name, None)
+            if subscription.wildcard:
+                subscription.sent.pop(name, None)
+            else:
+                subscription.sent[name] = GONE
+        if url == CLUSTER_URL:
+            self._send_endpoints_again(item.name for item in changed)
+        return descriptors.message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")(
+            system_version_info=str(revision),
+            type_url=url,
+            resources=[item.message for item in changed],
+            removed_resources=removed,
+            nonce=self.in_flight.nonce,
+        )
+
+    def _send_endpoints_again(self, names: Iterable[str]) -> None:
+        """A cluster that was changed stays in warming until its endpoints come once more."""
+        subscription = self.subscriptions.get(ENDPOINTS_URL)
+        if subscription is not None:
+            subscription.clean = 0
+            for name in names:
+                subscription.sent.pop(name, None)

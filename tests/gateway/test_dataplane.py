@@ -1,0 +1,253 @@
+"""Envoy as the gateway configures it, before real servers, against the oracle of `bailie.routing.match`."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+
+import grpc
+import pytest
+from tests.support.dataplane import backend, control_plane, envoy, took
+
+from bailie._gen import inference_pb2 as pb
+from bailie.routing.match import Forward, match
+from bailie.routing.table import Backend, NotReady, Route, RoutingTable
+
+
+@pytest.fixture
+async def world(tmp_path):
+    """A gateway, an Envoy that has its first table, and two replicas."""
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(backend("mlserver-0"))
+        two = await stack.enter_async_context(backend("mlserver-1"))
+        gateway, port = await stack.enter_async_context(control_plane())
+        mesh = await stack.enter_async_context(envoy(tmp_path, port))
+        yield gateway, mesh, one, two
+
+
+def table(one, two):
+    both = (one.replica, two.replica)
+    return RoutingTable(
+        "ns",
+        {
+            "iris": Route((Backend("iris_1", 1, both),)),
+            "only-one": Route((Backend("only-one_4", 1, (one.replica,)),)),
+            "split": Route((Backend("split_1", 80, both), Backend("split_2", 20, (two.replica,)))),
+            "slow": NotReady("Loading", 'mlserver-0 is loading "slow"'),
+        },
+    )
+
+
+REST = [
+    {"path": "/v2/models/iris/infer"},
+    {"path": "/v2/models/iris"},
+    {"path": "/v2/models/iris?a=b/c&d=%20"},
+    {"path": "/v2/models/iris/ready"},
+    {"path": "/v2/models/iris/versions/3/infer?x=1"},
+    {"path": "/v2/models/iris/versions/3"},
+    {"path": "/v2/models/iris/versions"},
+    {"path": "/v2/models/iris/generate_stream"},
+    {"path": "/v2/models/other/infer", "model": "iris"},
+    {"path": "/v2/models/other/infer", "model": "only-one"},
+    {"path": "/v2/models/iris/infer", "model": "nope"},
+    {"path": "/v2/models/iris_1/infer"},
+    {"path": "/v2/models/nope/infer"},
+    {"path": "/v2/models/no%22pe%0a/infer"},
+    {"path": "/v2/models/slow/infer"},
+    {"path": "/v2/models/split/infer"},
+    {"path": "/v2/models/" + "x" * 300 + "/infer"},
+    {"path": "/v2/models"},
+    {"path": "/v2/models/"},
+    {"path": "/v2/health/live"},
+    {"path": "/v2/health/live", "model": "iris"},
+    {"path": "/v2/repository/index", "model": "iris"},
+    {"path": "/", "model": "slow"},
+]
+
+
+async def test_rest_does_what_the_oracle_says(world):
+    gateway, mesh, one, two = world
+    routes = table(one, two)
+    await took(gateway, routes)
+    for case in REST:
+        headers = {"seldon-model": case["model"]} if "model" in case else {}
+        answer = await mesh.http.post(case["path"], headers=headers, content=b"{}")
+        expected = match(routes, **case)
+        if isinstance(expected, Forward):
+            assert answer.status_code == 200, case
+            served = answer.headers["x-seldon-route"].strip(":")
+            (chosen,) = [b for b in expected.backends if b.name == served]
+            assert answer.json()["path"] == expected.path(chosen), case
+            assert answer.json()["replica"] in {replica.name for replica in chosen.replicas}
+        else:
+            assert answer.status_code == expected.status, case
+            assert answer.headers["content-type"] == "application/json"
+            assert json.loads(answer.text) == expected.body(), case
+        assert answer.headers["x-request-id"]
+
+
+GRPC = [
+    {"path": "ModelInfer", "model": "iris"},
+    {"path": "ModelInfer", "model": "only-one"},
+    {"path": "ModelInfer", "model": "split"},
+    {"path": "ModelInfer", "model": "nope"},
+    {"path": "ModelInfer", "model": "slow"},
+    {"path": "ModelInfer"},
+    {"path": "ModelInfer", "model": "iris", "encoding": "gzip"},
+    {"path": "ServerLive", "model": "iris"},
+    {"path": "RepositoryIndex", "model": "iris"},
+    {"path": "ServerReady"},
+]
+
+
+async def test_grpc_does_what_the_oracle_says(world):
+    gateway, mesh, one, two = world
+    routes = table(one, two)
+    await took(gateway, routes)
+    for case in GRPC:
+        metadata = (("seldon-model", case["model"]),) if "model" in case else ()
+        path = f"/inference.GRPCInferenceService/{case['path']}"
+        call = mesh.channel.unary_unary(
+            path,
+            request_serializer=pb.ModelInferRequest.SerializeToString,
+            response_deserializer=pb.ModelInferResponse.FromString,
+        )
+        encoding = case.get("encoding", "identity")
+        compression = grpc.Compression.Gzip if encoding == "gzip" else None
+        request = pb.ModelInferRequest(model_name="whatever", model_version="7", id="x" * 2000)
+        expected = match(routes, **{**case, "path": path}, grpc=True)
+        if isinstance(expected, Forward):
+            answer = await call(request, metadata=metadata, compression=compression)
+            assert answer.model_name in {b.name for b in expected.backends}, case
+            assert answer.model_version == ""
+        else:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(request, metadata=metadata, compression=compression)
+            assert caught.value.code().value[0] == expected.grpc_status, case
+            assert caught.value.details() == expected.message
+
+
+async def test_the_weights_are_kept_and_the_name_fits_the_replica(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    counts = {"split_1": 0, "split_2": 0}
+    for _ in range(300):
+        answer = (await mesh.http.post("/v2/models/split/infer")).json()
+        name = answer["path"].split("/")[3]
+        counts[name] += 1
+        assert name == "split_1" or answer["replica"] == "mlserver-1"
+    assert 190 < counts["split_1"] < 280
+
+
+async def test_metadata_and_ready_calls_name_the_model_too(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    metadata = (("seldon-model", "iris"),)
+    ready = await mesh.stub.ModelReady(pb.ModelReadyRequest(name="iris", version="3"), metadata=metadata)
+    assert ready.ready
+    found = await mesh.stub.ModelMetadata(pb.ModelMetadataRequest(name="iris"), metadata=metadata)
+    assert found.name == "iris_1"
+
+
+async def test_a_stream_is_answered_message_by_message(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    call = mesh.stub.ModelStreamInfer(metadata=(("seldon-model", "iris"),))
+    for size in (0, 1, 100_000, 5):
+        await call.write(pb.ModelInferRequest(model_name="iris", id="i" * size))
+        async with asyncio.timeout(5):
+            answer = await call.read()
+        assert (answer.model_name, len(answer.id)) == ("iris_1", size)
+    await call.done_writing()
+    assert await call.read() is grpc.aio.EOF
+
+
+async def test_many_messages_at_once_keep_their_borders(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    sizes = [0, 3, 16_000, 16_380, 16_384, 0, 0, 50_000, 1] * 5
+
+    async def requests():
+        for size in sizes:
+            yield pb.ModelInferRequest(model_name="iris", id="i" * size)
+
+    call = mesh.stub.ModelStreamInfer(requests(), metadata=(("seldon-model", "iris"),))
+    assert [(a.model_name, len(a.id)) async for a in call] == [("iris_1", size) for size in sizes]
+
+
+async def test_an_empty_message_gets_its_name(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    answer = await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=(("seldon-model", "iris"),))
+    assert answer.model_name == "iris_1"
+
+
+async def test_64_mib_pass(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    size = 64 * 1024 * 1024
+    answer = await mesh.http.post("/v2/models/iris/infer", content=b"x" * size)
+    assert answer.json()["size"] == size
+    request = pb.ModelInferRequest(model_name="iris", raw_input_contents=[b"x" * size])
+    reply = await mesh.stub.ModelInfer(request, metadata=(("seldon-model", "iris"),))
+    assert (reply.model_name, reply.id.split()[1]) == ("iris_1", str(size))
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 502, 503, 504])
+async def test_an_error_of_the_server_passes_and_is_not_repeated(world, status):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    one.status = two.status = status
+    headers = {"x-envoy-retry-on": "5xx,retriable-4xx", "x-envoy-max-retries": "3"}
+    answer = await mesh.http.post("/v2/models/iris/infer", content=b"{}", headers=headers)
+    assert answer.status_code == status
+    assert answer.json()["path"] == "/v2/models/iris_1/infer"
+    assert one.calls + two.calls == 1
+
+
+@pytest.mark.parametrize("status", ["INVALID_ARGUMENT", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED"])
+async def test_an_error_of_the_grpc_server_is_not_repeated(world, status):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    one.grpc.status = two.grpc.status = getattr(grpc.StatusCode, status)
+    metadata = (("seldon-model", "iris"), ("x-envoy-retry-grpc-on", "unavailable,internal"))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=metadata)
+    assert (caught.value.code().name, caught.value.details()) == (status, "as the test wants it")
+    assert one.grpc.calls + two.grpc.calls == 1
+
+
+async def test_a_dead_replica_fails_no_request(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    await one.stop()
+    metadata = (("seldon-model", "iris"),)
+    for _ in range(50):
+        answer = await mesh.http.post("/v2/models/iris/infer", content=b"{}")
+        assert (answer.status_code, answer.json()["replica"]) == (200, "mlserver-1")
+        assert (await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=metadata)).model_name == "iris_1"
+
+
+async def test_what_could_reach_another_model_by_its_path_does_not(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    for path in ("/v2/models/iris/..%2f..%2frepository/index", "/v2/models/iris%2f..%2fonly-one/infer"):
+        assert (await mesh.http.get(path)).status_code == 400
+    calls = one.calls + two.calls
+    assert (await mesh.http.get("/v2/models/iris/../../../etc")).status_code == 404
+    assert one.calls + two.calls == calls
+
+
+async def test_the_callers_request_id_is_kept_and_internal_headers_are_not(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    headers = {
+        "x-request-id": "mine",
+        "seldon-internal-model": "other_1",
+        "x-envoy-upstream-rq-timeout-ms": "1",
+    }
+    answer = await mesh.http.post("/v2/models/iris/infer", headers=headers)
+    assert answer.headers["x-request-id"] == "mine"
+    seen = answer.json()["headers"]
+    assert seen["x-request-id"] == "mine"
+    ours = ["x-envoy-external-address"]
+    assert [name for name in seen if name.startswith(("seldon-internal", "x-envoy"))] == ours

@@ -1,0 +1,219 @@
+"""Real Envoys before small real servers, on loopback: what the tests of the gateway stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import grpc
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route as Path_
+
+from bailie._gen import inference_pb2 as pb
+from bailie._gen import inference_pb2_grpc as pb_grpc
+from bailie.gateway import ads
+from bailie.gateway.bootstrap import EnvoySettings
+from bailie.gateway.envoy import command, write_bootstrap
+from bailie.gateway.listener import Address
+from bailie.gateway.publisher import Gateway
+from bailie.routing.table import Replica
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+TOKEN = "the token of the namespace"
+NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+def free_port() -> int:
+    """Returns a TCP port that nobody on 127.0.0.1 listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def until(condition, what: str, deadline: float = 10.0):
+    """Waits for `condition()` (may be async) to return something true, and returns it."""
+    async with asyncio.timeout(deadline):
+        while True:
+            value = condition()
+            if asyncio.iscoroutine(value):
+                value = await value
+            if value:
+                return value
+            await asyncio.sleep(0.005)
+    raise AssertionError(what)
+
+
+class Servicer(pb_grpc.GRPCInferenceServiceServicer):
+    """Says in `id` what it was asked, and counts."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.calls, self.status, self.metadata = name, 0, None, {}
+
+    async def _begin(self, context) -> None:
+        self.calls += 1
+        self.metadata = dict(context.invocation_metadata())
+        if self.status is not None:
+            await context.abort(self.status, "as the test wants it")
+
+    async def ModelInfer(self, request, context):  # noqa: N802
+        await self._begin(context)
+        size = sum(map(len, request.raw_input_contents))
+        return pb.ModelInferResponse(
+            model_name=request.model_name, model_version=request.model_version, id=f"{self.name} {size}"
+        )
+
+    async def ModelStreamInfer(self, requests, context):  # noqa: N802
+        await self._begin(context)
+        async for request in requests:
+            yield pb.ModelInferResponse(model_name=request.model_name, id=request.id)
+
+    async def ModelReady(self, request, context):  # noqa: N802
+        await self._begin(context)
+        return pb.ModelReadyResponse(ready=request.name.endswith("_1") and not request.version)
+
+    async def ModelMetadata(self, request, context):  # noqa: N802
+        await self._begin(context)
+        return pb.ModelMetadataResponse(name=request.name)
+
+
+@dataclass(slots=True)
+class Backend:
+    """A server replica: an HTTP and a gRPC server that say what they were asked."""
+
+    replica: Replica
+    grpc: Servicer
+    calls: int = 0
+    status: int = 200
+    live: bool = True
+    _stop: list = field(default_factory=list)
+
+    async def stop(self) -> None:
+        for stop in self._stop:
+            await stop()
+        self._stop.clear()
+
+
+@asynccontextmanager
+async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
+    """Runs a replica until the block ends or it is stopped."""
+    http = socket.create_server(("127.0.0.1", 0))
+    server = grpc.aio.server(options=NO_LIMIT)
+    servicer = Servicer(name)
+    pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
+    grpc_port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    made = Backend(Replica(name, "127.0.0.1", http.getsockname()[1], grpc_port), servicer)
+
+    async def answer(request):
+        if request.url.path == "/v2/health/live":
+            return JSONResponse({}, status_code=200 if made.live else 500)
+        made.calls += 1
+        size = len(await request.body())
+        path = request.scope["raw_path"].decode()
+        query = request.url.query
+        content = {
+            "path": f"{path}?{query}" if query else path,
+            "method": request.method,
+            "headers": dict(request.headers),
+            "size": size,
+            "replica": name,
+        }
+        return JSONResponse(content, status_code=made.status)
+
+    app = Starlette(routes=[Path_("/{path:path}", answer, methods=["GET", "POST"])])
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", access_log=False)
+    web = uvicorn.Server(config)
+    task = asyncio.get_running_loop().create_task(web.serve(sockets=[http]))
+
+    async def stop_http():
+        web.should_exit = web.force_exit = True
+        await task
+        http.close()
+
+    made._stop.extend([lambda: server.stop(0), stop_http])
+    await until(lambda: web.started, "the backend listens")
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+@dataclass(slots=True)
+class Mesh:
+    """An Envoy that runs, and what speaks to it."""
+
+    process: subprocess.Popen
+    port: int
+    admin: str
+    http: httpx.AsyncClient
+    channel: grpc.aio.Channel
+    log: Path
+
+    @property
+    def stub(self):
+        return pb_grpc.GRPCInferenceServiceStub(self.channel)
+
+
+@asynccontextmanager
+async def envoy(folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", token: str = TOKEN):
+    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration."""
+    port, admin = free_port(), free_port()
+    settings = EnvoySettings(
+        pod=name,
+        namespace="ns",
+        listen=(Address("127.0.0.1", port),),
+        probe=Address("127.0.0.1", free_port()),
+        admin=Address("127.0.0.1", admin),
+        scheduler_host="127.0.0.1",
+        scheduler_port=xds_port,
+        scheduler_endpoints=None,
+        token=token,
+    )
+    path, log = folder / f"{name}.json", folder / f"{name}.log"
+    write_bootstrap(settings, path)
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220 - starts at once
+            command(path, concurrency=1), stdout=output, stderr=output
+        )
+    try:
+        async with (
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel,
+        ):
+            yield Mesh(process, port, f"http://127.0.0.1:{admin}", http, channel, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
+async def control_plane(gateway: Gateway | None = None, port: int = 0):
+    """Serves a gateway; the value is the gateway and the port of its ADS."""
+    gateway = gateway or Gateway()
+    async with ads.serve(gateway, "127.0.0.1", port, namespace="ns", token=lambda: TOKEN) as bound:
+        yield gateway, bound
+
+
+async def took(gateway: Gateway, table) -> int:
+    """Publishes `table` and waits until every Envoy has it."""
+    revision = gateway.publish(table)
+    await until(lambda: gateway.acknowledged >= revision, f"revision {revision} is acknowledged", 20)
+    return revision
+
+
+async def answers(mesh: Mesh) -> bool:
+    """Returns whether the Envoy's data port is open."""
+    with suppress(httpx.TransportError):
+        await mesh.http.get("/")
+        return True
+    return False
