@@ -1,0 +1,105 @@
+"""One agent's session: what the agent has said, and what is still to be said to it.
+
+Used by `agents`, one for each open stream. Holds state and decides nothing; the newest word on a version
+replaces the one before, in both directions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bailie.scheduler import wire
+from bailie.scheduler.world import ConnectedReplica
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import grpc
+
+    from bailie._gen import agent_pb2 as pb
+    from bailie.placement.snapshot import ReplicaId, VersionId
+    from bailie.scheduler.world import Command, ModelReport
+
+    Ending = tuple[grpc.StatusCode, str]
+    Name = tuple[VersionId, int]
+
+
+class AgentSession:
+    """From Hello to the end of the stream."""
+
+    def __init__(self, number: int, hello: pb.Hello, next_revision: Callable[[], int]) -> None:
+        self.number = number
+        self.id: ReplicaId = wire.replica_id(hello)
+        self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        """Set to end the stream from our side, with what the agent is told."""
+        self._hello = hello
+        self._status = hello.status
+        self._next_revision = next_revision
+        self._models: dict[Name, ModelReport] = {}
+        self._outbox: dict[Name, Command] = {}
+        self._some = asyncio.Event()
+        self._snapshot: ConnectedReplica | None = None
+        for report in hello.inventory:
+            self.take_report(report)
+
+    def take_report(self, report: pb.ModelReport) -> None:
+        """Notes the newest state of a version; what is gone leaves the inventory."""
+        state = wire.model_state(report)
+        name = wire.version_of(report)
+        if state is None:
+            self._models.pop(name, None)
+        else:
+            self._models[name] = wire.model_report(report, state, self._next_revision())
+        self._snapshot = None
+
+    def take_status(self, status: pb.ReplicaStatus) -> bool:
+        """Notes memory and health; True when they differ from before."""
+        if status == self._status:
+            return False
+        self._status = status
+        self._snapshot = None
+        return True
+
+    def snapshot(self) -> ConnectedReplica:
+        """Returns the replica as it is now."""
+        if self._snapshot is None:
+            self._snapshot = self._connected()
+        return self._snapshot
+
+    def put(self, command: Command) -> None:
+        """Queues a command in place of an older one for the same version that has not left."""
+        name = (command.version, command.number)
+        self._outbox.pop(name, None)
+        self._outbox[name] = command
+        self._some.set()
+
+    async def next_command(self) -> Command:
+        """Waits for the oldest command and takes it out."""
+        while not self._outbox:
+            self._some.clear()
+            await self._some.wait()
+        return self._outbox.pop(next(iter(self._outbox)))
+
+    def end(self, code: grpc.StatusCode, message: str) -> None:
+        """Ends the stream from our side; only the first reason counts."""
+        if not self.ended.done():
+            self.ended.set_result((code, message))
+
+    def _connected(self) -> ConnectedReplica:
+        hello, status = self._hello, self._status
+        return ConnectedReplica(
+            id=self.id,
+            session=self.number,
+            pod=hello.pod,
+            capabilities=tuple(hello.capabilities),
+            address=hello.endpoint.address,
+            http_port=hello.endpoint.http_port,
+            grpc_port=hello.endpoint.grpc_port,
+            memory_bytes=status.memory_bytes,
+            overcommit_percent=status.overcommit_percent,
+            resident_bytes=status.resident_bytes,
+            server_ready=status.server_ready,
+            draining=status.draining,
+            models=tuple(self._models[name] for name in sorted(self._models)),
+        )

@@ -1,0 +1,121 @@
+"""Between the values of `world` and the messages of the agent protocol (proto/bailie/_gen/agent.proto).
+
+Used by `sessions` and `agents`. Translates and checks; keeps nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie._gen import agent_pb2 as pb
+from bailie.placement.snapshot import ReplicaId, VersionId
+from bailie.scheduler.world import LoadCommand, ModelReport, ModelState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.api.model import Model
+    from bailie.scheduler.world import Command
+
+PROTOCOL = 1
+
+_STATES: Mapping[int, ModelState] = {
+    pb.MODEL_STATE_LOADING: ModelState.LOADING,
+    pb.MODEL_STATE_LOADED: ModelState.LOADED,
+    pb.MODEL_STATE_FAILED: ModelState.FAILED,
+    pb.MODEL_STATE_UNLOADING: ModelState.UNLOADING,
+    pb.MODEL_STATE_EVICTED: ModelState.EVICTED,
+}
+
+
+def replica_id(hello: pb.Hello) -> ReplicaId:
+    """Returns who says hello."""
+    return ReplicaId(hello.server, hello.replica)
+
+
+def hello_problem(hello: pb.Hello, namespace: str) -> str | None:
+    """Returns why the hello cannot be accepted in this namespace, in words; None when it can."""
+    if hello.namespace != namespace:
+        return f"this scheduler serves namespace {namespace!r}, not {hello.namespace!r}"
+    if not hello.server:
+        return "the hello names no server"
+    expected = str(replica_id(hello))
+    if hello.pod != expected:
+        return f"replica {hello.replica} of server {hello.server!r} is pod {expected!r}, not {hello.pod!r}"
+    endpoint = hello.endpoint
+    if not endpoint.address or not endpoint.http_port or not endpoint.grpc_port:
+        return "the hello names no whole endpoint: address, HTTP port and gRPC port"
+    return None
+
+
+def model_state(report: pb.ModelReport) -> ModelState | None:
+    """Returns the state, None when nothing of the version is there (or the state is not known here)."""
+    return _STATES.get(report.state)
+
+
+def version_of(report: pb.ModelReport) -> tuple[VersionId, int]:
+    """Returns which version the report is of, and its number on the replica."""
+    return VersionId(report.version.name, report.version.identity), report.version.number
+
+
+def model_report(report: pb.ModelReport, state: ModelState, revision: int) -> ModelReport:
+    """Returns the report as a value."""
+    version, number = version_of(report)
+    return ModelReport(
+        version=version,
+        number=number,
+        state=state,
+        revision=revision,
+        reason=report.reason,
+        message=report.message,
+        declared_bytes=report.declared_bytes,
+        measured_bytes=report.measured_bytes,
+        workers=max(1, report.workers),
+    )
+
+
+def welcome(epoch: int) -> pb.SchedulerMessage:
+    """Returns the answer to a hello."""
+    return pb.SchedulerMessage(welcome=pb.Welcome(epoch=epoch))
+
+
+def command_message(command: Command, epoch: int) -> pb.SchedulerMessage:
+    """Returns the message that orders the command."""
+    version = pb.ModelVersion(
+        name=command.version.model, identity=command.version.identity, number=command.number
+    )
+    if not isinstance(command, LoadCommand):
+        return pb.SchedulerMessage(unload=pb.Unload(epoch=epoch, version=version))
+    load = pb.Load(
+        epoch=epoch,
+        version=version,
+        source=model_source(command.model, command.inference_url),
+        memory_bytes=command.memory_bytes,
+    )
+    return pb.SchedulerMessage(load=load)
+
+
+def model_source(model: Model, inference_url: str) -> pb.ModelSource:
+    """Returns what the agent needs to know of the Model's spec."""
+    spec = model.spec
+    source = pb.ModelSource(
+        storage_uri=spec.storage_uri,
+        artifact_version=spec.artifact_version,
+        secret_name=spec.secret_name or "",
+        requirements=spec.effective_requirements,
+        parameters=[pb.Parameter(name=item.name, value=item.value) for item in spec.parameters],
+        inference_url=inference_url,
+    )
+    if spec.explainer is not None:
+        source.explainer.CopyFrom(
+            pb.Explainer(
+                type=spec.explainer.type or "",
+                model_ref=spec.explainer.model_ref or "",
+                pipeline_ref=spec.explainer.pipeline_ref or "",
+            )
+        )
+    if spec.llm is not None:
+        source.llm.CopyFrom(
+            pb.Llm(model_ref=spec.llm.model_ref or "", pipeline_ref=spec.llm.pipeline_ref or "")
+        )
+    return source

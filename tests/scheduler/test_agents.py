@@ -1,0 +1,295 @@
+"""The agents' server over real gRPC on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import grpc
+import pytest
+from tests.support.agents import MIB, TOKEN, connected, hello, report, status
+
+from bailie._gen import agent_pb2 as pb
+from bailie.api.model import Model
+from bailie.kube.token import TokenFile
+from bailie.placement.snapshot import ReplicaId, VersionId
+from bailie.scheduler.agents import AgentService, serve_agents
+from bailie.scheduler.world import LoadCommand, ModelState, UnloadCommand
+
+FIRST = ReplicaId("mlserver", 0)
+IRIS = VersionId("iris", "abc")
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+@pytest.fixture
+def service(token_file):
+    return AgentService("a", TokenFile(token_file))
+
+
+@pytest.fixture
+async def port(service):
+    service.lead(7)
+    async with serve_agents(service, "127.0.0.1", 0) as port:
+        yield port
+
+
+async def until(service, condition, seconds=6.0):
+    """Waits for a change of the replicas after which the condition holds; returns the replicas."""
+    changed = asyncio.Event()
+    unsubscribe = service.subscribe(changed.set)
+    try:
+        async with asyncio.timeout(seconds):
+            while not condition(service.replicas()):
+                await changed.wait()
+                changed.clear()
+    finally:
+        unsubscribe()
+    return service.replicas()
+
+
+def iris(**spec):
+    manifest = {
+        "apiVersion": "mlops.seldon.io/v1alpha1",
+        "kind": "Model",
+        "metadata": {"name": "iris", "namespace": "a", "uid": "u", "generation": 1},
+        "spec": {"storageUri": "/models/iris", "requirements": ["sklearn"], **spec},
+    }
+    model, problems = Model.parse(manifest)
+    assert model is not None, problems
+    return model
+
+
+def load(number=1, **spec):
+    return LoadCommand(version=IRIS, number=number, model=iris(**spec), memory_bytes=MIB)
+
+
+async def test_a_hello_is_welcomed_with_the_epoch_and_its_replica_is_seen(service, port):
+    inventory = [report(), report("wine", "def", 2, pb.MODEL_STATE_EVICTED), report("old", "x", 1, 5)]
+    async with connected(port) as agent:
+        await agent.say(hello(inventory=inventory))
+        assert (await agent.heard()).welcome.epoch == 7
+        replica = service.replicas()[FIRST]
+    assert (replica.pod, replica.address, replica.http_port, replica.grpc_port) == (
+        "mlserver-0",
+        "127.70.0.1",
+        9000,
+        9500,
+    )
+    assert replica.capabilities == ("mlserver", "sklearn")
+    assert (replica.memory_bytes, replica.overcommit_percent, replica.server_ready) == (1024 * MIB, 10, True)
+    assert [(model.server_side_name, model.state) for model in replica.models] == [
+        ("iris_1", ModelState.LOADED),
+        ("wine_2", ModelState.EVICTED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("greeting", "code", "words"),
+    [
+        (hello(protocol=2), grpc.StatusCode.FAILED_PRECONDITION, "speaks protocol 1, the agent 2"),
+        (hello(namespace="b"), grpc.StatusCode.INVALID_ARGUMENT, "serves namespace 'a', not 'b'"),
+        (hello(server=""), grpc.StatusCode.INVALID_ARGUMENT, "names no server"),
+        (hello(pod="mlserver-1"), grpc.StatusCode.INVALID_ARGUMENT, "is pod 'mlserver-0', not 'mlserver-1'"),
+        (hello(endpoint=pb.Endpoint()), grpc.StatusCode.INVALID_ARGUMENT, "no whole endpoint"),
+        (report(), grpc.StatusCode.INVALID_ARGUMENT, "begins with a hello"),
+    ],
+    ids=["protocol", "namespace", "server", "pod", "endpoint", "no hello"],
+)
+async def test_a_hello_that_cannot_be_is_refused_in_words(service, port, greeting, code, words):
+    async with connected(port) as agent:
+        await agent.say(greeting)
+        ended, details = await agent.ended()
+    assert ended is code
+    assert words in details
+    assert service.replicas() == {}
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [("wrong", grpc.StatusCode.PERMISSION_DENIED), (None, grpc.StatusCode.UNAUTHENTICATED)],
+)
+async def test_a_wrong_token_is_refused(port, token, code):
+    async with connected(port, token=token) as agent:
+        ended, details = await agent.ended()
+    assert ended is code
+    assert TOKEN not in details
+
+
+async def test_a_rotated_token_counts_at_once_and_a_missing_file_is_not_the_agents_fault(port, token_file):
+    token_file.write_text("new")
+    async with connected(port, hello(), token="new"):
+        pass
+    token_file.unlink()
+    async with connected(port, token="new") as agent:
+        assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_who_does_not_lead_sends_agents_on(service, port):
+    async with connected(port, hello()) as agent:
+        service.stand_down()
+        assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
+        assert service.replicas() == {}
+        assert not service.send(FIRST, load())
+    async with connected(port) as agent:
+        code, details = await agent.ended()
+        assert (code, details) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "this scheduler does not lead; try the next address",
+        )
+    service.lead(9)
+    async with connected(port) as agent:
+        await agent.say(hello())
+        assert (await agent.heard()).welcome.epoch == 9
+
+
+async def test_a_load_carries_the_spec_and_the_epoch(service, port):
+    spec = {
+        "artifactVersion": 3,
+        "secretName": "s3",
+        "modelType": "xgboost",
+        "parameters": [{"name": "p", "value": "v"}],
+        "explainer": {"type": "anchor_tabular", "modelRef": "income"},
+    }
+    async with connected(port, hello()) as agent:
+        assert service.send(FIRST, load(2, **spec))
+        got = (await agent.heard()).load
+    assert (got.epoch, got.version.name, got.version.identity, got.version.number) == (7, "iris", "abc", 2)
+    assert got.memory_bytes == MIB
+    source = got.source
+    assert (source.storage_uri, source.artifact_version, source.secret_name) == ("/models/iris", 3, "s3")
+    assert list(source.requirements) == ["sklearn", "xgboost"]
+    assert [(item.name, item.value) for item in source.parameters] == [("p", "v")]
+    assert (source.explainer.type, source.explainer.model_ref) == ("anchor_tabular", "income")
+    assert not source.HasField("llm")
+
+
+async def test_what_is_not_in_the_spec_is_not_in_the_load(service, port):
+    async with connected(port, hello()) as agent:
+        service.send(FIRST, load(llm={"pipelineRef": "chain"}))
+        source = (await agent.heard()).load.source
+    assert not source.HasField("artifact_version")
+    assert not source.HasField("explainer")
+    assert source.llm.pipeline_ref == "chain"
+
+
+async def test_the_newest_command_for_a_version_replaces_one_that_has_not_left(service, port):
+    other = UnloadCommand(version=VersionId("wine", "def"), number=4)
+    async with connected(port, hello()) as agent:
+        service.send(FIRST, load())
+        service.send(FIRST, other)
+        service.send(FIRST, UnloadCommand(version=IRIS, number=1))
+        heard = [(await agent.heard()).unload.version.name for _ in range(2)]
+    assert heard == ["wine", "iris"]
+
+
+async def test_reports_and_status_change_what_is_seen(service, port):
+    async with connected(port, hello()) as agent:
+        await agent.say(
+            report(state=pb.MODEL_STATE_FAILED, reason="ArtifactNotFound", message="no such path")
+        )
+        seen = await until(service, lambda replicas: replicas[FIRST].models)
+        first = seen[FIRST].models[0]
+        assert (first.state, first.reason, first.message) == (
+            ModelState.FAILED,
+            "ArtifactNotFound",
+            "no such path",
+        )
+        await agent.say(
+            report(state=pb.MODEL_STATE_FAILED, reason="ArtifactNotFound", message="no such path")
+        )
+        await until(service, lambda replicas: replicas[FIRST].models[0].revision > first.revision)
+        await agent.say(report(state=pb.MODEL_STATE_UNLOADED))
+        await until(service, lambda replicas: not replicas[FIRST].models)
+        await agent.say(status(memory=2048 * MIB, draining=True))
+        seen = await until(service, lambda replicas: replicas[FIRST].draining)
+        assert seen[FIRST].memory_bytes == 2048 * MIB
+
+
+async def test_a_status_that_says_nothing_new_is_no_change(service, port):
+    async with connected(port, hello()) as agent:
+        changes = []
+        service.subscribe(lambda: changes.append(1))
+        await agent.say(status())
+        await agent.say(report())
+        await until(service, lambda replicas: replicas[FIRST].models)
+    assert len(changes) == 1
+
+
+async def test_a_snapshot_does_not_change_afterwards(service, port):
+    async with connected(port, hello()):
+        before = service.replicas()
+        async with connected(port, hello(replica=1)):
+            assert list(service.replicas()) == [FIRST, ReplicaId("mlserver", 1)]
+        assert list(before) == [FIRST]
+
+
+async def test_a_newer_session_replaces_the_older(service, port):
+    async with connected(port, hello(inventory=[report()])) as older:
+        first = service.replicas()[FIRST].session
+        async with connected(port, hello()):
+            assert (await older.ended())[0] is grpc.StatusCode.ABORTED
+            replica = service.replicas()[FIRST]
+            assert replica.session > first
+            assert replica.models == ()
+
+
+async def test_a_second_hello_ends_the_session(port):
+    async with connected(port, hello()) as agent:
+        await agent.say(hello())
+        assert (await agent.ended())[0] is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_agent_that_says_goodbye_is_gone(service, port):
+    async with connected(port, hello()) as agent:
+        await agent.stream.done_writing()
+        assert (await agent.ended())[0] is grpc.StatusCode.OK
+    assert service.replicas() == {}
+
+
+async def test_an_agent_that_hangs_up_is_gone(service, port):
+    async with connected(port, hello()):
+        pass
+    await until(service, lambda replicas: not replicas)
+
+
+AGENT_PROCESS = """
+import asyncio, sys
+from tests.support.agents import connected, hello
+
+async def main():
+    async with connected(int(sys.argv[1]), hello()):
+        print("connected", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+async def test_a_dead_or_stopped_agent_is_noticed_within_five_seconds(service, port, how):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", AGENT_PROCESS, str(port), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"connected\n"
+        os.kill(process.pid, how)
+        await until(service, lambda replicas: not replicas, seconds=5)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_a_port_in_use_is_said(service, port):
+    with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+        async with serve_agents(service, "127.0.0.1", port):
+            pass
