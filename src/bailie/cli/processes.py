@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
 
+class Unusable(Exception):  # noqa: N818 - the name of the state
+    """What the process was given cannot be used; the message is one sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A process of a pod: its name on the command line, one line of help, and what it runs."""
@@ -41,10 +45,14 @@ def run(name: str, arguments: list[str]) -> int:
         PROCESSES[name].start(arguments)
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError) as error:
+    except (Unusable, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
+
+
+def _log_level() -> str:
+    return os.environ.get("SELDON_LOG_LEVEL") or "info"  # noqa: TID251 - needed before any settings are read
 
 
 def _until_told(work: Coroutine[None, None, None]) -> None:
@@ -93,7 +101,15 @@ def _scheduler(_: list[str]) -> None:
 
 
 def _agent(_: list[str]) -> None:
-    raise NotImplementedError
+    from bailie.agent import settings as agent_settings
+    from bailie.agent.run import run as serve
+
+    set_up_logging(_log_level())
+    try:
+        settings = agent_settings.read()
+    except agent_settings.SettingsError as error:
+        raise Unusable(str(error)) from error
+    _until_told(serve(settings))
 
 
 def _envoy(_: list[str]) -> None:
@@ -124,7 +140,7 @@ def _api_server(arguments: list[str]) -> None:
         try:
             runner.run(main())
         except StateError as error:
-            raise OSError(str(error)) from error
+            raise Unusable(str(error)) from error
 
 
 PROCESSES = {

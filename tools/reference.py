@@ -1,0 +1,136 @@
+"""Writes docs/reference from the code: resources from the CRDs, commands from the CLI, rights from the rules.
+
+    python tools/reference.py [FOLDER]
+
+A test fails when what is committed differs from what this writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer.main
+
+from bailie.api.crd import crd_manifests
+from bailie.cli.app import app
+from bailie.manifests.rbac import role_manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+NOTE = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
+
+
+def write(folder: Path) -> None:
+    """Writes every page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (folder / name).write_text(text)
+
+
+def pages() -> dict[str, str]:
+    """Returns the text of each page by file name."""
+    made = {"resources.md": resources(), "cli.md": commands(), "rights.md": rights()}
+    return {name: NOTE + text for name, text in made.items()}
+
+
+def resources() -> str:
+    """Every field of every kind."""
+    parts = ["# Resources\n\n`apiVersion: mlops.seldon.io/v1alpha1`. Required fields carry a star.\n"]
+    for crd in crd_manifests():
+        version = crd["spec"]["versions"][0]
+        schema = version["schema"]["openAPIV3Schema"]
+        names = crd["spec"]["names"]
+        short = f" (`{'`, `'.join(names['shortNames'])}`)" if names.get("shortNames") else ""
+        parts.append(f"\n## {names['kind']}{short}\n\n{schema.get('description', '')}\n")
+        for section in ("spec", "status"):
+            properties = schema["properties"].get(section)
+            if properties and properties.get("properties"):
+                parts.append(
+                    f"\n### {names['kind']} {section}\n\n| field | type | meaning |\n|---|---|---|\n"
+                )
+                parts.extend(_rows(properties, ""))
+    return "".join(parts)
+
+
+def _rows(schema: dict[str, Any], prefix: str) -> Iterator[str]:
+    required = set(schema.get("required", []))
+    for name, field in schema.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        star = "*" if name in required else ""
+        default = f" Default {field['default']!r}." if field.get("default") not in (None, {}) else ""
+        text = (field.get("description", "") + default).replace("|", "\\|").replace("\n", " ")
+        yield f"| `{path}`{star} | {_type(field)} | {text} |\n"
+        items = field.get("items", {})
+        if items.get("properties"):
+            yield from _rows(items, f"{path}[].")
+        elif field.get("properties"):
+            yield from _rows(field, f"{path}.")
+
+
+def _type(field: dict[str, Any]) -> str:
+    if field.get("x-kubernetes-int-or-string"):
+        return "int or string"
+    if "enum" in field:
+        return " \\| ".join(f"`{value}`" for value in field["enum"])
+    kind = str(field.get("type", "any"))
+    if kind == "array":
+        return f"[]{_type(field['items'])}"
+    return kind
+
+
+def commands() -> str:
+    """Every command with its arguments, options and examples."""
+    group: Any = typer.main.get_command(app)
+    parts = ["# Commands\n"]
+    for name, command in group.commands.items():
+        parts.append(f"\n## bailie {name}\n\n{_prose(command.help or '')}\n")
+        rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
+        if rows:
+            parts.append("\n| argument or option | meaning |\n|---|---|\n" + "".join(rows))
+    return "".join(parts)
+
+
+def _prose(text: str) -> str:
+    """Examples are indented in help texts; here they become code."""
+    lines = []
+    for line in text.replace("\f", "").splitlines():
+        stripped = line.strip()
+        code = stripped.startswith(("bailie ", "export "))
+        lines.append(f"    {stripped}" if code else stripped)
+    return "\n".join(lines).strip()
+
+
+def _parameter(parameter: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
+    if parameter.param_type_name == "argument":
+        names = f"`{parameter.name.upper()}`"
+    text = getattr(parameter, "help", None) or ""
+    return f"| {names} | {text} |\n"
+
+
+def rights() -> str:
+    """The Roles that a served namespace gets."""
+    text = (
+        "# Rights\n\nIn each served namespace the operator, the scheduler and the agents have these rights "
+        "and no others; nothing is cluster-scoped. `OPERATOR` stands for the operator's namespace.\n"
+    )
+    for manifest in role_manifests("NAMESPACE", "OPERATOR"):
+        if manifest["kind"] != "Role":
+            continue
+        metadata = manifest["metadata"]
+        text += f"\n## Role {metadata['name']} in {metadata['namespace']}\n\n"
+        text += "| group | resources | verbs | only |\n|---|---|---|---|\n"
+        for rule in manifest["rules"]:
+            group = ", ".join(name or "core" for name in rule["apiGroups"])
+            only = ", ".join(rule.get("resourceNames", []))
+            row = (group, ", ".join(rule["resources"]), ", ".join(rule["verbs"]), only)
+            text += f"| {' | '.join(row)} |\n"
+    return text
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_FOLDER)
