@@ -100,9 +100,9 @@ class PodSetup:
             try:
                 token = await tokens.request_token(self.tools.client, pod, settings.token_seconds)
             except NotFound:
-                if pod["spec"].get("serviceAccountName"):
-                    raise
-                return {}
+                if tokens.account(pod) == "default":
+                    return {}
+                raise
             tokens.write_kubeconfig(path, token, pod["metadata"]["namespace"], settings)
             self._identified = True
         return {"KUBECONFIG": str(path)}

@@ -1,0 +1,261 @@
+"""The node with a real API and real processes: what Pods become."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.node import NAMESPACE, container_status, is_ready, pid_of, pod_manifest, running_node
+from tests.support.waiting import until
+
+from bailie.api.kinds import POD, SERVICE
+from bailie.workloads.node import proc
+from bailie.workloads.node.settings import Program
+
+HTTP_SERVER = (
+    "import http.server, os;"
+    "address = (os.environ['POD_IP'], 8080);"
+    "http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()"
+)
+POD_IP = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+
+
+async def test_a_pod_becomes_a_process_with_an_address(api, tmp_path):
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p", script='echo "$POD_IP"; exec sleep 60', env=[POD_IP]))
+        pod = await node.until_ready("p")
+        assert pod["spec"]["nodeName"] == "local"
+        assert pod["status"]["phase"] == "Running"
+        assert pod["status"]["podIP"].startswith("127.")
+        assert proc.command(pid_of(pod)) == "sleep 60"
+        assert await until(lambda: node.log("p")) == f"{pod['status']['podIP']}\n"
+
+
+async def test_a_crash_is_shown_with_its_last_words_and_tried_again(api, tmp_path):
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p", script="echo fine; echo 'no such model' >&2; exit 3"))
+        entry = await node.until_waiting("p", "CrashLoopBackOff")
+        assert entry["lastState"]["terminated"]["exitCode"] == 3
+        assert entry["state"]["waiting"]["message"].endswith("exited with code 3: no such model")
+        await node.until("p", lambda pod: container_status(pod)["restartCount"] >= 2)
+
+
+async def test_a_process_that_recovers_is_ready_again(api, tmp_path):
+    script = "test -e $FLAG && exec sleep 60; touch $FLAG; exit 1"
+    async with running_node(api, tmp_path) as node:
+        flag = {"name": "FLAG", "value": str(tmp_path / "flag")}
+        await node.create(pod_manifest("p", script=script, env=[flag]))
+        await node.until("p", lambda pod: is_ready(pod) and container_status(pod)["restartCount"] == 1)
+
+
+async def test_deletion_ends_the_process_and_then_the_object(api, tmp_path):
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p"))
+        pod = await node.until_ready("p")
+        await node.client.delete(POD, "p", NAMESPACE)
+        await node.until_gone("p")
+        assert proc.start_time(pid_of(pod)) is None
+        assert not (node.settings.pods_dir / pod["metadata"]["uid"]).exists()
+
+
+async def test_a_new_pod_of_the_same_name_has_the_same_address(api, tmp_path):
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p"))
+        first = await node.until_ready("p")
+        await node.client.delete(POD, "p", NAMESPACE, grace_seconds=0)
+        await node.until_gone("p")
+        await node.create(pod_manifest("p"))
+        second = await node.until_ready("p")
+        assert first["status"]["podIP"] == second["status"]["podIP"]
+        assert first["metadata"]["uid"] != second["metadata"]["uid"]
+        assert proc.start_time(pid_of(first)) is None
+
+
+async def test_readiness_follows_the_probe(api, tmp_path):
+    ready = {"httpGet": {"port": "http", "path": "/ready"}, "periodSeconds": 1, "failureThreshold": 1}
+    async with running_node(api, tmp_path) as node:
+        manifest = pod_manifest(
+            "p",
+            command=[sys.executable, "-c", HTTP_SERVER],
+            env=[POD_IP],
+            workingDir=str(tmp_path / "www"),
+            ports=[{"name": "http", "containerPort": 8080}],
+            readinessProbe=ready,
+        )
+        await node.create(manifest)
+        await node.until("p", lambda pod: "running" in container_status(pod).get("state", {}))
+        assert not is_ready(await node.pod("p"))
+        (tmp_path / "www" / "ready").write_text("yes")
+        await node.until_ready("p")
+        (tmp_path / "www" / "ready").unlink()
+        await node.until("p", lambda pod: not is_ready(pod))
+
+
+async def test_a_process_that_does_not_live_is_started_again(api, tmp_path):
+    probe = {"tcpSocket": {"port": 9}, "periodSeconds": 1, "failureThreshold": 1}
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p", livenessProbe=probe))
+        entry = await node.until_waiting("p", "CrashLoopBackOff")
+        assert "liveness probe failed" in entry["lastState"]["terminated"]["message"]
+
+
+async def test_a_startup_probe_holds_readiness_back(api, tmp_path):
+    probe = {"httpGet": {"port": 8080, "path": "/started"}, "periodSeconds": 1, "failureThreshold": 60}
+    async with running_node(api, tmp_path) as node:
+        manifest = pod_manifest(
+            "p",
+            command=[sys.executable, "-c", HTTP_SERVER],
+            env=[POD_IP],
+            workingDir=str(tmp_path / "www"),
+            startupProbe=probe,
+        )
+        await node.create(manifest)
+        await node.until("p", lambda pod: "running" in container_status(pod).get("state", {}))
+        assert not is_ready(await node.pod("p"))
+        (tmp_path / "www" / "started").write_text("yes")
+        await node.until_ready("p")
+
+
+async def test_a_program_that_is_not_installed_is_named(api, tmp_path):
+    programs = {"mlserver": Program("MLServer", ("/no/env/bin/mlserver",), "run `make setup`")}
+    async with running_node(api, tmp_path, programs=programs) as node:
+        manifest = pod_manifest("p", image="seldonio/mlserver:1.7")
+        del manifest["spec"]["containers"][0]["command"]
+        await node.create(manifest)
+        entry = await node.until_waiting("p", "CreateContainerError")
+        expected = "MLServer is not installed at /no/env/bin/mlserver: run `make setup`"
+        assert entry["state"]["waiting"]["message"] == expected
+
+
+async def test_a_secret_that_is_missing_is_named_and_waited_for(api, tmp_path):
+    volume = {"name": "t", "secret": {"secretName": "tokens"}}
+    async with running_node(api, tmp_path) as node:
+        manifest = pod_manifest(
+            "p",
+            script='echo "$TOKEN_FILE"; exec sleep 60',
+            env=[{"name": "TOKEN_FILE", "value": "/var/run/secrets/token"}],
+            volumeMounts=[{"name": "t", "mountPath": "/var/run/secrets"}],
+            spec_volumes=[volume],
+        )
+        await node.create(manifest)
+        entry = await node.until_waiting("p", "CreateContainerConfigError")
+        message = "volume t: Secret tokens does not exist in the pod's namespace"
+        assert entry["state"]["waiting"]["message"] == message
+        secret = {"metadata": {"name": "tokens", "namespace": NAMESPACE}, "stringData": {"token": "geheim"}}
+        await node.create({"apiVersion": "v1", "kind": "Secret", **secret})
+        await node.until_ready("p")
+        path = await until(lambda: _path(node.log("p")))
+        assert (path.read_text(), path.stat().st_mode & 0o777) == ("geheim", 0o600)
+
+
+async def test_claims_outlive_pods_and_scratch_directories_do_not(api, tmp_path):
+    script = "echo kept > $CLAIM/file; echo $SCRATCH; exec sleep 60"
+    async with running_node(api, tmp_path) as node:
+        manifest = pod_manifest(
+            "p",
+            script=script,
+            env=[{"name": "CLAIM", "value": "/mnt/claim"}, {"name": "SCRATCH", "value": "/mnt/scratch"}],
+            volumeMounts=[
+                {"name": "claim", "mountPath": "/mnt/claim"},
+                {"name": "scratch", "mountPath": "/mnt/scratch"},
+            ],
+            spec_volumes=[
+                {"name": "claim", "persistentVolumeClaim": {"claimName": "models-p"}},
+                {"name": "scratch", "emptyDir": {}},
+            ],
+        )
+        await node.create(manifest)
+        scratch = await until(lambda: _path(node.log("p")))
+        assert scratch.is_dir()
+        await node.client.delete(POD, "p", NAMESPACE)
+        await node.until_gone("p")
+        await until(lambda: not scratch.exists())
+        assert (node.settings.claims_dir / NAMESPACE / "models-p" / "file").read_text() == "kept\n"
+
+
+async def test_a_port_that_somebody_has_is_named_with_its_holder(api, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        async with running_node(api, tmp_path) as node:
+            ports = [{"name": "http", "containerPort": 9000, "hostPort": port, "hostIP": "127.0.0.1"}]
+            await node.create(pod_manifest("p", ports=ports))
+            entry = await node.until_waiting("p", "HostPortConflict")
+            message = entry["state"]["waiting"]["message"]
+            assert message.startswith(f"port {port} on 127.0.0.1 is in use by ")
+            assert "(pid " in message
+            stranger.close()
+            await node.until_ready("p")
+
+
+async def test_init_containers_run_first_and_once(api, tmp_path):
+    trace = tmp_path / "trace"
+    init = {"name": "first", "image": "x", "command": ["/bin/sh", "-c", f"echo init >> {trace}"]}
+    async with running_node(api, tmp_path) as node:
+        script = f"echo main >> {trace}; exec sleep 60"
+        await node.create(pod_manifest("p", script=script, spec_initContainers=[init]))
+        await node.until_ready("p")
+        assert await until(lambda: trace.read_text().splitlines()[1:] and trace.read_text()) == "init\nmain\n"
+
+
+async def test_services_become_endpoint_files(api, tmp_path):
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "s", "namespace": NAMESPACE},
+        "spec": {"selector": {"app": "p"}, "ports": [{"name": "xds", "port": 9002}]},
+    }
+    async with running_node(api, tmp_path) as node:
+        await node.create(service)
+        await node.create(pod_manifest("p"))
+        pod = await node.until_ready("p")
+        directory = node.settings.endpoints_dir / NAMESPACE
+        hosts = directory / "s.hosts"
+        await until(lambda: hosts.exists() and hosts.read_text() == f"{pod['status']['podIP']}\n")
+        found = await until(lambda: _endpoints(directory / "s.json"))
+        assert found == [{"address": pod["status"]["podIP"], "port_value": 9002}]
+        await node.client.delete(POD, "p", NAMESPACE)
+        await until(lambda: hosts.read_text() == "")
+        await node.client.delete(SERVICE, "s", NAMESPACE)
+        await until(lambda: not hosts.exists())
+
+
+async def test_stopping_ends_processes_and_keeps_pods(api, tmp_path):
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p"))
+        pod = await node.until_ready("p")
+    assert proc.start_time(pid_of(pod)) is None
+    async with running_node(api, tmp_path) as node:
+        again = await node.until(
+            "p", lambda new: new if new and is_ready(new) and pid_of(new) != pid_of(pod) else None
+        )
+        assert again["metadata"]["uid"] == pod["metadata"]["uid"]
+
+
+async def test_a_log_is_rotated_while_the_process_writes_on(api, tmp_path):
+    script = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done"
+    async with running_node(api, tmp_path, log_max_bytes=200, log_check_seconds=0.05) as node:
+        await node.create(pod_manifest("p", script=script))
+        moved = node.settings.logs_dir / NAMESPACE / "p" / "main.1.log"
+        await until(moved.exists)
+        await until(lambda: node.log("p"))
+
+
+def _path(text):
+    return Path(text.strip()) if text.endswith("\n") else None
+
+
+def _endpoints(path):
+    if not path.exists():
+        return None
+    endpoints = json.loads(path.read_text())["resources"][0]["endpoints"]
+    return [each["endpoint"]["address"]["socket_address"] for e in endpoints for each in e["lb_endpoints"]]
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left(tmp_path):
+    yield
+    left = [pid for pid in proc.pids() if proc.variable(pid, "BAILIE_NODE_STATE") == str(tmp_path)]
+    assert not left
