@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import structlog
 from starlette.requests import Request
 
@@ -17,6 +18,7 @@ from bailie.apiserver.describing import Descriptions
 from bailie.apiserver.hub import Hub
 from bailie.apiserver.objects import Objects, Place
 from bailie.apiserver.rbac import PUBLIC_PATHS, Attributes, User, refusal
+from bailie.apiserver.views import view_of
 from bailie.apiserver.watching import Watch
 
 if TYPE_CHECKING:
@@ -82,14 +84,19 @@ class App:
         asked = requests.attributes_of(verb, target, request.query_params)
         self._authorise(user, asked, target)
         resource = self._resource(target, verb)
-        if verb == "watch":
-            scope = _scope_of(resource, target)
-            return Watch(self.hub, resource, scope, request.query_params, show=lambda obj: obj)
-        if verb == "list":
-            namespace = _scope_of(resource, target)
-            body = reading.collection(self.store, resource, namespace, request.query_params)
-            return codec.encoded_response(body)
+        if verb in {"list", "watch"}:
+            return self._many(request, verb, resource, target)
         return await self._single(request, verb, resource, target)
+
+    def _many(self, request: Request, verb: str, resource: Resource, target: Target) -> ASGIApp:
+        scope, query = _scope_of(resource, target), request.query_params
+        view = view_of(resource, request.headers.get("accept", ""), query)
+        if verb == "watch":
+            return Watch(self.hub, resource, scope, query, show=view.watched())
+        body = reading.collection(self.store, resource, scope, query)
+        return (
+            codec.json_response(view.many(orjson.loads(body))) if view.form else codec.encoded_response(body)
+        )
 
     def _authenticate(self, request: Request) -> User | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -144,7 +151,8 @@ class App:
         status = 200
         answer: Any
         if verb == "get":
-            answer = self.objects.read(place)
+            view = view_of(resource, request.headers.get("accept", ""), request.query_params)
+            answer = view.one(self.objects.read(place))
         elif verb == "create":
             obj = writing.decode_for(target, resource, body, content_type)
             answer, status = self.objects.create(resource, target.namespace, obj, options), 201
