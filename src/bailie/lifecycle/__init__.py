@@ -1,0 +1,31 @@
+"""States of model versions and replicas, and what is said of them, as tables and pure functions.
+
+The scheduler calls these between placement and the API; nothing here reads a clock, an environment or a
+socket.
+"""
+
+from __future__ import annotations
+
+from bailie.lifecycle.conditions import ModelFacts, model_status
+from bailie.lifecycle.replica import ImpossibleTransitionError, ReplicaEvent, ReplicaState, next_state
+from bailie.lifecycle.retry import retry_delay
+from bailie.lifecycle.rollout import Candidate, Choice, choose, number_for
+from bailie.lifecycle.version import Failure, VersionFacts, VersionState, state_of
+
+__all__ = [
+    "Candidate",
+    "Choice",
+    "Failure",
+    "ImpossibleTransitionError",
+    "ModelFacts",
+    "ReplicaEvent",
+    "ReplicaState",
+    "VersionFacts",
+    "VersionState",
+    "choose",
+    "model_status",
+    "next_state",
+    "number_for",
+    "retry_delay",
+    "state_of",
+]

@@ -36,6 +36,10 @@ class SchedulerSettings:
     """BAILIE_TOKEN_FILE: the control plane's token. Default /var/run/secrets/bailie/token."""
     log_level: str
     """SELDON_LOG_LEVEL: debug, info, warning or error. Default info."""
+    agent_port: int = AGENT_PORT
+    """Where agents dial. Not from the environment; 0 for a free one."""
+    http_port: int = HTTP_PORT
+    """Where probes and `bailie explain` ask. Not from the environment; 0 for a free one."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

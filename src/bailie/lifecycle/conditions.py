@@ -1,0 +1,158 @@
+"""What a Model's status says, from what is known of the model.
+
+Called by the scheduler's status writer with every change. `Ready` and `ModelReady` speak of what answers;
+`observedGeneration` names the generation that they speak of, so while an older version answers it stays
+behind and `kubectl wait` goes on waiting. `RolledOut` speaks of the newest version, `Scheduled` of its
+places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.status import Condition, happy, merge_conditions
+from bailie.lifecycle.version import VersionFacts, VersionState, state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bailie.api.problems import Problem
+
+_WORDS = {
+    VersionState.TERMINATING: "the model is being deleted",
+    VersionState.SCALED_DOWN: "the model is scaled to zero replicas",
+    VersionState.ROUTE_PENDING: "loaded; waiting for the data plane to take over the route",
+}
+_OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """Everything that the status of a Model is made from.
+
+    `answering` is the number of an older version that has the route, None when the wanted version has it or
+    none has; `answering_replicas` counts its replicas. `observed` is the observedGeneration that the API
+    holds now.
+    """
+
+    generation: int
+    version: VersionFacts
+    observed: int = 0
+    number: int = 0
+    server: str = ""
+    scheduling: str = ""
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    answering: int | None = None
+    answering_replicas: int = 0
+    conditions: Sequence[Condition] = field(default=())
+
+
+def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
+    """Returns the status as JSON data; `now` is an RFC 3339 time for the conditions that changed."""
+    ready = _model_ready(facts)
+    conditions = [ready, _scheduled(facts), _rolled_out(facts), happy([ready], ["ModelReady"])]
+    if facts.warnings:
+        text = "; ".join(map(str, facts.warnings))
+        conditions.append(Condition(type="SpecWarnings", status="True", reason="NoEffect", message=text))
+    kept = [old for old in facts.conditions if old.type not in _OWN or _type_in(old, conditions)]
+    available = facts.version.available if facts.answering is None else facts.answering_replicas
+    return {
+        "observedGeneration": _observed(facts),
+        "conditions": [each.manifest() for each in merge_conditions(kept, conditions, now)],
+        "replicas": max(facts.version.placed, available),
+        "availableReplicas": available,
+        "selector": f"server={facts.server}",
+    }
+
+
+def _type_in(old: Condition, conditions: list[Condition]) -> bool:
+    return any(old.type == new.type for new in conditions)
+
+
+def _observed(facts: ModelFacts) -> int:
+    """An older version that answers keeps its own generation, as far as it is known."""
+    if facts.answering is None:
+        return facts.generation
+    return max(min(facts.observed, facts.generation - 1), 0)
+
+
+def _model_ready(facts: ModelFacts) -> Condition:
+    state = state_of(facts.version)
+    if facts.answering is not None and state is not VersionState.TERMINATING:
+        places = _replicas(facts.answering_replicas)
+        message = f"version {facts.answering} answers on {places}; version {facts.number}: {_message(facts)}"
+        return Condition(type="ModelReady", status="True", reason="PreviousVersionAnswers", message=message)
+    ready = state is VersionState.AVAILABLE
+    return Condition(
+        type="ModelReady", status="True" if ready else "False", reason=_reason(facts), message=_message(facts)
+    )
+
+
+def _rolled_out(facts: ModelFacts) -> Condition:
+    done = state_of(facts.version) is VersionState.AVAILABLE
+    return Condition(
+        type="RolledOut", status="True" if done else "False", reason=_reason(facts), message=_message(facts)
+    )
+
+
+def _scheduled(facts: ModelFacts) -> Condition:
+    state, version = state_of(facts.version), facts.version
+    if state in {VersionState.INVALID, VersionState.SCALED_DOWN, VersionState.TERMINATING}:
+        return Condition(type="Scheduled", status="False", reason=state.value, message=_message(facts))
+    if version.placed == 0:
+        return Condition(type="Scheduled", status="False", reason="NoServerFits", message=facts.scheduling)
+    reason = "Placed" if version.placed >= version.wanted else "PartiallyPlaced"
+    return Condition(type="Scheduled", status="True", reason=reason, message=facts.scheduling)
+
+
+def _reason(facts: ModelFacts) -> str:
+    state, failure = state_of(facts.version), facts.version.failure
+    if state is VersionState.INVALID:
+        return facts.problems[0].reason
+    return failure.reason if failure and state is VersionState.FAILED else state.value
+
+
+def _message(facts: ModelFacts) -> str:
+    state, version = state_of(facts.version), facts.version
+    if state is VersionState.INVALID:
+        return "; ".join(map(str, facts.problems))
+    if state is VersionState.FAILED:
+        return _failure_text(version)
+    if state is VersionState.AVAILABLE:
+        return _available_text(facts)
+    if state in {VersionState.SCHEDULE_FAILED, VersionState.BELOW_MINIMUM}:
+        return facts.scheduling
+    if state is VersionState.PROGRESSING:
+        return f'{version.loaded}/{version.placed} replicas loaded on server "{facts.server}"'
+    return _WORDS[state]
+
+
+def _available_text(facts: ModelFacts) -> str:
+    version = facts.version
+    text = f'{version.available}/{version.wanted} replicas answer on server "{facts.server}"'
+    if version.failure:
+        return f"{text}; {_failure_text(version)}"
+    return f"{text}; {facts.scheduling}" if version.placed < version.wanted else text
+
+
+def _failure_text(version: VersionFacts) -> str:
+    failure = version.failure
+    if failure is None:
+        return ""
+    attempt = f"attempt {failure.attempts} on {failure.replica}"
+    if not failure.retry_at:
+        return f"{failure.message} ({attempt})"
+    when = datetime.fromtimestamp(failure.retry_at, UTC).strftime("%H:%M:%SZ")
+    return f"{failure.message} ({attempt}; next at {when})"
+
+
+def _replicas(count: int) -> str:
+    return "1 replica" if count == 1 else f"{count} replicas"
+
+
+def unready_reason(facts: ModelFacts) -> tuple[str, str]:
+    """Why a model does not answer: the token and the sentence that callers of the data plane get."""
+    return _reason(facts), _message(facts)

@@ -1,0 +1,107 @@
+"""The Models of the namespace as the scheduler reads them: parsed once per generation, each a frozen value.
+
+Called by the engine on every pass. Decides nothing about places; says what is wanted, and what is wrong
+with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.model import Model, content_identity
+from bailie.api.resource import NO_EFFECT
+from bailie.placement import Demand, VersionId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bailie.api.problems import Problem
+
+    Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One Model. `model` is None where the manifest is invalid; then `problems` says why."""
+
+    name: str
+    uid: str
+    generation: int
+    deleting: bool
+    finalizers: tuple[str, ...] = ()
+    model: Model | None = None
+    identity: str = ""
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def version(self) -> VersionId:
+        """The version that the spec asks for."""
+        return VersionId(self.name, self.identity)
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas are to serve; 0 for a model that is invalid, leaving or scaled down."""
+        return self.model.spec.scaling.replicas if self.model and not self.deleting else 0
+
+    @property
+    def minimum(self) -> int:
+        """How many replicas must answer for the model to be ready, where more than one."""
+        return self.model.spec.scaling.min_replicas if self.model else 0
+
+
+def demand_of(wanted: Wanted, workers: int) -> Demand | None:
+    """What placement is asked for; None for a model that wants no place. `workers` multiplies the memory."""
+    if wanted.model is None or wanted.replicas == 0:
+        return None
+    spec = wanted.model.spec
+    return Demand(
+        version=wanted.version,
+        requirements=spec.effective_requirements,
+        memory_bytes=(spec.memory_bytes or 0) * max(workers, 1),
+        replicas=wanted.replicas,
+        min_replicas=wanted.minimum,
+        server=spec.server or "",
+        explainer=spec.explainer is not None,
+    )
+
+
+class Catalogue:
+    """Keeps what was parsed for as long as a Model's generation stays the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[object, ...], Wanted]] = {}
+
+    def read(self, manifests: Iterable[Manifest]) -> dict[str, Wanted]:
+        """Returns every Model by name; forgets those that are not among them any more."""
+        known: dict[str, tuple[tuple[object, ...], Wanted]] = {}
+        for manifest in manifests:
+            metadata = manifest["metadata"]
+            mark = _mark(metadata)
+            before = self._known.get(metadata["name"])
+            known[metadata["name"]] = before if before and before[0] == mark else (mark, _parse(manifest))
+        self._known = known
+        return {name: wanted for name, (_, wanted) in known.items()}
+
+
+def _mark(metadata: Mapping[str, Any]) -> tuple[object, ...]:
+    finalizers = tuple(metadata.get("finalizers") or ())
+    return (metadata.get("uid"), metadata.get("generation"), metadata.get("deletionTimestamp"), finalizers)
+
+
+def _parse(manifest: Manifest) -> Wanted:
+    """The status is left out: what others wrote there must not make a good spec bad."""
+    metadata = manifest["metadata"]
+    model, found = Model.parse({key: value for key, value in manifest.items() if key != "status"})
+    return Wanted(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        generation=int(metadata.get("generation") or 0),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        model=model,
+        identity=content_identity(model) if model else "",
+        problems=tuple(problem for problem in found if problem.reason != NO_EFFECT) if model is None else (),
+        warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
+    )

@@ -1,0 +1,183 @@
+"""Writes what the engine found into the API: status of Models and Servers, events, and the end of a deletion.
+
+The engine hands over every picture; what differs from the one before is written by a few workers, each
+object by one at a time, with back-off while the API is away. It reads the object's present status first, so
+nothing is written twice, and an event is sent only when a reason changes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import structlog
+from pydantic import ValidationError
+
+from bailie.api.kinds import MODEL, SERVER, Kind
+from bailie.api.status import Condition
+from bailie.kube.clock import stamp, utc_now
+from bailie.kube.controller import Controller, Result
+from bailie.kube.errors import NotFound
+from bailie.kube.events import EventType
+from bailie.lifecycle import ReplicaState, model_status
+from bailie.scheduler.deletion import FINALIZER, remaining_seconds, without_finalizer
+from bailie.scheduler.picture import Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.kube.client import Client
+    from bailie.kube.events import Recorder
+    from bailie.kube.informer import Change, Informer
+    from bailie.lifecycle import ModelFacts
+
+    Manifest = Mapping[str, Any]
+
+log = structlog.get_logger(__name__)
+
+_SPOKEN_OF = ("ModelReady", "Scheduled", "RolledOut")
+_NO_NEWS = frozenset({"ModelProgressing", "RoutePending"})
+
+
+class _Key(NamedTuple):
+    kind: Kind
+    name: str
+
+
+class StatusWriter:
+    """Follows the engine's pictures. `run` writes until cancelled."""
+
+    def __init__(
+        self, client: Client, namespace: str, *, models: Informer, servers: Informer, recorder: Recorder
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._informers = {MODEL: models, SERVER: servers}
+        self._recorder = recorder
+        self._picture = Picture()
+        self._loaded: dict[str, int] = {}
+        self._controller: Controller[_Key] = Controller("status", self._reconcile, workers=4)
+
+    def take(self, picture: Picture) -> None:
+        """Takes note of a pass; what is to be said anew is queued."""
+        before, self._picture = self._picture, picture
+        for name, facts in picture.facts.items():
+            if before.facts.get(name) != facts or facts.version.deleted:
+                self._controller.enqueue(_Key(MODEL, name))
+        loaded = _loaded_models(picture)
+        for server in picture.view.snapshot.servers:
+            if self._loaded.get(server.name) != loaded.get(server.name, 0):
+                self._controller.enqueue(_Key(SERVER, server.name))
+        self._loaded = {each.name: loaded.get(each.name, 0) for each in picture.view.snapshot.servers}
+
+    async def run(self) -> None:
+        """Writes until cancelled; what others do to an object is compared again."""
+        ends = [
+            informer.subscribe(lambda change, kind=kind: self._note(kind, change))  # type: ignore[misc]
+            for kind, informer in self._informers.items()
+        ]
+        try:
+            await self._controller.run()
+        finally:
+            for end in ends:
+                end()
+
+    def _note(self, kind: Kind, change: Change) -> None:
+        self._controller.enqueue(_Key(kind, change.object["metadata"]["name"]))
+
+    async def _reconcile(self, key: _Key) -> Result | None:
+        manifest = self._informers[key.kind].store.get((self._namespace, key.name))
+        if manifest is None:
+            return None
+        try:
+            if key.kind is MODEL:
+                return await self._model(manifest)
+            await self._server(manifest)
+        except NotFound:
+            log.debug("Object went away", kind=key.kind.kind, name=key.name)
+        return None
+
+    async def _server(self, manifest: Manifest) -> None:
+        """`replicas` and `selector` are the operator's; they are given only where the schema lacks them."""
+        name, status = manifest["metadata"]["name"], manifest.get("status") or {}
+        if name not in self._loaded or status.get("loadedModels") == self._loaded[name]:
+            return
+        own = {"selector": f"seldon-server-name={name}", "replicas": 0}
+        wanted = {key: value for key, value in own.items() if key not in status}
+        await self._write(SERVER, name, {**wanted, "loadedModels": self._loaded[name]})
+
+    async def _model(self, manifest: Manifest) -> Result | None:
+        name = manifest["metadata"]["name"]
+        facts = self._picture.facts.get(name)
+        if facts is None or facts.generation != int(manifest["metadata"].get("generation") or 0):
+            return None
+        await self._model_status(manifest, facts)
+        return await self._release(manifest) if facts.version.deleted else None
+
+    async def _model_status(self, manifest: Manifest, facts: ModelFacts) -> None:
+        status = manifest.get("status") or {}
+        before = _conditions(status)
+        observed = int(status.get("observedGeneration") or 0)
+        wanted = model_status(replace(facts, observed=observed, conditions=before), stamp(utc_now()))
+        if all(status.get(key) == value for key, value in wanted.items()):
+            return
+        await self._write(MODEL, manifest["metadata"]["name"], wanted)
+        self._tell(manifest, {each.type: each for each in before}, wanted["conditions"])
+
+    def _tell(self, manifest: Manifest, before: Mapping[str, Condition], now: list[Manifest]) -> None:
+        """One event for each new reason; the same words about two conditions are one event."""
+        told: set[str] = set()
+        for condition in now:
+            old, reason = before.get(condition["type"]), str(condition.get("reason"))
+            news = condition["type"] in _SPOKEN_OF and (old is None or old.reason != reason)
+            if not news or reason in _NO_NEWS or reason in told:
+                continue
+            told.add(reason)
+            kind = EventType.NORMAL if condition["status"] == "True" else EventType.WARNING
+            self._recorder.event(manifest, kind, reason, str(condition.get("message") or reason))
+
+    async def _release(self, manifest: Manifest) -> Result | None:
+        """Takes the finalizer of Seldon Core's operator off once nothing is left, or the wait is over."""
+        metadata = manifest["metadata"]
+        if FINALIZER not in (metadata.get("finalizers") or ()):
+            return None
+        name = metadata["name"]
+        left = [
+            f"{each.seat.name} on {each.seat.replica}"
+            for each in self._picture.view.standings.get(name, ())
+            if each.state is not ReplicaState.FAILED
+        ]
+        seconds = remaining_seconds(metadata["deletionTimestamp"], utc_now())
+        if left and seconds > 0:
+            return Result(requeue_after=seconds)
+        if left:
+            told = f"gave up waiting for the unload of {', '.join(left)}"
+            log.warning("Deletion goes on without an unload", model=name, left=left)
+            self._recorder.event(manifest, EventType.WARNING, "UnloadGivenUp", told)
+        await self._client.patch(MODEL, name, self._namespace, without_finalizer(metadata))
+        return None
+
+    async def _write(self, kind: Kind, name: str, status: Manifest) -> None:
+        await self._client.patch(kind, name, self._namespace, {"status": status}, subresource="status")
+
+
+def _conditions(status: Manifest) -> tuple[Condition, ...]:
+    """The conditions that can be read; what somebody else wrote wrongly is replaced."""
+    found: list[Condition] = []
+    for each in status.get("conditions") or ():
+        try:
+            found.append(Condition.model_validate(each))
+        except ValidationError:
+            log.debug("Condition not understood", condition=each)
+    return tuple(found)
+
+
+def _loaded_models(picture: Picture) -> dict[str, int]:
+    """How many models each server has in memory somewhere."""
+    models: dict[str, set[str]] = defaultdict(set)
+    for name, standings in picture.view.standings.items():
+        for each in standings:
+            if each.state is ReplicaState.LOADED:
+                models[each.seat.replica.server].add(name)
+    return {server: len(names) for server, names in models.items()}

@@ -1,0 +1,114 @@
+"""Server replicas that exist only as agents: they speak the real protocol and obey at once, or as told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import grpc
+from tests.support.agents import connected, hello, status
+
+from bailie._gen import agent_pb2 as pb
+
+
+class SimulatedReplica:
+    """One replica. Its inventory outlives its sessions, as an agent's does.
+
+    `failing` maps a model's name to (reason, message) of its failure; `holding` names models whose load
+    stays in LOADING until `finish`; `loads` and `unloads` are the commands obeyed, as `iris_1`.
+    """
+
+    def __init__(self, port, server="mlserver", replica=0, *, memory=1 << 30, **hello_fields):
+        self.port, self.server, self.replica, self.memory = port, server, replica, memory
+        self.fields = hello_fields
+        self.inventory: dict[str, pb.ModelReport] = {}
+        self.failing: dict[str, tuple[str, str]] = {}
+        self.holding: set[str] = set()
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
+        self.epochs: list[int] = []
+        self.sessions = 0
+        self.session = None
+        self.deaf = False
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        """Connected, and connected again after every end, while entered."""
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self.run())
+            try:
+                yield self
+            finally:
+                task.cancel()
+
+    async def run(self):
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError, AssertionError, TimeoutError):
+                await self._connect()
+            self.session = None
+            await asyncio.sleep(0.05)
+
+    async def _connect(self):
+        greeting = hello(
+            self.server,
+            self.replica,
+            status=status(memory=self.memory),
+            inventory=list(self.inventory.values()),
+            **self.fields,
+        )
+        async with connected(self.port, greeting) as session:
+            self.session = session
+            self.sessions += 1
+            while True:
+                await self._obey(await session.heard(3600))
+
+    async def _obey(self, message):
+        kind = message.WhichOneof("message")
+        if kind == "load":
+            self.epochs.append(message.load.epoch)
+            await self._load(message.load)
+        elif kind == "unload":
+            self.epochs.append(message.unload.epoch)
+            name = name_of(message.unload.version)
+            self.unloads.append(name)
+            if not self.deaf:
+                self.inventory.pop(name, None)
+                await self._say(message.unload.version, pb.MODEL_STATE_UNLOADED)
+
+    async def _load(self, load):
+        self.loads.append(name_of(load.version))
+        if self.deaf:
+            return
+        await self._say(load.version, pb.MODEL_STATE_LOADING, declared_bytes=load.memory_bytes)
+        if load.version.name in self.failing:
+            reason, message = self.failing[load.version.name]
+            await self._say(load.version, pb.MODEL_STATE_FAILED, reason=reason, message=message)
+        elif load.version.name not in self.holding:
+            await self._say(load.version, pb.MODEL_STATE_LOADED, declared_bytes=load.memory_bytes)
+
+    async def finish(self, name):
+        """Ends the load of a model that was held back."""
+        self.holding.discard(name)
+        for report in list(self.inventory.values()):
+            if report.version.name == name and report.state == pb.MODEL_STATE_LOADING:
+                await self._say(report.version, pb.MODEL_STATE_LOADED, declared_bytes=report.declared_bytes)
+
+    async def say_status(self, **fields):
+        """Reports memory and health."""
+        await self.session.say(status(memory=self.memory, **fields))
+
+    async def _say(self, version, state, **fields):
+        report = pb.ModelReport(version=version, state=state, **fields)
+        if state != pb.MODEL_STATE_UNLOADED:
+            self.inventory[name_of(version)] = report
+        if self.session is not None:
+            await self.session.say(report)
+
+    @property
+    def loaded(self):
+        """Names of what is in memory."""
+        return {name for name, each in self.inventory.items() if each.state == pb.MODEL_STATE_LOADED}
+
+
+def name_of(version):
+    return f"{version.name}_{version.number}"
