@@ -11,7 +11,7 @@ import signal
 import stat
 import sys
 from argparse import ArgumentParser
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bailie.cli.logging import set_up_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
 
 class Unusable(Exception):  # noqa: N818 - the name of the state
@@ -97,7 +97,35 @@ def _operator(_: list[str]) -> None:
 
 
 def _scheduler(_: list[str]) -> None:
-    raise NotImplementedError
+    set_up_logging(_log_level())
+    from bailie.gateway import ads
+    from bailie.gateway.publisher import Gateway
+    from bailie.kube.client import Client
+    from bailie.kube.errors import Unconfigured
+    from bailie.kube.token import TokenFile
+    from bailie.scheduler.run import run as serve
+    from bailie.scheduler.settings import XDS_PORT, SchedulerSettings, SettingsError
+
+    try:
+        settings = SchedulerSettings.from_environment()
+    except SettingsError as error:
+        raise Unusable(str(error)) from error
+
+    @asynccontextmanager
+    async def data_plane() -> AsyncIterator[Gateway]:
+        gateway = Gateway()
+        token, namespace = TokenFile(settings.token_file).read, settings.namespace
+        async with ads.serve(gateway, settings.address, XDS_PORT, namespace=namespace, token=token):
+            yield gateway
+
+    async def main() -> None:
+        async with Client.from_environment() as client:
+            await serve(settings, client, data_plane)
+
+    try:
+        _until_told(main())
+    except Unconfigured as error:
+        raise Unusable(str(error)) from error
 
 
 def _agent(_: list[str]) -> None:
