@@ -124,7 +124,7 @@ def test_aggregated_media_type_and_the_older_version():
 
 
 def test_every_builtin_kind_has_a_schema():
-    assert [r.kind.kind for r in builtin_resources() if r.schema is None] == []
+    assert [r.kind.kind for r in builtin_resources() if r.schema is None and "get" in r.verbs] == []
 
 
 def test_builtin_schemas_know_a_whole_pod():

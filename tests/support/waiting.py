@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -18,4 +19,14 @@ async def until(condition: Callable[[], T], *, seconds: float = 10.0) -> T:
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"still {found!r} after {seconds:g}s: {condition}")
         await asyncio.sleep(0.01)
+    return found
+
+
+def until_blocking(condition: Callable[[], T], *, seconds: float = 10.0) -> T:
+    """The same for tests without an event loop, whose other side runs in a thread or a process."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {found!r} after {seconds:g}s: {condition}")
+        time.sleep(0.01)
     return found

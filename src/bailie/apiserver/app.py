@@ -6,22 +6,23 @@ order of the steps; what the verbs mean is in `objects.py`, what a path means in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
 import structlog
 from starlette.requests import Request
 
-from bailie.apiserver import codec, errors, reading, requests, writing
+from bailie.apiserver import codec, errors, requests
 from bailie.apiserver.auth import Authoriser, Tokens
 from bailie.apiserver.describing import Descriptions
+from bailie.apiserver.handlers import Call, Handlers
 from bailie.apiserver.hub import Hub
-from bailie.apiserver.objects import Objects, Place
+from bailie.apiserver.objects import Objects
 from bailie.apiserver.rbac import PUBLIC_PATHS, Attributes, User, refusal
-from bailie.apiserver.views import view_of
-from bailie.apiserver.watching import Watch
+from bailie.apiserver.reviews import Reviewer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -46,7 +47,7 @@ VERSION = {
 class App:
     """The ASGI application over one store."""
 
-    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+    def __init__(self, store: Store, catalogue: Catalogue, *, log_dir: Path | None = None) -> None:
         self.store = store
         self.catalogue = catalogue
         self.descriptions = Descriptions(catalogue)
@@ -54,6 +55,12 @@ class App:
         self.objects = Objects(store)
         self.tokens = Tokens(store)
         self.authoriser = Authoriser(store)
+        self.handlers = Handlers(
+            objects=self.objects,
+            hub=self.hub,
+            reviewer=Reviewer(self.tokens, self.authoriser),
+            log_dir=log_dir,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -84,19 +91,17 @@ class App:
         asked = requests.attributes_of(verb, target, request.query_params)
         self._authorise(user, asked, target)
         resource = self._resource(target, verb)
-        if verb in {"list", "watch"}:
-            return self._many(request, verb, resource, target)
-        return await self._single(request, verb, resource, target)
-
-    def _many(self, request: Request, verb: str, resource: Resource, target: Target) -> ASGIApp:
-        scope, query = _scope_of(resource, target), request.query_params
-        view = view_of(resource, request.headers.get("accept", ""), query)
-        if verb == "watch":
-            return Watch(self.hub, resource, scope, query, show=view.watched())
-        body = reading.collection(self.store, resource, scope, query)
-        return (
-            codec.json_response(view.many(orjson.loads(body))) if view.form else codec.encoded_response(body)
+        body = b"" if verb in requests.READING else await request.body()
+        call = Call(
+            user=user,
+            verb=verb,
+            resource=resource,
+            target=target,
+            query=request.query_params,
+            headers=request.headers,
+            body=body,
         )
+        return self.handlers.answer(call)
 
     def _authenticate(self, request: Request) -> User | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -140,38 +145,3 @@ class App:
         if verb not in resource.verbs:
             raise errors.method_not_allowed()
         return resource
-
-    async def _single(self, request: Request, verb: str, resource: Resource, target: Target) -> Response:
-        if target.subresource not in ({"", "status"} if resource.status else {""}):
-            raise errors.unknown_path()
-        body = await request.body()
-        content_type = request.headers.get("content-type", "")
-        options = writing.write_options(request.query_params, target, request.headers.get("user-agent", ""))
-        place = Place(resource, target.namespace, target.name)
-        status = 200
-        answer: Any
-        if verb == "get":
-            view = view_of(resource, request.headers.get("accept", ""), request.query_params)
-            answer = view.one(self.objects.read(place))
-        elif verb == "create":
-            obj = writing.decode_for(target, resource, body, content_type)
-            answer, status = self.objects.create(resource, target.namespace, obj, options), 201
-        elif verb == "update":
-            obj = writing.decode_for(target, resource, body, content_type)
-            answer = self.objects.update(place, lambda _old: obj, options)
-        elif verb == "patch":
-            change = writing.change_of(content_type, body)
-            answer = self.objects.update(place, change, options)
-        elif verb == "delete":
-            chosen = writing.delete_options(request.query_params, body, content_type)
-            answer = writing.delete(self.objects, place, chosen)
-        else:
-            raise errors.method_not_allowed()
-        return codec.json_response(answer, status=status, warnings=options.warnings)
-
-
-def _scope_of(resource: Resource, target: Target) -> str | None:
-    """The namespace that a list or watch is limited to."""
-    if not resource.kind.namespaced:
-        return ""
-    return target.namespace or None

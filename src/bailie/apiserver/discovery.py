@@ -123,11 +123,16 @@ def _entries(resource: Resource) -> list[dict[str, Any]]:
         main["categories"] = list(resource.categories)
     entries = [main]
     verbs = ["get", "patch", "update"]
-    base = {"singularName": "", "namespaced": kind.namespaced, "verbs": verbs}
+    base: dict[str, Any] = {"singularName": "", "namespaced": kind.namespaced, "verbs": verbs}
     if resource.status:
         entries.append({**base, "name": f"{kind.plural}/status", "kind": kind.kind})
     if resource.scale:
         entries.append(
             {**base, "name": f"{kind.plural}/scale", "kind": "Scale", "group": "autoscaling", "version": "v1"}
         )
+    for name, part in resource.subresources.items():
+        entry = {**base, "name": f"{kind.plural}/{name}", "kind": part.kind.kind, "verbs": list(part.verbs)}
+        if part.kind.group != kind.group:
+            entry |= {"group": part.kind.group, "version": part.kind.version}
+        entries.append(entry)
     return entries

@@ -10,30 +10,17 @@ The constructors below hold the exact wording of Kubernetes, because clients and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bailie.api.kinds import Kind
+    from bailie.apiserver.causes import Cause
 
 
 class StateError(Exception):
     """The state directory is unreadable, full, in use or not ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One `details.causes` entry: `reason` as in field errors (`FieldValueInvalid`, …)."""
-
-    field: str
-    reason: str
-    message: str
-
-    def as_dict(self) -> dict[str, str]:
-        """The entry as JSON data."""
-        return {"reason": self.reason, "message": self.message, "field": self.field}
 
 
 class ApiError(Exception):
@@ -106,14 +93,6 @@ def conflict(kind: Kind, name: str, why: str) -> ApiError:
 
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
-
-
-def apply_conflict(causes: Sequence[Cause]) -> ApiError:
-    """409 of server-side apply: another manager owns the fields."""
-    count = f"{len(causes)} conflict" + ("s" if len(causes) > 1 else "")
-    listed = "; ".join(f"{c.message}: {c.field}" for c in causes)
-    details = {"causes": [c.as_dict() for c in causes]}
-    return ApiError(409, "Conflict", f"Apply failed with {count}: {listed}", details=details)
 
 
 def forbidden(kind: Kind, name: str, why: str) -> ApiError:

@@ -60,7 +60,7 @@ class Hub:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._open: set[Subscription] = set()
-        self._closed = False
+        self.closed = False
         store.listen(self.publish)
 
     def publish(self, change: Change) -> None:
@@ -71,7 +71,7 @@ class Hub:
     def subscribe(self, resource: str, namespace: str | None) -> Subscription:
         """Changes of a resource from now on; `namespace` None means all."""
         subscription = Subscription(resource, namespace)
-        if self._closed:
+        if self.closed:
             subscription.close()
         self._open.add(subscription)
         return subscription
@@ -82,6 +82,6 @@ class Hub:
 
     def close(self) -> None:
         """Ends every watch, now and later: the server is stopping."""
-        self._closed = True
+        self.closed = True
         for subscription in self._open:
             subscription.close()

@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from bailie.apiserver import clock, names
-from bailie.apiserver.errors import Cause
+from bailie.apiserver.causes import Cause
 
 if TYPE_CHECKING:
     from bailie.apiserver.resources import Resource

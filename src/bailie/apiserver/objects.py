@@ -8,11 +8,11 @@ Decides nothing about rights; those were checked before.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bailie.apiserver import clock, errors, metadata, tracking
-from bailie.apiserver.errors import Cause
+from bailie.apiserver import clock, errors, metadata, schema, tracking
+from bailie.apiserver.causes import Cause
 from bailie.apiserver.store import Key
 
 if TYPE_CHECKING:
@@ -27,12 +27,18 @@ _UNVERSIONED = ("managedFields", "resourceVersion")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """What a write request says besides the object. `warnings` collects what to tell the client."""
+    """What a write request says besides the object.
+
+    `applied` says that the object comes from an apply patch and has its owners already; `warnings` collects
+    what to tell the client.
+    """
 
     dry_run: bool = False
     field_manager: str = ""
     field_validation: str = "Warn"
     subresource: str = ""
+    force: bool = False
+    applied: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -76,7 +82,7 @@ class Objects:
 
     def create(self, resource: Resource, namespace: str, body: Obj, options: WriteOptions) -> Obj:
         """Stores a new object and returns it as stored."""
-        obj = _typed(copy.deepcopy(body), resource)
+        obj = self._shaped(copy.deepcopy(body), resource, options)
         meta = obj["metadata"]
         if meta.get("resourceVersion"):
             raise errors.ApiError(
@@ -87,10 +93,10 @@ class Objects:
             meta["namespace"] = namespace
         if resource.status:
             obj.pop("status", None)
-        resource.strategy.prepare(obj, None, self.store)
+        obj = self._defaulted(obj, None, resource)
         self._check(resource, obj, None)
         self._admit(resource, namespace, meta["name"])
-        tracking.record(obj, None, resource, options)
+        obj = tracking.tracked(obj, None, resource, options)
         metadata.tidy(obj)
         key = Key(resource.key, namespace, meta["name"])
         if self.store.get(key) is not None:
@@ -132,13 +138,13 @@ class Objects:
         resourceVersion stays, when nothing changed.
         """
         resource, old = place.resource, self.read(place)
-        new = _typed(change(copy.deepcopy(old)), resource)
+        new = self._shaped(change(copy.deepcopy(old)), resource, options)
         _check_preconditions(new, old, resource, place.name)
         metadata.keep_server_fields(new, old)
         _limit(new, old, resource, options.subresource)
-        resource.strategy.prepare(new, old, self.store)
+        new = self._defaulted(new, old, resource)
         self._check(resource, new, old)
-        tracking.record(new, old, resource, options)
+        new = tracking.tracked(new, old, resource, options)
         metadata.tidy(new)
         if resource.strategy.generation and _versioned(new) != _versioned(old):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
@@ -148,8 +154,47 @@ class Objects:
             return self.store.remove(place.key, new)
         return self.store.put(place.key, new, old)
 
+    def apply(self, place: Place, config: Obj, options: WriteOptions) -> tuple[Obj, bool]:
+        """Server-side apply; returns the object and whether it is new."""
+        live = self.store.get(place.key)
+        options = replace(options, applied=True)
+        wanted = self._shaped(config, place.resource, options)
+        wanted["metadata"] = {**wanted["metadata"], "name": place.name}
+        if place.resource.kind.namespaced:
+            wanted["metadata"]["namespace"] = place.namespace
+        merged = tracking.applied(live, wanted, place.resource, options)
+        if live is None:
+            if options.subresource:
+                raise errors.not_found(place.resource.kind, place.name)
+            return self.create(place.resource, place.namespace, merged, options), True
+        return self.update(place, lambda _old: merged, options), False
+
+    def _shaped(self, obj: Obj, resource: Resource, options: WriteOptions) -> Obj:
+        """The object with its type set, without the fields that its schema does not know."""
+        obj = _typed(obj, resource)
+        if resource.schema is None:
+            return obj
+        known, unknown = schema.prune(resource.schema, obj)
+        if unknown and options.field_validation == "Strict":
+            kind = resource.kind
+            raise errors.bad_request(
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+                f"{schema.strict_error(unknown)}"
+            )
+        if options.field_validation != "Ignore":
+            options.warnings.extend(schema.unknown_field(path) for path in unknown)
+        return known
+
+    def _defaulted(self, new: Obj, old: Obj | None, resource: Resource) -> Obj:
+        if resource.schema is not None:
+            new = schema.default(resource.schema, new)
+        resource.strategy.prepare(new, old, self.store)
+        return new
+
     def _check(self, resource: Resource, new: Obj, old: Obj | None) -> None:
         causes = metadata.problems(new, resource, old=old)
+        if resource.schema is not None:
+            causes += schema.validate(resource.schema, new)
         causes += resource.strategy.validate(new, old)
         if causes:
             raise errors.invalid(resource.kind, new["metadata"].get("name", ""), causes)

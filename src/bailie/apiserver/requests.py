@@ -21,6 +21,7 @@ _VERBS = {
     "PATCH": "patch",
     "DELETE": "delete",
 }
+READING = frozenset({"get", "list", "watch"})
 _TRUE = frozenset({"true", "1"})
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 

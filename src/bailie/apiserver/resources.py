@@ -6,10 +6,13 @@ functions are a `Strategy` (`strategies.py`). Nothing here reads or writes objec
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bailie.api import kinds
+from bailie.apiserver import reviews
+from bailie.apiserver.accounts import TOKEN_REQUEST
 from bailie.apiserver.builtin_schemas import builtin_schema
 from bailie.apiserver.strategies import Strategy, core_strategies
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_builtin_schema = functools.cache(builtin_schema)
 READ_VERBS = ("get", "list", "watch")
 
 
@@ -29,6 +33,14 @@ class Scale:
     replicas: tuple[str, ...]
     status_replicas: tuple[str, ...]
     selector: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A subresource as discovery shows it: the kind of its objects and its verbs."""
+
+    kind: Kind
+    verbs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,7 @@ class Resource:
     scale: Scale | None = None
     version_entry: Mapping[str, Any] | None = None
     alias_of: str = ""
+    subresources: Mapping[str, Subresource] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=Strategy)
 
     @property
@@ -62,12 +75,12 @@ class Resource:
         return self.version_entry is not None
 
     @property
-    def schema(self) -> Mapping[str, Any] | None:
+    def schema(self) -> dict[str, Any] | None:
         """The structural schema: the definition's for custom resources, else ours of the built-in kind."""
         entry = self.version_entry
         if entry is None:
-            return builtin_schema(self.kind)
-        schema: Mapping[str, Any] | None = entry.get("schema", {}).get("openAPIV3Schema")
+            return _builtin_schema(self.kind)
+        schema: dict[str, Any] | None = entry.get("schema", {}).get("openAPIV3Schema")
         return schema
 
 
@@ -136,22 +149,24 @@ def builtin_resources() -> list[Resource]:
 
     def serve(kind: Kind, *short: str, **more: Any) -> Resource:
         strategy = strategies.get(kind.plural, Strategy())
-        return Resource(
-            kind=kind, singular=kind.kind.lower(), short_names=short, **{"strategy": strategy, **more}
-        )
+        return Resource(kind=kind, singular=kind.kind.lower(), short_names=short, strategy=strategy, **more)
 
+    pod_parts = {"log": Subresource(kinds.POD, ("get",))}
+    account_parts = {"token": Subresource(TOKEN_REQUEST, ("create",))}
+    reviewed = [serve(kind, verbs=("create",)) for kind in reviews.KINDS]
     events = kinds.Kind("events.k8s.io", "v1", "Event", "events")
     return [
         serve(kinds.CONFIG_MAP, "cm"),
         serve(kinds.EVENT, "ev"),
         serve(kinds.NAMESPACE, "ns", status=True),
-        serve(kinds.POD, "po", status=True, categories=("all",)),
+        serve(kinds.POD, "po", status=True, categories=("all",), subresources=pod_parts),
         serve(kinds.SECRET),
         serve(kinds.SERVICE, "svc", status=True, categories=("all",)),
-        serve(kinds.SERVICE_ACCOUNT, "sa"),
+        serve(kinds.SERVICE_ACCOUNT, "sa", subresources=account_parts),
         serve(
             kinds.CUSTOM_RESOURCE_DEFINITION, "crd", "crds", categories=("api-extensions",), verbs=READ_VERBS
         ),
+        *reviewed,
         serve(kinds.LEASE),
         serve(events, "ev", alias_of="/events"),
         serve(kinds.CLUSTER_ROLE_BINDING),

@@ -19,6 +19,8 @@ from bailie.apiserver import bootstrap, certs, kubeconfig
 from bailie.apiserver.app import App
 from bailie.apiserver.errors import StateError
 from bailie.apiserver.files import write_private
+from bailie.apiserver.gc import Collector
+from bailie.apiserver.namespaces import NamespaceCleaner
 from bailie.apiserver.store import Store
 
 if TYPE_CHECKING:
@@ -70,8 +72,12 @@ class ApiServer:
             self._socket = _bind(settings)
             port = self._socket.getsockname()[1]
             write_private(settings.port_file, f"{port}\n")
-            self.app = App(self._store, bootstrap.catalogue())
+            self.app = App(self._store, bootstrap.catalogue(), log_dir=settings.log_dir)
             bootstrap.prepare(self.app)
+            self._workers = (
+                Collector(self.app.objects, self.app.catalogue).worker,
+                NamespaceCleaner(self.app.objects, self.app.catalogue).worker,
+            )
             self.url = f"https://{settings.host}:{port}"
             self.ca = files.ca.read_bytes()
             self.admin_token = bootstrap.admin_token(self.app, settings.admin_token_file)
@@ -89,7 +95,11 @@ class ApiServer:
     async def run(self) -> None:
         """Serves until `stop` is called or the task is cancelled."""
         try:
-            await self._uvicorn.serve(sockets=[self._socket])
+            async with asyncio.TaskGroup() as tasks:
+                loops = [tasks.create_task(worker.run()) for worker in self._workers]
+                await self._uvicorn.serve(sockets=[self._socket])
+                for loop in loops:
+                    loop.cancel()
         finally:
             self.app.hub.close()
             self._socket.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailie.apiserver import clock, names
-from bailie.apiserver.errors import Cause
+from bailie.apiserver.causes import Cause
 from bailie.apiserver.ports import assign_ports
 
 if TYPE_CHECKING:

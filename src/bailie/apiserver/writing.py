@@ -5,10 +5,13 @@ Called by `app.py` with an authorised request whose body has been read.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bailie.apiserver import codec, errors, patches
+from bailie.apiserver import codec, errors, patches, strategic
+from bailie.apiserver.managedfields import manager_from_user_agent
 from bailie.apiserver.objects import DeleteOptions, WriteOptions
+from bailie.apiserver.requests import is_true
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,9 +26,10 @@ def write_options(query: Mapping[str, str], target: Target, agent: str) -> Write
     """The options of a write: the query, and the client's name as its field manager."""
     return WriteOptions(
         dry_run=query.get("dryRun") == "All",
-        field_manager=query.get("fieldManager") or agent.partition("/")[0] or "unknown",
+        field_manager=query.get("fieldManager") or manager_from_user_agent(agent),
         field_validation=query.get("fieldValidation") or "Warn",
         subresource=target.subresource,
+        force=is_true(query.get("force")),
     )
 
 
@@ -59,16 +63,33 @@ def decode_for(target: Target, resource: Resource, body: bytes, content_type: st
     return obj
 
 
-def change_of(content_type: str, body: bytes) -> Callable[[Obj], Obj]:
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+
+def decode_applied(query: Mapping[str, str], target: Target, resource: Resource, body: bytes) -> Obj:
+    """The configuration in an apply patch.
+
+    Raises:
+        ApiError: as `decode_for`, or the request names no manager.
+    """
+    if not query.get("fieldManager"):
+        wrong = "fieldManager: Required value: is required for apply patch"
+        message = f'PatchOptions.meta.k8s.io "" is invalid: {wrong}'
+        raise errors.ApiError(422, "Invalid", message)
+    return decode_for(target, resource, body, APPLY)
+
+
+def change_of(content_type: str, body: bytes, resource: Resource) -> Callable[[Obj], Obj]:
     """The patch in a body as a function from the present object to the wanted one."""
     patch = codec.decode(body, content_type)
     kind = codec.media_type(content_type)
     change: dict[str, Callable[[Any, Any], Any]] = {
         "application/merge-patch+json": patches.merge,
-        "application/strategic-merge-patch+json": patches.merge,
+        STRATEGIC: partial(strategic.merge, resource.schema or {}),
         "application/json-patch+json": patches.apply_json_patch,
     }
-    if kind not in change:
+    if kind not in change or (resource.custom and kind == STRATEGIC):
         raise errors.unsupported_media_type(content_type)
 
     def apply(obj: Obj) -> Obj:

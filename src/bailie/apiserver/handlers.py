@@ -1,0 +1,217 @@
+"""One small function per verb: reads what a request says, calls the verbs, shapes the answer.
+
+Called by `app.py` with an authorised `Call`. Decides nothing about rights and nothing about what is stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bailie.apiserver import accounts, codec, errors, filters, podlogs, reading, reviews, scale, writing
+from bailie.apiserver.objects import Place
+from bailie.apiserver.views import view_of
+from bailie.apiserver.watching import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+    from bailie.apiserver.hub import Hub
+    from bailie.apiserver.objects import Objects, WriteOptions
+    from bailie.apiserver.rbac import User
+    from bailie.apiserver.requests import Target
+    from bailie.apiserver.resources import Resource
+    from bailie.apiserver.reviews import Reviewer
+    from bailie.apiserver.store import Obj
+    from bailie.apiserver.views import View
+
+_REVIEWS = {kind.plural: kind for kind in reviews.KINDS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request, read and authorised."""
+
+    user: User
+    verb: str
+    resource: Resource
+    target: Target
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def place(self) -> Place:
+        """The object that the path names."""
+        return Place(self.resource, self.target.namespace, self.target.name)
+
+    @property
+    def scope(self) -> str | None:
+        """The namespace that a collection is limited to; None for all of them."""
+        return (self.target.namespace or None) if self.resource.kind.namespaced else ""
+
+    @property
+    def content_type(self) -> str:
+        """The format of the body."""
+        return self.headers.get("content-type", "")
+
+    @property
+    def view(self) -> View:
+        """The form in which the client wants to see objects."""
+        return view_of(self.resource, self.headers.get("accept", ""), self.query)
+
+    @property
+    def options(self) -> WriteOptions:
+        """The options of a write."""
+        return writing.write_options(self.query, self.target, self.headers.get("user-agent", ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """The verbs over HTTP."""
+
+    objects: Objects
+    hub: Hub
+    reviewer: Reviewer
+    log_dir: Path | None
+    _by_verb: dict[str, Callable[[Handlers, Call], ASGIApp]] = field(
+        default_factory=lambda: {
+            "get": Handlers.get,
+            "list": Handlers.list,
+            "watch": Handlers.watch,
+            "create": Handlers.create,
+            "update": Handlers.update,
+            "patch": Handlers.patch,
+            "delete": Handlers.delete,
+            "deletecollection": Handlers.delete_collection,
+        }
+    )
+
+    def answer(self, call: Call) -> ASGIApp:
+        """The response to a call.
+
+        Raises:
+            ApiError: what was asked cannot be done.
+        """
+        return self._by_verb[call.verb](self, call)
+
+    def get(self, call: Call) -> ASGIApp:
+        """One object, its scale, or a Pod's log."""
+        if call.target.subresource == "log":
+            return self._log(call)
+        _only(call, "", "status", "scale")
+        obj = self.objects.read(call.place)
+        if call.target.subresource == "scale":
+            return codec.json_response(scale.scale_of(obj, call.resource))
+        return codec.json_response(call.view.one(obj))
+
+    def _log(self, call: Call) -> ASGIApp:
+        if call.resource.key != "/pods":
+            raise errors.unknown_path()
+        pod = self.objects.read(call.place)
+        container = podlogs.container_of(pod, call.query)
+        if self.log_dir is None:
+            raise errors.bad_request("this server was started without a log directory")
+        path = self.log_dir / call.target.namespace / call.target.name / f"{container}.log"
+        uid = pod["metadata"]["uid"]
+
+        def is_over() -> bool:
+            return self.hub.closed or self.objects.store.by_uid(uid) is None
+
+        return podlogs.PodLog(path, call.query, is_over=is_over)
+
+    def list(self, call: Call) -> ASGIApp:
+        """A collection."""
+        body = reading.collection(self.objects.store, call.resource, call.scope, call.query)
+        if call.view.form:
+            return codec.json_response(call.view.many(orjson.loads(body)))
+        return codec.encoded_response(body)
+
+    def watch(self, call: Call) -> ASGIApp:
+        """The changes of a collection, or of one object (`?watch` on its own path)."""
+        return Watch(self.hub, call.resource, call.scope, call.query, show=call.view.watched())
+
+    def create(self, call: Call) -> ASGIApp:
+        """A new object, a review, or a token."""
+        if call.resource.kind.plural in _REVIEWS:
+            return self._review(call)
+        if call.target.subresource == "token" and call.resource.key == "/serviceaccounts":
+            body = codec.decode_object(call.body, call.content_type) if call.body else {}
+            answer = accounts.request_token(self.objects, self.reviewer.tokens, call.place, body)
+            return codec.json_response(answer, status=201)
+        if call.target.name:
+            raise errors.method_not_allowed()
+        options = call.options
+        obj = writing.decode_for(call.target, call.resource, call.body, call.content_type)
+        stored = self.objects.create(call.resource, call.target.namespace, obj, options)
+        return codec.json_response(stored, status=201, warnings=options.warnings)
+
+    def _review(self, call: Call) -> ASGIApp:
+        body = codec.decode_object(call.body, call.content_type)
+        answer = self.reviewer.answer(call.resource.kind, call.user, body)
+        return codec.json_response(answer, status=201)
+
+    def update(self, call: Call) -> ASGIApp:
+        """A PUT: the object as it should be."""
+        sub, options = _only(call, "", "status", "scale"), call.options
+        if sub == "scale":
+            wanted = codec.decode_object(call.body, call.content_type)
+            return codec.json_response(scale.update(self.objects, call.place, lambda _old: wanted, options))
+        obj = writing.decode_for(call.target, call.resource, call.body, call.content_type)
+        stored = self.objects.update(call.place, lambda _old: obj, options)
+        return codec.json_response(stored, warnings=options.warnings)
+
+    def patch(self, call: Call) -> ASGIApp:
+        """A PATCH of any kind."""
+        sub, options = _only(call, "", "status", "scale"), call.options
+        if codec.media_type(call.content_type) == writing.APPLY:
+            if sub == "scale":
+                raise errors.unsupported_media_type(call.content_type)
+            config = writing.decode_applied(call.query, call.target, call.resource, call.body)
+            stored, created = self.objects.apply(call.place, config, options)
+            return codec.json_response(stored, status=201 if created else 200, warnings=options.warnings)
+        change = writing.change_of(call.content_type, call.body, call.resource)
+        if sub == "scale":
+            return codec.json_response(scale.update(self.objects, call.place, change, options))
+        stored = self.objects.update(call.place, change, options)
+        return codec.json_response(stored, warnings=options.warnings)
+
+    def delete(self, call: Call) -> ASGIApp:
+        """Deletes one object."""
+        _only(call, "")
+        options = writing.delete_options(call.query, call.body, call.content_type)
+        return codec.json_response(writing.delete(self.objects, call.place, options))
+
+    def delete_collection(self, call: Call) -> ASGIApp:
+        """Deletes what the selectors select; answers with the list of it."""
+        options = writing.delete_options(call.query, call.body, call.content_type)
+        if call.resource.kind.namespaced and call.scope is None:
+            raise errors.method_not_allowed()
+        matches = filters.selector_of(call.query, call.resource) or (lambda _obj: True)
+        found = [obj for obj in self.objects.store.objects(call.resource.key, call.scope) if matches(obj)]
+        for obj in found:
+            meta = obj["metadata"]
+            place = Place(call.resource, meta.get("namespace", ""), meta["name"])
+            self.objects.delete(place, options)
+        kind = call.resource.kind
+        meta = {"resourceVersion": str(self.objects.store.revision)}
+        answer: Obj = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": meta}
+        return codec.encoded_response(orjson.dumps(answer | {"items": found}))
+
+
+def _only(call: Call, *subresources: str) -> str:
+    """The subresource asked for, when it is one of these and the kind has it.
+
+    Raises:
+        ApiError: there is no such path.
+    """
+    sub = call.target.subresource
+    served: dict[str, Any] = {"": True, "status": call.resource.status, "scale": call.resource.scale}
+    if sub not in subresources or not served.get(sub):
+        raise errors.unknown_path()
+    return sub
