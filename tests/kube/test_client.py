@@ -7,7 +7,7 @@ import yaml
 
 from bailie.api import kinds
 from bailie.kube import errors
-from bailie.kube.client import Client, kind_of, object_path
+from bailie.kube.client import Client, PatchType, kind_of, object_path
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,106 @@ async def test_nobody_listening_is_unreachable(tmp_path):
     async with Client.from_kubeconfig(path) as client:
         with pytest.raises(errors.Unreachable, match=r"http://127\.0\.0\.1:1"):
             await client.get(kinds.NAMESPACE, "a")
+
+
+async def test_create_get_replace_delete(client, config_map):
+    created = await client.create(config_map("one", key="1"))
+    assert created["metadata"]["uid"]
+    read = await client.get(kinds.CONFIG_MAP, "one", "a")
+    assert read == created
+    replaced = await client.replace({**read, "data": {"key": "2"}})
+    assert replaced["data"] == {"key": "2"}
+    with pytest.raises(errors.Conflict):
+        await client.replace({**read, "data": {"key": "3"}})
+    await client.delete(kinds.CONFIG_MAP, "one", "a")
+    with pytest.raises(errors.NotFound):
+        await client.get(kinds.CONFIG_MAP, "one", "a")
+
+
+async def test_a_name_that_is_taken_and_content_that_is_refused(client, config_map):
+    await client.create(config_map("one"))
+    with pytest.raises(errors.AlreadyExists):
+        await client.create(config_map("one"))
+    with pytest.raises(errors.Invalid) as caught:
+        await client.create(config_map("No_Name"))
+    assert [problem.path for problem in caught.value.problems] == ["metadata.name"]
+    with pytest.raises(ValueError, match="ConfigMap one names no namespace"):
+        await client.create(config_map("one", namespace=""))
+
+
+async def test_a_delete_may_insist_on_the_object_that_was_seen(client, config_map):
+    created = await client.create(config_map("one"))
+    with pytest.raises(errors.Conflict):
+        await client.delete(kinds.CONFIG_MAP, "one", "a", uid="another")
+    await client.delete(
+        kinds.CONFIG_MAP,
+        "one",
+        "a",
+        uid=created["metadata"]["uid"],
+        propagation="Background",
+        grace_seconds=0,
+    )
+
+
+async def test_patches(client, config_map):
+    await client.create(config_map("one", key="1", other="2"))
+    merged = await client.patch(kinds.CONFIG_MAP, "one", "a", {"data": {"other": None}})
+    assert merged["data"] == {"key": "1"}
+    operations = [{"op": "replace", "path": "/data/key", "value": "9"}]
+    patched = await client.patch(kinds.CONFIG_MAP, "one", "a", operations, type=PatchType.JSON)
+    assert patched["data"] == {"key": "9"}
+
+
+async def test_apply_creates_and_owns(client, config_map):
+    await client.apply(config_map("one", key="1"))
+    with pytest.raises(errors.Conflict):
+        await client.apply(config_map("one", key="2"), field_manager="other")
+    forced = await client.apply(config_map("one", key="2"), field_manager="other", force=True)
+    assert forced["data"] == {"key": "2"}
+
+
+async def test_status_is_written_apart(client):
+    metadata = {"name": "m", "namespace": "a"}
+    model = {"apiVersion": kinds.MODEL.api_version, "kind": "Model", "metadata": metadata}
+    await client.create({**model, "spec": {"storageUri": "/m"}})
+    body = {"status": {"replicas": 2}}
+    patched = await client.patch(kinds.MODEL, "m", "a", body, subresource="status")
+    assert patched["status"]["replicas"] == 2
+    assert patched["metadata"]["generation"] == 1
+
+
+async def test_list_selects_and_pages(client, config_map):
+    for index in range(7):
+        await client.create(config_map(f"c{index}", namespace="a" if index else "b"))
+    everywhere = await client.list(kinds.CONFIG_MAP)
+    assert len([item for item in everywhere.items if item["metadata"]["name"].startswith("c")]) == 7
+    assert int(everywhere.resource_version) > 0
+    one = await client.list(kinds.CONFIG_MAP, "a", labels="app=c3")
+    assert [(item["metadata"]["name"], item["kind"]) for item in one.items] == [("c3", "ConfigMap")]
+    assert (await client.list(kinds.CONFIG_MAP, "b", fields="metadata.name=c3")).items == []
+
+
+async def test_watch_yields_changes_and_ends_with_gone(client, config_map):
+    version = (await client.list(kinds.CONFIG_MAP, "a")).resource_version
+    await client.create(config_map("one"))
+    await client.delete(kinds.CONFIG_MAP, "one", "a")
+    seen = []
+    async with client.open_watch(kinds.CONFIG_MAP, "a", resource_version=version) as events:
+        async for event in events:
+            seen.append((event.type, event.object["metadata"]["name"]))
+            if len(seen) == 2:
+                break
+    assert seen == [("ADDED", "one"), ("DELETED", "one")]
+
+
+async def test_who_may_not_is_forbidden_and_who_is_unknown_unauthorised(api, tmp_path):
+    token = api.service_account_token("a", "nobody")
+    async with Client.from_kubeconfig(api.kubeconfig_for(token, tmp_path / "nobody")) as nobody:
+        with pytest.raises(errors.Forbidden, match="configmaps"):
+            await nobody.list(kinds.CONFIG_MAP, "a")
+        with pytest.raises(errors.Forbidden):
+            async for _ in nobody.watch(kinds.CONFIG_MAP, "a", resource_version="1"):
+                pass
+    async with Client.from_kubeconfig(api.kubeconfig_for("wrong", tmp_path / "wrong")) as unknown:
+        with pytest.raises(errors.Unauthorized):
+            await unknown.list(kinds.CONFIG_MAP, "a")

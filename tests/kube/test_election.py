@@ -1,0 +1,185 @@
+"""One leader among candidates, on leases of the embedded API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.support.waiting import until
+
+from bailie.api import kinds
+from bailie.kube.client import Client
+from bailie.kube.election import LeaderElection, LeaseTiming
+
+QUICK = LeaseTiming(duration=1.0, renew=0.1, give_up=0.6, poll=0.1, retry=0.05)
+
+
+class Candidate(LeaderElection):
+    """Notes the epochs in which it led (`epochs`) and those that came to an end (`ended`)."""
+
+    def __init__(self, client, identity, timing):
+        super().__init__(client, "a", "lease", identity, timing=timing)
+        self.epochs: list[int] = []
+        self.ended: list[int] = []
+
+    async def lead(self, epoch):
+        self.epochs.append(epoch)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.ended.append(epoch)
+
+
+@asynccontextmanager
+async def standing(client, identity, timing=QUICK):
+    """A candidate that runs while entered."""
+    candidate = Candidate(client, identity, timing)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(candidate.run(candidate.lead))
+        try:
+            yield candidate
+        finally:
+            task.cancel()
+
+
+async def lease(client):
+    return (await client.get(kinds.LEASE, "lease", "a"))["spec"]
+
+
+async def test_one_of_two_leads_and_a_stopped_leader_releases_at_once(client):
+    slow = LeaseTiming(duration=30, give_up=20, poll=0.1)
+    async with asyncio.TaskGroup() as group:
+        one, two = Candidate(client, "one", slow), Candidate(client, "two", slow)
+        first = group.create_task(one.run(one.lead))
+        await until(lambda: one.leading)
+        second = group.create_task(two.run(two.lead))
+        await until(lambda: two.holder == "one")
+        assert not two.leading
+        first.cancel()
+        await until(lambda: two.leading, seconds=2)
+        await until(lambda: (one.ended, two.epochs) == ([1], [2]))
+        second.cancel()
+    assert (await lease(client))["holderIdentity"] == ""
+
+
+async def test_a_lease_that_somebody_else_took_is_lost(client):
+    async with standing(client, "one") as first:
+        await until(lambda: first.leading)
+        stolen = {"spec": {"holderIdentity": "thief", "leaseTransitions": 9}}
+        await client.patch(kinds.LEASE, "lease", "a", stolen)
+        await until(lambda: first.ended == [1])
+        assert (first.leading, first.holder) == (False, "thief")
+        await until(lambda: first.epochs == [1, 10])
+
+
+async def test_a_lease_that_was_deleted_is_made_anew_with_a_higher_epoch(client):
+    async with standing(client, "one") as first:
+        await until(lambda: first.leading)
+        await client.delete(kinds.LEASE, "lease", "a")
+        await until(lambda: first.epochs == [1, 2])
+
+
+async def test_ones_own_lease_of_before_a_restart_is_taken_at_once_with_a_new_epoch(client):
+    record = {"holderIdentity": "one", "leaseTransitions": 4, "leaseDurationSeconds": 30}
+    metadata = {"name": "lease", "namespace": "a"}
+    await client.create(
+        {"apiVersion": kinds.LEASE.api_version, "kind": "Lease", "metadata": metadata, "spec": record}
+    )
+    async with standing(client, "one") as first:
+        await until(lambda: first.leading, seconds=1)
+        assert first.epoch == 5
+
+
+async def test_a_change_of_the_lease_that_is_no_takeover_is_survived(client):
+    async with standing(client, "one") as first:
+        await until(lambda: first.leading)
+        for index in range(10):
+            await client.patch(kinds.LEASE, "lease", "a", {"metadata": {"labels": {"turn": str(index)}}})
+            await asyncio.sleep(0.05)
+        assert (first.leading, first.ended) == (True, [])
+
+
+async def test_a_leader_that_cannot_reach_the_server_stops_before_the_lease_is_free(api_for_a_while):
+    async with api_for_a_while() as api:
+        api.namespace("a")
+        client = Client.from_kubeconfig(api.kubeconfig)
+        election = LeaderElection(client, "a", "lease", "one", timing=QUICK)
+        held = asyncio.Event()
+        ended = asyncio.Event()
+
+        async def lead(epoch):
+            held.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.set()
+
+        task = asyncio.get_running_loop().create_task(election.run(lead))
+        await held.wait()
+    async with asyncio.timeout(QUICK.duration):
+        await ended.wait()
+    assert not election.leading
+    task.cancel()
+    await asyncio.wait({task}, timeout=3)
+    assert task.cancelled()
+    await client.aclose()
+
+
+async def test_what_lead_raises_ends_the_run_and_frees_the_lease(client):
+    async def lead(epoch):
+        raise ValueError("bug")
+
+    election = LeaderElection(client, "a", "lease", "one", timing=QUICK)
+    with pytest.raises(ExceptionGroup) as caught:
+        await election.run(lead)
+    assert caught.group_contains(ValueError, match="bug")
+    assert (await lease(client))["holderIdentity"] == ""
+
+
+async def test_a_lead_that_returns_ends_the_run(client):
+    async def lead(epoch):
+        return None
+
+    await LeaderElection(client, "a", "lease", "one", timing=QUICK).run(lead)
+    assert (await lease(client))["holderIdentity"] == ""
+
+
+CANDIDATE = """
+import asyncio, sys, structlog
+from bailie.kube.client import Client
+from bailie.kube.election import LeaderElection
+
+async def lead(epoch):
+    print(epoch, flush=True)
+    await asyncio.sleep(60)
+
+async def main():
+    async with Client.from_kubeconfig(sys.argv[1]) as client:
+        await LeaderElection(client, "a", "lease", "other").run(lead)
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+async def test_a_dead_leader_is_replaced_within_five_seconds(api, client, how):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CANDIDATE, str(api.kubeconfig), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"1\n"
+        async with standing(client, "one", LeaseTiming()) as first:
+            await until(lambda: first.holder == "other")
+            process.send_signal(how)
+            await until(lambda: first.leading, seconds=5)
+            assert first.epoch == 2
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
