@@ -15,7 +15,7 @@ from bailie.api import kinds
 from bailie.kube.client import Client
 from bailie.kube.election import LeaderElection, LeaseTiming
 
-QUICK = LeaseTiming(duration=1.0, renew=0.1, give_up=0.6, poll=0.1, retry=0.05)
+QUICK = LeaseTiming(duration=2.0, renew=0.1, give_up=1.5, poll=0.1, retry=0.05)
 
 
 class Candidate(LeaderElection):

@@ -41,7 +41,7 @@ class LeaseTiming:
     """Between two renewals."""
     give_up: float = 3.0
     """Not renewed this long, the leader stops."""
-    poll: float = 0.8
+    poll: float = 0.5
     """Between two looks of a candidate."""
     retry: float = 0.2
     """Before a failed renewal is tried again."""
