@@ -141,7 +141,12 @@ def _agent(_: list[str]) -> None:
 
 
 def _envoy(_: list[str]) -> None:
-    raise NotImplementedError
+    from bailie.gateway import envoy
+
+    try:
+        envoy.run(Path.cwd(), os.environ)  # noqa: TID251 - handed to the settings module
+    except ValueError as error:
+        raise Unusable(str(error)) from error
 
 
 def _api_server(arguments: list[str]) -> None:
