@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
-from bailie.apiserver import errors
+from bailie.apiserver import errors, protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LARGEST_BODY = 3 * 1024 * 1024
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
 _YAML = ("application/yaml", "application/apply-patch+yaml", "text/yaml")
 
 
@@ -36,6 +37,8 @@ def decode(body: bytes, content_type: str) -> Any:
     kind = media_type(content_type)
     if kind in _YAML:
         return _from_yaml(body)
+    if kind == _PROTOBUF:
+        return _from_protobuf(body)
     if kind and not kind.endswith("json"):
         raise errors.unsupported_media_type(content_type)
     try:
@@ -51,6 +54,13 @@ def _from_yaml(body: bytes) -> Any:
         return orjson.loads(body) if body[:1] == b"{" else yaml.safe_load(body)
     except (orjson.JSONDecodeError, yaml.YAMLError) as error:
         raise errors.bad_request(f"the body of the request is not valid YAML: {error}") from None
+
+
+def _from_protobuf(body: bytes) -> Any:
+    try:
+        return protobuf.decode(body)
+    except protobuf.ProtobufError as error:
+        raise errors.unsupported_media_type(f"{_PROTOBUF} ({error})") from None
 
 
 def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
