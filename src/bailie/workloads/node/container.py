@@ -66,6 +66,7 @@ class ContainerRunner:
             restarts=int(old.get("restartCount", 0)),
         )
         self._was_ready = bool(old.get("ready"))
+        self._was_running = "running" in (old.get("state") or {})
 
     def stop(self, grace: float) -> None:
         """Makes `run` end the process within `grace` seconds and return."""
@@ -78,7 +79,9 @@ class ContainerRunner:
         failures = 0
         clock = asyncio.get_running_loop().time
         adopted = self._adopt(survivor) if survivor else None
-        while not self._stop.is_set():
+        if adopted is None and self._was_running:
+            self._count_lost()
+        while adopted or not self._stop.is_set():  # one that lives must be ended, even when told so before
             begun = clock()
             failure = await self._run_once(adopted)
             if self._stop.is_set() or (
@@ -171,6 +174,11 @@ class ContainerRunner:
         self.state = replace(self.state, restarts=record.restarts)
         self._set(current=Running(record.pid, record.started_at), started=started, ready=started and ready)
         return adopted
+
+    def _count_lost(self) -> None:
+        """The run that an earlier node began has ended while no node was there."""
+        lost = Terminated(exit_code=_UNKNOWN_EXIT, message="ended while the node was away")
+        self.state = replace(self.state, last=lost, restarts=self.state.restarts + 1)
 
     async def _live(self, running: Process) -> Exit:
         """Stays until the process has ended, probing it and ending it when told to."""

@@ -1,0 +1,158 @@
+"""A node that dies without a word, and what the next one does: adopt what is wanted, kill the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from dataclasses import replace
+
+import pytest
+from tests.support.node import NAMESPACE, container_status, is_ready, pid_of, pod_manifest, running_node
+from tests.support.waiting import until
+
+from bailie.api.kinds import POD
+from bailie.kube.client import Client
+from bailie.workloads.node import proc
+from bailie.workloads.node.files import write_atomically
+from bailie.workloads.node.records import Record, Records, kill_orphans
+
+NODE = """
+import asyncio, sys
+from pathlib import Path
+from bailie.kube.client import Client
+from bailie.workloads.node import node
+from bailie.workloads.node.settings import NodeSettings
+
+async def main(kubeconfig, state, url):
+    async with Client.from_kubeconfig(kubeconfig) as client:
+        settings = NodeSettings(state_dir=Path(state), api_url=url, api_ca=Path(state, "ca.pem"), programs={})
+        await node.run(client, settings, stop=asyncio.Event())
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@contextlib.asynccontextmanager
+async def node_process(api, state_dir):
+    """A node in a process of its own; killed with -9 at the end of the block."""
+    log = (state_dir / "node.log").open("wb")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", NODE, api.kubeconfig, state_dir, api.url, stdout=log, stderr=log
+    )
+    log.close()
+    try:
+        yield child
+    finally:
+        child.kill()
+        await child.wait()
+
+
+async def ready_pod(client, name):
+    """The pod once it is ready."""
+    async with asyncio.timeout(15):
+        while not is_ready(found := await client.get(POD, name, NAMESPACE)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def test_a_process_survives_its_node_and_is_adopted(api, tmp_path):
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        async with node_process(api, tmp_path):
+            await client.create(pod_manifest("p", readinessProbe=_always_ready(api)))
+            before = await ready_pod(client, "p")
+        pid = pid_of(before)
+        assert proc.start_time(pid)
+        async with running_node(api, tmp_path) as node:
+            after = await node.until_ready("p")
+            assert pid_of(after) == pid
+            assert after["status"]["podIP"] == before["status"]["podIP"]
+            assert container_status(after)["restartCount"] == 0
+            await client.delete(POD, "p", NAMESPACE)
+            await node.until_gone("p")
+        assert proc.start_time(pid) is None
+
+
+async def test_an_adopted_process_that_ends_is_started_again(api, tmp_path):
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        async with node_process(api, tmp_path):
+            await client.create(pod_manifest("p"))
+            pid = pid_of(await ready_pod(client, "p"))
+        async with running_node(api, tmp_path) as node:
+            await node.until_ready("p")
+            os.kill(pid, signal.SIGKILL)
+            pod = await node.until("p", lambda pod: pod if container_status(pod)["restartCount"] else None)
+            last = container_status(pod)["lastState"]["terminated"]
+            assert last["exitCode"] == 137
+            await node.until_ready("p")
+
+
+async def test_a_process_whose_pod_is_gone_is_killed(api, tmp_path):
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        async with node_process(api, tmp_path):
+            await client.create(pod_manifest("p", script="sleep 60 & setsid sleep 61 & wait"))
+            pid = pid_of(await ready_pod(client, "p"))
+        await client.delete(POD, "p", NAMESPACE, grace_seconds=0)
+        async with running_node(api, tmp_path):
+            await until(lambda: proc.start_time(pid) is None)
+            await until(lambda: not _marked(tmp_path))
+
+
+async def test_a_pod_deleted_meanwhile_is_ended_in_order(api, tmp_path):
+    script = (
+        f"trap 'echo bye > {tmp_path}/bye; exit 0' TERM; touch {tmp_path}/up; while :; do sleep 0.05; done"
+    )
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        async with node_process(api, tmp_path):
+            await client.create(pod_manifest("p", script=script))
+            await ready_pod(client, "p")
+            await until((tmp_path / "up").exists)
+        await client.delete(POD, "p", NAMESPACE)
+        async with running_node(api, tmp_path) as node:
+            await node.until_gone("p")
+        assert (tmp_path / "bye").read_text() == "bye\n"
+
+
+def test_records_name_a_process_beyond_doubt(tmp_path):
+    records = Records(tmp_path)
+    own = Record(
+        pod_uid="u",
+        container="c",
+        pid=os.getpid(),
+        start_time=proc.start_time(os.getpid()),
+        boot=records.boot,
+        fixed="f",
+        started_at="t",
+        restarts=2,
+    )
+    records.write(own)
+    records.write(replace(own, container="other-time", start_time=1))
+    records.write(replace(own, container="other-boot", boot="b"))
+    write_atomically(tmp_path / "broken.json", "{")
+    write_atomically(tmp_path / "foreign.json", '{"pid": 1}')
+    assert records.survivors() == {("u", "c"): own}
+    assert [path.name for path in tmp_path.glob("*.json")] == ["u.c.json"]
+    records.remove(own.key)
+    assert records.survivors() == {}
+
+
+def test_only_marked_processes_are_orphans(tmp_path):
+    assert kill_orphans(tmp_path, []) == []
+
+
+def _always_ready(api):
+    """A probe of the API's own port, with a period longer than the test."""
+    port = int(api.url.rpartition(":")[2])
+    return {"tcpSocket": {"host": "127.0.0.1", "port": port}, "periodSeconds": 3600}
+
+
+def _marked(state_dir):
+    return [pid for pid in proc.pids() if proc.variable(pid, "BAILIE_NODE_STATE") == str(state_dir)]
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left(tmp_path):
+    yield
+    assert not _marked(tmp_path)
