@@ -14,7 +14,6 @@ from bailie.manifests.workload import Workload
 from bailie.workloads.local import LocalWorkloads
 from bailie.workloads.port import Observation
 
-OWNER = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "Server", "name": "mlserver", "uid": "u-1"}
 SERVICE_MANIFEST = {
     "apiVersion": "v1",
     "kind": "Service",
@@ -26,7 +25,7 @@ SERVICE_MANIFEST = {
     },
 }
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": "1"}}
-WORKLOAD = Workload(
+TEMPLATE = Workload(
     namespace=NAMESPACE,
     name="seldon-envoy",
     replicas=2,
@@ -47,7 +46,7 @@ WORKLOAD = Workload(
             ]
         },
     },
-    owner=OWNER,
+    owner={},
     objects=(SERVICE_MANIFEST, CONFIG),
     volume_claim_templates=({"metadata": {"name": "models"}, "spec": {}},),
 )
@@ -57,6 +56,14 @@ WORKLOAD = Workload(
 async def client(api):
     async with Client.from_kubeconfig(api.kubeconfig) as client:
         yield client
+
+
+@pytest.fixture
+async def workload(client):
+    """The workload of an owner that exists: what nobody owns is cleared away by the API."""
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": NAMESPACE}}
+    uid = (await client.create(owner))["metadata"]["uid"]
+    return replace(TEMPLATE, owner={"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid})
 
 
 @pytest.fixture
@@ -75,74 +82,73 @@ async def make_ready(client, name, *, ready=True, **status):
     await client.patch(POD, name, NAMESPACE, body, subresource="status")
 
 
-async def test_pods_with_stable_names_owner_claims_and_objects(client, workloads):
-    await workloads.ensure(WORKLOAD)
+async def test_pods_with_stable_names_owner_claims_and_objects(client, workloads, workload):
+    await workloads.ensure(workload)
     found = await pods(client)
     assert sorted(found) == ["seldon-envoy-0", "seldon-envoy-1"]
     pod = found["seldon-envoy-1"]
-    assert pod["metadata"]["ownerReferences"] == [OWNER]
+    assert pod["metadata"]["ownerReferences"] == [dict(workload.owner)]
     assert {"name": "models", "persistentVolumeClaim": {"claimName": "models-seldon-envoy-1"}} in pod["spec"][
         "volumes"
     ]
     service = await client.get(SERVICE, "seldon-mesh", NAMESPACE)
-    assert service["metadata"]["ownerReferences"] == [OWNER]
+    assert service["metadata"]["ownerReferences"] == [dict(workload.owner)]
     assert (await client.get(CONFIG_MAP, "conf", NAMESPACE))["data"] == {"a": "1"}
 
 
-async def test_the_node_port_becomes_the_host_port_of_its_container_port(client, workloads):
-    await workloads.ensure(WORKLOAD)
+async def test_the_node_port_becomes_the_host_port_of_its_container_port(client, workloads, workload):
+    await workloads.ensure(workload)
     number = (await client.get(SERVICE, "seldon-mesh", NAMESPACE))["spec"]["ports"][0]["nodePort"]
     http, ready = (await pods(client))["seldon-envoy-0"]["spec"]["containers"][0]["ports"]
     assert (http["hostPort"], http["hostIP"]) == (number, "127.0.0.1")
     assert "hostPort" not in ready
 
 
-async def test_repeating_changes_nothing(client, workloads):
-    await workloads.ensure(WORKLOAD)
+async def test_repeating_changes_nothing(client, workloads, workload):
+    await workloads.ensure(workload)
     before = await pods(client)
-    await workloads.ensure(WORKLOAD)
+    await workloads.ensure(workload)
     assert await pods(client) == before
 
 
-async def test_scaling_and_a_pod_that_vanished(client, workloads):
-    await workloads.ensure(WORKLOAD)
+async def test_scaling_and_a_pod_that_vanished(client, workloads, workload):
+    await workloads.ensure(workload)
     await client.delete(POD, "seldon-envoy-0", NAMESPACE)
-    await workloads.ensure(replace(WORKLOAD, replicas=3))
+    await workloads.ensure(replace(workload, replicas=3))
     assert sorted(await pods(client)) == ["seldon-envoy-0", "seldon-envoy-1", "seldon-envoy-2"]
-    await workloads.ensure(replace(WORKLOAD, replicas=1))
+    await workloads.ensure(replace(workload, replicas=1))
     assert sorted(await pods(client)) == ["seldon-envoy-0"]
 
 
-async def test_a_new_template_replaces_one_ready_pod_at_a_time(client, workloads):
-    await workloads.ensure(WORKLOAD)
+async def test_a_new_template_replaces_one_ready_pod_at_a_time(client, workloads, workload):
+    await workloads.ensure(workload)
     first = await pods(client)
     for name in first:
         await make_ready(client, name)
-    changed = replace(WORKLOAD, template=_with_args(["envoy", "--x"]))
+    changed = replace(workload, template=_with_args(["envoy", "--x"]))
     await workloads.ensure(changed)
     assert sorted(await pods(client)) == ["seldon-envoy-0"]
     await workloads.ensure(changed)
     assert sorted(await pods(client)) == ["seldon-envoy-0", "seldon-envoy-1"]
     await workloads.ensure(changed)  # the new one is not ready yet: the old one stays
-    assert (await pods(client))["seldon-envoy-0"] | {"status": 0} == first["seldon-envoy-0"] | {
-        "status": 0,
-        "metadata": (await pods(client))["seldon-envoy-0"]["metadata"],
-    }
+    now = await pods(client)
+    assert _uid(now["seldon-envoy-0"]) == _uid(first["seldon-envoy-0"])
+    assert _uid(now["seldon-envoy-1"]) != _uid(first["seldon-envoy-1"])
     await make_ready(client, "seldon-envoy-1")
     await workloads.ensure(changed)
     assert sorted(await pods(client)) == ["seldon-envoy-1"]
 
 
-async def test_objects_that_left_the_workload_are_deleted(client, workloads):
-    await workloads.ensure(WORKLOAD)
-    await workloads.ensure(replace(WORKLOAD, objects=(SERVICE_MANIFEST,)))
+async def test_objects_that_left_the_workload_are_deleted(client, workloads, workload):
+    await workloads.ensure(workload)
+    await workloads.ensure(replace(workload, objects=(SERVICE_MANIFEST,)))
     with pytest.raises(NotFound):
         await client.get(CONFIG_MAP, "conf", NAMESPACE)
 
 
-async def test_removal_takes_everything_of_the_workload_only(client, workloads):
-    await workloads.ensure(WORKLOAD)
-    other = replace(WORKLOAD, name="other", replicas=1, objects=(), selector={"app": "other"})
+async def test_removal_takes_everything_of_the_workload_only(client, workloads, workload):
+    await workloads.ensure(workload)
+    other = replace(workload, name="other", replicas=1, objects=(), selector={"app": "other"})
     await workloads.ensure(other)
     await workloads.remove(NAMESPACE, "seldon-envoy")
     assert sorted(await pods(client)) == ["other-0"]
@@ -150,9 +156,9 @@ async def test_removal_takes_everything_of_the_workload_only(client, workloads):
     await workloads.remove(NAMESPACE, "seldon-envoy")
 
 
-async def test_observation_counts_and_repeats_the_first_complaint(client, workloads):
+async def test_observation_counts_and_repeats_the_first_complaint(client, workloads, workload):
     assert await workloads.observe(NAMESPACE, "seldon-envoy") == Observation(replicas=0, ready_replicas=0)
-    await workloads.ensure(WORKLOAD)
+    await workloads.ensure(workload)
     await make_ready(client, "seldon-envoy-0")
     waiting = {"state": {"waiting": {"reason": "HostPortConflict", "message": "port 1 is in use by x"}}}
     entry = {"name": "envoy", "ready": False, "restartCount": 0, "image": "x", "imageID": "", **waiting}
@@ -164,7 +170,11 @@ async def test_observation_counts_and_repeats_the_first_complaint(client, worklo
     )
 
 
+def _uid(pod):
+    return pod["metadata"]["uid"]
+
+
 def _with_args(args):
-    template = WORKLOAD.template
+    template = TEMPLATE.template
     container = {**template["spec"]["containers"][0], "args": args}
     return {**template, "spec": {"containers": [container]}}
