@@ -172,7 +172,7 @@ async def test_claims_outlive_pods_and_scratch_directories_do_not(api, tmp_path)
         assert scratch.is_dir()
         await node.client.delete(POD, "p", NAMESPACE)
         await node.until_gone("p")
-        await until(lambda: not scratch.exists())
+        assert not scratch.exists()
         assert (node.settings.claims_dir / NAMESPACE / "models-p" / "file").read_text() == "kept\n"
 
 

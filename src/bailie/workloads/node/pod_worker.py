@@ -162,9 +162,9 @@ class PodWorker:
         if self._ending is Ending.STOPPED:
             await self._insist(self._send)
             return
+        self.setup.remove()
         if self._ending is Ending.DELETED:
             await self._insist(self._delete)
-        self.setup.remove()
 
     async def _delete(self) -> None:
         metadata = self.setup.pod["metadata"]
