@@ -31,8 +31,9 @@ _LAST_PAUSE_SECONDS = 2.0
 _WELCOME_SECONDS = 5.0
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_time_ms", 2_000),
+    ("grpc.keepalive_timeout_ms", 2_500),
+    ("grpc.http2.ping_timeout_ms", 2_500),  # the one that counts: its default of a minute hides keepalive's
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_send_message_length", -1),

@@ -7,7 +7,6 @@ of the API warm and answers its probes; agents and Envoys are served by the lead
 from __future__ import annotations
 
 import asyncio
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -65,8 +64,9 @@ class Scheduler:
         self._recorder = Recorder(client, "seldon-scheduler", settings.pod_name)
         self._engine: Engine | None = None
         self.agents = AgentService(namespace, TokenFile(settings.token_file))
-        identity = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}"
-        self._election = LeaderElection(client, namespace, LEASE, identity)
+        # The pod's name alone: after a crash the restarted container takes its own lease back at once. Two
+        # containers of one pod never live at a time, and the epoch would tell their orders apart.
+        self._election = LeaderElection(client, namespace, LEASE, settings.pod_name)
 
     async def run(self) -> None:
         """Follows the API and leads whenever the lease is held."""
