@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.apiserver import fieldsets
 from bailie.apiserver.causes import Cause
+from bailie.apiserver.schema import without_nulls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -181,7 +182,7 @@ def apply(
 
 def _wanted(config: Obj, write: Write) -> Obj:
     """The part of an applied object that counts for the resource or subresource."""
-    body: Obj = _without_nulls(config)
+    body: Obj = without_nulls(config)
     body["metadata"] = {k: v for k, v in (body.get("metadata") or {}).items() if k != "managedFields"}
     if write.subresource == "status":
         identity = {"name", "namespace"}
@@ -191,12 +192,6 @@ def _wanted(config: Obj, write: Write) -> Obj:
     if write.status:
         body.pop("status", None)
     return body
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _entries_before_apply(live: Obj | None, schema: Schema, write: Write) -> dict[tuple[str, ...], Entry]:

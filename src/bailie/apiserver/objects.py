@@ -174,6 +174,8 @@ class Objects:
         obj = _typed(obj, resource)
         if resource.schema is None:
             return obj
+        if not resource.custom:
+            obj = schema.without_nulls(obj)
         known, unknown = schema.prune(resource.schema, obj)
         if unknown and options.field_validation == "Strict":
             kind = resource.kind

@@ -12,11 +12,11 @@ Json = Any
 
 
 class PatchError(ValueError):
-    """The patch is malformed or does not fit the object; the message is for people."""
+    """The patch does not fit the object (422); the message is for people."""
 
 
-class TestFailedError(PatchError):
-    """A `test` operation of a JSON patch did not hold."""
+class MalformedPatchError(PatchError):
+    """The patch is no patch, whatever the object (400)."""
 
 
 def merge(target: Json, patch: Json) -> Json:
@@ -36,14 +36,15 @@ def apply_json_patch(target: Json, operations: Json) -> Json:
     """`target` with the operations of a JSON patch applied in order.
 
     Raises:
-        PatchError: an operation is malformed or its path is not there.
+        PatchError: an operation does not fit the target.
+        MalformedPatchError: it is no JSON patch.
     """
     if not isinstance(operations, list):
-        raise PatchError("a JSON patch is a list of operations")
+        raise MalformedPatchError("a JSON patch is a list of operations")
     document = copy.deepcopy(target)
     for operation in operations:
         if not isinstance(operation, dict) or "op" not in operation or "path" not in operation:
-            raise PatchError("every operation needs `op` and `path`")
+            raise MalformedPatchError("every operation needs `op` and `path`")
         document = _apply(document, operation)
     return document
 
@@ -51,7 +52,7 @@ def apply_json_patch(target: Json, operations: Json) -> Json:
 def _apply(document: Json, operation: dict[str, Any]) -> Json:
     op, path = operation["op"], _pointer(operation["path"])
     if op in {"add", "replace", "test"} and "value" not in operation:
-        raise PatchError(f"operation {op} needs `value`")
+        raise MalformedPatchError(f"operation {op} needs `value`")
     if op == "add":
         return _add(document, path, copy.deepcopy(operation["value"]))
     if op == "remove":
@@ -61,16 +62,16 @@ def _apply(document: Json, operation: dict[str, Any]) -> Json:
         return _put(document, path, copy.deepcopy(operation["value"]))
     if op == "test":
         if not _same(_find(document, path), operation["value"]):
-            raise TestFailedError(f"testing value {operation['path']} failed")
+            raise PatchError(f"testing value {operation['path']} failed")
         return document
     if op in {"move", "copy"}:
         return _transfer(document, operation, path)
-    raise PatchError(f"unknown operation {op!r}")
+    raise MalformedPatchError(f"unknown operation {op!r}")
 
 
 def _transfer(document: Json, operation: dict[str, Any], path: list[str]) -> Json:
     if "from" not in operation:
-        raise PatchError(f"operation {operation['op']} needs `from`")
+        raise MalformedPatchError(f"operation {operation['op']} needs `from`")
     source = _pointer(operation["from"])
     if operation["op"] == "copy":
         return _add(document, path, copy.deepcopy(_find(document, source)))
@@ -97,7 +98,7 @@ def _numbers(left: Json, right: Json) -> bool:
 
 def _pointer(path: Json) -> list[str]:
     if not isinstance(path, str) or (path and not path.startswith("/")):
-        raise PatchError(f"{path!r} is not a JSON pointer")
+        raise MalformedPatchError(f"{path!r} is not a JSON pointer")
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 

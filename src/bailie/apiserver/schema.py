@@ -114,6 +114,13 @@ def _prune_object(schema: Schema, obj: dict[str, Any], path: str, dropped: list[
     return kept
 
 
+def without_nulls(value: Json) -> Json:
+    """The value without null fields: for built-in kinds a null is the same as nothing."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def default(schema: Schema, obj: dict[str, Any]) -> dict[str, Any]:
     """The object with the schema's defaults filled in; a null where null is not allowed counts as absent."""
     filled = _default_value(schema, obj)

@@ -218,7 +218,8 @@ class Store:
         self._pending.append(Change(*row[:5], orjson.loads(data), previous))
 
     def _compact(self, before: int) -> None:
-        if self.revision // _COMPACT_EVERY == before // _COMPACT_EVERY:
+        every = max(1, min(_COMPACT_EVERY, self._kept))
+        if self.revision // every == before // every:
             return
         oldest = max(self._oldest, self.revision - self._kept + 1)
         self._db.execute("DELETE FROM changes WHERE revision < ?", (oldest,))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from bailie.apiserver.patches import PatchError
+from bailie.apiserver.patches import MalformedPatchError
 
 Json = Any
 Schema = dict[str, Any]
@@ -22,7 +22,7 @@ def merge(schema: Schema, target: Json, patch: Json) -> Json:
     """`target` with a strategic merge patch applied, by the lists' merge keys in `schema`.
 
     Raises:
-        PatchError: a directive is malformed, or an entry of a keyed list has no key.
+        MalformedPatchError: a directive is malformed, or an entry of a keyed list has no key.
     """
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
@@ -32,7 +32,7 @@ def merge(schema: Schema, target: Json, patch: Json) -> Json:
     if directive == "replace" or not isinstance(target, dict):
         return _without_directives(patch)
     if directive not in {None, "merge"}:
-        raise PatchError(f"unknown {_DIRECTIVE} directive {directive!r}")
+        raise MalformedPatchError(f"unknown {_DIRECTIVE} directive {directive!r}")
     result = dict(target)
     if _RETAIN in patch:
         result = {key: value for key, value in result.items() if key in patch[_RETAIN]}
@@ -83,7 +83,7 @@ def _merge_list(schema: Schema, present: list[Json], patch: list[Json]) -> list[
     merged = list(present)
     for item in patch:
         if not isinstance(item, dict) or key not in item:
-            raise PatchError(f"map: {item} does not contain declared merge key: {key}")
+            raise MalformedPatchError(f"map: {item} does not contain declared merge key: {key}")
         at = next((i for i, old in enumerate(merged) if _same(old, item, key)), None)
         if item.get(_DIRECTIVE) == "delete":
             merged = [old for old in merged if not _same(old, item, key)]

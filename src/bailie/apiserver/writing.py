@@ -96,8 +96,8 @@ def change_of(content_type: str, body: bytes, resource: Resource) -> Callable[[O
         try:
             result = change[kind](obj, patch)
         except patches.PatchError as error:
-            code = 422 if isinstance(error, patches.TestFailedError) else 400
-            reason = "Invalid" if code == 422 else "BadRequest"
+            malformed = isinstance(error, patches.MalformedPatchError)
+            code, reason = (400, "BadRequest") if malformed else (422, "Invalid")
             raise errors.ApiError(code, reason, f"the server rejected our request: {error}") from None
         if not isinstance(result, dict):
             raise errors.bad_request("the patch leaves no object")

@@ -1,0 +1,101 @@
+"""Fixtures of the contract suite: the cluster, a namespace that is deleted afterwards, kubectl.
+
+By default the embedded server is started. With `BAILIE_TEST_KUBECONFIG` the suite runs against that cluster:
+it installs the CustomResourceDefinitions, works in namespaces of its own and deletes them; what only local
+processes can do is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.api import running_api
+from tests.support.cluster import Cluster, Kubectl, eventually, kubectl_binaries
+
+from bailie.api.crd import crd_manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BINARIES = kubectl_binaries()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.kubernetes)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    kubeconfig = os.environ.get("BAILIE_TEST_KUBECONFIG")  # noqa: TID251
+    if kubeconfig:
+        real = Cluster(Path(kubeconfig), embedded=False)
+        _install_definitions(real)
+        yield real
+        real.close()
+        return
+    directory = tmp_path_factory.mktemp("api")
+    with running_api(directory) as api:
+        embedded = Cluster(api.kubeconfig, embedded=True, log_dir=directory / "logs")
+        yield embedded
+        embedded.close()
+
+
+def _install_definitions(cluster: Cluster) -> None:
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    query = {"fieldManager": "bailie-contract", "force": "true"}
+    headers = {"content-type": "application/apply-patch+yaml"}
+    for manifest in crd_manifests():
+        name = manifest["metadata"]["name"]
+        answer = cluster.http.patch(f"{path}/{name}", params=query, json=manifest, headers=headers)
+        assert answer.is_success, answer.text
+    for manifest in crd_manifests():
+        plural, group = manifest["spec"]["names"]["plural"], manifest["spec"]["group"]
+        served = f"/apis/{group}/v1alpha1/{plural}"
+        eventually(lambda served=served: cluster.http.get(served).is_success, what=served)
+
+
+@pytest.fixture
+def embedded_only(cluster: Cluster) -> None:
+    """For what only local processes, or a server of our own, can show."""
+    if not cluster.embedded:
+        pytest.skip("needs the embedded API: it has no counterpart on a cluster")
+
+
+@pytest.fixture
+def new_namespace(cluster: Cluster) -> Iterator[Callable[[], str]]:
+    """Makes namespaces with generated names; they are deleted at the end."""
+    made: list[str] = []
+
+    def create() -> str:
+        name = f"bailie-test-{uuid.uuid4().hex[:8]}"
+        answer = cluster.http.post("/api/v1/namespaces", json={"metadata": {"name": name}})
+        assert answer.status_code == 201, answer.text
+        made.append(name)
+        return name
+
+    yield create
+    for name in made:
+        cluster.http.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def namespace(new_namespace: Callable[[], str]) -> str:
+    return new_namespace()
+
+
+@pytest.fixture(params=BINARIES.values(), ids=[f"kubectl-{version}" for version in BINARIES])
+def kubectl(request: pytest.FixtureRequest, cluster: Cluster, namespace: str, tmp_path: Path) -> Kubectl:
+    """Every kubectl on this machine in turn, in a fresh namespace."""
+    return Kubectl(request.param, cluster.kubeconfig, namespace, tmp_path)
+
+
+@pytest.fixture
+def one_kubectl(cluster: Cluster, namespace: str, tmp_path: Path) -> Kubectl:
+    """One kubectl, for what does not differ between versions."""
+    return Kubectl(next(iter(BINARIES.values())), cluster.kubeconfig, namespace, tmp_path)
