@@ -1,8 +1,10 @@
 """What one Envoy has been sent, what it took, and what it must be sent next (incremental xDS).
 
 Called by `ads`, which owns the stream: requests go in through `receive`, `next_response` says what to send.
-No I/O here. One response is under way at a time, in the order that never leaves a route without its
-cluster: clusters, their endpoints, the listener, routes; at last the clusters that nothing needs any more.
+No I/O here. At most one response per type is under way, in the order that never leaves a route without its
+cluster: clusters and their endpoints, then the listener and routes, at last the removal of clusters that
+nothing needs any more. Envoy acknowledges clusters only when they are warm (they have their endpoints, and
+these were checked once), so a route that is sent after that has somewhere to go.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ REQUIRED = (CLUSTER_URL, LISTENER_URL, SCOPE_URL)
 GONE = ""
 """Version of a resource that the Envoy was told does not exist."""
 
+NO_LIMIT = 1 << 30
+
 
 @dataclass(slots=True)
 class Subscription:
@@ -36,6 +40,8 @@ class Subscription:
     """name -> (version, Envoy's message): not sent again until it changes."""
     answered: bool = False
     """Whether there was a response; Envoy waits for the first one even if it is empty."""
+    limit: int = NO_LIMIT
+    """Resources in one response at most: halved at each rejection, until the bad one is alone."""
     clean: int = 0
     """Revision of the last snapshot from which nothing differed; 0 after anything that may change that."""
 
@@ -45,7 +51,6 @@ class InFlight:
     """A response that the Envoy has not answered yet."""
 
     nonce: str
-    url: str
     sent: dict[str, str]
 
 
@@ -55,7 +60,8 @@ class Session:
 
     listener: Resource
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
-    in_flight: InFlight | None = None
+    in_flight: dict[str, InFlight] = field(default_factory=dict)
+    """By type URL."""
     acknowledged: int = 0
     serving: bool = False
     """Whether the Envoy answers requests: it came with a listener, or has taken over a whole snapshot."""
@@ -70,17 +76,24 @@ class Session:
             self.subscriptions[url] = subscription
         if request.resource_names_subscribe or request.resource_names_unsubscribe:
             self._subscribe(subscription, request)
-        if self.in_flight is None or request.response_nonce != self.in_flight.nonce:
+        answered = self.in_flight.get(url)
+        if answered is None or request.response_nonce != answered.nonce:
             return ""
-        answered, self.in_flight = self.in_flight, None
+        del self.in_flight[url]
         if not request.HasField("error_detail"):
+            subscription.limit = min(2 * subscription.limit, NO_LIMIT)
             return ""
-        message = str(request.error_detail.message)
+        message = str(request.error_detail.message) or "rejected without a message"
+        self._take_back(subscription, answered, message)
+        return message
+
+    def _take_back(self, subscription: Subscription, answered: InFlight, message: str) -> None:
         subscription.clean = 0
+        subscription.limit = max(1, len(answered.sent) // 2)
         for name, version in answered.sent.items():
             subscription.sent.pop(name, None)
-            subscription.rejected[name] = (version, message)
-        return message or "rejected without a message"
+            if len(answered.sent) == 1:
+                subscription.rejected[name] = (version, message)
 
     def _first(self, request: Any) -> Subscription:
         names = set(request.resource_names_subscribe)
@@ -103,17 +116,22 @@ class Session:
 
     def next_response(self, snapshot: Snapshot) -> Any | None:
         """Returns the DeltaDiscoveryResponse to send now, or None while there is nothing to send."""
-        if self.in_flight is not None:
-            return None
-        for url in (CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL):
-            changed, removed = self._changes(url, snapshot, remove=url != CLUSTER_URL)
-            if changed or removed or self._owes_first(url):
-                return self._respond(url, changed, removed, snapshot.revision)
-            if not self._complete(url, snapshot):
+        for urls in ((CLUSTER_URL, ENDPOINTS_URL), (LISTENER_URL, SCOPE_URL)):
+            for url in urls:
+                if (response := self._update(url, snapshot)) is not None:
+                    return response
+            if self.in_flight or not self._has_endpoints(snapshot):
                 return None
         _, removed = self._changes(CLUSTER_URL, snapshot, remove=True)
-        if removed:
-            return self._respond(CLUSTER_URL, [], removed, snapshot.revision)
+        return self._respond(CLUSTER_URL, [], removed, snapshot.revision) if removed else None
+
+    def _update(self, url: str, snapshot: Snapshot) -> Any | None:
+        if url in self.in_flight:
+            return None
+        changed, removed = self._changes(url, snapshot, remove=url != CLUSTER_URL)
+        if changed or removed or self._owes_first(url):
+            changed = changed[: self.subscriptions[url].limit]
+            return self._respond(url, changed, removed, snapshot.revision)
         return None
 
     def _owes_first(self, url: str) -> bool:
@@ -123,9 +141,9 @@ class Session:
     def settle(self, snapshot: Snapshot) -> bool:
         """Returns whether the Envoy has taken over all of `snapshot`, and notes it."""
         whole = (
-            self.in_flight is None
+            not self.in_flight
             and all(url in self.subscriptions for url in REQUIRED)
-            and self._complete(ENDPOINTS_URL, snapshot)
+            and self._has_endpoints(snapshot)
             and not any(self._owes_first(url) for url in REQUIRED)
             and not any(any(self._changes(url, snapshot, remove=True)) for url in self.subscriptions)
             and not self.rejections()
@@ -135,7 +153,7 @@ class Session:
         return whole
 
     def rejections(self) -> dict[str, str]:
-        """Returns what the Envoy refused and has not replaced since: resource name -> its message."""
+        """Returns what the Envoy refuses now: resource name -> its message."""
         return {
             name: message
             for subscription in self.subscriptions.values()
@@ -145,15 +163,11 @@ class Session:
     def _resources(self, url: str, snapshot: Snapshot) -> Mapping[str, Resource]:
         return {self.listener.name: self.listener} if url == LISTENER_URL else snapshot.resources.get(url, {})
 
-    def _complete(self, url: str, snapshot: Snapshot) -> bool:
-        """An Envoy asks for endpoints by name once it has a cluster; its routes wait for that."""
-        if url != ENDPOINTS_URL:
-            return True
-        wanted = self._resources(url, snapshot)
-        subscription = self.subscriptions.get(url)
-        if subscription is None:
-            return not wanted
-        return subscription.wildcard or wanted.keys() <= subscription.names
+    def _has_endpoints(self, snapshot: Snapshot) -> bool:
+        """An Envoy asks for endpoints by name once it has a cluster; routes wait for that."""
+        wanted = snapshot.resources[ENDPOINTS_URL].keys()
+        subscription = self.subscriptions.get(ENDPOINTS_URL)
+        return wanted <= subscription.names if subscription is not None else not wanted
 
     def _changes(self, url: str, snapshot: Snapshot, *, remove: bool) -> tuple[list[Resource], list[str]]:
         subscription = self.subscriptions.get(url)
@@ -167,23 +181,28 @@ class Session:
             and (subscription.wildcard or name in subscription.names)
             and subscription.rejected.get(name, ("",))[0] != item.version
         ]
-        removed = [n for n, version in sent.items() if n not in wanted and version != GONE] if remove else []
-        if remove and not subscription.wildcard:
-            removed += [n for n in subscription.names if n not in wanted and n not in sent]
+        removed: list[str] = []
+        if not subscription.wildcard:
+            # Endpoints go with their cluster; only who waits for some that are not there must be told.
+            removed = [name for name in subscription.names if name not in wanted and name not in sent]
+        elif remove:
+            removed = [name for name in sent if name not in wanted]
         if remove and not changed and not removed:
             subscription.clean = snapshot.revision
+            for name in subscription.rejected.keys() - wanted.keys():
+                del subscription.rejected[name]
         return changed, removed
 
     def _respond(self, url: str, changed: list[Resource], removed: list[str], revision: int) -> Any:
         subscription = self.subscriptions[url]
         subscription.answered = True
         self._nonce += 1
-        self.in_flight = InFlight(str(self._nonce), url, {item.name: item.version for item in changed})
-        subscription.sent.update(self.in_flight.sent)
+        flight = InFlight(str(self._nonce), {item.name: item.version for item in changed})
+        self.in_flight[url] = flight
+        subscription.sent.update(flight.sent)
         for item in changed:
             subscription.rejected.pop(item.name, None)
         for name in removed:
-            subscription.rejected.pop(name, None)
             if subscription.wildcard:
                 subscription.sent.pop(name, None)
             else:
@@ -195,7 +214,7 @@ class Session:
             type_url=url,
             resources=[item.message for item in changed],
             removed_resources=removed,
-            nonce=self.in_flight.nonce,
+            nonce=flight.nonce,
         )
 
     def _send_endpoints_again(self, names: Iterable[str]) -> None:
