@@ -68,10 +68,10 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
 
 def _ads(token: str) -> dict[str, Any]:
     service = {
-        # Back to a scheduler that has returned within two seconds; Envoy's default goes up to thirty.
+        # Back to a scheduler that has returned within a second; Envoy's default goes up to thirty.
         "envoy_grpc": {
             "cluster_name": XDS_CLUSTER,
-            "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "2s"}},
+            "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
         },
         "initial_metadata": [{"key": "authorization", "value": f"Bearer {token}"}],
     }
@@ -92,12 +92,13 @@ def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
         "outlier_detection": {
             "split_external_local_origin_errors": True,
             "consecutive_local_origin_failure": 1,
-            "interval": "1s",
-            "base_ejection_time": "1s",
+            "interval": "0.5s",
+            "base_ejection_time": "0.5s",
             "max_ejection_time": "2s",
             "max_ejection_percent": 100,
         },
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # With all of them left, all are tried again.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
         "typed_extension_protocol_options": {HTTP_OPTIONS: options},
     }
 

@@ -45,7 +45,7 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
         "name": name,
         "domains": ["*"],
         "routes": routes,
-        "request_headers_to_remove": [INTERNAL_HEADER],
+        "request_headers_to_remove": [INTERNAL_HEADER, "x-envoy-external-address"],
         # The header is there, or the route would not have been found: nothing to take from the path.
         "typed_per_filter_config": {NAME_FILTER: _disabled()},
     }

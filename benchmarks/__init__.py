@@ -1,0 +1,1 @@
+"""Measurements of what Bailie promises; see README.md in this folder."""

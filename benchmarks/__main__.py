@@ -1,0 +1,32 @@
+"""`python -m benchmarks [data-plane | routes | mlserver-settings] …`; without a name, all of them."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import data_plane, mlserver_settings, routes
+
+BENCHMARKS = {
+    "data-plane": data_plane.main,
+    "routes": routes.main,
+    "mlserver-settings": mlserver_settings.main,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs what the arguments name; returns the exit code."""
+    if arguments and not arguments[0].startswith("-"):
+        name, *rest = arguments
+        if name not in BENCHMARKS:
+            print(f"no benchmark {name!r}: choose from {', '.join(BENCHMARKS)}", file=sys.stderr)
+            return 2
+        BENCHMARKS[name](rest)
+        return 0
+    for name, run in BENCHMARKS.items():
+        print(f"== {name}")
+        run([])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

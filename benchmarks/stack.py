@@ -1,0 +1,171 @@
+"""What is measured: a real MLServer, an Envoy under Bailie's gateway, and one with a file written by hand.
+
+Called by the benchmarks; everything listens on free ports of 127.0.0.1 and ends with the block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from bailie.gateway import ads
+from bailie.gateway.bootstrap import EnvoySettings
+from bailie.gateway.envoy import command, write_bootstrap
+from bailie.gateway.listener import Address
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from bailie.gateway.publisher import Gateway
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = "iris_1"
+WORKERS = min(4, os.cpu_count() or 1)
+
+FASTEST = {"DEBUG": "false", "PARALLEL_WORKERS": "0", "GZIP_ENABLED": "false"}
+"""MLServer's settings by default here (manifests/defaults.py); `mlserver_settings` compares them."""
+
+
+def mlserver_environment() -> Path:
+    """Returns MLServer's environment: BAILIE_MLSERVER_ENV, or the folder that `make setup` makes."""
+    return Path(os.environ.get("BAILIE_MLSERVER_ENV", ROOT / ".venv-mlserver"))  # noqa: TID251
+
+
+def free_port() -> int:
+    """Returns a TCP port that nobody on 127.0.0.1 listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def process(arguments: list[str], log: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a process until the block ends; its output goes to `log`."""
+    with log.open("wb") as output:
+        started = subprocess.Popen(arguments, stdout=output, stderr=subprocess.STDOUT, **options)
+    try:
+        yield started
+    finally:
+        started.terminate()
+        started.wait()
+
+
+async def answers(url: str, log: Path) -> None:
+    """Waits until `url` answers 200; after 60 s raises RuntimeError with the log's end."""
+    async with httpx.AsyncClient() as client:
+        for _ in range(1200):
+            try:
+                if (await client.get(url)).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+    raise RuntimeError(f"{url} does not answer:\n{log.read_text()[-2000:]}")  # noqa: ASYNC240
+
+
+def train(folder: Path) -> None:
+    """Puts an iris classifier at `folder`/models, as MLServer reads it."""
+    python = mlserver_environment() / "bin" / "python"
+    script = ROOT / "src" / "bailie" / "local" / "training.py"
+    subprocess.run([str(python), str(script), str(folder / "trained")], check=True)
+    model = folder / "models" / MODEL
+    model.mkdir(parents=True)
+    settings = {"name": MODEL, "implementation": "mlserver_sklearn.SKLearnModel"}
+    settings["parameters"] = {"uri": str(folder / "trained" / "iris" / "model.joblib")}  # type: ignore[assignment]
+    (model / "model-settings.json").write_text(json.dumps(settings))
+
+
+@asynccontextmanager
+async def mlserver(folder: Path, settings: Mapping[str, str] = FASTEST) -> AsyncIterator[tuple[int, int]]:
+    """Runs MLServer with the model of `train`; the value is its HTTP and its gRPC port."""
+    http, rpc, metrics = free_port(), free_port(), free_port()
+    given = {"HOST": "127.0.0.1", "HTTP_PORT": http, "GRPC_PORT": rpc, "METRICS_PORT": metrics, **settings}
+    environment = {f"MLSERVER_{name}": str(value) for name, value in given.items()}
+    environment["PATH"] = os.environ["PATH"]  # noqa: TID251
+    program = mlserver_environment() / "bin" / "mlserver"
+    log = folder / f"mlserver-{http}.log"
+    with process([str(program), "start", str(folder / "models")], log, env=environment, cwd=folder):
+        await answers(f"http://127.0.0.1:{http}/v2/models/{MODEL}/ready", log)
+        yield http, rpc
+
+
+@asynccontextmanager
+async def bailie_envoy(folder: Path, gateway: Gateway, *, workers: int = WORKERS) -> AsyncIterator[int]:
+    """Runs an Envoy that `gateway` configures; the value is its data port."""
+    port, admin = free_port(), Address("127.0.0.1", free_port())
+    async with ads.serve(gateway, "127.0.0.1", 0, namespace="bench", token=lambda: "bench") as xds:
+        settings = EnvoySettings(
+            pod="bench",
+            namespace="bench",
+            listen=(Address("127.0.0.1", port),),
+            probe=Address("127.0.0.1", free_port()),
+            admin=admin,
+            scheduler_host="127.0.0.1",
+            scheduler_port=xds,
+            scheduler_endpoints=None,
+            token="bench",
+        )
+        path = folder / "bailie-envoy.json"
+        write_bootstrap(settings, path)
+        log = folder / "bailie-envoy.log"
+        with process(command(path, concurrency=workers), log):
+            await answers(f"http://127.0.0.1:{admin.port}/ready", log)
+            yield port
+
+
+@asynccontextmanager
+async def static_envoy(folder: Path, http: int, rpc: int, *, workers: int = WORKERS) -> AsyncIterator[int]:
+    """Runs an Envoy with two static clusters and two routes, nothing else; the value is its data port."""
+    port, admin = free_port(), free_port()
+    config = static_config(port, admin, http, rpc)
+    path = folder / "static-envoy.json"
+    path.write_text(json.dumps(config))
+    log = folder / "static-envoy.log"
+    with process(command(path, concurrency=workers), log):
+        await answers(f"http://127.0.0.1:{admin}/ready", log)
+        yield port
+
+
+def static_config(port: int, admin: int, http: int, rpc: int) -> dict[str, Any]:
+    """Returns what somebody would write who wants one model behind Envoy and no more."""
+    routes = [
+        {"match": {"prefix": "/inference.", "grpc": {}}, "route": {"cluster": "rpc", "timeout": "0s"}},
+        {"match": {"prefix": "/"}, "route": {"cluster": "http", "timeout": "0s"}},
+    ]
+    router = "envoy.extensions.filters.http.router.v3.Router"
+    manager = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network."
+        "http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "static",
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+        "http_filters": [{"name": "router", "typed_config": {"@type": f"type.googleapis.com/{router}"}}],
+    }
+    listener = {
+        "name": "data",
+        "address": _at(port),
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+    clusters = [_cluster("http", http), {**_cluster("rpc", rpc), "http2_protocol_options": {}}]
+    return {
+        "admin": {"address": _at(admin)},
+        "static_resources": {"listeners": [listener], "clusters": clusters},
+    }
+
+
+def _cluster(name: str, port: int) -> dict[str, Any]:
+    hosts = [{"endpoint": {"address": _at(port)}}]
+    assignment = {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
+    return {"name": name, "type": "STATIC", "load_assignment": assignment}
+
+
+def _at(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
