@@ -12,6 +12,8 @@ from tests.support.node import NAMESPACE, container_status, is_ready, pid_of, po
 from tests.support.waiting import until
 
 from bailie.api.kinds import POD, SERVICE
+from bailie.kube.client import Client
+from bailie.kube.errors import Forbidden
 from bailie.workloads.node import proc
 from bailie.workloads.node.settings import Program
 
@@ -20,6 +22,7 @@ HTTP_SERVER = (
     "address = (os.environ['POD_IP'], 8080);"
     "http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()"
 )
+LOOP = "while :; do sleep 0.05; done"
 POD_IP = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 
 
@@ -232,6 +235,43 @@ async def test_stopping_ends_processes_and_keeps_pods(api, tmp_path):
             "p", lambda new: new if new and is_ready(new) and pid_of(new) != pid_of(pod) else None
         )
         assert again["metadata"]["uid"] == pod["metadata"]["uid"]
+
+
+async def test_a_pod_speaks_to_the_api_as_its_service_account(api, tmp_path):
+    account = {"name": "seldon-server", "namespace": NAMESPACE}
+    async with running_node(api, tmp_path) as node:
+        await node.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+        script = 'echo "$KUBECONFIG"; exec sleep 60'
+        await node.create(pod_manifest("p", script=script, spec_serviceAccountName="seldon-server"))
+        await node.until_ready("p")
+        path = await until(lambda: _path(node.log("p")))
+        assert path.stat().st_mode & 0o777 == 0o600
+        async with Client.from_kubeconfig(path) as pods_client:
+            assert pods_client.namespace == NAMESPACE
+            with pytest.raises(Forbidden, match=f"system:serviceaccount:{NAMESPACE}:seldon-server"):
+                await pods_client.list(POD, NAMESPACE)
+        await node.client.delete(POD, "p", NAMESPACE)
+        await node.until_gone("p")
+        assert not path.exists()
+
+
+async def test_an_account_that_does_not_exist_is_named(api, tmp_path):
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p", spec_serviceAccountName="nobody"))
+        entry = await node.until_waiting("p", "CreateContainerConfigError")
+        assert "nobody" in entry["state"]["waiting"]["message"]
+
+
+async def test_the_door_closes_after_the_control_plane_and_before_the_servers(api, tmp_path):
+    trace = tmp_path / "trace"
+    names = ("seldon-server", "seldon-envoy", "other", "seldon-scheduler")
+    async with running_node(api, tmp_path) as node:
+        for name in names:
+            script = f"trap 'echo {name} >> {trace}; exit 0' TERM; touch {tmp_path}/{name}; " + LOOP
+            labels = {"app.kubernetes.io/name": name}
+            await node.create(pod_manifest(name, script=script, labels=labels))
+        await until(lambda: all((tmp_path / name).exists() for name in names))
+    assert trace.read_text().split() == ["seldon-scheduler", "other", "seldon-envoy", "seldon-server"]
 
 
 async def test_a_log_is_rotated_while_the_process_writes_on(api, tmp_path):
