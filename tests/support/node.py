@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import POD
+from bailie.api.kinds import EVENT, POD
 from bailie.kube.backoff import Backoff
 from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
@@ -99,6 +99,15 @@ class RunningNode:
             return entry if entry.get("state", {}).get("waiting", {}).get("reason") == reason else None
 
         return await self.until(name, waiting)
+
+    async def until_said(self, reason: str, message: str) -> None:
+        """Waits for an Event."""
+        async with asyncio.timeout(10):
+            while True:
+                events = (await self.client.list(EVENT, NAMESPACE)).items
+                if any((each["reason"], each["message"]) == (reason, message) for each in events):
+                    return
+                await asyncio.sleep(0.02)
 
     def log(self, pod: str, container: str = "main") -> str:
         path = self.settings.logs_dir / NAMESPACE / pod / f"{container}.log"

@@ -44,6 +44,7 @@ async def test_a_crash_is_shown_with_its_last_words_and_tried_again(api, tmp_pat
         assert entry["lastState"]["terminated"]["exitCode"] == 3
         assert entry["state"]["waiting"]["message"].endswith("exited with code 3: no such model")
         await node.until("p", lambda pod: container_status(pod)["restartCount"] >= 2)
+        await node.until_said("BackOff", "container main: exited with code 3: no such model")
 
 
 async def test_a_process_that_recovers_is_ready_again(api, tmp_path):
@@ -272,6 +273,26 @@ async def test_the_door_closes_after_the_control_plane_and_before_the_servers(ap
             await node.create(pod_manifest(name, script=script, labels=labels))
         await until(lambda: all((tmp_path / name).exists() for name in names))
     assert trace.read_text().split() == ["seldon-scheduler", "other", "seldon-envoy", "seldon-server"]
+
+
+async def test_the_pre_stop_hook_is_asked_before_the_signal(api, tmp_path):
+    (tmp_path / "www").mkdir()
+    hook = {"preStop": {"httpGet": {"port": 8080, "path": "/terminate"}}}
+    probe = {"tcpSocket": {"port": 8080}}
+    async with running_node(api, tmp_path) as node:
+        manifest = pod_manifest(
+            "p",
+            command=[sys.executable, "-u", "-c", HTTP_SERVER],
+            env=[POD_IP],
+            workingDir=str(tmp_path / "www"),
+            readinessProbe=probe,
+            lifecycle=hook,
+        )
+        await node.create(manifest)
+        await node.until_ready("p")
+        await node.client.delete(POD, "p", NAMESPACE)
+        await node.until_gone("p")
+        assert "GET /terminate" in node.log("p")
 
 
 async def test_a_log_is_rotated_while_the_process_writes_on(api, tmp_path):

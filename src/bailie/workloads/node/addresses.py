@@ -13,12 +13,15 @@ import socket
 import zlib
 from typing import TYPE_CHECKING
 
+import structlog
+
 from bailie.workloads.node.files import read_json, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+_log = structlog.get_logger(__name__)
 NETWORKS = range(64, 251)
 
 
@@ -48,7 +51,10 @@ class Addresses:
         key = f"{namespace}/{name}"
         if key not in self._hosts:
             self._hosts[key] = self._free(zlib.crc32(key.encode()))
-            self._save()
+            try:
+                self._save()
+            except OSError as error:  # a full disk: the pod runs, only its next address may be another
+                _log.warning("address not kept", pod=key, error=str(error))
         host = self._hosts[key]
         return f"127.{self.network}.{host >> 8}.{host & 255}"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.kube.clock import stamp, utc_now
+from bailie.kube.events import EventType
 from bailie.workloads.node import host_ports, logs, probes, probing
 from bailie.workloads.node.environment import ConfigError
 from bailie.workloads.node.pods import ProcessSpec, process
@@ -98,14 +99,17 @@ class ContainerRunner:
         return started if isinstance(started, Waiting) else self._terminated(await self._live(started))
 
     async def _back_off(self, failure: Waiting | Terminated, failures: int) -> None:
-        delay = self._setup.tools.settings.back_off.delay(failures)
+        settings = self._setup.tools.settings
+        delay = settings.back_off.delay(failures)
         if isinstance(failure, Terminated):
-            text = f"back-off {delay:g}s restarting: {ended(failure)}"
-            text += f": {failure.message}" if failure.message else ""
-            waiting = Waiting("CrashLoopBackOff", text)
+            cause = f"{ended(failure)}: {failure.message}" if failure.message else ended(failure)
+            waiting = Waiting("CrashLoopBackOff", f"back-off {delay:g}s restarting: {cause}")
             self._set(current=waiting, last=failure, ready=False, started=False)
+            self._say(EventType.WARNING, "BackOff", cause)
         else:
+            delay = min(delay, settings.config_retry)
             self._set(current=failure, ready=False, started=False)
+            self._say(EventType.WARNING, failure.reason, failure.message)
         try:
             await asyncio.wait_for(self._stop.wait(), delay)
         except TimeoutError:
@@ -141,6 +145,7 @@ class ContainerRunner:
         now = stamp(utc_now())
         self._record(started, now)
         _log.info("container started", **self._labels(), pid=started.pid)
+        self._say(EventType.NORMAL, "Started", f"as process {started.pid}")
         begun = not self._container.get("startupProbe")
         ready = begun and not self._container.get("readinessProbe")
         self._set(current=Running(started.pid, now), started=begun, ready=ready)
@@ -201,6 +206,7 @@ class ContainerRunner:
 
     async def _end_when_told(self, running: Process) -> None:
         await self._stop.wait()
+        self._say(EventType.NORMAL, "Killing", "asked to end")
         await self._pre_stop()
         await running.terminate(self._grace)
 
@@ -227,6 +233,7 @@ class ContainerRunner:
         if good != self.state.ready:
             if not good:
                 _log.warning("readiness probe failed", **self._labels(), why=why)
+                self._say(EventType.WARNING, "Unhealthy", f"readiness probe failed: {why}")
             self._set(ready=good)
 
     def _give_up(self, running: Process, why: str) -> None:
@@ -234,6 +241,7 @@ class ContainerRunner:
         if not self._complaint:
             self._complaint = why
             _log.warning("container does not answer", **self._labels(), why=why)
+            self._say(EventType.WARNING, "Unhealthy", why)
             running.end_soon(self._setup.tools.settings.grace)
 
     def _terminated(self, ending: Exit) -> Terminated:
@@ -251,6 +259,10 @@ class ContainerRunner:
         if new != self.state:
             self.state = new
             self._changed()
+
+    def _say(self, event_type: EventType, reason: str, message: str) -> None:
+        text = f"container {self.key[1]}: {message}"
+        self._setup.tools.recorder.event(self._setup.pod, event_type, reason, text)
 
     def _labels(self) -> dict[str, str]:
         metadata = self._setup.pod["metadata"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.api.kinds import POD, SERVICE
+from bailie.kube.events import Recorder
 from bailie.kube.informer import Informer
 from bailie.workloads.node import endpoints, logs
 from bailie.workloads.node.addresses import Addresses
@@ -54,7 +55,8 @@ class Node:
     def __init__(self, client: Client, settings: NodeSettings, addresses: Addresses) -> None:
         self._settings = settings
         self._addresses = addresses
-        self._tools = NodeTools(client, settings, Records(settings.records_dir))
+        self._recorder = Recorder(client, "bailie-node", settings.node_name)
+        self._tools = NodeTools(client, settings, Records(settings.records_dir), self._recorder)
         self._pods = Informer(client, POD)
         self._services = Informer(client, SERVICE)
         self._workers: dict[tuple[str, str], PodWorker] = {}
@@ -66,15 +68,9 @@ class Node:
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until `stop` is set and everything has ended."""
         async with self._group as group:
-            loops = [
-                group.create_task(loop)
-                for loop in (
-                    self._pods.run(),
-                    self._services.run(),
-                    self._keep_endpoints(),
-                    self._keep_logs(),
-                )
-            ]
+            informers = (self._pods.run(), self._services.run())
+            keepers = (self._keep_endpoints(), self._keep_logs(), self._recorder.run())
+            loops = [group.create_task(loop) for loop in (*informers, *keepers)]
             await self._pods.synced.wait()
             await self._services.synced.wait()
             self._begin()

@@ -69,6 +69,7 @@ class NodeSettings:
     grace: float = 10.0  # for pods that name no terminationGracePeriodSeconds
     back_off: Backoff = field(default_factory=lambda: Backoff(initial=1.0, maximum=60.0, jitter=0.0))
     back_off_reset: float = 600.0  # a run of this length is no crash loop: the next failure is the first
+    config_retry: float = 10.0  # the longest wait after a start that a manifest or this machine prevented
     log_max_bytes: int = 20 * 1024 * 1024  # a log that grows beyond is moved to `<container>.1.log`
     log_check_seconds: float = 30.0
     token_seconds: int = 365 * 24 * 3600  # tokens die with their pod; a long life spares a renewal

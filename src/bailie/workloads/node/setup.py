@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bailie.kube.client import Client
+    from bailie.kube.events import Recorder
     from bailie.manifests.workload import Manifest
     from bailie.workloads.node.records import Records
     from bailie.workloads.node.settings import NodeSettings
@@ -37,6 +38,7 @@ class NodeTools:
     client: Client
     settings: NodeSettings
     records: Records
+    recorder: Recorder
 
 
 class PodSetup:
