@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.agent.scheduler import SchedulerStandIn
+from tests.support.mlserver import free_port as find_free_port
 from tests.support.mlserver import mlserver_process  # noqa: F401 - a fixture
 from tests.support.models import trained_models  # noqa: F401 - a fixture
+from tests.support.objectstore import object_store, web_server  # noqa: F401 - fixtures
 
 from bailie._gen import agent_pb2
 from bailie.agent.run import run
@@ -29,6 +31,11 @@ async def scheduler():
     await stand_in.start()
     yield stand_in
     await stand_in.stop()
+
+
+@pytest.fixture
+def free_port() -> int:
+    return find_free_port()
 
 
 @pytest.fixture

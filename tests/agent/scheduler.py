@@ -35,6 +35,7 @@ class SchedulerStandIn(agent_pb2_grpc.AgentServiceServicer):
         self.reports: list[agent_pb2.ModelReport] = []
         self.statuses: list[agent_pb2.ReplicaStatus] = []
         self.port = 0
+        self.refused = 0
         self._news = asyncio.Condition()
         self._server: grpc.aio.Server | None = None
 
@@ -57,6 +58,7 @@ class SchedulerStandIn(agent_pb2_grpc.AgentServiceServicer):
         if self.token is not None and metadata.get("authorization") != f"Bearer {self.token}":
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "wrong token")
         if not self.leads:
+            self.refused += 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "does not lead")
         first = await anext(aiter(requests))
         connection = Connection(first.hello)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from bailie.agent.errors import LoadFailed, ServerError, disk_error
+from bailie.agent.metrics import STAGE_SECONDS
 from bailie.agent.store import Record
 from bailie.agent.threads import in_thread
 
@@ -79,7 +80,8 @@ class Loading:
         try:
             artifact = workplace / "artifact"
             artifact.mkdir()
-            await self.artifacts.fetch(source, artifact)
+            with STAGE_SECONDS.labels("fetch").time():
+                await self.artifacts.fetch(source, artifact)
             await in_thread(self._put, workplace, source, record)
         except OSError as error:
             raise disk_error(error, f"preparing {record.server_name}") from error
@@ -109,7 +111,8 @@ class Loading:
         async with self.server_turn:
             await self.server.wait_until_up(self.settings.server_wait_seconds)
             before = self.memory.resident_bytes()
-            await self.server.load(record.server_name, self.settings.load_seconds)
+            with STAGE_SECONDS.labels("load").time():
+                await self.server.load(record.server_name, self.settings.load_seconds)
             after = self.memory.resident_bytes()
         measured = max(0, after - before) if before and after else 0
         return replace(record, measured_bytes=measured)

@@ -15,6 +15,7 @@ import structlog
 
 from bailie._gen import agent_pb2
 from bailie.agent.errors import LoadFailed
+from bailie.agent.metrics import LOADS
 from bailie.agent.store import Record
 
 if TYPE_CHECKING:
@@ -193,12 +194,14 @@ class Models:
         self._move(slot, UNLOADED)
 
     def _loaded(self, slot: _Slot, record: Record) -> None:
+        LOADS.labels("").inc()
         slot.record = record
         self._move(slot, LOADED)
 
     def _failed(self, slot: _Slot, reason: str, message: str) -> None:
         state = FAILED if FAILED in TRANSITIONS[slot.state] else slot.state
         log.warning("load failed", server_name=slot.record.server_name, reason=reason, message=message)
+        LOADS.labels(reason).inc()
         self._move(slot, state, reason, message)
 
     def _move(self, slot: _Slot, state: agent_pb2.ModelState, reason: str = "", message: str = "") -> None:

@@ -13,6 +13,7 @@ import structlog
 
 from bailie._gen import agent_pb2
 from bailie.agent.errors import ServerError
+from bailie.agent.metrics import RESIDENT_BYTES, SERVER_READY
 from bailie.agent.server import Health
 from bailie.agent.threads import in_thread
 
@@ -64,6 +65,8 @@ class Monitor:
         status.server_ready = self.ready
         status.resident_bytes = await in_thread(self.memory.resident_bytes)
         self.outbox.publish_status(status)
+        SERVER_READY.set(self.ready)
+        RESIDENT_BYTES.set(status.resident_bytes)
 
     async def _check_index(self) -> None:
         expected = self.models.loaded()

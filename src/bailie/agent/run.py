@@ -25,6 +25,7 @@ from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
 from bailie.agent.session import Session
 from bailie.agent.store import Store
+from bailie.kube.health import HealthServer
 
 if TYPE_CHECKING:
     from bailie.agent.settings import Settings
@@ -50,7 +51,9 @@ async def run(settings: Settings) -> None:
         models.restore(records, ready)
         log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
         session = Session(settings=settings, models=models, outbox=outbox)
-        await _serve(models, monitor, session)
+        health = HealthServer(live=lambda: None, ready=session.trouble)
+        async with health.serve(settings.address, settings.health_port):
+            await _serve(models, monitor, session)
 
 
 def _first_status(settings: Settings) -> agent_pb2.ReplicaStatus:

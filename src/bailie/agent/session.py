@@ -16,6 +16,7 @@ import grpc
 import structlog
 
 from bailie._gen import agent_pb2, agent_pb2_grpc
+from bailie.agent.metrics import SESSION_OPEN
 from bailie.kube.discovery import Resolver, Unresolved
 
 if TYPE_CHECKING:
@@ -56,8 +57,15 @@ class Session:
     outbox: Outbox
     epoch: int = 0
     """The highest seen: an older leader's commands are refused."""
+    welcomed: bool = False
+    """Whether a scheduler ever took us in."""
     connected: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def trouble(self) -> str | None:
+        """Says why the agent is not ready: no scheduler knows it yet. One that went away later is no
+        reason to take a replica out that serves."""
+        return None if self.welcomed else f"no session with {self.settings.scheduler_host} yet"
 
     async def run(self) -> None:
         """Dials, talks and dials again, until `drain` was called and said, or until cancelled."""
@@ -102,6 +110,7 @@ class Session:
                 log.info("no session", address=address, was_open=opened, error=str(error))
             finally:
                 self.connected.clear()
+                SESSION_OPEN.set(0)
             if opened or self._stopping.is_set():
                 return opened
         return False
@@ -141,7 +150,9 @@ class Session:
         if first.welcome.epoch < self.epoch:
             raise _Lost(f"the scheduler leads epoch {first.welcome.epoch}, {self.epoch} was seen already")
         self.epoch = first.welcome.epoch
+        self.welcomed = True
         self.connected.set()
+        SESSION_OPEN.set(1)
 
     def _hello(self) -> agent_pb2.Hello:
         settings = self.settings

@@ -1,0 +1,277 @@
+"""Downloads with the real rclone: local folders, a real S3 endpoint, and everything that can be wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.objectstore import SECRET_KEY, ObjectStore, WebServer
+from tests.support.waiting import until
+
+from bailie._gen.agent_pb2 import ModelSource
+from bailie.agent import rclone
+from bailie.agent.artifacts import Artifacts, copy_local, local_path
+from bailie.agent.errors import ArtifactError
+from bailie.agent.remotes import Remote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Secrets:
+    """Secrets of one namespace, in memory."""
+
+    def __init__(self, **secrets: Mapping[str, bytes]) -> None:
+        self._secrets = secrets
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        if name not in self._secrets:
+            raise ArtifactError("SecretNotFound", f"there is no Secret {name} in namespace {namespace}")
+        return self._secrets[name]
+
+
+def artifacts(timeout: float = 30, **secrets: object) -> Artifacts:
+    data = {name: {"remote": json.dumps(content).encode()} for name, content in secrets.items()}
+    environment = {"PATH": os.defpath, "HOME": "/nonexistent"}
+    return Artifacts(namespace="a", secrets=Secrets(**data), timeout=timeout, environment=environment)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    folder = tmp_path / "target"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore) -> ObjectStore:
+    folder = object_store.folder / "models" / "iris"
+    (folder / "sub").mkdir(parents=True, exist_ok=True)
+    (folder / "model.joblib").write_text("bytes")
+    (folder / "sub" / "a.txt").write_text("a")
+    return object_store
+
+
+def names(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+async def refused(fetching: Artifacts, source: ModelSource, target: Path) -> ArtifactError:
+    with pytest.raises(ArtifactError) as caught:
+        await fetching.fetch(source, target)
+    assert SECRET_KEY not in caught.value.message
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("/a/b", "/a/b"),
+        ("file:///a/b%20c", "/a/b c"),
+        ("file://localhost/a", "/a"),
+        ("/a:b", "/a:b"),
+        ("gs://bucket/p", None),
+        ("my-store:bucket", None),
+        ("https://host/p", None),
+    ],
+)
+def test_what_is_local(uri: str, path: str | None):
+    assert local_path(uri) == (None if path is None else Path(path))
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"])
+async def test_local_folder(tmp_path: Path, target: Path, prefix: str):
+    source = tmp_path / "source"
+    (source / "1").mkdir(parents=True)
+    (source / "1" / "m").write_text("x")
+    (source / "link").symlink_to(source / "1" / "m")
+    await artifacts().fetch(ModelSource(storage_uri=f"{prefix}{source}"), target)
+    assert names(target) == {"1/m", "link"}
+    assert not (target / "link").is_symlink()
+
+
+async def test_local_file(tmp_path: Path, target: Path):
+    (tmp_path / "model.joblib").write_text("x")
+    await artifacts().fetch(ModelSource(storage_uri=str(tmp_path / "model.joblib")), target)
+    assert names(target) == {"model.joblib"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "secret", "reason", "message"),
+    [
+        ("", "", "StorageUriMissing", "spec.storageUri is empty"),
+        ("/nowhere/iris", "", "ArtifactNotFound", "/nowhere/iris does not exist"),
+        ("file:///nowhere", "", "ArtifactNotFound", "/nowhere does not exist"),
+        ("file://host/x", "", "StorageUriInvalid", "names the host host"),
+        ("models/iris", "", "StorageUriInvalid", "neither an absolute path nor a remote"),
+        ("unknown://b/p", "", "RemoteUnknown", "no remote of that name is configured"),
+        ("store://b/p", "nope", "SecretNotFound", "no Secret nope in namespace a"),
+        ("/models/iris", "creds", "SecretInvalid", "is a local path"),
+        (
+            "other://b/p",
+            "creds",
+            "SecretInvalid",
+            "remote 'other', but Secret creds defines 'store'",
+        ),
+    ],
+)
+async def test_refusals_without_a_network(target: Path, uri: str, secret: str, reason: str, message: str):
+    creds = {"type": "s3", "name": "store", "parameters": {"secret_access_key": SECRET_KEY}}
+    error = await refused(artifacts(creds=creds), ModelSource(storage_uri=uri, secret_name=secret), target)
+    assert error.reason == reason
+    assert message in error.message
+
+
+@pytest.mark.parametrize("uri", ["{}", "{}/model.joblib"], ids=["folder", "file"])
+async def test_full_disk(tmp_path: Path, target: Path, uri: str):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "model.joblib").write_text("x")
+    (target / "model.joblib").symlink_to("/dev/full")
+    source = ModelSource(storage_uri=uri.format(tmp_path / "source"))
+    error = await refused(artifacts(), source, target)
+    assert error.reason == "DiskFull"
+    assert "no space is left on the agent's volume while copying" in error.message
+
+
+async def test_empty_folder_is_no_artifact(tmp_path: Path, target: Path):
+    (tmp_path / "empty").mkdir()
+    error = await refused(artifacts(), ModelSource(storage_uri=str(tmp_path / "empty")), target)
+    assert error.reason == "ArtifactNotFound"
+
+
+@pytest.mark.parametrize("name", ["store", "My-Store_1"])
+@pytest.mark.parametrize("form", ["{}://models/iris", "{}:models/iris"])
+async def test_remote_of_a_secret(bucket: ObjectStore, target: Path, name: str, form: str):
+    source = ModelSource(storage_uri=form.format(name), secret_name="creds")
+    await artifacts(creds=bucket.remote(name)).fetch(source, target)
+    assert names(target) == {"model.joblib", "sub/a.txt"}
+
+
+async def test_one_object_of_a_remote(bucket: ObjectStore, target: Path):
+    source = ModelSource(storage_uri="store://models/iris/model.joblib", secret_name="creds")
+    await artifacts(creds=bucket.remote()).fetch(source, target)
+    assert names(target) == {"model.joblib"}
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "kind", "reason", "message"),
+    [
+        ("models/nope", SECRET_KEY, "s3", "ArtifactNotFound", "no file at store://models/nope"),
+        ("nobucket/x", SECRET_KEY, "s3", "ArtifactNotFound", "store://nobucket/x: there is nothing there"),
+        ("models/iris", "WRONGwrongWRONG", "s3", "AccessDenied", "refuses the credentials"),
+        ("models/iris", SECRET_KEY, "nope", "SecretInvalid", "no such type of remote"),
+    ],
+)
+async def test_refusals_of_a_remote(
+    bucket: ObjectStore, target: Path, path: str, key: str, kind: str, reason: str, message: str
+):
+    creds = {**bucket.remote(secret_key=key), "type": kind}
+    source = ModelSource(storage_uri=f"store://{path}", secret_name="creds")
+    error = await refused(artifacts(creds=creds), source, target)
+    assert error.reason == reason
+    assert message in error.message
+    assert key not in error.message
+    assert rclone.ALIAS not in error.message
+
+
+@pytest.fixture
+def silent_url():
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield f"http://127.0.0.1:{silent.getsockname()[1]}"
+
+
+async def test_secrets_are_in_no_argument(bucket: ObjectStore, target: Path, silent_url: str):
+    """While rclone waits for a server that accepts and says nothing, its command line is looked at."""
+    remote = bucket.remote()
+    remote["parameters"] = {
+        **bucket.remote()["parameters"],  # type: ignore[dict-item]
+        "endpoint": silent_url,
+    }
+    source = ModelSource(storage_uri="store://models/iris", secret_name="creds")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(artifacts(creds=remote).fetch(source, target))
+        pid = str(await until(lambda: child_with("copy", str(target)), seconds=10))
+        assert SECRET_KEY not in command_line(pid)
+        task.cancel()
+    await until(lambda: command_line(pid) == "", seconds=10)
+
+
+def command_line(pid: str) -> str:
+    """Returns a process's arguments; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def child_with(*words: str) -> str | None:
+    """Finds a process by words of its command line."""
+    pids = (path.name for path in Path("/proc").glob("[0-9]*"))
+    return next((pid for pid in pids if set(words) <= set(command_line(pid).split("\0"))), None)
+
+
+async def test_time_limit(target: Path, silent_url: str):
+    source = ModelSource(storage_uri=f"{silent_url}/model.joblib")
+    error = await refused(artifacts(timeout=1), source, target)
+    assert (error.reason, "within 1 s" in error.message) == ("DownloadFailed", True)
+
+
+def test_stopped_copy_goes_no_further(tmp_path: Path, target: Path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a").write_text("x")
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(OSError):  # noqa: PT011 - any: nobody reads it
+        copy_local(tmp_path / "source", target, stop)
+    assert names(target) == set()
+
+
+LINES = [
+    (b"", ""),
+    (b"plain text\n", "plain text"),
+    (
+        (
+            b'{"level":"error","msg":"Attempt 1/1 failed with 1 errors and: disk\\nfull"}\n'
+            b'{"level":"notice","msg":"x"}'
+        ),
+        "disk full",
+    ),
+    (b'{"level":"notice","msg":"only this"}\n', "only this"),
+]
+
+
+@pytest.mark.parametrize(("stderr", "words"), LINES)
+def test_last_words(stderr: bytes, words: str):
+    assert rclone.last_words(stderr) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("write /x: no space left on device", "DiskFull"),
+        ("api error NoSuchBucket: gone", "ArtifactNotFound"),
+        ("googleapi: Error 403: denied", "AccessDenied"),
+        ("dial tcp: connection refused with k3y-value", "DownloadFailed"),
+    ],
+)
+def test_reasons(words: str, reason: str):
+    remote = Remote("store", "s3", {"secret_access_key": "k3y-value"})
+    error = rclone.explain("store://b/p", json.dumps({"level": "error", "msg": words}).encode(), remote)
+    assert error.reason == reason
+    assert "k3y-value" not in error.message
+
+
+async def test_public_web_server(web_server: WebServer, target: Path):
+    (web_server.folder / "models").mkdir()
+    (web_server.folder / "models" / "model.joblib").write_text("x")
+    await artifacts().fetch(ModelSource(storage_uri=f"{web_server.url}/models/model.joblib"), target)
+    assert names(target) == {"model.joblib"}
+    missing = ModelSource(storage_uri=f"{web_server.url}/models/nope.joblib")
+    assert (await refused(artifacts(), missing, target)).reason == "ArtifactNotFound"

@@ -1,0 +1,66 @@
+"""rclone remotes in Secrets."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bailie.agent.errors import ArtifactError
+from bailie.agent.remotes import Remote, decode_data, parse_remote
+
+S3 = {"type": "s3", "name": "store", "parameters": {"provider": "Minio", "secret_access_key": "hidden-key"}}
+
+
+def yaml_of_s3() -> bytes:
+    return b"type: s3\nname: store\nparameters:\n  provider: Minio\n  secret_access_key: hidden-key\n"
+
+
+@pytest.mark.parametrize("content", [json.dumps(S3).encode(), yaml_of_s3()])
+def test_json_and_yaml(content: bytes):
+    remote = parse_remote("creds", {"s3": content})
+    assert remote == Remote("store", "s3", {"provider": "Minio", "secret_access_key": "hidden-key"})
+
+
+def test_values_are_texts_for_rclone():
+    content = json.dumps({**S3, "parameters": {"env_auth": False, "port": 22, "none": None}}).encode()
+    assert parse_remote("creds", {"s3": content}).parameters == {
+        "env_auth": "false",
+        "port": "22",
+        "none": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, "has 0 data keys"),
+        ({"a": b"x", "b": b"y"}, "has 2 data keys"),
+        ({"s3": b"\xff"}, "neither JSON nor YAML"),
+        ({"s3": b"{hidden-key"}, "neither JSON nor YAML"),
+        ({"s3": b"hidden-key"}, "should hold an object"),
+        ({"s3": json.dumps({**S3, "type": ""}).encode()}, "lacks type"),
+        ({"s3": json.dumps({**S3, "name": 3}).encode()}, "lacks name"),
+        ({"s3": json.dumps({**S3, "parameters": None}).encode()}, "lacks parameters"),
+        ({"s3": json.dumps({**S3, "parameters": {"k": {"hidden-key": 1}}}).encode()}, "parameter k"),
+    ],
+)
+def test_unusable_secrets_say_why_and_show_nothing(data: dict[str, bytes], message: str):
+    with pytest.raises(ArtifactError, match=message) as caught:
+        parse_remote("creds", data)
+    assert caught.value.reason == "SecretInvalid"
+    assert "hidden-key" not in str(caught.value)
+    assert "creds" in caught.value.message
+
+
+def test_scrubbing_hides_values_and_keeps_the_open_ones():
+    remote = Remote("store", "s3", {"endpoint": "http://minio:9000", "secret": "abcd", "longer": "abcd-1234"})
+    text = remote.scrub("http://minio:9000 said abcd-1234 and abcd")
+    assert text == "http://minio:9000 said *** and ***"
+    assert "abcd" not in repr(remote)
+
+
+def test_data_is_base64():
+    assert decode_data("creds", {"a": "eA=="}) == {"a": b"x"}
+    with pytest.raises(ArtifactError, match="not base64"):
+        decode_data("creds", {"a": "x"})
