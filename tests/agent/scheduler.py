@@ -46,8 +46,12 @@ class SchedulerStandIn(agent_pb2_grpc.AgentServiceServicer):
         await self._server.start()
 
     async def stop(self) -> None:
+        """Ends every session and takes no new one: a handler that goes on would hold the server's stop up."""
+        self.leads = False
+        for connection in self.connections:
+            connection.commands.put_nowait(None)
         if self._server is not None:
-            await self._server.stop(None)
+            await self._server.stop(0.1)
 
     async def Session(  # noqa: N802 - gRPC's name
         self,
@@ -66,11 +70,11 @@ class SchedulerStandIn(agent_pb2_grpc.AgentServiceServicer):
             self.connections.append(connection)
             self.reports += first.hello.inventory
             self._news.notify_all()
-        yield agent_pb2.SchedulerMessage(welcome=agent_pb2.Welcome(epoch=self.epoch))
+        await context.write(agent_pb2.SchedulerMessage(welcome=agent_pb2.Welcome(epoch=self.epoch)))
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self._listen(requests, connection))
             while (message := await connection.commands.get()) is not None:
-                yield message
+                await context.write(message)
             listening.cancel()
 
     async def _listen(self, requests: AsyncIterator[agent_pb2.AgentMessage], connection: Connection) -> None:

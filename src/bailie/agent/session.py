@@ -18,6 +18,7 @@ import structlog
 from bailie._gen import agent_pb2, agent_pb2_grpc
 from bailie.agent.metrics import SESSION_OPEN
 from bailie.kube.discovery import Resolver, Unresolved
+from bailie.kube.token import TokenFile
 
 if TYPE_CHECKING:
     from bailie.agent.models import Models
@@ -30,6 +31,7 @@ PROTOCOL = 1
 _FIRST_PAUSE_SECONDS = 0.1
 _LAST_PAUSE_SECONDS = 2.0
 _WELCOME_SECONDS = 5.0
+_CLOSE_SECONDS = 2.0
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.keepalive_time_ms", 2_000),
@@ -137,8 +139,8 @@ class Session:
         if path is None:
             return ()
         try:
-            return (("authorization", f"Bearer {path.read_text().strip()}"),)
-        except OSError as error:
+            return TokenFile(path).metadata()
+        except (OSError, ValueError) as error:
             raise _Lost(f"the token cannot be read: {error}") from error
 
     async def _open(self, call: Call) -> None:
@@ -182,8 +184,11 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 listening = group.create_task(self._listen(call))
                 await self._tell(call)
+                # The scheduler closes its side once it has read everything; a cancel could overtake that.
+                await asyncio.wait([listening], timeout=_CLOSE_SECONDS)
                 listening.cancel()
         except BaseExceptionGroup as error:
+            _pass_on_cancellation()
             raise error.exceptions[0] from None
 
     async def _listen(self, call: Call) -> None:
@@ -214,3 +219,14 @@ class Session:
             if stopping:
                 await call.done_writing()
                 return
+
+
+def _pass_on_cancellation() -> None:
+    """Raises CancelledError when the current task is being cancelled.
+
+    Until Python 3.13 a TaskGroup raises only the error of a child that fails at the same moment, and the
+    cancellation would be forgotten.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,325 @@
+"""The state machine of versions, with a loader that the test lets go on."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.waiting import until
+
+from bailie._gen import agent_pb2 as pb
+from bailie.agent.errors import ArtifactError
+from bailie.agent.models import Models
+from bailie.agent.outbox import Outbox
+from bailie.agent.store import Record
+
+LOADING, LOADED, FAILED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED, pb.MODEL_STATE_FAILED
+UNLOADING, UNLOADED = pb.MODEL_STATE_UNLOADING, pb.MODEL_STATE_UNLOADED
+
+
+class ScriptedLoader:
+    """A Loader whose work takes until the test says; no version may be worked on twice at a time."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.cancelled: list[str] = []
+        self.present: dict[str, str] = {}
+        self.go = asyncio.Event()
+        self.go.set()
+        self.error: Exception | None = None
+        self._busy: set[str] = set()
+
+    async def load(self, command: pb.Load) -> Record:
+        v = command.version
+        record = Record(name=v.name, identity=v.identity, number=v.number)
+        return await self._work("load", replace(record, declared_bytes=command.memory_bytes))
+
+    async def reload(self, record: Record) -> Record:
+        return await self._work("reload", record)
+
+    async def unload(self, server_name: str) -> None:
+        async with self._turn("unload", server_name):
+            self.present.pop(server_name, None)
+
+    async def _work(self, verb: str, record: Record) -> Record:
+        async with self._turn(verb, record.server_name):
+            if self.error is not None:
+                raise self.error
+            assert record.server_name not in self.present or verb == "reload"
+            self.present[record.server_name] = record.identity
+            return record
+
+    @asynccontextmanager
+    async def _turn(self, verb: str, server_name: str):
+        assert server_name not in self._busy
+        self._busy.add(server_name)
+        self.calls.append(f"{verb} {server_name}")
+        try:
+            await self.go.wait()
+            await asyncio.sleep(0)
+            yield
+        except asyncio.CancelledError:
+            self.cancelled.append(server_name)
+            raise
+        finally:
+            self._busy.discard(server_name)
+
+
+class RecordingOutbox(Outbox):
+    """Keeps every report, also those that are overtaken."""
+
+    def __init__(self, reports: list[pb.ModelReport]) -> None:
+        super().__init__(pb.ReplicaStatus())
+        self._all = reports
+
+    def publish(self, report: pb.ModelReport) -> None:
+        self._all.append(report)
+        super().publish(report)
+
+
+class Bench:
+    """Models at work, and every report that they made."""
+
+    def __init__(self) -> None:
+        self.loader = ScriptedLoader()
+        self.reports: list[pb.ModelReport] = []
+        self.outbox = RecordingOutbox(self.reports)
+        self.models = Models(self.loader, self.outbox)
+
+    def states(self, identity: str = "x") -> list[int]:
+        return [r.state for r in self.reports if r.version.identity == identity]
+
+    async def idle(self) -> None:
+        await until(lambda: not self.models.at_work)
+
+
+@asynccontextmanager
+async def working():
+    bench = Bench()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(bench.models.run())
+        await asyncio.sleep(0)
+        yield bench
+        task.cancel()
+
+
+def version(identity: str = "x", number: int = 1) -> pb.ModelVersion:
+    return pb.ModelVersion(name="iris", identity=identity, number=number)
+
+
+def load(identity: str = "x", number: int = 1, memory: int = 7) -> pb.Load:
+    return pb.Load(version=version(identity, number), memory_bytes=memory)
+
+
+def unload(identity: str = "x", number: int = 1) -> pb.Unload:
+    return pb.Unload(version=version(identity, number))
+
+
+async def test_load_then_unload():
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        assert bench.reports[-1].declared_bytes == 7
+        bench.models.submit(unload())
+        await bench.idle()
+        assert bench.states() == [LOADING, LOADED, UNLOADING, UNLOADED]
+        assert bench.outbox.inventory() == []
+
+
+async def test_loaded_again_answers_with_the_memory_now_declared():
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        bench.models.submit(load(memory=9))
+        await bench.idle()
+        assert bench.loader.calls == ["load iris_1"]
+        assert (bench.reports[-1].state, bench.reports[-1].declared_bytes) == (LOADED, 9)
+
+
+async def test_unknown_version_is_unloaded():
+    async with working() as bench:
+        bench.models.submit(unload())
+        assert bench.states() == [UNLOADED]
+        assert bench.loader.calls == []
+
+
+async def test_load_that_is_not_wanted_any_more_is_cancelled():
+    async with working() as bench:
+        bench.loader.go.clear()
+        bench.models.submit(load())
+        await until(lambda: bench.loader.calls)
+        bench.models.submit(unload())
+        await until(lambda: bench.loader.cancelled)
+        bench.loader.go.set()
+        await bench.idle()
+        assert bench.states() == [LOADING, UNLOADING, UNLOADED]
+
+
+async def test_newest_command_wins():
+    async with working() as bench:
+        bench.loader.go.clear()
+        bench.models.submit(load())
+        await until(lambda: bench.loader.calls)
+        for command in (unload(), load(), unload(), load()):
+            bench.models.submit(command)
+        bench.loader.go.set()
+        await bench.idle()
+        assert bench.states()[-1] == LOADED
+        assert bench.loader.present == {"iris_1": "x"}
+
+
+async def test_load_during_an_unload_follows_it():
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        bench.loader.go.clear()
+        bench.models.submit(unload())
+        await until(lambda: len(bench.loader.calls) == 2)
+        bench.models.submit(load())
+        bench.loader.go.set()
+        await bench.idle()
+        assert bench.loader.cancelled == []
+        assert bench.states() == [LOADING, LOADED, UNLOADING, UNLOADED, LOADING, LOADED]
+
+
+async def test_failure_is_kept_until_the_next_command():
+    async with working() as bench:
+        bench.loader.error = ArtifactError("ArtifactNotFound", "gone")
+        bench.models.submit(load())
+        await bench.idle()
+        assert [(r.state, r.reason, r.message) for r in bench.outbox.inventory()] == [
+            (FAILED, "ArtifactNotFound", "gone")
+        ]
+        bench.loader.error = None
+        bench.models.submit(load())
+        await bench.idle()
+        assert bench.reports[-1].state == LOADED
+        assert bench.reports[-1].reason == ""
+
+
+async def test_failed_version_is_unloaded_at_once():
+    async with working() as bench:
+        bench.loader.error = ArtifactError("ArtifactNotFound", "gone")
+        bench.models.submit(load())
+        await bench.idle()
+        bench.models.submit(unload())
+        await bench.idle()
+        assert bench.states() == [LOADING, FAILED, UNLOADED]
+        assert bench.loader.calls == ["load iris_1"]
+
+
+async def test_bug_in_the_loader_is_a_failure_of_the_version_only():
+    async with working() as bench:
+        bench.loader.error = ZeroDivisionError("oops")
+        bench.models.submit(load())
+        await bench.idle()
+        assert bench.reports[-1].reason == "InternalError"
+        bench.loader.error = None
+        bench.models.submit(load(number=2))
+        await bench.idle()
+        assert bench.reports[-1].state == LOADED
+
+
+async def test_other_identity_replaces():
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        bench.models.submit(load("y"))
+        await bench.idle()
+        assert bench.states("x")[-1] == UNLOADED
+        assert bench.states("y") == [LOADING, LOADED]
+        bench.models.submit(unload("x"))
+        await bench.idle()
+        assert bench.loader.present == {"iris_1": "y"}
+
+
+async def test_restored_versions():
+    records = [Record(name="iris", identity="x", number=n) for n in (1, 2)]
+    bench = Bench()
+    bench.models.restore(records, frozenset({"iris_1", "foreign"}))
+    assert [r.state for r in bench.outbox.inventory()] == [LOADED, LOADING]
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(bench.models.run())
+        await until(lambda: bench.models.loaded() == {"iris_1", "iris_2"})
+        assert bench.loader.calls == ["reload iris_2"]
+        task.cancel()
+
+
+async def test_lost_version_is_loaded_again():
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        bench.models.lost(["iris_1", "unknown_1"])
+        await bench.idle()
+        assert bench.states() == [LOADING, LOADED, LOADING, LOADED]
+        assert bench.loader.calls == ["load iris_1", "reload iris_1"]
+
+
+COMMANDS = st.lists(
+    st.tuples(
+        st.sampled_from(["load", "unload", "lost", "step", "fail", "heal"]),
+        st.sampled_from(["x", "y"]),
+        st.integers(1, 2),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=COMMANDS)
+def test_ends_as_the_last_commands_ask(steps: list[tuple[str, str, int]]):
+    asyncio.run(_play(steps))
+
+
+async def _play(steps: list[tuple[str, str, int]]) -> None:
+    wanted: dict[int, tuple[str, bool]] = {}
+    async with working() as bench:
+        for what, identity, number in steps:
+            await _step(bench, what, identity, number)
+            if what == "load":
+                wanted[number] = (identity, True)
+            elif what == "unload" and wanted.get(number, (identity, False))[0] == identity:
+                wanted[number] = (identity, False)
+        await bench.idle()
+        inventory = {(r.version.number, r.version.identity): r.state for r in bench.outbox.inventory()}
+        expected = {(number, identity) for number, (identity, on) in wanted.items() if on}
+        assert set(inventory) == expected
+        assert set(inventory.values()) <= {LOADED, FAILED}
+        present = {(int(name[-1]), identity) for name, identity in bench.loader.present.items()}
+        assert present == {key for key, state in inventory.items() if state == LOADED}
+
+
+async def _step(bench: Bench, what: str, identity: str, number: int) -> None:
+    match what:
+        case "load":
+            bench.models.submit(load(identity, number))
+        case "unload":
+            bench.models.submit(unload(identity, number))
+        case "lost":
+            bench.models.lost([f"iris_{number}"])
+        case "step":
+            await asyncio.sleep(0)
+        case "fail":
+            bench.loader.error = ArtifactError("ArtifactNotFound", "gone")
+        case _:
+            bench.loader.error = None
+
+
+@pytest.mark.parametrize("state", [LOADING, LOADED, FAILED])
+async def test_answers_while_nothing_changes(state: int):
+    """A repeated command is always answered, so that a scheduler that missed a report gets it."""
+    async with working() as bench:
+        if state == FAILED:
+            bench.loader.error = ArtifactError("ArtifactNotFound", "gone")
+        if state == LOADING:
+            bench.loader.go.clear()
+        bench.models.submit(load())
+        await until(lambda: bench.reports and bench.reports[-1].state == state)
+        heard = len(bench.reports)
+        bench.models.submit(load())
+        await until(lambda: len(bench.reports) > heard)
+        bench.loader.go.set()

@@ -1,0 +1,188 @@
+"""The session with the scheduler: who leads, what is sent when, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.agent.scheduler import SchedulerStandIn
+from tests.support.mlserver import free_port
+from tests.support.waiting import until
+
+from bailie._gen import agent_pb2 as pb
+from bailie.agent.outbox import Outbox
+from bailie.agent.session import Session
+from bailie.agent.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bailie.agent.models import Models
+
+
+class Commands:
+    """Takes commands as Models does and does nothing."""
+
+    def __init__(self) -> None:
+        self.taken: list[pb.Load | pb.Unload] = []
+
+    def submit(self, command: pb.Load | pb.Unload) -> None:
+        self.taken.append(command)
+
+
+def replica(port: int, **changes) -> Settings:
+    return Settings(
+        namespace="a",
+        pod="mlserver-0",
+        server="mlserver",
+        replica=0,
+        scheduler_port=port,
+        **{"scheduler_host": "127.0.0.1", "status_seconds": 0.1, **changes},
+    )
+
+
+@asynccontextmanager
+async def dialling(settings: Settings):
+    models: Models = Commands()  # type: ignore[assignment]
+    session = Session(settings=settings, models=models, outbox=Outbox(pb.ReplicaStatus(memory_bytes=9)))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(session.run())
+        yield session
+        task.cancel()
+
+
+@asynccontextmanager
+async def leading(host: str = "127.0.0.1", port: int = 0, **how):
+    scheduler = SchedulerStandIn(**how)
+    await scheduler.start(host, port)
+    try:
+        yield scheduler
+    finally:
+        await scheduler.stop()
+
+
+def report(number: int, state: pb.ModelState = pb.MODEL_STATE_LOADED) -> pb.ModelReport:
+    return pb.ModelReport(version=pb.ModelVersion(name="iris", identity="x", number=number), state=state)
+
+
+def load(epoch: int) -> pb.Load:
+    return pb.Load(epoch=epoch, version=pb.ModelVersion(name="iris", identity="x", number=epoch))
+
+
+async def test_status_comes_again_and_again():
+    async with leading() as scheduler, dialling(replica(scheduler.port)):
+        await scheduler.until(lambda: len(scheduler.statuses) >= 3)
+        assert scheduler.statuses[-1].memory_bytes == 9
+
+
+async def test_newest_report_per_version_is_sent():
+    async with leading() as scheduler, dialling(replica(scheduler.port)) as session:
+        await scheduler.connected()
+        for state in (pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED, pb.MODEL_STATE_UNLOADED):
+            session.outbox.publish(report(1, state))
+        session.outbox.publish(report(2))
+        await scheduler.until(lambda: len(scheduler.reports) == 2)
+        assert [(r.version.number, r.state) for r in scheduler.reports] == [
+            (1, pb.MODEL_STATE_UNLOADED),
+            (2, pb.MODEL_STATE_LOADED),
+        ]
+        assert session.outbox.inventory() == [report(2)]
+
+
+async def test_next_scheduler_gets_the_whole_inventory():
+    port = free_port()
+    async with dialling(replica(port)) as session:
+        async with leading(port=port) as first:
+            await first.connected()
+            session.outbox.publish(report(1))
+            await first.until(lambda: first.reports)
+        await until(lambda: not session.connected.is_set())
+        session.outbox.publish(report(2))
+        session.outbox.publish(report(3, pb.MODEL_STATE_UNLOADED))
+        async with leading(port=port, epoch=2) as second:
+            hello = (await second.connected()).hello
+            assert [r.version.number for r in hello.inventory] == [1, 2]
+            await until(lambda: session.epoch == 2)
+
+
+async def test_lost_session_is_dialled_again_within_a_second():
+    port = free_port()
+    async with dialling(replica(port)) as session:
+        async with leading(port=port) as first:
+            await first.connected()
+        async with leading(port=port) as second:
+            started = asyncio.get_running_loop().time()
+            await second.connected()
+            assert asyncio.get_running_loop().time() - started < 1
+        assert session.welcomed
+
+
+async def test_address_that_does_not_lead_is_passed_over(tmp_path: Path):
+    hosts = tmp_path / "a" / "seldon-scheduler.hosts"
+    hosts.parent.mkdir()
+    port = free_port()
+    hosts.write_text("127.0.0.2\n127.0.0.3\n127.0.0.4\n")
+    settings = replica(port, scheduler_host="seldon-scheduler", endpoints_dir=tmp_path)
+    async with leading("127.0.0.3", port) as standby, leading("127.0.0.4", port) as leader:
+        standby.leads = False
+        async with dialling(settings):
+            await leader.connected()
+            assert standby.refused
+            assert not standby.connections
+
+
+async def test_addresses_are_looked_up_afresh(tmp_path: Path):
+    hosts = tmp_path / "a" / "seldon-scheduler.hosts"
+    hosts.parent.mkdir()
+    async with leading() as scheduler:
+        settings = replica(scheduler.port, scheduler_host="seldon-scheduler", endpoints_dir=tmp_path)
+        async with dialling(settings) as session:
+            assert session.trouble() == "no session with seldon-scheduler yet"
+            hosts.write_text("127.0.0.1\n")
+            await scheduler.connected()
+            await until(lambda: session.trouble() is None)
+
+
+async def test_token_is_read_at_each_connect(tmp_path: Path):
+    token = tmp_path / "token"
+    async with leading(token="good") as scheduler, dialling(replica(scheduler.port, token_file=token)):
+        token.write_text("bad\n")
+        await asyncio.sleep(0)
+        assert not scheduler.connections
+        token.write_text("good\n")
+        await scheduler.connected()
+
+
+@pytest.mark.parametrize("seen", [1, 3])
+async def test_older_commands_are_refused(seen: int):
+    async with leading(epoch=3) as scheduler, dialling(replica(scheduler.port)) as session:
+        await scheduler.connected()
+        scheduler.send(load(seen))
+        scheduler.send(load(4))
+        await until(lambda: session.epoch == 4)
+        scheduler.send(load(3))
+        scheduler.send(pb.Unload(epoch=5, version=load(5).version))
+        await until(lambda: session.epoch == 5)
+        numbers = [command.version.number for command in session.models.taken]  # type: ignore[attr-defined]
+        assert numbers == [n for n in (seen, 4, 5) if n >= 3]
+
+
+async def test_older_leader_is_left():
+    async with leading(epoch=1) as scheduler, dialling(replica(scheduler.port)) as session:
+        await scheduler.connected()
+        scheduler.send(load(7))
+        await until(lambda: session.epoch == 7)
+        scheduler.connections[-1].commands.put_nowait(None)
+        await scheduler.connected(3)
+        assert not session.connected.is_set()
+
+
+async def test_draining_is_said_and_ends_it():
+    async with leading() as scheduler, dialling(replica(scheduler.port)) as session:
+        connection = await scheduler.connected()
+        session.drain()
+        async with asyncio.timeout(5):
+            await connection.closed.wait()
+        assert scheduler.statuses[-1].draining
