@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 VERSION = {
     "major": "1",
-    "minor": "34",
-    "gitVersion": "v1.34.0+bailie",
+    "minor": "36",
+    "gitVersion": "v1.36.0+bailie",
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z",
