@@ -41,11 +41,12 @@ class Namespace:
     def url(self, plural, name=""):
         return f"/apis/{API_VERSION}/namespaces/{self.name}/{plural}/{name}".rstrip("/")
 
-    def server(self, name="mlserver", replicas=1, **status):
+    def server(self, name="mlserver", replicas=1, running=None):
+        """`running` is what the operator has written in the status; nothing when None."""
         body = self._body("Server", name, {"serverConfig": "mlserver", "replicas": replicas})
         made = self.api.request("POST", self.url("servers"), json=body)
-        if status:
-            made["status"] = {"selector": "", "loadedModels": 0, **status}
+        if running is not None:
+            made["status"] = {"selector": "", "loadedModels": 0, "replicas": running}
             self.api.request("PUT", self.url("servers", name) + "/status", json=made)
 
     def model(self, name="iris", metadata=None, **spec):
@@ -81,7 +82,7 @@ class Namespace:
         metadata = {"name": name, "namespace": self.name}
         return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
 
-    async def ready(self, name="iris", seconds=10.0):
+    async def ready(self, name="iris", seconds=30.0):
         """Waits for Ready=True of the newest generation."""
 
         def holds():
@@ -92,7 +93,7 @@ class Namespace:
 
         await until(holds, seconds=seconds)
 
-    async def says(self, text, kind="ModelReady", name="iris", seconds=10.0):
+    async def says(self, text, kind="ModelReady", name="iris", seconds=30.0):
         """Waits until a condition contains the text; returns it."""
         await until(lambda: text in self.condition(kind, name) or None, seconds=seconds)
         return self.condition(kind, name)

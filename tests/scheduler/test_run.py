@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.support.waiting import until
+from contextlib import AsyncExitStack
+from functools import partial
+
+import pytest
+from tests.support.waiting import until as until_within
+
+from bailie._gen import agent_pb2 as pb
+
+until = partial(until_within, seconds=30.0)
 
 
 async def test_a_model_becomes_ready_when_it_is_loaded_and_routed(namespace):
@@ -16,3 +24,288 @@ async def test_a_model_becomes_ready_when_it_is_loaded_and_routed(namespace):
         assert (status["replicas"], status["availableReplicas"]) == (1, 1)
         assert status["selector"] == "server=mlserver"
         await until(lambda: namespace.status("mlserver", "servers").get("loadedModels") == 1)
+        await until(lambda: {"ModelAvailable", "Placed"} <= set(namespace.events()))
+
+
+async def test_it_is_not_ready_before_the_data_plane_has_the_route(namespace):
+    namespace.server()
+    namespace.model()
+    namespace.publisher.prompt = False
+    async with namespace.scheduler(), namespace.replica().running():
+        await namespace.says("RoutePending")
+        namespace.publisher.acknowledge()
+        await namespace.ready()
+
+
+async def test_a_model_that_fits_nowhere_says_why_and_is_placed_when_a_server_comes(namespace):
+    namespace.server()
+    namespace.model(requirements=["xgbost"])
+    async with namespace.scheduler():
+        await namespace.says("0/1 servers fit: 1 has no replica connected", "Scheduled")
+        async with namespace.replica(capabilities=["xgboost"]).running():
+            await namespace.says('lacks capability "xgbost" (did you mean "xgboost"?)', "Scheduled")
+            assert namespace.publisher.table.entries["iris"].reason == "ScheduleFailed"
+            namespace.change("iris", requirements=["xgboost"])
+            await namespace.ready()
+
+
+async def test_more_replicas_than_fit_serve_what_fits(namespace):
+    namespace.server()
+    namespace.model(replicas=2)
+    async with namespace.scheduler() as scheduler, AsyncExitStack() as stack:
+        await stack.enter_async_context(namespace.replica(0).running())
+        await namespace.ready()
+        said = await namespace.says("1/2 replicas placed", "Scheduled")
+        assert said == 'True PartiallyPlaced: 1/2 replicas placed on server "mlserver": it has 1 replica'
+        assert scheduler.explain("iris")["trail"] == ["mlserver-0: iris_1 is Loaded"]
+        namespace.api.request(
+            "PATCH",
+            namespace.url("servers", "mlserver"),
+            json={"spec": {"replicas": 2}},
+            headers={"content-type": "application/merge-patch+json"},
+        )
+        await stack.enter_async_context(namespace.replica(1).running())
+        await namespace.says("2/2 replicas answer")
+
+
+async def test_a_new_version_takes_over_when_it_is_loaded_and_then_the_old_one_goes(namespace):
+    namespace.server()
+    namespace.model()
+    async with namespace.scheduler(), namespace.replica().running() as replica:
+        await namespace.ready()
+        replica.holding.add("iris")
+        namespace.change("iris", storageUri="/other")
+        said = await namespace.says("PreviousVersionAnswers")
+        assert "version 1 answers on 1 replica; version 2: 0/1 replicas loaded" in said
+        assert namespace.status()["observedGeneration"] == 1
+        assert replica.loaded == {"iris_1"}
+        assert namespace.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+        await replica.finish("iris")
+        await namespace.ready()
+        await until(lambda: replica.loaded == {"iris_2"})
+        routed = [t.entries["iris"].backends[0].name for t in namespace.publisher.tables if _is_route(t)]
+        assert sorted(routed) == routed
+
+
+def _is_route(table):
+    return hasattr(table.entries.get("iris"), "backends")
+
+
+async def test_a_failing_new_version_leaves_the_old_one_and_going_back_reuses_it(namespace):
+    namespace.server()
+    namespace.model()
+    async with namespace.scheduler(), namespace.replica().running() as replica:
+        await namespace.ready()
+        replica.failing["iris"] = ("ArtifactNotFound", "/gone is not there")
+        namespace.change("iris", storageUri="/gone")
+        said = await namespace.says("ArtifactNotFound", "RolledOut")
+        assert "/gone is not there (attempt 1 on mlserver-0; next at " in said
+        assert namespace.condition("Ready").startswith("True")
+        assert namespace.status()["observedGeneration"] == 1
+        namespace.change("iris", storageUri="/m")
+        await namespace.ready()
+        assert replica.loads == ["iris_1", "iris_2"]
+        assert namespace.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+
+
+async def test_a_failure_shows_its_cause_is_tried_again_and_a_corrected_spec_at_once(namespace):
+    namespace.server()
+    namespace.model(storageUri="/nowhere")
+    async with namespace.scheduler(), namespace.replica().running() as replica:
+        replica.failing["iris"] = ("ArtifactNotFound", "/nowhere is not there")
+        assert (await namespace.says("ArtifactNotFound")).startswith("False ArtifactNotFound: /nowhere")
+        await namespace.says("attempt 2", seconds=30)
+        assert replica.loads == ["iris_1", "iris_1"]
+        del replica.failing["iris"]
+        namespace.change("iris", storageUri="/m")
+        await namespace.ready(seconds=30)
+        await until(lambda: "ModelAvailable" in namespace.events())
+        assert namespace.events().count("ArtifactNotFound") == 1
+
+
+async def test_the_route_goes_before_the_model_does(namespace):
+    namespace.server()
+    namespace.model()
+    async with namespace.scheduler(), namespace.replica().running() as replica:
+        await namespace.ready()
+        namespace.publisher.prompt = False
+        namespace.delete("iris")
+        await until(lambda: "iris" not in namespace.publisher.table.entries)
+        assert replica.unloads == []
+        namespace.publisher.acknowledge()
+        await until(lambda: replica.unloads == ["iris_1"])
+        await until(lambda: namespace.status("mlserver", "servers").get("loadedModels") == 0)
+
+
+async def test_a_model_scaled_to_zero_says_so_and_comes_back(namespace):
+    namespace.server()
+    namespace.model()
+    async with namespace.scheduler(), namespace.replica().running() as replica:
+        await namespace.ready()
+        namespace.change("iris", replicas=0)
+        await namespace.says("ModelScaledDown")
+        await until(lambda: replica.loaded == set())
+        assert namespace.publisher.table.entries["iris"].reason == "ModelScaledDown"
+        namespace.change("iris", replicas=1)
+        await namespace.ready()
+
+
+async def test_an_invalid_spec_is_told_and_leaves_what_answers(namespace):
+    namespace.server()
+    namespace.model()
+    async with namespace.scheduler(), namespace.replica().running() as replica:
+        await namespace.ready()
+        namespace.change("iris", minReplicas=3, maxReplicas=1)
+        said = await namespace.says("InvalidScaling", "RolledOut")
+        assert "minReplicas 3 is more than maxReplicas 1" in said
+        assert namespace.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+        assert replica.unloads == []
+
+
+async def test_fields_without_effect_are_a_warning(namespace):
+    namespace.server()
+    namespace.model(dedicated=True)
+    async with namespace.scheduler(), namespace.replica().running():
+        await namespace.ready()
+        assert namespace.condition("SpecWarnings").startswith("True NoEffect: spec.dedicated")
+
+
+async def test_a_model_follows_when_its_replica_drains(namespace):
+    namespace.server(replicas=2)
+    namespace.model()
+    async with namespace.scheduler(), namespace.replica(0).running() as first:
+        await namespace.ready()
+        async with namespace.replica(1).running() as second:
+            await first.say_status(draining=True)
+            await until(lambda: namespace.publisher.backends("iris") == {"iris_1": {"mlserver-1"}})
+            await until(lambda: first.unloads == ["iris_1"])
+            assert second.loaded == {"iris_1"}
+
+
+async def test_a_lost_replica_gives_its_models_up_after_a_grace(namespace):
+    namespace.server(replicas=2)
+    namespace.model()
+    async with namespace.scheduler(), AsyncExitStack() as stack:
+        async with namespace.replica(0).running():
+            await namespace.ready()
+            other = await stack.enter_async_context(namespace.replica(1).running())
+            await until(lambda: other.sessions)
+        await until(lambda: namespace.condition("Ready").startswith("False"))
+        assert other.loads == []
+        await until(lambda: other.loaded == {"iris_1"})
+        await namespace.ready()
+        assert namespace.publisher.backends("iris") == {"iris_1": {"mlserver-1"}}
+
+
+async def test_a_short_absence_moves_nothing(namespace):
+    namespace.server(replicas=2)
+    namespace.model()
+    async with namespace.scheduler(), namespace.replica(0).running() as first:
+        await namespace.ready()
+        async with namespace.replica(1).running() as other:
+            first.disconnect()
+            await until(lambda: first.sessions == 2)
+            await namespace.ready()
+            assert (other.loads, first.loads) == ([], ["iris_1"])
+
+
+async def test_a_dead_model_server_is_noticed(namespace):
+    namespace.server()
+    namespace.model()
+    async with namespace.scheduler(), namespace.replica().running() as replica:
+        await namespace.ready()
+        await replica.say_status(server_ready=False)
+        await until(lambda: namespace.condition("Ready").startswith("False"))
+        await replica.say_status()
+        await namespace.ready()
+
+
+class TestRestart:
+    async def test_what_is_loaded_is_recognised_and_nothing_is_touched(self, namespace):
+        namespace.server(replicas=1)
+        namespace.model()
+        namespace.model("other")
+        async with AsyncExitStack() as stack:
+            async with namespace.scheduler():
+                replica = await stack.enter_async_context(namespace.replica().running())
+                await namespace.ready()
+                await namespace.ready("other")
+            async with namespace.scheduler("seldon-scheduler-1"):
+                await until(lambda: namespace.publisher.backends("iris"))
+                assert namespace.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+                await namespace.ready()
+            assert sorted(replica.loads) == ["iris_1", "other_1"]
+            assert replica.unloads == []
+            assert replica.epochs == sorted(replica.epochs)
+
+    async def test_nothing_is_said_before_the_expected_agents_have_reported(self, namespace):
+        namespace.server(replicas=2, running=2)
+        namespace.model()
+        async with namespace.scheduler(), namespace.replica(0).running() as first:
+            await until(lambda: first.sessions)
+            with pytest.raises(AssertionError):
+                await until(lambda: namespace.publisher.tables or first.loads, seconds=1)
+            async with namespace.replica(1).running():
+                await namespace.ready(seconds=9)
+
+    async def test_an_agent_that_never_reports_holds_nothing_up_for_long(self, namespace):
+        namespace.server(replicas=2, running=2)
+        namespace.model()
+        async with namespace.scheduler(), namespace.replica(0).running():
+            await namespace.ready(seconds=30)
+
+    async def test_versions_that_nobody_wants_any_more_are_unloaded(self, namespace):
+        namespace.server()
+        async with namespace.scheduler():
+            replica = namespace.replica()
+            version = pb.ModelVersion(name="gone", identity="abc", number=4)
+            replica.inventory["gone_4"] = pb.ModelReport(version=version, state=pb.MODEL_STATE_LOADED)
+            async with replica.running():
+                await until(lambda: replica.unloads == ["gone_4"], seconds=30)
+
+    async def test_a_number_that_is_taken_is_not_used_again(self, namespace):
+        namespace.server()
+        namespace.model()
+        async with namespace.scheduler():
+            replica = namespace.replica()
+            version = pb.ModelVersion(name="iris", identity="former", number=1)
+            replica.inventory["iris_1"] = pb.ModelReport(version=version, state=pb.MODEL_STATE_LOADED)
+            async with replica.running():
+                await namespace.ready()
+                assert replica.loads == ["iris_2"]
+                await until(lambda: replica.loaded == {"iris_2"}, seconds=30)
+
+
+class TestDeletion:
+    async def test_the_finalizer_of_another_operator_is_taken_off_once_all_is_unloaded(self, namespace):
+        namespace.server()
+        namespace.model(metadata={"finalizers": ["seldon.model.finalizer"]})
+        async with namespace.scheduler(), namespace.replica().running() as replica:
+            await namespace.ready()
+            namespace.delete("iris")
+            await until(lambda: namespace.names() == set())
+            assert replica.unloads == ["iris_1"]
+
+    async def test_deletion_without_any_server_ends_at_once(self, namespace):
+        namespace.model(metadata={"finalizers": ["seldon.model.finalizer"]})
+        async with namespace.scheduler():
+            await namespace.says("ScheduleFailed")
+            namespace.delete("iris")
+            await until(lambda: namespace.names() == set())
+
+
+async def test_a_standby_takes_over_at_once_and_finds_everything(namespace):
+    namespace.server(running=1)
+    namespace.model()
+    async with AsyncExitStack() as second:
+        async with namespace.scheduler("seldon-scheduler-0"), namespace.replica().running() as replica:
+            await namespace.ready()
+            namespace.port = 0
+            standby = await second.enter_async_context(namespace.scheduler("seldon-scheduler-1"))
+            await until(lambda: standby.unready() is None)
+            assert standby.explain("iris") is None
+            leader, replica.port = namespace.publisher, namespace.port
+        async with replica.running():
+            await until(lambda: namespace.publisher is not leader and namespace.publisher.backends("iris"))
+            await until(lambda: standby.explain("iris"))
+            assert replica.loads == ["iris_1"]

@@ -43,8 +43,13 @@ class SimulatedReplica:
 
     async def run(self):
         while True:
-            with contextlib.suppress(grpc.aio.AioRpcError, AssertionError, TimeoutError):
+            try:
                 await self._connect()
+            except (grpc.aio.AioRpcError, AssertionError, TimeoutError):
+                pass
+            except asyncio.CancelledError:
+                if asyncio.current_task().cancelling():
+                    raise
             self.session = None
             await asyncio.sleep(0.05)
 
@@ -85,6 +90,10 @@ class SimulatedReplica:
             await self._say(load.version, pb.MODEL_STATE_FAILED, reason=reason, message=message)
         elif load.version.name not in self.holding:
             await self._say(load.version, pb.MODEL_STATE_LOADED, declared_bytes=load.memory_bytes)
+
+    def disconnect(self):
+        """Ends the session; another one follows."""
+        self.session.stream.cancel()
 
     async def finish(self, name):
         """Ends the load of a model that was held back."""

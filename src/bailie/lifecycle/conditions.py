@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions
-from bailie.lifecycle.version import VersionFacts, VersionState, state_of
+from bailie.lifecycle.version import Failure, VersionFacts, VersionState, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,8 +119,8 @@ def _message(facts: ModelFacts) -> str:
     state, version = state_of(facts.version), facts.version
     if state is VersionState.INVALID:
         return "; ".join(map(str, facts.problems))
-    if state is VersionState.FAILED:
-        return _failure_text(version)
+    if version.failure and state is VersionState.FAILED:
+        return _failure_text(version.failure)
     if state is VersionState.AVAILABLE:
         return _available_text(facts)
     if state in {VersionState.SCHEDULE_FAILED, VersionState.BELOW_MINIMUM}:
@@ -134,14 +134,11 @@ def _available_text(facts: ModelFacts) -> str:
     version = facts.version
     text = f'{version.available}/{version.wanted} replicas answer on server "{facts.server}"'
     if version.failure:
-        return f"{text}; {_failure_text(version)}"
+        return f"{text}; {_failure_text(version.failure)}"
     return f"{text}; {facts.scheduling}" if version.placed < version.wanted else text
 
 
-def _failure_text(version: VersionFacts) -> str:
-    failure = version.failure
-    if failure is None:
-        return ""
+def _failure_text(failure: Failure) -> str:
     attempt = f"attempt {failure.attempts} on {failure.replica}"
     if not failure.retry_at:
         return f"{failure.message} ({attempt})"

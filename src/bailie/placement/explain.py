@@ -91,6 +91,7 @@ def _nowhere(snapshot: Snapshot, refusals: tuple[Refusal, ...]) -> str:
 def _shortfall(snapshot: Snapshot, assigned: Assignment, refusals: tuple[Refusal, ...]) -> str:
     server = next(server for server in snapshot.servers if server.name == assigned.server)
     groups = _grouped(no for no in refusals if no.server == assigned.server)
+    groups.sort(key=lambda group: (-len(group), group[0].code.value))
     said = [_count(group, " replica", " replicas") for group in groups]
     have = len(server.replicas)
     if have < assigned.demand.replicas:

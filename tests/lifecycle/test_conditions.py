@@ -1,0 +1,167 @@
+"""What a Model's status says, state by state."""
+
+from __future__ import annotations
+
+import pytest
+
+from bailie.api.problems import Problem
+from bailie.api.status import Condition
+from bailie.lifecycle import Failure, ModelFacts, VersionFacts, model_status
+from bailie.lifecycle.conditions import unready_reason
+
+NOW = "2026-01-01T00:00:00Z"
+FAILURE = Failure(
+    reason="ArtifactNotFound", message="/m is not there", replica="s-0", attempts=2, retry_at=65.0
+)
+ONCE = Failure(reason="ModelFailed", message="it crashed", replica="s-0")
+
+
+def facts(*, version=None, **fields):
+    given = {"generation": 3, "number": 3, "server": "s", "scheduling": "1/1 replicas placed"}
+    return ModelFacts(version=VersionFacts(**(version or {})), **{**given, **fields})
+
+
+def said(status):
+    return {
+        each["type"]: f"{each['status']} {each['reason']}: {each.get('message', '')}"
+        for each in status["conditions"]
+    }
+
+
+FAILED = "/m is not there (attempt 2 on s-0; next at 00:01:05Z)"
+CASES = {
+    "available": (
+        facts(version={"placed": 1, "loaded": 1, "available": 1}),
+        {
+            "Ready": "True Ready: ",
+            "ModelReady": 'True ModelAvailable: 1/1 replicas answer on server "s"',
+            "Scheduled": "True Placed: 1/1 replicas placed",
+            "RolledOut": 'True ModelAvailable: 1/1 replicas answer on server "s"',
+        },
+        (3, 1, 1),
+    ),
+    "partial": (
+        facts(version={"wanted": 2, "placed": 1, "loaded": 1, "available": 1}, scheduling="1/2: it has 1"),
+        {
+            "ModelReady": 'True ModelAvailable: 1/2 replicas answer on server "s"; 1/2: it has 1',
+            "Scheduled": "True PartiallyPlaced: 1/2: it has 1",
+        },
+        (3, 1, 1),
+    ),
+    "one of two failed": (
+        facts(version={"wanted": 2, "placed": 2, "loaded": 1, "available": 1, "failure": ONCE}),
+        {
+            "ModelReady": 'True ModelAvailable: 1/2 replicas answer on server "s"; '
+            "it crashed (attempt 1 on s-0)",
+        },
+        (3, 2, 1),
+    ),
+    "loading": (
+        facts(version={"placed": 1}),
+        {"Ready": 'False ModelProgressing: 0/1 replicas loaded on server "s"'},
+        (3, 1, 0),
+    ),
+    "loaded, no route": (
+        facts(version={"placed": 1, "loaded": 1}),
+        {"Ready": "False RoutePending: loaded; waiting for the data plane to take over the route"},
+        (3, 1, 0),
+    ),
+    "failed": (
+        facts(version={"placed": 1, "failure": FAILURE}),
+        {
+            "Ready": f"False ArtifactNotFound: {FAILED}",
+            "RolledOut": f"False ArtifactNotFound: {FAILED}",
+            "Scheduled": "True Placed: 1/1 replicas placed",
+        },
+        (3, 1, 0),
+    ),
+    "nowhere": (
+        facts(scheduling="0/1 servers fit: 1 is draining", server=""),
+        {
+            "Ready": "False ScheduleFailed: 0/1 servers fit: 1 is draining",
+            "Scheduled": "False NoServerFits: 0/1 servers fit: 1 is draining",
+        },
+        (3, 0, 0),
+    ),
+    "below the minimum": (
+        facts(version={"wanted": 3, "minimum": 2, "placed": 1, "available": 1}, scheduling="1/3"),
+        {"Ready": "False BelowMinReplicas: 1/3", "Scheduled": "True PartiallyPlaced: 1/3"},
+        (3, 1, 1),
+    ),
+    "scaled to zero": (
+        facts(version={"wanted": 0}),
+        {
+            "Ready": "False ModelScaledDown: the model is scaled to zero replicas",
+            "Scheduled": "False ModelScaledDown: the model is scaled to zero replicas",
+        },
+        (3, 0, 0),
+    ),
+    "invalid": (
+        facts(
+            version={"valid": False}, problems=(Problem("spec.memory", "Invalid", "must be more than zero"),)
+        ),
+        {"Ready": "False Invalid: spec.memory: must be more than zero"},
+        (3, 0, 0),
+    ),
+    "leaving": (
+        facts(version={"deleted": True}),
+        {"Ready": "False ModelTerminating: the model is being deleted"},
+        (3, 0, 0),
+    ),
+    "an older version answers": (
+        facts(version={"placed": 1, "failure": FAILURE}, answering=1, answering_replicas=2, observed=2),
+        {
+            "Ready": "True Ready: ",
+            "ModelReady": "True PreviousVersionAnswers: version 1 answers on 2 replicas; "
+            f"version 3: {FAILED}",
+            "RolledOut": f"False ArtifactNotFound: {FAILED}",
+        },
+        (2, 2, 2),
+    ),
+    "an older version answers, its generation is not known": (
+        facts(version={"placed": 1}, answering=1, answering_replicas=1, observed=9),
+        {
+            "ModelReady": "True PreviousVersionAnswers: version 1 answers on 1 replica; "
+            'version 3: 0/1 replicas loaded on server "s"',
+        },
+        (2, 1, 1),
+    ),
+    "warnings": (
+        facts(warnings=(Problem("spec.dedicated", "NoEffect", "does nothing"),)),
+        {"SpecWarnings": "True NoEffect: spec.dedicated: does nothing"},
+        (3, 0, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_status(case):
+    given, expected, counts = case
+    status = model_status(given, NOW)
+    found = said(status)
+    assert {key: found[key] for key in expected} == expected
+    assert (status["observedGeneration"], status["replicas"], status["availableReplicas"]) == counts
+    assert status["selector"] == f"server={given.server}"
+    assert ("SpecWarnings" in found) == bool(given.warnings)
+
+
+def test_times_move_with_the_status_only_and_strangers_stay():
+    before = (
+        Condition(type="Ready", status="True", reason="Ready", last_transition_time="then"),
+        Condition(type="Scheduled", status="False", reason="NoServerFits", last_transition_time="then"),
+        Condition(type="SpecWarnings", status="True", reason="NoEffect", last_transition_time="then"),
+        Condition(type="Foreign", status="Unknown", last_transition_time="then"),
+    )
+    given = facts(version={"placed": 1, "loaded": 1, "available": 1}, conditions=before)
+    times = {each["type"]: each["lastTransitionTime"] for each in model_status(given, NOW)["conditions"]}
+    assert times == {
+        "Ready": "then",
+        "Scheduled": NOW,
+        "ModelReady": NOW,
+        "RolledOut": NOW,
+        "Foreign": "then",
+    }
+
+
+def test_what_callers_of_the_data_plane_are_told():
+    assert unready_reason(facts(version={"placed": 1, "failure": FAILURE})) == ("ArtifactNotFound", FAILED)

@@ -1,0 +1,78 @@
+"""The table of replica states: what follows what, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from bailie.lifecycle import ImpossibleTransitionError, ReplicaEvent, ReplicaState, next_state
+from bailie.lifecycle.replica import TRANSITIONS
+
+S, E = ReplicaState, ReplicaEvent
+STORIES = {
+    "load": (
+        [E.LOAD_SENT, E.SAYS_LOADING, E.SAYS_LOADED],
+        [S.REQUESTED, S.LOADING, S.LOADED],
+    ),
+    "failure and retry": (
+        [E.LOAD_SENT, E.SAYS_LOADING, E.SAYS_FAILED, E.LOAD_SENT, E.SAYS_LOADED],
+        [S.REQUESTED, S.LOADING, S.FAILED, S.REQUESTED, S.LOADED],
+    ),
+    "unload": (
+        [E.SAYS_LOADED, E.UNLOAD_SENT, E.SAYS_UNLOADING, E.SAYS_UNLOADED],
+        [S.LOADED, S.UNLOAD_REQUESTED, S.UNLOADING, S.ABSENT],
+    ),
+    "unload while it loads: late reports change nothing": (
+        [E.SAYS_LOADING, E.UNLOAD_SENT, E.SAYS_LOADED, E.SAYS_EVICTED, E.SAYS_LOADING, E.SAYS_UNLOADED],
+        [S.LOADING, *[S.UNLOAD_REQUESTED] * 4, S.ABSENT],
+    ),
+    "unload of what failed meanwhile": (
+        [E.SAYS_LOADING, E.UNLOAD_SENT, E.SAYS_FAILED],
+        [S.LOADING, S.UNLOAD_REQUESTED, S.FAILED],
+    ),
+    "an unload that did not work": (
+        [E.SAYS_LOADED, E.UNLOAD_SENT, E.SAYS_UNLOADING, E.SAYS_LOADED, E.UNLOAD_SENT],
+        [S.LOADED, S.UNLOAD_REQUESTED, S.UNLOADING, S.LOADED, S.UNLOAD_REQUESTED],
+    ),
+    "evicted and back": (
+        [E.SAYS_LOADED, E.SAYS_EVICTED, E.SAYS_LOADING, E.SAYS_LOADED],
+        [S.LOADED, S.EVICTED, S.LOADING, S.LOADED],
+    ),
+    "a server that lost the model": ([E.SAYS_LOADED, E.SAYS_FAILED], [S.LOADED, S.FAILED]),
+    "commands may be repeated": (
+        [E.LOAD_SENT, E.LOAD_SENT, E.UNLOAD_SENT, E.UNLOAD_SENT],
+        [S.REQUESTED, S.REQUESTED, S.UNLOAD_REQUESTED, S.UNLOAD_REQUESTED],
+    ),
+}
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
+def test_a_story(story):
+    events, states = story
+    found = list(itertools.accumulate(events, next_state, initial=S.ABSENT))[1:]
+    assert found == states
+
+
+IMPOSSIBLE = [
+    (S.ABSENT, E.UNLOAD_SENT),
+    (S.FAILED, E.UNLOAD_SENT),
+    (S.LOADING, E.LOAD_SENT),
+    (S.LOADED, E.LOAD_SENT),
+    (S.EVICTED, E.LOAD_SENT),
+    (S.UNLOAD_REQUESTED, E.LOAD_SENT),
+    (S.UNLOADING, E.LOAD_SENT),
+]
+
+
+@pytest.mark.parametrize(("state", "event"), IMPOSSIBLE)
+def test_a_command_out_of_place_is_refused(state, event):
+    with pytest.raises(ImpossibleTransitionError, match="cannot follow") as caught:
+        next_state(state, event)
+    assert (caught.value.state, caught.value.event) == (state, event)
+
+
+def test_the_table_is_whole():
+    assert set(TRANSITIONS) == set(ReplicaState)
+    refused = {(s, e) for s in ReplicaState for e in ReplicaEvent if e not in TRANSITIONS[s]}
+    assert refused == set(IMPOSSIBLE)
