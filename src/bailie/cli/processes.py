@@ -93,7 +93,26 @@ def _ends_with_standard_input() -> Iterator[None]:
 
 
 def _operator(_: list[str]) -> None:
-    raise NotImplementedError
+    set_up_logging(_log_level())
+    from bailie.kube.client import Client
+    from bailie.kube.errors import Unconfigured
+    from bailie.operator.run import run as serve
+    from bailie.operator.settings import OperatorSettings, SettingsError
+    from bailie.workloads.local import LocalWorkloads
+
+    try:
+        settings = OperatorSettings.from_environment()
+    except SettingsError as error:
+        raise Unusable(str(error)) from error
+
+    async def main() -> None:
+        async with Client.from_environment() as client:
+            await serve(settings, client, LocalWorkloads(client))
+
+    try:
+        _until_told(main())
+    except Unconfigured as error:
+        raise Unusable(str(error)) from error
 
 
 def _scheduler(_: list[str]) -> None:
