@@ -23,6 +23,10 @@ class Output(StrEnum):
     JSON = "json"
 
 
+WIDE = 400
+"""Columns of a table that a program reads, so that no cell is folded."""
+
+
 class ExitCode:
     """Exit codes, the same for every command."""
 
@@ -38,11 +42,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Returns a rich console; it falls back to plain text where there is no terminal."""
+def console() -> Console:
+    """Returns a rich console on stdout; where that is no terminal, lines are as long as they need to be."""
     from rich.console import Console
 
-    return Console(stderr=stderr, soft_wrap=True, highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def say(message: str) -> None:

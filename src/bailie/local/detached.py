@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bailie.local.errors import LocalError, NotReady, NotRunning
 from bailie.local.state import Lock, StateDirectory
+from bailie.workloads.node.records import kill_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,17 +91,19 @@ def _end_of_log(state: StateDirectory, code: int) -> str:
 def stop(state: StateDirectory, *, timeout: float) -> None:
     """Ends the supervisor of a state directory and everything that it runs.
 
+    Where the supervisor is dead already, what it left running is ended.
+
     Raises:
         NotRunning: Nothing runs there.
         NotReady: It has not ended after `timeout` seconds.
     """
     record = state.supervisor()
     if not state.running() or record is None:
+        if kill_orphans(state.root, ()):
+            return
         raise NotRunning(f"nothing runs in {state.root}", hint="`bailie up` starts it")
-    try:
+    with suppress(ProcessLookupError):
         os.kill(record.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if not state.running():

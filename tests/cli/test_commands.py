@@ -1,0 +1,142 @@
+"""Commands as a user types them, without anything running."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from bailie import __version__
+from bailie.cli.app import COMMANDS, app
+
+RUNNER = CliRunner()
+
+
+def run(*arguments, stdin=None):
+    return RUNNER.invoke(app, list(arguments), input=stdin)
+
+
+@pytest.mark.parametrize("command", [command.__name__ for group in COMMANDS.values() for command in group])
+def test_every_command_has_help(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 3
+
+
+def test_version_as_text_and_json():
+    assert run("version").stdout.strip() == __version__
+    assert json.loads(run("version", "-o", "json").stdout)["version"] == __version__
+
+
+def test_crds_are_seven_definitions():
+    found = list(yaml.safe_load_all(run("crds").stdout))
+    assert {item["spec"]["names"]["kind"] for item in found} >= {"Model", "Server", "SeldonRuntime"}
+    assert len(found) == 7
+
+
+def test_status_says_when_nothing_runs(tmp_path):
+    result = run("status", "--state-dir", str(tmp_path))
+    assert result.exit_code == 1
+    assert f"nothing runs in {tmp_path}" in result.stderr
+    assert "hint: start with `bailie up`" in result.stderr
+
+
+def test_down_says_when_nothing_runs(tmp_path):
+    result = run("down", "--state-dir", str(tmp_path))
+    assert result.exit_code == 1
+    assert "nothing runs" in result.stderr
+
+
+def test_up_refuses_names_that_are_no_namespaces(tmp_path):
+    result = run("up", "--namespaces", "Not_A_Name", "--state-dir", str(tmp_path))
+    assert result.exit_code == 2
+    assert "Not_A_Name" in result.stderr
+
+
+def test_up_refuses_a_state_directory_that_is_a_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    result = run("up", "--no-default-servers", "--state-dir", str(path))
+    assert result.exit_code == 1
+    assert str(path) in result.stderr
+
+
+def test_up_names_a_missing_inference_server(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-m", "bailie", "up", "--detach", "--state-dir", str(tmp_path / "state")],
+        env={"BAILIE_MLSERVER_ENV": str(tmp_path / "nowhere"), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert f"MLServer is not installed at {tmp_path / 'nowhere'}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        (("infer", "iris", "{bad"), None, "the request is not JSON"),
+        (("infer", "iris", "[]"), None, "must be a JSON object"),
+        (("infer", "iris", "{}", "-f", "x.json"), None, "not both"),
+        (("infer", "iris", "-f", "/no/such/file"), None, "cannot be read"),
+        (("infer", "iris", "-"), "nonsense", "the request is not JSON"),
+        (("infer", "iris", "{}", "--header", "x"), None, "is not KEY=VALUE"),
+    ],
+)
+def test_infer_says_what_is_wrong_with_the_request(arguments, stdin, message):
+    result = run(*arguments, stdin=stdin)
+    assert result.exit_code in (1, 2)
+    assert message in result.stderr
+
+
+def test_infer_says_when_nobody_answers():
+    result = run("infer", "iris", '{"inputs": []}', "--inference-host", "127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "http://127.0.0.1:1 does not answer" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no object"),
+        ("a: [", "is not YAML"),
+        ("- 1", "not a Kubernetes object"),
+        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}", "not a kind that Bailie uses"),
+        (
+            "apiVersion: mlops.seldon.io/v1alpha1\nkind: Model\nmetadata: {name: x}\nspec: {memory: lots}",
+            "spec.storageUri",
+        ),
+    ],
+)
+def test_apply_validates_everything_before_it_sends_anything(tmp_path, text, message):
+    path = tmp_path / "manifest.yaml"
+    path.write_text(text)
+    result = run("apply", "-f", str(path))
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+def test_get_names_the_kinds_that_it_knows():
+    result = run("get", "unicorns")
+    assert result.exit_code == 2
+    assert "models" in result.stderr
+
+
+def test_a_process_says_what_its_environment_lacks():
+    for process in ("operator", "scheduler", "agent", "envoy"):
+        result = subprocess.run(
+            [sys.executable, "-m", "bailie", process],
+            env={"PATH": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert result.returncode == 1, (process, result.stderr)
+        assert "POD_N" in result.stderr
+        assert "Traceback" not in result.stderr
