@@ -1,12 +1,13 @@
-"""`python -m benchmarks [data-plane | routes | mlserver-settings] …`; without a name, all of them."""
+"""`python -m benchmarks [NAME] …`; without a name, all of them."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import data_plane, mlserver_settings, routes
+from benchmarks import data_plane, main_job, mlserver_settings, routes
 
 BENCHMARKS = {
+    "main-job": main_job.main,
     "data-plane": data_plane.main,
     "routes": routes.main,
     "mlserver-settings": mlserver_settings.main,
