@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 
@@ -37,6 +39,13 @@ def test_contradictions_and_names(manifest):
     server, problems = Server.parse(manifest("Server", spec, name="ml.server"))
     assert server is None
     assert [p.path for p in problems] == ["metadata.name", "spec.replicas", "spec.serverConfig"]
+
+
+@pytest.mark.parametrize("name", ["seldon-scheduler", "seldon-envoy", "seldon-mesh"])
+def test_names_of_the_runtime_are_taken(manifest, name):
+    server, problems = Server.parse(manifest("Server", {"serverConfig": "x"}, name=name))
+    assert server is None
+    assert [(p.path, p.reason) for p in problems] == [("metadata.name", "Invalid")]
 
 
 def test_retention_is_one_of_two(manifest):

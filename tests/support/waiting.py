@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
 
@@ -29,4 +29,14 @@ def until_blocking(condition: Callable[[], T], *, seconds: float = 10.0) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"still {found!r} after {seconds:g}s: {condition}")
         time.sleep(0.01)
+    return found
+
+
+async def until_true(condition: Callable[[], Awaitable[T]], *, seconds: float = 10.0) -> T:
+    """As `until`, for a condition that has to be awaited."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not (found := await condition()):
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"still {found!r} after {seconds:g}s: {condition}")
+        await asyncio.sleep(0.01)
     return found

@@ -10,8 +10,10 @@ from bailie.api.kinds import SERVER, Kind
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
 from bailie.api.scaling import Scalable
+from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import ConditionedStatus
 
+_TAKEN_NAMES = (SCHEDULER, ENVOY, "seldon-mesh")
 Retention = Literal["Retain", "Delete"]
 
 
@@ -79,6 +81,9 @@ class Server(Resource):
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec, and warnings for fields without effect."""
         found = list(self.spec.scaling_problems())
+        if self.metadata.name in _TAKEN_NAMES:
+            text = f'"{self.metadata.name}" is the name of a part of the runtime; choose another one'
+            found.append(Problem("metadata.name", "Invalid", text))
         if not self.spec.server_config:
             found.append(Problem("spec.serverConfig", "Required", "is empty; name a ServerConfig"))
         if self.spec.image_overrides is not None:

@@ -1,0 +1,107 @@
+"""Writes status and events: once per reconciliation, and only where something is new.
+
+Called by the reconcilers with what they found. Touches no field of the status that it is not given, because
+others (the scheduler's `loadedModels`) write there too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from bailie.api.resource import NO_EFFECT
+from bailie.api.status import Condition, merge_conditions
+from bailie.kube.clock import stamp, utc_now
+from bailie.kube.errors import NotFound
+from bailie.kube.events import EventType
+from bailie.operator.conditions import READY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bailie.api.kinds import Kind
+    from bailie.api.problems import Problem
+    from bailie.kube.client import Client, Object
+    from bailie.kube.events import Recorder
+
+log = structlog.get_logger(__name__)
+
+
+class Reporter:
+    """Says what became of objects of one kind."""
+
+    def __init__(self, client: Client, recorder: Recorder, kind: Kind) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._kind = kind
+        self._warned: dict[str, tuple[Any, ...]] = {}
+        self._announced: dict[str, tuple[Any, ...]] = {}
+
+    async def report(
+        self, manifest: Object, conditions: Sequence[Condition], fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """Brings the status up to date. An object that is gone meanwhile is no failure. Raises ApiError."""
+        status = manifest.get("status") or {}
+        old = [Condition.model_validate(condition) for condition in status.get("conditions") or ()]
+        merged = merge_conditions(old, conditions, stamp(utc_now()))
+        wanted = {
+            "observedGeneration": manifest["metadata"].get("generation", 0),
+            "conditions": [condition.manifest() for condition in merged],
+            **(fields or {}),
+        }
+        if all(status.get(name) == value for name, value in wanted.items()):
+            return
+        metadata = manifest["metadata"]
+        try:
+            await self._client.patch(
+                self._kind, metadata["name"], metadata["namespace"], {"status": wanted}, subresource="status"
+            )
+        except NotFound:
+            return
+        self._announce(manifest, old, conditions)
+
+    def warn(self, manifest: Object, problems: Sequence[Problem]) -> None:
+        """Tells once per generation which fields have no effect."""
+        warnings = [problem for problem in problems if problem.reason == NO_EFFECT]
+        metadata = manifest["metadata"]
+        said = (metadata.get("generation"), *warnings)
+        if not warnings or self._warned.get(metadata["uid"]) == said:
+            return
+        self._warned[metadata["uid"]] = said
+        for warning in warnings:
+            self._recorder.event(manifest, EventType.WARNING, NO_EFFECT, str(warning))
+
+    def forget(self, uid: str) -> None:
+        """Drops what was remembered of an object that is gone."""
+        self._warned.pop(uid, None)
+        self._announced.pop(uid, None)
+
+    def _announce(self, manifest: Object, old: Sequence[Condition], new: Sequence[Condition]) -> None:
+        before = next((condition for condition in old if condition.type == READY), None)
+        after = next((condition for condition in new if condition.type == READY), None)
+        if after is None:
+            return
+        news = (after.status, after.reason)
+        known = (before.status, before.reason) if before is not None else None
+        uid = manifest["metadata"]["uid"]
+        if news == self._announced.get(uid, known):  # what was seen of the status may be older than our word
+            return
+        self._announced[uid] = news
+        ready = after.status == "True"
+        name = "RuntimeReady" if self._kind.kind == "SeldonRuntime" else f"{self._kind.kind}Ready"
+        reason = name if ready else f"{self._kind.kind}NotReady"
+        self._recorder.event(
+            manifest,
+            EventType.NORMAL if ready else EventType.WARNING,
+            reason,
+            after.message or f"{self._kind.kind} is ready",
+        )
+        log.info(
+            "Readiness changed",
+            kind=self._kind.kind,
+            namespace=manifest["metadata"]["namespace"],
+            name=manifest["metadata"]["name"],
+            ready=after.status,
+            reason=after.reason,
+        )

@@ -1,0 +1,71 @@
+"""The operator's environment, read once when the process starts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from bailie.scope.watch_list import parse_watch_list
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HTTP_PORT = 9006
+"""`/live`, `/ready`, `/metrics`, `/namespaces/`."""
+
+
+class SettingsError(ValueError):
+    """The environment lacks something or has nonsense; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorSettings:
+    """What the operator needs to know before it can ask the API."""
+
+    namespace: str
+    """POD_NAMESPACE: where the operator runs; configurations that all namespaces share are here. Required."""
+    pod_name: str
+    """POD_NAME: identity among the operator's replicas. Required."""
+    address: str = "127.0.0.1"
+    """POD_IP: what to listen on. Default 127.0.0.1, never all interfaces."""
+    port: int = HTTP_PORT
+    """Where health and metrics are served; 0 takes a free port."""
+    watch: tuple[str, ...] = ()
+    """WATCH_NAMESPACES: the namespaces to serve, separated by commas."""
+    clusterwide: bool = False
+    """CLUSTERWIDE: without a list, serve all namespaces instead of one's own."""
+    log_level: str = "info"
+    """SELDON_LOG_LEVEL: debug, info, warning or error."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Reads the process's environment, or the one given. Raises SettingsError."""
+        values = os.environ if environment is None else environment  # noqa: TID251
+        watch, problems = parse_watch_list(values.get("WATCH_NAMESPACES", ""))
+        if problems:
+            raise SettingsError("WATCH_NAMESPACES: " + "; ".join(str(problem) for problem in problems))
+        return cls(
+            namespace=_required(values, "POD_NAMESPACE"),
+            pod_name=_required(values, "POD_NAME"),
+            address=values.get("POD_IP") or "127.0.0.1",
+            watch=watch,
+            clusterwide=_flag(values, "CLUSTERWIDE"),
+            log_level=(values.get("SELDON_LOG_LEVEL") or "info").lower(),
+        )
+
+
+def _required(values: Mapping[str, str], name: str) -> str:
+    value = values.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set")
+    return value
+
+
+def _flag(values: Mapping[str, str], name: str) -> bool:
+    text = values.get(name, "").strip().lower()
+    if text in {"", "false", "0", "no"}:
+        return False
+    if text in {"true", "1", "yes"}:
+        return True
+    raise SettingsError(f'{name} must be true or false, not "{text}"')

@@ -1,0 +1,88 @@
+"""What the operator sees: the served namespaces, and the configurations of its own.
+
+Read by the reconcilers, who see nothing else of the API. A namespace counts only when all of it was listed,
+so that what is merely not known yet is never taken for deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import POD, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
+from bailie.kube.informers import InformerSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bailie.api.kinds import Kind
+    from bailie.kube.client import Client, Object
+    from bailie.kube.informer import Key
+
+SERVED_KINDS = (SELDON_RUNTIME, SERVER, SELDON_CONFIG, SERVER_CONFIG, POD, SERVICE)
+CONFIG_KINDS = (SELDON_CONFIG, SERVER_CONFIG)
+USED_BY = {SELDON_CONFIG: (SELDON_RUNTIME, "seldonConfig"), SERVER_CONFIG: (SERVER, "serverConfig")}
+"""Of each kind of configuration: who uses it, and the field of the spec that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A configuration that was not found: why, in words; `pending` while it may only be a matter of time."""
+
+    message: str
+    pending: bool = False
+
+
+class World:
+    """The informers of the operator."""
+
+    def __init__(self, client: Client, home: str) -> None:
+        self.home = home
+        self.served = InformerSet(client, SERVED_KINDS)
+        self.shared = InformerSet(client, CONFIG_KINDS)
+        self.shared.add(home)
+
+    def is_known(self, namespace: str) -> bool:
+        """Says whether the namespace is served and was listed as a whole."""
+        return self.served.synced(namespace)
+
+    def get(self, kind: Kind, key: Key) -> Object | None:
+        """Returns the object as last seen."""
+        informer = self.served.get(kind, key[0])
+        return None if informer is None else informer.store.get(key)
+
+    def objects(self, kind: Kind, namespace: str) -> list[Object]:
+        """Returns the objects of a kind in a served namespace, by name."""
+        informer = self.served.get(kind, namespace)
+        return [] if informer is None else [informer.store[key] for key in sorted(informer.store)]
+
+    def config(self, kind: Kind, name: str, namespace: str) -> Object | Missing:
+        """Returns the configuration: of the namespace itself, else of the operator's."""
+        found = self.get(kind, (namespace, name))
+        if found is not None:
+            return found
+        informer = self.shared.get(kind, self.home)
+        if informer is not None and (self.home, name) in informer.store:
+            return informer.store[self.home, name]
+        places = (
+            f"namespace {namespace}" if namespace == self.home else f"namespace {namespace} or {self.home}"
+        )
+        message = f'there is no {kind.kind} "{name}" in {places}'
+        if informer is not None and informer.failure is not None:
+            return Missing(f"{message}; {self.home} cannot be read: {informer.failure}")
+        return Missing(message, pending=not self.shared.synced(self.home))
+
+    def users(self, config: Object) -> Iterator[tuple[Kind, Key]]:
+        """Yields who is to follow a change of the configuration."""
+        kind, field = next(
+            used for config_kind, used in USED_BY.items() if config_kind.kind == config["kind"]
+        )
+        metadata = config["metadata"]
+        namespaces = self.served.namespaces
+        if metadata["namespace"] != self.home:
+            namespaces = frozenset({metadata["namespace"]}) & namespaces
+        for namespace in sorted(namespaces):
+            for user in self.objects(kind, namespace):
+                spec = user.get("spec") or {}
+                if spec.get(field) == metadata["name"] and not spec.get("disableAutoUpdate"):
+                    yield kind, (namespace, user["metadata"]["name"])

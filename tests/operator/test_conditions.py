@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from tests.support.manifests import runtime
+
+from bailie.api.problems import Problem
+from bailie.operator.conditions import left_out_condition, refused, workload_condition
+from bailie.workloads.port import Observation
+
+SEEN = {
+    "all ready": (2, (2, 2, ""), "True", "ReplicasReady", "2 of 2 replicas are ready"),
+    "none wanted": (0, (0, 0, ""), "True", "NoReplicas", "no replicas are wanted"),
+    "some ready": (2, (2, 1, ""), "False", "ReplicasNotReady", "1 of 2 replicas are ready"),
+    "with a cause": (
+        1,
+        (1, 0, "pod x: gone"),
+        "False",
+        "ReplicasNotReady",
+        "0 of 1 replicas are ready: pod x: gone",
+    ),
+    "none there": (1, (0, 0, ""), "False", "ReplicasNotReady", "0 of 1 replicas are ready"),
+    "one too many": (1, (2, 2, ""), "False", "ScalingDown", "1 of 2 replicas are being removed"),
+    "going to none": (0, (1, 1, ""), "False", "ScalingDown", "1 of 1 replicas are being removed"),
+}
+LEFT_OUT = {
+    "run": ({}, "seldon-scheduler", None),
+    "disabled": ({"overrides": [{"name": "seldon-envoy", "disable": True}]}, "seldon-envoy", "Disabled"),
+    "elsewhere": ({"schedulerNamespace": "central"}, "seldon-scheduler", "ServedElsewhere"),
+    "elsewhere has no Envoy for us": ({"schedulerNamespace": "central"}, "seldon-envoy", None),
+}
+SCALING = Problem("spec.replicas", "InvalidScaling", "too many")
+UNKNOWN = Problem("spec.x", "Unknown", "there is no such field")
+
+
+@pytest.mark.parametrize(("wanted", "seen", "status", "reason", "message"), SEEN.values(), ids=SEEN)
+def test_workloads(wanted, seen, status, reason, message):
+    replicas, ready, complaint = seen
+    observation = Observation(replicas=replicas, ready_replicas=ready, message=complaint)
+    condition = workload_condition("X", wanted, observation)
+    assert (condition.type, condition.status, condition.reason) == ("X", status, reason)
+    assert condition.message == message
+
+
+@pytest.mark.parametrize(("spec", "component", "reason"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_components_that_are_left_out_hold(spec, component, reason):
+    condition = left_out_condition(runtime(**spec), component)
+    assert (condition and condition.reason) == reason
+    assert condition is None or condition.status == "True"
+
+
+def test_a_refusal_says_all_and_leaves_warnings_out():
+    warning = Problem("spec.y", "NoEffect", "has no effect")
+    condition = refused([SCALING, warning, UNKNOWN])
+    assert condition.reason == "InvalidSpec"
+    assert condition.message == "spec.replicas: too many; spec.x: there is no such field"
+    assert refused([SCALING, warning]).reason == "InvalidScaling"

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import httpx
+from structlog.testing import capture_logs
+from tests.support.waiting import until, until_true
+
+from bailie.api.kinds import LEASE, ROLE_BINDING, SERVER
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, cluster_manifests
+from bailie.operator.run import LEASE_NAME, run
+
+SPEC = {"serverConfig": "mlserver"}
+
+
+async def test_a_namespace_without_rights_waits_and_stands_in_nobodys_way(installation):
+    await installation.admin.delete(ROLE_BINDING, "seldon-v2-manager-rolebinding", installation.b)
+    for namespace in installation.namespaces:
+        await installation.make("Server", "mlserver", SPEC, namespace)
+    async with installation.operator() as operator:
+        await installation.until(SERVER, "mlserver", "True")
+        waiting = await until(lambda: operator.scope.state()[installation.b])
+        assert waiting["state"] == "waiting"
+        assert "forbidden" in waiting["message"]
+        await installation.grant(installation.b)
+        await installation.until(SERVER, "mlserver", "True", namespace=installation.b)
+        assert operator.scope.state()[installation.b] == {"state": "served", "message": ""}
+
+
+async def test_a_namespace_that_is_not_listed_is_left_alone(installation):
+    async with installation.operator(watch=(installation.a,)):
+        await installation.make("Server", "mlserver", SPEC, installation.b)
+        await installation.make("Server", "mlserver", SPEC)
+        await installation.until(SERVER, "mlserver", "True")
+        assert await installation.condition(SERVER, "mlserver", namespace=installation.b) == {}
+
+
+async def test_namespaces_are_taken_up_and_let_go_while_running(installation):
+    for namespace in installation.namespaces:
+        await installation.make("Server", "mlserver", SPEC, namespace)
+    async with installation.operator(watch=(installation.a,)) as operator:
+        await installation.until(SERVER, "mlserver", "True")
+        operator.scope.serve({installation.b})
+        await installation.until(SERVER, "mlserver", "True", namespace=installation.b)
+        assert set(operator.scope.state()) == {installation.b}
+        await installation.admin.delete(SERVER, "mlserver", installation.a)
+        await installation.admin.patch(SERVER, "mlserver", installation.b, {"spec": {"replicas": 2}})
+        await until(lambda: installation.workloads.running[installation.b, "mlserver"].replicas == 2)
+    assert installation.workloads.removed == []
+
+
+async def test_a_clusterwide_operator_serves_namespaces_as_they_come(installation):
+    for manifest in cluster_manifests(installation.home):
+        await installation.put(manifest)
+    late = f"late-{installation.home}"
+    async with installation.operator(watch=(), clusterwide=True):
+        installation.api.namespace(late)
+        await installation.make("Server", "mlserver", SPEC, late)
+        await installation.until(SERVER, "mlserver", "True", namespace=late)
+
+
+async def test_a_standby_takes_over_when_the_leader_ends(installation):
+    await installation.make("Server", "mlserver", SPEC)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(run(installation.settings(), installation.client, installation.workloads))
+        await installation.until(SERVER, "mlserver", "True")
+        settings = installation.settings(pod_name="operator-1")
+        second = group.create_task(run(settings, installation.client, installation.workloads))
+        assert (await _holder(installation)).startswith("operator-0_")
+        first.cancel()
+        await until_true(lambda: _is_held_by(installation, "operator-1_"))
+        await installation.admin.patch(SERVER, "mlserver", installation.a, {"spec": {"replicas": 2}})
+        await until(lambda: installation.workloads.running[installation.a, "mlserver"].replicas == 2)
+        second.cancel()
+
+
+async def test_health_says_which_namespaces_are_served(installation):
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(
+                run(installation.settings(), installation.client, installation.workloads)
+            )
+            started = await until(lambda: [entry for entry in logs if entry["event"] == "Operator started"])
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{started[0]['port']}") as http:
+                await until_true(lambda: _answers(http, "/ready"))
+                await until_true(lambda: _serves(http, installation.a))
+                metrics = (await http.get("/metrics")).text
+            task.cancel()
+    assert 'bailie_operator_namespaces{state="served"}' in metrics
+
+
+async def test_the_operator_can_do_nothing_elsewhere(installation):
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": "default"},
+    }
+    token = installation.api.service_account_token(installation.home, OPERATOR_ACCOUNT)
+    with installation.api.http(token) as http:
+        answer = http.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json=review)
+    if answer.status_code == 404:
+        return
+    groups = {g for rule in answer.json()["status"]["resourceRules"] for g in rule["apiGroups"]}
+    assert groups <= {"authorization.k8s.io", "authentication.k8s.io"}
+
+
+async def _holder(installation):
+    lease = await installation.admin.get(LEASE, LEASE_NAME, installation.home)
+    return lease["spec"]["holderIdentity"]
+
+
+async def _is_held_by(installation, prefix):
+    return (await _holder(installation)).startswith(prefix)
+
+
+async def _answers(http, path):
+    with contextlib.suppress(httpx.TransportError):
+        return (await http.get(path)).status_code == 200
+
+
+async def _serves(http, namespace):
+    return (await http.get("/namespaces/")).json().get(namespace, {}).get("state") == "served"

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from tests.support.waiting import until, until_true
+
+from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME
+from bailie.kube.errors import Forbidden
+
+RUNTIME = {"seldonConfig": "default"}
+
+
+async def test_a_runtime_becomes_ready(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        assert set(installation.workloads.running) == {
+            (installation.a, "seldon-scheduler"),
+            (installation.a, "seldon-envoy"),
+        }
+        manifest = await installation.admin.get(SELDON_RUNTIME, "seldon", installation.a)
+        assert manifest["status"]["observedGeneration"] == 1
+        types = [c["type"] for c in manifest["status"]["conditions"]]
+        assert types == ["EnvoyReady", "Ready", "SchedulerReady"]
+        owner = installation.workloads.running[installation.a, "seldon-envoy"].owner
+        assert owner["uid"] == manifest["metadata"]["uid"]
+        await until_true(lambda: installation.events("RuntimeReady"))
+
+
+async def test_what_is_there_already_is_taken_up(installation):
+    await installation.make("SeldonRuntime", "seldon", RUNTIME)
+    async with installation.operator():
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+
+
+async def test_a_component_that_is_not_ready_says_why(installation):
+    installation.workloads.ready["seldon-scheduler"] = 0
+    installation.workloads.message = "pod seldon-scheduler-0, container scheduler: CrashLoopBackOff"
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        ready = await installation.until(SELDON_RUNTIME, "seldon", "False", "ReplicasNotReady")
+        assert "CrashLoopBackOff" in ready["message"]
+        assert (await installation.condition(SELDON_RUNTIME, "seldon", "EnvoyReady"))["status"] == "True"
+
+
+async def test_a_missing_config_is_said_and_found_when_it_comes(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", {"seldonConfig": "mine"})
+        ready = await installation.until(SELDON_RUNTIME, "seldon", "False", "SeldonConfigNotFound")
+        assert ready["message"] == (
+            f'there is no SeldonConfig "mine" in namespace {installation.a} or {installation.home}'
+        )
+        default = await installation.admin.get(SELDON_CONFIG, "default", installation.home)
+        await installation.make("SeldonConfig", "mine", default["spec"])
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+
+
+async def test_the_config_of_the_own_namespace_goes_first(installation):
+    default = await installation.admin.get(SELDON_CONFIG, "default", installation.home)
+    spec = default["spec"]
+    spec["components"][0]["labels"] = {"from": "own"}
+    await installation.make("SeldonConfig", "default", spec)
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+    assert _labels(installation)["from"] == "own"
+
+
+async def test_changes_of_the_config_are_followed_unless_disabled(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", {**RUNTIME, "disableAutoUpdate": True})
+        await installation.make("SeldonRuntime", "seldon", RUNTIME, installation.b)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        await installation.until(SELDON_RUNTIME, "seldon", "True", namespace=installation.b)
+        default = await installation.admin.get(SELDON_CONFIG, "default", installation.home)
+        components = default["spec"]["components"]
+        components[0]["labels"] = {"changed": "yes"}
+        body = {"spec": {"components": components}}
+        await installation.admin.patch(SELDON_CONFIG, "default", installation.home, body)
+        await until(lambda: _labels(installation, installation.b).get("changed"))
+        # even when something else makes the operator look at the one that does not follow
+        body = {"metadata": {"labels": {"touched": "yes"}}}
+        before = installation.workloads.ensured.count((installation.a, "seldon-scheduler"))
+        await installation.admin.patch(SELDON_RUNTIME, "seldon", installation.a, body)
+        await until(
+            lambda: installation.workloads.ensured.count((installation.a, "seldon-scheduler")) > before
+        )
+        assert "changed" not in _labels(installation)
+
+
+async def test_a_second_runtime_waits_for_the_first_to_go(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "first", RUNTIME)
+        await installation.until(SELDON_RUNTIME, "first", "True")
+        await installation.make("SeldonRuntime", "second", RUNTIME)
+        refused = await installation.until(SELDON_RUNTIME, "second", "False", "AnotherRuntime")
+        assert '"first"' in refused["message"]
+        await installation.admin.delete(SELDON_RUNTIME, "first", installation.a)
+        await installation.until(SELDON_RUNTIME, "second", "True")
+
+
+async def test_a_disabled_component_is_removed(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        body = {"spec": {"overrides": [{"name": "seldon-envoy", "disable": True}]}}
+        await installation.admin.patch(SELDON_RUNTIME, "seldon", installation.a, body)
+        await until(lambda: (installation.a, "seldon-envoy") in installation.workloads.removed)
+        await installation.until(SELDON_RUNTIME, "seldon", "True", "Disabled", condition="EnvoyReady")
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+
+
+async def test_fields_without_effect_are_told_once(installation):
+    async with installation.operator():
+        spec = {**RUNTIME, "overrides": [{"name": "hodometer", "disable": True}]}
+        await installation.make("SeldonRuntime", "seldon", spec)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        events = await until_true(lambda: installation.events("NoEffect"))
+        assert "hodometer" in events[0]["message"]
+
+
+async def test_an_invalid_runtime_is_refused_and_what_runs_stays(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        body = {"spec": {"overrides": [{"name": "seldon-envoi"}]}}
+        await installation.admin.patch(SELDON_RUNTIME, "seldon", installation.a, body)
+        ready = await installation.until(SELDON_RUNTIME, "seldon", "False", "InvalidSpec")
+        assert "spec.overrides[0].name" in ready["message"]
+    assert len(installation.workloads.running) == 2
+    assert installation.workloads.removed == []
+
+
+async def test_a_config_that_is_wrong_or_bare_is_said(installation):
+    await installation.make("SeldonConfig", "wrong", {"components": [{"name": "nothing"}]})
+    await installation.make("SeldonConfig", "bare", {"components": []}, installation.b)
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", {"seldonConfig": "wrong"})
+        await installation.make("SeldonRuntime", "seldon", {"seldonConfig": "bare"}, installation.b)
+        await installation.until(SELDON_RUNTIME, "seldon", "False", "SeldonConfigInvalid")
+        await installation.until(SELDON_RUNTIME, "seldon", "False", "NoTemplate", namespace=installation.b)
+
+
+async def test_a_workload_that_cannot_be_made_is_said_and_tried_again(installation):
+    installation.workloads.refusals["seldon-envoy"] = Forbidden("services is forbidden", status=403)
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        ready = await installation.until(SELDON_RUNTIME, "seldon", "False", "WorkloadFailed")
+        assert "services is forbidden" in ready["message"]
+        installation.workloads.refusals.clear()
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+
+
+def _labels(installation, namespace=None):
+    workload = installation.workloads.running.get((namespace or installation.a, "seldon-scheduler"))
+    return workload.template["metadata"]["labels"] if workload else {}

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+from tests.support.waiting import until, until_true
+
+from bailie.api.kinds import POD, SERVER, SERVER_CONFIG, SERVICE
+
+SPEC = {"serverConfig": "mlserver"}
+
+
+@pytest.fixture
+async def server(installation):
+    """A ready Server, with its operator running."""
+    async with installation.operator():
+        await installation.make("Server", "mlserver", {**SPEC, "replicas": 2})
+        await installation.until(SERVER, "mlserver", "True")
+        yield await installation.admin.get(SERVER, "mlserver", installation.a)
+
+
+async def test_a_server_becomes_ready(installation, server):
+    status = server["status"]
+    assert (status["replicas"], status["selector"]) == (2, "seldon-server-name=mlserver")
+    assert [c["type"] for c in status["conditions"]] == ["Ready", "StatefulSetOrDeploymentReady"]
+    assert installation.workloads.running[installation.a, "mlserver"].replicas == 2
+    await until_true(lambda: installation.events("ServerReady"))
+
+
+async def test_scaling(installation, server):
+    await installation.admin.patch(SERVER, "mlserver", installation.a, {"spec": {"replicas": 3}})
+    await until(lambda: installation.workloads.running[installation.a, "mlserver"].replicas == 3)
+
+    async def counted():
+        return (await installation.admin.get(SERVER, "mlserver", installation.a))["status"]["replicas"] == 3
+
+    await until_true(counted)
+
+
+async def test_invalid_scaling_is_said_and_what_runs_stays(installation, server):
+    await installation.admin.patch(SERVER, "mlserver", installation.a, {"spec": {"maxReplicas": 1}})
+    ready = await installation.until(SERVER, "mlserver", "False", "InvalidScaling")
+    assert ready["message"] == "spec.replicas: replicas 2 is more than maxReplicas 1"
+    assert installation.workloads.running[installation.a, "mlserver"].replicas == 2
+
+
+async def test_the_schedulers_part_of_the_status_stays(installation, server):
+    body = {"status": {"loadedModels": 7}}
+    await installation.admin.patch(SERVER, "mlserver", installation.a, body, subresource="status")
+    await installation.admin.patch(SERVER, "mlserver", installation.a, {"spec": {"replicas": 1}})
+
+    async def scaled():
+        status = (await installation.admin.get(SERVER, "mlserver", installation.a))["status"]
+        return status if status["replicas"] == 1 else None
+
+    assert (await until_true(scaled))["loadedModels"] == 7
+
+
+async def test_a_change_of_a_pod_is_looked_at(installation, server):
+    installation.workloads.ready["mlserver"] = 1
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "mlserver-0", "namespace": installation.a, "ownerReferences": [_owner(server)]},
+        "spec": {"containers": [{"name": "x", "image": "x"}]},
+    }
+    await installation.admin.create(pod)
+    ready = await installation.until(SERVER, "mlserver", "False", "ReplicasNotReady")
+    assert ready["message"] == "1 of 2 replicas are ready"
+    await until_true(lambda: installation.events("ServerNotReady"))
+    installation.workloads.ready.clear()
+    await installation.admin.delete(POD, "mlserver-0", installation.a, grace_seconds=0)
+    await installation.until(SERVER, "mlserver", "True")
+
+
+async def test_a_deleted_service_is_looked_at(installation, server):
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "mlserver", "namespace": installation.a, "ownerReferences": [_owner(server)]},
+        "spec": {"clusterIP": "None", "ports": [{"port": 9000}]},
+    }
+    await installation.admin.create(service)
+    before = len(installation.workloads.ensured)
+    await installation.admin.delete(SERVICE, "mlserver", installation.a)
+    await until(lambda: len(installation.workloads.ensured) > before)
+
+
+async def test_a_missing_config_is_said(installation):
+    async with installation.operator():
+        await installation.make("Server", "mine", {"serverConfig": "mine"})
+        ready = await installation.until(SERVER, "mine", "False", "ServerConfigNotFound")
+        assert '"mine"' in ready["message"]
+        default = await installation.admin.get(SERVER_CONFIG, "mlserver", installation.home)
+        await installation.make("ServerConfig", "mine", default["spec"], installation.home)
+        await installation.until(SERVER, "mine", "True")
+
+
+async def test_capabilities_and_warnings(installation):
+    async with installation.operator():
+        spec = {**SPEC, "capabilities": ["sklearn", "mine"], "imageOverrides": {}}
+        await installation.make("Server", "mine", spec)
+        await installation.until(SERVER, "mine", "True")
+        await until_true(lambda: installation.events("NoEffect"))
+    pod = installation.workloads.running[installation.a, "mine"].template["spec"]
+    agent = next(c for c in pod["containers"] if c["name"] == "agent")
+    assert {"name": "SELDON_SERVER_CAPABILITIES", "value": "sklearn,mine"} in agent["env"]
+
+
+def _owner(server):
+    metadata = server["metadata"]
+    return {
+        "apiVersion": server["apiVersion"],
+        "kind": "Server",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }

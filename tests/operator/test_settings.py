@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from bailie.operator.settings import OperatorSettings, SettingsError
+
+POD = {"POD_NAMESPACE": "home", "POD_NAME": "operator-0"}
+BAD = {
+    "no namespace": ({"POD_NAME": "x"}, "POD_NAMESPACE is not set"),
+    "no name": ({"POD_NAMESPACE": "x"}, "POD_NAME is not set"),
+    "glob": ({**POD, "WATCH_NAMESPACES": "team-*"}, "WATCH_NAMESPACES: .*is a pattern"),
+    "no truth": ({**POD, "CLUSTERWIDE": "maybe"}, "CLUSTERWIDE must be true or false"),
+}
+
+
+def test_defaults():
+    settings = OperatorSettings.from_environment(POD)
+    assert (settings.namespace, settings.watch, settings.clusterwide) == ("home", (), False)
+    assert (settings.address, settings.port) == ("127.0.0.1", 9006)
+
+
+def test_everything():
+    values = {
+        "POD_IP": "127.9.0.1",
+        "WATCH_NAMESPACES": "a, b",
+        "CLUSTERWIDE": "true",
+        "SELDON_LOG_LEVEL": "DEBUG",
+    }
+    settings = OperatorSettings.from_environment({**POD, **values})
+    assert settings.watch == ("a", "b")
+    assert (settings.address, settings.clusterwide, settings.log_level) == ("127.9.0.1", True, "debug")
+
+
+@pytest.mark.parametrize(("environment", "message"), BAD.values(), ids=BAD)
+def test_nonsense_is_named(environment, message):
+    with pytest.raises(SettingsError, match=message):
+        OperatorSettings.from_environment(environment)

@@ -1,0 +1,42 @@
+"""The workloads port in memory: what was asked for, and as many ready pods as a test says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bailie.workloads.port import Observation
+
+if TYPE_CHECKING:
+    from bailie.manifests.workload import Workload
+
+
+@dataclass
+class MemoryWorkloads:
+    """`running` are the workloads by (namespace, name); `ready` caps how many pods of each are ready.
+
+    `refusals` are raised by `ensure`, by name.
+    """
+
+    running: dict[tuple[str, str], Workload] = field(default_factory=dict)
+    ensured: list[tuple[str, str]] = field(default_factory=list)
+    removed: list[tuple[str, str]] = field(default_factory=list)
+    ready: dict[str, int] = field(default_factory=dict)
+    refusals: dict[str, Exception] = field(default_factory=dict)
+    message: str = ""
+
+    async def ensure(self, workload: Workload) -> None:
+        if workload.name in self.refusals:
+            raise self.refusals[workload.name]
+        self.ensured.append((workload.namespace, workload.name))
+        self.running[workload.namespace, workload.name] = workload
+
+    async def remove(self, namespace: str, name: str) -> None:
+        self.removed.append((namespace, name))
+        self.running.pop((namespace, name), None)
+
+    async def observe(self, namespace: str, name: str) -> Observation:
+        workload = self.running.get((namespace, name))
+        replicas = workload.replicas if workload else 0
+        ready = min(replicas, self.ready.get(name, replicas))
+        return Observation(replicas=replicas, ready_replicas=ready, message=self.message)
