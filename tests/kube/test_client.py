@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import yaml
 
@@ -170,3 +172,45 @@ async def test_who_may_not_is_forbidden_and_who_is_unknown_unauthorised(api, tmp
     async with Client.from_kubeconfig(api.kubeconfig_for("wrong", tmp_path / "wrong")) as unknown:
         with pytest.raises(errors.Unauthorized):
             await unknown.list(kinds.CONFIG_MAP, "a")
+
+
+async def test_a_long_list_comes_in_pages_of_one_moment(client, config_map):
+    async with asyncio.TaskGroup() as group:
+        for index in range(510):
+            group.create_task(client.create(config_map(f"c{index}")))
+    listed = await client.list(kinds.CONFIG_MAP, "a")
+    assert len({item["metadata"]["name"] for item in listed.items}) == len(listed.items) >= 510
+
+
+async def test_watch_ends_by_an_error_where_the_history_is_not_known(client):
+    with pytest.raises(errors.Gone):
+        async for _ in client.watch(kinds.CONFIG_MAP, "a", resource_version="999999999"):
+            pass
+
+
+async def test_what_is_no_object_is_called_by_its_path(client):
+    assert (await client.call("GET", "/version"))["major"] == "1"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "seldon-server", "namespace": "a"},
+    }
+    await client.create(account)
+    path = object_path(kinds.SERVICE_ACCOUNT, "a", "seldon-server", "token")
+    assert (await client.call("POST", path, body=body))["status"]["token"]
+
+
+async def test_loopback_is_asked_without_a_proxy(api, monkeypatch):
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        assert (await client.get(kinds.NAMESPACE, "a"))["metadata"]["name"] == "a"
+
+
+async def test_without_any_kubeconfig_the_message_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(errors.Unconfigured, match=r"\.kube/config"):
+        Client.from_environment()

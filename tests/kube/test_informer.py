@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from contextlib import asynccontextmanager
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 from tests.support.waiting import until
 
 from bailie.api import kinds
 from bailie.kube.client import Client
-from bailie.kube.errors import Forbidden, Unreachable
+from bailie.kube.errors import Forbidden, NotFound, Unreachable
 from bailie.kube.informer import Informer
 from bailie.kube.informers import InformerSet
 
@@ -80,27 +83,32 @@ async def test_a_callback_that_raises_is_logged_and_stops_nothing(client, inform
     assert [entry["event"] for entry in logs] == ["Callback failed"] * 2
 
 
+def lists():
+    """How often an informer has listed ConfigMaps."""
+    return REGISTRY.get_sample_value("bailie_informer_lists_total", {"resource": "configmaps"}) or 0
+
+
 async def test_a_history_that_is_gone_leads_to_a_new_list(api_for_a_while, config_map):
-    async with api_for_a_while(kept_changes=3) as api:
-        api.namespace("a")
-        async with Client.from_kubeconfig(api.kubeconfig) as client:
-            await client.create(config_map("old"))
-            await client.create(config_map("kept"))
-            informer = Informer(client, kinds.CONFIG_MAP, "a")
-            changes = []
-            informer.subscribe(
-                lambda change: changes.append((change.type.value, change.object["metadata"]["name"]))
-            )
-            async with running(informer):
-                await informer.synced.wait()
-            await client.delete(kinds.CONFIG_MAP, "old", "a")
-            for index in range(20):
-                await client.create(config_map(f"new{index}"))
-            changes.clear()
-            async with running(informer):
-                await until(lambda: len(names(informer)) == 21)
-    assert changes[0] == ("DELETED", "old")
-    assert sorted(changes[1:]) == sorted(("ADDED", f"new{index}") for index in range(20))
+    async with api_for_a_while(kept_changes=3) as api, Client.from_kubeconfig(api.kubeconfig) as client:
+        await client.create(config_map("old", namespace="default"))
+        await client.create(config_map("kept", namespace="default"))
+        informer = Informer(client, kinds.CONFIG_MAP, "default")
+        changes = []
+        informer.subscribe(
+            lambda change: changes.append((change.type.value, change.object["metadata"]["name"]))
+        )
+        async with running(informer):
+            await informer.synced.wait()
+        await client.delete(kinds.CONFIG_MAP, "old", "default")
+        await client.create(config_map("new", namespace="default"))
+        for turn in range(510):  # the server drops history every 500 writes
+            await client.patch(kinds.CONFIG_MAP, "kept", "default", {"data": {"turn": str(turn)}})
+        changes.clear()
+        before = lists()
+        async with running(informer):
+            await until(lambda: names(informer) == ["kept", "new"])
+        assert lists() == before + 1
+    assert sorted(changes) == [("ADDED", "new"), ("DELETED", "old"), ("MODIFIED", "kept")]
 
 
 async def test_it_resumes_when_the_server_comes_back(api_for_a_while, config_map):
@@ -173,3 +181,36 @@ async def test_namespaces_are_added_and_removed_while_others_run(client, config_
     assert changes == [("ConfigMap", "ADDED", name) for name in ("one", "two", "three")]
     assert set(states) == {"a", "b"}
     assert informers.failures("b") == {}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_what_is_announced_adds_up_to_what_is_there(client, informer, config_map, seed):
+    """However often it is stopped and started, the changes lead to the server's state."""
+    chance = random.Random(seed)
+    told = {}
+
+    def tell(change):
+        name = change.object["metadata"]["name"]
+        assert (change.old is not None) == (name in told)
+        told[name] = change.new and change.new["data"]
+        if change.new is None:
+            del told[name]
+
+    informer.subscribe(tell)
+
+    async def disturb(times):
+        for turn in range(times):
+            await client.apply(config_map(f"c{chance.randrange(6)}", turn=str(turn)), force=True)
+            with contextlib.suppress(NotFound):
+                await client.delete(kinds.CONFIG_MAP, f"c{chance.randrange(6)}", "a")
+
+    for _ in range(5):
+        async with running(informer):
+            await disturb(chance.randrange(8))
+        await disturb(chance.randrange(4))
+    truth = {
+        item["metadata"]["name"]: item["data"] for item in (await client.list(kinds.CONFIG_MAP, "a")).items
+    }
+    async with running(informer):
+        await until(lambda: told == truth)
+    assert names(informer) == sorted(truth)
