@@ -66,6 +66,17 @@ async def test_one_of_two_leads_and_a_stopped_leader_releases_at_once(client):
     assert (await lease(client))["holderIdentity"] == ""
 
 
+async def test_a_lease_that_changed_since_the_last_renewal_is_released_all_the_same(client):
+    slow = LeaseTiming(duration=30, renew=20, give_up=25, poll=0.1)
+    async with asyncio.TaskGroup() as group:
+        one = Candidate(client, "one", slow)
+        first = group.create_task(one.run(one.lead))
+        await until(lambda: one.leading)
+        await client.patch(kinds.LEASE, "lease", "a", {"metadata": {"annotations": {"a": "b"}}})
+        first.cancel()
+    assert (await lease(client))["holderIdentity"] == ""
+
+
 async def test_a_lease_that_somebody_else_took_is_lost(client):
     async with standing(client, "one") as first:
         await until(lambda: first.leading)

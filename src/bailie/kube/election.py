@@ -212,12 +212,7 @@ class LeaderElection:
         except Conflict:
             self._lease = await self._client.get(LEASE, self._name, self._namespace)
             self._observe(self._lease)
-            found = self._lease.get("spec") or {}
-            mine = (found.get("holderIdentity"), found.get("leaseTransitions")) == (
-                self._identity,
-                self.epoch,
-            )
-            return mine and await self._renew()
+            return self._is_mine(self._lease) and await self._renew()
         return True
 
     async def _release(self) -> None:
@@ -225,12 +220,26 @@ class LeaderElection:
         if not self._held:
             return
         self._set_held(held=False)
-        spec = {**self._lease["spec"], "holderIdentity": "", "renewTime": stamp_micro(utc_now())}
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
-                await self._client.replace({**self._lease, "spec": spec})
+                await self._write_release()
         except (ApiError, TimeoutError) as error:
             log.info("Lease not released", lease=self._name, error=str(error))
+
+    async def _write_release(self) -> None:
+        """A renewal that was cancelled may have been written all the same: then the lease is read again."""
+        spec = {**self._lease["spec"], "holderIdentity": "", "renewTime": stamp_micro(utc_now())}
+        try:
+            await self._client.replace({**self._lease, "spec": spec})
+        except Conflict:
+            found = await self._client.get(LEASE, self._name, self._namespace)
+            if self._is_mine(found):
+                await self._client.replace({**found, "spec": {**found["spec"], **spec}})
+
+    def _is_mine(self, lease: Object) -> bool:
+        """True for this process's present term."""
+        spec = lease.get("spec") or {}
+        return (spec.get("holderIdentity"), spec.get("leaseTransitions")) == (self._identity, self.epoch)
 
     def _record(self, transitions: int) -> Object:
         now = stamp_micro(utc_now())
