@@ -249,6 +249,15 @@ def test_fields_no_longer_applied_go_away():
     assert do_apply(after, obj(replicas=1))["spec"] == {"replicas": 1}
 
 
+def test_what_the_server_keeps_in_metadata_survives():
+    made = do_apply(None, obj(labels={"a": "1"}))
+    made["metadata"] |= {"uid": "1", "resourceVersion": "2"}
+    after = do_apply(made, obj())
+    assert after["metadata"]["uid"] == "1"
+    assert after["metadata"]["resourceVersion"] == "2"
+    assert "labels" not in after["metadata"]
+
+
 def test_fields_no_longer_applied_stay_when_another_owns_them():
     made = do_apply(None, obj(replicas=1, uri="u"), "x")
     both = do_apply(made, obj(replicas=1), "y")

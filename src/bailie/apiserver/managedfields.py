@@ -168,7 +168,7 @@ def apply(
     merged = fieldsets.merge(_unmanaged(live), wanted, full) if live else wanted
     if before:
         held = paths.union(*(entry.paths for entry in entries.values()))
-        gone, kept = fieldsets.prefixes(before.paths), fieldsets.prefixes(held)
+        gone, kept = fieldsets.prefixes(before.paths), fieldsets.prefixes(held) | {("f:metadata",)}
         merged = fieldsets.without(merged, full, gone=gone, kept=kept)
     changes = fieldsets.compare(_unmanaged(live), merged, full)
     changed = changes.added | changes.modified
