@@ -10,14 +10,28 @@ import sys
 from dataclasses import replace
 
 import pytest
-from tests.support.node import NAMESPACE, container_status, is_ready, pid_of, pod_manifest, running_node
+from tests.support.node import (
+    FAST,
+    NAMESPACE,
+    RunningNode,
+    container_status,
+    is_ready,
+    pid_of,
+    pod_manifest,
+    running_node,
+)
 from tests.support.waiting import until
 
 from bailie.api.kinds import POD
 from bailie.kube.client import Client
+from bailie.local.api_process import ApiProcess
+from bailie.local.settings import LocalSettings
+from bailie.local.state import StateDirectory
+from bailie.workloads.node import node as nodes
 from bailie.workloads.node import proc
 from bailie.workloads.node.files import write_atomically
 from bailie.workloads.node.records import Record, Records, kill_orphans
+from bailie.workloads.node.settings import NodeSettings
 
 NODE = """
 import asyncio, sys
@@ -113,6 +127,34 @@ async def test_a_pod_deleted_meanwhile_is_ended_in_order(api, tmp_path):
         async with running_node(api, tmp_path) as node:
             await node.until_gone("p")
         assert (tmp_path / "bye").read_text() == "bye\n"
+
+
+async def test_processes_outlive_the_api_and_their_end_is_told_afterwards(tmp_path):
+    state = StateDirectory(tmp_path)
+    state.prepare()
+    process = ApiProcess(LocalSettings(state_directory=tmp_path), state)
+    await process.start()
+    async with Client.from_kubeconfig(state.api_kubeconfig) as client:
+        settings = NodeSettings(
+            state_dir=tmp_path, api_url=client.server, api_ca=state.api_ca, programs={}, back_off=FAST
+        )
+        node = RunningNode(client, settings)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(nodes.run(client, settings, stop=node.stop))
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+            await client.create(namespace)
+            await client.create(pod_manifest("p"))
+            pid = pid_of(await node.until_ready("p"))
+            await process.stop()
+            assert proc.start_time(pid)
+            os.kill(pid, signal.SIGKILL)
+            await process.start()
+            pod = await node.until("p", lambda pod: pod if container_status(pod)["restartCount"] else None)
+            assert container_status(pod)["lastState"]["terminated"]["signal"] == 9
+            await node.until_ready("p", seconds=20)
+            node.stop.set()
+            await running
+    await process.stop()
 
 
 def test_records_name_a_process_beyond_doubt(tmp_path):
