@@ -119,7 +119,7 @@ async def measure(options: argparse.Namespace) -> dict[str, dict[str, object]]:
     async with AsyncExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         stack.train(folder)
-        http, rpc = await running.enter_async_context(stack.mlserver(folder))
+        http, rpc, _ = await running.enter_async_context(stack.mlserver(folder))
         static = await running.enter_async_context(stack.static_envoy(folder, http, rpc))
         gateway = Gateway()
         replica = Replica("mlserver-0", "127.0.0.1", http, rpc)

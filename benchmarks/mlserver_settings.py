@@ -42,29 +42,36 @@ async def measure(options: argparse.Namespace) -> None:
     async with AsyncExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         stack.train(folder)
-        targets = {}
+        targets, processes = {}, {}
         for name, settings in SETTINGS.items():
-            http, rpc = await running.enter_async_context(stack.mlserver(folder, settings))
+            http, rpc, processes[name] = await running.enter_async_context(stack.mlserver(folder, settings))
             targets[name] = Target(http, rpc, stack.MODEL)
-        print(f"{'':38} {'p50 ms':>8} {'p99 ms':>8} {'req/s':>8}")
+        print(f"{'':50} {'p50 ms':>8} {'p99 ms':>8} {'req/s':>8} {'CPU ms':>8}")
         for protocol in ("REST", "gRPC"):
-            for connections in (1, 16):
+            for connections in options.connections:
                 rounds: dict[str, list[load.Measured]] = {name: [] for name in targets}
+                spent: dict[str, list[float]] = {name: [] for name in targets}
                 for _ in range(options.rounds):
                     for name in random.sample(sorted(targets), len(targets)):
-                        rounds[name].append(await once(targets[name], protocol, connections, options.seconds))
+                        before = stack.cpu_seconds(processes[name])
+                        run = await once(targets[name], protocol, connections, options.seconds)
+                        rounds[name].append(run)
+                        used = stack.cpu_seconds(processes[name]) - before
+                        spent[name].append(1e3 * used / len(run.latencies))
                 for name, measured in rounds.items():
                     figures = [
-                        statistics.median(getattr(r, figure) for r in measured)
+                        statistics.median(getattr(run, figure) for run in measured)
                         for figure in ("p50", "p99", "rate")
                     ]
-                    case = f"{protocol} {connections:2} {name}"
-                    print(f"{case:46} {figures[0]:8.3f} {figures[1]:8.3f} {figures[2]:8.0f}")
+                    line = f"{protocol} {connections:2} {name:42}"
+                    line += f" {figures[0]:8.3f} {figures[1]:8.3f} {figures[2]:8.0f}"
+                    print(f"{line} {statistics.median(spent[name]):8.3f}")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks mlserver-settings", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--seconds", type=float, default=1.0, help="length of one round")
     asyncio.run(measure(parser.parse_args(arguments)))

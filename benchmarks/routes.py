@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import psutil
 
 from bailie.gateway.envoy import command
 from bailie.gateway.publisher import Gateway
@@ -97,14 +96,14 @@ async def measure_one(count: int, options: argparse.Namespace) -> dict[str, floa
         found = {"models": float(count), "first table s": time.perf_counter() - start}
         path, plain = f"/v2/models/model-{count - 1}/infer", f"/v2/models/model-{count - 1}_0/infer"
         for name, target, where in (("bailie", port, path), ("static", static, plain)):
-            envoy = _process_of(folder / f"{name}-envoy.json")
+            envoy = stack.process_of(str(folder / f"{name}-envoy.json"))
             for connections in (1, 8):
-                before = sum(envoy.cpu_times()[:2])
+                before = stack.cpu_seconds(envoy)
                 runs = [
                     await load.rest(target, where, b"{}", connections=connections, seconds=options.seconds)
                     for _ in range(3)
                 ]
-                spent = sum(envoy.cpu_times()[:2]) - before
+                spent = stack.cpu_seconds(envoy) - before
                 found[f"{name} {connections} p50 us"] = 1e3 * statistics.median(run.p50 for run in runs)
                 found[f"{name} {connections} req/s"] = statistics.median(run.rate for run in runs)
                 found[f"{name} {connections} CPU us"] = 1e6 * spent / sum(len(run.latencies) for run in runs)
@@ -112,15 +111,8 @@ async def measure_one(count: int, options: argparse.Namespace) -> dict[str, floa
         times = await changes(gateway, port, tables, path)
         found["change p50 ms"] = 1e3 * statistics.median(times)
         found["change max ms"] = 1e3 * times[-1]
-        found["envoy MiB"] = _process_of(folder / "bailie-envoy.json").memory_info().rss / 2**20
+        found["envoy MiB"] = stack.process_of(str(folder / "bailie-envoy.json")).memory_info().rss / 2**20
         return found
-
-
-def _process_of(bootstrap: Path) -> psutil.Process:
-    for process in psutil.Process().children():
-        if str(bootstrap) in process.cmdline():
-            return process
-    raise LookupError(f"no Envoy runs with {bootstrap}")
 
 
 def main(arguments: Sequence[str]) -> None:

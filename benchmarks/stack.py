@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psutil
 
 from bailie.gateway import ads
 from bailie.gateway.bootstrap import EnvoySettings
@@ -85,17 +86,34 @@ def train(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def mlserver(folder: Path, settings: Mapping[str, str] = FASTEST) -> AsyncIterator[tuple[int, int]]:
-    """Runs MLServer with the model of `train`; the value is its HTTP and its gRPC port."""
+async def mlserver(
+    folder: Path, settings: Mapping[str, str] = FASTEST
+) -> AsyncIterator[tuple[int, int, psutil.Process]]:
+    """Runs MLServer with the model of `train`; the value is its HTTP port, its gRPC port and its process."""
     http, rpc, metrics = free_port(), free_port(), free_port()
     given = {"HOST": "127.0.0.1", "HTTP_PORT": http, "GRPC_PORT": rpc, "METRICS_PORT": metrics, **settings}
     environment = {f"MLSERVER_{name}": str(value) for name, value in given.items()}
     environment["PATH"] = os.environ["PATH"]  # noqa: TID251
     program = mlserver_environment() / "bin" / "mlserver"
     log = folder / f"mlserver-{http}.log"
-    with process([str(program), "start", str(folder / "models")], log, env=environment, cwd=folder):
+    command_line = [str(program), "start", str(folder / "models")]
+    with process(command_line, log, env=environment, cwd=folder) as started:
         await answers(f"http://127.0.0.1:{http}/v2/models/{MODEL}/ready", log)
-        yield http, rpc
+        yield http, rpc, psutil.Process(started.pid)
+
+
+def process_of(*words: str) -> psutil.Process:
+    """Returns the child process whose command line has all of `words`; LookupError if there is none."""
+    for child in psutil.Process().children():
+        if set(words) <= set(child.cmdline()):
+            return child
+    raise LookupError(f"no child process runs with {words}")
+
+
+def cpu_seconds(running: psutil.Process) -> float:
+    """Returns the processor time of a process and its children up to now."""
+    processes = [running, *running.children(recursive=True)]
+    return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
 @asynccontextmanager

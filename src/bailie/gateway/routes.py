@@ -29,25 +29,23 @@ INTERNAL_HEADER = "seldon-internal-model"
 
 LUA_PER_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 GRPC_MATCH: dict[str, Any] = {"prefix": "/inference.GRPCInferenceService/", "grpc": {}}
-HTTP_MATCH: dict[str, Any] = {"prefix": "/"}
+ANY_MATCH: dict[str, Any] = {"prefix": "/"}
 
 
 def scope(namespace: str, name: str, entry: Entry) -> Any:
     """Returns the ScopedRouteConfiguration message of `name` in `namespace`."""
     if isinstance(entry, NotReady):
-        routes = [_refused(not_ready(namespace, name, entry))]
+        host = _refused(not_ready(namespace, name, entry))
+    elif len(entry.backends) == 1:
+        host = _one_backend(name, entry.backends[0])
     else:
-        routes = [
-            _route(GRPC_MATCH, entry.backends, Protocol.GRPC),
-            _route(HTTP_MATCH, entry.backends, Protocol.HTTP),
-        ]
-    host = {
+        host = _many_backends(entry.backends)
+    # The header is there, or the route would not have been found: nothing to take from the path.
+    host["typed_per_filter_config"] = {**host.get("typed_per_filter_config", {}), NAME_FILTER: _disabled()}
+    host |= {
         "name": name,
         "domains": ["*"],
-        "routes": routes,
         "request_headers_to_remove": [INTERNAL_HEADER, "x-envoy-external-address"],
-        # The header is there, or the route would not have been found: nothing to take from the path.
-        "typed_per_filter_config": {NAME_FILTER: _disabled()},
     }
     return descriptors.message_class(descriptors.SCOPE)(
         name=name,
@@ -56,12 +54,41 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
     )
 
 
-def _route(match: dict[str, Any], backends: tuple[Backend, ...], protocol: Protocol) -> dict[str, Any]:
-    """One backend needs no dice; `timeout` zero is none, as upstream has it."""
-    if len(backends) == 1:
-        (backend,) = backends
-        action = {"timeout": {}, "cluster": cluster_name(backend, protocol)}
-        return {"match": match, "route": action, **_of_backend(backend)}
+def _one_backend(name: str, backend: Backend) -> dict[str, Any]:
+    """Nearly all REST calls are rewritten without Lua; a version in the path, or another name, needs it."""
+    path = f"/v2/models/{name}"
+    action = {"timeout": {}, "cluster": cluster_name(backend, Protocol.HTTP)}
+    plain = {**action, "prefix_rewrite": f"/v2/models/{backend.name}"}
+    return {
+        **_of_backend(backend),
+        "routes": [
+            {
+                "match": GRPC_MATCH,
+                "route": {"timeout": {}, "cluster": cluster_name(backend, Protocol.GRPC)},
+            },
+            {"match": {"path_separated_prefix": f"{path}/versions"}, "route": action},
+            {
+                "match": {"path_separated_prefix": path},
+                "route": plain,
+                "typed_per_filter_config": {REQUEST_FILTER: _disabled()},
+            },
+            {"match": ANY_MATCH, "route": action},
+        ],
+    }
+
+
+def _many_backends(backends: tuple[Backend, ...]) -> dict[str, Any]:
+    """Envoy throws the dice; the Lua filter learns the name of the backend that won from its context."""
+    return {
+        "routes": [
+            {"match": GRPC_MATCH, "route": _dice(backends, Protocol.GRPC)},
+            {"match": ANY_MATCH, "route": _dice(backends, Protocol.HTTP)},
+        ]
+    }
+
+
+def _dice(backends: tuple[Backend, ...], protocol: Protocol) -> dict[str, Any]:
+    """Returns a route's action; `timeout` zero is none, as upstream has it."""
     clusters = [
         {
             "name": cluster_name(backend, protocol),
@@ -70,7 +97,7 @@ def _route(match: dict[str, Any], backends: tuple[Backend, ...], protocol: Proto
         }
         for backend in backends
     ]
-    return {"match": match, "route": {"timeout": {}, "weighted_clusters": {"clusters": clusters}}}
+    return {"timeout": {}, "weighted_clusters": {"clusters": clusters}}
 
 
 def _of_backend(backend: Backend) -> dict[str, Any]:
@@ -85,8 +112,7 @@ def _refused(answer: Refusal) -> dict[str, Any]:
     """The Lua filter answers before the direct response would, in the caller's protocol."""
     context = _context(name=answer.model, reason=answer.reason, message=answer.message)
     return {
-        "match": HTTP_MATCH,
-        "direct_response": {"status": answer.status},
+        "routes": [{"match": ANY_MATCH, "direct_response": {"status": answer.status}}],
         "typed_per_filter_config": {REQUEST_FILTER: context},
     }
 
