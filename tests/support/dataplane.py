@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import subprocess
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,18 @@ class Mesh:
         return pb_grpc.GRPCInferenceServiceStub(self.channel)
 
 
+@contextmanager
+def process_of(arguments: list[str], log: Path):
+    """Runs a process until the block ends; its output goes to `log`."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(arguments, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 @asynccontextmanager
 async def envoy(folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", token: str = TOKEN):
     """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration."""
@@ -181,19 +193,12 @@ async def envoy(folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", to
     )
     path, log = folder / f"{name}.json", folder / f"{name}.log"
     write_bootstrap(settings, path)
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: ASYNC220 - starts at once
-            command(path, concurrency=1), stdout=output, stderr=output
-        )
-    try:
+    with process_of(command(path, concurrency=1), log) as process:
         async with (
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
             grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel,
         ):
             yield Mesh(process, port, f"http://127.0.0.1:{admin}", http, channel, log)
-    finally:
-        process.kill()
-        process.wait()
 
 
 @asynccontextmanager

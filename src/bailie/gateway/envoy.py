@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bailie.gateway.bootstrap import EnvoySettings, bootstrap
 from bailie.gateway.listener import Address
+from bailie.manifests.endpoints import endpoints_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,12 +78,24 @@ def _host_ports(text: str) -> tuple[Address, ...]:
 
 
 def write_bootstrap(settings: EnvoySettings, path: Path) -> None:
-    """Writes the bootstrap to `path`, readable by its owner only, for it holds the token."""
+    """Writes the bootstrap to `path`, readable by its owner only, for it holds the token.
+
+    Envoy does not start without the file of its scheduler's endpoints; one that names none takes its place
+    until the node has written it.
+    """
+    if settings.scheduler_endpoints is not None:
+        _write_no_endpoints(settings.scheduler_endpoints, settings)
     with suppress(FileNotFoundError):
         path.unlink()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(bootstrap(settings), file)
+
+
+def _write_no_endpoints(path: Path, settings: EnvoySettings) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+        json.dump(endpoints_file(settings.scheduler_host, [], settings.scheduler_port), file)
 
 
 def command(bootstrap_file: Path, *, concurrency: int, log_level: str = "warning") -> list[str]:

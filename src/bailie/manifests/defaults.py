@@ -146,7 +146,11 @@ def _agent(image: str, log_level: str) -> Manifest:
 
 
 def _mlserver(image: str) -> Manifest:
-    """Liveness is only the socket: a load occupies MLServer's event loop for as long as it takes."""
+    """Liveness is only the socket: a load occupies MLServer's event loop for as long as it takes.
+
+    Debug (access logs) costs a sixth of the processor time per request, gzip a fiftieth and far more on large
+    answers; metrics cost a sixteenth and stay (`python -m benchmarks mlserver-settings`).
+    """
     return {
         "name": "mlserver",
         "image": image,
@@ -160,6 +164,7 @@ def _mlserver(image: str) -> Manifest:
             _variable("MLSERVER_LOAD_MODELS_AT_STARTUP", "false"),
             _variable("MLSERVER_PARALLEL_WORKERS", "0"),
             _variable("MLSERVER_DEBUG", "false"),
+            _variable("MLSERVER_GZIP_ENABLED", "false"),
             _variable("MLSERVER_GRPC_MAX_MESSAGE_LENGTH", str(_LARGEST_GRPC_MESSAGE)),
         ],
         "ports": [_port("server-http", 9000), _port("server-grpc", 9500), _port("server-metrics", 8082)],

@@ -1,0 +1,123 @@
+import json
+import stat
+
+import httpx
+import pytest
+from tests.support.dataplane import TOKEN, control_plane, free_port, process_of, took, until
+
+from bailie.gateway.bootstrap import EnvoySettings
+from bailie.gateway.envoy import command, settings_from, write_bootstrap
+from bailie.gateway.listener import Address
+from bailie.manifests.endpoints import endpoints_file
+from bailie.routing.table import RoutingTable
+
+
+@pytest.fixture
+def environment(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    return {"POD_NAME": "seldon-envoy-0", "POD_NAMESPACE": "a", "BAILIE_TOKEN_FILE": str(token)}
+
+
+def test_settings_on_a_cluster(environment):
+    settings = settings_from({**environment, "POD_IP": "10.1.2.3", "SELDON_SCHEDULER_HOST": "scheduler"})
+    assert settings == EnvoySettings(
+        pod="seldon-envoy-0",
+        namespace="a",
+        listen=(Address("10.1.2.3", 9000),),
+        probe=Address("10.1.2.3", 9003),
+        admin=Address("127.0.0.1", 9901),
+        scheduler_host="scheduler",
+        scheduler_port=9002,
+        scheduler_endpoints=None,
+        token="secret",
+    )
+
+
+def test_settings_on_a_laptop(environment, tmp_path):
+    laptop = {
+        "POD_IP": "127.70.0.3",
+        "BAILIE_HOST_PORTS": "http=127.0.0.1:31000,stats=127.0.0.1:31001",
+        "BAILIE_ENDPOINTS_DIR": str(tmp_path),
+    }
+    settings = settings_from(environment | laptop)
+    assert settings.listen == (Address("127.70.0.3", 9000), Address("127.0.0.1", 31000))
+    assert settings.admin == Address("127.70.0.3", 9901)
+    assert settings.scheduler_endpoints == tmp_path / "a" / "seldon-scheduler.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"POD_NAME": ""}, "POD_NAME is not set"),
+        ({"POD_NAMESPACE": ""}, "POD_NAMESPACE is not set"),
+        ({"BAILIE_TOKEN_FILE": ""}, "BAILIE_TOKEN_FILE is not set"),
+        ({"BAILIE_HOST_PORTS": "http"}, "'http' is not name=address:port"),
+        ({"BAILIE_HOST_PORTS": "http=127.0.0.1:x"}, "is not name=address:port"),
+    ],
+)
+def test_what_is_missing_is_named(environment, change, says):
+    with pytest.raises(ValueError, match=says):
+        settings_from(environment | change)
+
+
+def test_the_bootstrap_is_for_its_owner_only(environment, tmp_path):
+    path = tmp_path / "bootstrap.json"
+    path.write_text("older")
+    path.chmod(0o644)
+    write_bootstrap(settings_from(environment), path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(path.read_text())["node"]["id"] == "seldon-envoy-0"
+
+
+async def test_an_envoy_on_a_laptop_follows_its_endpoints_file(tmp_path):
+    """Two schedulers in the file, one of which does not listen; the probe listener and both data ports."""
+    endpoints = tmp_path / "a" / "seldon-scheduler.json"
+    data, extra, probe = free_port(), free_port(), free_port()
+
+    def write(addresses, port):
+        temporary = endpoints.with_suffix(".new")
+        temporary.write_text(json.dumps(endpoints_file("seldon-scheduler", addresses, port)))
+        temporary.replace(endpoints)
+
+    settings = EnvoySettings(
+        pod="seldon-envoy-0",
+        namespace="a",
+        listen=(Address("127.0.0.1", data), Address("127.0.0.1", extra)),
+        probe=Address("127.0.0.1", probe),
+        admin=Address("127.0.0.1", free_port()),
+        scheduler_host="seldon-scheduler",
+        scheduler_port=9002,
+        scheduler_endpoints=endpoints,
+        token=TOKEN,
+    )
+    path = tmp_path / "bootstrap.json"
+    write_bootstrap(settings, path)
+    assert endpoints.exists(), "Envoy does not start without the file"
+    log = tmp_path / "log"
+    with process_of(command(path, concurrency=1), log):
+        async with httpx.AsyncClient() as client, control_plane() as (gateway, port):
+
+            async def status(url):
+                try:
+                    return (await client.get(url)).status_code
+                except httpx.TransportError:
+                    return None
+
+            async def probed():
+                return await status(f"http://127.0.0.1:{probe}/ready")
+
+            await until(lambda: "no healthy upstream" in log.read_text(), "Envoy looks for a scheduler")
+            assert await probed() is None
+            write(["127.0.0.1", "127.0.0.9"], port)
+            await took(gateway, RoutingTable("ns"))
+
+            async def ready():
+                return await probed() == 200
+
+            await until(ready, "Envoy is ready")
+            assert await status(f"http://127.0.0.1:{probe}/stats/prometheus") == 200
+            for path_ in ("/", "/quitquitquit", "/config_dump", "/statsfoo", "/stats/../config_dump"):
+                assert await status(f"http://127.0.0.1:{probe}{path_}") == 404
+            for port_ in (data, extra):
+                assert await status(f"http://127.0.0.1:{port_}/v2/models/iris") == 404

@@ -1,0 +1,122 @@
+"""The Envoy resources of a table, pinned by golden files (`pytest tests/gateway --update-golden`)."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bailie.gateway import descriptors
+from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, bootstrap
+from bailie.gateway.clusters import Protocol, cluster_name
+from bailie.gateway.listener import Address, listener
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, SCOPE_URL, Encoder
+from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
+
+R0 = Replica("mlserver-0", "127.70.0.4", 9000, 9500)
+R1 = Replica("mlserver-1", "127.70.0.5", 9000, 9500)
+TABLE = RoutingTable(
+    "seldon-system",
+    {
+        "iris": Route((Backend("iris_3", 1, (R0, R1)),)),
+        "split": Route((Backend("split_1", 80, (R0, R1)), Backend("split_2", 20, (R1,)))),
+        "slow": NotReady("Loading", "mlserver-0 is loading it"),
+    },
+)
+
+
+def opened(resource):
+    message = descriptors.message_class(resource.message.resource.type_url.rpartition("/")[2])()
+    message.ParseFromString(resource.message.resource.value)
+    return plain(message)
+
+
+def plain(message):
+    return json.loads(json.dumps(descriptors.to_dict(message)))
+
+
+@pytest.mark.parametrize("name", ["iris", "split", "slow"])
+def test_scope(golden, name):
+    snapshot = Encoder().encode(TABLE, 1)
+    golden.check(f"scope-{name}", opened(snapshot.resources[SCOPE_URL][name]))
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_cluster_and_endpoints(golden, protocol):
+    snapshot = Encoder().encode(TABLE, 1)
+    name = f"{protocol}/mlserver-0+mlserver-1"
+    golden.check(f"cluster-{protocol}", opened(snapshot.resources[CLUSTER_URL][name]))
+    golden.check(f"endpoints-{protocol}", opened(snapshot.resources[ENDPOINTS_URL][name]))
+
+
+def test_listener(golden):
+    addresses = (Address("127.70.0.3", 9000), Address("127.0.0.1", 31000))
+    golden.check("listener", plain(listener("seldon-system", addresses)))
+
+
+SETTINGS = EnvoySettings(
+    pod="seldon-envoy-0",
+    namespace="seldon-system",
+    listen=(Address("127.70.0.3", 9000), Address("127.0.0.1", 31000)),
+    probe=Address("127.70.0.3", 9003),
+    admin=Address("127.70.0.3", 9901),
+    scheduler_host="seldon-scheduler",
+    scheduler_port=9002,
+    scheduler_endpoints=None,
+    token="secret",
+)
+
+
+def test_bootstrap_on_a_cluster(golden):
+    golden.check("bootstrap-cluster", plain(descriptors.parse(bootstrap(SETTINGS), BOOTSTRAP)))
+
+
+def test_bootstrap_on_a_laptop(golden, tmp_path):
+    settings = replace(SETTINGS, scheduler_endpoints=tmp_path / "seldon-scheduler.json")
+    config = bootstrap(settings)
+    cluster = config["static_resources"]["clusters"][0]
+    assert cluster["eds_cluster_config"]["eds_config"]["path_config_source"]["path"].startswith(str(tmp_path))
+    cluster["eds_cluster_config"]["eds_config"]["path_config_source"]["path"] = "/endpoints/scheduler.json"
+    golden.check("bootstrap-laptop", config)
+
+
+def test_models_on_the_same_replicas_share_a_pair_of_clusters():
+    entries = {f"m-{i}": Route((Backend(f"m-{i}_1", 1, (R0, R1)),)) for i in range(50)}
+    snapshot = Encoder().encode(RoutingTable("ns", entries), 1)
+    assert sorted(snapshot.resources[CLUSTER_URL]) == [
+        "grpc/mlserver-0+mlserver-1",
+        "http/mlserver-0+mlserver-1",
+    ]
+
+
+def test_only_what_changed_is_made_again():
+    encoder = Encoder()
+    before = encoder.encode(TABLE, 1).resources
+    moved = replace(R1, address="127.70.0.9")
+    entries = {**TABLE.entries, "iris": Route((Backend("iris_3", 1, (R0, moved)),))}
+    entries["split"] = Route((Backend("split_1", 80, (R0, moved)), Backend("split_2", 20, (moved,))))
+    after = encoder.encode(replace(TABLE, entries=entries), 2).resources
+    assert {n: r.version for n, r in before[CLUSTER_URL].items()} == {
+        n: r.version for n, r in after[CLUSTER_URL].items()
+    }
+    assert {n: r.version for n, r in before[SCOPE_URL].items()} == {
+        n: r.version for n, r in after[SCOPE_URL].items()
+    }
+    assert after[SCOPE_URL]["slow"] is before[SCOPE_URL]["slow"]
+    changed = {n for n, r in after[ENDPOINTS_URL].items() if r.version != before[ENDPOINTS_URL][n].version}
+    assert changed == set(after[ENDPOINTS_URL])
+
+
+def test_what_is_gone_is_forgotten():
+    encoder = Encoder()
+    encoder.encode(TABLE, 1)
+    snapshot = encoder.encode(RoutingTable("seldon-system"), 2)
+    assert not any(snapshot.resources.values())
+    assert not encoder._made
+
+
+def test_a_long_list_of_replicas_gets_a_short_name():
+    many = tuple(Replica(f"a-server-{i:03}", "127.0.0.1", 9000, 9500) for i in range(60))
+    one, other = (cluster_name(Backend("m_1", 1, r), Protocol.HTTP) for r in (many, many[:-1]))
+    assert one.startswith("http/a-server-000+59-")
+    assert len(one) < 100
+    assert one != other
