@@ -26,10 +26,9 @@ import httpx
 import psutil
 
 from bailie.inference.client import GrpcClient, InferenceClient, RestClient
-from bailie.local import training
 from bailie.local.demo import model_manifest
 from bailie.local.traffic import Expectation, Tally, stream
-from benchmarks.stack import mlserver_environment
+from benchmarks.stack import TRAINING, mlserver_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -164,7 +163,7 @@ def measure(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str
     """Runs everything and returns the figures."""
     with tempfile.TemporaryDirectory() as folder:
         models, state = Path(folder) / "models", Path(folder) / "state"
-        subprocess.run([mlserver_environment() / "bin" / "python", training.__file__, models], check=True)
+        subprocess.run([mlserver_environment() / "bin" / "python", TRAINING, models], check=True)
         with running(state) as seconds:
             say(f"up with two namespaces: {seconds:.1f} s")
             time.sleep(options.idle)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from bailie.gateway.publisher import Gateway
 
 ROOT = Path(__file__).resolve().parent.parent
+TRAINING = ROOT / "src" / "bailie" / "local" / "training.py"
+"""A script for the Python of MLServer's environment; it cannot be imported here."""
+
 MODEL = "iris_1"
 WORKERS = min(4, os.cpu_count() or 1)
 
@@ -76,8 +79,7 @@ async def answers(url: str, log: Path) -> None:
 def train(folder: Path) -> None:
     """Puts an iris classifier at `folder`/models, as MLServer reads it."""
     python = mlserver_environment() / "bin" / "python"
-    script = ROOT / "src" / "bailie" / "local" / "training.py"
-    subprocess.run([str(python), str(script), str(folder / "trained")], check=True)
+    subprocess.run([str(python), str(TRAINING), str(folder / "trained")], check=True)
     model = folder / "models" / MODEL
     model.mkdir(parents=True)
     settings = {"name": MODEL, "implementation": "mlserver_sklearn.SKLearnModel"}

@@ -31,7 +31,7 @@ def opened(resource):
 
 
 def plain(message):
-    return json.loads(json.dumps(descriptors.to_dict(message)))
+    return json.loads(json.dumps(descriptors.to_dict(message), sort_keys=True))
 
 
 @pytest.mark.parametrize("name", ["iris", "split", "slow"])
