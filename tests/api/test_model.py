@@ -121,6 +121,25 @@ def test_every_problem_is_told_at_once(manifest):
     assert paths == ["metadata.name", "spec.storageUri", "spec.memory", "spec.replicas", "spec.dedicated"]
 
 
+def test_wrong_types_do_not_hide_contradictions(manifest):
+    spec = {"storageUri": "", "replicas": "2", "explainer": {"modelRef": 1}, "foo": 1, "memory": 0}
+    _, problems = Model.parse(manifest("Model", spec, name="Iris"))
+    assert [p.path for p in problems] == [
+        "spec.replicas",
+        "spec.explainer.modelRef",
+        "spec.foo",
+        "metadata.name",
+        "spec.storageUri",
+        "spec.memory",
+    ]
+
+
+def test_faults_inside_lists_do_not_confuse_the_rest(manifest):
+    spec = {"storageUri": "", "requirements": [1, "a"], "parameters": [{"name": 1, "value": "x"}]}
+    _, problems = Model.parse(manifest("Model", spec))
+    assert [p.path for p in problems] == ["spec.requirements[0]", "spec.parameters[0].name"]
+
+
 @pytest.mark.parametrize("name", ["Iris", "iris_1", "-iris", "iris-", "a.b", "a" * 64, ""])
 def test_a_name_that_is_no_label_is_refused(manifest, name):
     model, problems = Model.parse(manifest("Model", {"storageUri": "/x"}, name=name))

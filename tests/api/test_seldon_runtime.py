@@ -73,6 +73,14 @@ def test_contradictions(manifest):
     ]
 
 
+def test_the_schedulers_service_has_no_type(manifest):
+    overrides = [{"name": "seldon-scheduler", "serviceType": "LoadBalancer"}]
+    spec = {"seldonConfig": "default", "overrides": overrides}
+    runtime, problems = SeldonRuntime.parse(manifest("SeldonRuntime", spec))
+    assert runtime is not None
+    assert [(p.path, p.reason) for p in problems] == [("spec.overrides[0].serviceType", "NoEffect")]
+
+
 def test_scaling_settings_have_no_effect(manifest):
     scaling = {"models": {"enabled": True}, "servers": {"enabled": False, "scaleDownPackingPercentage": 1}}
     config, problems = SeldonConfig.parse(manifest("SeldonConfig", {"config": {"scalingConfig": scaling}}))

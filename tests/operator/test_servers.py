@@ -4,6 +4,7 @@ import pytest
 from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import POD, SERVER, SERVER_CONFIG, SERVICE
+from bailie.kube.errors import Forbidden
 
 SPEC = {"serverConfig": "mlserver"}
 
@@ -92,6 +93,36 @@ async def test_a_missing_config_is_said(installation):
         default = await installation.admin.get(SERVER_CONFIG, "mlserver", installation.home)
         await installation.make("ServerConfig", "mine", default["spec"], installation.home)
         await installation.until(SERVER, "mine", "True")
+
+
+async def test_pods_that_cannot_be_made_are_said_and_tried_again(installation):
+    installation.workloads.refusals["mine"] = Forbidden("pods is forbidden", status=403)
+    async with installation.operator():
+        await installation.make("Server", "mine", SPEC)
+        ready = await installation.until(SERVER, "mine", "False", "WorkloadFailed")
+        assert "pods is forbidden" in ready["message"]
+        installation.workloads.refusals.clear()
+        await installation.until(SERVER, "mine", "True")
+
+
+async def test_a_config_change_is_not_followed_where_that_is_disabled(installation):
+    async with installation.operator():
+        await installation.make("Server", "fixed", {**SPEC, "disableAutoUpdate": True})
+        await installation.make("Server", "mine", SPEC)
+        await installation.until(SERVER, "fixed", "True")
+        await installation.until(SERVER, "mine", "True")
+        pod = {"spec": {"podSpec": {"hostname": "changed"}}}
+        await installation.admin.patch(SERVER_CONFIG, "mlserver", installation.home, pod)
+        await until(lambda: _hostname(installation, "mine") == "changed")
+        before = installation.workloads.ensured.count((installation.a, "fixed"))
+        touched = {"metadata": {"labels": {"touched": "yes"}}}
+        await installation.admin.patch(SERVER, "fixed", installation.a, touched)
+        await until(lambda: installation.workloads.ensured.count((installation.a, "fixed")) > before)
+        assert _hostname(installation, "fixed") is None
+
+
+def _hostname(installation, name):
+    return installation.workloads.running[installation.a, name].template["spec"].get("hostname")
 
 
 async def test_capabilities_and_warnings(installation):

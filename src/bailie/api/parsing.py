@@ -43,6 +43,19 @@ def without_nulls(value: object) -> object:
     return value
 
 
+def without_faults(manifest: Mapping[str, Any], error: ValidationError) -> object:
+    """Returns a copy of `manifest` without the members that are at fault. What is missing stays missing."""
+    copied = without_nulls(dict(manifest))
+    for details in error.errors(include_url=False):
+        *way, last = details["loc"]
+        parent = copied
+        for step in way:
+            parent = parent[step] if isinstance(parent, dict | list) else None  # type: ignore[index]
+        if isinstance(parent, dict):
+            parent.pop(last, None)
+    return copied
+
+
 def path_of(location: Sequence[str | int]) -> str:
     """Returns `spec.candidates[1].weight` for `("spec", "candidates", 1, "weight")`."""
     path = ""

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from bailie.api.base import Part
 from bailie.api.kinds import Kind
 from bailie.api.metadata import ObjectMeta, label_problems
-from bailie.api.parsing import problems_of, without_nulls
+from bailie.api.parsing import problems_of, without_faults, without_nulls
 from bailie.api.problems import Problem
 
 NO_EFFECT = "NoEffect"
@@ -36,11 +36,25 @@ class Resource(Part):
         try:
             parsed = cls.model_validate(without_nulls(manifest))
         except ValidationError as error:
-            return None, found + problems_of(error)
-        if cls.label_name:
-            found += label_problems("metadata.name", parsed.metadata.name)
-        found += parsed.check()
+            found += problems_of(error)
+            return None, found + cls._further(manifest, error)
+        found += parsed.all_checks()
         return (None if has_errors(found) else parsed), found
+
+    @classmethod
+    def _further(cls, manifest: Mapping[str, Any], error: ValidationError) -> list[Problem]:
+        """Returns what else is wrong where the fields at fault can be left out: all is told at once."""
+        try:
+            rest = cls.model_validate(without_faults(manifest, error))
+        except ValidationError:
+            return []
+        told = {problem.path for problem in problems_of(error)}
+        return [problem for problem in rest.all_checks() if problem.path not in told]
+
+    def all_checks(self) -> list[Problem]:
+        """Returns what types alone cannot say, of every kind and of this one."""
+        names = label_problems("metadata.name", self.metadata.name) if self.label_name else []
+        return [*names, *self.check()]
 
     def check(self) -> list[Problem]:
         """Returns what types alone cannot say; the kinds override it."""

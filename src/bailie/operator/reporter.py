@@ -88,6 +88,8 @@ class Reporter:
         if news == self._announced.get(uid, known):  # what was seen of the status may be older than our word
             return
         self._announced[uid] = news
+        if known is None and after.reason == "ReplicasNotReady":  # it has only just begun
+            return
         ready = after.status == "True"
         name = "RuntimeReady" if self._kind.kind == "SeldonRuntime" else f"{self._kind.kind}Ready"
         reason = name if ready else f"{self._kind.kind}NotReady"
