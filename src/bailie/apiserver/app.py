@@ -14,8 +14,10 @@ from starlette.requests import Request
 from bailie.apiserver import codec, errors, requests
 from bailie.apiserver.auth import Authoriser, Tokens
 from bailie.apiserver.describing import Descriptions
+from bailie.apiserver.escalation import guard_of
 from bailie.apiserver.handlers import Call, Handlers
 from bailie.apiserver.hub import Hub
+from bailie.apiserver.impersonation import effective_user
 from bailie.apiserver.objects import Objects
 from bailie.apiserver.rbac import PUBLIC_PATHS, Attributes, User, refusal
 from bailie.apiserver.reviews import Reviewer
@@ -91,15 +93,17 @@ class App:
         asked = requests.attributes_of(verb, target, request.query_params)
         self._authorise(user, asked, target)
         resource = self._resource(target, verb)
-        body = b"" if verb in requests.READING else await request.body()
+        body = b"" if verb in requests.READING else await _body(request)
         call = Call(
             user=user,
             verb=verb,
-            resource=resource,
+            resource=self.catalogue.stored(resource.key) or resource,
+            shown=resource,
             target=target,
             query=request.query_params,
             headers=request.headers,
             body=body,
+            guard=guard_of(self.authoriser, user, resource),
         )
         return self.handlers.answer(call)
 
@@ -110,7 +114,7 @@ class App:
         user = self.tokens.user(token.strip())
         if user is None:
             raise errors.unauthorized()
-        return user
+        return effective_user(user, request.headers, self.authoriser)
 
     def _answer_path(self, request: Request, user: User | None, path: str) -> Response:
         if path not in PUBLIC_PATHS:
@@ -140,8 +144,25 @@ class App:
 
     def _resource(self, target: Target, verb: str) -> Resource:
         resource = self.catalogue.find(target.group, target.version, target.plural)
-        if resource is None:
+        if resource is None or (target.namespace and not resource.kind.namespaced):
             raise errors.unknown_path()
+        if (
+            resource.kind.namespaced
+            and not target.namespace
+            and (target.name or verb not in {"list", "watch"})
+        ):
+            raise errors.unknown_path() if target.name else errors.method_not_allowed()
         if verb not in resource.verbs:
             raise errors.method_not_allowed()
         return resource
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than a body may be long."""
+    parts, length = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        length += len(part)
+        if length > codec.LARGEST_BODY:
+            break
+    return b"".join(parts)

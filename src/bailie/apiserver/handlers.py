@@ -5,7 +5,7 @@ Called by `app.py` with an authorised `Call`. Decides nothing about rights and n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -35,15 +35,21 @@ _REVIEWS = {kind.plural: kind for kind in reviews.KINDS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request, read and authorised."""
+    """A request, read and authorised.
+
+    `shown` is the resource that the path names, `resource` the one whose objects it shows: they differ for
+    aliases. `guard` checks an object before it is stored.
+    """
 
     user: User
     verb: str
     resource: Resource
+    shown: Resource
     target: Target
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+    guard: Callable[[Obj, Obj | None], None] | None = None
 
     @property
     def place(self) -> Place:
@@ -63,12 +69,31 @@ class Call:
     @property
     def view(self) -> View:
         """The form in which the client wants to see objects."""
-        return view_of(self.resource, self.headers.get("accept", ""), self.query)
+        return view_of(self.shown, self.headers.get("accept", ""), self.query)
 
     @property
     def options(self) -> WriteOptions:
         """The options of a write."""
-        return writing.write_options(self.query, self.target, self.headers.get("user-agent", ""))
+        options = writing.write_options(self.query, self.target, self.headers.get("user-agent", ""))
+        return replace(options, guard=self.guard)
+
+    def present(self, obj: Obj) -> Obj:
+        """A stored object as this path shows it."""
+        conversion = self.shown.conversion
+        return obj if conversion is None else conversion.shown(obj)
+
+    def keep(self, obj: Obj) -> Obj:
+        """An object of this path as it is stored."""
+        conversion = self.shown.conversion
+        return obj if conversion is None else conversion.kept(obj)
+
+    def decoded(self) -> Obj:
+        """The object in the body, as it is to be stored."""
+        return self.keep(writing.decode_for(self.target, self.shown, self.body, self.content_type))
+
+    def answer(self, obj: Obj, options: WriteOptions, *, status: int = 200) -> ASGIApp:
+        """The response to a write."""
+        return codec.json_response(self.present(obj), status=status, warnings=options.warnings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +133,7 @@ class Handlers:
         obj = self.objects.read(call.place)
         if call.target.subresource == "scale":
             return codec.json_response(scale.scale_of(obj, call.resource))
-        return codec.json_response(call.view.one(obj))
+        return codec.json_response(call.view.one(call.present(obj)))
 
     def _log(self, call: Call) -> ASGIApp:
         if call.resource.key != "/pods":
@@ -128,13 +153,19 @@ class Handlers:
     def list(self, call: Call) -> ASGIApp:
         """A collection."""
         body = reading.collection(self.objects.store, call.resource, call.scope, call.query)
-        if call.view.form:
-            return codec.json_response(call.view.many(orjson.loads(body)))
+        if call.view.form or call.shown.conversion:
+            listed = orjson.loads(body)
+            listed["apiVersion"] = call.shown.kind.api_version
+            listed["items"] = [call.present(item) for item in listed["items"]]
+            return codec.json_response(call.view.many(listed))
         return codec.encoded_response(body)
 
     def watch(self, call: Call) -> ASGIApp:
         """The changes of a collection, or of one object (`?watch` on its own path)."""
-        return Watch(self.hub, call.resource, call.scope, call.query, show=call.view.watched())
+        show, query = call.view.watched(), dict(call.query)
+        if call.target.name:
+            query["fieldSelector"] = f"metadata.name={call.target.name}"
+        return Watch(self.hub, call.resource, call.scope, query, show=lambda obj: show(call.present(obj)))
 
     def create(self, call: Call) -> ASGIApp:
         """A new object, a review, or a token."""
@@ -147,9 +178,8 @@ class Handlers:
         if call.target.name:
             raise errors.method_not_allowed()
         options = call.options
-        obj = writing.decode_for(call.target, call.resource, call.body, call.content_type)
-        stored = self.objects.create(call.resource, call.target.namespace, obj, options)
-        return codec.json_response(stored, status=201, warnings=options.warnings)
+        stored = self.objects.create(call.resource, call.target.namespace, call.decoded(), options)
+        return call.answer(stored, options, status=201)
 
     def _review(self, call: Call) -> ASGIApp:
         body = codec.decode_object(call.body, call.content_type)
@@ -162,9 +192,8 @@ class Handlers:
         if sub == "scale":
             wanted = codec.decode_object(call.body, call.content_type)
             return codec.json_response(scale.update(self.objects, call.place, lambda _old: wanted, options))
-        obj = writing.decode_for(call.target, call.resource, call.body, call.content_type)
-        stored = self.objects.update(call.place, lambda _old: obj, options)
-        return codec.json_response(stored, warnings=options.warnings)
+        obj = call.decoded()
+        return call.answer(self.objects.update(call.place, lambda _old: obj, options), options)
 
     def patch(self, call: Call) -> ASGIApp:
         """A PATCH of any kind."""
@@ -172,14 +201,14 @@ class Handlers:
         if codec.media_type(call.content_type) == writing.APPLY:
             if sub == "scale":
                 raise errors.unsupported_media_type(call.content_type)
-            config = writing.decode_applied(call.query, call.target, call.resource, call.body)
+            config = call.keep(writing.decode_applied(call.query, call.target, call.shown, call.body))
             stored, created = self.objects.apply(call.place, config, options)
-            return codec.json_response(stored, status=201 if created else 200, warnings=options.warnings)
-        change = writing.change_of(call.content_type, call.body, call.resource)
+            return call.answer(stored, options, status=201 if created else 200)
+        change = writing.change_of(call.content_type, call.body, call.shown)
         if sub == "scale":
             return codec.json_response(scale.update(self.objects, call.place, change, options))
-        stored = self.objects.update(call.place, change, options)
-        return codec.json_response(stored, warnings=options.warnings)
+        stored = self.objects.update(call.place, lambda old: call.keep(change(call.present(old))), options)
+        return call.answer(stored, options)
 
     def delete(self, call: Call) -> ASGIApp:
         """Deletes one object."""

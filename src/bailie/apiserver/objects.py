@@ -29,8 +29,8 @@ _UNVERSIONED = ("managedFields", "resourceVersion")
 class WriteOptions:
     """What a write request says besides the object.
 
-    `applied` says that the object comes from an apply patch and has its owners already; `warnings` collects
-    what to tell the client.
+    `applied` says that the object comes from an apply patch and has its owners already; `guard` may refuse
+    the new object, given the old one; `warnings` collects what to tell the client.
     """
 
     dry_run: bool = False
@@ -39,6 +39,7 @@ class WriteOptions:
     subresource: str = ""
     force: bool = False
     applied: bool = False
+    guard: Callable[[Obj, Obj | None], None] | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -94,7 +95,7 @@ class Objects:
         if resource.status:
             obj.pop("status", None)
         obj = self._defaulted(obj, None, resource)
-        self._check(resource, obj, None)
+        self._check(resource, obj, None, options)
         self._admit(resource, namespace, meta["name"])
         obj = tracking.tracked(obj, None, resource, options)
         metadata.tidy(obj)
@@ -143,7 +144,7 @@ class Objects:
         metadata.keep_server_fields(new, old)
         _limit(new, old, resource, options.subresource)
         new = self._defaulted(new, old, resource)
-        self._check(resource, new, old)
+        self._check(resource, new, old, options)
         new = tracking.tracked(new, old, resource, options)
         metadata.tidy(new)
         if resource.strategy.generation and _versioned(new) != _versioned(old):
@@ -193,13 +194,16 @@ class Objects:
         resource.strategy.prepare(new, old, self.store)
         return new
 
-    def _check(self, resource: Resource, new: Obj, old: Obj | None) -> None:
+    @staticmethod
+    def _check(resource: Resource, new: Obj, old: Obj | None, options: WriteOptions) -> None:
         causes = metadata.problems(new, resource, old=old)
         if resource.schema is not None:
             causes += schema.validate(resource.schema, new)
         causes += resource.strategy.validate(new, old)
         if causes:
             raise errors.invalid(resource.kind, new["metadata"].get("name", ""), causes)
+        if options.guard is not None:
+            options.guard(new, old)
 
     def delete(self, place: Place, options: DeleteOptions) -> tuple[Obj, bool]:
         """Deletes the object or marks it; returns its last state and whether it is gone."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bailie.api import kinds
-from bailie.apiserver import reviews
+from bailie.apiserver import events, reviews
 from bailie.apiserver.accounts import TOKEN_REQUEST
 from bailie.apiserver.builtin_schemas import builtin_schema
 from bailie.apiserver.strategies import Strategy, core_strategies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from bailie.api.kinds import Kind
 
@@ -43,13 +43,21 @@ class Subresource:
     verbs: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How objects of an alias are shown and kept."""
+
+    shown: Callable[[dict[str, Any]], dict[str, Any]]
+    kept: Callable[[dict[str, Any]], dict[str, Any]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One served resource.
 
     `version_entry` is the entry of `spec.versions` of its CustomResourceDefinition (schema, printer columns),
     None for the built-in kinds. `alias_of` is the store key of the resource whose objects this one shows in
-    another version or group.
+    another version or group, by `conversion`.
     """
 
     kind: Kind
@@ -61,6 +69,7 @@ class Resource:
     scale: Scale | None = None
     version_entry: Mapping[str, Any] | None = None
     alias_of: str = ""
+    conversion: Conversion | None = None
     subresources: Mapping[str, Subresource] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=Strategy)
 
@@ -154,7 +163,8 @@ def builtin_resources() -> list[Resource]:
     pod_parts = {"log": Subresource(kinds.POD, ("get",))}
     account_parts = {"token": Subresource(TOKEN_REQUEST, ("create",))}
     reviewed = [serve(kind, verbs=("create",)) for kind in reviews.KINDS]
-    events = kinds.Kind("events.k8s.io", "v1", "Event", "events")
+    conversion = Conversion(events.to_new, events.to_core)
+    new_events = kinds.Kind("events.k8s.io", "v1", "Event", "events")
     return [
         serve(kinds.CONFIG_MAP, "cm"),
         serve(kinds.EVENT, "ev"),
@@ -168,7 +178,7 @@ def builtin_resources() -> list[Resource]:
         ),
         *reviewed,
         serve(kinds.LEASE),
-        serve(events, "ev", alias_of="/events"),
+        serve(new_events, "ev", alias_of="/events", conversion=conversion),
         serve(kinds.CLUSTER_ROLE_BINDING),
         serve(kinds.CLUSTER_ROLE),
         serve(kinds.ROLE_BINDING),

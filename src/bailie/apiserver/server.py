@@ -101,9 +101,13 @@ class ApiServer:
                 for loop in loops:
                     loop.cancel()
         finally:
-            self.app.hub.close()
-            self._socket.close()
-            self._store.close()
+            self.close()
+
+    def close(self) -> None:
+        """Lets go of the port and the state directory."""
+        self.app.hub.close()
+        self._socket.close()
+        self._store.close()
 
     def stop(self) -> None:
         """Asks the server to stop; may be called from a signal handler or another thread."""

@@ -135,9 +135,23 @@ def _check_pod(new: Obj, old: Obj | None) -> list[Cause]:
         for f in ("name", "image")
         if not container.get(f)
     ]
+    causes += _bad_container_names(new["spec"])
     if old is not None and _frozen_pod_spec(new) != _frozen_pod_spec(old):
         message = "Forbidden: pod updates may not change fields other than `spec.containers[*].image`"
         causes.append(Cause("spec", "FieldValueForbidden", message))
+    return causes
+
+
+def _bad_container_names(spec: Obj) -> list[Cause]:
+    """Names become file names of logs, so this is not a mere formality."""
+    causes = []
+    for group in ("containers", "initContainers"):
+        for i, container in enumerate(spec.get(group) or ()):
+            name = container.get("name") or ""
+            broken = names.LABEL.broken_by(name) if name else None
+            if broken:
+                message = f'Invalid value: "{name}": {broken}'
+                causes.append(Cause(f"spec.{group}[{i}].name", "FieldValueInvalid", message))
     return causes
 
 
