@@ -12,16 +12,17 @@ import json
 import sys
 from pathlib import Path
 
-import joblib
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LinearRegression, LogisticRegression
-
 SAMPLES = (0, 60, 120)
 """Rows of the iris data: one of each species."""
 
 
 def train(folder: Path) -> None:
     """Trains a classifier of the species and a regression of the petal width from the other three lengths."""
+    # Only MLServer's environment has these, and Bailie's own imports this module to know where it is.
+    import joblib  # noqa: PLC0415
+    from sklearn.datasets import load_iris  # noqa: PLC0415
+    from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: PLC0415
+
     data = load_iris()
     models = {
         "iris": (LogisticRegression(max_iter=1000), data.data, data.target),
