@@ -139,6 +139,12 @@ def test_memory_is_given_out_once_in_the_order_of_names():
     assert [no.code for no in plan.refusals[("b", "a")]] == [Code.MEMORY_SHORT]
 
 
+def test_one_that_is_too_large_does_not_keep_a_smaller_one_out():
+    wanted = [demand("a", mi=90), demand("b", mi=120), demand("c", mi=60), demand("d", mi=70)]
+    plan = place(snapshot(wanted, [server("s", replica(0, 65))]))
+    assert {name: placed(plan, name) for name in "abcd"} == {"a": None, "b": None, "c": "s:0", "d": None}
+
+
 def test_models_without_declared_memory_spread_over_replicas_and_servers():
     servers = [server("s", replica(0), replica(1)), server("t", replica(0), replica(1))]
     plan = place(snapshot([demand(name) for name in "abcd"], servers))

@@ -54,6 +54,9 @@ class Namespace:
         body["metadata"].update(metadata or {})
         self.api.request("POST", self.url("models"), json=body)
 
+    def create(self, kind, plural, name, spec):
+        self.api.request("POST", self.url(plural), json=self._body(kind, name, spec))
+
     def change(self, name, **spec):
         headers = {"content-type": "application/merge-patch+json"}
         self.api.request("PATCH", self.url("models", name), json={"spec": spec}, headers=headers)

@@ -309,3 +309,23 @@ async def test_a_standby_takes_over_at_once_and_finds_everything(namespace):
             await until(lambda: namespace.publisher is not leader and namespace.publisher.backends("iris"))
             await until(lambda: standby.explain("iris"))
             assert replica.loads == ["iris_1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "plural", "spec"),
+    [
+        ("Pipeline", "pipelines", {"steps": [{"name": "iris"}]}),
+        ("Experiment", "experiments", {"candidates": [{"name": "iris", "weight": 1}]}),
+    ],
+)
+async def test_what_is_not_run_yet_says_so(namespace, kind, plural, spec):
+    def said(name):
+        status = namespace.status(name, plural)
+        return {each["type"]: each["reason"] for each in status.get("conditions", [])}
+
+    namespace.create(kind, plural, "before", spec)
+    async with namespace.scheduler():
+        expected = {f"{kind}Ready": "NotSupported", "Ready": "NotSupported"}
+        await until(lambda: said("before") == expected)
+        namespace.create(kind, plural, "after", spec)
+        await until(lambda: said("after") == expected)

@@ -58,6 +58,7 @@ class _Ledger:
         self.server_versions: dict[str, int] = defaultdict(int)
         self.held: dict[VersionId, dict[ReplicaId, Held]] = defaultdict(dict)
         self._matching: dict[_Signature, list[str]] = {}
+        self._refused: dict[_Signature, int] = {}
         for server in snapshot.servers:
             for replica in server.replicas:
                 self.free[ReplicaId(server.name, replica.index)] = replica.capacity_bytes
@@ -112,6 +113,19 @@ class _Ledger:
             self._matching[key] = [name for name in names if not refuse_server(demand, self.servers[name])]
         return self._matching[key]
 
+    def is_hopeless(self, demand: Demand) -> bool:
+        """True where one alike that needs no more found no place: free memory only gets less."""
+        if self.held.get(demand.version):
+            return False
+        least = self._refused.get(_signature(demand, memory=False))
+        return least is not None and demand.memory_bytes >= least
+
+    def give_up(self, demand: Demand) -> None:
+        """Notes that nothing takes the demand, for those alike that come after it."""
+        key = _signature(demand, memory=False)
+        if not self.held.get(demand.version):
+            self._refused[key] = min(demand.memory_bytes, self._refused.get(key, demand.memory_bytes))
+
     def _ordered(self, names: list[str], held: dict[str, int]) -> list[str]:
         def key(name: str) -> tuple[int, int, int, str]:
             free, versions = self.server_free[name], self.server_versions[name]
@@ -122,6 +136,8 @@ class _Ledger:
 
 def _assign(ledger: _Ledger, demand: Demand) -> Assignment | None:
     """The first server that takes every replica, else the one that keeps most, else that takes most."""
+    if ledger.is_hopeless(demand):
+        return None
     homes = ledger.homes(demand)
     best: Assignment | None = None
     for name in _candidates(ledger, demand, homes):
@@ -130,6 +146,8 @@ def _assign(ledger: _Ledger, demand: Demand) -> Assignment | None:
             return found
         if found and _better(found, best, homes):
             best = found
+    if best is None:
+        ledger.give_up(demand)
     return best
 
 

@@ -102,8 +102,9 @@ class Routes:
 
     def _note(self, before: set[Seat], routed: set[Seat], present: set[Seat], now: float) -> None:
         """What the first table leaves out may be in a route that an earlier scheduler made."""
+        heard = now if self._publisher.acknowledged >= self._revision else None
         for seat in before - routed:
-            self._leaving[seat] = _Leaving(self._revision, now)
+            self._leaving[seat] = _Leaving(self._revision, now, heard)
         self._leaving = {
             seat: each for seat, each in self._leaving.items() if seat in present and seat not in routed
         }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from bailie.api.kinds import MODEL, SERVER
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SERVER
 from bailie.kube.clock import utc_now
 from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
@@ -23,6 +23,7 @@ from bailie.scheduler.engine import Engine
 from bailie.scheduler.explaining import explained
 from bailie.scheduler.failures import Now
 from bailie.scheduler.statuses import StatusWriter
+from bailie.scheduler.unsupported import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LEASE = "seldon-scheduler"
+_NEEDED = (MODEL, SERVER)
+"""Nothing is decided before these are known. The rest only gets conditions."""
 
 
 async def run(settings: SchedulerSettings, client: Client, data_plane: DataPlane) -> None:
@@ -60,7 +63,9 @@ class Scheduler:
         self._settings = settings
         self._client = client
         self._data_plane = data_plane
-        self._informers = {kind: Informer(client, kind, namespace) for kind in (MODEL, SERVER)}
+        self._informers = {
+            kind: Informer(client, kind, namespace) for kind in (MODEL, SERVER, EXPERIMENT, PIPELINE)
+        }
         self._recorder = Recorder(client, "seldon-scheduler", settings.pod_name)
         self._engine: Engine | None = None
         self.agents = AgentService(namespace, TokenFile(settings.token_file))
@@ -78,7 +83,7 @@ class Scheduler:
 
     def unready(self) -> str | None:
         """What keeps this process from doing its part, None when nothing does."""
-        missing = [kind.plural for kind, informer in self._informers.items() if not informer.synced.is_set()]
+        missing = [kind.plural for kind in _NEEDED if not self._informers[kind].synced.is_set()]
         if missing:
             return f"{', '.join(missing)} not listed yet"
         return None
@@ -92,7 +97,8 @@ class Scheduler:
         self.agents.lead(epoch)
         try:
             async with self._data_plane() as publisher:
-                await asyncio.gather(*(informer.synced.wait() for informer in self._informers.values()))
+                for kind in _NEEDED:
+                    await self._informers[kind].synced.wait()
                 await self._govern(publisher)
         finally:
             self._engine = None
@@ -111,6 +117,7 @@ class Scheduler:
         writer = StatusWriter(
             self._client, self._settings.namespace, models=models, servers=servers, recorder=self._recorder
         )
+        unsupported = Unsupported(self._client, self._settings.namespace, self._informers)
         engine.on_picture(writer.take)
         publisher.on_acknowledged(lambda _: engine.wake())
         ends = [
@@ -123,6 +130,7 @@ class Scheduler:
             async with asyncio.TaskGroup() as group:
                 group.create_task(engine.run(), name="engine")
                 group.create_task(writer.run(), name="statuses")
+                group.create_task(unsupported.run(), name="unsupported")
         finally:
             for end in ends:
                 end()

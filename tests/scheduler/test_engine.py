@@ -1,0 +1,354 @@
+"""Single passes of the engine: a state of the world goes in, commands, routes and facts come out."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.support.fleet import EVICTED, FAILED, LOADED, LOADING, UNLOADING, Agents
+from tests.support.manifests import manifest_of
+from tests.support.publisher import RecordingPublisher
+from tests.support.waiting import until
+
+from bailie.api.model import Model, content_identity
+from bailie.lifecycle import VersionState, state_of
+from bailie.placement import ReplicaId
+from bailie.routing.table import NotReady
+from bailie.scheduler.engine import REBUILD_SECONDS, RETRY_SECONDS, Engine
+from bailie.scheduler.explaining import explained
+from bailie.scheduler.failures import Now
+from bailie.scheduler.fleet import ASSUMED_SECONDS, AWAY_SECONDS
+from bailie.scheduler.routes import DRAIN_SECONDS, GIVE_UP_SECONDS, REJOIN_SECONDS
+
+SECOND = ReplicaId("mlserver", 1)
+
+
+class Pass:
+    """An engine with a clock that the test turns."""
+
+    def __init__(self):
+        self.agents = Agents()
+        self.publisher = RecordingPublisher()
+        self.models = {}
+        self.servers = {}
+        self.time = 100.0
+        self.server()
+        self.engine = Engine(
+            "a",
+            models=lambda: self.models.values(),  # noqa: PLW0108 - replaced by tests
+            servers=lambda: self.servers.values(),  # noqa: PLW0108 - replaced by tests
+            agents=self.agents,
+            publisher=self.publisher,
+            clock=lambda: Now(self.time, 1000.0 + self.time),
+        )
+
+    def server(self, name="mlserver", replicas=1, running=0, **metadata):
+        spec = {"serverConfig": "mlserver", "replicas": replicas}
+        self.servers[name] = {
+            **manifest_of("Server", name, spec, **metadata),
+            "status": {"replicas": running},
+        }
+
+    def model(self, name="iris", generation=1, metadata=None, **spec):
+        """Applies a Model; returns the identity of its content."""
+        manifest = manifest_of("Model", name, {"storageUri": "/m", **spec}, generation=generation)
+        manifest["metadata"] |= metadata or {}
+        self.models[name] = manifest
+        found, _ = Model.parse(manifest)
+        return content_identity(found) if found else ""
+
+    def step(self, seconds=0.0):
+        """Lets time pass, runs one pass, returns the commands."""
+        self.time += seconds
+        self.engine.step()
+        return self.agents.take_sent()
+
+    def state(self, name="iris"):
+        return state_of(self.engine.picture.facts[name].version)
+
+    def served(self, name="iris", **spec):
+        """A model that is loaded and routed; returns its identity."""
+        identity = self.model(name, **spec)
+        self.step()
+        self.agents.report(name, identity, 1, LOADED, declared_bytes=0)
+        self.step()
+        self.step()
+        assert self.state(name) is VersionState.AVAILABLE
+        return identity
+
+
+@pytest.fixture
+def world():
+    made = Pass()
+    made.agents.connect()
+    return made
+
+
+def test_a_load_is_sent_once_and_again_when_nothing_is_heard(world):
+    world.model()
+    assert world.step() == ["load iris_1 mlserver-0"]
+    assert world.step(1) == []
+    assert world.step(ASSUMED_SECONDS) == ["load iris_1 mlserver-0"]
+
+
+def test_a_load_that_was_lost_with_its_session_is_sent_again(world):
+    world.model()
+    world.step()
+    world.agents.disconnect()
+    assert world.step(1) == []
+    world.agents.connect()
+    assert world.step() == ["load iris_1 mlserver-0"]
+
+
+def test_memory_that_is_promised_is_not_promised_again(world):
+    world.model("a", memory="700Mi")
+    world.model("b", memory="700Mi")
+    assert world.step() == ["load a_1 mlserver-0"]
+    assert world.step() == []
+    assert world.state("b") is VersionState.SCHEDULE_FAILED
+
+
+def test_workers_multiply_memory_once_they_are_known(world):
+    identity = world.model("a", memory="300Mi")
+    world.model("b", memory="300Mi")
+    assert len(world.step()) == 2
+    world.agents.report("a", identity, 1, LOADED, declared_bytes=300 << 20, workers=3)
+    world.model("c", memory="300Mi")
+    assert world.step() == []
+    said = world.engine.picture.facts["c"].scheduling
+    assert said == "0/1 servers fit: 1 has 0 free of 300Mi needed"
+
+
+def test_a_failure_backs_off_and_counts(world):
+    identity = world.model()
+    for attempt, wait in enumerate((5, 10, 20), start=1):
+        assert world.step() == ["load iris_1 mlserver-0"]
+        world.agents.report("iris", identity, 1, FAILED, reason="LoadFailed", message="it crashed")
+        assert world.step() == []
+        failure = world.engine.picture.facts["iris"].version.failure
+        assert (failure.attempts, failure.reason) == (attempt, "LoadFailed")
+        assert world.step(wait - 1) == []
+        world.time += 1
+    world.step()
+    world.agents.report("iris", identity, 1, LOADED)
+    world.step()
+    assert world.engine.picture.facts["iris"].version.failure is None
+
+
+def test_a_failure_without_words_gets_some(world):
+    identity = world.model()
+    world.step()
+    world.agents.report("iris", identity, 1, FAILED)
+    world.step()
+    answer = world.publisher.table.entries["iris"]
+    assert answer == NotReady("ModelFailed", answer.message)
+    assert answer.message.startswith("the model could not be loaded (attempt 1 on mlserver-0; next at ")
+
+
+def test_an_unload_waits_for_the_data_plane_then_for_requests_under_way(world):
+    world.served()
+    world.publisher.prompt = False
+    del world.models["iris"]
+    assert world.step() == []
+    assert world.step(1) == []
+    world.publisher.acknowledge()
+    assert world.step() == []
+    assert world.step(DRAIN_SECONDS) == ["unload iris_1 mlserver-0"]
+    assert world.step() == []
+
+
+def test_an_unload_does_not_wait_for_a_dead_data_plane_for_ever(world):
+    world.served()
+    world.publisher.prompt = False
+    del world.models["iris"]
+    assert world.step() == []
+    assert world.step(GIVE_UP_SECONDS - 1) == []
+    assert world.step(1) == ["unload iris_1 mlserver-0"]
+
+
+def test_a_late_report_does_not_undo_an_unload(world):
+    identity = world.served()
+    del world.models["iris"]
+    world.step()
+    assert world.step(DRAIN_SECONDS) == ["unload iris_1 mlserver-0"]
+    world.agents.report("iris", identity, 1, LOADED)
+    assert world.step() == []
+    world.agents.report("iris", identity, 1, UNLOADING)
+    assert world.step() == []
+    world.agents.report("iris", identity, 1, None)
+    assert world.step() == []
+    assert world.engine.picture.view.standings == {}
+
+
+def test_an_unload_that_the_agent_ignores_is_sent_again(world):
+    world.served()
+    del world.models["iris"]
+    world.step()
+    assert world.step(DRAIN_SECONDS) == ["unload iris_1 mlserver-0"]
+    assert world.step(ASSUMED_SECONDS) == ["unload iris_1 mlserver-0"]
+
+
+def test_nothing_is_sent_to_an_agent_that_is_away(world):
+    world.served()
+    del world.models["iris"]
+    world.step()
+    world.agents.disconnect()
+    assert world.step(DRAIN_SECONDS) == []
+    world.step(AWAY_SECONDS)
+    assert world.engine.picture.view.standings == {}
+
+
+def test_a_model_is_not_ready_while_its_agent_is_away(world):
+    world.served()
+    world.agents.disconnect()
+    world.step()
+    assert world.state() is VersionState.ROUTE_PENDING
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+    world.step(AWAY_SECONDS)
+    assert world.state() is VersionState.SCHEDULE_FAILED
+    assert world.publisher.table.entries["iris"].reason == "ScheduleFailed"
+
+
+def test_a_data_plane_that_comes_back_soon_changes_nothing(world):
+    world.served()
+    world.publisher.acknowledge(0)
+    world.step(1)
+    assert world.state() is VersionState.AVAILABLE
+    world.step(REJOIN_SECONDS)
+    assert world.state() is VersionState.ROUTE_PENDING
+    world.publisher.acknowledge()
+    world.step()
+    assert world.state() is VersionState.AVAILABLE
+
+
+def test_one_version_under_two_numbers_keeps_the_loaded_one(world):
+    identity = world.model()
+    world.agents.report("iris", identity, 1, LOADING)
+    world.agents.report("iris", identity, 2, LOADED)
+    world.agents.report("iris", identity, 3, UNLOADING)
+    world.step()
+    assert world.publisher.backends("iris") == {"iris_2": {"mlserver-0"}}
+    assert world.step(GIVE_UP_SECONDS) == ["unload iris_1 mlserver-0"]
+
+
+def test_replicas_that_know_a_version_by_different_numbers_share_its_traffic(world):
+    world.server(replicas=2)
+    world.agents.connect(SECOND)
+    identity = world.model(replicas=2)
+    world.agents.report("iris", identity, 1, LOADED)
+    world.agents.report("iris", identity, 2, LOADED, replica=SECOND)
+    world.step()
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}, "iris_2": {"mlserver-1"}}
+
+
+def test_going_back_reuses_the_number_of_what_is_still_loaded(world):
+    world.served()
+    world.model(generation=2, storageUri="/other")
+    assert world.step() == ["load iris_2 mlserver-0"]
+    world.model(generation=3)
+    assert world.step() == ["unload iris_2 mlserver-0"]
+    assert world.engine.picture.facts["iris"].number == 1
+
+
+def test_a_number_given_and_taken_by_another_is_given_anew(world):
+    world.model()
+    world.agents.disconnect()
+    world.step(AWAY_SECONDS)
+    world.agents.connect()
+    world.agents.report("iris", "former", 1, EVICTED)
+    assert world.step() == ["load iris_2 mlserver-0", "unload iris_1 mlserver-0"]
+
+
+def test_a_replica_beyond_the_wanted_number_gives_its_models_away(world):
+    world.server(replicas=2)
+    world.agents.connect(SECOND)
+    world.served("a")
+    identity = world.model("b")
+    assert world.step() == ["load b_1 mlserver-1"]
+    world.agents.report("b", identity, 1, LOADED, replica=SECOND)
+    world.server(replicas=1)
+    assert world.step() == ["load b_1 mlserver-0"]
+
+
+def test_a_server_that_is_deleted_takes_nothing_and_what_it_has_goes_on(world):
+    world.served()
+    world.server(deletionTimestamp="2026-01-01T00:00:00Z")
+    world.step()
+    assert world.engine.picture.facts["iris"].scheduling == "0/1 servers fit: 1 is scaled to zero"
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+    del world.servers["mlserver"]
+    world.step()
+    assert world.state() is VersionState.AVAILABLE
+
+
+def test_a_server_with_an_invalid_spec_keeps_what_it_has(world):
+    world.served()
+    world.servers["mlserver"]["spec"]["minReplicas"] = 9
+    world.step()
+    assert world.engine.picture.facts["iris"].scheduling == '1/1 replicas placed on server "mlserver"'
+
+
+def test_an_explanation_has_the_whole_trail(world):
+    world.model(requirements=["scikit-learn"])
+    world.model("big", memory="2Gi")
+    world.model("none", replicas=0)
+    world.model("bad", storageUri="")
+    world.step()
+    found = explained(world.engine.picture, "iris")
+    assert found["summary"].endswith('1 lacks capability "scikit-learn" (did you mean "sklearn"?)')
+    assert found["trail"] == ["mlserver: LacksCapability: needs scikit-learn, has sklearn"]
+    assert found["suggestions"] == {"scikit-learn": "sklearn"}
+    assert found["refusals"][0]["filter"] == "has_capabilities"
+    assert explained(world.engine.picture, "big")["trail"] == [
+        "mlserver-0: LargerThanServer: needs 2147483648, has 1073741824"
+    ]
+    assert explained(world.engine.picture, "none")["summary"] == "the model wants no place"
+    assert explained(world.engine.picture, "bad")["summary"].startswith("spec.storageUri: is empty")
+    assert explained(world.engine.picture, "unknown") is None
+
+
+def test_a_model_that_is_leaving_has_no_route(world):
+    world.served()
+    world.model(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]})
+    world.step()
+    assert "iris" not in world.publisher.table.entries
+    assert world.state() is VersionState.TERMINATING
+
+
+class TestLoop:
+    async def test_a_pass_that_raises_is_tried_again_and_ends_nothing(self, world):
+        world.model()
+        good = world.servers
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(world.engine.run())
+            await until(lambda: world.agents.take_sent() == ["load iris_1 mlserver-0"])
+            world.servers = {"x": {"metadata": {}}}
+            world.engine.wake()
+            await asyncio.sleep(0.05)
+            world.servers = good
+            world.agents.disconnect()
+            world.agents.connect()
+            world.time += RETRY_SECONDS
+            await until(lambda: world.agents.take_sent() == ["load iris_1 mlserver-0"])
+            task.cancel()
+
+    async def test_the_picture_is_complete_when_every_expected_agent_has_reported(self, world):
+        world.server(replicas=2, running=2)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(world.engine.run())
+            await asyncio.sleep(0.05)
+            assert world.publisher.tables == []
+            world.agents.connect(SECOND)
+            world.engine.wake()
+            await until(lambda: world.publisher.tables)
+            task.cancel()
+
+    async def test_what_never_reports_is_not_waited_for_longer_than_said(self, world):
+        world.server(replicas=2, running=2)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(world.engine.run())
+            await asyncio.sleep(0.05)
+            world.time += REBUILD_SECONDS
+            world.engine.wake()
+            await until(lambda: world.publisher.tables)
+            task.cancel()

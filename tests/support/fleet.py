@@ -1,0 +1,76 @@
+"""Agents in memory for tests of single passes: what they report is set, what they are told is kept."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+from bailie.placement import ReplicaId, VersionId
+from bailie.scheduler.world import ConnectedReplica, LoadCommand, ModelReport, ModelState
+
+FIRST = ReplicaId("mlserver", 0)
+
+
+class Agents:
+    """Satisfies `bailie.scheduler.world.Agents`. `sent` are commands as `load iris_1 mlserver-0`."""
+
+    def __init__(self):
+        self.connected = {}
+        self.sent = []
+        self._sessions = itertools.count(1)
+        self._revisions = itertools.count(1)
+
+    def connect(self, replica=FIRST, **fields):
+        """A session with an empty inventory, unless `models` are given."""
+        given = {"capabilities": ("sklearn",), "memory_bytes": 1 << 30, "address": "127.0.0.1", **fields}
+        self.connected[replica] = ConnectedReplica(
+            id=replica,
+            session=next(self._sessions),
+            pod=str(replica),
+            http_port=9000,
+            grpc_port=9500,
+            **given,
+        )
+
+    def disconnect(self, replica=FIRST):
+        del self.connected[replica]
+
+    def report(self, model, identity, number, state, *, replica=FIRST, **fields):
+        """What a replica says of a version; None as state: it is gone."""
+        version = VersionId(model, identity)
+        before = self.connected[replica]
+        models = [m for m in before.models if (m.version, m.number) != (version, number)]
+        if state is not None:
+            said = {"version": version, "number": number, "state": state, "revision": next(self._revisions)}
+            models.append(ModelReport(**said, **fields))
+        self.connected[replica] = replace(before, models=tuple(models))
+
+    def change(self, replica=FIRST, **fields):
+        self.connected[replica] = replace(self.connected[replica], **fields)
+
+    def replicas(self):
+        return dict(self.connected)
+
+    def send(self, replica, command):
+        if replica not in self.connected:
+            return False
+        verb = "load" if isinstance(command, LoadCommand) else "unload"
+        self.sent.append(f"{verb} {command.version.model}_{command.number} {replica}")
+        return True
+
+    def subscribe(self, callback):
+        return lambda: None
+
+    def take_sent(self):
+        """What was sent since the last time."""
+        found, self.sent = self.sent, []
+        return found
+
+
+LOADED, LOADING, FAILED, UNLOADING, EVICTED = (
+    ModelState.LOADED,
+    ModelState.LOADING,
+    ModelState.FAILED,
+    ModelState.UNLOADING,
+    ModelState.EVICTED,
+)
