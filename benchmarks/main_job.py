@@ -18,17 +18,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 
-from bailie.inference.client import GrpcClient, InferenceClient, RestClient
 from bailie.local.demo import model_manifest
-from bailie.local.traffic import Expectation, Tally, stream
-from benchmarks.stack import TRAINING, mlserver_environment
+from bailie.local.settings import TRAINING_SCRIPT
+from bailie.local.traffic import Expectation, Tally, connected, stream
+from benchmarks.stack import mlserver_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,18 +122,18 @@ async def kills(
     """Kills each namespace's scheduler in turn while both answer; returns what came of the requests."""
     now = status(state)["namespaces"]
     stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         tasks = {}
         for namespace, expectation in expectations.items():
-            inference = now[namespace]["inference"]
-            clients: dict[str, InferenceClient] = {
-                f"{namespace} REST": RestClient(inference["http"]),
-                f"{namespace} gRPC": GrpcClient(inference["grpc"]),
-            }
+            clients = await stack.enter_async_context(connected(now[namespace]["inference"]))
             tasks[namespace] = group.create_task(stream(clients, expectation, per_second=rate, stop=stop))
         await asyncio.to_thread(_kill_repeatedly, state, seconds, every)
         stop.set()
-    return {name: tally for task in tasks.values() for name, tally in task.result().items()}
+    return {
+        f"{namespace} {protocol}": tally
+        for namespace, task in tasks.items()
+        for protocol, tally in task.result().items()
+    }
 
 
 def _kill_repeatedly(state: Path, seconds: float, every: float) -> None:
@@ -163,7 +163,7 @@ def measure(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str
     """Runs everything and returns the figures."""
     with tempfile.TemporaryDirectory() as folder:
         models, state = Path(folder) / "models", Path(folder) / "state"
-        subprocess.run([mlserver_environment() / "bin" / "python", TRAINING, models], check=True)
+        subprocess.run([mlserver_environment() / "bin" / "python", TRAINING_SCRIPT, models], check=True)
         with running(state) as seconds:
             say(f"up with two namespaces: {seconds:.1f} s")
             time.sleep(options.idle)

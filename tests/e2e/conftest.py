@@ -11,8 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bailie.local import training
-from bailie.local.settings import default_mlserver_environment
+from bailie.local.settings import TRAINING_SCRIPT, default_mlserver_environment
 from bailie.local.traffic import Expectation
 from bailie.workloads.node import proc
 from bailie.workloads.node.pods import STATE_VARIABLE
@@ -49,7 +48,7 @@ def models(tmp_path_factory):
     if not (environment / "bin" / "python").exists():
         pytest.fail(f"no MLServer environment at {environment}: run `make setup`")
     folder = tmp_path_factory.mktemp("models")
-    subprocess.run([environment / "bin" / "python", training.__file__, folder], check=True)
+    subprocess.run([environment / "bin" / "python", TRAINING_SCRIPT, folder], check=True)
     cases = json.loads((folder / "expected.json").read_text())
     return Models(
         folder, {name: Expectation(name, case["inputs"], case["outputs"]) for name, case in cases.items()}

@@ -4,12 +4,12 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import AsyncExitStack
 
 import pytest
 from tests.e2e.conftest import STAGING, SYSTEM, bailie, processes_of, until
 
-from bailie.inference.client import GrpcClient, RestClient
-from bailie.local.traffic import stream
+from bailie.local.traffic import connected, stream
 
 pytestmark = pytest.mark.e2e
 
@@ -30,12 +30,9 @@ def test_no_request_fails_while_a_scheduler_is_killed(stack, models, model):
     async def run():
         stop = asyncio.Event()
         tasks = []
-        async with asyncio.TaskGroup() as group:
+        async with AsyncExitStack() as stack_of_clients, asyncio.TaskGroup() as group:
             for namespace, expectation in expectations.items():
-                clients = {
-                    "rest": RestClient(inference[namespace]["http"]),
-                    "grpc": GrpcClient(inference[namespace]["grpc"]),
-                }
+                clients = await stack_of_clients.enter_async_context(connected(inference[namespace]))
                 steady = type(expectation)("steady", expectation.inputs, expectation.outputs)
                 tasks.append(group.create_task(stream(clients, steady, per_second=20, stop=stop)))
             before = await asyncio.to_thread(until, lambda: scheduler_pid(stack), what="a leader")
@@ -107,14 +104,14 @@ def test_the_operator_has_no_rights_beyond_its_namespaces(stack):
     stack.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
     operator = stack.state / "operator.kubeconfig"
     assert (
-        stack.kubectl("auth", "can-i", "list", "models", "-n", SYSTEM, kubeconfig=operator).strip() == "yes"
+        stack.kubectl("auth", "can-i", "list", "servers", "-n", SYSTEM, kubeconfig=operator).strip() == "yes"
     )
     for question in (
-        ("list", "models", "-n", "other"),
+        ("list", "servers", "-n", "other"),
         ("get", "secrets", "-n", SYSTEM),
         ("create", "rolebindings", "-n", SYSTEM),
         ("list", "namespaces"),
-        ("list", "models", "-A"),
+        ("list", "servers", "-A"),
     ):
         answer = stack.kubectl("auth", "can-i", *question, kubeconfig=operator, check=False)
         assert answer.stdout.strip() == "no", question

@@ -61,10 +61,11 @@ def test_a_model_that_cannot_be_placed_is_503_with_the_reason_and_is_corrected(s
 
 @pytest.mark.parametrize(
     ("artifact", "reason"),
-    [("no-such-folder", "ArtifactNotFound"), ("empty", "NoModelFile"), ("garbage", "LoadFailed")],
+    [("no-such-folder", "ArtifactNotFound"), ("no-model", "NoModelFile"), ("garbage", "ServerLoadError")],
 )
 def test_a_broken_artifact_names_its_cause(stack, models, model, artifact, reason):
-    (models.folder / "empty").mkdir(exist_ok=True)
+    (models.folder / "no-model").mkdir(exist_ok=True)
+    (models.folder / "no-model" / "README.txt").write_text("no model here")
     (models.folder / "garbage").mkdir(exist_ok=True)
     (models.folder / "garbage" / "model.joblib").write_bytes(b"this is no joblib file")
     name = f"broken-{artifact}"

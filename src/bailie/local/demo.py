@@ -13,25 +13,26 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import MODEL
-from bailie.inference.client import GrpcClient, InferenceClient, RestClient
+from bailie.api.kinds import MODEL, SERVER
 from bailie.kube.client import Client
-from bailie.local import detached, training
+from bailie.local import detached
 from bailie.local.errors import LocalError, NotReady, NotRunning
 from bailie.local.readiness import condition, is_current
-from bailie.local.settings import LocalSettings
+from bailie.local.settings import TRAINING_SCRIPT, LocalSettings
 from bailie.local.state import StateDirectory
 from bailie.local.status import gather
-from bailie.local.traffic import Expectation, Tally, check, stream
+from bailie.local.traffic import Expectation, Tally, check, connected, stream
 from bailie.workloads.node.records import kill_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from bailie.inference.client import InferenceClient
 
 SYSTEM = "seldon-system"
 STAGING = "financial-staging"
@@ -103,7 +104,7 @@ def _train(demo: Demo, folder: Path) -> dict[str, Expectation]:
     python = demo.settings.mlserver_environment / "bin" / "python"
     if not python.exists():
         raise LocalError(f"MLServer's Python is not at {python}", hint="run `make setup`")
-    subprocess.run([python, training.__file__, folder], check=True)
+    subprocess.run([python, TRAINING_SCRIPT, folder], check=True)
     expected = json.loads((folder / "expected.json").read_text())
     return {name: Expectation(name, case["inputs"], case["outputs"]) for name, case in expected.items()}
 
@@ -122,20 +123,16 @@ async def _show(demo: Demo, models: Path, expectations: dict[str, Expectation]) 
         for namespace, expectation in served.items():
             seconds = await _apply(client, model_manifest(namespace, expectation.model, models))
             demo.show(f"{namespace}: model {expectation.model} ready", True, f"{seconds:.2f} s after apply")
-        clients = {namespace: _clients(status, namespace) for namespace in served}
-        try:
+        async with AsyncExitStack() as stack:
+            clients = {
+                namespace: await stack.enter_async_context(
+                    connected(status["namespaces"][namespace]["inference"])
+                )
+                for namespace in served
+            }
             await _answers(demo, clients, served)
             await _failover(demo, client, clients=clients, served=served, models=models)
             await _left_alone(demo, client, models)
-        finally:
-            for protocols in clients.values():
-                for protocol in protocols.values():
-                    await protocol.close()
-
-
-def _clients(status: dict[str, Any], namespace: str) -> dict[str, InferenceClient]:
-    inference = status["namespaces"][namespace]["inference"]
-    return {"REST": RestClient(inference["http"]), "gRPC": GrpcClient(inference["grpc"])}
 
 
 def model_manifest(namespace: str, name: str, models: Path, *, artifact: str | None = None) -> Manifest:
@@ -248,20 +245,16 @@ async def _left_alone(demo: Demo, client: Client, models: Path) -> None:
     await asyncio.sleep(UNSERVED_SECONDS)
     status = (await client.get(MODEL, "iris", UNWATCHED)).get("status")
     async with Client.from_kubeconfig(demo.state.operator_kubeconfig) as operator:
-        allowed = await may(operator, "list", UNWATCHED)
+        rights = {place: await may(operator, "list", place) for place in (SYSTEM, STAGING, UNWATCHED)}
     watched = ", ".join(demo.settings.namespaces)
-    demo.show(
-        f"{UNWATCHED}: a Model there is left alone",
-        not status and not allowed,
-        f"the operator watches {watched}, and its token may not even list Models in {UNWATCHED}"
-        if not allowed
-        else f"the operator's token may list Models in {UNWATCHED}",
-    )
+    held = not status and rights == {SYSTEM: True, STAGING: True, UNWATCHED: False}
+    why = f"the operator watches {watched}; its token may list Servers there, and none in {UNWATCHED}"
+    demo.show(f"{UNWATCHED}: a Model there is left alone", held, why if held else f"{rights}, {status}")
 
 
 async def may(client: Client, verb: str, namespace: str) -> bool:
-    """Asks the API whether this client's identity may do something with Models in a namespace."""
-    attributes = {"verb": verb, "group": MODEL.group, "resource": MODEL.plural, "namespace": namespace}
+    """Asks the API whether this client's identity may do something with Servers in a namespace."""
+    attributes = {"verb": verb, "group": SERVER.group, "resource": SERVER.plural, "namespace": namespace}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

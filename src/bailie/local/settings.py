@@ -19,8 +19,8 @@ OPERATOR_NAME = "seldon-v2-controller-manager"
 DEFAULT_NAMESPACES = ("default",)
 """Watched when nobody says otherwise, so that a manifest without a namespace is served."""
 
-READY_TIMEOUT = 120.0
-"""Seconds that `bailie up` waits; a first start on a slow disk takes about a quarter of it."""
+TRAINING_SCRIPT = Path(__file__).with_name("training.py")
+"""Run by the inference server's Python, which has scikit-learn; never imported."""
 
 
 def default_state_directory() -> Path:

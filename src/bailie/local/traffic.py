@@ -6,13 +6,14 @@ Used by the demo and by end-to-end tests. Every answer is compared with what the
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bailie.inference.client import Answer, InferenceClient, Unreachable
+from bailie.inference.client import Answer, GrpcClient, InferenceClient, RestClient, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 TOLERANCE = 1e-6
 
@@ -82,3 +83,17 @@ async def stream(
         for name, client in clients.items():
             tasks.create_task(one(client, tallies[name]))
     return tallies
+
+
+@asynccontextmanager
+async def connected(inference: Mapping[str, str]) -> AsyncIterator[dict[str, InferenceClient]]:
+    """Opens a REST and a gRPC client on a data plane (`http` and `grpc` as `bailie status` gives them)."""
+    clients: dict[str, InferenceClient] = {
+        "REST": RestClient(inference["http"]),
+        "gRPC": GrpcClient(inference["grpc"]),
+    }
+    try:
+        yield clients
+    finally:
+        for client in clients.values():
+            await client.close()
