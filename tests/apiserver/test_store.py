@@ -111,6 +111,18 @@ def test_a_directory_that_is_a_file(tmp_path):
         Store(tmp_path / "state" / "objects.db")
 
 
+def test_a_full_disk_is_one_sentence_and_loses_nothing(store):
+    kept = store.put(key("x"), obj("x"))
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StateError, match="no space left for the state directory"):
+        store.put(key("big"), obj("big", data="x" * 1_000_000))
+    assert store.get(key("x")) == kept
+    assert store.get(key("big")) is None
+    store._db.execute("PRAGMA max_page_count=1000000")
+    assert store.put(key("y"), obj("y"))["metadata"]["resourceVersion"] == "2"
+
+
 WRITER = """
 import pathlib, sys
 from bailie.apiserver.store import Key, Store

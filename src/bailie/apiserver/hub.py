@@ -55,13 +55,22 @@ class Subscription:
 
 
 class Hub:
-    """All open subscriptions."""
+    """All open subscriptions.
 
-    def __init__(self, store: Store) -> None:
+    `bookmark_seconds` is how long a watch that asked for bookmarks may stay silent.
+    """
+
+    def __init__(self, store: Store, *, bookmark_seconds: float = 60.0) -> None:
+        self.bookmark_seconds = bookmark_seconds
         self.store = store
         self._open: set[Subscription] = set()
         self.closed = False
         store.listen(self.publish)
+
+    @property
+    def open_watches(self) -> int:
+        """How many watches are being served."""
+        return len(self._open)
 
     def publish(self, change: Change) -> None:
         """Offers a change to every subscription."""

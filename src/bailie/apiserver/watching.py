@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from bailie.apiserver.store import Change, Obj
 
 _DEFAULT_SECONDS = 3600.0
-_BOOKMARK_SECONDS = 60.0
 _INITIAL_END = {"annotations": {"k8s.io/initial-events-end": "true"}}
 
 
@@ -52,6 +51,7 @@ class Watch:
         self._matches = filters.selector_of(query, resource) or (lambda _obj: True)
         self._bookmarks = is_true(query.get("allowWatchBookmarks"))
         self._seconds = _seconds(query.get("timeoutSeconds"))
+        self._bookmark_seconds = hub.bookmark_seconds
         since = query.get("resourceVersion") or ""
         self._first = self._initial(namespace, since, streaming=is_true(query.get("sendInitialEvents")))
         self._subscription: Subscription = hub.subscribe(resource.key, namespace)
@@ -117,15 +117,15 @@ class Watch:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _send(send, b"".join(self._first))
         self._first = []
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._seconds
-        while not self._subscription.closed and (left := deadline - loop.time()) > 0:
-            changes = await self._subscription.next(min(left, _BOOKMARK_SECONDS))
-            lines = self._lines(changes)
-            if not changes and self._bookmarks and not self._subscription.closed:
+        clock = asyncio.get_running_loop().time
+        sent, deadline = clock(), clock() + self._seconds
+        while not self._subscription.closed and (left := deadline - clock()) > 0:
+            lines = self._lines(await self._subscription.next(min(left, self._bookmark_seconds)))
+            if not lines and self._bookmarks and clock() - sent >= self._bookmark_seconds:
                 lines = [self._bookmark()]
             if lines:
                 await _send(send, b"".join(lines))
+                sent = clock()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
