@@ -52,6 +52,15 @@ def test_who_am_i(scoped):
     assert f"system:serviceaccount:{scoped.namespace}:viewer" in scoped("auth", "whoami")
 
 
+def test_can_somebody_else(kubectl, scoped):
+    """Impersonation, which administrators use to check what others may do."""
+    user = f"--as=system:serviceaccount:{kubectl.namespace}:viewer"
+    assert kubectl("auth", "can-i", "list", "models", user).strip() == "yes"
+    assert kubectl.run("auth", "can-i", "delete", "models", user).out.strip() == "no"
+    assert "cannot list resource" in kubectl.fails("get", "pods", user)
+    assert "cannot impersonate" in scoped.fails("get", "models", "--as=admin")
+
+
 # --- pods ---------------------------------------------------------------------------------------------------
 
 POD = {

@@ -54,6 +54,17 @@ def test_create_commands_of_built_in_kinds(kubectl, get):
     assert len(kubectl("create", "token", "sa").strip()) > 20
 
 
+def test_cluster_wide_rights(one_kubectl, namespace):
+    role, binding = f"{namespace}-role", f"{namespace}-binding"
+    try:
+        one_kubectl("create", "clusterrole", role, "--verb=get", "--resource=models.mlops.seldon.io")
+        one_kubectl("create", "clusterrolebinding", binding, f"--clusterrole={role}", "--group=testers")
+        found = json.loads(one_kubectl("get", "clusterrolebinding", binding, "-o", "json"))
+        assert (found["roleRef"]["kind"], found["subjects"][0]["name"]) == ("ClusterRole", "testers")
+    finally:
+        one_kubectl("delete", f"clusterrole/{role}", f"clusterrolebinding/{binding}", "--ignore-not-found")
+
+
 def test_dry_runs(kubectl):
     assert "created (dry run)" in kubectl("create", "-f", "-", "--dry-run=client", stdin=model())
     assert "created (server dry run)" in kubectl("create", "-f", "-", "--dry-run=server", stdin=model())
@@ -160,11 +171,19 @@ def test_apply_of_built_in_kinds(kubectl, get):
     assert get("configmap/settings")["data"] == {"b": "2"}
 
 
-def test_apply_of_many_and_prune_by_label(one_kubectl):
-    objects = [model(name, labels={"set": "one"}) for name in ("a", "b")]
-    text = yaml.safe_dump_all(objects)
-    assert one_kubectl("apply", "-f", "-", stdin=text).count("created") == 2
-    assert one_kubectl("delete", "-f", "-", stdin=text).count("deleted") == 2
+def test_apply_and_delete_of_many(one_kubectl):
+    text = yaml.safe_dump_all([model("a"), model("b"), config_map()])
+    assert one_kubectl("apply", "-f", "-", stdin=text).count("created") == 3
+    assert one_kubectl("delete", "-f", "-", stdin=text).count("deleted") == 3
+
+
+def test_apply_prunes_by_label(kubectl):
+    first, second = model("a", labels={"set": "one"}), model("b", labels={"set": "one"})
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([first, second]))
+    kinds = "--prune-allowlist=mlops.seldon.io/v1alpha1/Model"
+    out = kubectl("apply", "-f", "-", "--prune", "-l", "set=one", kinds, stdin=first)
+    assert "model.mlops.seldon.io/b pruned" in out
+    assert kubectl("get", "models", "-o", "name").split() == ["model.mlops.seldon.io/a"]
 
 
 def test_server_side_apply(kubectl, get):

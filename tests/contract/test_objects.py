@@ -347,3 +347,16 @@ def test_leases_keep_their_times(cluster, namespace):
     spec = {"holderIdentity": "me", "renewTime": "2026-01-01T00:00:00.123456Z", "leaseDurationSeconds": 15}
     created = cluster.http.post(path, json={"metadata": {"name": "l"}, "spec": spec}).json()
     assert created["spec"] == spec
+
+
+def test_times_and_number_keys_in_yaml(cluster, namespace, config_maps):
+    text = 'metadata: {name: c, annotations: {since: "x"}}\ndata:\n  1: "one"\n  when: "2026-01-01"\n'
+    answer = cluster.http.post(
+        config_maps, content=text.encode(), headers={"content-type": "application/yaml"}
+    )
+    assert answer.json()["data"] == {"1": "one", "when": "2026-01-01"}
+    text = "metadata: {name: l}\nspec:\n  holderIdentity: me\n  renewTime: 2026-01-01T00:00:00.000000Z\n"
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    answer = cluster.http.post(leases, content=text.encode(), headers={"content-type": "application/yaml"})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["spec"]["renewTime"] == "2026-01-01T00:00:00.000000Z"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from tests.support.cluster import CONFIG_MAPS, MERGE, MODELS, RBAC, config_map, eventually, model
 
@@ -42,9 +41,7 @@ def allowed(client, path, method="GET", **more):
 
 
 def test_nothing_without_a_token(cluster, namespace):
-    context = cluster.http._transport._pool._ssl_context
-    with httpx.Client(base_url=cluster.http.base_url, verify=context) as anonymous:
-        assert anonymous.get(MODELS.format(namespace)).status_code in {401, 403}
+    assert cluster.as_nobody().get(MODELS.format(namespace)).status_code in {401, 403}
     answer = cluster.as_token("nonsense").get(MODELS.format(namespace))
     assert answer.status_code == 401
     assert answer.json()["reason"] == "Unauthorized"
@@ -114,6 +111,17 @@ def test_withdrawn_rights_are_gone(cluster, account, grant, namespace):
     eventually(lambda: not allowed(account, models), what="the withdrawal")
 
 
+def test_nobody_gives_more_than_he_has(account, grant, namespace):
+    base = RBAC.format(namespace)
+    grant(rule(["roles", "rolebindings"], "create", "get", group="rbac.authorization.k8s.io"))
+    eventually(lambda: allowed(account, f"{base}/roles/tester"), what="the grant")
+    answer = account.post(
+        f"{base}/roles", json={"metadata": {"name": "more"}, "rules": [rule(["models"], "get")]}
+    )
+    assert answer.status_code == 403
+    assert "attempting to grant RBAC permissions not currently held" in answer.json()["message"]
+
+
 def test_role_references_cannot_change(cluster, grant, namespace):
     grant(rule(["models"], "get"))
     path = f"{RBAC.format(namespace)}/rolebindings/tester"
@@ -177,3 +185,14 @@ def test_who_am_i(account, namespace):
 def test_discovery_is_open_to_everybody_known(account):
     for path in ("/api", "/apis", "/openapi/v3", "/version"):
         assert account.get(path).status_code == 200
+
+
+def test_impersonation(cluster, account, grant, namespace):
+    headers = {"impersonate-user": f"system:serviceaccount:{namespace}:tester"}
+    models = MODELS.format(namespace)
+    assert cluster.http.get(models, headers=headers).status_code == 403
+    grant(rule(["models"], "list"))
+    eventually(lambda: cluster.http.get(models, headers=headers).status_code == 200, what="the grant")
+    answer = account.get(models, headers={"impersonate-user": "somebody"})
+    assert answer.status_code == 403
+    assert 'cannot impersonate resource "users"' in answer.json()["message"]

@@ -151,6 +151,10 @@ class Cluster:
         """Plain HTTP with another token."""
         return self._client({"token": token})
 
+    def as_nobody(self) -> httpx.Client:
+        """Plain HTTP without any credentials."""
+        return self._client({})
+
     def _client(self, user: dict[str, Any]) -> httpx.Client:
         headers = {"content-type": "application/json"}
         token = user.get("token")

@@ -48,11 +48,21 @@ def decode(body: bytes, content_type: str) -> Any:
 
 
 def _from_yaml(body: bytes) -> Any:
+    """JSON data from YAML: a time stays text, and keys are texts, whatever YAML makes of them."""
     import yaml  # noqa: PLC0415 - loaded only where somebody sends YAML
 
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say it
+            first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
     try:
-        return orjson.loads(body) if body[:1] == b"{" else yaml.safe_load(body)
-    except (orjson.JSONDecodeError, yaml.YAMLError) as error:
+        if body[:1] == b"{":
+            return orjson.loads(body)
+        found = yaml.load(body, Loader)  # noqa: S506 - a SafeLoader with fewer types
+        return orjson.loads(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, yaml.YAMLError) as error:
         raise errors.bad_request(f"the body of the request is not valid YAML: {error}") from None
 
 
