@@ -78,6 +78,18 @@ async def test_a_new_pod_of_the_same_name_has_the_same_address(api, tmp_path):
         assert proc.start_time(pid_of(first)) is None
 
 
+async def test_a_forced_deletion_shortens_the_grace(api, tmp_path):
+    script = f"trap '' TERM; touch {tmp_path}/up; {LOOP}"
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p", script=script, spec_terminationGracePeriodSeconds=600))
+        pod = await node.until_ready("p")
+        await until((tmp_path / "up").exists)
+        await node.client.delete(POD, "p", NAMESPACE)
+        await node.until("p", lambda pod: pod["metadata"].get("deletionTimestamp"))
+        await node.client.delete(POD, "p", NAMESPACE, grace_seconds=0)
+        await until(lambda: proc.start_time(pid_of(pod)) is None)
+
+
 async def test_readiness_follows_the_probe(api, tmp_path):
     ready = {"httpGet": {"port": "http", "path": "/ready"}, "periodSeconds": 1, "failureThreshold": 1}
     async with running_node(api, tmp_path) as node:
@@ -92,6 +104,7 @@ async def test_readiness_follows_the_probe(api, tmp_path):
         await node.create(manifest)
         await node.until("p", lambda pod: "running" in container_status(pod).get("state", {}))
         assert not is_ready(await node.pod("p"))
+        await node.until_said("Unhealthy", "container main: readiness probe failed: /ready answered HTTP 404")
         (tmp_path / "www" / "ready").write_text("yes")
         await node.until_ready("p")
         (tmp_path / "www" / "ready").unlink()

@@ -54,6 +54,7 @@ class ContainerRunner:
         self._once = once
         self._stop = asyncio.Event()
         self._grace = 0.0
+        self._running: Process | None = None
         self._complaint = ""  # why the node itself ended the process
         metadata = setup.pod["metadata"]
         self.key = (str(metadata["uid"]), str(container["name"]))
@@ -70,10 +71,13 @@ class ContainerRunner:
         self._was_running = "running" in (old.get("state") or {})
 
     def stop(self, grace: float) -> None:
-        """Makes `run` end the process within `grace` seconds and return."""
+        """Makes `run` end the process within `grace` seconds and return; asked again, less grace counts."""
         if not self._stop.is_set():
             self._grace = grace
             self._stop.set()
+        elif self._running and grace < self._grace:
+            self._grace = grace
+            self._running.end_soon(grace)
 
     async def run(self, survivor: Record | None = None) -> None:
         """Runs until stopped, beginning with the process of an earlier node when there is one."""
@@ -187,7 +191,7 @@ class ContainerRunner:
 
     async def _live(self, running: Process) -> Exit:
         """Stays until the process has ended, probing it and ending it when told to."""
-        self._complaint = ""
+        self._complaint, self._running = "", running
         try:
             async with asyncio.TaskGroup() as group:
                 beside = (
@@ -200,6 +204,7 @@ class ContainerRunner:
         except asyncio.CancelledError:
             running.release()
             raise
+        self._running = None
         self._setup.tools.records.remove(self.key)
         _log.info("container ended", **self._labels(), pid=running.pid, code=ending.code)
         return ending
@@ -230,10 +235,10 @@ class ContainerRunner:
         )
 
     def _on_readiness(self, good: bool, why: str) -> None:
+        if not good:
+            self._say(EventType.WARNING, "Unhealthy", f"readiness probe failed: {why}")
         if good != self.state.ready:
-            if not good:
-                _log.warning("readiness probe failed", **self._labels(), why=why)
-                self._say(EventType.WARNING, "Unhealthy", f"readiness probe failed: {why}")
+            _log.info("container readiness changed", **self._labels(), ready=good, why=why)
             self._set(ready=good)
 
     def _give_up(self, running: Process, why: str) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 _NAME = "app.kubernetes.io/name"
 _FAILED_WORKER_SECONDS = 5.0
+_FORCED_GRACE = 2.0
+"""Seconds for processes whose Pod object is gone already (`kubectl delete --force`), as a kubelet gives."""
 STOP_ORDER = ("seldon-v2-controller-manager", "seldon-scheduler", "", "seldon-envoy", "seldon-server")
 """Who is stopped first, by component: whoever would replace or reroute, then the door, then the servers, so
 that requests are answered until the door closes. Pods of other components stand at the empty name."""
@@ -110,7 +112,7 @@ class Node:
         key = (change.object["metadata"]["namespace"], change.object["metadata"]["name"])
         worker = self._workers.get(key)
         if worker and (pod is None or pod["metadata"]["uid"] != worker.uid):
-            worker.end(Ending.GONE, self._settings.grace)
+            worker.end(Ending.GONE, _FORCED_GRACE)
         if pod is None:
             return
         if worker is None or worker.uid != pod["metadata"]["uid"]:

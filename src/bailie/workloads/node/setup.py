@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bailie import __version__
 from bailie.kube.errors import ApiError, NotFound
 from bailie.workloads.node import tokens, volumes
 from bailie.workloads.node.environment import ConfigError
@@ -59,7 +60,7 @@ class PodSetup:
     @property
     def fixed(self) -> str:
         """What a process of this pod was told once and for all; when it changes, it must be started anew."""
-        return f"{self.ip} {self.tools.settings.api_url}"
+        return f"{self.ip} {self.tools.settings.api_url} {__version__}"
 
     async def context(self) -> PodContext | ConfigError:
         """Prepares the pod. An API that is away or a full disk is a ConfigError too: it is tried again."""
