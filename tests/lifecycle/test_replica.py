@@ -40,6 +40,10 @@ STORIES = {
         [S.LOADED, S.EVICTED, S.LOADING, S.LOADED],
     ),
     "a server that lost the model": ([E.SAYS_LOADED, E.SAYS_FAILED], [S.LOADED, S.FAILED]),
+    "a failure that is to be forgotten": (
+        [E.SAYS_FAILED, E.UNLOAD_SENT, E.SAYS_UNLOADED],
+        [S.FAILED, S.UNLOAD_REQUESTED, S.ABSENT],
+    ),
     "commands may be repeated": (
         [E.LOAD_SENT, E.LOAD_SENT, E.UNLOAD_SENT, E.UNLOAD_SENT],
         [S.REQUESTED, S.REQUESTED, S.UNLOAD_REQUESTED, S.UNLOAD_REQUESTED],
@@ -56,7 +60,6 @@ def test_a_story(story):
 
 IMPOSSIBLE = [
     (S.ABSENT, E.UNLOAD_SENT),
-    (S.FAILED, E.UNLOAD_SENT),
     (S.LOADING, E.LOAD_SENT),
     (S.LOADED, E.LOAD_SENT),
     (S.EVICTED, E.LOAD_SENT),

@@ -145,6 +145,19 @@ def test_a_failure_without_words_gets_some(world):
     assert answer.message.startswith("the model could not be loaded (attempt 1 on mlserver-0; next at ")
 
 
+def test_a_failure_of_what_nobody_wants_is_cleared_away(world):
+    identity = world.model()
+    world.step()
+    world.agents.report("iris", identity, 1, FAILED)
+    assert world.step() == []
+    del world.models["iris"]
+    assert world.step() == ["unload iris_1 mlserver-0"]
+    assert world.step() == []
+    world.agents.report("iris", identity, 1, None)
+    assert world.step() == []
+    assert world.engine.picture.view.standings == {}
+
+
 def test_an_unload_waits_for_the_data_plane_then_for_requests_under_way(world):
     world.served()
     world.publisher.prompt = False

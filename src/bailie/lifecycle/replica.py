@@ -68,7 +68,7 @@ TRANSITIONS: dict[ReplicaState, dict[ReplicaEvent, ReplicaState]] = {
     _S.LOADING: _PRESENT,
     _S.LOADED: _PRESENT,
     _S.EVICTED: _PRESENT,
-    _S.FAILED: {**_REPORTED, _E.LOAD_SENT: _S.REQUESTED},
+    _S.FAILED: {**_PRESENT, _E.LOAD_SENT: _S.REQUESTED},
     _S.UNLOAD_REQUESTED: {**_PRESENT, **_LATE},
     _S.UNLOADING: _PRESENT,
 }

@@ -202,14 +202,17 @@ class Engine:
         return self._routes.choose(wanted, assignment, view.standings.get(wanted.name, ()))
 
     def _unload(self, commands: Commands, view: View, now: Now) -> None:
-        """Takes away what has no place in the plan, and second copies, once no request goes there."""
+        """Takes away what has no place, second copies and old failures, once no request goes there."""
+        versions = {each.version for each in view.wanted.values()}
         unwanted = {(each.version, each.replica) for each in commands.unloads}
         kept = {standing.seat for each in view.standings.values() for standing in each}
         for seat, standing in sorted(self._fleet.standings.items()):
-            surplus = seat not in kept and standing.state in _PRESENT
-            if not surplus and (seat not in kept or (seat.version, seat.replica) not in unwanted):
-                continue
-            if standing.connected and self._routes.may_unload(seat, now.monotonic):
+            if seat in kept:
+                forgotten = standing.state is ReplicaState.FAILED and seat.version not in versions
+                goes = forgotten or (seat.version, seat.replica) in unwanted
+            else:
+                goes = standing.state in _PRESENT
+            if goes and standing.connected and self._routes.may_unload(seat, now.monotonic):
                 self._fleet.unload(seat, now.monotonic)
                 log.info(
                     "Unload sent", model=seat.version.model, number=seat.number, replica=str(seat.replica)

@@ -96,7 +96,8 @@ class Routes:
         table = build_table(self._namespace, models=models, replicas=replicas)
         self._revision = self._publisher.publish(table)
         routed = {standing.seat for answer in served.values() for standing in answer.standings}
-        before = set(fleet.standings) if first else set(self._routed)
+        loaded = {seat for seat, each in fleet.standings.items() if each.state is ReplicaState.LOADED}
+        before = loaded if first else set(self._routed)
         self._answering = {name: answer.choice.identity for name, answer in served.items()}
         self._note(before, routed, set(fleet.standings), now)
 
