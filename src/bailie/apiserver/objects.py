@@ -7,13 +7,12 @@ Decides nothing about rights; those were checked before.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bailie.apiserver import clock, errors, metadata, schema, tracking
 from bailie.apiserver.causes import Cause
-from bailie.apiserver.store import Key
+from bailie.apiserver.store import Key, copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +82,7 @@ class Objects:
 
     def create(self, resource: Resource, namespace: str, body: Obj, options: WriteOptions) -> Obj:
         """Stores a new object and returns it as stored."""
-        obj = self._shaped(copy.deepcopy(body), resource, options)
+        obj = self._shaped(copied(body), resource, options)
         meta = obj["metadata"]
         if meta.get("resourceVersion"):
             raise errors.ApiError(
@@ -139,7 +138,7 @@ class Objects:
         resourceVersion stays, when nothing changed.
         """
         resource, old = place.resource, self.read(place)
-        new = self._shaped(change(copy.deepcopy(old)), resource, options)
+        new = self._shaped(change(copied(old)), resource, options)
         _check_preconditions(new, old, resource, place.name)
         metadata.keep_server_fields(new, old)
         _limit(new, old, resource, options.subresource)
@@ -209,7 +208,7 @@ class Objects:
         """Deletes the object or marks it; returns its last state and whether it is gone."""
         resource, old = place.resource, self.read(place)
         _check_delete_preconditions(old, resource, place.name, options)
-        new = copy.deepcopy(old)
+        new = copied(old)
         meta = new["metadata"]
         _add_propagation_finalizer(meta, options.propagation)
         grace = _grace_of(new, resource, options.grace)
@@ -269,7 +268,7 @@ def _limit(new: Obj, old: Obj, resource: Resource, subresource: str) -> None:
     if subresource == "status":
         status, tracked = new.get("status"), new["metadata"].get("managedFields")
         new.clear()
-        new.update(copy.deepcopy(old))
+        new.update(copied(old))
         new.pop("status", None)
         if status is not None:
             new["status"] = status
@@ -278,7 +277,7 @@ def _limit(new: Obj, old: Obj, resource: Resource, subresource: str) -> None:
     elif resource.status:
         new.pop("status", None)
         if "status" in old:
-            new["status"] = copy.deepcopy(old["status"])
+            new["status"] = copied(old["status"])
 
 
 def _versioned(obj: Obj) -> Obj:

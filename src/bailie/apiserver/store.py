@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 Obj = dict[str, Any]
 """A Kubernetes object as plain JSON data."""
 
+
+def copied(obj: Obj) -> Obj:
+    """A private copy of JSON data; ten times as fast as `copy.deepcopy`."""
+    found: Obj = orjson.loads(orjson.dumps(obj))
+    return found
+
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
   resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
