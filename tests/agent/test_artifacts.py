@@ -18,7 +18,7 @@ from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent import rclone
 from bailie.agent.artifacts import Artifacts, copy_local, local_path
 from bailie.agent.errors import ArtifactError
-from bailie.agent.remotes import Remote
+from bailie.agent.remotes import ConfiguredRemotes, Remote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,10 +36,17 @@ class Secrets:
         return self._secrets[name]
 
 
-def artifacts(timeout: float = 30, **secrets: object) -> Artifacts:
+def artifacts(timeout: float = 30, config: Path | None = None, **secrets: object) -> Artifacts:
     data = {name: {"remote": json.dumps(content).encode()} for name, content in secrets.items()}
     environment = {"PATH": os.defpath, "HOME": "/nonexistent"}
-    return Artifacts(namespace="a", secrets=Secrets(**data), timeout=timeout, environment=environment)
+    reader = Secrets(**data)
+    return Artifacts(
+        namespace="a",
+        secrets=reader,
+        configured=ConfiguredRemotes(folder=config, namespace="a", secrets=reader),
+        timeout=timeout,
+        environment=environment,
+    )
 
 
 @pytest.fixture
@@ -150,6 +157,14 @@ async def test_empty_folder_is_no_artifact(tmp_path: Path, target: Path):
 async def test_remote_of_a_secret(bucket: ObjectStore, target: Path, name: str, form: str):
     source = ModelSource(storage_uri=form.format(name), secret_name="creds")
     await artifacts(creds=bucket.remote(name)).fetch(source, target)
+    assert names(target) == {"model.joblib", "sub/a.txt"}
+
+
+async def test_configured_remote(bucket: ObjectStore, tmp_path: Path, target: Path):
+    (tmp_path / "agent.yaml").write_text(
+        json.dumps({"rclone": {"config": [json.dumps(bucket.remote("s3"))]}})
+    )
+    await artifacts(config=tmp_path).fetch(ModelSource(storage_uri="s3://models/iris"), target)
     assert names(target) == {"model.joblib", "sub/a.txt"}
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bailie.agent.errors import ArtifactError
-from bailie.agent.remotes import Remote, decode_data, parse_remote
+from bailie.agent.remotes import ConfiguredRemotes, Remote, decode_data, parse_remote
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 S3 = {"type": "s3", "name": "store", "parameters": {"provider": "Minio", "secret_access_key": "hidden-key"}}
 
@@ -42,7 +46,10 @@ def test_values_are_texts_for_rclone():
         ({"s3": json.dumps({**S3, "type": ""}).encode()}, "lacks type"),
         ({"s3": json.dumps({**S3, "name": 3}).encode()}, "lacks name"),
         ({"s3": json.dumps({**S3, "parameters": None}).encode()}, "lacks parameters"),
-        ({"s3": json.dumps({**S3, "parameters": {"k": {"hidden-key": 1}}}).encode()}, "parameter k"),
+        (
+            {"s3": json.dumps({**S3, "parameters": {"k": {"hidden-key": 1}}}).encode()},
+            "a parameter k that is no text",
+        ),
     ],
 )
 def test_unusable_secrets_say_why_and_show_nothing(data: dict[str, bytes], message: str):
@@ -64,3 +71,36 @@ def test_data_is_base64():
     assert decode_data("creds", {"a": "eA=="}) == {"a": b"x"}
     with pytest.raises(ArtifactError, match="not base64"):
         decode_data("creds", {"a": "x"})
+
+
+class Secrets:
+    """Secrets of one namespace, in memory."""
+
+    def __init__(self, **secrets: bytes) -> None:
+        self._secrets = secrets
+
+    async def read(self, namespace: str, name: str) -> dict[str, bytes]:
+        assert namespace == "a"
+        if name not in self._secrets:
+            raise ArtifactError("SecretNotFound", "not there")
+        return {"remote": self._secrets[name]}
+
+
+async def test_configured_remotes(tmp_path: Path):
+    inline = {"type": "http", "name": "web", "parameters": {"url": "http://host"}}
+    config = {"rclone": {"config": ["{", json.dumps(inline)], "config_secrets": ["nope", "creds"]}}
+    (tmp_path / "agent.yaml").write_text(json.dumps(config))
+    secrets = Secrets(creds=json.dumps(S3).encode())
+    configured = ConfiguredRemotes(folder=tmp_path, namespace="a", secrets=secrets)
+    assert await configured.find("web") == Remote("web", "http", {"url": "http://host"})
+    assert (await configured.find("store") or Remote("", "", {})).type == "s3"
+    assert await configured.find("other") is None
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "rclone: 3", "{", "rclone: {}"])
+async def test_configuration_without_remotes(tmp_path: Path, content: str | None):
+    if content is not None:
+        (tmp_path / "agent.yaml").write_text(content)
+    for folder in (tmp_path, None):
+        configured = ConfiguredRemotes(folder=folder, namespace="a", secrets=Secrets())
+        assert await configured.find("gs") is None

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from bailie.agent import rclone
 from bailie.agent.errors import ArtifactError, disk_error
-from bailie.agent.remotes import Remote, SecretReader, parse_remote
+from bailie.agent.remotes import ConfiguredRemotes, Remote, SecretReader, parse_remote
 from bailie.agent.threads import in_thread
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Artifacts:
 
     namespace: str
     secrets: SecretReader
+    configured: ConfiguredRemotes
     timeout: float
     environment: Mapping[str, str] = field(repr=False)
 
@@ -53,7 +54,7 @@ class Artifacts:
         elif local is not None:
             await self._copy(local, target, uri)
         else:
-            await self._download(uri, target, None)
+            await self._download(uri, target, await self.configured.find(uri.partition(":")[0]))
         if not any(target.iterdir()):  # noqa: ASYNC240 - one look at a folder of our own
             raise ArtifactError("ArtifactNotFound", f"there is no file at {uri}")
 

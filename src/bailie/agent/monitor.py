@@ -6,6 +6,7 @@ Runs beside `session`. What the server lost (it restarted, somebody unloaded it)
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,33 +38,47 @@ class Monitor:
     models: Models
     outbox: Outbox
     ready: bool = False
+    _silent_since: float | None = None
+    _measured_at: float = -math.inf
 
     async def run(self) -> None:
         """Looks until cancelled."""
-        since_index = self.settings.index_seconds
+        now = asyncio.get_running_loop().time
+        indexed_at = -math.inf
         while True:
             was_ready = self.ready
-            self.ready = self._judge(await self.server.health())
+            self.ready = self.judge(await self.server.health(), now())
             if self.ready != was_ready:
                 log.info("inference server readiness changed", ready=self.ready)
-            await self._publish()
-            if self.ready and (not was_ready or since_index >= self.settings.index_seconds):
+            await self._publish(now())
+            if self.ready and (not was_ready or now() - indexed_at >= self.settings.index_seconds):
                 await self._check_index()
-                since_index = 0.0
+                indexed_at = now()
             await asyncio.sleep(self.settings.poll_seconds)
-            since_index += self.settings.poll_seconds
 
-    def _judge(self, health: Health) -> bool:
-        """A load keeps MLServer from answering in time or from saying ready; that is no loss of readiness."""
-        if health is Health.BUSY and self.models.at_work:
+    def judge(self, health: Health, now: float) -> bool:
+        """Decides whether the server counts as ready.
+
+        A load, or a long inference in the server's own process, keeps MLServer from answering in time: one
+        that was ready stays so while it loads, and otherwise until it has been silent for `silent_seconds`.
+        """
+        if health is not Health.BUSY:
+            self._silent_since = None
+            return health is Health.READY
+        if self.models.at_work:
+            self._silent_since = None
             return self.ready
-        return health is Health.READY
+        if self._silent_since is None:
+            self._silent_since = now
+        return self.ready and now - self._silent_since < self.settings.silent_seconds
 
-    async def _publish(self) -> None:
+    async def _publish(self, now: float) -> None:
         status = agent_pb2.ReplicaStatus()
         status.CopyFrom(self.outbox.status)
         status.server_ready = self.ready
-        status.resident_bytes = await in_thread(self.memory.resident_bytes)
+        if now - self._measured_at >= self.settings.status_seconds:
+            status.resident_bytes = await in_thread(self.memory.resident_bytes)
+            self._measured_at = now
         self.outbox.publish_status(status)
         SERVER_READY.set(self.ready)
         RESIDENT_BYTES.set(status.resident_bytes)

@@ -1,7 +1,7 @@
-"""rclone remotes that come from Secrets: reading, checking, and keeping their values out of every text.
+"""rclone remotes of Secrets and of the agents' configuration: reading, checking, hiding their values.
 
-`artifacts` asks for a remote when a Model has a `secretName`. Nothing here may put a value of a Secret
-into an error, a log or an argument.
+`artifacts` asks for a remote when a Model has a `secretName`, or names one that may be configured. Nothing
+here may put a value of a remote into an error, a log or an argument.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import structlog
 import yaml
 
 from bailie.agent.errors import ArtifactError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+log = structlog.get_logger(__name__)
 
 OPEN_KEYS = frozenset(
     {"provider", "region", "endpoint", "env_auth", "anonymous", "location", "storage_class"}
@@ -58,34 +62,43 @@ class Remote:
 def parse_remote(secret: str, data: Mapping[str, bytes]) -> Remote:
     """Reads the remote of a Secret: exactly one key, JSON or YAML. Raises ArtifactError (`SecretInvalid`)."""
     if len(data) != 1:
-        raise _invalid(secret, f"has {len(data)} data keys; it needs exactly one, with one rclone remote")
+        problem = f"has {len(data)} data keys; it needs exactly one, with one rclone remote"
+        raise ArtifactError("SecretInvalid", f"Secret {secret} {problem}")
     (key, content) = next(iter(data.items()))
+    try:
+        return parse_definition(content)
+    except ValueError as error:
+        raise ArtifactError("SecretInvalid", f"key {key} of Secret {secret} {error}") from None
+
+
+def parse_definition(content: bytes) -> Remote:
+    """Reads a remote from JSON or YAML. Raises ValueError, which completes a sentence and shows no value."""
     try:
         remote = yaml.safe_load(content.decode())
     except (UnicodeDecodeError, yaml.YAMLError):
-        raise _invalid(secret, f"key {key} is neither JSON nor YAML") from None
+        raise ValueError("is neither JSON nor YAML") from None
     if not isinstance(remote, dict):
-        raise _invalid(secret, f"key {key} should hold an object with type, name and parameters")
+        raise ValueError(  # noqa: TRY004 - what the file says, not what a caller passed
+            "should hold an object with type, name and parameters"
+        )
     kind, name, parameters = remote.get("type"), remote.get("name"), remote.get("parameters")
     for field_name, value in (("type", kind), ("name", name)):
         if not isinstance(value, str) or not value:
-            raise _invalid(secret, f"key {key} lacks {field_name}, a text")
+            raise ValueError(f"lacks {field_name}, a text")
     if not isinstance(parameters, dict) or not parameters:
-        raise _invalid(secret, f"key {key} lacks parameters, an object of texts")
-    return Remote(str(name), str(kind), {str(k): _text(secret, str(k), v) for k, v in parameters.items()})
+        raise ValueError("lacks parameters, an object of texts")
+    return Remote(
+        str(name), str(kind), {str(key): _text(str(key), value) for key, value in parameters.items()}
+    )
 
 
-def _text(secret: str, key: str, value: object) -> str:
+def _text(key: str, value: object) -> str:
     """Returns a parameter as rclone reads it; YAML makes booleans and numbers of unquoted texts."""
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or isinstance(value, str | int | float):
         return "" if value is None else str(value)
-    raise _invalid(secret, f"parameter {key} should be a text")
-
-
-def _invalid(secret: str, problem: str) -> ArtifactError:
-    return ArtifactError("SecretInvalid", f"Secret {secret} {problem}")
+    raise ValueError(f"has a parameter {key} that is no text")
 
 
 def decode_data(secret: str, data: Mapping[str, str]) -> dict[str, bytes]:
@@ -93,4 +106,50 @@ def decode_data(secret: str, data: Mapping[str, str]) -> dict[str, bytes]:
     try:
         return {key: base64.b64decode(value, validate=True) for key, value in data.items()}
     except binascii.Error:
-        raise _invalid(secret, "has a value that is not base64") from None
+        raise ArtifactError("SecretInvalid", f"Secret {secret} has a value that is not base64") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredRemotes:
+    """The remotes that every Model of the namespace may name, from `agent.yaml` in the agent's config folder.
+
+    The file is read at each download, so that a change takes effect without a restart.
+    """
+
+    folder: Path | None
+    namespace: str
+    secrets: SecretReader
+
+    async def find(self, name: str) -> Remote | None:
+        """Returns the remote of that name. A definition that cannot be used is logged and passed over."""
+        config = self._config()
+        for content in config.get("config") or ():
+            try:
+                remote = parse_definition(str(content).encode())
+            except ValueError as error:
+                log.warning("configured remote cannot be used", problem=f"it {error}")
+                continue
+            if remote.name == name:
+                return remote
+        return await self._in_secrets([str(secret) for secret in config.get("config_secrets") or ()], name)
+
+    async def _in_secrets(self, secrets: list[str], name: str) -> Remote | None:
+        for secret in secrets:
+            try:
+                remote = parse_remote(secret, await self.secrets.read(self.namespace, secret))
+            except ArtifactError as error:
+                log.warning("configured remote cannot be used", problem=error.message)
+                continue
+            if remote.name == name:
+                return remote
+        return None
+
+    def _config(self) -> dict[str, Any]:
+        if self.folder is None:
+            return {}
+        try:
+            content = yaml.safe_load((self.folder / "agent.yaml").read_text())
+            rclone = content["rclone"]
+        except (OSError, yaml.YAMLError, KeyError, TypeError):
+            return {}
+        return rclone if isinstance(rclone, dict) else {}

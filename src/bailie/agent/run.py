@@ -20,6 +20,7 @@ from bailie.agent.memory import ServerMemory
 from bailie.agent.models import Models
 from bailie.agent.monitor import Monitor
 from bailie.agent.outbox import Outbox
+from bailie.agent.remotes import ConfiguredRemotes
 from bailie.agent.repository import PREPARE
 from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
@@ -63,9 +64,14 @@ def _first_status(settings: Settings) -> agent_pb2.ReplicaStatus:
 
 
 def _loading(settings: Settings, store: Store, server: InferenceServer, memory: ServerMemory) -> Loading:
+    secrets = KubernetesSecrets()
+    configured = ConfiguredRemotes(
+        folder=settings.config_folder, namespace=settings.namespace, secrets=secrets
+    )
     artifacts = Artifacts(
         namespace=settings.namespace,
-        secrets=KubernetesSecrets(),
+        secrets=secrets,
+        configured=configured,
         timeout=settings.download_seconds,
         environment=settings.child_environment,
     )

@@ -62,6 +62,7 @@ class Session:
     welcomed: bool = False
     """Whether a scheduler ever took us in."""
     connected: asyncio.Event = field(default_factory=asyncio.Event)
+    _noted: dict[str, str] = field(default_factory=dict)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def trouble(self) -> str | None:
@@ -109,13 +110,19 @@ class Session:
                 opened = await self._attempt(f"{address}:{settings.scheduler_port}")
             except _Lost as error:
                 opened = self.connected.is_set()
-                log.info("no session", address=address, was_open=opened, error=str(error))
+                self._note(address, str(error), was_open=opened)
             finally:
                 self.connected.clear()
                 SESSION_OPEN.set(0)
             if opened or self._stopping.is_set():
                 return opened
         return False
+
+    def _note(self, address: str, error: str, *, was_open: bool) -> None:
+        """Logs why there is no session; loud only when it is news."""
+        level = log.debug if self._noted.get(address) == error and not was_open else log.info
+        level("no session", address=address, was_open=was_open, error=error)
+        self._noted[address] = error
 
     async def _attempt(self, target: str) -> bool:
         """Holds one session; returns True when it was closed by us, raises _Lost otherwise."""

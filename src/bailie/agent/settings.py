@@ -60,6 +60,8 @@ class Settings:
     folder: Path = Path("/mnt/agent")
     """BAILIE_AGENT_FOLDER: `models` below it is the server's repository; downloads are on the same volume,
     so that a finished one is moved there by a rename."""
+    config_folder: Path | None = None
+    """BAILIE_AGENT_CONFIG_FOLDER: where `agent.yaml` is mounted, with the remotes of the namespace."""
     parallel_loads: int = 4
     """BAILIE_PARALLEL_LOADS: downloads at one time. The server loads one model at a time: MLServer without
     workers does so anyway, and a crash is then the fault of the model that was loading."""
@@ -71,6 +73,8 @@ class Settings:
     """BAILIE_SERVER_WAIT_SECONDS: how long a load waits for a server that is not up."""
     poll_seconds: float = 1.0
     """Between two looks at the server's readiness."""
+    silent_seconds: float = 15.0
+    """How long a server that was ready may not answer, without a load, before it counts as not ready."""
     index_seconds: float = 30.0
     """Between two readings of the server's repository index; MLServer rescans its folders each time."""
     status_seconds: float = 5.0
@@ -115,6 +119,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         token_file=env.path("BAILIE_TOKEN_FILE"),
         inference_url=env.url("SELDON_ENVOY_HOST", "SELDON_ENVOY_PORT"),
         folder=env.path("BAILIE_AGENT_FOLDER") or Path("/mnt/agent"),
+        config_folder=env.path("BAILIE_AGENT_CONFIG_FOLDER"),
         parallel_loads=env.number("BAILIE_PARALLEL_LOADS", 4, least=1),
         download_seconds=float(env.number("BAILIE_DOWNLOAD_SECONDS", 3600, least=1)),
         load_seconds=float(env.number("BAILIE_LOAD_SECONDS", 3600, least=1)),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import SELDON_CONFIG, SERVER_CONFIG
 from bailie.api.seldon_config import ENVOY, SCHEDULER
+from bailie.manifests.runtime import AGENT_CONFIG_MAP
 
 if TYPE_CHECKING:
     from bailie.api.kinds import Kind
@@ -21,6 +22,7 @@ TOKEN_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, no
 TOKEN_KEY = "token"  # noqa: S105 - the key in the Secret
 TOKEN_FOLDER = "/var/run/secrets/bailie"  # noqa: S105 - where the Secret is mounted
 AGENT_FOLDER = "/mnt/agent"
+AGENT_CONFIG_FOLDER = "/mnt/config"
 MLSERVER_CAPABILITIES = (
     "mlserver",
     "alibi-detect",
@@ -38,6 +40,8 @@ _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
 _MODELS_MOUNT = {"name": "models", "mountPath": AGENT_FOLDER}
 _TOKEN_MOUNT = {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True}
+_CONFIG_MOUNT = {"name": "config", "mountPath": AGENT_CONFIG_FOLDER, "readOnly": True}
+_CONFIG_VOLUME = {"name": "config", "configMap": {"name": AGENT_CONFIG_MAP, "optional": True}}
 _TOKEN_VOLUME = {
     "name": "token",
     "secret": {"secretName": TOKEN_SECRET, "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]},
@@ -55,7 +59,7 @@ def seldon_config(namespace: str, *, image: str, log_level: str = "info") -> Man
 
 def mlserver_config(namespace: str, *, image: str, server_image: str, log_level: str = "info") -> Manifest:
     """Returns the ServerConfig `mlserver`: an agent and an MLServer that share a folder of models."""
-    volumes: list[Manifest] = [{"name": "models", "emptyDir": {}}, _TOKEN_VOLUME]
+    volumes: list[Manifest] = [{"name": "models", "emptyDir": {}}, _TOKEN_VOLUME, _CONFIG_VOLUME]
     pod = _pod("seldon-server", [_agent(image, log_level), _mlserver(server_image)], volumes)
     return _config(SERVER_CONFIG, namespace, MLSERVER_CONFIG_NAME, {"podSpec": pod})
 
@@ -135,13 +139,14 @@ def _agent(image: str, log_level: str) -> Manifest:
             _variable("SELDON_ENVOY_HOST", "seldon-mesh"),
             _variable("SELDON_ENVOY_PORT", "80"),
             _variable("BAILIE_AGENT_FOLDER", AGENT_FOLDER),
+            _variable("BAILIE_AGENT_CONFIG_FOLDER", AGENT_CONFIG_FOLDER),
         ],
         "ports": [_port("agent-http", 9006)],
         "readinessProbe": _http_probe("/ready", "agent-http", period=2),
         "livenessProbe": _http_probe("/live", "agent-http", period=10),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
         "securityContext": _RESTRICTED,
-        "volumeMounts": [_MODELS_MOUNT, _TOKEN_MOUNT],
+        "volumeMounts": [_MODELS_MOUNT, _TOKEN_MOUNT, _CONFIG_MOUNT],
     }
 
 
