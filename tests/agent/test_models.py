@@ -48,6 +48,7 @@ class ScriptedLoader:
     async def _work(self, verb: str, record: Record) -> Record:
         async with self._turn(verb, record.server_name):
             if self.error is not None:
+                self.present.pop(record.server_name, None)
                 raise self.error
             assert record.server_name not in self.present or verb == "reload"
             self.present[record.server_name] = record.identity

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import shutil
 import signal
 import sys
 import time
@@ -14,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 from tests.agent.conftest import load, running, unload, version
+from tests.support.api import running_api
 from tests.support.models import infer_body
+from tests.support.objectstore import SECRET_KEY
 from tests.support.waiting import until
 
 from bailie._gen.agent_pb2 import (
@@ -104,9 +108,11 @@ class Dying(MLModel):
         os._exit(3)
 """
 SLOW = """import time
+from pathlib import Path
 from mlserver import MLModel
 class Slow(MLModel):
     async def load(self):
+        Path(__file__).with_name("loading").touch()
         time.sleep(3600)
 """
 MISSING = b'{"implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": "./gone.joblib"}}'
@@ -292,3 +298,31 @@ async def test_growth_and_resident_set_are_measured(settings, scheduler, mlserve
         of = await loaded(scheduler, tmp_path / "model.py", "python")
         assert 60 << 20 < scheduler.last(of).measured_bytes < 200 << 20
         await scheduler.until(lambda: scheduler.statuses and scheduler.statuses[-1].resident_bytes > 64 << 20)
+
+
+async def test_artifact_of_an_object_store_with_a_secret(
+    settings, scheduler, mlserver, trained_models, object_store, tmp_path, monkeypatch
+):
+    """From the Secret in the API to an answer; the store's key is in no report and no file."""
+    bucket = object_store.folder / "trained"
+    shutil.copytree(trained_models.reversed, bucket / "reversed")
+    with running_api(tmp_path) as api:
+        api.namespace("a")
+        remote = base64.b64encode(json.dumps(object_store.remote()).encode()).decode()
+        api.request(
+            "POST",
+            "/api/v1/namespaces/a/secrets",
+            json={"metadata": {"name": "creds"}, "data": {"store": remote}},
+        )
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
+        async with running(settings):
+            await scheduler.connected()
+            of = version("reversed")
+            scheduler.send(load(of, "store://trained/reversed", secret_name="creds"))
+            await scheduler.reaches(of, MODEL_STATE_LOADED)
+            assert await answer(mlserver, of) == [2]
+            wrong = load(version(), "store://trained/reversed", secret_name="nope")
+            assert (await failed(scheduler, wrong)).reason == "SecretNotFound"
+    assert SECRET_KEY not in str(scheduler.reports)
+    files = [p for p in settings.folder.rglob("*") if p.is_file()]
+    assert not any(SECRET_KEY.encode() in p.read_bytes() for p in files)

@@ -56,14 +56,24 @@ def object_store(tmp_path_factory: pytest.TempPathFactory):
 def web_server(tmp_path_factory: pytest.TempPathFactory):
     """A plain web server over a folder; import it in a conftest.py."""
     folder = tmp_path_factory.mktemp("site")
-    with _serving("http", folder, "--dir-cache-time=1ms") as url:
+    with _serving("http", folder) as url:
         yield WebServer(folder, url)
 
 
 @contextmanager
 def _serving(kind: str, folder: Path, *options: str) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
-    command = [binary(), "serve", kind, "--config=", "--addr", address, *options, str(folder)]
+    command = [
+        binary(),
+        "serve",
+        kind,
+        "--config=",
+        "--dir-cache-time=1ms",
+        "--addr",
+        address,
+        *options,
+        str(folder),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         _wait(f"http://{address}")

@@ -79,11 +79,12 @@ class InferenceServer:
         return Health.READY if response.is_success else Health.BUSY
 
     async def wait_until_up(self, seconds: float) -> None:
-        """Waits until something answers. Raises ServerError (`ServerNotReady`)."""
+        """Waits until it answers on both ports. Raises ServerError (`ServerNotReady`)."""
         try:
             async with asyncio.timeout(seconds):
                 while not await self._answers():  # noqa: ASYNC110 - another process's state
                     await asyncio.sleep(_WAIT_STEP_SECONDS)
+                await self._connected().channel_ready()
         except TimeoutError as error:
             raise ServerError(
                 "ServerNotReady", f"{self._name} did not answer within {seconds:.0f} s"
@@ -108,10 +109,13 @@ class InferenceServer:
         return frozenset(str(item["name"]) for item in items if item.get("state") == "READY")
 
     async def load(self, name: str, seconds: float) -> None:
-        """Loads a model and checks that it is ready. Raises ServerError."""
+        """Loads a model and checks that it is ready. Raises ServerError.
+
+        Call it after `wait_until_up`: a connection that fails from here on is a server that died.
+        """
         request = inference_pb2.RepositoryModelLoadRequest(model_name=name)
         try:
-            await self._stub().RepositoryModelLoad(request, timeout=seconds, wait_for_ready=True)
+            await self._stub().RepositoryModelLoad(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
             raise self._load_error(name, error, seconds) from error
         if not await self._model_ready(name):
@@ -151,9 +155,12 @@ class InferenceServer:
             raise ServerError(reason, f"{self._name} could not unload {name}: {error.details()}") from error
 
     def _stub(self) -> Any:  # generated stubs carry no types
+        return inference_pb2_grpc.GRPCInferenceServiceStub(self._connected())
+
+    def _connected(self) -> grpc.aio.Channel:
         if self._channel is None:
             self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
-        return inference_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        return self._channel
 
 
 def _text(error: Exception) -> str:

@@ -1,0 +1,82 @@
+"""What the client of an inference server makes of servers that are away, silent or slow."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+from tests.support.mlserver import MlserverProcess, free_port
+
+from bailie._gen import inference_pb2_grpc
+from bailie.agent.errors import ServerError
+from bailie.agent.server import Health, InferenceServer
+
+
+class SlowServer(inference_pb2_grpc.GRPCInferenceServiceServicer):
+    """Takes for ever to load, and does not unload."""
+
+    async def RepositoryModelLoad(self, request, context):  # noqa: N802 - gRPC's name
+        await asyncio.sleep(60)
+
+    async def RepositoryModelUnload(self, request, context):  # noqa: N802 - gRPC's name
+        await context.abort(grpc.StatusCode.INTERNAL, "is stuck")
+
+
+@asynccontextmanager
+async def slow_server():
+    server = grpc.aio.server()
+    inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(SlowServer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with InferenceServer("127.0.0.1", http_port=free_port(), grpc_port=port) as client:
+            yield client
+    finally:
+        await server.stop(0)
+
+
+@pytest.fixture
+async def nobody():
+    async with InferenceServer("127.0.0.1", http_port=free_port(), grpc_port=free_port()) as client:
+        yield client
+
+
+async def reason(awaitable) -> str:
+    with pytest.raises(ServerError) as caught:
+        await awaitable
+    return caught.value.reason
+
+
+async def test_nobody_listens(nobody: InferenceServer):
+    assert await nobody.health() is Health.GONE
+    assert await reason(nobody.wait_until_up(0.3)) == "ServerNotReady"
+    assert await reason(nobody.ready_models()) == "ServerUnavailable"
+    assert await reason(nobody.unload("iris_1")) == "ServerUnavailable"
+    assert await reason(nobody.load("iris_1", 5)) == "ServerCrashed"
+
+
+async def test_silent_server():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        async with InferenceServer("127.0.0.1", http_port=port, grpc_port=port) as client:
+            assert await client.health() is Health.BUSY
+
+
+async def test_slow_server():
+    async with slow_server() as client:
+        assert await reason(client.load("iris_1", 0.2)) == "LoadTimeout"
+        assert await reason(client.unload("iris_1")) == "UnloadFailed"
+
+
+async def test_real_server(mlserver: MlserverProcess):
+    async with InferenceServer(
+        mlserver.host, http_port=mlserver.http_port, grpc_port=mlserver.grpc_port
+    ) as client:
+        assert await client.health() is Health.READY
+        await client.wait_until_up(1)
+        assert await client.ready_models() == frozenset()
+        await client.unload("unknown_1")
+        assert await reason(client.load("unknown_1", 5)) == "ModelNotFound"
