@@ -25,6 +25,7 @@ _LOOK_SECONDS = 2.0
 _INDEX_SECONDS = 30.0
 _UNLOAD_SECONDS = 120.0
 _WAIT_STEP_SECONDS = 0.1
+_WATCH_SECONDS = 1.0
 _REASONS = {
     grpc.StatusCode.NOT_FOUND: "ModelNotFound",
     grpc.StatusCode.FAILED_PRECONDITION: "ModelFileMissing",
@@ -114,21 +115,38 @@ class InferenceServer:
         Call it after `wait_until_up`: a connection that fails from here on is a server that died.
         """
         request = inference_pb2.RepositoryModelLoadRequest(model_name=name)
+        call = self._stub().RepositoryModelLoad(request, timeout=seconds)
         try:
-            await self._stub().RepositoryModelLoad(request, timeout=seconds)
+            await self._outlive(call, name)
+            await call
         except grpc.aio.AioRpcError as error:
             raise self._load_error(name, error, seconds) from error
+        finally:
+            call.cancel()
         if not await self._model_ready(name):
             raise ServerError(
                 "ModelNotReady", f"{self._name} loaded {name} but does not say that it is ready"
             )
 
+    async def _outlive(self, call: Any, name: str) -> None:
+        """Waits for a call's end. gRPC does not always notice that a server died under it: we look too."""
+        done = asyncio.Event()
+        call.add_done_callback(lambda _: done.set())
+        while not done.is_set():
+            try:
+                async with asyncio.timeout(_WATCH_SECONDS):
+                    await done.wait()
+            except TimeoutError:
+                if await self.health() is Health.GONE and not done.is_set():
+                    raise self._crash(name, "nothing listens any more") from None
+
+    def _crash(self, name: str, details: str) -> ServerError:
+        return ServerError("ServerCrashed", f"{self._name} stopped while it was loading {name} ({details})")
+
     def _load_error(self, name: str, error: grpc.aio.AioRpcError, seconds: float) -> ServerError:
         code, details = error.code(), (error.details() or "").strip()
         if code is grpc.StatusCode.UNAVAILABLE:
-            return ServerError(
-                "ServerCrashed", f"{self._name} stopped while it was loading {name} ({details})"
-            )
+            return self._crash(name, details)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return ServerError("LoadTimeout", f"{self._name} did not load {name} within {seconds:.0f} s")
         reason = _REASONS.get(code, "ServerLoadError")
