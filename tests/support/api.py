@@ -104,7 +104,15 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
     finally:
         server.stop()
         thread.join(15)
+        loop.run_until_complete(_connections_closed(loop))
         loop.close()
+
+
+async def _connections_closed(loop: Any, *, seconds: float = 5) -> None:
+    """Waits for the TLS connections to finish closing; the server does not."""
+    deadline = loop.time() + seconds
+    while loop._transports and loop.time() < deadline:  # noqa: ASYNC110 - the transports tell nobody
+        await asyncio.sleep(0.01)
 
 
 def wait_ready(api: Api, *, seconds: float = 10) -> None:
