@@ -53,6 +53,10 @@ REST = [
     {"path": "/v2/models/nope/infer"},
     {"path": "/v2/models/no%22pe%0a/infer"},
     {"path": "/v2/models/slow/infer"},
+    {"path": "/v2/models/nope?a=1"},
+    {"path": "/v2/models/iris/versions/3/ready", "model": "only-one"},
+    {"path": "/v2/models/other/versions/3/ready", "model": "only-one"},
+    {"path": "/v2/models/split/versions/3/infer", "model": "split"},
     {"path": "/v2/models/split/infer"},
     {"path": "/v2/models/" + "x" * 300 + "/infer"},
     {"path": "/v2/models"},
@@ -77,6 +81,7 @@ async def test_rest_does_what_the_oracle_says(world):
             served = answer.headers["x-seldon-route"].strip(":")
             (chosen,) = [b for b in expected.backends if b.name == served]
             assert answer.json()["path"] == expected.path(chosen), case
+            assert answer.json()["headers"]["seldon-model"] == expected.model
             assert answer.json()["replica"] in {replica.name for replica in chosen.replicas}
         else:
             assert answer.status_code == expected.status, case

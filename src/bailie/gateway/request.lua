@@ -10,6 +10,11 @@ local METHODS = {
 }
 local MAX_NAME = 253
 
+-- The header holds /v2/models/<name>, or the path of a request that came without it (listener.py).
+local function asked_for(headers)
+  return string.match(headers:get("seldon-model") or "", "^/v2/models/([^/]+)")
+end
+
 local function json(text)
   return '"' .. string.gsub(text, '[%c"\\]', function(c) return string.format("\\u%04x", string.byte(c)) end) .. '"'
 end
@@ -94,8 +99,8 @@ end
 
 local function on_grpc(handle, headers)
   if not METHODS[headers:get(":path")] then return refuse(handle, true, TEXT.grpc_not_served) end
-  local asked = headers:get("seldon-model")
-  if asked == nil or asked == "" then return refuse(handle, true, TEXT.not_named) end
+  local asked = asked_for(headers)
+  if asked == nil then return refuse(handle, true, TEXT.not_named) end
   local context = handle:filterContext()
   local backend = context:get("backend")
   if backend == nil then return refuse_model(handle, true, context, asked) end
@@ -109,7 +114,7 @@ local function on_rest(handle, headers)
   if name == nil then return refuse(handle, false, TEXT.rest_not_served) end
   local context = handle:filterContext()
   local backend = context:get("backend")
-  if backend == nil then return refuse_model(handle, false, context, headers:get("seldon-model")) end
+  if backend == nil then return refuse_model(handle, false, context, asked_for(headers) or name) end
   if string.sub(rest, 1, 10) == "/versions/" then
     rest = string.match(rest, "^/versions/[^/?#]+(.*)$") or rest
   end

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from bailie.routing.refusal import Refusal
     from bailie.routing.table import Backend, Entry
 
-NAME_FILTER = "bailie.name"
 REQUEST_FILTER = "bailie.request"
 MODEL_HEADER = "seldon-model"
+MODEL_PATH = "/v2/models/"
 ROUTE_HEADER = "x-seldon-route"
 INTERNAL_HEADER = "seldon-internal-model"
 """Upstream's header between its Envoy and its agents; a caller's value is not passed on."""
 
+FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
 LUA_PER_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 GRPC_MATCH: dict[str, Any] = {"prefix": "/inference.GRPCInferenceService/", "grpc": {}}
 ANY_MATCH: dict[str, Any] = {"prefix": "/"}
@@ -40,11 +41,11 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
         host = _one_backend(name, entry.backends[0])
     else:
         host = _many_backends(entry.backends)
-    # The header is there, or the route would not have been found: nothing to take from the path.
-    host["typed_per_filter_config"] = {**host.get("typed_per_filter_config", {}), NAME_FILTER: _disabled()}
+    header = {"key": MODEL_HEADER, "value": name}
     host |= {
         "name": name,
         "domains": ["*"],
+        "request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
         "request_headers_to_remove": [INTERNAL_HEADER, "x-envoy-external-address"],
     }
     return descriptors.message_class(descriptors.SCOPE)(
@@ -56,9 +57,9 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
 
 def _one_backend(name: str, backend: Backend) -> dict[str, Any]:
     """Nearly all REST calls are rewritten without Lua; a version in the path, or another name, needs it."""
-    path = f"/v2/models/{name}"
+    path = MODEL_PATH + name
     action = {"timeout": {}, "cluster": cluster_name(backend, Protocol.HTTP)}
-    plain = {**action, "prefix_rewrite": f"/v2/models/{backend.name}"}
+    plain = {**action, "prefix_rewrite": MODEL_PATH + backend.name}
     return {
         **_of_backend(backend),
         "routes": [
@@ -125,4 +126,4 @@ def _context(**values: str) -> Any:
 
 
 def _disabled() -> Any:
-    return descriptors.pack(descriptors.message_class(LUA_PER_ROUTE)(disabled=True))
+    return descriptors.pack(descriptors.message_class(FILTER_CONFIG)(disabled=True))

@@ -47,7 +47,8 @@ def match(
     Args:
         table: the routes of the namespace.
         path: the HTTP path with its query; of a gRPC call `/<service>/<method>`.
-        model: the header `seldon-model`; empty when there is none. It wins over the path.
+        model: the header `seldon-model` up to the first slash; empty when there is none. It wins over
+            the path.
         grpc: whether it is a gRPC call.
         encoding: the header `grpc-encoding` of a gRPC call.
     """
