@@ -120,7 +120,7 @@ class Session:
             for url in urls:
                 if (response := self._update(url, snapshot)) is not None:
                     return response
-            if self.in_flight or not self._has_endpoints(snapshot):
+            if any(url in self.in_flight for url in urls) or not self._has_endpoints(snapshot):
                 return None
         _, removed = self._changes(CLUSTER_URL, snapshot, remove=True)
         return self._respond(CLUSTER_URL, [], removed, snapshot.revision) if removed else None

@@ -1,0 +1,203 @@
+"""The protocol state of one stream, without a stream: requests in, responses out."""
+
+from dataclasses import replace
+
+import pytest
+
+from bailie.gateway import descriptors
+from bailie.gateway.listener import Address, listener
+from bailie.gateway.resources import (
+    CLUSTER_URL,
+    ENDPOINTS_URL,
+    LISTENER_URL,
+    SCOPE_URL,
+    Encoder,
+    resource,
+)
+from bailie.gateway.session import Session
+from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
+
+R0 = Replica("s-0", "127.0.0.2", 9000, 9500)
+PAIR = {"http/s-0", "grpc/s-0"}
+
+
+def snapshot(*names, revision=1, encoder=None):
+    entries = {name: Route((Backend(f"{name}_1", 1, (R0,)),)) for name in names}
+    return (encoder or Encoder()).encode(RoutingTable("ns", entries), revision)
+
+
+@pytest.fixture
+def session():
+    message = listener("ns", (Address("127.0.0.1", 9000),))
+    return Session(resource(message.name, message))
+
+
+def request(url, *, names=(), gone=(), nonce="", error="", versions=None):
+    made = descriptors.message_class("envoy.service.discovery.v3.DeltaDiscoveryRequest")(
+        type_url=url,
+        resource_names_subscribe=names,
+        resource_names_unsubscribe=gone,
+        initial_resource_versions=versions or {},
+        response_nonce=nonce,
+    )
+    if error:
+        made.error_detail.message = error
+    return made
+
+
+def sent(response):
+    return {item.name for item in response.resources}
+
+
+def acknowledge(session, response, error=""):
+    return session.receive(request(response.type_url, nonce=response.nonce, error=error))
+
+
+def start(session, snap):
+    """Brings a session to where its Envoy has all of `snap`, in the way that Envoy does it."""
+    session.receive(request(CLUSTER_URL))
+    session.receive(request(LISTENER_URL))
+    clusters = session.next_response(snap)
+    assert (clusters.type_url, sent(clusters)) == (CLUSTER_URL, set(snap.resources[CLUSTER_URL]))
+    if sent(clusters):
+        session.receive(request(ENDPOINTS_URL, names=sorted(sent(clusters))))
+        acknowledge(session, session.next_response(snap))
+    acknowledge(session, clusters)
+    acknowledge(session, session.next_response(snap))
+    session.receive(request(SCOPE_URL))
+    acknowledge(session, session.next_response(snap))
+    assert session.settle(snap)
+
+
+def test_routes_wait_for_warm_clusters(session):
+    snap = snapshot("a")
+    for url in (CLUSTER_URL, LISTENER_URL, SCOPE_URL):
+        session.receive(request(url))
+    clusters = session.next_response(snap)
+    assert session.next_response(snap) is None
+    session.receive(request(ENDPOINTS_URL, names=sorted(PAIR)))
+    endpoints = session.next_response(snap)
+    assert (endpoints.type_url, sent(endpoints)) == (ENDPOINTS_URL, PAIR)
+    acknowledge(session, endpoints)
+    assert session.next_response(snap) is None
+    assert not session.settle(snap)
+    acknowledge(session, clusters)
+    listeners, scopes = session.next_response(snap), session.next_response(snap)
+    assert (listeners.type_url, scopes.type_url, sent(scopes)) == (LISTENER_URL, SCOPE_URL, {"a"})
+    acknowledge(session, listeners)
+    assert not session.settle(snap)
+    acknowledge(session, scopes)
+    assert session.settle(snap)
+    assert (session.acknowledged, session.serving) == (1, True)
+
+
+def test_an_empty_table_is_said_so_once(session):
+    snap = snapshot()
+    start(session, snap)
+    assert session.next_response(snap) is None
+
+
+def test_a_new_model_on_known_replicas_is_one_route(session):
+    encoder = Encoder()
+    start(session, snapshot("a", encoder=encoder))
+    response = session.next_response(snapshot("a", "b", revision=2, encoder=encoder))
+    assert (response.type_url, sent(response)) == (SCOPE_URL, {"b"})
+
+
+def test_clusters_go_after_their_routes(session):
+    start(session, snapshot("a"))
+    empty = snapshot(revision=2)
+    routes = session.next_response(empty)
+    assert (routes.type_url, list(routes.removed_resources)) == (SCOPE_URL, ["a"])
+    assert session.next_response(empty) is None
+    acknowledge(session, routes)
+    clusters = session.next_response(empty)
+    assert (clusters.type_url, set(clusters.removed_resources)) == (CLUSTER_URL, PAIR)
+    session.receive(request(ENDPOINTS_URL, gone=sorted(PAIR)))
+    acknowledge(session, clusters)
+    assert session.settle(empty)
+
+
+def test_who_asks_for_endpoints_that_are_not_there_is_told(session):
+    start(session, snapshot("a"))
+    session.receive(request(ENDPOINTS_URL, names=["http/gone-0"]))
+    response = session.next_response(snapshot("a"))
+    assert (response.type_url, list(response.removed_resources)) == (ENDPOINTS_URL, ["http/gone-0"])
+    acknowledge(session, response)
+    assert session.next_response(snapshot("a", revision=2)) is None
+
+
+def test_an_envoy_that_comes_back_is_sent_only_what_differs(session):
+    snap = snapshot("a", "b")
+    versions = {url: {n: r.version for n, r in found.items()} for url, found in snap.resources.items()}
+    versions[SCOPE_URL] = {**versions[SCOPE_URL], "b": "older", "gone": "older"}
+    session.receive(request(CLUSTER_URL, versions=versions[CLUSTER_URL]))
+    session.receive(request(ENDPOINTS_URL, names=sorted(PAIR), versions=versions[ENDPOINTS_URL]))
+    own = {session.listener.name: session.listener.version}
+    session.receive(request(LISTENER_URL, versions=own))
+    session.receive(request(SCOPE_URL, versions=versions[SCOPE_URL]))
+    assert session.serving
+    found = {}
+    while (response := session.next_response(snap)) is not None or session.in_flight:
+        assert response is not None
+        found[response.type_url] = (sent(response), list(response.removed_resources))
+        acknowledge(session, response)
+    assert found == {
+        CLUSTER_URL: (set(), []),
+        LISTENER_URL: (set(), []),
+        SCOPE_URL: ({"b"}, ["gone"]),
+    }
+    assert session.settle(snap)
+
+
+def test_a_changed_cluster_gets_its_endpoints_again(session):
+    snap = snapshot("a")
+    start(session, snap)
+    name = "http/s-0"
+    changed = replace(snap.resources[CLUSTER_URL][name], version="another")
+    clusters = {**snap.resources[CLUSTER_URL], name: changed}
+    after = replace(snap, revision=2, resources={**snap.resources, CLUSTER_URL: clusters})
+    first, second = session.next_response(after), session.next_response(after)
+    assert (first.type_url, sent(first)) == (CLUSTER_URL, {name})
+    assert (second.type_url, sent(second)) == (ENDPOINTS_URL, {name})
+
+
+def test_the_one_bad_route_is_found_and_the_others_arrive(session):
+    start(session, snapshot())
+    names = [f"m-{i}" for i in range(8)]
+    snap = snapshot_without_clusters(names)
+    accepted, heard = set(), []
+    while (response := session.next_response(snap)) is not None:
+        error = "no" if "m-5" in sent(response) else ""
+        heard.append(acknowledge(session, response, error))
+        if not error:
+            accepted |= sent(response)
+    assert accepted == set(names) - {"m-5"}
+    assert session.rejections() == {"m-5": "no"}
+    assert "no" in heard
+    assert not session.settle(snap)
+    assert session.acknowledged == 1
+    without = snapshot_without_clusters(names[:5], revision=3)
+    acknowledge(session, session.next_response(without))
+    assert session.settle(without)
+    assert session.rejections() == {}
+
+
+def snapshot_without_clusters(names, revision=2):
+    return Encoder().encode(RoutingTable("ns", {n: NotReady("Loading", "wait") for n in names}), revision)
+
+
+def test_an_answer_to_an_older_response_changes_nothing(session):
+    snap = snapshot()
+    session.receive(request(CLUSTER_URL))
+    session.next_response(snap)
+    assert session.receive(request(CLUSTER_URL, nonce="77", error="late")) == ""
+    assert CLUSTER_URL in session.in_flight
+
+
+def test_a_rejection_without_words_still_is_one(session):
+    session.receive(request(CLUSTER_URL))
+    response = session.next_response(snapshot())
+    reply = request(CLUSTER_URL, nonce=response.nonce)
+    reply.error_detail.SetInParent()
+    assert session.receive(reply) == "rejected without a message"
