@@ -51,7 +51,7 @@ class ServerSpec(Scalable):
     stateful_set_persistent_volume_claim_retention_policy: ClaimRetention | None = None
     """What happens to the replicas' volume claims."""
     deployment_strategy: OpenObject | None = None
-    """Strategy of the Deployment, where servers run as Deployments."""
+    """Accepted without effect: replicas of a server have stable names, which Deployments do not give."""
     disable_auto_update: Flag = False
     """Keep the pods as they are when the ServerConfig changes."""
 
@@ -88,4 +88,7 @@ class Server(Resource):
             found.append(Problem("spec.serverConfig", "Required", "is empty; name a ServerConfig"))
         if self.spec.image_overrides is not None:
             found.append(no_effect("spec.imageOverrides", "has no effect; give the image in spec.podSpec"))
+        if self.spec.deployment_strategy is not None:
+            text = "has no effect: replicas have stable names and are replaced one at a time"
+            found.append(no_effect("spec.deploymentStrategy", text))
         return found
