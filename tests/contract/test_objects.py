@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.cluster import CONFIG_MAPS, EXPERIMENTS, MERGE, MODELS, config_map, model
+from tests.support.cluster import APPLY, CONFIG_MAPS, EXPERIMENTS, MERGE, MODELS, config_map, model
 
 
 @pytest.fixture
@@ -360,3 +360,62 @@ def test_times_and_number_keys_in_yaml(cluster, namespace, config_maps):
     answer = cluster.http.post(leases, content=text.encode(), headers={"content-type": "application/yaml"})
     assert answer.status_code == 201, answer.text
     assert answer.json()["spec"]["renewTime"] == "2026-01-01T00:00:00.000000Z"
+
+
+# --- shapes -------------------------------------------------------------------------------------------------
+
+JUNK = [0, 1.5, "x", True, [], ["x"], [[]], [{}], {"a": 1}, {"a": [None]}]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+@pytest.mark.parametrize(
+    "field", ["labels", "annotations", "finalizers", "ownerReferences", "name", "managedFields"]
+)
+def test_metadata_of_a_wrong_type_is_refused_not_stumbled_over(cluster, models, field, junk):
+    sent = model()
+    sent["metadata"][field] = junk
+    assert cluster.http.post(models, json=sent, params={"dryRun": "All"}).status_code < 500
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("labels", {"a": 1}), ("finalizers", "x"), ("ownerReferences", ["x"])]
+)
+def test_metadata_of_a_wrong_type_does_not_decode(cluster, models, field, value):
+    sent = model()
+    sent["metadata"][field] = value
+    answer = cluster.http.post(models, json=sent)
+    assert answer.status_code == 400
+    assert answer.json()["reason"] == "BadRequest"
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+@pytest.mark.parametrize("field", ["spec", "status"])
+def test_parts_of_a_wrong_type(cluster, namespace, models, field, junk):
+    query = {"dryRun": "All"}
+    for path, sent in (
+        (models, model()),
+        (f"/api/v1/namespaces/{namespace}/services", {"metadata": {"name": "s"}}),
+        (f"/api/v1/namespaces/{namespace}/pods", {"metadata": {"name": "p"}}),
+    ):
+        assert cluster.http.post(path, json=sent | {field: junk}, params=query).status_code < 500
+        name = f"{path}/{sent['metadata']['name']}"
+        applied = query | {"fieldManager": "m"}
+        answer = cluster.http.patch(name, json=sent | {field: junk}, params=applied, headers=APPLY)
+        assert answer.status_code < 500
+
+
+def test_a_patch_cannot_rename(cluster, models):
+    cluster.http.post(models, json=model())
+    answer = cluster.http.patch(f"{models}/iris", json={"metadata": {"name": "other"}}, headers=MERGE)
+    assert answer.status_code in {400, 422}
+    kept = cluster.http.patch(f"{models}/iris", json={"metadata": {"name": None}}, headers=MERGE)
+    assert kept.status_code in {200, 400, 422}
+    assert cluster.http.get(f"{models}/iris").json()["metadata"]["name"] == "iris"
+
+
+@pytest.mark.parametrize(
+    "options", [{"preconditions": []}, {"dryRun": 1}, {"gracePeriodSeconds": "x"}, {"propagationPolicy": {}}]
+)
+def test_delete_options_of_a_wrong_type(cluster, models, options):
+    cluster.http.post(models, json=model())
+    assert cluster.http.request("DELETE", f"{models}/iris", json=options).status_code == 400

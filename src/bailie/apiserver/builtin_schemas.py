@@ -11,6 +11,7 @@ from typing import Any
 
 from bailie.api import kinds
 from bailie.api.kinds import Kind
+from bailie.apiserver.fieldsets import METADATA
 
 Schema = dict[str, Any]
 
@@ -133,7 +134,14 @@ _CONTAINER = _open(
     securityContext=_open("User, groups and capabilities."),
 )
 _CONTAINERS = _keyed(_CONTAINER, "name", description="The containers of the pod.")
-_STATE = _open("waiting, running or terminated, with details.")
+_STATE = _open(
+    "waiting, running or terminated, with details.",
+    waiting=_open("", reason=_text(), message=_text()),
+    running=_open("", startedAt=_text()),
+    terminated=_open(
+        "", exitCode=_number(), signal=_number(), reason=_text(), message=_text(), finishedAt=_text()
+    ),
+)
 _CONTAINER_STATUS = _open(
     "The state of one container.",
     name=_text(),
@@ -204,7 +212,12 @@ _SERVICE_SPEC = _open(
     publishNotReadyAddresses=_flag("Whether pods that are not ready are found too."),
     sessionAffinity=_text(),
 )
-_SERVICE = _object("A name for a set of pods.", spec=_SERVICE_SPEC, status=_open(conditions=_CONDITIONS))
+_BALANCER = _open("", ingress=_list(_open("", ip=_text(), hostname=_text())))
+_SERVICE = _object(
+    "A name for a set of pods.",
+    spec=_SERVICE_SPEC,
+    status=_open("", conditions=_CONDITIONS, loadBalancer=_BALANCER),
+)
 
 _CONFIG_MAP = _object(
     "Configuration data for pods.",
@@ -333,5 +346,5 @@ def builtin_schema(kind: Kind) -> Schema | None:
     found = _BY_KIND.get(kind)
     if found is None:
         return None
-    common = {"apiVersion": _text(), "kind": _text(), "metadata": {"type": "object"}}
+    common = {"apiVersion": _text(), "kind": _text(), "metadata": METADATA}
     return found | {"properties": common | found["properties"]}

@@ -18,19 +18,46 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 Schema = dict[str, Any]
 
-_STRING_MAP: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_WHOLE: Schema = {"type": "integer"}
+_TEXT_MAP: Schema = {"type": "object", "additionalProperties": _TEXT}
+_OWNER: Schema = {
+    "type": "object",
+    "x-kubernetes-map-type": "atomic",
+    "properties": dict.fromkeys(("apiVersion", "kind", "name", "uid"), _TEXT)
+    | dict.fromkeys(("controller", "blockOwnerDeletion"), _FLAG),
+}
+_MANAGER: Schema = {
+    "type": "object",
+    "properties": dict.fromkeys(("manager", "operation", "apiVersion", "time", "subresource"), _TEXT)
+    | {"fieldsV1": {"type": "object"}},
+}
+_TEXT_FIELDS = (
+    *("name", "namespace", "generateName", "uid", "resourceVersion", "selfLink"),
+    *("creationTimestamp", "deletionTimestamp"),
+)
 METADATA: Schema = {
     "type": "object",
-    "properties": {
-        "annotations": _STRING_MAP,
-        "labels": _STRING_MAP,
-        "finalizers": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
-        "generateName": {"type": "string"},
+    "properties": dict.fromkeys(_TEXT_FIELDS, _TEXT)
+    | dict.fromkeys(("generation", "deletionGracePeriodSeconds"), _WHOLE)
+    | {
+        "annotations": _TEXT_MAP,
+        "labels": _TEXT_MAP,
+        "finalizers": {
+            "type": "array",
+            "items": _TEXT,
+            "x-kubernetes-list-type": "set",
+            "x-kubernetes-patch-strategy": "merge",
+        },
+        "managedFields": {"type": "array", "items": _MANAGER},
         "ownerReferences": {
             "type": "array",
+            "items": _OWNER,
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["uid"],
-            "items": {"type": "object", "x-kubernetes-map-type": "atomic"},
+            "x-kubernetes-patch-merge-key": "uid",
+            "x-kubernetes-patch-strategy": "merge",
         },
     },
 }
@@ -79,7 +106,7 @@ def _parse(fields: Mapping[str, Any], path: Path) -> Iterator[Path]:
     for element, below in fields.items():
         if element == ".":
             yield path
-        elif below:
+        elif isinstance(below, dict) and below:
             yield from _parse(below, (*path, element))
         else:
             yield (*path, element)

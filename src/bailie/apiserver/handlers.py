@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from bailie.apiserver import accounts, codec, errors, filters, podlogs, reading, reviews, scale, writing
+from bailie.apiserver import (
+    accounts,
+    codec,
+    errors,
+    filters,
+    podlogs,
+    reading,
+    reviews,
+    scale,
+    shapes,
+    writing,
+)
 from bailie.apiserver.objects import Place
 from bailie.apiserver.views import view_of
 from bailie.apiserver.watching import Watch
@@ -173,6 +184,7 @@ class Handlers:
             return self._review(call)
         if call.target.subresource == "token" and call.resource.key == "/serviceaccounts":
             body = codec.decode_object(call.body, call.content_type) if call.body else {}
+            shapes.check("TokenRequest", shapes.REVIEW, body)
             answer = accounts.request_token(self.objects, self.reviewer.tokens, call.place, body)
             return codec.json_response(answer, status=201)
         if call.target.name:
@@ -183,6 +195,7 @@ class Handlers:
 
     def _review(self, call: Call) -> ASGIApp:
         body = codec.decode_object(call.body, call.content_type)
+        shapes.check(call.resource.kind.kind, shapes.REVIEW, body)
         answer = self.reviewer.answer(call.resource.kind, call.user, body)
         return codec.json_response(answer, status=201)
 

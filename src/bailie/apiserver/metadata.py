@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from bailie.apiserver import clock, names
-from bailie.apiserver.causes import Cause
+from bailie.apiserver.causes import Cause, invalid
 
 if TYPE_CHECKING:
     from bailie.apiserver.resources import Resource
@@ -39,6 +39,7 @@ def keep_server_fields(new: Obj, old: Obj) -> None:
         else:
             new["metadata"].pop(field, None)
     new["metadata"].pop("selfLink", None)
+    new["metadata"].setdefault("name", old["metadata"]["name"])
 
 
 def tidy(obj: Obj) -> None:
@@ -52,7 +53,7 @@ def tidy(obj: Obj) -> None:
 def problems(obj: Obj, resource: Resource, *, old: Obj | None) -> list[Cause]:
     """What is wrong with the metadata of an object about to be stored."""
     metadata = obj["metadata"]
-    causes = [] if old is not None else _bad_name(metadata, resource)
+    causes = _bad_name(metadata, resource) if old is None else _changed_name(metadata, old["metadata"])
     causes += _bad_maps(metadata)
     causes += _bad_owners(metadata.get("ownerReferences") or [])
     if old is not None and old["metadata"].get("deletionTimestamp"):
@@ -65,6 +66,10 @@ def problems(obj: Obj, resource: Resource, *, old: Obj | None) -> list[Cause]:
             )
             causes.append(Cause("metadata.finalizers", "FieldValueForbidden", message))
     return causes
+
+
+def _changed_name(new: Obj, old: Obj) -> list[Cause]:
+    return [] if new["name"] == old["name"] else [invalid("metadata.name", new["name"], "field is immutable")]
 
 
 def _bad_name(metadata: Obj, resource: Resource) -> list[Cause]:

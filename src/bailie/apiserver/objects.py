@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bailie.apiserver import clock, errors, metadata, schema, tracking
+from bailie.apiserver import clock, errors, fieldsets, metadata, schema, shapes, tracking
 from bailie.apiserver.causes import Cause
 from bailie.apiserver.store import Key, copied
 
@@ -174,8 +174,11 @@ class Objects:
         obj = _typed(obj, resource)
         if resource.schema is None:
             return obj
-        if not resource.custom:
+        if resource.custom:
+            obj["metadata"] = schema.without_nulls(obj["metadata"])
+        else:
             obj = schema.without_nulls(obj)
+        _check_types(obj, resource)
         known, unknown = schema.prune(resource.schema, obj)
         if unknown and options.field_validation == "Strict":
             kind = resource.kind
@@ -225,6 +228,13 @@ class Objects:
         if new != old and not options.dry_run:
             self.store.put(place.key, new, old)
         return new, False
+
+
+def _check_types(obj: Obj, resource: Resource) -> None:
+    """Refuses wrong types in metadata, and in the whole of a built-in kind, whose code relies on them."""
+    shape = {} if resource.custom else dict(resource.schema or {})
+    shape = {**shape, "properties": {**(shape.get("properties") or {}), "metadata": fieldsets.METADATA}}
+    shapes.check(f'{resource.kind.kind} in version "{resource.kind.version}"', shape, obj)
 
 
 def held_by(obj: Obj, resource: Resource) -> list[str]:

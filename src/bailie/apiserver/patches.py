@@ -43,7 +43,11 @@ def apply_json_patch(target: Json, operations: Json) -> Json:
         raise MalformedPatchError("a JSON patch is a list of operations")
     document = copy.deepcopy(target)
     for operation in operations:
-        if not isinstance(operation, dict) or "op" not in operation or "path" not in operation:
+        if (
+            not isinstance(operation, dict)
+            or not isinstance(operation.get("op"), str)
+            or "path" not in operation
+        ):
             raise MalformedPatchError("every operation needs `op` and `path`")
         document = _apply(document, operation)
     return document

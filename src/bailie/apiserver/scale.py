@@ -9,7 +9,7 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bailie.apiserver import errors
+from bailie.apiserver import errors, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ def update(objects: Objects, place: Place, change: Callable[[Obj], Obj], options
 
     def apply(obj: Obj) -> Obj:
         wanted = change(_scale(obj, paths))
+        shapes.check("Scale", shapes.SCALE, wanted)
         replicas = (wanted.get("spec") or {}).get("replicas", 0)
         if not isinstance(replicas, int) or isinstance(replicas, bool):
             raise errors.bad_request(f"spec.replicas {replicas!r} is not a number")

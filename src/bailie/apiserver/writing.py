@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bailie.apiserver import codec, errors, patches, strategic
+from bailie.apiserver import codec, errors, patches, shapes, strategic
 from bailie.apiserver.managedfields import manager_from_user_agent
 from bailie.apiserver.objects import DeleteOptions, WriteOptions
 from bailie.apiserver.requests import is_true
@@ -109,6 +109,7 @@ def change_of(content_type: str, body: bytes, resource: Resource) -> Callable[[O
 def delete_options(query: Mapping[str, str], body: bytes, content_type: str) -> DeleteOptions:
     """The options of a deletion, from the body (`DeleteOptions`) or the query."""
     said = codec.decode_object(body, content_type) if body.strip() else {}
+    shapes.check("DeleteOptions", shapes.DELETE_OPTIONS, said)
     before = said.get("preconditions") or {}
     grace = said.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     propagation = said.get("propagationPolicy") or query.get("propagationPolicy")
