@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+import httpx
 import pytest
 from tests.support.waiting import until as until_within
 
 from bailie._gen import agent_pb2 as pb
+from bailie.scheduler.run import run
+from bailie.scheduler.settings import SchedulerSettings
 
 until = partial(until_within, seconds=30.0)
 
@@ -329,3 +334,34 @@ async def test_what_is_not_run_yet_says_so(namespace, kind, plural, spec):
         await until(lambda: said("before") == expected)
         namespace.create(kind, plural, "after", spec)
         await until(lambda: said("after") == expected)
+
+
+async def test_the_process_answers_probes_and_explains(namespace, unused_tcp_port_factory, tmp_path):
+    namespace.model()
+    (tmp_path / "token").write_text("a-token")
+    http, agents = unused_tcp_port_factory(), unused_tcp_port_factory()
+    settings = SchedulerSettings(
+        namespace=namespace.name,
+        pod_name="seldon-scheduler-0",
+        address="127.0.0.1",
+        token_file=tmp_path / "token",
+        log_level="info",
+        http_port=http,
+        agent_port=agents,
+    )
+
+    @asynccontextmanager
+    async def data_plane():
+        yield namespace.publisher
+
+    async def ask(path):
+        with contextlib.suppress(httpx.TransportError):
+            return (await client.get(f"http://127.0.0.1:{http}{path}")).text
+
+    async with asyncio.TaskGroup() as group, httpx.AsyncClient(trust_env=False) as client:
+        task = group.create_task(run(settings, namespace.client, data_plane))
+        async with asyncio.timeout(30):
+            while await ask("/ready") != "ok\n" or "0/0 servers fit" not in str(await ask("/explain/iris")):
+                await asyncio.sleep(0.01)
+        assert "nothing is known" in await ask("/explain/other")
+        task.cancel()

@@ -16,10 +16,10 @@ FINALIZER = "seldon.model.finalizer"
 LONGEST_SECONDS = 60.0
 
 
-def remaining_seconds(deletion_timestamp: str, now: datetime) -> float:
-    """Returns how much longer the unload may be waited for, at most LONGEST_SECONDS by any clock."""
+def remaining_seconds(deletion_timestamp: str, now: datetime, longest: float = LONGEST_SECONDS) -> float:
+    """Returns how much longer the unload may be waited for, at most `longest` by any clock."""
     began = datetime.fromisoformat(deletion_timestamp)
-    return min(LONGEST_SECONDS - (now - began).total_seconds(), LONGEST_SECONDS)
+    return min(longest - (now - began).total_seconds(), longest)
 
 
 def without_finalizer(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class Scheduler:
             clock=_now,
         )
         writer = StatusWriter(
-            self._client, self._settings.namespace, models=models, servers=servers, recorder=self._recorder
+            self._client, self._settings.namespace, informers=self._informers, recorder=self._recorder
         )
         unsupported = Unsupported(self._client, self._settings.namespace, self._informers)
         engine.on_picture(writer.take)

@@ -21,7 +21,7 @@ from bailie.kube.controller import Controller, Result
 from bailie.kube.errors import NotFound
 from bailie.kube.events import EventType
 from bailie.lifecycle import ReplicaState, model_status
-from bailie.scheduler.deletion import FINALIZER, remaining_seconds, without_finalizer
+from bailie.scheduler.deletion import FINALIZER, LONGEST_SECONDS, remaining_seconds, without_finalizer
 from bailie.scheduler.picture import Picture
 
 if TYPE_CHECKING:
@@ -49,11 +49,19 @@ class StatusWriter:
     """Follows the engine's pictures. `run` writes until cancelled."""
 
     def __init__(
-        self, client: Client, namespace: str, *, models: Informer, servers: Informer, recorder: Recorder
+        self,
+        client: Client,
+        namespace: str,
+        *,
+        informers: Mapping[Kind, Informer],
+        recorder: Recorder,
+        unload_wait: float = LONGEST_SECONDS,
     ) -> None:
+        """`informers` of Models and Servers; `unload_wait`: seconds until a deletion goes on without it."""
         self._client = client
         self._namespace = namespace
-        self._informers = {MODEL: models, SERVER: servers}
+        self._informers = {kind: informers[kind] for kind in (MODEL, SERVER)}
+        self._unload_wait = unload_wait
         self._recorder = recorder
         self._picture = Picture()
         self._loaded: dict[str, int] = {}
@@ -140,7 +148,7 @@ class StatusWriter:
     async def _release(self, manifest: Manifest) -> Result | None:
         """Takes the finalizer of Seldon Core's operator off once nothing is left, or the wait is over."""
         metadata = manifest["metadata"]
-        if FINALIZER not in (metadata.get("finalizers") or ()):
+        if FINALIZER not in (metadata.get("finalizers") or ()) or not metadata.get("deletionTimestamp"):
             return None
         name = metadata["name"]
         left = [
@@ -148,7 +156,7 @@ class StatusWriter:
             for each in self._picture.view.standings.get(name, ())
             if each.state is not ReplicaState.FAILED
         ]
-        seconds = remaining_seconds(metadata["deletionTimestamp"], utc_now())
+        seconds = remaining_seconds(metadata["deletionTimestamp"], utc_now(), self._unload_wait)
         if left and seconds > 0:
             return Result(requeue_after=seconds)
         if left:
