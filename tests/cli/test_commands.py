@@ -86,6 +86,12 @@ def test_up_names_a_missing_inference_server(tmp_path):
         (("infer", "iris", "-f", "/no/such/file"), None, "cannot be read"),
         (("infer", "iris", "-"), "nonsense", "the request is not JSON"),
         (("infer", "iris", "{}", "--header", "x"), None, "is not KEY=VALUE"),
+        (("infer", "iris", "{}", "--header", "x=ü"), None, "only printable ASCII"),
+        (("infer", "iris", "{}", "--header", "a b=c"), None, "only printable ASCII"),
+        (("infer", "ïris", "{}"), None, "cannot be a model's name"),
+        (("infer", "", "{}"), None, "cannot be a model's name"),
+        (("infer", "iris", "-"), b"\x80\x04", "standard input is not text"),
+        (("infer", "iris", "{}", "--inference-host", "nonsense::"), None, "is not an address"),
     ],
 )
 def test_infer_says_what_is_wrong_with_the_request(arguments, stdin, message):
@@ -104,8 +110,12 @@ def test_infer_says_when_nobody_answers():
     ("text", "message"),
     [
         ("", "holds no object"),
-        ("a: [", "is not YAML"),
+        ("a: [", "line 1, column 5: not YAML: expected the node content"),
+        ("\0", "is not YAML"),
         ("- 1", "not a Kubernetes object"),
+        ("apiVersion: v1\nkind: Secret\nmetadata: 5", "document 1: not a Kubernetes object"),
+        ("kind: Model\nmetadata: {name: x}", "it needs apiVersion, kind and metadata.name"),
+        ("apiVersion: v1\nkind: List\nitems: 5", "document 1: not a Kubernetes object"),
         ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}", "not a kind that Bailie uses"),
         (
             "apiVersion: mlops.seldon.io/v1alpha1\nkind: Model\nmetadata: {name: x}\nspec: {memory: lots}",
@@ -119,6 +129,14 @@ def test_apply_validates_everything_before_it_sends_anything(tmp_path, text, mes
     result = run("apply", "-f", str(path))
     assert result.exit_code == 1
     assert message in result.stderr
+
+
+def test_apply_refuses_a_file_that_is_no_text(tmp_path):
+    path = tmp_path / "model.joblib"
+    path.write_bytes(b"\x80\x04")
+    result = run("apply", "-f", str(path))
+    assert result.exit_code == 1
+    assert f"{path} is not text" in result.stderr
 
 
 def test_get_names_the_kinds_that_it_knows():

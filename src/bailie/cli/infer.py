@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,10 @@ from bailie.cli.output import ExitCode, Output, fail, print_json, say
 
 if TYPE_CHECKING:
     from bailie.inference.client import Answer, InferenceClient
+
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""What both HTTP and gRPC metadata take as a name."""
 
 
 class Mode(StrEnum):
@@ -57,6 +62,8 @@ def infer(
 
       bailie infer iris -f request.json --iterations 100
     """
+    if not _is_header_value(model) or "/" in model or not model:
+        fail(f"{model!r} cannot be a model's name", code=ExitCode.USAGE)
     body = read_request(data, file)
     headers = dict(_pair(item) for item in header or [])
 
@@ -95,6 +102,8 @@ def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
             text = data
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{file or 'standard input'} is not text", code=ExitCode.USAGE)
     try:
         body = json.loads(text)
     except json.JSONDecodeError as error:
@@ -108,7 +117,13 @@ def _pair(item: str) -> tuple[str, str]:
     name, equals, value = item.partition("=")
     if not equals:
         fail(f"--header {item!r} is not KEY=VALUE", code=ExitCode.USAGE)
+    if not _HEADER_NAME.fullmatch(name) or not _is_header_value(value):
+        fail(f"--header {item!r} cannot be sent: only printable ASCII goes into headers", code=ExitCode.USAGE)
     return name.lower(), value
+
+
+def _is_header_value(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 async def _target(namespace: str | None, kubeconfig: Path | None, state_dir: Path | None) -> str:

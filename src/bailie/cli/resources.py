@@ -158,27 +158,46 @@ def delete(
 
 def read_manifests(path: Path) -> Iterator[Manifest]:
     """Yields the objects of a YAML or JSON file, lists opened; says which document is none."""
+    source = "standard input" if str(path) == "-" else str(path)
+    found = False
+    for number, document in enumerate(_documents(path, source), 1):
+        listed = isinstance(document, dict) and isinstance(document.get("items"), list)
+        for item in document["items"] if listed else [document]:
+            if item is None:
+                continue
+            if not _is_object(item):
+                fail(
+                    f"{source}, document {number}: not a Kubernetes object"
+                    " (it needs apiVersion, kind and metadata.name)"
+                )
+            found = True
+            yield item
+    if not found:
+        fail(f"{source} holds no object")
+
+
+def _documents(path: Path, source: str) -> list[Any]:
     import yaml
 
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        documents = list(yaml.safe_load_all(text))
+        return list(yaml.safe_load_all(text))
     except OSError as error:
-        fail(f"{path} cannot be read: {error.strerror}")
+        fail(f"{source} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{source} is not text")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        fail(f"{source}{place}: not YAML: {error.problem}")
     except yaml.YAMLError as error:
-        fail(f"{path} is not YAML: {error}")
-    found = False
-    for number, document in enumerate(documents, 1):
-        items = document.get("items", [document]) if isinstance(document, dict) else [document]
-        for item in items:
-            if item is None:
-                continue
-            if not isinstance(item, dict) or not item.get("kind") or not item.get("metadata", {}).get("name"):
-                fail(f"{path}, document {number}: not a Kubernetes object (it needs kind and metadata.name)")
-            found = True
-            yield item
-    if not found:
-        fail(f"{path} holds no object")
+        fail(f"{source} is not YAML: {' '.join(str(error).split())}")
+
+
+def _is_object(item: Any) -> bool:
+    if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
+        return False
+    return bool(item.get("apiVersion") and item.get("kind") and item["metadata"].get("name"))
 
 
 def _refuse_problems(manifests: list[Manifest]) -> None:

@@ -64,6 +64,8 @@ class RestClient:
         sent = {"seldon-model": model, **(headers or {})}
         try:
             response = await self._http.post(f"{self._url}/v2/models/{model}/infer", json=body, headers=sent)
+        except httpx.InvalidURL as error:
+            raise Unreachable(f"{self._url} is not an address: {error}") from error
         except httpx.TransportError as error:
             raise Unreachable(f"{self._url} does not answer: {error or type(error).__name__}") from error
         return Answer(
