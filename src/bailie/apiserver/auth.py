@@ -11,7 +11,6 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from bailie.apiserver import clock, rbac
-from bailie.apiserver.store import Key
 
 if TYPE_CHECKING:
     from bailie.apiserver.store import Change, Store
@@ -75,7 +74,7 @@ class Tokens:
         identity, expires = found
         if expires is not None and expires <= clock.now().timestamp():
             return None
-        if any(self._store.by_uid(uid) is None for uid in identity["bound"].values()):
+        if not all(self._store.exists(uid) for uid in identity["bound"].values()):
             return None
         return rbac.User(
             identity["name"], identity["uid"], tuple(identity["groups"]), identity.get("extra") or {}
@@ -120,7 +119,3 @@ class Authoriser:
     def allowed(self, user: rbac.User, asked: rbac.Attributes) -> bool:
         """Whether the user may do it."""
         return rbac.allowed(user, asked, self.policy)
-
-    def namespace_exists(self, namespace: str) -> bool:
-        """Whether the namespace is there."""
-        return self._store.get(Key("/namespaces", "", namespace)) is not None

@@ -157,7 +157,7 @@ class Handlers:
         uid = pod["metadata"]["uid"]
 
         def is_over() -> bool:
-            return self.hub.closed or self.objects.store.by_uid(uid) is None
+            return self.hub.closed or not self.objects.store.exists(uid)
 
         return podlogs.PodLog(path, call.query, is_over=is_over)
 

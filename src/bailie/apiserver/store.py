@@ -119,6 +119,10 @@ class Store:
         row = self._db.execute("SELECT data FROM objects WHERE uid=?", (uid,)).fetchone()
         return None if row is None else orjson.loads(row[0])
 
+    def exists(self, uid: str) -> bool:
+        """Whether an object with this uid is there."""
+        return self._db.execute("SELECT 1 FROM objects WHERE uid=?", (uid,)).fetchone() is not None
+
     def scan(
         self, resource: str, namespace: str | None = None, *, after: tuple[str, str] | None = None
     ) -> Iterator[bytes]:

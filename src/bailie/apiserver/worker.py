@@ -26,7 +26,10 @@ K = TypeVar("K")
 class Worker(Generic[K]):
     """Keys waiting for `process`."""
 
-    def __init__(self, name: str, process: Callable[[K], None]) -> None:
+    def __init__(
+        self, name: str, process: Callable[[K], None], *, retry_seconds: float = _RETRY_SECONDS
+    ) -> None:
+        self._retry_seconds = retry_seconds
         self._name = name
         self._process = process
         self._waiting: dict[K, None] = {}
@@ -47,7 +50,7 @@ class Worker(Generic[K]):
                 failed += self._batch()
                 await asyncio.sleep(0)
             if failed:
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(self._retry_seconds)
                 for key in failed:
                     self.add(key)
 
