@@ -32,8 +32,10 @@ async def slow_server():
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with InferenceServer("127.0.0.1", http_port=free_port(), grpc_port=port) as client:
-            yield client
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            http_port = silent.getsockname()[1]
+            async with InferenceServer("127.0.0.1", http_port=http_port, grpc_port=port) as client:
+                yield client
     finally:
         await server.stop(0)
 

@@ -141,6 +141,9 @@ class InferenceServer:
                     raise self._crash(name, "nothing listens any more") from None
 
     def _crash(self, name: str, details: str) -> ServerError:
+        self._channel = (
+            None  # a channel whose server died can keep later calls waiting; the next is a new one
+        )
         return ServerError("ServerCrashed", f"{self._name} stopped while it was loading {name} ({details})")
 
     def _load_error(self, name: str, error: grpc.aio.AioRpcError, seconds: float) -> ServerError:
@@ -162,6 +165,8 @@ class InferenceServer:
     async def unload(self, name: str) -> None:
         """Unloads a model; one that is not there is no error. Raises ServerError, `ServerUnavailable` when
         nothing listens: then the model is not in memory either."""
+        if await self.health() is Health.GONE:
+            raise ServerError("ServerUnavailable", f"{self._name} is not there to unload {name}")
         request = inference_pb2.RepositoryModelUnloadRequest(model_name=name)
         try:
             await self._stub().RepositoryModelUnload(request, timeout=_UNLOAD_SECONDS)
