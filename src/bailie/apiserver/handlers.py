@@ -23,6 +23,7 @@ from bailie.apiserver import (
     writing,
 )
 from bailie.apiserver.objects import Place
+from bailie.apiserver.schema import without_nulls
 from bailie.apiserver.views import view_of
 from bailie.apiserver.watching import Watch
 
@@ -183,7 +184,7 @@ class Handlers:
         if call.resource.kind.plural in _REVIEWS:
             return self._review(call)
         if call.target.subresource == "token" and call.resource.key == "/serviceaccounts":
-            body = codec.decode_object(call.body, call.content_type) if call.body else {}
+            body = without_nulls(codec.decode_object(call.body, call.content_type)) if call.body else {}
             shapes.check("TokenRequest", shapes.REVIEW, body)
             answer = accounts.request_token(self.objects, self.reviewer.tokens, call.place, body)
             return codec.json_response(answer, status=201)
@@ -194,7 +195,7 @@ class Handlers:
         return call.answer(stored, options, status=201)
 
     def _review(self, call: Call) -> ASGIApp:
-        body = codec.decode_object(call.body, call.content_type)
+        body = without_nulls(codec.decode_object(call.body, call.content_type))
         shapes.check(call.resource.kind.kind, shapes.REVIEW, body)
         answer = self.reviewer.answer(call.resource.kind, call.user, body)
         return codec.json_response(answer, status=201)
