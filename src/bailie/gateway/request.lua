@@ -99,11 +99,13 @@ end
 
 local function on_grpc(handle, headers)
   if not METHODS[headers:get(":path")] then return refuse(handle, true, TEXT.grpc_not_served) end
-  local asked = asked_for(headers)
-  if asked == nil then return refuse(handle, true, TEXT.not_named) end
   local context = handle:filterContext()
   local backend = context:get("backend")
-  if backend == nil then return refuse_model(handle, true, context, asked) end
+  if backend == nil then
+    local asked = asked_for(headers)
+    if asked == nil then return refuse(handle, true, TEXT.not_named) end
+    return refuse_model(handle, true, context, asked)
+  end
   local encoding = headers:get("grpc-encoding")
   if encoding ~= nil and encoding ~= "identity" then return refuse(handle, true, TEXT.not_decoded) end
   rename_messages(handle, backend)
