@@ -92,3 +92,36 @@ def test_strangers_may_not_list(api):
         'secrets is forbidden: User "eve" cannot list resource "secrets" in API group "" '
         'in the namespace "default"'
     )
+
+
+@pytest.mark.parametrize("path", ["/nope", "/api/v2", "/apis/x.io/v1/things", "/api/v1/pods/x"])
+def test_paths_that_nobody_serves(http, path):
+    refused = http.get(path)
+    assert refused.status_code == 404
+    assert refused.json()["kind"] == "Status"
+
+
+def test_a_kind_without_a_verb(http):
+    refused = http.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json={})
+    assert (refused.status_code, refused.json()["reason"]) == (405, "MethodNotAllowed")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/version"])
+def test_health_needs_no_token(api, path):
+    with api.http() as client:
+        del client.headers["authorization"]
+        assert client.get(path).status_code == 200
+        assert client.get("/api").status_code == 401
+
+
+def test_paths_without_rights(api):
+    with api.http(api.token("ann")) as ann:
+        refused = ann.get("/metrics")
+    assert refused.status_code == 403
+    assert refused.json()["message"] == 'forbidden: User "ann" cannot get path "/metrics"'
+
+
+def test_a_body_that_is_too_large(http, namespace):
+    body = json.dumps({"metadata": {"name": "big"}, "data": {"k": "x" * 4_000_000}})
+    refused = http.post(f"/api/v1/namespaces/{namespace}/configmaps", content=body)
+    assert (refused.status_code, refused.json()["reason"]) == (413, "RequestEntityTooLarge")

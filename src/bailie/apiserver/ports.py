@@ -10,6 +10,9 @@ import random
 import socket
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import SERVICE
+from bailie.apiserver import causes, errors
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,26 +22,55 @@ NODE_PORTS = range(30000, 32768)
 
 
 def assign_ports(service: Obj, old: Obj | None, store: Store) -> None:
-    """Gives every port of a NodePort or LoadBalancer Service its node port; takes them from other types."""
+    """Gives every port of a NodePort or LoadBalancer Service its node port; takes them from other types.
+
+    Raises:
+        ApiError: a port asked for is out of range or another Service's (422).
+    """
     spec = service["spec"]
     if spec.get("type") not in {"NodePort", "LoadBalancer"}:
         for port in spec.get("ports") or ():
             port.pop("nodePort", None)
         return
     held = {_identity(p): p["nodePort"] for p in _ports(old) if p.get("nodePort")}
-    taken: set[int] | None = None
     for port in spec.get("ports") or ():
-        if port.get("nodePort"):
-            continue
-        if _identity(port) in held:
+        if not port.get("nodePort") and _identity(port) in held:
             port["nodePort"] = held[_identity(port)]
+    asked = [port.get("nodePort") for port in _ports(service)]
+    if set(asked) <= set(held.values()):
+        return
+    taken = _ports_of_others(service, store)
+    _check(service["metadata"].get("name", ""), asked, taken)
+    taken |= {number for number in asked if number}
+    for port in _ports(service):
+        if not port.get("nodePort"):
+            port["nodePort"] = free_port(taken)
+            taken.add(port["nodePort"])
+
+
+def _ports_of_others(service: Obj, store: Store) -> set[int]:
+    meta = service["metadata"]
+    itself = meta.get("namespace"), meta.get("name")
+    return {
+        port["nodePort"]
+        for other in store.objects("/services")
+        for port in _ports(other)
+        if port.get("nodePort") and (other["metadata"].get("namespace"), other["metadata"]["name"]) != itself
+    }
+
+
+def _check(name: str, asked: list[int | None], taken: set[int]) -> None:
+    found = []
+    for index, number in enumerate(asked):
+        if number and number not in NODE_PORTS:
+            wrong = "provided port is not in the valid range. The range of valid ports is 30000-32767"
+        elif number in taken:
+            wrong = "provided port is already allocated"
+        else:
             continue
-        if taken is None:
-            taken = {
-                p["nodePort"] for s in store.objects("/services") for p in _ports(s) if p.get("nodePort")
-            }
-        port["nodePort"] = _free_port(taken)
-        taken.add(port["nodePort"])
+        found.append(causes.invalid(f"spec.ports[{index}].nodePort", number, wrong))
+    if found:
+        raise errors.invalid(SERVICE, name, found)
 
 
 def _ports(service: Obj | None) -> Iterable[Obj]:
@@ -49,13 +81,18 @@ def _identity(port: Obj) -> tuple[str, object]:
     return port.get("name", ""), port.get("port")
 
 
-def _free_port(taken: set[int]) -> int:
-    candidates = [port for port in NODE_PORTS if port not in taken]
+def free_port(taken: set[int], among: Iterable[int] = NODE_PORTS) -> int:
+    """A port that no Service holds and nobody listens on.
+
+    Raises:
+        ApiError: there is none.
+    """
+    candidates = [port for port in among if port not in taken]
     random.shuffle(candidates)
     for port in candidates:
         if _is_free(port):
             return port
-    raise RuntimeError("no free node port between 30000 and 32767")
+    raise errors.internal("no free node port between 30000 and 32767")
 
 
 def _is_free(port: int) -> bool:
