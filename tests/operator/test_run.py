@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import LEASE, ROLE_BINDING, SERVER
+from bailie.kube.errors import Conflict
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, cluster_manifests
 from bailie.operator.run import LEASE_NAME, run
 
@@ -121,3 +122,23 @@ async def _answers(http, path):
 
 async def _serves(http, namespace):
     return (await http.get("/namespaces/")).json().get(namespace, {}).get("state") == "served"
+
+
+async def test_a_home_that_cannot_be_read_is_said_and_recovers(installation):
+    await installation.admin.delete(ROLE_BINDING, "seldon-v2-leader-election-rolebinding", installation.home)
+    async with installation.operator():
+        await installation.make("Server", "mlserver", SPEC)
+        ready = await installation.until(SERVER, "mlserver", "False", "ServerConfigNotFound")
+        assert f"{installation.home} cannot be read" in ready["message"]
+        await installation.grant(installation.a)
+        await installation.until(SERVER, "mlserver", "True")
+
+
+async def test_a_conflict_is_tried_again_without_a_word(installation):
+    installation.workloads.refusals["mlserver"] = Conflict("changed meanwhile", status=409)
+    async with installation.operator():
+        await installation.make("Server", "mlserver", SPEC)
+        await until(lambda: installation.workloads.refused)
+        installation.workloads.refusals.clear()
+        await installation.until(SERVER, "mlserver", "True")
+    assert await installation.events("ServerNotReady") == []

@@ -23,10 +23,12 @@ class MemoryWorkloads:
     removed: list[tuple[str, str]] = field(default_factory=list)
     ready: dict[str, int] = field(default_factory=dict)
     refusals: dict[str, Exception] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     message: str = ""
 
     async def ensure(self, workload: Workload) -> None:
         if workload.name in self.refusals:
+            self.refused.append(workload.name)
             raise self.refusals[workload.name]
         self.ensured.append((workload.namespace, workload.name))
         self.running[workload.namespace, workload.name] = workload
