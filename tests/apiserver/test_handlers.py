@@ -50,6 +50,19 @@ def test_a_pod_on_a_node_waits_for_its_grace(http, core):
     assert http.get(f"{core}/pods/p").status_code == 404
 
 
+def test_a_pod_in_its_grace_stays_while_its_node_reports(http, core):
+    http.post(f"{core}/pods", json=POD)
+    held = {"metadata": {"finalizers": ["a.b/c"]}, "spec": {"nodeName": "local"}}
+    http.patch(f"{core}/pods/p", json=held, headers=MERGE)
+    http.delete(f"{core}/pods/p")
+    http.patch(f"{core}/pods/p/status", json={"status": {"message": "ending"}}, headers=MERGE)
+    assert http.get(f"{core}/pods/p").json()["status"]["message"] == "ending"
+    http.delete(f"{core}/pods/p", params={"gracePeriodSeconds": "0"})
+    assert http.get(f"{core}/pods/p").status_code == 200
+    http.patch(f"{core}/pods/p", json={"metadata": {"finalizers": None}}, headers=MERGE)
+    assert http.get(f"{core}/pods/p").status_code == 404
+
+
 def test_a_pod_on_no_node_goes_at_once(http, core):
     http.post(f"{core}/pods", json=POD)
     http.delete(f"{core}/pods/p")

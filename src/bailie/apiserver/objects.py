@@ -150,7 +150,7 @@ class Objects:
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         if new == old or options.dry_run:
             return new
-        if new["metadata"].get("deletionTimestamp") and not held_by(new, resource):
+        if _deleted(new["metadata"]) and not held_by(new, resource):
             return self.store.remove(place.key, new)
         return self.store.put(place.key, new, old)
 
@@ -223,6 +223,8 @@ class Objects:
             meta["deletionGracePeriodSeconds"] = grace
             if resource.strategy.generation:
                 meta["generation"] = meta.get("generation", 0) + 1
+        elif grace < meta.get("deletionGracePeriodSeconds", 0):
+            meta["deletionGracePeriodSeconds"] = grace
         if resource.key == _NAMESPACES:
             new["status"] = {**new.get("status", {}), "phase": "Terminating"}
         if new != old and not options.dry_run:
@@ -235,6 +237,11 @@ def _check_types(obj: Obj, resource: Resource) -> None:
     shape = {} if resource.custom else dict(resource.schema or {})
     shape = {**shape, "properties": {**(shape.get("properties") or {}), "metadata": fieldsets.METADATA}}
     shapes.check(f'{resource.kind.kind} in version "{resource.kind.version}"', shape, obj)
+
+
+def _deleted(meta: Obj) -> bool:
+    """Whether nothing but finalizers keeps a deleted object: a Pod in its grace period stays for its node."""
+    return bool(meta.get("deletionTimestamp")) and not meta.get("deletionGracePeriodSeconds")
 
 
 def held_by(obj: Obj, resource: Resource) -> list[str]:
