@@ -63,6 +63,16 @@ def test_a_pod_in_its_grace_stays_while_its_node_reports(http, core):
     assert http.get(f"{core}/pods/p").status_code == 404
 
 
+def test_a_status_write_does_not_end_the_grace(http, core):
+    http.post(f"{core}/pods", json=POD)
+    http.patch(f"{core}/pods/p", json={"spec": {"nodeName": "local"}}, headers=MERGE)
+    http.delete(f"{core}/pods/p")
+    http.patch(f"{core}/pods/p/status", json={"status": {"message": "ending"}}, headers=MERGE)
+    assert http.get(f"{core}/pods/p").json()["metadata"]["deletionTimestamp"]
+    http.delete(f"{core}/pods/p", params={"gracePeriodSeconds": "0"})
+    assert http.get(f"{core}/pods/p").status_code == 404
+
+
 def test_a_pod_on_no_node_goes_at_once(http, core):
     http.post(f"{core}/pods", json=POD)
     http.delete(f"{core}/pods/p")
