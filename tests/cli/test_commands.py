@@ -158,3 +158,24 @@ def test_a_process_says_what_its_environment_lacks():
         assert result.returncode == 1, (process, result.stderr)
         assert "POD_N" in result.stderr
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--namespaces", ""), "name at least one namespace"),
+        (("--state-dir", ""), "is blank"),
+        (("--log-level", "silly"), "silly"),
+        (("--timeout", "-5"), "--timeout"),
+    ],
+)
+def test_up_refuses_options_that_mean_nothing(arguments, message):
+    result = run("up", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_paths_that_are_printed_hold_in_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "kubeconfig").touch()
+    monkeypatch.chdir(tmp_path.parent)
+    assert run("kubeconfig", "--state-dir", tmp_path.name).stdout.strip() == str(tmp_path / "kubeconfig")

@@ -46,3 +46,9 @@ def test_a_state_directory_that_is_a_file_is_one_sentence(tmp_path):
         StateDirectory(path).prepare()
     assert str(path) in raised.value.message
     assert "--state-dir" in raised.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", "[]", '{"pid": 5}', "\0"])
+def test_a_damaged_record_is_none(tmp_path, text):
+    (tmp_path / "supervisor.json").write_text(text)
+    assert StateDirectory(tmp_path).supervisor() is None

@@ -22,10 +22,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+def _directory(text: str) -> Path:
+    """Returns the absolute path, so that what is printed holds in any folder; refuses a blank one."""
+    if not text.strip():
+        raise typer.BadParameter("is blank; name a folder")
+    return Path(text).expanduser().absolute()
+
+
 StateDir = Annotated[
     Path | None,
     typer.Option(
         "--state-dir",
+        parser=_directory,
+        metavar="PATH",
         help="Where everything of one `bailie up` lives.",
         envvar="BAILIE_STATE_DIR",
         show_default="the user's state folder",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bailie.cli.cluster import StateDir, connected, run
-from bailie.cli.logging import set_up_logging
+from bailie.cli.logging import LogLevel, set_up_logging
 from bailie.cli.output import Output, console, explained, print_json, say
 
 if TYPE_CHECKING:
@@ -36,8 +36,12 @@ def up(
             "--api-port", min=0, max=65535, help="Port of the API.", show_default="the last one, or free"
         ),
     ] = 0,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait until all is ready.")] = 120.0,
-    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait until all is ready.")
+    ] = 120.0,
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", help="The least that is logged.")
+    ] = LogLevel.INFO,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Start everything on this machine: the API, the operator, and what it runs in each namespace.
@@ -82,7 +86,9 @@ def _namespaces(values: list[str] | None) -> tuple[str, ...]:
     from bailie.local.settings import DEFAULT_NAMESPACES
     from bailie.scope.watch_list import parse_watch_list
 
-    watched, problems = parse_watch_list(",".join(values or DEFAULT_NAMESPACES))
+    watched, problems = parse_watch_list(",".join(DEFAULT_NAMESPACES if values is None else values))
+    if not watched and not problems:
+        fail("--namespaces: name at least one namespace", code=ExitCode.USAGE)
     if problems:
         fail("; ".join(f"--namespaces: {problem}" for problem in problems), code=ExitCode.USAGE)
     return tuple(watched)
@@ -118,7 +124,7 @@ def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = Fal
         return
     say(f"Bailie is ready. API: {value['api']}")
     for name, namespace in value["namespaces"].items():
-        say(f"  {name}: {namespace['inference']['http']}")
+        say(f"  {name}: {namespace['inference']['http'] or 'no SeldonRuntime yet'}")
     say(f"  export KUBECONFIG={value['kubeconfig']}")
 
 

@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import logging
 import sys
+from enum import StrEnum
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
+
+class LogLevel(StrEnum):
+    """How serious an event must be to be logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def set_up_logging(level: str) -> None:
     """Configures structlog and the standard library's logging for this process.
 
-    `level` is one of `LEVELS`; upstream's other names (`trace`, `warn`, `fatal`) are understood.
+    `level` is a `LogLevel`; upstream's other names (`trace`, `warn`, `fatal`) are understood.
     """
     name = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "error"}.get(level, level)
     threshold = logging.getLevelNamesMapping().get(name.upper(), logging.INFO)

@@ -104,7 +104,14 @@ def _train(demo: Demo, folder: Path) -> dict[str, Expectation]:
     python = demo.settings.mlserver_environment / "bin" / "python"
     if not python.exists():
         raise LocalError(f"MLServer's Python is not at {python}", hint="run `make setup`")
-    subprocess.run([python, TRAINING_SCRIPT, folder], check=True)
+    command = [python, TRAINING_SCRIPT, folder]
+    # In a session of its own: Ctrl-C is answered here, not by a traceback there.
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, start_new_session=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"]
+        raise LocalError(
+            f"the models could not be trained with {python}: {said[-1]}", hint="run `make setup`"
+        )
     expected = json.loads((folder / "expected.json").read_text())
     return {name: Expectation(name, case["inputs"], case["outputs"]) for name, case in expected.items()}
 

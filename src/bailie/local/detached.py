@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 LAST_LINES = 12
 POLL_SECONDS = 0.05
+ENDS_SECONDS = 2.0
+"""From the record of a failure to the end of the process that cannot go on."""
 
 
 def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[str, ...]], None]) -> None:
     """Starts `bailie up` in a session of its own and returns when it says that it is ready.
+
+    Whoever interrupts the wait does not want what is waited for: it is ended again, however far it is.
 
     Raises:
         LocalError: It ended or failed; the message carries its reason.
@@ -45,7 +49,12 @@ def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[
             stderr=log,
             start_new_session=True,
         )
-    _wait(state, process, before, timeout=timeout, progress=progress)
+    try:
+        _wait(state, process, before, timeout=timeout, progress=progress)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
 
 
 def _command(settings: LocalSettings, timeout: float) -> list[str]:
@@ -73,11 +82,20 @@ def _wait(
             if record.phase == "ready":
                 return
             if record.phase == "failed":
-                raise NotReady(record.message, hint=f"the whole log is in {state.supervisor_log}")
+                raise _failure(process)(record.message, hint=f"the whole log is in {state.supervisor_log}")
         if process.poll() is not None:
             raise LocalError(_end_of_log(state, process.returncode), hint=f"log: {state.supervisor_log}")
         time.sleep(POLL_SECONDS)
     raise NotReady(f"`bailie up` said nothing for {timeout:g} s", hint=f"log: {state.supervisor_log}")
+
+
+def _failure(process: subprocess.Popen[bytes]) -> type[LocalError]:
+    """It has failed for good if it ends; else it goes on and may still become ready."""
+    try:
+        process.wait(ENDS_SECONDS)
+    except subprocess.TimeoutExpired:
+        return NotReady
+    return LocalError
 
 
 def _end_of_log(state: StateDirectory, code: int) -> str:

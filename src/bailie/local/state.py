@@ -121,18 +121,17 @@ class StateDirectory:
         draft.rename(self.root / "supervisor.json")
 
     def supervisor(self) -> SupervisorRecord | None:
-        """Returns the last record of a supervisor, whether it still runs or not."""
+        """Returns the last record of a supervisor, running or not; None for none and for a damaged one."""
         try:
             data = json.loads((self.root / "supervisor.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            lists = {key: tuple(data[key]) for key in ("namespaces", "waiting_for")}
+            return SupervisorRecord(data["pid"], data["phase"], data["message"], **lists)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
             raise StateUnusable(
                 f"the state directory {self.root} cannot be read: {error.strerror}"
             ) from error
-        return SupervisorRecord(
-            data["pid"], data["phase"], data["message"], tuple(data["namespaces"]), tuple(data["waiting_for"])
-        )
 
     def running(self) -> bool:
         """Tells whether a supervisor holds the directory now."""

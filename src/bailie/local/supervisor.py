@@ -74,6 +74,7 @@ class Supervisor:
         self._settings = settings
         self._state = state
         self._api = ApiProcess(settings, state)
+        self._stop = asyncio.Event()
 
     async def run(self, *, timeout: float, progress: Progress, ready: Ready) -> None:
         """Starts everything, reports when it is ready, and ends it in order on a signal."""
@@ -91,40 +92,39 @@ class Supervisor:
             await self._api.stop()
 
     async def _serve(self, client: Client, timeout: float, progress: Progress, ready: Ready) -> None:
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self._stop.set)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._api.keep())
-                tasks.create_task(self._keep_operator(client, stop))
+                tasks.create_task(self._keep_operator(client))
                 tasks.create_task(self._report(client, timeout, progress, ready))
-                tasks.create_task(self._run_node(client, stop))
+                tasks.create_task(self._run_node(client))
         except* Ended:
             _log.info("ended")
 
-    async def _run_node(self, client: Client, stop: asyncio.Event) -> None:
+    async def _run_node(self, client: Client) -> None:
         """Runs pods until the signal, ends them in order, then ends the group."""
-        await node.run(client, node_settings(self._settings, self._state, client.server), stop=stop)
+        await node.run(client, node_settings(self._settings, self._state, client.server), stop=self._stop)
         raise Ended
 
-    async def _keep_operator(self, client: Client, stop: asyncio.Event) -> None:
+    async def _keep_operator(self, client: Client) -> None:
         workloads = LocalWorkloads(client)
-        while not stop.is_set():
+        while not self._stop.is_set():
             try:
                 await workloads.ensure(operator_workload(self._settings))
             except ApiError as error:
                 _log.warning("operator's pod not ensured", reason=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(OPERATOR_SECONDS):
-                    await stop.wait()
+                    await self._stop.wait()
         self._record("stopping")
 
     async def _report(self, client: Client, timeout: float, progress: Progress, ready: Ready) -> None:
         """Says what is waited for until nothing is; after the deadline says what failed, and waits on."""
         deadline: float | None = time.monotonic() + timeout
-        while True:
+        while not self._stop.is_set():
             waiting = await self._waiting(client)
             if not waiting:
                 record = self._record("ready")

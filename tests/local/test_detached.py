@@ -1,0 +1,64 @@
+"""`bailie up --detach`: what its exit tells, and what an interruption leaves."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bailie.local.state import StateDirectory
+from bailie.workloads.node import proc
+
+
+def up(state, *arguments):
+    options = ["--detach", "--no-default-servers", "--state-dir", str(state), *arguments]
+    return subprocess.Popen(
+        [sys.executable, "-m", "bailie", "up", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def running_in(state):
+    """Pids of all processes that name the state directory."""
+    return [pid for pid in proc.pids() if str(state) in _arguments(pid)]
+
+
+def _arguments(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = up(tmp_path / "state", "--api-port", str(port))
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"error: cannot listen on 127.0.0.1:{port}: Address already in use" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("phase", ["process", "starting"])
+def test_an_interrupted_start_leaves_nothing(tmp_path, phase):
+    state = tmp_path / "state"
+    process = up(state)
+    deadline = time.monotonic() + 30
+    while len(running_in(state)) < 2 or (phase == "starting" and StateDirectory(state).supervisor() is None):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "error: interrupted" in said
+    deadline = time.monotonic() + 10
+    while running_in(state):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
