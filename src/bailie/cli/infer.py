@@ -159,9 +159,10 @@ def _show(answers: list[Answer], *, show_headers: bool, output: Output) -> None:
     if output is Output.JSON:
         print_json(summary)
     else:
-        sys.stdout.write(f"success: {summary['success'] or 0}\n")
-        if failed:
-            sys.stdout.write(f"failed: {summary['failed']}\n")
+        for outcome, counts in summary.items():
+            if counts:
+                text = ", ".join(f"{number} {key}" for key, number in counts.items())
+                sys.stdout.write(f"{outcome}: {text}\n")
     if failed:
         raise typer.Exit(ExitCode.FAILED)
 

@@ -1,0 +1,86 @@
+"""Every example as its text says: applied with `bailie apply --wait`, asked with `bailie infer`.
+
+Only what is somebody's own is put in: the folder of the trained model and the store's address and keys.
+"""
+
+import json
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import STAGING, SYSTEM, bailie
+from tests.support.objectstore import ACCESS_KEY, SECRET_KEY, object_store
+
+from bailie.local.settings import default_mlserver_environment
+
+__all__ = ["object_store"]
+pytestmark = pytest.mark.e2e
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+REQUEST = EXAMPLES / "iris" / "request.json"
+CLASSES = [0, 2]
+"""What the trained model says of the example's request."""
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    """The example's model, trained as the example says."""
+    folder = tmp_path_factory.mktemp("examples") / "iris"
+    python = default_mlserver_environment() / "bin" / "python"
+    subprocess.run([python, EXAMPLES / "iris" / "train.py", folder], check=True)
+    return folder
+
+
+@contextmanager
+def applied(stack, path, folder, changes):
+    """Applies an example's file with `changes` (text to text) made to it, and deletes it afterwards."""
+    text = (EXAMPLES / path).read_text()
+    for old, new in changes.items():
+        assert old in text, f"{path} has no {old}"
+        text = text.replace(old, new)
+    file = folder / "manifest.yaml"
+    file.write_text(text)
+    try:
+        yield bailie("apply", "-f", file, "--wait", "--state-dir", stack.state)
+    finally:
+        bailie("delete", "-f", file, "--state-dir", stack.state)
+
+
+def classes(stack, model, *options, namespace=SYSTEM):
+    """What `bailie infer` prints of the example's request."""
+    command = ("infer", model, "-f", REQUEST, "-n", namespace, "--state-dir", stack.state)
+    return json.loads(bailie(*command, *options).stdout)["outputs"][0]["data"]
+
+
+def test_iris_over_rest_and_grpc(stack, artifact, tmp_path):
+    with applied(stack, "iris/model.yaml", tmp_path, {"/tmp/iris": str(artifact)}):
+        assert classes(stack, "iris") == CLASSES
+        assert classes(stack, "iris", "--mode", "grpc") == CLASSES
+
+
+def test_two_namespaces(stack, artifact, tmp_path):
+    with applied(stack, "two-namespaces/models.yaml", tmp_path, {"/tmp/iris": str(artifact)}):
+        assert classes(stack, "iris", namespace=SYSTEM) == CLASSES
+        assert classes(stack, "iris", namespace=STAGING) == CLASSES
+
+
+def test_a_server_of_your_own(stack, artifact, tmp_path):
+    with applied(stack, "server-of-your-own/server.yaml", tmp_path, {"/tmp/iris": str(artifact)}) as result:
+        assert result.stdout.splitlines() == ["server/mlserver-fraud applied", "model/iris-fraud applied"]
+        assert classes(stack, "iris-fraud") == CLASSES
+        assert stack.get("model", "iris-fraud")["status"]["availableReplicas"] == 2
+
+
+def test_secret_storage(stack, artifact, tmp_path, object_store):
+    shutil.copytree(artifact, object_store.folder / "models" / "iris")
+    changes = {
+        "http://127.0.0.1:9999": object_store.endpoint,
+        '"access_key_id": "replace-me"': f'"access_key_id": "{ACCESS_KEY}"',
+        '"secret_access_key": "replace-me"': f'"secret_access_key": "{SECRET_KEY}"',
+    }
+    with applied(stack, "secret-storage/model.yaml", tmp_path, changes):
+        assert classes(stack, "iris-s3") == CLASSES
+    logs = "".join(path.read_text(errors="replace") for path in stack.state.rglob("*.log"))
+    assert SECRET_KEY not in logs
