@@ -36,6 +36,15 @@ def up(
             "--api-port", min=0, max=65535, help="Port of the API.", show_default="the last one, or free"
         ),
     ] = 0,
+    scheduler_replicas: Annotated[
+        int | None,
+        typer.Option(
+            "--scheduler-replicas",
+            min=1,
+            help="Schedulers in each namespace: one leads, the others stand by.",
+            show_default="as it was, or 1",
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0, help="Seconds to wait until all is ready.")
     ] = 120.0,
@@ -65,6 +74,7 @@ def up(
         default_servers=default_servers,
         api_port=api_port,
         log_level=log_level,
+        scheduler_replicas=scheduler_replicas,
     )
     state = StateDirectory(settings.state_directory)
     with explained():

@@ -1,7 +1,8 @@
 """What `bailie up` puts into an empty API: what the charts install on a cluster, as the same objects.
 
 Called by the supervisor at each start. What a person may have changed since (runtimes, servers) is made only
-where it is missing; what belongs to this version of Bailie (rights, configs) is brought up to date.
+where it is missing, but for the number of schedulers where one is asked for; what belongs to this version of
+Bailie (rights, configs) is brought up to date.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from bailie import __version__
-from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION
-from bailie.kube.errors import AlreadyExists
+from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION, SELDON_RUNTIME
+from bailie.api.seldon_config import SCHEDULER
+from bailie.kube.errors import AlreadyExists, NotFound
 from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
 from bailie.manifests.defaults import mlserver_config, seldon_config
 from bailie.manifests.rbac import role_manifests
@@ -47,6 +49,8 @@ async def bootstrap(client: Client, settings: LocalSettings) -> None:
         if settings.default_servers:
             await _create(client, _runtime(namespace))
             await _create(client, _server(namespace))
+        if settings.scheduler_replicas is not None:
+            await _scale_schedulers(client, namespace, settings.scheduler_replicas)
 
 
 def operator_workload(settings: LocalSettings) -> Workload:
@@ -90,6 +94,21 @@ async def _create(client: Client, manifest: Manifest) -> None:
         await client.create(manifest)
     except AlreadyExists:
         return
+
+
+async def _scale_schedulers(client: Client, namespace: str, replicas: int) -> None:
+    """Sets the number in the runtime that `bailie up` makes; other overrides of it stay."""
+    try:
+        runtime = await client.get(SELDON_RUNTIME, RUNTIME_NAME, namespace)
+    except NotFound:
+        return
+    overrides = [dict(each) for each in runtime["spec"].get("overrides") or []]
+    ours = next((each for each in overrides if each.get("name") == SCHEDULER), None)
+    if ours is None:
+        overrides.append(ours := {"name": SCHEDULER})
+    if ours.get("replicas") != replicas:
+        ours["replicas"] = replicas
+        await client.patch(SELDON_RUNTIME, RUNTIME_NAME, namespace, {"spec": {"overrides": overrides}})
 
 
 def _namespace(name: str) -> Manifest:

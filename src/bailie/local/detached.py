@@ -63,6 +63,8 @@ def _command(settings: LocalSettings, timeout: float) -> list[str]:
     command += ["--log-level", settings.log_level, "--timeout", str(timeout)]
     if not settings.default_servers:
         command.append("--no-default-servers")
+    if settings.scheduler_replicas is not None:
+        command += ["--scheduler-replicas", str(settings.scheduler_replicas)]
     return command
 
 

@@ -49,6 +49,8 @@ class LocalSettings:
     """Port of the embedded API on 127.0.0.1; 0 takes the one used before, or a free one."""
     mlserver_environment: Path = field(default_factory=default_mlserver_environment)
     log_level: str = "info"
+    scheduler_replicas: int | None = None
+    """Schedulers in each namespace; None leaves runtimes as they are, and new ones with one."""
 
     @property
     def mlserver_program(self) -> Path:
