@@ -39,3 +39,19 @@ def test_the_ends_of_all_logs_are_shown(tmp_path):
     folder.mkdir(parents=True)
     (folder / "agent.log").write_text("\n".join(map(str, range(10))))
     assert last_lines(tmp_path, "a/p") == [f"agent: {number}" for number in range(5, 10)]
+
+
+def test_the_log_of_the_run_before_is_shown_only_where_this_one_is_silent(tmp_path):
+    folder = tmp_path / "a" / "p"
+    folder.mkdir(parents=True)
+    (folder / "agent.previous.log").write_text("crashed")
+    (folder / "agent.log").touch()
+    assert last_lines(tmp_path, "a/p") == ["agent.previous: crashed"]
+    (folder / "agent.log").write_text("starts")
+    assert last_lines(tmp_path, "a/p") == ["agent: starts"]
+
+
+def test_a_container_that_ended_is_told_by_its_code_not_by_its_last_words():
+    state = {"terminated": {"exitCode": 3, "message": "2026-01-01 [info] all is well"}}
+    manifest = {"status": {"containerStatuses": [{"name": "agent", "ready": False, "state": state}]}}
+    assert why_not_ready(manifest) == "agent: ended with code 3"

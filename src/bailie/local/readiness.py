@@ -85,20 +85,26 @@ def _pods(pods: Any, *, expected: str) -> Iterator[Waiting]:
 def why_not_ready(pod: Manifest) -> str:
     """Returns the first container's reason for not being ready."""
     for status in pod.get("status", {}).get("containerStatuses", []):
-        for state in ("waiting", "terminated"):
-            detail = status.get("state", {}).get(state)
-            if detail:
-                text = detail.get("message") or detail.get("reason") or state
-                return f"{status['name']}: {text}"
+        state = status.get("state", {})
+        if waiting := state.get("waiting"):
+            return f"{status['name']}: {waiting.get('message') or waiting.get('reason') or 'waiting'}"
+        if ended := state.get("terminated"):
+            return f"{status['name']}: ended with code {ended.get('exitCode', 0)}"
         if not status.get("ready"):
             return f"{status['name']}: started, not ready yet"
     return str(condition(pod, "Ready").get("message") or "not started yet")
 
 
 def last_lines(logs: Path, pod: str) -> list[str]:
-    """Returns the ends of the logs of a pod's containers; `pod` is `<namespace>/<name>`."""
+    """Returns the ends of the logs of a pod's containers; `pod` is `<namespace>/<name>`.
+
+    The log of the run before is shown where the present run has said nothing yet.
+    """
     lines = []
     for path in sorted((logs / pod).glob("*.log")):
+        present = path.with_name(path.name.replace(".previous.log", ".log"))
+        if path != present and present.exists() and present.stat().st_size:
+            continue
         with path.open(errors="replace") as file:
             lines += [f"{path.stem}: {line.rstrip()}" for line in deque(file, maxlen=LAST_LINES)]
     return lines

@@ -64,7 +64,10 @@ def run(settings: LocalSettings, *, timeout: float, progress: Progress, ready: R
     check(settings)
     state = StateDirectory(settings.state_directory)
     with Lock(state):
-        asyncio.run(Supervisor(settings, state).run(timeout=timeout, progress=progress, ready=ready))
+        try:
+            asyncio.run(Supervisor(settings, state).run(timeout=timeout, progress=progress, ready=ready))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
 class Supervisor:
@@ -78,6 +81,7 @@ class Supervisor:
 
     async def run(self, *, timeout: float, progress: Progress, ready: Ready) -> None:
         """Starts everything, reports when it is ready, and ends it in order on a signal."""
+        self._end_start_on_signal()
         self._record("starting", waiting=("the API",))
         try:
             await self._api.start()
@@ -90,6 +94,12 @@ class Supervisor:
             raise
         finally:
             await self._api.stop()
+
+    @staticmethod
+    def _end_start_on_signal() -> None:
+        """SIGTERM while the API starts ends that too, as SIGINT does by itself; from then on see `_serve`."""
+        if (task := asyncio.current_task()) is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
     async def _serve(self, client: Client, timeout: float, progress: Progress, ready: Ready) -> None:
         loop = asyncio.get_running_loop()
