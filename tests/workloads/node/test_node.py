@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from tests.support.node import NAMESPACE, container_status, is_ready, pid_of, po
 from tests.support.waiting import until
 
 from bailie.api.kinds import POD, SERVICE
+from bailie.kube.backoff import Backoff
 from bailie.kube.client import Client
 from bailie.kube.errors import Forbidden
 from bailie.workloads.node import proc
@@ -53,6 +56,24 @@ async def test_a_process_that_recovers_is_ready_again(api, tmp_path):
         flag = {"name": "FLAG", "value": str(tmp_path / "flag")}
         await node.create(pod_manifest("p", script=script, env=[flag]))
         await node.until("p", lambda pod: is_ready(pod) and container_status(pod)["restartCount"] == 1)
+
+
+async def test_what_served_well_and_was_killed_is_not_made_to_wait_longer(api, tmp_path):
+    slow = Backoff(initial=0.5, maximum=8.0, jitter=0.0)
+    ready = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    server = pod_manifest(
+        "p", command=[sys.executable, "-c", HTTP_SERVER], env=[POD_IP], readinessProbe=ready
+    )
+    async with running_node(api, tmp_path, back_off=slow) as node:
+        await node.create(server)
+        for killed in range(3):
+            pod = await node.until(
+                "p",
+                lambda pod, n=killed: is_ready(pod) and container_status(pod)["restartCount"] == n and pod,
+            )
+            os.kill(pid_of(pod), signal.SIGKILL)
+            entry = await node.until_waiting("p", "CrashLoopBackOff")
+            assert entry["state"]["waiting"]["message"].startswith("back-off 0.5s")
 
 
 async def test_deletion_ends_the_process_and_then_the_object(api, tmp_path):

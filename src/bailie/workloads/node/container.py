@@ -95,8 +95,14 @@ class ContainerRunner:
                 self._set(current=failure, ready=False, started=False)
                 return
             adopted = None
-            failures = 1 if clock() - begun >= self._setup.tools.settings.back_off_reset else failures + 1
+            long = clock() - begun >= self._setup.tools.settings.back_off_reset
+            failures = 1 if long or self._was_killed(failure) else failures + 1
             await self._back_off(failure, failures)
+
+    def _was_killed(self, failure: Waiting | Terminated) -> bool:
+        """Whether somebody killed what was serving well: no crash loop, so it is not made to wait longer."""
+        killed = isinstance(failure, Terminated) and failure.signal > 0 and not self._complaint
+        return killed and self.state.ready and "readinessProbe" in self._container
 
     async def _run_once(self, adopted: Process | None) -> Waiting | Terminated:
         started = adopted or await self._start()
