@@ -111,7 +111,8 @@ def _envoy(image: str, log_level: str) -> Manifest:
         ],
         "ports": [_port("http", 9000), _port("envoy-stats", 9003)],
         "readinessProbe": _http_probe("/ready", "envoy-stats", period=2),
-        "livenessProbe": {"tcpSocket": {"port": "envoy-stats"}, "periodSeconds": 10, "failureThreshold": 6},
+        # No liveness probe: Envoy opens its ports with the first routes, and one that waits for a scheduler
+        # is not dead. One that is dead has ended.
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
         "securityContext": _RESTRICTED,
         "volumeMounts": [_TOKEN_MOUNT],

@@ -1,0 +1,112 @@
+"""What reconciling a SeldonRuntime and reconciling a Server have in common.
+
+Run by a Controller with keys: read the world, check, find the configuration, converge, report. What is made
+is owned by the object, so deletion is the API's work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+
+from bailie.api.resource import Resource
+from bailie.kube.controller import Result
+from bailie.kube.errors import ApiError, Conflict, Unreachable
+from bailie.operator.conditions import not_ready, refused
+from bailie.operator.pins import Pins
+from bailie.operator.world import Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bailie.api.status import Condition
+    from bailie.kube.client import Object
+    from bailie.kube.informer import Key
+    from bailie.operator.reporter import Reporter
+    from bailie.operator.world import World
+    from bailie.workloads.port import Workloads
+
+RESYNC_SECONDS = 300.0
+"""How often everything is looked at without a cause, to repair what no watch shows."""
+PENDING_SECONDS = 1.0
+"""How soon to look again while the configurations are not listed yet."""
+
+R = TypeVar("R", bound=Resource)
+C = TypeVar("C", bound=Resource)
+
+
+class Reconciler(Generic[R, C]):
+    """Makes what objects of one kind ask for run, each with the configuration that it names."""
+
+    resource: ClassVar[type[Resource]]
+    config: ClassVar[type[Resource]]
+
+    def __init__(self, world: World, workloads: Workloads, reporter: Reporter) -> None:
+        self._world = world
+        self._workloads = workloads
+        self._reporter = reporter
+        self._pins = Pins()
+
+    def config_name(self, resource: R) -> str:
+        """Returns the name of the configuration that the object asks for."""
+        raise NotImplementedError
+
+    def objection(self, resource: R) -> Condition | None:
+        """Returns why the object is not served although it is valid, None to serve it."""
+
+    async def converge(self, manifest: Object, resource: R, config: C) -> None:
+        """Ensures what the object asks for and reports. Raises ApiError."""
+        raise NotImplementedError
+
+    def forget(self, uid: str) -> None:
+        """Drops what was remembered of an object that is gone."""
+        self._pins.forget(uid)
+        self._reporter.forget(uid)
+
+    async def reconcile(self, key: Key) -> Result | None:
+        """Converges on one object. Raises ApiError."""
+        manifest = self._world.get(self.resource.resource_kind, key)
+        if (
+            manifest is None
+            or not self._world.is_known(key[0])
+            or manifest["metadata"].get("deletionTimestamp")
+        ):
+            return None
+        parsed, problems = self.resource.parse(manifest)
+        self._reporter.warn(manifest, problems)
+        if parsed is None:
+            return await self._refuse(manifest, [refused(problems)])
+        resource = cast(R, parsed)
+        objection = self.objection(resource)
+        if objection is not None:
+            return await self._refuse(manifest, [objection])
+        return await self._with_config(manifest, resource)
+
+    async def _with_config(self, manifest: Object, resource: R) -> Result:
+        kind, name = self.config.resource_kind, self.config_name(resource)
+        found = self._pins.kept(manifest) or self._world.config(kind, name, manifest["metadata"]["namespace"])
+        if isinstance(found, Missing):
+            if found.pending:
+                return Result(PENDING_SECONDS)
+            return await self._refuse(manifest, [not_ready(f"{kind.kind}NotFound", found.message)])
+        config, problems = self.config.parse(found)
+        if config is None:
+            text = f'{kind.kind} "{name}": {refused(problems).message}'
+            return await self._refuse(manifest, [not_ready(f"{kind.kind}Invalid", text)])
+        self._pins.keep(manifest, found)
+        await self._converge(manifest, resource, cast(C, config))
+        return Result(RESYNC_SECONDS)
+
+    async def _converge(self, manifest: Object, resource: R, config: C) -> None:
+        """Converges; what the API refuses for good is told before it is tried again."""
+        try:
+            await self.converge(manifest, resource, config)
+        except (Conflict, Unreachable):
+            raise
+        except ApiError as error:
+            text = f"what the {self.resource.resource_kind.kind} needs could not be made: {error}"
+            await self._reporter.report(manifest, [not_ready("WorkloadFailed", text)])
+            raise
+
+    async def _refuse(self, manifest: Object, conditions: Sequence[Condition]) -> Result:
+        await self._reporter.report(manifest, conditions)
+        return Result(RESYNC_SECONDS)
