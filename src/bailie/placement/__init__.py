@@ -1,12 +1,14 @@
 """Where each model version belongs, as a pure function of what is wanted and what is there.
 
-The scheduler calls `place`, `diff` and `explain`; nothing here reads a clock, an environment or a socket.
+The scheduler keeps a `Planner`, whose plan is always that of `place`, and calls `diff` and `explain`; nothing
+here reads a clock, an environment or a socket.
 """
 
 from __future__ import annotations
 
 from bailie.placement.diff import diff
 from bailie.placement.explain import Explanation, explain, sentence
+from bailie.placement.incremental import Planner
 from bailie.placement.place import place
 from bailie.placement.plan import Assignment, Code, Commands, Load, Plan, Refusal, Unload
 from bailie.placement.snapshot import Demand, Held, Holding, Replica, ReplicaId, Server, Snapshot, VersionId
@@ -21,6 +23,7 @@ __all__ = [
     "Holding",
     "Load",
     "Plan",
+    "Planner",
     "Refusal",
     "Replica",
     "ReplicaId",

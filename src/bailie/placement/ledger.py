@@ -1,0 +1,165 @@
+"""What is free and who holds what, kept up to date while places are given out.
+
+Used by `place`, which makes one for each snapshot, and by `incremental`, which keeps one. It counts and
+puts in order; it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from bailie.placement.filters import Seat, refuse_server
+from bailie.placement.scorers import server_key
+from bailie.placement.snapshot import Held, ReplicaId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bailie.placement.plan import Assignment
+    from bailie.placement.snapshot import Demand, Holding, Server, VersionId
+
+Signature = tuple[tuple[str, ...], int, str, bool]
+"""What decides which servers refuse a demand that holds nothing there."""
+
+
+def signature(demand: Demand, *, memory: bool) -> Signature:
+    """Equal for demands that every server answers alike; `memory`: and every replica too."""
+    return (demand.requirements, demand.memory_bytes if memory else 0, demand.server, demand.explainer)
+
+
+class Ledger:
+    """Servers, free memory in bytes, and holdings. Bytes of unknown replicas are kept until they appear."""
+
+    def __init__(self) -> None:
+        self.servers: dict[str, Server] = {}
+        self.names: list[str] = []
+        self.free: dict[ReplicaId, int] = {}
+        self.versions: dict[ReplicaId, int] = defaultdict(int)
+        self.server_versions: dict[str, int] = defaultdict(int)
+        self.server_free: dict[str, int] = {}
+        self.held: dict[VersionId, dict[ReplicaId, Held]] = {}
+        self._used: dict[ReplicaId, int] = defaultdict(int)
+        self._usable: dict[str, int] = {}
+        self._matching: dict[Signature, list[str]] = {}
+        self._refused: dict[Signature, int] = {}
+
+    def set_servers(self, servers: Iterable[Server]) -> set[str]:
+        """Takes over the servers that there are; returns the names of those that are not as before."""
+        before, self.servers = self.servers, {server.name: server for server in servers}
+        names = before.keys() | self.servers.keys()
+        changed = {name for name in names if before.get(name) != self.servers.get(name)}
+        if changed:
+            self.names = sorted(self.servers)
+            self._matching.clear()
+        for name in changed:
+            for replica in before[name].replicas if name in before else ():
+                self.free.pop(ReplicaId(name, replica.index), None)
+            self._count(name)
+        return changed
+
+    def _count(self, name: str) -> None:
+        server = self.servers.get(name)
+        if server is None:
+            del self.server_free[name], self._usable[name]
+            return
+        for replica in server.replicas:
+            key = ReplicaId(name, replica.index)
+            self.free[key] = replica.capacity_bytes - self._used.get(key, 0)
+        self.server_free[name] = sum(
+            max(self.free[ReplicaId(name, each.index)], 0) for each in server.replicas
+        )
+        usable = (each.connected and each.ready and not each.draining for each in server.replicas)
+        self._usable[name] = sum(usable)
+
+    def hold(self, holdings: Iterable[Holding]) -> None:
+        """Counts what replicas have."""
+        for each in holdings:
+            self.held.setdefault(each.version, {})[each.replica] = each.state
+            self._spend(each.replica, each.memory_bytes, 1)
+
+    def release(self, holdings: Iterable[Holding]) -> None:
+        """Takes back what `hold` counted; all holdings of a version together."""
+        for each in holdings:
+            self.held.pop(each.version, None)
+            self._spend(each.replica, -each.memory_bytes, -1)
+
+    def take(self, assignment: Assignment) -> None:
+        """Counts what is new in the assignment; what was held is counted already."""
+        for replica in self._new(assignment):
+            self._spend(replica, assignment.demand.memory_bytes, 1)
+
+    def give_back(self, assignment: Assignment) -> None:
+        """Takes back what `take` counted."""
+        for replica in self._new(assignment):
+            self._spend(replica, -assignment.demand.memory_bytes, -1)
+
+    def _new(self, assignment: Assignment) -> list[ReplicaId]:
+        held = self.held.get(assignment.demand.version, {})
+        replicas = (ReplicaId(assignment.server, index) for index in assignment.replicas)
+        return [replica for replica in replicas if held.get(replica) in {None, Held.LEAVING}]
+
+    def _spend(self, replica: ReplicaId, memory_bytes: int, versions: int) -> None:
+        self.versions[replica] += versions
+        self.server_versions[replica.server] += versions
+        self._used[replica] += memory_bytes
+        before = self.free.get(replica)
+        if before is not None:
+            after = self.free[replica] = before - memory_bytes
+            self.server_free[replica.server] += max(after, 0) - max(before, 0)
+
+    def seats(self, demand: Demand, server: Server) -> Iterator[Seat]:
+        """The server's replicas as the demand sees them."""
+        held = self.held.get(demand.version, {})
+        for replica in server.replicas:
+            key = ReplicaId(server.name, replica.index)
+            yield Seat(server, replica, self.free[key], self.versions.get(key, 0), held.get(key))
+
+    def homes(self, demand: Demand) -> list[str]:
+        """The servers that have the version, most of it first."""
+        count: dict[str, int] = defaultdict(int)
+        for replica, state in self.held.get(demand.version, {}).items():
+            if state is not Held.LEAVING and replica.server in self.servers:
+                count[replica.server] += 1
+        return self._ordered([name for name in count if not refuse_server(demand, self.servers[name])], count)
+
+    def others(self, demand: Demand, homes: list[str]) -> list[str]:
+        """Every other server that passes the server filters, emptiest first."""
+        return self._ordered([name for name in self.matching(demand) if name not in homes], {})
+
+    def room(self, demand: Demand, name: str) -> int:
+        """At most how many replicas a server takes that has nothing of the version."""
+        most = self._usable[name]
+        return min(most, self.server_free[name] // demand.memory_bytes) if demand.memory_bytes else most
+
+    def matching(self, demand: Demand) -> list[str]:
+        """The servers that pass the server filters, which depend on nothing that placing changes."""
+        key = signature(demand, memory=False)
+        if key not in self._matching:
+            names = self.names
+            self._matching[key] = [name for name in names if not refuse_server(demand, self.servers[name])]
+        return self._matching[key]
+
+    def begin(self) -> None:
+        """A new round: what found no place in the last one may find one now."""
+        self._refused.clear()
+
+    def is_hopeless(self, demand: Demand) -> bool:
+        """True where one alike that needs no more found no place: free memory only gets less."""
+        if self.held.get(demand.version):
+            return False
+        least = self._refused.get(signature(demand, memory=False))
+        return least is not None and demand.memory_bytes >= least
+
+    def give_up(self, demand: Demand) -> None:
+        """Notes that nothing takes the demand, for those alike that come after it."""
+        key = signature(demand, memory=False)
+        if not self.held.get(demand.version):
+            self._refused[key] = min(demand.memory_bytes, self._refused.get(key, demand.memory_bytes))
+
+    def _ordered(self, names: list[str], held: dict[str, int]) -> list[str]:
+        def key(name: str) -> tuple[int, int, int, str]:
+            free, versions = self.server_free[name], self.server_versions.get(name, 0)
+            return server_key(name, held=held.get(name, 0), free_bytes=free, versions=versions)
+
+        return sorted(names, key=key) if len(names) > 1 else names
