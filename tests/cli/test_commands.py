@@ -36,6 +36,12 @@ def test_crds_are_seven_definitions():
     assert len(found) == 7
 
 
+def test_crds_as_json_are_one_list():
+    value = json.loads(run("crds", "-o", "json").stdout)
+    assert value["kind"] == "List"
+    assert len(value["items"]) == 7
+
+
 def test_status_says_when_nothing_runs(tmp_path):
     result = run("status", "--state-dir", str(tmp_path))
     assert result.exit_code == 1

@@ -87,6 +87,7 @@ def logs(
 def kubeconfig(
     *,
     operator: Annotated[bool, typer.Option("--operator", help="The one with the operator's rights.")] = False,
+    output: OutputOption = Output.TEXT,
     state_dir: StateDir = None,
 ) -> None:
     """Print the path of the local API's kubeconfig.
@@ -100,16 +101,22 @@ def kubeconfig(
     path = state.operator_kubeconfig if operator else state.kubeconfig
     if not path.exists():
         fail(f"there is no {path}", hint="`bailie up` makes it")
-    sys.stdout.write(f"{path}\n")
+    if output is Output.JSON:
+        print_json({"kubeconfig": str(path)})
+    else:
+        sys.stdout.write(f"{path}\n")
 
 
-def crds() -> None:
+def crds(*, output: OutputOption = Output.TEXT) -> None:
     """Print the custom resource definitions, for `kubectl apply -f -`."""
     import yaml
 
     from bailie.api.crd import crd_manifests
 
-    sys.stdout.write(yaml.safe_dump_all(crd_manifests(), sort_keys=False))
+    if output is Output.JSON:
+        print_json({"apiVersion": "v1", "kind": "List", "items": crd_manifests()})
+    else:
+        sys.stdout.write(yaml.safe_dump_all(crd_manifests(), sort_keys=False))
 
 
 def version(*, output: OutputOption = Output.TEXT) -> None:

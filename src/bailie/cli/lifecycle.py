@@ -149,15 +149,20 @@ def down(
     *,
     state_dir: StateDir = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the end.")] = 60.0,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """End what `bailie up` started. What was stored stays, and `bailie up` goes on from there."""
     from bailie.local import detached
     from bailie.local.settings import default_state_directory
     from bailie.local.state import StateDirectory
 
+    state = StateDirectory(state_dir or default_state_directory())
     with explained():
-        detached.stop(StateDirectory(state_dir or default_state_directory()), timeout=timeout)
-    say("Bailie is down.")
+        detached.stop(state, timeout=timeout)
+    if output is Output.JSON:
+        print_json({"stateDirectory": str(state.root), "running": False})
+    else:
+        say("Bailie is down.")
 
 
 def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) -> None:

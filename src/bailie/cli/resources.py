@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
-from bailie.cli.output import ExitCode, console, fail, print_json, say
+from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +123,7 @@ def delete(
         list[Path] | None, typer.Option("-f", "--filename", help="Delete what files name.")
     ] = None,
     namespace: Namespace = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")] = Output.TEXT,
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
@@ -151,9 +152,12 @@ def delete(
                 _place(manifest, namespace or client.namespace)
                 metadata = manifest["metadata"]
                 await client.delete(_kind_of(manifest), metadata["name"], metadata.get("namespace"))
-                sys.stdout.write(f"{_reference(manifest)} deleted\n")
+                if output is Output.TEXT:
+                    sys.stdout.write(f"{_reference(manifest)} deleted\n")
 
     run(remove())
+    if output is Output.JSON:
+        print_json({"deleted": [_reference(manifest) for manifest in manifests]})
 
 
 def read_manifests(path: Path) -> Iterator[Manifest]:
