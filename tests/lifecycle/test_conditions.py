@@ -66,6 +66,14 @@ CASES = {
         {"Ready": "False RoutePending: loaded; waiting for the data plane to take over the route"},
         (3, 1, 0),
     ),
+    "loaded, server silent": (
+        facts(version={"placed": 1, "loaded": 1, "silent": 1}),
+        {
+            "Ready": 'False ServerNotReady: loaded, but 1 of 1 replicas of server "s" do not answer; '
+            "waiting for them"
+        },
+        (3, 1, 0),
+    ),
     "failed": (
         facts(version={"placed": 1, "failure": FAILURE}),
         {

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bailie.local import detached
+from bailie.local.state import StateDirectory
 from bailie.workloads.node import proc
+from bailie.workloads.node.pods import STATE_VARIABLE
 
 
 def up(state, *arguments):
@@ -59,3 +62,12 @@ def test_an_interrupted_start_leaves_nothing(tmp_path, processes):
     assert process.returncode == 130
     assert "error: interrupted" in said
     assert not running_in(state)
+
+
+def test_what_a_killed_supervisor_left_is_told_and_ended(tmp_path):
+    state, environment = StateDirectory(tmp_path), {STATE_VARIABLE: str(tmp_path)}
+    with subprocess.Popen(["sleep", "60"], env=environment) as left:
+        assert "1 of its processes go on without it" in detached.nothing_runs(state).message
+        detached.stop(state, timeout=5)
+        assert left.wait(10) == -signal.SIGKILL
+    assert "nothing runs in" in detached.nothing_runs(state).message

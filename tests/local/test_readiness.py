@@ -1,4 +1,11 @@
-from bailie.local.readiness import condition, is_current, last_lines, why_not_ready
+import os
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from bailie.api.kinds import POD
+from bailie.local.readiness import condition, is_current, last_lines, waiting_for, why_not_ready
 
 WAITING = {"waiting": {"reason": "CrashLoopBackOff", "message": "ended with code 1: no such file"}}
 
@@ -55,3 +62,30 @@ def test_a_container_that_ended_is_told_by_its_code_not_by_its_last_words():
     state = {"terminated": {"exitCode": 3, "message": "2026-01-01 [info] all is well"}}
     manifest = {"status": {"containerStatuses": [{"name": "agent", "ready": False, "state": state}]}}
     assert why_not_ready(manifest) == "agent: ended with code 3"
+
+
+class OnePod:
+    """An API with one pod, which it says is ready, and with runtimes that are."""
+
+    def __init__(self, pid):
+        state = {"name": "envoy", "containerID": f"process://{pid}", "ready": True, "state": {"running": {}}}
+        ready = [{"type": "Ready", "status": "True"}]
+        status = {"containerStatuses": [state], "conditions": ready}
+        self.pod = {"metadata": {"namespace": "a", "name": "p"}, "status": status}
+
+    async def list(self, kind, namespace):
+        return SimpleNamespace(items=[self.pod] if kind is POD else [])
+
+
+@pytest.fixture
+def gone():
+    """A process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process
+
+
+async def test_a_pod_of_the_life_before_is_not_ready(gone):
+    waiting = await waiting_for(OnePod(gone.pid), ["a"], "a")
+    assert {item.what for item in waiting} == {"pod a/p"}
+    assert await waiting_for(OnePod(os.getpid()), ["a"], "a") == []

@@ -215,7 +215,7 @@ def test_a_model_is_not_ready_while_its_agent_is_away(world):
     world.served()
     world.agents.disconnect()
     world.step()
-    assert world.state() is VersionState.ROUTE_PENDING
+    assert world.state() is VersionState.SERVER_NOT_READY
     assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
     world.step(AWAY_SECONDS)
     assert world.state() is VersionState.SCHEDULE_FAILED

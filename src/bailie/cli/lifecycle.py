@@ -170,14 +170,14 @@ def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) ->
 
     Exit code 0 when everything is ready, 4 when something is not, 1 when nothing runs.
     """
-    from bailie.local.errors import NotRunning
+    from bailie.local.detached import nothing_runs
     from bailie.local.settings import default_state_directory
     from bailie.local.state import StateDirectory
 
     state = StateDirectory(state_dir or default_state_directory())
     with explained():
         if not state.running():
-            raise NotRunning(f"nothing runs in {state.root}", hint="start with `bailie up`")
+            raise nothing_runs(state)
     value = run(_gather(state))
     if output is Output.JSON:
         print_json(value)

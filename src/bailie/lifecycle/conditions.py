@@ -125,8 +125,8 @@ def _message(facts: ModelFacts) -> str:
         return _available_text(facts)
     if state in {VersionState.SCHEDULE_FAILED, VersionState.BELOW_MINIMUM}:
         return facts.scheduling
-    if state is VersionState.PROGRESSING:
-        return f'{version.loaded}/{version.placed} replicas loaded on server "{facts.server}"'
+    if state in {VersionState.SERVER_NOT_READY, VersionState.PROGRESSING}:
+        return _loaded_text(facts)
     return _WORDS[state]
 
 
@@ -136,6 +136,14 @@ def _available_text(facts: ModelFacts) -> str:
     if version.failure:
         return f"{text}; {_failure_text(version.failure)}"
     return f"{text}; {facts.scheduling}" if version.placed < version.wanted else text
+
+
+def _loaded_text(facts: ModelFacts) -> str:
+    version = facts.version
+    if state_of(version) is VersionState.PROGRESSING:
+        return f'{version.loaded}/{version.placed} replicas loaded on server "{facts.server}"'
+    away = f"{version.silent} of {version.loaded}"
+    return f'loaded, but {away} replicas of server "{facts.server}" do not answer; waiting for them'
 
 
 def _failure_text(failure: Failure) -> str:

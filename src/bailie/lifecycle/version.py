@@ -23,6 +23,7 @@ class VersionState(Enum):
     FAILED = "ModelFailed"
     SCHEDULE_FAILED = "ScheduleFailed"
     BELOW_MINIMUM = "BelowMinReplicas"
+    SERVER_NOT_READY = "ServerNotReady"
     ROUTE_PENDING = "RoutePending"
     PROGRESSING = "ModelProgressing"
 
@@ -40,7 +41,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFacts:
-    """Counts of the wanted version. `available`: loaded, ready, and in the route that Envoy has."""
+    """Counts of the wanted version. `available`: loaded, ready, and in the route that Envoy has.
+
+    `silent`: loaded as far as is known, but the agent or the server there does not answer now.
+    """
 
     valid: bool = True
     deleted: bool = False
@@ -48,6 +52,7 @@ class VersionFacts:
     minimum: int = 0
     placed: int = 0
     loaded: int = 0
+    silent: int = 0
     available: int = 0
     failure: Failure | None = None
 
@@ -65,6 +70,7 @@ _RULES: tuple[tuple[VersionState, Callable[[VersionFacts], bool]], ...] = (
     (VersionState.FAILED, lambda facts: facts.failure is not None),
     (VersionState.SCHEDULE_FAILED, lambda facts: facts.placed == 0),
     (VersionState.BELOW_MINIMUM, lambda facts: facts.placed < facts.enough <= facts.wanted),
+    (VersionState.SERVER_NOT_READY, lambda facts: facts.loaded >= facts.enough > facts.loaded - facts.silent),
     (VersionState.ROUTE_PENDING, lambda facts: facts.loaded >= facts.enough),
     (VersionState.PROGRESSING, lambda _facts: True),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bailie.local.errors import LocalError, NotReady, NotRunning
 from bailie.local.state import Lock, StateDirectory
-from bailie.workloads.node.records import kill_orphans
+from bailie.workloads.node.records import kill_orphans, started_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +108,17 @@ def _end_of_log(state: StateDirectory, code: int) -> str:
     return "\n".join([f"`bailie up` ended with code {code}:", *lines[-LAST_LINES:]])
 
 
+def nothing_runs(state: StateDirectory) -> NotRunning:
+    """Says that no supervisor runs there, and what it left running if it was killed."""
+    left = len(started_by(state.root))
+    if not left:
+        return NotRunning(f"nothing runs in {state.root}", hint="start with `bailie up`")
+    return NotRunning(
+        f"`bailie up` of {state.root} was killed; {left} of its processes go on without it",
+        hint="`bailie up` takes them over, `bailie down` ends them",
+    )
+
+
 def stop(state: StateDirectory, *, timeout: float) -> None:
     """Ends the supervisor of a state directory and everything that it runs.
 
@@ -121,7 +132,7 @@ def stop(state: StateDirectory, *, timeout: float) -> None:
     if not state.running() or record is None:
         if kill_orphans(state.root, ()):
             return
-        raise NotRunning(f"nothing runs in {state.root}", hint="`bailie up` starts it")
+        raise nothing_runs(state)
     with suppress(ProcessLookupError):
         os.kill(record.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout

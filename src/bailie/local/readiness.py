@@ -1,6 +1,7 @@
 """Decides from objects of the API what of a `bailie up` is not ready yet, and why.
 
-Called by the supervisor until nothing is left; reads logs only to show the last lines of what failed.
+Called by the supervisor until nothing is left. Looks whether the processes of pods live, and into logs only
+to show the last lines of what failed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import POD, SELDON_RUNTIME, SERVER
+from bailie.workloads.node import proc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,12 +55,10 @@ async def waiting_for(client: Client, namespaces: Iterable[str], operator_namesp
     """Returns what is not ready in the operator's and the served namespaces, empty when all is."""
     found = list(_pods(await client.list(POD, operator_namespace), expected="the operator's pod"))
     for namespace in namespaces:
+        pods = list(_pods(await client.list(POD, namespace), expected=""))
         runtimes = (await client.list(SELDON_RUNTIME, namespace)).items
         servers = (await client.list(SERVER, namespace)).items
-        late = [*_unready("SeldonRuntime", runtimes), *_unready("Server", servers)]
-        if late:
-            pods = list(_pods(await client.list(POD, namespace), expected=""))
-            found += pods or late
+        found += pods or [*_unready("SeldonRuntime", runtimes), *_unready("Server", servers)]
     return found
 
 
@@ -77,9 +77,24 @@ def _pods(pods: Any, *, expected: str) -> Iterator[Waiting]:
     if expected and not pods.items:
         yield Waiting(expected, "not made yet")
     for pod in pods.items:
-        if condition(pod, "Ready")["status"] == "True":
+        ready, lives = condition(pod, "Ready")["status"] == "True", _lives(pod)
+        if ready and lives:
             continue
-        yield Waiting(f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}", why_not_ready(pod))
+        why = why_not_ready(pod) if lives else "its process has ended, to be started again"
+        yield Waiting(f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}", why)
+
+
+def _lives(pod: Manifest) -> bool:
+    """Tells whether its processes are there: after a crash, what the API says may be of the life before."""
+    pids = map(process_id, pod.get("status", {}).get("containerStatuses", []))
+    return all(pid is None or proc.start_time(pid) is not None for pid in pids)
+
+
+def process_id(status: Manifest) -> int | None:
+    """Returns the pid of a container on this machine (`process://<pid>`), None when it does not run."""
+    scheme, _, rest = str(status.get("containerID", "")).partition("://")
+    running = "running" in status.get("state", {})
+    return int(rest) if running and scheme == "process" and rest.isdigit() else None
 
 
 def why_not_ready(pod: Manifest) -> str:

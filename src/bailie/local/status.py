@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import LEASE, MODEL, POD, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import NotFound
 from bailie.local.errors import NotReady
-from bailie.local.readiness import condition, why_not_ready
+from bailie.local.readiness import condition, process_id, why_not_ready
 from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
 
 if TYPE_CHECKING:
@@ -132,13 +132,6 @@ def _pod(pod: Manifest) -> dict[str, Any]:
         "ready": ready,
         "message": "" if ready else why_not_ready(pod),
     }
-
-
-def process_id(status: Manifest) -> int | None:
-    """Returns the pid of a container on this machine (`process://<pid>`), None when it does not run."""
-    scheme, _, rest = str(status.get("containerID", "")).partition("://")
-    running = "running" in status.get("state", {})
-    return int(rest) if running and scheme == "process" and rest.isdigit() else None
 
 
 def _resource(manifest: Manifest) -> dict[str, Any]:

@@ -41,20 +41,26 @@ def facts_of(
 def _version(wanted: Wanted, view: View, *, available: int, failure: Failure | None) -> VersionFacts:
     assignment = view.plan.assignments.get(wanted.version)
     own = (each for each in view.standings.get(wanted.name, ()) if each.seat.version == wanted.version)
+    loaded = [each for each in own if each.state is ReplicaState.LOADED]
     return VersionFacts(
         valid=wanted.model is not None,
         deleted=wanted.deleting,
         wanted=wanted.replicas,
         minimum=wanted.minimum,
         placed=len(assignment.replicas) if assignment else 0,
-        loaded=sum(each.state is ReplicaState.LOADED for each in own),
+        loaded=len(loaded),
+        silent=sum(not _answers(each) for each in loaded),
         available=available,
         failure=failure,
     )
 
 
 def _serves(standing: Standing, routes: Routes) -> bool:
-    return standing.connected and standing.server_ready and routes.is_available(standing.seat)
+    return _answers(standing) and routes.is_available(standing.seat)
+
+
+def _answers(standing: Standing) -> bool:
+    return standing.connected and standing.server_ready
 
 
 def _server(wanted: Wanted, view: View, answer: Answer | None) -> str:

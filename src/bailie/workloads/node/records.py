@@ -90,13 +90,17 @@ def _record(data: object) -> Record | None:
         return None
 
 
+def started_by(state_dir: Path) -> list[int]:
+    """Returns the pids of what any node of this state directory has started and still lives."""
+    own, mark = os.getpid(), str(state_dir)
+    return [pid for pid in proc.pids() if pid != own and proc.variable(pid, STATE_VARIABLE) == mark]
+
+
 def kill_orphans(state_dir: Path, adopted: Collection[tuple[str, str]]) -> list[int]:
     """Kills what an earlier node of this state directory started and nobody adopted; returns the pids."""
     marks = {container_mark(*key) for key in adopted}
     killed = []
-    for pid in proc.pids():
-        if pid == os.getpid() or proc.variable(pid, STATE_VARIABLE) != str(state_dir):
-            continue
+    for pid in started_by(state_dir):
         if proc.variable(pid, CONTAINER_VARIABLE) in marks:
             continue
         _log.warning("orphan killed", pid=pid, command=proc.command(pid))
