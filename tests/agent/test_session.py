@@ -104,6 +104,7 @@ async def test_next_scheduler_gets_the_whole_inventory():
         async with leading(port=port, epoch=2) as second:
             hello = (await second.connected()).hello
             assert [r.version.number for r in hello.inventory] == [1, 2]
+            assert hello.epoch == 1
             await until(lambda: session.epoch == 2)
 
 

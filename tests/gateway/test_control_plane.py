@@ -155,3 +155,22 @@ async def test_a_change_reaches_the_answers_within_milliseconds(tmp_path):
                 pass
             times.append(time.perf_counter() - start)
         assert sorted(times)[15] < 0.5
+
+
+async def test_an_envoy_takes_nothing_from_a_scheduler_that_no_longer_leads_for_certain(tmp_path):
+    """Nobody has told the gateway to close yet: a process that was suspended has just woken up."""
+    deposed = asyncio.Event()
+    async with (
+        backend() as one,
+        control_plane(leads=lambda: not deposed.is_set()) as (gateway, port),
+        envoy(tmp_path, port) as mesh,
+    ):
+        revision = await took(gateway, one_route(one.replica))
+        deposed.set()
+        gateway.publish(one_route(one.replica, "iris_2"))
+        await until(lambda: not gateway.envoys(), "the stream has ended")
+        assert gateway.acknowledged < revision + 1
+        for _ in range(50):
+            assert (await mesh.http.get("/v2/models/iris")).json()["path"].endswith("iris_1")
+        deposed.clear()
+        await until(lambda: gateway.acknowledged == revision + 1, "it may speak again", 20)

@@ -194,3 +194,75 @@ async def test_a_dead_leader_is_replaced_within_five_seconds(api, client, how):
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
+
+
+class TestEpochs:
+    async def test_a_lease_that_was_deleted_is_made_anew_above_what_a_standby_has_seen(self, client):
+        async with standing(client, "one") as first:
+            await until(lambda: first.leading)
+            stolen = {"spec": {"holderIdentity": "two", "leaseTransitions": 9}}
+            await client.patch(kinds.LEASE, "lease", "a", stolen)
+            await until(lambda: first.holder == "two")
+            await client.delete(kinds.LEASE, "lease", "a")
+            await until(lambda: first.epochs == [1, 10], seconds=1.5)
+
+    async def test_a_term_that_was_outbid_is_followed_by_one_above(self, client):
+        async with standing(client, "one") as first:
+            await until(lambda: first.leading)
+            first.outbid(1)
+            first.outbid(40)
+            await until(lambda: first.epochs == [1, 41], seconds=1)
+            assert first.ended == [1]
+        assert (await lease(client))["leaseTransitions"] == 41
+
+
+class TestHolderAddress:
+    """A leader of another process, with a record that is not renewed any more; its lease is a long one."""
+
+    @pytest.fixture
+    async def others_lease(self, client):
+        async def make(address):
+            record = {"holderIdentity": "other", "leaseTransitions": 1, "leaseDurationSeconds": 30}
+            annotations = {"bailie.io/holder-address": address}
+            metadata = {"name": "lease", "namespace": "a", "annotations": annotations}
+            manifest = {"apiVersion": kinds.LEASE.api_version, "kind": "Lease", "metadata": metadata}
+            await client.create({**manifest, "spec": record})
+
+        return make
+
+    async def test_who_refuses_connections_and_does_not_renew_is_replaced(
+        self, client, others_lease, unused_tcp_port
+    ):
+        await others_lease(f"127.0.0.1:{unused_tcp_port}")
+        async with standing(client, "one", LeaseTiming()) as first:
+            started = asyncio.get_running_loop().time()
+            await until(lambda: first.leading, seconds=4)
+            assert asyncio.get_running_loop().time() - started >= LeaseTiming().missed
+            assert first.epoch == 2
+
+    @pytest.mark.parametrize("address", ["", "nonsense", "127.0.0.1:"])
+    async def test_who_has_no_address_keeps_the_lease_for_its_duration(self, client, others_lease, address):
+        await others_lease(address)
+        async with standing(client, "one", LeaseTiming(missed=0.3, poll=0.05)) as first:
+            await until(lambda: first.holder == "other")
+            await asyncio.sleep(0.8)
+            assert not first.leading
+
+    async def test_who_accepts_connections_keeps_the_lease_for_its_duration(self, client, others_lease):
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            await others_lease(f"127.0.0.1:{port}")
+            async with standing(client, "one", LeaseTiming(missed=0.3, poll=0.05)) as first:
+                await until(lambda: first.holder == "other")
+                await asyncio.sleep(0.8)
+                assert not first.leading
+
+    async def test_who_renews_keeps_the_lease_though_connections_are_refused(self, client, unused_tcp_port):
+        async with standing(client, "one") as first:
+            await until(lambda: first.leading)
+            annotations = {"bailie.io/holder-address": f"127.0.0.1:{unused_tcp_port}"}
+            await client.patch(kinds.LEASE, "lease", "a", {"metadata": {"annotations": annotations}})
+            async with standing(client, "two", LeaseTiming(duration=2.0, missed=0.5, poll=0.05)) as second:
+                await until(lambda: second.holder == "one")
+                await asyncio.sleep(1.0)
+                assert (first.ended, second.epochs) == ([], [])

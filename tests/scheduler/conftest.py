@@ -113,7 +113,7 @@ class Namespace:
         )
 
         @contextlib.asynccontextmanager
-        async def data_plane():
+        async def data_plane(_):
             self.publisher = RecordingPublisher(prompt=self.publisher.prompt)
             yield self.publisher
 

@@ -293,3 +293,44 @@ async def test_a_port_in_use_is_said(service, port):
     with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
         async with serve_agents(service, "127.0.0.1", port):
             pass
+
+
+class TestFence:
+    """Who does not hold the lease for certain says nothing, though nobody has told it to stand down yet."""
+
+    @pytest.fixture
+    async def deposed(self, service):
+        """Set to make the service's process one that was suspended and woke up too late."""
+        event = asyncio.Event()
+        service.lead(7, lambda: not event.is_set())
+        async with serve_agents(service, "127.0.0.1", 0) as self.port:
+            yield event
+
+    async def test_a_command_is_not_sent_and_the_next_one_not_taken(self, service, deposed):
+        async with connected(self.port, hello()) as agent:
+            assert service.send(FIRST, load())
+            deposed.set()
+            assert not service.send(FIRST, load(2))
+            assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
+
+    async def test_no_session_is_opened(self, service, deposed):
+        deposed.set()
+        async with connected(self.port) as agent:
+            await agent.say(hello())
+            assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
+
+    async def test_an_agent_that_obeyed_a_later_epoch_makes_the_leader_lead_anew(self, service):
+        seen = []
+        service.lead(7, outbid=seen.append)
+        async with serve_agents(service, "127.0.0.1", 0) as port, connected(port) as agent:
+            await agent.say(hello(epoch=41))
+            code, told = await agent.ended()
+        assert (code, seen) == (grpc.StatusCode.UNAVAILABLE, [41])
+        assert "does not lead" in told
+
+    async def test_an_epoch_that_no_lease_counts_to_is_refused(self, service, port):
+        async with connected(port) as agent:
+            await agent.say(hello(epoch=2**31 - 1))
+            code, told = await agent.ended()
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert "beyond what a Lease counts to" in told

@@ -30,6 +30,7 @@ async def writing(namespace, **fields):
     """A status writer that runs while entered, and the Models that it sees."""
     informers = {kind: Informer(namespace.client, kind, namespace.name) for kind in (MODEL, SERVER)}
     recorder = Recorder(namespace.client, "seldon-scheduler", "test")
+    fields.setdefault("leads", lambda: True)
     writer = StatusWriter(namespace.client, namespace.name, informers=informers, recorder=recorder, **fields)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each.run()) for each in (*informers.values(), recorder, writer)]

@@ -177,6 +177,7 @@ class Session:
             ),
             status=self.outbox.status,
             inventory=self.outbox.inventory(),
+            epoch=self.epoch,
         )
 
     async def _read(self, call: Call) -> agent_pb2.SchedulerMessage:

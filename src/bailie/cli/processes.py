@@ -131,10 +131,12 @@ def _scheduler(_: list[str]) -> None:
         raise Unusable(str(error)) from error
 
     @asynccontextmanager
-    async def data_plane() -> AsyncIterator[Gateway]:
+    async def data_plane(leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
         gateway = Gateway()
         token, namespace = TokenFile(settings.token_file).read, settings.namespace
-        async with ads.serve(gateway, settings.address, XDS_PORT, namespace=namespace, token=token):
+        async with ads.serve(
+            gateway, settings.address, XDS_PORT, namespace=namespace, token=token, leads=leads
+        ):
             yield gateway
 
     async def main() -> None:

@@ -1,7 +1,9 @@
 """The xDS server: one incremental ADS stream per Envoy, over gRPC.
 
 Opened by the scheduler's process while it leads; a standby does not listen, so that an Envoy goes to the
-scheduler that does. It moves messages between streams and sessions, checks the token, and decides nothing.
+scheduler that does. A stream ends when it is no longer certain that this scheduler leads, before anything
+more is sent: Envoy knows no epochs, so it is for the deposed to be silent. It moves messages between streams
+and sessions, checks the token, and decides nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -29,6 +31,12 @@ log = structlog.get_logger(__name__)
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
+HEALTH_SERVICE = "grpc.health.v1.Health"
+"""Asked by Envoy to find the leader among the schedulers (bootstrap.py)."""
+
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
+"""Encoded HealthCheckResponses: field 1, a status."""
+
 LISTEN = "listen"
 """Key of the node's metadata: `[{"address": "127.70.0.3", "port": 9000}, …]`."""
 
@@ -47,7 +55,13 @@ OPTIONS = (
 
 @asynccontextmanager
 async def serve(
-    gateway: Gateway, address: str, port: int, *, namespace: str, token: Callable[[], str]
+    gateway: Gateway,
+    address: str,
+    port: int,
+    *,
+    namespace: str,
+    token: Callable[[], str],
+    leads: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[int]:
     """Serves `gateway` to Envoys; the value is the port.
 
@@ -57,19 +71,26 @@ async def serve(
         port: TCP port; 0 for a free one.
         namespace: the namespace served, for the answers that Envoy gives itself.
         token: returns what callers must present (`authorization: Bearer …`), asked at each new stream.
+        leads: whether this scheduler may speak at this moment, asked before each message.
 
     Raises:
         OSError: the address is in use or not ours.
     """
     server = grpc.aio.server(options=OPTIONS)
-    streams = Streams(gateway, namespace, token)
+    streams = Streams(gateway, namespace, token, leads)
     handler = grpc.stream_stream_rpc_method_handler(
         streams.delta,
         request_deserializer=descriptors.message_class(REQUEST).FromString,
         response_serializer=_encode,
     )
-    methods = {"DeltaAggregatedResources": handler}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler(SERVICE, {"DeltaAggregatedResources": handler}),
+            grpc.method_handlers_generic_handler(
+                HEALTH_SERVICE, {"Check": grpc.unary_unary_rpc_method_handler(streams.check)}
+            ),
+        )
+    )
     try:
         bound = server.add_insecure_port(f"{address}:{port}")
     except RuntimeError as error:
@@ -94,15 +115,16 @@ class Streams:
     gateway: Gateway
     namespace: str
     token: Callable[[], str]
-    closing: asyncio.Event
-
-    def __init__(self, gateway: Gateway, namespace: str, token: Callable[[], str]) -> None:
-        self.gateway, self.namespace, self.token = gateway, namespace, token
-        self.closing = asyncio.Event()
+    leads: Callable[[], bool]
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def close(self) -> None:
         """Makes every stream end."""
         self.closing.set()
+
+    async def check(self, _: bytes, __: object) -> bytes:
+        """Answers a health check; it says nothing of models, so it needs no token."""
+        return SERVING if self.leads() and not self.closing.is_set() else NOT_SERVING
 
     async def delta(self, requests: AsyncIterator[Any], context: Any) -> None:
         """Serves one stream until either side ends it."""
@@ -155,7 +177,7 @@ class Streams:
     async def _write(
         self, context: Any, session: Session, wake: asyncio.Event, reader: asyncio.Task[None]
     ) -> None:
-        while not reader.done() and not self.closing.is_set():
+        while not reader.done() and not self.closing.is_set() and self.leads():
             wake.clear()
             snapshot = self.gateway.snapshot()
             response = session.next_response(snapshot) if snapshot is not None else None

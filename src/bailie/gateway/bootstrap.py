@@ -79,7 +79,8 @@ def _ads(token: str) -> dict[str, Any]:
 
 
 def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
-    keepalive = {"connection_keepalive": {"interval": "10s", "timeout": "3s"}}
+    # A stopped scheduler is left about when its lease ends (4 s), as agents leave it.
+    keepalive = {"connection_keepalive": {"interval": "2s", "timeout": "2.5s"}}
     options = {
         "@type": descriptors.type_url(HTTP_OPTIONS),
         "explicit_http_config": {"http2_protocol_options": keepalive},
@@ -88,16 +89,19 @@ def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
         "name": XDS_CLUSTER,
         **_discovery(settings),
         "connect_timeout": "1s",
-        # A standby scheduler does not listen: the host that refuses is left for the one that accepts.
-        "outlier_detection": {
-            "split_external_local_origin_errors": True,
-            "consecutive_local_origin_failure": 1,
-            "interval": "0.5s",
-            "base_ejection_time": "0.5s",
-            "max_ejection_time": "2s",
-            "max_ejection_percent": 100,
-        },
-        # With all of them left, all are tried again.
+        # Only the leader answers: a standby does not listen, a stopped one is silent. Whoever begins to lead
+        # is found within a quarter of a second.
+        "health_checks": [
+            {
+                "timeout": "1s",
+                "interval": "0.25s",
+                "no_traffic_interval": "0.25s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "grpc_health_check": {},
+            }
+        ],
+        # While none answers, all are tried.
         "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
         "typed_extension_protocol_options": {HTTP_OPTIONS: options},
     }

@@ -1,7 +1,8 @@
 """The gRPC server that the agents of a namespace dial: sessions in, commands out.
 
 `AgentService` is the real `world.Agents`: the engine reads replicas from it and sends commands through it.
-Only the leader of the namespace takes sessions; every command carries its epoch. One session for each
+Only the leader of the namespace takes sessions; every command carries its epoch, and none is sent while it
+is not certain that the lease is held (a process that was suspended). One session for each
 server replica: a newer hello replaces the older stream. A peer that is dead or stopped is noticed by HTTP/2
 pings within about 4 s, one whose event loop hangs by its silence.
 """
@@ -58,6 +59,12 @@ _REFUSALS = {
     Verdict.UNKNOWN: grpc.StatusCode.UNAVAILABLE,
 }
 _NOT_LEADING = "this scheduler does not lead; try the next address"
+_HIGHEST_EPOCH = 2**31 - 2
+"""A Lease counts its transitions in 32 bits with a sign."""
+
+
+def _always() -> bool:
+    return True
 
 
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
@@ -67,14 +74,25 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._namespace = namespace
         self._token = token
         self._epoch: int | None = None
+        self._leads: Callable[[], bool] = _always
+        self._outbid: Callable[[int], None] = lambda _: None
         self._sessions: dict[ReplicaId, AgentSession] = {}
         self._callbacks: list[Callable[[], None]] = []
         self._numbers = itertools.count(1)
         self._revisions = itertools.count(1)
 
-    def lead(self, epoch: int) -> None:
-        """Takes sessions from now on, in the name of this epoch."""
-        self._epoch = epoch
+    def lead(
+        self,
+        epoch: int,
+        leads: Callable[[], bool] = _always,
+        outbid: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Takes sessions from now on, in the name of this epoch.
+
+        `leads` is asked before anything is sent. `outbid` is told the epoch of an agent that has obeyed a
+        later one: the Lease was deleted and begun anew, so this term must end for one above it.
+        """
+        self._epoch, self._leads, self._outbid = epoch, leads, outbid
 
     def stand_down(self) -> None:
         """Ends every session and takes none: another scheduler leads."""
@@ -91,7 +109,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
     def send(self, replica: ReplicaId, command: Command) -> bool:
         """See `world.Agents`."""
         session = self._sessions.get(replica)
-        if session is None:
+        if session is None or not self._leads():
             return False
         session.put(command)
         return True
@@ -105,7 +123,10 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         """One stream, from Hello to its end."""
         epoch = await self._admitted(context)
         hello = await self._greeted(context)
-        if self._epoch != epoch:
+        if hello.epoch > epoch and self._leads():
+            log.warning("Agent has obeyed a later epoch", replica=hello.pod, seen=hello.epoch, epoch=epoch)
+            self._outbid(hello.epoch)
+        if self._epoch != epoch or hello.epoch > epoch or not self._leads():
             await context.abort(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
         session = self._open(hello)
         try:
@@ -123,7 +144,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         if verdict is not Verdict.GOOD:
             log.warning("Agent refused", peer=context.peer(), cause=verdict.value)
             await context.abort(_REFUSALS[verdict], verdict.value)
-        if self._epoch is None:
+        if self._epoch is None or not self._leads():
             await context.abort(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
         assert self._epoch is not None  # noqa: S101 - abort raises
         return self._epoch
@@ -142,6 +163,8 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             told = f"the scheduler speaks protocol {wire.PROTOCOL}, the agent {hello.protocol}"
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, told)
         problem = wire.hello_problem(hello, self._namespace)
+        if hello.epoch > _HIGHEST_EPOCH:
+            problem = f"epoch {hello.epoch} is beyond what a Lease counts to"
         if problem is not None:
             log.warning("Hello refused", peer=context.peer(), cause=problem)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
@@ -201,6 +224,9 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
     async def _talk(self, session: AgentSession, context: Context, epoch: int) -> None:
         while True:
             command = await session.next_command()
+            if not self._leads():
+                session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
+                return
             await context.write(wire.command_message(command, epoch))
 
     def _changed(self) -> None:

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     from bailie.routing.table import Publisher
     from bailie.scheduler.settings import SchedulerSettings
 
-    DataPlane = Callable[[], AbstractAsyncContextManager[Publisher]]
-    """Entered when leading begins, left when it ends: opens the data plane's door with an empty publisher."""
+    DataPlane = Callable[[Callable[[], bool]], AbstractAsyncContextManager[Publisher]]
+    """Entered when leading begins, left when it ends: opens the data plane's door with an empty publisher.
+
+    Its argument says whether the lease is held for certain at this moment; nothing may be sent when not.
+    """
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +74,8 @@ class Scheduler:
         self.agents = AgentService(namespace, TokenFile(settings.token_file))
         # The pod's name alone: after a crash the restarted container takes its own lease back at once. Two
         # containers of one pod never live at a time, and the epoch would tell their orders apart.
-        self._election = LeaderElection(client, namespace, LEASE, settings.pod_name)
+        address = f"{settings.address}:{settings.agent_port}"
+        self._election = LeaderElection(client, namespace, LEASE, settings.pod_name, address=address)
 
     async def run(self) -> None:
         """Follows the API and leads whenever the lease is held."""
@@ -94,15 +98,23 @@ class Scheduler:
 
     async def _lead(self, epoch: int) -> None:
         """One term. Everything that it knows ends with it."""
-        self.agents.lead(epoch)
+        self.agents.lead(epoch, self._leads, self._election.outbid)
         try:
-            async with self._data_plane() as publisher:
+            async with self._data_plane(self._leads) as publisher:
                 for kind in _NEEDED:
                     await self._informers[kind].synced.wait()
                 await self._govern(publisher)
         finally:
             self._engine = None
             self.agents.stand_down()
+
+    def _leads(self) -> bool:
+        """Asked before anything is said to agents, Envoys or the API.
+
+        A process that was suspended and wakes up may be deposed since; its own monotonic clock tells it so
+        before any message could.
+        """
+        return self._election.leading
 
     async def _govern(self, publisher: Publisher) -> None:
         models, servers = self._informers[MODEL], self._informers[SERVER]
@@ -115,9 +127,13 @@ class Scheduler:
             clock=_now,
         )
         writer = StatusWriter(
-            self._client, self._settings.namespace, informers=self._informers, recorder=self._recorder
+            self._client,
+            self._settings.namespace,
+            informers=self._informers,
+            recorder=self._recorder,
+            leads=self._leads,
         )
-        unsupported = Unsupported(self._client, self._settings.namespace, self._informers)
+        unsupported = Unsupported(self._client, self._settings.namespace, self._informers, self._leads)
         engine.on_picture(writer.take)
         publisher.on_acknowledged(lambda _: engine.wake())
         ends = [

@@ -25,7 +25,7 @@ from bailie.scheduler.deletion import FINALIZER, LONGEST_SECONDS, remaining_seco
 from bailie.scheduler.picture import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
@@ -38,6 +38,10 @@ log = structlog.get_logger(__name__)
 
 _SPOKEN_OF = ("ModelReady", "Scheduled", "RolledOut")
 _NO_NEWS = frozenset({"ModelProgressing", "RoutePending"})
+
+
+UNCERTAIN_SECONDS = 0.5
+"""Until it is asked again whether this process leads, where that was not certain."""
 
 
 class _Key(NamedTuple):
@@ -55,14 +59,19 @@ class StatusWriter:
         *,
         informers: Mapping[Kind, Informer],
         recorder: Recorder,
+        leads: Callable[[], bool],
         unload_wait: float = LONGEST_SECONDS,
     ) -> None:
-        """`informers` of Models and Servers; `unload_wait`: seconds until a deletion goes on without it."""
+        """`informers` of Models and Servers; `unload_wait`: seconds until a deletion goes on without it.
+
+        While `leads` says no, nothing is written: another scheduler may speak by now.
+        """
         self._client = client
         self._namespace = namespace
         self._informers = {kind: informers[kind] for kind in (MODEL, SERVER)}
         self._unload_wait = unload_wait
         self._recorder = recorder
+        self._leads = leads
         self._picture = Picture()
         self._loaded: dict[str, int] = {}
         self._controller: Controller[_Key] = Controller("status", self._reconcile, workers=4)
@@ -98,6 +107,8 @@ class StatusWriter:
         manifest = self._informers[key.kind].store.get((self._namespace, key.name))
         if manifest is None:
             return None
+        if not self._leads():
+            return Result(requeue_after=UNCERTAIN_SECONDS)
         try:
             if key.kind is MODEL:
                 return await self._model(manifest)
@@ -121,7 +132,9 @@ class StatusWriter:
         if facts is None or facts.generation != int(manifest["metadata"].get("generation") or 0):
             return None
         await self._model_status(manifest, facts)
-        return await self._release(manifest) if facts.version.deleted else None
+        if not facts.version.deleted:
+            return None
+        return await self._release(manifest) if self._leads() else Result(requeue_after=UNCERTAIN_SECONDS)
 
     async def _model_status(self, manifest: Manifest, facts: ModelFacts) -> None:
         status = manifest.get("status") or {}

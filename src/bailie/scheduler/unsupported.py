@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bailie.api.kinds import EXPERIMENT, PIPELINE, Kind
 from bailie.api.status import Condition, happy, merge_conditions
 from bailie.kube.clock import stamp, utc_now
-from bailie.kube.controller import Controller
+from bailie.kube.controller import Controller, Result
 from bailie.kube.errors import NotFound
+from bailie.scheduler.statuses import UNCERTAIN_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bailie.kube.client import Client
     from bailie.kube.informer import Change, Informer
@@ -32,8 +33,16 @@ class _Key(NamedTuple):
 class Unsupported:
     """Follows the informers that it is given, one for each kind of CONDITIONS."""
 
-    def __init__(self, client: Client, namespace: str, informers: Mapping[Kind, Informer]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        informers: Mapping[Kind, Informer],
+        leads: Callable[[], bool],
+    ) -> None:
+        """While `leads` says no, nothing is written."""
         self._client = client
+        self._leads = leads
         self._namespace = namespace
         self._informers = {kind: informers[kind] for kind in CONDITIONS}
         self._controller: Controller[_Key] = Controller("unsupported", self._reconcile, workers=1)
@@ -54,13 +63,16 @@ class Unsupported:
     def _note(self, kind: Kind, change: Change) -> None:
         self._controller.enqueue(_Key(kind, change.object["metadata"]["name"]))
 
-    async def _reconcile(self, key: _Key) -> None:
+    async def _reconcile(self, key: _Key) -> Result | None:
         manifest = self._informers[key.kind].store.get((self._namespace, key.name))
         if manifest is None or _is_said(manifest):
-            return
+            return None
+        if not self._leads():
+            return Result(requeue_after=UNCERTAIN_SECONDS)
         body = {"status": _status(key.kind, manifest)}
         with suppress(NotFound):
             await self._client.patch(key.kind, key.name, self._namespace, body, subresource="status")
+        return None
 
 
 def _is_said(manifest: Mapping[str, Any]) -> bool:

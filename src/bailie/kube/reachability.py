@@ -1,0 +1,27 @@
+"""Whether a process is gone for certain, seen from outside.
+
+Used by the election: a closed port on a host that answers is proof, silence is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+_SECONDS = 0.3
+
+
+async def refuses(address: str) -> bool:
+    """Tells whether connections to `<ip>:<port>` are refused: nobody listens there any more.
+
+    False for who accepts, for a host that does not answer in 0.3 s, and for any other trouble.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(_SECONDS):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):
+        return False
+    writer.close()
+    return False
