@@ -167,5 +167,8 @@ class Supervisor:
 
     def _record(self, phase: str, message: str = "", waiting: tuple[str, ...] = ()) -> SupervisorRecord:
         record = SupervisorRecord(os.getpid(), phase, message, self._settings.namespaces, waiting)
-        self._state.record(record)
+        try:
+            self._state.record(record)
+        except OSError as error:  # a full disk must not end what runs
+            _log.warning("state not recorded", phase=phase, reason=str(error))
         return record
