@@ -117,6 +117,7 @@ async def test_local_file(tmp_path: Path, target: Path):
         ("file:///nowhere", "", "ArtifactNotFound", "/nowhere does not exist"),
         ("file://host/x", "", "StorageUriInvalid", "names the host host"),
         ("models/iris", "", "StorageUriInvalid", "neither an absolute path nor a remote"),
+        ("://", "", "StorageUriInvalid", "neither an absolute path nor a remote"),
         ("unknown://b/p", "", "RemoteUnknown", "no remote of that name is configured"),
         ("store://b/p", "nope", "SecretNotFound", "no Secret nope in namespace a"),
         ("/models/iris", "creds", "SecretInvalid", "is a local path"),

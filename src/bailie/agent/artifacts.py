@@ -107,7 +107,8 @@ def local_path(uri: str) -> Path | None:
                 "StorageUriInvalid", f"storageUri {uri} names the host {parts.netloc}; write file:///path"
             )
         return _absolute(unquote(parts.path), uri)
-    return None if ":" in uri.partition("/")[0] else _absolute(uri, uri)
+    is_remote = ":" in uri.partition("/")[0] and not uri.startswith(("://", "::"))
+    return None if is_remote else _absolute(uri, uri)
 
 
 def _absolute(path: str, uri: str) -> Path:
