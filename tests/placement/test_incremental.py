@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.support.placement import demand, holding, placed, replica, server, version
 
-from bailie.placement import Held, Planner, place
+from bailie.placement import Held, Planner, diff, place
 from bailie.placement.incremental import SLICE
 
 MODELS = "abcdef"
@@ -139,6 +139,10 @@ class Changes(RuleBasedStateMachine):
     def plan_is_that_of_place(self):
         plan = self._decide()
         assert plan == place(self.planner.snapshot())
+        whole = diff(self.planner.snapshot(), plan)
+        parts = [self.planner.commands(name) for name in sorted(self.models)]
+        assert [load for part in parts for load in part.loads] == list(whole.loads)
+        assert [unload for part in parts for unload in part.unloads] == list(whole.unloads)
         wanted = {wanted.version for wanted, _ in self.models.values() if wanted}
         assert {each.version for each in self.planner.snapshot().demands} == wanted
         assert decided(self.planner) == set()

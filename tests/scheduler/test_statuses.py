@@ -48,7 +48,7 @@ def picture(*, left=(), generation=1, **version):
         generation=generation, version=VersionFacts(**version), server="mlserver", scheduling="words"
     )
     view = View(snapshot=Snapshot(servers=(Server(name="mlserver"),)), standings={"iris": tuple(left)})
-    return Picture(view=view, facts={"iris": facts})
+    return Picture(view=view, facts={"iris": facts}, looked_at=frozenset({"iris"}))
 
 
 async def test_a_status_that_somebody_else_wrote_is_put_right(namespace):

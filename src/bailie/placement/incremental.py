@@ -12,6 +12,7 @@ from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from bailie.placement.diff import diff
 from bailie.placement.filters import refuse_server
 from bailie.placement.ledger import Ledger, signature
 from bailie.placement.place import assign, refusals_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from bailie.placement.ledger import Signature
+    from bailie.placement.plan import Commands
     from bailie.placement.snapshot import Demand, Holding, Server, VersionId
 
 SLICE = 64
@@ -57,12 +59,14 @@ class Planner:
         self._shared: dict[Signature, _Refusals] = {}
         self._due = False
         self._changed: set[str] = set()
+        self._snapshot: Snapshot | None = None
+        self._plan: Plan | None = None
 
     def set_servers(self, servers: Iterable[Server]) -> None:
         """Takes over all the servers that there are."""
         for name in self._ledger.set_servers(servers):
             self._stale |= self._on_server.get(name, set())
-            self._due = True
+            self._due, self._snapshot = True, None
 
     def set_model(self, name: str, demand: Demand | None, holdings: tuple[Holding, ...]) -> None:
         """Takes over what is wanted of a model, None for nothing, and what replicas have of its versions."""
@@ -80,20 +84,32 @@ class Planner:
         else:
             self._models[name] = now
         self._stale.add(name)
-        self._due = True
+        self._due, self._snapshot = True, None
 
     def snapshot(self) -> Snapshot:
         """What the plan is made from."""
-        models = self._models.values()
-        return Snapshot(
-            demands=tuple(each.demand for each in models if each.demand),
-            servers=tuple(self._ledger.servers.values()),
-            holdings=tuple(chain.from_iterable(each.holdings for each in models)),
-        )
+        if self._snapshot is None:
+            models = self._models.values()
+            self._snapshot = Snapshot(
+                demands=tuple(each.demand for each in models if each.demand),
+                servers=tuple(self._ledger.servers.values()),
+                holdings=tuple(chain.from_iterable(each.holdings for each in models)),
+            )
+        return self._snapshot
 
     def plan(self) -> Plan:
         """The decision for every demand, as of the last `decide`."""
-        return Plan(assignments=dict(self._assignments), refusals=dict(self._refusals))
+        if self._plan is None:
+            self._plan = Plan(assignments=dict(self._assignments), refusals=dict(self._refusals))
+        return self._plan
+
+    def commands(self, name: str) -> Commands:
+        """What `diff` says of one model, as of the last `decide`."""
+        version = self._planned.get(name)
+        found = self._assignments.get(version) if version else None
+        assignments = {found.demand.version: found} if found else {}
+        holdings = self._models.get(name, _NOTHING).holdings
+        return diff(Snapshot(holdings=holdings), Plan(assignments=assignments))
 
     def decide(self) -> Generator[None, None, set[str]]:
         """Brings the plan up to date; returns the models for which it changed since `decide` last ended.
@@ -110,6 +126,8 @@ class Planner:
                     self._ledger.give_back(each)
             self._due = False
         changed, self._changed = self._changed, set()
+        if changed:
+            self._plan = None
         return changed
 
     def _settle(self) -> Generator[None, None, None]:

@@ -53,11 +53,12 @@ def build_table(
         if replica.name in present:
             raise ValueError(f"two replicas have the name {replica.name!r}")
         present[replica.name] = replica
-    entries = {name: _entry(models[name], present) for name in sorted(models)}
+    entries = {name: build_entry(models[name], present) for name in sorted(models)}
     return RoutingTable(namespace, MappingProxyType(entries))
 
 
-def _entry(wanted: Iterable[Serving] | NotReady, present: Mapping[str, Replica]) -> Entry:
+def build_entry(wanted: Iterable[Serving] | NotReady, present: Mapping[str, Replica]) -> Entry:
+    """Returns what one name of a table gets; `present` are the connected replicas by name."""
     if isinstance(wanted, NotReady):
         return wanted
     servings = sorted(wanted, key=lambda serving: serving.name)

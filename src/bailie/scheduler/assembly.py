@@ -1,6 +1,6 @@
 """Puts together what placement decides on, from the Models, the Servers and the fleet.
 
-Called by the engine on every pass. Only translation: which state of a replica counts as held, how much
+Called by the engine with what changed. Only translation: which state of a replica counts as held, how much
 memory is counted, which replica is on its way out.
 """
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.server import Server as ServerResource
 from bailie.lifecycle import ReplicaState
-from bailie.placement import Held, Holding, Replica, Server, Snapshot
+from bailie.placement import Held, Holding, Replica, Server
 from bailie.scheduler.catalogue import demand_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bailie.placement import ReplicaId, VersionId
+    from bailie.placement import Demand, ReplicaId, VersionId
     from bailie.scheduler.catalogue import Wanted
     from bailie.scheduler.fleet import Seen, Standing
 
@@ -31,64 +31,80 @@ _HELD = {
 }
 
 
-def wanted_replicas(manifests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many replicas each Server asks for; 0 where it is being deleted.
+class ServerBook:
+    """The Servers of the namespace as placement sees them, made again only where something changed."""
 
-    A Server whose spec is invalid keeps what it has: its replicas are not counted out.
-    """
-    wanted: dict[str, int] = {}
-    for manifest in manifests:
-        name, leaving = manifest["metadata"]["name"], bool(manifest["metadata"].get("deletionTimestamp"))
-        server, _ = ServerResource.parse({key: value for key, value in manifest.items() if key != "status"})
-        fallback = int((manifest.get("status") or {}).get("replicas") or 1)
-        wanted[name] = 0 if leaving else (server.spec.scaling.replicas if server else fallback)
-    return wanted
+    def __init__(self) -> None:
+        self._parsed: dict[str, tuple[Mapping[str, Any], int]] = {}
+        self._made: dict[str, tuple[int, list[Seen], Server]] = {}
+
+    def wanted(self, manifests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+        """How many replicas each Server asks for; 0 where it is being deleted."""
+        parsed: dict[str, tuple[Mapping[str, Any], int]] = {}
+        for manifest in manifests:
+            name = manifest["metadata"]["name"]
+            known = self._parsed.get(name)
+            fresh = known is None or known[0] is not manifest
+            parsed[name] = (manifest, _wanted_replicas(manifest)) if known is None or fresh else known
+        self._parsed = parsed
+        return {name: count for name, (_, count) in parsed.items()}
+
+    def assemble(self, wanted: Mapping[str, int], replicas: Mapping[ReplicaId, Seen]) -> tuple[Server, ...]:
+        """A server that only agents know of has no object any more: it is going away."""
+        grouped: dict[str, list[Seen]] = defaultdict(list)
+        for key in sorted(replicas):
+            grouped[key.server].append(replicas[key])
+        names = sorted(wanted.keys() | grouped.keys())
+        self._made = {name: self._make(name, wanted.get(name, 0), grouped[name]) for name in names}
+        return tuple(server for _, _, server in self._made.values())
+
+    def _make(self, name: str, wanted: int, seen: list[Seen]) -> tuple[int, list[Seen], Server]:
+        known = self._made.get(name)
+        if known and known[0] == wanted and list(map(id, known[1])) == list(map(id, seen)):
+            return known
+        server = _server(name, wanted, seen)
+        return wanted, seen, known[2] if known and known[2] == server else server
 
 
-def assemble(
-    wanted: Mapping[str, Wanted],
-    servers: Mapping[str, int],
-    replicas: Mapping[ReplicaId, Seen],
-    standings: Iterable[Standing],
-) -> Snapshot:
-    """Returns the snapshot. A server that only agents know of has no object any more: it is going away."""
+def _wanted_replicas(manifest: Mapping[str, Any]) -> int:
+    """A Server whose spec is invalid keeps what it has: its replicas are not counted out."""
+    if manifest["metadata"].get("deletionTimestamp"):
+        return 0
+    server, _ = ServerResource.parse({key: value for key, value in manifest.items() if key != "status"})
+    fallback = int((manifest.get("status") or {}).get("replicas") or 1)
+    return server.spec.scaling.replicas if server else fallback
+
+
+def demand_and_holdings(
+    wanted: Wanted | None, standings: Iterable[Standing]
+) -> tuple[Demand | None, tuple[Holding, ...]]:
+    """What a model asks placement for, None for nothing, and what replicas have of its versions."""
     held = [standing for standing in standings if standing.state in _HELD]
-    workers = _workers(held)
-    demands = (demand_of(each, workers.get(each.version, 1)) for each in wanted.values())
-    grouped: dict[str, list[tuple[ReplicaId, Seen]]] = defaultdict(list)
-    for key, seen in replicas.items():
-        grouped[key.server].append((key, seen))
-    names = sorted(servers.keys() | grouped.keys())
-    return Snapshot(
-        demands=tuple(demand for demand in demands if demand),
-        servers=tuple(_server(name, servers.get(name, 0), grouped[name]) for name in names),
-        holdings=tuple(_holding(standing) for standing in held),
-    )
+    demand = demand_of(wanted, _workers(wanted.version, held)) if wanted else None
+    return demand, tuple(_holding(standing) for standing in held)
 
 
-def _server(name: str, wanted: int, replicas: list[tuple[ReplicaId, Seen]]) -> Server:
+def _server(name: str, wanted: int, replicas: list[Seen]) -> Server:
     """What all replicas can is what the server can."""
-    capabilities = [frozenset(map(str.strip, seen.replica.capabilities)) for _, seen in replicas]
+    capabilities = [frozenset(map(str.strip, seen.replica.capabilities)) for seen in replicas]
     return Server(
         name=name,
         capabilities=frozenset.intersection(*capabilities) if capabilities else frozenset(),
-        replicas=tuple(
-            _replica(key, seen, wanted) for key, seen in sorted(replicas, key=lambda each: each[0])
-        ),
+        replicas=tuple(_replica(seen, wanted) for seen in replicas),
         wanted_replicas=wanted,
     )
 
 
-def _replica(key: ReplicaId, seen: Seen, wanted: int) -> Replica:
+def _replica(seen: Seen, wanted: int) -> Replica:
     """A replica beyond the wanted number is about to be scaled away, so it drains."""
     replica = seen.replica
     return Replica(
-        index=key.ordinal,
+        index=replica.id.ordinal,
         memory_bytes=replica.memory_bytes,
         overcommit_percent=replica.overcommit_percent,
         connected=seen.connected,
         ready=replica.server_ready,
-        draining=replica.draining or key.ordinal >= wanted,
+        draining=replica.draining or replica.id.ordinal >= wanted,
     )
 
 
@@ -101,11 +117,7 @@ def _holding(standing: Standing) -> Holding:
     )
 
 
-def _workers(held: Iterable[Standing]) -> dict[VersionId, int]:
+def _workers(version: VersionId, held: Iterable[Standing]) -> int:
     """The most workers that any replica runs a version with; memory counts that many times."""
-    found: dict[VersionId, int] = {}
-    for standing in held:
-        if standing.report:
-            version = standing.seat.version
-            found[version] = max(found.get(version, 1), standing.report.workers)
-    return found
+    reports = (each.report for each in held if each.seat.version == version)
+    return max((report.workers for report in reports if report), default=1)

@@ -1,41 +1,45 @@
-"""The scheduling loop of one namespace: snapshot, place, diff, assume, dispatch, route, report.
+"""The scheduling loop of one namespace: observe, place, diff, assume, dispatch, route, report.
 
 Run by `run` while this scheduler leads; one loop, woken by whatever changed, so that many changes are one
-pass. It keeps nothing that the API or the agents could not tell again: a first start, a restart and a
-failover are the same path. Until its picture is complete it commands nothing and publishes nothing.
+pass. A pass finds out by itself which models differ from the last one and looks at these only; it pauses
+whenever it has held the event loop for a while. It keeps nothing that the API or the agents could not tell
+again: a first start, a restart and a failover are the same path. Until its picture is complete it commands
+nothing and publishes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from bailie.lifecycle import ReplicaState
 from bailie.lifecycle.conditions import unready_reason
-from bailie.placement import ReplicaId, diff, place
+from bailie.placement import Planner, ReplicaId
 from bailie.routing.table import NotReady
-from bailie.scheduler.assembly import assemble, wanted_replicas
+from bailie.scheduler.assembly import ServerBook, demand_and_holdings
 from bailie.scheduler.catalogue import Catalogue
-from bailie.scheduler.facts import facts_of
+from bailie.scheduler.facts import Found, Sentences, facts_of
 from bailie.scheduler.failures import Failures, Now
-from bailie.scheduler.fleet import Fleet, preferred
+from bailie.scheduler.fleet import Fleet, one_each
 from bailie.scheduler.numbers import Numbers
-from bailie.scheduler.picture import Answer, Picture, View
+from bailie.scheduler.picture import Picture, View
 from bailie.scheduler.routes import Routes
 from bailie.scheduler.world import LoadCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from bailie.lifecycle import ModelFacts
-    from bailie.placement import Commands, VersionId
+    from bailie.placement import Assignment, Load
     from bailie.routing.table import Publisher
     from bailie.scheduler.catalogue import Wanted
-    from bailie.scheduler.fleet import Standing
+    from bailie.scheduler.fleet import Seat, Standing
+    from bailie.scheduler.picture import Answer
     from bailie.scheduler.world import Agents
+
+_T = TypeVar("_T")
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +49,10 @@ SPACING_SECONDS = 0.01
 """Least time between two passes: changes that come together are decided together."""
 RETRY_SECONDS = 1.0
 """Wait after a pass that raised."""
+HOLD_SECONDS = 0.02
+"""How long a pass may hold the event loop: reports, leases and data planes wait meanwhile."""
+SLICE = 32
+"""Models looked at between two chances to pause."""
 _PRESENT = frozenset({ReplicaState.LOADED, ReplicaState.EVICTED, ReplicaState.LOADING})
 
 
@@ -65,11 +73,18 @@ class Engine:
         self._servers = servers
         self._clock = clock
         self._catalogue = Catalogue()
+        self._servers_seen = ServerBook()
         self._fleet = Fleet(agents)
+        self._planner = Planner()
         self._numbers = Numbers()
         self._failures = Failures()
         self._routes = Routes(namespace, publisher)
         self._changed = asyncio.Event()
+        self._dirty: set[str] = set()
+        self._unsent: dict[str, tuple[Load, ...]] = {}
+        self._leaving: dict[str, list[Seat]] = {}
+        self._standings: dict[str, tuple[Standing, ...]] = {}
+        self._facts: dict[str, ModelFacts] = {}
         self._reports: list[Callable[[Picture], None]] = []
         self.picture = Picture()
 
@@ -86,16 +101,29 @@ class Engine:
         await self._complete()
         while True:
             self._changed.clear()
-            await self._wait(self._try_step())
+            await self._wait(await self._try_step())
             await asyncio.sleep(SPACING_SECONDS)
 
-    def _try_step(self) -> float | None:
+    async def _try_step(self) -> float | None:
         """A bug must not end the loop: what serves goes on serving, and the pass is tried again."""
         try:
-            return self.step()
+            return await self._considerate_step()
         except Exception:
             log.exception("Scheduling pass raised", again_in=RETRY_SECONDS)
             return self._clock().monotonic + RETRY_SECONDS
+
+    async def _considerate_step(self) -> float | None:
+        """One pass that lets others run whenever it has taken long."""
+        work, begun = self._pass(), self._clock().monotonic
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                deadline: float | None = end.value
+                return deadline
+            if self._clock().monotonic - begun >= HOLD_SECONDS:
+                await asyncio.sleep(0)
+                begun = self._clock().monotonic
 
     async def _complete(self) -> None:
         """Waits for the agents that are to be expected, at most REBUILD_SECONDS."""
@@ -111,7 +139,7 @@ class Engine:
         self._fleet.observe(self._clock().monotonic)
         expected: set[ReplicaId] = set()
         manifests = list(self._servers())
-        wanted = wanted_replicas(manifests)
+        wanted = self._servers_seen.wanted(manifests)
         for manifest in manifests:
             name = manifest["metadata"]["name"]
             running = int((manifest.get("status") or {}).get("replicas") or 0)
@@ -127,97 +155,172 @@ class Engine:
             return
 
     def step(self) -> float | None:
-        """One pass. Returns when the next is due even if nothing changes, None for never."""
+        """One pass without a pause. Returns when the next is due even if nothing changes, None for never."""
+        work = self._pass()
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                deadline: float | None = end.value
+                return deadline
+
+    def _pass(self) -> Generator[None, None, float | None]:
+        """One pass, yielding between slices. A model stays dirty until a pass has come to its end."""
         now = self._clock()
         self._fleet.observe(now.monotonic)
-        self._routes.observe(now.monotonic)
-        wanted = self._catalogue.read(self._models())
-        self._numbers.observe(self._fleet.standings, wanted)
-        versions = {each.version for each in wanted.values() if each.model}
-        self._failures.observe(self._fleet.standings.values(), versions, now)
-        servers = wanted_replicas(self._servers())
-        snapshot = assemble(wanted, servers, self._fleet.replicas, self._fleet.standings.values())
-        plan = place(snapshot)
-        commands = diff(snapshot, plan)
-        self._load(commands, wanted, now)
-        view = View(wanted=wanted, snapshot=snapshot, plan=plan, standings=self._by_model())
-        self.picture = Picture(view=view, facts=self._route(view, now))
-        self._unload(commands, view, now)
-        for report in self._reports:
-            report(self.picture)
+        self._dirty |= self._fleet.take_touched() | self._routes.observe(now.monotonic)
+        yield from self._catalogue.read(self._models(), self._dirty)
+        yield from self._plan(now)
+        yield from self._load(now)
+        yield from self._route(now)
+        yield from self._unload(now)
+        self._report()
         return self._deadline(now)
 
-    def _load(self, commands: Commands, wanted: Mapping[str, Wanted], now: Now) -> None:
-        for each in commands.loads:
-            model = wanted[each.version.model].model
-            if model is None or not self._failures.may_try((each.version, each.replica), now):
-                continue
-            command = LoadCommand(
-                version=each.version,
-                number=self._numbers.of(each.version),
-                model=model,
-                memory_bytes=model.spec.memory_bytes or 0,
+    def _plan(self, now: Now) -> Generator[None, None, None]:
+        """Tells placement what changed, and notes for whom that changed the plan."""
+        wanted = self._servers_seen.wanted(self._servers())
+        self._planner.set_servers(self._servers_seen.assemble(wanted, self._fleet.replicas))
+        for names in _batches(self._dirty):
+            for name in names:
+                self._tell(name, now)
+            yield
+        self._dirty |= yield from self._planner.decide()
+
+    def _tell(self, name: str, now: Now) -> None:
+        wanted, standings = self._catalogue.wanted.get(name), self._fleet.of_model(name)
+        version = wanted.version if wanted and wanted.model else None
+        self._numbers.observe(name, (each.seat for each in standings), wanted)
+        self._failures.observe(name, standings, version, now)
+        self._planner.set_model(name, *demand_and_holdings(wanted, standings))
+
+    def _load(self, now: Now) -> Generator[None, None, None]:
+        """Sends what is planned and not there, unless it failed there just now."""
+        for names in _batches(self._dirty):
+            for name in names:
+                _put(self._unsent, name, self._planner.commands(name).loads or None)
+            yield
+        for names in _batches(self._unsent):
+            for name in names:
+                for each in self._unsent[name]:
+                    self._send_load(each, now)
+            yield
+        self._dirty |= self._fleet.touched
+
+    def _send_load(self, load: Load, now: Now) -> None:
+        model = self._catalogue.wanted[load.version.model].model
+        if model is None or not self._failures.may_try((load.version, load.replica), now):
+            return
+        command = LoadCommand(
+            version=load.version,
+            number=self._numbers.of(load.version),
+            model=model,
+            memory_bytes=model.spec.memory_bytes or 0,
+        )
+        if self._fleet.load(load.replica, command, workers=1, now=now.monotonic):
+            log.info(
+                "Load sent", model=command.version.model, number=command.number, replica=str(load.replica)
             )
-            if self._fleet.load(each.replica, command, workers=1, now=now.monotonic):
-                log.info(
-                    "Load sent", model=command.version.model, number=command.number, replica=str(each.replica)
-                )
 
-    def _by_model(self) -> dict[str, tuple[Standing, ...]]:
-        """What stands for each model, one standing per version and replica."""
-        places: dict[tuple[VersionId, ReplicaId], list[Standing]] = defaultdict(list)
-        for seat, standing in self._fleet.standings.items():
-            places[seat.version, seat.replica].append(standing)
-        found: dict[str, list[Standing]] = defaultdict(list)
-        for (version, _), each in sorted(places.items()):
-            found[version.model].append(preferred(each))
-        return {name: tuple(each) for name, each in found.items()}
+    def _route(self, now: Now) -> Generator[None, None, None]:
+        """Decides what answers for each model, tells the data plane, and finds what is to be said of it."""
+        sentences = Sentences(self._planner.snapshot(), self._planner.plan())
+        for names in _batches(self._dirty):
+            for name in names:
+                standings = one_each(self._fleet.of_model(name))
+                _put(self._standings, name, standings or None)
+                wanted = self._catalogue.wanted.get(name)
+                if wanted is None:
+                    self._facts.pop(name, None)
+                    self._routes.set(name, None)
+                else:
+                    self._routes.set(name, self._find(wanted, standings, sentences.of(wanted)))
+            yield
+        self._routes.publish(self._fleet, now.monotonic)
 
-    def _route(self, view: View, now: Now) -> dict[str, ModelFacts]:
-        """Decides what answers for each model, tells the data plane, and returns what is to be said of it."""
-        answers: dict[str, Answer | NotReady] = {}
-        facts: dict[str, ModelFacts] = {}
-        for name, wanted in view.wanted.items():
-            answer = self._answer(wanted, view)
-            facts[name] = facts_of(
-                wanted,
-                view,
-                number=self._numbers.of(wanted.version) if wanted.model else 0,
-                answer=answer,
-                routes=self._routes,
-                failure=self._failures.of(wanted.version),
-            )
-            if answer:
-                answers[name] = answer
-            elif not wanted.deleting:
-                answers[name] = NotReady(*unready_reason(facts[name]))
-        self._routes.publish(answers, self._fleet, now.monotonic)
-        return facts
+    def _find(
+        self, wanted: Wanted, standings: tuple[Standing, ...], scheduling: str
+    ) -> Answer | NotReady | None:
+        """Notes the facts of a model; returns what it gets as its route."""
+        assignment = self._planner.plan().assignments.get(wanted.version)
+        found = Found(
+            wanted=wanted,
+            assignment=assignment,
+            standings=standings,
+            answer=self._answer(wanted, assignment, standings),
+            number=self._numbers.of(wanted.version) if wanted.model else 0,
+            scheduling=scheduling,
+            failure=self._failures.of(wanted.version),
+        )
+        facts = self._facts[wanted.name] = facts_of(found, self._routes)
+        if found.answer is None and not wanted.deleting:
+            return NotReady(*unready_reason(facts))
+        return found.answer
 
-    def _answer(self, wanted: Wanted, view: View) -> Answer | None:
+    def _answer(
+        self, wanted: Wanted, assignment: Assignment | None, standings: tuple[Standing, ...]
+    ) -> Answer | None:
         """An invalid spec leaves what answers alone; what is leaving or scaled to zero has no route."""
         if wanted.deleting or (wanted.model and wanted.replicas == 0):
             return None
-        assignment = view.plan.assignments.get(wanted.version)
-        return self._routes.choose(wanted, assignment, view.standings.get(wanted.name, ()))
+        return self._routes.choose(wanted, assignment, standings)
 
-    def _unload(self, commands: Commands, view: View, now: Now) -> None:
+    def _unload(self, now: Now) -> Generator[None, None, None]:
         """Takes away what has no place, second copies and old failures, once no request goes there."""
-        versions = {each.version for each in view.wanted.values()}
-        unwanted = {(each.version, each.replica) for each in commands.unloads}
-        kept = {standing.seat for each in view.standings.values() for standing in each}
-        for seat, standing in sorted(self._fleet.standings.items()):
+        for names in _batches(self._dirty):
+            for name in names:
+                _put(self._leaving, name, self._unwanted(name) or None)
+            yield
+        for names in _batches(self._leaving):
+            for seat in (seat for name in names for seat in self._leaving[name]):
+                if self._fleet.standings[seat].connected and self._routes.may_unload(seat, now.monotonic):
+                    self._fleet.unload(seat, now.monotonic)
+                    model, number = seat.version.model, seat.number
+                    log.info("Unload sent", model=model, number=number, replica=str(seat.replica))
+            yield
+
+    def _unwanted(self, name: str) -> list[Seat]:
+        wanted, standings = self._catalogue.wanted.get(name), self._fleet.of_model(name)
+        unwanted = {(each.version, each.replica) for each in self._planner.commands(name).unloads}
+        kept = {standing.seat for standing in one_each(standings)}
+        found = []
+        for seat, state in ((each.seat, each.state) for each in standings):
             if seat in kept:
-                forgotten = standing.state is ReplicaState.FAILED and seat.version not in versions
+                forgotten = state is ReplicaState.FAILED and (
+                    wanted is None or seat.version != wanted.version
+                )
                 goes = forgotten or (seat.version, seat.replica) in unwanted
             else:
-                goes = standing.state in _PRESENT
-            if goes and standing.connected and self._routes.may_unload(seat, now.monotonic):
-                self._fleet.unload(seat, now.monotonic)
-                log.info(
-                    "Unload sent", model=seat.version.model, number=seat.number, replica=str(seat.replica)
-                )
+                goes = state in _PRESENT
+            if goes:
+                found.append(seat)
+        return found
+
+    def _report(self) -> None:
+        view = View(
+            wanted=dict(self._catalogue.wanted),
+            snapshot=self._planner.snapshot(),
+            plan=self._planner.plan(),
+            standings=dict(self._standings),
+        )
+        looked_at, self._dirty = frozenset(self._dirty), set()
+        self.picture = Picture(view=view, facts=dict(self._facts), looked_at=looked_at)
+        for report in self._reports:
+            report(self.picture)
 
     def _deadline(self, now: Now) -> float | None:
         ends = (self._fleet.deadline(), self._failures.deadline(now), self._routes.deadline(now.monotonic))
         return min((end for end in ends if end is not None), default=None)
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    """The names in order, a few at a time."""
+    ordered = sorted(names)
+    return (ordered[start : start + SLICE] for start in range(0, len(ordered), SLICE))
+
+
+def _put(where: dict[str, _T], name: str, value: _T | None) -> None:
+    if value is None:
+        where.pop(name, None)
+    else:
+        where[name] = value

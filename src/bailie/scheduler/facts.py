@@ -1,10 +1,12 @@
-"""What the status of each Model is made from, counted from one pass.
+"""What the status of a Model is made from, counted from one pass.
 
-Called by the engine. Only counts; the words are those of `bailie.lifecycle.conditions`.
+Called by the engine for the models that it looks at. Only counts; the words are those of
+`bailie.lifecycle.conditions`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailie.lifecycle import ModelFacts, ReplicaState, VersionFacts
@@ -12,25 +14,40 @@ from bailie.placement import sentence
 
 if TYPE_CHECKING:
     from bailie.lifecycle import Failure
+    from bailie.placement import Assignment, Plan, Snapshot
     from bailie.scheduler.catalogue import Wanted
     from bailie.scheduler.fleet import Standing
-    from bailie.scheduler.picture import Answer, View
+    from bailie.scheduler.picture import Answer
     from bailie.scheduler.routes import Routes
 
 
-def facts_of(
-    wanted: Wanted, view: View, *, number: int, answer: Answer | None, routes: Routes, failure: Failure | None
-) -> ModelFacts:
-    """`number` and `failure` belong to the wanted version, `answer` to the one that answers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a pass found about one Model: its place, what stands of it, and what answers for it.
+
+    `number`, `scheduling` and `failure` belong to the wanted version, `answer` to the one that answers.
+    """
+
+    wanted: Wanted
+    assignment: Assignment | None
+    standings: tuple[Standing, ...]
+    answer: Answer | None
+    number: int = 0
+    scheduling: str = ""
+    failure: Failure | None = None
+
+
+def facts_of(found: Found, routes: Routes) -> ModelFacts:
+    """Counts what answers by the routes that the data plane has."""
+    wanted, answer = found.wanted, found.answer
     serving = sum(_serves(standing, routes) for standing in answer.standings) if answer else 0
     older = answer is not None and answer.choice.identity != wanted.identity
-    demanded = wanted.model is not None and wanted.replicas > 0
     return ModelFacts(
         generation=wanted.generation,
-        version=_version(wanted, view, available=0 if older else serving, failure=failure),
-        number=number,
-        server=_server(wanted, view, answer),
-        scheduling=sentence(view.snapshot, view.plan, wanted.version) if demanded else "",
+        version=_version(found, available=0 if older else serving),
+        number=found.number,
+        server=_server(found),
+        scheduling=found.scheduling,
         problems=wanted.problems,
         warnings=wanted.warnings,
         answering=answer.choice.number if answer and older and serving else None,
@@ -38,20 +55,20 @@ def facts_of(
     )
 
 
-def _version(wanted: Wanted, view: View, *, available: int, failure: Failure | None) -> VersionFacts:
-    assignment = view.plan.assignments.get(wanted.version)
-    own = (each for each in view.standings.get(wanted.name, ()) if each.seat.version == wanted.version)
+def _version(found: Found, *, available: int) -> VersionFacts:
+    wanted = found.wanted
+    own = (each for each in found.standings if each.seat.version == wanted.version)
     loaded = [each for each in own if each.state is ReplicaState.LOADED]
     return VersionFacts(
         valid=wanted.model is not None,
         deleted=wanted.deleting,
         wanted=wanted.replicas,
         minimum=wanted.minimum,
-        placed=len(assignment.replicas) if assignment else 0,
+        placed=len(found.assignment.replicas) if found.assignment else 0,
         loaded=len(loaded),
         silent=sum(not _answers(each) for each in loaded),
         available=available,
-        failure=failure,
+        failure=found.failure,
     )
 
 
@@ -63,8 +80,31 @@ def _answers(standing: Standing) -> bool:
     return standing.connected and standing.server_ready
 
 
-def _server(wanted: Wanted, view: View, answer: Answer | None) -> str:
-    assignment = view.plan.assignments.get(wanted.version)
-    if assignment:
-        return assignment.server
-    return answer.standings[0].seat.replica.server if answer else ""
+def _server(found: Found) -> str:
+    if found.assignment:
+        return found.assignment.server
+    return found.answer.standings[0].seat.replica.server if found.answer else ""
+
+
+class Sentences:
+    """Why each model is where it is, in words; models that are refused alike share theirs.
+
+    For one pass: what refuses may read otherwise in the next.
+    """
+
+    def __init__(self, snapshot: Snapshot, plan: Plan) -> None:
+        self._snapshot = snapshot
+        self._plan = plan
+        self._known: dict[int, str] = {}
+
+    def of(self, wanted: Wanted) -> str:
+        """Empty for a model that asks for no place."""
+        version = wanted.version
+        if wanted.model is None or wanted.replicas == 0:
+            return ""
+        if version in self._plan.assignments:
+            return sentence(self._snapshot, self._plan, version)
+        key = id(self._plan.refusals.get(version))
+        if key not in self._known:
+            self._known[key] = sentence(self._snapshot, self._plan, version)
+        return self._known[key]

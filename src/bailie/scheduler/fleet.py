@@ -14,8 +14,6 @@ from bailie.lifecycle import ReplicaEvent, ReplicaState, next_state
 from bailie.scheduler.world import LoadCommand, ModelState, UnloadCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bailie.placement import ReplicaId, VersionId
     from bailie.scheduler.world import Agents, Command, ConnectedReplica, ModelReport
 
@@ -77,32 +75,50 @@ class _Assumption:
 
 
 class Fleet:
-    """What the engine knows of replicas between two passes."""
+    """What the engine knows of replicas between two passes; made anew only where an agent said something.
+
+    `replicas` and `standings` are current. `touched` are the models whose standings changed, until they are
+    taken.
+    """
 
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
         self._away_since: dict[ReplicaId, float] = {}
-        self._assumed: dict[Seat, _Assumption] = {}
+        self._assumed: dict[ReplicaId, dict[Seat, _Assumption]] = {}
+        self._here: dict[ReplicaId, dict[Seat, Standing]] = {}
+        self._models: dict[str, dict[Seat, Standing]] = {}
         self.replicas: dict[ReplicaId, Seen] = {}
         self.standings: dict[Seat, Standing] = {}
+        self.touched: set[str] = set()
 
     def observe(self, now: float) -> None:
         """Takes over what the agents say now. `now` is monotonic, in seconds."""
         present = self._agents.replicas()
         for key in self.replicas.keys() | present.keys():
-            if key in present:
-                self.replicas[key] = Seen(present[key], connected=True)
-                self._away_since.pop(key, None)
-            elif now - self._away_since.setdefault(key, now) >= AWAY_SECONDS:
+            before, seen = self.replicas.get(key), self._seen(key, present.get(key), now)
+            if seen is None:
                 del self.replicas[key], self._away_since[key]
-            else:
-                self.replicas[key] = Seen(self.replicas[key].replica, connected=False)
-        self._refresh(now)
+                self._refresh(key, {})
+            elif seen is not before or self._is_overdue(key, now):
+                self.replicas[key] = seen
+                self._refresh(key, self._standings_of(key, seen, now))
+                if before is not None and _place(before) != _place(seen):
+                    self.touched |= {seat.version.model for seat in self._here.get(key, ())}
+
+    def take_touched(self) -> set[str]:
+        """Returns the models whose standings changed since this was called last."""
+        touched, self.touched = self.touched, set()
+        return touched
+
+    def of_model(self, name: str) -> list[Standing]:
+        """Everything that stands of a model, in the order of replicas."""
+        found = self._models.get(name, {})
+        return [found[seat] for seat in sorted(found)]
 
     def deadline(self) -> float | None:
         """When something changes by itself, None where nothing will."""
         ends = [since + AWAY_SECONDS for since in self._away_since.values()]
-        ends += [each.since + ASSUMED_SECONDS for each in self._assumed.values()]
+        ends += [_oldest(each) + ASSUMED_SECONDS for each in self._assumed.values()]
         return min(ends, default=None)
 
     def load(self, replica: ReplicaId, command: LoadCommand, *, workers: int, now: float) -> bool:
@@ -125,59 +141,110 @@ class Fleet:
             return False
         report, seen = (before.report if before else None), self.replicas[replica]
         revision = report.revision if report else 0
-        self._assumed[seat] = _Assumption(state, seen.replica.session, revision, memory_bytes, now)
+        assumed = self._assumed.setdefault(replica, {})
+        assumed.pop(seat, None)  # so that the oldest comes first
+        assumed[seat] = _Assumption(state, seen.replica.session, revision, memory_bytes, now)
         ready = seen.replica.server_ready
-        self.standings[seat] = Standing(seat, state, report, memory_bytes, seen.connected, ready)
+        self._put(seat, Standing(seat, state, report, memory_bytes, seen.connected, ready))
         return True
 
-    def _refresh(self, now: float) -> None:
-        self.standings = {standing.seat: standing for standing in self._all_standings(now)}
+    def _seen(self, key: ReplicaId, present: ConnectedReplica | None, now: float) -> Seen | None:
+        """The replica as it is now; None once it has been away for too long."""
+        before = self.replicas.get(key)
+        if present is not None:
+            self._away_since.pop(key, None)
+            known = before is not None and before.replica is present and before.connected
+            return before if known else Seen(present, connected=True)
+        assert before is not None  # noqa: S101 - a replica that is not present was seen before
+        if now - self._away_since.setdefault(key, now) >= AWAY_SECONDS:
+            return None
+        return Seen(before.replica, connected=False) if before.connected else before
 
-    def _all_standings(self, now: float) -> Iterator[Standing]:
-        assumed = {seat: each for seat, each in self._assumed.items() if self._holds(seat, each, now)}
-        self._assumed = assumed
-        for key, seen in self.replicas.items():
-            ready = seen.replica.server_ready
-            for report in seen.replica.models:
-                seat = Seat(key, report.version, report.number)
-                state = self._state(report, assumed.get(seat))
-                memory = report.declared_bytes * max(report.workers, 1)
-                yield Standing(seat, state, report, memory, seen.connected, ready)
+    def _is_overdue(self, key: ReplicaId, now: float) -> bool:
+        assumed = self._assumed.get(key)
+        return assumed is not None and now - _oldest(assumed) >= ASSUMED_SECONDS
+
+    def _refresh(self, key: ReplicaId, standings: dict[Seat, Standing]) -> None:
+        before = self._here.get(key, {})
+        for seat in [seat for seat in before if seat not in standings]:
+            self._put(seat, None)
+        for seat, standing in standings.items():
+            if before.get(seat) != standing:
+                self._put(seat, standing)
+        if not standings:
+            self._here.pop(key, None)
+            self._assumed.pop(key, None)
+
+    def _put(self, seat: Seat, standing: Standing | None) -> None:
+        self.touched.add(seat.version.model)
+        here = self._here.setdefault(seat.replica, {})
+        of_model = self._models.setdefault(seat.version.model, {})
+        for where in (self.standings, here, of_model):
+            if standing is None:
+                where.pop(seat, None)
+            else:
+                where[seat] = standing
+        if not of_model:
+            del self._models[seat.version.model]
+
+    def _standings_of(self, key: ReplicaId, seen: Seen, now: float) -> dict[Seat, Standing]:
+        reports = {Seat(key, each.version, each.number): each for each in seen.replica.models}
+        assumed = {
+            seat: each
+            for seat, each in self._assumed.get(key, {}).items()
+            if _holds(each, reports.get(seat), seen.replica.session, now)
+        }
+        self._assumed[key] = assumed
+        if not assumed:
+            del self._assumed[key]
+        ready, found = seen.replica.server_ready, {}
+        for seat, report in reports.items():
+            state = _state(report, assumed.get(seat))
+            memory = report.declared_bytes * max(report.workers, 1)
+            found[seat] = Standing(seat, state, report, memory, seen.connected, ready)
         for seat, each in assumed.items():
-            seen = self.replicas[seat.replica]
-            if _report(seen.replica, seat) is None:
-                ready = seen.replica.server_ready
-                yield Standing(seat, each.state, None, each.memory_bytes, seen.connected, ready)
-
-    def _holds(self, seat: Seat, assumption: _Assumption, now: float) -> bool:
-        """False once the session is another, the agent has answered, or it has been silent for too long."""
-        seen = self.replicas.get(seat.replica)
-        if seen is None or seen.replica.session != assumption.session:
-            return False
-        if now - assumption.since >= ASSUMED_SECONDS:
-            return False
-        report = _report(seen.replica, seat)
-        if report is None:
-            return assumption.state is ReplicaState.REQUESTED
-        if report.revision <= assumption.revision:
-            return True
-        return next_state(assumption.state, _EVENTS[report.state]) is assumption.state
-
-    @staticmethod
-    def _state(report: ModelReport, assumption: _Assumption | None) -> ReplicaState:
-        if assumption is not None:
-            return assumption.state
-        return next_state(ReplicaState.ABSENT, _EVENTS[report.state])
+            if seat not in reports:
+                found[seat] = Standing(seat, each.state, None, each.memory_bytes, seen.connected, ready)
+        return found
 
 
-def _report(replica: ConnectedReplica, seat: Seat) -> ModelReport | None:
-    wanted = (seat.version, seat.number)
-    return next((each for each in replica.models if (each.version, each.number) == wanted), None)
+def _holds(assumption: _Assumption, report: ModelReport | None, session: int, now: float) -> bool:
+    """False once the session is another, the agent has answered, or it has been silent for too long."""
+    if session != assumption.session or now - assumption.since >= ASSUMED_SECONDS:
+        return False
+    if report is None:
+        return assumption.state is ReplicaState.REQUESTED
+    if report.revision <= assumption.revision:
+        return True
+    return next_state(assumption.state, _EVENTS[report.state]) is assumption.state
+
+
+def _state(report: ModelReport, assumption: _Assumption | None) -> ReplicaState:
+    if assumption is not None:
+        return assumption.state
+    return next_state(ReplicaState.ABSENT, _EVENTS[report.state])
+
+
+def _oldest(assumed: dict[Seat, _Assumption]) -> float:
+    """Since when the first of them is assumed; they are in the order of time."""
+    return next(iter(assumed.values())).since
+
+
+def _place(seen: Seen) -> tuple[str, int, int]:
+    return seen.replica.address, seen.replica.http_port, seen.replica.grpc_port
 
 
 def preferred(standings: list[Standing]) -> Standing:
     """Of one version under several numbers on one replica: the one to keep."""
     return min(standings, key=_preference)
+
+
+def one_each(standings: list[Standing]) -> tuple[Standing, ...]:
+    """One for each version and replica, in that order."""
+    places: dict[tuple[VersionId, ReplicaId], list[Standing]] = {}
+    for each in standings:
+        places.setdefault((each.seat.version, each.seat.replica), []).append(each)
+    return tuple(preferred(places[place]) for place in sorted(places))
 
 
 def _preference(standing: Standing) -> tuple[int, int]:

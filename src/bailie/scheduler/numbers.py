@@ -5,7 +5,6 @@ Called by the engine. A number belongs to one version of a name; it is taken for
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bailie.lifecycle import number_for
@@ -19,30 +18,31 @@ if TYPE_CHECKING:
 
 
 class Numbers:
-    """What number each version has."""
+    """What number each version has, by model."""
 
     def __init__(self) -> None:
-        self._given: dict[VersionId, int] = {}
+        self._given: dict[str, dict[VersionId, int]] = {}
 
-    def observe(self, seats: Iterable[Seat], wanted: Mapping[str, Wanted]) -> None:
-        """Learns the numbers of the inventories, gives one to each wanted version, forgets what is gone."""
-        seen: dict[VersionId, int] = {}
-        taken: dict[str, dict[int, VersionId]] = defaultdict(dict)
+    def observe(self, name: str, seats: Iterable[Seat], wanted: Wanted | None) -> None:
+        """Learns a model's numbers from where it stands; the wanted version gets one if it has none."""
+        given: dict[VersionId, int] = {}
+        taken: dict[int, VersionId] = {}
         for seat in seats:
-            seen[seat.version] = max(seat.number, seen.get(seat.version, 0))
-            taken[seat.version.model][seat.number] = seat.version
-        given = dict(seen)
-        for each in wanted.values():
-            if each.model is not None and each.version not in given:
-                given[each.version] = self._new(each, taken.get(each.name, {}))
-        self._given = given
+            given[seat.version] = max(seat.number, given.get(seat.version, 0))
+            taken[seat.number] = seat.version
+        if wanted is not None and wanted.model is not None and wanted.version not in given:
+            given[wanted.version] = self._new(wanted, taken)
+        if given:
+            self._given[name] = given
+        else:
+            self._given.pop(name, None)
 
     def _new(self, wanted: Wanted, taken: Mapping[int, VersionId]) -> int:
-        before = self._given.get(wanted.version)
+        before = self._given.get(wanted.name, {}).get(wanted.version)
         if before is not None and taken.get(before, wanted.version) == wanted.version:
             return before
         return number_for(wanted.generation, frozenset(taken))
 
     def of(self, version: VersionId) -> int:
         """The version's number; raises KeyError for one that is neither wanted nor loaded."""
-        return self._given[version]
+        return self._given[version.model][version]

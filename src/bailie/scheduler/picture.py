@@ -38,7 +38,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """The result of one pass. `facts` has every Model of `view.wanted`."""
+    """The result of one pass. `facts` has every Model of `view.wanted`.
+
+    `looked_at` are the models that may differ from the picture before, gone ones among them.
+    """
 
     view: View = field(default_factory=View)
     facts: Mapping[str, ModelFacts] = field(default_factory=dict)
+    looked_at: frozenset[str] = frozenset()

@@ -7,22 +7,25 @@ unloaded while a data plane may still send requests there.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
 
 from bailie.lifecycle import Candidate, ReplicaState, choose
-from bailie.routing.build import Serving, build_table
-from bailie.routing.table import Replica
+from bailie.routing.build import Serving, build_entry
+from bailie.routing.table import Replica, RoutingTable
 from bailie.scheduler.picture import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bailie.placement import Assignment
-    from bailie.routing.table import NotReady, Publisher
+    from bailie.routing.table import Entry, NotReady, Publisher
     from bailie.scheduler.catalogue import Wanted
     from bailie.scheduler.fleet import Fleet, Seat, Seen, Standing
+
+_T = TypeVar("_T")
 
 DRAIN_SECONDS = 1.0
 """From the acknowledgement that a route is gone to the unload: requests under way end."""
@@ -39,22 +42,41 @@ class _Leaving:
     acknowledged_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a model got: its version, and the seats in its route."""
+
+    identity: str = ""
+    seats: frozenset[Seat] = frozenset()
+
+
+_NOTHING = _Told()
+
+
 class Routes:
     """The routes of the namespace between two passes."""
 
     def __init__(self, namespace: str, publisher: Publisher) -> None:
         self._namespace = namespace
         self._publisher = publisher
-        self._answering: dict[str, str] = {}
+        self._entries: dict[str, Entry] = {}
+        self._told: dict[str, _Told] = {}
+        self._replicas: dict[str, Replica] = {}
+        self._changes: dict[str, Answer | NotReady | None] = {}
         self._routed: dict[Seat, int] = {}
+        self._unheard: deque[tuple[int, str]] = deque()
+        """Models that came into a route, by a revision that is not acknowledged: the oldest first."""
         self._leaving: dict[Seat, _Leaving] = {}
         self._revision = 0
         self._heard = 0
         self._heard_at = 0.0
 
-    def observe(self, now: float) -> None:
-        """Takes over what the data plane has acknowledged. `now` is monotonic, in seconds."""
-        acknowledged = self._publisher.acknowledged
+    def observe(self, now: float) -> set[str]:
+        """Takes over what the data plane has acknowledged; returns the models that this concerns.
+
+        `now` is monotonic, in seconds.
+        """
+        before, acknowledged = self._heard, self._publisher.acknowledged
         if acknowledged >= self._heard or now - self._heard_at >= REJOIN_SECONDS:
             self._heard = acknowledged
         if acknowledged >= self._heard:
@@ -62,6 +84,19 @@ class Routes:
         for leaving in self._leaving.values():
             if leaving.acknowledged_at is None and acknowledged >= leaving.revision:
                 leaving.acknowledged_at = now
+        return self._unhear() if self._heard < before else self._hear()
+
+    def _hear(self) -> set[str]:
+        concerned: set[str] = set()
+        while self._unheard and 0 < self._unheard[0][0] <= self._heard:
+            concerned.add(self._unheard.popleft()[1])
+        return concerned
+
+    def _unhear(self) -> set[str]:
+        """The data plane went away: what it had heard must be heard again."""
+        routed = sorted((revision, seat.version.model) for seat, revision in self._routed.items())
+        self._unheard = deque(each for each in routed if each[0] > self._heard)
+        return {name for _, name in routed}
 
     def choose(
         self, wanted: Wanted, assignment: Assignment | None, standings: tuple[Standing, ...]
@@ -73,7 +108,7 @@ class Routes:
             _candidates(loaded),
             target=wanted.identity,
             planned=frozenset(planned),
-            answering=self._answering.get(wanted.name, ""),
+            answering=self._told.get(wanted.name, _NOTHING).identity,
         )
         if choice is None:
             return None
@@ -84,32 +119,60 @@ class Routes:
         )
         return Answer(choice, tuple(behind))
 
-    def publish(self, answers: Mapping[str, Answer | NotReady], fleet: Fleet, now: float) -> None:
-        """Publishes the table and notes what came into a route and what left it."""
-        served = {name: answer for name, answer in answers.items() if isinstance(answer, Answer)}
-        models = {
-            name: _servings(answer) if isinstance(answer, Answer) else answer
-            for name, answer in answers.items()
-        }
-        replicas = map(_replica, fleet.replicas.values())
-        first = self._revision == 0
-        table = build_table(self._namespace, models=models, replicas=replicas)
-        self._revision = self._publisher.publish(table)
-        routed = {standing.seat for answer in served.values() for standing in answer.standings}
-        loaded = {seat for seat, each in fleet.standings.items() if each.state is ReplicaState.LOADED}
-        before = loaded if first else set(self._routed)
-        self._answering = {name: answer.choice.identity for name, answer in served.items()}
-        self._note(before, routed, set(fleet.standings), now)
+    def set(self, name: str, answer: Answer | NotReady | None) -> None:
+        """What the model gets from the next `publish` on; None: it has no route."""
+        self._changes[name] = answer
 
-    def _note(self, before: set[Seat], routed: set[Seat], present: set[Seat], now: float) -> None:
+    def publish(self, fleet: Fleet, now: float) -> None:
+        """Publishes the table if it changed, and notes what came into a route and what left it."""
+        first = self._revision == 0
+        present = self._present(fleet)
+        entries = {name: _entry(answer, present) for name, answer in self._changes.items()}
+        news = {name: entry for name, entry in entries.items() if entry != self._entries.get(name)}
+        if news or first:
+            table = {**self._entries}
+            for name, entry in news.items():
+                _put(table, name, entry)
+            self._revision = self._publisher.publish(RoutingTable(self._namespace, MappingProxyType(table)))
+            self._entries = table
+        if first:
+            loaded = (seat for seat, each in fleet.standings.items() if each.state is ReplicaState.LOADED)
+            self._leave(loaded, now)
+        for name, answer in self._changes.items():
+            self._note(name, answer, now)
+        self._changes = {}
+        gone = [seat for seat in self._leaving if seat in self._routed or seat not in fleet.standings]
+        for seat in gone:
+            del self._leaving[seat]
+
+    def _present(self, fleet: Fleet) -> Mapping[str, Replica]:
+        """Every replica by name; the same value for as long as it is at the same place."""
+        found = (_replica(seen) for seen in fleet.replicas.values())
+        before = self._replicas
+        self._replicas = {
+            each.name: each if before.get(each.name) != each else before[each.name] for each in found
+        }
+        return self._replicas
+
+    def _note(self, name: str, answer: Answer | NotReady | None, now: float) -> None:
+        told = _NOTHING
+        if isinstance(answer, Answer):
+            seats = frozenset(standing.seat for standing in answer.standings)
+            told = _Told(answer.choice.identity, seats)
+        before = self._told.get(name, _NOTHING).seats
+        _put(self._told, name, told if told.identity else None)
+        for seat in before - told.seats:
+            del self._routed[seat]
+        self._leave(before - told.seats, now)
+        for seat in told.seats - before:
+            self._routed[seat] = self._revision
+            self._unheard.append((self._revision, name))
+
+    def _leave(self, seats: Iterable[Seat], now: float) -> None:
         """What the first table leaves out may be in a route that an earlier scheduler made."""
         heard = now if self._publisher.acknowledged >= self._revision else None
-        for seat in before - routed:
+        for seat in seats:
             self._leaving[seat] = _Leaving(self._revision, now, heard)
-        self._leaving = {
-            seat: each for seat, each in self._leaving.items() if seat in present and seat not in routed
-        }
-        self._routed = {seat: self._routed.get(seat, self._revision) for seat in routed}
 
     def is_available(self, seat: Seat) -> bool:
         """True where every data plane sends requests there, as far as it has said."""
@@ -149,6 +212,17 @@ def _candidates(loaded: Iterable[Standing]) -> tuple[Candidate, ...]:
         Candidate(identity=identity, number=numbers[identity], replicas=frozenset(names))
         for identity, names in replicas.items()
     )
+
+
+def _entry(answer: Answer | NotReady | None, present: Mapping[str, Replica]) -> Entry | None:
+    return build_entry(_servings(answer), present) if isinstance(answer, Answer) else answer
+
+
+def _put(where: dict[str, _T], name: str, value: _T | None) -> None:
+    if value is None:
+        where.pop(name, None)
+    else:
+        where[name] = value
 
 
 def _servings(answer: Answer) -> list[Serving]:

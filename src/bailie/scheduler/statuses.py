@@ -7,7 +7,7 @@ nothing is written twice, and an event is sent only when a reason changes.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bailie.kube.events import Recorder
     from bailie.kube.informer import Change, Informer
     from bailie.lifecycle import ModelFacts
+    from bailie.scheduler.fleet import Standing
 
     Manifest = Mapping[str, Any]
 
@@ -74,19 +75,32 @@ class StatusWriter:
         self._leads = leads
         self._picture = Picture()
         self._loaded: dict[str, int] = {}
+        self._servers: Counter[str] = Counter()
+        self._on_servers: dict[str, frozenset[str]] = {}
         self._controller: Controller[_Key] = Controller("status", self._reconcile, workers=4)
 
     def take(self, picture: Picture) -> None:
         """Takes note of a pass; what is to be said anew is queued."""
         before, self._picture = self._picture, picture
-        for name, facts in picture.facts.items():
-            if before.facts.get(name) != facts or facts.version.deleted:
+        for name in picture.looked_at:
+            facts = picture.facts.get(name)
+            if facts and (before.facts.get(name) != facts or facts.version.deleted):
                 self._controller.enqueue(_Key(MODEL, name))
-        loaded = _loaded_models(picture)
-        for server in picture.view.snapshot.servers:
-            if self._loaded.get(server.name) != loaded.get(server.name, 0):
-                self._controller.enqueue(_Key(SERVER, server.name))
-        self._loaded = {each.name: loaded.get(each.name, 0) for each in picture.view.snapshot.servers}
+            self._count(name, _servers_with(picture.view.standings.get(name, ())))
+        loaded = {each.name: self._servers[each.name] for each in picture.view.snapshot.servers}
+        for name, count in loaded.items():
+            if self._loaded.get(name) != count:
+                self._controller.enqueue(_Key(SERVER, name))
+        self._loaded = loaded
+
+    def _count(self, name: str, servers: frozenset[str]) -> None:
+        """Keeps how many models each server has in memory somewhere."""
+        before = self._on_servers.get(name, frozenset())
+        self._servers.update(servers - before)
+        self._servers.subtract(before - servers)
+        self._on_servers[name] = servers
+        if not servers:
+            del self._on_servers[name]
 
     async def run(self) -> None:
         """Writes until cancelled; what others do to an object is compared again."""
@@ -194,11 +208,6 @@ def _conditions(status: Manifest) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-def _loaded_models(picture: Picture) -> dict[str, int]:
-    """How many models each server has in memory somewhere."""
-    models: dict[str, set[str]] = defaultdict(set)
-    for name, standings in picture.view.standings.items():
-        for each in standings:
-            if each.state is ReplicaState.LOADED:
-                models[each.seat.replica.server].add(name)
-    return {server: len(names) for server, names in models.items()}
+def _servers_with(standings: tuple[Standing, ...]) -> frozenset[str]:
+    """The servers that have a model in memory somewhere."""
+    return frozenset(each.seat.replica.server for each in standings if each.state is ReplicaState.LOADED)

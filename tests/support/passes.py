@@ -1,0 +1,66 @@
+"""An engine that goes pass by pass: a state of the world goes in, commands, routes and facts come out."""
+
+from __future__ import annotations
+
+from tests.support.fleet import LOADED, Agents
+from tests.support.manifests import manifest_of
+from tests.support.publisher import RecordingPublisher
+
+from bailie.api.model import Model, content_identity
+from bailie.lifecycle import VersionState, state_of
+from bailie.scheduler.engine import Engine
+from bailie.scheduler.failures import Now
+
+
+class Pass:
+    """An engine with a clock that the test turns."""
+
+    def __init__(self):
+        self.agents = Agents()
+        self.publisher = RecordingPublisher()
+        self.models = {}
+        self.servers = {}
+        self.time = 100.0
+        self.server()
+        self.engine = Engine(
+            "a",
+            models=lambda: self.models.values(),  # noqa: PLW0108 - replaced by tests
+            servers=lambda: self.servers.values(),  # noqa: PLW0108 - replaced by tests
+            agents=self.agents,
+            publisher=self.publisher,
+            clock=lambda: Now(self.time, 1000.0 + self.time),
+        )
+
+    def server(self, name="mlserver", replicas=1, running=0, **metadata):
+        spec = {"serverConfig": "mlserver", "replicas": replicas}
+        self.servers[name] = {
+            **manifest_of("Server", name, spec, **metadata),
+            "status": {"replicas": running},
+        }
+
+    def model(self, name="iris", generation=1, metadata=None, **spec):
+        """Applies a Model; returns the identity of its content."""
+        manifest = manifest_of("Model", name, {"storageUri": "/m", **spec}, generation=generation)
+        manifest["metadata"] |= metadata or {}
+        self.models[name] = manifest
+        found, _ = Model.parse(manifest)
+        return content_identity(found) if found else ""
+
+    def step(self, seconds=0.0):
+        """Lets time pass, runs one pass, returns the commands."""
+        self.time += seconds
+        self.engine.step()
+        return self.agents.take_sent()
+
+    def state(self, name="iris"):
+        return state_of(self.engine.picture.facts[name].version)
+
+    def served(self, name="iris", **spec):
+        """A model that is loaded and routed; returns its identity."""
+        identity = self.model(name, **spec)
+        self.step()
+        self.agents.report(name, identity, 1, LOADED, declared_bytes=0)
+        self.step()
+        self.step()
+        assert self.state(name) is VersionState.AVAILABLE
+        return identity
