@@ -96,10 +96,11 @@ def test_an_unknown_field_is_refused_with_its_path(stack, models):
     assert "spec.memroy" in result.stderr
 
 
-def test_a_name_that_is_no_dns_label_is_refused(stack, models):
-    result = stack.kubectl("apply", "-f", "-", stdin=json.dumps(models.manifest("Not_A_Label")), check=False)
+@pytest.mark.parametrize("name", ["Not_A_Label", "with.dot", "l" * 64])
+def test_a_name_that_is_no_dns_label_is_refused(stack, models, name):
+    result = stack.kubectl("apply", "-f", "-", stdin=json.dumps(models.manifest(name)), check=False)
     assert result.returncode != 0
-    assert "Not_A_Label" in result.stderr
+    assert "metadata.name" in result.stderr
 
 
 def test_a_deleted_model_is_gone_from_api_and_data_plane(stack, models, model):

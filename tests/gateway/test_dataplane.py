@@ -10,6 +10,7 @@ from tests.support.dataplane import backend, control_plane, envoy, took
 
 from bailie._gen import inference_pb2 as pb
 from bailie.routing.match import Forward, match
+from bailie.routing.refusal import no_answer
 from bailie.routing.table import Backend, NotReady, Route, RoutingTable
 
 
@@ -230,6 +231,21 @@ async def test_a_dead_replica_fails_no_request(world):
         answer = await mesh.http.post("/v2/models/iris/infer", content=b"{}")
         assert (answer.status_code, answer.json()["replica"]) == (200, "mlserver-1")
         assert (await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=metadata)).model_name == "iris_1"
+
+
+async def test_the_death_of_the_only_replica_is_told_in_our_words(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    await one.stop()
+    answer = await mesh.http.post("/v2/models/only-one/infer", content=b"{}")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert body == no_answer("ns", "only-one", body["error"].partition("answered: ")[2]).body()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=(("seldon-model", "only-one"),))
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details().startswith("no replica of model only-one in namespace ns answered: ")
 
 
 async def test_what_could_reach_another_model_by_its_path_does_not(world):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.experiment import Experiment
 from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION
+from bailie.api.metadata import DNS_LABEL, LONGEST_LABEL
 from bailie.api.model import Model
 from bailie.api.pipeline import Pipeline
 from bailie.api.seldon_config import SeldonConfig
@@ -133,9 +134,17 @@ def resource_schema(resource: type[Resource]) -> Schema:
     schema = _structural(whole, whole.get("$defs", {}))
     properties = schema["properties"]
     properties["apiVersion"] = {"type": "string", "description": _API_VERSION}
-    properties["metadata"] = {"type": "object"}
+    properties["metadata"] = _metadata(resource)
     schema["required"] = ["spec"]
     return schema
+
+
+def _metadata(resource: type[Resource]) -> Schema:
+    """Of metadata a definition may restrict the name alone."""
+    if not resource.label_name:
+        return {"type": "object"}
+    name = {"type": "string", "maxLength": LONGEST_LABEL, "pattern": f"^{DNS_LABEL.pattern}$"}
+    return {"type": "object", "properties": {"name": name}}
 
 
 def _manifest(definition: Definition) -> Schema:

@@ -78,6 +78,7 @@ def _http(namespace: str) -> dict[str, Any]:
         "always_set_request_id_in_response": True,
         "http2_protocol_options": windows,
         "access_log": [_errors_log()],
+        "local_reply_config": {"mappers": _no_answer(namespace)},
         "early_header_mutation_extensions": [_model_of_request()],
         "scoped_routes": _scoped_routes(),
         "http_filters": [
@@ -145,6 +146,23 @@ def _texts(namespace: str) -> str:
             f" reason = {json.dumps(answer.reason)}, message = {json.dumps(message)} }},"
         )
     return "\n".join([*lines, "}", ""])
+
+
+def _no_answer(namespace: str) -> list[dict[str, Any]]:
+    """Says in our words, for gRPC and for REST, that a server is gone; `flags` are Envoy's for just that."""
+    answer = refusal.no_answer(namespace, "%REQ(SELDON-MODEL)%", "%LOCAL_REPLY_BODY%")
+    flags = {"response_flag_filter": {"flags": ["UF", "UH", "UC", "URX", "LH", "NC"]}}
+    grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    return [
+        {
+            "filter": {"and_filter": {"filters": [flags, {"header_filter": {"header": grpc}}]}},
+            "body_format_override": {"text_format_source": {"inline_string": answer.message}},
+        },
+        {
+            "filter": flags,
+            "body_format_override": {"json_format": answer.body(), "content_type": "application/json"},
+        },
+    ]
 
 
 def _errors_log() -> dict[str, Any]:

@@ -20,6 +20,7 @@ PATH_NOT_SERVED = "PathNotServed"
 MODEL_NOT_FOUND = "ModelNotFound"
 MODEL_NOT_NAMED = "ModelNotNamed"
 ENCODING_NOT_SUPPORTED = "EncodingNotSupported"
+NO_ANSWER = "NoAnswer"
 
 
 class GrpcStatus(IntEnum):
@@ -68,6 +69,12 @@ def not_ready(namespace: str, model: str, entry: NotReady) -> Refusal:
     """The name is known and nothing can answer for it now."""
     text = f"model {model} in namespace {namespace} is not ready: {entry.message}"
     return Refusal(503, GrpcStatus.UNAVAILABLE, entry.reason, text, model, namespace)
+
+
+def no_answer(namespace: str, model: str, cause: str) -> Refusal:
+    """A replica should answer and did not: it is gone, or went while the request was with it."""
+    text = f"no replica of model {model} in namespace {namespace} answered: {cause}"
+    return Refusal(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
 
 
 def not_served(namespace: str, *, grpc: bool) -> Refusal:
