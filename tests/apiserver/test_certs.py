@@ -6,6 +6,7 @@ import pytest
 from cryptography import x509
 
 from bailie.apiserver import certs
+from bailie.apiserver.errors import StateError
 
 
 @pytest.fixture
@@ -43,6 +44,13 @@ def test_a_new_ca_signs_anew(files, tmp_path):
     files.ca.unlink()
     certs.ensure(tmp_path, "127.0.0.1")
     test_the_ca_signed_the_servers(files)
+
+
+@pytest.mark.parametrize("name", ["ca", "certificate", "key"])
+def test_a_damaged_file_is_one_sentence(files, tmp_path, name):
+    getattr(files, name).write_text("nonsense")
+    with pytest.raises(StateError, match=f"in {files.ca.parent} is damaged: remove the folder"):
+        certs.ensure(files.ca.parent, "127.0.0.1")
 
 
 def test_an_old_certificate_is_renewed(files, tmp_path):

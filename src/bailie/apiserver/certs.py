@@ -7,11 +7,13 @@ made, because the running server does not need it.
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bailie.apiserver import clock
+from bailie.apiserver.errors import StateError
 from bailie.apiserver.files import write_private
 
 if TYPE_CHECKING:
@@ -32,7 +34,11 @@ class Certificates:
 
 
 def ensure(directory: Path, host: str) -> Certificates:
-    """The certificates for `host`, made or renewed where needed."""
+    """The certificates for `host`, made or renewed where needed.
+
+    Raises:
+        StateError: what is there cannot be read as certificates and key.
+    """
     files = Certificates(directory / "ca.crt", directory / "server.crt", directory / "server.key")
     ca_key = directory / "ca.key"
     if not files.ca.exists() or not ca_key.exists():
@@ -43,7 +49,19 @@ def ensure(directory: Path, host: str) -> Certificates:
         _make_server(files, ca_key, host)
         until = clock.now() + timedelta(days=_SERVER_DAYS) - _RENEW_BEFORE
         write_private(marker, f"{host} {clock.stamp(until)}\n")
+    _check(files)
     return files
+
+
+def _check(files: Certificates) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_verify_locations(files.ca)
+        context.load_cert_chain(files.certificate, files.key)
+    except ssl.SSLError as error:
+        folder = files.ca.parent
+        message = f"a certificate or key in {folder} is damaged: remove the folder, and new ones are made"
+        raise StateError(message) from error
 
 
 def _still_valid(files: Certificates, marker: Path, host: str) -> bool:
