@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import data_plane, main_job, mlserver_settings, routes
+from benchmarks import data_plane, failover, main_job, mlserver_settings, routes
 
 BENCHMARKS = {
     "main-job": main_job.main,
+    "failover": failover.main,
     "data-plane": data_plane.main,
     "routes": routes.main,
     "mlserver-settings": mlserver_settings.main,

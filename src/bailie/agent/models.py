@@ -208,6 +208,9 @@ class Models:
         if state not in TRANSITIONS[slot.state]:
             before, after = agent_pb2.ModelState.Name(slot.state), agent_pb2.ModelState.Name(state)
             raise AssertionError(f"{slot.record.server_name} cannot go from {before} to {after}")
+        if state != slot.state:
+            said = agent_pb2.ModelState.Name(state).removeprefix("MODEL_STATE_").lower()
+            log.info("model moved", server_name=slot.record.server_name, state=said)
         slot.state, slot.reason, slot.message = state, reason, message
         self._report(slot)
 

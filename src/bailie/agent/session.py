@@ -30,7 +30,11 @@ log = structlog.get_logger(__name__)
 PROTOCOL = 1
 _FIRST_PAUSE_SECONDS = 0.1
 _LAST_PAUSE_SECONDS = 2.0
+_EAGER_SECONDS = 5.0
+_EAGER_PAUSE_SECONDS = 0.3
+"""The longest pause while a session was open so short a time ago: a standby is about to lead."""
 _WELCOME_SECONDS = 5.0
+_DOUBT_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
@@ -62,6 +66,8 @@ class Session:
     welcomed: bool = False
     """Whether a scheduler ever took us in."""
     connected: asyncio.Event = field(default_factory=asyncio.Event)
+    _lost: str = ""
+    """The address whose session was lost last."""
     _noted: dict[str, str] = field(default_factory=dict)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,13 +78,15 @@ class Session:
 
     async def run(self) -> None:
         """Dials, talks and dials again, until `drain` was called and said, or until cancelled."""
-        pause = _FIRST_PAUSE_SECONDS
+        clock = asyncio.get_running_loop().time
+        pause, lost = _FIRST_PAUSE_SECONDS, -_EAGER_SECONDS
         while not self._stopping.is_set():
             if await self._round():
-                pause = _FIRST_PAUSE_SECONDS
+                pause, lost = _FIRST_PAUSE_SECONDS, clock()
             # Jitter of the order of the pause: agents of one scheduler must not come back in step.
             await self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311
-            pause = min(pause * 2, _LAST_PAUSE_SECONDS)
+            longest = _EAGER_PAUSE_SECONDS if clock() - lost < _EAGER_SECONDS else _LAST_PAUSE_SECONDS
+            pause = min(pause * 2, longest)
 
     def drain(self) -> None:
         """Says `draining` to the scheduler, then closes the session and ends `run`."""
@@ -104,12 +112,16 @@ class Session:
         except Unresolved as error:
             log.debug("scheduler has no address", error=str(error))
             return False
-        for address in addresses:
+        # The one that went away comes last, and gets less time: it may hang.
+        for address in sorted(addresses, key=lambda each: each == self._lost):
             opened = False
+            patience = _DOUBT_SECONDS if address == self._lost else _WELCOME_SECONDS
             try:
-                opened = await self._attempt(f"{address}:{settings.scheduler_port}")
+                opened = await self._attempt(f"{address}:{settings.scheduler_port}", patience)
             except _Lost as error:
                 opened = self.connected.is_set()
+                if opened:
+                    self._lost = address
                 self._note(address, str(error), was_open=opened)
             finally:
                 self.connected.clear()
@@ -124,13 +136,17 @@ class Session:
         level("no session", address=address, was_open=was_open, error=error)
         self._noted[address] = error
 
-    async def _attempt(self, target: str) -> bool:
-        """Holds one session; returns True when it was closed by us, raises _Lost otherwise."""
+    async def _attempt(self, target: str, patience: float) -> bool:
+        """Holds one session; returns True when it was closed by us, raises _Lost otherwise.
+
+        `patience`: seconds until the scheduler must have welcomed us.
+        """
         async with grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS) as channel:
             stub: Any = agent_pb2_grpc.AgentServiceStub(channel)  # generated stubs carry no types
             call = stub.Session(metadata=self._metadata())
             try:
-                await self._open(call)
+                async with asyncio.timeout(patience):
+                    await self._open(call)
                 log.info("session open", address=target, epoch=self.epoch)
                 await self._talk(call)
             except grpc.aio.AioRpcError as error:
@@ -151,9 +167,8 @@ class Session:
             raise _Lost(f"the token cannot be read: {error}") from error
 
     async def _open(self, call: Call) -> None:
-        async with asyncio.timeout(_WELCOME_SECONDS):
-            await call.write(agent_pb2.AgentMessage(hello=self._hello()))
-            first = await self._read(call)
+        await call.write(agent_pb2.AgentMessage(hello=self._hello()))
+        first = await self._read(call)
         if first.WhichOneof("message") != "welcome":
             raise _Lost("the scheduler did not welcome us")
         if first.welcome.epoch < self.epoch:
@@ -215,6 +230,8 @@ class Session:
             log.warning("command of an older epoch refused", epoch=command.epoch, seen=self.epoch)
             return
         self.epoch = command.epoch
+        name = f"{command.version.name}_{command.version.number}"
+        log.info("command taken", command=type(command).__name__.lower(), server_name=name, epoch=self.epoch)
         self.models.submit(command)
 
     async def _tell(self, call: Call) -> None:

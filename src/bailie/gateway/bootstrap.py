@@ -68,10 +68,10 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
 
 def _ads(token: str) -> dict[str, Any]:
     service = {
-        # Back to a scheduler that has returned within a second; Envoy's default goes up to thirty.
+        # Back to a scheduler that has returned within half a second; Envoy's default goes up to thirty.
         "envoy_grpc": {
             "cluster_name": XDS_CLUSTER,
-            "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
+            "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"}},
         },
         "initial_metadata": [{"key": "authorization", "value": f"Bearer {token}"}],
     }
@@ -101,8 +101,8 @@ def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
                 "grpc_health_check": {},
             }
         ],
-        # While none answers, all are tried.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
+        # While none answers, none is tried: a stopped one would accept the connection and hold it.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": {HTTP_OPTIONS: options},
     }
 

@@ -1,0 +1,293 @@
+"""How soon does another scheduler act when the leader goes, and what is the worse for it?
+
+`bailie up` with three schedulers and 20 models that get 200 requests a second throughout. The leader is
+killed, ended or stopped again and again; a Model applied at the same moment must become ready by the next
+one. At the end the agent's log is compared with what was applied: each version loaded once, and none
+unloaded that was wanted. Ends everything that it started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bailie.api.kinds import LEASE, MODEL, POD
+from bailie.kube.client import Client
+from bailie.local.demo import model_manifest
+from bailie.local.readiness import condition
+from bailie.local.settings import TRAINING_SCRIPT
+from bailie.local.status import process_id
+from bailie.local.traffic import Expectation, Tally, connected, stream
+from benchmarks.stack import mlserver_environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+NAMESPACE = "default"
+LEASE_NAME = "seldon-scheduler"
+MODELS = 20
+T = TypeVar("T")
+LINE = re.compile(r"^(?P<at>\S+Z) \[\w+ *\] (?P<event>.*?) {2,}(?P<pairs>.*)$")
+
+
+@contextmanager
+def running(state: Path, schedulers: int) -> Iterator[None]:
+    """Runs `bailie up --detach`."""
+    bailie = [sys.executable, "-m", "bailie"]
+    up = ["up", "--detach", "--namespaces", NAMESPACE, "--scheduler-replicas", str(schedulers)]
+    subprocess.run([*bailie, *up, "--state-dir", state], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*bailie, "down", "--state-dir", state], check=True)
+
+
+async def until(look: Callable[[], Awaitable[T]], seconds: float, what: str) -> T:
+    """Looks every 20 ms until the value is true; RuntimeError after `seconds`."""
+    ends = time.monotonic() + seconds
+    while not (found := await look()):
+        if time.monotonic() > ends:
+            raise RuntimeError(f"{what}: not within {seconds:g} s")
+        await asyncio.sleep(0.02)
+    return found
+
+
+def lines(path: Path) -> Iterator[tuple[datetime, str, dict[str, str]]]:
+    """Yields the log lines of a container, of its former processes too: moment, event, values."""
+    for each in (path.with_suffix(".previous.log"), path):
+        if each.exists():
+            for line in each.read_text(errors="replace").splitlines():
+                if found := LINE.match(line):
+                    pairs = dict(pair.split("=", 1) for pair in found["pairs"].split() if "=" in pair)
+                    yield datetime.fromisoformat(found["at"]), found["event"], pairs
+
+
+class Stack:
+    """The namespace under test."""
+
+    def __init__(self, client: Client, state: Path, models: Path, schedulers: int) -> None:
+        self.client, self.models, self._count = client, models, schedulers
+        self.logs = state / "logs" / NAMESPACE
+        self.applied: set[str] = set()
+        self.deleted: set[str] = set()
+
+    async def schedulers(self) -> dict[str, tuple[int | None, bool]]:
+        """Returns pid and readiness of each scheduler's pod."""
+        labels = "app.kubernetes.io/name=seldon-scheduler"
+        found = {}
+        for pod in (await self.client.list(POD, NAMESPACE, labels=labels)).items:
+            statuses = pod.get("status", {}).get("containerStatuses", [])
+            pid = process_id(statuses[0]) if statuses else None
+            found[pod["metadata"]["name"]] = (pid, condition(pod, "Ready")["status"] == "True")
+        return found
+
+    async def lease(self) -> dict[str, Any]:
+        """Returns the lease's spec."""
+        return dict((await self.client.get(LEASE, LEASE_NAME, NAMESPACE))["spec"])
+
+    async def leader(self) -> tuple[str, int]:
+        """Waits until all schedulers are ready; returns the leader's pod and pid."""
+
+        async def look() -> tuple[str, int] | None:
+            found, holder = await self.schedulers(), (await self.lease()).get("holderIdentity", "")
+            pid, _ = found.get(holder, (None, False))
+            settled = len(found) == self._count and all(ready for _, ready in found.values())
+            return (holder, pid) if settled and pid else None
+
+        found = await until(look, 120, "every scheduler ready")
+        assert found is not None
+        return found
+
+    async def apply(self, name: str) -> None:
+        """Applies a Model."""
+        self.applied.add(name)
+        await self.client.create(model_manifest(NAMESPACE, name, self.models, artifact="iris"))
+
+    async def ready(self, name: str) -> None:
+        """Waits until a Model is ready."""
+
+        async def look() -> bool:
+            return condition(await self.client.get(MODEL, name, NAMESPACE), "Ready")["status"] == "True"
+
+        await until(look, 60, f"model {name} ready")
+
+    async def delete(self, name: str) -> None:
+        """Deletes a Model."""
+        self.deleted.add(name)
+        await self.client.delete(MODEL, name, NAMESPACE)
+
+    def commanded(self, name: str) -> datetime:
+        """Returns when a scheduler sent the load of a Model."""
+        paths = self.logs.glob("seldon-scheduler-*/scheduler.log")
+        return min(
+            at
+            for p in paths
+            for at, event, pairs in lines(p)
+            if event == "Load sent" and pairs["model"] == name
+        )
+
+    def complaints(self) -> list[str]:
+        """Compares the agents' logs with what was applied: returns what was done twice or wrongly."""
+        loads: dict[str, int] = {}
+        unloads: set[str] = set()
+        found = []
+        for path in self.logs.glob("mlserver-*/agent.log"):
+            for _, event, pairs in lines(path):
+                if event == "model moved" and pairs["state"] == "loading":
+                    loads[pairs["server_name"]] = loads.get(pairs["server_name"], 0) + 1
+                elif event == "model moved" and pairs["state"] == "unloaded":
+                    unloads.add(pairs["server_name"].rpartition("_")[0])
+                elif event.startswith("command of an older epoch"):
+                    found.append(f"a command of epoch {pairs['epoch']} came after {pairs['seen']}")
+        found += [f"{name} was loaded {count} times" for name, count in loads.items() if count > 1]
+        found += [f"{name} was never loaded" for name in self.applied if f"{name}_1" not in loads]
+        found += [f"{name} was unloaded, but not deleted" for name in unloads - self.deleted]
+        return found
+
+
+async def change_leader(stack: Stack, how: signal.Signals, name: str) -> dict[str, float]:
+    """Sends the leader a signal and returns seconds: to the next term, to its first load, to Ready."""
+    _, pid = await stack.leader()
+    before, started, clock = await stack.lease(), time.time(), time.monotonic()
+    os.kill(pid, how)
+    await stack.apply(name)
+    await stack.ready(name)
+    ready, after = time.monotonic() - clock, await stack.lease()
+    if after["leaseTransitions"] <= before["leaseTransitions"]:
+        raise RuntimeError("the leader is the one of before")
+    led = datetime.fromisoformat(after["acquireTime"]).timestamp() - started
+    loaded = stack.commanded(name).timestamp() - started
+    await stack.delete(name)
+    return {"leads": led, "load sent": loaded, "ready": ready}
+
+
+async def rounds(stack: Stack, how: signal.Signals, times: int) -> list[dict[str, float]]:
+    """Changes the leader; its pod is replaced, so that back-off does not grow from round to round."""
+    found = []
+    for number in range(times):
+        pod, _ = await stack.leader()
+        found.append(await change_leader(stack, how, f"{how.name.lower()}-{number}"))
+        await stack.client.delete(POD, pod, NAMESPACE, grace_seconds=0)
+    return found
+
+
+async def stop_and_continue(stack: Stack, seconds: float) -> dict[str, Any]:
+    """Stops the leader's process for `seconds`, continues it, and returns what it said after."""
+    pod, pid = await stack.leader()
+    stopped = time.monotonic()
+    try:
+        found: dict[str, Any] = await change_leader(stack, signal.SIGSTOP, "while-stopped")
+        await asyncio.sleep(max(0.0, stopped + seconds - time.monotonic()))
+        term = _term(await stack.lease())
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    woken = time.time()
+    await stack.apply("after-waking")
+    await stack.ready("after-waking")
+    await asyncio.sleep(5)
+    log = stack.logs / pod / "scheduler.log"
+    said = [event for at, event, _ in lines(log) if at.timestamp() > woken and event.endswith(" sent")]
+    found["leader unchanged by the one that woke"] = _term(await stack.lease()) == term
+    found["commands of the one that woke"] = len(said)
+    return found
+
+
+def _term(lease: dict[str, Any]) -> tuple[str, int]:
+    return lease["holderIdentity"], lease["leaseTransitions"]
+
+
+@asynccontextmanager
+async def load(inference: dict[str, str], cases: Any, rate: float) -> AsyncIterator[list[Tally]]:
+    """Sends `rate` requests a second over all models, half REST and half gRPC, until the block ends."""
+    stop = asyncio.Event()
+    tallies: list[Tally] = []
+    each = rate / MODELS / 2
+    async with AsyncExitStack() as clients, asyncio.TaskGroup() as group:
+        opened = await clients.enter_async_context(connected(inference))
+        tasks = []
+        for number in range(MODELS):
+            expected = Expectation(f"steady-{number}", cases["iris"]["inputs"], cases["iris"]["outputs"])
+            tasks.append(group.create_task(stream(opened, expected, per_second=each, stop=stop)))
+        try:
+            yield tallies
+        finally:
+            stop.set()
+            await asyncio.wait(tasks)
+            tallies += [tally for task in tasks for tally in task.result().values()]
+
+
+async def measure(state: Path, models: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Runs all rounds under load and returns the figures."""
+    cases = json.loads((models / "expected.json").read_text())
+    async with Client.from_kubeconfig(state / "kubeconfig") as client:
+        stack = Stack(client, state, models, options.schedulers)
+        for number in range(MODELS):
+            await stack.apply(f"steady-{number}")
+        for number in range(MODELS):
+            await stack.ready(f"steady-{number}")
+        inference = _status(state)["namespaces"][NAMESPACE]["inference"]
+        started = time.monotonic()
+        async with load(inference, cases, options.rate) as tallies:
+            figures: dict[str, Any] = {
+                "killed": await rounds(stack, signal.SIGKILL, options.kills),
+                "ended": await rounds(stack, signal.SIGTERM, options.ends),
+            }
+            if options.stop_seconds:
+                figures["stopped"] = await stop_and_continue(stack, options.stop_seconds)
+        spent = time.monotonic() - started
+        sent, failures = sum(t.sent for t in tallies), [f for t in tallies for f in t.failures]
+        figures["requests"] = {"sent": sent, "per second": sent / spent, "failed": len(failures)}
+        figures["first failures"] = failures[:3]
+        figures["agents' logs"] = stack.complaints()
+    return figures
+
+
+def _status(state: Path) -> Any:
+    command = [sys.executable, "-m", "bailie", "status", "-o", "json", "--state-dir", str(state)]
+    return json.loads(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
+
+
+def told(figures: dict[str, Any]) -> Iterator[str]:
+    """Yields the figures as lines."""
+    for kind in ("killed", "ended"):
+        for what in ("leads", "load sent", "ready") if figures[kind] else ():
+            values = [each[what] for each in figures[kind]]
+            yield (
+                f"leader {kind}, seconds to {what!r}: median {statistics.median(values):.2f}, "
+                f"worst {max(values):.2f} of {len(values)}"
+            )
+    for name in ("stopped", "requests", "first failures", "agents' logs"):
+        yield f"{name}: {figures.get(name)}"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the benchmark; see the module's text."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks failover", description=__doc__)
+    parser.add_argument("--schedulers", type=int, default=3)
+    parser.add_argument("--kills", type=int, default=20, help="leaders killed with SIGKILL")
+    parser.add_argument("--ends", type=int, default=10, help="leaders ended with SIGTERM")
+    parser.add_argument("--stop-seconds", type=float, default=30.0, help="SIGSTOP of a leader; 0 for none")
+    parser.add_argument("--rate", type=float, default=200.0, help="requests per second over all models")
+    parser.add_argument("--json", type=Path, help="write the results here too")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        models, state = Path(folder) / "models", Path(folder) / "state"
+        subprocess.run([mlserver_environment() / "bin" / "python", TRAINING_SCRIPT, models], check=True)
+        with running(state, options.schedulers):
+            figures = asyncio.run(measure(state, models, options))
+    print("\n".join(told(figures)), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
