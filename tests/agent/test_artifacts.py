@@ -213,10 +213,10 @@ async def test_secrets_are_in_no_argument(bucket: ObjectStore, target: Path, sil
     source = ModelSource(storage_uri="store://models/iris", secret_name="creds")
     async with asyncio.TaskGroup() as group:
         task = group.create_task(artifacts(creds=remote).fetch(source, target))
-        pid = str(await until(lambda: child_with("copy", str(target)), seconds=10))
+        pid = str(await until(lambda: child_with("copy", str(target))))
         assert SECRET_KEY not in command_line(pid)
         task.cancel()
-    await until(lambda: command_line(pid) == "", seconds=10)
+    await until(lambda: command_line(pid) == "")
 
 
 def command_line(pid: str) -> str:

@@ -220,17 +220,17 @@ def test_bad_selectors(one_kubectl, models):
 
 
 def test_waiting_for_a_condition(kubectl, cluster, models):
-    assert "condition met" in kubectl("wait", "--for=condition=Ready", "model/iris", "--timeout=10s")
+    assert "condition met" in kubectl("wait", "--for=condition=Ready", "model/iris", "--timeout=30s")
     assert "timed out" in kubectl.fails("wait", "--for=condition=Ready", "model/wine", "--timeout=1s")
-    with kubectl.streaming("wait", "--for=condition=Ready", "model/wine", "--timeout=20s") as process:
+    with kubectl.streaming("wait", "--for=condition=Ready", "model/wine", "--timeout=30s") as process:
         cluster.http.patch(f"{models}/wine/status", json={"status": {"conditions": READY}}, headers=MERGE)
         assert process.wait(20) == 0
     value = "--for=jsonpath={.status.availableReplicas}=1"
-    assert "condition met" in kubectl("wait", value, "model/iris", "--timeout=10s")
+    assert "condition met" in kubectl("wait", value, "model/iris", "--timeout=30s")
 
 
 def test_waiting_for_deletion(kubectl, cluster, models):
-    with kubectl.streaming("wait", "--for=delete", "model/iris", "--timeout=20s") as process:
+    with kubectl.streaming("wait", "--for=delete", "model/iris", "--timeout=30s") as process:
         cluster.http.delete(f"{models}/iris")
         assert process.wait(20) == 0
     eventually(lambda: kubectl.run("get", "model", "iris").code != 0)

@@ -136,7 +136,7 @@ def test_following_logs(pod, kubectl):
 
 
 def test_delete_of_a_pod_without_a_node(pod, kubectl):
-    kubectl("delete", "pod", "p", "--timeout=20s")
+    kubectl("delete", "pod", "p", "--timeout=30s")
     assert kubectl.run("get", "pod", "p").code != 0
 
 

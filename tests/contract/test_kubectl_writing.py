@@ -290,7 +290,7 @@ def test_delete_waits_for_finalizers(kubectl):
     kubectl("create", "-f", "-", stdin=sent)
     assert "timed out" in kubectl.fails("delete", "model/iris", "--timeout=1s")
     assert "deleted" in kubectl("delete", "model/iris", "--wait=false")
-    with kubectl.streaming("delete", "model/iris", "--ignore-not-found", "--timeout=20s") as process:
+    with kubectl.streaming("delete", "model/iris", "--ignore-not-found", "--timeout=30s") as process:
         kubectl("patch", "model/iris", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
         assert process.wait(20) == 0
     assert kubectl.run("get", "model/iris").code != 0
@@ -305,7 +305,7 @@ def test_cascades(kubectl, cluster, get, cascade, stays):
     identity = {key: owner["metadata"][key] for key in ("name", "uid")}
     reference = identity | {"apiVersion": owner["apiVersion"], "kind": "Model", "blockOwnerDeletion": True}
     kubectl("create", "-f", "-", stdin=config_map("child", ownerReferences=[reference]))
-    kubectl("delete", "model/iris", f"--cascade={cascade}", "--timeout=20s")
+    kubectl("delete", "model/iris", f"--cascade={cascade}", "--timeout=30s")
     assert kubectl.run("get", "model/iris").code != 0
     if stays:
         assert "ownerReferences" not in get("configmap/child")["metadata"]

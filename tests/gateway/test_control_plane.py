@@ -2,7 +2,6 @@
 
 import asyncio
 import multiprocessing
-import time
 from dataclasses import replace
 
 import httpx
@@ -106,7 +105,7 @@ def _serve_one_table(port, replica, name, ready):
     async def main():
         async with control_plane(port=port) as (gateway, _):
             gateway.publish(one_route(replica, name))
-            await until(lambda: gateway.acknowledged == 1, "acknowledged", 60)
+            await until(lambda: gateway.acknowledged == 1, "acknowledged")
             ready.set()
             await asyncio.Event().wait()
 
@@ -122,7 +121,7 @@ async def test_envoy_serves_on_when_its_scheduler_is_killed_and_follows_the_next
             ready = context.Event()
             scheduler = context.Process(target=_serve_one_table, args=(port, one.replica, name, ready))
             scheduler.start()
-            await until(ready.is_set, f"{name} is acknowledged", 30)
+            await until(ready.is_set, f"{name} is acknowledged")
             assert (await mesh.http.get("/v2/models/iris")).json()["path"].endswith(name)
             scheduler.kill()
             scheduler.join()
@@ -135,26 +134,12 @@ async def test_an_envoy_that_comes_back_counts_at_once_and_is_sent_only_what_dif
         async with control_plane(port=port) as (gateway, _):
             await took(gateway, one_route(one.replica))
         async with control_plane(port=port) as (gateway, _):
-            await until(gateway.envoys, "Envoy is back", 20)
+            await until(gateway.envoys, "Envoy is back")
             assert [(e.serving, e.acknowledged) for e in gateway.envoys()] == [
                 (False, 0)
             ] or gateway.envoys()[0].serving
             await took(gateway, one_route(one.replica))
             assert (await mesh.http.get("/v2/models/iris")).status_code == 200
-
-
-async def test_a_change_reaches_the_answers_within_milliseconds(tmp_path):
-    """Median of 30, from `publish` to the new answer; 2 ms alone, the bound is for a busy machine."""
-    async with backend() as one, control_plane() as (gateway, port), envoy(tmp_path, port) as mesh:
-        await took(gateway, one_route(one.replica))
-        times = []
-        for number in range(2, 32):
-            start = time.perf_counter()
-            gateway.publish(one_route(one.replica, f"iris_{number}"))
-            while not (await mesh.http.get("/v2/models/iris")).json()["path"].endswith(f"_{number}"):
-                pass
-            times.append(time.perf_counter() - start)
-        assert sorted(times)[15] < 0.5
 
 
 async def test_an_envoy_takes_nothing_from_a_scheduler_that_no_longer_leads_for_certain(tmp_path):
@@ -173,4 +158,4 @@ async def test_an_envoy_takes_nothing_from_a_scheduler_that_no_longer_leads_for_
         for _ in range(50):
             assert (await mesh.http.get("/v2/models/iris")).json()["path"].endswith("iris_1")
         deposed.clear()
-        await until(lambda: gateway.acknowledged == revision + 1, "it may speak again", 20)
+        await until(lambda: gateway.acknowledged == revision + 1, "it may speak again")

@@ -160,7 +160,7 @@ async def test_a_stream_is_answered_message_by_message(world):
     call = mesh.stub.ModelStreamInfer(metadata=(("seldon-model", "iris"),))
     for size in (0, 1, 100_000, 5):
         await call.write(pb.ModelInferRequest(model_name="iris", id="i" * size))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             answer = await call.read()
         assert (answer.model_name, len(answer.id)) == ("iris_1", size)
     await call.done_writing()

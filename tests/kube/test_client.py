@@ -71,6 +71,28 @@ async def test_nobody_listening_is_unreachable(tmp_path):
             await client.get(kinds.NAMESPACE, "a")
 
 
+async def test_a_request_cancelled_in_the_tls_handshake_leaves_no_connection(tmp_path):
+    greeted, closed = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader, writer):
+        await reader.read(1)
+        greeted.set()
+        await reader.read()
+        closed.set()
+        writer.close()
+
+    path = tmp_path / "config"
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        path.write_text(yaml.safe_dump(kubeconfig(f"https://127.0.0.1:{port}")))
+        async with Client.from_kubeconfig(path) as client, asyncio.TaskGroup() as group:
+            task = group.create_task(client.get(kinds.NAMESPACE, "a"))
+            await greeted.wait()
+            task.cancel()
+            await asyncio.wait({task})
+            await closed.wait()
+
+
 async def test_create_get_replace_delete(client, config_map):
     created = await client.create(config_map("one", key="1"))
     assert created["metadata"]["uid"]

@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 import structlog
+from tests.support.waiting import DEADLINE
 
 from bailie.kube.controller import Controller, Result
 from bailie.kube.errors import Conflict, Unreachable
 
 
-async def run_until(controller, condition, seconds=5.0):
+async def run_until(controller, condition, seconds=DEADLINE):
     """Runs the controller until the event is set."""
     async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
         task = group.create_task(controller.run())

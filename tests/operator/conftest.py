@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import itertools
-import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,24 +91,10 @@ class Installation:
                 task.cancel()
 
 
-def pytest_collection_modifyitems(items):
-    """A connection cancelled within its TLS handshake is left to the collector, whenever that comes."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
-
-
-def _collect():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     with running_api(tmp_path_factory.mktemp("api")) as running:
         yield running
-    _collect()
 
 
 @pytest.fixture
@@ -128,6 +111,3 @@ async def installation(api, tmp_path):
         await made.put(seldon_config(home, image="bailie:1"))
         await made.put(mlserver_config(home, image="bailie:1", server_image="bailie-mlserver:1"))
         yield made
-    for _ in range(10):  # connections cancelled while they opened say goodbye in the next turns of the loop
-        await asyncio.sleep(0.01)
-    _collect()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import itertools
-import warnings
 
 import pytest
 from tests.support.agents import TOKEN
@@ -139,10 +137,3 @@ async def namespace(api, tmp_path):
     api.namespace(found.name)
     yield found
     await found.client.aclose()
-    for _ in range(10):  # connections cancelled while they opened say goodbye in the next turns of the loop
-        await asyncio.sleep(0.01)
-    with (
-        warnings.catch_warnings()
-    ):  # and httpx leaves those cancelled within the TLS handshake to the collector
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()

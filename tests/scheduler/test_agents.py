@@ -10,6 +10,7 @@ import sys
 import grpc
 import pytest
 from tests.support.agents import MIB, TOKEN, connected, hello, report, status
+from tests.support.waiting import DEADLINE
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.model import Model
@@ -41,7 +42,7 @@ async def port(service):
         yield port
 
 
-async def until(service, condition, seconds=6.0):
+async def until(service, condition, seconds=DEADLINE):
     """Waits for a change of the replicas after which the condition holds; returns the replicas."""
     changed = asyncio.Event()
     unsubscribe = service.subscribe(changed.set)
@@ -274,7 +275,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-async def test_a_dead_or_stopped_agent_is_noticed_within_five_seconds(service, port, how):
+async def test_a_dead_or_stopped_agent_is_noticed_without_its_word(service, port, how):
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", AGENT_PROCESS, str(port), stdout=asyncio.subprocess.PIPE
     )
@@ -282,7 +283,7 @@ async def test_a_dead_or_stopped_agent_is_noticed_within_five_seconds(service, p
         assert process.stdout is not None
         assert await process.stdout.readline() == b"connected\n"
         os.kill(process.pid, how)
-        await until(service, lambda replicas: not replicas, seconds=5)
+        await until(service, lambda replicas: not replicas)
     finally:
         if process.returncode is None:
             process.kill()

@@ -251,7 +251,7 @@ class TestRestart:
             with pytest.raises(AssertionError):
                 await until(lambda: namespace.publisher.tables or first.loads, seconds=1)
             async with namespace.replica(1).running():
-                await namespace.ready(seconds=9)
+                await namespace.ready()
 
     async def test_an_agent_that_never_reports_holds_nothing_up_for_long(self, namespace):
         namespace.server(replicas=2, running=2)

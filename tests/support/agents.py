@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import grpc
+from tests.support.waiting import DEADLINE
 
 from bailie._gen import agent_pb2 as pb
 from bailie._gen import agent_pb2_grpc
@@ -53,7 +54,7 @@ class Agent:
         field = {pb.Hello: "hello", pb.ModelReport: "report", pb.ReplicaStatus: "status"}[type(message)]
         await self.stream.write(pb.AgentMessage(**{field: message}))
 
-    async def heard(self, seconds=5.0):
+    async def heard(self, seconds=DEADLINE):
         """Returns the next message of the scheduler."""
         async with asyncio.timeout(seconds):
             message = await self.stream.read()
@@ -62,7 +63,7 @@ class Agent:
         )
         return message
 
-    async def ended(self, seconds=8.0):
+    async def ended(self, seconds=DEADLINE):
         """Waits for the end and returns status code and details."""
         async with asyncio.timeout(seconds):
             try:

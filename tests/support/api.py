@@ -87,7 +87,7 @@ class Api:
         async def call() -> Any:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(30)
 
 
 @contextlib.contextmanager
@@ -118,7 +118,7 @@ async def _connections_closed(loop: Any, *, seconds: float = 5) -> None:
         await asyncio.sleep(0.01)
 
 
-def wait_ready(api: Api, *, seconds: float = 10) -> None:
+def wait_ready(api: Api, *, seconds: float = 30) -> None:
     """Waits until the API answers."""
     deadline = time.monotonic() + seconds
     with api.http() as client:

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route as Path_
+from tests.support.waiting import DEADLINE
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
@@ -40,7 +41,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-async def until(condition, what: str, deadline: float = 10.0):
+async def until(condition, what: str, deadline: float = DEADLINE):
     """Waits for `condition()` (may be async) to return something true, and returns it."""
     async with asyncio.timeout(deadline):
         while True:

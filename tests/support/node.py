@@ -12,6 +12,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.support.waiting import DEADLINE
+
 from bailie.api.kinds import EVENT, POD
 from bailie.kube.backoff import Backoff
 from bailie.kube.client import Client
@@ -72,7 +74,7 @@ class RunningNode:
         return None
 
     async def until(
-        self, name: str, condition: Callable[[dict[str, Any] | None], Any], *, seconds: float = 10
+        self, name: str, condition: Callable[[dict[str, Any] | None], Any], *, seconds: float = DEADLINE
     ) -> Any:
         """The first true value of `condition(pod)`; the pod is None where there is none."""
         deadline = asyncio.get_running_loop().time() + seconds
@@ -102,7 +104,7 @@ class RunningNode:
 
     async def until_said(self, reason: str, message: str) -> None:
         """Waits for an Event."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while True:
                 events = (await self.client.list(EVENT, NAMESPACE)).items
                 if any((each["reason"], each["message"]) == (reason, message) for each in events):

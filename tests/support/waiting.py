@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DEADLINE = 30.0
+"""Seconds. Bounds a failure only, so it is far longer than anything takes on a busy machine."""
 
-async def until(condition: Callable[[], T], *, seconds: float = 10.0) -> T:
+
+async def until(condition: Callable[[], T], *, seconds: float = DEADLINE) -> T:
     """Returns the first true value of `condition`; fails with its last value when the deadline passes."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (found := condition()):
@@ -22,7 +25,7 @@ async def until(condition: Callable[[], T], *, seconds: float = 10.0) -> T:
     return found
 
 
-def until_blocking(condition: Callable[[], T], *, seconds: float = 10.0) -> T:
+def until_blocking(condition: Callable[[], T], *, seconds: float = DEADLINE) -> T:
     """The same for tests without an event loop, whose other side runs in a thread or a process."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -32,7 +35,7 @@ def until_blocking(condition: Callable[[], T], *, seconds: float = 10.0) -> T:
     return found
 
 
-async def until_true(condition: Callable[[], Awaitable[T]], *, seconds: float = 10.0) -> T:
+async def until_true(condition: Callable[[], Awaitable[T]], *, seconds: float = DEADLINE) -> T:
     """As `until`, for a condition that has to be awaited."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (found := await condition()):

@@ -11,6 +11,7 @@ wraps each dict that it returns.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import random
 from contextlib import asynccontextmanager
@@ -361,7 +362,28 @@ def _http_client(config: SingleConfig) -> httpx2.AsyncClient:
     params = ConnectionParams(timeout=timeout, trust_env=not _is_loopback(config.cluster.server))
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
     known = config if config.user else config._replace(user=User())
-    return httpx2.AsyncClient(**params.httpx_params(known), limits=limits)
+    hooks = {"request": [_watch_opening]}
+    return httpx2.AsyncClient(**params.httpx_params(known), limits=limits, event_hooks=hooks)
+
+
+async def _watch_opening(request: httpx2.Request) -> None:
+    request.extensions = {**request.extensions, "trace": _Opening()}
+
+
+class _Opening:
+    """Closes the connection of a request that is cancelled within its TLS handshake.
+
+    httpcore closes it after an error only: the socket would stay open until the collector finds it.
+    """
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        elif event == "connection.start_tls.failed" and isinstance(info["exception"], asyncio.CancelledError):
+            await self._stream.aclose()
 
 
 def _is_loopback(server: str) -> bool:

@@ -66,7 +66,7 @@ async def node_process(api, state_dir):
 
 async def ready_pod(client, name):
     """The pod once it is ready."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not is_ready(found := await client.get(POD, name, NAMESPACE)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return found
