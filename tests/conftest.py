@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+import structlog
 from tests.support.golden import Golden
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+def pytest_configure() -> None:
+    """Who ends the run with SIGTERM (CI, `timeout`) gets every fixture's end too: no process is left behind."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before():
+    """Commands that run in this process set up its logs, on a standard error that is closed after them."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

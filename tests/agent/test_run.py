@@ -163,7 +163,8 @@ async def test_server_killed_during_a_load(settings, scheduler, mlserver, traine
         iris = await loaded(scheduler, trained_models.iris)
         slow = version("slow")
         scheduler.send(load(slow, tmp_path / "model.py", "python"))
-        await until((settings.folder / "models" / f"slow_{slow.number}").exists)
+        folder = settings.folder / "models" / f"slow_{slow.number}"
+        await until(lambda: list(folder.rglob("loading")))
         mlserver.kill()
         report = await scheduler.reaches(slow, MODEL_STATE_FAILED)
         assert report.reason == "ServerCrashed"
