@@ -14,7 +14,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Who ends the run with SIGTERM (CI, `timeout`) gets every fixture's end too: no process is left behind."""
+    """SIGTERM (of a CI, of `timeout`) ends the run as ^C does, so that no process is left behind."""
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
