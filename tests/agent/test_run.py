@@ -89,7 +89,8 @@ class Dying(MLModel):
     async def load(self):
         os._exit(3)
 """
-SLOW = """from pathlib import Path
+SLOW = """import time
+from pathlib import Path
 from mlserver import MLModel
 class Slow(MLModel):
     async def load(self):
