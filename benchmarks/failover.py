@@ -158,6 +158,19 @@ class Stack:
         return found
 
 
+async def undisturbed(stack: Stack, times: int) -> list[dict[str, float]]:
+    """Returns the seconds from applying a Model to Ready under the same load, with the leader left alone."""
+    found = []
+    for number in range(times):
+        await stack.leader()
+        started, name = time.monotonic(), f"undisturbed-{number}"
+        await stack.apply(name)
+        await stack.ready(name)
+        found.append({"ready": time.monotonic() - started})
+        await stack.delete(name)
+    return found
+
+
 async def change_leader(stack: Stack, how: signal.Signals, name: str) -> dict[str, float]:
     """Sends the leader a signal and returns seconds: to the next term, to its first load, to Ready."""
     _, pid = await stack.leader()
@@ -242,6 +255,7 @@ async def measure(state: Path, models: Path, options: argparse.Namespace) -> dic
         started = time.monotonic()
         async with load(inference, cases, options.rate) as tallies:
             figures: dict[str, Any] = {
+                "left alone": await undisturbed(stack, options.ends),
                 "killed": await rounds(stack, signal.SIGKILL, options.kills),
                 "ended": await rounds(stack, signal.SIGTERM, options.ends),
             }
@@ -262,11 +276,11 @@ def _status(state: Path) -> Any:
 
 def told(figures: dict[str, Any]) -> Iterator[str]:
     """Yields the figures as lines."""
-    for kind in ("killed", "ended"):
-        for what in ("leads", "load sent", "ready") if figures[kind] else ():
+    for kind in ("left alone", "killed", "ended"):
+        for what in figures[kind][0] if figures[kind] else ():
             values = [each[what] for each in figures[kind]]
             yield (
-                f"leader {kind}, seconds to {what!r}: median {statistics.median(values):.2f}, "
+                f"leader {kind}, seconds until {what}: median {statistics.median(values):.2f}, "
                 f"worst {max(values):.2f} of {len(values)}"
             )
     for name in ("stopped", "requests", "first failures", "agents' logs"):

@@ -132,6 +132,30 @@ async def test_address_that_does_not_lead_is_passed_over(tmp_path: Path):
             assert not standby.connections
 
 
+async def test_a_leader_that_hangs_does_not_keep_us_from_the_next(tmp_path: Path):
+    """A stopped process: its port still accepts connections, and nothing comes of them."""
+    hosts = tmp_path / "a" / "seldon-scheduler.hosts"
+    hosts.parent.mkdir()
+    hosts.write_text("127.0.0.2\n127.0.0.3\n")
+    port = free_port()
+    settings = replica(port, scheduler_host="seldon-scheduler", endpoints_dir=tmp_path)
+    silent = asyncio.Event()
+
+    async def hang(_, writer):
+        await silent.wait()
+        writer.close()
+
+    async with leading("127.0.0.3", port) as standby, dialling(settings):
+        standby.leads = False
+        async with leading("127.0.0.2", port) as first:
+            await first.connected()
+        async with await asyncio.start_server(hang, "127.0.0.2", port):
+            await until(lambda: standby.refused)
+            standby.leads, standby.epoch = True, 2
+            await standby.until(lambda: standby.connections, seconds=3.0)
+            silent.set()
+
+
 async def test_addresses_are_looked_up_afresh(tmp_path: Path):
     hosts = tmp_path / "a" / "seldon-scheduler.hosts"
     hosts.parent.mkdir()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 TOLERANCE = 1e-6
+LATE_SECONDS = 1.0
+"""What a stream that fell behind makes up for, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,15 @@ async def stream(
     """Sends `per_second` requests through each client until `stop` is set; returns tallies by client."""
 
     async def one(client: InferenceClient, tally: Tally) -> None:
+        clock = asyncio.get_running_loop().time
+        due = clock()
         while not stop.is_set():
-            started = asyncio.get_running_loop().time()
             problem = await check(client, expectation)
             tally.sent += 1
             if problem:
                 tally.failures.append(problem)
-            spent = asyncio.get_running_loop().time() - started
-            await asyncio.sleep(max(0.0, 1 / per_second - spent))
+            due = max(due + 1 / per_second, clock() - LATE_SECONDS)
+            await asyncio.sleep(max(0.0, due - clock()))
 
     tallies = {name: Tally() for name in clients}
     async with asyncio.TaskGroup() as tasks:
