@@ -11,11 +11,13 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13; do \
 	$$p -c 'import sys; sys.version_info < (3, 11) or print(sys.executable)' 2>/dev/null; done | head -n 1)
 UV := $(shell command -v uv 2>/dev/null)
 BIN := $(VENV)/bin
+# Packages whose every line and branch the tests beside them must reach.
+DECISIONS := placement lifecycle routing
 export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
 
 ifdef UV
 make_venv = uv venv --quiet --python $(PYTHON) $(1)
-install = VIRTUAL_ENV=$(abspath $(1)) uv pip install --quiet
+install = VIRTUAL_ENV="$(abspath $(1))" uv pip install --quiet
 else
 make_venv = $(PYTHON) -m venv $(1)
 install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
@@ -39,11 +41,13 @@ test-kubernetes: $(VENV)/.dev $(MLSERVER)/.done ## Run the API contract against 
 	@$(BIN)/python -m pytest -m kubernetes $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.dev ## Format, lint, types and the direction of imports
+check: $(VENV)/.dev ## Format, lint, types, the direction of imports, and full coverage of the decisions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -q $(addprefix tests/,$(DECISIONS)) $(addprefix --cov=bailie.,$(DECISIONS)) \
+		--cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 .PHONY: bench
 bench: $(VENV)/.dev $(MLSERVER)/.done ## Measure the data plane and the control plane (benchmarks/README.md)

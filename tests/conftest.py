@@ -18,6 +18,16 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n 2 --dist loadgroup` a file stays on one worker, and all end-to-end tests share one stack."""
+    for item in items:
+        package = item.path.parent.name
+        item.add_marker(
+            pytest.mark.xdist_group(package if package == "e2e" else f"{package}/{item.path.stem}")
+        )
+
+
 @pytest.fixture(autouse=True)
 def _logs_as_before():
     """Commands that run in this process set up its logs, on a standard error that is closed after them."""
