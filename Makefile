@@ -8,7 +8,7 @@ VENV ?= .venv
 MLSERVER ?= $(VENV)-mlserver
 # MLServer asks for Python below 3.13, so the older ones are tried first.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13; do \
-	$$p -c 'import sys; sys.version_info < (3, 11) or print(sys.executable)' 2>/dev/null; done | head -n 1)
+	$$p -c 'import sys; sys.version_info < (3, 11) or print(sys.executable)' 2>/dev/null || true; done | head -n 1)
 UV := $(shell command -v uv 2>/dev/null)
 BIN := $(VENV)/bin
 # Packages whose every line and branch the tests beside them must reach.
