@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import data_plane, failover, main_job, mlserver_settings, routes
+from benchmarks import data_plane, failover, main_job, mlserver_settings, routes, scheduler
 
 BENCHMARKS = {
     "main-job": main_job.main,
     "failover": failover.main,
     "data-plane": data_plane.main,
     "routes": routes.main,
+    "scheduler": scheduler.main,
     "mlserver-settings": mlserver_settings.main,
 }
 

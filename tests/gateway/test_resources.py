@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bailie.gateway import descriptors
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, bootstrap
@@ -111,7 +113,40 @@ def test_what_is_gone_is_forgotten():
     encoder.encode(TABLE, 1)
     snapshot = encoder.encode(RoutingTable("seldon-system"), 2)
     assert not any(snapshot.resources.values())
-    assert not encoder._made
+    assert not encoder._pairs
+    assert not encoder._scopes
+
+
+BACKENDS = st.builds(
+    lambda number, replicas: Backend(f"m_{number}", 1, tuple(sorted(replicas))),
+    st.integers(1, 2),
+    st.sets(st.sampled_from([R0, R1]), min_size=1),
+)
+ENTRIES = st.one_of(
+    st.builds(lambda backend: Route((backend,)), BACKENDS),
+    st.just(NotReady("Loading", "wait")),
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abcd"), ENTRIES), max_size=6))
+def test_from_table_to_table_it_makes_what_it_would_make_at_once(tables):
+    encoder, kept = Encoder(), {}
+    for revision, table in enumerate(tables):
+        kept = {name: kept[name] if kept.get(name) == entry else entry for name, entry in table.items()}
+        found = encoder.encode(RoutingTable("ns", kept), revision).resources
+        fresh = Encoder().encode(RoutingTable("ns", table), revision).resources
+        assert _versions(found) == _versions(fresh)
+
+
+def _versions(resources):
+    return {url: {name: each.version for name, each in named.items()} for url, named in resources.items()}
+
+
+def test_another_namespace_begins_anew():
+    encoder = Encoder()
+    encoder.encode(TABLE, 1)
+    other = replace(TABLE, namespace="other")
+    assert _versions(encoder.encode(other, 2).resources) == _versions(Encoder().encode(other, 2).resources)
 
 
 def test_a_long_list_of_replicas_gets_a_short_name():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import clusters, descriptors, routes
@@ -17,9 +16,9 @@ from bailie.gateway.clusters import Protocol
 from bailie.routing.table import NotReady
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from bailie.routing.table import Replica, RoutingTable
+    from bailie.routing.table import Entry, Replica, RoutingTable
 
 CLUSTER_URL = descriptors.type_url(descriptors.CLUSTER)
 ENDPOINTS_URL = descriptors.type_url(descriptors.ENDPOINTS)
@@ -57,51 +56,68 @@ def resource(name: str, message: Any) -> Resource:
 
 @dataclass(slots=True)
 class Encoder:
-    """Turns tables into snapshots, and remembers what it made from what."""
+    """Turns tables into snapshots; only the entries that are not those of the table before are looked at."""
 
-    _made: dict[tuple[str, str], tuple[object, Resource]] = field(default_factory=dict)
+    _namespace: str = ""
+    _entries: Mapping[str, Entry] = field(default_factory=dict)
+    _scopes: dict[str, Resource] = field(default_factory=dict)
+    _pairs: dict[str, _Pair] = field(default_factory=dict)
 
     def encode(self, table: RoutingTable, revision: int) -> Snapshot:
         """Returns the snapshot of `table`."""
-        made = self._make
-        resources: dict[str, dict[str, Resource]] = {CLUSTER_URL: {}, ENDPOINTS_URL: {}, SCOPE_URL: {}}
-        for name, (protocol, replicas) in _cluster_pairs(table).items():
-            build = partial(clusters.cluster, name, protocol)
-            resources[CLUSTER_URL][name] = made(CLUSTER_URL, name, protocol, build)
-            build = partial(clusters.endpoints, name, protocol, replicas)
-            resources[ENDPOINTS_URL][name] = made(ENDPOINTS_URL, name, replicas, build)
-        scopes = resources[SCOPE_URL]
-        for name, entry in table.entries.items():
-            scopes[name] = made(SCOPE_URL, name, entry, partial(routes.scope, table.namespace, name, entry))
-        self._forget(resources)
+        if table.namespace != self._namespace:
+            self._namespace, self._entries, self._scopes, self._pairs = table.namespace, {}, {}, {}
+        before, now = self._entries, table.entries
+        changed = [name for name, entry in now.items() if before.get(name) is not entry]
+        for name in changed:
+            self._count(now[name], 1)
+            if name not in before or before[name] != now[name]:
+                self._scopes[name] = resource(name, routes.scope(table.namespace, name, now[name]))
+        for name in before.keys() - now.keys():
+            del self._scopes[name]
+            self._count(before[name], -1)
+        for name in changed:
+            if name in before:
+                self._count(before[name], -1)
+        self._entries = now
+        pairs = self._pairs.items()
+        resources = {
+            CLUSTER_URL: {name: pair.cluster for name, pair in pairs},
+            ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
+            SCOPE_URL: dict(self._scopes),
+        }
         return Snapshot(revision, table.namespace, resources)
 
-    def _make(self, url: str, name: str, source: object, make: Callable[[], Any]) -> Resource:
-        known = self._made.get((url, name))
-        if known is not None and (known[0] is source or known[0] == source):
-            return known[1]
-        made = resource(name, make())
-        self._made[url, name] = (source, made)
-        return made
-
-    def _forget(self, resources: Mapping[str, Mapping[str, Resource]]) -> None:
-        if len(self._made) > sum(map(len, resources.values())):
-            self._made = {
-                (url, name): made for (url, name), made in self._made.items() if name in resources[url]
-            }
-
-
-def _cluster_pairs(table: RoutingTable) -> dict[str, tuple[Protocol, tuple[Replica, ...]]]:
-    """Returns the clusters that the table's routes name, each once, whatever the number of routes."""
-    pairs: dict[str, tuple[Protocol, tuple[Replica, ...]]] = {}
-    seen: set[tuple[Replica, ...]] = set()
-    for entry in table.entries.values():
-        if isinstance(entry, NotReady):
-            continue
-        for backend in entry.backends:
-            if backend.replicas in seen:
-                continue
-            seen.add(backend.replicas)
+    def _count(self, entry: Entry, by: int) -> None:
+        """A cluster stays as long as a route names it; its endpoints are where its replicas are now."""
+        for backend in () if isinstance(entry, NotReady) else entry.backends:
             for protocol in Protocol:
-                pairs[clusters.cluster_name(backend, protocol)] = (protocol, backend.replicas)
-    return pairs
+                name = clusters.cluster_name(backend, protocol)
+                pair = self._pairs.get(name)
+                if pair is None:
+                    pair = self._pairs[name] = _pair(name, protocol, backend.replicas)
+                elif by > 0 and pair.replicas != backend.replicas:
+                    pair.replicas = backend.replicas
+                    pair.endpoints = _endpoints(name, protocol, backend.replicas)
+                pair.routes += by
+                if not pair.routes:
+                    del self._pairs[name]
+
+
+@dataclass(slots=True)
+class _Pair:
+    """A cluster with its endpoints, and how many backends use it."""
+
+    replicas: tuple[Replica, ...]
+    cluster: Resource
+    endpoints: Resource
+    routes: int = 0
+
+
+def _pair(name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> _Pair:
+    cluster = resource(name, clusters.cluster(name, protocol))
+    return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
+
+
+def _endpoints(name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> Resource:
+    return resource(name, clusters.endpoints(name, protocol, replicas))
