@@ -19,6 +19,7 @@ from bailie.kube.health import HealthServer
 from bailie.kube.informer import Informer
 from bailie.kube.token import TokenFile
 from bailie.scheduler.agents import AgentService, serve_agents
+from bailie.scheduler.currency import current
 from bailie.scheduler.engine import Engine
 from bailie.scheduler.explaining import explained
 from bailie.scheduler.failures import Now
@@ -102,7 +103,7 @@ class Scheduler:
         try:
             async with self._data_plane(self._leads) as publisher:
                 for kind in _NEEDED:
-                    await self._informers[kind].synced.wait()
+                    await current(self._client, self._informers[kind])
                 await self._govern(publisher)
         finally:
             self._engine = None
