@@ -214,6 +214,16 @@ def test_a_number_given_and_taken_by_another_is_given_anew(world):
     assert world.step() == ["load iris_2 mlserver-0", "unload iris_1 mlserver-0"]
 
 
+def test_a_number_that_another_version_has_on_any_replica_is_not_used_again(world):
+    world.server(replicas=2)
+    world.agents.connect(SECOND)
+    world.served()
+    world.agents.report("iris", "former", 1, LOADED, replica=SECOND)
+    world.model(generation=2, replicas=2)
+    assert world.step() == ["load iris_2 mlserver-1", "unload iris_1 mlserver-1"]
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+
+
 def test_a_replica_beyond_the_wanted_number_gives_its_models_away(world):
     world.server(replicas=2)
     world.agents.connect(SECOND)

@@ -5,6 +5,7 @@ Called by the engine. A number belongs to one version of a name; it is taken for
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bailie.lifecycle import number_for
@@ -25,23 +26,27 @@ class Numbers:
 
     def observe(self, name: str, seats: Iterable[Seat], wanted: Wanted | None) -> None:
         """Learns a model's numbers from where it stands; the wanted version gets one if it has none."""
-        given: dict[VersionId, int] = {}
-        taken: dict[int, VersionId] = {}
+        seen: dict[VersionId, set[int]] = defaultdict(set)
         for seat in seats:
-            given[seat.version] = max(seat.number, given.get(seat.version, 0))
-            taken[seat.number] = seat.version
-        if wanted is not None and wanted.model is not None and wanted.version not in given:
-            given[wanted.version] = self._new(wanted, taken)
+            seen[seat.version].add(seat.number)
+        given = {version: max(numbers) for version, numbers in seen.items()}
+        if wanted is not None and wanted.model is not None:
+            given[wanted.version] = self._number(wanted, seen)
         if given:
             self._given[name] = given
         else:
             self._given.pop(name, None)
 
-    def _new(self, wanted: Wanted, taken: Mapping[int, VersionId]) -> int:
+    def _number(self, wanted: Wanted, seen: Mapping[VersionId, set[int]]) -> int:
+        """One that no other version has anywhere: on a replica it would take the place of the other."""
+        own = seen.get(wanted.version, set())
+        others = {each for version, numbers in seen.items() if version != wanted.version for each in numbers}
+        if own - others:
+            return max(own - others)
         before = self._given.get(wanted.name, {}).get(wanted.version)
-        if before is not None and taken.get(before, wanted.version) == wanted.version:
+        if before is not None and before not in others:
             return before
-        return number_for(wanted.generation, frozenset(taken))
+        return number_for(wanted.generation, frozenset(own | others))
 
     def of(self, version: VersionId) -> int:
         """The version's number; raises KeyError for one that is neither wanted nor loaded."""
