@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import data_plane, failover, main_job, mlserver_settings, routes, scheduler
+from benchmarks import chaos, data_plane, failover, main_job, mlserver_settings, routes, scheduler
 
 BENCHMARKS = {
     "main-job": main_job.main,
     "failover": failover.main,
     "data-plane": data_plane.main,
+    "chaos": chaos.main,
     "routes": routes.main,
     "scheduler": scheduler.main,
     "mlserver-settings": mlserver_settings.main,

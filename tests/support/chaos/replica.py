@@ -1,0 +1,207 @@
+"""A server replica that can be tormented: killed, cut off, slow, failing, deaf; it notes what must never be.
+
+It behaves as the real agent does where the simulator of quick tests is simpler: loads and unloads take time,
+a newer command takes the place of an older one, and a version under a number that another has replaces it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+from tests.support.agents import connected, hello, status
+from tests.support.simulator import SimulatedReplica, name_of
+
+from bailie._gen import agent_pb2 as pb
+
+LOADING, LOADED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED
+UNLOADING, UNLOADED = pb.MODEL_STATE_UNLOADING, pb.MODEL_STATE_UNLOADED
+FAILED = pb.MODEL_STATE_FAILED
+OVERCOMMIT = 110
+
+
+class TormentedReplica(SimulatedReplica):
+    """`pace()` gives the seconds that a load or an unload takes; `offence(text)` hears what must not be."""
+
+    def __init__(self, port, server, replica, *, pace, offence, routed, **fields):
+        super().__init__(port, server, replica, **fields)
+        self.pace, self.offence, self.routed = pace, offence, routed
+        self.reachable = asyncio.Event()
+        self.reachable.set()
+        self.ready, self.draining = True, False
+        self.forgetful = 0
+        self.work: dict[str, asyncio.Task] = {}
+        self.group: asyncio.TaskGroup | None = None
+        self.task: asyncio.Task | None = None
+
+    def __str__(self):
+        return f"{self.server}-{self.replica}"
+
+    @property
+    def alive(self):
+        return self.task is not None
+
+    @property
+    def capacity(self):
+        return self.memory * OVERCOMMIT // 100
+
+    def start(self, group):
+        if self.task is None:
+            self.group = group
+            self.task = group.create_task(self.run())
+            for report in list(self.inventory.values()):  # what was under way is taken up again
+                if report.state == LOADING:
+                    self._begin(report.version, self._finish_load(report.version, report.declared_bytes))
+                elif report.state == UNLOADING:
+                    self._begin(report.version, self._finish_unload(report.version))
+
+    async def kill(self, *, keep_inventory):
+        if self.task is None:
+            return
+        for task in (self.task, *self.work.values()):
+            task.cancel()
+        await asyncio.wait({self.task, *self.work.values()})
+        self.task = self.session = None
+        self.work.clear()
+        if not keep_inventory:
+            self.inventory.clear()
+
+    def cut_off(self):
+        """The connection breaks and none is made until `reconnect`."""
+        self.reachable.clear()
+        if self.session is not None:
+            self.session.stream.cancel()
+
+    def reconnect(self):
+        self.reachable.set()
+
+    async def change(self, **fields):
+        """Readiness of the server, draining."""
+        for name, value in fields.items():
+            setattr(self, name, value)
+        if self.session is not None:
+            await self._send(self._status())
+
+    def _status(self):
+        return status(memory=self.memory, server_ready=self.ready, draining=self.draining)
+
+    async def _connect(self):
+        await self.reachable.wait()
+        greeting = hello(self.server, self.replica, status=self._status(), **self.fields)
+        greeting.inventory.extend(self.inventory.values())
+        said = dict(self.inventory)
+        async with connected(self.port, greeting) as session:
+            self.session = session
+            self.sessions += 1
+            await session.say(self._status())
+            for report in self._news_since(said):
+                await session.say(report)
+            while True:
+                await self._obey(await session.heard(3600))
+
+    def _news_since(self, said):
+        """What changed while the hello was on its way."""
+        for name, report in list(self.inventory.items()):
+            if said.get(name) != report:
+                yield report
+        for name, report in said.items():
+            if name not in self.inventory:
+                yield pb.ModelReport(version=report.version, state=UNLOADED)
+
+    async def _obey(self, message):
+        if self.forgetful:
+            self.forgetful -= 1
+            return
+        kind = message.WhichOneof("message")
+        if kind == "load":
+            await self._load(message.load)
+        elif kind == "unload":
+            await self._unload(message.unload.version)
+
+    async def _load(self, load):
+        version, name = load.version, name_of(load.version)
+        self.loads.append(name)
+        before = self.inventory.get(name)
+        if before is not None and before.version.identity != version.identity:
+            if before.state in {LOADED, LOADING}:
+                self.offence(f"{self}: {name} is the number of another version there")
+            await self._gone(before.version)
+        elif before is not None and before.state in {LOADED, LOADING}:
+            await self._say(before.version, before.state, declared_bytes=before.declared_bytes)
+            return
+        self._refuse_twice(version)
+        await self._say(version, LOADING, declared_bytes=load.memory_bytes)
+        self._refuse_overflow()
+        self._begin(version, self._finish_load(version, load.memory_bytes))
+
+    def _refuse_twice(self, version):
+        for name, report in self.inventory.items():
+            if report.version.identity == version.identity and report.state in {LOADED, LOADING}:
+                self.offence(f"{self}: {name} is to be loaded again as {name_of(version)}")
+
+    def _refuse_overflow(self):
+        used = self.used
+        if used > self.capacity:
+            self.offence(f"{self}: {used >> 20} MiB of {self.capacity >> 20} MiB in use")
+
+    @property
+    def used(self):
+        return sum(r.declared_bytes for r in self.inventory.values() if r.state != FAILED)
+
+    async def _finish_load(self, version, memory):
+        await asyncio.sleep(self.pace())
+        while version.name in self.holding:  # noqa: ASYNC110 - a test kit may look again
+            await asyncio.sleep(0.2)
+        if version.name in self.failing:
+            reason, message = self.failing[version.name]
+            await self._say(version, FAILED, reason=reason, message=message)
+        else:
+            await self._say(version, LOADED, declared_bytes=memory)
+
+    async def _unload(self, version):
+        name = name_of(version)
+        self.unloads.append(name)
+        before = self.inventory.get(name)
+        if before is None or before.version.identity != version.identity:
+            await self._say(version, UNLOADED)
+            return
+        if before.state == LOADED and self.routed(name, str(self)):
+            self.offence(f"{self}: {name} is to be unloaded while requests are sent there")
+        await self._say(version, UNLOADING, declared_bytes=before.declared_bytes)
+        self._begin(version, self._finish_unload(version))
+
+    async def _finish_unload(self, version):
+        await asyncio.sleep(self.pace())
+        await self._gone(version)
+
+    async def _gone(self, version):
+        self._end(name_of(version))
+        self.inventory.pop(name_of(version), None)
+        await self._say(version, UNLOADED)
+
+    def _begin(self, version, work):
+        name = name_of(version)
+        self._end(name)
+        self.work[name] = self.group.create_task(work)
+
+    def _end(self, name):
+        task = self.work.pop(name, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    async def _say(self, version, state, **fields):
+        report = pb.ModelReport(version=version, state=state, **fields)
+        if state != UNLOADED:
+            self.inventory[name_of(version)] = report
+        if self.session is not None:
+            await self._send(report)
+
+    async def _send(self, message):
+        """What does not arrive is in the next hello."""
+        try:
+            await self.session.say(message)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass
+        except asyncio.CancelledError:  # gRPC's word for a stream that was cancelled
+            if asyncio.current_task().cancelling():
+                raise
