@@ -6,7 +6,12 @@ import signal
 
 import pytest
 import structlog
+from hypothesis import settings
 from tests.support.golden import Golden
+
+# The same examples in every run, and no deadline for one: a busy machine is no bug.
+# `--hypothesis-profile=default` looks for new ones.
+settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route as Path_
+from tests.support.ports import free_port
 from tests.support.waiting import DEADLINE
 
 from bailie._gen import inference_pb2 as pb
@@ -32,13 +33,6 @@ if TYPE_CHECKING:
 
 TOKEN = "the token of the namespace"
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-
-
-def free_port() -> int:
-    """Returns a TCP port that nobody on 127.0.0.1 listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def until(condition, what: str, deadline: float = DEADLINE):

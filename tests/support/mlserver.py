@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -13,17 +12,12 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from tests.support.environments import mlserver_environment
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _START_SECONDS = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class MlserverProcess:
