@@ -11,7 +11,7 @@ from bailie.gateway import descriptors
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, bootstrap
 from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.listener import Address, listener
-from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, SCOPE_URL, Encoder
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, SCOPE_URL, SLICE, Encoder
 from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
 
 R0 = Replica("mlserver-0", "127.70.0.4", 9000, 9500)
@@ -140,6 +140,17 @@ def test_from_table_to_table_it_makes_what_it_would_make_at_once(tables):
 
 def _versions(resources):
     return {url: {name: each.version for name, each in named.items()} for url, named in resources.items()}
+
+
+def test_it_pauses_between_slices_and_forgets_what_was_given_up():
+    encoder = Encoder()
+    table = RoutingTable("ns", {f"m-{n}": NotReady("Loading", "wait") for n in range(3 * SLICE)})
+    assert len(list(encoder.work(table, 1))) == 3
+    other = RoutingTable("ns", {name: Route((Backend("m_1", 1, (R0,)),)) for name in table.entries})
+    given_up = encoder.work(other, 2)
+    next(given_up)
+    given_up.close()
+    assert _versions(encoder.encode(table, 3).resources) == _versions(Encoder().encode(table, 1).resources)
 
 
 def test_another_namespace_begins_anew():

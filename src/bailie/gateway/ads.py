@@ -179,7 +179,7 @@ class Streams:
     ) -> None:
         while not reader.done() and not self.closing.is_set() and self.leads():
             wake.clear()
-            snapshot = self.gateway.snapshot()
+            snapshot = await self.gateway.snapshot()
             response = session.next_response(snapshot) if snapshot is not None else None
             if response is not None:
                 await context.write(response)

@@ -7,6 +7,7 @@ instead of it, not after it.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ import structlog
 from bailie.gateway.resources import Encoder
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterator, Mapping
 
     from bailie.gateway.resources import Snapshot
@@ -46,6 +46,7 @@ class Gateway:
         self._snapshot: Snapshot | None = None
         self._acknowledged = 0
         self._callbacks: list[Callable[[int], None]] = []
+        self._encoding = asyncio.Lock()
         self._sessions: dict[int, tuple[str, Session, asyncio.Event]] = {}
 
     @property
@@ -77,11 +78,27 @@ class Gateway:
             for pod, session, _ in sorted(self._sessions.values(), key=lambda entry: entry[0])
         )
 
-    def snapshot(self) -> Snapshot | None:
-        """Returns the newest table's resources; None before the first table."""
-        if self._table is not None and (self._snapshot is None or self._snapshot.revision != self._revision):
-            self._snapshot = self._encoder.encode(self._table, self._revision)
-        return self._snapshot
+    async def snapshot(self) -> Snapshot | None:
+        """Returns the newest table's resources; None before the first table.
+
+        The first table of thousands of models takes a second to encode; others run meanwhile.
+        """
+        async with self._encoding:
+            while self._table is not None and (
+                self._snapshot is None or self._snapshot.revision != self._revision
+            ):
+                self._snapshot = await self._encode(self._table, self._revision)
+            return self._snapshot
+
+    async def _encode(self, table: RoutingTable, revision: int) -> Snapshot:
+        work = self._encoder.work(table, revision)
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                snapshot: Snapshot = end.value
+                return snapshot
+            await asyncio.sleep(0)
 
     @contextmanager
     def connected(self, pod: str, session: Session, wake: asyncio.Event) -> Iterator[None]:
