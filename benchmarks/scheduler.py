@@ -64,23 +64,32 @@ class Heartbeat:
 
 
 class EncodingPublisher:
-    """Encodes every table as for an Envoy, and has it taken over at once."""
+    """Encodes tables as for an Envoy, the newest each time, and has them taken over at once."""
 
     def __init__(self) -> None:
         self._encoder = Encoder()
         self._callbacks: list[Callable[[int], None]] = []
+        self._table: RoutingTable | None = None
+        self._revision = 0
+        self._some = asyncio.Event()
         self.acknowledged = 0
 
     def publish(self, table: RoutingTable) -> int:
-        revision = self.acknowledged + 1
-        self._encoder.encode(table, revision)
-        asyncio.get_running_loop().call_soon(self._acknowledge, revision)
-        return revision
+        self._table, self._revision = table, self._revision + 1
+        self._some.set()
+        return self._revision
 
-    def _acknowledge(self, revision: int) -> None:
-        self.acknowledged = revision
-        for callback in self._callbacks:
-            callback(revision)
+    async def run(self) -> None:
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            if self._table is not None:
+                revision = self._revision
+                for _ in self._encoder.work(self._table, revision):
+                    await asyncio.sleep(0)
+                self.acknowledged = revision
+            for callback in self._callbacks:
+                callback(self.acknowledged)
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
         self._callbacks.append(callback)
@@ -123,7 +132,13 @@ def scheduler_process(kubeconfig: str, token: Path, port: int, pipe: Connection)
 
     @asynccontextmanager
     async def data_plane(_leads: object) -> Any:
-        yield EncodingPublisher()
+        publisher = EncodingPublisher()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(publisher.run())
+            try:
+                yield publisher
+            finally:
+                task.cancel()
 
     asyncio.run(main())
 
