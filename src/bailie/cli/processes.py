@@ -117,7 +117,7 @@ def _operator(_: list[str]) -> None:
 
 def _scheduler(_: list[str]) -> None:
     set_up_logging(_log_level())
-    from bailie.gateway import ads
+    from bailie.gateway import ads, descriptors
     from bailie.gateway.publisher import Gateway
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
@@ -140,6 +140,7 @@ def _scheduler(_: list[str]) -> None:
             yield gateway
 
     async def main() -> None:
+        descriptors.message_class(ads.REQUEST)  # Envoy's types are read now, not when a term begins
         async with Client.from_environment() as client:
             await serve(settings, client, data_plane)
 
