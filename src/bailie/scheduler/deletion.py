@@ -16,10 +16,25 @@ FINALIZER = "seldon.model.finalizer"
 LONGEST_SECONDS = 60.0
 
 
-def remaining_seconds(deletion_timestamp: str, now: datetime, longest: float = LONGEST_SECONDS) -> float:
-    """Returns how much longer the unload may be waited for, at most `longest` by any clock."""
-    began = datetime.fromisoformat(deletion_timestamp)
-    return min(longest - (now - began).total_seconds(), longest)
+class Waits:
+    """How much longer each unload may be waited for: `longest` seconds by any clock.
+
+    The API's clock may be ahead of ours or ours may jump back; the time that was waited here ends it then.
+    """
+
+    def __init__(self, longest: float = LONGEST_SECONDS) -> None:
+        self._longest = longest
+        self._since: dict[str, float] = {}
+
+    def remaining(self, metadata: Mapping[str, Any], now: datetime, monotonic: float) -> float:
+        """Returns seconds, none above zero when it is over. `metadata` is that of a deleted object."""
+        since = self._since.setdefault(metadata["uid"], monotonic)
+        began = datetime.fromisoformat(metadata["deletionTimestamp"])
+        return self._longest - max((now - began).total_seconds(), monotonic - since)
+
+    def forget(self, metadata: Mapping[str, Any]) -> None:
+        """It is over."""
+        self._since.pop(metadata["uid"], None)
 
 
 def without_finalizer(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ nothing is written twice, and an event is sent only when a reason changes.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,7 @@ from bailie.kube.controller import Controller, Result
 from bailie.kube.errors import NotFound
 from bailie.kube.events import EventType
 from bailie.lifecycle import ReplicaState, model_status
-from bailie.scheduler.deletion import FINALIZER, LONGEST_SECONDS, remaining_seconds, without_finalizer
+from bailie.scheduler.deletion import FINALIZER, LONGEST_SECONDS, Waits, without_finalizer
 from bailie.scheduler.picture import Picture
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class StatusWriter:
         self._client = client
         self._namespace = namespace
         self._informers = {kind: informers[kind] for kind in (MODEL, SERVER)}
-        self._unload_wait = unload_wait
+        self._waits = Waits(unload_wait)
         self._recorder = recorder
         self._leads = leads
         self._picture = Picture()
@@ -183,7 +184,7 @@ class StatusWriter:
             for each in self._picture.view.standings.get(name, ())
             if each.state is not ReplicaState.FAILED
         ]
-        seconds = remaining_seconds(metadata["deletionTimestamp"], utc_now(), self._unload_wait)
+        seconds = self._waits.remaining(metadata, utc_now(), asyncio.get_running_loop().time())
         if left and seconds > 0:
             return Result(requeue_after=seconds)
         if left:
@@ -191,6 +192,7 @@ class StatusWriter:
             log.warning("Deletion goes on without an unload", model=name, left=left)
             self._recorder.event(manifest, EventType.WARNING, "UnloadGivenUp", told)
         await self._client.patch(MODEL, name, self._namespace, without_finalizer(metadata))
+        self._waits.forget(metadata)
         return None
 
     async def _write(self, kind: Kind, name: str, status: Manifest) -> None:
