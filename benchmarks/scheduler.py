@@ -146,12 +146,12 @@ def scheduler_process(kubeconfig: str, token: Path, port: int, pipe: Connection)
 class TimedReplica(SimulatedReplica):
     """Notes when each load command came."""
 
-    def __init__(self, *args: Any, times: dict[str, float], **fields: Any) -> None:
+    def __init__(self, *args: Any, times: dict[str, list[float]], **fields: Any) -> None:
         super().__init__(*args, **fields)
         self._times = times
 
     async def _load(self, load: Any) -> None:
-        self._times[load.version.name] = time.monotonic()
+        self._times.setdefault(load.version.name, []).append(time.monotonic())
         await super()._load(load)
 
 
@@ -159,7 +159,7 @@ def fleet_process(port: int, servers: int, pipe: Connection) -> None:
     """Runs all replicas. `times` asks when models were last commanded, `lose` ends a server."""
 
     async def main() -> None:
-        times: dict[str, float] = {}
+        times: dict[str, list[float]] = {}
         fields = {"memory": 64 * GIB, "namespace": NAMESPACE, "times": times}
         replicas = [
             TimedReplica(port, server_name(number), index, **fields)
@@ -235,12 +235,15 @@ async def create(client: Client, objects: Sequence[dict[str, Any]]) -> None:
 
 
 async def commanded(pipe: Connection, names: set[str], since: float, seconds: float = 300.0) -> float:
-    """Waits until every model had a load command after `since`; returns the seconds to the last one."""
+    """Waits until every model had a load command after `since`; returns the seconds to the last
+    of these; that a command is repeated does not count."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         times = ask(pipe, "times")
-        if all(times.get(name, 0.0) > since for name in names):
-            return max((times[name] for name in names), default=since) - since
+        first = [min((at for at in times.get(name, ()) if at > since), default=None) for name in names]
+        found = [at for at in first if at is not None]
+        if len(found) == len(names):
+            return max(found, default=since) - since
         await asyncio.sleep(0.05)
     raise TimeoutError(f"not all of {len(names)} models were commanded within {seconds:.0f} s")
 
