@@ -102,7 +102,8 @@ def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
             }
         ],
         # While none answers, none is tried: a stopped one would accept the connection and hold it.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # What a check finds counts at once; Envoy's default gathers changes for a second.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
         "typed_extension_protocol_options": {HTTP_OPTIONS: options},
     }
 
