@@ -27,6 +27,7 @@ from tests.support.simulator import SimulatedReplica
 from bailie.api.kinds import MODEL, SERVER
 from bailie.gateway.resources import Encoder
 from bailie.kube.client import Client
+from bailie.kube.informer import Informer
 from bailie.placement import Demand, Replica, Server, Snapshot, VersionId, place
 from bailie.scheduler.run import run
 from bailie.scheduler.settings import SchedulerSettings
@@ -249,14 +250,17 @@ async def commanded(pipe: Connection, names: set[str], since: float, seconds: fl
 
 
 async def quiet(client: Client, count: int, seconds: float = 600.0) -> None:
-    """Waits until so many models are ready."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        items = (await client.list(MODEL, NAMESPACE)).items
-        if sum((each.get("status") or {}).get("availableReplicas", 0) > 0 for each in items) >= count:
-            return
-        await asyncio.sleep(1.0)
-    raise TimeoutError("the statuses were not written in time")
+    """Waits until so many models are ready; watches, for a list of thousands holds the API up."""
+    informer = Informer(client, MODEL, NAMESPACE)
+    async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+        task = group.create_task(informer.run())
+        while sum(_answers(each) for each in informer.store.values()) < count:  # noqa: ASYNC110
+            await asyncio.sleep(1.0)
+        task.cancel()
+
+
+def _answers(manifest: dict[str, Any]) -> bool:
+    return (manifest.get("status") or {}).get("availableReplicas", 0) > 0
 
 
 async def one_more(client: Client, pipe: Connection, count: int) -> list[float]:
