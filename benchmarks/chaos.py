@@ -9,6 +9,7 @@ A seed always gives the same acts; how they fall in with the work of the schedul
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> None:
                 failed += bool(outcome.broken)
                 if outcome.broken or given.story:
                     _tell(outcome)
+            print(f"{len(settled)} of {len(seeds)} played, {failed} broke something", file=sys.stderr)
     settled.sort()
     print(f"{len(seeds)} sequences of {given.acts} acts, {len(INVARIANTS)} invariants, {failed} broke one")
     middle, most = settled[len(settled) // 2], settled[-1]

@@ -37,7 +37,7 @@ class Player:
                 await self.stage.start_api()
             await getattr(self, f"act_{name}")()
             if self.random.random() < 0.5:
-                await asyncio.sleep(self.random.choice((0.05, 0.3, 1.0, 4.0)))
+                await asyncio.sleep(self.random.choice((0.05, 0.3, 1.0, 4.0, 10.0)))
 
     def tell(self, text):
         self.story.append(text)
