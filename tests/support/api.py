@@ -95,7 +95,7 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
     """The embedded API on a thread of this process, with its state in `directory/api`."""
     server = ApiServer(Settings(state_dir=directory / "api", **{"log_dir": directory / "logs", **settings}))
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(server.run()), name="api")
+    thread = threading.Thread(target=lambda: loop.run_until_complete(_served(server, loop)), name="api")
     thread.start()
     try:
         api = Api(server, directory / "api", loop)
@@ -104,8 +104,15 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
     finally:
         server.stop()
         thread.join(15)
-        loop.run_until_complete(_connections_closed(loop))
         loop.close()
+
+
+async def _served(server: ApiServer, loop: Any) -> None:
+    """On the API's own thread to the end: the caller's may run a loop already."""
+    try:
+        await server.run()
+    finally:
+        await _connections_closed(loop)
 
 
 async def _connections_closed(loop: Any, *, seconds: float = 5) -> None:
