@@ -27,9 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bailie.api.kinds import LEASE, MODEL, POD
 from bailie.kube.client import Client
 from bailie.local.demo import model_manifest
-from bailie.local.readiness import condition
+from bailie.local.readiness import condition, process_id
 from bailie.local.settings import TRAINING_SCRIPT
-from bailie.local.status import process_id
 from bailie.local.traffic import Expectation, Tally, connected, stream
 from benchmarks.stack import mlserver_environment
 
@@ -120,7 +119,7 @@ class Stack:
         """Waits until a Model is ready."""
 
         async def look() -> bool:
-            return condition(await self.client.get(MODEL, name, NAMESPACE), "Ready")["status"] == "True"
+            return bool(condition(await self.client.get(MODEL, name, NAMESPACE), "Ready")["status"] == "True")
 
         await until(look, 60, f"model {name} ready")
 

@@ -161,7 +161,7 @@ def fleet_process(port: int, servers: int, pipe: Connection) -> None:
 
     async def main() -> None:
         times: dict[str, list[float]] = {}
-        fields = {"memory": 64 * GIB, "namespace": NAMESPACE, "times": times}
+        fields: dict[str, Any] = {"memory": 64 * GIB, "namespace": NAMESPACE, "times": times}
         replicas = [
             TimedReplica(port, server_name(number), index, **fields)
             for number in range(servers)
@@ -260,7 +260,7 @@ async def quiet(client: Client, count: int, seconds: float = 600.0) -> None:
 
 
 def _answers(manifest: dict[str, Any]) -> bool:
-    return (manifest.get("status") or {}).get("availableReplicas", 0) > 0
+    return int((manifest.get("status") or {}).get("availableReplicas", 0)) > 0
 
 
 async def one_more(client: Client, pipe: Connection, count: int) -> list[float]:
