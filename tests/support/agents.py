@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import grpc
 from tests.support.waiting import DEADLINE
@@ -50,9 +50,10 @@ class Agent:
         self.stream = stream
 
     async def say(self, message):
-        """Sends a Hello, ModelReport or ReplicaStatus."""
+        """Sends a Hello, ModelReport or ReplicaStatus; `ended` tells whether the scheduler had hung up."""
         field = {pb.Hello: "hello", pb.ModelReport: "report", pb.ReplicaStatus: "status"}[type(message)]
-        await self.stream.write(pb.AgentMessage(**{field: message}))
+        with suppress(grpc.aio.AioRpcError):
+            await self.stream.write(pb.AgentMessage(**{field: message}))
 
     async def heard(self, seconds=DEADLINE):
         """Returns the next message of the scheduler."""
