@@ -26,6 +26,7 @@ _INDEX_SECONDS = 30.0
 _UNLOAD_SECONDS = 120.0
 _WAIT_STEP_SECONDS = 0.1
 _WATCH_SECONDS = 1.0
+_CONNECT_SECONDS = 3.0
 _REASONS = {
     grpc.StatusCode.NOT_FOUND: "ModelNotFound",
     grpc.StatusCode.FAILED_PRECONDITION: "ModelFileMissing",
@@ -34,6 +35,8 @@ _REASONS = {
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),
+    # A new channel gets a new connection: without this it shares that of a server that died.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -66,8 +69,7 @@ class InferenceServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
-        if self._channel is not None:
-            await self._channel.close(None)
+        await self._disconnect()
 
     async def health(self) -> Health:
         """Looks once."""
@@ -85,11 +87,26 @@ class InferenceServer:
             async with asyncio.timeout(seconds):
                 while not await self._answers():  # noqa: ASYNC110 - another process's state
                     await asyncio.sleep(_WAIT_STEP_SECONDS)
-                await self._connected().channel_ready()
+                while not await self._reached():
+                    await self._disconnect()
         except TimeoutError as error:
             raise ServerError(
                 "ServerNotReady", f"{self._name} did not answer within {seconds:.0f} s"
             ) from error
+
+    async def _reached(self) -> bool:
+        """Says whether gRPC gets through in a time that is long for a server that answers over HTTP."""
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._connected().channel_ready()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _disconnect(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close(None)
 
     async def _answers(self) -> bool:
         try:
