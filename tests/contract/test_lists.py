@@ -86,6 +86,15 @@ def test_pages(cluster, models):
     assert cluster.http.get(models, params={"limit": 2, "continue": "nonsense"}).status_code == 400
 
 
+def test_all_pages_are_of_the_revision_of_the_first(cluster, models):
+    """A watch from there misses nothing, also where an object changes after its page was read."""
+    first = cluster.http.get(models, params={"limit": 2}).json()["metadata"]
+    headers = {"content-type": "application/merge-patch+json"}
+    cluster.http.patch(f"{models}/a", json={"metadata": {"labels": {"x": "y"}}}, headers=headers)
+    last = cluster.http.get(models, params={"limit": 2, "continue": first["continue"]}).json()["metadata"]
+    assert last["resourceVersion"] == first["resourceVersion"]
+
+
 def test_all_namespaces(cluster, new_namespace):
     one, two = new_namespace(), new_namespace()
     for namespace in (one, two):

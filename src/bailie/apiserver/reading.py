@@ -27,15 +27,16 @@ def collection(store: Store, resource: Resource, namespace: str | None, query: M
     """
     limit = _limit(query.get("limit"))
     matches = filters.selector_of(query, resource)
-    found: Iterator[bytes] = store.scan(resource.key, namespace, after=_position(query.get("continue")))
+    after, revision = _position(query.get("continue")) or (None, store.revision)
+    found: Iterator[bytes] = store.scan(resource.key, namespace, after=after)
     if matches is not None:
         accept = matches
         found = (data for data in found if accept(orjson.loads(data)))
     items: list[bytes] = []
-    meta: dict[str, object] = {"resourceVersion": str(store.revision)}
+    meta: dict[str, object] = {"resourceVersion": str(revision)}
     for data in found:
         if limit and len(items) == limit:
-            meta["continue"] = _token(items[-1])
+            meta["continue"] = _token(items[-1], revision)
             rest = sum(1 for _ in found) + 1
             if matches is None:
                 meta["remainingItemCount"] = rest
@@ -53,16 +54,20 @@ def _limit(value: str | None) -> int:
     return int(value)
 
 
-def _token(last: bytes) -> str:
+def _token(last: bytes, revision: int) -> str:
+    """Where the next page begins, and the revision of the first: a watch from there misses no change that
+    came to an object between the page that it is on and the last one."""
     meta = orjson.loads(last)["metadata"]
-    return base64.urlsafe_b64encode(orjson.dumps([meta.get("namespace", ""), meta["name"]])).decode()
+    return base64.urlsafe_b64encode(
+        orjson.dumps([meta.get("namespace", ""), meta["name"], revision])
+    ).decode()
 
 
-def _position(token: str | None) -> tuple[str, str] | None:
+def _position(token: str | None) -> tuple[tuple[str, str], int] | None:
     if not token:
         return None
     try:
-        namespace, name = orjson.loads(base64.urlsafe_b64decode(token))
-    except (binascii.Error, ValueError):
+        namespace, name, revision = orjson.loads(base64.urlsafe_b64decode(token))
+        return (str(namespace), str(name)), int(revision)
+    except (binascii.Error, ValueError, TypeError):
         raise errors.bad_request("continue key is not valid") from None
-    return str(namespace), str(name)
