@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import statistics
@@ -18,6 +19,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import psutil
 import structlog
 from tests.support.agents import TOKEN
@@ -170,6 +172,7 @@ def fleet_process(port: int, servers: int, pipe: Connection) -> None:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             tasks = {replica: group.create_task(replica.run()) for replica in replicas}
+            group.create_task(_say_status(replicas))
 
             def answer() -> None:
                 verb, *rest = pipe.recv()
@@ -184,6 +187,16 @@ def fleet_process(port: int, servers: int, pipe: Connection) -> None:
             loop.add_reader(pipe.fileno(), answer)
 
     asyncio.run(main())
+
+
+async def _say_status(replicas: Sequence[TimedReplica]) -> None:
+    """As agents do; a session without a word for 30 s ends."""
+    while True:
+        for replica in replicas:
+            await asyncio.sleep(10 / len(replicas))
+            if replica.session is not None:
+                with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    await replica.say_status()
 
 
 def server_name(number: int) -> str:

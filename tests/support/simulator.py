@@ -45,7 +45,7 @@ class SimulatedReplica:
         while True:
             try:
                 await self._connect()
-            except (grpc.aio.AioRpcError, AssertionError, TimeoutError):
+            except (grpc.aio.AioRpcError, AssertionError, TimeoutError, asyncio.InvalidStateError):
                 pass
             except asyncio.CancelledError:
                 if asyncio.current_task().cancelling():
