@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,11 +29,12 @@ from bailie.kube.client import Client
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition, process_id
 from bailie.local.settings import TRAINING_SCRIPT
-from bailie.local.traffic import Expectation, Tally, connected, stream
+from bailie.local.traffic import Expectation
 from benchmarks.stack import mlserver_environment
+from benchmarks.steady import steady
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 NAMESPACE = "default"
 LEASE_NAME = "seldon-scheduler"
@@ -221,26 +222,6 @@ def _term(lease: dict[str, Any]) -> tuple[str, int]:
     return lease["holderIdentity"], lease["leaseTransitions"]
 
 
-@asynccontextmanager
-async def load(inference: dict[str, str], cases: Any, rate: float) -> AsyncIterator[list[Tally]]:
-    """Sends `rate` requests a second over all models, half REST and half gRPC, until the block ends."""
-    stop = asyncio.Event()
-    tallies: list[Tally] = []
-    each = rate / MODELS / 2
-    async with AsyncExitStack() as clients, asyncio.TaskGroup() as group:
-        opened = await clients.enter_async_context(connected(inference))
-        tasks = []
-        for number in range(MODELS):
-            expected = Expectation(f"steady-{number}", cases["iris"]["inputs"], cases["iris"]["outputs"])
-            tasks.append(group.create_task(stream(opened, expected, per_second=each, stop=stop)))
-        try:
-            yield tallies
-        finally:
-            stop.set()
-            await asyncio.wait(tasks)
-            tallies += [tally for task in tasks for tally in task.result().values()]
-
-
 async def measure(state: Path, models: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Runs all rounds under load and returns the figures."""
     cases = json.loads((models / "expected.json").read_text())
@@ -251,8 +232,13 @@ async def measure(state: Path, models: Path, options: argparse.Namespace) -> dic
         for number in range(MODELS):
             await stack.ready(f"steady-{number}")
         inference = _status(state)["namespaces"][NAMESPACE]["inference"]
-        started = time.monotonic()
-        async with load(inference, cases, options.rate) as tallies:
+        expected = [
+            Expectation(f"steady-{number}", cases["iris"]["inputs"], cases["iris"]["outputs"])
+            for number in range(MODELS)
+        ]
+        with steady(inference) as traffic:
+            traffic.send(expected, options.rate)
+            started = time.monotonic()
             figures: dict[str, Any] = {
                 "left alone": await undisturbed(stack, options.ends),
                 "killed": await rounds(stack, signal.SIGKILL, options.kills),
@@ -260,10 +246,17 @@ async def measure(state: Path, models: Path, options: argparse.Namespace) -> dic
             }
             if options.stop_seconds:
                 figures["stopped"] = await stop_and_continue(stack, options.stop_seconds)
-        spent = time.monotonic() - started
-        sent, failures = sum(t.sent for t in tallies), [f for t in tallies for f in t.failures]
-        figures["requests"] = {"sent": sent, "per second": sent / spent, "failed": len(failures)}
-        figures["first failures"] = failures[:3]
+            spent = time.monotonic() - started
+            await traffic.stop()
+            tally = traffic.take()
+        figures["requests"] = {
+            "sent": tally.sent,
+            "per second": tally.sent / spent,
+            "failed": len(tally.failures),
+            "slowest, s": tally.slowest,
+        }
+        figures["first failures"] = tally.failures[:3]
+        figures["load average"] = os.getloadavg()
         figures["agents' logs"] = stack.complaints()
     return figures
 
@@ -282,7 +275,7 @@ def told(figures: dict[str, Any]) -> Iterator[str]:
                 f"leader {kind}, seconds until {what}: median {statistics.median(values):.2f}, "
                 f"worst {max(values):.2f} of {len(values)}"
             )
-    for name in ("stopped", "requests", "first failures", "agents' logs"):
+    for name in ("stopped", "requests", "first failures", "agents' logs", "load average"):
         yield f"{name}: {figures.get(name)}"
 
 
@@ -291,7 +284,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks failover", description=__doc__)
     parser.add_argument("--schedulers", type=int, default=3)
     parser.add_argument("--kills", type=int, default=20, help="leaders killed with SIGKILL")
-    parser.add_argument("--ends", type=int, default=10, help="leaders ended with SIGTERM")
+    parser.add_argument("--ends", type=int, default=20, help="leaders ended with SIGTERM")
     parser.add_argument("--stop-seconds", type=float, default=30.0, help="SIGSTOP of a leader; 0 for none")
     parser.add_argument("--rate", type=float, default=200.0, help="requests per second over all models")
     parser.add_argument("--json", type=Path, help="write the results here too")

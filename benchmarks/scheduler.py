@@ -11,11 +11,10 @@ import argparse
 import asyncio
 import contextlib
 import json
-import multiprocessing
 import statistics
 import tempfile
 import time
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +32,11 @@ from bailie.kube.informer import Informer
 from bailie.placement import Demand, Replica, Server, Snapshot, VersionId, place
 from bailie.scheduler.run import run
 from bailie.scheduler.settings import SchedulerSettings
+from benchmarks.processes import ask, spawned
 from benchmarks.stack import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
     from bailie.routing.table import RoutingTable
@@ -46,7 +46,6 @@ REPLICAS = 4
 MODELS_PER_SERVER = 100
 MIB = 2**20
 GIB = 2**30
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 class Heartbeat:
@@ -215,26 +214,6 @@ def model(name: str) -> dict[str, Any]:
     return manifest("Model", name, {"storageUri": "/m", "memory": "100Mi", "requirements": ["sklearn"]})
 
 
-@contextmanager
-def process(target: Callable[..., None], *arguments: Any) -> Iterator[tuple[Connection, int]]:
-    """Runs a function in a process of its own; the value is our end of its pipe, and its pid."""
-    ours, theirs = _SPAWN.Pipe()
-    started = _SPAWN.Process(target=target, args=(*arguments, theirs), daemon=True)
-    started.start()
-    theirs.close()
-    try:
-        yield ours, started.pid or 0
-    finally:
-        started.kill()
-        started.join()
-
-
-def ask(pipe: Connection, *message: Any) -> Any:
-    """Sends a message and returns the answer."""
-    pipe.send(message)
-    return pipe.recv()
-
-
 async def create(client: Client, objects: Sequence[dict[str, Any]]) -> None:
     """Creates objects, eight at a time."""
     todo = iter(objects)
@@ -332,7 +311,7 @@ async def measure(models: int, more: int, say: Callable[[str], None]) -> dict[st
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         token = folder / "token"
         token.write_text(TOKEN)
-        api, _ = stack.enter_context(process(api_process, folder))
+        api, _ = stack.enter_context(spawned(api_process, folder))
         kubeconfig = api.recv()
         client = Client.from_kubeconfig(Path(kubeconfig))
         names = {f"model-{number}" for number in range(models)}
@@ -344,10 +323,10 @@ async def measure(models: int, more: int, say: Callable[[str], None]) -> dict[st
             await client.patch(SERVER, server_name(number), NAMESPACE, running_now, subresource="status")
         await create(client, [model(name) for name in sorted(names)])
         figures["applying all, s"] = time.monotonic() - started
-        fleet, _ = stack.enter_context(process(fleet_process, port, servers))
+        fleet, _ = stack.enter_context(spawned(fleet_process, port, servers))
         ask(fleet, "times")
         started = time.monotonic()
-        held, pid = stack.enter_context(process(scheduler_process, kubeconfig, token, port))
+        held, pid = stack.enter_context(spawned(scheduler_process, kubeconfig, token, port))
         running = psutil.Process(pid)
         figures["start to last load command, s"] = await commanded(fleet, names, started)
         figures["loop held at most while placing all, s"] = ask(held)

@@ -33,7 +33,7 @@ async def staged(api):
             stage = Stage(api, group, pace=lambda: 0.0)
             await stage.open()
             try:
-                await stage.start_scheduler()
+                await stage.schedulers.start()
                 await stage.apply(SERVER, "s0", {"serverConfig": "mlserver", "replicas": 2})
                 for ordinal in range(2):
                     stage.replica("s0", ordinal).start(group)

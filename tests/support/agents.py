@@ -44,10 +44,11 @@ def report(name="iris", identity="abc", number=1, state=pb.MODEL_STATE_LOADED, *
 
 
 class Agent:
-    """One session. `say` sends, `heard` waits for the next message."""
+    """One session. `say` sends, `heard` waits for the next message; `epoch` is the one of the welcome."""
 
     def __init__(self, stream):
         self.stream = stream
+        self.epoch = 0
 
     async def say(self, message):
         """Sends a Hello, ModelReport or ReplicaStatus; `ended` tells whether the scheduler had hung up."""
@@ -85,6 +86,6 @@ async def connected(port, greeting=None, token=TOKEN):
         agent = Agent(stream)
         if greeting is not None:
             await agent.say(greeting)
-            await agent.heard()
+            agent.epoch = (await agent.heard()).welcome.epoch
         yield agent
         stream.cancel()

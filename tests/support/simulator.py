@@ -15,7 +15,8 @@ class SimulatedReplica:
     """One replica. Its inventory outlives its sessions, as an agent's does.
 
     `failing` maps a model's name to (reason, message) of its failure; `holding` names models whose load
-    stays in LOADING until `finish`; `loads` and `unloads` are the commands obeyed, as `iris_1`.
+    stays in LOADING until `finish`; `loads` and `unloads` are the commands obeyed, as `iris_1`. `epoch` is
+    the highest seen; `epochs` are those of the commands obeyed, `refused` of the commands that were not.
     """
 
     def __init__(self, port, server="mlserver", replica=0, *, memory=1 << 30, **hello_fields):
@@ -26,7 +27,9 @@ class SimulatedReplica:
         self.holding: set[str] = set()
         self.loads: list[str] = []
         self.unloads: list[str] = []
+        self.epoch = 0
         self.epochs: list[int] = []
+        self.refused: list[int] = []
         self.sessions = 0
         self.session = None
         self.deaf = False
@@ -59,21 +62,36 @@ class SimulatedReplica:
             self.replica,
             status=status(memory=self.memory),
             inventory=list(self.inventory.values()),
+            epoch=self.epoch,
             **self.fields,
         )
         async with connected(self.port, greeting) as session:
-            self.session = session
-            self.sessions += 1
+            self.welcome(session)
             while True:
-                await self._obey(await session.heard(3600))
+                await self.hear(await session.heard(3600))
+
+    def welcome(self, session):
+        """Takes the session, unless its leader is older than one that was there before."""
+        assert session.epoch >= self.epoch, f"epoch {session.epoch} leads, {self.epoch} was seen"
+        self.epoch = session.epoch
+        self.session = session
+        self.sessions += 1
+
+    async def hear(self, message):
+        """Obeys, unless a later leader has spoken."""
+        epoch = getattr(message, message.WhichOneof("message")).epoch
+        if epoch < self.epoch:
+            self.refused.append(epoch)
+            return
+        self.epoch = epoch
+        self.epochs.append(epoch)
+        await self._obey(message)
 
     async def _obey(self, message):
         kind = message.WhichOneof("message")
         if kind == "load":
-            self.epochs.append(message.load.epoch)
             await self._load(message.load)
         elif kind == "unload":
-            self.epochs.append(message.unload.epoch)
             name = name_of(message.unload.version)
             self.unloads.append(name)
             if not self.deaf:

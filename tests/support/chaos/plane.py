@@ -12,15 +12,16 @@ from bailie.routing.table import Route
 class Plane:
     """What all Envoys have. `table` is the last that they took over, whoever published it."""
 
-    def __init__(self):
+    def __init__(self, offence=lambda _: None):
+        self.offence = offence
         self.table = None
         self.connected = True
         self.delay = 0.0
-        self.publisher = _Term(self)
+        self.publisher = _Term(self, lambda: True)
 
-    def term(self):
-        """A scheduler begins to publish."""
-        self.publisher = _Term(self)
+    def term(self, leads):
+        """A scheduler begins to publish; `leads` is asked before it is heard, as in the ADS server."""
+        self.publisher = _Term(self, leads)
         return self.publisher
 
     def leave(self):
@@ -42,14 +43,18 @@ class Plane:
 
 
 class _Term(RecordingPublisher):
-    def __init__(self, plane):
+    def __init__(self, plane, leads):
         super().__init__(prompt=False)
-        self.plane = plane
+        self.plane, self.leads = plane, leads
 
     def publish(self, table):
         before = len(self.tables)
         revision = super().publish(table)
-        if revision > before and self.plane.connected:
+        if not self.leads():
+            return revision
+        if self.plane.publisher is not self:
+            self.plane.offence("a scheduler tells the data plane something while a later one leads")
+        elif revision > before and self.plane.connected:
             if self.plane.delay:
                 asyncio.get_running_loop().call_later(self.plane.delay, self._late, revision)
             else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.support.chaos.schedulers import PODS
+
 from bailie.api.kinds import MODEL, SERVER
 
 MODELS = tuple(f"m{number}" for number in range(6))
@@ -30,7 +32,7 @@ class Player:
     async def play(self, acts):
         for name in self.random.sample(SERVERS, 2):
             await self.act_server(name)
-        await self.stage.start_scheduler()
+        await self.stage.schedulers.start()
         names, weights = zip(*ACTS.items(), strict=True)
         for name in self.random.choices(names, weights, k=acts):
             if name in _NEED_API and not self.stage.api.up:
@@ -221,11 +223,32 @@ class Player:
     # the rest
 
     async def act_scheduler(self):
-        pod = self.random.choice(("seldon-scheduler-0", "seldon-scheduler-1"))
-        self.tell(f"stop the scheduler, start {pod}")
-        await self.stage.stop_scheduler()
+        pod = self.random.choice(PODS)
+        self.tell(f"stop all schedulers, start {pod}")
+        for each in self.stage.schedulers.running:
+            await self.stage.schedulers.stop(each)
         await asyncio.sleep(self.random.choice((0.0, 1.0, 5.0)))
-        await self.stage.start_scheduler(pod)
+        await self.stage.schedulers.start(pod)
+
+    async def act_standby(self):
+        """The one that leads ends, or the other one, or both run from now on."""
+        pod = self.random.choice(PODS)
+        running = self.stage.schedulers.running
+        if pod in running and len(running) > 1:
+            self.tell(f"stop {pod}")
+            await self.stage.schedulers.stop(pod)
+        else:
+            self.tell(f"start {pod}")
+            await self.stage.schedulers.start(pod)
+
+    async def act_sever(self):
+        pod = self.random.choice(self.stage.schedulers.running)
+        self.tell(f"{pod} loses the API")
+        self.stage.schedulers.cut_off(pod)
+
+    async def act_restore(self):
+        self.tell("schedulers reach the API")
+        self.stage.schedulers.reconnect()
 
     async def act_api(self):
         self.tell("the API stops" if self.stage.api.up else "the API starts")
@@ -242,7 +265,9 @@ class Player:
         self.tell("heal")
         stage, pick = self.stage, self.random
         await stage.start_api()
-        await stage.start_scheduler()
+        stage.schedulers.reconnect()
+        for pod in stage.schedulers.running or PODS[:1]:
+            await stage.schedulers.start(pod)
         stage.plane.delay = 0.0
         stage.plane.rejoin()
         self.make_loads_well()
@@ -280,6 +305,9 @@ ACTS = {
     "ready": 2,
     "drain": 2,
     "scheduler": 2,
+    "standby": 3,
+    "sever": 2,
+    "restore": 1,
     "api": 1,
     "plane": 1,
 }

@@ -7,6 +7,7 @@ a newer command takes the place of an older one, and a version under a number th
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import grpc
 from tests.support.agents import connected, hello, status
@@ -23,9 +24,10 @@ OVERCOMMIT = 110
 class TormentedReplica(SimulatedReplica):
     """`pace()` gives the seconds that a load or an unload takes; `offence(text)` hears what must not be."""
 
-    def __init__(self, port, server, replica, *, pace, offence, routed, **fields):
-        super().__init__(port, server, replica, **fields)
-        self.pace, self.offence, self.routed = pace, offence, routed
+    def __init__(self, ports, server, replica, *, pace, offence, routed, orders, **fields):
+        super().__init__(ports[0], server, replica, **fields)
+        self.pace, self.offence, self.routed, self.orders = pace, offence, routed, orders
+        self.addresses = itertools.cycle(ports)
         self.reachable = asyncio.Event()
         self.reachable.set()
         self.ready, self.draining = True, False
@@ -63,6 +65,7 @@ class TormentedReplica(SimulatedReplica):
         await asyncio.wait({self.task, *self.work.values()})
         self.task = self.session = None
         self.work.clear()
+        self.epoch = 0  # an agent keeps it in memory
         if not keep_inventory:
             self.inventory.clear()
 
@@ -87,17 +90,16 @@ class TormentedReplica(SimulatedReplica):
 
     async def _connect(self):
         await self.reachable.wait()
-        greeting = hello(self.server, self.replica, status=self._status(), **self.fields)
+        greeting = hello(self.server, self.replica, status=self._status(), epoch=self.epoch, **self.fields)
         greeting.inventory.extend(self.inventory.values())
         said = dict(self.inventory)
-        async with connected(self.port, greeting) as session:
-            self.session = session
-            self.sessions += 1
+        async with connected(next(self.addresses), greeting) as session:
+            self.welcome(session)
             await session.say(self._status())
             for report in self._news_since(said):
                 await session.say(report)
             while True:
-                await self._obey(await session.heard(3600))
+                await self.hear(await session.heard(3600))
 
     def _news_since(self, said):
         """What changed while the hello was on its way."""
@@ -109,6 +111,7 @@ class TormentedReplica(SimulatedReplica):
                 yield pb.ModelReport(version=report.version, state=UNLOADED)
 
     async def _obey(self, message):
+        self.orders.obeyed(self, self.epoch)
         if self.forgetful:
             self.forgetful -= 1
             return

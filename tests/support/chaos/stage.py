@@ -9,23 +9,21 @@ import asyncio
 import contextlib
 import gc
 import itertools
-import socket
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support.agents import MIB, TOKEN
+from tests.support.agents import MIB
 from tests.support.api import running_api
+from tests.support.chaos.orders import Orders
 from tests.support.chaos.plane import Plane
 from tests.support.chaos.replica import TormentedReplica
+from tests.support.chaos.schedulers import Schedulers
 
 from bailie.api.kinds import MODEL, SERVER
 from bailie.kube.client import Client, PatchType
 from bailie.kube.errors import AlreadyExists, NotFound
 from bailie.placement import ReplicaId
-from bailie.scheduler.agents import serve_agents
-from bailie.scheduler.run import Scheduler
-from bailie.scheduler.settings import SchedulerSettings
 
 API_VERSION = "mlops.seldon.io/v1alpha1"
 _NAMESPACES = itertools.count()
@@ -70,18 +68,18 @@ class Stage:
         self.api, self.group, self.pace = api, group, pace
         self.name = f"chaos-{next(_NAMESPACES)}"
         self.client = Client.from_kubeconfig(api.api.kubeconfig)
-        self.plane = Plane()
-        self.port = _free_port()
-        self.replicas: dict[ReplicaId, TormentedReplica] = {}
         self.offences: list[str] = []
-        self.scheduler: Scheduler | None = None
-        self._scheduling: asyncio.Task | None = None
+        self.plane = Plane(self.offences.append)
+        self.schedulers = Schedulers(self.name, api, group, plane=self.plane, offence=self.offences.append)
+        self.replicas: dict[ReplicaId, TormentedReplica] = {}
+        self.orders = Orders(self.offences.append)
 
     async def open(self):
         await self.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}})
+        await self.schedulers.open()
 
     async def close(self):
-        await self.stop_scheduler()
+        await self.schedulers.close()
         for replica in self.replicas.values():
             await replica.kill(keep_inventory=False)
         await self.client.aclose()
@@ -92,46 +90,6 @@ class Stage:
     async def stop_api(self):
         await asyncio.to_thread(self.api.stop)
 
-    # the scheduler
-
-    async def start_scheduler(self, pod="seldon-scheduler-0"):
-        if self._scheduling is not None:
-            return
-        listening = asyncio.Event()
-        self._scheduling = self.group.create_task(self._schedule(pod, listening))
-        await listening.wait()
-
-    async def stop_scheduler(self):
-        task, self._scheduling = self._scheduling, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _schedule(self, pod, listening):
-        token = self.api.directory / "token"
-        token.write_text(TOKEN)
-        settings = SchedulerSettings(
-            namespace=self.name, pod_name=pod, address="127.0.0.1", token_file=token, log_level="info"
-        )
-
-        @contextlib.asynccontextmanager
-        async def data_plane(_leads):
-            yield self.plane.term()
-
-        self.scheduler = Scheduler(settings, self.client, data_plane)
-        try:
-            async with serve_agents(self.scheduler.agents, "127.0.0.1", self.port):
-                listening.set()
-                await self.scheduler.run()
-        except Exception as error:  # whatever it is, it is reported and the sequence goes on
-            self.offences.append(f"the scheduler died: {error!r}")
-        finally:
-            if self._scheduling is asyncio.current_task():  # nobody stopped it
-                self.offences.append(f"{pod} ended by itself")
-                self._scheduling = None
-            self.scheduler = None
-            listening.set()
-
     # replicas
 
     def replica(self, server, ordinal, memory=1024 * MIB):
@@ -139,12 +97,13 @@ class Stage:
         key = ReplicaId(server, ordinal)
         if key not in self.replicas:
             self.replicas[key] = TormentedReplica(
-                self.port,
+                self.schedulers.ports,
                 server,
                 ordinal,
                 pace=self.pace,
                 offence=self.offences.append,
                 routed=self.plane.routed,
+                orders=self.orders,
                 memory=memory,
                 namespace=self.name,
                 capabilities=["mlserver", "sklearn"] if server != "s1" else ["mlserver", "xgboost"],
@@ -181,13 +140,6 @@ class Stage:
     async def delete(self, kind, name):
         with contextlib.suppress(NotFound):
             await self.client.delete(kind, name, self.name)
-
-
-def _free_port():
-    """Replicas dial before the first scheduler listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 async def farewell():

@@ -1,0 +1,188 @@
+"""A steady stream of checked requests from a process of its own: so many a second, whatever else goes on.
+
+Called by `failover` and `chaos`. Half of the requests are REST, half gRPC; every answer is compared with what
+the model answers in process. A request leaves at its time, whether or not those before it are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from bailie.inference.client import Answer, GrpcClient, Unreachable
+from benchmarks.processes import ask, spawned
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from multiprocessing.connection import Connection
+
+    from bailie.local.traffic import Expectation
+
+    Send = Callable[[], Awaitable[Answer]]
+
+_PATIENCE_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the requests since the last time; `unanswered` and `wrong` say what, by model."""
+
+    sent: int = 0
+    unanswered: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    pending: int = 0
+
+    @property
+    def failures(self) -> list[str]:
+        """Everything that was not the right answer."""
+        return self.wrong + self.unanswered
+
+
+class Steady:
+    """Our end of the stream."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def send(self, expectations: Sequence[Expectation], per_second: float) -> None:
+        """Sends to these models from now on, `per_second` over all of them; to nobody when there are none."""
+        ask(self._pipe, "send", list(expectations), per_second)
+
+    def take(self) -> Tally:
+        """Returns what came of the requests since this was called last."""
+        found: Tally = ask(self._pipe, "take")
+        return found
+
+    async def stop(self) -> None:
+        """Sends nothing more and waits for the answers that are still to come."""
+        ask(self._pipe, "send", [], 1.0)
+        while ask(self._pipe, "pending"):  # noqa: ASYNC110 - the other side gives up after its patience
+            await asyncio.sleep(0.05)
+
+
+@contextmanager
+def steady(inference: Mapping[str, str]) -> Iterator[Steady]:
+    """Runs the process; `inference` has `http` and `grpc`, as `bailie status` gives them."""
+    with spawned(_process, dict(inference)) as (pipe, _):
+        yield Steady(pipe)
+
+
+def _process(inference: dict[str, str], pipe: Connection) -> None:
+    asyncio.run(_serve(inference, pipe))
+
+
+async def _serve(inference: dict[str, str], pipe: Connection) -> None:
+    async with asyncio.TaskGroup() as group:
+        source = _Source(group, inference)
+
+        def answer() -> None:
+            verb, *rest = pipe.recv()
+            answers: dict[str, Callable[..., Any]] = {
+                "take": source.take,
+                "pending": source.pending,
+                "send": source.send,
+            }
+            pipe.send(answers[verb](*rest))
+
+        asyncio.get_running_loop().add_reader(pipe.fileno(), answer)
+        await asyncio.Event().wait()
+
+
+class _Source:
+    """Sends each request at its time, whether or not those before are answered."""
+
+    def __init__(self, group: asyncio.TaskGroup, inference: dict[str, str]) -> None:
+        self._group = group
+        self._url = inference["http"]
+        self._grpc = GrpcClient(inference["grpc"], timeout=_PATIENCE_SECONDS)
+        self._tally = Tally()
+        self._streams: list[asyncio.Task[None]] = []
+
+    def take(self) -> Tally:
+        found, self._tally = self._tally, Tally(pending=self._tally.pending)
+        return found
+
+    def pending(self) -> int:
+        return self._tally.pending
+
+    def send(self, expectations: list[Expectation], per_second: float) -> None:
+        """What is under way already is not given up."""
+        for stream in self._streams:
+            stream.cancel()
+        sends = [(e, send) for e in expectations for send in (_rest(self._url, e), _rpc(self._grpc, e))]
+        pause = len(sends) / per_second
+        self._streams = [
+            self._group.create_task(self._stream(each, send, pause, pause * number / len(sends)))
+            for number, (each, send) in enumerate(sends)
+        ]
+
+    async def _stream(self, expectation: Expectation, send: Send, pause: float, delay: float) -> None:
+        clock = asyncio.get_running_loop().time
+        due = clock() + delay
+        while True:
+            await asyncio.sleep(max(0.0, due - clock()))
+            self._group.create_task(self._once(expectation, send))
+            due += pause
+
+    async def _once(self, expectation: Expectation, send: Send) -> None:
+        self._tally.sent += 1
+        self._tally.pending += 1
+        begun = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                answer = await send()
+            problem, unanswered = expectation.wrong(answer), not answer.ok
+        except (Unreachable, TimeoutError) as error:
+            problem, unanswered = str(error) or "no answer", True
+        self._tally.pending -= 1
+        self._tally.slowest = max(self._tally.slowest, asyncio.get_running_loop().time() - begun)
+        if problem:
+            kind = self._tally.unanswered if unanswered else self._tally.wrong
+            kind.append(f"{expectation.model}: {problem}")
+
+
+def _rpc(client: GrpcClient, expectation: Expectation) -> Send:
+    return lambda: client.infer(expectation.model, expectation.request())
+
+
+def _rest(url: str, expectation: Expectation) -> Send:
+    """The request is made once and connections are kept: a client library takes more than it measures."""
+    parts = urlsplit(url)
+    body = json.dumps(expectation.request()).encode()
+    head = f"POST /v2/models/{expectation.model}/infer HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+    head += f"seldon-model: {expectation.model}\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def send() -> Answer:
+        opened = None
+        try:
+            opened = idle.pop() if idle else await asyncio.open_connection(parts.hostname, parts.port)
+            opened[1].write(request)
+            answer = await _answer(opened[0])
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+        else:
+            idle.append(opened)
+            opened = None
+        finally:
+            if opened:
+                opened[1].close()
+        return answer
+
+    return send
+
+
+async def _answer(reader: asyncio.StreamReader) -> Answer:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    status, *lines = head.split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    code = status.split(" ", 2)[1]
+    ok = code == "200"
+    return Answer(ok, code, json.loads(body) if ok else body.decode(errors="replace"), headers)
