@@ -20,6 +20,8 @@ OPERATOR_ACCOUNT = "seldon-v2-controller-manager"
 SCHEDULER_ACCOUNT = "seldon-scheduler"
 SERVER_ACCOUNT = "seldon-server"
 ENVOY_ACCOUNT = "seldon-envoy"
+SCOPE_STATUS = "bailie-scope-status"
+"""The ConfigMap in which the operator says what became of its list of namespaces."""
 _RBAC = "rbac.authorization.k8s.io"
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "delete", "patch", "update")
@@ -27,16 +29,20 @@ _WRITE = ("create", "delete", "patch", "update")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A right: who needs it for what is in `why`."""
+    """A right: who needs it for what is in `why`. `names` limits it to these objects."""
 
     group: str
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
     why: str
+    names: tuple[str, ...] = ()
 
     def manifest(self) -> Manifest:
         """Returns the rule as a Role has it."""
-        return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+        rule: Manifest = {"apiGroups": [self.group], "resources": list(self.resources)}
+        if self.names:
+            rule["resourceNames"] = list(self.names)
+        return {**rule, "verbs": list(self.verbs)}
 
 
 OPERATOR_RULES = (
@@ -76,6 +82,8 @@ OPERATOR_POD_RULES = (Rule("", ("pods",), (*_READ, *_WRITE), "to run pods where 
 OPERATOR_HOME_RULES = (
     Rule(MLOPS_GROUP, ("seldonconfigs", "serverconfigs"), _READ, "to find shared configurations"),
     Rule("", ("configmaps",), _READ, "to follow its list of namespaces"),
+    Rule("", ("configmaps",), ("create",), "to tell what became of it: creating has no names"),
+    Rule("", ("configmaps",), ("patch",), "to tell what became of it", names=(SCOPE_STATUS,)),
     Rule("", ("events",), ("create", "patch"), "to tell what happened"),
     Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
 )

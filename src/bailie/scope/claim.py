@@ -1,0 +1,65 @@
+"""What claims on a namespace look like as objects, and signs of other operators. Pure.
+
+A claim is a Lease in the namespace. It names an installation (`<namespace>/<release>`), not a pod: standbys
+of one installation share it, and their election says which of them acts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLAIM_LEASE = "bailie-operator-claim"
+ELECTION_LEASE = "bailie-operator"
+"""The election among the pods of one installation, in the operator's namespace."""
+STATUS_KEY = "status.json"
+"""The key of the ConfigMap in which the operator says what became of its list (`rbac.SCOPE_STATUS`)."""
+UPSTREAM_LEASE = "e98130ae.seldon.io"
+"""The leader Lease of Seldon Core's operator, in its own namespace, which it always serves."""
+OPERATOR_DEPLOYMENT = "seldon-v2-controller-manager"
+"""Seldon Core's operator and ours have the same Deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who holds a Lease. Times as the object has them; `owner` is empty for nobody."""
+
+    owner: str
+    acquired: str
+    renewed: str
+    seconds: float
+
+    def fresh(self, age: float) -> bool:
+        """Says whether a Lease renewed `age` seconds ago still holds."""
+        return bool(self.owner) and age <= self.seconds
+
+
+def claim_of(lease: Mapping[str, Any]) -> Claim:
+    """Reads a Lease."""
+    spec = lease.get("spec") or {}
+    return Claim(
+        owner=str(spec.get("holderIdentity") or ""),
+        acquired=str(spec.get("acquireTime") or ""),
+        renewed=str(spec.get("renewTime") or ""),
+        seconds=float(spec.get("leaseDurationSeconds") or 0),
+    )
+
+
+def is_upstream_operator(deployment: Mapping[str, Any]) -> bool:
+    """Says whether a Deployment of the common name is Seldon Core's: ours runs `bailie operator`."""
+    if deployment["metadata"]["name"] != OPERATOR_DEPLOYMENT:
+        return False
+    pod = ((deployment.get("spec") or {}).get("template") or {}).get("spec") or {}
+    return all("operator" not in _words(container) for container in pod.get("containers") or ())
+
+
+def is_at_work(deployment: Mapping[str, Any]) -> bool:
+    """Says whether it has a pod that is ready."""
+    return int((deployment.get("status") or {}).get("readyReplicas") or 0) > 0
+
+
+def _words(container: Mapping[str, Any]) -> list[str]:
+    return [*(container.get("command") or ()), *(container.get("args") or ())]
