@@ -67,7 +67,7 @@ def test_a_dependent_of_a_missing_owner_goes(http, namespace):
 
 def test_owners_of_kinds_served_elsewhere_are_taken_to_exist(http, namespace):
     path = CONFIG_MAPS.format(namespace)
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "elsewhere"}
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "elsewhere"}
     http.post(path, json={"metadata": {"name": "kept", "ownerReferences": [reference]}})
     http.post(path, json={"metadata": {"name": "owner"}})
     http.delete(f"{path}/owner")

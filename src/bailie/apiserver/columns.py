@@ -238,6 +238,81 @@ _EVENT = (
 )
 
 
+# --- workloads ----------------------------------------------------------------------------------------------
+
+
+def _replicas(obj: Obj, _now: datetime) -> str:
+    ready = (obj.get("status") or {}).get("readyReplicas") or 0
+    return f"{ready}/{(obj.get('spec') or {}).get('replicas') or 0}"
+
+
+def _template(field: str) -> Callable[[Obj, datetime], str]:
+    def cell(obj: Obj, _now: datetime) -> str:
+        containers = _of("spec.template.spec.containers")(obj, _now) or ()
+        return ",".join(str(container.get(field, "")) for container in containers)
+
+    return cell
+
+
+_TEMPLATE = (
+    Column("Containers", _template("name"), priority=1),
+    Column("Images", _template("image"), priority=1),
+)
+_COUNTED = "integer"
+_DEPLOYMENT = (
+    NAME,
+    Column("Ready", _replicas),
+    Column("Up-to-date", _of("status.updatedReplicas", "0"), type=_COUNTED),
+    Column("Available", _of("status.availableReplicas", "0"), type=_COUNTED),
+    AGE,
+    *_TEMPLATE,
+)
+_BUDGET = (
+    NAME,
+    Column("Min Available", _of("spec.minAvailable", "N/A")),
+    Column("Max Unavailable", _of("spec.maxUnavailable", "N/A")),
+    Column("Allowed Disruptions", _of("status.disruptionsAllowed", "0"), type=_COUNTED),
+    AGE,
+)
+
+
+def _endpoints(obj: Obj, _now: datetime) -> str:
+    found = [each["addresses"][0] for each in obj.get("endpoints") or () if each.get("addresses")]
+    return ",".join(found) or "<unset>"
+
+
+def _slice_ports(obj: Obj, _now: datetime) -> str:
+    return ",".join(str(port.get("port", "*")) for port in obj.get("ports") or ()) or "<unset>"
+
+
+def _capacity(obj: Obj, _now: datetime) -> str:
+    return str(((obj.get("status") or {}).get("capacity") or {}).get("storage", ""))
+
+
+_SLICE = (
+    NAME,
+    Column("AddressType", _of("addressType")),
+    Column("Ports", _slice_ports),
+    Column("Endpoints", _endpoints),
+    AGE,
+)
+_CLAIM = (
+    NAME,
+    Column("Status", _of("status.phase")),
+    Column("Volume", _of("spec.volumeName")),
+    Column("Capacity", _capacity),
+    Column("StorageClass", _of("spec.storageClassName")),
+    AGE,
+)
+_AUTOSCALER = (
+    NAME,
+    Column("MinPods", _of("spec.minReplicas", "<unset>")),
+    Column("MaxPods", _of("spec.maxReplicas", "0"), type=_COUNTED),
+    Column("Replicas", _of("status.currentReplicas", "0"), type=_COUNTED),
+    AGE,
+)
+
+
 # --- rights -------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +347,12 @@ BY_PLURAL: dict[str, tuple[Column, ...]] = {
     "secrets": (NAME, Column("Type", _of("type")), Column("Data", _count("data")), AGE),
     "namespaces": (NAME, Column("Status", _of("status.phase")), AGE),
     "serviceaccounts": (NAME, Column("Secrets", _count("secrets")), AGE),
+    "deployments": _DEPLOYMENT,
+    "statefulsets": (NAME, Column("Ready", _replicas), AGE, *_TEMPLATE),
+    "poddisruptionbudgets": _BUDGET,
+    "endpointslices": _SLICE,
+    "persistentvolumeclaims": _CLAIM,
+    "horizontalpodautoscalers": _AUTOSCALER,
     "leases": (NAME, Column("Holder", _of("spec.holderIdentity")), AGE),
     "roles": (NAME, _CREATED),
     "clusterroles": (NAME, _CREATED),

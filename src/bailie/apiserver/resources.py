@@ -15,6 +15,7 @@ from bailie.apiserver import events, reviews
 from bailie.apiserver.accounts import TOKEN_REQUEST
 from bailie.apiserver.builtin_schemas import builtin_schema
 from bailie.apiserver.strategies import Strategy, core_strategies
+from bailie.apiserver.workload_strategies import workload_strategies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,6 +94,10 @@ class Resource:
         return schema
 
 
+_POD_SCALE = Scale(("spec", "replicas"), ("status", "replicas"), ("spec", "selector"))
+"""Of what runs pods; the selector is an object there."""
+
+
 class Catalogue:
     """All served resources, found by path or by kind."""
 
@@ -154,7 +159,7 @@ def _scale(entry: Mapping[str, str] | None) -> Scale | None:
 
 def builtin_resources() -> list[Resource]:
     """The built-in kinds that the embedded API serves, core group first."""
-    strategies = core_strategies()
+    strategies = core_strategies() | workload_strategies()
 
     def serve(kind: Kind, *short: str, **more: Any) -> Resource:
         strategy = strategies.get(kind.plural, Strategy())
@@ -169,6 +174,7 @@ def builtin_resources() -> list[Resource]:
         serve(kinds.CONFIG_MAP, "cm"),
         serve(kinds.EVENT, "ev"),
         serve(kinds.NAMESPACE, "ns", status=True),
+        serve(kinds.PERSISTENT_VOLUME_CLAIM, "pvc", status=True),
         serve(kinds.POD, "po", status=True, categories=("all",), subresources=pod_parts),
         serve(kinds.SECRET),
         serve(kinds.SERVICE, "svc", status=True, categories=("all",)),
@@ -176,9 +182,14 @@ def builtin_resources() -> list[Resource]:
         serve(
             kinds.CUSTOM_RESOURCE_DEFINITION, "crd", "crds", categories=("api-extensions",), verbs=READ_VERBS
         ),
+        serve(kinds.DEPLOYMENT, "deploy", status=True, scale=_POD_SCALE, categories=("all",)),
+        serve(kinds.STATEFUL_SET, "sts", status=True, scale=_POD_SCALE, categories=("all",)),
         *reviewed,
+        serve(kinds.HORIZONTAL_POD_AUTOSCALER, "hpa", status=True, categories=("all",)),
         serve(kinds.LEASE),
+        serve(kinds.ENDPOINT_SLICE),
         serve(new_events, "ev", alias_of="/events", conversion=conversion),
+        serve(kinds.POD_DISRUPTION_BUDGET, "pdb", status=True),
         serve(kinds.CLUSTER_ROLE_BINDING),
         serve(kinds.CLUSTER_ROLE),
         serve(kinds.ROLE_BINDING),

@@ -65,7 +65,7 @@ def _scale(obj: Obj, paths: Scale) -> Obj:
     status: Obj = {"replicas": _at(obj, paths.status_replicas) or 0}
     selector = _at(obj, paths.selector) if paths.selector else None
     if selector:
-        status["selector"] = selector
+        status["selector"] = selector if isinstance(selector, str) else _selector_text(selector)
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -73,6 +73,11 @@ def _scale(obj: Obj, paths: Scale) -> Obj:
         "spec": {"replicas": _at(obj, paths.replicas) or 0},
         "status": status,
     }
+
+
+def _selector_text(selector: Obj) -> str:
+    """The labels of a selector object, as a query has them."""
+    return ",".join(f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items()))
 
 
 def _at(obj: Obj, path: tuple[str, ...]) -> Any:
