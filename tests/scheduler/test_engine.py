@@ -261,15 +261,47 @@ def test_an_explanation_has_the_whole_trail(world):
     world.step()
     found = explained(world.engine.picture, "iris")
     assert found["summary"].endswith('1 lacks capability "scikit-learn" (did you mean "sklearn"?)')
-    assert found["trail"] == ["mlserver: LacksCapability: needs scikit-learn, has sklearn"]
+    assert found["trail"] == [
+        "mlserver: LacksCapability: needs scikit-learn, has sklearn",
+        'would fit: write requirement "sklearn" in place of "scikit-learn"',
+    ]
     assert found["suggestions"] == {"scikit-learn": "sklearn"}
     assert found["refusals"][0]["filter"] == "has_capabilities"
     assert explained(world.engine.picture, "big")["trail"] == [
-        "mlserver-0: LargerThanServer: needs 2147483648, has 1073741824"
+        "mlserver-0: LargerThanServer: needs 2Gi, has 1Gi",
+        (
+            "would fit: lower spec.memory until at most 1Gi is needed, "
+            'or give the replicas of server "mlserver" 2Gi'
+        ),
     ]
     assert explained(world.engine.picture, "none")["summary"] == "the model wants no place"
     assert explained(world.engine.picture, "bad")["summary"].startswith("spec.storageUri: is empty")
     assert explained(world.engine.picture, "unknown") is None
+
+
+def test_an_explanation_says_why_here_and_not_there(world):
+    world.server("other")
+    world.agents.connect(ReplicaId("other", 0), memory_bytes=1 << 29)
+    world.server("third")
+    world.agents.connect(ReplicaId("third", 0), capabilities=("xgboost",))
+    world.model(requirements=["sklearn"], memory="100Mi")
+    world.step()
+    world.step()
+    found = explained(world.engine.picture, "iris")
+    assert found["trail"] == [
+        "mlserver-0: iris_1 is LoadRequested",
+        "server mlserver: chosen (1Gi free, 0 other model versions)",
+        'server other: fits, but the model is on server "mlserver" already, and what fits stays where it is',
+        "server third: LacksCapability: needs sklearn, has xgboost",
+        "mlserver-0: chosen",
+    ]
+    assert [(each["server"], each["lostBy"]) for each in found["servers"]] == [
+        ("mlserver", ""),
+        ("other", "StaysWhereItIs"),
+        ("third", ""),
+    ]
+    assert found["anew"] == "mlserver"
+    assert found["remedies"] == []
 
 
 def test_a_model_that_is_leaving_has_no_route(world):

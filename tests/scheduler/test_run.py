@@ -62,7 +62,12 @@ async def test_more_replicas_than_fit_serve_what_fits(namespace):
         await namespace.ready()
         said = await namespace.says("1/2 replicas placed", "Scheduled")
         assert said == 'True PartiallyPlaced: 1/2 replicas placed on server "mlserver": it has 1 replica'
-        assert scheduler.explain("iris")["trail"] == ["mlserver-0: iris_1 is Loaded"]
+        assert scheduler.explain("iris")["trail"] == [
+            "mlserver-0: iris_1 is Loaded",
+            "server mlserver: chosen (1.1Gi free, 0 other model versions)",
+            "mlserver-0: chosen",
+            'would fit: scale server "mlserver" to 2 replicas',
+        ]
         namespace.api.request(
             "PATCH",
             namespace.url("servers", "mlserver"),

@@ -6,33 +6,41 @@ here reads a clock, an environment or a socket.
 
 from __future__ import annotations
 
+from bailie.placement.compare import Comparison, Place, Rule, compare
 from bailie.placement.diff import diff
 from bailie.placement.explain import Explanation, explain, sentence
 from bailie.placement.incremental import Planner
 from bailie.placement.place import place
 from bailie.placement.plan import Assignment, Code, Commands, Load, Plan, Refusal, Unload
+from bailie.placement.remedies import Remedy, remedies
 from bailie.placement.snapshot import Demand, Held, Holding, Replica, ReplicaId, Server, Snapshot, VersionId
 
 __all__ = [
     "Assignment",
     "Code",
     "Commands",
+    "Comparison",
     "Demand",
     "Explanation",
     "Held",
     "Holding",
     "Load",
+    "Place",
     "Plan",
     "Planner",
     "Refusal",
+    "Remedy",
     "Replica",
     "ReplicaId",
+    "Rule",
     "Server",
     "Snapshot",
     "Unload",
     "VersionId",
+    "compare",
     "diff",
     "explain",
     "place",
+    "remedies",
     "sentence",
 ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bailie.placement.aliases import nearest
 from bailie.placement.plan import Assignment, Code, Plan, Refusal
+from bailie.placement.words import amount, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +34,6 @@ _PHRASES = {
 }
 # Which no speaks for a server whose replicas differ: the one nearest to a yes.
 _NEARNESS = (Code.MEMORY_SHORT, Code.NOT_READY, Code.NOT_CONNECTED, Code.DRAINING, Code.TOO_LARGE)
-_UNITS = (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,33 +124,29 @@ def _count(group: list[Refusal], one: str = "", many: str = "") -> str:
     first, plural = group[0], len(group) > 1
     phrase = _PHRASES[first.code][plural]
     return f"{len(group)}{many if plural else one} " + phrase.format(
-        need=_text(first), have=_amount(first.have)
+        need=_text(first), have=amount(first.have)
     )
 
 
 def _text(no: Refusal) -> str:
     if no.code is Code.LACKS_CAPABILITY:
         return ", ".join(f'"{tag}"' for tag in _tags(no))
-    return _amount(no.need)
+    return amount(no.need)
 
 
 def _hint(no: Refusal, servers: set[str], suggestions: dict[str, str]) -> str:
     """What may have been meant, for capabilities that nobody has and servers that are not there."""
     if no.code is Code.LACKS_CAPABILITY:
         meant = [suggestions[tag] for tag in _tags(no) if tag in suggestions]
-        return f" (did you mean {_listed(meant)}?)" if meant else ""
+        return f" (did you mean {listed(meant)}?)" if meant else ""
     if no.code is not Code.NOT_PINNED or no.need in servers:
         return ""
     near = suggestions.get(str(no.need))
     return (
-        f" (there is none of that name; did you mean {_listed([near])}?)"
+        f" (there is none of that name; did you mean {listed([near])}?)"
         if near
         else " (there is none of that name)"
     )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
 
 
 def _is_noise(no: Refusal, servers: set[str]) -> bool:
@@ -173,12 +169,3 @@ def _tags(no: Refusal) -> list[str]:
 
 def _number(have: int | str) -> int:
     return have if isinstance(have, int) else 0
-
-
-def _amount(value: int | str) -> str:
-    """Bytes as Kubernetes writes them, at most one decimal; text as it is."""
-    if isinstance(value, str):
-        return value
-    unit, size = next(((unit, size) for unit, size in _UNITS if value >= size), ("", 1))
-    whole = f"{value / size:.1f}".removesuffix(".0")
-    return f"{whole}{unit}"
