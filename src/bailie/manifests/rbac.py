@@ -79,6 +79,9 @@ OPERATOR_STATEFUL_RULES = (
 OPERATOR_POD_RULES = (Rule("", ("pods",), (*_READ, *_WRITE), "to run pods where no controller makes them"),)
 """Further rights of the operator on a laptop, where it makes the pods itself."""
 
+NAMESPACE_RULE = Rule("", ("namespaces",), _READ, "to find the namespaces to serve")
+"""A further right of an operator that serves the whole cluster."""
+
 OPERATOR_HOME_RULES = (
     Rule(MLOPS_GROUP, ("seldonconfigs", "serverconfigs"), _READ, "to find shared configurations"),
     Rule("", ("configmaps",), _READ, "to follow its list of namespaces"),
@@ -143,8 +146,7 @@ def operator_manifests(operator_namespace: str) -> list[Manifest]:
 
 def cluster_manifests(operator_namespace: str) -> list[Manifest]:
     """Returns the operator's rights in all namespaces, for an operator that serves the whole cluster."""
-    namespaces = Rule("", ("namespaces",), _READ, "to find the namespaces to serve")
-    rules = (*OPERATOR_RULES, *OPERATOR_STATEFUL_RULES, namespaces)
+    rules = (*OPERATOR_RULES, *OPERATOR_STATEFUL_RULES, NAMESPACE_RULE)
     account = (OPERATOR_ACCOUNT, operator_namespace)
     name = f"seldon-v2-manager-role-{operator_namespace}"
     return [

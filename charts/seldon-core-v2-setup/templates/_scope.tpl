@@ -1,0 +1,52 @@
+{{- /* What the chart knows of the scope. Every template that depends on it asks here. */ -}}
+
+{{- /* The namespaces to serve, separated by commas; empty: all of the cluster. Refuses what cannot be a list. */ -}}
+{{- define "bailie.namespaces" -}}
+{{- $controller := .Values.controller -}}
+{{- $names := list -}}
+{{- range $index, $item := $controller.watchNamespaces -}}
+{{- $name := trim $item -}}
+{{- $where := printf "controller.watchNamespaces[%d]" $index -}}
+{{- if not $name -}}
+{{- fail (printf "%s is blank; remove the superfluous comma." $where) -}}
+{{- else if regexMatch "[*?\\[\\]]" $name -}}
+{{- fail (printf "%s: \"%s\" is a pattern; name each namespace, patterns grant too much." $where $name) -}}
+{{- else if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" $name) -}}
+{{- fail (printf "%s: \"%s\" cannot be a namespace; names have lower-case letters, digits and \"-\" and at most 63 characters." $where $name) -}}
+{{- else if has $name $names -}}
+{{- fail (printf "%s: \"%s\" is in the list already." $where $name) -}}
+{{- end -}}
+{{- $names = append $names $name -}}
+{{- end -}}
+{{- if and $controller.namespaceSelector (or $names (not $controller.clusterwide)) -}}
+{{- fail "controller.namespaceSelector narrows a cluster-wide operator: give it with controller.clusterwide=true and without controller.watchNamespaces. An operator with a list may not read namespaces." -}}
+{{- end -}}
+{{- if $names -}}
+{{- join "," $names -}}
+{{- else if not $controller.clusterwide -}}
+{{- .Release.Namespace -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "bailie.clusterwide" -}}
+{{- if not (include "bailie.namespaces" .) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "bailie.makesClusterRole" -}}
+{{- $controller := .Values.controller -}}
+{{- if and (include "bailie.clusterwide" .) (not $controller.skipClusterRoleCreation) (not $controller.skipOperatorClusterRoleCreation) -}}true{{- end -}}
+{{- end -}}
+
+{{- /* Two operators cannot have the same namespace: the second install says whose it is. */ -}}
+{{- define "bailie.refuseOtherOperator" -}}
+{{- $found := lookup .version .kind .namespace .name -}}
+{{- if $found -}}
+{{- $home := .root.Release.Namespace -}}
+{{- $namespace := .namespace -}}
+{{- range $found.subjects -}}
+{{- if and (eq .name "seldon-v2-controller-manager") (ne .namespace $home) -}}
+{{- fail (printf "namespace \"%s\" belongs to the operator in \"%s\": take it out of that one's list first." $namespace .namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,73 @@
+"""Rights in the rendered charts, evaluated as the API evaluates them."""
+
+import pytest
+from tests.support.charts import SCOPED, render
+from tests.support.patterns import HOME, PATTERNS, TEAMS
+
+from bailie.manifests.rbac import OPERATOR_HOME_RULES, cluster_manifests, role_manifests
+
+by_pattern = pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
+RBAC_KINDS = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount")
+
+
+def _bare(manifests):
+    """RBAC objects without the marks of Helm, in no particular order."""
+    found = {}
+    for manifest in manifests:
+        if manifest["kind"] in RBAC_KINDS:
+            metadata = {k: v for k, v in manifest["metadata"].items() if k in {"name", "namespace"}}
+            key = (manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+            found[key] = {**manifest, "metadata": metadata}
+    return found
+
+
+def test_the_documented_install_makes_nothing_cluster_scoped():
+    assert render("setup", SCOPED).text.count("kind: ClusterRole") == 0
+
+
+@pytest.mark.parametrize("clusterwide", [False, True])
+def test_a_list_is_the_whole_scope_with_or_without_clusterwide(clusterwide):
+    values = {"controller": {"watchNamespaces": list(TEAMS), "clusterwide": clusterwide}}
+    rendered = render("setup", values, namespace=HOME)
+    expected = [manifest for team in TEAMS for manifest in role_manifests(team, HOME)]
+    assert _bare(rendered.manifests) == _bare(expected)
+
+
+def test_an_operator_alone_in_its_namespace():
+    assert _bare(render("setup", namespace="a").manifests) == _bare(role_manifests("a", "a"))
+
+
+def test_a_cluster_wide_operator_and_a_runtime():
+    setup = render("setup", {"controller": {"clusterwide": True}}, namespace=HOME).manifests
+    runtime = render("runtime", namespace="team-a").manifests
+    roles = _bare(role_manifests("team-a", HOME))
+    del roles["Role", "team-a", "seldon-v2-manager-role"]
+    del roles["RoleBinding", "team-a", "seldon-v2-manager-rolebinding"]
+    assert _bare([*setup, *runtime]) == roles | _bare(cluster_manifests(HOME))
+
+
+@pytest.mark.parametrize("key", ["skipClusterRoleCreation", "skipOperatorClusterRoleCreation"])
+def test_cluster_wide_rights_can_be_left_to_somebody_else(key):
+    rendered = render("setup", {"controller": {"clusterwide": True, key: True}})
+    assert rendered.text.count("kind: ClusterRole") == 0
+    assert "bailie rbac --cluster-wide" in rendered.notes
+
+
+def test_a_namespace_admin_can_install_pattern_1():
+    """Nothing of it lies outside the namespace, so nothing of the cluster is needed."""
+    [pattern] = [p for p in PATTERNS if p.name == "1-same-namespace"]
+    assert {manifest["metadata"].get("namespace") for manifest in pattern.manifests()} == {pattern.home}
+
+
+@by_pattern
+def test_what_runtimes_need_stays_when_a_release_goes(pattern):
+    ours = {"seldon-v2-controller-manager", "seldon-v2-manager-role", "seldon-v2-leader-election-role"}
+    for manifest in pattern.manifests():
+        name = manifest["metadata"]["name"].replace("rolebinding", "role")
+        if manifest["kind"] in {"Role", "RoleBinding", "ServiceAccount"} and name not in ours:
+            assert manifest["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_the_operator_has_its_rights_at_home():
+    role = render("setup", SCOPED).one("Role", "seldon-v2-leader-election-role")
+    assert role["rules"] == [rule.manifest() for rule in OPERATOR_HOME_RULES]

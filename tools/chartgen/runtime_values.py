@@ -1,0 +1,79 @@
+"""The values of `seldon-core-v2-runtime` and `seldon-core-v2-servers`."""
+
+from __future__ import annotations
+
+from chartgen.values import BOOLEAN, COUNT, MAP, OBJECT, SERVICE_TYPE, STRING, Ignored, Row, Value
+
+_NO_COMPONENT = "Bailie has no such component"
+_RETENTION = {"enum": ["Retain", "Delete"]}
+_STRINGS = {"type": "array", "items": STRING}
+_SECRETS = {"anyOf": [_STRINGS, STRING]}
+_REPLICAS = {"type": ["integer", "null"], "minimum": 0}
+
+
+def _component(name: str, text: str) -> tuple[Value, ...]:
+    return (
+        Value(f"{name}.disable", False, f"Run no {text} in this namespace.", BOOLEAN),
+        Value(f"{name}.replicas", 1, f"Pods of the {text}.", COUNT),
+        Value(f"{name}.podSpec", {}, "PodSpec merged over the SeldonConfig's, containers by name.", OBJECT),
+        Value(f"{name}.keepService", False, "Keep the Service where there are no pods.", BOOLEAN),
+    )
+
+
+RUNTIME: tuple[Row, ...] = (
+    Value("seldonConfig", "default", "SeldonConfig to build on, in this namespace or in the operator's.", STRING),
+    Value("disableAutoUpdate", False, "Keep what runs as it is when the SeldonConfig changes.", BOOLEAN),
+    Value("schedulerNamespace", "", "Namespace whose scheduler serves this one. Default: its own.", STRING),
+    Value("rights.create", "auto", "Make the runtime's service accounts, Roles and token here: `true`, `false`, or `auto`, unless somebody else made them.", {"enum": ["auto", True, False]}),
+    Value("security.controlplane.token.existingSecret", "", "Secret with the control plane's token; the chart then makes none. As in the setup chart.", STRING),
+    Value("security.controlplane.token.value", "", "Text from which the token is derived. As in the setup chart.", STRING),
+    *_component("scheduler", "scheduler"),
+    *_component("envoy", "Envoy"),
+    Value("envoy.serviceType", "LoadBalancer", "Type of the Service `seldon-mesh`; empty: the SeldonConfig's.", SERVICE_TYPE),
+    Value("config.agentConfig.rclone.configSecrets", [], "Secrets with remotes that all models may use, as a list or separated by commas.", _SECRETS),
+    Value("config.serviceConfig.serviceGRPCPrefix", "", "Prefix of the names of gRPC ports.", STRING),
+    Value("config.serviceConfig.serviceType", "", "Type of the Services that clients call.", SERVICE_TYPE),
+    Ignored("scheduler", ("serviceType",), "the scheduler's Service is headless, for use within the namespace"),
+    *(
+        Ignored(name, ("disable", "replicas", "podSpec"), _NO_COMPONENT)
+        for name in ("hodometer", "dataflow", "modelgateway", "pipelinegateway")
+    ),
+    Ignored(
+        "config.kafkaConfig",
+        ("bootstrap", "topicPrefix", "consumer", "producer", "streams", "topics", "debug"),
+        "nothing that Bailie runs needs a broker",
+    ),
+    Ignored(
+        "config.tracingConfig",
+        ("disable", "otelExporterEndpoint", "otelExporterProtocol", "ratio"),
+        "Bailie sends no traces",
+    ),
+    Ignored("config", ("scalingConfig",), "replicas are scaled by whoever writes `spec.replicas`"),
+)  # fmt: skip
+
+
+def _server(name: str) -> tuple[Row, ...]:
+    policy = f"{name}.statefulSetPersistentVolumeClaimRetentionPolicy"
+    return (
+        Value(f"{name}.enabled", True, f"Make the Server `{name}`.", BOOLEAN),
+        Value(f"{name}.replicas", 1, "Replicas.", COUNT),
+        Value(f"{name}.minReplicas", None, "Fewest replicas that an autoscaler may ask for.", _REPLICAS),
+        Value(f"{name}.maxReplicas", None, "Most replicas that an autoscaler may ask for.", _REPLICAS),
+        Value(
+            f"{policy}.whenDeleted",
+            "Retain",
+            "What becomes of the volume claims with the Server.",
+            _RETENTION,
+        ),
+        Value(f"{policy}.whenScaled", "Retain", "What becomes of a claim when its replica goes.", _RETENTION),
+        Value(f"{name}.annotations", {}, "Annotations of the Server and its pods.", MAP),
+        Value(f"{name}.labels", {}, "Labels of the Server and its pods.", MAP),
+        Value(f"{name}.podSpec", {}, "PodSpec merged over the ServerConfig's, containers by name.", OBJECT),
+    )
+
+
+SERVERS: tuple[Row, ...] = (
+    *_server("mlserver"),
+    *_server("triton"),
+    Ignored("", ("useDeploymentsForServers",), "replicas have stable names, which Deployments do not give"),
+)

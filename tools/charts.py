@@ -1,0 +1,102 @@
+"""Writes what of charts/ comes from the code: CRDs, rules, values with their schema and tables, versions.
+
+    python tools/charts.py
+
+A test fails when what is committed differs from what this writes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bailie import __version__
+from bailie.api.crd import crd_manifests
+from chartgen import files, rights, runtime_values, setup_values
+
+ROOT = Path(__file__).resolve().parent.parent / "charts"
+CHARTS = {
+    "crds": "Custom resources of mlops.seldon.io/v1alpha1, kept on uninstall",
+    "setup": "The operator, its rights, and the configurations that runtimes and servers build on",
+    "runtime": "A scheduler and Envoys for one namespace",
+    "servers": "Inference servers for one namespace: MLServer and Triton",
+}
+ROWS = {"setup": setup_values.ROWS, "runtime": runtime_values.RUNTIME, "servers": runtime_values.SERVERS}
+PART = {"app.kubernetes.io/part-of": "bailie"}
+KEPT = {"helm.sh/resource-policy": "keep"}
+SHARED = Path(__file__).resolve().parent / "chartgen" / "shared"
+
+
+def generated() -> dict[str, str]:
+    """Returns the text of each generated file by its path below charts/."""
+    made = {f"{_folder(chart)}/Chart.yaml": _chart(chart, text) for chart, text in CHARTS.items()}
+    for crd in crd_manifests():
+        made[f"seldon-core-v2-crds/templates/{crd['metadata']['name']}.yaml"] = _crd(crd)
+    for chart, rows in ROWS.items():
+        folder = _folder(chart)
+        made[f"{folder}/values.yaml"] = files.values_yaml(rows)
+        made[f"{folder}/values.schema.json"] = files.schema_json(rows)
+        made[f"{folder}/without-effect.yaml"] = files.ignored_yaml(rows)
+        made[f"{folder}/README.md"] = files.tables(_present(f"{folder}/README.md"), rows)
+        made[f"{folder}/templates/_without_effect.tpl"] = _shared("without_effect.tpl")
+    made["seldon-core-v2-setup/templates/_rules.tpl"] = _rules(rights.setup_rules())
+    made["seldon-core-v2-runtime/templates/_rules.tpl"] = _rules(rights.runtime_rules())
+    for chart in ("setup", "runtime"):
+        made[f"{_folder(chart)}/templates/_runtime_rights.tpl"] = _shared("runtime_rights.tpl")
+    return made
+
+
+def write() -> None:
+    """Writes every generated file."""
+    for name, text in generated().items():
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def _folder(chart: str) -> str:
+    return f"seldon-core-v2-{chart}"
+
+
+def _chart(chart: str, description: str) -> str:
+    content = {
+        "apiVersion": "v2",
+        "name": _folder(chart),
+        "description": description,
+        "type": "application",
+        "version": __version__,
+        "appVersion": __version__,
+        "kubeVersion": ">=1.30.0-0",
+    }
+    return f"# {files.NOTE}\n" + yaml.safe_dump(content, sort_keys=False, width=200)
+
+
+def _crd(manifest: dict[str, Any]) -> str:
+    metadata = {**manifest["metadata"], "labels": PART, "annotations": KEPT}
+    text = yaml.safe_dump({**manifest, "metadata": metadata}, sort_keys=False, width=120)
+    if "{{" in text:
+        raise ValueError(f"{metadata['name']}: a description has braces, which Helm takes for a template")
+    return f"# {files.NOTE}\n{text}"
+
+
+def _rules(named: dict[str, rights.Rules]) -> str:
+    return f"{{{{- /* {files.NOTE} */ -}}}}\n" + rights.rules_template(named)
+
+
+def _shared(name: str) -> str:
+    return f"{{{{- /* {files.NOTE} */ -}}}}\n" + (SHARED / name).read_text()
+
+
+def _present(name: str) -> str:
+    path = ROOT / name
+    return (
+        path.read_text()
+        if path.exists()
+        else f"# {name.partition('/')[0]}\n\n## Values\n\n{files.BEGIN}{files.END}"
+    )
+
+
+if __name__ == "__main__":
+    write()
