@@ -9,7 +9,7 @@
 {{- $where := printf "controller.watchNamespaces[%d]" $index -}}
 {{- if not $name -}}
 {{- fail (printf "%s is blank; remove the superfluous comma." $where) -}}
-{{- else if regexMatch "[*?\\[\\]]" $name -}}
+{{- else if regexMatch "[*?!\\[\\]]" $name -}}
 {{- fail (printf "%s: \"%s\" is a pattern; name each namespace, patterns grant too much." $where $name) -}}
 {{- else if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" $name) -}}
 {{- fail (printf "%s: \"%s\" cannot be a namespace; names have lower-case letters, digits and \"-\" and at most 63 characters." $where $name) -}}

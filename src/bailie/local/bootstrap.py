@@ -15,7 +15,7 @@ from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION, SELDON_RUNTIME
 from bailie.api.seldon_config import SCHEDULER
 from bailie.kube.errors import AlreadyExists, NotFound
 from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
-from bailie.manifests.defaults import mlserver_config, seldon_config
+from bailie.manifests.defaults import mlserver_config, seldon_config, token_secret
 from bailie.manifests.rbac import role_manifests
 from bailie.manifests.workload import Workload
 
@@ -45,7 +45,7 @@ async def bootstrap(client: Client, settings: LocalSettings) -> None:
     for namespace in settings.namespaces:
         for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, pods=True):
             await _apply(client, manifest)
-        await _create(client, _token(namespace))
+        await _create(client, token_secret(namespace, secrets.token_urlsafe(32)))
         if settings.default_servers:
             await _create(client, _runtime(namespace))
             await _create(client, _server(namespace))
@@ -113,16 +113,6 @@ async def _scale_schedulers(client: Client, namespace: str, replicas: int) -> No
 
 def _namespace(name: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
-def _token(namespace: str) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "seldon-control-plane", "namespace": namespace},
-        "type": "Opaque",
-        "stringData": {"token": secrets.token_urlsafe(32)},
-    }
 
 
 def _runtime(namespace: str) -> Manifest:

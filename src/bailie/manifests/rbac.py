@@ -124,10 +124,17 @@ def role_manifests(namespace: str, operator_namespace: str, *, pods: bool = Fals
 
     `pods` gives the operator the rights of a laptop in place of those of a cluster.
     """
+    return [
+        *operator_manifests(operator_namespace),
+        *namespace_manifests(namespace, operator_namespace, pods=pods),
+    ]
+
+
+def namespace_manifests(namespace: str, operator_namespace: str, *, pods: bool = False) -> list[Manifest]:
+    """Returns the part of `role_manifests` that lies in the served namespace."""
     workloads = OPERATOR_POD_RULES if pods else OPERATOR_STATEFUL_RULES
     operator = (OPERATOR_ACCOUNT, operator_namespace)
     return [
-        *operator_manifests(operator_namespace),
         *(_account(namespace, name) for name in (SCHEDULER_ACCOUNT, SERVER_ACCOUNT, ENVOY_ACCOUNT)),
         *_bound_role(namespace, "seldon-v2-manager", (*OPERATOR_RULES, *workloads), operator),
         *_bound_role(namespace, "seldon-scheduler", SCHEDULER_RULES, (SCHEDULER_ACCOUNT, namespace)),

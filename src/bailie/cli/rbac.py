@@ -1,0 +1,81 @@
+"""`bailie rbac`: what an administrator applies so that an operator may serve a namespace. Works offline."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from bailie.cli.output import ExitCode, Output, fail, print_json
+
+Manifest = dict[str, Any]
+
+Namespaces = Annotated[list[str] | None, typer.Argument(metavar="NAMESPACE...", help="Namespaces to serve.")]
+Home = Annotated[
+    str,
+    typer.Option("--operator-namespace", help="Where the operator is.", envvar="BAILIE_OPERATOR_NAMESPACE"),
+]
+
+
+def rbac(
+    namespaces: Namespaces = None,
+    *,
+    operator_namespace: Home = "seldon-system",
+    token: Annotated[
+        bool, typer.Option(help="With the Secret of the control plane, its token drawn at random.")
+    ] = True,
+    cluster_wide: Annotated[
+        bool, typer.Option("--cluster-wide", help="The operator's rights in all namespaces instead.")
+    ] = False,
+    output: Annotated[Output, typer.Option("-o", "--output", help="text is YAML.")] = Output.TEXT,
+) -> None:
+    """Print the accounts, Roles and token that a served namespace needs, for `kubectl apply -f -`.
+
+    The setup chart makes the same in the namespaces of controller.watchNamespaces. Applied again, it brings
+    the rights up to date; a token that is there stays, and kubectl says that it cannot be changed.
+
+    Examples:
+
+      bailie rbac financial-staging | kubectl apply -f -
+
+      bailie rbac team-a team-b --operator-namespace platform
+
+      bailie rbac --cluster-wide --operator-namespace platform
+    """
+    manifests = _cluster(namespaces, operator_namespace) if cluster_wide else []
+    if not cluster_wide and not namespaces:
+        fail("no namespace was named", hint="bailie rbac NAMESPACE, or --cluster-wide", code=ExitCode.USAGE)
+    for namespace in namespaces or ():
+        manifests += _namespace(namespace, operator_namespace, token=token)
+    if output is Output.JSON:
+        print_json({"apiVersion": "v1", "kind": "List", "items": manifests})
+        return
+    import yaml
+
+    sys.stdout.write(f"# For the operator in {operator_namespace}; of another one: --operator-namespace.\n")
+    sys.stdout.write(yaml.safe_dump_all(manifests, sort_keys=False))
+
+
+def _cluster(namespaces: list[str] | None, operator_namespace: str) -> list[Manifest]:
+    from bailie.manifests.rbac import cluster_manifests, operator_manifests
+
+    if namespaces:
+        fail("--cluster-wide is for all namespaces; name none with it", code=ExitCode.USAGE)
+    return [*operator_manifests(operator_namespace), *cluster_manifests(operator_namespace)]
+
+
+def _namespace(namespace: str, operator_namespace: str, *, token: bool) -> list[Manifest]:
+    from bailie.api.metadata import label_problems
+    from bailie.manifests.defaults import token_secret
+    from bailie.manifests.rbac import namespace_manifests
+
+    problems = [
+        *label_problems("NAMESPACE", namespace),
+        *label_problems("--operator-namespace", operator_namespace),
+    ]
+    if problems:
+        fail("; ".join(str(problem) for problem in problems), code=ExitCode.USAGE)
+    manifests = namespace_manifests(namespace, operator_namespace)
+    return [*manifests, token_secret(namespace, secrets.token_urlsafe(32))] if token else manifests

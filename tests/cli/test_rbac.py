@@ -1,0 +1,72 @@
+"""`bailie rbac` prints what the setup chart makes in a namespace."""
+
+import json
+
+import pytest
+import yaml
+from tests.support.charts import render
+from typer.testing import CliRunner
+
+from bailie.cli.app import app
+from bailie.manifests.rbac import cluster_manifests, operator_manifests
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["rbac", *arguments])
+
+
+def printed(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return list(yaml.safe_load_all(result.stdout))
+
+
+def identity(manifest):
+    return manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+
+
+def test_it_is_what_the_chart_makes():
+    chart = render("setup", {"controller": {"watchNamespaces": ["team-a"]}}, namespace="platform")
+    expected = {identity(m): m for m in chart.manifests if m["metadata"]["namespace"] == "team-a"}
+    found = {identity(m): m for m in printed("team-a", "--operator-namespace", "platform")}
+    assert found.keys() == expected.keys()
+    for key, manifest in found.items():
+        for part in ("rules", "roleRef", "subjects"):
+            assert manifest.get(part) == expected[key].get(part)
+
+
+def test_each_run_draws_a_token_that_nobody_can_overwrite():
+    first, second = (next(m for m in printed("team-a", "team-b") if m["kind"] == "Secret") for _ in range(2))
+    assert first["stringData"]["token"] != second["stringData"]["token"]
+    assert len(first["stringData"]["token"]) >= 43
+    assert first["immutable"] is True
+
+
+def test_the_token_can_be_left_out():
+    assert not [m for m in printed("team-a", "--no-token") if m["kind"] == "Secret"]
+
+
+def test_rights_in_the_whole_cluster():
+    assert printed("--cluster-wide", "--operator-namespace", "p") == operator_manifests(
+        "p"
+    ) + cluster_manifests("p")
+
+
+def test_as_json_it_is_one_list():
+    value = json.loads(run("team-a", "-o", "json").stdout)
+    assert value["kind"] == "List"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no namespace was named"),
+        (("Team_A",), "NAMESPACE"),
+        (("team-a", "--operator-namespace", "*"), "--operator-namespace"),
+        (("team-a", "--cluster-wide"), "name none with it"),
+    ],
+)
+def test_mistakes(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
