@@ -51,13 +51,13 @@ SENTENCES = {
         demand(mi=1536),
         [server("a", replica())],
         [],
-        "0/1 servers fit: 1 has 1000Mi in all of 1.5Gi needed",
+        "0/1 servers fit: 1 has only 1000Mi in all, less than the 1.5Gi needed",
     ),
     "several are too small": (
         demand(mi=2000),
         [server("a", replica()), server("b", replica(0, 0))],
         [],
-        "0/2 servers fit: 2 have at most 1000Mi in all of 2Gi needed",
+        "0/2 servers fit: 2 have at most 1000Mi in all, less than the 2Gi needed",
     ),
     "no server": (demand(), [], [], "0/0 servers fit: the namespace has no server"),
     "pinned to none": (
@@ -146,7 +146,7 @@ AMOUNTS = {0: "0", 512: "512", 1 << 10: "1Ki", 1536 << 20: "1.5Gi", 3 << 40: "3T
 def test_amounts_read_as_quantities(amount, text):
     state = snapshot([demand(mi=1 << 30)], [server("a", replica(0))])
     small = snapshot(state.demands, [server("a", replica(0).__class__(index=0, memory_bytes=amount))])
-    assert f"1 has {text} in all of" in sentence(small, place(small), version())
+    assert f"1 has only {text} in all," in sentence(small, place(small), version())
 
 
 def test_the_whole_trail_of_a_version():

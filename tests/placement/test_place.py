@@ -62,7 +62,48 @@ CASES = {
         [holding("a-0", mi=80)],
         "a:0",
     ),
-    "overcommit": ([demand(mi=150)], [server("a", replica(0, 100, overcommit_percent=50))], [], "a:0"),
+    "overcommit": (
+        [demand(mi=100)],
+        [server("a", replica(0, 100, overcommit_percent=50))],
+        [holding("a-0", "b", mi=50)],
+        "a:0",
+    ),
+    "overcommit has an end": (
+        [demand(mi=100)],
+        [server("a", replica(0, 100, overcommit_percent=50))],
+        [holding("a-0", "b", mi=51)],
+        None,
+    ),
+    "overcommit makes no room for a model larger than the server": (
+        [demand(mi=101)],
+        [server("a", replica(0, 100, overcommit_percent=50))],
+        [],
+        None,
+    ),
+    "what was measured counts": (
+        [demand(mi=1, measured_bytes=80 * MI)],
+        [server("a", replica(0, 79)), server("b", replica(0, 80))],
+        [],
+        "b:0",
+    ),
+    "what was measured of others counts": (
+        [demand(mi=50)],
+        [server("a", replica(0, 100))],
+        [holding("a-0", "b", mi=1, measured=51)],
+        None,
+    ),
+    "what is declared counts where less was measured": (
+        [demand(mi=50, measured_bytes=1)],
+        [server("a", replica(0, 49))],
+        [],
+        None,
+    ),
+    "what was measured moves nothing": (
+        [demand(mi=1, measured_bytes=900 * MI)],
+        [server("a", replica(0, 100)), server("b", replica(0, 1000))],
+        [holding("a-0", mi=1, measured=900)],
+        "a:0",
+    ),
     "memory short": ([demand(mi=80)], [server("a", replica(0, 100))], [holding("a-0", "b", mi=30)], None),
     "leaving still takes memory": (
         [demand(mi=80)],
@@ -198,6 +239,7 @@ def snapshots(draw):
         demand(
             name,
             mi=draw(st.integers(0, 20)),
+            measured_bytes=draw(st.sampled_from([0, 0, 15])) * MI,
             tags=",".join(draw(st.sets(st.sampled_from(TAGS), max_size=1))),
             replicas=draw(st.integers(1, 3)),
             server=draw(st.sampled_from(["", "", "", "s", "gone"])),
@@ -205,7 +247,7 @@ def snapshots(draw):
         )
         for name in draw(st.sets(st.sampled_from("abcdef")))
     ]
-    sizes = {each.version: each.memory_bytes for each in demands}
+    sizes = {each.version: each.needed_bytes for each in demands}
     seats = [(each.name, one.index) for each in servers for one in each.replicas]
     keys = st.tuples(st.sampled_from("abcdefg"), st.sampled_from(seats or [("gone", 0)]))
     holdings = [
@@ -213,7 +255,8 @@ def snapshots(draw):
             version=(version := demand(model).version),
             replica=ReplicaId(*seat),
             state=draw(st.sampled_from(Held)),
-            memory_bytes=sizes.get(version, MI),
+            memory_bytes=MI,
+            measured_bytes=sizes.get(version, MI),
         )
         for model, seat in draw(st.sets(keys, max_size=8))
     ]
@@ -224,7 +267,7 @@ def carry_out(before: Snapshot, plan) -> Snapshot:
     """The world after every command was obeyed."""
     commands = diff(before, plan)
     gone = {(each.version, each.replica) for each in commands.unloads}
-    sizes = {each.version: each.memory_bytes for each in before.demands}
+    sizes = {each.version: each.needed_bytes for each in before.demands}
     kept = [
         each
         for each in before.holdings
@@ -240,14 +283,14 @@ def carry_out(before: Snapshot, plan) -> Snapshot:
 def used(state: Snapshot) -> dict[ReplicaId, int]:
     total: dict[ReplicaId, int] = {}
     for each in state.holdings:
-        total[each.replica] = total.get(each.replica, 0) + each.memory_bytes
+        total[each.replica] = total.get(each.replica, 0) + each.counted_bytes
     return total
 
 
 @given(snapshots())
 def test_capacity_is_never_exceeded_by_what_is_added(before):
     plan = place(before)
-    sizes = {each.version: each.memory_bytes for each in before.demands}
+    sizes = {each.version: each.needed_bytes for each in before.demands}
     room = {
         ReplicaId(each.name, one.index): one.capacity_bytes
         for each in before.servers

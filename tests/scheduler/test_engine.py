@@ -62,6 +62,45 @@ def test_workers_multiply_memory_once_they_are_known(world):
     assert said == "0/1 servers fit: 1 has 0 free of 300Mi needed"
 
 
+def test_what_was_measured_counts_for_others_and_moves_nothing(world):
+    identity = world.model("a", memory="10Mi")
+    world.step()
+    world.agents.report("a", identity, 1, LOADED, declared_bytes=10 << 20, measured_bytes=1000 << 20)
+    world.model("b", memory="30Mi")
+    assert world.step() == []
+    assert world.engine.picture.facts["b"].scheduling == "0/1 servers fit: 1 has 24Mi free of 30Mi needed"
+    assert world.engine.picture.facts["a"].memory.measured == (1000 << 20, False)
+    world.agents.report("a", identity, 1, LOADED, declared_bytes=10 << 20, measured_bytes=2000 << 20)
+    assert world.step() == []
+    assert world.publisher.backends("a") == {"a_1": {"mlserver-0"}}
+
+
+def test_one_content_takes_as_much_on_another_replica(world):
+    world.server(replicas=2)
+    world.agents.connect(SECOND, memory_bytes=600 << 20)
+    identity = world.model("a", memory="10Mi", replicas=2)
+    world.step()
+    world.agents.report("a", identity, 1, LOADED, measured_bytes=500 << 20)
+    world.model("b", memory="200Mi", replicas=2)
+    assert world.step() == ["load b_1 mlserver-0"]
+    said = world.engine.picture.facts["b"].scheduling
+    assert said == '1/2 replicas placed on server "mlserver": 1 replica has 100Mi free of 200Mi needed'
+
+
+def test_what_is_placed_in_part_says_that_it_was_measured(world):
+    world.server(replicas=2)
+    world.agents.connect(SECOND, memory_bytes=100 << 20)
+    identity = world.model("a", memory="10Mi")
+    world.step()
+    world.agents.report("a", identity, 1, LOADED, measured_bytes=500 << 20, measured_at_least=True)
+    world.model("a", memory="10Mi", replicas=2, generation=2)
+    world.step()
+    told = "1 replica has only 100Mi in all, less than the 500Mi needed (500Mi measured, 10Mi declared)"
+    assert world.engine.picture.facts["a"].scheduling.endswith(told)
+    (trail, *_) = explained(world.engine.picture, "a")["trail"]
+    assert trail == "mlserver-0: a_1 is Loaded, 0 declared, at least 500Mi measured"
+
+
 def test_a_failure_backs_off_and_counts(world):
     identity = world.model()
     for attempt, wait in enumerate((5, 10, 20), start=1):
@@ -289,7 +328,7 @@ def test_an_explanation_says_why_here_and_not_there(world):
     world.step()
     found = explained(world.engine.picture, "iris")
     assert found["trail"] == [
-        "mlserver-0: iris_1 is LoadRequested",
+        "mlserver-0: iris_1 is LoadRequested, 100Mi declared",
         "server mlserver: chosen (1Gi free, 0 other model versions)",
         'server other: fits, but the model is on server "mlserver" already, and what fits stays where it is',
         "server third: LacksCapability: needs sklearn, has xgboost",

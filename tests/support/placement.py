@@ -25,13 +25,14 @@ def replica(ordinal=0, mi=1000, **fields):
     return Replica(index=ordinal, memory_bytes=mi * MI, **fields)
 
 
-def holding(where="mlserver-0", model="iris", *, identity="a", mi=0, state=Held.LOADED):
+def holding(where="mlserver-0", model="iris", *, identity="a", mi=0, measured=0, state=Held.LOADED):
     name, _, ordinal = where.rpartition("-")
     return Holding(
         version=version(model, identity),
         replica=ReplicaId(name, int(ordinal)),
         state=state,
         memory_bytes=mi * MI,
+        measured_bytes=measured * MI,
     )
 
 

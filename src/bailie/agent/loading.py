@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from bailie.agent.errors import LoadFailed, ServerError, disk_error
+from bailie.agent.measuring import Measure, Measuring, better
 from bailie.agent.metrics import STAGE_SECONDS
 from bailie.agent.store import Record
 from bailie.agent.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from bailie._gen import agent_pb2
     from bailie.agent.artifacts import Artifacts
-    from bailie.agent.memory import ServerMemory
-    from bailie.agent.repository import Prepare
+    from bailie.agent.memory import Reading, ServerMemory
+    from bailie.agent.repository import Prepare, Runtime
     from bailie.agent.server import InferenceServer
     from bailie.agent.settings import Settings
     from bailie.agent.store import Store
@@ -53,11 +55,19 @@ class Loading:
     settings: Settings
     artifacts: Artifacts
     prepare: Prepare
+    runtime: Runtime
     store: Store
     server: InferenceServer
     memory: ServerMemory
+    measuring: Measuring
     downloads: asyncio.Semaphore
     server_turn: asyncio.Lock
+
+    async def adopt(self, server_names: Iterable[str]) -> None:
+        """Takes note of what the server had loaded when this agent started."""
+        runtimes = [self.runtime(self.store.folder(name)) for name in server_names]
+        if runtimes:
+            self.measuring.adopt((await self.memory.read()).process, runtimes)
 
     async def load(self, command: agent_pb2.Load) -> Record:
         """Fetches, prepares, installs and loads. Raises LoadFailed."""
@@ -110,15 +120,30 @@ class Loading:
     async def _serve(self, record: Record) -> Record:
         async with self.server_turn:
             await self.server.wait_until_up(self.settings.server_wait_seconds)
-            before = self.memory.resident_bytes()
+            before = await self.memory.read()
             with STAGE_SECONDS.labels("load").time():
                 await self.server.load(record.server_name, self.settings.load_seconds)
-            after = self.memory.resident_bytes()
-        measured = max(0, after - before) if before and after else 0
-        return replace(record, measured_bytes=measured)
+            return self._measured(record, before, await self.memory.read())
+
+    def _measured(self, record: Record, before: Reading, after: Reading) -> Record:
+        """What the load took, with what earlier loads of the version have shown."""
+        runtime = self.runtime(self.store.folder(record.server_name))
+        new = self.measuring.judge(before, after, runtime=runtime, workers=record.workers)
+        measure = better(Measure(record.measured_bytes, record.measured_at_least), new)
+        log.info(
+            "load measured",
+            server_name=record.server_name,
+            before=before.used_bytes,
+            after=after.used_bytes,
+            model=measure.used_bytes,
+            at_least=measure.at_least,
+            declared=record.declared_bytes * record.workers,
+        )
+        return replace(record, measured_bytes=measure.used_bytes, measured_at_least=measure.at_least)
 
     async def _forget(self, server_name: str) -> None:
         """Drops a version that did not load; the server may hold a part of it."""
+        self.measuring.freed()
         try:
             await self.server.unload(server_name)
         except ServerError as error:
@@ -128,6 +153,7 @@ class Loading:
     async def unload(self, server_name: str) -> None:
         """Unloads, then deletes. A server that is away holds nothing; one that hangs is asked again."""
         delay = 1.0
+        self.measuring.freed()
         while True:
             try:
                 await self.server.unload(server_name)

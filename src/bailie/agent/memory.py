@@ -1,38 +1,101 @@
-"""Memory of the inference server, measured in /proc where the agent may look.
+"""Memory of the inference server: from /proc where its processes can be seen, else from its own metrics.
 
-`loading` asks before and after a load, `health` with every look. On a cluster the server is in another
-container, whose processes the agent sees only with a shared process namespace: then everything is 0, unknown.
+`loading` asks before and after a load, `monitor` now and then. On a laptop agent and server are processes of
+one machine. On a cluster they are two containers, and a process namespace that they share would show the
+agent's files, the control plane's token among them, to the code of models (`/proc/<pid>/root`). So there the
+agent reads what MLServer says of its own process. With parallel workers it says nothing, for their
+memory is not its own; then everything is 0, unknown.
+
+What counts as used is anonymous and shared memory: pages of files (libraries, mapped models) can be dropped
+by the kernel and are read again. Proportional shares (PSS) come to the same, because MLServer spawns its
+workers and these share no anonymous pages, and cost a walk through the page tables.
 """
 
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import httpx
+
+from bailie.agent.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LISTEN = "0A"
 _PROC = Path("/proc")
+_METRICS_SECONDS = 2.0
+_START_FIELD = 19
+"""Of `/proc/<pid>/stat`, after the name in brackets: when the process started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look. Sizes are bytes, 0 where unknown.
+
+    `process` is another after a restart of the server, empty where unknown. `with_files`: `used_bytes` has
+    the pages of files in it.
+    """
+
+    used_bytes: int = 0
+    resident_bytes: int = 0
+    process: str = ""
+    with_files: bool = False
 
 
 class ServerMemory:
-    """Finds the process that listens on the server's port and sums resident sets, its children's with it."""
+    """Looks at the server that listens on a port. `metrics_port` 0: it has no metrics."""
 
-    def __init__(self, host: str, port: int, proc: Path = _PROC) -> None:
+    def __init__(self, host: str, port: int, metrics_port: int = 0, proc: Path = _PROC) -> None:
+        self._processes = _Processes(host, port, proc)
+        self._metrics = f"http://{host}:{metrics_port}/metrics" if metrics_port else ""
+
+    async def read(self) -> Reading:
+        """Looks once; never raises."""
+        found = await in_thread(self._processes.read)
+        if found.process or not self._metrics:
+            return found
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=_METRICS_SECONDS) as client:
+                answer = await client.get(self._metrics)
+        except httpx.HTTPError:
+            return Reading()
+        return _from_metrics(answer.text) if answer.is_success else Reading()
+
+
+def _from_metrics(text: str) -> Reading:
+    """Reads what every Python server with prometheus_client says of its process."""
+    values: dict[str, float] = {}
+    for line in text.splitlines():
+        if line.startswith("process_"):
+            name, _, value = line.partition(" ")
+            values[name] = float(value)
+    size, started = values.get("process_resident_memory_bytes"), values.get("process_start_time_seconds")
+    if size is None or started is None:
+        return Reading()
+    return Reading(int(size), int(size), str(started), with_files=True)
+
+
+class _Processes:
+    """Finds the process that listens on the server's port, and sums its memory and its children's."""
+
+    def __init__(self, host: str, port: int, proc: Path) -> None:
         self._addresses = {_hex_address(host, port), _hex_address("0.0.0.0", port)}  # noqa: S104 (compared only)
         self._proc = proc
         self._pid: int | None = None
         self._inode: str | None = None
 
-    def resident_bytes(self) -> int:
-        """Returns the resident set in bytes; 0 when it is unknown."""
+    def read(self) -> Reading:
         pid = self._find()
         if pid is None:
-            return 0
-        family = [pid, *self._descendants(pid)]
-        return sum(self._resident(member) for member in family)
+            return Reading()
+        sizes = [self._sizes(member) for member in (pid, *self._descendants(pid))]
+        used = sum(size.get("RssAnon", 0) + size.get("RssShmem", 0) for size in sizes)
+        resident = sum(size.get("VmRSS", 0) for size in sizes)
+        return Reading(used, resident, f"{pid} {self._started(pid)}")
 
     def _find(self) -> int | None:
         inode = self._listening_inode()
@@ -62,9 +125,9 @@ class ServerMemory:
     def _descendants(self, pid: int) -> list[int]:
         children: dict[int, list[int]] = {}
         for other in self._pids():
-            stat = self._lines(f"{other}/stat")
+            stat = self._stat(other)
             if stat:
-                children.setdefault(int(stat[0].rpartition(")")[2].split()[1]), []).append(other)
+                children.setdefault(int(stat[1]), []).append(other)
         found: list[int] = []
         pending = [pid]
         while pending:
@@ -73,11 +136,19 @@ class ServerMemory:
             pending += below
         return found
 
-    def _resident(self, pid: int) -> int:
-        for line in self._lines(f"{pid}/status"):
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        return 0
+    def _started(self, pid: int) -> str:
+        stat = self._stat(pid)
+        return stat[_START_FIELD] if stat else ""
+
+    def _stat(self, pid: int) -> list[str]:
+        lines = self._lines(f"{pid}/stat")
+        return lines[0].rpartition(")")[2].split() if lines else []
+
+    def _sizes(self, pid: int) -> dict[str, int]:
+        """The sizes of `/proc/<pid>/status` in bytes."""
+        fields = (line.partition(":") for line in self._lines(f"{pid}/status"))
+        kilobytes = {name: value.split() for name, _, value in fields if value.endswith(" kB")}
+        return {name: int(value[0]) * 1024 for name, value in kilobytes.items()}
 
     def _pids(self) -> Iterator[int]:
         return (int(path.name) for path in self._proc.iterdir() if path.name.isdecimal())

@@ -226,6 +226,7 @@ class Models:
                 message=slot.message,
                 declared_bytes=record.declared_bytes,
                 measured_bytes=record.measured_bytes,
+                measured_at_least=record.measured_at_least,
                 workers=record.workers,
             )
         )

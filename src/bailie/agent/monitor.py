@@ -16,7 +16,6 @@ from bailie._gen import agent_pb2
 from bailie.agent.errors import ServerError
 from bailie.agent.metrics import RESIDENT_BYTES, SERVER_READY
 from bailie.agent.server import Health
-from bailie.agent.threads import in_thread
 
 if TYPE_CHECKING:
     from bailie.agent.memory import ServerMemory
@@ -77,7 +76,7 @@ class Monitor:
         status.CopyFrom(self.outbox.status)
         status.server_ready = self.ready
         if now - self._measured_at >= self.settings.status_seconds:
-            status.resident_bytes = await in_thread(self.memory.resident_bytes)
+            status.resident_bytes = (await self.memory.read()).resident_bytes
             self._measured_at = now
         self.outbox.publish_status(status)
         SERVER_READY.set(self.ready)

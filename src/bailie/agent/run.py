@@ -16,12 +16,13 @@ from bailie._gen import agent_pb2
 from bailie.agent.artifacts import Artifacts
 from bailie.agent.errors import ServerError
 from bailie.agent.loading import Loading
+from bailie.agent.measuring import Measuring
 from bailie.agent.memory import ServerMemory
 from bailie.agent.models import Models
 from bailie.agent.monitor import Monitor
 from bailie.agent.outbox import Outbox
 from bailie.agent.remotes import ConfiguredRemotes
-from bailie.agent.repository import PREPARE
+from bailie.agent.repository import PREPARE, RUNTIME
 from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
 from bailie.agent.session import Session
@@ -39,17 +40,19 @@ _RESTORE_SECONDS = 30.0
 
 async def run(settings: Settings) -> None:
     """Runs an agent until SIGTERM or SIGINT, or until cancelled."""
-    memory = ServerMemory(settings.address, settings.http_port)
+    memory = ServerMemory(settings.address, settings.http_port, settings.metrics_port)
     async with InferenceServer(
         settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port
     ) as server:
         store = Store(settings.folder)
         outbox = Outbox(_first_status(settings))
-        models = Models(_loading(settings, store, server, memory), outbox)
+        loading = _loading(settings, store, server, memory)
+        models = Models(loading, outbox)
         monitor = Monitor(settings=settings, server=server, memory=memory, models=models, outbox=outbox)
         monitor.ready, ready = await _look(server)
         records = await asyncio.to_thread(store.open)
         models.restore(records, ready)
+        await loading.adopt(record.server_name for record in records if record.server_name in ready)
         log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
         session = Session(settings=settings, models=models, outbox=outbox)
         health = HealthServer(live=lambda: None, ready=session.trouble)
@@ -79,9 +82,11 @@ def _loading(settings: Settings, store: Store, server: InferenceServer, memory: 
         settings=settings,
         artifacts=artifacts,
         prepare=PREPARE[settings.server_type],
+        runtime=RUNTIME[settings.server_type],
         store=store,
         server=server,
         memory=memory,
+        measuring=Measuring(),
         downloads=asyncio.Semaphore(settings.parallel_loads),
         server_turn=asyncio.Lock(),
     )

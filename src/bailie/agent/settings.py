@@ -35,6 +35,9 @@ class Settings:
     """SELDON_SERVER_HTTP_PORT, of the inference server."""
     grpc_port: int = 9500
     """SELDON_SERVER_GRPC_PORT."""
+    metrics_port: int = 8082
+    """SELDON_SERVER_METRICS_PORT, of the inference server: asked for its memory where its processes cannot be
+    seen. 0: it has none."""
     health_port: int = 9006
     """SELDON_METRICS_PORT: `/live`, `/ready` and `/metrics` of the agent."""
     server_type: str = "mlserver"
@@ -107,6 +110,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         address=env.text("POD_IP", "127.0.0.1"),
         http_port=env.number("SELDON_SERVER_HTTP_PORT", 9000),
         grpc_port=env.number("SELDON_SERVER_GRPC_PORT", 9500),
+        metrics_port=env.number("SELDON_SERVER_METRICS_PORT", 8082),
         health_port=env.number("SELDON_METRICS_PORT", 9006),
         server_type=server_type,
         capabilities=env.words("SELDON_SERVER_CAPABILITIES", "sklearn,xgboost"),

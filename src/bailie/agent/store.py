@@ -35,12 +35,18 @@ class Record:
     number: int
     declared_bytes: int = 0
     measured_bytes: int = 0
+    measured_at_least: bool = False
     workers: int = 1
 
     @property
     def server_name(self) -> str:
         """The version's name on the inference server."""
         return f"{self.name}_{self.number}"
+
+    @property
+    def counted_bytes(self) -> int:
+        """What the version counts for in the server's memory: the larger of declared and measured."""
+        return max(self.declared_bytes * max(self.workers, 1), self.measured_bytes)
 
 
 class Store:
@@ -81,9 +87,13 @@ class Store:
         new.write_text(json.dumps(asdict(record), indent=2) + "\n")
         new.rename(folder / RECORD)
 
+    def folder(self, server_name: str) -> Path:
+        """Returns where the version is, or would be."""
+        return self._models / server_name
+
     def has(self, server_name: str) -> bool:
         """Says whether the version's folder is there."""
-        return (self._models / server_name).is_dir()
+        return self.folder(server_name).is_dir()
 
     def remove(self, server_name: str) -> None:
         """Deletes a version; does nothing when it is not there."""

@@ -18,6 +18,7 @@ QUANTITY_PATTERN = (
 """The pattern that CRDs carry for a quantity, as upstream's do."""
 
 LARGEST = 2**63 - 1
+_UNITS = (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
 _GRAMMAR = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:[eE](?P<exponent>[+-]?[0-9]+)|(?P<suffix>[a-zA-Z]+))?"
 )
@@ -53,6 +54,12 @@ def parse_quantity(value: str | int) -> int:
     if abs(rounded) > LARGEST:
         raise ValueError(f'quantity "{value}" is too large')
     return rounded
+
+
+def quantity_text(size: int) -> str:
+    """Returns bytes in the largest unit that they fill, with one decimal at most: for people, not exact."""
+    unit, scale = next(((unit, scale) for unit, scale in _UNITS if size >= scale), ("", 1))
+    return f"{size / scale:.1f}".removesuffix(".0") + unit
 
 
 def _exact(text: str) -> Fraction:

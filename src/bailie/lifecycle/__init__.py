@@ -7,6 +7,7 @@ socket.
 from __future__ import annotations
 
 from bailie.lifecycle.conditions import ModelFacts, model_status
+from bailie.lifecycle.memory import Measured, MemoryFacts
 from bailie.lifecycle.replica import ImpossibleTransitionError, ReplicaEvent, ReplicaState, next_state
 from bailie.lifecycle.retry import retry_delay
 from bailie.lifecycle.rollout import Candidate, Choice, choose, number_for
@@ -17,6 +18,8 @@ __all__ = [
     "Choice",
     "Failure",
     "ImpossibleTransitionError",
+    "Measured",
+    "MemoryFacts",
     "ModelFacts",
     "ReplicaEvent",
     "ReplicaState",

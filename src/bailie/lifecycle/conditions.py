@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions
+from bailie.lifecycle.memory import CONDITION as MEMORY
+from bailie.lifecycle.memory import MemoryFacts, mismatch
 from bailie.lifecycle.version import Failure, VersionFacts, VersionState, state_of
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ _WORDS = {
     VersionState.SCALED_DOWN: "the model is scaled to zero replicas",
     VersionState.ROUTE_PENDING: "loaded; waiting for the data plane to take over the route",
 }
-_OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings"})
+_OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", MEMORY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class ModelFacts:
     warnings: tuple[Problem, ...] = ()
     answering: int | None = None
     answering_replicas: int = 0
+    memory: MemoryFacts = field(default=MemoryFacts())
     conditions: Sequence[Condition] = field(default=())
 
 
@@ -57,6 +60,7 @@ def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
     if facts.warnings:
         text = "; ".join(map(str, facts.warnings))
         conditions.append(Condition(type="SpecWarnings", status="True", reason="NoEffect", message=text))
+    conditions += [each for each in (mismatch(facts.memory),) if each]
     kept = [old for old in facts.conditions if old.type not in _OWN or _type_in(old, conditions)]
     available = facts.version.available if facts.answering is None else facts.answering_replicas
     return {

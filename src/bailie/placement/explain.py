@@ -17,7 +17,7 @@ from bailie.placement.words import amount, listed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bailie.placement.snapshot import Snapshot, VersionId
+    from bailie.placement.snapshot import Demand, Snapshot, VersionId
 
 # How each no reads of one server or replica, and of several.
 _PHRASES = {
@@ -26,7 +26,10 @@ _PHRASES = {
     Code.GOING_AWAY: ("is scaled to zero", "are scaled to zero"),
     Code.NO_REPLICA: ("has no replica connected", "have no replica connected"),
     Code.LACKS_CAPABILITY: ("lacks capability {need}", "lack capability {need}"),
-    Code.TOO_LARGE: ("has {have} in all of {need} needed", "have at most {have} in all of {need} needed"),
+    Code.TOO_LARGE: (
+        "has only {have} in all, less than the {need} needed",
+        "have at most {have} in all, less than the {need} needed",
+    ),
     Code.MEMORY_SHORT: ("has {have} free of {need} needed", "have at most {have} free of {need} needed"),
     Code.NOT_CONNECTED: ("has lost its agent", "have lost their agents"),
     Code.NOT_READY: ("has a model server that does not answer", "have model servers that do not answer"),
@@ -96,7 +99,14 @@ def _shortfall(snapshot: Snapshot, assigned: Assignment, refusals: tuple[Refusal
     have = len(server.replicas)
     if have < assigned.demand.replicas:
         said.append(f"it has {have} replica{'' if have == 1 else 's'}")
-    return ", ".join(said)
+    return ", ".join(said) + _measured(assigned.demand)
+
+
+def _measured(demand: Demand) -> str:
+    """Says where the amount that is needed comes from when nobody has written it."""
+    if demand.measured_bytes <= demand.memory_bytes:
+        return ""
+    return f" ({amount(demand.measured_bytes)} measured, {amount(demand.memory_bytes)} declared)"
 
 
 def _by_server(refusals: Iterable[Refusal]) -> dict[str, list[Refusal]]:

@@ -88,15 +88,20 @@ def is_ready(_demand: Demand, seat: Seat) -> Refusal | None:
 
 
 def has_memory(demand: Demand, seat: Seat) -> Refusal | None:
-    """What is declared fits in what is free, or is there already."""
-    if seat.keeps or demand.memory_bytes <= max(seat.free_bytes, 0):
+    """What it needs fits in what is free, or is there already.
+
+    Overcommit lends room for more models, but each of them must be in memory as a whole.
+    """
+    need = demand.needed_bytes
+    if seat.keeps or need == 0:
         return None
-    need = demand.memory_bytes
-    if need > seat.replica.capacity_bytes:
-        have = seat.replica.capacity_bytes
+    if need > seat.replica.memory_bytes:
+        have = seat.replica.memory_bytes
         return _no(Code.TOO_LARGE, "has_memory", seat.server, seat.replica, need=need, have=have)
     have = max(seat.free_bytes, 0)
-    return _no(Code.MEMORY_SHORT, "has_memory", seat.server, seat.replica, need=need, have=have)
+    if need > have:
+        return _no(Code.MEMORY_SHORT, "has_memory", seat.server, seat.replica, need=need, have=have)
+    return None
 
 
 SERVER_FILTERS = (pinned_here, not_going_away, has_replica, has_capabilities, can_explain)

@@ -25,7 +25,7 @@ Signature = tuple[tuple[str, ...], int, str, bool]
 
 def signature(demand: Demand, *, memory: bool) -> Signature:
     """Equal for demands that every server answers alike; `memory`: and every replica too."""
-    return (demand.requirements, demand.memory_bytes if memory else 0, demand.server, demand.explainer)
+    return (demand.requirements, demand.needed_bytes if memory else 0, demand.server, demand.explainer)
 
 
 class Ledger:
@@ -76,23 +76,23 @@ class Ledger:
         """Counts what replicas have."""
         for each in holdings:
             self.held.setdefault(each.version, {})[each.replica] = each.state
-            self._spend(each.replica, each.memory_bytes, 1)
+            self._spend(each.replica, each.counted_bytes, 1)
 
     def release(self, holdings: Iterable[Holding]) -> None:
         """Takes back what `hold` counted; all holdings of a version together."""
         for each in holdings:
             self.held.pop(each.version, None)
-            self._spend(each.replica, -each.memory_bytes, -1)
+            self._spend(each.replica, -each.counted_bytes, -1)
 
     def take(self, assignment: Assignment) -> None:
         """Counts what is new in the assignment; what was held is counted already."""
         for replica in self._new(assignment):
-            self._spend(replica, assignment.demand.memory_bytes, 1)
+            self._spend(replica, assignment.demand.needed_bytes, 1)
 
     def give_back(self, assignment: Assignment) -> None:
         """Takes back what `take` counted."""
         for replica in self._new(assignment):
-            self._spend(replica, -assignment.demand.memory_bytes, -1)
+            self._spend(replica, -assignment.demand.needed_bytes, -1)
 
     def _new(self, assignment: Assignment) -> list[ReplicaId]:
         held = self.held.get(assignment.demand.version, {})
@@ -130,7 +130,7 @@ class Ledger:
     def room(self, demand: Demand, name: str) -> int:
         """At most how many replicas a server takes that has nothing of the version."""
         most = self._usable[name]
-        return min(most, self.server_free[name] // demand.memory_bytes) if demand.memory_bytes else most
+        return min(most, self.server_free[name] // demand.needed_bytes) if demand.needed_bytes else most
 
     def matching(self, demand: Demand) -> list[str]:
         """The servers that pass the server filters, which depend on nothing that placing changes."""
@@ -149,13 +149,13 @@ class Ledger:
         if self.held.get(demand.version):
             return False
         least = self._refused.get(signature(demand, memory=False))
-        return least is not None and demand.memory_bytes >= least
+        return least is not None and demand.needed_bytes >= least
 
     def give_up(self, demand: Demand) -> None:
         """Notes that nothing takes the demand, for those alike that come after it."""
         key = signature(demand, memory=False)
         if not self.held.get(demand.version):
-            self._refused[key] = min(demand.memory_bytes, self._refused.get(key, demand.memory_bytes))
+            self._refused[key] = min(demand.needed_bytes, self._refused.get(key, demand.needed_bytes))
 
     def _ordered(self, names: list[str], held: dict[str, int]) -> list[str]:
         def key(name: str) -> tuple[int, int, int, str]:

@@ -156,10 +156,10 @@ def _fix_seats(ledger: Ledger, trial: _Trial) -> _Trial | None:
     if len(seats) - len(refused) >= demand.replicas:
         return trial
     usable = [seat for seat in seats if not _is_out(refused.get(seat.replica.index))]
-    largest = max(seat.replica.capacity_bytes for seat in seats)
+    largest = max(seat.replica.memory_bytes for seat in seats)
     if len(usable) >= demand.replicas:
         return _with_memory(trial, usable, refused)
-    return _with_replicas(trial, len(usable)) if demand.memory_bytes <= largest else None
+    return _with_replicas(trial, len(usable)) if demand.needed_bytes <= largest else None
 
 
 def _is_out(no: Refusal | None) -> bool:
@@ -171,14 +171,14 @@ def _with_memory(trial: _Trial, usable: list[Seat], refused: Mapping[int, Refusa
     demand, server = trial.demand, trial.server
     roomiest = sorted(usable, key=lambda seat: (not seat.keeps, -seat.free_bytes, seat.replica.index))
     needing = [seat for seat in roomiest[: demand.replicas] if seat.replica.index in refused]
-    ways, least = [], max(needing[-1].free_bytes, 0)
-    if least >= 1 << 20:
+    ways, least = [], max(min(needing[-1].free_bytes, needing[-1].replica.memory_bytes), 0)
+    if least >= 1 << 20 and demand.measured_bytes <= least:
         ways.append(f"lower spec.memory until at most {at_most(least)} is needed")
     if any(refused[seat.replica.index].code is Code.TOO_LARGE for seat in needing):
-        ways.append(f'give the replicas of server "{server.name}" {amount(demand.memory_bytes)}')
+        ways.append(f'give the replicas of server "{server.name}" {amount(demand.needed_bytes)}')
     else:
         short = (
-            f"{at_least(demand.memory_bytes - max(each.free_bytes, 0))} on {_name(each)}" for each in needing
+            f"{at_least(demand.needed_bytes - max(each.free_bytes, 0))} on {_name(each)}" for each in needing
         )
         ways.append(f"free {', '.join(short)}")
         ways.append(_scaled(server, server.wanted_replicas + len(needing)))
@@ -210,6 +210,6 @@ def _new_server(demand: Demand) -> Remedy:
     named = f' named "{demand.server}"' if demand.server else ""
     tags = [*demand.requirements, *([EXPLAINER_CAPABILITY] if demand.explainer else ())]
     able = f" with {'capability' if len(tags) == 1 else 'capabilities'} {listed(tags)}" if tags else ""
-    memory = f" and {amount(demand.memory_bytes)} of memory per replica" if demand.memory_bytes else ""
+    memory = f" and {amount(demand.needed_bytes)} of memory per replica" if demand.needed_bytes else ""
     change = f"add a Server{named}{able}{memory} ({counted(demand.replicas, 'replica')})"
     return Remedy(server="", changes=(change,), of_model=0)

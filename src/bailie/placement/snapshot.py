@@ -41,7 +41,8 @@ class Held(Enum):
 class Demand:
     """A model version that wants places.
 
-    `memory_bytes` is what one replica of it takes, workers included. `replicas` is at least 1: a model scaled
+    `memory_bytes` is what is declared for one replica of it, workers included; `measured_bytes` what a load
+    of this version has been seen to take somewhere, 0 where unknown. `replicas` is at least 1: a model scaled
     to zero is no demand. `min_replicas` does not decide where it goes, only what is said of a partial
     placement.
     """
@@ -53,6 +54,12 @@ class Demand:
     min_replicas: int = 0
     server: str = ""
     explainer: bool = False
+    measured_bytes: int = 0
+
+    @property
+    def needed_bytes(self) -> int:
+        """What one replica must find free: the larger of declared and measured."""
+        return max(self.memory_bytes, self.measured_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +92,18 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """What one replica has of one version, and the memory counted for it."""
+    """What one replica has of one version, and what is declared and measured of it, as for a demand."""
 
     version: VersionId
     replica: ReplicaId
     state: Held = Held.LOADED
     memory_bytes: int = 0
+    measured_bytes: int = 0
+
+    @property
+    def counted_bytes(self) -> int:
+        """What the replica has less: the larger of declared and measured."""
+        return max(self.memory_bytes, self.measured_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

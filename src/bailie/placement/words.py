@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bailie.api.quantity import quantity_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_UNITS = (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
 
 
 def amount(value: int | str) -> str:
     """Bytes as Kubernetes writes them, at most one decimal; text as it is."""
-    if isinstance(value, str):
-        return value
-    unit, size = next(((unit, size) for unit, size in _UNITS if value >= size), ("", 1))
-    whole = f"{value / size:.1f}".removesuffix(".0")
-    return f"{whole}{unit}"
+    return value if isinstance(value, str) else quantity_text(value)
 
 
 def at_most(size: int) -> str:

@@ -7,10 +7,11 @@ memory is counted, which replica is on its way out.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.server import Server as ServerResource
-from bailie.lifecycle import ReplicaState
+from bailie.lifecycle import Measured, ReplicaState
 from bailie.placement import Held, Holding, Replica, Server
 from bailie.scheduler.catalogue import demand_of
 
@@ -80,8 +81,29 @@ def demand_and_holdings(
 ) -> tuple[Demand | None, tuple[Holding, ...]]:
     """What a model asks placement for, None for nothing, and what replicas have of its versions."""
     held = [standing for standing in standings if standing.state in _HELD]
-    demand = demand_of(wanted, _workers(wanted.version, held)) if wanted else None
-    return demand, tuple(_holding(standing) for standing in held)
+    sizes = measured(held)
+    demand = None
+    if wanted is not None:
+        demand = demand_of(wanted, _workers(wanted.version, held))
+        size = sizes.get(wanted.version)
+        demand = replace(demand, measured_bytes=size.used_bytes) if demand and size else demand
+    return demand, tuple(_holding(standing, sizes.get(standing.seat.version)) for standing in held)
+
+
+def measured(standings: Iterable[Standing]) -> dict[VersionId, Measured]:
+    """What loads of each version have taken.
+
+    One content takes the same everywhere: the largest figure counts, and it is exact where one is.
+    """
+    found: dict[VersionId, Measured] = {}
+    for version, report in ((each.seat.version, each.report) for each in standings):
+        if report is not None and report.measured_bytes:
+            before = found.get(version, Measured(0, at_least=True))
+            found[version] = Measured(
+                max(before.used_bytes, report.measured_bytes),
+                at_least=before.at_least and report.measured_at_least,
+            )
+    return found
 
 
 def _server(name: str, wanted: int, replicas: list[Seen]) -> Server:
@@ -108,12 +130,13 @@ def _replica(seen: Seen, wanted: int) -> Replica:
     )
 
 
-def _holding(standing: Standing) -> Holding:
+def _holding(standing: Standing, size: Measured | None) -> Holding:
     return Holding(
         version=standing.seat.version,
         replica=standing.seat.replica,
         state=_HELD[standing.state],
         memory_bytes=standing.memory_bytes,
+        measured_bytes=size.used_bytes if size else 0,
     )
 
 

@@ -87,6 +87,8 @@ def _standings(picture: Picture, name: str) -> list[dict[str, Any]]:
             "replica": str(each.seat.replica),
             "state": each.state.value,
             "memoryBytes": each.memory_bytes,
+            "measuredBytes": each.report.measured_bytes if each.report else 0,
+            "measuredAtLeast": bool(each.report and each.report.measured_at_least),
             "agentConnected": each.connected,
             "serverReady": each.server_ready,
         }
@@ -106,7 +108,12 @@ def _refusal(no: Refusal) -> dict[str, Any]:
 
 
 def _standing_line(standing: dict[str, Any]) -> str:
-    return f"{standing['replica']}: {standing['name']} is {standing['state']}"
+    told = f"{standing['replica']}: {standing['name']} is {standing['state']}"
+    told += f", {amount(standing['memoryBytes'])} declared"
+    if standing["measuredBytes"]:
+        least = "at least " if standing["measuredAtLeast"] else ""
+        told += f", {least}{amount(standing['measuredBytes'])} measured"
+    return told
 
 
 def _place_line(place: dict[str, Any]) -> str:

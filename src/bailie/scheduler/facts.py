@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.lifecycle import ModelFacts, ReplicaState, VersionFacts
+from bailie.lifecycle import MemoryFacts, ModelFacts, ReplicaState, VersionFacts
 from bailie.placement import sentence
+from bailie.scheduler.assembly import measured
 
 if TYPE_CHECKING:
     from bailie.lifecycle import Failure
@@ -52,7 +53,18 @@ def facts_of(found: Found, routes: Routes) -> ModelFacts:
         warnings=wanted.warnings,
         answering=answer.choice.number if answer and older and serving else None,
         answering_replicas=serving if older else 0,
+        memory=_memory(found),
     )
+
+
+def _memory(found: Found) -> MemoryFacts:
+    model, version = found.wanted.model, found.wanted.version
+    if model is None:
+        return MemoryFacts()
+    own = [each for each in found.standings if each.seat.version == version]
+    workers = max((each.report.workers for each in own if each.report), default=1)
+    size = measured(own).get(version)
+    return MemoryFacts(declared_bytes=model.spec.memory_bytes or 0, workers=workers, measured=size)
 
 
 def _version(found: Found, *, available: int) -> VersionFacts:

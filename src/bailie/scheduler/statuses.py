@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_SPOKEN_OF = ("ModelReady", "Scheduled", "RolledOut")
+_SPOKEN_OF = ("ModelReady", "Scheduled", "RolledOut", "MemoryMismatch")
 _NO_NEWS = frozenset({"ModelProgressing", "RoutePending"})
 
 

@@ -70,6 +70,7 @@ def model_report(report: pb.ModelReport, state: ModelState, revision: int) -> Mo
         message=report.message,
         declared_bytes=report.declared_bytes,
         measured_bytes=report.measured_bytes,
+        measured_at_least=report.measured_at_least,
         workers=max(1, report.workers),
     )
 

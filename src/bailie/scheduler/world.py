@@ -35,8 +35,9 @@ class ModelReport:
 
     `number` makes the name that the server knows, `<model>_<number>`; it belongs to the replica, and two
     replicas may have one version under different numbers. `revision` grows with every report of the
-    process, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown; memory
-    counts `workers` times.
+    process, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown. What is
+    declared counts `workers` times; what was measured has all workers in it, and may be more where
+    `measured_at_least`.
     """
 
     version: VersionId
@@ -47,6 +48,7 @@ class ModelReport:
     message: str = ""
     declared_bytes: int = 0
     measured_bytes: int = 0
+    measured_at_least: bool = False
     workers: int = 1
 
     @property

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from bailie._gen import agent_pb2
 
     Prepare = Callable[[Path, Path, "agent_pb2.ModelSource", str], None]
+    Runtime = Callable[[Path], str]
 
 PREPARE: Mapping[str, Prepare] = {"mlserver": mlserver.prepare, "triton": triton.prepare}
 """By server type: `prepare(artifact, target, source, server_name)` moves what counts of the artifact's folder
 into `target`, a folder that does not exist yet. Raises RepositoryError; OSError when the disk fails."""
+
+RUNTIME: Mapping[str, Runtime] = {"mlserver": mlserver.runtime, "triton": triton.runtime}
+"""By server type: `runtime(folder)` names what the server runs a prepared model with: two models of one name
+share its libraries."""

@@ -57,6 +57,15 @@ def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_
     (inner / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def runtime(folder: Path) -> str:
+    """Returns the implementation that a prepared model names; code that came with it is like no other's."""
+    try:
+        name = str(read_settings(folder / INNER_VERSION / SETTINGS).get("implementation", ""))
+    except (RepositoryError, OSError):
+        return folder.name
+    return name if name.startswith("mlserver") else f"{name} of {folder.name}"
+
+
 def choose_folder(artifact: Path, version: int | None) -> Path:
     """Returns the folder of an artifact that is the model. Raises RepositoryError.
 

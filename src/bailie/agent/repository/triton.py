@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CONFIG = "config.pbtxt"
 INNER_VERSION = "1"
+_RUNTIME = re.compile(r"""^\s*(?:backend|platform)\s*:\s*["']([^"']+)["']""", re.MULTILINE)
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*)|(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<open>[{\[<])|(?P<close>[}\]>])
     |(?P<word>[A-Za-z_]\w*)|(?P<other>[^\s])""",
@@ -41,6 +42,15 @@ def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_
     chosen.rename(target / INNER_VERSION)
     (target / INNER_VERSION / CONFIG).unlink(missing_ok=True)
     (target / CONFIG).write_text(rename_config(text, server_name), encoding="utf-8")
+
+
+def runtime(folder: Path) -> str:
+    """Returns the backend or platform that a prepared model names; one that names none is like no other."""
+    try:
+        found = _RUNTIME.search((folder / CONFIG).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        found = None
+    return found[1] if found else folder.name
 
 
 def choose_folder(artifact: Path, version: int | None) -> Path:
