@@ -48,7 +48,7 @@ def test_the_laptop_makes_pods_in_place_of_stateful_sets():
         for rule in _rules(role_manifests("a", "b", pods=True), "seldon-v2-manager-role")
         for r in rule["resources"]
     }
-    assert cluster - laptop == {"statefulsets", "deployments"}
+    assert cluster - laptop == {"statefulsets", "deployments", "poddisruptionbudgets"}
 
 
 def test_every_account_that_pods_name_is_made():

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import POD, SERVICE
 from bailie.workloads.port import Observation
 
 if TYPE_CHECKING:
+    from bailie.api.kinds import Kind
     from bailie.manifests.workload import Workload
 
 
@@ -18,6 +20,7 @@ class MemoryWorkloads:
     `refusals` are raised by `ensure`, by name.
     """
 
+    watched: tuple[Kind, ...] = (POD, SERVICE)
     running: dict[tuple[str, str], Workload] = field(default_factory=dict)
     ensured: list[tuple[str, str]] = field(default_factory=list)
     removed: list[tuple[str, str]] = field(default_factory=list)

@@ -18,6 +18,10 @@
 - apiGroups: ['']
   resources: [configmaps]
   verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  resourceNames: [seldon-scheduler]
+  verbs: [get, patch]
 {{- end }}
 
 {{- define "bailie.rules.agent" -}}

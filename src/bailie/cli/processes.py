@@ -97,7 +97,8 @@ def _operator(_: list[str]) -> None:
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
     from bailie.operator.run import run as serve
-    from bailie.operator.settings import OperatorSettings, SettingsError
+    from bailie.operator.settings import LOCAL, OperatorSettings, SettingsError
+    from bailie.workloads.kubernetes import KubernetesWorkloads
     from bailie.workloads.local import LocalWorkloads
 
     try:
@@ -107,7 +108,8 @@ def _operator(_: list[str]) -> None:
 
     async def main() -> None:
         async with Client.from_environment() as client:
-            await serve(settings, client, LocalWorkloads(client))
+            workloads = LocalWorkloads(client) if settings.workloads == LOCAL else KubernetesWorkloads(client)
+            await serve(settings, client, workloads)
 
     try:
         _until_told(main())

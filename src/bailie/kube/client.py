@@ -256,11 +256,19 @@ class Client:
         field_manager: str = "bailie",
         force: bool = False,
         subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
-        """Server-side apply: creates, or takes exactly these fields. Raises Conflict with another manager."""
+        """Server-side apply: creates, or takes exactly these fields. Raises Conflict with another manager.
+
+        With `dry_run` the server says what would come of it, and stores nothing.
+        """
         kind = kind_of(obj)
         path = object_path(kind, _namespace(kind, obj), obj["metadata"]["name"], subresource)
-        params = {"fieldManager": field_manager, "force": "true" if force else None}
+        params = {
+            "fieldManager": field_manager,
+            "force": "true" if force else None,
+            "dryRun": "All" if dry_run else None,
+        }
         return await self.call(
             "PATCH", path, params=params, body=obj, content_type="application/apply-patch+yaml"
         )

@@ -62,6 +62,7 @@ def operator_workload(settings: LocalSettings) -> Workload:
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": "WATCH_NAMESPACES", "value": ",".join(settings.namespaces)},
         {"name": "CLUSTERWIDE", "value": "false"},
+        {"name": "BAILIE_WORKLOADS", "value": "local"},
         {"name": "SELDON_LOG_LEVEL", "value": settings.log_level},
     ]
     container = {

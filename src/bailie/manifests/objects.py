@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.kinds import MLOPS_GROUP
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -11,6 +13,10 @@ if TYPE_CHECKING:
     from bailie.manifests.workload import Manifest
 
 NAME_LABEL = "app.kubernetes.io/name"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "bailie"
+WORKLOAD_LABEL = "bailie.io/workload"
+"""On everything that an adapter makes, with the name of the workload that it belongs to."""
 _NOT_CARRIED = ("helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", "app.kubernetes.io/managed-by")
 
 
@@ -30,6 +36,18 @@ def owner_reference(resource: Resource) -> Manifest:
 def carried(values: Mapping[str, str]) -> dict[str, str]:
     """Returns labels or annotations that go from a resource to its pods: not those of Helm and kubectl."""
     return {key: value for key, value in values.items() if not key.startswith(_NOT_CARRIED)}
+
+
+def is_ours(manifest: Manifest) -> bool:
+    """Says whether an object was made for a resource of ours, by Bailie or by Seldon Core's operator.
+
+    Anything else that has a name of ours was made by hand, and is left alone.
+    """
+    metadata = manifest["metadata"]
+    owners = metadata.get("ownerReferences") or ()
+    return WORKLOAD_LABEL in (metadata.get("labels") or {}) or any(
+        str(owner.get("apiVersion", "")).startswith(f"{MLOPS_GROUP}/") for owner in owners
+    )
 
 
 def port(name: str, number: int, target: str | None = None) -> Manifest:

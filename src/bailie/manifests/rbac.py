@@ -65,6 +65,9 @@ OPERATOR_RULES = (
         "to own what it makes, where the cluster checks owner references",
     ),
     Rule("", ("services", "configmaps"), (*_READ, *_WRITE), "to make what goes with the pods"),
+    Rule(
+        "discovery.k8s.io", ("endpointslices",), (*_READ, *_WRITE), "to make what the leading scheduler fills"
+    ),
     Rule("", ("events",), ("create", "patch"), "to tell what happened"),
     Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to claim the namespace"),
 )
@@ -72,6 +75,7 @@ OPERATOR_RULES = (
 
 OPERATOR_STATEFUL_RULES = (
     Rule("apps", ("statefulsets", "deployments"), (*_READ, *_WRITE), "to run pods on a cluster"),
+    Rule("policy", ("poddisruptionbudgets",), (*_READ, *_WRITE), "to let machines be drained one at a time"),
     Rule("", ("pods",), _READ, "to say why pods are not ready"),
 )
 """Further rights of the operator on a cluster, where controllers make the pods."""
@@ -109,6 +113,13 @@ SCHEDULER_RULES = (
     Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
     Rule("", ("events",), ("create", "patch"), "to tell what happened"),
     Rule("", ("configmaps",), _READ, "to follow its settings"),
+    Rule(
+        "discovery.k8s.io",
+        ("endpointslices",),
+        ("get", "patch"),
+        "to be found as the leader",
+        names=(SCHEDULER_ACCOUNT,),
+    ),
 )
 """The scheduler in its namespace."""
 

@@ -80,6 +80,7 @@ def _workload(
         owner=owner_reference(runtime),
         objects=objects,
         volume_claim_templates=tuple({"metadata": {"name": c.name}, "spec": c.spec} for c in claims),
+        interchangeable=True,
     )
 
 

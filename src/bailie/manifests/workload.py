@@ -1,4 +1,4 @@
-"""A workload: a group of identical pods with stable names, as a value between operator and adapters.
+"""A workload: a group of identical pods, as a value between operator and adapters.
 
 Built by `manifests` from SeldonRuntime, Server and their configs; realised by `workloads`.
 """
@@ -23,6 +23,9 @@ class Workload:
     that tell the workload's pods from all others; `objects` are complete manifests (Services, ConfigMaps)
     that live and die with the workload; `owner` is the ownerReference for everything. `claim_retention` says
     what happens to the volume claims (`whenDeleted`, `whenScaled`: Retain or Delete); empty means Retain.
+    `interchangeable` pods need no names of their own: where a cluster offers it, a new one is there before
+    an old one goes, and one on a lost machine is replaced without anybody's word that it is gone. Without a
+    template there are objects only.
     """
 
     namespace: str
@@ -34,3 +37,4 @@ class Workload:
     objects: tuple[Manifest, ...] = ()
     volume_claim_templates: tuple[Manifest, ...] = ()
     claim_retention: Manifest = field(default_factory=dict)
+    interchangeable: bool = False

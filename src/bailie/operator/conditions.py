@@ -5,6 +5,7 @@ Called by the reconcilers. `reason` is a CamelCase token, `message` a sentence f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bailie.api.resource import NO_EFFECT
@@ -38,18 +39,27 @@ def not_ready(reason: str, message: str, condition: str = READY) -> Condition:
     return Condition(type=condition, status="False", reason=reason, message=message)
 
 
-def workload_condition(condition: str, wanted: int, seen: Observation) -> Condition:
+def workload_condition(condition: str, asked: int, seen: Observation) -> Condition:
     """Returns whether as many pods are ready as are wanted."""
+    wanted = asked if seen.wanted is None else seen.wanted
+    if seen.scaled_by and wanted != asked:
+        return _scaled_elsewhere(workload_condition(condition, wanted, replace(seen, scaled_by="")), seen)
     if wanted == 0 and seen.replicas == 0:
         return _holds(condition, "NoReplicas", "no replicas are wanted")
     count = f"{min(seen.ready_replicas, wanted)} of {wanted} replicas are ready"
     if seen.ready_replicas >= wanted and seen.replicas <= wanted:
-        return _holds(condition, "ReplicasReady", count)
+        update = f"; an update is under way: {seen.message}" if seen.message else ""
+        return _holds(condition, "ReplicasReady", count + update)
     if seen.replicas > wanted:
         text = f"{seen.replicas - wanted} of {seen.replicas} replicas are being removed"
         return not_ready("ScalingDown", text, condition)
     text = f"{count}: {seen.message}" if seen.message else count
     return not_ready("ReplicasNotReady", text, condition)
+
+
+def _scaled_elsewhere(condition: Condition, seen: Observation) -> Condition:
+    text = f"{condition.message}; {seen.scaled_by} sets the number of pods: let it scale the Server instead"
+    return condition.model_copy(update={"message": text})
 
 
 def left_out_condition(runtime: SeldonRuntime, component: str) -> Condition | None:

@@ -14,6 +14,7 @@ from bailie.kube.errors import ApiError, Conflict, Unreachable
 from bailie.operator.conditions import not_ready, refused
 from bailie.operator.pins import Pins
 from bailie.operator.world import Missing
+from bailie.workloads.port import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +103,8 @@ class Reconciler(Generic[R, C]):
             await self.converge(manifest, resource, config)
         except (Conflict, Unreachable):
             raise
+        except Refused as refusal:
+            await self._reporter.report(manifest, [not_ready("Refused", f"nothing was changed: {refusal}")])
         except ApiError as error:
             text = f"what the {self.resource.resource_kind.kind} needs could not be made: {error}"
             await self._reporter.report(manifest, [not_ready("WorkloadFailed", text)])

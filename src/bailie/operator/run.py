@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie.api.kinds import POD, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
+from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG
 from bailie.kube.controller import Controller
 from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.informer import ChangeType, key_of
 from bailie.manifests.rbac import OPERATOR_ACCOUNT
+from bailie.operator.causes import ALL, concerned
 from bailie.operator.reporter import Reporter
 from bailie.operator.runtimes import RuntimeReconciler
 from bailie.operator.scope import Scope, count_states, follow_cluster
@@ -46,7 +47,7 @@ class Operator:
         self._settings = settings
         self._client = client
         self._recorder = Recorder(client, OPERATOR_ACCOUNT, settings.pod_name)
-        self.world = World(client, settings.namespace)
+        self.world = World(client, settings.namespace, workloads.watched)
         self.scope = Scope(self.world.served)
         self._reconcilers: Mapping[Kind, RuntimeReconciler | ServerReconciler] = {
             SELDON_RUNTIME: RuntimeReconciler(
@@ -86,8 +87,8 @@ class Operator:
             self._own_changed(kind, change)
         elif kind in {SELDON_CONFIG, SERVER_CONFIG}:
             self._config_changed(change)
-        elif kind == POD or (kind == SERVICE and _is_tampering(change)):
-            self._owned_changed(change)
+        else:
+            self._made_changed(kind, change)
 
     def _own_changed(self, kind: Kind, change: Change) -> None:
         key = key_of(change.object)
@@ -105,12 +106,13 @@ class Operator:
     def _shared_changed(self, _: Kind, change: Change) -> None:
         self._config_changed(change)
 
-    def _owned_changed(self, change: Change) -> None:
-        metadata = change.object["metadata"]
-        for owner in metadata.get("ownerReferences") or ():
-            for kind, controller in self._controllers.items():
-                if (owner.get("apiVersion"), owner.get("kind")) == (kind.api_version, kind.kind):
-                    controller.enqueue((metadata["namespace"], owner["name"]))
+    def _made_changed(self, kind: Kind, change: Change) -> None:
+        namespace = change.object["metadata"]["namespace"]
+        for whose, name in concerned(kind, change):
+            if name == ALL:
+                self._all_of(whose, namespace)
+            else:
+                self._controllers[whose].enqueue((namespace, name))
 
     def _namespace_changed(self, namespace: str) -> None:
         """Looks at all of a namespace once it is listed: until then its keys were passed over."""
@@ -163,10 +165,3 @@ def _wanted(manifest: Object) -> tuple[object, ...]:
         metadata.get("deletionTimestamp"),
         metadata["uid"],
     )
-
-
-def _is_tampering(change: Change) -> bool:
-    """Says whether somebody deleted or edited a Service; our own applies change nothing."""
-    if change.type == ChangeType.DELETED:
-        return True
-    return change.old is not None and change.old.get("spec") != change.object.get("spec")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HTTP_PORT = 9006
 """`/live`, `/ready`, `/metrics`, `/namespaces/`."""
+KUBERNETES, LOCAL = "kubernetes", "local"
 
 
 class SettingsError(ValueError):
@@ -35,6 +36,8 @@ class OperatorSettings:
     """WATCH_NAMESPACES: the namespaces to serve, separated by commas."""
     clusterwide: bool = False
     """CLUSTERWIDE: without a list, serve all namespaces instead of one's own."""
+    workloads: str = KUBERNETES
+    """BAILIE_WORKLOADS: `kubernetes` (a cluster runs the pods) or `local` (the node of a laptop does)."""
     log_level: str = "info"
     """SELDON_LOG_LEVEL: debug, info, warning or error."""
 
@@ -51,6 +54,7 @@ class OperatorSettings:
             address=values.get("POD_IP") or "127.0.0.1",
             watch=watch,
             clusterwide=_flag(values, "CLUSTERWIDE"),
+            workloads=_choice(values, "BAILIE_WORKLOADS", (KUBERNETES, LOCAL)),
             log_level=(values.get("SELDON_LOG_LEVEL") or "info").lower(),
         )
 
@@ -69,3 +73,11 @@ def _flag(values: Mapping[str, str], name: str) -> bool:
     if text in {"true", "1", "yes"}:
         return True
     raise SettingsError(f'{name} must be true or false, not "{text}"')
+
+
+def _choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """Returns one of the choices, the first when the variable is not set."""
+    text = values.get(name, "").strip().lower() or choices[0]
+    if text not in choices:
+        raise SettingsError(f'{name} must be {" or ".join(choices)}, not "{text}"')
+    return text

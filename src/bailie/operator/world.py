@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import POD, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
+from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG
 from bailie.kube.informers import InformerSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client, Object
     from bailie.kube.informer import Key
 
-SERVED_KINDS = (SELDON_RUNTIME, SERVER, SELDON_CONFIG, SERVER_CONFIG, POD, SERVICE)
+SERVED_KINDS = (SELDON_RUNTIME, SERVER, SELDON_CONFIG, SERVER_CONFIG)
 CONFIG_KINDS = (SELDON_CONFIG, SERVER_CONFIG)
 USED_BY = {SELDON_CONFIG: (SELDON_RUNTIME, "seldonConfig"), SERVER_CONFIG: (SERVER, "serverConfig")}
 """Of each kind of configuration: who uses it, and the field of the spec that names it."""
@@ -34,11 +34,11 @@ class Missing:
 
 
 class World:
-    """The informers of the operator."""
+    """The informers of the operator; `made` are the kinds that it follows because of what it makes."""
 
-    def __init__(self, client: Client, home: str) -> None:
+    def __init__(self, client: Client, home: str, made: Iterable[Kind]) -> None:
         self.home = home
-        self.served = InformerSet(client, SERVED_KINDS)
+        self.served = InformerSet(client, (*SERVED_KINDS, *made))
         self.shared = InformerSet(client, CONFIG_KINDS)
         self.shared.add(home)
 

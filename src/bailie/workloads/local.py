@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie.api.kinds import CONFIG_MAP, POD, SERVICE
+from bailie.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, POD, SERVICE
 from bailie.kube.client import kind_of
 from bailie.kube.errors import AlreadyExists, Conflict, NotFound
+from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
 from bailie.workloads.port import Observation
 from bailie.workloads.replicas import (
-    WORKLOAD_LABEL,
+    complaint,
     hash_template,
     is_ready,
     next_steps,
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _FIELD_MANAGER = "bailie-workloads"
-_OBJECT_KINDS = (SERVICE, CONFIG_MAP)
+_OBJECT_KINDS = (SERVICE, CONFIG_MAP, ENDPOINT_SLICE)
 
 
 class LocalWorkloads:
     """Implements `Workloads` with Pods."""
+
+    watched: tuple[Kind, ...] = (POD, SERVICE)
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -90,6 +93,12 @@ class LocalWorkloads:
                 "ownerReferences": [dict(workload.owner)] if workload.owner else [],
             },
         }
+        try:
+            present = await self._client.get(kind_of(manifest), metadata["name"], workload.namespace)
+        except NotFound:
+            present = complete
+        if not is_ours(present):
+            return present
         return await self._client.apply(complete, field_manager=_FIELD_MANAGER, force=True)
 
     async def _prune(self, workload: Workload) -> None:
@@ -114,16 +123,3 @@ class LocalWorkloads:
             await self._client.delete(kind, name, namespace)
         except (NotFound, Conflict):
             return
-
-
-def complaint(pod: Manifest) -> str:
-    """Why the pod is not ready, in one line; empty when it has not said yet."""
-    name = pod["metadata"]["name"]
-    status = pod.get("status") or {}
-    for entry in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        waiting = (entry.get("state") or {}).get("waiting")
-        if waiting and waiting["reason"] != "ContainerCreating":
-            text = f"pod {name}, container {entry['name']}: {waiting['reason']}"
-            return f"{text}: {waiting['message']}" if waiting.get("message") else text
-    unready = [each["name"] for each in status.get("containerStatuses") or [] if not each.get("ready")]
-    return f"pod {name} is not ready yet: {', '.join(unready)}" if unready else ""

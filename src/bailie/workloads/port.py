@@ -10,23 +10,43 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from bailie.api.kinds import Kind
     from bailie.manifests.workload import Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What runs of a workload now. `message` says what is wrong, empty when nothing is."""
+    """What runs of a workload now. `message` says what is wrong, empty when nothing is.
+
+    `scaled_by` names who decides how many replicas there are when that is not the workload: an autoscaler or
+    a person on a cluster; `wanted` is then their number.
+    """
 
     replicas: int
     ready_replicas: int
     message: str = ""
+    scaled_by: str = ""
+    wanted: int | None = None
+
+
+class Refused(Exception):  # noqa: N818 - what became of it
+    """The workload cannot be as it is asked for, and nothing of it was changed. The text is for people."""
 
 
 class Workloads(Protocol):
-    """Keeps groups of identical pods with stable names, and the objects that go with them."""
+    """Keeps groups of identical pods, and the objects that go with them.
+
+    An object that has the name of one of these but was made by somebody else is left alone.
+    """
+
+    watched: tuple[Kind, ...]
+    """Kinds whose changes call for another look."""
 
     async def ensure(self, workload: Workload) -> None:
-        """Converges on the workload: creates, changes, scales. Safe to repeat."""
+        """Converges on the workload: creates, changes, scales. Safe to repeat.
+
+        Raises ApiError, and Refused for what cannot be made: then nothing was changed.
+        """
 
     async def remove(self, namespace: str, name: str) -> None:
         """Deletes the workload's pods and objects; does nothing where there are none."""

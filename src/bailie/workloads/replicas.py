@@ -11,13 +11,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bailie.manifests.objects import WORKLOAD_LABEL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bailie.manifests.workload import Manifest, Workload
 
 HASH_LABEL = "bailie.io/template-hash"
-WORKLOAD_LABEL = "bailie.io/workload"
 ORDINAL_LABEL = "apps.kubernetes.io/pod-index"
 
 
@@ -34,6 +35,24 @@ def is_ready(pod: Manifest) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or []
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
     return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+def complaint(pod: Manifest) -> str:
+    """Why the pod is not ready, in one line; empty when it has not said yet."""
+    name = pod["metadata"]["name"]
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if (condition["type"], condition["status"]) == ("PodScheduled", "False"):
+            return (
+                f"pod {name} is on no machine yet: {condition.get('message') or condition.get('reason', '')}"
+            )
+    for entry in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        waiting = (entry.get("state") or {}).get("waiting")
+        if waiting and waiting["reason"] != "ContainerCreating":
+            text = f"pod {name}, container {entry['name']}: {waiting['reason']}"
+            return f"{text}: {waiting['message']}" if waiting.get("message") else text
+    unready = [each["name"] for each in status.get("containerStatuses") or [] if not each.get("ready")]
+    return f"pod {name} is not ready yet: {', '.join(unready)}" if unready else ""
 
 
 def ordinal(pod: Manifest) -> int:

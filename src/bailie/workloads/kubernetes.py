@@ -1,0 +1,228 @@
+"""The workloads port on a cluster: StatefulSets and Deployments, and what goes with them.
+
+Used by the operator. Everything is written by server-side apply as `bailie`, so that fields that are not
+stated here belong to whoever sets them; how many replicas there are belongs to an autoscaler as soon as one
+has spoken. Nothing is written before the API has accepted a trial of the pods. It makes no pods and waits for
+none: the cluster's controllers do.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.api.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    STATEFUL_SET,
+)
+from bailie.kube.client import kind_of
+from bailie.kube.errors import Conflict, Invalid, NotFound
+from bailie.manifests.cluster import companions, pod_controller
+from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
+from bailie.workloads.ownership import OURS, scaled_by
+from bailie.workloads.port import Observation, Refused
+from bailie.workloads.replicas import complaint, is_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bailie.api.kinds import Kind
+    from bailie.kube.client import Client
+    from bailie.manifests.workload import Manifest, Workload
+
+_log = structlog.get_logger(__name__)
+_CONTROLLERS = (STATEFUL_SET, DEPLOYMENT)
+_COMPANIONS = (POD_DISRUPTION_BUDGET, SERVICE, ENDPOINT_SLICE, CONFIG_MAP)
+_FIXED = "updates to statefulset spec"
+"""What the API says of a StatefulSet whose claims or Service name would change."""
+
+
+class KubernetesWorkloads:
+    """Implements `Workloads` with objects that a cluster's controllers act on."""
+
+    watched: tuple[Kind, ...] = (POD, SERVICE, *_CONTROLLERS)
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._tried: dict[tuple[str, str], str] = {}
+        self._pruned: dict[tuple[str, str], frozenset[tuple[Kind, str]]] = {}
+
+    async def ensure(self, workload: Workload) -> None:
+        """Converges on the workload. Raises ApiError, Refused."""
+        controller = pod_controller(workload)
+        if controller is not None:
+            controller = await self._yielding(controller)
+            await self._try(workload, controller)
+        wanted = companions(workload)
+        for manifest in wanted:
+            await self._put(manifest)
+        if controller is not None:
+            wanted.append(controller)
+            await self._apply(controller)
+        await self._prune(workload, wanted)
+
+    async def remove(self, namespace: str, name: str) -> None:
+        """Deletes the workload's objects; the pods follow. Raises ApiError."""
+        self._tried.pop((namespace, name), None)
+        self._pruned.pop((namespace, name), None)
+        for kind in _CONTROLLERS:
+            found = await self._find(kind, name, namespace)
+            if found is not None and is_ours(found):
+                await self._delete(found)
+        await self._delete_labelled(namespace, name, keep=frozenset())
+
+    async def observe(self, namespace: str, name: str) -> Observation:
+        """Counts what the cluster's controller says; asks the pods only where something lacks.
+
+        Raises ApiError.
+        """
+        for kind in _CONTROLLERS:
+            found = await self._find(kind, name, namespace)
+            if found is not None:
+                return await self._seen(found)
+        return Observation(replicas=0, ready_replicas=0)
+
+    async def _seen(self, controller: Manifest) -> Observation:
+        status = controller.get("status") or {}
+        ready, replicas, updated = (
+            int(status.get(name) or 0) for name in ("readyReplicas", "replicas", "updatedReplicas")
+        )
+        wanted, owner = int(controller["spec"].get("replicas", 1)), scaled_by(controller)
+        whole = ready >= wanted and updated >= wanted
+        return Observation(
+            # A Deployment has one more while it replaces pods; nothing is being scaled down then.
+            replicas=min(replicas, wanted) if controller["kind"] == DEPLOYMENT.kind else replicas,
+            ready_replicas=ready,
+            message="" if whole else await self._trouble(controller),
+            scaled_by=owner,
+            wanted=wanted if owner else None,
+        )
+
+    async def _trouble(self, controller: Manifest) -> str:
+        """The first complaint of a pod that is not ready, or why none could be made."""
+        metadata = controller["metadata"]
+        for condition in (controller.get("status") or {}).get("conditions") or ():
+            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+                return str(condition.get("message", ""))
+        selector = controller["spec"]["selector"].get("matchLabels") or {}
+        labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+        pods = (await self._client.list(POD, metadata["namespace"], labels=labels)).items
+        complaints = (complaint(pod) for pod in pods if not is_ready(pod))
+        return next((each for each in complaints if each), "")
+
+    async def _yielding(self, controller: Manifest) -> Manifest:
+        """Leaves the number of replicas to whoever has set it since."""
+        kind, metadata = kind_of(controller), controller["metadata"]
+        present = await self._find(kind, metadata["name"], metadata["namespace"])
+        if present is None:
+            return controller
+        if not is_ours(present):
+            text = f'the {kind.kind} "{metadata["name"]}" exists and was made by somebody else'
+            raise Refused(f"{text}; delete it, or choose another name")
+        if not scaled_by(present):
+            return controller
+        yielding = copy.deepcopy(controller)
+        del yielding["spec"]["replicas"]
+        return yielding
+
+    async def _try(self, workload: Workload, controller: Manifest) -> None:
+        """Asks the API whether it would take the pods, before anything else changes. Raises Refused."""
+        key, content = (workload.namespace, workload.name), _hash(controller)
+        if self._tried.get(key) == content:
+            return
+        try:
+            await self._client.apply(controller, field_manager=OURS, force=True, dry_run=True)
+        except Invalid as error:
+            raise Refused(_explained(controller, error)) from error
+        self._tried[key] = content
+
+    async def _put(self, manifest: Manifest) -> None:
+        metadata = manifest["metadata"]
+        present = await self._find(kind_of(manifest), metadata["name"], metadata["namespace"])
+        if present is not None and not is_ours(present):
+            _log.debug("left alone", kind=manifest["kind"], name=metadata["name"])
+            return
+        if present is not None and _must_be_made_anew(present, manifest):
+            await self._delete(present)
+        await self._apply(manifest)
+
+    async def _apply(self, manifest: Manifest) -> None:
+        await self._client.apply(manifest, field_manager=OURS, force=True)
+
+    async def _prune(self, workload: Workload, wanted: Iterable[Manifest]) -> None:
+        """Deletes what belonged to an earlier form of the workload; looks only when the form has changed."""
+        key = (workload.namespace, workload.name)
+        keep = frozenset((kind_of(each), each["metadata"]["name"]) for each in wanted)
+        if self._pruned.get(key) == keep:
+            return
+        for kind in _CONTROLLERS:
+            found = await self._find(kind, workload.name, workload.namespace)
+            if found is not None and is_ours(found) and (kind, workload.name) not in keep:
+                await self._delete(found)
+        await self._delete_labelled(workload.namespace, workload.name, keep=keep)
+        self._pruned[key] = keep
+
+    async def _delete_labelled(self, namespace: str, name: str, *, keep: frozenset[tuple[Kind, str]]) -> None:
+        for kind in _COMPANIONS:
+            listed = await self._client.list(kind, namespace, labels=f"{WORKLOAD_LABEL}={name}")
+            for found in listed.items:
+                if (kind, found["metadata"]["name"]) not in keep:
+                    await self._delete(found)
+
+    async def _find(self, kind: Kind, name: str, namespace: str) -> Manifest | None:
+        try:
+            return await self._client.get(kind, name, namespace)
+        except NotFound:
+            return None
+
+    async def _delete(self, manifest: Manifest) -> None:
+        metadata = manifest["metadata"]
+        _log.info(
+            "object deleted",
+            kind=manifest["kind"],
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+        )
+        try:
+            await self._client.delete(
+                kind_of(manifest),
+                metadata["name"],
+                metadata["namespace"],
+                uid=metadata["uid"],
+                propagation="Background",
+            )
+        except (NotFound, Conflict):
+            return
+
+
+def _must_be_made_anew(present: Manifest, wanted: Manifest) -> bool:
+    """Says whether a Service has what no apply takes away: a selector, or the nature of its address."""
+    if present["kind"] != SERVICE.kind:
+        return False
+    before, after = present["spec"], wanted["spec"]
+    if before.get("selector") and not after.get("selector"):
+        return True
+    was_headless, is_headless = (spec.get("clusterIP") == "None" for spec in (before, after))
+    return is_headless and not was_headless
+
+
+def _explained(controller: Manifest, error: Invalid) -> str:
+    text = "; ".join(f"{problem.path}: {problem.message}" for problem in error.problems) or error.message
+    if _FIXED in text:
+        name = controller["metadata"]["name"]
+        hint = f"kubectl delete statefulset {name} --cascade=orphan"
+        return f"{text}; to change them all the same: {hint} (pods and claims stay, it is made anew)"
+    return text
+
+
+def _hash(manifest: Manifest) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,235 @@
+"""The Kubernetes adapter against a real API, with the rights that an installation gives the operator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.support.controllers import cluster_controllers
+from tests.support.node import NAMESPACE
+from tests.support.waiting import until_true
+
+from bailie.api.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    STATEFUL_SET,
+)
+from bailie.kube.client import Client, PatchType
+from bailie.manifests.objects import service
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, role_manifests
+from bailie.manifests.workload import Workload
+from bailie.workloads.kubernetes import KubernetesWorkloads
+from bailie.workloads.port import Observation, Refused
+
+SELECTOR = {"seldon-server-name": "mlserver"}
+HEADLESS = service(
+    NAMESPACE, "mlserver", {"clusterIP": "None", "selector": SELECTOR, "ports": [{"port": 80}]}
+)
+CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": "1"}}
+
+
+def template(image="mlserver:1", **spec):
+    pod = {"containers": [{"name": "mlserver", "image": image}], **spec}
+    return {"metadata": {"labels": SELECTOR}, "spec": pod}
+
+
+WORKLOAD = Workload(
+    namespace=NAMESPACE,
+    name="mlserver",
+    replicas=2,
+    selector=SELECTOR,
+    template=template(),
+    owner={},
+    objects=(HEADLESS, CONFIG),
+)
+
+
+@pytest.fixture
+async def admin(api):
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture
+async def workloads(api, admin, tmp_path):
+    """The adapter as the operator of a scoped installation."""
+    api.namespace("home")
+    for manifest in role_manifests(NAMESPACE, "home"):
+        await admin.create(manifest)
+    token = api.service_account_token("home", OPERATOR_ACCOUNT)
+    kubeconfig = api.kubeconfig_for(token, tmp_path / "operator.kubeconfig")
+    async with Client.from_kubeconfig(kubeconfig) as client:
+        yield KubernetesWorkloads(client)
+
+
+async def kinds_of(admin, name="mlserver"):
+    found = set()
+    for kind in (STATEFUL_SET, DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE, CONFIG_MAP):
+        listed = await admin.list(kind, NAMESPACE, labels=f"bailie.io/workload={name}")
+        found |= {each["kind"] for each in listed.items}
+    return found
+
+
+async def stateful_set(admin):
+    return await admin.get(STATEFUL_SET, "mlserver", NAMESPACE)
+
+
+async def versions(admin):
+    found = {}
+    for kind in (STATEFUL_SET, POD_DISRUPTION_BUDGET, SERVICE, CONFIG_MAP):
+        for each in (await admin.list(kind, NAMESPACE)).items:
+            found[each["kind"], each["metadata"]["name"]] = each["metadata"]["resourceVersion"]
+    return found
+
+
+async def test_everything_is_made_and_a_repetition_changes_nothing(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    everything = {"StatefulSet", "PodDisruptionBudget", "Service", "ConfigMap"}
+    assert await kinds_of(admin) == everything
+    before = await versions(admin)
+    await workloads.ensure(WORKLOAD)
+    await KubernetesWorkloads(workloads._client).ensure(WORKLOAD)
+    assert await versions(admin) == before
+
+
+async def test_what_runs_is_observed(admin, workloads):
+    assert await workloads.observe(NAMESPACE, "mlserver") == Observation(replicas=0, ready_replicas=0)
+    await workloads.ensure(WORKLOAD)
+    assert (await workloads.observe(NAMESPACE, "mlserver")).ready_replicas == 0
+    async with cluster_controllers(admin):
+        ready = Observation(replicas=2, ready_replicas=2)
+        await until_true(lambda: _equals(workloads.observe(NAMESPACE, "mlserver"), ready))
+
+
+async def _equals(awaitable, value):
+    return (await awaitable) == value
+
+
+async def test_a_pod_that_does_not_start_says_why(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "mlserver-0", "namespace": NAMESPACE, "labels": SELECTOR},
+        "spec": template()["spec"],
+    }
+    await admin.create(pod)
+    waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+    container = {"name": "mlserver", "ready": False, "state": {"waiting": waiting}}
+    body = {"status": {"containerStatuses": [container]}}
+    await admin.patch(POD, "mlserver-0", NAMESPACE, body, subresource="status")
+    seen = await workloads.observe(NAMESPACE, "mlserver")
+    assert seen.message == "pod mlserver-0, container mlserver: ImagePullBackOff: no such image"
+    unplaced = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+    body = {"status": {"containerStatuses": None, "conditions": [unplaced]}}
+    await admin.patch(POD, "mlserver-0", NAMESPACE, body, subresource="status")
+    seen = await workloads.observe(NAMESPACE, "mlserver")
+    assert seen.message == "pod mlserver-0 is on no machine yet: 0/3 nodes are available"
+
+
+async def test_pods_that_cannot_be_made_say_why(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    body = {"status": {"replicas": 0, "conditions": [failure]}}
+    await admin.patch(STATEFUL_SET, "mlserver", NAMESPACE, body, subresource="status")
+    assert (await workloads.observe(NAMESPACE, "mlserver")).message == "exceeded quota"
+
+
+async def test_a_template_that_the_api_refuses_changes_nothing(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    before = await versions(admin)
+    container = {"name": "mlserver", "image": "x", "volumeMounts": [{"name": "none", "mountPath": "/x"}]}
+    changed = {**CONFIG, "data": {"a": "2"}}
+    broken = replace(
+        WORKLOAD, template=template(containers=[container]), objects=(HEADLESS, changed), replicas=3
+    )
+    with pytest.raises(Refused, match="volumeMounts"):
+        await workloads.ensure(broken)
+    assert await versions(admin) == before
+    await workloads.ensure(replace(WORKLOAD, objects=(HEADLESS, changed)))
+    assert (await admin.get(CONFIG_MAP, "conf", NAMESPACE))["data"] == {"a": "2"}
+
+
+async def test_claims_that_change_are_refused_with_the_way_out(admin, workloads):
+    claim = {"metadata": {"name": "models"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    await workloads.ensure(WORKLOAD)
+    with pytest.raises(Refused, match="kubectl delete statefulset mlserver --cascade=orphan"):
+        await workloads.ensure(replace(WORKLOAD, volume_claim_templates=(claim,)))
+
+
+async def test_whoever_scales_keeps_the_replicas(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    scale = "/apis/apps/v1/namespaces/a/statefulsets/mlserver/scale"
+    query = {"fieldManager": "kube-controller-manager"}
+    await admin.call(
+        "PATCH", scale, params=query, body={"spec": {"replicas": 5}}, content_type=PatchType.MERGE.value
+    )
+    await workloads.ensure(replace(WORKLOAD, template=template("mlserver:2")))
+    found = await stateful_set(admin)
+    assert found["spec"]["replicas"] == 5
+    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "mlserver:2"
+    seen = await workloads.observe(NAMESPACE, "mlserver")
+    assert (seen.scaled_by, seen.wanted) == ("kube-controller-manager", 5)
+
+
+async def test_other_edits_of_what_is_stated_are_put_back(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    await admin.patch(STATEFUL_SET, "mlserver", NAMESPACE, {"spec": {"replicas": 9, "minReadySeconds": 3}})
+    await workloads.ensure(WORKLOAD)
+    spec = (await stateful_set(admin))["spec"]
+    assert (spec["replicas"], spec["minReadySeconds"]) == (2, 3)
+
+
+async def test_objects_of_an_earlier_form_go(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    await workloads.ensure(replace(WORKLOAD, interchangeable=True, objects=(HEADLESS,)))
+    assert await kinds_of(admin) == {"Deployment", "PodDisruptionBudget", "Service"}
+    await workloads.ensure(replace(WORKLOAD, template={}, replicas=0, objects=(HEADLESS,)))
+    assert await kinds_of(admin) == {"Service"}
+
+
+async def test_removal_takes_everything(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    await workloads.remove(NAMESPACE, "mlserver")
+    assert await kinds_of(admin) == set()
+    await workloads.remove(NAMESPACE, "mlserver")
+
+
+async def test_what_somebody_else_made_is_left_alone(admin, workloads):
+    spec = {"type": "ExternalName", "externalName": "x.y.svc.cluster.local"}
+    await admin.create(service(NAMESPACE, "mlserver", spec))
+    await workloads.ensure(WORKLOAD)
+    assert (await admin.get(SERVICE, "mlserver", NAMESPACE))["spec"]["externalName"] == spec["externalName"]
+    await workloads.remove(NAMESPACE, "mlserver")
+    assert await admin.get(SERVICE, "mlserver", NAMESPACE)
+
+
+async def test_pods_of_somebody_else_are_not_taken_over(admin, workloads):
+    await workloads.ensure(WORKLOAD)
+    found = await stateful_set(admin)
+    await workloads.remove(NAMESPACE, "mlserver")
+    metadata = {"name": "mlserver", "namespace": NAMESPACE}
+    await admin.create({**found, "metadata": metadata, "status": None})
+    with pytest.raises(Refused, match="somebody else"):
+        await workloads.ensure(WORKLOAD)
+    await workloads.remove(NAMESPACE, "mlserver")
+    assert await stateful_set(admin)
+
+
+async def test_what_seldon_cores_operator_made_is_taken_over(admin, workloads):
+    """Its Service leads to every scheduler, which no apply takes away; its Deployment becomes ours."""
+    owner = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "SeldonRuntime", "name": "r", "uid": "gone"}
+    spec = {"type": "LoadBalancer", "selector": {"a": "b"}, "ports": [{"port": 9004}]}
+    old = service(NAMESPACE, "mlserver", spec)
+    old["metadata"]["finalizers"] = ["example.com/keep"]
+    old["metadata"]["ownerReferences"] = [{**owner, "kind": "Unserved", "apiVersion": "mlops.seldon.io/v1"}]
+    await admin.create(old)
+    bare = service(NAMESPACE, "mlserver", {"ports": [{"port": 9005}]})
+    await admin.patch(SERVICE, "mlserver", NAMESPACE, {"metadata": {"finalizers": None}})
+    await workloads.ensure(replace(WORKLOAD, objects=(bare,)))
+    made = await admin.get(SERVICE, "mlserver", NAMESPACE)
+    assert [port["port"] for port in made["spec"]["ports"]] == [9005]
+    assert "selector" not in made["spec"]
