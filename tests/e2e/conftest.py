@@ -117,6 +117,11 @@ class Stack:
         """`bailie status -o json`."""
         return json.loads(bailie("status", "-o", "json", "--state-dir", self.state, check=False).stdout)
 
+    def explain(self, name, namespace=SYSTEM):
+        """`bailie explain model NAME -o json`."""
+        command = ("explain", "model", name, "-n", namespace, "-o", "json", "--state-dir", self.state)
+        return json.loads(bailie(*command).stdout)
+
     def wait_ready(self, name, namespace=SYSTEM, seconds=60):
         """Waits with kubectl until a Model is ready."""
         self.kubectl(
