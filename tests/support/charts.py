@@ -52,7 +52,9 @@ def render(
     files = _load(folder).render(values or {}, name=name or folder, namespace=namespace)
     notes = files.pop(f"{folder}/templates/NOTES.txt", "")
     text = "\n---\n".join(files[path] for path in sorted(files))
-    manifests = [item for path in sorted(files) for item in yaml.safe_load_all(files[path]) if item]
+    manifests = [
+        item for path in sorted(files) for item in yaml.load_all(files[path], yaml.CSafeLoader) if item
+    ]
     return Rendered(tuple(manifests), notes, text)
 
 
