@@ -3,10 +3,25 @@
 import pytest
 from tests.support.charts import SCOPED, render
 from tests.support.patterns import HOME, PATTERNS, TEAMS
+from tests.support.rights import CLUSTER, granted, held, without_names_beside_all
 
-from bailie.manifests.rbac import OPERATOR_HOME_RULES, cluster_manifests, role_manifests
+from bailie.manifests.rbac import (
+    ENVOY_ACCOUNT,
+    NAMESPACE_RULE,
+    OPERATOR_ACCOUNT,
+    OPERATOR_HOME_RULES,
+    OPERATOR_RULES,
+    OPERATOR_STATEFUL_RULES,
+    SCHEDULER_ACCOUNT,
+    SCHEDULER_RULES,
+    SERVER_ACCOUNT,
+    SERVER_RULES,
+    cluster_manifests,
+    role_manifests,
+)
 
 by_pattern = pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
+NAMESPACES = (HOME, *TEAMS, "elsewhere", "kube-system")
 RBAC_KINDS = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount")
 
 
@@ -71,3 +86,45 @@ def test_what_runtimes_need_stays_when_a_release_goes(pattern):
 def test_the_operator_has_its_rights_at_home():
     role = render("setup", SCOPED).one("Role", "seldon-v2-leader-election-role")
     assert role["rules"] == [rule.manifest() for rule in OPERATOR_HOME_RULES]
+
+
+def _expected(pattern):
+    served = (*OPERATOR_RULES, *OPERATOR_STATEFUL_RULES)
+    home = granted(OPERATOR_HOME_RULES, pattern.home)
+    if pattern.name == "2-cluster-wide":
+        everywhere = (*NAMESPACES, CLUSTER)
+        return home.union(*(granted((*served, NAMESPACE_RULE), namespace) for namespace in everywhere))
+    return home.union(*(granted(served, namespace) for namespace in pattern.served))
+
+
+@by_pattern
+def test_the_operator_may_do_what_it_does_and_nothing_else(pattern):
+    found = held(pattern.manifests(), (OPERATOR_ACCOUNT, pattern.home), NAMESPACES)
+    assert without_names_beside_all(found) == without_names_beside_all(_expected(pattern))
+
+
+@by_pattern
+def test_the_operator_may_touch_no_secrets_and_give_no_rights(pattern):
+    found = held(pattern.manifests(), (OPERATOR_ACCOUNT, pattern.home), NAMESPACES)
+    untouched = {"secrets", "serviceaccounts", "serviceaccounts/token", "pods/exec", "roles", "rolebindings"}
+    untouched |= {"clusterroles", "clusterrolebindings", "customresourcedefinitions", "models"}
+    assert {right for right in found if right.resource in untouched} == set()
+    assert {right for right in found if right.verb in {"bind", "escalate", "impersonate"}} == set()
+
+
+@by_pattern
+@pytest.mark.parametrize(
+    ("account", "rules"),
+    [(SCHEDULER_ACCOUNT, SCHEDULER_RULES), (SERVER_ACCOUNT, SERVER_RULES), (ENVOY_ACCOUNT, ())],
+)
+def test_what_runs_in_a_namespace_has_rights_there_alone(pattern, account, rules):
+    manifests = pattern.manifests()
+    for namespace in pattern.served:
+        found = held(manifests, (account, namespace), NAMESPACES)
+        assert without_names_beside_all(found) == without_names_beside_all(granted(rules, namespace))
+
+
+@pytest.mark.parametrize("pattern", [p for p in PATTERNS if p.name != "2-cluster-wide"], ids=lambda p: p.name)
+def test_a_scoped_operator_has_no_right_outside(pattern):
+    found = held(pattern.manifests(), (OPERATOR_ACCOUNT, pattern.home), NAMESPACES)
+    assert {right.namespace for right in found} == {pattern.home, *pattern.served}
