@@ -18,8 +18,8 @@ from bailie.api.kinds import EVENT
 from bailie.kube.client import Client
 from bailie.kube.errors import AlreadyExists
 from bailie.manifests.defaults import mlserver_config, seldon_config
-from bailie.manifests.rbac import OPERATOR_ACCOUNT, role_manifests
-from bailie.operator.run import Operator
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_POD_RULES, role_manifests
+from bailie.operator.run import Adapter, Operator
 from bailie.operator.settings import OperatorSettings
 
 _numbers = itertools.count(1)
@@ -43,6 +43,10 @@ class Installation:
     @property
     def b(self) -> str:
         return self.namespaces[1]
+
+    @property
+    def adapter(self) -> Adapter:
+        return Adapter(lambda _: self.workloads, OPERATOR_POD_RULES)
 
     def settings(self, **changes: Any) -> OperatorSettings:
         values = {"namespace": self.home, "pod_name": "operator-0", "port": 0, "watch": self.namespaces}
@@ -82,7 +86,7 @@ class Installation:
 
     @contextlib.asynccontextmanager
     async def operator(self, **changes: Any):
-        operator = Operator(self.settings(**changes), self.client, self.workloads)
+        operator = Operator(self.settings(**changes), self.client, self.adapter, lambda: True)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(operator.run())
             try:

@@ -10,7 +10,8 @@ from tests.support.waiting import until, until_true
 from bailie.api.kinds import LEASE, ROLE_BINDING, SERVER
 from bailie.kube.errors import Conflict
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, cluster_manifests
-from bailie.operator.run import LEASE_NAME, run
+from bailie.operator.run import run
+from bailie.scope.claim import ELECTION_LEASE
 
 SPEC = {"serverConfig": "mlserver"}
 
@@ -21,12 +22,12 @@ async def test_a_namespace_without_rights_waits_and_stands_in_nobodys_way(instal
         await installation.make("Server", "mlserver", SPEC, namespace)
     async with installation.operator() as operator:
         await installation.until(SERVER, "mlserver", "True")
-        waiting = await until(lambda: operator.scope.state()[installation.b])
+        waiting = operator.scope.state()[installation.b]
         assert waiting["state"] == "waiting"
-        assert "forbidden" in waiting["message"]
+        assert waiting["reason"] == "NoRights"
         await installation.grant(installation.b)
         await installation.until(SERVER, "mlserver", "True", namespace=installation.b)
-        assert operator.scope.state()[installation.b] == {"state": "served", "message": ""}
+        assert operator.scope.state()[installation.b]["state"] == "served"
 
 
 async def test_a_namespace_that_is_not_listed_is_left_alone(installation):
@@ -64,10 +65,10 @@ async def test_a_clusterwide_operator_serves_namespaces_as_they_come(installatio
 async def test_a_standby_takes_over_when_the_leader_ends(installation):
     await installation.make("Server", "mlserver", SPEC)
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(run(installation.settings(), installation.client, installation.workloads))
+        first = group.create_task(run(installation.settings(), installation.client, installation.adapter))
         await installation.until(SERVER, "mlserver", "True")
         settings = installation.settings(pod_name="operator-1")
-        second = group.create_task(run(settings, installation.client, installation.workloads))
+        second = group.create_task(run(settings, installation.client, installation.adapter))
         assert (await _holder(installation)).startswith("operator-0_")
         first.cancel()
         await until_true(lambda: _is_held_by(installation, "operator-1_"))
@@ -79,9 +80,7 @@ async def test_a_standby_takes_over_when_the_leader_ends(installation):
 async def test_health_says_which_namespaces_are_served(installation):
     with capture_logs() as logs:
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(
-                run(installation.settings(), installation.client, installation.workloads)
-            )
+            task = group.create_task(run(installation.settings(), installation.client, installation.adapter))
             started = await until(lambda: [entry for entry in logs if entry["event"] == "Operator started"])
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{started[0]['port']}") as http:
                 await until_true(lambda: _answers(http, "/ready"))
@@ -107,7 +106,7 @@ async def test_the_operator_can_do_nothing_elsewhere(installation):
 
 
 async def _holder(installation):
-    lease = await installation.admin.get(LEASE, LEASE_NAME, installation.home)
+    lease = await installation.admin.get(LEASE, ELECTION_LEASE, installation.home)
     return lease["spec"]["holderIdentity"]
 
 

@@ -96,6 +96,8 @@ def _operator(_: list[str]) -> None:
     set_up_logging(_log_level())
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
+    from bailie.manifests.rbac import OPERATOR_POD_RULES, OPERATOR_STATEFUL_RULES
+    from bailie.operator.run import Adapter
     from bailie.operator.run import run as serve
     from bailie.operator.settings import LOCAL, OperatorSettings, SettingsError
     from bailie.workloads.kubernetes import KubernetesWorkloads
@@ -108,8 +110,9 @@ def _operator(_: list[str]) -> None:
 
     async def main() -> None:
         async with Client.from_environment() as client:
-            workloads = LocalWorkloads(client) if settings.workloads == LOCAL else KubernetesWorkloads(client)
-            await serve(settings, client, workloads)
+            local = Adapter(LocalWorkloads, OPERATOR_POD_RULES)
+            cluster = Adapter(KubernetesWorkloads, OPERATOR_STATEFUL_RULES)
+            await serve(settings, client, local if settings.workloads == LOCAL else cluster)
 
     try:
         _until_told(main())

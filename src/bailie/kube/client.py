@@ -12,13 +12,14 @@ wraps each dict that it returns.
 from __future__ import annotations
 
 import asyncio
+import copy
 import enum
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -51,6 +52,16 @@ _ACCEPT = {"Accept": "application/json"}
 _KINDS: Mapping[tuple[str, str], Kind] = {
     (kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)
 }
+
+
+class Guard(Protocol):
+    """Decides about writes at the last moment before they are sent."""
+
+    def check(self, namespace: str | None) -> None:
+        """Raises Withheld when nothing may be written there (None: outside of namespaces)."""
+
+    def refused(self, namespace: str | None) -> None:
+        """Takes note that the server answered Forbidden, to a read or a write."""
 
 
 class PatchType(enum.Enum):
@@ -100,6 +111,7 @@ class Client:
     """Talks to one API server with one identity. An async context manager; `aclose` otherwise."""
 
     def __init__(self, config: SingleConfig) -> None:
+        self._guard: Guard | None = None
         self.server: str = config.cluster.server
         self.namespace: str = config.namespace
         """The namespace of the kubeconfig's context, else `default`. No method uses it by itself."""
@@ -138,6 +150,12 @@ class Client:
     async def aclose(self) -> None:
         """Closes the connections, watches with them."""
         await self._http.aclose()
+
+    def guarded(self, guard: Guard) -> Self:
+        """Returns a twin that asks `guard` before each write. It shares the connections; it needs no end."""
+        twin = copy.copy(self)
+        twin._guard = guard  # noqa: SLF001 - of this class
+        return twin
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
         """Reads one object. Raises NotFound."""
@@ -330,13 +348,21 @@ class Client:
         """Sends one request and returns the JSON answer: for token requests, access reviews and the like."""
         headers = _ACCEPT if body is None else {**_ACCEPT, "Content-Type": content_type}
         content = None if body is None else msgspec.json.encode(body)
+        if self._guard is not None and method != "GET":
+            self._guard.check(_namespace_of(path))
         with errors.translated(self.server):
             response = await self._http.request(
                 method, path, params=_given(params or {}), content=content, headers=headers
             )
             if response.status_code >= 400:
-                raise errors.from_response(response.status_code, response.content)
+                raise self._error(response, path)
             return cast(Object, msgspec.json.decode(response.content))
+
+    def _error(self, response: httpx2.Response, path: str) -> errors.ApiError:
+        error = errors.from_response(response.status_code, response.content)
+        if self._guard is not None and isinstance(error, errors.Forbidden):
+            self._guard.refused(_namespace_of(path))
+        return error
 
 
 def _event(line: str) -> WatchEvent:
@@ -348,6 +374,12 @@ def _event(line: str) -> WatchEvent:
 
 def _given(params: Mapping[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in params.items() if value is not None}
+
+
+def _namespace_of(path: str) -> str | None:
+    """Returns the namespace in a URL path, None outside of namespaces."""
+    _, found, rest = path.partition("/namespaces/")
+    return rest.partition("/")[0] if found and "/" in rest else None
 
 
 def _namespace(kind: Kind, obj: Mapping[str, Any]) -> str | None:

@@ -1,6 +1,8 @@
-"""One leader among processes, by a Lease.
+"""One leader among processes, by a Lease; or one owner among installations.
 
-Used by the scheduler and the operator for their standbys. The epoch (`leaseTransitions`) grows with every
+Used by the scheduler and the operator for their standbys, and by the operator to claim namespaces: there the
+identity is an installation's, its processes share it, and whoever ends leaves the lease to the next of them
+(`kept`). The epoch (`leaseTransitions`) grows with every
 acquisition, one's own after a restart included, so that orders of an earlier leader can be told and refused.
 It grows beyond everything that this process has seen, in a lease that was deleted since or in the mouth of
 somebody who obeyed (`outbid`): no clock has a part in it.
@@ -78,6 +80,12 @@ class LeaderElection:
         """Of the newest acquisition by this process; 0 before the first."""
         self.holder = ""
         """Who holds the lease, as last seen; empty for nobody."""
+        self.acquired = ""
+        """When the holder took it, as the lease says."""
+        self.trouble = ""
+        """Why the lease cannot be read or written just now; empty while it can."""
+        self.kept = False
+        """True: the end of `run` leaves the lease as it is, to run out or to go to the same identity."""
         self._client = client
         self._namespace = namespace
         self._name = name
@@ -92,7 +100,6 @@ class LeaderElection:
         self._highest = 0
         self._changed = asyncio.Event()
         self._callbacks: list[Callable[[], None]] = []
-        self._trouble = ""
 
     @property
     def leading(self) -> bool:
@@ -113,7 +120,8 @@ class LeaderElection:
     async def run(self, lead: Callable[[int], Awaitable[None]]) -> None:
         """Runs `lead(epoch)` whenever the lease is held; cancels it when the lease is lost, and tries again.
 
-        Returns when `lead` returns. On the way out, cancelled or not, the lease is released at once.
+        Returns when `lead` returns. On the way out, cancelled or not, the lease is released at once, unless
+        it is `kept`.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -124,22 +132,34 @@ class LeaderElection:
                         break
                 watching.cancel()
         finally:
-            await self._release()
+            if self.kept:
+                self._set_held(held=False)
+            else:
+                await self._release()
 
     async def _lead(self, lead: Callable[[int], Awaitable[None]]) -> bool:
         """Returns True when `lead` came to its end by itself."""
-        log.info("Leading", lease=self._name, epoch=self.epoch)
+        log.info("Leading", lease=self._name, namespace=self._namespace, epoch=self.epoch)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(_run(lead, self.epoch), name=f"lead-{self._name}")
             renewal = group.create_task(self._keep(), name=f"renew-{self._name}")
             await asyncio.wait({work, renewal}, return_when=asyncio.FIRST_COMPLETED)
             finished = work.done()
             if not finished:
-                log.warning("Lost the lease", lease=self._name, epoch=self.epoch, holder=self.holder)
+                self._say_lost()
                 self._set_held(held=False)
             work.cancel()
             renewal.cancel()
         return finished
+
+    def _say_lost(self) -> None:
+        log.warning(
+            "Lost the lease",
+            lease=self._name,
+            namespace=self._namespace,
+            epoch=self.epoch,
+            holder=self.holder,
+        )
 
     async def _acquire(self) -> None:
         while True:
@@ -149,7 +169,7 @@ class LeaderElection:
                     self._renewed = started
                     self._set_held(held=True)
                     return
-                self._trouble = ""
+                self.trouble = ""
             except ApiError as error:
                 self._note(error)
             await self._sleep(self._pause())
@@ -199,6 +219,7 @@ class LeaderElection:
         if record != self._seen:
             self._seen = record
             self._seen_at = _monotonic()
+        self.acquired = str(spec.get("acquireTime") or "")
         if holder != self.holder:
             self.holder = holder
             self._announce()
@@ -257,7 +278,7 @@ class LeaderElection:
                     if not await self._renew():
                         return
                 self._renewed = started
-                self._trouble = ""
+                self.trouble = ""
                 pause = self._timing.renew
             except (ApiError, TimeoutError) as error:
                 self._note(error)
@@ -287,7 +308,7 @@ class LeaderElection:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._write_release()
         except (ApiError, TimeoutError) as error:
-            log.info("Lease not released", lease=self._name, error=str(error))
+            log.info("Lease not released", lease=self._name, namespace=self._namespace, error=str(error))
 
     async def _write_release(self) -> None:
         """A renewal that was cancelled may have been written all the same: then the lease is read again."""
@@ -310,7 +331,7 @@ class LeaderElection:
         spec = {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": max(1, round(self._timing.duration)),
-            "acquireTime": now,
+            "acquireTime": self.acquired if self.kept and self.holder == self._identity else now,
             "renewTime": now,
             "leaseTransitions": max(self._highest, self.epoch) + 1,
         }
@@ -319,7 +340,7 @@ class LeaderElection:
 
     def _set_held(self, *, held: bool) -> None:
         self._held = held
-        LEADING.labels(self._name).set(held)
+        LEADING.labels(self._namespace, self._name).set(held)
         self._announce()
 
     def _announce(self) -> None:
@@ -329,9 +350,10 @@ class LeaderElection:
     def _note(self, error: Exception) -> None:
         """Logs the first of a row of equal troubles."""
         trouble = str(error) or type(error).__name__
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.warning("Lease not reachable", lease=self._name, error=trouble)
+        if trouble != self.trouble:
+            self.trouble = trouble
+            log.warning("Lease not reachable", lease=self._name, namespace=self._namespace, error=trouble)
+            self._announce()
 
 
 async def _run(lead: Callable[[int], Awaitable[None]], epoch: int) -> None:

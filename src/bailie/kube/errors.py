@@ -9,7 +9,8 @@
     ├── Conflict           409: somebody else changed the object, or owns the field
     ├── AlreadyExists      409: create of a name that is taken
     ├── Gone               410: the resource version is too old; list again
-    └── Invalid            400, 422: the object is refused; `problems` says where
+    ├── Invalid            400, 422: the object is refused; `problems` says where
+    └── Withheld           not sent: this process may not write there any more (`Client.guarded`)
 
 `client` raises these and nothing else; nobody above it sees an exception of lightkube or httpx2. Translation
 happens here, once. Anything not in the tree (429, 500, …) is the base class with its `status`.
@@ -78,6 +79,10 @@ class AlreadyExists(ApiError):
 
 class Gone(ApiError):
     """The resource version asked for is no longer kept."""
+
+
+class Withheld(ApiError):
+    """The write was not sent: who asked has lost the lease that entitles to it."""
 
 
 class Invalid(ApiError):

@@ -14,5 +14,5 @@ RECONCILE_SECONDS = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
 )
 QUEUE_LENGTH = Gauge("bailie_queue_length", "Keys that wait for a worker.", ["controller"])
-LEADING = Gauge("bailie_leader", "1 while this process holds the lease.", ["lease"])
+LEADING = Gauge("bailie_leader", "1 while this process holds the lease.", ["namespace", "lease"])
 EVENTS_DROPPED = Counter("bailie_events_dropped", "Kubernetes Events that could not be written.")

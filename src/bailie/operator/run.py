@@ -1,59 +1,87 @@
-"""The operator as a whole: watches, two controllers, leader election, health.
+"""The operator as a whole: scope, watches, two controllers, leader election, health.
 
-`run` is what `bailie operator` calls. It joins the parts and decides nothing; it never touches Models.
+`run` is what `bailie operator` calls. It joins the parts and decides nothing; it never touches Models. What
+it writes goes through gates: nothing leaves a replica that does not lead, nor for a namespace not claimed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG
+from bailie.api.kinds import LEASE, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG
 from bailie.kube.controller import Controller
 from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.informer import ChangeType, key_of
-from bailie.manifests.rbac import OPERATOR_ACCOUNT
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES
+from bailie.operator.announcer import Announcer
 from bailie.operator.causes import ALL, concerned
+from bailie.operator.gate import ClaimGate, LeaderGate
 from bailie.operator.reporter import Reporter
 from bailie.operator.runtimes import RuntimeReconciler
-from bailie.operator.scope import Scope, count_states, follow_cluster
+from bailie.operator.scope import Scope
+from bailie.operator.scope_metrics import METRICS
 from bailie.operator.servers import ServerReconciler
+from bailie.operator.steward import Installation
+from bailie.operator.watch_list import WatchList
 from bailie.operator.world import World
-from bailie.scope.watch_list import served_namespaces
+from bailie.scope.claim import ELECTION_LEASE
+from bailie.scope.rights import Right, rights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client, Object
     from bailie.kube.informer import Change, Key
+    from bailie.manifests.rbac import Rule
     from bailie.operator.settings import OperatorSettings
     from bailie.workloads.port import Workloads
 
 log = structlog.get_logger(__name__)
 
-LEASE_NAME = "bailie-operator"
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """What runs pods here: how to make it on a client, and the rights that it needs in a namespace."""
+
+    make: Callable[[Client], Workloads]
+    rules: Sequence[Rule]
 
 
 class Operator:
-    """One term as leader: made anew each time, so that nothing of an earlier term is left."""
+    """One term as leader: made anew each time, so that nothing of an earlier term is left.
 
-    def __init__(self, settings: OperatorSettings, client: Client, workloads: Workloads) -> None:
+    `leads` is asked at each write: does this replica lead, for certain, at this moment?
+    """
+
+    def __init__(
+        self, settings: OperatorSettings, client: Client, adapter: Adapter, leads: Callable[[], bool]
+    ) -> None:
         self._settings = settings
-        self._client = client
-        self._recorder = Recorder(client, OPERATOR_ACCOUNT, settings.pod_name)
+        leading = client.guarded(LeaderGate(leads, self._refused))
+        claiming = client.guarded(ClaimGate(leads, self._refused, self._claimed))
+        workloads = adapter.make(claiming)
         self.world = World(client, settings.namespace, workloads.watched)
-        self.scope = Scope(self.world.served)
+        self.scope = Scope(
+            self.world.served, _installation(settings, leading, adapter.rules, self.world.kinds)
+        )
+        self._recorders = [
+            Recorder(each, OPERATOR_ACCOUNT, settings.pod_name) for each in (leading, claiming)
+        ]
+        self._announcer = Announcer(leading, self._recorders[0], self.scope, settings)
+        self._list = WatchList(client, self.scope, settings)
         self._reconcilers: Mapping[Kind, RuntimeReconciler | ServerReconciler] = {
             SELDON_RUNTIME: RuntimeReconciler(
-                self.world, workloads, Reporter(client, self._recorder, SELDON_RUNTIME)
+                self.world, workloads, Reporter(claiming, self._recorders[1], SELDON_RUNTIME)
             ),
-            SERVER: ServerReconciler(self.world, workloads, Reporter(client, self._recorder, SERVER)),
+            SERVER: ServerReconciler(self.world, workloads, Reporter(claiming, self._recorders[1], SERVER)),
         }
         self._controllers: Mapping[Kind, Controller[Key]] = {
             kind: Controller(kind.plural, reconciler.reconcile)
@@ -66,21 +94,21 @@ class Operator:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        namespaces = served_namespaces(
-            self._settings.namespace, self._settings.watch, clusterwide=self._settings.clusterwide
-        )
-        if namespaces is not None:
-            self.scope.serve(namespaces)
-        count_states(self.scope)
+        problems = lambda: self._list.problems  # noqa: E731
+        self._list.subscribe(self._announcer.follow_problems(problems))
+        METRICS.follow(self.scope, problems)
+        following = [self.world.shared.run(), self.world.served.run(), self.scope.run(), self._list.run()]
+        telling = [self._announcer.run(), *(recorder.run() for recorder in self._recorders)]
+        working = [controller.run() for controller in self._controllers.values()]
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._recorder.run(), name="events")
-            group.create_task(self.world.shared.run(), name="shared")
-            group.create_task(self.world.served.run(), name="served")
-            group.create_task(self.scope.run(), name="scope")
-            for controller in self._controllers.values():
-                group.create_task(controller.run(), name=controller.name)
-            if namespaces is None:
-                group.create_task(follow_cluster(self._client, self.scope), name="namespaces")
+            for each in (*following, *telling, *working):
+                group.create_task(each)
+
+    def _claimed(self, namespace: str) -> bool:
+        return self.scope.claimed(namespace)
+
+    def _refused(self, namespace: str | None) -> None:
+        self.scope.refused(namespace)
 
     def _served_changed(self, kind: Kind, change: Change) -> None:
         if kind in self._controllers:
@@ -129,30 +157,45 @@ class Operator:
             self._controllers[kind].enqueue(key_of(item))
 
 
-async def run(settings: OperatorSettings, client: Client, workloads: Workloads) -> None:
-    """Serves the namespaces of the settings while this replica leads, until cancelled."""
-    identity = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}"
-    election = LeaderElection(client, settings.namespace, LEASE_NAME, identity)
+async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> None:
+    """Serves its scope while this replica leads, until cancelled."""
     terms: list[Operator] = []
-
-    async def lead(_: int) -> None:
-        terms[:] = [Operator(settings, client, workloads)]
-        try:
-            await terms[0].run()
-        finally:
-            terms.clear()
-
-    def namespaces(_: str) -> object:
-        return terms[0].scope.state() if terms else {}
-
+    elections: list[LeaderElection] = []
     health = HealthServer(
         live=lambda: None,
-        ready=lambda: None if terms or election.holder else "no replica leads yet",
-        routes={"namespaces": namespaces},
+        ready=lambda: None if terms or any(e.holder for e in elections) else "no replica leads yet",
+        routes={"namespaces": lambda _: terms[0].scope.state() if terms else {}},
     )
     async with health.serve(settings.address, settings.port) as port:
         log.info("Operator started", namespace=settings.namespace, port=port, watch=settings.watch)
+        identity, address = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}", f"{settings.address}:{port}"
+        election = LeaderElection(client, settings.namespace, ELECTION_LEASE, identity, address=address)
+        elections.append(election)
+
+        async def lead(_: int) -> None:
+            terms[:] = [Operator(settings, client, adapter, lambda: election.leading)]
+            try:
+                await terms[0].run()
+            finally:
+                terms.clear()
+                METRICS.follow(None)
+
         await election.run(lead)
+
+
+def _installation(
+    settings: OperatorSettings, client: Client, rules: Sequence[Rule], kinds: Sequence[Kind]
+) -> Installation:
+    """Returns what stewards are to ask for; reading what is watched, and the claim, is essential."""
+    watched = {Right(kind.group, kind.plural, verb) for kind in kinds for verb in ("list", "watch")}
+    claim = {Right(LEASE.group, LEASE.plural, verb) for verb in ("get", "create", "update")}
+    essential = frozenset(watched | claim)
+    return Installation(
+        client=client,
+        name=settings.installation,
+        needed=rights_of((*OPERATOR_RULES, *rules)) | essential,
+        essential=essential,
+    )
 
 
 def _wanted(manifest: Object) -> tuple[object, ...]:

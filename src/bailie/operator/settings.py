@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from bailie.scope.claim import OPERATOR_DEPLOYMENT
 from bailie.scope.watch_list import parse_watch_list
 
 if TYPE_CHECKING:
@@ -38,8 +39,17 @@ class OperatorSettings:
     """CLUSTERWIDE: without a list, serve all namespaces instead of one's own."""
     workloads: str = KUBERNETES
     """BAILIE_WORKLOADS: `kubernetes` (a cluster runs the pods) or `local` (the node of a laptop does)."""
+    scope_config_map: str = ""
+    """BAILIE_SCOPE_CONFIGMAP: the ConfigMap here that has the list and is followed. Empty: the list above."""
+    release: str = OPERATOR_DEPLOYMENT
+    """BAILIE_RELEASE: with the namespace, names this installation in its claims. Default the Deployment."""
     log_level: str = "info"
     """SELDON_LOG_LEVEL: debug, info, warning or error."""
+
+    @property
+    def installation(self) -> str:
+        """Who claims namespaces: all replicas of one installation are one owner."""
+        return f"{self.namespace}/{self.release}"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -55,6 +65,8 @@ class OperatorSettings:
             watch=watch,
             clusterwide=_flag(values, "CLUSTERWIDE"),
             workloads=_choice(values, "BAILIE_WORKLOADS", (KUBERNETES, LOCAL)),
+            scope_config_map=values.get("BAILIE_SCOPE_CONFIGMAP", "").strip(),
+            release=values.get("BAILIE_RELEASE", "").strip() or OPERATOR_DEPLOYMENT,
             log_level=(values.get("SELDON_LOG_LEVEL") or "info").lower(),
         )
 

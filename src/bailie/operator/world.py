@@ -38,7 +38,8 @@ class World:
 
     def __init__(self, client: Client, home: str, made: Iterable[Kind]) -> None:
         self.home = home
-        self.served = InformerSet(client, (*SERVED_KINDS, *made))
+        self.kinds = (*SERVED_KINDS, *made)
+        self.served = InformerSet(client, self.kinds)
         self.shared = InformerSet(client, CONFIG_KINDS)
         self.shared.add(home)
 

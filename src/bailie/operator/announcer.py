@@ -1,0 +1,152 @@
+"""Says what becomes of the scope: log, Kubernetes Events, and a ConfigMap that people can read.
+
+Owned by `run`, one for each term. It hears of changes and looks at the scope; it decides nothing. The
+ConfigMap is what `bailie scope list` and `bailie doctor` show, for the operator's own HTTP port is not
+reachable for those who ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from bailie import __version__
+from bailie.api.kinds import CONFIG_MAP, LEASE
+from bailie.kube.clock import stamp, utc_now
+from bailie.kube.errors import ApiError
+from bailie.kube.events import EventType
+from bailie.manifests.rbac import SCOPE_STATUS
+from bailie.scope.claim import CLAIM_LEASE, ELECTION_LEASE, STATUS_KEY
+from bailie.scope.standing import Standing, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.api.problems import Problem
+    from bailie.kube.client import Client, Object
+    from bailie.kube.events import Recorder
+    from bailie.operator.scope import Scope
+    from bailie.operator.settings import OperatorSettings
+
+log = structlog.get_logger(__name__)
+
+_AT_MOST_EVERY_SECONDS = 1.0
+_AGAIN_SECONDS = 10.0
+_PASSING = frozenset({"NotLookedAt", "NotClaimed", "NotListed"})
+"""Reasons that are a matter of moments: in the log of debugging and in the ConfigMap, no Event."""
+
+
+class Announcer:
+    """Follows the scope of one term."""
+
+    def __init__(self, client: Client, recorder: Recorder, scope: Scope, settings: OperatorSettings) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._scope = scope
+        self._installation = settings.installation
+        self._about = _about(settings)
+        self._problems: Callable[[], tuple[Problem, ...]] = tuple
+        self._said: dict[str, Standing] = {}
+        self._since: dict[str, str] = {}
+        self._touched = asyncio.Event()
+        scope.subscribe(self._take)
+
+    def follow_problems(self, problems: Callable[[], tuple[Problem, ...]]) -> Callable[[], None]:
+        """Publishes these too; returns what is to be called when they change."""
+        self._problems = problems
+        return self._take_problems
+
+    async def run(self) -> None:
+        """Writes the ConfigMap whenever something has changed, until cancelled."""
+        said = ""
+        while True:
+            try:
+                await self._client.apply(self._manifest(), field_manager="bailie-operator", force=True)
+                said = ""
+            except ApiError as error:
+                if str(error) != said:
+                    log.warning("What became of the list is not published", error=str(error))
+                said = str(error)
+                self._touched.set()
+            await asyncio.sleep(_AGAIN_SECONDS if said else _AT_MOST_EVERY_SECONDS)
+            await self._touched.wait()
+            self._touched.clear()
+
+    def document(self) -> dict[str, Any]:
+        """Returns what is published."""
+        namespaces = {
+            name: {**standing.manifest(), "since": standing.since or self._since.get(name, "")}
+            for name, standing in self._scope.standings().items()
+        }
+        return {
+            "installation": self._installation,
+            "version": __version__,
+            "problems": [str(problem) for problem in self._problems()],
+            "namespaces": namespaces,
+        }
+
+    def _manifest(self) -> Object:
+        metadata = {"name": SCOPE_STATUS, "namespace": self._about["metadata"]["namespace"]}
+        data = {STATUS_KEY: json.dumps(self.document(), indent=1)}
+        return {
+            "apiVersion": CONFIG_MAP.api_version,
+            "kind": CONFIG_MAP.kind,
+            "metadata": metadata,
+            "data": data,
+        }
+
+    def _take_problems(self) -> None:
+        for problem in self._problems():
+            self._recorder.event(self._about, EventType.WARNING, f"List{problem.reason}", str(problem))
+        self._touched.set()
+
+    def _take(self, namespace: str) -> None:
+        standing = self._scope.standing(namespace)
+        before = self._said.pop(namespace, None)
+        if standing is None:
+            self._since.pop(namespace, None)
+        else:
+            self._said[namespace] = standing
+            if before is None or before.state != standing.state:
+                self._since[namespace] = stamp(utc_now())
+            if before is None or _news(before) != _news(standing):
+                self._tell(namespace, standing)
+        if standing != before:
+            self._touched.set()
+
+    def _tell(self, namespace: str, standing: Standing) -> None:
+        if standing.reason in _PASSING:
+            log.debug("Namespace stands", namespace=namespace, reason=standing.reason)
+            return
+        good = standing.state is State.SERVED
+        values = {"namespace": namespace, "state": standing.state.value, "reason": standing.reason}
+        if good:
+            log.info("Namespace served", **values)
+        else:
+            log.warning("Namespace not served as wanted", **values, message=standing.message)
+        kind = EventType.NORMAL if good else EventType.WARNING
+        reason = "NamespaceServed" if good else standing.reason
+        self._recorder.event(self._about, kind, reason, f"{namespace}: {standing.message or 'is served'}")
+        if standing.reason == "ClaimedByAnother":
+            text = f"{self._installation} stands back: {standing.message}"
+            self._recorder.event(_claim(namespace), EventType.WARNING, standing.reason, text)
+
+
+def _news(standing: Standing) -> tuple[object, ...]:
+    return standing.state, standing.reason, standing.owner, standing.missing
+
+
+def _about(settings: OperatorSettings) -> Object:
+    """Returns what Events on the scope regard: its list, or the operator's lease where there is none."""
+    name = settings.scope_config_map
+    kind = CONFIG_MAP if name else LEASE
+    metadata = {"name": name or ELECTION_LEASE, "namespace": settings.namespace}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+
+
+def _claim(namespace: str) -> Object:
+    metadata = {"name": CLAIM_LEASE, "namespace": namespace}
+    return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata}

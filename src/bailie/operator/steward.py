@@ -1,0 +1,228 @@
+"""One namespace of the scope: are the rights there, is it free, then claim it and watch it.
+
+Owned by `Scope`, one task for each namespace. Decides nothing itself: `scope.standing` says what follows from
+what is seen here. A namespace that cannot be served costs one or two requests every three seconds at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.api.kinds import DEPLOYMENT, LEASE, NAMESPACE
+from bailie.kube.backoff import Backoff
+from bailie.kube.election import LeaderElection, LeaseTiming
+from bailie.kube.errors import ApiError, Forbidden, NotFound
+from bailie.kube.reviews import own_missing_rights
+from bailie.scope.claim import (
+    CLAIM_LEASE,
+    OPERATOR_DEPLOYMENT,
+    UPSTREAM_LEASE,
+    claim_of,
+    is_at_work,
+    is_upstream_operator,
+)
+from bailie.scope.standing import Seen, Standing, obstacle, standing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from bailie.kube.client import Client
+    from bailie.kube.informers import InformerSet
+    from bailie.scope.rights import Right
+
+log = structlog.get_logger(__name__)
+
+CLAIM_TIMING = LeaseTiming(duration=15.0, renew=5.0, give_up=10.0, poll=2.0, retry=1.0)
+"""A renewal every five seconds for each namespace; another installation takes over after fifteen."""
+RECHECK_SECONDS = 30.0
+"""Between two reviews of the rights in a namespace that is served. Forbidden makes it look at once."""
+_BACKOFF = Backoff(initial=0.5, maximum=3.0, jitter=0.2)
+"""At most 3 s: a namespace is to be served within five of its rights appearing."""
+_LEAST_SECONDS = 1.0
+"""Between two looks, however often somebody asks for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What all stewards have in common."""
+
+    client: Client
+    """Writes nothing unless this replica leads."""
+    name: str
+    """`<namespace>/<release>`: the holder of claims."""
+    needed: frozenset[Right]
+    essential: frozenset[Right]
+    timing: LeaseTiming = CLAIM_TIMING
+    recheck: float = RECHECK_SECONDS
+
+
+class Steward:
+    """Brings one namespace to be served, for as long as it is wanted."""
+
+    def __init__(
+        self,
+        namespace: str,
+        installation: Installation,
+        informers: InformerSet,
+        on_change: Callable[[str], None],
+    ) -> None:
+        self.namespace = namespace
+        self._of = installation
+        self._client = installation.client
+        self._informers = informers
+        self._on_change = on_change
+        self._seen = Seen(essential=installation.essential, installation=installation.name)
+        self._claim = self._new_claim()
+        self._may_ask = True
+        self._poked = asyncio.Event()
+        self._upstream = _Upstream(installation.client, namespace)
+
+    @property
+    def claimed(self) -> bool:
+        """True while the namespace is this installation's for certain, also in a process that woke up."""
+        return self._claim.leading
+
+    def standing(self) -> Standing:
+        """Returns where the namespace stands now."""
+        failures = self._informers.failures(self.namespace).values()
+        return standing_of(
+            replace(
+                self._seen,
+                owner=self._claim.holder,
+                claimed=self._claim.leading,
+                since=self._claim.acquired if self._claim.holder else "",
+                trouble=self._seen.trouble or self._claim.trouble,
+                listed=self._informers.synced(self.namespace),
+                failures=tuple(str(failure) for failure in failures),
+            )
+        )
+
+    def poke(self) -> None:
+        """Has the namespace looked at soon."""
+        self._poked.set()
+
+    def dismiss(self) -> None:
+        """Has the claim released when `run` is cancelled next; else it is kept for our standbys."""
+        self._claim.kept = False
+
+    async def run(self) -> None:
+        """Serves the namespace until cancelled. What runs there is never touched by the end of it."""
+        attempts = 0
+        while True:
+            try:
+                await self._look()
+                attempts += 1
+                if obstacle(self._seen) is None:
+                    attempts = 0
+                    await self._serve()
+            except Exception:
+                log.exception("Steward failed", namespace=self.namespace)
+                attempts += 1
+            await self._pause(_BACKOFF.delay(max(attempts, 1)))
+
+    async def _serve(self) -> None:
+        """Claims and watches until something is in the way."""
+        self._claim = self._new_claim()
+        async with asyncio.TaskGroup() as group:
+            holding = group.create_task(self._claim.run(self._watch), name=f"claim-{self.namespace}")
+            looking = group.create_task(self._look_on(), name=f"rights-{self.namespace}")
+            await asyncio.wait({holding, looking}, return_when=asyncio.FIRST_COMPLETED)
+            self._claim.kept = False
+            holding.cancel()
+            looking.cancel()
+        self._claim = self._new_claim()
+
+    async def _watch(self, _: int) -> None:
+        self._informers.add(self.namespace)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self._informers.remove(self.namespace)
+
+    async def _look_on(self) -> None:
+        while obstacle(self._seen) is None:
+            await self._pause(self._of.recheck)
+            await self._look()
+
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(min(_LEAST_SECONDS, seconds))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds - _LEAST_SECONDS, 0)):
+                await self._poked.wait()
+        self._poked.clear()
+
+    async def _look(self) -> None:
+        """Brings `_seen` up to date; what cannot be asked just now stays as it was."""
+        try:
+            found = await self._found()
+        except ApiError as error:
+            found = replace(self._seen, trouble=str(error))
+        if found != self._seen:
+            self._seen = found
+            self._on_change(self.namespace)
+
+    async def _found(self) -> Seen:
+        missing = await own_missing_rights(self._client, self.namespace, self._of.needed)
+        nothing = frozenset(missing) == self._of.needed
+        seen = replace(self._seen, looked=True, trouble="", missing=missing, nothing_held=nothing)
+        exists = await self._exists() if nothing else True
+        upstream = "" if set(missing) & self._of.essential else await self._upstream.found()
+        return replace(seen, exists=exists, upstream=upstream)
+
+    async def _exists(self) -> bool | None:
+        if self._may_ask:
+            try:
+                await self._client.get(NAMESPACE, self.namespace)
+            except NotFound:
+                return False
+            except Forbidden:
+                self._may_ask = False
+            else:
+                return True
+        return None
+
+    def _new_claim(self) -> LeaderElection:
+        claim = LeaderElection(
+            self._client, self.namespace, CLAIM_LEASE, self._of.name, timing=self._of.timing
+        )
+        claim.kept = True
+        claim.subscribe(lambda: self._on_change(self.namespace))
+        return claim
+
+
+class _Upstream:
+    """Looks for Seldon Core's operator in a namespace."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._renewed = ""
+        self._changed = 0.0
+
+    async def found(self) -> str:
+        """Returns what was found of it at work, in words; empty for nothing. Raises ApiError."""
+        lease = await self._get(LEASE, UPSTREAM_LEASE)
+        if lease is not None and self._alive(lease):
+            return f"its Lease {UPSTREAM_LEASE} is being renewed; scale its Deployment to 0 or remove it"
+        deployment = await self._get(DEPLOYMENT, OPERATOR_DEPLOYMENT)
+        if deployment is not None and is_upstream_operator(deployment) and is_at_work(deployment):
+            return f"its Deployment {OPERATOR_DEPLOYMENT} is at work; scale it to 0 or remove it"
+        return ""
+
+    def _alive(self, lease: Mapping[str, Any]) -> bool:
+        """As for elections, by our own clock: it lives if the record changed within its duration."""
+        claim, now = claim_of(lease), asyncio.get_running_loop().time()
+        if claim.renewed != self._renewed:
+            self._renewed, self._changed = claim.renewed, now
+        return claim.fresh(now - self._changed)
+
+    async def _get(self, kind: Any, name: str) -> Any:
+        with contextlib.suppress(NotFound, Forbidden):
+            return await self._client.get(kind, name, self._namespace)
+        return None
