@@ -11,7 +11,7 @@ from bailie.agent.monitor import Monitor
 from bailie.agent.server import Health
 from bailie.agent.settings import Settings
 
-READY, BUSY, GONE = Health.READY, Health.BUSY, Health.GONE
+READY, BUSY, GONE, UNREADY = Health.READY, Health.BUSY, Health.GONE, Health.UNREADY
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,8 @@ READY, BUSY, GONE = Health.READY, Health.BUSY, Health.GONE
         ([(0, GONE)], False, False),
         ([(0, BUSY)], False, False),
         ([(0, BUSY)], True, False),
+        ([(0, READY), (1, UNREADY), (16, UNREADY)], False, False),
+        ([(0, READY), (1, UNREADY), (3000, UNREADY)], True, True),
         ([(0, READY), (1, GONE)], True, False),
         ([(0, READY), (1, BUSY), (15, BUSY)], False, True),
         ([(0, READY), (1, BUSY), (16, BUSY)], False, False),

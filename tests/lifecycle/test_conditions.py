@@ -6,13 +6,14 @@ import pytest
 
 from bailie.api.problems import Problem
 from bailie.api.status import Condition
-from bailie.lifecycle import Failure, ModelFacts, VersionFacts, model_status
+from bailie.lifecycle import Failure, ModelFacts, Setback, VersionFacts, model_status
 from bailie.lifecycle.conditions import unready_reason
 
 NOW = "2026-01-01T00:00:00Z"
 FAILURE = Failure(
     reason="ArtifactNotFound", message="/m is not there", replica="s-0", attempts=2, retry_at=65.0
 )
+SETBACK = Setback(reason="ModelNotReady", message="it is not ready", replica="s-0")
 ONCE = Failure(reason="ModelFailed", message="it crashed", replica="s-0")
 
 
@@ -60,6 +61,19 @@ CASES = {
         facts(version={"placed": 1}),
         {"Ready": 'False ModelProgressing: 0/1 replicas loaded on server "s"'},
         (3, 1, 0),
+    ),
+    "loaded again": (
+        facts(version={"placed": 1, "setback": SETBACK}),
+        {
+            "Ready": 'False ModelNotReady: 0/1 replicas loaded on server "s"; it is not ready (s-0)',
+            "RolledOut": 'False ModelNotReady: 0/1 replicas loaded on server "s"; it is not ready (s-0)',
+        },
+        (3, 1, 0),
+    ),
+    "one of two loaded again": (
+        facts(version={"wanted": 2, "placed": 2, "loaded": 1, "available": 1, "setback": SETBACK}),
+        {"ModelReady": 'True ModelAvailable: 1/2 replicas answer on server "s"; it is not ready (s-0)'},
+        (3, 2, 1),
     ),
     "loaded, no route": (
         facts(version={"placed": 1, "loaded": 1}),

@@ -204,6 +204,22 @@ def test_a_model_is_not_ready_while_its_agent_is_away(world):
     assert world.publisher.table.entries["iris"].reason == "ScheduleFailed"
 
 
+def test_a_model_that_is_no_longer_ready_shows_it_and_recovers(world):
+    identity = world.served()
+    world.served("other")
+    words = {"reason": "ModelNotReady", "message": "it is not ready"}
+    world.agents.report("iris", identity, 1, LOADING, **words)
+    world.step()
+    assert world.publisher.table.entries["iris"] == NotReady(
+        "ModelNotReady", '0/1 replicas loaded on server "mlserver"; it is not ready (mlserver-0)'
+    )
+    assert world.state("other") is VersionState.AVAILABLE
+    world.agents.report("iris", identity, 1, LOADED)
+    world.step()
+    world.step()
+    assert world.state() is VersionState.AVAILABLE
+
+
 def test_a_data_plane_that_comes_back_soon_changes_nothing(world):
     world.served()
     world.publisher.acknowledge(0)

@@ -42,13 +42,15 @@ TRANSITIONS: dict[agent_pb2.ModelState, frozenset[agent_pb2.ModelState]] = {
     UNLOADED: frozenset({UNLOADED, LOADING}),
 }
 """From each state, what may come next."""
+_LOST = "the inference server no longer says that {} is ready; it is being loaded again"
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """The server lost a version that is on disk."""
+    """The server lost a version that is on disk; `message` says how, empty at the start of the agent."""
 
     record: Record
+    message: str = ""
 
 
 Command = agent_pb2.Load | agent_pb2.Unload | Reload
@@ -119,7 +121,7 @@ class Models:
             slot = self._slots.get(name)
             if slot is not None and slot.state == LOADED and slot.task is None:
                 log.warning("server lost a model, loading it again", server_name=name)
-                slot.wanted = Reload(slot.record)
+                slot.wanted = Reload(slot.record, _LOST.format(name))
                 self._pump(slot)
 
     def submit(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
@@ -166,7 +168,7 @@ class Models:
                 await self._unload(slot)
                 self._answer_unknown(slot, command.version)
             elif isinstance(command, Reload):
-                self._move(slot, LOADING)
+                self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
                 self._loaded(slot, await self._loader.reload(command.record))
             else:
                 await self._load(slot, command)

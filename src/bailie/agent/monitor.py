@@ -46,7 +46,7 @@ class Monitor:
         indexed_at = -math.inf
         while True:
             was_ready = self.ready
-            self.ready = self.judge(await self.server.health(), now())
+            self.ready = self.judge(await self._look(), now())
             if self.ready != was_ready:
                 log.info("inference server readiness changed", ready=self.ready)
             await self._publish(now())
@@ -55,13 +55,20 @@ class Monitor:
                 indexed_at = now()
             await asyncio.sleep(self.settings.poll_seconds)
 
+    async def _look(self) -> Health:
+        """A server says that it is not ready when one of its models is not: that model alone is at fault."""
+        health = await self.server.health()
+        if health is Health.UNREADY and not self.models.at_work and await self._check_index():
+            return Health.READY
+        return health
+
     def judge(self, health: Health, now: float) -> bool:
         """Decides whether the server counts as ready.
 
         A load, or a long inference in the server's own process, keeps MLServer from answering in time: one
         that was ready stays so while it loads, and otherwise until it has been silent for `silent_seconds`.
         """
-        if health is not Health.BUSY:
+        if health in {Health.READY, Health.GONE}:
             self._silent_since = None
             return health is Health.READY
         if self.models.at_work:
@@ -82,11 +89,13 @@ class Monitor:
         SERVER_READY.set(self.ready)
         RESIDENT_BYTES.set(status.resident_bytes)
 
-    async def _check_index(self) -> None:
+    async def _check_index(self) -> bool:
+        """Has loaded again what the server lost; says whether the server gave an index."""
         expected = self.models.loaded()
         try:
             ready = await self.server.ready_models()
         except ServerError as error:
             log.info("index is not available", error=error.message)
-            return
+            return False
         self.models.lost(sorted(expected - ready))
+        return True

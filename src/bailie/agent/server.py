@@ -47,8 +47,10 @@ class Health(enum.Enum):
     """What a look at the server says."""
 
     READY = "ready"
+    UNREADY = "unready"
+    """It says that it is not ready: one of its models is not, or is being loaded."""
     BUSY = "busy"
-    """It runs but does not say that it is ready, or does not answer in time; a load in progress does both."""
+    """It runs but does not answer in time; a load in progress keeps it from that."""
     GONE = "gone"
     """Nothing listens."""
 
@@ -79,7 +81,7 @@ class InferenceServer:
             return Health.GONE
         except httpx.HTTPError:
             return Health.BUSY
-        return Health.READY if response.is_success else Health.BUSY
+        return Health.READY if response.is_success else Health.UNREADY
 
     async def wait_until_up(self, seconds: float) -> None:
         """Waits until it answers on both ports. Raises ServerError (`ServerNotReady`)."""

@@ -11,7 +11,7 @@ from bailie.lifecycle.memory import Measured, MemoryFacts
 from bailie.lifecycle.replica import ImpossibleTransitionError, ReplicaEvent, ReplicaState, next_state
 from bailie.lifecycle.retry import retry_delay
 from bailie.lifecycle.rollout import Candidate, Choice, choose, number_for
-from bailie.lifecycle.version import Failure, VersionFacts, VersionState, state_of
+from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
 
 __all__ = [
     "Candidate",
@@ -23,6 +23,7 @@ __all__ = [
     "ModelFacts",
     "ReplicaEvent",
     "ReplicaState",
+    "Setback",
     "VersionFacts",
     "VersionState",
     "choose",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.status import Condition, happy, merge_conditions
 from bailie.lifecycle.memory import CONDITION as MEMORY
 from bailie.lifecycle.memory import MemoryFacts, mismatch
-from bailie.lifecycle.version import Failure, VersionFacts, VersionState, state_of
+from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,6 +116,8 @@ def _reason(facts: ModelFacts) -> str:
     state, failure = state_of(facts.version), facts.version.failure
     if state is VersionState.INVALID:
         return facts.problems[0].reason
+    if facts.version.setback and state is VersionState.PROGRESSING:
+        return facts.version.setback.reason
     return failure.reason if failure and state is VersionState.FAILED else state.value
 
 
@@ -139,13 +141,16 @@ def _available_text(facts: ModelFacts) -> str:
     text = f'{version.available}/{version.wanted} replicas answer on server "{facts.server}"'
     if version.failure:
         return f"{text}; {_failure_text(version.failure)}"
+    if version.setback:
+        return f"{text}; {_setback_text(version.setback)}"
     return f"{text}; {facts.scheduling}" if version.placed < version.wanted else text
 
 
 def _loaded_text(facts: ModelFacts) -> str:
     version = facts.version
     if state_of(version) is VersionState.PROGRESSING:
-        return f'{version.loaded}/{version.placed} replicas loaded on server "{facts.server}"'
+        text = f'{version.loaded}/{version.placed} replicas loaded on server "{facts.server}"'
+        return f"{text}; {_setback_text(version.setback)}" if version.setback else text
     away = f"{version.silent} of {version.loaded}"
     return f'loaded, but {away} replicas of server "{facts.server}" do not answer; waiting for them'
 
@@ -156,6 +161,10 @@ def _failure_text(failure: Failure) -> str:
         return f"{failure.message} ({attempt})"
     when = datetime.fromtimestamp(failure.retry_at, UTC).strftime("%H:%M:%SZ")
     return f"{failure.message} ({attempt}; next at {when})"
+
+
+def _setback_text(setback: Setback) -> str:
+    return f"{setback.message} ({setback.replica})"
 
 
 def _replicas(count: int) -> str:

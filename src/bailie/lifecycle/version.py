@@ -40,6 +40,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Setback:
+    """Why a version that was loaded on a replica is being loaded there again: the agent's token and words."""
+
+    reason: str
+    message: str
+    replica: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFacts:
     """Counts of the wanted version. `available`: loaded, ready, and in the route that Envoy has.
 
@@ -55,6 +64,7 @@ class VersionFacts:
     silent: int = 0
     available: int = 0
     failure: Failure | None = None
+    setback: Setback | None = None
 
     @property
     def enough(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.lifecycle import MemoryFacts, ModelFacts, ReplicaState, VersionFacts
+from bailie.lifecycle import MemoryFacts, ModelFacts, ReplicaState, Setback, VersionFacts
 from bailie.placement import sentence
 from bailie.scheduler.assembly import measured
 
@@ -69,7 +69,7 @@ def _memory(found: Found) -> MemoryFacts:
 
 def _version(found: Found, *, available: int) -> VersionFacts:
     wanted = found.wanted
-    own = (each for each in found.standings if each.seat.version == wanted.version)
+    own = [each for each in found.standings if each.seat.version == wanted.version]
     loaded = [each for each in own if each.state is ReplicaState.LOADED]
     return VersionFacts(
         valid=wanted.model is not None,
@@ -81,7 +81,17 @@ def _version(found: Found, *, available: int) -> VersionFacts:
         silent=sum(not _answers(each) for each in loaded),
         available=available,
         failure=found.failure,
+        setback=next(filter(None, map(_setback, own)), None),
     )
+
+
+def _setback(standing: Standing) -> Setback | None:
+    """An agent that loads a version again says why."""
+    report = standing.report
+    if standing.state is not ReplicaState.LOADING or report is None or not report.message:
+        return None
+    replica = str(standing.seat.replica)
+    return Setback(reason=report.reason or "ModelProgressing", message=report.message, replica=replica)
 
 
 def _serves(standing: Standing, routes: Routes) -> bool:
