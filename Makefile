@@ -53,6 +53,22 @@ check: $(VENV)/.dev ## Format, lint, types, the direction of imports, and full c
 bench: $(VENV)/.dev $(MLSERVER)/.done ## Measure the data plane and the control plane (benchmarks/README.md)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+# Docker, podman or nerdctl; REGISTRY=registry.example.com/team/ names the images for it.
+DOCKER ?= docker
+REGISTRY ?=
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/bailie/__init__.py)
+
+.PHONY: images
+images: ## Build the images of the charts, bailie and bailie-mlserver, tagged with the version (needs Docker)
+	@for image in bailie bailie-mlserver; do \
+		echo "==> $(REGISTRY)$$image:$(VERSION)"; \
+		$(DOCKER) build --target $$image --tag $(REGISTRY)$$image:$(VERSION) .; done
+
+.PHONY: charts
+charts: $(VENV)/.dev ## Write what of the charts and of docs/reference comes from the code
+	@$(BIN)/python tools/charts.py
+	@$(BIN)/python tools/reference.py
+
 .PHONY: setup
 setup: $(VENV)/.dev $(MLSERVER)/.done ## Make both environments and install everything
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bailie.manifests.defaults import MLSERVER_CAPABILITIES
 from chartgen.values import (
     BOOLEAN,
     COUNT,
@@ -123,7 +122,7 @@ SERVERS: tuple[Row, ...] = (
     Value("serverConfig.agent.overcommitPercentage", "10", "Memory beyond the server's that models may declare, in percent.", NUMBER_OR_TEXT),
     Value("serverConfig.agent.maxLoadElapsedTimeMinutes", "60", "Minutes that one download and one load may take, each.", NUMBER_OR_TEXT),
     *image("serverConfig.mlserver", "MLServer", "|bailie-mlserver"),
-    Value("serverConfig.mlserver.serverCapabilities", ",".join(MLSERVER_CAPABILITIES), "What models may require of it, separated by commas.", STRING),
+    Value("serverConfig.mlserver.serverCapabilities", "mlserver,python,sklearn", "What models may require of it, separated by commas: what the image has.", STRING),
     Value("serverConfig.mlserver.modelVolumeStorage", "1Gi", "Size of each replica's volume claim for models; empty: no claim, models go with the pod.", QUANTITY),
     Value("serverConfig.mlserver.parallel_workers", 0, "Processes that run models; 0 is in MLServer's own, the fastest for most.", COUNT),
     Value("serverConfig.mlserver.debug", "false", "Log each request, which costs a sixth of the processor time.", FLAG_OR_TEXT),

