@@ -36,7 +36,7 @@ from benchmarks.processes import ask, spawned
 from benchmarks.stack import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from multiprocessing.connection import Connection
 
     from bailie.routing.table import RoutingTable
@@ -95,6 +95,9 @@ class EncodingPublisher:
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
         self._callbacks.append(callback)
+
+    def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
+        """Nobody asks for anything here."""
 
 
 def api_process(folder: Path, pipe: Connection) -> None:

@@ -39,6 +39,14 @@ STORIES = {
         [E.SAYS_LOADED, E.SAYS_EVICTED, E.SAYS_LOADING, E.SAYS_LOADED],
         [S.LOADED, S.EVICTED, S.LOADING, S.LOADED],
     ),
+    "evicted once nobody asks for it past the agent, and back": (
+        [E.SAYS_LOADED, E.SAYS_EVICTING, E.EVICT_SENT, E.SAYS_EVICTED, E.SAYS_LOADED],
+        [S.LOADED, S.EVICTING, S.EVICT_REQUESTED, S.EVICTED, S.LOADED],
+    ),
+    "evicted while it is to be unloaded": (
+        [E.SAYS_EVICTING, E.UNLOAD_SENT, E.SAYS_EVICTING, E.SAYS_EVICTED, E.SAYS_UNLOADED],
+        [S.EVICTING, *[S.UNLOAD_REQUESTED] * 3, S.ABSENT],
+    ),
     "a server that lost the model": ([E.SAYS_LOADED, E.SAYS_FAILED], [S.LOADED, S.FAILED]),
     "a failure that is to be forgotten": (
         [E.SAYS_FAILED, E.UNLOAD_SENT, E.SAYS_UNLOADED],
@@ -62,7 +70,10 @@ IMPOSSIBLE = [
     (S.ABSENT, E.UNLOAD_SENT),
     (S.LOADING, E.LOAD_SENT),
     (S.LOADED, E.LOAD_SENT),
+    (S.EVICTING, E.LOAD_SENT),
+    (S.EVICT_REQUESTED, E.LOAD_SENT),
     (S.EVICTED, E.LOAD_SENT),
+    *((state, E.EVICT_SENT) for state in S if state is not S.EVICTING),
     (S.UNLOAD_REQUESTED, E.LOAD_SENT),
     (S.UNLOADING, E.LOAD_SENT),
 ]

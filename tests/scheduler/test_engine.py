@@ -266,7 +266,7 @@ def test_a_number_given_and_taken_by_another_is_given_anew(world):
     world.step(AWAY_SECONDS)
     world.agents.connect()
     world.agents.report("iris", "former", 1, EVICTED)
-    assert world.step() == ["load iris_2 mlserver-0", "unload iris_1 mlserver-0"]
+    assert world.step() == ["load iris_2 mlserver-0"]
 
 
 def test_a_number_that_another_version_has_on_any_replica_is_not_used_again(world):

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import replace
 
 from bailie.placement import ReplicaId, VersionId
-from bailie.scheduler.world import ConnectedReplica, LoadCommand, ModelReport, ModelState
+from bailie.scheduler.world import ConnectedReplica, ModelReport, ModelState
 
 FIRST = ReplicaId("mlserver", 0)
 
@@ -17,6 +17,7 @@ class Agents:
     def __init__(self):
         self.connected = {}
         self.sent = []
+        self.used = []
         self._sessions = itertools.count(1)
         self._revisions = itertools.count(1)
 
@@ -54,9 +55,12 @@ class Agents:
     def send(self, replica, command):
         if replica not in self.connected:
             return False
-        verb = "load" if isinstance(command, LoadCommand) else "unload"
+        verb = type(command).__name__.removesuffix("Command").lower()
         self.sent.append(f"{verb} {command.version.model}_{command.number} {replica}")
         return True
+
+    def note_used(self, replica, server_names):
+        self.used.append((str(replica), sorted(server_names)))
 
     def subscribe(self, callback):
         return lambda: None
@@ -67,10 +71,11 @@ class Agents:
         return found
 
 
-LOADED, LOADING, FAILED, UNLOADING, EVICTED = (
+LOADED, LOADING, FAILED, UNLOADING, EVICTED, EVICTING = (
     ModelState.LOADED,
     ModelState.LOADING,
     ModelState.FAILED,
     ModelState.UNLOADING,
     ModelState.EVICTED,
+    ModelState.EVICTING,
 )

@@ -13,6 +13,7 @@ class RecordingPublisher:
         self.tables = []
         self.acknowledged = 0
         self.callbacks = []
+        self.use_callbacks = []
 
     def publish(self, table):
         if not self.tables or self.tables[-1] != table:
@@ -23,6 +24,14 @@ class RecordingPublisher:
 
     def on_acknowledged(self, callback):
         self.callbacks.append(callback)
+
+    def on_used(self, callback):
+        self.use_callbacks.append(callback)
+
+    def use(self, *names):
+        """Reports that routes were asked for."""
+        for callback in self.use_callbacks:
+            callback(names)
 
     def acknowledge(self, revision=None):
         """Says that every data plane has taken over the revision; the newest when none is given."""

@@ -17,7 +17,7 @@ import structlog
 from bailie.gateway.resources import Encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from bailie.gateway.resources import Snapshot
     from bailie.gateway.session import Session
@@ -46,6 +46,7 @@ class Gateway:
         self._snapshot: Snapshot | None = None
         self._acknowledged = 0
         self._callbacks: list[Callable[[int], None]] = []
+        self._use_callbacks: list[Callable[[Collection[str]], None]] = []
         self._encoding = asyncio.Lock()
         self._sessions: dict[int, tuple[str, Session, asyncio.Event]] = {}
 
@@ -70,6 +71,16 @@ class Gateway:
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
         """Calls `callback` with `acknowledged` whenever it changes."""
         self._callbacks.append(callback)
+
+    def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
+        """Calls `callback` with the names of counted routes that were asked for, seconds late."""
+        self._use_callbacks.append(callback)
+
+    def note_used(self, names: Collection[str]) -> None:
+        """Takes what an Envoy reports."""
+        if names:
+            for callback in self._use_callbacks:
+                callback(names)
 
     def envoys(self) -> tuple[EnvoyState, ...]:
         """Returns the Envoys that are connected now, in the order of their pods' names."""

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from bailie.lifecycle.conditions import ModelFacts, model_status
 from bailie.lifecycle.memory import Measured, MemoryFacts
-from bailie.lifecycle.replica import ImpossibleTransitionError, ReplicaEvent, ReplicaState, next_state
+from bailie.lifecycle.replica import (
+    SERVING,
+    ImpossibleTransitionError,
+    ReplicaEvent,
+    ReplicaState,
+    next_state,
+)
 from bailie.lifecycle.retry import retry_delay
 from bailie.lifecycle.rollout import Candidate, Choice, choose, number_for
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
 
 __all__ = [
+    "SERVING",
     "Candidate",
     "Choice",
     "Failure",

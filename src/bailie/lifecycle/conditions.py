@@ -35,7 +35,8 @@ class ModelFacts:
     """Everything that the status of a Model is made from.
 
     `answering` is the number of an older version that has the route, None when the wanted version has it or
-    none has; `answering_replicas` counts its replicas. `observed` is the observedGeneration that the API
+    none has; `answering_replicas` counts its replicas. `evicted` counts the replicas of what answers that
+    have it on disk and not in memory. `observed` is the observedGeneration that the API
     holds now.
     """
 
@@ -50,6 +51,7 @@ class ModelFacts:
     answering: int | None = None
     answering_replicas: int = 0
     memory: MemoryFacts = field(default=MemoryFacts())
+    evicted: int = 0
     conditions: Sequence[Condition] = field(default=())
 
 
@@ -139,6 +141,8 @@ def _message(facts: ModelFacts) -> str:
 def _available_text(facts: ModelFacts) -> str:
     version = facts.version
     text = f'{version.available}/{version.wanted} replicas answer on server "{facts.server}"'
+    if facts.evicted:
+        text += f"; {facts.evicted} not in memory: the next request brings it back"
     if version.failure:
         return f"{text}; {_failure_text(version.failure)}"
     if version.setback:

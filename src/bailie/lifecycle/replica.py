@@ -17,23 +17,33 @@ class ReplicaState(Enum):
     REQUESTED = "LoadRequested"
     LOADING = "Loading"
     LOADED = "Loaded"
+    EVICTING = "Evicting"
+    EVICT_REQUESTED = "EvictRequested"
     EVICTED = "Evicted"
     FAILED = "LoadFailed"
     UNLOAD_REQUESTED = "UnloadRequested"
     UNLOADING = "Unloading"
 
 
+SERVING = frozenset(
+    {ReplicaState.LOADED, ReplicaState.EVICTING, ReplicaState.EVICT_REQUESTED, ReplicaState.EVICTED}
+)
+"""Where a request is answered: by the server in LOADED, by way of the agent in the others."""
+
+
 class ReplicaEvent(Enum):
-    """What happens to a version on a replica: two commands, six reports."""
+    """What happens to a version on a replica: three commands, seven reports."""
 
     LOAD_SENT = "load sent"
     UNLOAD_SENT = "unload sent"
+    EVICT_SENT = "evict sent"
     SAYS_LOADING = "agent says loading"
     SAYS_LOADED = "agent says loaded"
     SAYS_FAILED = "agent says failed"
     SAYS_UNLOADING = "agent says unloading"
     SAYS_UNLOADED = "agent says unloaded"
     SAYS_EVICTED = "agent says evicted"
+    SAYS_EVICTING = "agent says evicting"
 
 
 class ImpossibleTransitionError(Exception):
@@ -53,12 +63,14 @@ _REPORTED = {
     _E.SAYS_UNLOADING: _S.UNLOADING,
     _E.SAYS_UNLOADED: _S.ABSENT,
     _E.SAYS_EVICTED: _S.EVICTED,
+    _E.SAYS_EVICTING: _S.EVICTING,
 }
 # After an unload was sent, what the agent still says of the load that came before changes nothing.
 _LATE = {
     _E.SAYS_LOADING: _S.UNLOAD_REQUESTED,
     _E.SAYS_LOADED: _S.UNLOAD_REQUESTED,
     _E.SAYS_EVICTED: _S.UNLOAD_REQUESTED,
+    _E.SAYS_EVICTING: _S.UNLOAD_REQUESTED,
 }
 _PRESENT = {**_REPORTED, _E.UNLOAD_SENT: _S.UNLOAD_REQUESTED}
 
@@ -67,6 +79,8 @@ TRANSITIONS: dict[ReplicaState, dict[ReplicaEvent, ReplicaState]] = {
     _S.REQUESTED: {**_PRESENT, _E.LOAD_SENT: _S.REQUESTED},
     _S.LOADING: _PRESENT,
     _S.LOADED: _PRESENT,
+    _S.EVICTING: {**_PRESENT, _E.EVICT_SENT: _S.EVICT_REQUESTED},
+    _S.EVICT_REQUESTED: _PRESENT,
     _S.EVICTED: _PRESENT,
     _S.FAILED: {**_PRESENT, _E.LOAD_SENT: _S.REQUESTED},
     _S.UNLOAD_REQUESTED: {**_PRESENT, **_LATE},

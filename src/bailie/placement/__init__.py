@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bailie.placement.compare import Comparison, Place, Rule, compare
 from bailie.placement.diff import diff
+from bailie.placement.evictions import Resident, choose_evictions
 from bailie.placement.explain import Explanation, explain, sentence
 from bailie.placement.incremental import Planner
 from bailie.placement.place import place
@@ -32,11 +33,13 @@ __all__ = [
     "Remedy",
     "Replica",
     "ReplicaId",
+    "Resident",
     "Rule",
     "Server",
     "Snapshot",
     "Unload",
     "VersionId",
+    "choose_evictions",
     "compare",
     "diff",
     "explain",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bailie.placement.aliases import nearest
 from bailie.placement.plan import Assignment, Code, Plan, Refusal
-from bailie.placement.words import amount, listed
+from bailie.placement.words import amount, at_least, at_most, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,15 +133,18 @@ def _grouped(refusals: Iterable[Refusal]) -> list[list[Refusal]]:
 def _count(group: list[Refusal], one: str = "", many: str = "") -> str:
     first, plural = group[0], len(group) > 1
     phrase = _PHRASES[first.code][plural]
-    return f"{len(group)}{many if plural else one} " + phrase.format(
-        need=_text(first), have=amount(first.have)
-    )
+    return f"{len(group)}{many if plural else one} " + phrase.format(need=_text(first), have=_have(first))
 
 
 def _text(no: Refusal) -> str:
     if no.code is Code.LACKS_CAPABILITY:
         return ", ".join(f'"{tag}"' for tag in _tags(no))
-    return amount(no.need)
+    return amount(no.need) if amount(no.need) != amount(no.have) else at_least(_number(no.need))
+
+
+def _have(no: Refusal) -> str:
+    """Rounded as people write it, unless that would make it look like what is needed."""
+    return amount(no.have) if amount(no.need) != amount(no.have) else at_most(_number(no.have))
 
 
 def _hint(no: Refusal, servers: set[str], suggestions: dict[str, str]) -> str:

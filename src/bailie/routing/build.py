@@ -57,13 +57,18 @@ def build_table(
     return RoutingTable(namespace, MappingProxyType(entries))
 
 
-def build_entry(wanted: Iterable[Serving] | NotReady, present: Mapping[str, Replica]) -> Entry:
-    """Returns what one name of a table gets; `present` are the connected replicas by name."""
+def build_entry(
+    wanted: Iterable[Serving] | NotReady, present: Mapping[str, Replica], *, counted: bool = False
+) -> Entry:
+    """Returns what one name of a table gets; `present` are the connected replicas by name.
+
+    `counted`: the data plane is to report its use.
+    """
     if isinstance(wanted, NotReady):
         return wanted
     servings = sorted(wanted, key=lambda serving: serving.name)
     backends = tuple(b for serving in servings if (b := _backend(serving, present)) is not None)
-    return Route(backends) if backends else _nothing_left(servings)
+    return Route(backends, counted) if backends else _nothing_left(servings)
 
 
 def _backend(serving: Serving, present: Mapping[str, Replica]) -> Backend | None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 MAX_PORT = 65535
 MAX_TOTAL_WEIGHT = 2**32 - 1
@@ -66,9 +66,13 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A name that is served, by one version or by several that share the traffic."""
+    """A name that is served, by one version or by several that share the traffic.
+
+    `counted`: the data plane reports, every few seconds, whether it was asked for (`Publisher.on_used`).
+    """
 
     backends: tuple[Backend, ...]
+    counted: bool = False
 
     def __post_init__(self) -> None:
         if not self.backends:
@@ -129,4 +133,8 @@ class Publisher(Protocol):
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
         """Calls `callback` with `acknowledged` whenever it changes."""
+        ...
+
+    def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
+        """Calls `callback` with the names of counted routes that were asked for since it was called last."""
         ...

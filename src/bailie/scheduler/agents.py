@@ -26,7 +26,7 @@ from bailie.scheduler import wire
 from bailie.scheduler.sessions import AgentSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from bailie.kube.token import TokenFile
     from bailie.placement.snapshot import ReplicaId
@@ -113,6 +113,12 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             return False
         session.put(command)
         return True
+
+    def note_used(self, replica: ReplicaId, server_names: Iterable[str]) -> None:
+        """See `world.Agents`."""
+        session = self._sessions.get(replica)
+        if session is not None:
+            session.note_used(server_names)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """See `world.Agents`."""
@@ -223,11 +229,11 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 
     async def _talk(self, session: AgentSession, context: Context, epoch: int) -> None:
         while True:
-            command = await session.next_command()
+            message = await session.next_message(epoch)
             if not self._leads():
                 session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
                 return
-            await context.write(wire.command_message(command, epoch))
+            await context.write(message)
 
     def _changed(self) -> None:
         CONNECTED.set(len(self._sessions))

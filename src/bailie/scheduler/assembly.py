@@ -26,6 +26,8 @@ _HELD = {
     ReplicaState.REQUESTED: Held.LOADING,
     ReplicaState.LOADING: Held.LOADING,
     ReplicaState.LOADED: Held.LOADED,
+    ReplicaState.EVICTING: Held.EVICTED,
+    ReplicaState.EVICT_REQUESTED: Held.EVICTED,
     ReplicaState.EVICTED: Held.EVICTED,
     ReplicaState.UNLOAD_REQUESTED: Held.LEAVING,
     ReplicaState.UNLOADING: Held.LEAVING,

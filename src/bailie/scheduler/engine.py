@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from bailie.lifecycle import ReplicaState
+from bailie.lifecycle import SERVING, ReplicaState
 from bailie.lifecycle.conditions import unready_reason
 from bailie.placement import Planner, ReplicaId
 from bailie.routing.table import NotReady
@@ -53,7 +53,7 @@ HOLD_SECONDS = 0.02
 """How long a pass may hold the event loop: reports, leases and data planes wait meanwhile."""
 SLICE = 32
 """Models looked at between two chances to pause."""
-_PRESENT = frozenset({ReplicaState.LOADED, ReplicaState.EVICTED, ReplicaState.LOADING})
+_PRESENT = SERVING | {ReplicaState.LOADING}
 
 
 class Engine:
@@ -74,6 +74,7 @@ class Engine:
         self._clock = clock
         self._catalogue = Catalogue()
         self._servers_seen = ServerBook()
+        self._agents = agents
         self._fleet = Fleet(agents)
         self._planner = Planner()
         self._numbers = Numbers()
@@ -83,6 +84,7 @@ class Engine:
         self._dirty: set[str] = set()
         self._unsent: dict[str, tuple[Load, ...]] = {}
         self._leaving: dict[str, list[Seat]] = {}
+        self._evicting: dict[str, list[Seat]] = {}
         self._standings: dict[str, tuple[Standing, ...]] = {}
         self._facts: dict[str, ModelFacts] = {}
         self._reports: list[Callable[[Picture], None]] = []
@@ -174,6 +176,7 @@ class Engine:
         yield from self._load(now)
         yield from self._route(now)
         yield from self._unload(now)
+        yield from self._evict(now)
         self._report()
         return self._deadline(now)
 
@@ -278,6 +281,31 @@ class Engine:
                     model, number = seat.version.model, seat.number
                     log.info("Unload sent", model=model, number=number, replica=str(seat.replica))
             yield
+
+    def _evict(self, now: Now) -> Generator[None, None, None]:
+        """Lets agents take versions out of memory once no request reaches these past the agent."""
+        for names in _batches(self._dirty):
+            for name in names:
+                _put(self._evicting, name, self._to_evict(name) or None)
+            yield
+        for names in _batches(self._evicting):
+            for seat in (seat for name in names for seat in self._evicting[name]):
+                if self._fleet.standings[seat].connected and self._routes.may_evict(seat, now.monotonic):
+                    self._fleet.evict(seat, now.monotonic)
+                    log.info("Eviction granted", model=seat.version.model, replica=str(seat.replica))
+            yield
+
+    def _to_evict(self, name: str) -> list[Seat]:
+        return [each.seat for each in self._fleet.of_model(name) if each.state is ReplicaState.EVICTING]
+
+    def note_used(self, names: Iterable[str]) -> None:
+        """Models that were asked for just now: the agents that have them are told."""
+        used: dict[ReplicaId, list[str]] = {}
+        for name in names:
+            for each in self._fleet.of_model(name):
+                used.setdefault(each.seat.replica, []).append(each.seat.name)
+        for replica, server_names in used.items():
+            self._agents.note_used(replica, server_names)
 
     def _unwanted(self, name: str) -> list[Seat]:
         wanted, standings = self._catalogue.wanted.get(name), self._fleet.of_model(name)

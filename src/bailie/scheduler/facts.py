@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.lifecycle import MemoryFacts, ModelFacts, ReplicaState, Setback, VersionFacts
+from bailie.lifecycle import SERVING, MemoryFacts, ModelFacts, ReplicaState, Setback, VersionFacts
 from bailie.placement import sentence
 from bailie.scheduler.assembly import measured
 
@@ -54,7 +54,13 @@ def facts_of(found: Found, routes: Routes) -> ModelFacts:
         answering=answer.choice.number if answer and older and serving else None,
         answering_replicas=serving if older else 0,
         memory=_memory(found),
+        evicted=_evicted(answer),
     )
+
+
+def _evicted(answer: Answer | None) -> int:
+    """How many of the replicas that answer have the version on disk only."""
+    return sum(each.state is ReplicaState.EVICTED for each in answer.standings) if answer else 0
 
 
 def _memory(found: Found) -> MemoryFacts:
@@ -70,7 +76,7 @@ def _memory(found: Found) -> MemoryFacts:
 def _version(found: Found, *, available: int) -> VersionFacts:
     wanted = found.wanted
     own = [each for each in found.standings if each.seat.version == wanted.version]
-    loaded = [each for each in own if each.state is ReplicaState.LOADED]
+    loaded = [each for each in own if each.state in SERVING]
     return VersionFacts(
         valid=wanted.model is not None,
         deleted=wanted.deleting,
@@ -95,7 +101,7 @@ def _setback(standing: Standing) -> Setback | None:
 
 
 def _serves(standing: Standing, routes: Routes) -> bool:
-    return _answers(standing) and routes.is_available(standing.seat)
+    return _answers(standing) and routes.is_available(standing)
 
 
 def _answers(standing: Standing) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bailie.lifecycle import Failure, ReplicaState, retry_delay
+from bailie.lifecycle import SERVING, Failure, ReplicaState, retry_delay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,7 @@ class Failures:
         entries = {place: each for place, each in self._entries.get(name, {}).items() if place[0] == wanted}
         for standing in standings:
             place = (standing.seat.version, standing.seat.replica)
-            if standing.state in {ReplicaState.LOADED, ReplicaState.EVICTED}:
+            if standing.state in SERVING:
                 entries.pop(place, None)
             elif standing.state is ReplicaState.FAILED and place[0] == wanted:
                 _count(entries, place, standing.report, now)

@@ -7,11 +7,12 @@ its place for a grace, so that a reconnect moves nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.lifecycle import ReplicaEvent, ReplicaState, next_state
-from bailie.scheduler.world import LoadCommand, ModelState, UnloadCommand
+from bailie.scheduler.world import EvictCommand, LoadCommand, ModelState, UnloadCommand
 
 if TYPE_CHECKING:
     from bailie.placement import ReplicaId, VersionId
@@ -28,8 +29,24 @@ _EVENTS = {
     ModelState.FAILED: ReplicaEvent.SAYS_FAILED,
     ModelState.UNLOADING: ReplicaEvent.SAYS_UNLOADING,
     ModelState.EVICTED: ReplicaEvent.SAYS_EVICTED,
+    ModelState.EVICTING: ReplicaEvent.SAYS_EVICTING,
 }
-_PREFERENCE = (ReplicaState.LOADED, ReplicaState.EVICTED, ReplicaState.LOADING, ReplicaState.REQUESTED)
+_SENT: dict[type[Command], ReplicaEvent] = {
+    LoadCommand: ReplicaEvent.LOAD_SENT,
+    UnloadCommand: ReplicaEvent.UNLOAD_SENT,
+    EvictCommand: ReplicaEvent.EVICT_SENT,
+}
+_PREFERENCE = (
+    ReplicaState.LOADED,
+    ReplicaState.EVICTING,
+    ReplicaState.EVICT_REQUESTED,
+    ReplicaState.EVICTED,
+    ReplicaState.LOADING,
+    ReplicaState.REQUESTED,
+)
+CROWDED = 0.5
+"""On a replica with overcommit that is filled beyond this part of its memory, uses are counted: by then they
+have a history when the first model must leave."""
 
 
 class Seat(NamedTuple):
@@ -78,7 +95,7 @@ class Fleet:
     """What the engine knows of replicas between two passes; made anew only where an agent said something.
 
     `replicas` and `standings` are current. `touched` are the models whose standings changed, until they are
-    taken.
+    taken; `crowded` the replicas on which uses are counted.
     """
 
     def __init__(self, agents: Agents) -> None:
@@ -90,6 +107,8 @@ class Fleet:
         self.replicas: dict[ReplicaId, Seen] = {}
         self.standings: dict[Seat, Standing] = {}
         self.touched: set[str] = set()
+        self.crowded: set[ReplicaId] = set()
+        self._used: dict[ReplicaId, int] = defaultdict(int)
 
     def observe(self, now: float) -> None:
         """Takes over what the agents say now. `now` is monotonic, in seconds."""
@@ -103,7 +122,8 @@ class Fleet:
                 self.replicas[key] = seen
                 self._refresh(key, self._standings_of(key, seen, now))
                 if before is not None and _place(before) != _place(seen):
-                    self.touched |= {seat.version.model for seat in self._here.get(key, ())}
+                    self._touch(key)
+                self._weigh(key)
 
     def take_touched(self) -> set[str]:
         """Returns the models whose standings changed since this was called last."""
@@ -131,12 +151,17 @@ class Fleet:
         command = UnloadCommand(version=seat.version, number=seat.number)
         return self._command(seat.replica, command, standing.memory_bytes, now)
 
+    def evict(self, seat: Seat, now: float) -> bool:
+        """Sends the command and assumes that it is obeyed; False where the agent is away."""
+        standing = self.standings[seat]
+        eviction = standing.report.eviction if standing.report else 0
+        command = EvictCommand(version=seat.version, number=seat.number, eviction=eviction)
+        return self._command(seat.replica, command, standing.memory_bytes, now)
+
     def _command(self, replica: ReplicaId, command: Command, memory_bytes: int, now: float) -> bool:
         seat = Seat(replica, command.version, command.number)
         before = self.standings.get(seat)
-        loading = isinstance(command, LoadCommand)
-        event = ReplicaEvent.LOAD_SENT if loading else ReplicaEvent.UNLOAD_SENT
-        state = next_state(before.state if before else ReplicaState.ABSENT, event)
+        state = next_state(before.state if before else ReplicaState.ABSENT, _SENT[type(command)])
         if not self._agents.send(replica, command):
             return False
         report, seen = (before.report if before else None), self.replicas[replica]
@@ -179,6 +204,7 @@ class Fleet:
         self.touched.add(seat.version.model)
         here = self._here.setdefault(seat.replica, {})
         of_model = self._models.setdefault(seat.version.model, {})
+        self._count(seat.replica, standing, here.get(seat))
         for where in (self.standings, here, of_model):
             if standing is None:
                 where.pop(seat, None)
@@ -186,6 +212,23 @@ class Fleet:
                 where[seat] = standing
         if not of_model:
             del self._models[seat.version.model]
+        self._weigh(seat.replica)
+
+    def _weigh(self, key: ReplicaId) -> None:
+        """Keeps `crowded`; what stands there gets another route when it changes."""
+        seen = self.replicas.get(key)
+        crowded = False
+        if seen is not None and seen.replica.overcommit_percent and seen.replica.held_http_port:
+            crowded = self._used[key] > seen.replica.memory_bytes * CROWDED
+        if crowded != (key in self.crowded):
+            self.crowded ^= {key}
+            self._touch(key)
+
+    def _count(self, key: ReplicaId, now: Standing | None, before: Standing | None) -> None:
+        self._used[key] += _size(now) - _size(before)
+
+    def _touch(self, key: ReplicaId) -> None:
+        self.touched |= {seat.version.model for seat in self._here.get(key, ())}
 
     def _standings_of(self, key: ReplicaId, seen: Seen, now: float) -> dict[Seat, Standing]:
         reports = {Seat(key, each.version, each.number): each for each in seen.replica.models}
@@ -225,13 +268,21 @@ def _state(report: ModelReport, assumption: _Assumption | None) -> ReplicaState:
     return next_state(ReplicaState.ABSENT, _EVENTS[report.state])
 
 
+def _size(standing: Standing | None) -> int:
+    """The larger of declared and measured."""
+    if standing is None:
+        return 0
+    return max(standing.memory_bytes, standing.report.measured_bytes if standing.report else 0)
+
+
 def _oldest(assumed: dict[Seat, _Assumption]) -> float:
     """Since when the first of them is assumed; they are in the order of time."""
     return next(iter(assumed.values())).since
 
 
-def _place(seen: Seen) -> tuple[str, int, int]:
-    return seen.replica.address, seen.replica.http_port, seen.replica.grpc_port
+def _place(seen: Seen) -> tuple[object, ...]:
+    own = seen.replica
+    return own.address, own.http_port, own.grpc_port, own.held_http_port, own.held_grpc_port
 
 
 def preferred(standings: list[Standing]) -> Standing:

@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from bailie.lifecycle import Candidate, ReplicaState, choose
+from bailie.lifecycle import SERVING, Candidate, ReplicaState, choose
 from bailie.routing.build import Serving, build_entry
 from bailie.routing.table import Replica, RoutingTable
+from bailie.scheduler.diversions import Diversions
+from bailie.scheduler.fleet import Seat
 from bailie.scheduler.picture import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from bailie.placement import Assignment
+    from bailie.placement import Assignment, ReplicaId
     from bailie.routing.table import Entry, NotReady, Publisher
     from bailie.scheduler.catalogue import Wanted
-    from bailie.scheduler.fleet import Fleet, Seat, Seen, Standing
+    from bailie.scheduler.fleet import Fleet, Seen, Standing
 
 _T = TypeVar("_T")
 
@@ -31,6 +34,8 @@ DRAIN_SECONDS = 1.0
 """From the acknowledgement that a route is gone to the unload: requests under way end."""
 GIVE_UP_SECONDS = 10.0
 """How long an unload waits for a data plane that does not acknowledge."""
+HELD = ".held"
+"""After a replica's name: its agent, for models that are not in memory."""
 REJOIN_SECONDS = 5.0
 """How long an acknowledgement counts after the data plane that gave it went away."""
 
@@ -67,6 +72,7 @@ class Routes:
         self._unheard: deque[tuple[int, str]] = deque()
         """Models that came into a route, by a revision that is not acknowledged: the oldest first."""
         self._leaving: dict[Seat, _Leaving] = {}
+        self._diversions = Diversions()
         self._revision = 0
         self._heard = 0
         self._heard_at = 0.0
@@ -81,6 +87,7 @@ class Routes:
             self._heard = acknowledged
         if acknowledged >= self._heard:
             self._heard_at = now
+        self._diversions.observe(acknowledged)
         for leaving in self._leaving.values():
             if leaving.acknowledged_at is None and acknowledged >= leaving.revision:
                 leaving.acknowledged_at = now
@@ -102,7 +109,7 @@ class Routes:
         self, wanted: Wanted, assignment: Assignment | None, standings: tuple[Standing, ...]
     ) -> Answer | None:
         """What answers for the model; what answers now goes on where the wanted version is not complete."""
-        loaded = [standing for standing in standings if standing.state is ReplicaState.LOADED]
+        loaded = [standing for standing in standings if standing.state in SERVING]
         planned = {f"{assignment.server}-{index}" for index in assignment.replicas} if assignment else ()
         choice = choose(
             _candidates(loaded),
@@ -127,7 +134,7 @@ class Routes:
         """Publishes the table if it changed, and notes what came into a route and what left it."""
         first = self._revision == 0
         present = self._present(fleet)
-        entries = {name: _entry(answer, present) for name, answer in self._changes.items()}
+        entries = {name: _entry(answer, present, fleet.crowded) for name, answer in self._changes.items()}
         news = {name: entry for name, entry in entries.items() if entry != self._entries.get(name)}
         if news or first:
             table = {**self._entries}
@@ -136,18 +143,20 @@ class Routes:
             self._revision = self._publisher.publish(RoutingTable(self._namespace, MappingProxyType(table)))
             self._entries = table
         if first:
-            loaded = (seat for seat, each in fleet.standings.items() if each.state is ReplicaState.LOADED)
-            self._leave(loaded, now)
+            there = [seat for seat, each in fleet.standings.items() if each.state in SERVING]
+            self._leave(there, now)
+            self._diversions.leave(there, self._revision, now)
         for name, answer in self._changes.items():
             self._note(name, answer, now)
         self._changes = {}
         gone = [seat for seat in self._leaving if seat in self._routed or seat not in fleet.standings]
         for seat in gone:
             del self._leaving[seat]
+        self._diversions.forget(fleet.standings.keys())
 
     def _present(self, fleet: Fleet) -> Mapping[str, Replica]:
         """Every replica by name; the same value for as long as it is at the same place."""
-        found = (_replica(seen) for seen in fleet.replicas.values())
+        found = (place for seen in fleet.replicas.values() for place in _replicas(seen))
         before = self._replicas
         self._replicas = {
             each.name: each if before.get(each.name) != each else before[each.name] for each in found
@@ -155,10 +164,12 @@ class Routes:
         return self._replicas
 
     def _note(self, name: str, answer: Answer | NotReady | None, now: float) -> None:
-        told = _NOTHING
+        told, direct = _NOTHING, frozenset[Seat]()
         if isinstance(answer, Answer):
-            seats = frozenset(standing.seat for standing in answer.standings)
-            told = _Told(answer.choice.identity, seats)
+            asked = _asked(answer)
+            told = _Told(answer.choice.identity, frozenset(standing.seat for standing in asked))
+            direct = frozenset(each.seat for each in asked if each.state is ReplicaState.LOADED)
+        self._diversions.lead(name, direct, self._revision, now)
         before = self._told.get(name, _NOTHING).seats
         _put(self._told, name, told if told.identity else None)
         for seat in before - told.seats:
@@ -174,10 +185,25 @@ class Routes:
         for seat in seats:
             self._leaving[seat] = _Leaving(self._revision, now, heard)
 
-    def is_available(self, seat: Seat) -> bool:
-        """True where every data plane sends requests there, as far as it has said."""
+    def is_available(self, standing: Standing) -> bool:
+        """True where every data plane sends requests there, as far as it has said.
+
+        What is not in memory gets none while another replica has it there; it would if that went away.
+        """
+        if self._is_heard(standing.seat):
+            return True
+        told = self._told.get(standing.seat.version.model, _NOTHING)
+        stands_by = standing.state in SERVING and standing.state is not ReplicaState.LOADED
+        same = told.identity == standing.seat.version.identity
+        return stands_by and same and any(self._is_heard(seat) for seat in told.seats)
+
+    def _is_heard(self, seat: Seat) -> bool:
         revision = self._routed.get(seat)
         return revision is not None and 0 < revision <= self._heard
+
+    def may_evict(self, seat: Seat, now: float) -> bool:
+        """True once every request for it goes to its agent."""
+        return self._diversions.is_diverted(seat, self._revision, now)
 
     def may_unload(self, seat: Seat, now: float) -> bool:
         """True once no request goes there any more, or the wait for that has an end."""
@@ -189,6 +215,8 @@ class Routes:
     def deadline(self, now: float) -> float | None:
         """When something changes by itself."""
         ends = [end for each in self._leaving.values() if (end := _end(each)) > now]
+        diverted = self._diversions.deadline(now)
+        ends += [diverted] if diverted is not None else []
         if self._publisher.acknowledged < self._heard:
             ends.append(self._heard_at + REJOIN_SECONDS)
         return min(ends, default=None)
@@ -214,8 +242,19 @@ def _candidates(loaded: Iterable[Standing]) -> tuple[Candidate, ...]:
     )
 
 
-def _entry(answer: Answer | NotReady | None, present: Mapping[str, Replica]) -> Entry | None:
-    return build_entry(_servings(answer), present) if isinstance(answer, Answer) else answer
+def _entry(
+    answer: Answer | NotReady | None, present: Mapping[str, Replica], crowded: AbstractSet[ReplicaId]
+) -> Entry | None:
+    if not isinstance(answer, Answer):
+        return answer
+    counted = any(each.seat.replica in crowded for each in answer.standings)
+    return build_entry(_servings(answer), present, counted=counted)
+
+
+def _asked(answer: Answer) -> tuple[Standing, ...]:
+    """Who gets the requests: what is in memory somewhere is asked there, else its agents bring it back."""
+    loaded = tuple(each for each in answer.standings if each.state is ReplicaState.LOADED)
+    return loaded or answer.standings
 
 
 def _put(where: dict[str, _T], name: str, value: _T | None) -> None:
@@ -228,11 +267,16 @@ def _put(where: dict[str, _T], name: str, value: _T | None) -> None:
 def _servings(answer: Answer) -> list[Serving]:
     """One backend per name on the servers; its weight is its number of replicas."""
     names: dict[str, set[str]] = defaultdict(set)
-    for standing in answer.standings:
-        names[standing.seat.name].add(str(standing.seat.replica))
+    for standing in _asked(answer):
+        place = str(standing.seat.replica)
+        held = standing.state is not ReplicaState.LOADED
+        names[standing.seat.name].add(f"{place}{HELD}" if held else place)
     return [Serving(name=name, weight=len(found), replicas=frozenset(found)) for name, found in names.items()]
 
 
-def _replica(seen: Seen) -> Replica:
-    replica = seen.replica
-    return Replica(str(replica.id), replica.address, replica.http_port, replica.grpc_port)
+def _replicas(seen: Seen) -> Iterator[Replica]:
+    """A replica is at two places: its server, and its agent for what is not in memory."""
+    one = seen.replica
+    yield Replica(str(one.id), one.address, one.http_port, one.grpc_port)
+    if one.held_http_port and one.held_grpc_port:
+        yield Replica(f"{one.id}{HELD}", one.address, one.held_http_port, one.held_grpc_port)

@@ -137,6 +137,7 @@ class Scheduler:
         unsupported = Unsupported(self._client, self._settings.namespace, self._informers, self._leads)
         engine.on_picture(writer.take)
         publisher.on_acknowledged(lambda _: engine.wake())
+        publisher.on_used(engine.note_used)
         ends = [
             self.agents.subscribe(engine.wake),
             models.subscribe(lambda change: engine.wake() if _matters(change) else None),

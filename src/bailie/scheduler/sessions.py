@@ -13,7 +13,7 @@ from bailie.scheduler import wire
 from bailie.scheduler.world import ConnectedReplica
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import grpc
 
@@ -38,6 +38,7 @@ class AgentSession:
         self._next_revision = next_revision
         self._models: dict[Name, ModelReport] = {}
         self._outbox: dict[Name, Command] = {}
+        self._used: set[str] = set()
         self._some = asyncio.Event()
         self._snapshot: ConnectedReplica | None = None
         for report in hello.inventory:
@@ -74,12 +75,20 @@ class AgentSession:
         self._outbox[name] = command
         self._some.set()
 
-    async def next_command(self) -> Command:
-        """Waits for the oldest command and takes it out."""
-        while not self._outbox:
+    def note_used(self, server_names: Iterable[str]) -> None:
+        """Queues what was asked for, joined with what has not left yet."""
+        self._used.update(server_names)
+        self._some.set()
+
+    async def next_message(self, epoch: int) -> pb.SchedulerMessage:
+        """Waits for the oldest command, or else for what was asked for, and takes it out."""
+        while not (self._outbox or self._used):
             self._some.clear()
             await self._some.wait()
-        return self._outbox.pop(next(iter(self._outbox)))
+        if self._outbox:
+            return wire.command_message(self._outbox.pop(next(iter(self._outbox))), epoch)
+        used, self._used = self._used, set()
+        return wire.used_message(used)
 
     def end(self, code: grpc.StatusCode, message: str) -> None:
         """Ends the stream from our side; only the first reason counts."""
@@ -96,6 +105,8 @@ class AgentSession:
             address=hello.endpoint.address,
             http_port=hello.endpoint.http_port,
             grpc_port=hello.endpoint.grpc_port,
+            held_http_port=hello.endpoint.held_http_port,
+            held_grpc_port=hello.endpoint.held_grpc_port,
             memory_bytes=status.memory_bytes,
             overcommit_percent=status.overcommit_percent,
             resident_bytes=status.resident_bytes,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_IN_MEMORY = frozenset({ReplicaState.LOADED, ReplicaState.EVICTING, ReplicaState.EVICT_REQUESTED})
 _SPOKEN_OF = ("ModelReady", "Scheduled", "RolledOut", "MemoryMismatch")
 _NO_NEWS = frozenset({"ModelProgressing", "RoutePending"})
 
@@ -212,4 +213,4 @@ def _conditions(status: Manifest) -> tuple[Condition, ...]:
 
 def _servers_with(standings: tuple[Standing, ...]) -> frozenset[str]:
     """The servers that have a model in memory somewhere."""
-    return frozenset(each.seat.replica.server for each in standings if each.state is ReplicaState.LOADED)
+    return frozenset(each.seat.replica.server for each in standings if each.state in _IN_MEMORY)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from bailie._gen import agent_pb2 as pb
 from bailie.placement.snapshot import ReplicaId, VersionId
-from bailie.scheduler.world import LoadCommand, ModelReport, ModelState
+from bailie.scheduler.world import EvictCommand, ModelReport, ModelState, UnloadCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bailie.api.model import Model
     from bailie.scheduler.world import Command
@@ -25,6 +25,7 @@ _STATES: Mapping[int, ModelState] = {
     pb.MODEL_STATE_FAILED: ModelState.FAILED,
     pb.MODEL_STATE_UNLOADING: ModelState.UNLOADING,
     pb.MODEL_STATE_EVICTED: ModelState.EVICTED,
+    pb.MODEL_STATE_EVICTING: ModelState.EVICTING,
 }
 
 
@@ -72,6 +73,7 @@ def model_report(report: pb.ModelReport, state: ModelState, revision: int) -> Mo
         measured_bytes=report.measured_bytes,
         measured_at_least=report.measured_at_least,
         workers=max(1, report.workers),
+        eviction=report.eviction,
     )
 
 
@@ -80,12 +82,19 @@ def welcome(epoch: int) -> pb.SchedulerMessage:
     return pb.SchedulerMessage(welcome=pb.Welcome(epoch=epoch))
 
 
+def used_message(server_names: Iterable[str]) -> pb.SchedulerMessage:
+    """Returns the message that says what was asked for."""
+    return pb.SchedulerMessage(used=pb.Used(server_names=sorted(server_names)))
+
+
 def command_message(command: Command, epoch: int) -> pb.SchedulerMessage:
     """Returns the message that orders the command."""
     version = pb.ModelVersion(
         name=command.version.model, identity=command.version.identity, number=command.number
     )
-    if not isinstance(command, LoadCommand):
+    if isinstance(command, EvictCommand):
+        return pb.SchedulerMessage(evict=pb.Evict(epoch=epoch, version=version, eviction=command.eviction))
+    if isinstance(command, UnloadCommand):
         return pb.SchedulerMessage(unload=pb.Unload(epoch=epoch, version=version))
     load = pb.Load(
         epoch=epoch,

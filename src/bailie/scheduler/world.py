@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from bailie.api.model import Model
     from bailie.placement.snapshot import ReplicaId, VersionId
@@ -27,6 +27,7 @@ class ModelState(enum.Enum):
     FAILED = "Failed"
     UNLOADING = "Unloading"
     EVICTED = "Evicted"
+    EVICTING = "Evicting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class ModelReport:
     measured_bytes: int = 0
     measured_at_least: bool = False
     workers: int = 1
+    eviction: int = 0
 
     @property
     def server_side_name(self) -> str:
@@ -63,7 +65,8 @@ class ConnectedReplica:
 
     `session` differs between two connections of one replica: after a change of it, commands that were sent
     before may be lost and `models` is everything that the replica has. `memory_bytes` is without
-    overcommit, `resident_bytes` measured (0 if unknown). `models` is in the order of name, identity and
+    overcommit, `resident_bytes` measured (0 if unknown). At the held ports, 0 for none, the agent answers for
+    models that are not in memory. `models` is in the order of name, identity and
     number.
     """
 
@@ -75,6 +78,8 @@ class ConnectedReplica:
     http_port: int
     grpc_port: int
     memory_bytes: int
+    held_http_port: int = 0
+    held_grpc_port: int = 0
     overcommit_percent: int = 0
     resident_bytes: int = 0
     server_ready: bool = True
@@ -105,7 +110,16 @@ class UnloadCommand:
     number: int
 
 
-Command = LoadCommand | UnloadCommand
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvictCommand:
+    """The version may leave memory: its requests go to the agent. `eviction` is the report's."""
+
+    version: VersionId
+    number: int
+    eviction: int
+
+
+Command = LoadCommand | UnloadCommand | EvictCommand
 
 
 class Agents(Protocol):
@@ -120,6 +134,9 @@ class Agents(Protocol):
         A command replaces one for the same version and number that has not left yet. It may still be lost
         with the session: the engine compares plan and inventory again on every change.
         """
+
+    def note_used(self, replica: ReplicaId, server_names: Iterable[str]) -> None:
+        """Tells the replica which of its versions were asked for just now; lost if it is not connected."""
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back, without waiting, whenever `replicas` changed; returns what ends that."""

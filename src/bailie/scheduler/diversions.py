@@ -1,0 +1,78 @@
+"""From when on no request reaches a version past its agent: only then may the version leave memory.
+
+Kept by `routes`. An eviction may wait without an end, for what the data plane can still ask directly must
+stay; an unload must not (`routes`). Only where no data plane was ever heard of in this term the wait for one
+is bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+    from bailie.scheduler.fleet import Seat
+
+GIVE_UP_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Left:
+    revision: int
+    since: float
+
+
+class Diversions:
+    """Which seats the routes lead to directly, and by which revision others were left."""
+
+    def __init__(self) -> None:
+        self._direct: dict[str, AbstractSet[Seat]] = {}
+        self._left: dict[Seat, _Left] = {}
+        self._heard = 0
+        self._ever_heard = False
+
+    def observe(self, acknowledged: int) -> None:
+        """Takes over what every data plane has now; 0 where none is connected."""
+        self._heard = acknowledged
+        self._ever_heard = self._ever_heard or acknowledged > 0
+
+    def lead(self, name: str, seats: AbstractSet[Seat], revision: int, now: float) -> None:
+        """From this revision on, requests for the model go to these seats directly."""
+        self.leave(self._direct.get(name, frozenset()) - seats, revision, now)
+        for seat in seats:
+            self._left.pop(seat, None)
+        if seats:
+            self._direct[name] = seats
+        else:
+            self._direct.pop(name, None)
+
+    def leave(self, seats: Iterable[Seat], revision: int, now: float) -> None:
+        """From this revision on, no route leads to these seats directly."""
+        for seat in seats:
+            self._left[seat] = _Left(revision, now)
+
+    def forget(self, present: AbstractSet[Seat]) -> None:
+        """Keeps only what there is."""
+        for seat in [seat for seat in self._left if seat not in present]:
+            del self._left[seat]
+
+    def is_diverted(self, seat: Seat, revision: int, now: float) -> bool:
+        """Whether every data plane has a table in which no route leads to the seat directly.
+
+        `revision` is that of the newest table: what was never led to in this term may be in an older one.
+        """
+        if seat in self._direct.get(seat.version.model, ()):
+            return False
+        left = self._left.setdefault(seat, _Left(revision, now))
+        return 0 < left.revision <= self._heard or now >= self._end(left)
+
+    def deadline(self, now: float) -> float | None:
+        """When something changes by itself."""
+        ends = (self._end(left) for left in self._left.values() if left.revision > self._heard)
+        return min((end for end in ends if now < end < float("inf")), default=None)
+
+    def _end(self, left: _Left) -> float:
+        return float("inf") if self._ever_heard else left.since + GIVE_UP_SECONDS
