@@ -109,7 +109,8 @@ def _refusal(no: Refusal) -> dict[str, Any]:
 
 def _standing_line(standing: dict[str, Any]) -> str:
     told = f"{standing['replica']}: {standing['name']} is {standing['state']}"
-    told += f", {amount(standing['memoryBytes'])} declared"
+    if standing["memoryBytes"] or standing["measuredBytes"]:
+        told += f", {amount(standing['memoryBytes'])} declared"
     if standing["measuredBytes"]:
         least = "at least " if standing["measuredAtLeast"] else ""
         told += f", {least}{amount(standing['measuredBytes'])} measured"
