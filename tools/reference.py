@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer.main
 
+import rightspage
 from bailie.api.crd import crd_manifests
 from bailie.cli.app import app
-from bailie.manifests.rbac import role_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def write(folder: Path) -> None:
 
 def pages() -> dict[str, str]:
     """Returns the text of each page by file name."""
-    made = {"resources.md": resources(), "cli.md": commands(), "rights.md": rights()}
+    made = {"resources.md": resources(), "cli.md": commands(), "rights.md": rightspage.page()}
     return {name: NOTE + text for name, text in made.items()}
 
 
@@ -110,26 +110,6 @@ def _parameter(parameter: Any) -> str:
         names = f"`{parameter.name.upper()}`"
     text = getattr(parameter, "help", None) or ""
     return f"| {names} | {text} |\n"
-
-
-def rights() -> str:
-    """The Roles that a served namespace gets."""
-    text = (
-        "# Rights\n\nIn each served namespace the operator, the scheduler and the agents have these rights "
-        "and no others; nothing is cluster-scoped. `OPERATOR` stands for the operator's namespace.\n"
-    )
-    for manifest in role_manifests("NAMESPACE", "OPERATOR"):
-        if manifest["kind"] != "Role":
-            continue
-        metadata = manifest["metadata"]
-        text += f"\n## Role {metadata['name']} in {metadata['namespace']}\n\n"
-        text += "| group | resources | verbs | only |\n|---|---|---|---|\n"
-        for rule in manifest["rules"]:
-            group = ", ".join(name or "core" for name in rule["apiGroups"])
-            only = ", ".join(rule.get("resourceNames", []))
-            row = (group, ", ".join(rule["resources"]), ", ".join(rule["verbs"]), only)
-            text += f"| {' | '.join(row)} |\n"
-    return text
 
 
 if __name__ == "__main__":

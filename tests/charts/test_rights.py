@@ -5,6 +5,7 @@ from tests.support.charts import SCOPED, render
 from tests.support.patterns import HOME, PATTERNS, TEAMS
 from tests.support.rights import CLUSTER, granted, held, without_names_beside_all
 
+import rightspage
 from bailie.manifests.rbac import (
     ENVOY_ACCOUNT,
     NAMESPACE_RULE,
@@ -128,3 +129,18 @@ def test_what_runs_in_a_namespace_has_rights_there_alone(pattern, account, rules
 def test_a_scoped_operator_has_no_right_outside(pattern):
     found = held(pattern.manifests(), (OPERATOR_ACCOUNT, pattern.home), NAMESPACES)
     assert {right.namespace for right in found} == {pattern.home, *pattern.served}
+
+
+def test_the_page_of_rights_says_what_the_charts_give():
+    """For each pattern: which lists of rules the operator holds, and where."""
+    of_rules = {
+        str([rule.manifest() for rule in rules.rules]): name for name, rules in rightspage.SETS.items()
+    }
+    for pattern, (name, stated) in zip(PATTERNS, rightspage.PATTERNS.items(), strict=True):
+        assert pattern.name[0] == name[0]
+        given = {
+            of_rules[str(manifest["rules"])]
+            for manifest in pattern.manifests()
+            if manifest["kind"] in {"Role", "ClusterRole"}
+        }
+        assert given == {*stated, rightspage.SCHEDULER, rightspage.AGENT} - {rightspage.NOTHING}
