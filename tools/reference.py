@@ -84,14 +84,21 @@ def _type(field: dict[str, Any]) -> str:
 
 def commands() -> str:
     """Every command with its arguments, options and examples."""
-    group: Any = typer.main.get_command(app)
     parts = ["# Commands\n"]
-    for name, command in group.commands.items():
+    for name, command in _commands(typer.main.get_command(app), ""):
         parts.append(f"\n## bailie {name}\n\n{_prose(command.help or '')}\n")
         rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
         if rows:
             parts.append("\n| argument or option | meaning |\n|---|---|\n" + "".join(rows))
     return "".join(parts)
+
+
+def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 def _prose(text: str) -> str:

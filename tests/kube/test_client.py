@@ -242,3 +242,31 @@ async def test_without_any_kubeconfig_the_message_says_where_it_was_looked_for(t
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(errors.Unconfigured, match=r"\.kube/config"):
         Client.from_environment()
+
+
+async def test_a_guard_is_asked_before_each_write_and_hears_of_refusals(api, client, tmp_path):
+    asked: list[str | None] = []
+    refused: list[str | None] = []
+
+    class Guard:
+        def check(self, namespace):
+            asked.append(namespace)
+            if namespace == "b":
+                raise errors.Withheld("not yours")
+
+        def refused(self, namespace):
+            refused.append(namespace)
+
+    kubeconfig = api.kubeconfig_for(api.token("nobody"), tmp_path / "nobody.kubeconfig")
+    async with Client.from_kubeconfig(kubeconfig) as nobody:
+        guarded = nobody.guarded(Guard())
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "b"}}
+        with pytest.raises(errors.Withheld):
+            await guarded.create(manifest)
+        with pytest.raises(errors.Forbidden):
+            await guarded.get(kinds.CONFIG_MAP, "x", "a")
+        with pytest.raises(errors.Forbidden):
+            await guarded.delete(kinds.CONFIG_MAP, "x", "a")
+        with pytest.raises(errors.Forbidden):
+            await nobody.create(manifest)
+    assert (asked, refused) == (["b", "a"], ["a", "a"])

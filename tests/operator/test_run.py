@@ -69,9 +69,9 @@ async def test_a_standby_takes_over_when_the_leader_ends(installation):
         await installation.until(SERVER, "mlserver", "True")
         settings = installation.settings(pod_name="operator-1")
         second = group.create_task(run(settings, installation.client, installation.adapter))
-        assert (await _holder(installation)).startswith("operator-0_")
+        assert await _holder(installation) == "operator-0"
         first.cancel()
-        await until_true(lambda: _is_held_by(installation, "operator-1_"))
+        await until_true(lambda: _is_held_by(installation, "operator-1"))
         await installation.admin.patch(SERVER, "mlserver", installation.a, {"spec": {"replicas": 2}})
         await until(lambda: installation.workloads.running[installation.a, "mlserver"].replicas == 2)
         second.cancel()
@@ -110,8 +110,8 @@ async def _holder(installation):
     return lease["spec"]["holderIdentity"]
 
 
-async def _is_held_by(installation, prefix):
-    return (await _holder(installation)).startswith(prefix)
+async def _is_held_by(installation, name):
+    return await _holder(installation) == name
 
 
 async def _answers(http, path):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bailie.cli import infer, inspect, lifecycle, processes, rbac, resources
+from bailie.cli import infer, inspect, lifecycle, processes, rbac, resources, scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,5 +28,6 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(scope.app, rich_help_panel="Resources and requests")
 for process in processes.PROCESSES.values():
     app.command(process.name, help=process.help, rich_help_panel="What pods run")(process.show_help)

@@ -23,7 +23,7 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; it goes on.")] = False,
     namespaces: Annotated[
         list[str] | None,
-        typer.Option("--namespaces", help="Namespaces to watch: a,b.", show_default="default"),
+        typer.Option("--namespaces", help="Namespaces to watch: a,b.", show_default="as before, or default"),
     ] = None,
     state_dir: StateDir = None,
     default_servers: Annotated[
@@ -90,13 +90,14 @@ def up(
         supervisor.run(settings, timeout=timeout, progress=_progress(), ready=ready)
 
 
-def _namespaces(values: list[str] | None) -> tuple[str, ...]:
-    """Returns the namespaces to watch; refuses what is no list of names."""
+def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:
+    """Returns the namespaces to watch, None to leave them as they are; refuses what is no list of names."""
     from bailie.cli.output import ExitCode, fail
-    from bailie.local.settings import DEFAULT_NAMESPACES
     from bailie.scope.watch_list import parse_watch_list
 
-    watched, problems = parse_watch_list(",".join(DEFAULT_NAMESPACES if values is None else values))
+    if values is None:
+        return None
+    watched, problems = parse_watch_list(",".join(values))
     if not watched and not problems:
         fail("--namespaces: name at least one namespace", code=ExitCode.USAGE)
     if problems:

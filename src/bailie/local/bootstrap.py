@@ -1,6 +1,7 @@
 """What `bailie up` puts into an empty API: what the charts install on a cluster, as the same objects.
 
-Called by the supervisor at each start. What a person may have changed since (runtimes, servers) is made only
+Called by the supervisor at each start, and by `watch_list` for namespaces that come into the list later. What
+a person may have changed since (runtimes, servers) is made only
 where it is missing, but for the number of schedulers where one is asked for; what belongs to this version of
 Bailie (rights, configs) is brought up to date.
 """
@@ -11,15 +12,18 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from bailie import __version__
-from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION, SELDON_RUNTIME
+from bailie.api.kinds import CONFIG_MAP, MLOPS_GROUP, MLOPS_VERSION, SELDON_RUNTIME
 from bailie.api.seldon_config import SCHEDULER
 from bailie.kube.errors import AlreadyExists, NotFound
-from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
+from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAME, OPERATOR_NAMESPACE
 from bailie.manifests.defaults import mlserver_config, seldon_config, token_secret
-from bailie.manifests.rbac import role_manifests
+from bailie.manifests.rbac import operator_manifests, role_manifests
 from bailie.manifests.workload import Workload
+from bailie.scope.watch_list import CONFIG_MAP_NAME, NAMESPACES, parse_lines, with_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bailie.kube.client import Client
     from bailie.local.settings import LocalSettings
 
@@ -33,24 +37,53 @@ IMAGE = f"bailie:{__version__}"
 MLSERVER_IMAGE = f"bailie-mlserver:{__version__}"
 
 
-async def bootstrap(client: Client, settings: LocalSettings) -> None:
-    """Makes namespaces, rights, tokens, configs, and a runtime and a server per namespace."""
-    for namespace in (OPERATOR_NAMESPACE, *settings.namespaces):
-        await _apply(client, _namespace(namespace))
-    for config in (
+async def bootstrap(client: Client, settings: LocalSettings) -> tuple[str, ...]:
+    """Makes what the operator needs and furnishes the namespaces of the list; returns them."""
+    await _apply(client, _namespace(OPERATOR_NAMESPACE))
+    for manifest in (
+        *operator_manifests(OPERATOR_NAMESPACE),
         seldon_config(OPERATOR_NAMESPACE, image=IMAGE),
         mlserver_config(OPERATOR_NAMESPACE, image=IMAGE, server_image=MLSERVER_IMAGE),
     ):
-        await _apply(client, config)
-    for namespace in settings.namespaces:
-        for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, pods=True):
-            await _apply(client, manifest)
-        await _create(client, token_secret(namespace, secrets.token_urlsafe(32)))
-        if settings.default_servers:
-            await _create(client, _runtime(namespace))
-            await _create(client, _server(namespace))
-        if settings.scheduler_replicas is not None:
-            await _scale_schedulers(client, namespace, settings.scheduler_replicas)
+        await _apply(client, manifest)
+    if settings.namespaces is None:
+        await _create(client, _watch_list(DEFAULT_NAMESPACES))
+    else:
+        await _apply(client, _watch_list(settings.namespaces))
+    namespaces = await watched(client)
+    for namespace in namespaces:
+        await furnish(client, namespace, settings)
+    return namespaces
+
+
+async def watched(client: Client) -> tuple[str, ...]:
+    """Returns the namespaces of the list, as far as they can be namespaces; none where there is no list."""
+    try:
+        found = await client.get(CONFIG_MAP, CONFIG_MAP_NAME, OPERATOR_NAMESPACE)
+    except NotFound:
+        return ()
+    return listed(found)
+
+
+def listed(config_map: Manifest) -> tuple[str, ...]:
+    """Returns the namespaces of a list."""
+    return parse_lines((config_map.get("data") or {}).get(NAMESPACES, ""))[0]
+
+
+async def furnish(client: Client, namespace: str, settings: LocalSettings) -> None:
+    """Makes the namespace, its token, a runtime and a server where wanted, and at last accounts and rights.
+
+    In this order nobody finds the namespace served before it has what it is to run.
+    """
+    await _apply(client, _namespace(namespace))
+    await _create(client, token_secret(namespace, secrets.token_urlsafe(32)))
+    if settings.default_servers:
+        await _create(client, _runtime(namespace))
+        await _create(client, _server(namespace))
+    if settings.scheduler_replicas is not None:
+        await _scale_schedulers(client, namespace, settings.scheduler_replicas)
+    for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, pods=True):
+        await _apply(client, manifest)
 
 
 def operator_workload(settings: LocalSettings) -> Workload:
@@ -60,8 +93,7 @@ def operator_workload(settings: LocalSettings) -> Workload:
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
-        {"name": "WATCH_NAMESPACES", "value": ",".join(settings.namespaces)},
-        {"name": "CLUSTERWIDE", "value": "false"},
+        {"name": "BAILIE_SCOPE_CONFIGMAP", "value": CONFIG_MAP_NAME},
         {"name": "BAILIE_WORKLOADS", "value": "local"},
         {"name": "SELDON_LOG_LEVEL", "value": settings.log_level},
     ]
@@ -110,6 +142,15 @@ async def _scale_schedulers(client: Client, namespace: str, replicas: int) -> No
     if ours.get("replicas") != replicas:
         ours["replicas"] = replicas
         await client.patch(SELDON_RUNTIME, RUNTIME_NAME, namespace, {"spec": {"overrides": overrides}})
+
+
+def _watch_list(namespaces: Iterable[str]) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": CONFIG_MAP_NAME, "namespace": OPERATOR_NAMESPACE},
+        "data": {NAMESPACES: with_names("", namespaces)},
+    }
 
 
 def _namespace(name: str) -> Manifest:

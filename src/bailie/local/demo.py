@@ -253,7 +253,7 @@ async def _left_alone(demo: Demo, client: Client, models: Path) -> None:
     status = (await client.get(MODEL, "iris", UNWATCHED)).get("status")
     async with Client.from_kubeconfig(demo.state.operator_kubeconfig) as operator:
         rights = {place: await may(operator, "list", place) for place in (SYSTEM, STAGING, UNWATCHED)}
-    watched = ", ".join(demo.settings.namespaces)
+    watched = ", ".join(demo.settings.namespaces or ())
     held = not status and rights == {SYSTEM: True, STAGING: True, UNWATCHED: False}
     why = f"the operator watches {watched}; its token may list Servers there, and none in {UNWATCHED}"
     demo.show(f"{UNWATCHED}: a Model there is left alone", held, why if held else f"{rights}, {status}")

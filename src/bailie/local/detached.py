@@ -59,8 +59,16 @@ def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[
 
 def _command(settings: LocalSettings, timeout: float) -> list[str]:
     command = [sys.executable, "-m", "bailie", "up", "--state-dir", str(settings.state_directory)]
-    command += ["--namespaces", ",".join(settings.namespaces), "--api-port", str(settings.api_port)]
-    command += ["--log-level", settings.log_level, "--timeout", str(timeout)]
+    if settings.namespaces is not None:
+        command += ["--namespaces", ",".join(settings.namespaces)]
+    command += [
+        "--api-port",
+        str(settings.api_port),
+        "--log-level",
+        settings.log_level,
+        "--timeout",
+        str(timeout),
+    ]
     if not settings.default_servers:
         command.append("--no-default-servers")
     if settings.scheduler_replicas is not None:

@@ -43,7 +43,8 @@ class LocalSettings:
     """What `bailie up` was asked for."""
 
     state_directory: Path = field(default_factory=default_state_directory)
-    namespaces: tuple[str, ...] = DEFAULT_NAMESPACES
+    namespaces: tuple[str, ...] | None = None
+    """What the list of namespaces is set to; None leaves it as it is, and begins with DEFAULT_NAMESPACES."""
     default_servers: bool = True
     api_port: int = 0
     """Port of the embedded API on 127.0.0.1; 0 takes the one used before, or a free one."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import LEASE, MODEL, POD, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import NotFound
+from bailie.local.bootstrap import watched
 from bailie.local.errors import NotReady
 from bailie.local.readiness import condition, process_id, why_not_ready
 from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
@@ -73,12 +74,7 @@ async def _operator(client: Client) -> dict[str, Any]:
     pods = (
         await client.list(POD, OPERATOR_NAMESPACE, labels=f"app.kubernetes.io/name={OPERATOR_NAME}")
     ).items
-    watching: list[str] = []
-    for pod in pods:
-        for variable in pod["spec"]["containers"][0].get("env", []):
-            if variable["name"] == "WATCH_NAMESPACES":
-                watching = [name for name in variable.get("value", "").split(",") if name]
-    return {"watching": watching, "pods": [_pod(pod) for pod in pods]}
+    return {"watching": list(await watched(client)), "pods": [_pod(pod) for pod in pods]}
 
 
 async def _namespace(client: Client, namespace: str) -> dict[str, Any]:

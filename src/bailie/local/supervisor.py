@@ -23,8 +23,9 @@ from bailie.local.errors import LocalError
 from bailie.local.kubeconfigs import write_kubeconfigs
 from bailie.local.programs import node_settings
 from bailie.local.readiness import Waiting, last_lines, waiting_for
-from bailie.local.settings import OPERATOR_NAMESPACE, missing_parts
+from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAMESPACE, missing_parts
 from bailie.local.state import Lock, StateDirectory, SupervisorRecord
+from bailie.local.watch_list import WatchList
 from bailie.workloads.local import LocalWorkloads
 from bailie.workloads.node import node
 
@@ -77,6 +78,7 @@ class Supervisor:
         self._settings = settings
         self._state = state
         self._api = ApiProcess(settings, state)
+        self._list: WatchList | None = None
         self._stop = asyncio.Event()
 
     async def run(self, *, timeout: float, progress: Progress, ready: Ready) -> None:
@@ -86,8 +88,9 @@ class Supervisor:
         try:
             await self._api.start()
             async with Client.from_kubeconfig(self._state.api_kubeconfig) as client:
-                await bootstrap(client, self._settings)
-                await write_kubeconfigs(client, self._state, self._settings.namespaces[0])
+                namespaces = await bootstrap(client, self._settings)
+                self._list = WatchList(client, self._settings, namespaces)
+                await write_kubeconfigs(client, self._state, next(iter(namespaces), DEFAULT_NAMESPACES[0]))
                 await self._serve(client, timeout, progress, ready)
         except LocalError as error:
             self._record("failed", error.message)
@@ -109,6 +112,8 @@ class Supervisor:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._api.keep())
                 tasks.create_task(self._keep_operator(client))
+                if self._list is not None:
+                    tasks.create_task(self._list.run())
                 tasks.create_task(self._report(client, timeout, progress, ready))
                 tasks.create_task(self._run_node(client))
         except* Ended:
@@ -151,9 +156,12 @@ class Supervisor:
 
     async def _waiting(self, client: Client) -> list[Waiting]:
         try:
-            return await waiting_for(client, self._settings.namespaces, OPERATOR_NAMESPACE)
+            return await waiting_for(client, self._namespaces(), OPERATOR_NAMESPACE)
         except ApiError as error:
             return [Waiting("the API", str(error))]
+
+    def _namespaces(self) -> tuple[str, ...]:
+        return self._list.namespaces if self._list is not None else self._settings.namespaces or ()
 
     def _failure(self, waiting: list[Waiting], timeout: float) -> str:
         lines = [f"not ready after {timeout:g} s:"]
@@ -166,7 +174,7 @@ class Supervisor:
         return "\n".join(lines)
 
     def _record(self, phase: str, message: str = "", waiting: tuple[str, ...] = ()) -> SupervisorRecord:
-        record = SupervisorRecord(os.getpid(), phase, message, self._settings.namespaces, waiting)
+        record = SupervisorRecord(os.getpid(), phase, message, self._namespaces(), waiting)
         try:
             self._state.record(record)
         except OSError as error:  # a full disk must not end what runs

@@ -7,7 +7,6 @@ it writes goes through gates: nothing leaves a replica that does not lead, nor f
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -168,8 +167,15 @@ async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> N
     )
     async with health.serve(settings.address, settings.port) as port:
         log.info("Operator started", namespace=settings.namespace, port=port, watch=settings.watch)
-        identity, address = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}", f"{settings.address}:{port}"
-        election = LeaderElection(client, settings.namespace, ELECTION_LEASE, identity, address=address)
+        # The pod's name alone: a restarted container takes its own lease back at once, and two containers of
+        # one pod never live at a time.
+        election = LeaderElection(
+            client,
+            settings.namespace,
+            ELECTION_LEASE,
+            settings.pod_name,
+            address=f"{settings.address}:{port}",
+        )
         elections.append(election)
 
         async def lead(_: int) -> None:

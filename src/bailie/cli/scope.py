@@ -1,0 +1,285 @@
+"""`bailie scope`: which namespaces an operator serves, and the list that says so. Works on any cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bailie.cli.cluster import Kubeconfig, StateDir, connected, local_kubeconfig, run
+from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from bailie.doctor.installation import InstallationView
+    from bailie.kube.client import Client
+
+app = typer.Typer(name="scope", help="Say and change which namespaces the operator serves.")
+
+Home = Annotated[
+    str | None,
+    typer.Option(
+        "--operator-namespace",
+        help="Where the operator is.",
+        envvar="BAILIE_OPERATOR_NAMESPACE",
+        show_default="the only one that there is",
+    ),
+]
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAMESPACE...", help="Namespaces.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    operator_namespace: Home = None,
+    output: OutputOption = Output.TEXT,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Show each namespace of the list: its state, who owns it, since when, and why.
+
+    Examples:
+
+      bailie scope list
+
+      bailie scope list --operator-namespace seldon-system -o json
+    """
+
+    async def read() -> dict[str, Any]:
+        async with connected(kubeconfig, state_dir) as client:
+            return await scope_of(client, await home_of(client, operator_namespace, kubeconfig, state_dir))
+
+    value = run(read())
+    if output is Output.JSON:
+        print_json(value)
+        return
+    _print(value)
+
+
+@app.command()
+def add(
+    namespaces: Names,
+    *,
+    operator_namespace: Home = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until they are served.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds that --wait waits.")] = 120.0,
+    output: OutputOption = Output.TEXT,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Add namespaces to the list. The operator serves them within seconds of its rights there.
+
+    On a laptop they get all that they need. On a cluster an administrator gives the rights: `bailie rbac`.
+
+    Examples:
+
+      bailie scope add financial-staging
+
+      bailie scope add team-a team-b --wait
+    """
+    from bailie.scope.watch_list import with_names
+
+    _refuse(namespaces)
+
+    async def change() -> dict[str, Any]:
+        async with connected(kubeconfig, state_dir) as client:
+            home = await home_of(client, operator_namespace, kubeconfig, state_dir)
+            await _refuse_cluster(client, home)
+            await _edit(client, home, lambda text: with_names(text, namespaces))
+            local = kubeconfig is None and local_kubeconfig(state_dir) is not None
+            if wait:
+                await _served(client, home, namespaces, timeout=timeout, local=local)
+            return await scope_of(client, home)
+
+    _tell(run(change()), output, "added", namespaces)
+
+
+@app.command()
+def remove(
+    namespaces: Names,
+    *,
+    operator_namespace: Home = None,
+    output: OutputOption = Output.TEXT,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Take namespaces from the list. What runs there keeps running; nobody looks after it.
+
+    Examples:
+
+      bailie scope remove financial-staging
+    """
+    from bailie.scope.watch_list import parse_lines, without_names
+
+    async def change() -> dict[str, Any]:
+        async with connected(kubeconfig, state_dir) as client:
+            home = await home_of(client, operator_namespace, kubeconfig, state_dir)
+            await _refuse_cluster(client, home)
+            before, after = await _edit(client, home, lambda text: without_names(text, namespaces))
+            unknown = sorted(frozenset(namespaces) - frozenset(parse_lines(before)[0]))
+            if unknown:
+                say(f"warning: not in the list: {', '.join(unknown)}")
+            if not after.strip():
+                say("warning: the list is empty now: this operator serves no namespace")
+            return await scope_of(client, home)
+
+    _tell(run(change()), output, "removed", namespaces)
+
+
+async def home_of(client: Client, chosen: str | None, kubeconfig: Path | None, state_dir: Path | None) -> str:
+    """Returns the operator's namespace: the one chosen, the laptop's, or the only one that has a list."""
+    from bailie.doctor.installation import find_homes
+    from bailie.kube.errors import Forbidden
+    from bailie.local.settings import OPERATOR_NAMESPACE
+
+    if chosen:
+        return chosen
+    if kubeconfig is None and local_kubeconfig(state_dir) is not None:
+        return OPERATOR_NAMESPACE
+    hint = "name its namespace with --operator-namespace"
+    try:
+        homes = await find_homes(client)
+    except Forbidden as error:
+        fail(f"operators cannot be looked for: {error}", hint=hint)
+    if not homes:
+        fail("no operator was found: no namespace has a ConfigMap bailie-scope", hint=hint)
+    if len(homes) > 1:
+        fail(f"there are several operators: in {', '.join(homes)}", hint=hint, code=ExitCode.USAGE)
+    return homes[0]
+
+
+async def scope_of(client: Client, home: str) -> dict[str, Any]:
+    """Returns the scope as data: what the operator said, corrected by the claims as they are."""
+    from bailie.doctor.installation import view
+
+    seen = await view(client, home)
+    names = sorted({*(seen.listed or ()), *seen.standings})
+    return {
+        "operatorNamespace": home,
+        "installation": seen.name,
+        "operator": {"leader": seen.leader, "alive": seen.alive},
+        "selector": seen.data.get("namespaceSelector", "").strip(),
+        "problems": [*seen.problems, *([seen.unknown] if seen.unknown else [])],
+        "namespaces": [await _row(client, name, seen) for name in names],
+    }
+
+
+async def _row(client: Client, namespace: str, seen: InstallationView) -> dict[str, Any]:
+    from bailie.doctor.installation import claim_on
+    from bailie.kube.errors import ApiError
+
+    said = dict(seen.standings.get(namespace) or {})
+    if not said:
+        said = {"state": "waiting", "reason": "NotLookedAt", "message": "the operator has not seen it yet"}
+    elif seen.listed is not None and namespace not in seen.listed:
+        said |= {"state": "leaving", "reason": "NotListed", "message": "no longer in the list"}
+    row = {"namespace": namespace, "owner": "", "since": "", "missing": [], **said}
+    try:
+        found = await claim_on(client, namespace)
+    except ApiError:
+        return row
+    if found is not None:
+        row |= {"owner": found.claim.owner, "since": found.claim.acquired}
+        if not found.fresh and row["state"] in {"served", "limited"}:
+            text = "nobody renews the claim: the operator does not run; what runs there goes on"
+            row |= {"state": "waiting", "reason": "NotRenewed", "message": text}
+    return row
+
+
+async def _edit(client: Client, home: str, change: Callable[[str], str]) -> tuple[str, str]:
+    from bailie.doctor.installation import edit
+    from bailie.kube.errors import NotFound
+
+    try:
+        return await edit(client, home, change)
+    except NotFound:
+        fail(
+            f"there is no list in namespace {home} (ConfigMap bailie-scope)",
+            hint="is the operator there? name its namespace with --operator-namespace",
+            code=ExitCode.NOT_FOUND,
+        )
+
+
+async def _refuse_cluster(client: Client, home: str) -> None:
+    """A list would narrow an operator that serves the whole cluster to just these namespaces."""
+    from bailie.doctor.installation import view
+    from bailie.kube.errors import NotFound
+
+    try:
+        seen = await view(client, home)
+    except NotFound:
+        return
+    if not seen.unknown and seen.listed is None:
+        fail(
+            "this operator serves all namespaces of the cluster; a list would take it away from all others",
+            hint="narrow it with a label selector, or write the whole list into ConfigMap bailie-scope",
+        )
+
+
+async def _served(client: Client, home: str, names: Iterable[str], *, timeout: float, local: bool) -> None:
+    """Waits until the namespaces are served, on a laptop until what runs there is ready."""
+    from bailie.local.errors import NotReady
+    from bailie.local.readiness import waiting_for
+
+    wanted = list(names)
+    left: list[str] = []
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                rows = {row["namespace"]: row for row in (await scope_of(client, home))["namespaces"]}
+                left = [
+                    f"{name}: {rows[name]['message'] or rows[name]['state']}"
+                    for name in wanted
+                    if rows[name]["state"] not in {"served", "limited"}
+                ]
+                if not left and local:
+                    left = [str(waiting) for waiting in await waiting_for(client, wanted, home)]
+                if not left:
+                    return
+                await asyncio.sleep(0.2)
+    except TimeoutError as error:
+        raise NotReady(
+            f"not served after {timeout:g} s: {'; '.join(left)}", hint="see `bailie scope list`"
+        ) from error
+
+
+def _refuse(names: list[str]) -> None:
+    """Ends the command where a name cannot be a namespace's; one that is named twice does no harm."""
+    from bailie.scope.watch_list import parse_lines
+
+    problems = [problem.message for name in names for problem in parse_lines(name)[1]]
+    if not all(name.strip() for name in names):
+        problems.append("a name is blank")
+    if problems:
+        fail("; ".join(problems), code=ExitCode.USAGE)
+
+
+def _tell(value: dict[str, Any], output: Output, done: str, names: Iterable[str]) -> None:
+    if output is Output.JSON:
+        print_json(value)
+    else:
+        sys.stdout.write(f"{done}: {', '.join(names)}\n")
+
+
+def _print(value: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    for problem in value["problems"]:
+        say(f"warning: {problem}")
+    if value["operator"]["alive"] is False:
+        say(f"warning: no operator runs in {value['operatorNamespace']}; this is what it said last")
+    if not value["namespaces"]:
+        say("no namespace is in the list")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("NAMESPACE", "STATE", "OWNER", "SINCE", "REASON", "MESSAGE"):
+        table.add_column(column, overflow="fold")
+    for row in value["namespaces"]:
+        shown = (row["namespace"], row["state"], row["owner"], row["since"], row["reason"], row["message"])
+        table.add_row(*shown)
+    console().print(table)

@@ -1,0 +1,77 @@
+"""Follows the list of namespaces of a running `bailie up`, and furnishes what comes into it.
+
+Run by the supervisor. On a cluster the chart or an administrator makes accounts, rights and tokens; on a
+laptop this does. It only ever adds: what leaves the list keeps what it has, and what a person took away from
+a furnished namespace stays away until the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.api.kinds import CONFIG_MAP
+from bailie.kube.errors import ApiError
+from bailie.kube.informer import Informer
+from bailie.local.bootstrap import furnish, listed
+from bailie.local.settings import OPERATOR_NAMESPACE
+from bailie.scope.watch_list import CONFIG_MAP_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bailie.kube.client import Client
+    from bailie.local.settings import LocalSettings
+
+_log = structlog.get_logger(__name__)
+_AGAIN_SECONDS = 1.0
+
+
+class WatchList:
+    """The namespaces of the list; `furnished` are those that have been at the start."""
+
+    def __init__(self, client: Client, settings: LocalSettings, furnished: Iterable[str]) -> None:
+        self.namespaces = tuple(furnished)
+        self._client = client
+        self._settings = settings
+        self._furnished = frozenset(self.namespaces)
+        self._informer = Informer(
+            client, CONFIG_MAP, OPERATOR_NAMESPACE, fields=f"metadata.name={CONFIG_MAP_NAME}"
+        )
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Furnishes until cancelled."""
+        self._informer.subscribe(lambda _: self._changed.set())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._informer.run())
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                await self._converge()
+
+    async def _converge(self) -> None:
+        found = self._informer.store.get((OPERATOR_NAMESPACE, CONFIG_MAP_NAME))
+        if found is None:
+            return
+        self.namespaces = listed(found)
+        self._furnished &= frozenset(self.namespaces)
+        for namespace in self.namespaces:
+            if namespace not in self._furnished:
+                await self._furnish(namespace)
+
+    async def _furnish(self, namespace: str) -> None:
+        try:
+            await furnish(self._client, namespace, self._settings)
+        except ApiError as error:
+            _log.warning("namespace not furnished", namespace=namespace, reason=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_SECONDS):
+                    await self._changed.wait()
+            self._changed.set()
+        else:
+            self._furnished |= {namespace}
+            _log.info("namespace furnished", namespace=namespace)
