@@ -122,7 +122,7 @@ def test_infer_says_when_nobody_answers():
         ("apiVersion: v1\nkind: Secret\nmetadata: 5", "document 1: not a Kubernetes object"),
         ("kind: Model\nmetadata: {name: x}", "it needs apiVersion, kind and metadata.name"),
         ("apiVersion: v1\nkind: List\nitems: 5", "document 1: not a Kubernetes object"),
-        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}", "not a kind that Bailie uses"),
+        ("apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}", "not a kind that Bailie uses"),
         (
             "apiVersion: mlops.seldon.io/v1alpha1\nkind: Model\nmetadata: {name: x}\nspec: {memory: lots}",
             "spec.storageUri",

@@ -29,8 +29,8 @@ def test_object_path(arguments, path):
 
 def test_kind_of_knows_our_kinds_and_refuses_others():
     assert kind_of({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}) is kinds.LEASE
-    with pytest.raises(ValueError, match="apps/v1 Deployment"):
-        kind_of({"apiVersion": "apps/v1", "kind": "Deployment"})
+    with pytest.raises(ValueError, match="batch/v1 CronJob"):
+        kind_of({"apiVersion": "batch/v1", "kind": "CronJob"})
 
 
 def kubeconfig(server):
