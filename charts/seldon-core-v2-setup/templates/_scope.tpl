@@ -50,3 +50,17 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* The scope as the values have it, to be compared with that of the last upgrade. */ -}}
+{{- define "bailie.scopeValues" -}}
+{{- include "bailie.namespaces" . -}};{{- .Values.controller.namespaceSelector -}}
+{{- end -}}
+
+{{- /* Not empty if the values' scope is that of the last upgrade. */ -}}
+{{- define "bailie.scopeStays" -}}
+{{- $live := lookup "v1" "ConfigMap" .Release.Namespace "bailie-scope" -}}
+{{- if $live -}}
+{{- $marks := $live.metadata.annotations | default dict -}}
+{{- if and $live.data (eq (get $marks "bailie.io/values") (include "bailie.scopeValues" .)) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,26 @@
+{{- define "bailie.override" -}}
+disable: {{ .disable }}
+replicas: {{ .replicas }}
+{{- if .keepService }}
+keepService: true
+{{- end }}
+{{- with .podSpec }}
+podSpec:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- /* Settings that go before those of the SeldonConfig; empty if there are none. */ -}}
+{{- define "bailie.config" -}}
+{{- $found := dict -}}
+{{- $secrets := .agentConfig.rclone.configSecrets -}}
+{{- if kindIs "string" $secrets }}{{ $secrets = splitList "," (nospace $secrets) }}{{ end -}}
+{{- with compact $secrets -}}
+{{- $_ := set $found "agentConfig" (dict "rclone" (dict "config_secrets" .)) -}}
+{{- end -}}
+{{- $service := dict -}}
+{{- with .serviceConfig.serviceGRPCPrefix }}{{ $_ := set $service "grpcServicePrefix" . }}{{ end -}}
+{{- with .serviceConfig.serviceType }}{{ $_ := set $service "serviceType" . }}{{ end -}}
+{{- if $service }}{{ $_ := set $found "serviceConfig" $service }}{{ end -}}
+{{- if $found }}{{ toYaml $found }}{{ end -}}
+{{- end -}}
