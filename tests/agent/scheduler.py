@@ -98,11 +98,8 @@ class SchedulerStandIn(agent_pb2_grpc.AgentServiceServicer):
         await self.until(lambda: len(self.connections) >= count)
         return self.connections[count - 1]
 
-    def send(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
-        if isinstance(command, agent_pb2.Load):
-            message = agent_pb2.SchedulerMessage(load=command)
-        else:
-            message = agent_pb2.SchedulerMessage(unload=command)
+    def send(self, command: agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict | agent_pb2.Used) -> None:
+        message = agent_pb2.SchedulerMessage(**{type(command).__name__.lower(): command})
         self.connections[-1].commands.put_nowait(message)
 
     def last(self, version: agent_pb2.ModelVersion) -> agent_pb2.ModelReport | None:

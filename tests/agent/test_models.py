@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
-from bailie.agent.errors import ArtifactError
+from bailie.agent.errors import ArtifactError, HoldRefused
 from bailie.agent.models import Models
 from bailie.agent.outbox import Outbox
+from bailie.agent.room import Room
 from bailie.agent.store import Record
 
 LOADING, LOADED, FAILED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED, pb.MODEL_STATE_FAILED
@@ -45,7 +46,23 @@ class ScriptedLoader:
         async with self._turn("unload", server_name):
             self.present.pop(server_name, None)
 
+    async def evict(self, record: Record) -> None:
+        async with self._turn("evict", record.server_name):
+            self.present.pop(record.server_name, None)
+
     async def _work(self, verb: str, record: Record) -> Record:
+        await self.room.enter(record.server_name, record.counted_bytes)
+        done = False
+        try:
+            record = await self._do(verb, record)
+            done = True
+        finally:
+            if not done:
+                self.room.leave(record.server_name)
+        self.room.settle(record.server_name, record.counted_bytes)
+        return record
+
+    async def _do(self, verb: str, record: Record) -> Record:
         async with self._turn(verb, record.server_name):
             if self.error is not None:
                 self.present.pop(record.server_name, None)
@@ -85,11 +102,13 @@ class RecordingOutbox(Outbox):
 class Bench:
     """Models at work, and every report that they made."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int | None = None) -> None:
         self.loader = ScriptedLoader()
         self.reports: list[pb.ModelReport] = []
         self.outbox = RecordingOutbox(self.reports)
-        self.models = Models(self.loader, self.outbox)
+        self.room = Room(capacity)
+        self.loader.room = self.room
+        self.models = Models(self.loader, self.outbox, self.room)
 
     def states(self, identity: str = "x") -> list[int]:
         return [r.state for r in self.reports if r.version.identity == identity]
@@ -99,8 +118,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def working():
-    bench = Bench()
+async def working(capacity: int | None = None):
+    bench = Bench(capacity)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(bench.models.run())
         await asyncio.sleep(0)
@@ -324,3 +343,181 @@ async def test_answers_while_nothing_changes(state: int):
         bench.models.submit(load())
         await until(lambda: len(bench.reports) > heard)
         bench.loader.go.set()
+
+
+EVICTING, EVICTED = pb.MODEL_STATE_EVICTING, pb.MODEL_STATE_EVICTED
+
+
+def evict(number: int = 1, eviction: int = 1, identity: str = "x") -> pb.Evict:
+    return pb.Evict(version=version(identity, number), eviction=eviction)
+
+
+def state(bench: Bench, number: int = 1) -> int:
+    return bench.models.state(f"iris_{number}")
+
+
+@asynccontextmanager
+async def crowded():
+    """Memory for one of two: the second was loaded, the first is evicted."""
+    async with working(capacity=10) as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        bench.models.submit(load(number=2, memory=8))
+        await until(lambda: state(bench, 1) == EVICTING)
+        bench.models.evict(evict())
+        await bench.idle()
+        assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
+        yield bench
+
+
+async def test_what_must_leave_waits_for_leave():
+    async with working(capacity=10) as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        bench.models.submit(load(number=2))
+        await until(lambda: state(bench, 1) == EVICTING)
+        assert bench.loader.calls == ["load iris_1"]
+        assert bench.models.loaded() == {"iris_1"}
+        for wrong in (
+            evict(eviction=2),
+            evict(eviction=0),
+            evict(number=2),
+            evict(identity="y"),
+            evict(number=9),
+        ):
+            bench.models.evict(wrong)
+        await asyncio.sleep(0.01)
+        assert state(bench, 1) == EVICTING
+        bench.models.evict(evict())
+        await bench.idle()
+        assert bench.loader.calls == ["load iris_1", "evict iris_1", "load iris_2"]
+        assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
+        assert bench.models.loaded() == {"iris_2"}
+
+
+async def test_requests_bring_it_back_once_and_are_answered_before_it_may_leave_again():
+    async with crowded() as bench:
+        calls = len(bench.loader.calls)
+        order: list[str] = []
+
+        async def ask(number: int) -> None:
+            async with bench.models.hold(f"iris_{number}", 5):
+                assert bench.loader.present.get(f"iris_{number}") == "x"
+                order.append(f"in {number}")
+                await asyncio.sleep(0.01)
+                assert bench.loader.present.get(f"iris_{number}") == "x"
+                order.append(f"out {number}")
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                group.create_task(ask(1))
+            await until(lambda: state(bench, 2) == EVICTING)
+            group.create_task(ask(2))
+            await until(lambda: "out 2" in order)
+            bench.models.evict(evict(2))
+            await until(lambda: order.count("in 1") == 5)
+            group.create_task(ask(2))
+            await until(lambda: state(bench, 1) == EVICTING)
+            assert order.count("out 1") == 5
+            bench.models.evict(evict(1, eviction=2))
+        assert bench.loader.calls[calls:] == [
+            "evict iris_2",
+            "reload iris_1",
+            "evict iris_1",
+            "reload iris_2",
+        ]
+
+
+async def test_requests_with_the_server_end_before_it_leaves_and_new_ones_wait():
+    async with working(capacity=10) as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        async with asyncio.TaskGroup() as group, bench.models.hold("iris_1", 5):
+            bench.models.submit(load(number=2))
+            await asyncio.sleep(0.01)
+            assert state(bench, 1) == LOADED
+            group.create_task(_ask_and_leave(bench))
+        await until(lambda: state(bench, 1) == EVICTING)
+        async with bench.models.hold("iris_1", 5):
+            bench.models.evict(evict())
+            await asyncio.sleep(0.01)
+            assert "evict iris_1" not in bench.loader.calls
+            with pytest.raises(HoldRefused, match="there was no room for it within 0 s"):
+                async with bench.models.hold("iris_1", 0.05):
+                    pass
+        await bench.idle()
+        assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
+
+
+async def _ask_and_leave(bench: Bench) -> None:
+    async with bench.models.hold("iris_1", 5):
+        return
+
+
+async def test_a_request_for_what_does_not_come_back_is_told_why():
+    async with crowded() as bench:
+        bench.loader.error = ArtifactError("ArtifactLost", "the folder is gone")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_refused(bench, "ArtifactLost: the folder is gone"))
+            await until(lambda: state(bench, 2) == EVICTING)
+            bench.models.evict(evict(2))
+        with pytest.raises(HoldRefused, match="is not on this replica any more"):
+            async with bench.models.hold("iris_9", 5):
+                pass
+
+
+async def test_without_leave_a_request_waits_no_longer_than_it_may():
+    async with crowded() as bench:
+        await _refused(bench, "no room for it within 0 s", 0.05)
+        assert state(bench, 2) == EVICTING
+
+
+async def test_an_unload_ends_the_wait():
+    async with crowded() as bench:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_refused(bench, "it is being taken off this replica"))
+            await until(lambda: state(bench, 2) == EVICTING)
+            bench.models.submit(unload(number=1))
+        await bench.idle()
+        assert state(bench, 1) == 0
+        assert bench.states()[-1] == UNLOADED
+
+
+async def _refused(bench: Bench, told: str, seconds: float = 5) -> None:
+    with pytest.raises(HoldRefused, match=told):
+        async with bench.models.hold("iris_1", seconds):
+            pass
+
+
+async def test_an_evicted_version_is_unloaded_and_a_load_of_it_changes_nothing():
+    async with crowded() as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        assert state(bench, 1) == EVICTED
+        bench.models.submit(unload(number=1))
+        await bench.idle()
+        assert bench.loader.calls[-1] == "unload iris_1"
+        assert state(bench, 1) == 0
+
+
+async def test_what_the_server_lost_while_it_was_to_leave_has_left():
+    async with working(capacity=10) as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        bench.models.submit(load(number=2))
+        await until(lambda: state(bench, 1) == EVICTING)
+        bench.models.lost(["iris_1"])
+        await bench.idle()
+        assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
+        bench.models.lost(["iris_2"])
+        await bench.idle()
+        assert state(bench, 2) == LOADED
+
+
+async def test_at_the_start_what_was_evicted_stays_so_unless_the_server_has_it():
+    bench = Bench(10)
+    records = [
+        Record(name="iris", identity="x", number=n, declared_bytes=7, evicted=n < 3) for n in (1, 2, 3)
+    ]
+    bench.models.restore(records, frozenset({"iris_2"}))
+    assert [state(bench, n) for n in (1, 2, 3)] == [EVICTED, LOADED, LOADING]

@@ -46,7 +46,12 @@ def replica(port: int, **changes) -> Settings:
 @asynccontextmanager
 async def dialling(settings: Settings):
     models: Models = Commands()  # type: ignore[assignment]
-    session = Session(settings=settings, models=models, outbox=Outbox(pb.ReplicaStatus(memory_bytes=9)))
+    session = Session(
+        settings=settings,
+        models=models,
+        outbox=Outbox(pb.ReplicaStatus(memory_bytes=9)),
+        endpoint=pb.Endpoint(),
+    )
     async with asyncio.TaskGroup() as group:
         task = group.create_task(session.run())
         yield session

@@ -4,6 +4,7 @@
     ├── ArtifactError      the artifact, its storage or its Secret
     ├── RepositoryError    the artifact is there, but no model folder can be made of it
     └── ServerError        the inference server refused, crashed or did not answer
+    HoldRefused            a request was held for a version that does not come into memory
 
 `models` turns each into a report: `reason` is its token, `message` its sentence. Exceptions of rclone, httpx,
 grpc and the file system are translated where they arise and never reach `models`.
@@ -36,6 +37,15 @@ class RepositoryError(LoadFailed):
 
 class ServerError(LoadFailed):
     """The inference server did not do what it was asked."""
+
+
+class HoldRefused(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
+    """A request cannot be answered here: `reason` is a token, `message` completes `is not ready: …`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
 
 
 def disk_error(error: OSError, doing: str) -> ArtifactError:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bailie.agent.artifacts import Artifacts
     from bailie.agent.memory import Reading, ServerMemory
     from bailie.agent.repository import Prepare, Runtime
+    from bailie.agent.room import Room
     from bailie.agent.server import InferenceServer
     from bailie.agent.settings import Settings
     from bailie.agent.store import Store
@@ -44,6 +45,9 @@ class Loader(Protocol):
     async def reload(self, record: Record) -> Record:
         """Has the server load what is on disk. Raises LoadFailed, and then nothing of it is left."""
 
+    async def evict(self, record: Record) -> None:
+        """Takes the version out of the server and leaves it on disk; repeats until it is out."""
+
     async def unload(self, server_name: str) -> None:
         """Makes the version gone, from the server and from disk; repeats until it is."""
 
@@ -60,6 +64,7 @@ class Loading:
     server: InferenceServer
     memory: ServerMemory
     measuring: Measuring
+    room: Room
     downloads: asyncio.Semaphore
     server_turn: asyncio.Lock
 
@@ -110,7 +115,7 @@ class Loading:
                 "ArtifactLost", f"the folder of {record.server_name} is gone from the agent's volume"
             )
         try:
-            loaded = await self._serve(record)
+            loaded = await self._serve(replace(record, evicted=False))
         except LoadFailed:
             await self._forget(record.server_name)
             raise
@@ -118,6 +123,19 @@ class Loading:
         return loaded
 
     async def _serve(self, record: Record) -> Record:
+        """Loads it once there is room for it, which is given back where that fails."""
+        await self.room.enter(record.server_name, record.counted_bytes)
+        loaded: Record | None = None
+        try:
+            loaded = await self._serve_alone(record)
+        finally:
+            if loaded is None:
+                self.room.leave(record.server_name)
+            else:
+                self.room.settle(record.server_name, loaded.counted_bytes)
+        return loaded
+
+    async def _serve_alone(self, record: Record) -> Record:
         async with self.server_turn:
             await self.server.wait_until_up(self.settings.server_wait_seconds)
             before = await self.memory.read()
@@ -150,8 +168,24 @@ class Loading:
             log.info("version that failed was not unloaded", server_name=server_name, error=error.message)
         await in_thread(self.store.remove, server_name)
 
+    async def evict(self, record: Record) -> None:
+        """Unloads, and says so on disk first: an agent that ends here finds it either way."""
+        await asyncio.sleep(self.settings.drain_seconds)
+        async with self.server_turn:
+            await self.server.catch_up()
+            try:
+                self.store.record(replace(record, evicted=True))
+            except OSError as error:
+                log.warning("eviction not noted", server_name=record.server_name, error=str(error))
+            await self._off_server(record.server_name)
+
     async def unload(self, server_name: str) -> None:
-        """Unloads, then deletes. A server that is away holds nothing; one that hangs is asked again."""
+        """Unloads, then deletes."""
+        await self._off_server(server_name)
+        await in_thread(self.store.remove, server_name)
+
+    async def _off_server(self, server_name: str) -> None:
+        """A server that is away holds nothing; one that hangs is asked again."""
         delay = 1.0
         self.measuring.freed()
         while True:
@@ -164,4 +198,3 @@ class Loading:
                 log.warning("unload failed, repeating", server_name=server_name, error=error.message)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _UNLOAD_BACKOFF_SECONDS)
-        await in_thread(self.store.remove, server_name)

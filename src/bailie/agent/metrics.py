@@ -11,6 +11,13 @@ STAGE_SECONDS = Histogram(
     ["stage"],
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600),
 )
+EVICTIONS = Counter("bailie_agent_evictions", "Models that left memory so that others could be there")
+RETURNS = Counter("bailie_agent_returns", "Evicted models that a request brought back")
+HELD_SECONDS = Histogram(
+    "bailie_agent_held_seconds",
+    "How long requests waited for a model that was not in memory",
+    buckets=(0.001, 0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
 SESSION_OPEN = Gauge("bailie_agent_session_open", "1 while a session with a scheduler is open")
 SERVER_READY = Gauge("bailie_agent_server_ready", "1 while the inference server is ready")
 RESIDENT_BYTES = Gauge(

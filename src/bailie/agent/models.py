@@ -1,89 +1,64 @@
 """The models of this replica: one small state machine per version, one worker per version at work.
 
-`session` submits commands, `monitor` says what the server lost; reports go to the outbox. Commands are
-safe to repeat: the newest per version wins, and a load that is not wanted any more is cancelled. A version
+`session` submits commands, `monitor` says what the server lost, `room` who must leave memory, and `held`
+passes requests through `hold`; reports go to the outbox. Commands are safe to repeat: the newest per version
+wins, and a load that is not wanted any more is cancelled. A version
 is known by its server-side name, so two identities with one number follow each other there, never overlap.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bailie._gen import agent_pb2
-from bailie.agent.errors import LoadFailed
-from bailie.agent.metrics import LOADS
+from bailie.agent.errors import HoldRefused, LoadFailed
+from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS
+from bailie.agent.slots import (
+    ABSENT,
+    EVICTED,
+    EVICTING,
+    FAILED,
+    LOADED,
+    LOADING,
+    TRANSITIONS,
+    UNLOADED,
+    UNLOADING,
+    Reload,
+    Return,
+    Slot,
+    same,
+)
 from bailie.agent.store import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from bailie.agent.loading import Loader
     from bailie.agent.outbox import Outbox
+    from bailie.agent.room import Room
+    from bailie.agent.slots import Command
 
 log = structlog.get_logger(__name__)
 
-ABSENT = agent_pb2.MODEL_STATE_UNSPECIFIED
-LOADING = agent_pb2.MODEL_STATE_LOADING
-LOADED = agent_pb2.MODEL_STATE_LOADED
-FAILED = agent_pb2.MODEL_STATE_FAILED
-UNLOADING = agent_pb2.MODEL_STATE_UNLOADING
-UNLOADED = agent_pb2.MODEL_STATE_UNLOADED
-
-TRANSITIONS: dict[agent_pb2.ModelState, frozenset[agent_pb2.ModelState]] = {
-    ABSENT: frozenset({LOADING, LOADED, UNLOADED}),  # LOADED: found so at the start
-    LOADING: frozenset({LOADING, LOADED, FAILED, UNLOADING}),
-    LOADED: frozenset({LOADED, LOADING, UNLOADING}),  # LOADING: the server lost it
-    FAILED: frozenset({FAILED, LOADING, UNLOADED}),
-    UNLOADING: frozenset({UNLOADING, UNLOADED}),
-    UNLOADED: frozenset({UNLOADED, LOADING}),
-}
-"""From each state, what may come next."""
 _LOST = "the inference server no longer says that {} is ready; it is being loaded again"
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """The server lost a version that is on disk; `message` says how, empty at the start of the agent."""
-
-    record: Record
-    message: str = ""
-
-
-Command = agent_pb2.Load | agent_pb2.Unload | Reload
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One server-side name: what is there, what is being done, and what is wanted next."""
-
-    record: Record
-    state: agent_pb2.ModelState = ABSENT
-    reason: str = ""
-    message: str = ""
-    doing: Command | None = None
-    task: asyncio.Task[None] | None = None
-    wanted: Command | None = None
-
-    def meant(self) -> str:
-        """Returns the identity that the newest command is about."""
-        for command in (self.wanted, self.doing):
-            if isinstance(command, agent_pb2.Load | agent_pb2.Unload):
-                return command.version.identity
-        return self.record.identity
+_GONE = frozenset({ABSENT, UNLOADING, UNLOADED})
 
 
 class Models:
     """Carries out commands. `run` must be running while commands are submitted."""
 
-    def __init__(self, loader: Loader, outbox: Outbox) -> None:
+    def __init__(self, loader: Loader, outbox: Outbox, room: Room) -> None:
         self._loader = loader
         self._outbox = outbox
-        self._slots: dict[str, _Slot] = {}
+        self._room = room
+        self._slots: dict[str, Slot] = {}
         self._group: asyncio.TaskGroup | None = None
+        room.govern(self._announce, self._is_busy)
 
     async def run(self) -> None:
         """Works until cancelled; what is under way then is cancelled too and left to the next start."""
@@ -97,18 +72,27 @@ class Models:
                 self._group = None
 
     def restore(self, records: Iterable[Record], ready: frozenset[str]) -> None:
-        """Takes over what is on disk: loaded where the server says so, else it is loaded again."""
+        """Takes over what is on disk: loaded where the server says so, else it is loaded again, unless it was
+        evicted."""
         for record in records:
-            slot = self._slots[record.server_name] = _Slot(record)
+            slot = self._slots[record.server_name] = Slot(record)
             if record.server_name in ready:
                 self._move(slot, LOADED)
+                self._room.settle(record.server_name, record.counted_bytes)
+            elif record.evicted:
+                self._move(slot, EVICTED)
             else:
                 self._move(slot, LOADING)
                 slot.wanted = Reload(record)
 
     def loaded(self) -> frozenset[str]:
         """Returns the server-side names that should be loaded."""
-        return frozenset(name for name, slot in self._slots.items() if slot.state == LOADED)
+        return frozenset(name for name, slot in self._slots.items() if slot.answers)
+
+    def state(self, server_name: str) -> agent_pb2.ModelState:
+        """Returns the state of a version, ABSENT where there is none."""
+        slot = self._slots.get(server_name)
+        return slot.state if slot is not None else ABSENT
 
     @property
     def at_work(self) -> bool:
@@ -116,13 +100,22 @@ class Models:
         return any(slot.task is not None for slot in self._slots.values())
 
     def lost(self, server_names: Iterable[str]) -> None:
-        """Loads again what the server does not have any more."""
+        """Loads again what the server does not have any more; what was to leave memory has left it."""
         for name in server_names:
             slot = self._slots.get(name)
-            if slot is not None and slot.state == LOADED and slot.task is None:
-                log.warning("server lost a model, loading it again", server_name=name)
-                slot.wanted = Reload(slot.record, _LOST.format(name))
-                self._pump(slot)
+            if slot is None or slot.task is not None or not slot.answers:
+                continue
+            log.warning("server lost a model", server_name=name)
+            if slot.state == EVICTING:
+                self._evicted(slot)
+                continue
+            slot.wanted = Reload(slot.record, _LOST.format(name))
+            self._room.leave(name)
+            self._pump(slot)
+
+    def used(self, server_names: Iterable[str]) -> None:
+        """Takes note of requests that went past this agent."""
+        self._room.use(server_names)
 
     def submit(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
         """Takes a command; the newest per version wins."""
@@ -133,8 +126,8 @@ class Models:
             self._answer_unknown(slot, version)
             return
         if slot is None:
-            slot = self._slots[name] = _Slot(_record(version))
-        if slot.wanted is None and _same(slot.doing, command):
+            slot = self._slots[name] = Slot(_record(version))
+        if slot.wanted is None and (same(slot.doing, command) or _is_here(slot, command)):
             self._report(slot)
             return
         if slot.wanted is None and slot.task is not None and not isinstance(slot.doing, agent_pb2.Unload):
@@ -142,13 +135,92 @@ class Models:
         slot.wanted = command
         self._pump(slot)
 
-    def _answer_unknown(self, slot: _Slot | None, version: agent_pb2.ModelVersion) -> None:
+    def evict(self, command: agent_pb2.Evict) -> None:
+        """Takes leave to evict; one that is not for the announcement that stands is of no effect."""
+        slot = self._slots.get(f"{command.version.name}_{command.version.number}")
+        stands = (
+            slot is not None
+            and slot.state == EVICTING
+            and slot.task is None
+            and (slot.record.identity, slot.eviction) == (command.version.identity, command.eviction)
+        )
+        if slot is not None and stands:
+            slot.wanted = command
+            self._pump(slot)
+
+    @asynccontextmanager
+    async def hold(self, server_name: str, seconds: float) -> AsyncIterator[Slot]:
+        """Waits until the version is in memory, and keeps it there while the block runs.
+
+        Raises HoldRefused when that does not come to pass, at the latest after so many seconds.
+        """
+        slot = self._slots.get(server_name)
+        if slot is None:
+            raise HoldRefused("NoReplicaAvailable", f"{server_name} is not on this replica any more")
+        slot.held += 1
+        try:
+            await self._in_memory(slot, seconds)
+            slot.passing += 1
+            try:
+                yield slot
+            finally:
+                slot.passing -= 1
+                self._room.use((server_name,))
+        finally:
+            slot.held -= 1
+            slot.tell()
+            self._room.arrange()
+
+    async def _in_memory(self, slot: Slot, seconds: float) -> None:
+        try:
+            with HELD_SECONDS.time():
+                async with asyncio.timeout(seconds):
+                    while not slot.answers:
+                        self._bring_back(slot)
+                        await slot.news()
+        except TimeoutError as error:
+            raise HoldRefused(
+                "ModelNotInMemory",
+                f"it is not in memory, and there was no room for it within {seconds:.0f} s",
+            ) from error
+
+    def _bring_back(self, slot: Slot) -> None:
+        """Sees to it that a version comes into memory. Raises HoldRefused for one that will not."""
+        if slot.state == FAILED:
+            raise HoldRefused(slot.reason, slot.message)
+        if slot.state in _GONE or isinstance(slot.wanted, agent_pb2.Unload):
+            raise HoldRefused("NoReplicaAvailable", "it is being taken off this replica")
+        if slot.state == EVICTED and slot.task is None and slot.wanted is None:
+            RETURNS.inc()
+            slot.wanted = Return(slot.record)
+            self._pump(slot)
+
+    def _announce(self, server_names: Iterable[str]) -> None:
+        """Asks for leave to evict; until it comes, requests are answered as before."""
+        for name in server_names:
+            slot = self._slots[name]
+            slot.eviction += 1
+            self._move(slot, EVICTING)
+
+    def _is_busy(self, server_name: str) -> bool:
+        """What was brought back answers who waited for it before it may leave again."""
+        slot = self._slots.get(server_name)
+        return slot is None or slot.state != LOADED or slot.held > 0 or slot.task is not None
+
+    def _evicted(self, slot: Slot) -> None:
+        EVICTIONS.inc()
+        slot.granted = False
+        slot.record = replace(slot.record, evicted=True)
+        self._move(slot, EVICTED)
+        self._room.leave(slot.record.server_name)
+
+    def _answer_unknown(self, slot: Slot | None, version: agent_pb2.ModelVersion) -> None:
         """Answers Unload of what is not there; a version that is being replaced is reported when it is
         gone."""
         if slot is None or slot.record.identity != version.identity:
             self._outbox.publish(agent_pb2.ModelReport(version=version, state=UNLOADED))
 
-    def _pump(self, slot: _Slot) -> None:
+    def _pump(self, slot: Slot) -> None:
         """Starts the work wanted next, when none is under way."""
         if slot.task is not None or slot.wanted is None or self._group is None:
             return
@@ -156,19 +228,25 @@ class Models:
         slot.task = self._group.create_task(self._carry_out(slot, slot.doing))
         slot.task.add_done_callback(lambda _: self._finished(slot))
 
-    def _finished(self, slot: _Slot) -> None:
+    def _finished(self, slot: Slot) -> None:
         slot.task = slot.doing = None
+        slot.granted = False
         if slot.wanted is None and slot.state == UNLOADED:
             self._slots.pop(slot.record.server_name, None)
+        slot.tell()
         self._pump(slot)
+        self._room.arrange()
 
-    async def _carry_out(self, slot: _Slot, command: Command) -> None:
+    async def _carry_out(self, slot: Slot, command: Command) -> None:
         try:
             if isinstance(command, agent_pb2.Unload):
                 await self._unload(slot)
                 self._answer_unknown(slot, command.version)
-            elif isinstance(command, Reload):
-                self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
+            elif isinstance(command, agent_pb2.Evict):
+                await self._evict(slot)
+            elif isinstance(command, Reload | Return):
+                if isinstance(command, Reload):
+                    self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
                 self._loaded(slot, await self._loader.reload(command.record))
             else:
                 await self._load(slot, command)
@@ -178,35 +256,44 @@ class Models:
             log.exception("command failed unexpectedly", server_name=slot.record.server_name)
             self._failed(slot, "InternalError", f"the agent failed: {type(error).__name__}: {error}")
 
-    async def _load(self, slot: _Slot, command: agent_pb2.Load) -> None:
+    async def _load(self, slot: Slot, command: agent_pb2.Load) -> None:
         if slot.record.identity != command.version.identity:
             await self._unload(slot)
             slot.record = _record(command.version)
         slot.record = replace(slot.record, declared_bytes=command.memory_bytes)
-        if slot.state == LOADED:
+        if slot.state in {LOADED, EVICTING, EVICTED}:
             self._report(slot)
             return
         self._move(slot, LOADING)
         self._loaded(slot, await self._loader.load(command))
 
-    async def _unload(self, slot: _Slot) -> None:
-        if slot.state in {LOADING, LOADED, UNLOADING}:
+    async def _evict(self, slot: Slot) -> None:
+        """From here on requests wait; those that are with the server end first."""
+        slot.granted = True
+        while slot.passing:
+            await slot.news()
+        await self._loader.evict(slot.record)
+        self._evicted(slot)
+
+    async def _unload(self, slot: Slot) -> None:
+        if slot.state not in {ABSENT, FAILED, UNLOADED}:
             self._move(slot, UNLOADING)
             await self._loader.unload(slot.record.server_name)
         self._move(slot, UNLOADED)
+        self._room.leave(slot.record.server_name)
 
-    def _loaded(self, slot: _Slot, record: Record) -> None:
+    def _loaded(self, slot: Slot, record: Record) -> None:
         LOADS.labels("").inc()
         slot.record = record
         self._move(slot, LOADED)
 
-    def _failed(self, slot: _Slot, reason: str, message: str) -> None:
+    def _failed(self, slot: Slot, reason: str, message: str) -> None:
         state = FAILED if FAILED in TRANSITIONS[slot.state] else slot.state
         log.warning("load failed", server_name=slot.record.server_name, reason=reason, message=message)
         LOADS.labels(reason).inc()
         self._move(slot, state, reason, message)
 
-    def _move(self, slot: _Slot, state: agent_pb2.ModelState, reason: str = "", message: str = "") -> None:
+    def _move(self, slot: Slot, state: agent_pb2.ModelState, reason: str = "", message: str = "") -> None:
         if state not in TRANSITIONS[slot.state]:
             before, after = agent_pb2.ModelState.Name(slot.state), agent_pb2.ModelState.Name(state)
             raise AssertionError(f"{slot.record.server_name} cannot go from {before} to {after}")
@@ -214,9 +301,10 @@ class Models:
             said = agent_pb2.ModelState.Name(state).removeprefix("MODEL_STATE_").lower()
             log.info("model moved", server_name=slot.record.server_name, state=said)
         slot.state, slot.reason, slot.message = state, reason, message
+        slot.tell()
         self._report(slot)
 
-    def _report(self, slot: _Slot) -> None:
+    def _report(self, slot: Slot) -> None:
         record = slot.record
         self._outbox.publish(
             agent_pb2.ModelReport(
@@ -230,18 +318,16 @@ class Models:
                 measured_bytes=record.measured_bytes,
                 measured_at_least=record.measured_at_least,
                 workers=record.workers,
+                eviction=slot.eviction,
             )
         )
 
 
+def _is_here(slot: Slot, command: agent_pb2.Load | agent_pb2.Unload) -> bool:
+    """Whether a load asks for what is here and may be on its way out of memory."""
+    same_content = slot.record.identity == command.version.identity
+    return isinstance(command, agent_pb2.Load) and same_content and slot.state in {EVICTING, EVICTED}
+
+
 def _record(version: agent_pb2.ModelVersion) -> Record:
     return Record(name=version.name, identity=version.identity, number=version.number)
-
-
-def _same(doing: Command | None, command: Command) -> bool:
-    """Whether a command asks for what is being done."""
-    if isinstance(doing, agent_pb2.Load) and isinstance(command, agent_pb2.Load):
-        return doing.version == command.version
-    if isinstance(doing, Reload) and isinstance(command, agent_pb2.Load):
-        return doing.record.identity == command.version.identity
-    return type(doing) is type(command)

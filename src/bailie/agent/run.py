@@ -15,6 +15,7 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.artifacts import Artifacts
 from bailie.agent.errors import ServerError
+from bailie.agent.held import serve_held
 from bailie.agent.loading import Loading
 from bailie.agent.measuring import Measuring
 from bailie.agent.memory import ServerMemory
@@ -23,6 +24,7 @@ from bailie.agent.monitor import Monitor
 from bailie.agent.outbox import Outbox
 from bailie.agent.remotes import ConfiguredRemotes
 from bailie.agent.repository import PREPARE, RUNTIME
+from bailie.agent.room import Room
 from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
 from bailie.agent.session import Session
@@ -46,18 +48,20 @@ async def run(settings: Settings) -> None:
     ) as server:
         store = Store(settings.folder)
         outbox = Outbox(_first_status(settings))
-        loading = _loading(settings, store, server, memory)
-        models = Models(loading, outbox)
+        room = Room(settings.memory_bytes if settings.overcommit_percent else None)
+        loading = _loading(settings, store, server, memory=memory, room=room)
+        models = Models(loading, outbox, room)
         monitor = Monitor(settings=settings, server=server, memory=memory, models=models, outbox=outbox)
         monitor.ready, ready = await _look(server)
         records = await asyncio.to_thread(store.open)
         models.restore(records, ready)
         await loading.adopt(record.server_name for record in records if record.server_name in ready)
         log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
-        session = Session(settings=settings, models=models, outbox=outbox)
-        health = HealthServer(live=lambda: None, ready=session.trouble)
-        async with health.serve(settings.address, settings.health_port):
-            await _serve(models, monitor, session)
+        async with serve_held(models, settings) as endpoint:
+            session = Session(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
+            health = HealthServer(live=lambda: None, ready=session.trouble)
+            async with health.serve(settings.address, settings.health_port):
+                await _serve(models, monitor, session)
 
 
 def _first_status(settings: Settings) -> agent_pb2.ReplicaStatus:
@@ -66,7 +70,9 @@ def _first_status(settings: Settings) -> agent_pb2.ReplicaStatus:
     )
 
 
-def _loading(settings: Settings, store: Store, server: InferenceServer, memory: ServerMemory) -> Loading:
+def _loading(
+    settings: Settings, store: Store, server: InferenceServer, *, memory: ServerMemory, room: Room
+) -> Loading:
     secrets = KubernetesSecrets()
     configured = ConfiguredRemotes(
         folder=settings.config_folder, namespace=settings.namespace, secrets=secrets
@@ -87,6 +93,7 @@ def _loading(settings: Settings, store: Store, server: InferenceServer, memory: 
         server=server,
         memory=memory,
         measuring=Measuring(),
+        room=room,
         downloads=asyncio.Semaphore(settings.parallel_loads),
         server_turn=asyncio.Lock(),
     )

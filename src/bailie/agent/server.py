@@ -196,6 +196,17 @@ class InferenceServer:
             reason = "ServerUnavailable" if gone else "UnloadFailed"
             raise ServerError(reason, f"{self._name} could not unload {name}: {error.details()}") from error
 
+    async def catch_up(self) -> None:
+        """Returns when the server has taken up what had arrived before: it answers what was asked later.
+
+        One that does not answer in time is not waited for.
+        """
+        await self.health()
+        try:
+            await self._stub().ServerLive(inference_pb2.ServerLiveRequest(), timeout=_LOOK_SECONDS)
+        except grpc.aio.AioRpcError:
+            return
+
     def _stub(self) -> Any:  # generated stubs carry no types
         return inference_pb2_grpc.GRPCInferenceServiceStub(self._connected())
 

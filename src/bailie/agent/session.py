@@ -61,6 +61,7 @@ class Session:
     settings: Settings
     models: Models
     outbox: Outbox
+    endpoint: agent_pb2.Endpoint
     epoch: int = 0
     """The highest seen: an older leader's commands are refused."""
     welcomed: bool = False
@@ -187,9 +188,7 @@ class Session:
             replica=settings.replica,
             pod=settings.pod,
             capabilities=settings.capabilities,
-            endpoint=agent_pb2.Endpoint(
-                address=settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port
-            ),
+            endpoint=self.endpoint,
             status=self.outbox.status,
             inventory=self.outbox.inventory(),
             epoch=self.epoch,
@@ -222,17 +221,24 @@ class Session:
                     self._obey(message.load)
                 case "unload":
                     self._obey(message.unload)
+                case "evict":
+                    self._obey(message.evict)
+                case "used":
+                    self.models.used(message.used.server_names)
                 case other:
                     log.debug("message without meaning for an agent", kind=other)
 
-    def _obey(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
+    def _obey(self, command: agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict) -> None:
         if command.epoch < self.epoch:
             log.warning("command of an older epoch refused", epoch=command.epoch, seen=self.epoch)
             return
         self.epoch = command.epoch
         name = f"{command.version.name}_{command.version.number}"
         log.info("command taken", command=type(command).__name__.lower(), server_name=name, epoch=self.epoch)
-        self.models.submit(command)
+        if isinstance(command, agent_pb2.Evict):
+            self.models.evict(command)
+        else:
+            self.models.submit(command)
 
     async def _tell(self, call: Call) -> None:
         """Sends what is new, the status at least every few seconds; ends after `draining` was said."""

@@ -38,6 +38,16 @@ class Settings:
     metrics_port: int = 8082
     """SELDON_SERVER_METRICS_PORT, of the inference server: asked for its memory where its processes cannot be
     seen. 0: it has none."""
+    held_http_port: int = 9001
+    """SELDON_REVERSE_PROXY_HTTP_PORT: requests for models that are not in memory come here, where memory is
+    overcommitted."""
+    held_grpc_port: int = 9501
+    """SELDON_REVERSE_PROXY_GRPC_PORT."""
+    hold_seconds: float = 60.0
+    """BAILIE_HOLD_SECONDS: how long a request waits for its model to come into memory; then it gets a 503."""
+    drain_seconds: float = 0.25
+    """From the moment when every data plane sends a model's requests here until it is unloaded: what was on
+    its way to the server arrives there."""
     health_port: int = 9006
     """SELDON_METRICS_PORT: `/live`, `/ready` and `/metrics` of the agent."""
     server_type: str = "mlserver"
@@ -110,6 +120,9 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         address=env.text("POD_IP", "127.0.0.1"),
         http_port=env.number("SELDON_SERVER_HTTP_PORT", 9000),
         grpc_port=env.number("SELDON_SERVER_GRPC_PORT", 9500),
+        held_http_port=env.number("SELDON_REVERSE_PROXY_HTTP_PORT", 9001),
+        held_grpc_port=env.number("SELDON_REVERSE_PROXY_GRPC_PORT", 9501),
+        hold_seconds=float(env.number("BAILIE_HOLD_SECONDS", 60, least=1)),
         metrics_port=env.number("SELDON_SERVER_METRICS_PORT", 8082),
         health_port=env.number("SELDON_METRICS_PORT", 9006),
         server_type=server_type,

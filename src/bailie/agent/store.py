@@ -36,6 +36,7 @@ class Record:
     declared_bytes: int = 0
     measured_bytes: int = 0
     measured_at_least: bool = False
+    evicted: bool = False
     workers: int = 1
 
     @property

@@ -1,0 +1,157 @@
+"""gRPC calls for models that are not in memory: held until they are, then passed on, message by message.
+
+Opened by `held`. Messages are bytes here: only the model's name in the first of a call is read.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+
+from bailie._gen import inference_pb2
+from bailie.agent.errors import HoldRefused
+from bailie.agent.slots import EVICTED
+from bailie.routing.refusal import not_ready
+from bailie.routing.table import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bailie.agent.models import Models
+    from bailie.agent.settings import Settings
+
+    Context = grpc.aio.ServicerContext[bytes, bytes]
+    Metadata = tuple[tuple[str, str | bytes], ...]
+
+log = structlog.get_logger(__name__)
+
+SERVICE = "inference.GRPCInferenceService"
+UNARY = ("ModelInfer", "ModelMetadata", "ModelReady")
+STREAM = "ModelStreamInfer"
+_STOP_SECONDS = 5.0
+_SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+)
+_CHANNEL_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+_OWN = ("grpc-", "user-agent", "content-type", "te", ":")
+"""Metadata that gRPC makes itself on each connection."""
+
+
+@asynccontextmanager
+async def serve_grpc(models: Models, settings: Settings) -> AsyncIterator[int]:
+    """Listens while entered; yields the port. Raises OSError."""
+    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    where = f"{settings.address}:{settings.held_grpc_port}"
+    async with grpc.aio.insecure_channel(
+        f"{settings.address}:{settings.grpc_port}", options=_CHANNEL_OPTIONS
+    ) as channel:
+        calls = _Calls(models, settings, channel)
+        methods = {name: grpc.unary_unary_rpc_method_handler(calls.unary(name)) for name in UNARY}
+        methods[STREAM] = grpc.stream_stream_rpc_method_handler(calls.stream)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+        try:
+            port = server.add_insecure_port(where)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {where}: {error}") from error
+        await server.start()
+        try:
+            yield port
+        finally:
+            await server.stop(_STOP_SECONDS)
+
+
+class _Calls:
+    """The methods that the data plane lets through."""
+
+    def __init__(self, models: Models, settings: Settings, channel: grpc.aio.Channel) -> None:
+        self._models, self._settings, self._channel = models, settings, channel
+
+    def unary(self, method: str) -> Any:
+        """Returns the handler of one method."""
+        call = self._channel.unary_unary(f"/{SERVICE}/{method}", None, None)
+
+        async def handle(request: bytes, context: Context) -> bytes:
+            name = _name_in(request)
+            if method == "ModelReady" and self._models.state(name) == EVICTED:
+                # It can answer; whoever asks for that again and again must not keep it in memory so.
+                return inference_pb2.ModelReadyResponse(ready=True).SerializeToString()
+            try:
+                async with self._models.hold(name, self._settings.hold_seconds):
+                    answer: bytes = await call(
+                        request, metadata=_metadata(context), timeout=context.time_remaining()
+                    )
+                    return answer
+            except HoldRefused as error:
+                await self._refuse(context, name, error)
+            except grpc.aio.AioRpcError as error:
+                await _hand_on(context, error)
+            raise AssertionError  # not reached: both abort
+
+        return handle
+
+    async def stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        """ModelStreamInfer: the model of the first message has the whole stream."""
+        first = await anext(aiter(requests), None)
+        if first is None:
+            return
+        name = _name_in(first)
+        try:
+            async with self._models.hold(name, self._settings.hold_seconds):
+                call = self._channel.stream_stream(f"/{SERVICE}/{STREAM}", None, None)(
+                    _with_first(first, requests),
+                    metadata=_metadata(context),
+                    timeout=context.time_remaining(),
+                )
+                try:
+                    async for answer in call:
+                        yield answer
+                finally:
+                    call.cancel()
+        except HoldRefused as error:
+            await self._refuse(context, name, error)
+        except grpc.aio.AioRpcError as error:
+            await _hand_on(context, error)
+
+    async def _refuse(self, context: Context, name: str, error: HoldRefused) -> None:
+        log.info("request not answered", server_name=name, reason=error.reason, message=error.message)
+        entry = NotReady(error.reason, error.message)
+        refusal = not_ready(self._settings.namespace, name.rpartition("_")[0], entry)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, refusal.message)
+
+
+async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for each in rest:
+        yield each
+
+
+async def _hand_on(context: Context, error: grpc.aio.AioRpcError) -> None:
+    """Ends the call as the server ended it."""
+    trailing: Any = error.trailing_metadata() or ()
+    await context.abort(error.code(), error.details() or "", tuple(trailing))
+
+
+def _metadata(context: Context) -> Metadata:
+    given: Any = context.invocation_metadata() or ()
+    return tuple((key, value) for key, value in given if not key.startswith(_OWN))
+
+
+def _name_in(message: bytes) -> str:
+    """The name is the first field in every request; the rest stays unread in this smallest of them."""
+    try:
+        name: str = inference_pb2.ModelReadyRequest.FromString(message).name
+    except Exception:
+        return ""
+    return name

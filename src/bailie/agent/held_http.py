@@ -1,0 +1,176 @@
+"""REST requests for models that are not in memory: held until they are, then streamed to the server and back.
+
+Opened by `held`. An ASGI application of its own, because nothing of a request may be lost or read twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import structlog
+import uvicorn
+
+from bailie.agent.errors import HoldRefused
+from bailie.agent.slots import EVICTED
+from bailie.routing.refusal import no_answer, not_ready, not_served
+from bailie.routing.table import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from bailie.agent.models import Models
+    from bailie.agent.settings import Settings
+    from bailie.routing.refusal import Refusal
+
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+    Headers = list[tuple[bytes, bytes]]
+
+log = structlog.get_logger(__name__)
+
+_MODEL = re.compile(r"/v2/models/(?P<name>[^/?#]+)(?P<rest>/[^?#]*)?", re.DOTALL)
+_HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+_KEEP_ALIVE_SECONDS = 10
+"""Longer than Envoy keeps an idle connection (gateway/clusters.py), so that it is Envoy who closes."""
+_STOP_SECONDS = 5
+_CONNECT_SECONDS = 3.0
+
+
+class _CallerGone(Exception):  # noqa: N818 - a state of the world
+    """Nobody waits for the answer any more."""
+
+
+@asynccontextmanager
+async def serve_http(models: Models, settings: Settings) -> AsyncIterator[int]:
+    """Listens while entered; yields the port. Raises OSError."""
+    timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    base = f"http://{settings.address}:{settings.http_port}"
+    listening = socket.create_server((settings.address, settings.held_http_port))
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=timeout, limits=limits) as client:
+        config = uvicorn.Config(
+            _Application(models, settings, client),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+        server = _Server(config)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve(sockets=[listening]))
+            try:
+                yield listening.getsockname()[1]
+            finally:
+                server.should_exit = True
+                await asyncio.wait([serving])
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals of its process alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The process has its own handlers."""
+        yield
+
+
+class _Application:
+    """One request after the other; `__call__` is ASGI's."""
+
+    def __init__(self, models: Models, settings: Settings, client: httpx.AsyncClient) -> None:
+        self._models, self._settings, self._client = models, settings, client
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        path = scope["raw_path"].decode("ascii", "replace")
+        if path == "/v2/health/live":
+            await _answer(send, 200, b"", [])
+            return
+        found = _MODEL.fullmatch(path)
+        if found is None:
+            await _refuse(send, not_served(self._settings.namespace, grpc=False))
+            return
+        if (
+            scope["method"] == "GET"
+            and found["rest"] == "/ready"
+            and self._models.state(found["name"]) == EVICTED
+        ):
+            # It can answer; whoever asks for that again and again must not keep it in memory so.
+            await _answer(send, 200, b"", [])
+            return
+        await self._hold(found["name"], scope, receive, send)
+
+    async def _hold(self, name: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        namespace, model = self._settings.namespace, name.rpartition("_")[0]
+        try:
+            async with self._models.hold(name, self._settings.hold_seconds):
+                await self._pass_on(scope, receive, send)
+        except HoldRefused as error:
+            log.info("request not answered", server_name=name, reason=error.reason, message=error.message)
+            await _refuse(send, not_ready(namespace, model, NotReady(error.reason, error.message)))
+        except httpx.TransportError as error:
+            await _refuse(send, no_answer(namespace, model, str(error) or type(error).__name__))
+        except _CallerGone:
+            log.debug("caller went away", server_name=name)
+
+    async def _pass_on(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Streams the request to the server and the answer back.
+
+        Raises TransportError only before the first byte of an answer.
+        """
+        query = scope["query_string"]
+        target = scope["raw_path"] + (b"?" + query if query else b"")
+        request = httpx.Request(
+            scope["method"],
+            self._client.base_url.copy_with(raw_path=target),
+            headers=_end_to_end(scope["headers"]),
+            content=_body(receive),
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            headers = _end_to_end(response.headers.raw)
+            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            async for chunk in response.aiter_raw():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except httpx.TransportError as error:
+            raise _CallerGone from error  # uvicorn closes the connection: the answer has begun
+        finally:
+            await response.aclose()
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _CallerGone
+        if body := message.get("body", b""):
+            yield body
+        if not message.get("more_body", False):
+            return
+
+
+def _end_to_end(headers: Headers) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
+
+
+async def _refuse(send: Send, refusal: Refusal) -> None:
+    body = json.dumps(refusal.body()).encode()
+    await _answer(send, refusal.status, body, [(b"content-type", b"application/json")])
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,195 @@
+"""Requests for models that are not in memory: a real agent and a real MLServer, REST and gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import grpc
+import httpx
+import pytest
+from tests.agent.conftest import load, running, unload, version
+from tests.support.models import infer_body
+
+from bailie._gen import agent_pb2 as pb
+from bailie._gen import inference_pb2, inference_pb2_grpc
+
+LOADED, EVICTING, EVICTED = pb.MODEL_STATE_LOADED, pb.MODEL_STATE_EVICTING, pb.MODEL_STATE_EVICTED
+MIB = 1 << 20
+
+
+@pytest.fixture
+def settings(settings):
+    """Memory for one model; the agent may have two."""
+    return replace(
+        settings,
+        memory_bytes=100 * MIB,
+        overcommit_percent=100,
+        held_http_port=0,
+        held_grpc_port=0,
+        hold_seconds=20.0,
+    )
+
+
+class Held:
+    """An agent with two models of which one is in memory, and who asks it for the other."""
+
+    def __init__(self, scheduler, http, channel):
+        self.scheduler, self.http = scheduler, http
+        self.stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel) if channel else None
+        self.first, self.second = version("first"), version("second")
+
+    async def load(self, of, uri):
+        command = load(of, uri)
+        command.memory_bytes = 60 * MIB
+        self.scheduler.send(command)
+
+    async def grant(self, of):
+        """Gives leave to evict when it is asked for."""
+        asked = await self.scheduler.reaches(of, EVICTING)
+        self.scheduler.send(pb.Evict(epoch=1, version=of, eviction=asked.eviction))
+
+    async def rest(self, of, rest="/infer", **fields):
+        method = "POST" if rest == "/infer" else "GET"
+        body = json.dumps(infer_body()).encode() if method == "POST" else None
+        return await self.http.request(method, f"/v2/models/{name(of)}{rest}", content=body, **fields)
+
+    async def rpc(self, of):
+        tensor = inference_pb2.ModelInferRequest.InferInputTensor(
+            name="x",
+            shape=[1, 4],
+            datatype="FP64",
+            contents=inference_pb2.InferTensorContents(fp64_contents=[5.1, 3.5, 1.4, 0.2]),
+        )
+        return await self.stub.ModelInfer(
+            inference_pb2.ModelInferRequest(model_name=name(of), inputs=[tensor]),
+            metadata=(("seldon-model", of.name), ("x-own", "1")),
+            timeout=30,
+        )
+
+
+def name(of):
+    return f"{of.name}_{of.number}"
+
+
+@asynccontextmanager
+async def crowded(settings, scheduler, uri):
+    async with running(settings):
+        endpoint = (await scheduler.connected()).hello.endpoint
+        assert endpoint.held_http_port
+        url = f"http://127.0.0.1:{endpoint.held_http_port}"
+        async with (
+            httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http,
+            grpc.aio.insecure_channel(f"127.0.0.1:{endpoint.held_grpc_port}") as channel,
+        ):
+            held = Held(scheduler, http, channel)
+            await held.load(held.first, uri)
+            await scheduler.reaches(held.first, LOADED)
+            await held.load(held.second, uri)
+            await held.grant(held.first)
+            await scheduler.reaches(held.second, LOADED)
+            assert scheduler.last(held.first).state == EVICTED
+            yield held
+
+
+async def test_requests_by_rest_and_grpc_bring_it_back(settings, scheduler, mlserver, trained_models):
+    async with crowded(settings, scheduler, trained_models.iris) as held:
+        direct = await held.rest(held.second)
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(held.rest(held.first)) for _ in range(5)]
+            called = [group.create_task(held.rpc(held.first)) for _ in range(5)]
+            await held.grant(held.second)
+        assert {task.result().status_code for task in asked} == {200}
+        assert asked[0].result().json()["outputs"] == direct.json()["outputs"]
+        assert asked[0].result().headers["content-type"] == "application/json"
+        assert {task.result().model_name for task in called} == {name(held.first)}
+        assert scheduler.last(held.first).state == LOADED
+        assert scheduler.states(held.first).count(LOADED) == 2
+
+
+async def test_what_is_not_in_memory_says_that_it_can_answer(settings, scheduler, mlserver, trained_models):
+    async with crowded(settings, scheduler, trained_models.iris) as held:
+        assert (await held.rest(held.first, "/ready")).status_code == 200
+        ready = await held.stub.ModelReady(inference_pb2.ModelReadyRequest(name=name(held.first)))
+        assert ready.ready
+        assert scheduler.last(held.first).state == EVICTED
+        assert (await held.http.get("/v2/health/live")).status_code == 200
+
+
+async def test_answers_that_are_errors_come_through(settings, scheduler, mlserver, trained_models):
+    async with crowded(settings, scheduler, trained_models.iris) as held:
+        bad = await held.http.post(f"/v2/models/{name(held.second)}/infer", content=b"{}")
+        assert (bad.status_code, "inputs" in bad.text) == (422, True)
+        nothing = await held.http.get("/v2/repository")
+        assert (nothing.status_code, nothing.json()["reason"]) == (404, "PathNotServed")
+        gone = await held.http.get("/v2/models/none_1/infer")
+        assert (gone.status_code, gone.json()["reason"]) == (503, "NoReplicaAvailable")
+        assert gone.json()["error"].startswith(
+            "model none in namespace a is not ready: none_1 is not on this"
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await held.stub.ModelInfer(inference_pb2.ModelInferRequest(model_name="none_1"))
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await held.stub.ModelInfer(inference_pb2.ModelInferRequest(model_name=name(held.second)))
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_without_a_scheduler_a_request_waits_for_its_time_and_what_is_there_goes_on(
+    settings, scheduler, mlserver, trained_models
+):
+    patient = replace(settings, hold_seconds=1.0)
+    async with crowded(patient, scheduler, trained_models.iris) as held:
+        refused = await held.rest(held.first)
+        why = "it is not in memory, and there was no room for it within 1 s"
+        told = f"model first in namespace a is not ready: {why}"
+        assert (refused.status_code, refused.json()["error"]) == (503, told)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await held.rpc(held.first)
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, told)
+        assert (await held.rest(held.second)).status_code == 200
+
+
+async def test_streams_are_passed_on_message_by_message(settings, scheduler, mlserver, trained_models):
+    """MLServer refuses to stream a model that cannot; that it says so shows that it was asked."""
+    async with crowded(settings, scheduler, trained_models.iris) as held:
+        stream = held.stub.ModelStreamInfer(timeout=30)
+        await stream.write(inference_pb2.ModelInferRequest(model_name=name(held.second)))
+        await stream.done_writing()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in stream:
+                pass
+        assert caught.value.code() is not grpc.StatusCode.UNAVAILABLE, caught.value.details()
+
+
+async def test_it_is_remembered_over_a_restart_of_the_agent(settings, scheduler, mlserver, trained_models):
+    async with crowded(settings, scheduler, trained_models.iris) as held:
+        pass
+    async with running(settings):
+        inventory = {r.version.name: r.state for r in (await scheduler.connected(2)).hello.inventory}
+        assert inventory == {"first": EVICTED, "second": LOADED}
+        scheduler.send(unload(held.first))
+        await scheduler.reaches(held.first, pb.MODEL_STATE_UNLOADED)
+
+
+async def test_what_was_used_past_the_agent_is_not_the_first_to_leave(
+    settings, scheduler, mlserver, trained_models
+):
+    async with running(replace(settings, memory_bytes=130 * MIB)):
+        await scheduler.connected()
+        held = Held(scheduler, None, None)
+        for of in (held.first, held.second):
+            await held.load(of, trained_models.iris)
+            await scheduler.reaches(of, LOADED)
+        scheduler.send(pb.Used(server_names=[name(held.first)]))
+        await held.load(version("third"), trained_models.iris)
+        await scheduler.reaches(held.second, EVICTING)
+        assert scheduler.last(held.first).state == LOADED
+
+
+async def test_without_overcommit_nothing_listens(settings, scheduler, mlserver):
+    async with running(replace(settings, overcommit_percent=0)):
+        endpoint = (await scheduler.connected()).hello.endpoint
+        assert (endpoint.held_http_port, endpoint.held_grpc_port) == (0, 0)
