@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from bailie.apiserver.audit import AuditLog
     from bailie.apiserver.requests import Target
     from bailie.apiserver.resources import Catalogue, Resource
     from bailie.apiserver.store import Store
@@ -49,7 +50,14 @@ VERSION = {
 class App:
     """The ASGI application over one store."""
 
-    def __init__(self, store: Store, catalogue: Catalogue, *, log_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        *,
+        log_dir: Path | None = None,
+        audit: AuditLog | None = None,
+    ) -> None:
         self.store = store
         self.catalogue = catalogue
         self.descriptions = Descriptions(catalogue)
@@ -57,6 +65,7 @@ class App:
         self.objects = Objects(store)
         self.tokens = Tokens(store)
         self.authoriser = Authoriser(store)
+        self._audit = audit
         self.handlers = Handlers(
             objects=self.objects,
             hub=self.hub,
@@ -91,6 +100,22 @@ class App:
             raise errors.unauthorized()
         verb = requests.verb_of(request.method, target, request.query_params)
         asked = requests.attributes_of(verb, target, request.query_params)
+        try:
+            answer = await self._answer_resource(request, user, asked, target)
+        except errors.ApiError as error:
+            self._note(user, asked, error.code)
+            raise
+        self._note(user, asked, getattr(answer, "status_code", 200))
+        return answer
+
+    def _note(self, user: User, asked: Attributes, code: int) -> None:
+        if self._audit is not None:
+            self._audit.write(user, asked, code)
+
+    async def _answer_resource(
+        self, request: Request, user: User, asked: Attributes, target: Target
+    ) -> ASGIApp:
+        verb = asked.verb
         self._authorise(user, asked, target)
         resource = self._resource(target, verb)
         body = b"" if verb in requests.READING else await _body(request)

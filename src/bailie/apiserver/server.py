@@ -17,6 +17,7 @@ import uvicorn
 
 from bailie.apiserver import bootstrap, certs, kubeconfig
 from bailie.apiserver.app import App
+from bailie.apiserver.audit import AuditLog
 from bailie.apiserver.errors import StateError
 from bailie.apiserver.files import write_private
 from bailie.apiserver.gc import Collector
@@ -72,7 +73,8 @@ class ApiServer:
             self._socket = _bind(settings)
             port = self._socket.getsockname()[1]
             write_private(settings.port_file, f"{port}\n")
-            self.app = App(self._store, bootstrap.catalogue(), log_dir=settings.log_dir)
+            self._audit = AuditLog(settings.audit_log) if settings.audit_log else None
+            self.app = App(self._store, bootstrap.catalogue(), log_dir=settings.log_dir, audit=self._audit)
             bootstrap.prepare(self.app)
             self._workers = (
                 Collector(self.app.objects, self.app.catalogue).worker,
@@ -108,6 +110,8 @@ class ApiServer:
         self.app.hub.close()
         self._socket.close()
         self._store.close()
+        if self._audit is not None:
+            self._audit.close()
 
     def stop(self) -> None:
         """Asks the server to stop; may be called from a signal handler or another thread."""

@@ -23,6 +23,7 @@ class Settings:
         log_dir: container logs, `<namespace>/<pod>/<container>.log`, for `kubectl logs`.
         host: the address to listen on. Loopback: the embedded API is for one machine.
         port: the port to listen on; 0 takes the one of the last start, or any free one.
+        audit_log: where to write who asked for what (`audit.py`); nowhere by default.
         kept_changes: how many changes a watch can be behind before it gets 410 Gone.
     """
 
@@ -30,6 +31,7 @@ class Settings:
     log_dir: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0
+    audit_log: Path | None = None
     kept_changes: int = DEFAULT_KEPT_CHANGES
 
     @property

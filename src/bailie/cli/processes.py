@@ -181,6 +181,7 @@ def _api_server(arguments: list[str]) -> None:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log-level", default="info")
+    parser.add_argument("--audit-log", type=Path, help="where to write who asked for what, a line each")
     options = parser.parse_args(arguments)
     set_up_logging(options.log_level)
     from bailie.apiserver.errors import StateError
@@ -188,7 +189,9 @@ def _api_server(arguments: list[str]) -> None:
     from bailie.apiserver.settings import Settings
 
     state = options.state_dir
-    settings = Settings(state_dir=state / "api", log_dir=state / "logs", port=options.port)
+    settings = Settings(
+        state_dir=state / "api", log_dir=state / "logs", port=options.port, audit_log=options.audit_log
+    )
 
     async def main() -> None:
         with _ends_with_standard_input():
