@@ -22,40 +22,68 @@ def test_the_default_runtime_is_the_golden_one(golden):
 
 
 def test_replicas():
-    overrides = [{"name": "seldon-scheduler", "replicas": 2}, {"name": "seldon-envoy", "replicas": 0}]
+    overrides = [{"name": "seldon-scheduler", "replicas": 2}, {"name": "seldon-envoy", "replicas": 3}]
     workloads = _workloads(overrides=overrides)
-    assert {name: w.replicas for name, w in workloads.items()} == {"seldon-scheduler": 2, "seldon-envoy": 0}
-    assert _service(workloads["seldon-envoy"], "seldon-mesh")
+    assert [workloads[name].replicas for name in ("seldon-scheduler", "seldon-envoy")] == [2, 3]
+
+
+LEFT_OUT = {"disabled": {"disable": True}, "no replicas": {"replicas": 0}}
 
 
 @pytest.mark.parametrize("name", ["seldon-scheduler", "seldon-envoy"])
-def test_a_disabled_component_leaves_nothing(name):
-    assert name not in _workloads(overrides=[{"name": name, "disable": True}])
+@pytest.mark.parametrize("how", LEFT_OUT.values(), ids=LEFT_OUT)
+def test_a_component_that_is_left_out_leaves_nothing(name, how):
+    assert name not in _workloads(overrides=[{"name": name, **how}])
 
 
-def test_the_service_of_a_disabled_component_can_stay():
-    overrides = [{"name": "seldon-envoy", "disable": True, "keepService": True, "replicas": 3}]
-    envoy = _workloads(overrides=overrides)["seldon-envoy"]
-    assert envoy.replicas == 0
-    assert _service(envoy, "seldon-mesh")
+@pytest.mark.parametrize(
+    ("name", "kept"), [("seldon-scheduler", "seldon-scheduler"), ("seldon-envoy", "seldon-mesh")]
+)
+@pytest.mark.parametrize("how", LEFT_OUT.values(), ids=LEFT_OUT)
+def test_the_service_of_a_component_that_is_left_out_can_stay(name, kept, how):
+    workload = _workloads(overrides=[{"name": name, "keepService": True, **how}])[name]
+    assert (workload.replicas, workload.template) == (0, {})
+    assert [(each["kind"], each["metadata"]["name"]) for each in workload.objects] == [("Service", kept)]
 
 
 def test_other_components_are_not_run():
-    assert set(_workloads(overrides=[{"name": "hodometer", "replicas": 1}])) == {
-        "seldon-scheduler",
-        "seldon-envoy",
-    }
+    found = set(_workloads(overrides=[{"name": "hodometer", "replicas": 1}]))
+    assert found == {"seldon-agent", "seldon-scheduler", "seldon-envoy"}
 
 
-def test_a_scheduler_elsewhere_is_an_alias_without_pods():
-    scheduler = _workloads(schedulerNamespace="central")["seldon-scheduler"]
-    assert scheduler.replicas == 0
-    service = _service(scheduler, "seldon-scheduler")
-    assert service["spec"]["externalName"] == "seldon-scheduler.central.svc.cluster.local"
+def _scheduler_host(workload):
+    env = workload.template["spec"]["containers"][0]["env"]
+    return next(each["value"] for each in env if each["name"] == "SELDON_SCHEDULER_HOST")
+
+
+def test_a_scheduler_elsewhere_leaves_none_here_and_is_told_to_envoy():
+    workloads = _workloads(
+        schedulerNamespace="central", overrides=[{"name": "seldon-scheduler", "keepService": True}]
+    )
+    assert set(workloads) == {"seldon-agent", "seldon-envoy"}
+    assert _scheduler_host(workloads["seldon-envoy"]) == "seldon-scheduler.central"
+    assert _scheduler_host(_workloads()["seldon-envoy"]) == "seldon-scheduler"
 
 
 def test_the_own_namespace_as_scheduler_namespace_changes_nothing():
     assert _workloads(schedulerNamespace="a") == _workloads()
+
+
+def test_a_scheduler_knows_the_other_namespaces_that_it_serves():
+    made = runtime_workloads(runtime(), default_seldon_config(), serves=("c", "b"))
+    scheduler = next(each for each in made if each.name == "seldon-scheduler")
+    env = scheduler.template["spec"]["containers"][0]["env"]
+    assert env[-1] == {"name": "BAILIE_SERVES_NAMESPACES", "value": "b,c"}
+
+
+def test_the_schedulers_service_leads_nowhere_but_to_the_leader():
+    scheduler = _workloads()["seldon-scheduler"]
+    spec = _service(scheduler, "seldon-scheduler")["spec"]
+    assert "selector" not in spec
+    leader = next(each for each in scheduler.objects if each["kind"] == "EndpointSlice")
+    assert "endpoints" not in leader
+    named = {each["name"]: each["port"] for each in leader["ports"]}
+    assert named == {each["name"]: each["targetPort"] for each in spec["ports"]}
 
 
 SERVICE_TYPES = {
@@ -83,8 +111,7 @@ def test_prefix_of_grpc_ports():
 
 def test_remotes_reach_the_agents():
     rclone = {"config": ["{}"], "config_secrets": ["gs"]}
-    scheduler = _workloads(config={"agentConfig": {"rclone": rclone}})["seldon-scheduler"]
-    config_map = next(o for o in scheduler.objects if o["kind"] == "ConfigMap")
+    (config_map,) = _workloads(config={"agentConfig": {"rclone": rclone}})["seldon-agent"].objects
     assert config_map["data"]["agent.yaml"] == "rclone:\n  config:\n  - '{}'\n  config_secrets:\n  - gs\n"
 
 
@@ -92,7 +119,7 @@ def test_components_without_a_template_are_named():
     config = parsed(SeldonConfig, manifest_of("SeldonConfig", "x", {"components": []}))
     bare = runtime()
     assert missing_components(bare, config) == ["seldon-scheduler", "seldon-envoy"]
-    assert runtime_workloads(bare, config) == []
+    assert [each.name for each in runtime_workloads(bare, config)] == ["seldon-agent"]
     own = runtime(
         overrides=[
             {"name": "seldon-scheduler", "podSpec": {"containers": []}},

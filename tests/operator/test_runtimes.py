@@ -13,13 +13,14 @@ async def test_a_runtime_becomes_ready(installation):
         await installation.make("SeldonRuntime", "seldon", RUNTIME)
         await installation.until(SELDON_RUNTIME, "seldon", "True")
         assert set(installation.workloads.running) == {
+            (installation.a, "seldon-agent"),
             (installation.a, "seldon-scheduler"),
             (installation.a, "seldon-envoy"),
         }
         manifest = await installation.admin.get(SELDON_RUNTIME, "seldon", installation.a)
         assert manifest["status"]["observedGeneration"] == 1
         types = [c["type"] for c in manifest["status"]["conditions"]]
-        assert types == ["EnvoyReady", "Ready", "SchedulerReady"]
+        assert types == ["ConfigCurrent", "EnvoyReady", "OwnServices", "Ready", "SchedulerReady"]
         owner = installation.workloads.running[installation.a, "seldon-envoy"].owner
         assert owner["uid"] == manifest["metadata"]["uid"]
         await until_true(lambda: installation.events("RuntimeReady"))
@@ -125,7 +126,7 @@ async def test_an_invalid_runtime_is_refused_and_what_runs_stays(installation):
         await installation.admin.patch(SELDON_RUNTIME, "seldon", installation.a, body)
         ready = await installation.until(SELDON_RUNTIME, "seldon", "False", "InvalidSpec")
         assert "spec.overrides[0].name" in ready["message"]
-    assert len(installation.workloads.running) == 2
+    assert len(installation.workloads.running) == 3
     assert installation.workloads.removed == []
 
 

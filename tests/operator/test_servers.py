@@ -21,7 +21,8 @@ async def server(installation):
 async def test_a_server_becomes_ready(installation, server):
     status = server["status"]
     assert (status["replicas"], status["selector"]) == (2, "seldon-server-name=mlserver")
-    assert [c["type"] for c in status["conditions"]] == ["Ready", "StatefulSetOrDeploymentReady"]
+    types = [c["type"] for c in status["conditions"]]
+    assert types == ["ConfigCurrent", "Ready", "StatefulSetOrDeploymentReady"]
     assert installation.workloads.running[installation.a, "mlserver"].replicas == 2
     await until_true(lambda: installation.events("ServerReady"))
 

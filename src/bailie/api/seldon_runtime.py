@@ -21,13 +21,13 @@ class Override(Part):
     disable: Flag = False
     """Do not run the component."""
     replicas: Int32 | None = None
-    """Pods of the component; 1 when unset."""
+    """Pods of the component; 1 when unset, and 0 leaves the component out."""
     service_type: ServiceType | None = None
     """Type of the component's Service; when unset, that of serviceConfig."""
     pod_spec: OpenObject | None = None
     """PodSpec merged over that of the SeldonConfig, containers by name."""
     keep_service: Flag = False
-    """Keep the Service of a disabled component, for those who point it elsewhere."""
+    """Keep the Service of a component that is left out, for those who point it elsewhere."""
 
 
 class SeldonRuntimeSpec(Part):
@@ -75,7 +75,7 @@ class SeldonRuntime(Resource):
             if override.replicas is not None and override.replicas < 0:
                 found.append(Problem(f"{path}.replicas", "Invalid", "must not be negative"))
             if override.name == SCHEDULER and override.service_type:
-                text = "has no effect: the scheduler's Service is headless, for use within the namespace"
+                text = "has no effect: the scheduler's Service is for use within the cluster"
                 found.append(no_effect(f"{path}.serviceType", text))
             seen.add(override.name)
         if self.spec.scheduler_namespace:

@@ -13,7 +13,7 @@ from bailie.api.scaling import Scalable
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import ConditionedStatus
 
-_TAKEN_NAMES = (SCHEDULER, ENVOY, "seldon-mesh")
+_TAKEN_NAMES = (SCHEDULER, ENVOY, "seldon-mesh", "seldon-agent")
 Retention = Literal["Retain", "Delete"]
 
 

@@ -1,7 +1,8 @@
 """A SeldonRuntime and its SeldonConfig as workloads: the scheduler and the Envoys of one namespace.
 
-Called by the operator. A component that is disabled, or served from another namespace, is left out; what is
-left out and not in the result is to be removed. Its Service stays only where that is asked for.
+Called by the operator. A component that is disabled, has no replicas or is served from another namespace is
+left out, with all that goes with it; what is left out and not in the result is to be removed. Its Service
+stays only where that is asked for.
 """
 
 from __future__ import annotations
@@ -10,20 +11,28 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from bailie.api.kinds import ENDPOINT_SLICE
 from bailie.api.seldon_config import ENVOY, RUN_COMPONENTS, SCHEDULER
 from bailie.manifests.configuration import effective_configuration
-from bailie.manifests.objects import NAME_LABEL, headless, owner_reference, port, service
+from bailie.manifests.objects import MANAGED_BY, NAME_LABEL, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
+from bailie.manifests.variables import serving_namespaces, with_scheduler_of
 from bailie.manifests.workload import Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bailie.api.seldon_config import Component, Configuration, SeldonConfig
     from bailie.api.seldon_runtime import Override, SeldonRuntime
     from bailie.manifests.workload import Manifest
 
 MESH_SERVICE = "seldon-mesh"
 AGENT_CONFIG_MAP = "seldon-agent"
+SETTINGS = AGENT_CONFIG_MAP
+"""Name of the workload without pods that holds what the runtime's settings are for the agents."""
+COMPONENT_SERVICES = {SCHEDULER: SCHEDULER, ENVOY: MESH_SERVICE}
 DEFAULT_SERVICE_TYPE = "LoadBalancer"
+_SCHEDULER_PORTS = (("xds", 9002), ("agent", 9005), ("http", 9006))
 
 
 def missing_components(runtime: SeldonRuntime, config: SeldonConfig) -> list[str]:
@@ -36,77 +45,114 @@ def missing_components(runtime: SeldonRuntime, config: SeldonConfig) -> list[str
     ]
 
 
+def scheduled_from(runtime: SeldonRuntime) -> str:
+    """Returns the other namespace whose scheduler serves this one, empty when its own does."""
+    other = runtime.spec.scheduler_namespace or ""
+    return "" if other == runtime.metadata.namespace else other
+
+
 def left_out(runtime: SeldonRuntime, component: str) -> bool:
     """Says whether the runtime has no such component of its own."""
-    return runtime.override(component).disable or (
-        component == SCHEDULER
-        and runtime.spec.scheduler_namespace not in (None, "", runtime.metadata.namespace)
+    override = runtime.override(component)
+    return (
+        override.disable
+        or override.replicas == 0
+        or (component == SCHEDULER and bool(scheduled_from(runtime)))
     )
 
 
-def runtime_workloads(runtime: SeldonRuntime, config: SeldonConfig) -> list[Workload]:
-    """Returns the workloads of the runtime; of a component without a template there is none."""
+def runtime_workloads(
+    runtime: SeldonRuntime, config: SeldonConfig, *, serves: Sequence[str] = ()
+) -> list[Workload]:
+    """Returns the workloads of the runtime; of a component without a template there is none.
+
+    `serves`: the other namespaces that this one's scheduler serves.
+    """
     settings = effective_configuration(runtime.spec.config, config.spec.config)
     templates = {component.name: component for component in config.spec.components}
     missing = missing_components(runtime, config)
-    found = []
+    found = [_objects_only(runtime, SETTINGS, (_agent_config(runtime.metadata.namespace, settings),))]
     for name in RUN_COMPONENTS:
         override = runtime.override(name)
-        objects = _objects(runtime, override, settings)
-        if name in missing or (left_out(runtime, name) and not objects):
-            continue
-        found.append(_workload(runtime, override, templates.get(name), objects))
-    return found
+        if left_out(runtime, name):
+            if override.keep_service and not (name == SCHEDULER and scheduled_from(runtime)):
+                found.append(_objects_only(runtime, name, (_service(runtime, override, settings),)))
+        elif name not in missing:
+            found.append(_workload(runtime, templates.get(name), settings, name))
+    return [_serving(workload, serves) for workload in found]
+
+
+def _serving(workload: Workload, serves: Sequence[str]) -> Workload:
+    return serving_namespaces(workload, serves) if workload.name == SCHEDULER else workload
+
+
+def _objects_only(runtime: SeldonRuntime, name: str, objects: tuple[Manifest, ...]) -> Workload:
+    return Workload(
+        namespace=runtime.metadata.namespace,
+        name=name,
+        replicas=0,
+        selector={NAME_LABEL: name},
+        template={},
+        owner=owner_reference(runtime),
+        objects=objects,
+    )
 
 
 def _workload(
-    runtime: SeldonRuntime, override: Override, component: Component | None, objects: tuple[Manifest, ...]
+    runtime: SeldonRuntime, component: Component | None, settings: Configuration, name: str
 ) -> Workload:
-    selector = {NAME_LABEL: override.name}
+    override = runtime.override(name)
+    selector = {NAME_LABEL: name}
     base = component.pod_spec if component and component.pod_spec else {}
     labels = {**(component.labels if component else {}), **selector}
     annotations = dict(component.annotations) if component else {}
-    replicas = 1 if override.replicas is None else override.replicas
     claims = component.volume_claim_templates if component else ()
+    pod = with_scheduler_of(merge_pod_spec(base, override.pod_spec), scheduled_from(runtime))
+    services = (_service(runtime, override, settings),)
     return Workload(
         namespace=runtime.metadata.namespace,
-        name=override.name,
-        replicas=0 if left_out(runtime, override.name) else replicas,
+        name=name,
+        replicas=1 if override.replicas is None else override.replicas,
         selector=selector,
-        template={
-            "metadata": {"labels": labels, "annotations": annotations},
-            "spec": merge_pod_spec(base, override.pod_spec),
-        },
+        template={"metadata": {"labels": labels, "annotations": annotations}, "spec": pod},
         owner=owner_reference(runtime),
-        objects=objects,
+        objects=(*services, _leader(services[0])) if name == SCHEDULER else services,
         volume_claim_templates=tuple({"metadata": {"name": c.name}, "spec": c.spec} for c in claims),
         interchangeable=True,
     )
 
 
-def _objects(runtime: SeldonRuntime, override: Override, settings: Configuration) -> tuple[Manifest, ...]:
-    namespace = runtime.metadata.namespace
+def _service(runtime: SeldonRuntime, override: Override, settings: Configuration) -> Manifest:
+    namespace, prefix = runtime.metadata.namespace, _prefix(settings)
     if override.name == ENVOY:
-        if override.disable and not override.keep_service:
-            return ()
-        return (_mesh_service(namespace, override, settings),)
-    elsewhere = runtime.spec.scheduler_namespace
-    if elsewhere and elsewhere != namespace:
-        return (_scheduler_alias(namespace, elsewhere), _agent_config(namespace, settings))
-    if override.disable:
-        return (_scheduler_service(namespace, settings),) if override.keep_service else ()
-    return (_scheduler_service(namespace, settings), _agent_config(namespace, settings))
+        return _mesh_service(namespace, override, settings)
+    # Without a selector: the leader alone answers here, and writes itself into the EndpointSlice. An address
+    # of its own, not a headless Service: whoever leads next is found as soon as the machines' tables change,
+    # not when a cached name expires.
+    ports = [port(name if name == "http" else prefix + name, number) for name, number in _SCHEDULER_PORTS]
+    for each in ports:
+        each["targetPort"] = each["port"]
+    return service(namespace, SCHEDULER, {"type": "ClusterIP", "ports": ports})
 
 
-def _scheduler_service(namespace: str, settings: Configuration) -> Manifest:
-    prefix = _prefix(settings)
-    ports = [port(f"{prefix}xds", 9002, "xds"), port(f"{prefix}agent", 9005, "agent"), port("http", 9006)]
-    return service(namespace, SCHEDULER, headless({NAME_LABEL: SCHEDULER}, ports))
-
-
-def _scheduler_alias(namespace: str, elsewhere: str) -> Manifest:
-    spec = {"type": "ExternalName", "externalName": f"{SCHEDULER}.{elsewhere}.svc.cluster.local"}
-    return service(namespace, SCHEDULER, spec)
+def _leader(scheduler_service: Manifest) -> Manifest:
+    """The endpoints of the scheduler's Service, for the leader to fill: `endpoints` is its field alone."""
+    metadata = scheduler_service["metadata"]
+    labels = {
+        "kubernetes.io/service-name": metadata["name"],
+        "endpointslice.kubernetes.io/managed-by": MANAGED_BY,
+    }
+    ports = [
+        {"name": each["name"], "port": each["targetPort"], "protocol": each["protocol"]}
+        for each in scheduler_service["spec"]["ports"]
+    ]
+    return {
+        "apiVersion": ENDPOINT_SLICE.api_version,
+        "kind": ENDPOINT_SLICE.kind,
+        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "labels": labels},
+        "addressType": "IPv4",
+        "ports": ports,
+    }
 
 
 def _mesh_service(namespace: str, override: Override, settings: Configuration) -> Manifest:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bailie.manifests.objects import NAME_LABEL, carried, headless, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
+from bailie.manifests.variables import rewritten, with_scheduler_of
 from bailie.manifests.workload import Workload
 
 if TYPE_CHECKING:
@@ -24,13 +25,17 @@ def server_selector(name: str) -> dict[str, str]:
     return {SERVER_LABEL: name}
 
 
-def server_workload(server: Server, config: ServerConfig) -> Workload:
-    """Returns the pods `<server>-<i>` and the headless Service `<server>`."""
+def server_workload(server: Server, config: ServerConfig, *, scheduled_from: str = "") -> Workload:
+    """Returns the pods `<server>-<i>` and the headless Service `<server>`.
+
+    `scheduled_from`: another namespace, whose scheduler the agents belong to.
+    """
     metadata, spec = server.metadata, server.spec
     selector = server_selector(metadata.name)
     labels = {**carried(metadata.labels), **selector, NAME_LABEL: SERVER_COMPONENT}
     annotations = carried(metadata.annotations)
     pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, spec.pod_spec), spec)
+    pod = with_scheduler_of(pod, scheduled_from)
     ports = [port(name, number, target) for name, number, target in _PORTS]
     return Workload(
         namespace=metadata.namespace,
@@ -52,19 +57,7 @@ def with_capabilities(pod: Manifest, spec: ServerSpec) -> Manifest:
     """Returns the pod with the Server's capabilities in every container that states any."""
     if not spec.capabilities and not spec.extra_capabilities:
         return pod
-    return {**pod, "containers": [_capable(container, spec) for container in pod.get("containers", ())]}
-
-
-def _capable(container: Manifest, spec: ServerSpec) -> Manifest:
-    if "env" not in container:
-        return container
-    env = [
-        {"name": CAPABILITIES_VARIABLE, "value": _capabilities(variable.get("value", ""), spec)}
-        if variable["name"] == CAPABILITIES_VARIABLE
-        else variable
-        for variable in container["env"]
-    ]
-    return {**container, "env": env}
+    return rewritten(pod, CAPABILITIES_VARIABLE, lambda configured: _capabilities(configured, spec))
 
 
 def _capabilities(configured: str, spec: ServerSpec) -> str:

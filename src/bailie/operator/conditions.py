@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import Condition
-from bailie.manifests.runtime import left_out
+from bailie.manifests.runtime import left_out, scheduled_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bailie.api.problems import Problem
     from bailie.api.seldon_runtime import SeldonRuntime
+    from bailie.kube.client import Object
     from bailie.workloads.port import Observation
 
 READY = "Ready"
 WORKLOAD_READY = "StatefulSetOrDeploymentReady"
+CONFIG_CURRENT = "ConfigCurrent"
+OWN_SERVICES = "OwnServices"
 COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
 
 
@@ -62,15 +65,58 @@ def _scaled_elsewhere(condition: Condition, seen: Observation) -> Condition:
     return condition.model_copy(update={"message": text})
 
 
-def left_out_condition(runtime: SeldonRuntime, component: str) -> Condition | None:
-    """Returns the condition of a component that the runtime does not have, None where it has it."""
+def left_out_condition(
+    runtime: SeldonRuntime, component: str, service: Object | None = None
+) -> Condition | None:
+    """Returns the condition of a component that the runtime does not have, None where it has it.
+
+    `service`: a hand-made Service in the place of the component's own.
+    """
     if not left_out(runtime, component):
         return None
-    condition = COMPONENT_CONDITIONS[component]
-    if runtime.override(component).disable:
-        return _holds(condition, "Disabled", "the component is disabled")
-    text = f"the scheduler of namespace {runtime.spec.scheduler_namespace} serves this one"
-    return _holds(condition, "ServedElsewhere", text)
+    condition, override = COMPONENT_CONDITIONS[component], runtime.override(component)
+    elsewhere = scheduled_from(runtime) if component == SCHEDULER else ""
+    if elsewhere:
+        text = f"the scheduler of namespace {elsewhere} serves this one"
+        return _holds(condition, "ServedElsewhere", text)
+    text = "the component is disabled" if override.disable else "no replicas are wanted"
+    if service is not None:
+        return _holds(condition, "ServedElsewhere", f"{text}; {_described(service)} is left alone")
+    return _holds(condition, "Disabled" if override.disable else "NoReplicas", text)
+
+
+def service_taken(service: Object, component: str) -> Condition:
+    """Returns the condition of a component that nobody finds, because its Service is somebody else's."""
+    text = (
+        f"{_described(service)} is left alone, so nobody finds the pods of this namespace: delete it,"
+        " or disable the component"
+    )
+    return not_ready("ServiceTaken", text, COMPONENT_CONDITIONS[component])
+
+
+def own_services(hand_made: Sequence[Object]) -> Condition:
+    """Returns whether the Services are the runtime's own. A hand-made one is told, and hinders nothing."""
+    if not hand_made:
+        return _holds(OWN_SERVICES, "Own", "the runtime has its Services to itself")
+    text = "; ".join(f"{_described(each)} is left alone" for each in hand_made)
+    return not_ready("HandMade", text, OWN_SERVICES).model_copy(update={"severity": "Info"})
+
+
+def config_current(kind: str, name: str, *, pending: bool) -> Condition:
+    """Returns whether what runs is what the configuration says now."""
+    if not pending:
+        return _holds(CONFIG_CURRENT, "UpToDate", f'what runs follows {kind} "{name}"')
+    text = (
+        f'{kind} "{name}" has changed; disableAutoUpdate keeps what runs as it is until this object changes'
+        " or disableAutoUpdate is taken out"
+    )
+    return not_ready("UpdatePending", text, CONFIG_CURRENT).model_copy(update={"severity": "Info"})
+
+
+def _described(service: Object) -> str:
+    spec = service["spec"]
+    target = f", an ExternalName of {spec['externalName']}," if spec.get("externalName") else ""
+    return f'the hand-made Service "{service["metadata"]["name"]}"{target}'
 
 
 def without_template(component: str, config: str) -> Condition:

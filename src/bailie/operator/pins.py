@@ -1,15 +1,38 @@
 """Keeps the configuration of objects that do not follow its changes (`disableAutoUpdate`).
 
-Called by the reconcilers. Held in memory: a restart of the operator, like a change of the object itself,
-takes up the configuration as it then is.
+Called by the reconcilers. The configuration itself is held in memory, so that what it asked for can be
+repaired; which one it was is written in the object's status, so that an operator that starts knows that a
+change is pending, and touches nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.operator.world import Missing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bailie.kube.client import Object
+
+MARK = "bailie.io/config"
+"""Annotation of a status: generation of the object and digest of the configuration it was served with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The configuration to use. `pending`: the present one differs and waits.
+
+    `frozen`: nobody knows any more what runs was made from, so nothing of it may be changed.
+    """
+
+    config: Object
+    pending: bool = False
+    frozen: bool = False
 
 
 class Pins:
@@ -18,13 +41,19 @@ class Pins:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[int, Object]] = {}
 
-    def kept(self, manifest: Object) -> Object | None:
-        """Returns the configuration to go on with, None where the present one holds."""
+    def choose(self, manifest: Object, present: Object | Missing) -> Choice | Missing:
+        """Returns the configuration that holds for the object, given the present one."""
         metadata = manifest["metadata"]
         if not (manifest.get("spec") or {}).get("disableAutoUpdate"):
-            return None
-        generation, config = self._kept.get(metadata["uid"], (None, None))
-        return config if generation == metadata.get("generation") else None
+            return present if isinstance(present, Missing) else Choice(present)
+        generation, kept = self._kept.get(metadata["uid"], (None, None))
+        if kept is not None and generation == metadata.get("generation"):
+            gone = isinstance(present, Missing)
+            return Choice(kept, pending=not gone and _digest(present) != _digest(kept))
+        if isinstance(present, Missing):
+            return present
+        pending = _is_pending(manifest, present)
+        return Choice(present, pending=pending, frozen=pending)
 
     def keep(self, manifest: Object, config: Object) -> None:
         """Notes the configuration that is used for the object now."""
@@ -34,3 +63,20 @@ class Pins:
     def forget(self, uid: str) -> None:
         """Drops what was kept for an object that is gone."""
         self._kept.pop(uid, None)
+
+
+def marked(manifest: Object, config: Object) -> dict[str, Any]:
+    """Returns the fields of the status that say which configuration is used."""
+    before = (manifest.get("status") or {}).get("annotations") or {}
+    return {"annotations": {**before, MARK: f"{manifest['metadata'].get('generation', 0)}/{_digest(config)}"}}
+
+
+def _is_pending(manifest: Object, present: Object) -> bool:
+    said = str(((manifest.get("status") or {}).get("annotations") or {}).get(MARK, ""))
+    generation, _, digest = said.partition("/")
+    return generation == str(manifest["metadata"].get("generation", 0)) and digest != _digest(present)
+
+
+def _digest(config: Mapping[str, Any] | Missing) -> str:
+    spec = {} if isinstance(config, Missing) else config.get("spec")
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]

@@ -6,22 +6,26 @@ is owned by the object, so deletion is the API's work.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from bailie.api.resource import Resource
 from bailie.kube.controller import Result
 from bailie.kube.errors import ApiError, Conflict, Unreachable
-from bailie.operator.conditions import not_ready, refused
-from bailie.operator.pins import Pins
+from bailie.manifests.checks import template_problems
+from bailie.operator.conditions import config_current, not_ready, refused
+from bailie.operator.pins import Pins, marked
 from bailie.operator.world import Missing
 from bailie.workloads.port import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bailie.api.status import Condition
     from bailie.kube.client import Object
     from bailie.kube.informer import Key
+    from bailie.manifests.workload import Workload
+    from bailie.operator.pins import Choice
     from bailie.operator.reporter import Reporter
     from bailie.operator.world import World
     from bailie.workloads.port import Workloads
@@ -33,6 +37,25 @@ PENDING_SECONDS = 1.0
 
 R = TypeVar("R", bound=Resource)
 C = TypeVar("C", bound=Resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of a reconciliation: conditions, further fields of the status, and whether all was made."""
+
+    conditions: Sequence[Condition]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    made: bool = True
+
+
+class Using(Generic[C]):
+    """The configuration that an object is served with, and what is to be said of it."""
+
+    def __init__(self, config: C, choice: Choice, kind: str) -> None:
+        self.config = config
+        self.frozen = choice.frozen
+        """Nothing that runs may be changed: it is only looked at."""
+        self.condition = config_current(kind, config.metadata.name, pending=choice.pending)
 
 
 class Reconciler(Generic[R, C]):
@@ -54,8 +77,8 @@ class Reconciler(Generic[R, C]):
     def objection(self, resource: R) -> Condition | None:
         """Returns why the object is not served although it is valid, None to serve it."""
 
-    async def converge(self, manifest: Object, resource: R, config: C) -> None:
-        """Ensures what the object asks for and reports. Raises ApiError."""
+    async def converge(self, manifest: Object, resource: R, using: Using[C]) -> Found:
+        """Ensures what the object asks for, and says what there is. Raises ApiError."""
         raise NotImplementedError
 
     def forget(self, uid: str) -> None:
@@ -84,31 +107,49 @@ class Reconciler(Generic[R, C]):
 
     async def _with_config(self, manifest: Object, resource: R) -> Result:
         kind, name = self.config.resource_kind, self.config_name(resource)
-        found = self._pins.kept(manifest) or self._world.config(kind, name, manifest["metadata"]["namespace"])
-        if isinstance(found, Missing):
-            if found.pending:
+        present = self._world.config(kind, name, manifest["metadata"]["namespace"])
+        choice = self._pins.choose(manifest, present)
+        if isinstance(choice, Missing):
+            if choice.pending:
                 return Result(PENDING_SECONDS)
-            return await self._refuse(manifest, [not_ready(f"{kind.kind}NotFound", found.message)])
-        config, problems = self.config.parse(found)
+            return await self._refuse(manifest, [not_ready(f"{kind.kind}NotFound", choice.message)])
+        config, problems = self.config.parse(choice.config)
         if config is None:
             text = f'{kind.kind} "{name}": {refused(problems).message}'
             return await self._refuse(manifest, [not_ready(f"{kind.kind}Invalid", text)])
-        self._pins.keep(manifest, found)
-        await self._converge(manifest, resource, cast(C, config))
+        using = Using(cast(C, config), choice, kind.kind)
+        found = await self._converge(manifest, resource, using)
+        fields = dict(found.fields)
+        if found.made and not choice.frozen:
+            self._pins.keep(manifest, choice.config)
+            fields |= marked(manifest, choice.config)
+        await self._reporter.report(manifest, [*found.conditions, using.condition], fields)
         return Result(RESYNC_SECONDS)
 
-    async def _converge(self, manifest: Object, resource: R, config: C) -> None:
+    async def _converge(self, manifest: Object, resource: R, using: Using[C]) -> Found:
         """Converges; what the API refuses for good is told before it is tried again."""
         try:
-            await self.converge(manifest, resource, config)
+            return await self.converge(manifest, resource, using)
         except (Conflict, Unreachable):
             raise
-        except Refused as refusal:
-            await self._reporter.report(manifest, [not_ready("Refused", f"nothing was changed: {refusal}")])
         except ApiError as error:
             text = f"what the {self.resource.resource_kind.kind} needs could not be made: {error}"
             await self._reporter.report(manifest, [not_ready("WorkloadFailed", text)])
             raise
+
+    async def _ensure(self, workload: Workload) -> str:
+        """Ensures a workload. Returns why it is refused, empty when it is not; what runs then goes on.
+
+        Raises ApiError.
+        """
+        problems = template_problems(workload)
+        if problems:
+            return "; ".join(map(str, problems))
+        try:
+            await self._workloads.ensure(workload)
+        except Refused as refusal:
+            return str(refusal)
+        return ""
 
     async def _refuse(self, manifest: Object, conditions: Sequence[Condition]) -> Result:
         await self._reporter.report(manifest, conditions)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie.api.kinds import LEASE, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG
+from bailie.api.kinds import LEASE, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
 from bailie.kube.controller import Controller
 from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
@@ -21,6 +21,7 @@ from bailie.kube.informer import ChangeType, key_of
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES
 from bailie.operator.announcer import Announcer
 from bailie.operator.causes import ALL, concerned
+from bailie.operator.centrals import served_from
 from bailie.operator.gate import ClaimGate, LeaderGate
 from bailie.operator.reporter import Reporter
 from bailie.operator.runtimes import RuntimeReconciler
@@ -76,6 +77,7 @@ class Operator:
         ]
         self._announcer = Announcer(leading, self._recorders[0], self.scope, settings)
         self._list = WatchList(client, self.scope, settings)
+        self._centrals: dict[str, tuple[str, ...]] = {}
         self._reconcilers: Mapping[Kind, RuntimeReconciler | ServerReconciler] = {
             SELDON_RUNTIME: RuntimeReconciler(
                 self.world, workloads, Reporter(claiming, self._recorders[1], SELDON_RUNTIME)
@@ -116,6 +118,8 @@ class Operator:
             self._config_changed(change)
         else:
             self._made_changed(kind, change)
+        if kind in {SELDON_RUNTIME, SERVICE}:
+            self._centrals_changed(change.object["metadata"]["namespace"])
 
     def _own_changed(self, kind: Kind, change: Change) -> None:
         key = key_of(change.object)
@@ -141,8 +145,17 @@ class Operator:
             else:
                 self._controllers[whose].enqueue((namespace, name))
 
+    def _centrals_changed(self, namespace: str) -> None:
+        """Looks at whoever serves other namespaces, and at the servers whose scheduler is another one now."""
+        before, self._centrals = self._centrals, served_from(self.world)
+        for central in before.keys() | self._centrals.keys():
+            if before.get(central) != self._centrals.get(central):
+                self._all_of(SELDON_RUNTIME, central)
+                self._all_of(SERVER, namespace)
+
     def _namespace_changed(self, namespace: str) -> None:
         """Looks at all of a namespace once it is listed: until then its keys were passed over."""
+        self._centrals_changed(namespace)
         if self.world.is_known(namespace):
             for kind in self._controllers:
                 self._all_of(kind, namespace)

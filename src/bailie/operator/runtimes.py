@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import SELDON_RUNTIME
-from bailie.api.seldon_config import RUN_COMPONENTS, SeldonConfig
+from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.status import Condition, happy
-from bailie.manifests.runtime import missing_components, runtime_workloads
+from bailie.manifests.runtime import COMPONENT_SERVICES, missing_components, runtime_workloads
+from bailie.operator.centrals import hand_made, scheduled_from, served_from
 from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
     left_out_condition,
     not_ready,
+    own_services,
+    service_taken,
     without_template,
     workload_condition,
 )
-from bailie.operator.reconciler import Reconciler
+from bailie.operator.reconciler import Found, Reconciler
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bailie.kube.client import Object
     from bailie.manifests.workload import Workload
+    from bailie.operator.reconciler import Using
 
 
 class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
@@ -35,44 +40,61 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
 
     def objection(self, resource: SeldonRuntime) -> Condition | None:
         """Only the oldest runtime of a namespace is served."""
-        first = self._first_of(resource.metadata.namespace)
+        oldest = self._world.runtime_of(resource.metadata.namespace)
+        first = oldest["metadata"]["name"] if oldest else resource.metadata.name
         if first == resource.metadata.name:
             return None
         text = f'the namespace has the SeldonRuntime "{first}" already; delete one of the two'
         return not_ready("AnotherRuntime", text)
 
-    def _first_of(self, namespace: str) -> str:
-        ages = [
-            (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"])
-            for item in self._world.objects(SELDON_RUNTIME, namespace)
-        ]
-        return str(min(ages)[1])
-
-    async def converge(self, manifest: Object, resource: SeldonRuntime, config: SeldonConfig) -> None:
-        """Makes the components run and reports one condition for each."""
-        conditions = await self._run(resource, config)
-        await self._reporter.report(manifest, [*conditions, happy(conditions, COMPONENT_CONDITIONS.values())])
-
-    async def _run(self, runtime: SeldonRuntime, config: SeldonConfig) -> list[Condition]:
-        """Ensures and removes first, then observes, so that what was started has had time to be seen."""
-        namespace = runtime.metadata.namespace
-        workloads = {workload.name: workload for workload in runtime_workloads(runtime, config)}
-        missing = missing_components(runtime, config)
-        for name in RUN_COMPONENTS:
-            if name in workloads:
-                await self._workloads.ensure(workloads[name])
-            elif name not in missing:
-                await self._workloads.remove(namespace, name)
-        return [
-            without_template(name, config.metadata.name)
-            if name in missing
-            else await self._condition(runtime, name, workloads.get(name))
+    async def converge(self, manifest: Object, resource: SeldonRuntime, using: Using[SeldonConfig]) -> Found:
+        """Makes the components run and finds one condition for each."""
+        namespace = manifest["metadata"]["namespace"]
+        serves = served_from(self._world).get(namespace, ())
+        workloads = {
+            workload.name: workload for workload in runtime_workloads(resource, using.config, serves=serves)
+        }
+        refusals = {} if using.frozen else await self._run(resource, using.config, workloads)
+        conditions = [
+            await self._condition(resource, name, workloads.get(name), refusals.get(name, ""))
             for name in RUN_COMPONENTS
         ]
+        taken = [hand_made(self._world, namespace, name) for name in COMPONENT_SERVICES.values()]
+        services = own_services([each for each in taken if each is not None])
+        ready = happy(conditions, COMPONENT_CONDITIONS.values())
+        return Found([*conditions, services, ready], made=not refusals)
 
-    async def _condition(self, runtime: SeldonRuntime, name: str, workload: Workload | None) -> Condition:
-        absent = left_out_condition(runtime, name)
+    async def _run(
+        self, runtime: SeldonRuntime, config: SeldonConfig, workloads: Mapping[str, Workload]
+    ) -> dict[str, str]:
+        """Ensures and removes first, so that what was started has had time to be seen; returns refusals."""
+        missing = missing_components(runtime, config)
+        for name in RUN_COMPONENTS:
+            if name not in workloads and name not in missing:
+                await self._workloads.remove(runtime.metadata.namespace, name)
+        found = {name: await self._ensure(workload) for name, workload in workloads.items()}
+        return {name: refusal for name, refusal in found.items() if refusal}
+
+    async def _condition(
+        self, runtime: SeldonRuntime, name: str, workload: Workload | None, refusal: str
+    ) -> Condition:
+        namespace, condition = runtime.metadata.namespace, COMPONENT_CONDITIONS[name]
+        service = hand_made(self._world, namespace, COMPONENT_SERVICES[name])
+        absent = left_out_condition(runtime, name, service)
         if absent is not None or workload is None:
-            return absent or without_template(name, runtime.spec.seldon_config)
-        seen = await self._workloads.observe(workload.namespace, name)
-        return workload_condition(COMPONENT_CONDITIONS[name], workload.replicas, seen)
+            nobody = self._nobody_there(runtime, name)
+            return nobody or absent or without_template(name, runtime.spec.seldon_config)
+        if refusal:
+            return not_ready("Refused", f"what runs stays as it is: {refusal}", condition)
+        if service is not None and name == SCHEDULER:
+            return service_taken(service, name)
+        seen = await self._workloads.observe(namespace, name)
+        return workload_condition(condition, workload.replicas, seen)
+
+    def _nobody_there(self, runtime: SeldonRuntime, name: str) -> Condition | None:
+        """Says that the namespace that is to serve this one has no scheduler, where that is certain."""
+        other = scheduled_from(self._world, runtime.metadata.namespace) if name == SCHEDULER else ""
+        if not other or not self._world.is_known(other) or self._world.runtime_of(other) is not None:
+            return None
+        text = f"namespace {other} is to serve this one and has no SeldonRuntime, so no scheduler either"
+        return not_ready("NoScheduler", text, COMPONENT_CONDITIONS[name])

@@ -11,11 +11,13 @@ from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 from bailie.api.status import happy
 from bailie.manifests.server import SERVER_LABEL, server_workload
-from bailie.operator.conditions import WORKLOAD_READY, workload_condition
-from bailie.operator.reconciler import Reconciler
+from bailie.operator.centrals import asked_of
+from bailie.operator.conditions import WORKLOAD_READY, not_ready, workload_condition
+from bailie.operator.reconciler import Found, Reconciler
 
 if TYPE_CHECKING:
     from bailie.kube.client import Object
+    from bailie.operator.reconciler import Using
 
 
 class ServerReconciler(Reconciler[Server, ServerConfig]):
@@ -28,14 +30,17 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         """Returns the ServerConfig's name."""
         return resource.spec.server_config
 
-    async def converge(self, manifest: Object, resource: Server, config: ServerConfig) -> None:
-        """Makes the pods run and reports how many are ready."""
-        workload = server_workload(resource, config)
-        await self._workloads.ensure(workload)
+    async def converge(self, manifest: Object, resource: Server, using: Using[ServerConfig]) -> Found:
+        """Makes the pods run and says how many are ready."""
+        runtime = self._world.runtime_of(manifest["metadata"]["namespace"])
+        workload = server_workload(resource, using.config, scheduled_from=asked_of(runtime))
+        refusal = "" if using.frozen else await self._ensure(workload)
         seen = await self._workloads.observe(workload.namespace, workload.name)
         condition = workload_condition(WORKLOAD_READY, workload.replicas, seen)
-        await self._reporter.report(
-            manifest,
-            [condition, happy([condition], [WORKLOAD_READY])],
-            {"replicas": seen.replicas, "selector": f"{SERVER_LABEL}={resource.metadata.name}"},
+        ready = (
+            not_ready("Refused", f"what runs stays as it is: {refusal}")
+            if refusal
+            else happy([condition], [WORKLOAD_READY])
         )
+        fields = {"replicas": seen.replicas, "selector": f"{SERVER_LABEL}={resource.metadata.name}"}
+        return Found([condition, ready], fields, made=not refusal)

@@ -57,6 +57,15 @@ class World:
         informer = self.served.get(kind, namespace)
         return [] if informer is None else [informer.store[key] for key in sorted(informer.store)]
 
+    def runtime_of(self, namespace: str) -> Object | None:
+        """Returns the namespace's SeldonRuntime: of several the oldest, which alone is served."""
+        found = self.objects(SELDON_RUNTIME, namespace)
+        return min(
+            found,
+            key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]),
+            default=None,
+        )
+
     def config(self, kind: Kind, name: str, namespace: str) -> Object | Missing:
         """Returns the configuration: of the namespace itself, else of the operator's."""
         found = self.get(kind, (namespace, name))
@@ -74,7 +83,7 @@ class World:
         return Missing(message, pending=not self.shared.synced(self.home))
 
     def users(self, config: Object) -> Iterator[tuple[Kind, Key]]:
-        """Yields who is to follow a change of the configuration."""
+        """Yields who uses the configuration, those included who only say that they do not follow it."""
         kind, field = next(
             used for config_kind, used in USED_BY.items() if config_kind.kind == config["kind"]
         )
@@ -85,5 +94,5 @@ class World:
         for namespace in sorted(namespaces):
             for user in self.objects(kind, namespace):
                 spec = user.get("spec") or {}
-                if spec.get(field) == metadata["name"] and not spec.get("disableAutoUpdate"):
+                if spec.get(field) == metadata["name"]:
                     yield kind, (namespace, user["metadata"]["name"])

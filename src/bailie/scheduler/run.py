@@ -20,6 +20,7 @@ from bailie.kube.informer import Informer
 from bailie.kube.token import TokenFile
 from bailie.scheduler.agents import AgentService, serve_agents
 from bailie.scheduler.currency import current
+from bailie.scheduler.endpoint import keep_endpoint
 from bailie.scheduler.engine import Engine
 from bailie.scheduler.explaining import explained
 from bailie.scheduler.failures import Now
@@ -101,10 +102,12 @@ class Scheduler:
         """One term. Everything that it knows ends with it."""
         self.agents.lead(epoch, self._leads, self._election.outbid)
         try:
-            async with self._data_plane(self._leads) as publisher:
+            async with self._data_plane(self._leads) as publisher, asyncio.TaskGroup() as group:
+                found = group.create_task(keep_endpoint(self._client, self._settings, self._leads))
                 for kind in _NEEDED:
                     await current(self._client, self._informers[kind])
                 await self._govern(publisher)
+                found.cancel()
         finally:
             self._engine = None
             self.agents.stand_down()

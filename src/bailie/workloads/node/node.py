@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie.api.kinds import POD, SERVICE
+from bailie.api.kinds import ENDPOINT_SLICE, POD, SERVICE
 from bailie.kube.events import Recorder
 from bailie.kube.informer import Informer
 from bailie.workloads.node import endpoints, logs
@@ -61,6 +61,8 @@ class Node:
         self._tools = NodeTools(client, settings, Records(settings.records_dir), self._recorder)
         self._pods = Informer(client, POD)
         self._services = Informer(client, SERVICE)
+        self._slices = Informer(client, ENDPOINT_SLICE)
+        self._known = endpoints.Known(self._services.store, self._pods.store, self._slices.store)
         self._workers: dict[tuple[str, str], PodWorker] = {}
         self._stopping = False
         self._stale: set[str] = set()  # namespaces whose endpoint files are to be looked at
@@ -70,11 +72,12 @@ class Node:
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until `stop` is set and everything has ended."""
         async with self._group as group:
-            informers = (self._pods.run(), self._services.run())
+            informers = (self._pods.run(), self._services.run(), self._slices.run())
             keepers = (self._keep_endpoints(), self._keep_logs(), self._recorder.run())
             loops = [group.create_task(loop) for loop in (*informers, *keepers)]
             await self._pods.synced.wait()
             await self._services.synced.wait()
+            await self._slices.synced.wait()
             self._begin()
             await stop.wait()
             await self._stop_all()
@@ -93,7 +96,8 @@ class Node:
         for service in self._services.store.values():
             self._mark(service)
         self._pods.subscribe(self._on_pod)
-        self._services.subscribe(lambda change: self._mark(change.object))
+        for informer in (self._services, self._slices):
+            informer.subscribe(lambda change: self._mark(change.object))
 
     def _adoptable(self, survivors: Mapping[tuple[str, str], Record]) -> dict[tuple[str, str], Record]:
         """The processes whose pod is still wanted and that were told nothing that has changed."""
@@ -163,7 +167,12 @@ class Node:
                 await worker.ended.wait()
 
     def _mark(self, obj: Manifest) -> None:
-        self._stale.add(obj["metadata"]["namespace"])
+        """Notes whose files are to be looked at: the namespace's, and those that stand for its Services."""
+        namespace = obj["metadata"]["namespace"]
+        self._stale.add(namespace)
+        for service in self._services.store.values():
+            if (endpoints.stands_for(service) or ("",))[0] == namespace:
+                self._stale.add(service["metadata"]["namespace"])
         self._woken.set()
 
     async def _keep_endpoints(self) -> None:
@@ -175,9 +184,8 @@ class Node:
 
     def _write_endpoints(self, namespace: str) -> None:
         services = [obj for key, obj in self._services.store.items() if key[0] == namespace]
-        pods = [obj for key, obj in self._pods.store.items() if key[0] == namespace]
         try:
-            endpoints.write_namespace(self._settings.endpoints_dir / namespace, services, pods)
+            endpoints.write_namespace(self._settings.endpoints_dir / namespace, services, self._known)
         except OSError as error:
             _log.error("endpoints not written", namespace=namespace, error=str(error))
 

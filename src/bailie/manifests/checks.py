@@ -1,0 +1,65 @@
+"""Whether pods can be made from a template at all, before anything that runs is touched. Pure.
+
+Called by the operator with merged templates. Only what is certain: what depends on the cluster, its API says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bailie.manifests.workload import Workload
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+_HANDLERS = ("httpGet", "tcpSocket", "grpc")
+
+
+def template_problems(workload: Workload) -> list[Problem]:
+    """Returns what is wrong with the workload's pods, with paths below `podSpec`."""
+    if not workload.template:
+        return []
+    pod = workload.template["spec"]
+    if not pod.get("containers"):
+        return [Problem("podSpec.containers", "Required", "a pod needs a container")]
+    volumes = {volume.get("name") for volume in pod.get("volumes") or ()}
+    volumes |= {claim["metadata"]["name"] for claim in workload.volume_claim_templates}
+    found: list[Problem] = []
+    seen: set[str] = set()
+    for group in ("initContainers", "containers"):
+        for container in pod.get(group) or ():
+            name = str(container.get("name") or "")
+            path = f'podSpec.{group}["{name}"]'
+            found += _container_problems(container, path, volumes)
+            if name in seen:
+                found.append(Problem(path, "Duplicate", f'two containers are named "{name}"'))
+            seen.add(name)
+    return found
+
+
+def _container_problems(container: Mapping[str, Any], path: str, volumes: set[Any]) -> Iterator[Problem]:
+    if not _LABEL.fullmatch(str(container.get("name") or "")):
+        yield Problem(f"{path}.name", "Invalid", "a container needs a name of lower-case letters and digits")
+    if not container.get("image"):
+        text = "the container has no image; a container of the configuration is changed under its own name"
+        yield Problem(f"{path}.image", "Required", text)
+    for mount in container.get("volumeMounts") or ():
+        if mount.get("name") not in volumes:
+            text = f'there is no volume "{mount.get("name")}"'
+            yield Problem(f"{path}.volumeMounts", "NotFound", text)
+    yield from _probe_problems(container, path)
+
+
+def _probe_problems(container: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    ports = {port.get("name") for port in container.get("ports") or ()}
+    for probe in _PROBES:
+        for handler in _HANDLERS:
+            asked = ((container.get(probe) or {}).get(handler) or {}).get("port")
+            if isinstance(asked, str) and not asked.isdigit() and asked not in ports:
+                text = f'the container has no port named "{asked}"'
+                yield Problem(f"{path}.{probe}", "NotFound", text)

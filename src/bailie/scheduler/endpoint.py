@@ -1,0 +1,66 @@
+"""Makes the leader the only endpoint of the Service `seldon-scheduler`.
+
+Run by `run` for as long as a term lasts. The Service has no selector; its EndpointSlice is made by the
+operator with everything but the endpoints, and the leader writes itself into it. Other ways were worse:
+readiness that only the leader has makes every standby look broken and no roll-out ends; a label on the
+leader's pod needs the right to patch pods, which is the right to run anything. This needs `get` and `patch`
+of one named object. What a former leader leaves behind refuses connections until the next one has written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.api.kinds import ENDPOINT_SLICE
+from bailie.api.seldon_config import SCHEDULER
+from bailie.kube.errors import ApiError, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.kube.client import Client, Object
+    from bailie.scheduler.settings import SchedulerSettings
+
+log = structlog.get_logger(__name__)
+
+CHECK_SECONDS = 5.0
+"""How often the slice is read again: it may have been deleted and made anew."""
+RETRY_SECONDS = 0.5
+
+
+async def keep_endpoint(client: Client, settings: SchedulerSettings, leads: Callable[[], bool]) -> None:
+    """Keeps this process the one endpoint until cancelled."""
+    wanted, trouble = [_endpoint(settings)], ""
+    while True:
+        try:
+            if leads():
+                await _converge(client, settings.namespace, wanted)
+            pause, trouble = CHECK_SECONDS, ""
+        except NotFound:  # nobody has made it yet, or nobody does: agents are then told an address
+            pause = RETRY_SECONDS
+        except ApiError as error:
+            pause = RETRY_SECONDS
+            if str(error) != trouble:
+                trouble = str(error)
+                log.warning("Not written as the leader's endpoint", error=trouble)
+        await asyncio.sleep(pause)
+
+
+async def _converge(client: Client, namespace: str, wanted: list[Object]) -> None:
+    found = await client.get(ENDPOINT_SLICE, SCHEDULER, namespace)
+    if found.get("endpoints") == wanted:
+        return
+    await client.patch(ENDPOINT_SLICE, SCHEDULER, namespace, {"endpoints": wanted})
+    log.info("Endpoint of the scheduler's Service", address=wanted[0]["addresses"][0])
+
+
+def _endpoint(settings: SchedulerSettings) -> Object:
+    pod = {"kind": "Pod", "namespace": settings.namespace, "name": settings.pod_name}
+    return {
+        "addresses": [settings.address],
+        "conditions": {"ready": True, "serving": True, "terminating": False},
+        "targetRef": pod,
+    }

@@ -1,0 +1,322 @@
+"""The operator with the Kubernetes adapter and the rights of a scoped installation."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.controllers import cluster_controllers
+from tests.support.waiting import until_true
+
+from bailie.api.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    POD_DISRUPTION_BUDGET,
+    SELDON_CONFIG,
+    SELDON_RUNTIME,
+    SERVER,
+    SERVER_CONFIG,
+    SERVICE,
+    STATEFUL_SET,
+)
+from bailie.kube.errors import NotFound
+from bailie.manifests.objects import service
+from bailie.workloads.kubernetes import KubernetesWorkloads
+
+RUNTIME = {"seldonConfig": "default"}
+SCHEDULER, ENVOY = "seldon-scheduler", "seldon-envoy"
+SERVICES = {SCHEDULER: "seldon-scheduler", ENVOY: "seldon-mesh"}
+CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
+LEFT_OUT = {"disabled": {"disable": True}, "no replicas": {"replicas": 0}}
+MADE = (DEPLOYMENT, STATEFUL_SET, SERVICE, POD_DISRUPTION_BUDGET, ENDPOINT_SLICE, CONFIG_MAP)
+
+
+@pytest.fixture
+async def cluster(installation):
+    """The installation on a cluster whose controllers report every workload ready at once."""
+    await installation.grant_those_of_a_cluster()
+    installation.workloads = KubernetesWorkloads(installation.client)
+    async with cluster_controllers(installation.admin) as controllers:
+        installation.controllers = controllers
+        yield installation
+
+
+async def made_for(cluster, workload, namespace=None):
+    """Kind and name of what is there of a workload."""
+    found = set()
+    for kind in MADE:
+        listed = await cluster.admin.list(
+            kind, namespace or cluster.a, labels=f"bailie.io/workload={workload}"
+        )
+        found |= {(each["kind"], each["metadata"]["name"]) for each in listed.items}
+    return found
+
+
+async def until_made(cluster, workload, wanted, namespace=None):
+    async def holds():
+        return await made_for(cluster, workload, namespace) == wanted
+
+    await until_true(holds, seconds=40)
+
+
+def whole(component):
+    made = {
+        ("Deployment", component),
+        ("PodDisruptionBudget", component),
+        ("Service", SERVICES[component]),
+    }
+    return made | ({("EndpointSlice", component)} if component == SCHEDULER else set())
+
+
+async def change(cluster, component, **override):
+    body = {"spec": {"overrides": [{"name": component, **override}]}}
+    await cluster.admin.patch(SELDON_RUNTIME, "seldon", cluster.a, body)
+
+
+async def test_a_runtime_and_a_server_become_ready(cluster):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver", "replicas": 2})
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        await cluster.until(SERVER, "mlserver", "True")
+        for component in (SCHEDULER, ENVOY):
+            assert await made_for(cluster, component) == whole(component)
+        status = (await cluster.admin.get(SERVER, "mlserver", cluster.a))["status"]
+        assert (status["replicas"], status["selector"]) == (2, "seldon-server-name=mlserver")
+
+
+async def test_what_was_made_goes_with_its_owner(cluster):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        await cluster.admin.delete(SELDON_RUNTIME, "seldon", cluster.a)
+        for workload in (SCHEDULER, ENVOY, "seldon-agent"):
+            await until_made(cluster, workload, set())
+
+
+@pytest.mark.parametrize("component", [SCHEDULER, ENVOY])
+@pytest.mark.parametrize("how", LEFT_OUT.values(), ids=LEFT_OUT)
+async def test_left_out_from_the_beginning_is_never_made(cluster, component, how):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "overrides": [{"name": component, **how}]})
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        assert await made_for(cluster, component) == set()
+        found = await cluster.condition(SELDON_RUNTIME, "seldon", CONDITIONS[component])
+        assert found["reason"] == ("Disabled" if "disable" in how else "NoReplicas")
+
+
+@pytest.mark.parametrize("component", [SCHEDULER, ENVOY])
+@pytest.mark.parametrize("how", LEFT_OUT.values(), ids=LEFT_OUT)
+async def test_left_out_later_goes_and_comes_back(cluster, component, how):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await until_made(cluster, component, whole(component))
+        await change(cluster, component, keepService=True, **how)
+        await until_made(cluster, component, {("Service", SERVICES[component])})
+        await change(cluster, component, **how)
+        await until_made(cluster, component, set())
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        await change(cluster, component)
+        await until_made(cluster, component, whole(component))
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+
+
+async def test_ready_counts_only_what_is_there(cluster):
+    cluster.controllers.broken.add("bailie:1")
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.until(SELDON_RUNTIME, "seldon", "False", "ReplicasNotReady")
+        overrides = [{"name": name, "disable": True} for name in (SCHEDULER, ENVOY)]
+        await cluster.admin.patch(SELDON_RUNTIME, "seldon", cluster.a, {"spec": {"overrides": overrides}})
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+
+
+def alias(namespace, target):
+    spec = {"type": "ExternalName", "externalName": f"seldon-scheduler.{target}.svc.cluster.local"}
+    return service(namespace, SCHEDULER, spec)
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["from the beginning", "later"])
+async def test_a_hand_made_external_name_survives(cluster, later):
+    async with cluster.operator():
+        await cluster.admin.create(alias(cluster.a, cluster.b))
+        await cluster.make("SeldonRuntime", "central", RUNTIME, cluster.b)
+        disabled = [{"name": SCHEDULER, "disable": True}]
+        await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "overrides": [] if later else disabled})
+        if later:
+            taken = await cluster.until(SELDON_RUNTIME, "seldon", "False", "ServiceTaken")
+            assert f"seldon-scheduler.{cluster.b}.svc" in taken["message"]
+            await change(cluster, SCHEDULER, disable=True)
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        where = {"condition": "SchedulerReady"}
+        found = await cluster.until(SELDON_RUNTIME, "seldon", "True", "ServedElsewhere", **where)
+        assert "hand-made" in found["message"]
+        told = await cluster.condition(SELDON_RUNTIME, "seldon", "OwnServices")
+        assert (told["status"], told["reason"], told["severity"]) == ("False", "HandMade", "Info")
+        kept = await cluster.admin.get(SERVICE, SCHEDULER, cluster.a)
+        assert kept["spec"]["type"] == "ExternalName"
+        assert not kept["metadata"].get("labels")
+        assert await made_for(cluster, SCHEDULER) == set()
+        await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
+        await cluster.admin.delete(SELDON_RUNTIME, "seldon", cluster.a)
+        assert await cluster.admin.get(SERVICE, SCHEDULER, cluster.a)
+
+
+async def serves(cluster, central, namespace):
+    """Whether the central scheduler is told of the namespace."""
+    try:
+        found = await cluster.admin.get(DEPLOYMENT, SCHEDULER, central)
+    except NotFound:
+        return False
+    env = found["spec"]["template"]["spec"]["containers"][0]["env"]
+    served = next((each["value"] for each in env if each["name"] == "BAILIE_SERVES_NAMESPACES"), "")
+    return namespace in served.split(",")
+
+
+def host_of(workload, container):
+    found = workload["spec"]["template"]["spec"]["containers"]
+    env = next(each["env"] for each in found if each["name"] == container)
+    return next(each["value"] for each in env if each["name"] == "SELDON_SCHEDULER_HOST")
+
+
+async def test_a_scheduler_of_another_namespace(cluster):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "schedulerNamespace": cluster.b})
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        nobody = await cluster.until(SELDON_RUNTIME, "seldon", "False", "NoScheduler")
+        assert cluster.b in nobody["message"]
+        await cluster.make("SeldonRuntime", "central", RUNTIME, cluster.b)
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
+        await cluster.until(SERVER, "mlserver", "True")
+        agents = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+        assert host_of(agents, "agent") == f"{SCHEDULER}.{cluster.b}"
+        with pytest.raises(NotFound):
+            await cluster.admin.get(SERVICE, SCHEDULER, cluster.a)
+        # and back to one's own
+        await cluster.admin.patch(SELDON_RUNTIME, "seldon", cluster.a, {"spec": {"schedulerNamespace": None}})
+        await until_made(cluster, SCHEDULER, whole(SCHEDULER))
+
+        async def returned():
+            agents = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+            return host_of(agents, "agent") == SCHEDULER and not await serves(cluster, cluster.b, cluster.a)
+
+        await until_true(returned, seconds=40)
+
+
+async def test_a_config_that_breaks_the_pods_is_refused_and_put_right(cluster):
+    async with cluster.operator():
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await cluster.until(SERVER, "mlserver", "True")
+        before = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+        config = await cluster.admin.get(SERVER_CONFIG, "mlserver", cluster.home)
+        pod = config["spec"]["podSpec"]
+        broken = {**pod, "volumes": []}
+        await cluster.admin.patch(SERVER_CONFIG, "mlserver", cluster.home, {"spec": {"podSpec": broken}})
+        refused = await cluster.until(SERVER, "mlserver", "False", "Refused")
+        assert "there is no volume" in refused["message"]
+        assert await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a) == before
+        pods = await cluster.condition(SERVER, "mlserver", "StatefulSetOrDeploymentReady")
+        assert pods["status"] == "True"
+        await cluster.admin.patch(SERVER_CONFIG, "mlserver", cluster.home, {"spec": {"podSpec": pod}})
+        await cluster.until(SERVER, "mlserver", "True")
+
+
+async def test_what_only_the_api_can_refuse_is_refused_too(cluster):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        before = await cluster.admin.get(DEPLOYMENT, ENVOY, cluster.a)
+        await change(cluster, ENVOY, podSpec={"restartPolicy": "Never"})
+        refused = await cluster.until(SELDON_RUNTIME, "seldon", "False", "Refused")
+        assert "restartPolicy" in refused["message"]
+        assert await cluster.admin.get(DEPLOYMENT, ENVOY, cluster.a) == before
+        found = await cluster.condition(SELDON_RUNTIME, "seldon", "SchedulerReady")
+        assert found["status"] == "True"
+
+
+async def test_a_config_that_vanishes_is_said_and_what_runs_stays(cluster):
+    async with cluster.operator():
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await cluster.until(SERVER, "mlserver", "True")
+        before = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+        await cluster.admin.delete(SERVER_CONFIG, "mlserver", cluster.home)
+        await cluster.until(SERVER, "mlserver", "False", "ServerConfigNotFound")
+        assert await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a) == before
+
+
+async def relabel(cluster, value):
+    """A change of the SeldonConfig that its users' pods would show."""
+    config = await cluster.admin.get(SELDON_CONFIG, "default", cluster.home)
+    components = config["spec"]["components"]
+    components[0]["labels"] = {"changed": value}
+    body = {"spec": {"components": components}}
+    await cluster.admin.patch(SELDON_CONFIG, "default", cluster.home, body)
+
+
+async def label(cluster, namespace=None):
+    found = await cluster.admin.get(DEPLOYMENT, SCHEDULER, namespace or cluster.a)
+    return found["spec"]["template"]["metadata"]["labels"].get("changed", "")
+
+
+async def test_a_change_reaches_its_users_and_waits_where_it_is_to(cluster):
+    held = {"condition": "ConfigCurrent", "namespace": cluster.b}
+
+    async def followed(value):
+        await until_true(lambda: _is(label(cluster), value), seconds=40)
+
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.make("SeldonRuntime", "held", {**RUNTIME, "disableAutoUpdate": True}, cluster.b)
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        await cluster.until(SELDON_RUNTIME, "held", "True", "UpToDate", **held)
+        await relabel(cluster, "one")
+        await followed("one")
+        told = await cluster.until(SELDON_RUNTIME, "held", "False", "UpdatePending", **held)
+        assert 'SeldonConfig "default" has changed' in told["message"]
+        assert await label(cluster, cluster.b) == ""
+    async with cluster.operator():  # one that starts knows it, too
+        await relabel(cluster, "two")
+        await followed("two")
+        await cluster.until(SELDON_RUNTIME, "held", "False", "UpdatePending", **held)
+        assert await label(cluster, cluster.b) == ""
+        await cluster.until(SELDON_RUNTIME, "held", "True", namespace=cluster.b)
+        body = {"spec": {"disableAutoUpdate": False}}
+        await cluster.admin.patch(SELDON_RUNTIME, "held", cluster.b, body)
+        await until_true(lambda: _is(label(cluster, cluster.b), "two"), seconds=40)
+        await cluster.until(SELDON_RUNTIME, "held", "True", "UpToDate", **held)
+
+
+async def _is(awaitable, value):
+    return await awaitable == value
+
+
+async def test_an_autoscaler_of_the_server_is_followed_and_one_of_the_pods_is_left_alone(cluster):
+    async with cluster.operator():
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await cluster.until(SERVER, "mlserver", "True")
+        await scale(cluster, "mlops.seldon.io/v1alpha1", "servers", 3)
+
+        async def pods(count):
+            found = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+            return found["spec"]["replicas"] == count
+
+        await until_true(lambda: pods(3), seconds=40)
+        await scale(cluster, "apps/v1", "statefulsets", 5)
+
+        async def told():
+            found = await cluster.condition(SERVER, "mlserver", "StatefulSetOrDeploymentReady")
+            return "kube-controller-manager sets the number of pods" in found.get("message", "")
+
+        await until_true(told, seconds=40)
+        assert await pods(5)
+
+
+async def scale(cluster, group, plural, replicas):
+    path = f"/apis/{group}/namespaces/{cluster.a}/{plural}/mlserver/scale"
+    await cluster.admin.call(
+        "PATCH",
+        path,
+        params={"fieldManager": "kube-controller-manager"},
+        body={"spec": {"replicas": replicas}},
+        content_type="application/merge-patch+json",
+    )
