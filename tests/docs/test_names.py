@@ -1,0 +1,86 @@
+"""Whatever the documents name is there: files, headings, metrics, values, variables, targets of make."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import cache
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+from tests.support.documents import DOCUMENTS, ROOT, anchors, commands, links, spans, text_of
+
+by_document = pytest.mark.parametrize("document", DOCUMENTS)
+_METRICS = re.compile(r"\bbailie_[a-z_]+[a-z]\b(?!\.py)")
+_VARIABLE = re.compile(r"\b(?:BAILIE|SELDON)_[A-Z_]+[A-Z]\b")
+_SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+
+@by_document
+def test_links_lead_somewhere(document):
+    folder = (ROOT / document).parent
+    for link in links(document):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (folder / path).resolve() if path else ROOT / document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.relative_to(ROOT).as_posix()), link
+
+
+@by_document
+def test_metrics_exist(document):
+    assert set(_METRICS.findall(text_of(document))) <= metrics()
+
+
+@cache
+def metrics():
+    """Returns every name under which something of ours may be found in Prometheus."""
+    for path in sorted((ROOT / "src" / "bailie").rglob("*.py")):
+        if "prometheus_client" in path.read_text():
+            parts = path.relative_to(ROOT / "src").with_suffix("").parts
+            importlib.import_module(".".join(parts))
+    families = [family for family in REGISTRY.collect() if family.name.startswith("bailie_")]
+    return {family.name + suffix for family in families for suffix in _SUFFIXES[family.type]}
+
+
+@by_document
+def test_variables_are_read_somewhere(document):
+    places = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "Makefile"]
+    known = "".join(path.read_text() for path in places)
+    assert [name for name in set(_VARIABLE.findall(text_of(document))) if name not in known] == []
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name != "docs/reference/resources.md"])
+def test_values_of_charts_exist(document):
+    known = values()
+    tops = {path.partition(".")[0] for path in known}
+    named = [text.partition("=")[0] for text in spans(document)]
+    paths = [name for name in named if re.fullmatch(r"[a-z]\w*(\.\w+)+", name)]
+    assert [path for path in paths if path.partition(".")[0] in tops and path not in known] == []
+
+
+@cache
+def values():
+    """Returns the path of every value of every chart, branches too."""
+    found: set[str] = set()
+
+    def walk(schema, prefix):
+        for name, each in schema.get("properties", {}).items():
+            found.add(prefix + name)
+            walk(each, f"{prefix}{name}.")
+
+    for path in (ROOT / "charts").glob("*/values.schema.json"):
+        walk(yaml.safe_load(path.read_text()), "")
+    return found
+
+
+@by_document
+def test_targets_of_make_exist(document):
+    made = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = [words for words in commands(document) if words[0] == "make"]
+    named += [text.split() for text in spans(document) if re.match(r"(\S+=\S+ )*make [a-z]", text)]
+    targets = {words[words.index("make") + 1] for words in named if len(words) > 1}
+    assert targets <= set(made)

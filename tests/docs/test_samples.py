@@ -1,0 +1,185 @@
+"""What the documents tell people to type and to write is what the programs take."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+import yaml
+from tests.support.charts import CHARTS, render
+from tests.support.documents import DOCUMENTS, ROOT, blocks, commands, spans, split
+from typer._click.exceptions import BadOptionUsage, MissingParameter, UsageError  # typer brings its own click
+
+from bailie.api.experiment import Experiment
+from bailie.api.model import Model
+from bailie.api.pipeline import Pipeline
+from bailie.api.seldon_config import SeldonConfig
+from bailie.api.seldon_runtime import SeldonRuntime
+from bailie.api.server import Server
+from bailie.api.server_config import ServerConfig
+from bailie.cli.app import app
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (Model, Pipeline, Experiment, Server, ServerConfig, SeldonConfig, SeldonRuntime)
+}
+BAILIE = typer.main.get_command(app)
+NOT_YET = ["doctor"]
+by_document = pytest.mark.parametrize("document", DOCUMENTS)
+
+
+def understood(arguments, *, whole=True):
+    """Has the command line parsed, but not run; returns what is wrong with it.
+
+    What is not whole may lack arguments, its own and those of its options.
+    """
+    command, name, arguments = BAILIE, "bailie", list(arguments)
+    if arguments and arguments[0] in NOT_YET:
+        return ""
+    while hasattr(command, "commands"):
+        if not arguments or arguments[0] not in command.commands:
+            return f"there is no command {' '.join([name, *arguments[:1]])}"
+        word = arguments.pop(0)
+        command, name = command.commands[word], f"{name} {word}"
+    try:
+        command.make_context(name, arguments)
+    except (MissingParameter, BadOptionUsage) as error:
+        return f"{name}: {error.format_message()}" if whole else ""
+    except UsageError as error:
+        return f"{name}: {error.format_message()}"
+    return ""
+
+
+@by_document
+def test_commands_of_bailie_are_understood(document):
+    found = [words for words in commands(document) if Path(words[0]).name == "bailie"]
+    assert [problem for words in found if (problem := understood(words[1:]))] == []
+
+
+@by_document
+def test_commands_of_bailie_in_the_prose_are_understood(document):
+    found = [text.split()[1:] for text in spans(document) if re.match(r"bailie [a-z]", text)]
+    found = [word for words in found for word in alternatives([word for word in words if word != "…"])]
+    assert [problem for words in found if (problem := understood(words, whole=False))] == []
+
+
+def alternatives(words):
+    """Yields the words of `scope list|add` once for each."""
+    for index, word in enumerate(words):
+        if "|" in word:
+            return [[*words[:index], each, *words[index + 1 :]] for each in word.split("|")]
+    return [words]
+
+
+@by_document
+def test_charts_take_what_helm_is_told(document):
+    for words in commands(document):
+        if words[:2] in (["helm", "install"], ["helm", "upgrade"]):
+            release(words)
+
+
+def release(words):
+    """Renders the chart as the command does. Raises what Helm would say."""
+    options, [name, chart] = helm_options(words[2:])
+    assert (ROOT / chart).is_dir(), chart
+    values: dict = {}
+    for assignment in options.get("--set", ()):
+        assign(values, assignment)
+    namespace = options["--namespace"][0] if "--namespace" in options else options["-n"][0]
+    known = {"--set", "--namespace", "-n", "--create-namespace", "--install", "--reuse-values", "--wait"}
+    assert options.keys() <= known
+    assert re.fullmatch(r"[a-z0-9-]+", name), name
+    return render(Path(chart).name.removeprefix("seldon-core-v2-"), values, name=name, namespace=namespace)
+
+
+def helm_options(words):
+    options, rest, words = {}, [], list(words)
+    while words:
+        word = words.pop(0)
+        if word in {"--create-namespace", "--install", "--reuse-values", "--wait"}:
+            options[word] = [""]
+        elif word.startswith("-"):
+            name, given, value = word.partition("=")
+            options.setdefault(name, []).append(value if given else words.pop(0))
+        else:
+            rest.append(word)
+    return options, rest
+
+
+def assign(values, assignment):
+    """Does what `--set a.b={x,y}` does."""
+    path, _, text = assignment.partition("=")
+    assert path
+    *parents, last = path.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    listed = re.fullmatch(r"\{(.*)\}", text)
+    values[last] = listed[1].split(",") if listed else yaml.safe_load(text)
+
+
+def manifests(document):
+    for block in blocks(document):
+        if block.language == "yaml":
+            for item in yaml.safe_load_all(block.text):
+                if isinstance(item, dict) and "apiVersion" in item:
+                    yield item
+
+
+@by_document
+def test_resources_are_valid(document):
+    for manifest in manifests(document):
+        if manifest["apiVersion"].startswith("mlops.seldon.io/"):
+            _, problems = KINDS[manifest["kind"]].parse(manifest)
+            assert problems == [], manifest["metadata"]["name"]
+
+
+@by_document
+def test_charts_take_the_values_that_files_give_them(document):
+    for manifest in manifests(document):
+        for chart, values, namespace in chart_values(manifest):
+            assert (CHARTS / chart).is_dir(), chart
+            render(chart.removeprefix("seldon-core-v2-"), values, namespace=namespace)
+
+
+def chart_values(manifest):
+    """Yields chart, values and namespace of an Application of Argo CD or a HelmRelease of Flux."""
+    spec = manifest.get("spec", {})
+    if manifest["kind"] == "Application":
+        for source in spec.get("sources") or [spec["source"]]:
+            if source.get("path", "").startswith("charts/"):
+                values = source.get("helm", {}).get("valuesObject", {})
+                yield Path(source["path"]).name, values, spec["destination"]["namespace"]
+    elif manifest["kind"] == "HelmRelease":
+        chart = spec["chart"]["spec"]["chart"]
+        yield Path(chart).name, spec.get("values", {}), spec["targetNamespace"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("frobnicate", "there is no command bailie frobnicate"),
+        ("up --frobnicate", "bailie up: No such option: --frobnicate"),
+        ("logs", "bailie logs: Missing argument 'pod'."),
+        ("logs seldon-scheduler-0 -n team-a", ""),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_found(line, expected):
+    assert understood(line.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("bailie get models -A   # all", [["bailie", "get", "models", "-A"]]),
+        ("bailie rbac a | kubectl apply -f -", [["bailie", "rbac", "a"], ["kubectl", "apply", "-f", "-"]]),
+        ("X=1 bailie up > out.txt", [["bailie", "up"]]),
+        (
+            "export KUBECONFIG=$(bailie kubeconfig)",
+            [["bailie", "kubeconfig"], ["export", "KUBECONFIG=SUBSTITUTED"]],
+        ),
+    ],
+)
+def test_commands_are_found_in_a_line(line, expected):
+    assert split(line) == expected
