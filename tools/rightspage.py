@@ -85,7 +85,8 @@ def _patterns() -> str:
         lines += f"| {name} | {' | '.join(_link(cell) for cell in cells)} |\n"
     return lines + (
         "\nIn pattern 1 the operator's own namespace is the one that it serves. "
-        "Only pattern 2 has objects of the cluster: one ClusterRole and its binding.\n"
+        "Only pattern 2 has objects of the cluster: one ClusterRole and its binding. "
+        "In pattern 0 the central scheduler is bound to the schedulers' Role of each namespace it serves.\n"
     )
 
 

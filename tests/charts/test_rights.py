@@ -78,6 +78,7 @@ def test_a_namespace_admin_can_install_pattern_1():
 @by_pattern
 def test_what_runtimes_need_stays_when_a_release_goes(pattern):
     ours = {"seldon-v2-controller-manager", "seldon-v2-manager-role", "seldon-v2-leader-election-role"}
+    ours.add("seldon-central-scheduler-role")  # goes with the runtime that asks for it
     for manifest in pattern.manifests():
         name = manifest["metadata"]["name"].replace("rolebinding", "role")
         if manifest["kind"] in {"Role", "RoleBinding", "ServiceAccount"} and name not in ours:
@@ -118,11 +119,21 @@ def test_the_operator_may_touch_no_secrets_and_give_no_rights(pattern):
     ("account", "rules"),
     [(SCHEDULER_ACCOUNT, SCHEDULER_RULES), (SERVER_ACCOUNT, SERVER_RULES), (ENVOY_ACCOUNT, ())],
 )
-def test_what_runs_in_a_namespace_has_rights_there_alone(pattern, account, rules):
+def test_what_runs_in_a_namespace_has_rights_where_it_serves(pattern, account, rules):
     manifests = pattern.manifests()
     for namespace in pattern.served:
         found = held(manifests, (account, namespace), NAMESPACES)
-        assert without_names_beside_all(found) == without_names_beside_all(granted(rules, namespace))
+        expected = _scheduled(pattern, namespace) if account == SCHEDULER_ACCOUNT else {namespace}
+        rights = frozenset().union(*(granted(rules, each) for each in expected))
+        assert without_names_beside_all(found) == without_names_beside_all(rights)
+
+
+def _scheduled(pattern, namespace):
+    """The namespaces that its scheduler serves."""
+    others = {
+        name for name, values in pattern.runtimes.items() if values.get("schedulerNamespace") == namespace
+    }
+    return {namespace, *others}
 
 
 @pytest.mark.parametrize("pattern", [p for p in PATTERNS if p.name != "2-cluster-wide"], ids=lambda p: p.name)

@@ -46,6 +46,15 @@ def test_the_token_can_be_left_out():
     assert not [m for m in printed("team-a", "--no-token") if m["kind"] == "Secret"]
 
 
+def test_a_namespace_without_a_scheduler_of_its_own():
+    values = {"schedulerNamespace": "platform", "rights": {"create": False}}
+    [expected] = render("runtime", values, namespace="team-a").of("RoleBinding")
+    made = printed("team-a", "--scheduler-namespace", "platform")
+    assert not [m for m in made if m["kind"] == "Secret"]
+    [found] = [m for m in made if identity(m) == identity(expected)]
+    assert (found["roleRef"], found["subjects"]) == (expected["roleRef"], expected["subjects"])
+
+
 def test_rights_in_the_whole_cluster():
     assert printed("--cluster-wide", "--operator-namespace", "p") == operator_manifests(
         "p"
@@ -63,6 +72,7 @@ def test_as_json_it_is_one_list():
         ((), "no namespace was named"),
         (("Team_A",), "NAMESPACE"),
         (("team-a", "--operator-namespace", "*"), "--operator-namespace"),
+        (("team-a", "--scheduler-namespace", "*"), "--scheduler-namespace"),
         (("team-a", "--cluster-wide"), "name none with it"),
     ],
 )

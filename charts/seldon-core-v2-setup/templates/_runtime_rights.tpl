@@ -1,7 +1,7 @@
 {{- /* Written by tools/charts.py; do not edit. */ -}}
 {{- /*
 What pods of a runtime need in their namespace: service accounts, Roles, the control plane's token. The setup
-chart makes it in the namespaces it lists, the runtime chart in its own. Kept when a release ends, or when a
+chart makes it in the namespaces it lists, the runtime chart in its own. `shared`, where it is given, is the token. Kept when a release ends, or when a
 namespace leaves the list, because what runs there goes on. What somebody else made is left alone.
 */ -}}
 {{- define "bailie.runtimeRights" -}}
@@ -48,7 +48,7 @@ subjects:
 {{- include "bailie.tokenSecret" . -}}
 {{- end -}}
 
-{{- /* The token: the one that is there, else one derived from a value, else a new one. */ -}}
+{{- /* The Secret of the token, unless somebody else made it. */ -}}
 {{- define "bailie.tokenSecret" -}}
 {{- $settings := .root.Values.security.controlplane.token -}}
 {{- if and $settings.existingSecret $settings.value -}}
@@ -60,21 +60,29 @@ subjects:
 {{- if not $settings.existingSecret -}}
 {{- $id := dict "root" .root "version" "v1" "kind" "Secret" "namespace" .namespace "name" "seldon-control-plane" -}}
 {{- if not (include "bailie.foreign" $id) }}
-{{- $present := lookup "v1" "Secret" .namespace "seldon-control-plane" }}
 ---
 apiVersion: v1
 kind: Secret
 {{ include "bailie.kept" $id }}
 type: Opaque
 data:
-  {{- if $settings.value }}
-  token: {{ sha256sum (printf "%s/%s" .namespace $settings.value) | b64enc }}
-  {{- else if $present }}
-  token: {{ index $present.data "token" }}
-  {{- else }}
-  token: {{ randAlphaNum 43 | b64enc }}
-  {{- end }}
+  token: {{ .shared | default (include "bailie.token" .) }}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The token of a namespace, encoded: derived from the value, else the one that is there, else a new one. */ -}}
+{{- define "bailie.token" -}}
+{{- $settings := .root.Values.security.controlplane.token -}}
+{{- $present := lookup "v1" "Secret" .namespace "seldon-control-plane" -}}
+{{- if and $settings.value $settings.shared -}}
+{{- sha256sum $settings.value | b64enc -}}
+{{- else if $settings.value -}}
+{{- sha256sum (printf "%s/%s" .namespace $settings.value) | b64enc -}}
+{{- else if $present -}}
+{{- index $present.data "token" -}}
+{{- else -}}
+{{- randAlphaNum 43 | b64enc -}}
 {{- end -}}
 {{- end -}}
 

@@ -26,6 +26,12 @@ def rbac(
     token: Annotated[
         bool, typer.Option(help="With the Secret of the control plane, its token drawn at random.")
     ] = True,
+    scheduler_namespace: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the scheduler is, if another namespace's serves these; then without a token."
+        ),
+    ] = None,
     cluster_wide: Annotated[
         bool, typer.Option("--cluster-wide", help="The operator's rights in all namespaces instead.")
     ] = False,
@@ -34,7 +40,8 @@ def rbac(
     """Print the accounts, Roles and token that a served namespace needs, for `kubectl apply -f -`.
 
     The setup chart makes the same in the namespaces of controller.watchNamespaces. Applied again, it brings
-    the rights up to date; a token that is there stays, and kubectl says that it cannot be changed.
+    the rights up to date; a token that is there stays, and kubectl says that it cannot be changed. Where the
+    scheduler of another namespace serves (--scheduler-namespace), its Secret seldon-control-plane is copied.
 
     Examples:
 
@@ -48,7 +55,9 @@ def rbac(
     if not cluster_wide and not namespaces:
         fail("no namespace was named", hint="bailie rbac NAMESPACE, or --cluster-wide", code=ExitCode.USAGE)
     for namespace in namespaces or ():
-        manifests += _namespace(namespace, operator_namespace, token=token)
+        manifests += _namespace(namespace, operator_namespace, token=token and not scheduler_namespace)
+        if scheduler_namespace:
+            manifests.append(_central(namespace, scheduler_namespace))
     if output is Output.JSON:
         print_json({"apiVersion": "v1", "kind": "List", "items": manifests})
         return
@@ -66,16 +75,25 @@ def _cluster(namespaces: list[str] | None, operator_namespace: str) -> list[Mani
     return [*operator_manifests(operator_namespace), *cluster_manifests(operator_namespace)]
 
 
-def _namespace(namespace: str, operator_namespace: str, *, token: bool) -> list[Manifest]:
+def _central(namespace: str, scheduler_namespace: str) -> Manifest:
+    from bailie.manifests.rbac import central_scheduler_binding
+
+    _check("--scheduler-namespace", scheduler_namespace)
+    return central_scheduler_binding(namespace, scheduler_namespace)
+
+
+def _check(where: str, name: str) -> None:
     from bailie.api.metadata import label_problems
+
+    if problems := label_problems(where, name):
+        fail("; ".join(str(problem) for problem in problems), code=ExitCode.USAGE)
+
+
+def _namespace(namespace: str, operator_namespace: str, *, token: bool) -> list[Manifest]:
     from bailie.manifests.defaults import token_secret
     from bailie.manifests.rbac import namespace_manifests
 
-    problems = [
-        *label_problems("NAMESPACE", namespace),
-        *label_problems("--operator-namespace", operator_namespace),
-    ]
-    if problems:
-        fail("; ".join(str(problem) for problem in problems), code=ExitCode.USAGE)
+    _check("NAMESPACE", namespace)
+    _check("--operator-namespace", operator_namespace)
     manifests = namespace_manifests(namespace, operator_namespace)
     return [*manifests, token_secret(namespace, secrets.token_urlsafe(32))] if token else manifests

@@ -153,6 +153,16 @@ def namespace_manifests(namespace: str, operator_namespace: str, *, pods: bool =
     ]
 
 
+def central_scheduler_binding(namespace: str, scheduler_namespace: str) -> Manifest:
+    """Returns what lets the scheduler of another namespace serve this one, as one of its own would."""
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "seldon-central-scheduler-rolebinding", "namespace": namespace},
+        **_binding("Role", "seldon-scheduler-role", (SCHEDULER_ACCOUNT, scheduler_namespace)),
+    }
+
+
 def operator_manifests(operator_namespace: str) -> list[Manifest]:
     """Returns the operator's account and its rights in its own namespace."""
     account = (OPERATOR_ACCOUNT, operator_namespace)
