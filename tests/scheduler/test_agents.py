@@ -23,6 +23,10 @@ FIRST = ReplicaId("mlserver", 0)
 IRIS = VersionId("iris", "abc")
 
 
+def at(address="127.70.0.1", http_port=9000, grpc_port=9500):
+    return pb.Endpoint(address=address, http_port=http_port, grpc_port=grpc_port)
+
+
 @pytest.fixture
 def token_file(tmp_path):
     path = tmp_path / "token"
@@ -97,12 +101,37 @@ async def test_a_hello_is_welcomed_with_the_epoch_and_its_replica_is_seen(servic
     [
         (hello(protocol=2), grpc.StatusCode.FAILED_PRECONDITION, "speaks protocol 1, the agent 2"),
         (hello(namespace="b"), grpc.StatusCode.INVALID_ARGUMENT, "serves namespace 'a', not 'b'"),
-        (hello(server=""), grpc.StatusCode.INVALID_ARGUMENT, "names no server"),
+        (hello(server=""), grpc.StatusCode.INVALID_ARGUMENT, "'' cannot be the name"),
         (hello(pod="mlserver-1"), grpc.StatusCode.INVALID_ARGUMENT, "is pod 'mlserver-0', not 'mlserver-1'"),
-        (hello(endpoint=pb.Endpoint()), grpc.StatusCode.INVALID_ARGUMENT, "no whole endpoint"),
+        (hello(endpoint=pb.Endpoint()), grpc.StatusCode.INVALID_ARGUMENT, "'', which is no IP address"),
+        (hello(endpoint=at("mlserver-0")), grpc.StatusCode.INVALID_ARGUMENT, "is no IP address"),
+        (
+            hello(endpoint=at(http_port=0)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "HTTP port is 0, which is no port",
+        ),
+        (hello(endpoint=at(grpc_port=70000)), grpc.StatusCode.INVALID_ARGUMENT, "gRPC port is 70000"),
+        (
+            hello(endpoint=pb.Endpoint(address="::1", http_port=1, grpc_port=1, held_grpc_port=70000)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "are no ports",
+        ),
+        (hello("a/b"), grpc.StatusCode.INVALID_ARGUMENT, "'a/b' cannot be the name of a Server"),
         (report(), grpc.StatusCode.INVALID_ARGUMENT, "begins with a hello"),
     ],
-    ids=["protocol", "namespace", "server", "pod", "endpoint", "no hello"],
+    ids=[
+        "protocol",
+        "namespace",
+        "server",
+        "pod",
+        "endpoint",
+        "address",
+        "no port",
+        "port",
+        "held port",
+        "server's name",
+        "no hello",
+    ],
 )
 async def test_a_hello_that_cannot_be_is_refused_in_words(service, port, greeting, code, words):
     async with connected(port) as agent:
@@ -240,6 +269,28 @@ async def test_a_newer_session_replaces_the_older(service, port):
             replica = service.replicas()[FIRST]
             assert replica.session > first
             assert replica.models == ()
+
+
+async def test_two_live_agents_of_one_replica_do_not_push_each_other_out_for_ever(service, port):
+    first, second = hello(endpoint=at("127.70.0.1")), hello(endpoint=at("127.70.0.2"))
+    async with connected(port, first) as one:
+        async with connected(port, second):
+            await one.ended()
+            async with connected(port) as again:
+                await again.say(first)
+                code, words = await again.ended()
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert words == "two agents say that they are mlserver-0: the one at 127.70.0.2 stays connected"
+            assert service.replicas()[FIRST].address == "127.70.0.2"
+        await until(service, lambda found: not found)
+        async with connected(port, first):
+            assert service.replicas()[FIRST].address == "127.70.0.1"
+
+
+async def test_an_agent_that_comes_back_elsewhere_replaces_itself(service, port):
+    for number in range(3):
+        async with connected(port, hello(endpoint=at(f"127.70.0.{number + 1}"))):
+            assert service.replicas()[FIRST].address == f"127.70.0.{number + 1}"
 
 
 async def test_a_second_hello_ends_the_session(port):

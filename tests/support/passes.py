@@ -21,6 +21,7 @@ class Pass:
         self.models = {}
         self.servers = {}
         self.time = 100.0
+        self.wall = 1000.0
         self.server()
         self.engine = Engine(
             "a",
@@ -28,7 +29,7 @@ class Pass:
             servers=lambda: self.servers.values(),  # noqa: PLW0108 - replaced by tests
             agents=self.agents,
             publisher=self.publisher,
-            clock=lambda: Now(self.time, 1000.0 + self.time),
+            clock=lambda: Now(self.time, self.wall + self.time),
         )
 
     def server(self, name="mlserver", replicas=1, running=0, **metadata):

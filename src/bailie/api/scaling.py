@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bailie.api.base import Int32, Part
 from bailie.api.problems import Problem
+from bailie.api.resource import no_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,12 @@ class Scalable(Part):
         return effective_scaling(self.replicas, self.min_replicas, self.max_replicas)
 
     def scaling_problems(self) -> list[Problem]:
-        """Returns which of the three numbers contradict each other."""
-        return scaling_problems(self.replicas, self.min_replicas, self.max_replicas)
+        """Returns which of the numbers contradict each other; a warning where one counts as unset."""
+        found = scaling_problems(self.replicas, self.min_replicas, self.max_replicas)
+        if not found and self.replicas is not None and self.replicas < 0:
+            text = f"is {self.replicas} and counts as unset; one replica is wanted"
+            found.append(no_effect("spec.replicas", text))
+        return found
 
 
 def effective_scaling(replicas: int | None, minimum: int | None, maximum: int | None) -> Scaling:

@@ -42,6 +42,8 @@ _HELLO_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0
 """Agents report at least every 10 s; without a word for this long, the session ends."""
 _STOP_SECONDS = 0.5
+_DUEL_SECONDS = 60.0
+"""How soon an agent that was replaced must be back to be taken for a second one of the same name."""
 _SERVER_OPTIONS = (
     ("grpc.keepalive_time_ms", 1000),
     ("grpc.keepalive_timeout_ms", 2500),
@@ -77,6 +79,8 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         self._leads: Callable[[], bool] = _always
         self._outbid: Callable[[int], None] = lambda _: None
         self._sessions: dict[ReplicaId, AgentSession] = {}
+        self._pushed_out: dict[ReplicaId, tuple[str, float]] = {}
+        """Where the agent was whose session a newer one ended, and when."""
         self._callbacks: list[Callable[[], None]] = []
         self._numbers = itertools.count(1)
         self._revisions = itertools.count(1)
@@ -168,7 +172,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         if hello.protocol != wire.PROTOCOL:
             told = f"the scheduler speaks protocol {wire.PROTOCOL}, the agent {hello.protocol}"
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, told)
-        problem = wire.hello_problem(hello, self._namespace)
+        problem = wire.hello_problem(hello, self._namespace) or self._duel(hello)
         if hello.epoch > _HIGHEST_EPOCH:
             problem = f"epoch {hello.epoch} is beyond what a Lease counts to"
         if problem is not None:
@@ -176,10 +180,20 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
         return hello
 
+    def _duel(self, hello: pb.Hello) -> str | None:
+        """Two live agents of one replica would push each other out for ever: the later one stays."""
+        replica, address = wire.replica_id(hello), hello.endpoint.address
+        session, left = self._sessions.get(replica), self._pushed_out.get(replica)
+        recent = left is not None and asyncio.get_running_loop().time() - left[1] < _DUEL_SECONDS
+        if session is None or left is None or not recent or left[0] != address or session.address == address:
+            return None
+        return f"two agents say that they are {replica}: the one at {session.address} stays connected"
+
     def _open(self, hello: pb.Hello) -> AgentSession:
         session = AgentSession(next(self._numbers), hello, self._revisions.__next__)
         older = self._sessions.get(session.id)
         if older is not None:
+            self._pushed_out[session.id] = (older.address, asyncio.get_running_loop().time())
             older.end(grpc.StatusCode.ABORTED, "a newer session of this replica has begun")
         self._sessions[session.id] = session
         log.info("Agent connected", replica=str(session.id), models=len(hello.inventory))

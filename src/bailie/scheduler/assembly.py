@@ -34,6 +34,10 @@ _HELD = {
 }
 
 
+_MOST_REPLICAS = 10_000
+"""A status that speaks of more than that was not written by an operator."""
+
+
 class ServerBook:
     """The Servers of the namespace as placement sees them, made again only where something changed."""
 
@@ -74,8 +78,14 @@ def _wanted_replicas(manifest: Mapping[str, Any]) -> int:
     if manifest["metadata"].get("deletionTimestamp"):
         return 0
     server, _ = ServerResource.parse({key: value for key, value in manifest.items() if key != "status"})
-    fallback = int((manifest.get("status") or {}).get("replicas") or 1)
-    return server.spec.scaling.replicas if server else fallback
+    return server.spec.scaling.replicas if server else running_replicas(manifest) or 1
+
+
+def running_replicas(manifest: Mapping[str, Any]) -> int:
+    """How many replicas the Server's status speaks of; 0 where what is written there is no such number."""
+    status = manifest.get("status")
+    count = status.get("replicas") if isinstance(status, dict) else None
+    return min(max(count, 0), _MOST_REPLICAS) if isinstance(count, int) else 0
 
 
 def demand_and_holdings(

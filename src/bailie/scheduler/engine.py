@@ -18,7 +18,7 @@ from bailie.lifecycle import SERVING, ReplicaState
 from bailie.lifecycle.conditions import unready_reason
 from bailie.placement import Planner, ReplicaId
 from bailie.routing.table import NotReady
-from bailie.scheduler.assembly import ServerBook, demand_and_holdings
+from bailie.scheduler.assembly import ServerBook, demand_and_holdings, running_replicas
 from bailie.scheduler.catalogue import Catalogue
 from bailie.scheduler.facts import Found, Sentences, facts_of
 from bailie.scheduler.failures import Failures, Now
@@ -144,7 +144,7 @@ class Engine:
         wanted = self._servers_seen.wanted(manifests)
         for manifest in manifests:
             name = manifest["metadata"]["name"]
-            running = int((manifest.get("status") or {}).get("replicas") or 0)
+            running = running_replicas(manifest)
             expected |= {ReplicaId(name, index) for index in range(min(wanted[name], running))}
         return expected - self._fleet.replicas.keys()
 

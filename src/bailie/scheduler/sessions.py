@@ -33,6 +33,7 @@ class AgentSession:
         self.id: ReplicaId = wire.replica_id(hello)
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         """Set to end the stream from our side, with what the agent is told."""
+        self.address: str = hello.endpoint.address
         self._hello = hello
         self._status = hello.status
         self._next_revision = next_revision

@@ -5,10 +5,13 @@ Used by `sessions` and `agents`. Translates and checks; keeps nothing.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from bailie._gen import agent_pb2 as pb
+from bailie.api.metadata import is_dns_label
 from bailie.placement.snapshot import ReplicaId, VersionId
+from bailie.routing.table import MAX_PORT
 from bailie.scheduler.world import EvictCommand, ModelReport, ModelState, UnloadCommand
 
 if TYPE_CHECKING:
@@ -38,14 +41,25 @@ def hello_problem(hello: pb.Hello, namespace: str) -> str | None:
     """Returns why the hello cannot be accepted in this namespace, in words; None when it can."""
     if hello.namespace != namespace:
         return f"this scheduler serves namespace {namespace!r}, not {hello.namespace!r}"
-    if not hello.server:
-        return "the hello names no server"
+    if not is_dns_label(hello.server):
+        return f"{hello.server!r} cannot be the name of a Server"
     expected = str(replica_id(hello))
     if hello.pod != expected:
         return f"replica {hello.replica} of server {hello.server!r} is pod {expected!r}, not {hello.pod!r}"
-    endpoint = hello.endpoint
-    if not endpoint.address or not endpoint.http_port or not endpoint.grpc_port:
-        return "the hello names no whole endpoint: address, HTTP port and gRPC port"
+    return _endpoint_problem(hello.endpoint)
+
+
+def _endpoint_problem(endpoint: pb.Endpoint) -> str | None:
+    """What Envoy would refuse must not get into its configuration: it would refuse the other routes too."""
+    try:
+        ipaddress.ip_address(endpoint.address)
+    except ValueError:
+        return f"the endpoint's address is {endpoint.address!r}, which is no IP address"
+    for name, number in (("HTTP", endpoint.http_port), ("gRPC", endpoint.grpc_port)):
+        if not 0 < number <= MAX_PORT:
+            return f"the endpoint's {name} port is {number}, which is no port"
+    if max(endpoint.held_http_port, endpoint.held_grpc_port) > MAX_PORT:
+        return "the endpoint's ports for models that are not in memory are no ports"
     return None
 
 
