@@ -36,12 +36,15 @@ ENVOY_MODULES = (
     "envoy.extensions.filters.http.lua.v3.lua_pb2",
     "envoy.extensions.filters.http.router.v3.router_pb2",
     "envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2",
+    "envoy.extensions.matching.common_inputs.stats.v3.stats_pb2",
+    "envoy.extensions.stat_sinks.open_telemetry.v3.open_telemetry_pb2",
     "envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2",
     "envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2",
     "envoy.extensions.upstreams.http.v3.http_protocol_options_pb2",
     "envoy.service.accesslog.v3.als_pb2",
     "envoy.service.discovery.v3.discovery_pb2",
     "envoy.type.matcher.v3.http_inputs_pb2",
+    "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2",
 )
 """What the gateway configures or speaks; everything they import comes along."""
 

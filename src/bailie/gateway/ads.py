@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import structlog
 
-from bailie.gateway import descriptors
+from bailie.gateway import descriptors, uses
 from bailie.gateway.listener import Address, listener
 from bailie.gateway.resources import resource
 from bailie.gateway.session import Session
@@ -89,6 +89,7 @@ async def serve(
             grpc.method_handlers_generic_handler(
                 HEALTH_SERVICE, {"Check": grpc.unary_unary_rpc_method_handler(streams.check)}
             ),
+            grpc.method_handlers_generic_handler(uses.SERVICE, {"Export": _export_handler(streams)}),
         )
     )
     try:
@@ -101,6 +102,12 @@ async def serve(
     finally:
         streams.close()
         await server.stop(STOP_GRACE)
+
+
+def _export_handler(streams: Streams) -> Any:
+    return grpc.unary_unary_rpc_method_handler(
+        streams.export, request_deserializer=descriptors.message_class(uses.REQUEST).FromString
+    )
 
 
 def _encode(message: Any) -> bytes:
@@ -125,6 +132,13 @@ class Streams:
     async def check(self, _: bytes, __: object) -> bytes:
         """Answers a health check; it says nothing of models, so it needs no token."""
         return SERVING if self.leads() and not self.closing.is_set() else NOT_SERVING
+
+    async def export(self, request: Any, context: Any) -> bytes:
+        """Takes what an Envoy has counted; the answer is an empty message."""
+        if not self._allowed(context):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of this namespace is needed")
+        self.gateway.note_used(uses.names_used(request))
+        return b""
 
     async def delta(self, requests: AsyncIterator[Any], context: Any) -> None:
         """Serves one stream until either side ends it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import descriptors
+from bailie.gateway import descriptors, uses
 from bailie.gateway.ads import LISTEN
 from bailie.gateway.clusters import HTTP_OPTIONS
 from bailie.gateway.listener import HTTP, ROUTER
@@ -60,6 +60,8 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
             "clusters": [_xds_cluster(settings), _admin_cluster(settings.admin)],
             "listeners": [_probe_listener(settings.probe)],
         },
+        "stats_sinks": [uses.sink(_scheduler(settings.token))],
+        "stats_flush_interval": uses.FLUSH_INTERVAL,
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {}}]},
     }
     descriptors.parse(config, BOOTSTRAP)
@@ -67,15 +69,19 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
 
 
 def _ads(token: str) -> dict[str, Any]:
-    service = {
-        # Back to a scheduler that has returned within half a second; Envoy's default goes up to thirty.
-        "envoy_grpc": {
-            "cluster_name": XDS_CLUSTER,
-            "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"}},
-        },
-        "initial_metadata": [{"key": "authorization", "value": f"Bearer {token}"}],
+    service = _scheduler(token)
+    # Back to a scheduler that has returned within half a second; Envoy's default goes up to thirty.
+    service["envoy_grpc"]["retry_policy"] = {
+        "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"}
     }
     return {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+
+
+def _scheduler(token: str) -> dict[str, Any]:
+    return {
+        "envoy_grpc": {"cluster_name": XDS_CLUSTER},
+        "initial_metadata": [{"key": "authorization", "value": f"Bearer {token}"}],
+    }
 
 
 def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
 from bailie.gateway.clusters import Protocol, cluster_name
+from bailie.gateway.uses import stat_prefix
 from bailie.routing.refusal import not_ready
 from bailie.routing.table import NotReady
 
 if TYPE_CHECKING:
     from bailie.routing.refusal import Refusal
-    from bailie.routing.table import Backend, Entry
+    from bailie.routing.table import Backend, Entry, Route
 
 REQUEST_FILTER = "bailie.request"
 MODEL_HEADER = "seldon-model"
@@ -38,9 +39,9 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
     if isinstance(entry, NotReady):
         host = _refused(not_ready(namespace, name, entry))
     elif len(entry.backends) == 1:
-        host = _one_backend(name, entry.backends[0])
+        host = _one_backend(name, entry)
     else:
-        host = _many_backends(entry.backends)
+        host = _many_backends(entry)
     header = {"key": MODEL_HEADER, "value": name}
     host |= {
         "name": name,
@@ -55,8 +56,9 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
     )
 
 
-def _one_backend(name: str, backend: Backend) -> dict[str, Any]:
+def _one_backend(name: str, route: Route) -> dict[str, Any]:
     """Nearly all REST calls are rewritten without Lua; a version in the path, or another name, needs it."""
+    (backend,), count = route.backends, stat_prefix(route)
     path = MODEL_PATH + name
     action = {"timeout": {}, "cluster": cluster_name(backend, Protocol.HTTP)}
     plain = {**action, "prefix_rewrite": MODEL_PATH + backend.name}
@@ -64,26 +66,29 @@ def _one_backend(name: str, backend: Backend) -> dict[str, Any]:
         **_of_backend(backend),
         "routes": [
             {
+                **count,
                 "match": GRPC_MATCH,
                 "route": {"timeout": {}, "cluster": cluster_name(backend, Protocol.GRPC)},
             },
-            {"match": {"path_separated_prefix": f"{path}/versions"}, "route": action},
+            {**count, "match": {"path_separated_prefix": f"{path}/versions"}, "route": action},
             {
+                **count,
                 "match": {"path_separated_prefix": path},
                 "route": plain,
                 "typed_per_filter_config": {REQUEST_FILTER: _disabled()},
             },
-            {"match": ANY_MATCH, "route": action},
+            {**count, "match": ANY_MATCH, "route": action},
         ],
     }
 
 
-def _many_backends(backends: tuple[Backend, ...]) -> dict[str, Any]:
+def _many_backends(route: Route) -> dict[str, Any]:
     """Envoy throws the dice; the Lua filter learns the name of the backend that won from its context."""
+    count = stat_prefix(route)
     return {
         "routes": [
-            {"match": GRPC_MATCH, "route": _dice(backends, Protocol.GRPC)},
-            {"match": ANY_MATCH, "route": _dice(backends, Protocol.HTTP)},
+            {**count, "match": GRPC_MATCH, "route": _dice(route.backends, Protocol.GRPC)},
+            {**count, "match": ANY_MATCH, "route": _dice(route.backends, Protocol.HTTP)},
         ]
     }
 
