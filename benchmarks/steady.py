@@ -168,8 +168,9 @@ def _rest(url: str, expectation: Expectation) -> Send:
         except (OSError, asyncio.IncompleteReadError) as error:
             raise Unreachable(f"{url}: {error or type(error).__name__}") from error
         else:
-            idle.append(opened)
-            opened = None
+            if answer.headers.get("connection") != "close":
+                idle.append(opened)
+                opened = None
         finally:
             if opened:
                 opened[1].close()

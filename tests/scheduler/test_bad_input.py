@@ -10,6 +10,7 @@ from tests.support.passes import Pass
 
 from bailie.lifecycle import VersionState, model_status
 from bailie.placement import ReplicaId
+from bailie.scheduler.routes import DRAIN_SECONDS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -102,7 +103,7 @@ def test_reports_of_what_nobody_asked_for_are_unloaded_and_disturb_nobody():
     identity = found.served("good")
     for name, number in (("", 0), ("good", 7), ("x" * 300, 2**32 - 1), ("a/b\n", 3)):
         found.agents.report(name, "of-my-own", number, LOADED, declared_bytes=2**63)
-    sent = found.step()
+    sent = found.step(DRAIN_SECONDS)
     assert len(sent) == 4
     assert all(command.startswith("unload ") for command in sent)
     assert found.publisher.backends("good") == {"good_1": {"mlserver-0"}}

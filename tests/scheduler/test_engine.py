@@ -275,7 +275,7 @@ def test_a_number_that_another_version_has_on_any_replica_is_not_used_again(worl
     world.served()
     world.agents.report("iris", "former", 1, LOADED, replica=SECOND)
     world.model(generation=2, replicas=2)
-    assert world.step() == ["load iris_2 mlserver-1", "unload iris_1 mlserver-1"]
+    assert world.step(DRAIN_SECONDS) == ["load iris_2 mlserver-1", "unload iris_1 mlserver-1"]
     assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
 
 
@@ -404,3 +404,29 @@ class TestLoop:
             world.engine.wake()
             await until(lambda: world.publisher.tables)
             task.cancel()
+
+
+def test_what_an_agent_brings_late_stays_until_the_data_plane_has_left_the_routes_of_the_leader_before(world):
+    """The routes of the leader before may lead there, and the data plane keeps them until it has ours."""
+    world.publisher.prompt = False
+    world.step()
+    world.agents.connect(ReplicaId("mlserver", 1))
+    world.agents.report("iris", "old", 1, LOADED, replica=ReplicaId("mlserver", 1))
+    assert world.step() == []
+    world.publisher.acknowledge()
+    assert world.step() == []
+    assert world.step(DRAIN_SECONDS) == ["unload iris_1 mlserver-1"]
+
+
+def test_what_comes_back_while_its_route_is_not_left_everywhere_stays_loaded(world):
+    world.served()
+    world.publisher.prompt = False
+    del world.models["iris"]
+    world.step()
+    models = world.agents.connected[ReplicaId("mlserver", 0)].models
+    world.agents.disconnect()
+    world.step()
+    world.step(AWAY_SECONDS)
+    world.agents.connect(models=models)
+    assert world.step() == []
+    assert world.step(GIVE_UP_SECONDS) == ["unload iris_1 mlserver-0"]

@@ -23,7 +23,11 @@ class Pass:
         self.time = 100.0
         self.wall = 1000.0
         self.server()
-        self.engine = Engine(
+        self.engine = self.new_engine()
+
+    def new_engine(self):
+        """As a leader begins: it knows nothing yet."""
+        return Engine(
             "a",
             models=lambda: self.models.values(),  # noqa: PLW0108 - replaced by tests
             servers=lambda: self.servers.values(),  # noqa: PLW0108 - replaced by tests

@@ -276,7 +276,8 @@ class Engine:
             yield
         for names in _batches(self._leaving):
             for seat in (seat for name in names for seat in self._leaving[name]):
-                if self._fleet.standings[seat].connected and self._routes.may_unload(seat, now.monotonic):
+                standing = self._fleet.standings[seat]
+                if standing.connected and self._routes.may_unload(standing, now.monotonic):
                     self._fleet.unload(seat, now.monotonic)
                     model, number = seat.version.model, seat.number
                     log.info("Unload sent", model=model, number=number, replica=str(seat.replica))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -73,6 +74,8 @@ class Routes:
         """Models that came into a route, by a revision that is not acknowledged: the oldest first."""
         self._leaving: dict[Seat, _Leaving] = {}
         self._diversions = Diversions()
+        self._inherited = _Leaving(revision=1, since=inf)
+        """What the routes of an earlier scheduler lead to, until the data plane has taken over ours."""
         self._revision = 0
         self._heard = 0
         self._heard_at = 0.0
@@ -88,7 +91,7 @@ class Routes:
         if acknowledged >= self._heard:
             self._heard_at = now
         self._diversions.observe(acknowledged)
-        for leaving in self._leaving.values():
+        for leaving in (*self._leaving.values(), self._inherited):
             if leaving.acknowledged_at is None and acknowledged >= leaving.revision:
                 leaving.acknowledged_at = now
         return self._unhear() if self._heard < before else self._hear()
@@ -143,16 +146,22 @@ class Routes:
             self._revision = self._publisher.publish(RoutingTable(self._namespace, MappingProxyType(table)))
             self._entries = table
         if first:
+            self._inherited.since = now
             there = [seat for seat, each in fleet.standings.items() if each.state in SERVING]
-            self._leave(there, now)
             self._diversions.leave(there, self._revision, now)
         for name, answer in self._changes.items():
             self._note(name, answer, now)
         self._changes = {}
-        gone = [seat for seat in self._leaving if seat in self._routed or seat not in fleet.standings]
-        for seat in gone:
-            del self._leaving[seat]
-        self._diversions.forget(fleet.standings.keys())
+        self._forget(fleet.standings.keys(), now)
+
+    def _forget(self, present: AbstractSet[Seat], now: float) -> None:
+        """A replica that is away may come back while requests can still go there."""
+        self._leaving = {
+            seat: leaving
+            for seat, leaving in self._leaving.items()
+            if seat not in self._routed and (seat in present or now < _end(leaving))
+        }
+        self._diversions.forget(present)
 
     def _present(self, fleet: Fleet) -> Mapping[str, Replica]:
         """Every replica by name; the same value for as long as it is at the same place."""
@@ -180,7 +189,6 @@ class Routes:
             self._unheard.append((self._revision, name))
 
     def _leave(self, seats: Iterable[Seat], now: float) -> None:
-        """What the first table leaves out may be in a route that an earlier scheduler made."""
         heard = now if self._publisher.acknowledged >= self._revision else None
         for seat in seats:
             self._leaving[seat] = _Leaving(self._revision, now, heard)
@@ -205,16 +213,19 @@ class Routes:
         """True once every request for it goes to its agent."""
         return self._diversions.is_diverted(seat, self._revision, now)
 
-    def may_unload(self, seat: Seat, now: float) -> bool:
+    def may_unload(self, standing: Standing, now: float) -> bool:
         """True once no request goes there any more, or the wait for that has an end."""
-        if seat in self._routed:
+        if standing.seat in self._routed:
             return False
-        leaving = self._leaving.get(seat)
+        leaving = self._leaving.get(standing.seat)
+        if leaving is None and standing.state in SERVING:
+            leaving = self._inherited
         return leaving is None or now >= _end(leaving)
 
     def deadline(self, now: float) -> float | None:
         """When something changes by itself."""
-        ends = [end for each in self._leaving.values() if (end := _end(each)) > now]
+        leaving = (*self._leaving.values(), self._inherited)
+        ends = [end for each in leaving if now < (end := _end(each)) < inf]
         diverted = self._diversions.deadline(now)
         ends += [diverted] if diverted is not None else []
         if self._publisher.acknowledged < self._heard:

@@ -50,8 +50,8 @@ class Gate:
                         end.cancel()
             finally:
                 back.close()
-        except OSError:
-            pass  # the API is down: so is this connection
+        except (OSError, asyncio.CancelledError):
+            pass  # the API is down, so is this connection; or the gate is taken away
         finally:
             writer.close()
             self._pipes.discard(task)

@@ -35,6 +35,7 @@ class _Process:
     kubeconfig: object
     task: asyncio.Task | None = None
     listening: asyncio.Event = field(default_factory=asyncio.Event)
+    scheduler: Scheduler | None = None
 
 
 class Schedulers:
@@ -72,6 +73,10 @@ class Schedulers:
     @property
     def running(self):
         return [pod for pod, each in self._processes.items() if each.task is not None]
+
+    def __str__(self):
+        """Who runs, who leads, and what each of them lacks."""
+        return "; ".join(_told(pod, each) for pod, each in self._processes.items() if each.task is not None)
 
     async def start(self, pod=PODS[0]):
         process = self._processes[pod]
@@ -125,7 +130,13 @@ class Schedulers:
             yield self.plane.term(leads)
 
         async with Client.from_kubeconfig(process.kubeconfig) as client:
-            scheduler = Scheduler(settings, client, data_plane)
+            scheduler = process.scheduler = Scheduler(settings, client, data_plane)
             async with serve_agents(scheduler.agents, "127.0.0.1", process.port):
                 process.listening.set()
                 await scheduler.run()
+
+
+def _told(pod, process):
+    scheduler = process.scheduler
+    leads = scheduler is not None and scheduler._election.leading
+    return f"{pod} {'leads' if leads else 'stands by'}, {scheduler.unready() if scheduler else 'not begun'}"
