@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from bailie import __version__
 from bailie.cli.app import COMMANDS, app
+from bailie.cli.resources import stated
 
 RUNNER = CliRunner()
 
@@ -143,6 +144,29 @@ def test_apply_refuses_a_file_that_is_no_text(tmp_path):
     result = run("apply", "-f", str(path))
     assert result.exit_code == 1
     assert f"{path} is not text" in result.stderr
+
+
+def test_what_was_read_can_be_applied_again():
+    spec, kept = {"storageUri": "s3://a/b"}, {"name": "iris", "namespace": "team-a", "labels": {"a": "b"}}
+    read = {
+        "kind": "Model",
+        "metadata": {
+            **kept,
+            "uid": "1",
+            "resourceVersion": "2",
+            "generation": 3,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "managedFields": [],
+        },
+        "spec": spec,
+        "status": {"replicas": 1},
+    }
+    assert stated(read) == {"kind": "Model", "metadata": kept, "spec": spec}
+
+
+def test_what_a_person_wrote_is_applied_as_it_stands():
+    written = {"kind": "Model", "metadata": {"name": "iris", "resourceVersion": "2"}, "status": {}}
+    assert stated(written) == written
 
 
 def test_get_names_the_kinds_that_it_knows():

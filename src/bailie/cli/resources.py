@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 FIELD_MANAGER = "bailie-cli"
+_OF_THE_API = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"})
 
 
 class Form(StrEnum):
@@ -49,7 +50,8 @@ def apply(
 ) -> None:
     """Create or update what files say (server-side apply).
 
-    Every object is validated before the first one is sent.
+    Every object is validated before the first one is sent. Of objects that were read from a cluster
+    (`kubectl get -o yaml`) only what somebody once stated is applied, so that a backup can be restored.
 
     Examples:
 
@@ -57,7 +59,7 @@ def apply(
 
       bailie apply -f model.yaml -n financial-staging --wait
     """
-    manifests = [manifest for path in filename for manifest in read_manifests(path)]
+    manifests = [stated(manifest) for path in filename for manifest in read_manifests(path)]
     _refuse_problems(manifests)
 
     async def send() -> list[Manifest]:
@@ -178,6 +180,14 @@ def read_manifests(path: Path) -> Iterator[Manifest]:
             yield item
     if not found:
         fail(f"{source} holds no object")
+
+
+def stated(manifest: Manifest) -> Manifest:
+    """Returns an object that an API answered (it has a uid) without what only the API writes."""
+    if "uid" not in manifest["metadata"]:
+        return manifest
+    metadata = {key: value for key, value in manifest["metadata"].items() if key not in _OF_THE_API}
+    return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": metadata}
 
 
 def _documents(path: Path, source: str) -> list[Any]:
