@@ -21,6 +21,7 @@ _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _ENDS = frozenset({"|", "||", "&&", ";", "&", "(", ")"})
+_KEYWORDS = frozenset({"do", "then", "else"})
 _REDIRECTIONS = frozenset({"<", ">", ">>", "2>"})
 
 
@@ -106,7 +107,7 @@ def _bare(words: list[str]) -> list[str]:
         if not skip and word not in _REDIRECTIONS:
             kept.append(word)
         skip = word in _REDIRECTIONS
-    while kept and re.match(r"[A-Za-z_]\w*=", kept[0]):
+    while kept and (kept[0] in _KEYWORDS or re.match(r"[A-Za-z_]\w*=", kept[0])):
         kept.pop(0)
     return kept
 
