@@ -31,7 +31,7 @@ from bailie.kube.metrics import LEADING
 from bailie.kube.reachability import refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bailie.kube.client import Client, Object, WatchEvent
 
@@ -84,6 +84,8 @@ class LeaderElection:
         """When the holder took it, as the lease says."""
         self.trouble = ""
         """Why the lease cannot be read or written just now; empty while it can."""
+        self.notes: Callable[[], Mapping[str, str]] = dict
+        """Returns annotations that go along with each renewal, for people who look at the lease."""
         self.kept = False
         """True: the end of `run` leaves the lease as it is, to run out or to go to the same identity."""
         self._client = client
@@ -290,7 +292,7 @@ class LeaderElection:
         """Writes a new renewTime. False when the lease is another's, or gone."""
         spec = {**self._lease["spec"], "renewTime": stamp_micro(utc_now())}
         try:
-            self._lease = await self._client.replace({**self._lease, "spec": spec})
+            self._lease = await self._client.replace({**self._annotated(self._lease), "spec": spec})
         except NotFound:
             return False
         except Conflict:
@@ -335,8 +337,12 @@ class LeaderElection:
             "renewTime": now,
             "leaseTransitions": max(self._highest, self.epoch) + 1,
         }
-        annotations = {**(lease["metadata"].get("annotations") or {}), _ADDRESS: self._address}
-        return {**lease, "metadata": {**lease["metadata"], "annotations": annotations}, "spec": spec}
+        return {**self._annotated(lease), "spec": spec}
+
+    def _annotated(self, lease: Object) -> Object:
+        metadata = lease["metadata"]
+        annotations = {**(metadata.get("annotations") or {}), _ADDRESS: self._address, **self.notes()}
+        return {**lease, "metadata": {**metadata, "annotations": annotations}}
 
     def _set_held(self, *, held: bool) -> None:
         self._held = held

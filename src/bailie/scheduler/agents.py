@@ -110,6 +110,11 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         """See `world.Agents`."""
         return MappingProxyType({key: self._sessions[key].snapshot() for key in sorted(self._sessions)})
 
+    @property
+    def connected(self) -> tuple[ReplicaId, ...]:
+        """Whose agent is there, without what it reports."""
+        return tuple(self._sessions)
+
     def send(self, replica: ReplicaId, command: Command) -> bool:
         """See `world.Agents`."""
         session = self._sessions.get(replica)

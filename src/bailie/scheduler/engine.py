@@ -94,6 +94,11 @@ class Engine:
         """Something changed: there will be a pass."""
         self._changed.set()
 
+    @property
+    def published(self) -> int:
+        """The revision of the newest table; 0 before the first."""
+        return self._routes.revision
+
     def on_picture(self, report: Callable[[Picture], None]) -> None:
         """Calls `report` after every pass."""
         self._reports.append(report)

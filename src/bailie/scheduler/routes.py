@@ -133,6 +133,11 @@ class Routes:
         """What the model gets from the next `publish` on; None: it has no route."""
         self._changes[name] = answer
 
+    @property
+    def revision(self) -> int:
+        """Of the newest table that was published."""
+        return self._revision
+
     def publish(self, fleet: Fleet, now: float) -> None:
         """Publishes the table if it changed, and notes what came into a route and what left it."""
         first = self._revision == 0

@@ -7,6 +7,8 @@ of the API warm and answers its probes; agents and Envoys are served by the lead
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -26,6 +28,7 @@ from bailie.scheduler.explaining import explained
 from bailie.scheduler.failures import Now
 from bailie.scheduler.statuses import StatusWriter
 from bailie.scheduler.unsupported import Unsupported
+from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LEASE = "seldon-scheduler"
+LEASE = SCHEDULER_LEASE
 _NEEDED = (MODEL, SERVER)
 """Nothing is decided before these are known. The rest only gets conditions."""
 
@@ -78,6 +81,8 @@ class Scheduler:
         # containers of one pod never live at a time, and the epoch would tell their orders apart.
         address = f"{settings.address}:{settings.agent_port}"
         self._election = LeaderElection(client, namespace, LEASE, settings.pod_name, address=address)
+        self._election.notes = self._notes
+        self._publisher: Publisher | None = None
 
     async def run(self) -> None:
         """Follows the API and leads whenever the lease is held."""
@@ -109,8 +114,16 @@ class Scheduler:
                 await self._govern(publisher)
                 found.cancel()
         finally:
-            self._engine = None
+            self._engine = self._publisher = None
             self.agents.stand_down()
+
+    def _notes(self) -> dict[str, str]:
+        """What the lease says of the term, for `bailie doctor`: it goes along with each renewal."""
+        agents = Counter(replica.server for replica in self.agents.connected)
+        published = self._engine.published if self._engine else 0
+        acknowledged = self._publisher.acknowledged if self._publisher else 0
+        state = {"agents": agents, "published": published, "acknowledged": acknowledged}
+        return {TERM_ANNOTATION: json.dumps(state)}
 
     def _leads(self) -> bool:
         """Asked before anything is said to agents, Envoys or the API.
@@ -146,7 +159,7 @@ class Scheduler:
             models.subscribe(lambda change: engine.wake() if _matters(change) else None),
             servers.subscribe(lambda change: engine.wake() if _matters(change) else None),
         ]
-        self._engine = engine
+        self._engine, self._publisher = engine, publisher
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(engine.run(), name="engine")
