@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bailie.cli import infer, inspect, lifecycle, processes, rbac, resources, scope
+from bailie.cli import doctor, infer, inspect, lifecycle, processes, rbac, resources, scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,15 @@ app = typer.Typer(
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "On this machine": (lifecycle.up, lifecycle.down, lifecycle.status, inspect.demo),
     "Resources and requests": (resources.apply, resources.get, resources.delete, infer.infer),
-    "Look": (inspect.explain, inspect.logs, inspect.kubeconfig, inspect.crds, rbac.rbac, inspect.version),
+    "Look": (
+        doctor.doctor,
+        inspect.explain,
+        inspect.logs,
+        inspect.kubeconfig,
+        inspect.crds,
+        rbac.rbac,
+        inspect.version,
+    ),
 }
 
 for panel, commands in COMMANDS.items():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from bailie.doctor.installation import InstallationView
+    from bailie.doctor.facts import InstallationView
     from bailie.kube.client import Client
 
 app = typer.Typer(name="scope", help="Say and change which namespaces the operator serves.")

@@ -7,11 +7,11 @@ operator itself.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import CONFIG_MAP, LEASE
+from bailie.doctor.facts import ClaimView, InstallationView
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Conflict, Forbidden, NotFound
 from bailie.manifests.rbac import SCOPE_STATUS
@@ -19,7 +19,7 @@ from bailie.scope.claim import CLAIM_LEASE, ELECTION_LEASE, STATUS_KEY, claim_of
 from bailie.scope.watch_list import CONFIG_MAP_NAME, NAMESPACES, parse_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client
@@ -28,34 +28,6 @@ if TYPE_CHECKING:
 CLOCK_SLACK_SECONDS = 30.0
 """Clocks of machines differ: a Lease counts as abandoned this much later than it says."""
 _ATTEMPTS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstallationView:
-    """One operator. What could not be read is empty, and `unknown` says why."""
-
-    home: str
-    listed: tuple[str, ...] | None = None
-    """The namespaces of its list; None where the list is the whole cluster, or is unknown."""
-    data: Mapping[str, str] = field(default_factory=dict)
-    """The ConfigMap as it is."""
-    problems: tuple[str, ...] = ()
-    name: str = ""
-    version: str = ""
-    standings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What the operator said of each namespace: see `Standing.manifest`."""
-    leader: str = ""
-    alive: bool | None = None
-    """Whether a replica leads; None where that may not be read."""
-    unknown: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimView:
-    """The claim on a namespace; `fresh` is False where nobody renews it any more."""
-
-    claim: Claim
-    fresh: bool
 
 
 async def find_homes(client: Client) -> tuple[str, ...]:

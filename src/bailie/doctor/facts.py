@@ -1,0 +1,131 @@
+"""What was found out, as values. `gather` fills them, `checks` judge them; nothing here asks anybody.
+
+A fact that may not be read, or cannot be, is `Unknown` with the reason: never a guess, never left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.scope.claim import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A fact that could not be had, and why."""
+
+    why: str
+
+
+T = TypeVar("T")
+Known: TypeAlias = T | Unknown
+
+
+def known(value: Any) -> Any:
+    """Returns a collection, an empty one where it is unknown: for checks whose finding says so elsewhere."""
+    return () if isinstance(value, Unknown) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallationView:
+    """One operator. What could not be read is empty, and `unknown` says why."""
+
+    home: str
+    listed: tuple[str, ...] | None = None
+    """The namespaces of its list; None where the list is the whole cluster, or is unknown."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """The ConfigMap as it is."""
+    problems: tuple[str, ...] = ()
+    name: str = ""
+    version: str = ""
+    standings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the operator said of each namespace: see `Standing.manifest`."""
+    leader: str = ""
+    alive: bool | None = None
+    """Whether a replica leads; None where that may not be read."""
+    unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    """The claim on a namespace; `fresh` is False where nobody renews it any more."""
+
+    claim: Claim
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """A SeldonRuntime, a Server or a Model: its name and what its `Ready` condition says."""
+
+    name: str
+    ready: bool
+    message: str = ""
+    current: bool = True
+    """Whether the status speaks of the present generation."""
+    scheduler_namespace: str = ""
+    """Of a SeldonRuntime that uses another namespace's scheduler."""
+    has_scheduler: bool = True
+    """False for a SeldonRuntime whose scheduler is disabled."""
+    replicas: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """The schedulers' Lease: who leads, whether it is renewed, and what the leader says of itself."""
+
+    leader: str
+    fresh: bool
+    told: bool = False
+    agents: Mapping[str, int] = field(default_factory=dict)
+    published: int = 0
+    acknowledged: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """An ExternalName Service of a name that belongs to the control plane."""
+
+    service: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceFacts:
+    """One namespace."""
+
+    name: str
+    exists: Known[bool] = True
+    home: str = ""
+    """The operator that has it in its list; empty for none that is known."""
+    claim: Known[ClaimView | None] = None
+    standing: Mapping[str, object] = field(default_factory=dict)
+    """What its operator said of it."""
+    missing: Known[tuple[str, ...]] = ()
+    """Rights that its operator lacks there, in words, or why nobody knows."""
+    runtimes: Known[tuple[Thing, ...]] = ()
+    servers: Known[tuple[Thing, ...]] = ()
+    models: Known[tuple[Thing, ...]] = ()
+    term: Known[Term | None] = None
+    redirects: Known[tuple[Redirect, ...]] = ()
+    upstream: str = ""
+    """What was seen of Seldon Core's own operator in the namespace, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that one run of the doctor found out."""
+
+    server: str
+    unreachable: str = ""
+    version: str = ""
+    kinds: Known[Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Of each version of our group that is served: the plurals."""
+    installations: Known[tuple[InstallationView, ...]] = ()
+    upstream: Known[tuple[str, ...]] = ()
+    """Namespaces with an operator of Seldon Core at work."""
+    namespaces: tuple[NamespaceFacts, ...] = ()

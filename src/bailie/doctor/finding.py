@@ -1,0 +1,52 @@
+"""What a check says: how bad, in which words, and what to do. Pure; made by the checks, shown by the CLI."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+class Level(enum.StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One result. `remedy` is what to do, empty where there is nothing to do."""
+
+    check: str
+    level: Level
+    message: str
+    remedy: str = ""
+    namespace: str = ""
+
+    def data(self) -> dict[str, Any]:
+        """Returns it as JSON data."""
+        return asdict(self)
+
+
+def ok(check: str, message: str, namespace: str = "") -> Finding:
+    """All is well."""
+    return Finding(check=check, level=Level.OK, message=message, namespace=namespace)
+
+
+def warning(check: str, message: str, remedy: str, namespace: str = "") -> Finding:
+    """Something to know."""
+    return Finding(check=check, level=Level.WARNING, message=message, remedy=remedy, namespace=namespace)
+
+
+def error(check: str, message: str, remedy: str, namespace: str = "") -> Finding:
+    """Something to mend."""
+    return Finding(check=check, level=Level.ERROR, message=message, remedy=remedy, namespace=namespace)
+
+
+def unknown(check: str, message: str, namespace: str = "") -> Finding:
+    """A check that may not be done."""
+    remedy = "look with the rights to read it, or ask who has them"
+    return Finding(check=check, level=Level.UNKNOWN, message=message, remedy=remedy, namespace=namespace)

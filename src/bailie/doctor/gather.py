@@ -1,0 +1,315 @@
+"""Asks the API for facts: reads only, and takes each refusal for a fact that is unknown.
+
+Called by `bailie doctor`. It judges nothing. It asks nothing of pods: who may read a namespace gets the same
+answer inside and outside of the cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bailie.api.kinds import (
+    DEPLOYMENT,
+    LEASE,
+    MLOPS_GROUP,
+    MODEL,
+    NAMESPACE,
+    SELDON_RUNTIME,
+    SERVER,
+    SERVICE,
+)
+from bailie.doctor.facts import Facts, NamespaceFacts, Redirect, Term, Thing, Unknown
+from bailie.doctor.installation import claim_on, find_homes, is_fresh, view
+from bailie.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
+from bailie.kube.reviews import account_may
+from bailie.manifests.rbac import (
+    OPERATOR_ACCOUNT,
+    OPERATOR_POD_RULES,
+    OPERATOR_RULES,
+    OPERATOR_STATEFUL_RULES,
+)
+from bailie.scope.claim import (
+    CLAIM_LEASE,
+    OPERATOR_DEPLOYMENT,
+    SCHEDULER_LEASE,
+    TERM_ANNOTATION,
+    UPSTREAM_LEASE,
+    claim_of,
+    is_at_work,
+    is_upstream_operator,
+)
+from bailie.scope.rights import Right, full_name, rights_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable, Mapping
+
+    from bailie.api.kinds import Kind
+    from bailie.doctor.facts import ClaimView, InstallationView, Known
+    from bailie.kube.client import Client
+
+T = TypeVar("T")
+
+_AT_A_TIME = 8
+_CONTROL_SERVICES = ("seldon-scheduler", "seldon-mesh")
+
+
+async def gather(client: Client, namespaces: Iterable[str] | None) -> Facts:
+    """Returns the facts of these namespaces, of all that have to do with us for None. Raises Unauthorized."""
+    try:
+        version = await client.call("GET", "/version")
+    except Unauthorized:
+        raise
+    except Unreachable as error:
+        return Facts(server=client.server, unreachable=str(error))
+    except ApiError:
+        version = {}
+    installations = await _installations(client, namespaces)
+    upstream = await _upstream(client)
+    chosen = await _concerned(client, installations) if namespaces is None else sorted(set(namespaces))
+    gate = asyncio.Semaphore(_AT_A_TIME)
+    embedded = "+bailie" in str(version.get("gitVersion", ""))
+
+    async def look(name: str) -> NamespaceFacts:
+        async with gate:
+            return await _namespace(client, name, _views(installations), embedded=embedded)
+
+    return Facts(
+        server=client.server,
+        version=str(version.get("gitVersion", "")),
+        kinds=await _kinds(client),
+        installations=installations,
+        upstream=upstream,
+        namespaces=tuple(await asyncio.gather(*map(look, chosen))),
+    )
+
+
+async def _kinds(client: Client) -> Known[Mapping[str, tuple[str, ...]]]:
+    """Asks discovery, which everybody may, and not for the definitions, which few may read."""
+    try:
+        group = await client.call("GET", f"/apis/{MLOPS_GROUP}")
+        found = {}
+        for version in group.get("versions") or ():
+            path = f"/apis/{version['groupVersion']}"
+            resources = (await client.call("GET", path)).get("resources") or ()
+            found[str(version["version"])] = tuple(str(each["name"]) for each in resources)
+    except NotFound:
+        return {}
+    except ApiError as error:
+        return Unknown(str(error))
+    return found
+
+
+async def _installations(
+    client: Client, namespaces: Iterable[str] | None
+) -> Known[tuple[InstallationView, ...]]:
+    """Looks for operators everywhere; who may not is led by the claims on the namespaces asked for."""
+    try:
+        homes: Iterable[str] = await find_homes(client)
+    except ApiError as error:
+        homes = await _homes_by_claims(client, namespaces or ())
+        if not homes:
+            return Unknown(str(error))
+    found = []
+    for home in homes:
+        try:
+            found.append(await view(client, home))
+        except NotFound:
+            continue
+    return tuple(found)
+
+
+async def _homes_by_claims(client: Client, namespaces: Iterable[str]) -> list[str]:
+    homes = []
+    for namespace in namespaces:
+        claim = await _known(claim_on(client, namespace))
+        if claim is not None and not isinstance(claim, Unknown):
+            homes.append(claim.claim.owner.partition("/")[0])
+    return sorted(set(homes))
+
+
+async def _upstream(client: Client) -> Known[tuple[str, ...]]:
+    found = await _known(client.list(DEPLOYMENT, fields=f"metadata.name={OPERATOR_DEPLOYMENT}"))
+    if isinstance(found, Unknown):
+        return found
+    deployments = [each for each in found.items if is_upstream_operator(each) and is_at_work(each)]
+    return tuple(sorted(each["metadata"]["namespace"] for each in deployments))
+
+
+async def _concerned(client: Client, installations: Known[tuple[InstallationView, ...]]) -> list[str]:
+    """Returns the namespaces of lists, of claims, and those that have resources of ours."""
+    names: set[str] = set()
+    for seen in _views(installations):
+        names |= {*(seen.listed or ()), *seen.standings}
+    for kind in (SELDON_RUNTIME, SERVER, MODEL):
+        found = await _known(client.list(kind))
+        if not isinstance(found, Unknown):
+            names |= {each["metadata"]["namespace"] for each in found.items}
+    claims = await _known(client.list(LEASE, fields=f"metadata.name={CLAIM_LEASE}"))
+    if not isinstance(claims, Unknown):
+        held = [each for each in claims.items if claim_of(each).owner]
+        names |= {each["metadata"]["namespace"] for each in held}
+    return sorted(names)
+
+
+async def _namespace(
+    client: Client, name: str, installations: Iterable[InstallationView], *, embedded: bool
+) -> NamespaceFacts:
+    views = tuple(installations)
+    exists = await _exists(client, name)
+    claim = await _known(claim_on(client, name))
+    seen = _responsible(views, name, claim)
+    if exists is False:
+        return NamespaceFacts(name=name, exists=False, home=seen.home if seen else "")
+    return NamespaceFacts(
+        name=name,
+        exists=exists,
+        home=seen.home if seen else "",
+        claim=claim,
+        standing=(seen.standings.get(name) or {}) if seen else {},
+        missing=await _missing(client, name, seen, embedded=embedded),
+        runtimes=await _things(client, SELDON_RUNTIME, name),
+        servers=await _things(client, SERVER, name),
+        models=await _things(client, MODEL, name),
+        term=await _term(client, name),
+        redirects=await _redirects(client, name),
+        upstream=await _upstream_in(client, name),
+    )
+
+
+def _responsible(
+    views: Iterable[InstallationView], name: str, claim: Known[ClaimView | None]
+) -> InstallationView | None:
+    """Returns the operator that has the namespace in its list; of several one that does not own it.
+
+    Where no list may be read it is the owner.
+    """
+    owner = "" if claim is None or isinstance(claim, Unknown) else claim.claim.owner.partition("/")[0]
+    having = [each for each in views if name in (each.listed or ()) or name in each.standings]
+    others = [each for each in having if each.home != owner]
+    owners = [each for each in views if each.home == owner]
+    return next(iter((*others, *having, *owners)), None)
+
+
+async def _exists(client: Client, name: str) -> Known[bool]:
+    try:
+        await client.get(NAMESPACE, name)
+    except NotFound:
+        return False
+    except ApiError as error:
+        return Unknown(str(error))
+    return True
+
+
+async def _missing(
+    client: Client, namespace: str, seen: InstallationView | None, *, embedded: bool
+) -> Known[tuple[str, ...]]:
+    """Takes the operator's word while it is at work, and else asks the API in its place."""
+    if seen is None:
+        return ()
+    said = seen.standings.get(namespace)
+    if said is not None and seen.alive:
+        return tuple(str(each) for each in said.get("missing") or ())
+    rules = (*OPERATOR_RULES, *(OPERATOR_POD_RULES if embedded else OPERATOR_STATEFUL_RULES))
+    gate = asyncio.Semaphore(_AT_A_TIME)
+
+    async def lacks(right: Right) -> bool:
+        async with gate:
+            return not await account_may(client, (seen.home, OPERATOR_ACCOUNT), right, namespace)
+
+    needed = sorted(rights_of(rules))
+    try:
+        lacking = [await lacks(needed[0]), *(await asyncio.gather(*map(lacks, needed[1:])))]
+    except ApiError as error:
+        return Unknown(f"the operator is not there to say, and asking in its place failed: {error}")
+    missing = [right for right, lacked in zip(needed, lacking, strict=True) if lacked]
+    return tuple(f"{right.verb} {full_name(right.group, right.resource)}" for right in missing)
+
+
+async def _things(client: Client, kind: Kind, namespace: str) -> Known[tuple[Thing, ...]]:
+    found = await _known(client.list(kind, namespace))
+    return found if isinstance(found, Unknown) else tuple(map(_thing, found.items))
+
+
+def _thing(manifest: Mapping[str, Any]) -> Thing:
+    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+    status = manifest.get("status") or {}
+    conditions = {each.get("type"): each for each in status.get("conditions") or ()}
+    ready = conditions.get("Ready") or {}
+    seen = status.get("observedGeneration")
+    overrides = {each.get("name"): each for each in spec.get("overrides") or ()}
+    scheduler = overrides.get("seldon-scheduler") or {}
+    return Thing(
+        name=str(metadata["name"]),
+        ready=ready.get("status") == "True",
+        message=str(ready.get("message") or ready.get("reason") or ""),
+        current=seen is None or seen == metadata.get("generation"),
+        scheduler_namespace=str(spec.get("schedulerNamespace") or ""),
+        has_scheduler=not scheduler.get("disable") and scheduler.get("replicas") != 0,
+        replicas=int(status.get("replicas") or 0),
+    )
+
+
+async def _term(client: Client, namespace: str) -> Known[Term | None]:
+    try:
+        lease = await client.get(LEASE, SCHEDULER_LEASE, namespace)
+    except NotFound:
+        return None
+    except ApiError as error:
+        return Unknown(str(error))
+    claim = claim_of(lease)
+    try:
+        told = json.loads((lease["metadata"].get("annotations") or {})[TERM_ANNOTATION])
+        return Term(
+            leader=claim.owner,
+            fresh=is_fresh(claim),
+            told=True,
+            agents={str(server): int(count) for server, count in told["agents"].items()},
+            published=int(told["published"]),
+            acknowledged=int(told["acknowledged"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return Term(leader=claim.owner, fresh=is_fresh(claim))
+
+
+async def _redirects(client: Client, namespace: str) -> Known[tuple[Redirect, ...]]:
+    found = []
+    for name in _CONTROL_SERVICES:
+        try:
+            spec = (await client.get(SERVICE, name, namespace)).get("spec") or {}
+        except NotFound:
+            continue
+        except ApiError as error:
+            return Unknown(str(error))
+        if spec.get("type") == "ExternalName":
+            found.append(Redirect(service=name, target=str(spec.get("externalName", ""))))
+    return tuple(found)
+
+
+async def _upstream_in(client: Client, namespace: str) -> str:
+    """Returns what is seen of Seldon Core's operator in the namespace; empty where nothing may be seen."""
+    try:
+        lease = claim_of(await client.get(LEASE, UPSTREAM_LEASE, namespace))
+        if is_fresh(lease):
+            return f"Seldon Core's own operator is at work in it (Lease {UPSTREAM_LEASE})"
+    except (NotFound, Forbidden):
+        pass
+    try:
+        deployment = await client.get(DEPLOYMENT, OPERATOR_DEPLOYMENT, namespace)
+    except (NotFound, Forbidden):
+        return ""
+    if is_upstream_operator(deployment) and is_at_work(deployment):
+        return f"Seldon Core's own operator is at work in it (Deployment {OPERATOR_DEPLOYMENT})"
+    return ""
+
+
+async def _known(asked: Awaitable[T]) -> Known[T]:
+    try:
+        return await asked
+    except ApiError as error:
+        return Unknown(str(error))
+
+
+def _views(installations: Known[tuple[InstallationView, ...]]) -> tuple[InstallationView, ...]:
+    return () if isinstance(installations, Unknown) else installations

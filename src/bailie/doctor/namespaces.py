@@ -1,0 +1,220 @@
+"""Judges the facts of one namespace; `checks` calls it for each. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.doctor.facts import Unknown, known
+from bailie.doctor.finding import Finding, error, ok, unknown, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bailie.doctor.facts import Facts, NamespaceFacts, Thing
+
+_SHOWN = 3
+"""Things that are named one by one; the rest is counted."""
+
+
+def examine_namespace(facts: Facts, seen: NamespaceFacts) -> list[Finding]:
+    """Returns the findings of one namespace."""
+    if seen.exists is False:
+        waits = f"; {seen.home} waits for it" if seen.home else ""
+        remedy = f"kubectl create namespace {seen.name}, or bailie scope remove {seen.name}"
+        return [error("namespace", f"there is no namespace {seen.name}{waits}", remedy, seen.name)]
+    found: list[Finding] = []
+    for check in _NAMESPACE_CHECKS:
+        found += check(facts, seen)
+    return found
+
+
+def _claim(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    if isinstance(seen.claim, Unknown):
+        yield unknown("claim", f"who serves {seen.name}: {seen.claim.why}", seen.name)
+        return
+    if seen.claim is None or not seen.claim.fresh:
+        yield from _unclaimed(facts, seen)
+        return
+    owner, since = seen.claim.claim.owner, seen.claim.claim.acquired
+    if seen.home and owner.partition("/")[0] != seen.home:
+        text = (
+            f"{seen.name} is served by {owner} since {since}; the operator in {seen.home} has it in its list "
+        )
+        text += "too and stands back"
+        remedy = f"take it from one of the lists: bailie scope remove {seen.name} --operator-namespace "
+        yield error("claim", text, f"{remedy}{seen.home}", seen.name)
+    else:
+        yield ok("claim", f"{seen.name} is served by {owner} since {since}", seen.name)
+
+
+def _unclaimed(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    """An operator has it in its list and does not serve it; for the rest see `_models`."""
+    if not seen.home:
+        if seen.claim is None and not seen.upstream and not known(seen.models):
+            yield ok("claim", f"no operator serves {seen.name}, and it has no Models", seen.name)
+        return
+    reason = str(seen.standing.get("message") or "it has not looked at it yet")
+    if seen.upstream:
+        reason = seen.upstream
+    text = f"the operator in {seen.home} has {seen.name} in its list and does not serve it: {reason}"
+    running = next((each for each in known(facts.installations) if each.home == seen.home), None)
+    if running is not None and running.alive is False:
+        text = f"nobody renews the claim on {seen.name}: no operator runs in {seen.home}; what runs goes on"
+    yield error("claim", text, "see the findings on its rights and on the operator", seen.name)
+
+
+def _rights(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    if isinstance(seen.missing, Unknown):
+        yield unknown("rights", f"rights in {seen.name}: {seen.missing.why}", seen.name)
+        return
+    if not seen.home:
+        return
+    remedy = f"bailie rbac {seen.name} --operator-namespace {seen.home} | kubectl apply -f -"
+    if seen.standing.get("reason") == "NoRights":
+        text = f"the operator in {seen.home} has no rights in {seen.name}: its RoleBinding is missing"
+        yield error("rights", text, remedy, seen.name)
+    elif seen.missing:
+        text = f"in {seen.name} the operator in {seen.home} may not {', '.join(seen.missing)}"
+        yield error("rights", text, remedy, seen.name)
+    else:
+        yield ok("rights", f"the operator has all its rights in {seen.name}", seen.name)
+
+
+def _redirects(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    if isinstance(seen.redirects, Unknown):
+        yield unknown("redirect", f"Services of {seen.name}: {seen.redirects.why}", seen.name)
+        return
+    asked = {thing.scheduler_namespace for thing in known(seen.runtimes)}
+    for redirect in seen.redirects:
+        parts = redirect.target.split(".")
+        elsewhere = parts[1] if len(parts) > 1 else ""
+        text = f"Service {seen.name}/{redirect.service} is an ExternalName: it leads to {redirect.target}"
+        if elsewhere and elsewhere in asked:
+            yield ok("redirect", f"{text}, as the SeldonRuntime asks for", seen.name)
+            continue
+        text += ", so this namespace depends on a scheduler outside of it"
+        remedy = f"delete the Service to get a scheduler in {seen.name}, or say it in the SeldonRuntime "
+        remedy += f"(spec.schedulerNamespace: {elsewhere or 'NAMESPACE'})"
+        yield warning("redirect", text, remedy, seen.name)
+
+
+def _scheduler(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    if isinstance(seen.runtimes, Unknown):
+        yield unknown("runtime", f"SeldonRuntimes of {seen.name}: {seen.runtimes.why}", seen.name)
+        return
+    yield from _things("runtime", "SeldonRuntime", seen, seen.runtimes)
+    own = [each for each in seen.runtimes if each.has_scheduler and not each.scheduler_namespace]
+    if not own or known(seen.redirects):
+        return
+    if isinstance(seen.term, Unknown):
+        yield unknown("scheduler", f"the scheduler of {seen.name}: {seen.term.why}", seen.name)
+    elif seen.term is None and seen.upstream:
+        yield unknown("scheduler", f"Seldon Core's scheduler in {seen.name} tells the API nothing", seen.name)
+    elif seen.term is None or not seen.term.fresh or not seen.term.leader:
+        text = f"no scheduler leads in {seen.name}: requests are answered, nothing new is placed"
+        remedy = f"kubectl get pods -n {seen.name} -l app.kubernetes.io/name=seldon-scheduler, and their logs"
+        yield error("scheduler", text, remedy, seen.name)
+    else:
+        yield ok("scheduler", f"{seen.term.leader} leads in {seen.name}", seen.name)
+        yield from _term(seen)
+
+
+def _term(seen: NamespaceFacts) -> Iterator[Finding]:
+    term = seen.term
+    if term is None or isinstance(term, Unknown):
+        return
+    if not term.told:
+        yield unknown("agents", f"the scheduler of {seen.name} says nothing of agents and Envoys", seen.name)
+        return
+    for server in known(seen.servers):
+        connected = term.agents.get(server.name, 0)
+        text = f"{connected} of {server.replicas} agents of Server {server.name} are connected"
+        if connected >= server.replicas:
+            yield ok("agents", text, seen.name)
+        else:
+            remedy = f"kubectl logs -n {seen.name} -l seldon-server-name={server.name} -c agent"
+            yield error("agents", text, remedy, seen.name)
+    if term.acknowledged >= term.published:
+        yield ok("envoy", f"every Envoy has the newest routes (revision {term.published})", seen.name)
+    else:
+        text = f"Envoy has routes of revision {term.acknowledged}, the scheduler is at {term.published}"
+        remedy = f"kubectl logs -n {seen.name} -l app.kubernetes.io/name=seldon-envoy"
+        yield warning(
+            "envoy", text if term.acknowledged else f"no Envoy has routes in {seen.name}", remedy, seen.name
+        )
+
+
+def _servers(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    if isinstance(seen.servers, Unknown):
+        yield unknown("servers", f"Servers of {seen.name}: {seen.servers.why}", seen.name)
+    else:
+        yield from _things("servers", "Server", seen, seen.servers)
+
+
+def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    if isinstance(seen.models, Unknown):
+        yield unknown("models", f"Models of {seen.name}: {seen.models.why}", seen.name)
+        return
+    if not seen.models:
+        return
+    if _is_unserved(facts, seen):
+        names = _names(seen.models)
+        home = next((each.home for each in known(facts.installations)), "")
+        text = f"nobody serves the {_count(seen.models, 'Model')} of {seen.name} ({names}): "
+        text += "no operator has the namespace in its list"
+        place = f" --operator-namespace {home}" if home else ""
+        yield error("models", text, f"bailie scope add {seen.name}{place}", seen.name)
+    elif not known(seen.runtimes) and not isinstance(seen.runtimes, Unknown):
+        text = f"nobody serves the {_count(seen.models, 'Model')} of {seen.name} ({_names(seen.models)}): "
+        remedy = f"helm install seldon-core-v2-runtime ./charts/seldon-core-v2-runtime -n {seen.name}"
+        yield error("models", f"{text}it has no SeldonRuntime, so no scheduler", remedy, seen.name)
+    else:
+        yield from _things("models", "Model", seen, seen.models)
+
+
+def _is_unserved(facts: Facts, seen: NamespaceFacts) -> bool:
+    """True where it is certain that no operator has the namespace: Seldon Core's may be hidden from us."""
+    if seen.home or seen.upstream or known(facts.upstream):
+        return False
+    if isinstance(seen.claim, Unknown) or (seen.claim is not None and seen.claim.fresh):
+        return False
+    whole = any(each.listed is None for each in known(facts.installations))
+    return not whole
+
+
+def _things(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]) -> Iterator[Finding]:
+    """Says of each thing that is not ready why, and of the others that they are."""
+    ready = [each for each in things if each.ready and each.current]
+    if ready:
+        verb = "is" if len(ready) == 1 else "are"
+        yield ok(check, f"{_count(ready, kind)} of {seen.name} {verb} ready: {_names(ready)}", seen.name)
+    waiting = [each for each in things if each not in ready]
+    for thing in waiting[:_SHOWN]:
+        why = thing.message or "nobody has looked at it"
+        remedy = f"kubectl describe {kind.lower()} {thing.name} -n {seen.name}"
+        if kind == "Model":
+            remedy = f"bailie explain model {thing.name} -n {seen.name}"
+        text = f"{kind} {seen.name}/{thing.name} is not ready: {why}"
+        yield error(check, text, remedy, seen.name)
+    if len(waiting) > _SHOWN:
+        text = f"{len(waiting) - _SHOWN} more {kind}s of {seen.name} are not ready"
+        yield error(check, text, f"kubectl get {kind.lower()}s -n {seen.name}", seen.name)
+
+
+_NAMESPACE_CHECKS: tuple[Callable[[Facts, NamespaceFacts], Iterator[Finding]], ...] = (
+    _claim,
+    _rights,
+    _redirects,
+    _scheduler,
+    _servers,
+    _models,
+)
+
+
+def _count(things: Sequence[Thing], kind: str) -> str:
+    return f"{len(things)} {kind}" if len(things) == 1 else f"{len(things)} {kind}s"
+
+
+def _names(things: Sequence[Thing]) -> str:
+    names = [thing.name for thing in things[:_SHOWN]]
+    return ", ".join([*names, "…"] if len(things) > _SHOWN else names)

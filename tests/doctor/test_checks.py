@@ -1,0 +1,360 @@
+"""One fact at a time is made wrong; each gives its sentence, with what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bailie.api.kinds import MLOPS_KINDS
+from bailie.doctor.checks import examine, healthy
+from bailie.doctor.facts import (
+    ClaimView,
+    Facts,
+    InstallationView,
+    NamespaceFacts,
+    Redirect,
+    Term,
+    Thing,
+    Unknown,
+)
+from bailie.doctor.finding import Level
+from bailie.scope.claim import Claim
+
+SINCE = "2026-01-01T00:00:00Z"
+MINE = ClaimView(Claim("home/one", SINCE, SINCE, 15), fresh=True)
+OTHERS = ClaimView(Claim("other/two", SINCE, SINCE, 15), fresh=True)
+STALE = ClaimView(Claim("home/one", SINCE, SINCE, 15), fresh=False)
+SERVED = {"state": "served", "reason": "Served", "message": ""}
+UNREADABLE = Unknown("you may not")
+
+NAMESPACE = NamespaceFacts(
+    name="a",
+    home="home",
+    claim=MINE,
+    standing=SERVED,
+    runtimes=(Thing(name="seldon", ready=True),),
+    servers=(Thing(name="mlserver", ready=True, replicas=2),),
+    models=(Thing(name="iris", ready=True),),
+    term=Term(
+        leader="seldon-scheduler-0",
+        fresh=True,
+        told=True,
+        agents={"mlserver": 2},
+        published=7,
+        acknowledged=7,
+    ),
+)
+HOME = InstallationView(
+    home="home", listed=("a",), name="home/one", standings={"a": SERVED}, leader="operator-0", alive=True
+)
+FACTS = Facts(
+    server="https://api",
+    version="v1.36.0",
+    kinds={"v1alpha1": tuple(kind.plural for kind in MLOPS_KINDS)},
+    installations=(HOME,),
+    namespaces=(NAMESPACE,),
+)
+ELSEWHERE = dataclasses.replace(HOME, standings={}, listed=("other",))
+NOWHERE = {"home": "", "claim": None, "standing": {}, "runtimes": (), "servers": (), "term": None}
+
+
+def without_rights(**changes):
+    return {"claim": None, "standing": {"reason": "NoRights", "message": "no rights"}, **changes}
+
+
+NAMESPACES = {
+    "no such namespace": (
+        {"exists": False},
+        Level.ERROR,
+        "there is no namespace a; home waits for it",
+        "create",
+    ),
+    "the claim may not be read": (
+        {"claim": UNREADABLE},
+        Level.UNKNOWN,
+        "who serves a: you may not",
+        "rights",
+    ),
+    "foreign claim": (
+        {"claim": OTHERS},
+        Level.ERROR,
+        f"a is served by other/two since {SINCE}; the operator in home has it in its list too",
+        "bailie scope remove a --operator-namespace home",
+    ),
+    "listed, not claimed": (
+        {"claim": None, "standing": {"reason": "x", "message": "claimed by nobody yet"}},
+        Level.ERROR,
+        "has a in its list and does not serve it: claimed by nobody yet",
+        "findings",
+    ),
+    "missing RoleBinding": (
+        without_rights(),
+        Level.ERROR,
+        "the operator in home has no rights in a: its RoleBinding is missing",
+        "bailie rbac a --operator-namespace home | kubectl apply -f -",
+    ),
+    "missing verbs": (
+        {"missing": ("patch services", "list servers.mlops.seldon.io")},
+        Level.ERROR,
+        "in a the operator in home may not patch services, list servers.mlops.seldon.io",
+        "bailie rbac a",
+    ),
+    "rights may not be asked for": (
+        {"missing": UNREADABLE},
+        Level.UNKNOWN,
+        "rights in a: you may not",
+        "ask",
+    ),
+    "ExternalName redirect": (
+        {
+            "redirects": (
+                Redirect(service="seldon-scheduler", target="seldon-scheduler.mesh.svc.cluster.local"),
+            )
+        },
+        Level.WARNING,
+        "a/seldon-scheduler is an ExternalName: it leads to seldon-scheduler.mesh.svc.cluster.local",
+        "spec.schedulerNamespace: mesh",
+    ),
+    "a redirect that was asked for": (
+        {
+            "redirects": (Redirect(service="seldon-scheduler", target="seldon-scheduler.mesh"),),
+            "runtimes": (Thing(name="seldon", ready=True, scheduler_namespace="mesh"),),
+        },
+        Level.OK,
+        "as the SeldonRuntime asks for",
+        "",
+    ),
+    "a redirect to nowhere known": (
+        {"redirects": (Redirect(service="seldon-mesh", target="gone"),)},
+        Level.WARNING,
+        "it leads to gone",
+        "spec.schedulerNamespace: NAMESPACE",
+    ),
+    "Services may not be read": ({"redirects": UNREADABLE}, Level.UNKNOWN, "Services of a", "rights"),
+    "a runtime is not ready": (
+        {"runtimes": (Thing(name="seldon", ready=False, message="0 of 1 replicas"),)},
+        Level.ERROR,
+        "SeldonRuntime a/seldon is not ready: 0 of 1 replicas",
+        "kubectl describe seldonruntime seldon -n a",
+    ),
+    "runtimes may not be read": ({"runtimes": UNREADABLE}, Level.UNKNOWN, "SeldonRuntimes of a", "rights"),
+    "no scheduler": ({"term": None}, Level.ERROR, "no scheduler leads in a", "seldon-scheduler"),
+    "a scheduler that is gone": (
+        {"term": Term(leader="seldon-scheduler-0", fresh=False)},
+        Level.ERROR,
+        "no scheduler leads in a: requests are answered, nothing new is placed",
+        "kubectl get pods -n a",
+    ),
+    "the scheduler may not be read": ({"term": UNREADABLE}, Level.UNKNOWN, "the scheduler of a", "rights"),
+    "a scheduler of upstream": (
+        {"term": None, "upstream": "it is there"},
+        Level.UNKNOWN,
+        "Seldon Core's scheduler in a tells the API nothing",
+        "",
+    ),
+    "a scheduler that says nothing": (
+        {"term": Term(leader="seldon-scheduler-0", fresh=True)},
+        Level.UNKNOWN,
+        "says nothing of agents and Envoys",
+        "",
+    ),
+    "agents away": (
+        {"term": dataclasses.replace(NAMESPACE.term, agents={"mlserver": 1})},
+        Level.ERROR,
+        "1 of 2 agents of Server mlserver are connected",
+        "kubectl logs -n a -l seldon-server-name=mlserver -c agent",
+    ),
+    "an Envoy is behind": (
+        {"term": dataclasses.replace(NAMESPACE.term, acknowledged=6)},
+        Level.WARNING,
+        "Envoy has routes of revision 6, the scheduler is at 7",
+        "seldon-envoy",
+    ),
+    "no Envoy": (
+        {"term": dataclasses.replace(NAMESPACE.term, acknowledged=0)},
+        Level.WARNING,
+        "no Envoy has routes in a",
+        "seldon-envoy",
+    ),
+    "a Server is not ready": (
+        {"servers": (Thing(name="mlserver", ready=False, message="1 of 2 replicas are ready"),)},
+        Level.ERROR,
+        "Server a/mlserver is not ready: 1 of 2 replicas are ready",
+        "describe server mlserver",
+    ),
+    "Servers may not be read": ({"servers": UNREADABLE}, Level.UNKNOWN, "Servers of a", "rights"),
+    "a Model is not ready": (
+        {"models": (Thing(name="iris", ready=False, message="no server fits"),)},
+        Level.ERROR,
+        "Model a/iris is not ready: no server fits",
+        "bailie explain model iris -n a",
+    ),
+    "a status of an older generation": (
+        {"models": (Thing(name="iris", ready=True, current=False),)},
+        Level.ERROR,
+        "Model a/iris is not ready: nobody has looked at it",
+        "explain",
+    ),
+    "many Models are not ready": (
+        {"models": tuple(Thing(name=f"m{i}", ready=False) for i in range(5))},
+        Level.ERROR,
+        "2 more Models of a are not ready",
+        "kubectl get models -n a",
+    ),
+    "Models may not be read": ({"models": UNREADABLE}, Level.UNKNOWN, "Models of a", "rights"),
+    "Models without a runtime": (
+        {"runtimes": ()},
+        Level.ERROR,
+        "nobody serves the 1 Model of a (iris): it has no SeldonRuntime, so no scheduler",
+        "helm install seldon-core-v2-runtime",
+    ),
+    "Models in an unserved namespace": (
+        {**NOWHERE, "models": tuple(Thing(name=f"m{i}", ready=False) for i in range(4))},
+        Level.ERROR,
+        "nobody serves the 4 Models of a (m0, m1, m2, …): no operator has the namespace in its list",
+        "bailie scope add a --operator-namespace home",
+    ),
+    "a namespace without anything": ({**NOWHERE, "models": ()}, Level.OK, "no operator serves a", ""),
+    "upstream in the namespace": (
+        {**NOWHERE, "home": "home", "upstream": "Seldon Core's own operator is at work in it"},
+        Level.ERROR,
+        "does not serve it: Seldon Core's own operator is at work in it",
+        "",
+    ),
+}
+CLUSTERS = {
+    "the API is away": (
+        {"unreachable": "refused"},
+        Level.ERROR,
+        "https://api does not answer: refused",
+        "running",
+    ),
+    "no CRDs": ({"kinds": {}}, Level.ERROR, "serves no kind of mlops.seldon.io", "bailie crds"),
+    "a CRD is missing": ({"kinds": {"v1alpha1": ("models",)}}, Level.ERROR, "lacks pipelines", "bailie crds"),
+    "kinds unknown": ({"kinds": UNREADABLE}, Level.UNKNOWN, "served kinds: you may not", ""),
+    "operators may not be looked for": (
+        {"installations": UNREADABLE},
+        Level.UNKNOWN,
+        "operators could not be looked for",
+        "",
+    ),
+    "an operator that may not be read": (
+        {"installations": (InstallationView(home="home", unknown="forbidden"),)},
+        Level.UNKNOWN,
+        "the operator in home: forbidden",
+        "",
+    ),
+    "an operator that does not run": (
+        {"installations": (dataclasses.replace(HOME, alive=False),)},
+        Level.ERROR,
+        "no operator runs in home",
+        "kubectl get deployment,pods -n home",
+    ),
+    "nobody may say whether it runs": (
+        {"installations": (dataclasses.replace(HOME, alive=None),)},
+        Level.UNKNOWN,
+        "may not be read here",
+        "",
+    ),
+    "a mistake in the list": (
+        {
+            "installations": (
+                dataclasses.replace(HOME, problems=('namespaces[1]: "a" is in the list already',)),
+            )
+        },
+        Level.ERROR,
+        "is in the list already",
+        "kubectl edit configmap bailie-scope -n home",
+    ),
+    "no operator at all": (
+        {"installations": ()},
+        Level.ERROR,
+        "no operator of Bailie's is here",
+        "seldon-core-v2-setup",
+    ),
+    "upstream's only": (
+        {"installations": (), "upstream": ("mesh",)},
+        Level.OK,
+        "Seldon Core's own operator is at work in mesh",
+        "",
+    ),
+    "upstream's beside ours": (
+        {"upstream": ("mesh",)},
+        Level.WARNING,
+        "at work in mesh; it may act where Bailie does",
+        "--replicas 0",
+    ),
+    "upstream's may not be looked for": (
+        {"upstream": UNREADABLE},
+        Level.UNKNOWN,
+        "could not be looked for",
+        "",
+    ),
+}
+
+
+def found(facts, level, message):
+    return next((each for each in examine(facts) if each.level is level and message in each.message), None)
+
+
+def test_a_healthy_installation_has_nothing_but_good_findings():
+    findings = examine(FACTS)
+    assert {each.level for each in findings} == {Level.OK}
+    checks = "api crds operator claim rights runtime scheduler agents envoy servers models"
+    assert " ".join(each.check for each in findings) == checks
+    assert healthy(findings)
+
+
+@pytest.mark.parametrize(("changes", "level", "message", "remedy"), NAMESPACES.values(), ids=NAMESPACES)
+def test_namespaces(changes, level, message, remedy):
+    facts = dataclasses.replace(FACTS, namespaces=(dataclasses.replace(NAMESPACE, **changes),))
+    finding = found(facts, level, message)
+    assert finding, [each.message for each in examine(facts)]
+    assert remedy in finding.remedy
+    assert healthy(examine(facts)) is (level is not Level.ERROR)
+
+
+@pytest.mark.parametrize(("changes", "level", "message", "remedy"), CLUSTERS.values(), ids=CLUSTERS)
+def test_clusters(changes, level, message, remedy):
+    facts = dataclasses.replace(FACTS, **changes)
+    finding = found(facts, level, message)
+    assert finding, [each.message for each in examine(facts)]
+    assert remedy in finding.remedy
+    assert healthy(examine(facts)) is (level is not Level.ERROR)
+
+
+def test_an_owner_that_is_gone_is_said_to_be():
+    namespace = dataclasses.replace(NAMESPACE, claim=STALE)
+    gone = dataclasses.replace(HOME, alive=False)
+    facts = dataclasses.replace(FACTS, installations=(gone,), namespaces=(namespace,))
+    assert found(
+        facts, Level.ERROR, "nobody renews the claim on a: no operator runs in home; what runs goes on"
+    )
+
+
+def test_models_that_upstream_may_serve_are_not_called_unserved():
+    namespace = dataclasses.replace(NAMESPACE, **NOWHERE, models=(Thing(name="iris", ready=True),))
+    facts = dataclasses.replace(
+        FACTS, installations=(ELSEWHERE,), upstream=("mesh",), namespaces=(namespace,)
+    )
+    assert not found(facts, Level.ERROR, "no operator has the namespace in its list")
+
+
+def test_an_operator_of_the_whole_cluster_leaves_nothing_unserved():
+    namespace = dataclasses.replace(NAMESPACE, **NOWHERE)
+    whole = dataclasses.replace(HOME, listed=None)
+    facts = dataclasses.replace(FACTS, installations=(whole,), namespaces=(namespace,))
+    assert found(facts, Level.ERROR, "it has no SeldonRuntime")
+
+
+def test_a_namespace_whose_runtime_has_no_scheduler_needs_none():
+    runtime = Thing(name="seldon", ready=True, has_scheduler=False)
+    namespace = dataclasses.replace(NAMESPACE, runtimes=(runtime,), term=None)
+    assert healthy(examine(dataclasses.replace(FACTS, namespaces=(namespace,))))
+
+
+def test_findings_are_plain_data():
+    data = examine(FACTS)[0].data()
+    assert data["level"] == "ok"
+    assert set(data) == {"check", "level", "message", "remedy", "namespace"}

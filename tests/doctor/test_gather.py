@@ -1,0 +1,246 @@
+"""The doctor against the embedded API with a real operator at work: the sentence of each case."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+from tests.support.api import running_api
+from tests.support.manifests import manifest_of
+from tests.support.operators import install
+from tests.support.waiting import until_true
+from tests.support.workloads import MemoryWorkloads
+from typer.testing import CliRunner
+
+from bailie.api.kinds import LEASE, ROLE_BINDING, SELDON_RUNTIME, SERVER
+from bailie.cli.app import app
+from bailie.doctor.checks import examine, healthy
+from bailie.doctor.finding import Level
+from bailie.doctor.gather import gather
+from bailie.kube.client import Client
+from bailie.kube.clock import stamp_micro, utc_now
+from bailie.local.readiness import condition
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_POD_RULES
+from bailie.operator.run import Adapter, run
+from bailie.operator.settings import OperatorSettings
+from bailie.scope.claim import CLAIM_LEASE, TERM_ANNOTATION
+
+HOME, OTHER = "home", "other"
+
+
+@pytest.fixture
+def api(tmp_path):
+    with running_api(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def admin(api):
+    await install(api, HOME, ["a", "b"])
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def operator(api, tmp_path, home=HOME):
+    token = api.service_account_token(home, OPERATOR_ACCOUNT)
+    kubeconfig = api.kubeconfig_for(token, tmp_path / f"{home}.kubeconfig")
+    workloads = MemoryWorkloads()
+    settings = OperatorSettings(
+        namespace=home, pod_name=f"{home}-0", port=0, scope_config_map="bailie-scope", release="one"
+    )
+    async with Client.from_kubeconfig(kubeconfig) as client, asyncio.TaskGroup() as group:
+        task = group.create_task(run(settings, client, Adapter(lambda _: workloads, OPERATOR_POD_RULES)))
+        yield
+        task.cancel()
+
+
+async def put(admin, kind, name, spec, namespace="a"):
+    manifest = manifest_of(kind, name, spec, namespace)
+    del manifest["metadata"]["uid"]
+    await admin.create(manifest)
+
+
+async def furnish(admin, namespace="a"):
+    """A runtime and a server, and a scheduler's lease as the leader writes it."""
+    await put(admin, "SeldonRuntime", "seldon", {"seldonConfig": "default"}, namespace)
+    await put(admin, "Server", "mlserver", {"serverConfig": "mlserver", "replicas": 1}, namespace)
+    told = json.dumps({"agents": {"mlserver": 1}, "published": 2, "acknowledged": 2})
+    metadata = {"name": "seldon-scheduler", "namespace": namespace, "annotations": {TERM_ANNOTATION: told}}
+    spec = {
+        "holderIdentity": "seldon-scheduler-0",
+        "leaseDurationSeconds": 4,
+        "renewTime": stamp_micro(utc_now()),
+    }
+    await admin.create({"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": metadata, "spec": spec})
+
+    async def ready():
+        found = [
+            await admin.get(kind, name, namespace)
+            for kind, name in ((SELDON_RUNTIME, "seldon"), (SERVER, "mlserver"))
+        ]
+        return all(condition(each, "Ready")["status"] == "True" for each in found)
+
+    await until_true(ready)
+
+
+async def until_found(admin, message, namespaces=("a",)):
+    """Asks the doctor until it says so; returns that finding."""
+
+    async def look():
+        findings = examine(await gather(admin, namespaces))
+        return next((each for each in findings if message in each.message), None)
+
+    return await until_true(look)
+
+
+async def findings_of(client, namespaces=None):
+    return {
+        each.check: each for each in examine(await gather(client, namespaces)) if each.level is not Level.OK
+    }
+
+
+async def test_a_healthy_installation(api, admin, tmp_path):
+    async with operator(api, tmp_path):
+        await furnish(admin)
+        await until_found(admin, "a is served by home/one since")
+        await until_found(admin, "the operator has all its rights in a")
+        findings = examine(await gather(admin, ["a"]))
+        assert [each.message for each in findings if each.level is not Level.OK] == []
+        result = await asyncio.to_thread(_doctor, api, "-n", "a", "-v")
+        assert result.exit_code == 0, result.output
+        assert "every Envoy has the newest routes (revision 2)" in result.stdout
+
+
+async def test_a_missing_role_binding(api, admin, tmp_path):
+    await admin.delete(ROLE_BINDING, "seldon-v2-manager-rolebinding-home", "b")
+    async with operator(api, tmp_path):
+        finding = await until_found(
+            admin, "the operator in home has no rights in b: its RoleBinding is missing", ["b"]
+        )
+        assert finding.remedy == "bailie rbac b --operator-namespace home | kubectl apply -f -"
+        result = await asyncio.to_thread(_doctor, api, "-A", "-o", "json")
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["healthy"] is False
+
+
+async def test_a_missing_role_binding_while_no_operator_runs(admin):
+    await admin.delete(ROLE_BINDING, "seldon-v2-manager-rolebinding-home", "b")
+    found = await findings_of(admin, ["b"])
+    assert "patch services" in found["rights"].message
+    assert "no operator runs in home" in found["operator"].message
+
+
+async def test_a_foreign_claim(api, admin, tmp_path):
+    await install(api, OTHER, ["b", "c"])
+    async with operator(api, tmp_path):
+        await until_found(admin, "b is served by home/one since", ["b"])
+        async with operator(api, tmp_path, OTHER):
+            finding = await until_found(
+                admin, "the operator in other has it in its list too and stands back", ["b"]
+            )
+            assert finding.message.startswith("b is served by home/one since 20")
+            assert finding.remedy == (
+                "take it from one of the lists: bailie scope remove b --operator-namespace other"
+            )
+
+
+async def test_an_external_name_redirect(api, admin, tmp_path):
+    spec = {"type": "ExternalName", "externalName": "seldon-scheduler.mesh.svc.cluster.local"}
+    metadata = {"name": "seldon-scheduler", "namespace": "a"}
+    await admin.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    async with operator(api, tmp_path):
+        finding = await until_found(admin, "Service a/seldon-scheduler is an ExternalName")
+        assert finding.level is Level.WARNING
+        assert "depends on a scheduler outside of it" in finding.message
+
+
+async def test_models_in_an_unserved_namespace(api, admin, tmp_path):
+    api.namespace("forgotten")
+    await put(admin, "Model", "iris", {"storageUri": "gs://x/iris"}, "forgotten")
+    async with operator(api, tmp_path):
+        await until_found(admin, "is at work")
+        found = await findings_of(admin)
+        assert found["models"].message == (
+            "nobody serves the 1 Model of forgotten (iris): no operator has the namespace in its list"
+        )
+        assert found["models"].remedy == "bailie scope add forgotten --operator-namespace home"
+
+
+async def test_with_narrow_rights_it_says_which_checks_could_not_be_done(api, admin, tmp_path):
+    async with operator(api, tmp_path):
+        await furnish(admin)
+        await until_found(admin, "a is served by home/one since")
+        token = api.token("reader")
+        rules = [
+            {"apiGroups": ["mlops.seldon.io"], "resources": ["servers", "models"], "verbs": ["get", "list"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]},
+        ]
+        rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/a"
+        api.request("POST", f"{rbac}/roles", json={"metadata": {"name": "reader"}, "rules": rules})
+        subject = {"kind": "User", "name": "reader", "apiGroup": "rbac.authorization.k8s.io"}
+        reference = {"kind": "Role", "name": "reader", "apiGroup": "rbac.authorization.k8s.io"}
+        binding = {"metadata": {"name": "reader"}, "subjects": [subject], "roleRef": reference}
+        api.request("POST", f"{rbac}/rolebindings", json=binding)
+        kubeconfig = api.kubeconfig_for(token, tmp_path / "reader.kubeconfig")
+        async with Client.from_kubeconfig(kubeconfig) as reader:
+            findings = examine(await gather(reader, ["a"]))
+        assert healthy(findings)
+        levels = {each.check: each.level for each in findings}
+        assert (levels["claim"], levels["servers"]) == (Level.OK, Level.OK)
+        assert {check for check, level in levels.items() if level is Level.UNKNOWN} == {
+            "operator",
+            "upstream",
+            "redirect",
+            "rights",
+            "runtime",
+        }
+
+
+async def test_an_upstream_cluster(api):
+    api.namespace("mesh")
+    container = {"name": "manager", "image": "seldonio/seldonv2-controller:2.9.1", "args": ["--leader-elect"]}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
+    body = {
+        "metadata": {"name": "seldon-v2-controller-manager"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template},
+    }
+    path = "/apis/apps/v1/namespaces/mesh/deployments"
+    api.request("POST", path, json=body)
+    ready = {"status": {"replicas": 1, "readyReplicas": 1}}
+    headers = {"content-type": "application/merge-patch+json"}
+    api.request("PATCH", f"{path}/seldon-v2-controller-manager/status", json=ready, headers=headers)
+    async with Client.from_kubeconfig(api.kubeconfig) as admin:
+        await put(admin, "SeldonRuntime", "seldon", {"seldonConfig": "default"}, "mesh")
+        await put(admin, "Model", "iris", {"storageUri": "gs://x/iris"}, "mesh")
+        ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        for kind, name in (("seldonruntimes", "seldon"), ("models", "iris")):
+            place = f"/apis/mlops.seldon.io/v1alpha1/namespaces/mesh/{kind}/{name}/status"
+            api.request("PATCH", place, json=ready, headers=headers)
+        findings = examine(await gather(admin, None))
+        assert healthy(findings), [each.message for each in findings]
+        assert any("Seldon Core's own operator is at work in mesh" in each.message for each in findings)
+
+
+async def test_an_api_that_is_away(api, tmp_path):
+    kubeconfig = api.kubeconfig.read_text()
+    path = tmp_path / "away.kubeconfig"
+    path.write_text(kubeconfig.replace(api.url, "https://127.0.0.1:9"))
+    async with Client.from_kubeconfig(path) as client:
+        findings = examine(await gather(client, ["a"]))
+    assert [each.check for each in findings] == ["api"]
+    assert "does not answer" in findings[0].message
+
+
+async def test_a_claim_leads_to_its_operator_where_operators_may_not_be_looked_for(admin):
+    metadata = {"name": CLAIM_LEASE, "namespace": "a"}
+    spec = {"holderIdentity": "home/one", "leaseDurationSeconds": 15, "renewTime": stamp_micro(utc_now())}
+    await admin.create({"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": metadata, "spec": spec})
+    found = await findings_of(admin, ["a"])
+    assert "operator" in found
+
+
+def _doctor(api, *arguments):
+    return CliRunner().invoke(app, ["doctor", "--kubeconfig", str(api.kubeconfig), *arguments])
