@@ -224,28 +224,29 @@ async def _refuse_cluster(client: Client, home: str) -> None:
 async def _served(client: Client, home: str, names: Iterable[str], *, timeout: float, local: bool) -> None:
     """Waits until the namespaces are served, on a laptop until what runs there is ready."""
     from bailie.local.errors import NotReady
-    from bailie.local.readiness import waiting_for
 
     wanted = list(names)
-    left: list[str] = []
-    try:
-        async with asyncio.timeout(timeout):
-            while True:
-                rows = {row["namespace"]: row for row in (await scope_of(client, home))["namespaces"]}
-                left = [
-                    f"{name}: {rows[name]['message'] or rows[name]['state']}"
-                    for name in wanted
-                    if rows[name]["state"] not in {"served", "limited"}
-                ]
-                if not left and local:
-                    left = [str(waiting) for waiting in await waiting_for(client, wanted, home)]
-                if not left:
-                    return
-                await asyncio.sleep(0.2)
-    except TimeoutError as error:
-        raise NotReady(
-            f"not served after {timeout:g} s: {'; '.join(left)}", hint="see `bailie scope list`"
-        ) from error
+    ends = asyncio.get_running_loop().time() + timeout
+    while left := await _left(client, home, wanted, local=local):
+        if asyncio.get_running_loop().time() > ends:
+            raise NotReady(
+                f"not served after {timeout:g} s: {'; '.join(left)}", hint="see `bailie scope list`"
+            )
+        await asyncio.sleep(0.2)
+
+
+async def _left(client: Client, home: str, wanted: list[str], *, local: bool) -> list[str]:
+    from bailie.local.readiness import waiting_for
+
+    rows = {row["namespace"]: row for row in (await scope_of(client, home))["namespaces"]}
+    left = [
+        f"{name}: {rows[name]['message'] or rows[name]['state']}"
+        for name in wanted
+        if rows[name]["state"] not in {"served", "limited"}
+    ]
+    if left or not local:
+        return left
+    return [str(waiting) for waiting in await waiting_for(client, wanted, home)]
 
 
 def _refuse(names: list[str]) -> None:
