@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
+import os
+import signal
 import statistics
 import tempfile
 import time
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import psutil
 import structlog
 from tests.support.agents import TOKEN
 from tests.support.api import running_api
-from tests.support.simulator import SimulatedReplica
 
 from bailie.api.kinds import MODEL, SERVER
 from bailie.gateway.resources import Encoder
@@ -32,20 +32,23 @@ from bailie.kube.informer import Informer
 from bailie.placement import Demand, Replica, Server, Snapshot, VersionId, place
 from bailie.scheduler.run import run
 from bailie.scheduler.settings import SchedulerSettings
+from benchmarks.fleet import GIB, NAMESPACE, REPLICAS, fleet_process, server_name
 from benchmarks.processes import ask, spawned
-from benchmarks.stack import free_port
+from benchmarks.stack import answers, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+    from contextlib import AbstractContextManager
     from multiprocessing.connection import Connection
 
     from bailie.routing.table import RoutingTable
 
-NAMESPACE = "bench"
-REPLICAS = 4
 MODELS_PER_SERVER = 100
 MIB = 2**20
-GIB = 2**30
+
+
+SETTLED_SECONDS = 10.0
+"""After a failover, until what the new leader writes is counted."""
 
 
 class Heartbeat:
@@ -108,20 +111,35 @@ def api_process(folder: Path, pipe: Connection) -> None:
         pipe.recv()
 
 
-def scheduler_process(kubeconfig: str, token: Path, port: int, pipe: Connection) -> None:
+@dataclass(frozen=True)
+class Ports:
+    """Where one scheduler listens."""
+
+    number: int
+    agents: int
+    health: int
+
+    @property
+    def pod(self) -> str:
+        """The scheduler's name."""
+        return f"seldon-scheduler-{self.number}"
+
+
+def scheduler_process(kubeconfig: str, token: Path, ports: Ports, pipe: Connection) -> None:
     """Runs a scheduler; answers each message with the longest time that its loop was held since the last."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=token.with_suffix(".log").open("w")))
+    log = (token.parent / f"{ports.pod}.log").open("w")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=log))
 
     async def main() -> None:
         heartbeat = Heartbeat()
         settings = SchedulerSettings(
             namespace=NAMESPACE,
-            pod_name="seldon-scheduler-0",
+            pod_name=ports.pod,
             address="127.0.0.1",
             token_file=token,
             log_level="info",
-            agent_port=port,
-            http_port=free_port(),
+            agent_port=ports.agents,
+            http_port=ports.health,
         )
         client = Client.from_kubeconfig(Path(kubeconfig))
         loop = asyncio.get_running_loop()
@@ -146,64 +164,6 @@ def scheduler_process(kubeconfig: str, token: Path, port: int, pipe: Connection)
                 task.cancel()
 
     asyncio.run(main())
-
-
-class TimedReplica(SimulatedReplica):
-    """Notes when each load command came."""
-
-    def __init__(self, *args: Any, times: dict[str, list[float]], **fields: Any) -> None:
-        super().__init__(*args, **fields)
-        self._times = times
-
-    async def _load(self, load: Any) -> None:
-        self._times.setdefault(load.version.name, []).append(time.monotonic())
-        await super()._load(load)
-
-
-def fleet_process(port: int, servers: int, pipe: Connection) -> None:
-    """Runs all replicas. `times` asks when models were last commanded, `lose` ends a server."""
-
-    async def main() -> None:
-        times: dict[str, list[float]] = {}
-        fields: dict[str, Any] = {"memory": 64 * GIB, "namespace": NAMESPACE, "times": times}
-        replicas = [
-            TimedReplica(port, server_name(number), index, **fields)
-            for number in range(servers)
-            for index in range(REPLICAS)
-        ]
-        loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as group:
-            tasks = {replica: group.create_task(replica.run()) for replica in replicas}
-            group.create_task(_say_status(replicas))
-
-            def answer() -> None:
-                verb, *rest = pipe.recv()
-                if verb == "lose":
-                    lost = [replica for replica in replicas if replica.server == rest[0]]
-                    for replica in lost:
-                        tasks[replica].cancel()
-                    pipe.send({name.rpartition("_")[0] for replica in lost for name in replica.loaded})
-                else:
-                    pipe.send(dict(times))
-
-            loop.add_reader(pipe.fileno(), answer)
-
-    asyncio.run(main())
-
-
-async def _say_status(replicas: Sequence[TimedReplica]) -> None:
-    """As agents do; a session without a word for 30 s ends."""
-    while True:
-        for replica in replicas:
-            await asyncio.sleep(10 / len(replicas))
-            if replica.session is not None:
-                with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                    await replica.say_status()
-
-
-def server_name(number: int) -> str:
-    """Returns the name of a server."""
-    return f"server-{number:03}"
 
 
 def manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -305,50 +265,128 @@ class Figures(dict[str, float]):
         self._say(f"{name}: {value:.3f}")
 
 
-async def measure(models: int, more: int, say: Callable[[str], None]) -> dict[str, float]:
-    """Runs everything at one size and returns the figures."""
-    servers, port = max(1, models // MODELS_PER_SERVER), free_port()
-    figures = Figures(say)
-    figures["place() alone, s"] = place_alone(models)
+@dataclass
+class Bench:
+    """Everything of one size: the API with all objects, the replicas, and room for two schedulers."""
+
+    client: Client
+    fleet: Connection
+    kubeconfig: str
+    folder: Path
+    ports: tuple[Ports, Ports]
+    figures: Figures
+
+    def scheduler(self, number: int) -> AbstractContextManager[tuple[Connection, int]]:
+        """Runs one of the schedulers; the value is its pipe and its pid."""
+        return spawned(scheduler_process, self.kubeconfig, self.folder / "token", self.ports[number])
+
+
+@asynccontextmanager
+async def bench(models: int, figures: Figures) -> AsyncIterator[Bench]:
+    """Applies everything; no scheduler runs yet."""
+    servers = max(1, models // MODELS_PER_SERVER)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        token = folder / "token"
-        token.write_text(TOKEN)
+        (folder / "token").write_text(TOKEN)
         api, _ = stack.enter_context(spawned(api_process, folder))
         kubeconfig = api.recv()
-        client = Client.from_kubeconfig(Path(kubeconfig))
-        names = {f"model-{number}" for number in range(models)}
-        spec = {"serverConfig": "mlserver", "replicas": REPLICAS}
+        first, second = (Ports(number, free_port(), free_port()) for number in range(2))
+        async with Client.from_kubeconfig(Path(kubeconfig)) as client:
+            started = time.monotonic()
+            await apply(client, models, servers)
+            figures["applying all, s"] = time.monotonic() - started
+            dialled = (first.agents, second.agents)
+            fleet, _ = stack.enter_context(spawned(fleet_process, dialled, servers))
+            ask(fleet, "times")
+            yield Bench(client, fleet, kubeconfig, folder, (first, second), figures)
+
+
+async def apply(client: Client, models: int, servers: int) -> None:
+    """Creates Servers and Models."""
+    spec = {"serverConfig": "mlserver", "replicas": REPLICAS}
+    await create(client, [manifest("Server", server_name(number), spec) for number in range(servers)])
+    for number in range(servers):
+        running_now = {"status": {"selector": "", "loadedModels": 0, "replicas": REPLICAS}}
+        await client.patch(SERVER, server_name(number), NAMESPACE, running_now, subresource="status")
+    await create(client, [model(name) for name in sorted(_names(models))])
+
+
+def _names(models: int) -> set[str]:
+    return {f"model-{number}" for number in range(models)}
+
+
+async def measure(models: int, more: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Runs everything at one size and returns the figures."""
+    figures = Figures(say)
+    figures["place() alone, s"] = place_alone(models)
+    async with bench(models, figures) as found:
         started = time.monotonic()
-        await create(client, [manifest("Server", server_name(n), spec) for n in range(servers)])
-        for number in range(servers):
-            running_now = {"status": {"selector": "", "loadedModels": 0, "replicas": REPLICAS}}
-            await client.patch(SERVER, server_name(number), NAMESPACE, running_now, subresource="status")
-        await create(client, [model(name) for name in sorted(names)])
-        figures["applying all, s"] = time.monotonic() - started
-        fleet, _ = stack.enter_context(spawned(fleet_process, port, servers))
-        ask(fleet, "times")
-        started = time.monotonic()
-        held, pid = stack.enter_context(spawned(scheduler_process, kubeconfig, token, port))
-        running = psutil.Process(pid)
-        figures["start to last load command, s"] = await commanded(fleet, names, started)
-        figures["loop held at most while placing all, s"] = ask(held)
-        await quiet(client, models)
-        figures["start to last status Ready, s"] = time.monotonic() - started
-        figures["loop held at most while writing statuses, s"] = ask(held)
-        times = await one_more(client, fleet, more)
-        figures["one more to load command, p50 ms"] = statistics.median(times) * 1000
-        figures["one more to load command, p99 ms"] = sorted(times)[int(len(times) * 0.99)] * 1000
-        figures["one more to load command, worst ms"] = max(times) * 1000
-        figures["loop held at most while adding, s"] = ask(held)
-        lost_at = time.monotonic()
-        lost = ask(fleet, "lose", server_name(0))
-        figures["server lost to last load command, s"] = await commanded(fleet, lost, lost_at)
-        figures["models on the lost server"] = len(lost)
-        figures["loop held at most while moving, s"] = ask(held)
-        figures["scheduler RSS, MiB"] = running.memory_info().rss / MIB
-        await client.aclose()
+        with found.scheduler(0) as (held, pid):
+            await first_placement(found, held, models, started)
+            await additions(found, held, more)
+            figures["scheduler RSS, MiB"] = psutil.Process(pid).memory_info().rss / MIB
+            await failover(found, pid)
+    figures["load average"] = os.getloadavg()[0]
     return figures
+
+
+async def first_placement(found: Bench, held: Connection, models: int, started: float) -> None:
+    """From the start of the process until every Model is ready."""
+    figures = found.figures
+    figures["start to last load command, s"] = await commanded(found.fleet, _names(models), started)
+    figures["loop held at most while placing all, s"] = ask(held)
+    await quiet(found.client, models)
+    figures["start to last status Ready, s"] = time.monotonic() - started
+    figures["loop held at most while writing statuses, s"] = ask(held)
+
+
+async def additions(found: Bench, held: Connection, more: int) -> None:
+    """One more Model, again and again."""
+    figures = found.figures
+    times = await one_more(found.client, found.fleet, more)
+    figures["one more to load command, p50 ms"] = statistics.median(times) * 1000
+    figures["one more to load command, p99 ms"] = sorted(times)[int(len(times) * 0.99)] * 1000
+    figures["one more to load command, worst ms"] = max(times) * 1000
+    figures["loop held at most while adding, s"] = ask(held)
+
+
+async def loss_of_a_server(found: Bench, held: Connection) -> None:
+    """All replicas of a server go at once."""
+    lost_at = time.monotonic()
+    lost = ask(found.fleet, "lose", server_name(0))
+    found.figures["server lost to last load command, s"] = await commanded(found.fleet, lost, lost_at)
+    found.figures["models on the lost server"] = len(lost)
+    found.figures["loop held at most while moving, s"] = ask(held)
+
+
+async def failover(found: Bench, leader: int) -> None:
+    """The leader is killed while a standby runs; a Model is applied at that moment. Then a server goes."""
+    figures = found.figures
+    with found.scheduler(1) as (held, pid):
+        ready = f"http://127.0.0.1:{found.ports[1].health}/ready"
+        await answers(ready, found.folder / f"{found.ports[1].pod}.log")
+        before = await _versions(found.client)
+        ask(held)
+        os.kill(leader, signal.SIGKILL)
+        killed = time.monotonic()
+        await found.client.create(model("after-the-kill"))
+        figures["leader killed to next load command, s"] = await commanded(
+            found.fleet, {"after-the-kill"}, killed
+        )
+        await quiet(found.client, len(before) + 1)
+        figures["leader killed to that model Ready, s"] = time.monotonic() - killed
+        await asyncio.sleep(SETTLED_SECONDS)
+        figures["loop held at most while taking over, s"] = ask(held)
+        after, times = await _versions(found.client), ask(found.fleet, "times")
+        figures["models written by the new leader"] = sum(after[name] != before[name] for name in before)
+        figures["models commanded again"] = sum(max(times.get(name, (0.0,))) > killed for name in before)
+        figures["new leader RSS, MiB"] = psutil.Process(pid).memory_info().rss / MIB
+        await loss_of_a_server(found, held)
+
+
+async def _versions(client: Client) -> dict[str, str]:
+    listed = await client.list(MODEL, NAMESPACE)
+    return {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in listed.items}
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -10,6 +10,9 @@ from tests.support.agents import connected, hello, status
 
 from bailie._gen import agent_pb2 as pb
 
+_LAST_PAUSE_SECONDS = 0.3
+"""Of an agent that had a session shortly before."""
+
 
 class SimulatedReplica:
     """One replica. Its inventory outlives its sessions, as an agent's does.
@@ -18,6 +21,8 @@ class SimulatedReplica:
     stays in LOADING until `finish`; `loads` and `unloads` are the commands obeyed, as `iris_1`. `epoch` is
     the highest seen; `epochs` are those of the commands obeyed, `refused` of the commands that were not.
     """
+
+    first_pause = 0.05
 
     def __init__(self, port, server="mlserver", replica=0, *, memory=1 << 30, **hello_fields):
         self.port, self.server, self.replica, self.memory = port, server, replica, memory
@@ -33,6 +38,7 @@ class SimulatedReplica:
         self.sessions = 0
         self.session = None
         self.deaf = False
+        self.pause = self.first_pause
 
     @contextlib.asynccontextmanager
     async def running(self):
@@ -45,7 +51,9 @@ class SimulatedReplica:
                 task.cancel()
 
     async def run(self):
+        """Dials again after every end, the longer the more often there was no leader."""
         while True:
+            opened = self.sessions
             try:
                 await self._connect()
             except (grpc.aio.AioRpcError, AssertionError, TimeoutError, asyncio.InvalidStateError):
@@ -54,7 +62,10 @@ class SimulatedReplica:
                 if asyncio.current_task().cancelling():
                     raise
             self.session = None
-            await asyncio.sleep(0.05)
+            self.pause = (
+                self.first_pause if self.sessions > opened else min(self.pause * 2, _LAST_PAUSE_SECONDS)
+            )
+            await asyncio.sleep(self.pause)
 
     async def _connect(self):
         greeting = hello(

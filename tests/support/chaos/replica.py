@@ -24,6 +24,8 @@ OVERCOMMIT = 110
 class TormentedReplica(SimulatedReplica):
     """`pace()` gives the seconds that a load or an unload takes; `offence(text)` hears what must not be."""
 
+    first_pause = 0.1
+
     def __init__(self, ports, server, replica, *, pace, offence, routed, orders, **fields):
         super().__init__(ports[0], server, replica, **fields)
         self.pace, self.offence, self.routed, self.orders = pace, offence, routed, orders

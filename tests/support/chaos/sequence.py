@@ -116,7 +116,7 @@ async def _settled(stage, player):
             if not found and now - steady < STEADY_SECONDS:
                 found = ["no_commands_without_cause: the scheduler does not come to rest"]
             return found, steady - began
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
 
 
 def _sent(stage):
