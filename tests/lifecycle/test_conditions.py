@@ -62,6 +62,14 @@ CASES = {
         {"Ready": 'False ModelProgressing: 0/1 replicas loaded on server "s"'},
         (3, 1, 0),
     ),
+    "not in memory": (
+        facts(version={"placed": 1, "loaded": 1, "available": 1}, evicted=1),
+        {
+            "ModelReady": 'True ModelAvailable: 1/1 replicas answer on server "s"; '
+            "1 not in memory: the next request brings it back",
+        },
+        (3, 1, 1),
+    ),
     "loaded again": (
         facts(version={"placed": 1, "setback": SETBACK}),
         {

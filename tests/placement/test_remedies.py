@@ -141,6 +141,18 @@ def test_only_a_few_are_told():
     ]
 
 
+def test_the_same_change_is_told_once():
+    state = snapshot([demand(tags="scikit-learn")], [server("a", replica()), server("b", replica())])
+    (found,) = remedies(state, place(state), version())
+    assert (found.server, found.of_model) == ("a", 1)
+
+
+def test_to_declare_less_is_no_use_where_more_was_measured():
+    state = snapshot([demand(mi=100, measured_bytes=1500 << 20)], [server("a", replica())])
+    (found,) = remedies(state, place(state), version())
+    assert found.sentence == 'give the replicas of server "a" 1.5Gi'
+
+
 @given(snapshots())
 def test_whatever_is_not_placed_in_full_has_a_way_to_be(before):
     plan = place(before)

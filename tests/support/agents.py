@@ -77,10 +77,10 @@ class Agent:
 
 
 @asynccontextmanager
-async def connected(port, greeting=None, token=TOKEN):
+async def connected(port, greeting=None, token=TOKEN, host="127.0.0.1"):
     """Opens a session on loopback; says hello and takes the welcome when a greeting is given."""
     alone = (("grpc.use_local_subchannel_pool", 1),)  # else it waits with others that failed before
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=alone) as channel:
+    async with grpc.aio.insecure_channel(f"{host}:{port}", options=alone) as channel:
         metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
         stream = agent_pb2_grpc.AgentServiceStub(channel).Session(metadata=metadata)
         agent = Agent(stream)

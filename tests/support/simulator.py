@@ -26,6 +26,7 @@ class SimulatedReplica:
 
     def __init__(self, port, server="mlserver", replica=0, *, memory=1 << 30, **hello_fields):
         self.port, self.server, self.replica, self.memory = port, server, replica, memory
+        self.host = "127.0.0.1"
         self.fields = hello_fields
         self.inventory: dict[str, pb.ModelReport] = {}
         self.failing: dict[str, tuple[str, str]] = {}
@@ -76,7 +77,7 @@ class SimulatedReplica:
             epoch=self.epoch,
             **self.fields,
         )
-        async with connected(self.port, greeting) as session:
+        async with connected(self.port, greeting, host=self.host) as session:
             self.welcome(session)
             while True:
                 await self.hear(await session.heard(3600))

@@ -46,8 +46,11 @@ def explain(
         print_json(value)
         return
     sys.stdout.write(f"{value['model']}: {value['summary']}\n")
+    told = {value["summary"]}
     for condition in value["conditions"]:
-        text = ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
+        message = condition.get("message") or ""
+        text = ": ".join(part for part in (condition.get("reason"), message) if part and part not in told)
+        told.add(message)
         sys.stdout.write(f"  {condition['type']}={condition['status']}  {text}\n")
     for line in value["trail"]:
         sys.stdout.write(f"  {line}\n")

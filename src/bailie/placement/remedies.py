@@ -81,7 +81,10 @@ def remedies(snapshot: Snapshot, plan: Plan, version: VersionId) -> tuple[Remedy
     found = [remedy for server in snapshot.servers if (remedy := _remedy(ledger, demand, server))]
     meant = nearest(demand.server, [server.name for server in snapshot.servers])
     found.sort(key=lambda each: (len(each.changes), -each.of_model, each.server != meant, each.server))
-    return tuple(found[:MOST]) or (_new_server(demand),)
+    told: dict[tuple[str, ...], Remedy] = {}
+    for one in found:
+        told.setdefault(one.changes, one)
+    return tuple(told.values())[:MOST] or (_new_server(demand),)
 
 
 def _remedy(ledger: Ledger, demand: Demand, server: Server) -> Remedy | None:

@@ -20,6 +20,7 @@ from bailie.placement import Planner, ReplicaId
 from bailie.routing.table import NotReady
 from bailie.scheduler.assembly import ServerBook, demand_and_holdings, running_replicas
 from bailie.scheduler.catalogue import Catalogue
+from bailie.scheduler.decisions import Decisions
 from bailie.scheduler.facts import Found, Sentences, facts_of
 from bailie.scheduler.failures import Failures, Now
 from bailie.scheduler.fleet import Fleet, one_each
@@ -79,6 +80,7 @@ class Engine:
         self._planner = Planner()
         self._numbers = Numbers()
         self._failures = Failures()
+        self._decisions = Decisions()
         self._routes = Routes(namespace, publisher)
         self._changed = asyncio.Event()
         self._dirty: set[str] = set()
@@ -240,9 +242,12 @@ class Engine:
                 wanted = self._catalogue.wanted.get(name)
                 if wanted is None:
                     self._facts.pop(name, None)
+                    self._decisions.forget(name)
                     self._routes.set(name, None)
                 else:
-                    self._routes.set(name, self._find(wanted, standings, sentences.of(wanted)))
+                    said = sentences.of(wanted)
+                    self._decisions.note(wanted, self._planner.plan(), standings, said)
+                    self._routes.set(name, self._find(wanted, standings, said))
             yield
         self._routes.publish(self._fleet, now.monotonic)
 

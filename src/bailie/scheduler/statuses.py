@@ -22,6 +22,7 @@ from bailie.kube.controller import Controller, Result
 from bailie.kube.errors import NotFound
 from bailie.kube.events import EventType
 from bailie.lifecycle import ReplicaState, model_status
+from bailie.lifecycle.news import news
 from bailie.scheduler.deletion import FINALIZER, LONGEST_SECONDS, Waits, without_finalizer
 from bailie.scheduler.picture import Picture
 
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _IN_MEMORY = frozenset({ReplicaState.LOADED, ReplicaState.EVICTING, ReplicaState.EVICT_REQUESTED})
-_SPOKEN_OF = ("ModelReady", "Scheduled", "RolledOut", "MemoryMismatch")
-_NO_NEWS = frozenset({"ModelProgressing", "RoutePending"})
-
-
 UNCERTAIN_SECONDS = 0.5
 """Until it is asked again whether this process leads, where that was not certain."""
 
@@ -163,16 +160,11 @@ class StatusWriter:
         self._tell(manifest, {each.type: each for each in before}, wanted["conditions"])
 
     def _tell(self, manifest: Manifest, before: Mapping[str, Condition], now: list[Manifest]) -> None:
-        """One event for each new reason; the same words about two conditions are one event."""
-        told: set[str] = set()
-        for condition in now:
-            old, reason = before.get(condition["type"]), str(condition.get("reason"))
-            news = condition["type"] in _SPOKEN_OF and (old is None or old.reason != reason)
-            if not news or reason in _NO_NEWS or reason in told:
-                continue
-            told.add(reason)
-            kind = EventType.NORMAL if condition["status"] == "True" else EventType.WARNING
-            self._recorder.event(manifest, kind, reason, str(condition.get("message") or reason))
+        """One event for each condition that is news."""
+        for condition in news(before, map(Condition.model_validate, now)):
+            kind = EventType.NORMAL if condition.status == "True" else EventType.WARNING
+            reason = condition.reason or condition.type
+            self._recorder.event(manifest, kind, reason, condition.message or reason)
 
     async def _release(self, manifest: Manifest) -> Result | None:
         """Takes the finalizer of Seldon Core's operator off once nothing is left, or the wait is over."""
