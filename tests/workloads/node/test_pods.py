@@ -71,6 +71,19 @@ def test_mounts_are_realised_in_arguments_and_environment():
     assert spec.cwd == "/state/claims/a/models"
 
 
+def test_what_is_a_path_of_this_machine_already_is_not_looked_up_again():
+    """As where the state is below a folder that a container mounts, such as /tmp."""
+    spec = made(
+        image="mlserver",
+        volumeMounts=[{"name": "models", "mountPath": "/mnt/agent"}, {"name": "run", "mountPath": "/state"}],
+        args=["$(MLSERVER_MODELS_DIR)", "/state/$(NAME)"],
+        env=[{"name": "MLSERVER_MODELS_DIR", "value": "/mnt/agent"}, {"name": "NAME", "value": "n"}],
+    )
+    models, own = "/state/claims/a/models", "/state/pods/u/volumes/run/n"
+    assert spec.argv == ("/env/bin/mlserver", "start", models, models, own)
+    assert spec.cwd == "/state/pods/u"
+
+
 def test_what_the_node_adds():
     spec = made()
     assert spec.cwd == "/state/pods/u"

@@ -81,12 +81,15 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
     own = {name: substitute(value, mounts) for name, value in variables.items()}
     mark = {CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
     env = {**context.base, **mark, **_host_port_variable(host_ports), **own}
-    command = program.argv if program else container["command"]
+    # Paths of this machine stay as they are: the program, the directory, what variables hold by now.
+    words = [*([] if program else container["command"]), *(container.get("args") or [])]
+    command = (*(program.argv if program else ()), *(substitute(word, mounts) for word in words))
+    directory = container.get("workingDir")
     return ProcessSpec(
         container=container["name"],
-        argv=tuple(substitute(expand(a, env), mounts) for a in (*command, *(container.get("args") or []))),
+        argv=tuple(expand(word, env) for word in command),
         env=env,
-        cwd=substitute(container.get("workingDir") or context.directory, mounts),
+        cwd=substitute(directory, mounts) if directory else context.directory,
         host_ports=host_ports,
         program=program,
         mounts=mounts,
