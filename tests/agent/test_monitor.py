@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.waiting import until
 
+from bailie._gen import agent_pb2
+from bailie.agent.errors import ServerError
 from bailie.agent.monitor import Monitor
 from bailie.agent.server import Health
 from bailie.agent.settings import Settings
@@ -42,3 +46,50 @@ def test_readiness(looks: list[tuple[float, Health]], at_work: bool, expected: b
     for now, health in looks:
         monitor.ready = monitor.judge(health, now)
     assert monitor.ready is expected
+
+
+class Restarted:
+    """A server that came back without its models, and all that the monitor tells others of it, in order."""
+
+    at_work = False
+
+    def __init__(self, *, answers: list[bool]) -> None:
+        self.told: list[object] = []
+        self.status = agent_pb2.ReplicaStatus()
+        self._answers = answers
+
+    async def health(self) -> Health:
+        return READY
+
+    async def ready_models(self) -> frozenset[str]:
+        if not self._answers.pop(0):
+            raise ServerError("Unreachable", "no index yet")
+        return frozenset()
+
+    async def read(self) -> Any:
+        return SimpleNamespace(resident_bytes=0)
+
+    def loaded(self) -> frozenset[str]:
+        return frozenset({"iris_1"})
+
+    def lost(self, names: list[str]) -> None:
+        self.told.append(names)
+
+    def publish_status(self, status: agent_pb2.ReplicaStatus) -> None:
+        self.told.append(status.server_ready)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [([True], [["iris_1"], True]), ([False, True], [False, ["iris_1"], True])],
+    ids=["at once", "only when the index is known"],
+)
+async def test_a_server_that_came_back_is_ready_after_its_losses_are_told(answers, told):
+    world: Any = Restarted(answers=answers)
+    settings = Settings(namespace="a", pod="m-0", server="m", replica=0, poll_seconds=0.001)
+    monitor = Monitor(settings=settings, server=world, memory=world, models=world, outbox=world)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        running = group.create_task(monitor.run())
+        await until(lambda: len(world.told) >= len(told))
+        running.cancel()
+    assert world.told[: len(told)] == told

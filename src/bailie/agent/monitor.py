@@ -47,12 +47,14 @@ class Monitor:
         while True:
             was_ready = self.ready
             self.ready = self.judge(await self._look(), now())
+            if self.ready and (not was_ready or now() - indexed_at >= self.settings.index_seconds):
+                known = await self._check_index()
+                # One that has come back may have lost everything; it is not ready before that is told.
+                self.ready = known or was_ready
+                indexed_at = now()
             if self.ready != was_ready:
                 log.info("inference server readiness changed", ready=self.ready)
             await self._publish(now())
-            if self.ready and (not was_ready or now() - indexed_at >= self.settings.index_seconds):
-                await self._check_index()
-                indexed_at = now()
             await asyncio.sleep(self.settings.poll_seconds)
 
     async def _look(self) -> Health:
