@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import chaos, data_plane, failover, main_job, mlserver_settings, rollout, routes, scheduler
+from benchmarks import (
+    chaos,
+    data_plane,
+    failover,
+    main_job,
+    mlserver_settings,
+    overcommit,
+    rollout,
+    routes,
+    scheduler,
+)
 
 BENCHMARKS = {
     "main-job": main_job.main,
     "failover": failover.main,
     "rollout": rollout.main,
+    "overcommit": overcommit.main,
     "data-plane": data_plane.main,
     "chaos": chaos.main,
     "routes": routes.main,
