@@ -107,6 +107,15 @@ def test_a_new_leader_waits_for_the_data_plane_too(world):
     assert world.step() == ["evict iris_1 mlserver-0"]
 
 
+def test_a_new_leader_finds_an_evicted_model_and_leaves_it_so(world):
+    identity = world.model()
+    world.agents.report("iris", identity, 1, EVICTED)
+    assert world.step() == []
+    assert world.publisher.backends("iris") == BY_AGENT
+    world.step()
+    assert world.state() is VersionState.AVAILABLE
+
+
 def test_a_data_plane_that_went_away_may_still_ask_directly(world):
     identity = world.served()
     world.publisher.prompt = False

@@ -42,6 +42,31 @@ async def test_it_is_not_ready_before_the_data_plane_has_the_route(namespace):
         await namespace.ready()
 
 
+async def test_a_model_leaves_memory_and_comes_back_and_is_ready_all_the_time(namespace):
+    namespace.server()
+    namespace.model(memory="600Mi")
+    endpoint = pb.Endpoint(
+        address="127.70.0.1", http_port=9000, grpc_port=9500, held_http_port=9001, held_grpc_port=9501
+    )
+    async with namespace.scheduler(), namespace.replica(endpoint=endpoint).running() as replica:
+        await namespace.ready()
+        namespace.publisher.use("iris", "unknown")
+        await until(lambda: replica.asked_for == {"iris_1"})
+        await replica.ask_to_evict("iris_1")
+        await until(lambda: replica.inventory["iris_1"].state == pb.MODEL_STATE_EVICTED)
+        assert namespace.publisher.backends("iris") == {"iris_1": {"mlserver-0.held"}}
+        told = "1 not in memory: the next request brings it back"
+        assert (await namespace.says(told)).startswith("True ModelAvailable: 1/1 replicas answer")
+        replica.disconnect()
+        await until(lambda: replica.sessions == 2)
+        await replica.bring_back("iris_1")
+        await until(lambda: namespace.publisher.backends("iris") == {"iris_1": {"mlserver-0"}})
+        await namespace.says('1/1 replicas answer on server "mlserver"')
+        assert replica.loads == ["iris_1"]
+        reasons = {each["reason"] for each in namespace.status()["conditions"] if each["type"] == "Ready"}
+        assert reasons == {"Ready"}
+
+
 async def test_a_model_that_fits_nowhere_says_why_and_is_placed_when_a_server_comes(namespace):
     namespace.server()
     namespace.model(requirements=["xgbost"])

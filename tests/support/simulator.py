@@ -33,6 +33,7 @@ class SimulatedReplica:
         self.holding: set[str] = set()
         self.loads: list[str] = []
         self.unloads: list[str] = []
+        self.asked_for: set[str] = set()
         self.epoch = 0
         self.epochs: list[int] = []
         self.refused: list[int] = []
@@ -91,6 +92,9 @@ class SimulatedReplica:
 
     async def hear(self, message):
         """Obeys, unless a later leader has spoken."""
+        if message.HasField("used"):
+            self.asked_for.update(message.used.server_names)
+            return
         epoch = getattr(message, message.WhichOneof("message")).epoch
         if epoch < self.epoch:
             self.refused.append(epoch)
@@ -103,6 +107,8 @@ class SimulatedReplica:
         kind = message.WhichOneof("message")
         if kind == "load":
             await self._load(message.load)
+        elif kind == "evict":
+            await self._evict(message.evict)
         elif kind == "unload":
             name = name_of(message.unload.version)
             self.unloads.append(name)
@@ -120,6 +126,24 @@ class SimulatedReplica:
             await self._say(load.version, pb.MODEL_STATE_FAILED, reason=reason, message=message)
         elif load.version.name not in self.holding:
             await self._say(load.version, pb.MODEL_STATE_LOADED, declared_bytes=load.memory_bytes)
+
+    async def ask_to_evict(self, name):
+        """Announces that `iris_1` is to leave memory; it leaves once the scheduler allows it."""
+        report = self.inventory[name]
+        fields = {"declared_bytes": report.declared_bytes, "eviction": report.eviction + 1}
+        await self._say(report.version, pb.MODEL_STATE_EVICTING, **fields)
+
+    async def _evict(self, order):
+        report = self.inventory.get(name_of(order.version))
+        asked = pb.MODEL_STATE_EVICTING, order.eviction
+        if report is not None and (report.state, report.eviction) == asked:
+            fields = {"declared_bytes": report.declared_bytes, "eviction": report.eviction}
+            await self._say(report.version, pb.MODEL_STATE_EVICTED, **fields)
+
+    async def bring_back(self, name):
+        """A request came for `iris_1`."""
+        report = self.inventory[name]
+        await self._say(report.version, pb.MODEL_STATE_LOADED, declared_bytes=report.declared_bytes)
 
     def disconnect(self):
         """Ends the session; another one follows."""

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from tests.support.chaos.plane import backends
-from tests.support.chaos.replica import FAILED, LOADED, OVERCOMMIT
+from tests.support.chaos.replica import EVICTED, EVICTING, FAILED, LOADED, OVERCOMMIT, SERVING
 
 from bailie.api.model import Model, content_identity
 from bailie.placement import (
@@ -26,6 +26,8 @@ from bailie.placement import (
     place,
 )
 from bailie.routing.table import NotReady
+
+_HELD = {LOADED: Held.LOADED, EVICTING: Held.EVICTED, EVICTED: Held.EVICTED}
 
 
 @dataclass
@@ -90,7 +92,7 @@ class World:
             Holding(
                 version=VersionId(report.version.name, report.version.identity),
                 replica=key,
-                state=Held.LOADED if report.state == LOADED else Held.LOADING,
+                state=_HELD.get(report.state, Held.LOADING),
                 memory_bytes=report.declared_bytes,
             )
             for key, replica in self.alive.items()
@@ -125,13 +127,21 @@ class World:
         )
 
     def loaded(self, name):
-        """`{identity: {replica: [server-side names]}}` of what replicas have in memory of a model."""
+        """`{identity: {replica: [server-side names]}}` of what replicas have of a model and can serve."""
         found = defaultdict(lambda: defaultdict(list))
         for key, replica in self.alive.items():
             for inside, report in replica.inventory.items():
-                if report.version.name == name and report.state == LOADED:
+                if report.version.name == name and report.state in SERVING:
                     found[report.version.identity][key].append(inside)
         return found
+
+    def answering(self, have):
+        """Who gets the requests: servers that have it in memory, or else the agents that have it on disk."""
+        places = [(inside, key) for key, names in have.items() for inside in names]
+        loaded = {
+            (inside, str(key)) for inside, key in places if self.alive[key].inventory[inside].state == LOADED
+        }
+        return loaded or {(inside, f"{key}.held") for inside, key in places}
 
     def routed(self, name):
         """Every (server-side name, replica) that requests for the model go to."""
@@ -192,7 +202,13 @@ def what_has_room_is_placed(world):
                 for other in world.models.values()
                 if key in other.planned and not world.loaded(other.name)[other.version.identity].get(key)
             )
-            if suits and open_ and (spec.memory_bytes or 0) <= replica.capacity - replica.used - planned:
+            fits = (spec.memory_bytes or 0) <= replica.memory
+            if (
+                suits
+                and open_
+                and fits
+                and (spec.memory_bytes or 0) <= replica.capacity - replica.used - planned
+            ):
                 yield f"{each.name} has no place though {key} has room"
 
 
@@ -218,18 +234,22 @@ def no_version_is_there_twice(world):
 
 
 def memory_holds(world):
-    """No replica has more declared memory in use than it has, overcommit included."""
+    """No replica has more than it has memory for, overcommit included, and no more at a time without it."""
     for key, replica in world.alive.items():
         if replica.used > replica.capacity:
             yield f"{key} has {replica.used >> 20} MiB of {replica.capacity >> 20} MiB in use"
+        if replica.in_memory > replica.memory:
+            yield f"{key} has {replica.in_memory >> 20} MiB of {replica.memory >> 20} MiB in memory"
 
 
 def routes_lead_to_what_is_loaded(world):
-    """Every backend of every route is in memory where the route says."""
+    """Every backend of every route is in memory at the server that it names, or with the agent named."""
     for name in world.table:
         for inside, where in world.routed(name):
-            replica = next((each for key, each in world.alive.items() if str(key) == where), None)
-            if replica is None or inside not in replica.loaded:
+            place, held = where.removesuffix(".held"), where.endswith(".held")
+            replica = next((each for key, each in world.alive.items() if str(key) == place), None)
+            report = replica.inventory.get(inside) if replica else None
+            if report is None or report.state not in (SERVING if held else {LOADED, EVICTING}):
                 yield f"the route of {name} leads to {inside} on {where}, which is not loaded there"
 
 
@@ -239,7 +259,7 @@ def routes_are_what_is_wanted(world):
         have = world.loaded(each.name)[each.version.identity]
         routed = world.routed(each.name)
         if each.wanted and have and each.name not in world.poisoned:
-            expected = {(inside, str(key)) for key, names in have.items() for inside in names}
+            expected = world.answering(have)
             if routed != expected:
                 yield f"the route of {each.name} is {sorted(routed)}, wanted {sorted(expected)}"
         elif each.model and not each.wanted and routed:
@@ -260,8 +280,13 @@ def deleted_models_are_gone(world):
 def statuses_tell_the_truth(world):
     """`Ready`, `observedGeneration` and the counts of each Model are what really serves."""
     for each in world.models.values():
-        routed = {where for _, where in world.routed(each.name)}
-        serving = sum(1 for key, one in world.alive.items() if str(key) in routed and one.ready)
+        routed = {where.removesuffix(".held") for _, where in world.routed(each.name)}
+        insides = {inside for inside, _ in world.routed(each.name)}
+        serving = sum(
+            1
+            for key, one in world.alive.items()
+            if one.ready and (str(key) in routed or any(one.stands_by(inside) for inside in insides))
+        )
         own = set(world.loaded(each.name)[each.version.identity])
         newest = bool(routed) and {str(key) for key in own} >= routed
         least = max(1, each.model.spec.scaling.min_replicas) if each.model and newest else 1

@@ -52,8 +52,8 @@ class Player:
             "storageUri": pick.choice(("/v1", "/v2", "/v3")),
             "replicas": pick.choice((0, 1, 1, 1, 2, 2, 3)),
         }
-        if pick.random() < 0.7:
-            spec["memory"] = pick.choice(("50Mi", "200Mi", "500Mi", "900Mi", "1200Mi"))
+        if pick.random() < 0.85:
+            spec["memory"] = pick.choice(("50Mi", "200Mi", "400Mi", "400Mi", "500Mi", "900Mi"))
         if pick.random() < 0.3:
             spec["requirements"] = [pick.choice(("sklearn", "xgboost", "scikit-learn"))]
         if pick.random() < 0.15:
@@ -208,6 +208,14 @@ class Player:
             replica.failing = {POISON: ("LoadFailed", "it is poison")} if self.poisoned else {}
             replica.holding.clear()
 
+    async def act_ask(self):
+        model = self.random.choice(MODELS)
+        self.tell(f"requests for {model} come to agents")
+        for replica in self.stage.replicas.values():
+            for name in list(replica.inventory):
+                if name.rpartition("_")[0] == model:
+                    replica.ask(name)
+
     async def act_ready(self):
         replica = self.one()
         if replica:
@@ -286,7 +294,7 @@ class Player:
 
 
 ACTS = {
-    "apply": 8,
+    "apply": 20,
     "change": 8,
     "replicas": 4,
     "delete": 4,
@@ -302,6 +310,7 @@ ACTS = {
     "failing": 2,
     "hang": 2,
     "well": 1,
+    "ask": 5,
     "ready": 2,
     "drain": 2,
     "scheduler": 2,

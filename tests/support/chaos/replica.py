@@ -14,11 +14,15 @@ from tests.support.agents import connected, hello, status
 from tests.support.simulator import SimulatedReplica, name_of
 
 from bailie._gen import agent_pb2 as pb
+from bailie.agent.room import Room
 
 LOADING, LOADED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED
 UNLOADING, UNLOADED = pb.MODEL_STATE_UNLOADING, pb.MODEL_STATE_UNLOADED
 FAILED = pb.MODEL_STATE_FAILED
-OVERCOMMIT = 110
+EVICTING, EVICTED = pb.MODEL_STATE_EVICTING, pb.MODEL_STATE_EVICTED
+SERVING = frozenset({LOADED, EVICTING, EVICTED})
+OVERCOMMIT = 200
+HELD_PORTS = {"held_http_port": 9001, "held_grpc_port": 9501}
 
 
 class TormentedReplica(SimulatedReplica):
@@ -27,7 +31,10 @@ class TormentedReplica(SimulatedReplica):
     first_pause = 0.1
 
     def __init__(self, ports, server, replica, *, pace, offence, routed, orders, **fields):
-        super().__init__(ports[0], server, replica, **fields)
+        endpoint = pb.Endpoint(
+            address=f"127.70.0.{replica + 1}", http_port=9000, grpc_port=9500, **HELD_PORTS
+        )
+        super().__init__(ports[0], server, replica, endpoint=endpoint, **fields)
         self.pace, self.offence, self.routed, self.orders = pace, offence, routed, orders
         self.addresses = itertools.cycle(ports)
         self.reachable = asyncio.Event()
@@ -35,6 +42,7 @@ class TormentedReplica(SimulatedReplica):
         self.ready, self.draining = True, False
         self.forgetful = 0
         self.work: dict[str, asyncio.Task] = {}
+        self.evictions: dict[str, int] = {}
         self.group: asyncio.TaskGroup | None = None
         self.task: asyncio.Task | None = None
 
@@ -53,11 +61,34 @@ class TormentedReplica(SimulatedReplica):
         if self.task is None:
             self.group = group
             self.task = group.create_task(self.run())
+            self._furnish()
             for report in list(self.inventory.values()):  # what was under way is taken up again
                 if report.state == LOADING:
                     self._begin(report.version, self._finish_load(report.version, report.declared_bytes))
                 elif report.state == UNLOADING:
                     self._begin(report.version, self._finish_unload(report.version))
+
+    def _furnish(self):
+        """An agent that starts finds in memory what is there; nothing is on its way out any more."""
+        self.room = Room(self.memory)
+        self.room.govern(self._announce, lambda name: name in self.work or not self._is_settled(name))
+        for name, report in self.inventory.items():
+            if report.state == EVICTING:
+                report.state = LOADED
+            if report.state in {LOADED, UNLOADING}:
+                self.room.settle(name, report.declared_bytes)
+
+    def _is_settled(self, name):
+        report = self.inventory.get(name)
+        return report is not None and report.state == LOADED
+
+    def _announce(self, names):
+        for name in names:
+            report = self.inventory[name]
+            self.evictions[name] = self.evictions.get(name, 0) + 1
+            told = {"declared_bytes": report.declared_bytes, "eviction": self.evictions[name]}
+            self.inventory[name] = pb.ModelReport(version=report.version, state=EVICTING, **told)
+            self.group.create_task(self._say(report.version, EVICTING, **told))
 
     async def kill(self, *, keep_inventory):
         if self.task is None:
@@ -88,7 +119,10 @@ class TormentedReplica(SimulatedReplica):
             await self._send(self._status())
 
     def _status(self):
-        return status(memory=self.memory, server_ready=self.ready, draining=self.draining)
+        overcommit = OVERCOMMIT - 100
+        return status(
+            memory=self.memory, overcommit_percent=overcommit, server_ready=self.ready, draining=self.draining
+        )
 
     async def _connect(self):
         await self.reachable.wait()
@@ -122,17 +156,42 @@ class TormentedReplica(SimulatedReplica):
             await self._load(message.load)
         elif kind == "unload":
             await self._unload(message.unload.version)
+        elif kind == "evict":
+            await self._evict(message.evict)
+
+    async def _evict(self, order):
+        name = name_of(order.version)
+        report = self.inventory.get(name)
+        if report is None or (report.state, report.eviction) != (EVICTING, order.eviction):
+            return
+        if self.routed(name, str(self)):
+            self.offence(f"{self}: {name} is to leave memory while requests are sent there")
+        await self._say(report.version, EVICTED, declared_bytes=report.declared_bytes)
+        self.room.leave(name)
+
+    def ask(self, name):
+        """A request comes to the agent for what is not in memory."""
+        report = self.inventory.get(name)
+        if self.alive and report is not None and report.state == EVICTED and name not in self.work:
+            self._begin(report.version, self._bring_in(report.version, report.declared_bytes))
+
+    async def _bring_in(self, version, memory):
+        await self.room.enter(name_of(version), memory)
+        await asyncio.sleep(self.pace())
+        await self._say(version, LOADED, declared_bytes=memory)
+        self.room.settle(name_of(version), memory)
 
     async def _load(self, load):
         version, name = load.version, name_of(load.version)
         self.loads.append(name)
         before = self.inventory.get(name)
         if before is not None and before.version.identity != version.identity:
-            if before.state in {LOADED, LOADING}:
+            if before.state in SERVING | {LOADING}:
                 self.offence(f"{self}: {name} is the number of another version there")
             await self._gone(before.version)
-        elif before is not None and before.state in {LOADED, LOADING}:
-            await self._say(before.version, before.state, declared_bytes=before.declared_bytes)
+        elif before is not None and before.state in SERVING | {LOADING}:
+            told = {"declared_bytes": before.declared_bytes, "eviction": before.eviction}
+            await self._say(before.version, before.state, **told)
             return
         self._refuse_twice(version)
         await self._say(version, LOADING, declared_bytes=load.memory_bytes)
@@ -141,13 +200,22 @@ class TormentedReplica(SimulatedReplica):
 
     def _refuse_twice(self, version):
         for name, report in self.inventory.items():
-            if report.version.identity == version.identity and report.state in {LOADED, LOADING}:
+            if report.version.identity == version.identity and report.state in SERVING | {LOADING}:
                 self.offence(f"{self}: {name} is to be loaded again as {name_of(version)}")
 
     def _refuse_overflow(self):
         used = self.used
         if used > self.capacity:
             self.offence(f"{self}: {used >> 20} MiB of {self.capacity >> 20} MiB in use")
+
+    @property
+    def in_memory(self):
+        return sum(r.declared_bytes for r in self.inventory.values() if r.state in {LOADED, EVICTING})
+
+    def stands_by(self, name):
+        """Whether the version is on disk here, for when nobody has it in memory."""
+        report = self.inventory.get(name)
+        return report is not None and report.state in {EVICTING, EVICTED}
 
     @property
     def used(self):
@@ -161,7 +229,7 @@ class TormentedReplica(SimulatedReplica):
             reason, message = self.failing[version.name]
             await self._say(version, FAILED, reason=reason, message=message)
         else:
-            await self._say(version, LOADED, declared_bytes=memory)
+            await self._bring_in(version, memory)
 
     async def _unload(self, version):
         name = name_of(version)
@@ -170,7 +238,8 @@ class TormentedReplica(SimulatedReplica):
         if before is None or before.version.identity != version.identity:
             await self._say(version, UNLOADED)
             return
-        if before.state == LOADED and self.routed(name, str(self)):
+        held = before.state in SERVING and self.routed(name, f"{self}.held")
+        if held or (before.state in {LOADED, EVICTING} and self.routed(name, str(self))):
             self.offence(f"{self}: {name} is to be unloaded while requests are sent there")
         await self._say(version, UNLOADING, declared_bytes=before.declared_bytes)
         self._begin(version, self._finish_unload(version))
@@ -182,17 +251,24 @@ class TormentedReplica(SimulatedReplica):
     async def _gone(self, version):
         self._end(name_of(version))
         self.inventory.pop(name_of(version), None)
+        self.room.leave(name_of(version))
         await self._say(version, UNLOADED)
 
     def _begin(self, version, work):
         name = name_of(version)
         self._end(name)
-        self.work[name] = self.group.create_task(work)
+        task = self.work[name] = self.group.create_task(work)
+        task.add_done_callback(lambda task: self._ended(name, task))
 
     def _end(self, name):
         task = self.work.pop(name, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
+
+    def _ended(self, name, task):
+        if self.work.get(name) is task:
+            del self.work[name]
+        self.room.arrange()
 
     async def _say(self, version, state, **fields):
         report = pb.ModelReport(version=version, state=state, **fields)

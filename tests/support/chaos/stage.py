@@ -92,7 +92,7 @@ class Stage:
 
     # replicas
 
-    def replica(self, server, ordinal, memory=1024 * MIB):
+    def replica(self, server, ordinal, memory=600 * MIB):
         """The replica, made when it is asked for the first time."""
         key = ReplicaId(server, ordinal)
         if key not in self.replicas:
