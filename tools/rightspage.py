@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NOTHING = "nothing"
 HOME, SERVED, CLUSTER = "home", "served", "cluster"
-SCHEDULER, AGENT = "scheduler", "agent"
+SCHEDULER, CENTRAL, AGENT = "scheduler", "central", "agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,20 @@ SETS = {
         "Role `seldon-scheduler-role` in each served namespace",
         rbac.SCHEDULER_RULES,
     ),
+    CENTRAL: RuleSet(
+        "A scheduler in another namespace that it serves",
+        "Role `seldon-central-scheduler-role` in each namespace with `schedulerNamespace`",
+        rbac.CENTRAL_SCHEDULER_RULES,
+    ),
     AGENT: RuleSet("The agents", "Role `agent-role` in each served namespace", rbac.SERVER_RULES),
 }
 PATTERNS = {
-    "0 central scheduler": (HOME, SERVED, NOTHING),
-    "1 same namespace": (HOME, SERVED, NOTHING),
-    "2 cluster-wide operator": (HOME, NOTHING, CLUSTER),
-    "3 scoped operator": (HOME, SERVED, NOTHING),
+    "0 central scheduler": (HOME, SERVED, NOTHING, SCHEDULER, CENTRAL),
+    "1 same namespace": (HOME, SERVED, NOTHING, SCHEDULER, NOTHING),
+    "2 cluster-wide operator": (HOME, NOTHING, CLUSTER, SCHEDULER, NOTHING),
+    "3 scoped operator": (HOME, SERVED, NOTHING, SCHEDULER, NOTHING),
 }
-"""What the operator has at home, in each served namespace, and in the cluster."""
+"""The operator at home, in each served namespace, in the cluster; a scheduler in its namespace, in others."""
 
 
 def page() -> str:
@@ -73,20 +78,19 @@ what it lacks, verb by verb, in its log, in `bailie scope list` and in `bailie d
 
 ## By pattern
 
-| pattern | operator in its namespace | in each served one | in the cluster | schedulers | agents | Envoy |
-|---|---|---|---|---|---|---|
+| pattern | operator at home | serving | in the cluster | scheduler at home | in others | agents | Envoy |
+|---|---|---|---|---|---|---|---|
 """
 
 
 def _patterns() -> str:
     lines = ""
-    for name, operator in PATTERNS.items():
-        cells = (*operator, SCHEDULER, AGENT, NOTHING)
+    for name, given in PATTERNS.items():
+        cells = (*given, AGENT, NOTHING)
         lines += f"| {name} | {' | '.join(_link(cell) for cell in cells)} |\n"
     return lines + (
         "\nIn pattern 1 the operator's own namespace is the one that it serves. "
-        "Only pattern 2 has objects of the cluster: one ClusterRole and its binding. "
-        "In pattern 0 the central scheduler is bound to the schedulers' Role of each namespace it serves.\n"
+        "Only pattern 2 has objects of the cluster: one ClusterRole and its binding.\n"
     )
 
 
@@ -95,15 +99,15 @@ def _delicate() -> str:
     text = "\n## What is delicate\n\n| | who |\n|---|---|\n"
     for resource in ("secrets", "roles", "rolebindings", "clusterroles", "serviceaccounts", "pods/exec"):
         holders = [
-            f"{rules.title.lower()}: {', '.join(rule.verbs)}"
+            f"{rules.title.lower()}: {', '.join((*rule.verbs, *(f'`{name}`' for name in rule.names)))}"
             for rules in SETS.values()
             for rule in rules.rules
             if resource in rule.resources
         ]
         text += f"| `{resource}` | {'; '.join(holders) or 'nobody'} |\n"
     return text + (
-        "\nWho may make pods in a namespace may mount its Secrets. So may the operator where it serves, "
-        "as of everything that runs workloads there, and it is why the list of namespaces matters.\n"
+        "\nWho may make pods in a namespace may mount its Secrets. So could the operator where it serves, "
+        "like everything that runs workloads there; it is why the list of namespaces matters.\n"
     )
 
 

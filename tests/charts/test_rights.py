@@ -7,6 +7,7 @@ from tests.support.rights import CLUSTER, granted, held, without_names_beside_al
 
 import rightspage
 from bailie.manifests.rbac import (
+    CENTRAL_SCHEDULER_RULES,
     ENVOY_ACCOUNT,
     NAMESPACE_RULE,
     OPERATOR_ACCOUNT,
@@ -123,17 +124,19 @@ def test_what_runs_in_a_namespace_has_rights_where_it_serves(pattern, account, r
     manifests = pattern.manifests()
     for namespace in pattern.served:
         found = held(manifests, (account, namespace), NAMESPACES)
-        expected = _scheduled(pattern, namespace) if account == SCHEDULER_ACCOUNT else {namespace}
-        rights = frozenset().union(*(granted(rules, each) for each in expected))
+        rights = granted(rules, namespace)
+        if account == SCHEDULER_ACCOUNT:
+            rights = rights.union(
+                *(granted(CENTRAL_SCHEDULER_RULES, each) for each in _scheduled(pattern, namespace))
+            )
         assert without_names_beside_all(found) == without_names_beside_all(rights)
 
 
 def _scheduled(pattern, namespace):
-    """The namespaces that its scheduler serves."""
-    others = {
+    """The other namespaces that its scheduler serves."""
+    return {
         name for name, values in pattern.runtimes.items() if values.get("schedulerNamespace") == namespace
     }
-    return {namespace, *others}
 
 
 @pytest.mark.parametrize("pattern", [p for p in PATTERNS if p.name != "2-cluster-wide"], ids=lambda p: p.name)
@@ -154,4 +157,4 @@ def test_the_page_of_rights_says_what_the_charts_give():
             for manifest in pattern.manifests()
             if manifest["kind"] in {"Role", "ClusterRole"}
         }
-        assert given == {*stated, rightspage.SCHEDULER, rightspage.AGENT} - {rightspage.NOTHING}
+        assert given == {*stated, rightspage.AGENT} - {rightspage.NOTHING}

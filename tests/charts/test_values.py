@@ -3,7 +3,6 @@
 `golden/values-<chart>.yaml` has for each value the lines that differ from an install without it.
 """
 
-import hashlib
 from base64 import b64decode
 
 import pytest
@@ -36,7 +35,6 @@ EXAMPLES = {
 TOKENS = {43: "(drawn at random)", 64: "(derived)"}
 """By their lengths."""
 BESIDE = {
-    "security.controlplane.token.shared": {"security": {"controlplane": {"token": {"value": LONG}}}},
     "controller.namespaceSelector": WIDE,
     "controller.skipClusterRoleCreation": WIDE,
     "controller.skipOperatorClusterRoleCreation": WIDE,
@@ -96,6 +94,14 @@ REFUSED = [
         {"scheduler": {"image": {"repository": "seldonio/seldon-scheduler"}}},
         "one of Seldon Core's components",
     ),
+    (
+        "runtime",
+        {
+            "schedulerNamespace": "platform",
+            "security": {"controlplane": {"token": {"existingSecret": "ours"}}},
+        },
+        "give the Secret of security.controlplane.token.existingSecret that name.",
+    ),
     ("runtime", {"scheduler": {"replicas": -1}}, "minimum: got -1, want 0"),
     ("runtime", {"envoy": {"serviceType": "Ingress"}}, "value must be one of"),
     ("servers", {"mlserver": {"maxReplicas": 2, "replicas": 3}}, "mlserver.replicas is 3, above"),
@@ -132,12 +138,6 @@ def test_a_derived_token_is_another_one_in_each_namespace():
     assert runtime.one("Secret", "seldon-control-plane")["data"]["token"] == first["a"]
 
 
-def test_a_shared_token_is_the_same_everywhere():
-    values = scope("a", "b") | {"security": {"controlplane": {"token": {"shared": True}}}}
-    first, second = (secret["data"]["token"] for secret in render("setup", values).of("Secret"))
-    assert first == second
-
-
 def example(value):
     """Returns something that the value may be and is not."""
     schema, default = value.schema, value.default
@@ -165,12 +165,7 @@ def leaves(rendered):
     for name, manifest in zip(rendered.names(), rendered.manifests, strict=True):
         found |= dict(_leaves(name, manifest))
     tokens = [path for path in found if path.endswith("seldon-control-plane.data.token")]
-    return found | {path: _source(b64decode(found[path])) for path in tokens}
-
-
-def _source(token):
-    same = hashlib.sha256(LONG.encode()).hexdigest().encode()
-    return "(derived, the same everywhere)" if token == same else TOKENS[len(token)]
+    return found | {path: TOKENS[len(b64decode(found[path]))] for path in tokens}
 
 
 def _leaves(path, node):

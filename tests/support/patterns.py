@@ -50,10 +50,7 @@ PATTERNS = (
         "0-central-scheduler",
         home=HOME,
         served=(HOME, *TEAMS),
-        setup={
-            "controller": {"watchNamespaces": [HOME, *TEAMS]},
-            "security": {"controlplane": {"token": {"shared": True}}},
-        },
+        setup={"controller": {"watchNamespaces": [HOME, *TEAMS]}},
         runtimes={HOME: {}, **{team: {"schedulerNamespace": HOME} for team in TEAMS}},
     ),
     Pattern("1-same-namespace", home="team-a", served=("team-a",), runtimes={"team-a": {}}),

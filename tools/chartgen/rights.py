@@ -29,7 +29,11 @@ def setup_rules() -> dict[str, Rules]:
 
 def runtime_rules() -> dict[str, Rules]:
     """Returns the lists of rules of what runs in a served namespace."""
-    return {"bailie.rules.scheduler": rbac.SCHEDULER_RULES, "bailie.rules.agent": rbac.SERVER_RULES}
+    return {
+        "bailie.rules.scheduler": rbac.SCHEDULER_RULES,
+        "bailie.rules.central": rbac.CENTRAL_SCHEDULER_RULES,
+        "bailie.rules.agent": rbac.SERVER_RULES,
+    }
 
 
 def _template(name: str, rules: Rules) -> str:

@@ -27,7 +27,6 @@ RUNTIME: tuple[Row, ...] = (
     Value("rights.create", "auto", "Make the runtime's service accounts, Roles and token here: `true`, `false`, or `auto`, unless somebody else made them.", {"enum": ["auto", True, False]}),
     Value("security.controlplane.token.existingSecret", "", "Secret with the control plane's token; the chart then makes none. As in the setup chart.", STRING),
     Value("security.controlplane.token.value", "", "Text from which the token is derived. As in the setup chart.", STRING),
-    Value("security.controlplane.token.shared", False, "Derive the same token in all namespaces. As in the setup chart.", BOOLEAN),
     *_component("scheduler", "scheduler"),
     *_component("envoy", "Envoy"),
     Value("envoy.serviceType", "LoadBalancer", "Type of the Service `seldon-mesh`; empty: the SeldonConfig's.", SERVICE_TYPE),

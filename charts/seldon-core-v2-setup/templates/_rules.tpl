@@ -115,6 +115,25 @@
   verbs: [get, patch]
 {{- end }}
 
+{{- define "bailie.rules.central" -}}
+- apiGroups: [mlops.seldon.io]
+  resources: [models, pipelines, experiments, servers]
+  verbs: [get, list, watch]
+- apiGroups: [mlops.seldon.io]
+  resources: [models/status, pipelines/status, experiments/status, servers/status]
+  verbs: [get, patch, update]
+- apiGroups: [mlops.seldon.io]
+  resources: [models]
+  verbs: [patch]
+- apiGroups: ['']
+  resources: [events]
+  verbs: [create, patch]
+- apiGroups: ['']
+  resources: [secrets]
+  resourceNames: [seldon-control-plane]
+  verbs: [get]
+{{- end }}
+
 {{- define "bailie.rules.agent" -}}
 - apiGroups: ['']
   resources: [secrets]

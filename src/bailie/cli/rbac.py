@@ -40,8 +40,7 @@ def rbac(
     """Print the accounts, Roles and token that a served namespace needs, for `kubectl apply -f -`.
 
     The setup chart makes the same in the namespaces of controller.watchNamespaces. Applied again, it brings
-    the rights up to date; a token that is there stays, and kubectl says that it cannot be changed. Where the
-    scheduler of another namespace serves (--scheduler-namespace), its Secret seldon-control-plane is copied.
+    the rights up to date; a token that is there stays, and kubectl says that it cannot be changed.
 
     Examples:
 
@@ -55,9 +54,9 @@ def rbac(
     if not cluster_wide and not namespaces:
         fail("no namespace was named", hint="bailie rbac NAMESPACE, or --cluster-wide", code=ExitCode.USAGE)
     for namespace in namespaces or ():
-        manifests += _namespace(namespace, operator_namespace, token=token and not scheduler_namespace)
+        manifests += _namespace(namespace, operator_namespace, token=token)
         if scheduler_namespace:
-            manifests.append(_central(namespace, scheduler_namespace))
+            manifests += _central(namespace, scheduler_namespace)
     if output is Output.JSON:
         print_json({"apiVersion": "v1", "kind": "List", "items": manifests})
         return
@@ -75,11 +74,11 @@ def _cluster(namespaces: list[str] | None, operator_namespace: str) -> list[Mani
     return [*operator_manifests(operator_namespace), *cluster_manifests(operator_namespace)]
 
 
-def _central(namespace: str, scheduler_namespace: str) -> Manifest:
-    from bailie.manifests.rbac import central_scheduler_binding
+def _central(namespace: str, scheduler_namespace: str) -> list[Manifest]:
+    from bailie.manifests.rbac import central_manifests
 
     _check("--scheduler-namespace", scheduler_namespace)
-    return central_scheduler_binding(namespace, scheduler_namespace)
+    return central_manifests(namespace, scheduler_namespace)
 
 
 def _check(where: str, name: str) -> None:

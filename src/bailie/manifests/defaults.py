@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import SELDON_CONFIG, SERVER_CONFIG
 from bailie.api.seldon_config import ENVOY, SCHEDULER
+from bailie.manifests.rbac import CONTROL_PLANE_SECRET
 from bailie.manifests.runtime import AGENT_CONFIG_MAP
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 SELDON_CONFIG_NAME = "default"
 MLSERVER_CONFIG_NAME = "mlserver"
-TOKEN_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
+TOKEN_SECRET = CONTROL_PLANE_SECRET
 TOKEN_KEY = "token"  # noqa: S105 - the key in the Secret
 TOKEN_FOLDER = "/var/run/secrets/bailie"  # noqa: S105 - where the Secret is mounted
 AGENT_FOLDER = "/mnt/agent"

@@ -20,6 +20,7 @@ OPERATOR_ACCOUNT = "seldon-v2-controller-manager"
 SCHEDULER_ACCOUNT = "seldon-scheduler"
 SERVER_ACCOUNT = "seldon-server"
 ENVOY_ACCOUNT = "seldon-envoy"
+CONTROL_PLANE_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
 SCOPE_STATUS = "bailie-scope-status"
 """The ConfigMap in which the operator says what became of its list of namespaces."""
 _RBAC = "rbac.authorization.k8s.io"
@@ -123,6 +124,14 @@ SCHEDULER_RULES = (
 )
 """The scheduler in its namespace."""
 
+CENTRAL_SCHEDULER_RULES = (
+    *(rule for rule in SCHEDULER_RULES if rule.group == MLOPS_GROUP or rule.resources == ("events",)),
+    Rule(
+        "", ("secrets",), ("get",), "to know the token of the namespace's pods", names=(CONTROL_PLANE_SECRET,)
+    ),
+)
+"""A scheduler in another namespace that it serves."""
+
 SERVER_RULES = (
     Rule("", ("secrets",), ("get",), "to fetch artifacts with the Secret that a Model names"),
     Rule("", ("configmaps",), ("get",), "to know the namespace's remotes"),
@@ -153,14 +162,10 @@ def namespace_manifests(namespace: str, operator_namespace: str, *, pods: bool =
     ]
 
 
-def central_scheduler_binding(namespace: str, scheduler_namespace: str) -> Manifest:
-    """Returns what lets the scheduler of another namespace serve this one, as one of its own would."""
-    return {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "seldon-central-scheduler-rolebinding", "namespace": namespace},
-        **_binding("Role", "seldon-scheduler-role", (SCHEDULER_ACCOUNT, scheduler_namespace)),
-    }
+def central_manifests(namespace: str, scheduler_namespace: str) -> list[Manifest]:
+    """Returns the rights in `namespace` of the scheduler of another one that is to serve it."""
+    account = (SCHEDULER_ACCOUNT, scheduler_namespace)
+    return [*_bound_role(namespace, "seldon-central-scheduler", CENTRAL_SCHEDULER_RULES, account)]
 
 
 def operator_manifests(operator_namespace: str) -> list[Manifest]:

@@ -1,6 +1,6 @@
 {{- /*
 What pods of a runtime need in their namespace: service accounts, Roles, the control plane's token. The setup
-chart makes it in the namespaces it lists, the runtime chart in its own. `shared`, where it is given, is the token. Kept when a release ends, or when a
+chart makes it in the namespaces it lists, the runtime chart in its own. Kept when a release ends, or when a
 namespace leaves the list, because what runs there goes on. What somebody else made is left alone.
 */ -}}
 {{- define "bailie.runtimeRights" -}}
@@ -65,7 +65,7 @@ kind: Secret
 {{ include "bailie.kept" $id }}
 type: Opaque
 data:
-  token: {{ .shared | default (include "bailie.token" .) }}
+  token: {{ include "bailie.token" . }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -74,9 +74,7 @@ data:
 {{- define "bailie.token" -}}
 {{- $settings := .root.Values.security.controlplane.token -}}
 {{- $present := lookup "v1" "Secret" .namespace "seldon-control-plane" -}}
-{{- if and $settings.value $settings.shared -}}
-{{- sha256sum $settings.value | b64enc -}}
-{{- else if $settings.value -}}
+{{- if $settings.value -}}
 {{- sha256sum (printf "%s/%s" .namespace $settings.value) | b64enc -}}
 {{- else if $present -}}
 {{- index $present.data "token" -}}
