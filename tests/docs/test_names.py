@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 import yaml
 from prometheus_client import REGISTRY
-from tests.support.documents import DOCUMENTS, ROOT, anchors, commands, links, spans, text_of
+from tests.support.documents import DOCUMENTS, ROOT, anchors, blocks, commands, links, spans, text_of
 
 by_document = pytest.mark.parametrize("document", DOCUMENTS)
 _METRICS = re.compile(r"\bbailie_[a-z_]+[a-z]\b(?!\.py)")
@@ -32,18 +32,39 @@ def test_links_lead_somewhere(document):
 
 @by_document
 def test_metrics_exist(document):
-    assert set(_METRICS.findall(text_of(document))) <= metrics()
+    """In queries as Prometheus names samples; the prose may name families."""
+    samples, families = metrics()
+    assert set(_METRICS.findall(text_of(document))) <= samples | families
+    queries = "".join(block.text for block in blocks(document) if block.language == "yaml")
+    assert set(_METRICS.findall(queries)) <= samples
 
 
 @cache
 def metrics():
-    """Returns every name under which something of ours may be found in Prometheus."""
+    """Returns the names of all our samples, and of all families of samples."""
     for path in sorted((ROOT / "src" / "bailie").rglob("*.py")):
         if "prometheus_client" in path.read_text():
             parts = path.relative_to(ROOT / "src").with_suffix("").parts
             importlib.import_module(".".join(parts))
-    families = [family for family in REGISTRY.collect() if family.name.startswith("bailie_")]
-    return {family.name + suffix for family in families for suffix in _SUFFIXES[family.type]}
+    found = [family for family in REGISTRY.collect() if family.name.startswith("bailie_")]
+    samples = {family.name + suffix for family in found for suffix in _SUFFIXES[family.type]}
+    return samples, {family.name for family in found}
+
+
+@by_document
+def test_ports_that_are_scraped_are_those_of_the_pods(document):
+    named = {
+        endpoint["port"]
+        for block in blocks(document)
+        if "kind: PodMonitor" in block.text
+        for endpoint in yaml.safe_load(block.text)["spec"]["podMetricsEndpoints"]
+    }
+    assert named <= set(re.findall(r"name: ([\w-]+), containerPort:", pod_templates()))
+
+
+def pod_templates():
+    folder = ROOT / "charts" / "seldon-core-v2-setup" / "templates"
+    return "".join(path.read_text() for path in folder.iterdir())
 
 
 @by_document
