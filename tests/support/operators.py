@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bailie.kube.client import Client
 from bailie.manifests.defaults import mlserver_config, seldon_config
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from tests.support.api import Api
+
+class AnyApi(Protocol):
+    """The embedded API, in this process or in another."""
+
+    @property
+    def kubeconfig(self) -> Path: ...
+
+    def service_account_token(self, namespace: str, name: str) -> str: ...
+
+    def kubeconfig_for(self, token: str, path: Path) -> Path: ...
+
 
 READING = frozenset({"get", "list", "watch"})
 
@@ -29,22 +39,32 @@ def user_of(home: str) -> str:
     return f"system:serviceaccount:{home}:{OPERATOR_ACCOUNT}"
 
 
-async def install(api: Api, home: str, namespaces: Iterable[str]) -> None:
-    """Makes namespaces, rights, configurations and the list of one operator, as a chart does."""
+async def install(api: AnyApi, home: str, namespaces: Iterable[str], *, pods: bool = True) -> None:
+    """Makes namespaces, rights, configurations and the list of one operator, as a chart does.
+
+    `pods` gives the rights of a laptop in place of those of a cluster.
+    """
+    names = list(namespaces)
+    await grant(api, home, [home, *names], pods=pods)
     async with Client.from_kubeconfig(api.kubeconfig) as admin:
-
-        async def put(manifest: dict[str, Any]) -> None:
+        configs = (
+            seldon_config(home, image="bailie:1"),
+            mlserver_config(home, image="bailie:1", server_image="bailie-mlserver:1"),
+        )
+        for manifest in configs:
             await admin.apply(manifest, field_manager=f"install-{home}", force=True)
+        await put_list(admin, home, names)
 
-        for name in (home, *namespaces):
-            await put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-            for manifest in role_manifests(name, home, pods=True):
+
+async def grant(api: AnyApi, home: str, namespaces: Iterable[str], *, pods: bool = True) -> None:
+    """Makes namespaces in which the operator has its rights."""
+    async with Client.from_kubeconfig(api.kubeconfig) as admin:
+        for name in namespaces:
+            made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}]
+            for manifest in (*made, *role_manifests(name, home, pods=pods)):
                 if manifest["kind"] == "RoleBinding" and manifest["metadata"]["namespace"] == name:
                     manifest["metadata"]["name"] += f"-{home}"
-                await put(manifest)
-        await put(seldon_config(home, image="bailie:1"))
-        await put(mlserver_config(home, image="bailie:1", server_image="bailie-mlserver:1"))
-        await put_list(admin, home, namespaces)
+                await admin.apply(manifest, field_manager=f"install-{home}", force=True)
 
 
 async def put_list(admin: Client, home: str, namespaces: Iterable[str]) -> None:
@@ -56,7 +76,9 @@ async def put_list(admin: Client, home: str, namespaces: Iterable[str]) -> None:
 
 
 @contextlib.contextmanager
-def operator(api: Api, home: str, folder: Path, *, address: str) -> Iterator[subprocess.Popen[bytes]]:
+def operator(
+    api: AnyApi, home: str, folder: Path, *, address: str, workloads: str = "local"
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs `bailie operator` for an installation until the block ends. `address` is its own loopback one."""
     token = api.service_account_token(home, OPERATOR_ACCOUNT)
     kubeconfig = api.kubeconfig_for(token, folder / f"{home}.kubeconfig")
@@ -68,7 +90,7 @@ def operator(api: Api, home: str, folder: Path, *, address: str) -> Iterator[sub
         "POD_IP": address,
         "BAILIE_SCOPE_CONFIGMAP": "bailie-scope",
         "BAILIE_RELEASE": "release",
-        "BAILIE_WORKLOADS": "local",
+        "BAILIE_WORKLOADS": workloads,
     }
     with (folder / f"{home}.log").open("ab") as log:
         command = [sys.executable, "-m", "bailie", "operator"]
