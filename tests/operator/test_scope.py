@@ -196,6 +196,8 @@ async def test_a_selector_narrows_a_clusterwide_operator(installation):
     data = {"namespaceSelector": f"team={installation.home}"}
     metadata = {"name": LIST, "namespace": installation.home}
     await installation.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    for namespace in installation.namespaces:
+        await installation.make("Server", "mlserver", SPEC, namespace)
     async with listed(installation, clusterwide=True) as operator:
         await until_state(operator, installation.a, "served")
         assert set(operator.scope.state()) == {installation.a}
@@ -304,3 +306,23 @@ async def test_upstreams_deployment_is_seen_where_the_operator_may_read_deployme
         await until_state(operator, installation.a, "foreign", "UpstreamOperator")
         await installation.admin.delete(DEPLOYMENT, metadata["name"], installation.a)
         await until_state(operator, installation.a, "served")
+
+
+async def test_a_clusterwide_operator_claims_only_where_there_is_something_to_serve(installation):
+    for manifest in cluster_manifests(installation.home):
+        await installation.put(manifest)
+    async with installation.operator(watch=(), clusterwide=True) as operator:
+        await installation.make("Server", "mlserver", SPEC)
+        await until_state(operator, installation.a, "served")
+        assert state(operator, installation.b) == {}
+        await installation.make("SeldonRuntime", "seldon", {"seldonConfig": "default"}, installation.b)
+        await until_state(operator, installation.b, "served")
+        await installation.admin.delete(SERVER, "mlserver", installation.a)
+        await until(lambda: state(operator, installation.a) == {})
+
+
+async def test_without_the_right_to_list_a_cluster_it_says_so(installation):
+    async with installation.operator(watch=(), clusterwide=True) as operator:
+        problems = await until(lambda: len(operator._list.problems) == 3 and operator._list.problems)
+        assert {problem.reason for problem in problems} == {"CannotList"}
+        assert operator.scope.state() == {}

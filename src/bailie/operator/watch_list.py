@@ -1,4 +1,4 @@
-"""Follows the list of namespaces while the operator runs: its ConfigMap, its environment, or the cluster.
+"""Follows the list of namespaces while the operator runs: its ConfigMap, or its environment.
 
 Owned by `run`, one for each term. Tells the scope what is wanted and keeps what is wrong with the list. A
 list that is missing is not an empty one: what was served goes on, and at first nothing is served.
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie.api.kinds import CONFIG_MAP, NAMESPACE
+from bailie.api.kinds import CONFIG_MAP
 from bailie.api.problems import Problem
 from bailie.kube.informer import Informer
-from bailie.scope.watch_list import SELECTOR, Wanted, served_namespaces, wanted_of
+from bailie.operator.follower import Follower
+from bailie.scope.watch_list import Wanted, served_namespaces, wanted_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,68 +88,3 @@ class WatchList:
             log.warning("List of namespaces has a mistake", problem=str(problem), reason=problem.reason)
         for listener in tuple(self._listeners):
             listener()
-
-
-class Follower:
-    """Hands a list on to the scope; where the cluster is the list, follows its namespaces."""
-
-    def __init__(self, client: Client, scope: Scope) -> None:
-        self._client = client
-        self._scope = scope
-        self._wanted: Wanted | None = None
-        self._informer: Informer | None = None
-        self._changed = asyncio.Event()
-        self._listeners: list[Callable[[], None]] = []
-
-    def want(self, wanted: Wanted) -> None:
-        """Wants this served from now on. Returns at once."""
-        if self._wanted is None or _target(wanted) != _target(self._wanted):
-            self._wanted = wanted
-            self._changed.set()
-
-    def subscribe(self, listener: Callable[[], None]) -> None:
-        """Calls back when `problems` may have changed."""
-        self._listeners.append(listener)
-
-    def problems(self) -> tuple[Problem, ...]:
-        """Returns why the namespaces of the cluster cannot be followed, empty where they can."""
-        if self._informer is None or self._informer.failure is None:
-            return ()
-        selector = self._wanted.selector if self._wanted is not None else ""
-        text = f"the namespaces of the cluster cannot be listed: {self._informer.failure}"
-        return (Problem(SELECTOR if selector else "", "CannotList", text),)
-
-    async def run(self) -> None:
-        """Follows what is wanted until cancelled."""
-        while True:
-            if self._wanted is None:
-                await self._changed.wait()
-            elif self._wanted.namespaces is not None:
-                self._scope.serve(self._wanted.namespaces)
-                await self._changed.wait()
-            else:
-                await self._follow(self._wanted.selector)
-            self._changed.clear()
-
-    async def _follow(self, selector: str) -> None:
-        """Serves the namespaces of the cluster that the selector lets through, until that changes."""
-        self._informer = informer = Informer(self._client, NAMESPACE, labels=selector or None)
-        informer.subscribe(lambda _: self._serve(informer))
-        informer.subscribe_state(lambda: self._serve(informer))
-        async with asyncio.TaskGroup() as group:
-            following = group.create_task(informer.run(), name="cluster-namespaces")
-            await self._changed.wait()
-            following.cancel()
-        self._informer = None
-
-    def _serve(self, informer: Informer) -> None:
-        if informer.synced.is_set():
-            items = informer.store.values()
-            names = [each["metadata"] for each in items if not each["metadata"].get("deletionTimestamp")]
-            self._scope.serve(metadata["name"] for metadata in names)
-        for listener in tuple(self._listeners):
-            listener()
-
-
-def _target(wanted: Wanted) -> tuple[object, ...]:
-    return wanted.namespaces, wanted.selector

@@ -1,0 +1,119 @@
+"""Hands what a list asks for on to the scope; where the cluster is the list, follows the cluster.
+
+Owned by `WatchList`. Of a whole cluster only those namespaces are taken up that have something to serve: a
+claim costs a write every few seconds, and a cluster has namespaces by the hundred.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import NAMESPACE, SELDON_RUNTIME, SERVER
+from bailie.api.problems import Problem
+from bailie.kube.informer import Informer
+from bailie.scope.watch_list import SELECTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.kube.client import Client
+    from bailie.operator.scope import Scope
+    from bailie.scope.watch_list import Wanted
+
+
+class Follower:
+    """Tells the scope what is wanted, as that changes."""
+
+    def __init__(self, client: Client, scope: Scope) -> None:
+        self._client = client
+        self._scope = scope
+        self._wanted: Wanted | None = None
+        self._cluster: Cluster | None = None
+        self._changed = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+
+    def want(self, wanted: Wanted) -> None:
+        """Wants this served from now on. Returns at once."""
+        if self._wanted is None or _target(wanted) != _target(self._wanted):
+            self._wanted = wanted
+            self._changed.set()
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Calls back when `problems` may have changed."""
+        self._listeners.append(listener)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Returns why the namespaces of the cluster cannot be followed, empty where they can."""
+        return () if self._cluster is None else self._cluster.problems()
+
+    async def run(self) -> None:
+        """Follows what is wanted until cancelled."""
+        while True:
+            if self._wanted is None:
+                await self._changed.wait()
+            elif self._wanted.namespaces is not None:
+                self._scope.serve(self._wanted.namespaces)
+                await self._changed.wait()
+            else:
+                await self._follow(self._wanted.selector)
+            self._changed.clear()
+
+    async def _follow(self, selector: str) -> None:
+        """Serves what the cluster has until something else is wanted."""
+        self._cluster = cluster = Cluster(self._client, selector, lambda: self._serve(cluster))
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(cluster.run(), name="cluster")
+            await self._changed.wait()
+            following.cancel()
+        self._cluster = None
+
+    def _serve(self, cluster: Cluster) -> None:
+        namespaces = cluster.namespaces()
+        if namespaces is not None:
+            self._scope.serve(namespaces)
+        for listener in tuple(self._listeners):
+            listener()
+
+
+class Cluster:
+    """The namespaces of the cluster that a selector lets through and that have something to serve."""
+
+    def __init__(self, client: Client, selector: str, on_change: Callable[[], None]) -> None:
+        self._selector = selector
+        self._all = Informer(client, NAMESPACE, labels=selector or None)
+        self._users = [Informer(client, kind) for kind in (SELDON_RUNTIME, SERVER)]
+        for informer in (self._all, *self._users):
+            informer.subscribe(lambda _: on_change())
+            informer.subscribe_state(on_change)
+
+    async def run(self) -> None:
+        """Follows until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for informer in (self._all, *self._users):
+                group.create_task(informer.run(), name=f"cluster-{informer.kind.plural}")
+
+    def namespaces(self) -> frozenset[str] | None:
+        """Returns them, None as long as not all is known."""
+        if not all(informer.synced.is_set() for informer in (self._all, *self._users)):
+            return None
+        metadata = [each["metadata"] for each in self._all.store.values()]
+        present = {each["name"] for each in metadata if not each.get("deletionTimestamp")}
+        return frozenset(present & {namespace for users in self._users for namespace, _ in users.store})
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Returns what cannot be listed."""
+        path = SELECTOR if self._selector else ""
+        return tuple(
+            Problem(path if informer is self._all else "", "CannotList", _sentence(informer))
+            for informer in (self._all, *self._users)
+            if informer.failure is not None
+        )
+
+
+def _sentence(informer: Informer) -> str:
+    return f"the {informer.kind.plural} of the cluster cannot be listed: {informer.failure}"
+
+
+def _target(wanted: Wanted) -> tuple[object, ...]:
+    return wanted.namespaces, wanted.selector
