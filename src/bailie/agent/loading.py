@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from bailie.agent.data_plane import addressed
 from bailie.agent.errors import LoadFailed, ServerError, disk_error
 from bailie.agent.measuring import Measure, Measuring, better
 from bailie.agent.metrics import STAGE_SECONDS
@@ -104,7 +105,7 @@ class Loading:
             await in_thread(self.store.discard, workplace)
 
     def _put(self, workplace: Path, source: agent_pb2.ModelSource, record: Record) -> None:
-        prepared = workplace / "prepared"
+        prepared, source = workplace / "prepared", addressed(source, self.settings)
         self.prepare(workplace / "artifact", prepared, source, record.server_name)
         self.store.install(prepared, record)
 

@@ -43,7 +43,7 @@ class Resolver:
 
         `host` is an IP address, `<service>`, `<service>.<namespace>` or a longer DNS name.
         """
-        if _is_address(host):
+        if is_address(host):
             return (host,)
         if self.directory is not None:
             return self._from_file(self.directory, host)
@@ -70,7 +70,8 @@ async def _from_dns(host: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Says whether the host is an IP address and no name."""
     try:
         ip_address(host)
     except ValueError:

@@ -113,13 +113,13 @@ def command_message(command: Command, epoch: int) -> pb.SchedulerMessage:
     load = pb.Load(
         epoch=epoch,
         version=version,
-        source=model_source(command.model, command.inference_url),
+        source=model_source(command.model),
         memory_bytes=command.memory_bytes,
     )
     return pb.SchedulerMessage(load=load)
 
 
-def model_source(model: Model, inference_url: str) -> pb.ModelSource:
+def model_source(model: Model) -> pb.ModelSource:
     """Returns what the agent needs to know of the Model's spec."""
     spec = model.spec
     source = pb.ModelSource(
@@ -128,7 +128,6 @@ def model_source(model: Model, inference_url: str) -> pb.ModelSource:
         secret_name=spec.secret_name or "",
         requirements=spec.effective_requirements,
         parameters=[pb.Parameter(name=item.name, value=item.value) for item in spec.parameters],
-        inference_url=inference_url,
     )
     if spec.explainer is not None:
         source.explainer.CopyFrom(

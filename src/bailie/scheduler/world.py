@@ -89,17 +89,12 @@ class ConnectedReplica:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadCommand:
-    """Bring the version into memory on the replica.
-
-    `memory_bytes` is what one replica of it reserves, workers not counted. `inference_url` is the
-    namespace's data plane, for models that call other models.
-    """
+    """Bring the version into memory; `memory_bytes` is what one replica reserves, workers not counted."""
 
     version: VersionId
     number: int
     model: Model
     memory_bytes: int
-    inference_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

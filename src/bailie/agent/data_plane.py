@@ -1,0 +1,50 @@
+"""Where a model calls other models: the namespace's data plane, by an address that its server can reach.
+
+`loading` calls `addressed` before it prepares a folder. On a cluster that is the Service's name and port; on
+a laptop, where no DNS knows the name, what the node's file says stands behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bailie._gen import agent_pb2
+from bailie.agent.errors import LoadFailed
+from bailie.kube.discovery import is_address
+
+if TYPE_CHECKING:
+    from bailie.agent.settings import Settings
+
+
+def addressed(source: agent_pb2.ModelSource, settings: Settings) -> agent_pb2.ModelSource:
+    """Returns the source with the data plane's URL where the model calls others. Raises LoadFailed."""
+    calls = source.HasField("explainer") or source.HasField("llm")
+    if not calls or source.inference_url:
+        return source
+    found = agent_pb2.ModelSource()
+    found.CopyFrom(source)
+    found.inference_url = _url(settings)
+    return found
+
+
+def _url(settings: Settings) -> str:
+    host = urlsplit(settings.inference_url).hostname or ""
+    if settings.endpoints_dir is None or is_address(host):
+        return settings.inference_url
+    service, _, rest = host.partition(".")
+    namespace = rest.partition(".")[0] or settings.namespace
+    path = settings.endpoints_dir / namespace / f"{service}.json"
+    try:
+        (resource,) = json.loads(path.read_text())["resources"]
+        hosts = resource["endpoints"][0]["lb_endpoints"]
+    except (OSError, ValueError, LookupError) as error:
+        raise LoadFailed(
+            "DataPlaneUnknown", f"the model calls others, and {path} is no help: {error}"
+        ) from error
+    if not hosts:
+        text = f'the model calls others, and no Envoy stands behind Service "{service}" yet'
+        raise LoadFailed("DataPlaneUnknown", text)
+    where = hosts[0]["endpoint"]["address"]["socket_address"]
+    return f"http://{where['address']}:{where['port_value']}"
