@@ -244,6 +244,26 @@ async def test_a_short_absence_moves_nothing(namespace):
             assert (other.loads, first.loads) == ([], ["iris_1"])
 
 
+async def test_the_status_of_a_server_says_what_each_replica_holds_and_how_it_is(namespace):
+    namespace.server(replicas=2)
+    namespace.model(replicas=2)
+
+    def states():
+        found = namespace.status("mlserver", "servers").get("replicaStates", [])
+        return [[each[key] for key in ("name", "ready", "draining", "modelVersions")] for each in found]
+
+    async with namespace.scheduler(), namespace.replica(0).running(), AsyncExitStack() as stack:
+        second = await stack.enter_async_context(namespace.replica(1).running())
+        both = [["mlserver-0", True, False, 1], ["mlserver-1", True, False, 1]]
+        await until(lambda: states() == both)
+        await second.say_status(server_ready=False)
+        await until(lambda: states()[1] == ["mlserver-1", False, False, 1])
+        await second.say_status(draining=True)
+        await until(lambda: states()[1] == ["mlserver-1", True, True, 0])
+        await stack.aclose()
+        await until(lambda: states() == [both[0]])
+
+
 async def test_a_dead_model_server_is_noticed(namespace):
     namespace.server()
     namespace.model()

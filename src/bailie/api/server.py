@@ -5,7 +5,7 @@ Read by the operator (pods) and the scheduler (capabilities of connected replica
 
 from typing import ClassVar, Literal
 
-from bailie.api.base import Flag, Int32, OpenObject, Part
+from bailie.api.base import Flag, Int32, LooseStatus, OpenObject, Part
 from bailie.api.kinds import SERVER, Kind
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
@@ -56,6 +56,21 @@ class ServerSpec(Scalable):
     """Keep the pods as they are when the ServerConfig changes."""
 
 
+class ReplicaState(LooseStatus):
+    """One replica as the scheduler sees it."""
+
+    name: str
+    """Name of its pod."""
+    connected: bool = False
+    """Its agent has a session with the scheduler."""
+    ready: bool = False
+    """Its model server answers."""
+    draining: bool = False
+    """It takes no models and gives away those that it has."""
+    model_versions: Int32 = 0
+    """Model versions in its memory."""
+
+
 class ServerStatus(ConditionedStatus):
     """What runs."""
 
@@ -65,6 +80,8 @@ class ServerStatus(ConditionedStatus):
     """Replicas that exist."""
     selector: str | None = None
     """Label selector of the replicas' pods, for autoscalers."""
+    replica_states: tuple[ReplicaState, ...] = ()
+    """What the scheduler knows of each replica that has reported."""
 
 
 class Server(Resource):

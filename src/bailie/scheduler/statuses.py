@@ -8,7 +8,6 @@ nothing is written twice, and an event is sent only when a reason changes.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +24,7 @@ from bailie.lifecycle import ReplicaState, model_status
 from bailie.lifecycle.news import news
 from bailie.scheduler.deletion import FINALIZER, LONGEST_SECONDS, Waits, without_finalizer
 from bailie.scheduler.picture import Picture
+from bailie.scheduler.server_statuses import ServerStatuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from bailie.kube.events import Recorder
     from bailie.kube.informer import Change, Informer
     from bailie.lifecycle import ModelFacts
-    from bailie.scheduler.fleet import Standing
 
     Manifest = Mapping[str, Any]
 
@@ -42,6 +41,8 @@ log = structlog.get_logger(__name__)
 _IN_MEMORY = frozenset({ReplicaState.LOADED, ReplicaState.EVICTING, ReplicaState.EVICT_REQUESTED})
 UNCERTAIN_SECONDS = 0.5
 """Until it is asked again whether this process leads, where that was not certain."""
+SERVER_PAUSE_SECONDS = 1.0
+"""Least time between two writes of one Server: many models come and go together."""
 
 
 class _Key(NamedTuple):
@@ -73,9 +74,8 @@ class StatusWriter:
         self._recorder = recorder
         self._leads = leads
         self._picture = Picture()
-        self._loaded: dict[str, int] = {}
-        self._servers: Counter[str] = Counter()
-        self._on_servers: dict[str, frozenset[str]] = {}
+        self._servers = ServerStatuses()
+        self._server_writes: dict[str, float] = {}
         self._controller: Controller[_Key] = Controller("status", self._reconcile, workers=4)
 
     def take(self, picture: Picture) -> None:
@@ -85,21 +85,8 @@ class StatusWriter:
             facts = picture.facts.get(name)
             if facts and (before.facts.get(name) != facts or facts.version.deleted):
                 self._controller.enqueue(_Key(MODEL, name))
-            self._count(name, _servers_with(picture.view.standings.get(name, ())))
-        loaded = {each.name: self._servers[each.name] for each in picture.view.snapshot.servers}
-        for name, count in loaded.items():
-            if self._loaded.get(name) != count:
-                self._controller.enqueue(_Key(SERVER, name))
-        self._loaded = loaded
-
-    def _count(self, name: str, servers: frozenset[str]) -> None:
-        """Keeps how many models each server has in memory somewhere."""
-        before = self._on_servers.get(name, frozenset())
-        self._servers.update(servers - before)
-        self._servers.subtract(before - servers)
-        self._on_servers[name] = servers
-        if not servers:
-            del self._on_servers[name]
+        for name in self._servers.take(picture):
+            self._controller.enqueue(_Key(SERVER, name))
 
     async def run(self) -> None:
         """Writes until cancelled; what others do to an object is compared again."""
@@ -125,19 +112,24 @@ class StatusWriter:
         try:
             if key.kind is MODEL:
                 return await self._model(manifest)
-            await self._server(manifest)
+            return await self._server(manifest)
         except NotFound:
             log.debug("Object went away", kind=key.kind.kind, name=key.name)
         return None
 
-    async def _server(self, manifest: Manifest) -> None:
+    async def _server(self, manifest: Manifest) -> Result | None:
         """`replicas` and `selector` are the operator's; they are given only where the schema lacks them."""
         name, status = manifest["metadata"]["name"], manifest.get("status") or {}
-        if name not in self._loaded or status.get("loadedModels") == self._loaded[name]:
-            return
+        found, now = self._servers.of(name), asyncio.get_running_loop().time()
+        if found is None or all(status.get(key) == value for key, value in found.items()):
+            return None
+        pause = self._server_writes.get(name, -SERVER_PAUSE_SECONDS) + SERVER_PAUSE_SECONDS - now
+        if pause > 0:
+            return Result(requeue_after=pause)
+        self._server_writes[name] = now
         own = {"selector": f"seldon-server-name={name}", "replicas": 0}
-        wanted = {key: value for key, value in own.items() if key not in status}
-        await self._write(SERVER, name, {**wanted, "loadedModels": self._loaded[name]})
+        await self._write(SERVER, name, {**{k: v for k, v in own.items() if k not in status}, **found})
+        return None
 
     async def _model(self, manifest: Manifest) -> Result | None:
         name = manifest["metadata"]["name"]
@@ -201,8 +193,3 @@ def _conditions(status: Manifest) -> tuple[Condition, ...]:
         except ValidationError:
             log.debug("Condition not understood", condition=each)
     return tuple(found)
-
-
-def _servers_with(standings: tuple[Standing, ...]) -> frozenset[str]:
-    """The servers that have a model in memory somewhere."""
-    return frozenset(each.seat.replica.server for each in standings if each.state in _IN_MEMORY)
