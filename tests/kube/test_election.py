@@ -9,7 +9,7 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.support.waiting import until
+from tests.support.waiting import until, until_true
 
 from bailie.api import kinds
 from bailie.kube.client import Client
@@ -274,3 +274,41 @@ class TestHolderAddress:
                 await until(lambda: second.holder == "one")
                 await asyncio.sleep(1.0)
                 assert (first.ended, second.epochs) == ([], [])
+
+
+async def test_a_lease_that_is_kept_goes_to_the_same_identity_at_once_and_to_no_other(client):
+    async with standing(client, "one") as first:
+        first.kept = True
+        await until(lambda: first.leading)
+    kept = await lease(client)
+    assert (kept["holderIdentity"], first.leading) == ("one", False)
+    async with standing(client, "two") as other:
+        await until(lambda: other.holder == "one")
+        assert not other.leading
+        async with standing(client, "one") as second:
+            second.kept = True
+            await until(lambda: second.leading)
+            taken = await lease(client)
+    assert (second.acquired, taken["acquireTime"]) == (kept["acquireTime"],) * 2
+    assert taken["leaseTransitions"] == kept["leaseTransitions"] + 1
+
+
+async def test_notes_go_along_with_renewals(client):
+    notes = {"bailie.io/term": "1"}
+    async with standing(client, "one") as first:
+        first.notes = lambda: notes
+        await until(lambda: first.leading)
+        notes["bailie.io/term"] = "2"
+
+        async def noted():
+            found = await client.get(kinds.LEASE, "lease", "a")
+            return found["metadata"]["annotations"].get("bailie.io/term") == "2"
+
+        await until_true(noted)
+
+
+async def test_why_a_lease_cannot_be_had_is_known(api, tmp_path):
+    kubeconfig = api.kubeconfig_for(api.token("nobody"), tmp_path / "nobody.kubeconfig")
+    async with Client.from_kubeconfig(kubeconfig) as nobody, standing(nobody, "one") as first:
+        await until(lambda: "forbidden" in first.trouble)
+        assert not first.leading

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from bailie.kube.errors import Withheld
+from bailie.operator.gate import ClaimGate, LeaderGate
+
+CASES = {
+    "leads and owns": (True, {"a"}, "a", True),
+    "leads and does not own": (True, {"b"}, "a", False),
+    "owns and does not lead": (False, {"a"}, "a", False),
+    "outside of namespaces": (True, {"a"}, None, False),
+}
+
+
+@pytest.mark.parametrize(("leads", "claimed", "namespace", "passes"), CASES.values(), ids=CASES)
+def test_what_is_claimed_is_written_by_the_leader(leads, claimed, namespace, passes):
+    gate = ClaimGate(lambda: leads, lambda _: None, claimed.__contains__)
+    if passes:
+        gate.check(namespace)
+    else:
+        with pytest.raises(Withheld, match="not written in"):
+            gate.check(namespace)
+
+
+def test_a_leader_may_write_elsewhere_through_the_other_gate():
+    heard = []
+    gate = LeaderGate(lambda: True, heard.append)
+    gate.check(None)
+    gate.refused("a")
+    assert heard == ["a"]
+    with pytest.raises(Withheld):
+        LeaderGate(lambda: False, heard.append).check("a")
