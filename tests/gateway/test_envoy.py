@@ -82,7 +82,7 @@ async def test_an_envoy_on_a_laptop_follows_its_endpoints_file(tmp_path):
 
     settings = EnvoySettings(
         pod="seldon-envoy-0",
-        namespace="a",
+        namespace="ns",
         listen=(Address("127.0.0.1", data), Address("127.0.0.1", extra)),
         probe=Address("127.0.0.1", probe),
         admin=Address("127.0.0.1", free_port()),

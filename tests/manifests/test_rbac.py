@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bailie.manifests.defaults import mlserver_config, seldon_config
-from bailie.manifests.rbac import cluster_manifests, operator_manifests, role_manifests
+from bailie.manifests.rbac import central_manifests, cluster_manifests, operator_manifests, role_manifests
 
 
 def _rules(manifests, name):
@@ -63,3 +63,17 @@ def test_bindings_name_roles_that_exist():
     roles = {(m["metadata"]["namespace"], m["metadata"]["name"]) for m in manifests if m["kind"] == "Role"}
     bindings = [m for m in manifests if m["kind"] == "RoleBinding"]
     assert {(m["metadata"]["namespace"], m["roleRef"]["name"]) for m in bindings} <= roles
+
+
+def test_a_central_scheduler_may_read_one_secret_elsewhere():
+    role, binding = central_manifests("a", "central")
+    assert [rule for rule in role["rules"] if rule["resources"] == ["secrets"]] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["seldon-control-plane"],
+            "verbs": ["get"],
+        }
+    ]
+    assert not any({"leases", "configmaps"} & set(rule["resources"]) for rule in role["rules"])
+    assert binding["subjects"][0]["namespace"] == "central"

@@ -77,11 +77,15 @@ class Agent:
 
 
 @asynccontextmanager
-async def connected(port, greeting=None, token=TOKEN, host="127.0.0.1"):
-    """Opens a session on loopback; says hello and takes the welcome when a greeting is given."""
+async def connected(port, greeting=None, token=TOKEN, host="127.0.0.1", namespace=""):
+    """Opens a session on loopback; says hello and takes the welcome when a greeting is given.
+
+    `namespace` is said in the metadata, as agents do; a scheduler takes who says none for its own.
+    """
     alone = (("grpc.use_local_subchannel_pool", 1),)  # else it waits with others that failed before
     async with grpc.aio.insecure_channel(f"{host}:{port}", options=alone) as channel:
         metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
+        metadata += (("bailie-namespace", namespace),) if namespace else ()
         stream = agent_pb2_grpc.AgentServiceStub(channel).Session(metadata=metadata)
         agent = Agent(stream)
         if greeting is not None:

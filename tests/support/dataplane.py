@@ -200,9 +200,8 @@ async def envoy(folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", to
 async def control_plane(gateway: Gateway | None = None, port: int = 0, leads=lambda: True):
     """Serves a gateway; the value is the gateway and the port of its ADS."""
     gateway = gateway or Gateway()
-    async with ads.serve(
-        gateway, "127.0.0.1", port, namespace="ns", token=lambda: TOKEN, leads=leads
-    ) as bound:
+    home = ads.Door("ns", gateway, lambda: TOKEN)
+    async with ads.serve(home, "127.0.0.1", port, leads=leads) as bound:
         yield gateway, bound
 
 

@@ -20,6 +20,7 @@ class SimulatedReplica:
     `failing` maps a model's name to (reason, message) of its failure; `holding` names models whose load
     stays in LOADING until `finish`; `loads` and `unloads` are the commands obeyed, as `iris_1`. `epoch` is
     the highest seen; `epochs` are those of the commands obeyed, `refused` of the commands that were not.
+    `credentials` are further arguments of `connected`.
     """
 
     first_pause = 0.05
@@ -41,6 +42,7 @@ class SimulatedReplica:
         self.session = None
         self.deaf = False
         self.pause = self.first_pause
+        self.credentials: dict[str, str] = {}
 
     @contextlib.asynccontextmanager
     async def running(self):
@@ -78,7 +80,7 @@ class SimulatedReplica:
             epoch=self.epoch,
             **self.fields,
         )
-        async with connected(self.port, greeting, host=self.host) as session:
+        async with connected(self.port, greeting, host=self.host, **self.credentials) as session:
             self.welcome(session)
             while True:
                 await self.hear(await session.heard(3600))

@@ -18,7 +18,7 @@ import structlog
 from bailie._gen import agent_pb2, agent_pb2_grpc
 from bailie.agent.metrics import SESSION_OPEN
 from bailie.kube.discovery import Resolver, Unresolved
-from bailie.kube.token import TokenFile
+from bailie.kube.token import NAMESPACE_KEY, TokenFile
 
 if TYPE_CHECKING:
     from bailie.agent.models import Models
@@ -159,11 +159,11 @@ class Session:
         return True
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        path = self.settings.token_file
+        namespace, path = (NAMESPACE_KEY, self.settings.namespace), self.settings.token_file
         if path is None:
-            return ()
+            return (namespace,)
         try:
-            return TokenFile(path).metadata()
+            return (namespace, *TokenFile(path).metadata())
         except (OSError, ValueError) as error:
             raise _Lost(f"the token cannot be read: {error}") from error
 

@@ -21,6 +21,9 @@ from bailie.cli.logging import set_up_logging
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from bailie.gateway.publisher import Gateway
+    from bailie.kube.token import Token
+
 
 class Unusable(Exception):  # noqa: N818 - the name of the state
     """What the process was given cannot be used; the message is one sentence."""
@@ -135,19 +138,26 @@ def _scheduler(_: list[str]) -> None:
     except SettingsError as error:
         raise Unusable(str(error)) from error
 
+    doors: dict[str, ads.Door] = {}
+
     @asynccontextmanager
     async def data_plane(leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        gateway = Gateway()
-        token, namespace = TokenFile(settings.token_file).read, settings.namespace
-        async with ads.serve(
-            gateway, settings.address, XDS_PORT, namespace=namespace, token=token, leads=leads
-        ):
-            yield gateway
+        home = ads.Door(settings.namespace, Gateway(), TokenFile(settings.token_file).read)
+        async with ads.serve(home, settings.address, XDS_PORT, leads=leads, others=doors.get):
+            yield home.gateway
+
+    @asynccontextmanager
+    async def further(namespace: str, token: Token) -> AsyncIterator[Gateway]:
+        door = doors[namespace] = ads.Door(namespace, Gateway(), token.read)
+        try:
+            yield door.gateway
+        finally:
+            del doors[namespace]
 
     async def main() -> None:
         descriptors.message_class(ads.REQUEST)  # Envoy's types are read now, not when a term begins
         async with Client.from_environment() as client:
-            await serve(settings, client, data_plane)
+            await serve(settings, client, data_plane, further)
 
     try:
         _until_told(main())

@@ -9,7 +9,6 @@ and sessions, checks the token, and decides nothing.
 from __future__ import annotations
 
 import asyncio
-import hmac
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from bailie.gateway import descriptors, uses
 from bailie.gateway.listener import Address, listener
 from bailie.gateway.resources import resource
 from bailie.gateway.session import Session
+from bailie.kube.token import Verdict, judged, named_namespace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -53,31 +53,45 @@ OPTIONS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the Envoys of one namespace are served with.
+
+    `token` returns what they must present (`authorization: Bearer …`); it is asked at each new stream.
+    """
+
+    namespace: str
+    gateway: Gateway
+    token: Callable[[], str]
+
+
+def _nobody(_: str) -> Door | None:
+    return None
+
+
 @asynccontextmanager
 async def serve(
-    gateway: Gateway,
+    home: Door,
     address: str,
     port: int,
     *,
-    namespace: str,
-    token: Callable[[], str],
     leads: Callable[[], bool] = lambda: True,
+    others: Callable[[str], Door | None] = _nobody,
 ) -> AsyncIterator[int]:
-    """Serves `gateway` to Envoys; the value is the port.
+    """Serves Envoys; the value is the port.
 
     Args:
-        gateway: whose tables are sent.
+        home: for the Envoys of the scheduler's own namespace.
         address: IP address to listen on.
         port: TCP port; 0 for a free one.
-        namespace: the namespace served, for the answers that Envoy gives itself.
-        token: returns what callers must present (`authorization: Bearer …`), asked at each new stream.
         leads: whether this scheduler may speak at this moment, asked before each message.
+        others: returns what Envoys of another namespace get, None for one that is not served.
 
     Raises:
         OSError: the address is in use or not ours.
     """
     server = grpc.aio.server(options=OPTIONS)
-    streams = Streams(gateway, namespace, token, leads)
+    streams = Streams(home, others, leads)
     handler = grpc.stream_stream_rpc_method_handler(
         streams.delta,
         request_deserializer=descriptors.message_class(REQUEST).FromString,
@@ -119,9 +133,8 @@ def _encode(message: Any) -> bytes:
 class Streams:
     """The handler of the ADS method, for one server."""
 
-    gateway: Gateway
-    namespace: str
-    token: Callable[[], str]
+    home: Door
+    others: Callable[[str], Door | None]
     leads: Callable[[], bool]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -135,15 +148,13 @@ class Streams:
 
     async def export(self, request: Any, context: Any) -> bytes:
         """Takes what an Envoy has counted; the answer is an empty message."""
-        if not self._allowed(context):
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of this namespace is needed")
-        self.gateway.note_used(uses.names_used(request))
+        door = await self._admitted(context)
+        door.gateway.note_used(uses.names_used(request))
         return b""
 
     async def delta(self, requests: AsyncIterator[Any], context: Any) -> None:
         """Serves one stream until either side ends it."""
-        if not self._allowed(context):
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of this namespace is needed")
+        door = await self._admitted(context)
         first = await anext(aiter(requests), None)
         if first is None:
             return
@@ -151,19 +162,31 @@ class Streams:
         if not addresses:
             reason = f"node metadata {LISTEN!r} must name an address and a port to listen on"
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
-        message = listener(self.namespace, addresses)
+        message = listener(door.namespace, addresses)
         session = Session(resource(message.name, message))
-        await self._run(first, requests, context, session)
+        await self._run(first, requests, context, session, gateway=door.gateway)
 
-    async def _run(self, first: Any, requests: AsyncIterator[Any], context: Any, session: Session) -> None:
+    async def _admitted(self, context: Any) -> Door:
+        """Returns the caller's door; ends the call of one without the token of the namespace it names."""
+        sent = context.invocation_metadata() or ()
+        named = named_namespace(sent)
+        door = self.home if named in {"", self.home.namespace} else self.others(named)
+        if door is None or judged(sent, door.token) is not Verdict.GOOD:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of this namespace is needed")
+            raise AssertionError  # not reached: abort raises
+        return door
+
+    async def _run(
+        self, first: Any, requests: AsyncIterator[Any], context: Any, session: Session, *, gateway: Gateway
+    ) -> None:
         pod, wake = first.node.id, asyncio.Event()
         self._receive(session, first, pod)
-        with self.gateway.connected(pod, session, wake):
+        with gateway.connected(pod, session, wake):
             async with asyncio.TaskGroup() as tasks:
                 reader = tasks.create_task(self._read(requests, session, wake, pod))
                 closer = tasks.create_task(self._wake_at_close(wake))
                 try:
-                    await self._write(context, session, wake, reader)
+                    await self._write(context, session, wake, reader, gateway=gateway)
                 finally:
                     reader.cancel()
                     closer.cancel()
@@ -189,22 +212,24 @@ class Streams:
         wake.set()
 
     async def _write(
-        self, context: Any, session: Session, wake: asyncio.Event, reader: asyncio.Task[None]
+        self,
+        context: Any,
+        session: Session,
+        wake: asyncio.Event,
+        reader: asyncio.Task[None],
+        *,
+        gateway: Gateway,
     ) -> None:
         while not reader.done() and not self.closing.is_set() and self.leads():
             wake.clear()
-            snapshot = await self.gateway.snapshot()
+            snapshot = await gateway.snapshot()
             response = session.next_response(snapshot) if snapshot is not None else None
             if response is not None:
                 await context.write(response)
                 continue
             if snapshot is not None and session.settle(snapshot):
-                self.gateway.recount()
+                gateway.recount()
             await wake.wait()
-
-    def _allowed(self, context: Any) -> bool:
-        given = dict(context.invocation_metadata()).get("authorization", "")
-        return hmac.compare_digest(str(given).encode(), f"Bearer {self.token()}".encode())
 
 
 def _addresses(node: Any) -> tuple[Address, ...]:

@@ -13,6 +13,7 @@ from bailie.gateway import descriptors, uses
 from bailie.gateway.ads import LISTEN
 from bailie.gateway.clusters import HTTP_OPTIONS
 from bailie.gateway.listener import HTTP, ROUTER
+from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
         "node": {"id": settings.pod, "cluster": settings.namespace, "metadata": {LISTEN: listen}},
         "admin": {"address": _socket(settings.admin), "ignore_global_conn_limit": True},
         "dynamic_resources": {
-            "ads_config": _ads(settings.token),
+            "ads_config": _ads(settings),
             "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
             "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
         },
@@ -60,7 +61,7 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
             "clusters": [_xds_cluster(settings), _admin_cluster(settings.admin)],
             "listeners": [_probe_listener(settings.probe)],
         },
-        "stats_sinks": [uses.sink(_scheduler(settings.token))],
+        "stats_sinks": [uses.sink(_scheduler(settings))],
         "stats_flush_interval": uses.FLUSH_INTERVAL,
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {}}]},
     }
@@ -68,8 +69,8 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
     return config
 
 
-def _ads(token: str) -> dict[str, Any]:
-    service = _scheduler(token)
+def _ads(settings: EnvoySettings) -> dict[str, Any]:
+    service = _scheduler(settings)
     # Back to a scheduler that has returned within half a second; Envoy's default goes up to thirty.
     service["envoy_grpc"]["retry_policy"] = {
         "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"}
@@ -77,10 +78,13 @@ def _ads(token: str) -> dict[str, Any]:
     return {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [service]}
 
 
-def _scheduler(token: str) -> dict[str, Any]:
+def _scheduler(settings: EnvoySettings) -> dict[str, Any]:
     return {
         "envoy_grpc": {"cluster_name": XDS_CLUSTER},
-        "initial_metadata": [{"key": "authorization", "value": f"Bearer {token}"}],
+        "initial_metadata": [
+            {"key": METADATA_KEY, "value": f"Bearer {settings.token}"},
+            {"key": NAMESPACE_KEY, "value": settings.namespace},
+        ],
     }
 
 
@@ -118,7 +122,7 @@ def _discovery(settings: EnvoySettings) -> dict[str, Any]:
     if settings.scheduler_endpoints is not None:
         source = {"path": str(settings.scheduler_endpoints)}
         config = {
-            "service_name": settings.scheduler_host,
+            "service_name": settings.scheduler_host.partition(".")[0],
             "eds_config": {"path_config_source": source, "resource_api_version": "V3"},
         }
         return {"type": "EDS", "eds_cluster_config": config}

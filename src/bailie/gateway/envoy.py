@@ -52,9 +52,15 @@ def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
         admin=Address(admin_ip, ADMIN_PORT),
         scheduler_host=host,
         scheduler_port=int(environment.get("SELDON_SCHEDULER_XDS_PORT", XDS_PORT)),
-        scheduler_endpoints=Path(folder) / namespace / f"{host}.json" if folder else None,
+        scheduler_endpoints=_endpoints(Path(folder), namespace, host) if folder else None,
         token=Path(_needed(environment, "BAILIE_TOKEN_FILE")).read_text(encoding="utf-8").strip(),
     )
+
+
+def _endpoints(folder: Path, namespace: str, host: str) -> Path:
+    """The node's file for `<service>`, or for `<service>.<namespace>`."""
+    service, _, other = host.partition(".")
+    return folder / (other.partition(".")[0] or namespace) / f"{service}.json"
 
 
 def _needed(environment: Mapping[str, str], name: str) -> str:
@@ -95,7 +101,7 @@ def write_bootstrap(settings: EnvoySettings, path: Path) -> None:
 def _write_no_endpoints(path: Path, settings: EnvoySettings) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-        json.dump(endpoints_file(settings.scheduler_host, [], settings.scheduler_port), file)
+        json.dump(endpoints_file(path.stem, [], settings.scheduler_port), file)
 
 
 def command(bootstrap_file: Path, *, concurrency: int, log_level: str = "warning") -> list[str]:

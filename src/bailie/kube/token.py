@@ -10,13 +10,15 @@ from __future__ import annotations
 import enum
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 METADATA_KEY = "authorization"
+NAMESPACE_KEY = "bailie-namespace"
+"""Metadata: whose token it is, for a scheduler that serves several namespaces."""
 _PREFIX = "Bearer "
 
 
@@ -27,6 +29,16 @@ class Verdict(enum.Enum):
     MISSING = "no bearer token was sent"
     WRONG = "the token is not this namespace's"
     UNKNOWN = "the token file cannot be read"
+
+
+class Token(Protocol):
+    """The token of one namespace's control plane."""
+
+    def read(self) -> str:
+        """Returns the token. Raises OSError, ValueError when it is not known."""
+
+    def check(self, metadata: Iterable[tuple[str, str | bytes]]) -> Verdict:
+        """Judges a caller's gRPC metadata, in constant time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +60,23 @@ class TokenFile:
 
     def check(self, metadata: Iterable[tuple[str, str | bytes]]) -> Verdict:
         """Judges a caller's gRPC metadata, in constant time."""
-        sent = next((value for key, value in metadata if key == METADATA_KEY), "")
-        if not isinstance(sent, str) or not sent.startswith(_PREFIX):
-            return Verdict.MISSING
-        try:
-            expected = self.read()
-        except (OSError, ValueError):
-            return Verdict.UNKNOWN
-        same = hmac.compare_digest(sent.removeprefix(_PREFIX).encode(), expected.encode())
-        return Verdict.GOOD if same else Verdict.WRONG
+        return judged(metadata, self.read)
+
+
+def judged(metadata: Iterable[tuple[str, str | bytes]], read: Callable[[], str]) -> Verdict:
+    """Compares what a caller sent with the token that `read` returns, in constant time."""
+    sent = next((value for key, value in metadata if key == METADATA_KEY), "")
+    if not isinstance(sent, str) or not sent.startswith(_PREFIX):
+        return Verdict.MISSING
+    try:
+        expected = read()
+    except (OSError, ValueError):
+        return Verdict.UNKNOWN
+    same = hmac.compare_digest(sent.removeprefix(_PREFIX).encode(), expected.encode())
+    return Verdict.GOOD if same else Verdict.WRONG
+
+
+def named_namespace(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """Returns the namespace that a caller says it is of, empty when it says none."""
+    sent = next((value for key, value in metadata if key == NAMESPACE_KEY), "")
+    return sent if isinstance(sent, str) else ""

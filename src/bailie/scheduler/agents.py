@@ -28,15 +28,16 @@ from bailie.scheduler.sessions import AgentSession
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
-    from bailie.kube.token import TokenFile
+    from bailie.kube.token import Token
     from bailie.placement.snapshot import ReplicaId
+    from bailie.scheduler.door import AgentDoor
     from bailie.scheduler.world import Command, ConnectedReplica
 
     Context = grpc.aio.ServicerContext[pb.AgentMessage, pb.SchedulerMessage]
 
 log = structlog.get_logger(__name__)
 
-CONNECTED = Gauge("bailie_agents_connected", "Server replicas whose agent is connected.")
+CONNECTED = Gauge("bailie_agents_connected", "Server replicas whose agent is connected.", ["namespace"])
 
 _HELLO_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0
@@ -72,7 +73,7 @@ def _always() -> bool:
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
     """The agents of one namespace. Serves nobody until `lead`."""
 
-    def __init__(self, namespace: str, token: TokenFile) -> None:
+    def __init__(self, namespace: str, token: Token) -> None:
         self._namespace = namespace
         self._token = token
         self._epoch: int | None = None
@@ -255,7 +256,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             await context.write(message)
 
     def _changed(self) -> None:
-        CONNECTED.set(len(self._sessions))
+        CONNECTED.labels(self._namespace).set(len(self._sessions))
         for callback in tuple(self._callbacks):
             callback()
 
@@ -268,7 +269,7 @@ async def _read(context: Context, seconds: float) -> pb.AgentMessage | None:
 
 
 @asynccontextmanager
-async def serve_agents(service: AgentService, address: str, port: int) -> AsyncIterator[int]:
+async def serve_agents(service: AgentService | AgentDoor, address: str, port: int) -> AsyncIterator[int]:
     """Listens while entered; yields the port (the system chooses for 0). Raises OSError when it is taken."""
     server = grpc.aio.server(options=_SERVER_OPTIONS)
     agent_pb2_grpc.add_AgentServiceServicer_to_server(service, server)

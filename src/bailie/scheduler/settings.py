@@ -27,7 +27,7 @@ class SchedulerSettings:
     """What one scheduler needs to know before it can ask the API."""
 
     namespace: str
-    """POD_NAMESPACE: the one namespace that is served. Required."""
+    """POD_NAMESPACE: the scheduler's own namespace. Required."""
     pod_name: str
     """POD_NAME: identity in the leader election. Required."""
     address: str
@@ -36,6 +36,8 @@ class SchedulerSettings:
     """BAILIE_TOKEN_FILE: the control plane's token. Default /var/run/secrets/bailie/token."""
     log_level: str
     """SELDON_LOG_LEVEL: debug, info, warning or error. Default info."""
+    serves: tuple[str, ...] = ()
+    """BAILIE_SERVES_NAMESPACES: others that are served too, separated by commas. Default none."""
     agent_port: int = AGENT_PORT
     """Where agents dial. Not from the environment; 0 for a free one."""
     http_port: int = HTTP_PORT
@@ -45,11 +47,13 @@ class SchedulerSettings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Reads the process's environment, or the one given. Raises SettingsError."""
         values = os.environ if environment is None else environment  # noqa: TID251
+        namespace = _required(values, "POD_NAMESPACE")
         return cls(
-            namespace=_required(values, "POD_NAMESPACE"),
+            namespace=namespace,
             pod_name=_required(values, "POD_NAME"),
             address=values.get("POD_IP") or "127.0.0.1",
             token_file=Path(values.get("BAILIE_TOKEN_FILE") or "/var/run/secrets/bailie/token"),
+            serves=_others(values.get("BAILIE_SERVES_NAMESPACES", ""), namespace),
             log_level=(values.get("SELDON_LOG_LEVEL") or "info").lower(),
         )
 
@@ -59,3 +63,8 @@ def _required(values: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set")
     return value
+
+
+def _others(text: str, own: str) -> tuple[str, ...]:
+    names = (name.strip() for name in text.split(","))
+    return tuple(sorted({name for name in names if name and name != own}))
