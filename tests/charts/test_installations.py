@@ -38,9 +38,9 @@ async def admin(api):
         yield client
 
 
-async def install(admin, manifests):
+async def install(admin, manifests, *, force=False):
     for manifest in manifests:
-        await admin.apply(manifest, field_manager="helm")
+        await admin.apply(manifest, field_manager="helm", force=force)
 
 
 def settings_of(manifests, home):
