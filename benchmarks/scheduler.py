@@ -78,6 +78,7 @@ class EncodingPublisher:
         self._revision = 0
         self._some = asyncio.Event()
         self.acknowledged = 0
+        self.whole = True
 
     def publish(self, table: RoutingTable) -> int:
         self._table, self._revision = table, self._revision + 1

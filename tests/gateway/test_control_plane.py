@@ -159,3 +159,15 @@ async def test_an_envoy_takes_nothing_from_a_scheduler_that_no_longer_leads_for_
             assert (await mesh.http.get("/v2/models/iris")).json()["path"].endswith("iris_1")
         deposed.clear()
         await until(lambda: gateway.acknowledged == revision + 1, "it may speak again")
+
+
+async def test_who_is_away_for_a_moment_may_still_answer(tmp_path):
+    """The data planes are whole once a new term has waited for them, and again some time after one has gone."""
+    async with control_plane() as (gateway, port):
+        assert not gateway.whole
+        await until(lambda: gateway.whole, "those who were to come have come", 10)
+        async with envoy(tmp_path, port):
+            await took(gateway, RoutingTable("ns"))
+            assert gateway.whole
+        await until(lambda: not gateway.whole, "one has gone", 10)
+        await until(lambda: gateway.whole, "it does not come back", 10)

@@ -125,6 +125,16 @@ def test_a_data_plane_that_went_away_may_still_ask_directly(world):
     assert world.step() == []
 
 
+def test_a_data_plane_that_is_away_for_a_moment_is_waited_for(world):
+    identity = world.served()
+    world.publisher.whole = False
+    evicting(world, identity)
+    assert world.step() == []
+    assert world.step(1) == []
+    world.publisher.whole = True
+    assert world.step() == ["evict iris_1 mlserver-0"]
+
+
 def test_where_no_data_plane_ever_came_the_wait_has_an_end(world):
     world.publisher.prompt = False
     identity = world.model()

@@ -12,6 +12,7 @@ class RecordingPublisher:
         self.prompt = prompt
         self.tables = []
         self.acknowledged = 0
+        self.whole = True
         self.callbacks = []
         self.use_callbacks = []
 

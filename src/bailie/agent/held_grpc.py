@@ -45,8 +45,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-_OWN = ("grpc-", "user-agent", "content-type", "te", ":")
-"""Metadata that gRPC makes itself on each connection."""
+_OWN = ("grpc-", "user-agent", "content-", "te", ":")
+"""Metadata that gRPC makes itself on each connection, and lengths that are not those of the message."""
 
 
 @asynccontextmanager

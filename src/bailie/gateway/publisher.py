@@ -8,6 +8,7 @@ instead of it, not after it.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from bailie.routing.table import RoutingTable
 
 log = structlog.get_logger(__name__)
+
+
+ABSENCE_SECONDS = 3.0
+"""Envoys look for their scheduler four times a second; one that lives has found it by then."""
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Gateway:
         self._callbacks: list[Callable[[int], None]] = []
         self._use_callbacks: list[Callable[[Collection[str]], None]] = []
         self._encoding = asyncio.Lock()
+        self._whole_at = _now() + ABSENCE_SECONDS
         self._sessions: dict[int, tuple[str, Session, asyncio.Event]] = {}
 
     @property
@@ -58,6 +68,14 @@ class Gateway:
         answers nobody. One that comes back, with routes of a former scheduler, counts at once.
         """
         return self._acknowledged
+
+    @property
+    def whole(self) -> bool:
+        """False until every Envoy that served has been connected, or away for ABSENCE_SECONDS.
+
+        When a term begins nobody knows yet who will come.
+        """
+        return _now() >= self._whole_at
 
     def publish(self, table: RoutingTable) -> int:
         """Makes `table` the one that Envoys get; returns its revision."""
@@ -122,6 +140,8 @@ class Gateway:
             yield
         finally:
             del self._sessions[key]
+            if session.serving:
+                self._whole_at = _now() + ABSENCE_SECONDS
             self.recount()
             log.info("envoy disconnected", pod=pod)
 

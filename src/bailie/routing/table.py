@@ -127,6 +127,14 @@ class Publisher(Protocol):
         """The lowest revision that every connected data plane has taken over; 0 when none is connected."""
         ...
 
+    @property
+    def whole(self) -> bool:
+        """False while a data plane that answered requests has been away for a short time only.
+
+        It may go on answering by an older table, and `acknowledged` does not speak of it.
+        """
+        ...
+
     def publish(self, table: RoutingTable) -> int:
         """Returns the table's revision, from 1 upwards; the same number for a table that changes nothing."""
         ...

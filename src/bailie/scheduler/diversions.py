@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bailie.scheduler.fleet import Seat
 
 GIVE_UP_SECONDS = 10.0
+LOOK_SECONDS = 0.5
+"""Until it is asked again whether the data planes are whole."""
 
 
 @dataclass(slots=True)
@@ -32,11 +34,16 @@ class Diversions:
         self._direct: dict[str, AbstractSet[Seat]] = {}
         self._left: dict[Seat, _Left] = {}
         self._heard = 0
+        self._whole = False
         self._ever_heard = False
 
-    def observe(self, acknowledged: int) -> None:
-        """Takes over what every data plane has now; 0 where none is connected."""
-        self._heard = acknowledged
+    def observe(self, acknowledged: int, *, whole: bool) -> None:
+        """Takes over what every connected data plane has now, 0 where none is connected.
+
+        While they are not `whole`, one that is away for a moment may still ask directly.
+        """
+        self._heard = acknowledged if whole else 0
+        self._whole = whole
         self._ever_heard = self._ever_heard or acknowledged > 0
 
     def lead(self, name: str, seats: AbstractSet[Seat], revision: int, now: float) -> None:
@@ -71,7 +78,10 @@ class Diversions:
 
     def deadline(self, now: float) -> float | None:
         """When something changes by itself."""
-        ends = (self._end(left) for left in self._left.values() if left.revision > self._heard)
+        if not self._left:
+            return None
+        ends = [self._end(left) for left in self._left.values() if left.revision > self._heard]
+        ends += [] if self._whole else [now + LOOK_SECONDS]
         return min((end for end in ends if now < end < float("inf")), default=None)
 
     def _end(self, left: _Left) -> float:

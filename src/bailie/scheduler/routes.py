@@ -90,7 +90,7 @@ class Routes:
             self._heard = acknowledged
         if acknowledged >= self._heard:
             self._heard_at = now
-        self._diversions.observe(acknowledged)
+        self._diversions.observe(acknowledged, whole=self._publisher.whole)
         for leaving in (*self._leaving.values(), self._inherited):
             if leaving.acknowledged_at is None and acknowledged >= leaving.revision:
                 leaving.acknowledged_at = now
