@@ -162,7 +162,7 @@ async def test_an_envoy_takes_nothing_from_a_scheduler_that_no_longer_leads_for_
 
 
 async def test_who_is_away_for_a_moment_may_still_answer(tmp_path):
-    """The data planes are whole once a new term has waited for them, and again some time after one has gone."""
+    """The data planes are whole once a new term has waited for them, and some time after one has gone."""
     async with control_plane() as (gateway, port):
         assert not gateway.whole
         await until(lambda: gateway.whole, "those who were to come have come", 10)
