@@ -84,6 +84,20 @@ async def test_a_namespace_goes_with_everything_in_it(api):
         assert stage.offences == []
 
 
+async def test_a_namespace_goes_also_where_its_scheduler_goes_first(api):
+    async with staged(api) as stage:
+        await served(stage, 5, finalizers=[FINALIZER])
+        await until_true(lambda: without_finalizers(stage), seconds=BOUND_SECONDS)
+        for pod in list(stage.schedulers.running):
+            await stage.schedulers.stop(pod)
+        await stage.client.delete(NAMESPACE, stage.name)
+        await until_true(lambda: namespace_gone(stage), seconds=BOUND_SECONDS)
+
+
+async def without_finalizers(stage):
+    return not any(each["metadata"].get("finalizers") for each in await stage.models())
+
+
 async def gone(stage):
     return not await stage.models()
 

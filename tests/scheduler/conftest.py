@@ -67,6 +67,9 @@ class Namespace:
     def status(self, name="iris", plural="models"):
         return self.api.request("GET", self.url(plural, name)).get("status", {})
 
+    def finalizers(self, name="iris"):
+        return self.api.request("GET", self.url("models", name))["metadata"].get("finalizers", [])
+
     def condition(self, kind="Ready", name="iris"):
         """`True ModelAvailable: words` of a condition; empty where there is none."""
         for each in self.status(name).get("conditions", []):

@@ -12,6 +12,7 @@ import pytest
 from tests.support.waiting import until as until_within
 
 from bailie._gen import agent_pb2 as pb
+from bailie.api.kinds import MODEL
 from bailie.scheduler.run import run
 from bailie.scheduler.settings import SchedulerSettings
 
@@ -332,11 +333,29 @@ class TestRestart:
 
 
 class TestDeletion:
-    async def test_the_finalizer_of_another_operator_is_taken_off_once_all_is_unloaded(self, namespace):
+    async def test_the_finalizer_of_another_operator_is_taken_off_before_it_can_hold_anything_up(
+        self, namespace
+    ):
+        namespace.server()
+        namespace.model(metadata={"finalizers": ["seldon.model.finalizer", "keep.me/please"]})
+        async with namespace.scheduler(), namespace.replica().running():
+            await namespace.ready()
+            await until(lambda: namespace.finalizers() == ["keep.me/please"])
+
+    async def test_one_that_its_operator_puts_back_is_taken_off_once_all_is_unloaded(self, namespace):
         namespace.server()
         namespace.model(metadata={"finalizers": ["seldon.model.finalizer"]})
         async with namespace.scheduler(), namespace.replica().running() as replica:
             await namespace.ready()
+            await until(lambda: namespace.finalizers() == [])
+            back = {"metadata": {"finalizers": ["seldon.model.finalizer"]}}
+            await namespace.client.patch(MODEL, "iris", namespace.name, back)
+            namespace.change("iris", replicas=0)
+            await namespace.says("ModelScaledDown")
+            namespace.change("iris", replicas=1)
+            await namespace.ready()
+            assert namespace.finalizers() == ["seldon.model.finalizer"]
+            replica.unloads.clear()
             namespace.delete("iris")
             await until(lambda: namespace.names() == set())
             assert replica.unloads == ["iris_1"]

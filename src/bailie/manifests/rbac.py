@@ -110,7 +110,7 @@ SCHEDULER_RULES = (
         ("get", "patch", "update"),
         "to say what became of it",
     ),
-    Rule(MLOPS_GROUP, ("models",), ("patch",), "to end deletions that Seldon Core's operator began"),
+    Rule(MLOPS_GROUP, ("models",), ("patch",), "to take off the finalizers that Seldon Core's operator left"),
     Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
     Rule("", ("events",), ("create", "patch"), "to tell what happened"),
     Rule("", ("configmaps",), _READ, "to follow its settings"),

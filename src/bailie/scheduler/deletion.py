@@ -1,7 +1,8 @@
 """When the deletion of a Model may end. Called by the status writer.
 
 Bailie sets no finalizer: what a deleted Model leaves on servers shows in their inventories. Models that
-come from Seldon Core carry the one that its operator set; nobody else is left to take it off.
+come from Seldon Core carry the one that its operator set. It is taken off when the Model is first seen; where
+it is back when the Model is deleted, the unload is waited for, but not for ever.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ class StatusWriter:
         self._picture = Picture()
         self._servers = ServerStatuses()
         self._server_writes: dict[str, float] = {}
+        self._adopted: set[str] = set()
         self._controller: Controller[_Key] = Controller("status", self._reconcile, workers=4)
 
     def take(self, picture: Picture) -> None:
@@ -137,9 +138,25 @@ class StatusWriter:
         if facts is None or facts.generation != int(manifest["metadata"].get("generation") or 0):
             return None
         await self._model_status(manifest, facts)
-        if not facts.version.deleted:
-            return None
-        return await self._release(manifest) if self._leads() else Result(requeue_after=UNCERTAIN_SECONDS)
+        if not self._leads():
+            return Result(requeue_after=UNCERTAIN_SECONDS)
+        if facts.version.deleted:
+            return await self._release(manifest)
+        await self._adopt(manifest)
+        return None
+
+    async def _adopt(self, manifest: Manifest) -> None:
+        """Takes the finalizer of Seldon Core's operator off while there is somebody to do it, once.
+
+        A namespace that is deleted takes its scheduler with it, and the Models would wait for ever. An
+        operator that puts the finalizer back still runs; it keeps it until the deletion.
+        """
+        metadata = manifest["metadata"]
+        if FINALIZER not in (metadata.get("finalizers") or ()) or metadata["uid"] in self._adopted:
+            return
+        await self._client.patch(MODEL, metadata["name"], self._namespace, without_finalizer(metadata))
+        self._adopted.add(metadata["uid"])
+        log.info("Finalizer taken off", model=metadata["name"], finalizer=FINALIZER)
 
     async def _model_status(self, manifest: Manifest, facts: ModelFacts) -> None:
         status = manifest.get("status") or {}
