@@ -204,12 +204,18 @@ def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
             detail = pod["message"] or str(namespace["inference"]["http"])
             found.append((name, f"envoy {pod['pod']}", pod["ready"], detail))
         for server in namespace["servers"]:
-            loaded = f"{server['replicas']} replicas, {server['loadedModels']} models loaded"
+            loaded = (
+                f"{_count(server['replicas'], 'replica')}, {_count(server['loadedModels'], 'model')} loaded"
+            )
             found.append((name, f"server {server['name']}", server["ready"], server["message"] or loaded))
         for model in namespace["models"]:
-            detail = model["message"] or f"{model['availableReplicas']} replicas"
+            detail = model["message"] or _count(model["availableReplicas"], "replica")
             found.append((name, f"model {model['name']}", model["ready"], detail))
     return found
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _print_status(value: dict[str, Any]) -> None:

@@ -100,7 +100,13 @@ def test_a_new_run_keeps_the_log_before(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [("", ""), ("a\nb\n\n", "b"), ("x" * 10_000, "x" * 400), ("a\r\n  b  ", "b")],
+    [
+        ("", ""),
+        ("a\nb\n\n", "b"),
+        ("x" * 10_000, "x" * 400),
+        ("a\r\n  b  ", "b"),
+        ("  | OSError: no\n  +----\n", "OSError: no"),
+    ],
 )
 def test_last_line(tmp_path, content, expected):
     (tmp_path / "c.log").write_text(content)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TAIL_BYTES = 4096
+_FRAME = " \t|+-"
 
 
 def log_path(logs_dir: Path, namespace: str, pod: str, container: str) -> Path:
@@ -43,11 +44,15 @@ def rotate(path: Path, max_bytes: int) -> bool:
 
 
 def last_line(path: Path, *, limit: int = 400) -> str:
-    """The last line that says something, cut to `limit` characters; empty when there is none."""
+    """The last line that says something, cut to `limit` characters; empty when there is none.
+
+    The frame that Python draws around a group of exceptions says nothing.
+    """
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return ""
-    return next((line.strip()[:limit] for line in reversed(lines) if line.strip()), "")
+    said = (line.strip(_FRAME) for line in reversed(lines))
+    return next((line[:limit] for line in said if line), "")
