@@ -36,7 +36,7 @@ test: $(VENV)/.dev $(MLSERVER)/.done ## Run every test against real processes
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-kubernetes
-test-kubernetes: $(VENV)/.dev $(MLSERVER)/.done ## Run the API contract against the cluster of BAILIE_TEST_KUBECONFIG
+test-kubernetes: $(VENV)/.dev $(MLSERVER)/.done ## Try the API contract and the charts on the cluster of BAILIE_TEST_KUBECONFIG
 	@test -n "$${BAILIE_TEST_KUBECONFIG:-}" || { echo "set BAILIE_TEST_KUBECONFIG to the kubeconfig of a cluster to test against" >&2; exit 2; }
 	@$(BIN)/python -m pytest -m kubernetes $(ARGS)
 

@@ -1,0 +1,245 @@
+"""Each pattern installed by Helm until a model answers, on the cluster of BAILIE_TEST_KUBECONFIG or here.
+
+What the scoped pattern promises: rights that end at its list, a namespace added live, a lost RoleBinding that
+is noticed, components that go when they are disabled, and models that do without an operator.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import helm_python
+import httpx
+import pytest
+from tests.support.grounds import SMALL, ground
+
+from bailie.api.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    MODEL,
+    POD,
+    ROLE_BINDING,
+    SELDON_RUNTIME,
+    SERVER,
+    SERVICE,
+)
+from bailie.manifests.defaults import token_secret
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, SCOPE_STATUS, namespace_manifests
+from bailie.scope.claim import STATUS_KEY
+
+pytestmark = [pytest.mark.e2e, pytest.mark.kubernetes, pytest.mark.timeout(1200)]
+
+OPERATOR_PODS = f"app.kubernetes.io/name={OPERATOR_ACCOUNT}"
+
+
+class Installation:
+    """The charts in a few namespaces of a ground."""
+
+    def __init__(self, place, models):
+        self.place, self.admin, self.models = place, place.admin, models
+        self.home = ""
+
+    async def setup(self, home, action="install", **controller):
+        self.home = home
+        return await self.place.helm(action, "setup", {**SMALL, "controller": controller}, namespace=home)
+
+    async def serve(self, namespace, **runtime):
+        """Installs runtime and server, and waits for a model."""
+        uri, pod = await self.place.artifact(namespace, "iris", self.models.folder / "iris")
+        values = {"envoy": {"serviceType": "NodePort"}, **runtime}
+        await self.place.helm("install", "runtime", values, namespace=namespace)
+        servers = {"triton": {"enabled": False}, "mlserver": {"podSpec": pod}}
+        await self.place.helm("install", "servers", servers, namespace=namespace)
+        await self.admin.create(self.model("iris", namespace, uri))
+        await self.place.until_ready(SELDON_RUNTIME, "seldon", namespace)
+        await self.place.until_ready(SERVER, "mlserver", namespace)
+        await self.until_served("iris", namespace)
+        return uri
+
+    def model(self, name, namespace, uri):
+        manifest = self.models.manifest(name, namespace)
+        manifest["spec"]["storageUri"] = uri
+        return manifest
+
+    async def until_served(self, name, namespace):
+        """Waits until the model is ready and the data plane answers as the model does."""
+        await self.place.until_ready(MODEL, name, namespace)
+        expected, answers = self.models.expected["iris"], []
+
+        async def right():
+            try:
+                answer = await self.place.infer(namespace, name, expected.request())
+            except httpx.TransportError as error:
+                answers.append(repr(error))
+                return False
+            answers.append(answer.text)
+            outputs = answer.json()["outputs"][0]["data"] if answer.status_code == 200 else []
+            return outputs == pytest.approx(list(expected.outputs))
+
+        await self.place.until(right, lambda: f"{namespace}/{name}: {answers[-1]}")
+
+    async def standing(self, namespace):
+        """What the operator says of a namespace."""
+        found = await self.admin.get(CONFIG_MAP, SCOPE_STATUS, self.home)
+        return json.loads(found["data"][STATUS_KEY])["namespaces"].get(namespace, {}).get("state")
+
+    async def until_standing(self, namespace, *states):
+        async def stands():
+            return await self.standing(namespace) in states
+
+        began = time.monotonic()
+        await self.place.until(stands, lambda: f"{namespace} is not {' or '.join(states)}")
+        return time.monotonic() - began
+
+    async def operator_pods(self):
+        pods = (await self.admin.list(POD, self.home, labels=OPERATOR_PODS)).items
+        return {(pod["metadata"]["name"], pod["metadata"]["uid"], _restarts(pod)) for pod in pods}
+
+    async def override(self, namespace, **override):
+        body = {"spec": {"overrides": [{"name": "seldon-envoy", "serviceType": "NodePort", **override}]}}
+        await self.admin.patch(SELDON_RUNTIME, "seldon", namespace, body)
+
+    def may(self, verb, resource, namespace, group=""):
+        """Asks in the operator's place."""
+        user = f"system:serviceaccount:{self.home}:{OPERATOR_ACCOUNT}"
+        attributes = {"namespace": namespace, "verb": verb, "resource": resource, "group": group}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        answer = self.place.cluster.http.post(
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            json={**review, "spec": {"resourceAttributes": attributes}},
+            headers={"impersonate-user": user, "impersonate-group": "system:authenticated"},
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.json()["status"]["allowed"]
+
+
+@pytest.fixture
+async def installation(tmp_path, models):
+    async with ground(tmp_path) as place:
+        yield Installation(place, models)
+
+
+async def test_a_scoped_operator(installation):
+    home, a, b, outside = [await installation.place.namespace(stem) for stem in ("home", "a", "b", "out")]
+    manifest = await installation.setup(home, clusterwide=True, watchNamespaces=[a])
+    uri = await installation.serve(a)
+
+    assert "kind: ClusterRole" not in manifest
+    group = "mlops.seldon.io"
+    assert installation.may("list", "servers", a, group)
+    assert not installation.may("list", "servers", outside, group)
+    assert not installation.may("list", "servers", "", group)
+    assert not any(installation.may("get", "secrets", each) for each in (home, a, outside, ""))
+
+    before = await installation.operator_pods()
+    await installation.place.add_to_scope(home, b)
+    for each in [*namespace_manifests(b, home), token_secret(b, "t" * 43)]:
+        await installation.admin.create(each)
+    assert await installation.until_standing(b, "served") <= 5
+    await installation.serve(b)
+    assert await installation.operator_pods() == before
+
+    await _disable_and_enable(installation, b)
+    await _withdraw_and_give_back(installation, a, b)
+    await _without_operator(installation, home, a, uri)
+
+    other = await installation.place.namespace("other")
+    with pytest.raises(helm_python.HelmReleaseError, match=f'belongs to the operator in "{home}"'):
+        await installation.place.helm(
+            "install", "setup", {"controller": {"watchNamespaces": [a]}}, namespace=other
+        )
+
+
+async def test_a_central_scheduler(installation):
+    home, team = [await installation.place.namespace(stem) for stem in ("home", "team")]
+    await installation.setup(home, watchNamespaces=[home, team])
+    await installation.serve(home)
+    await installation.serve(team, schedulerNamespace=home)
+    assert not await installation.place.exists(DEPLOYMENT, "seldon-scheduler", team)
+
+
+async def test_an_operator_in_its_own_namespace(installation):
+    namespace = await installation.place.namespace("alone")
+    await installation.setup(namespace)
+    await installation.serve(namespace)
+
+
+async def test_a_cluster_wide_operator_of_labelled_namespaces(installation):
+    home, labelled = [await installation.place.namespace(stem) for stem in ("home", "wide")]
+    label = {"metadata": {"labels": {"served-by": home}}}
+    namespaces = f"/api/v1/namespaces/{labelled}"
+    headers = {"content-type": "application/merge-patch+json"}
+    http = installation.place.cluster.http
+    assert http.patch(namespaces, json=label, headers=headers).status_code == 200
+    await installation.setup(home, clusterwide=True, namespaceSelector=f"served-by={home}")
+    await installation.serve(labelled)
+    assert await installation.standing(home) is None
+    await installation.place.helm("uninstall", "setup", {}, namespace=home)
+
+
+async def _disable_and_enable(installation, namespace):
+    """Disabled means gone, with its Service; enabled again, requests are answered."""
+    place = installation.place
+    await installation.override(namespace, disable=True)
+
+    async def gone():
+        there = [
+            await place.exists(kind, name, namespace)
+            for kind, name in ((DEPLOYMENT, "seldon-envoy"), (SERVICE, "seldon-mesh"))
+        ]
+        return not any(there)
+
+    await place.until(gone, lambda: "the disabled Envoy is still there")
+    await place.until_ready(SELDON_RUNTIME, "seldon", namespace)
+    await installation.override(namespace, disable=False)
+
+    async def back():
+        return await place.exists(SERVICE, "seldon-mesh", namespace)
+
+    await place.until(back, lambda: "the Envoy did not come back")
+    await place.until_ready(SELDON_RUNTIME, "seldon", namespace)
+    await installation.until_served("iris", namespace)
+
+
+async def _withdraw_and_give_back(installation, healthy, namespace):
+    """A RoleBinding that goes is noticed; the namespace and the others go on serving."""
+    name = "seldon-v2-manager-rolebinding"
+    binding = await installation.admin.get(ROLE_BINDING, name, namespace)
+    await installation.admin.delete(ROLE_BINDING, name, namespace)
+    await installation.until_standing(namespace, "waiting", "limited")
+    assert await installation.standing(healthy) == "served"
+    for each in (healthy, namespace):
+        await installation.until_served("iris", each)
+    kept = {key: binding["metadata"][key] for key in ("name", "namespace")}
+    await installation.admin.create({**binding, "metadata": kept})
+    assert await installation.until_standing(namespace, "served") <= 15
+
+
+async def _without_operator(installation, home, namespace, uri):
+    """Models come, serve and go while no operator runs."""
+    admin, place = installation.admin, installation.place
+    await admin.patch(DEPLOYMENT, OPERATOR_ACCOUNT, home, {"spec": {"replicas": 0}})
+
+    async def ended():
+        return not await installation.operator_pods()
+
+    await place.until(ended, lambda: "the operator goes on")
+    await admin.create(installation.model("later", namespace, uri))
+    await installation.until_served("later", namespace)
+    await admin.delete(MODEL, "later", namespace)
+
+    async def deleted():
+        return not await place.exists(MODEL, "later", namespace)
+
+    await place.until(deleted, lambda: "the Model stays")
+    await admin.patch(DEPLOYMENT, OPERATOR_ACCOUNT, home, {"spec": {"replicas": 1}})
+
+    async def runs():
+        return await installation.operator_pods()
+
+    await place.until(runs, lambda: "the operator did not come back")
+
+
+def _restarts(pod):
+    return sum(each["restartCount"] for each in pod.get("status", {}).get("containerStatuses", []))
