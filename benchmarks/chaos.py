@@ -2,6 +2,7 @@
 
     python -m benchmarks chaos --sequences 500 --seed 1
     python -m benchmarks chaos --sequences 1 --seed 37 --story      # one of them again
+    python -m benchmarks chaos --real --sequences 20                # on a real `bailie up`, slower
 
 A seed always gives the same acts; how they fall in with the work of the scheduler differs from run to run.
 """
@@ -19,6 +20,8 @@ from tests.support.chaos.invariants import INVARIANTS
 from tests.support.chaos.sequence import FACTOR, Outcome, run_sequence
 from tests.support.chaos.stage import restartable_api
 
+from benchmarks import real_chaos
+
 SHARE = 10
 """Sequences that one embedded API serves."""
 _SILENT = 50
@@ -27,6 +30,9 @@ _SILENT = 50
 def main(arguments: list[str]) -> None:
     """Runs the sequences; exits with 1 when an invariant was broken."""
     given = _arguments(arguments)
+    if given.real:
+        real_chaos.main(range(given.seed, given.seed + given.sequences), given.acts, story=given.story)
+        return
     seeds = range(given.seed, given.seed + given.sequences)
     shares = [list(seeds[start : start + SHARE]) for start in range(0, len(seeds), SHARE)]
     began, failed, settled = time.monotonic(), 0, []
@@ -75,5 +81,6 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--factor", type=float, default=FACTOR, help=f"how much faster time passes ({FACTOR:g})"
     )
+    parser.add_argument("--real", action="store_true", help="real processes instead of the simulator")
     parser.add_argument("--story", action="store_true", help="tell the acts of every sequence")
     return parser.parse_args(arguments)
