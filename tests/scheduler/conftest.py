@@ -70,6 +70,10 @@ class Namespace:
     def finalizers(self, name="iris"):
         return self.api.request("GET", self.url("models", name))["metadata"].get("finalizers", [])
 
+    def version(self, name="iris"):
+        """The resourceVersion of a Model: another after each write."""
+        return self.api.request("GET", self.url("models", name))["metadata"]["resourceVersion"]
+
     def condition(self, kind="Ready", name="iris"):
         """`True ModelAvailable: words` of a condition; empty where there is none."""
         for each in self.status(name).get("conditions", []):

@@ -294,6 +294,38 @@ class TestRestart:
             assert replica.unloads == []
             assert replica.epochs == sorted(replica.epochs)
 
+    async def test_the_next_leader_writes_no_status_that_is_true_already(self, namespace):
+        """Envoys take a moment to come to it; what they had of the leader before still holds."""
+        namespace.server(replicas=1)
+        namespace.model()
+        async with AsyncExitStack() as stack:
+            async with namespace.scheduler():
+                await stack.enter_async_context(namespace.replica().running())
+                await namespace.ready()
+            before = namespace.version()
+            namespace.publisher.prompt = False
+            async with namespace.scheduler("seldon-scheduler-1"):
+                await until(lambda: namespace.publisher.backends("iris"))
+                with pytest.raises(AssertionError):
+                    await until(lambda: namespace.version() != before, seconds=1)
+                namespace.publisher.acknowledge()
+                namespace.model("other")
+                await until(lambda: namespace.publisher.backends("other"))
+                namespace.publisher.acknowledge()
+                await namespace.ready("other")
+            assert namespace.version() == before
+
+    async def test_a_data_plane_that_does_not_come_to_the_next_leader_is_said(self, namespace):
+        namespace.server(replicas=1)
+        namespace.model()
+        async with AsyncExitStack() as stack:
+            async with namespace.scheduler():
+                await stack.enter_async_context(namespace.replica().running())
+                await namespace.ready()
+            namespace.publisher.prompt = False
+            async with namespace.scheduler("seldon-scheduler-1"):
+                await namespace.says("RoutePending", "Ready")
+
     async def test_nothing_is_said_before_the_expected_agents_have_reported(self, namespace):
         namespace.server(replicas=2, running=2)
         namespace.model()

@@ -184,7 +184,7 @@ class Engine:
         yield from self._route(now)
         yield from self._unload(now)
         yield from self._evict(now)
-        self._report()
+        self._report(now)
         return self._deadline(now)
 
     def _plan(self, now: Now) -> Generator[None, None, None]:
@@ -335,7 +335,7 @@ class Engine:
                 found.append(seat)
         return found
 
-    def _report(self) -> None:
+    def _report(self, now: Now) -> None:
         view = View(
             wanted=dict(self._catalogue.wanted),
             snapshot=self._planner.snapshot(),
@@ -343,7 +343,8 @@ class Engine:
             standings=dict(self._standings),
         )
         looked_at, self._dirty = frozenset(self._dirty), set()
-        self.picture = Picture(view=view, facts=dict(self._facts), looked_at=looked_at)
+        settling = self._routes.is_settling(now.monotonic)
+        self.picture = Picture(view=view, facts=dict(self._facts), looked_at=looked_at, settling=settling)
         for report in self._reports:
             report(self.picture)
 

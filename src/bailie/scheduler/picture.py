@@ -40,9 +40,11 @@ class Answer:
 class Picture:
     """The result of one pass. `facts` has every Model of `view.wanted`.
 
-    `looked_at` are the models that may differ from the picture before, gone ones among them.
+    `looked_at` are the models that may differ from the picture before, gone ones among them. `settling`: the
+    data planes have not come to this leader yet, so what they have of the leader before is not known to end.
     """
 
     view: View = field(default_factory=View)
     facts: Mapping[str, ModelFacts] = field(default_factory=dict)
     looked_at: frozenset[str] = frozenset()
+    settling: bool = False

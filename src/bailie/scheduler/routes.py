@@ -227,12 +227,18 @@ class Routes:
             leaving = self._inherited
         return leaving is None or now >= _end(leaving)
 
+    def is_settling(self, now: float) -> bool:
+        """True while data planes that had the routes of the leader before are still to come to this one."""
+        return self._inherited.acknowledged_at is None and now < self._inherited.since + REJOIN_SECONDS
+
     def deadline(self, now: float) -> float | None:
         """When something changes by itself."""
         leaving = (*self._leaving.values(), self._inherited)
         ends = [end for each in leaving if now < (end := _end(each)) < inf]
         diverted = self._diversions.deadline(now)
         ends += [diverted] if diverted is not None else []
+        if self._revision and self.is_settling(now):
+            ends.append(self._inherited.since + REJOIN_SECONDS)
         if self._publisher.acknowledged < self._heard:
             ends.append(self._heard_at + REJOIN_SECONDS)
         return min(ends, default=None)

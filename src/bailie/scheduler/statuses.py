@@ -77,6 +77,7 @@ class StatusWriter:
         self._servers = ServerStatuses()
         self._server_writes: dict[str, float] = {}
         self._adopted: set[str] = set()
+        self._premature: set[str] = set()
         self._controller: Controller[_Key] = Controller("status", self._reconcile, workers=4)
 
     def take(self, picture: Picture) -> None:
@@ -86,8 +87,15 @@ class StatusWriter:
             facts = picture.facts.get(name)
             if facts and (before.facts.get(name) != facts or facts.version.deleted):
                 self._controller.enqueue(_Key(MODEL, name))
+        if not picture.settling:
+            self._say_held_back()
         for name in self._servers.take(picture):
             self._controller.enqueue(_Key(SERVER, name))
+
+    def _say_held_back(self) -> None:
+        for name in self._premature:
+            self._controller.enqueue(_Key(MODEL, name))
+        self._premature.clear()
 
     async def run(self) -> None:
         """Writes until cancelled; what others do to an object is compared again."""
@@ -136,6 +144,9 @@ class StatusWriter:
         name = manifest["metadata"]["name"]
         facts = self._picture.facts.get(name)
         if facts is None or facts.generation != int(manifest["metadata"].get("generation") or 0):
+            return None
+        if self._picture.settling and _says_ready(manifest) and not facts.version.deleted:
+            self._premature.add(name)
             return None
         await self._model_status(manifest, facts)
         if not self._leads():
@@ -210,3 +221,9 @@ def _conditions(status: Manifest) -> tuple[Condition, ...]:
         except ValidationError:
             log.debug("Condition not understood", condition=each)
     return tuple(found)
+
+
+def _says_ready(manifest: Manifest) -> bool:
+    """Whether the leader before said Ready: a new one does not take that back before data planes reach it."""
+    conditions = _conditions(manifest.get("status") or {})
+    return any(each.type == "Ready" and each.status == "True" for each in conditions)
