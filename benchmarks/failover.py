@@ -55,6 +55,11 @@ def running(state: Path, schedulers: int) -> Iterator[None]:
         subprocess.run([*bailie, "down", "--state-dir", state], check=True)
 
 
+def inference(state: Path) -> dict[str, str]:
+    """Returns where the data plane is, for `http` and `grpc`."""
+    return dict(_status(state)["namespaces"][NAMESPACE]["inference"])
+
+
 async def until(look: Callable[[], Awaitable[T]], seconds: float, what: str) -> T:
     """Looks every 20 ms until the value is true; RuntimeError after `seconds`."""
     ends = time.monotonic() + seconds

@@ -16,7 +16,6 @@ import os
 import random
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -35,7 +34,7 @@ from bailie.kube.client import Client
 from bailie.local.explanation import explanation
 from bailie.local.readiness import condition
 from benchmarks import load
-from benchmarks.failover import NAMESPACE, lines, running, until
+from benchmarks.failover import NAMESPACE, inference, lines, running, until
 from benchmarks.stack import mlserver_environment
 
 if TYPE_CHECKING:
@@ -294,13 +293,6 @@ def _counted(state: Path) -> dict[str, int]:
         if event == "model moved" and pairs["state"] in count:
             count[pairs["state"]] += 1
     return count
-
-
-def inference(state: Path) -> dict[str, str]:
-    """Returns where the data plane is."""
-    command = [sys.executable, "-m", "bailie", "status", "-o", "json", "--state-dir", str(state)]
-    found = json.loads(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
-    return dict(found["namespaces"][NAMESPACE]["inference"])
 
 
 def told(result: dict[str, Any]) -> Iterator[str]:

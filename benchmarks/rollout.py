@@ -26,7 +26,7 @@ from bailie.api.kinds import MODEL, SERVER
 from bailie.kube.client import Client
 from bailie.local.explanation import explanation
 from bailie.local.readiness import condition, is_current
-from benchmarks.failover import NAMESPACE, running, until
+from benchmarks.failover import NAMESPACE, inference, running, until
 from benchmarks.stack import mlserver_environment
 from benchmarks.witnesses import Task, overlap, switched_once, witnesses
 
@@ -182,10 +182,10 @@ async def measure(state: Path, models: Path, options: argparse.Namespace) -> tup
         wanted = versions()
         before = next(wanted)
         await rolling.apply(before)
-        inference = _inference(state)
+        where = inference(state)
         task = Task(
-            http=inference["http"],
-            grpc=inference["grpc"],
+            http=where["http"],
+            grpc=where["grpc"],
             model=NAME,
             request=REQUEST,
             rest_per_second=options.rate,
@@ -211,12 +211,6 @@ async def _warm(seen: Witnesses) -> None:
         return notes if all(each.seen for each in notes) else []
 
     await until(answered, 60, "an answer on every connection")
-
-
-def _inference(state: Path) -> dict[str, str]:
-    command = [sys.executable, "-m", "bailie", "status", "-o", "json", "--state-dir", str(state)]
-    found = json.loads(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
-    return dict(found["namespaces"][NAMESPACE]["inference"])
 
 
 def told(rounds: Sequence[Round], rate: float) -> Iterator[str]:

@@ -150,3 +150,10 @@ def test_every_server_that_fits_and_is_not_chosen_lost_by_a_rule(before):
             fits = place_.takes > 0 and not place_.chosen
             assert (place_.lost_by is not None) == fits == bool(place_.sentence)
             assert place_.chosen or fits or place_.refusals
+
+
+def test_who_comes_before_by_name_has_taken_its_place_already():
+    wanted = [demand("a", mi=60), demand("b", mi=60)]
+    before = snapshot(wanted, [server("s", replica(0, 100)), server("t", replica(0, 90))])
+    found = compare(before, place(before), version("b"))
+    assert [(each.server, each.chosen) for each in found.servers] == [("t", True), ("s", False)]

@@ -28,6 +28,16 @@ def evicting(world, identity, eviction=1, **where):
     world.agents.report("iris", identity, 1, EVICTING, eviction=eviction, **where)
 
 
+def evicted(world):
+    """A model that was served and is on disk now; returns its identity."""
+    identity = world.served()
+    evicting(world, identity)
+    world.step()
+    world.agents.report("iris", identity, 1, EVICTED)
+    world.step()
+    return identity
+
+
 def test_a_model_leaves_memory_once_every_request_goes_to_its_agent(world):
     identity = world.served()
     world.publisher.prompt = False
@@ -55,11 +65,7 @@ def test_an_evicted_model_is_ready_and_says_so(world):
 
 
 def test_its_route_comes_back_with_it_and_it_is_never_unready_between(world):
-    identity = world.served()
-    evicting(world, identity)
-    world.step()
-    world.agents.report("iris", identity, 1, EVICTED)
-    world.step()
+    identity = evicted(world)
     world.publisher.prompt = False
     world.agents.report("iris", identity, 1, LOADED)
     for _ in range(3):
@@ -158,22 +164,14 @@ def test_leave_that_was_lost_is_given_again(world):
 
 
 def test_an_evicted_model_is_unloaded_when_nobody_wants_it(world):
-    identity = world.served()
-    evicting(world, identity)
-    world.step()
-    world.agents.report("iris", identity, 1, EVICTED)
-    world.step()
+    evicted(world)
     del world.models["iris"]
     assert world.step() == []
     assert world.step(DRAIN_SECONDS) == ["unload iris_1 mlserver-0"]
 
 
 def test_a_new_version_takes_over_from_an_evicted_one(world):
-    identity = world.served()
-    evicting(world, identity)
-    world.step()
-    world.agents.report("iris", identity, 1, EVICTED)
-    world.step()
+    evicted(world)
     other = world.model(storageUri="/other", generation=2)
     assert world.step() == ["load iris_2 mlserver-0"]
     assert world.publisher.backends("iris") == BY_AGENT
