@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bailie.api.problems import Problem
 from bailie.api.status import Condition
@@ -173,6 +175,51 @@ def test_status(case):
     assert (status["observedGeneration"], status["replicas"], status["availableReplicas"]) == counts
     assert status["selector"] == f"server={given.server}"
     assert ("SpecWarnings" in found) == bool(given.warnings)
+
+
+COUNTS = st.integers(0, 3)
+VERSIONS = st.builds(
+    VersionFacts,
+    valid=st.booleans(),
+    deleted=st.booleans(),
+    wanted=COUNTS,
+    minimum=COUNTS,
+    placed=COUNTS,
+    loaded=COUNTS,
+    silent=COUNTS,
+    available=COUNTS,
+    failure=st.none() | st.just(FAILURE),
+    setback=st.none() | st.just(SETBACK),
+)
+
+
+@given(VERSIONS, st.none() | st.integers(1, 2), st.integers(0, 4), st.integers(0, 4))
+def test_ready_is_said_of_the_generation_that_answers_only(version, answering, observed, replicas):
+    problems = () if version.valid else (Problem("spec", "Invalid", "it is"),)
+    given_facts = ModelFacts(
+        generation=3,
+        number=3,
+        version=version,
+        server="s",
+        scheduling="words",
+        problems=problems,
+        answering=answering,
+        answering_replicas=replicas if answering else 0,
+        observed=observed,
+    )
+    status = model_status(given_facts, NOW)
+    conditions = {each["type"]: each for each in status["conditions"]}
+    ready = conditions["Ready"]["status"] == "True"
+    if ready and status["observedGeneration"] == 3:
+        assert version.available >= version.enough
+        assert answering is None
+    if answering is not None:
+        assert status["observedGeneration"] < 3
+    if conditions["RolledOut"]["status"] == "True":
+        assert version.available >= version.enough
+    assert not (ready and version.deleted)
+    assert all(each["reason"] for each in conditions.values())
+    assert all(each.get("message") for each in conditions.values() if each["status"] == "False")
 
 
 def test_times_move_with_the_status_only_and_strangers_stay():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bailie.lifecycle import Candidate, choose, number_for
 
@@ -55,6 +57,51 @@ def test_what_answers(case):
     candidates, planned, answering, expected = case
     choice = choose(candidates, target="new", planned=frozenset(planned), answering=answering)
     assert (choice and (choice.identity, set(choice.replicas), choice.took_over)) == expected
+
+
+IDENTITIES = st.sampled_from(["a", "b", "c"])
+REPLICAS = st.frozensets(st.sampled_from(["s-0", "s-1", "t-0"]))
+
+
+@st.composite
+def situations(draw):
+    """Versions loaded somewhere, what is wanted, where it is planned, and what answers now."""
+    identities = draw(st.lists(IDENTITIES, unique=True))
+    candidates = tuple(have(name, number, *draw(REPLICAS)) for number, name in enumerate(identities, 1))
+    return candidates, draw(IDENTITIES), draw(REPLICAS), draw(IDENTITIES | st.just(""))
+
+
+@given(situations())
+def test_something_answers_as_long_as_anything_is_loaded_and_only_from_where_it_is(situation):
+    candidates, target, planned, answering = situation
+    loaded = {each.identity: each for each in candidates if each.replicas}
+    choice = choose(candidates, target=target, planned=planned, answering=answering)
+    assert (choice is None) == (not loaded)
+    if choice:
+        assert choice.replicas
+        assert choice.replicas <= loaded[choice.identity].replicas
+        assert choice.number == loaded[choice.identity].number
+
+
+@given(situations())
+def test_what_answers_goes_on_until_the_wanted_version_is_complete(situation):
+    candidates, target, planned, answering = situation
+    loaded = {each.identity: each.replicas for each in candidates if each.replicas}
+    choice = choose(candidates, target=target, planned=planned, answering=answering)
+    complete = bool(planned) and planned <= loaded.get(target, frozenset())
+    if choice:
+        assert choice.took_over == complete
+        assert choice.identity == target or not complete
+        assert choice.identity == answering or answering not in loaded or complete
+
+
+@given(situations())
+def test_to_decide_again_on_what_was_decided_changes_nothing(situation):
+    candidates, target, planned, answering = situation
+    choice = choose(candidates, target=target, planned=planned, answering=answering)
+    if choice:
+        again = choose(candidates, target=target, planned=planned, answering=choice.identity)
+        assert again == choice
 
 
 @pytest.mark.parametrize(
