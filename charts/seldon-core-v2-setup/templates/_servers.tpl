@@ -119,6 +119,8 @@ spec:
   - {name: MLSERVER_DEBUG, value: {{ $own.debug | toString | quote }}}
   - {name: MLSERVER_GZIP_ENABLED, value: "false"}
   - {name: MLSERVER_GRPC_MAX_MESSAGE_LENGTH, value: "1048576000"}
+  - {name: MLSERVER_ENVIRONMENTS_DIR, value: /tmp/.envs}
+  - {name: MLSERVER_METRICS_DIR, value: /tmp/.metrics}
   - {name: HOME, value: /tmp}
   ports:
   - {name: server-http, containerPort: 9000, protocol: TCP}
