@@ -17,6 +17,8 @@ from tests.support.grounds import SMALL, ground
 from bailie.api.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    ENDPOINT_SLICE,
+    LEASE,
     MODEL,
     POD,
     ROLE_BINDING,
@@ -24,8 +26,10 @@ from bailie.api.kinds import (
     SERVER,
     SERVICE,
 )
+from bailie.api.seldon_config import SCHEDULER
 from bailie.manifests.defaults import token_secret
-from bailie.manifests.rbac import OPERATOR_ACCOUNT, SCOPE_STATUS, namespace_manifests
+from bailie.manifests.objects import service
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, SCOPE_STATUS, central_manifests, namespace_manifests
 from bailie.scope.claim import STATUS_KEY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kubernetes, pytest.mark.timeout(1200)]
@@ -157,6 +161,54 @@ async def test_a_central_scheduler(installation):
     await installation.serve(home)
     await installation.serve(team, schedulerNamespace=home)
     assert not await installation.place.exists(DEPLOYMENT, "seldon-scheduler", team)
+
+
+async def test_external_names_made_by_hand_lead_to_a_central_scheduler(installation):
+    """Where people come from: the scheduler is disabled, and its name stands for another namespace's."""
+    home, team = [await installation.place.namespace(stem) for stem in ("home", "team")]
+    target = f"{SCHEDULER}.{home}.svc.cluster.local"
+    alias = service(team, SCHEDULER, {"type": "ExternalName", "externalName": target})
+    for manifest in (alias, *central_manifests(team, home)):
+        await installation.admin.create(manifest)
+    await installation.setup(home, watchNamespaces=[home, team])
+    await installation.serve(home)
+    await installation.serve(team, scheduler={"disable": True})
+    found = await installation.admin.get(SELDON_RUNTIME, "seldon", team)
+    told = {each["type"]: each["reason"] for each in found["status"]["conditions"]}
+    assert (told["SchedulerReady"], told["OwnServices"]) == ("ServedElsewhere", "HandMade")
+    kept = await installation.admin.get(SERVICE, SCHEDULER, team)
+    assert kept["spec"]["externalName"] == target
+
+
+async def test_the_leader_is_the_only_endpoint_of_the_schedulers(installation):
+    namespace = await installation.place.namespace("alone")
+    await installation.setup(namespace)
+    uri = await installation.serve(namespace, scheduler={"replicas": 2})
+
+    async def stands():
+        return await _leader(installation, namespace)
+
+    await installation.place.until(stands, lambda: "the leader is not the endpoint")
+    first = await stands()
+    await installation.admin.delete(POD, first, namespace)
+
+    async def moved():
+        leads = await _leader(installation, namespace)
+        return leads if leads != first else ""
+
+    await installation.place.until(moved, lambda: f"{first} is still the endpoint")
+    await installation.admin.create(installation.model("later", namespace, uri))
+    await installation.until_served("later", namespace)
+
+
+async def _leader(installation, namespace):
+    """The one endpoint of the schedulers' Service, once it is the holder of their Lease; empty before."""
+    found = await installation.admin.get(ENDPOINT_SLICE, SCHEDULER, namespace)
+    holder = (await installation.admin.get(LEASE, SCHEDULER, namespace))["spec"]["holderIdentity"]
+    endpoints = found.get("endpoints") or []
+    assert len(endpoints) <= 1
+    leads = [each["targetRef"]["name"] for each in endpoints]
+    return holder if leads == [holder] else ""
 
 
 async def test_an_operator_in_its_own_namespace(installation):

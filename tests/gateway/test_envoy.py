@@ -19,12 +19,20 @@ def environment(tmp_path):
     return {"POD_NAME": "seldon-envoy-0", "POD_NAMESPACE": "a", "BAILIE_TOKEN_FILE": str(token)}
 
 
+def test_the_endpoints_file_of_a_scheduler_elsewhere(environment):
+    folder = {"BAILIE_ENDPOINTS_DIR": "/run/endpoints"}
+    own = settings_from({**environment, **folder, "SELDON_SCHEDULER_HOST": "seldon-scheduler"})
+    other = settings_from({**environment, **folder, "SELDON_SCHEDULER_HOST": "seldon-scheduler.central"})
+    assert str(own.scheduler_endpoints) == "/run/endpoints/a/seldon-scheduler.json"
+    assert str(other.scheduler_endpoints) == "/run/endpoints/central/seldon-scheduler.json"
+
+
 def test_settings_on_a_cluster(environment):
     settings = settings_from({**environment, "POD_IP": "10.1.2.3", "SELDON_SCHEDULER_HOST": "scheduler"})
     assert settings == EnvoySettings(
         pod="seldon-envoy-0",
         namespace="a",
-        listen=(Address("10.1.2.3", 9000),),
+        listen=(Address("10.1.2.3", 9000), Address("127.0.0.1", 9000)),
         probe=Address("10.1.2.3", 9003),
         admin=Address("127.0.0.1", 9901),
         scheduler_host="scheduler",

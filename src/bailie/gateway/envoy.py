@@ -47,7 +47,7 @@ def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
     return EnvoySettings(
         pod=_needed(environment, "POD_NAME"),
         namespace=namespace,
-        listen=(Address(pod_ip, DATA_PORT), *_host_ports(environment.get("BAILIE_HOST_PORTS", ""))),
+        listen=(*_own(pod_ip), *_host_ports(environment.get("BAILIE_HOST_PORTS", ""))),
         probe=Address(pod_ip, PROBE_PORT),
         admin=Address(admin_ip, ADMIN_PORT),
         scheduler_host=host,
@@ -55,6 +55,12 @@ def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
         scheduler_endpoints=_endpoints(Path(folder), namespace, host) if folder else None,
         token=Path(_needed(environment, "BAILIE_TOKEN_FILE")).read_text(encoding="utf-8").strip(),
     )
+
+
+def _own(pod_ip: str) -> tuple[Address, ...]:
+    """The pod's address, and on a cluster the pod's loopback: there `kubectl port-forward` knocks."""
+    own = Address(pod_ip, DATA_PORT)
+    return (own,) if pod_ip.startswith("127.") else (own, Address("127.0.0.1", DATA_PORT))
 
 
 def _endpoints(folder: Path, namespace: str, host: str) -> Path:
