@@ -34,6 +34,8 @@ def generated() -> dict[str, str]:
     made = {f"{_folder(chart)}/Chart.yaml": _chart(chart, text) for chart, text in CHARTS.items()}
     for crd in crd_manifests():
         made[f"seldon-core-v2-crds/templates/{crd['metadata']['name']}.yaml"] = _crd(crd)
+    made["seldon-core-v2-crds/values.yaml"] = f"# {files.NOTE} There are none.\n{{}}\n"
+    made["seldon-core-v2-crds/values.schema.json"] = files.schema_json(())
     for chart, rows in ROWS.items():
         folder = _folder(chart)
         made[f"{folder}/values.yaml"] = files.values_yaml(rows)

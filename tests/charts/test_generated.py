@@ -1,5 +1,6 @@
 """What of the charts comes from the code is what the code says; `python tools/charts.py` rewrites it."""
 
+import helm_python
 import pytest
 import yaml
 from tests.support.charts import CHARTS, render
@@ -44,3 +45,9 @@ def test_every_value_is_in_the_readme(chart):
     assert [
         path for path in [*(r.path for r in honoured(rows)), *ignored(rows)] if f"`{path}`" not in text
     ] == []
+
+
+@pytest.mark.parametrize("chart", charts.CHARTS)
+def test_helm_has_nothing_to_say_of_the_chart(chart):
+    found = helm_python.lint(CHARTS / f"seldon-core-v2-{chart}", strict=True)
+    assert [m for m in found["messages"] if "icon is recommended" not in str(m)] == []

@@ -32,7 +32,7 @@ def schema_json(rows: tuple[Row, ...]) -> str:
     for path in ignored(rows):
         _put(root, path, dict(_IGNORED_SCHEMA))
     root["properties"]["global"] = {"description": "Helm's own, when the chart is part of another."}
-    root = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root}
+    root = {"$schema": "http://json-schema.org/draft-07/schema#", **root}
     return json.dumps(root, indent=1) + "\n"
 
 
