@@ -54,6 +54,16 @@ def test_a_scheduler_that_somebody_chose_is_left_alone():
     assert _env(workload, "agent", "SELDON_SCHEDULER_HOST") == "10.0.0.1"
 
 
+def test_the_agent_counts_the_workers_that_the_server_has():
+    own = {"name": "mlserver", "env": [{"name": "MLSERVER_PARALLEL_WORKERS", "value": "3"}]}
+    workload = server_workload(server(podSpec={"containers": [own]}), default_server_config())
+    assert _env(workload, "agent", "MLSERVER_PARALLEL_WORKERS") == "3"
+    assert _env(workload, "mlserver", "MLSERVER_PARALLEL_WORKERS") == "3"
+    agent = {"name": "agent", "env": [{"name": "MLSERVER_PARALLEL_WORKERS", "value": "9"}]}
+    workload = server_workload(server(podSpec={"containers": [agent, own]}), default_server_config())
+    assert _env(workload, "agent", "MLSERVER_PARALLEL_WORKERS") == "3"
+
+
 def test_override_and_replicas():
     override = {"containers": [{"name": "mlserver", "image": "mine:1", "env": [{"name": "X", "value": "y"}]}]}
     workload = server_workload(server(podSpec=override, minReplicas=3), default_server_config())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bailie.manifests.objects import NAME_LABEL, carried, headless, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
-from bailie.manifests.variables import rewritten, with_scheduler_of
+from bailie.manifests.variables import rewritten, with_scheduler_of, with_workers
 from bailie.manifests.workload import Workload
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def server_workload(server: Server, config: ServerConfig, *, scheduled_from: str
     labels = {**carried(metadata.labels), **selector, NAME_LABEL: SERVER_COMPONENT}
     annotations = carried(metadata.annotations)
     pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, spec.pod_spec), spec)
-    pod = with_scheduler_of(pod, scheduled_from)
+    pod = with_workers(with_scheduler_of(pod, scheduled_from))
     ports = [port(name, number, target) for name, number, target in _PORTS]
     return Workload(
         namespace=metadata.namespace,

@@ -1,4 +1,4 @@
-"""Variables of containers that the operator sets: which scheduler a pod belongs to, whom a scheduler serves.
+"""Variables of containers that the operator sets: scheduler of a pod, namespaces of a scheduler, workers.
 
 Called by `runtime` and `server` with pods that are merged already. A variable that somebody has given another
 value than the default is left alone.
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from bailie.manifests.workload import Manifest, Workload
 
 HOST_VARIABLE = "SELDON_SCHEDULER_HOST"
+WORKERS_VARIABLE = "MLSERVER_PARALLEL_WORKERS"
+AGENT = "agent"
+"""Name of the container."""
 SERVES_VARIABLE = "BAILIE_SERVES_NAMESPACES"
 _CONTAINER = "scheduler"
 
@@ -34,6 +37,33 @@ def _rewritten(container: Manifest, variable: str, change: Callable[[str], str])
         for each in container["env"]
     ]
     return {**container, "env": env}
+
+
+def with_workers(pod: Manifest) -> Manifest:
+    """Returns the pod with the server's number of parallel workers told to its agent.
+
+    People set it where the server reads it, in its own container; that value is the true one.
+    """
+    containers = pod.get("containers", ())
+    stated = [
+        each["value"]
+        for container in containers
+        if container["name"] != AGENT
+        for each in container.get("env") or ()
+        if each["name"] == WORKERS_VARIABLE and each.get("value")
+    ]
+    if not stated:
+        return pod
+    told = {"name": WORKERS_VARIABLE, "value": stated[0]}
+    return {
+        **pod,
+        "containers": [_told(each, told) if each["name"] == AGENT else each for each in containers],
+    }
+
+
+def _told(container: Manifest, variable: Manifest) -> Manifest:
+    others = [each for each in container.get("env") or () if each["name"] != variable["name"]]
+    return {**container, "env": [*others, variable]}
 
 
 def with_scheduler_of(pod: Manifest, namespace: str) -> Manifest:
