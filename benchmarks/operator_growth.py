@@ -25,7 +25,7 @@ import psutil
 from tests.support.api import running_api
 from tests.support.controllers import cluster_controllers
 from tests.support.manifests import manifest_of
-from tests.support.operators import Audit, grant, install, operator, put_list, user_of
+from tests.support.operators import Audit, grant, install, operator, own_address, put_list, user_of
 
 from bailie.api.kinds import SELDON_RUNTIME, SERVER
 from bailie.kube.client import Client
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 HOME = "platform"
-ADDRESS = "127.78.0.1"
+ADDRESS = own_address()
 MIB = 2**20
 
 

@@ -251,6 +251,18 @@ CLUSTERS = {
         "no operator runs in home",
         "kubectl get deployment,pods -n home",
     ),
+    "an operator without rights at home": (
+        {"installations": (dataclasses.replace(HOME, alive=False, missing=("update leases",)),)},
+        Level.ERROR,
+        "the operator in home may not update leases in its own namespace",
+        "helm upgrade",
+    ),
+    "rights at home may not be asked for": (
+        {"installations": (dataclasses.replace(HOME, missing=UNREADABLE),)},
+        Level.UNKNOWN,
+        "the operator's rights in home: you may not",
+        "",
+    ),
     "nobody may say whether it runs": (
         {"installations": (dataclasses.replace(HOME, alive=None),)},
         Level.UNKNOWN,

@@ -130,6 +130,10 @@ async def test_a_missing_role_binding_while_no_operator_runs(admin):
     await admin.delete(ROLE_BINDING, "seldon-v2-manager-rolebinding-home", "b")
     found = await findings_of(admin, ["b"])
     assert "patch services" in found["rights"].message
+    for binding in (await admin.list(ROLE_BINDING, HOME)).items:
+        await admin.delete(ROLE_BINDING, binding["metadata"]["name"], HOME)
+    findings = examine(await gather(admin, ["a"]))
+    assert any("the operator in home may not create configmaps" in each.message for each in findings)
     assert "no operator runs in home" in found["operator"].message
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import httpx
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from tests.support.waiting import until, until_true
 
@@ -141,3 +142,24 @@ async def test_a_conflict_is_tried_again_without_a_word(installation):
         installation.workloads.refusals.clear()
         await installation.until(SERVER, "mlserver", "True")
     assert await installation.events("ServerNotReady") == []
+
+
+async def test_rights_that_lack_at_home_are_named_verb_by_verb_until_they_are_there(installation):
+    name = "seldon-v2-leader-election-rolebinding"
+    await installation.admin.delete(ROLE_BINDING, name, installation.home)
+    labels = {"namespace": installation.home, "group": LEASE.group, "resource": "leases", "verb": "update"}
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            settings = installation.settings()
+            task = group.create_task(run(settings, installation.client, installation.adapter))
+
+            def said(event):
+                return [entry for entry in logs if entry["event"] == event]
+
+            missing = (await until(lambda: said("Rights are missing at home")))[0]["missing"]
+            assert "create, delete, get, list, patch, update, watch on leases.coordination.k8s.io" in missing
+            assert REGISTRY.get_sample_value("bailie_operator_missing_right", labels) == 1
+            await installation.grant(installation.a)
+            await until(lambda: said("Rights at home are complete"))
+            assert REGISTRY.get_sample_value("bailie_operator_missing_right", labels) is None
+            task.cancel()

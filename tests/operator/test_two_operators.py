@@ -69,9 +69,9 @@ async def reconciled(admin, namespace, replicas=None):
 
 
 async def test_each_namespace_has_one_operator_and_the_other_takes_over(api, admin, audit, tmp_path):
-    with operator(api, ONE, tmp_path, address="127.77.0.1") as first:
+    with operator(api, ONE, tmp_path) as first:
         await reconciled(admin, "b")
-        with operator(api, TWO, tmp_path, address="127.77.0.2"):
+        with operator(api, TWO, tmp_path):
             for namespace in ("a", "c"):
                 await reconciled(admin, namespace)
             await reconciled(admin, "b", 2)
@@ -88,9 +88,9 @@ async def test_each_namespace_has_one_operator_and_the_other_takes_over(api, adm
 
 
 async def test_an_owner_that_was_suspended_and_wakes_up_writes_nothing(api, admin, audit, tmp_path):
-    with operator(api, ONE, tmp_path, address="127.77.0.1") as first:
+    with operator(api, ONE, tmp_path) as first:
         await reconciled(admin, "b")
-        with operator(api, TWO, tmp_path, address="127.77.0.2"):
+        with operator(api, TWO, tmp_path):
             await until_true(lambda: held_by(admin, TWO, "c"))
             os.kill(first.pid, signal.SIGSTOP)
             await until_true(lambda: held_by(admin, TWO))

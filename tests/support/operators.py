@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -75,11 +76,16 @@ async def put_list(admin: Client, home: str, namespaces: Iterable[str]) -> None:
     await admin.apply(manifest, field_manager="list", force=True)
 
 
+def own_address() -> str:
+    """A loopback address that hardly anybody else on the machine has, for standard ports."""
+    return f"127.{secrets.randbelow(60) + 3}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+
+
 @contextlib.contextmanager
 def operator(
-    api: AnyApi, home: str, folder: Path, *, address: str, workloads: str = "local"
+    api: AnyApi, home: str, folder: Path, *, address: str = "", workloads: str = "local"
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs `bailie operator` for an installation until the block ends. `address` is its own loopback one."""
+    """Runs `bailie operator` for an installation until the block ends. `address` is a loopback one of its own."""
     token = api.service_account_token(home, OPERATOR_ACCOUNT)
     kubeconfig = api.kubeconfig_for(token, folder / f"{home}.kubeconfig")
     environment = {
@@ -87,7 +93,7 @@ def operator(
         "KUBECONFIG": str(kubeconfig),
         "POD_NAMESPACE": home,
         "POD_NAME": f"{home}-0",
-        "POD_IP": address,
+        "POD_IP": address or own_address(),
         "BAILIE_SCOPE_CONFIGMAP": "bailie-scope",
         "BAILIE_RELEASE": "release",
         "BAILIE_WORKLOADS": workloads,

@@ -73,6 +73,13 @@ def _operator(seen: InstallationView) -> Iterator[Finding]:
             f"kubectl get deployment,pods -n {home} -l app.kubernetes.io/name=seldon-v2-controller-manager"
         )
         yield error("operator", text, remedy, home)
+    if isinstance(seen.missing, Unknown):
+        yield unknown("rights", f"the operator's rights in {home}: {seen.missing.why}", home)
+    elif seen.missing:
+        text = f"the operator in {home} may not {', '.join(seen.missing)} in its own namespace"
+        yield error(
+            "rights", text, f"helm upgrade its release in {home}: the setup chart makes its Role", home
+        )
     for problem in seen.problems:
         remedy = f"kubectl edit configmap bailie-scope -n {home}, or the chart's controller.watchNamespaces"
         yield error("scope", problem, remedy, home)

@@ -47,6 +47,8 @@ class InstallationView:
     leader: str = ""
     alive: bool | None = None
     """Whether a replica leads; None where that may not be read."""
+    missing: Known[tuple[str, ...]] = ()
+    """Rights that it lacks in its own namespace, where no replica leads; else it has what it needs there."""
     unknown: str = ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bailie.api.kinds import (
@@ -26,6 +27,7 @@ from bailie.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unre
 from bailie.kube.reviews import account_may
 from bailie.manifests.rbac import (
     OPERATOR_ACCOUNT,
+    OPERATOR_HOME_RULES,
     OPERATOR_POD_RULES,
     OPERATOR_RULES,
     OPERATOR_STATEFUL_RULES,
@@ -114,9 +116,13 @@ async def _installations(
     found = []
     for home in homes:
         try:
-            found.append(await view(client, home))
+            seen = await view(client, home)
         except NotFound:
             continue
+        if seen.alive is False:
+            needed = rights_of(OPERATOR_HOME_RULES)
+            seen = replace(seen, missing=await _lacking(client, home, needed, home))
+        found.append(seen)
     return tuple(found)
 
 
@@ -212,18 +218,25 @@ async def _missing(
     if said is not None and seen.alive:
         return tuple(str(each) for each in said.get("missing") or ())
     rules = (*OPERATOR_RULES, *(OPERATOR_POD_RULES if embedded else OPERATOR_STATEFUL_RULES))
+    return await _lacking(client, seen.home, rights_of(rules), namespace)
+
+
+async def _lacking(
+    client: Client, home: str, needed: Iterable[Right], namespace: str
+) -> Known[tuple[str, ...]]:
+    """Asks the API which of the rights the operator of `home` lacks in a namespace."""
     gate = asyncio.Semaphore(_AT_A_TIME)
 
     async def lacks(right: Right) -> bool:
         async with gate:
-            return not await account_may(client, (seen.home, OPERATOR_ACCOUNT), right, namespace)
+            return not await account_may(client, (home, OPERATOR_ACCOUNT), right, namespace)
 
-    needed = sorted(rights_of(rules))
+    first, *others = sorted(needed)
     try:
-        lacking = [await lacks(needed[0]), *(await asyncio.gather(*map(lacks, needed[1:])))]
+        lacking = [await lacks(first), *(await asyncio.gather(*map(lacks, others)))]
     except ApiError as error:
         return Unknown(f"the operator is not there to say, and asking in its place failed: {error}")
-    missing = [right for right, lacked in zip(needed, lacking, strict=True) if lacked]
+    missing = [right for right, lacked in zip((first, *others), lacking, strict=True) if lacked]
     return tuple(f"{right.verb} {full_name(right.group, right.resource)}" for right in missing)
 
 

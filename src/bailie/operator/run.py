@@ -23,6 +23,7 @@ from bailie.operator.announcer import Announcer
 from bailie.operator.causes import ALL, concerned
 from bailie.operator.centrals import served_from
 from bailie.operator.gate import ClaimGate, LeaderGate
+from bailie.operator.home import watch_home_rights
 from bailie.operator.reporter import Reporter
 from bailie.operator.runtimes import RuntimeReconciler
 from bailie.operator.scope import Scope
@@ -199,7 +200,12 @@ async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> N
                 terms.clear()
                 METRICS.follow(None)
 
-        await election.run(lead)
+        def miss(missing: tuple[Right, ...]) -> None:
+            METRICS.miss_at_home(settings.namespace, missing)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch_home_rights(client, settings.namespace, miss), name="home")
+            group.create_task(election.run(lead), name="election")
 
 
 def _installation(

@@ -10,12 +10,13 @@ from prometheus_client.registry import REGISTRY, Collector
 from bailie.scope.standing import SERVING, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from prometheus_client import Metric
 
     from bailie.api.problems import Problem
     from bailie.operator.scope import Scope
+    from bailie.scope.rights import Right
     from bailie.scope.standing import Standing
 
 
@@ -25,6 +26,11 @@ class ScopeMetrics(Collector):
     def __init__(self) -> None:
         self._scope: Scope | None = None
         self._problems: Callable[[], tuple[Problem, ...]] = tuple
+        self._at_home: dict[str, tuple[Right, ...]] = {}
+
+    def miss_at_home(self, namespace: str, missing: tuple[Right, ...]) -> None:
+        """Shows what the operator lacks in its own namespace, besides what it lacks in those it serves."""
+        self._at_home = {namespace: missing}
 
     def follow(self, scope: Scope | None, problems: Callable[[], tuple[Problem, ...]] = tuple) -> None:
         """Shows this scope from now on; None for none."""
@@ -34,34 +40,47 @@ class ScopeMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Called for each scrape."""
         standings = self._scope.standings() if self._scope is not None else {}
-        yield from _families(standings, len(self._problems()))
+        missing = {name: standing.missing for name, standing in standings.items()}
+        for name, rights in self._at_home.items():
+            missing[name] = tuple(sorted({*missing.get(name, ()), *rights}))
+        yield from (_counts(standings), _owners(standings), _missing(missing))
+        problems = len(self._problems())
+        yield GaugeMetricFamily(
+            "bailie_operator_list_problems", "Mistakes in the list of namespaces.", value=problems
+        )
 
 
-def _families(standings: Mapping[str, Standing], problems: int) -> Iterator[Metric]:
-    count = GaugeMetricFamily(
+def _counts(standings: Mapping[str, Standing]) -> Metric:
+    family = GaugeMetricFamily(
         "bailie_operator_namespaces", "Namespaces of the scope by state.", labels=["state"]
     )
     for state in State:
-        count.add_metric([state.value], sum(each.state is state for each in standings.values()))
-    missing = GaugeMetricFamily(
+        family.add_metric([state.value], sum(each.state is state for each in standings.values()))
+    return family
+
+
+def _missing(rights: Mapping[str, tuple[Right, ...]]) -> Metric:
+    family = GaugeMetricFamily(
         "bailie_operator_missing_right",
         "1 for each right that the operator lacks.",
         labels=["namespace", "group", "resource", "verb"],
     )
-    owners = GaugeMetricFamily(
+    for name, missing in rights.items():
+        for right in missing:
+            family.add_metric([name, *right], 1)
+    return family
+
+
+def _owners(standings: Mapping[str, Standing]) -> Metric:
+    family = GaugeMetricFamily(
         "bailie_operator_claim",
         "1 where this installation serves the namespace, 0 where the owner is another.",
         labels=["namespace", "owner"],
     )
     for name, standing in standings.items():
-        for right in standing.missing:
-            missing.add_metric([name, *right], 1)
         if standing.owner:
-            owners.add_metric([name, standing.owner], standing.state in SERVING)
-    mistakes = GaugeMetricFamily(
-        "bailie_operator_list_problems", "Mistakes in the list of namespaces.", value=problems
-    )
-    return iter((count, missing, owners, mistakes))
+            family.add_metric([name, standing.owner], standing.state in SERVING)
+    return family
 
 
 METRICS = ScopeMetrics()

@@ -1,0 +1,51 @@
+"""Looks whether the operator has its rights in its own namespace, at the start and while it runs.
+
+Run by every replica, leading or not: without these rights none can lead, nor say why anywhere but in its log
+and its metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.kube.errors import ApiError
+from bailie.kube.reviews import own_missing_rights
+from bailie.manifests.rbac import OPERATOR_HOME_RULES
+from bailie.scope.rights import named, rights_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.kube.client import Client
+    from bailie.scope.rights import Right
+
+log = structlog.get_logger(__name__)
+
+RECHECK_SECONDS = 30.0
+"""Between two reviews; sooner while something is missing, so that mending it shows."""
+_MENDING_SECONDS = 3.0
+
+
+async def watch_home_rights(
+    client: Client, namespace: str, tell: Callable[[tuple[Right, ...]], None]
+) -> None:
+    """Calls `tell` with what is missing whenever that changes, until cancelled. Logs it verb by verb."""
+    needed = rights_of(OPERATOR_HOME_RULES)
+    said: tuple[Right, ...] = ()
+    while True:
+        try:
+            missing = await own_missing_rights(client, namespace, needed)
+        except ApiError as error:
+            log.debug("Rights at home not reviewed", namespace=namespace, error=str(error))
+            missing = said
+        if missing != said:
+            said = missing
+            tell(missing)
+            if missing:
+                log.warning("Rights are missing at home", namespace=namespace, missing=named(missing))
+            else:
+                log.info("Rights at home are complete", namespace=namespace)
+        await asyncio.sleep(_MENDING_SECONDS if missing else RECHECK_SECONDS)
