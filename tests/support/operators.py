@@ -85,7 +85,7 @@ def own_address() -> str:
 def operator(
     api: AnyApi, home: str, folder: Path, *, address: str = "", workloads: str = "local"
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs `bailie operator` for an installation until the block ends. `address` is a loopback one of its own."""
+    """Runs `bailie operator` for an installation until the block ends, on a loopback address of its own."""
     token = api.service_account_token(home, OPERATOR_ACCOUNT)
     kubeconfig = api.kubeconfig_for(token, folder / f"{home}.kubeconfig")
     environment = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from bailie.apiserver import codec, errors, requests
 from bailie.apiserver.auth import Authoriser, Tokens
@@ -82,6 +82,8 @@ class App:
             response: ASGIApp = await self._answer(request)
         except errors.ApiError as error:
             response = codec.error_response(error)
+        except ClientDisconnect:
+            return
         except errors.StateError as error:
             _log.error("state directory failed", error=str(error))
             response = codec.error_response(errors.internal(str(error)))

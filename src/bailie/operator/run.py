@@ -14,7 +14,7 @@ import structlog
 
 from bailie.api.kinds import LEASE, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
 from bailie.kube.controller import Controller
-from bailie.kube.election import LeaderElection
+from bailie.kube.election import LeaderElection, LeaseTiming
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.informer import ChangeType, key_of
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from bailie.workloads.port import Workloads
 
 log = structlog.get_logger(__name__)
+
+TIMING = LeaseTiming(duration=15.0, renew=2.0, give_up=10.0, missed=3.0, poll=1.0, retry=0.5)
+"""Patient: no request waits for an operator, and a term lost to a busy API begins with more load on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,7 @@ async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> N
             ELECTION_LEASE,
             settings.pod_name,
             address=f"{settings.address}:{port}",
+            timing=TIMING,
         )
         elections.append(election)
 

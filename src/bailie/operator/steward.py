@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -44,6 +44,10 @@ RECHECK_SECONDS = 30.0
 """Between two reviews of the rights in a namespace that is served. Forbidden makes it look at once."""
 _BACKOFF = Backoff(initial=0.5, maximum=3.0, jitter=0.2)
 """At most 3 s: a namespace is to be served within five of its rights appearing."""
+_AT_A_TIME = 4
+"""Namespaces looked at or listed at one time: hundreds at once would starve the renewal of leases."""
+_TURN_SECONDS = 5.0
+"""A namespace that cannot be listed gives way after this."""
 _LEAST_SECONDS = 1.0
 """Between two looks, however often somebody asks for one."""
 
@@ -58,6 +62,7 @@ class Installation:
     """`<namespace>/<release>`: the holder of claims."""
     needed: frozenset[Right]
     essential: frozenset[Right]
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_A_TIME))
     timing: LeaseTiming = CLAIM_TIMING
     recheck: float = RECHECK_SECONDS
 
@@ -139,8 +144,12 @@ class Steward:
         self._claim = self._new_claim()
 
     async def _watch(self, _: int) -> None:
-        self._informers.add(self.namespace)
         try:
+            async with self._of.turns:
+                informers = self._informers.add(self.namespace).values()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_TURN_SECONDS):
+                        await asyncio.gather(*(informer.synced.wait() for informer in informers))
             await asyncio.get_running_loop().create_future()
         finally:
             await self._informers.remove(self.namespace)
@@ -160,7 +169,8 @@ class Steward:
     async def _look(self) -> None:
         """Brings `_seen` up to date; what cannot be asked just now stays as it was."""
         try:
-            found = await self._found()
+            async with self._of.turns:
+                found = await self._found()
         except ApiError as error:
             found = replace(self._seen, trouble=str(error))
         if found != self._seen:
