@@ -129,8 +129,8 @@ def test_a_namespace_added_live_stays_until_the_list_of_the_values_changes(clust
     notes = cluster.helm("upgrade", "setup", SCOPED | {"logging": {"logLevel": "debug"}})
     assert cluster.scope() == [HOME, OTHER, "team-a"]
     assert "no longer served" not in notes
-    # Taken over into the values: what was made by hand is left as it is.
-    cluster.helm("upgrade", "setup", {"controller": {"watchNamespaces": [HOME, OTHER, "team-a"]}})
+    # Taken over into the values, in any order: what was made by hand is left as it is.
+    cluster.helm("upgrade", "setup", {"controller": {"watchNamespaces": ["team-a", HOME, OTHER]}})
     assert cluster.scope() == [HOME, OTHER, "team-a"]
     assert cluster.token("team-a") == token
 
@@ -151,6 +151,18 @@ def test_a_namespace_of_another_operator_is_refused_in_a_sentence(cluster):
     with pytest.raises(helm_python.HelmReleaseError, match=sentence):
         cluster.helm("install", "setup", values, namespace="team-a")
     assert "bailie-scope" not in cluster.names("/api/v1/namespaces/team-a/configmaps")
+
+
+def test_a_namespace_is_handed_from_one_operator_to_another(cluster):
+    cluster.helm("install", "setup", SCOPED)
+    cluster.helm("install", "runtime", namespace=OTHER)
+    token = cluster.token(OTHER)
+    cluster.helm("upgrade", "setup", {"controller": {"watchNamespaces": [HOME]}})
+    cluster.helm("install", "setup", {"controller": {"watchNamespaces": [OTHER]}}, namespace="team-a")
+    binding = cluster.get(RBAC.format(OTHER) + "/rolebindings/seldon-v2-manager-rolebinding")
+    assert [subject["namespace"] for subject in binding["subjects"]] == ["team-a"]
+    assert cluster.token(OTHER) == token
+    cluster.helm("upgrade", "runtime", namespace=OTHER)
 
 
 def test_from_a_cluster_wide_operator_to_a_scoped_one(cluster):

@@ -45,7 +45,7 @@
 {{- $namespace := .namespace -}}
 {{- range $found.subjects -}}
 {{- if and (eq .name "seldon-v2-controller-manager") (ne .namespace $home) -}}
-{{- fail (printf "namespace \"%s\" belongs to the operator in \"%s\": take it out of that one's list first." $namespace .namespace) -}}
+{{- fail (printf "namespace \"%s\" belongs to the operator in \"%s\": take it out of that one's list first, and delete the RoleBinding seldon-v2-manager-rolebinding if it stays." $namespace .namespace) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -56,11 +56,13 @@
 {{- include "bailie.namespaces" . -}};{{- .Values.controller.namespaceSelector -}}
 {{- end -}}
 
-{{- /* Not empty if the values' scope is that of the last upgrade. */ -}}
+{{- /* Not empty if the live scope is left as it is: the values' is that of the last upgrade, or names the same. */ -}}
 {{- define "bailie.scopeStays" -}}
 {{- $live := lookup "v1" "ConfigMap" .Release.Namespace "bailie-scope" -}}
-{{- if $live -}}
+{{- if and $live $live.data -}}
 {{- $marks := $live.metadata.annotations | default dict -}}
-{{- if and $live.data (eq (get $marks "bailie.io/values") (include "bailie.scopeValues" .)) -}}true{{- end -}}
+{{- $there := splitList "\n" (get $live.data "namespaces") | compact | sortAlpha | join "," -}}
+{{- $wanted := splitList "," (include "bailie.namespaces" .) | compact | sortAlpha | join "," -}}
+{{- if or (eq (get $marks "bailie.io/values") (include "bailie.scopeValues" .)) (and $wanted (eq $there $wanted)) -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
