@@ -4,19 +4,22 @@ import json
 
 import pytest
 import yaml
+from tests.support.api import running_api
 from tests.support.charts import render
 from typer.testing import CliRunner
 
 from bailie.cli.app import app
+from bailie.manifests.defaults import token_secret
 from bailie.manifests.rbac import cluster_manifests, operator_manifests
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, ["rbac", *arguments])
+def run(*arguments, **environment):
+    environment = {"KUBECONFIG": "/nowhere", **environment}
+    return CliRunner(env=environment).invoke(app, ["rbac", *arguments])
 
 
-def printed(*arguments):
-    result = run(*arguments)
+def printed(*arguments, **environment):
+    result = run(*arguments, **environment)
     assert result.exit_code == 0, result.output
     return list(yaml.safe_load_all(result.stdout))
 
@@ -35,11 +38,34 @@ def test_it_is_what_the_chart_makes():
             assert manifest.get(part) == expected[key].get(part)
 
 
-def test_each_run_draws_a_token_that_nobody_can_overwrite():
-    first, second = (next(m for m in printed("team-a", "team-b") if m["kind"] == "Secret") for _ in range(2))
-    assert first["stringData"]["token"] != second["stringData"]["token"]
-    assert len(first["stringData"]["token"]) >= 43
-    assert first["immutable"] is True
+def token_of(*arguments, **environment):
+    secrets = [m for m in printed(*arguments, **environment) if m["kind"] == "Secret"]
+    return secrets[0]["stringData"]["token"] if secrets else None
+
+
+def test_each_run_draws_a_token():
+    first, second = token_of("team-a", "--token"), token_of("team-a", "--token")
+    assert len(first) >= 43
+    assert first != second
+
+
+def test_without_a_cluster_a_token_is_printed_with_a_warning():
+    result = run("team-a")
+    assert "kind: Secret" in result.stdout
+    assert "a new token for team-a: no telling if it has one" in result.stderr
+    assert "--no-token" in result.stderr
+
+
+def test_a_token_that_is_there_is_left_alone(tmp_path):
+    with running_api(tmp_path) as api:
+        api.namespace("team-a")
+        environment = {"KUBECONFIG": str(api.kubeconfig)}
+        assert token_of("team-a", **environment)
+        secret = token_secret("team-a", "x" * 43)
+        api.request("POST", "/api/v1/namespaces/team-a/secrets", json=secret)
+        assert token_of("team-a", **environment) is None
+        assert token_of("team-a", "--token", **environment)
+        assert token_of("new", **environment)
 
 
 def test_the_token_can_be_left_out():

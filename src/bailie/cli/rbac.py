@@ -1,4 +1,4 @@
-"""`bailie rbac`: what an administrator applies so that an operator may serve a namespace. Works offline."""
+"""`bailie rbac`: what an administrator applies so that an operator may serve a namespace. Also offline."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bailie.cli.output import ExitCode, Output, fail, print_json
+from bailie.cli.output import ExitCode, Output, fail, print_json, say
 
 Manifest = dict[str, Any]
+_LOOK_SECONDS = 5.0
 
 Namespaces = Annotated[list[str] | None, typer.Argument(metavar="NAMESPACE...", help="Namespaces to serve.")]
 Home = Annotated[
@@ -24,13 +25,16 @@ def rbac(
     *,
     operator_namespace: Home = "seldon-system",
     token: Annotated[
-        bool, typer.Option(help="With the Secret of the control plane, its token drawn at random.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--token/--no-token",
+            help="With the Secret of the control plane, its token drawn at random.",
+            show_default="unless the cluster of $KUBECONFIG has one",
+        ),
+    ] = None,
     scheduler_namespace: Annotated[
         str | None,
-        typer.Option(
-            help="Where the scheduler is, if another namespace's serves these; then without a token."
-        ),
+        typer.Option(help="Where the scheduler is that serves them, if they have none of their own."),
     ] = None,
     cluster_wide: Annotated[
         bool, typer.Option("--cluster-wide", help="The operator's rights in all namespaces instead.")
@@ -40,7 +44,7 @@ def rbac(
     """Print the accounts, Roles and token that a served namespace needs, for `kubectl apply -f -`.
 
     The setup chart makes the same in the namespaces of controller.watchNamespaces. Applied again, it brings
-    the rights up to date; a token that is there stays, and kubectl says that it cannot be changed.
+    the rights up to date. A token that is there is left alone: another one would shut out the pods that run.
 
     Examples:
 
@@ -54,7 +58,9 @@ def rbac(
     if not cluster_wide and not namespaces:
         fail("no namespace was named", hint="bailie rbac NAMESPACE, or --cluster-wide", code=ExitCode.USAGE)
     for namespace in namespaces or ():
-        manifests += _namespace(namespace, operator_namespace, token=token)
+        manifests += _namespace(namespace, operator_namespace)
+        if token or (token is None and not _has_token(namespace)):
+            manifests.append(_token(namespace))
         if scheduler_namespace:
             manifests += _central(namespace, scheduler_namespace)
     if output is Output.JSON:
@@ -88,11 +94,40 @@ def _check(where: str, name: str) -> None:
         fail("; ".join(str(problem) for problem in problems), code=ExitCode.USAGE)
 
 
-def _namespace(namespace: str, operator_namespace: str, *, token: bool) -> list[Manifest]:
-    from bailie.manifests.defaults import token_secret
+def _namespace(namespace: str, operator_namespace: str) -> list[Manifest]:
     from bailie.manifests.rbac import namespace_manifests
 
     _check("NAMESPACE", namespace)
     _check("--operator-namespace", operator_namespace)
-    manifests = namespace_manifests(namespace, operator_namespace)
-    return [*manifests, token_secret(namespace, secrets.token_urlsafe(32))] if token else manifests
+    return namespace_manifests(namespace, operator_namespace)
+
+
+def _token(namespace: str) -> Manifest:
+    from bailie.manifests.defaults import token_secret
+
+    return token_secret(namespace, secrets.token_urlsafe(32))
+
+
+def _has_token(namespace: str) -> bool:
+    """Asks the cluster that `kubectl apply` would talk to, and says what came of it."""
+    import asyncio
+
+    from bailie.api.kinds import SECRET
+    from bailie.kube.client import Client
+    from bailie.kube.errors import ApiError, NotFound
+    from bailie.manifests.rbac import CONTROL_PLANE_SECRET
+
+    async def look() -> None:
+        async with asyncio.timeout(_LOOK_SECONDS), Client.from_environment() as client:
+            await client.get(SECRET, CONTROL_PLANE_SECRET, namespace)
+
+    try:
+        asyncio.run(look())
+    except NotFound:
+        return False
+    except (ApiError, TimeoutError) as error:
+        say(f"warning: a new token for {namespace}: no telling if it has one ({str(error) or 'no answer'})")
+        say("hint: a new one shuts out the pods that run there with another; then use --no-token")
+        return False
+    say(f"{namespace} has a token, which is left alone; --token draws another one")
+    return True

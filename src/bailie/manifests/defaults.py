@@ -50,17 +50,12 @@ _TOKEN_VOLUME = {
 
 
 def token_secret(namespace: str, token: str) -> Manifest:
-    """Returns the Secret with which the pods of a namespace know each other.
-
-    It cannot be changed, only deleted: who applies it again with a new token is refused, and the pods that
-    run with the old one go on.
-    """
+    """Returns the Secret with which the pods of a namespace know each other."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": TOKEN_SECRET, "namespace": namespace},
         "type": "Opaque",
-        "immutable": True,
         "stringData": {TOKEN_KEY: token},
     }
 
