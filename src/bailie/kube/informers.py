@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 class InformerSet:
     """One informer for each kind and namespace. `add` and `remove` work before `run`, during it and after."""
 
-    def __init__(self, client: Client, kinds: Iterable[Kind]) -> None:
+    def __init__(
+        self, client: Client, kinds: Iterable[Kind], *, labels: Mapping[Kind, str] | None = None
+    ) -> None:
+        """`labels`: selectors of the kinds of which not everything is wanted."""
         self._client = client
         self._kinds = tuple(kinds)
+        self._labels = labels or {}
         self._informers: dict[str, dict[Kind, Informer]] = {}
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -87,7 +91,7 @@ class InformerSet:
                 self._tasks.clear()
 
     def _informer(self, kind: Kind, namespace: str) -> Informer:
-        informer = Informer(self._client, kind, namespace)
+        informer = Informer(self._client, kind, namespace, labels=self._labels.get(kind))
         informer.subscribe(lambda change: self._announce(kind, change))
         informer.subscribe_state(lambda: self._announce_state(namespace))
         return informer

@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG
+from bailie.api.kinds import POD, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG
+from bailie.api.seldon_config import RUN_COMPONENTS
 from bailie.kube.informers import InformerSet
+from bailie.manifests.objects import NAME_LABEL
+from bailie.manifests.server import SERVER_COMPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from bailie.kube.informer import Key
 
 SERVED_KINDS = (SELDON_RUNTIME, SERVER, SELDON_CONFIG, SERVER_CONFIG)
+OWN_PODS = f"{NAME_LABEL} in ({','.join((*RUN_COMPONENTS, SERVER_COMPONENT))})"
+"""Of a namespace's pods only those that are made for us: it may have thousands of others."""
 CONFIG_KINDS = (SELDON_CONFIG, SERVER_CONFIG)
 USED_BY = {SELDON_CONFIG: (SELDON_RUNTIME, "seldonConfig"), SERVER_CONFIG: (SERVER, "serverConfig")}
 """Of each kind of configuration: who uses it, and the field of the spec that names it."""
@@ -39,7 +44,7 @@ class World:
     def __init__(self, client: Client, home: str, made: Iterable[Kind]) -> None:
         self.home = home
         self.kinds = (*SERVED_KINDS, *made)
-        self.served = InformerSet(client, self.kinds)
+        self.served = InformerSet(client, self.kinds, labels={POD: OWN_PODS})
         self.shared = InformerSet(client, CONFIG_KINDS)
         self.shared.add(home)
 

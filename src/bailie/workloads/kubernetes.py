@@ -25,7 +25,7 @@ from bailie.api.kinds import (
     STATEFUL_SET,
 )
 from bailie.kube.client import kind_of
-from bailie.kube.errors import Conflict, Invalid, NotFound
+from bailie.kube.errors import ApiError, Conflict, Invalid, NotFound
 from bailie.manifests.cluster import companions, pod_controller
 from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
 from bailie.workloads.ownership import OURS, scaled_by
@@ -44,6 +44,8 @@ _CONTROLLERS = (STATEFUL_SET, DEPLOYMENT)
 _COMPANIONS = (POD_DISRUPTION_BUDGET, SERVICE, ENDPOINT_SLICE, CONFIG_MAP)
 _FIXED = "updates to statefulset spec"
 """What the API says of a StatefulSet whose claims or Service name would change."""
+_UNTYPED = "typed patch object"
+"""What it says, as a failure of its own, of fields that there are not, or of two items with one key."""
 
 
 class KubernetesWorkloads:
@@ -141,8 +143,10 @@ class KubernetesWorkloads:
             return
         try:
             await self._client.apply(controller, field_manager=OURS, force=True, dry_run=True)
-        except Invalid as error:
-            raise Refused(_explained(controller, error)) from error
+        except ApiError as error:
+            if isinstance(error, Invalid) or _UNTYPED in error.message:
+                raise Refused(_explained(controller, error)) from error
+            raise
         self._tried[key] = content
 
     async def _put(self, manifest: Manifest) -> None:
@@ -215,8 +219,9 @@ def _must_be_made_anew(present: Manifest, wanted: Manifest) -> bool:
     return is_headless and not was_headless
 
 
-def _explained(controller: Manifest, error: Invalid) -> str:
-    text = "; ".join(f"{problem.path}: {problem.message}" for problem in error.problems) or error.message
+def _explained(controller: Manifest, error: ApiError) -> str:
+    problems = error.problems if isinstance(error, Invalid) else ()
+    text = "; ".join(f"{problem.path}: {problem.message}" for problem in problems) or error.message
     if _FIXED in text:
         name = controller["metadata"]["name"]
         hint = f"kubectl delete statefulset {name} --cascade=orphan"
