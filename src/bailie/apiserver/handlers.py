@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import orjson
 
@@ -16,6 +17,7 @@ from bailie.apiserver import (
     errors,
     filters,
     podlogs,
+    podproxy,
     reading,
     reviews,
     scale,
@@ -138,14 +140,23 @@ class Handlers:
         return self._by_verb[call.verb](self, call)
 
     def get(self, call: Call) -> ASGIApp:
-        """One object, its scale, or a Pod's log."""
+        """One object, its scale, a Pod's log, or what a Pod answers."""
         if call.target.subresource == "log":
             return self._log(call)
+        if call.target.subresource == "proxy":
+            return self._proxy(call)
         _only(call, "", "status", "scale")
         obj = self.objects.read(call.place)
         if call.target.subresource == "scale":
             return codec.json_response(scale.scale_of(obj, call.resource))
         return codec.json_response(call.view.one(call.present(obj)))
+
+    def _proxy(self, call: Call) -> ASGIApp:
+        if call.resource.key != "/pods":
+            raise errors.unknown_path()
+        name, port = podproxy.door_of(call.target.name)
+        pod = self.objects.read(replace(call.place, name=name))
+        return podproxy.PodProxy(pod, port, call.target.rest, urlencode(list(call.query.items())))
 
     def _log(self, call: Call) -> ASGIApp:
         if call.resource.key != "/pods":

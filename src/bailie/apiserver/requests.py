@@ -36,6 +36,8 @@ class Target:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    rest: str = ""
+    """What follows `proxy`."""
 
 
 def is_true(value: str | None) -> bool:
@@ -60,11 +62,17 @@ def target_of(path: str) -> Target | None:
         namespace, rest = rest[1], rest[2:]
     else:
         namespace = ""
-    if len(rest) > 3:
+    if len(rest) > 3 and not (not group and rest[0] == "pods" and rest[2] == "proxy"):
         return None
     plural, name, subresource = (*rest, "", "")[:3]
     return Target(
-        group=group, version=version, plural=plural, namespace=namespace, name=name, subresource=subresource
+        group=group,
+        version=version,
+        plural=plural,
+        namespace=namespace,
+        name=name,
+        subresource=subresource,
+        rest="/".join(rest[3:]),
     )
 
 

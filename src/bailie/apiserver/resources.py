@@ -165,7 +165,7 @@ def builtin_resources() -> list[Resource]:
         strategy = strategies.get(kind.plural, Strategy())
         return Resource(kind=kind, singular=kind.kind.lower(), short_names=short, strategy=strategy, **more)
 
-    pod_parts = {"log": Subresource(kinds.POD, ("get",))}
+    pod_parts = {"log": Subresource(kinds.POD, ("get",)), "proxy": Subresource(kinds.POD, ("get",))}
     account_parts = {"token": Subresource(TOKEN_REQUEST, ("create",))}
     reviewed = [serve(kind, verbs=("create",)) for kind in reviews.KINDS]
     conversion = Conversion(events.to_new, events.to_core)

@@ -336,6 +336,10 @@ class Client:
                 async for piece in response.aiter_text():
                     yield piece
 
+    async def ask_pod(self, pod: str, namespace: str, port: int, path: str) -> Object:
+        """Returns the JSON that a pod answers to a GET, by way of the API server. Raises ApiError."""
+        return await self.call("GET", f"{object_path(kinds.POD, namespace, f'{pod}:{port}', 'proxy')}/{path}")
+
     async def call(
         self,
         method: str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bailie.api.kinds import MODEL, POD
+from bailie.kube.errors import ApiError, Forbidden
 from bailie.local.readiness import condition
 
 if TYPE_CHECKING:
@@ -33,16 +34,27 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
 
 
 async def _asked(client: Client, namespace: str, name: str) -> dict[str, Any]:
+    """Asks by way of the API, which reaches pods where we cannot; who may not do that asks them directly."""
     pods = (await client.list(POD, namespace, labels="app.kubernetes.io/name=seldon-scheduler")).items
-    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
-        for pod in pods:
-            address = pod.get("status", {}).get("podIP")
-            if not address:
-                continue
-            try:
-                answer = await http.get(f"http://{address}:{SCHEDULER_HTTP_PORT}/explain/{name}")
-            except httpx.TransportError:
-                continue
-            if answer.is_success:
-                return dict(answer.json())
+    for pod in pods:
+        try:
+            path = f"explain/{name}"
+            return dict(await client.ask_pod(pod["metadata"]["name"], namespace, SCHEDULER_HTTP_PORT, path))
+        except Forbidden:
+            if told := await _asked_directly(pod, name):
+                return told
+        except ApiError:
+            continue  # it is away, a standby, or does not know the model
     return {}
+
+
+async def _asked_directly(pod: dict[str, Any], name: str) -> dict[str, Any]:
+    address = pod.get("status", {}).get("podIP")
+    if not address:
+        return {}
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+        try:
+            answer = await http.get(f"http://{address}:{SCHEDULER_HTTP_PORT}/explain/{name}")
+        except httpx.TransportError:
+            return {}
+    return dict(answer.json()) if answer.is_success else {}
