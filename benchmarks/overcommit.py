@@ -46,6 +46,8 @@ CROWDED, ROOMY = "crowded", "mlserver"
 MEMORY_MIB = 10
 WARM_UP = 200
 """Pairs of requests that are not counted."""
+BLOCK = 250
+"""Pairs of requests that give one ratio."""
 ROW = [5.1, 3.5, 1.4, 0.2]
 CLASSES = 3
 """Of iris: model number n answers CLASSES * n for `ROW`."""
@@ -194,7 +196,7 @@ class Callers:
 
 
 async def compare(names: dict[str, str], urls: dict[str, str], pairs: int) -> dict[str, dict[str, float]]:
-    """Returns, by protocol, both p50 in milliseconds and their ratio.
+    """Returns, by protocol, both p50 in milliseconds, and the median of the ratios of all blocks.
 
     The two take turns request by request: whatever the machine does besides falls on both alike.
     """
@@ -209,8 +211,18 @@ async def compare(names: dict[str, str], urls: dict[str, str], pairs: int) -> di
                     if number >= WARM_UP:
                         latencies[which].append(1e3 * (time.perf_counter() - began))
         p50 = {which: statistics.median(each) for which, each in latencies.items()}
-        found[protocol] = {**p50, "ratio": p50[CROWDED] / p50[ROOMY]}
+        found[protocol] = {**p50, "ratio": statistics.median(_ratios(latencies))}
     return found
+
+
+def _ratios(latencies: dict[str, list[float]]) -> list[float]:
+    """The ratio of both p50 for each BLOCK of pairs: a busy moment spoils one block and not the whole."""
+    starts = range(0, len(latencies[CROWDED]), BLOCK)
+    p50 = {
+        which: [statistics.median(each[start : start + BLOCK]) for start in starts]
+        for which, each in latencies.items()
+    }
+    return [ours / theirs for ours, theirs in zip(p50[CROWDED], p50[ROOMY], strict=True)]
 
 
 @asynccontextmanager

@@ -56,6 +56,8 @@ def states(stack):
 def test_every_model_answers_by_rest_and_grpc_and_stays_ready(stack, models, served):
     found = states(stack)
     assert sorted(found.values()) == ["Evicted", "Evicted", "Loaded", "Loaded"]
+    standings = [stack.explain(name)["detail"]["standings"][0] for name in NAMES]
+    assert any(each["measuredBytes"] for each in standings)  # the second of its runtime, on a fresh server
     expectation, url = models.expected["iris"], stack.url()
     for name in (*NAMES, *reversed(NAMES)):
         response = stack.infer(expectation, model=name, url=url)
