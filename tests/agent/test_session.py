@@ -173,6 +173,18 @@ async def test_addresses_are_looked_up_afresh(tmp_path: Path):
             await until(lambda: session.trouble() is None)
 
 
+async def test_an_agent_that_nobody_takes_in_says_what_it_was_told(tmp_path: Path):
+    token = tmp_path / "token"
+    token.write_text("bad\n")
+    async with (
+        leading(token="good") as scheduler,
+        dialling(replica(scheduler.port, token_file=token)) as session,
+    ):
+        await until(lambda: "PERMISSION_DENIED: wrong token" in (session.trouble() or ""))
+        token.write_text("good\n")
+        await until(lambda: session.trouble() is None)
+
+
 async def test_token_is_read_at_each_connect(tmp_path: Path):
     token = tmp_path / "token"
     async with leading(token="good") as scheduler, dialling(replica(scheduler.port, token_file=token)):

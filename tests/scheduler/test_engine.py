@@ -51,6 +51,18 @@ def test_memory_that_is_promised_is_not_promised_again(world):
     assert world.state("b") is VersionState.SCHEDULE_FAILED
 
 
+def test_a_model_that_waits_gets_the_memory_that_another_gives_back(world):
+    first = world.served("a", memory="700Mi")
+    world.agents.report("a", first, 1, LOADED, declared_bytes=700 << 20)
+    world.model("b", memory="700Mi")
+    assert world.step() == []
+    del world.models["a"]
+    world.step()
+    assert world.step(DRAIN_SECONDS) == ["unload a_1 mlserver-0"]
+    world.agents.report("a", first, 1, None)
+    assert world.step() == ["load b_1 mlserver-0"]
+
+
 def test_workers_multiply_memory_once_they_are_known(world):
     identity = world.model("a", memory="300Mi")
     world.model("b", memory="300Mi")

@@ -75,7 +75,10 @@ class Session:
     def trouble(self) -> str | None:
         """Says why the agent is not ready: no scheduler knows it yet. One that went away later is no
         reason to take a replica out that serves."""
-        return None if self.welcomed else f"no session with {self.settings.scheduler_host} yet"
+        if self.welcomed:
+            return None
+        causes = "".join(f"; {address}: {error}" for address, error in sorted(self._noted.items()))
+        return f"no session with {self.settings.scheduler_host} yet{causes}"
 
     async def run(self) -> None:
         """Dials, talks and dials again, until `drain` was called and said, or until cancelled."""

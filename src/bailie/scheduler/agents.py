@@ -174,16 +174,16 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         if message is None or not message.HasField("hello"):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a session begins with a hello")
             raise AssertionError  # not reached: abort raises
-        hello = message.hello
-        if hello.protocol != wire.PROTOCOL:
-            told = f"the scheduler speaks protocol {wire.PROTOCOL}, the agent {hello.protocol}"
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, told)
+        hello, code = message.hello, grpc.StatusCode.INVALID_ARGUMENT
         problem = wire.hello_problem(hello, self._namespace) or self._duel(hello)
         if hello.epoch > _HIGHEST_EPOCH:
             problem = f"epoch {hello.epoch} is beyond what a Lease counts to"
+        if hello.protocol != wire.PROTOCOL:
+            code = grpc.StatusCode.FAILED_PRECONDITION
+            problem = f"the scheduler speaks protocol {wire.PROTOCOL}, the agent {hello.protocol}"
         if problem is not None:
-            log.warning("Hello refused", peer=context.peer(), cause=problem)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
+            log.warning("Hello refused", peer=context.peer(), pod=hello.pod, cause=problem)
+            await context.abort(code, problem)
         return hello
 
     def _duel(self, hello: pb.Hello) -> str | None:
