@@ -6,6 +6,7 @@ import pytest
 from tests.support.waiting import until_true
 
 from bailie.api.kinds import CONFIG_MAP, POD, SELDON_RUNTIME, SERVER, SERVICE
+from bailie.manifests.objects import service
 from bailie.workloads.local import LocalWorkloads
 
 
@@ -102,3 +103,27 @@ async def _versions(installation):
             if item["metadata"]["name"].startswith("mlserver"):
                 found[kind.kind, item["metadata"]["name"]] = item["metadata"]["resourceVersion"]
     return found
+
+
+async def test_what_is_disabled_later_goes_and_what_was_made_by_hand_stays(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", {"seldonConfig": "default"})
+        pods = {"seldon-scheduler-0", "seldon-envoy-0"}
+        await until_true(lambda: _has(installation, POD, pods), seconds=40)
+        overrides = [{"name": "seldon-scheduler", "disable": True}, {"name": "seldon-envoy", "replicas": 0}]
+        body = {"spec": {"overrides": overrides}}
+        await installation.admin.patch(SELDON_RUNTIME, "seldon", installation.a, body)
+
+        async def gone():
+            found = (await installation.admin.list(POD, installation.a)).items
+            left = [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+            return not left and await _names(installation, SERVICE) == set()
+
+        await until_true(gone, seconds=40)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        alias = {"type": "ExternalName", "externalName": "seldon-scheduler.central.svc.cluster.local"}
+        await installation.admin.create(service(installation.a, "seldon-scheduler", alias))
+        where = {"condition": "SchedulerReady"}
+        await installation.until(SELDON_RUNTIME, "seldon", "True", "ServedElsewhere", **where)
+        kept = await installation.admin.get(SERVICE, "seldon-scheduler", installation.a)
+        assert kept["spec"]["externalName"] == alias["externalName"]

@@ -109,6 +109,7 @@ async def test_a_further_namespace_is_served_whatever_becomes_of_another(namespa
         assert scheduler.explain(f"{namespace.name}/iris")["trail"]
         assert scheduler.explain("iris") is None
         assert scheduler.explain(f"{home}/iris") is None
+        assert scheduler.explain("nowhere/iris") is None
         assert scheduler.unready() is None
         waiting = scheduler.namespaces("")
         assert (waiting[home], waiting[namespace.name]) == ("", "")

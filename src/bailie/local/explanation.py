@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bailie.api.kinds import MODEL, POD
-from bailie.kube.errors import ApiError, Forbidden
+from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVICE
+from bailie.api.seldon_config import SCHEDULER
+from bailie.kube.errors import ApiError, Forbidden, NotFound
 from bailie.local.readiness import condition
+from bailie.operator.centrals import asked_of, redirected_to
 
 if TYPE_CHECKING:
     from bailie.kube.client import Client
@@ -35,26 +37,36 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
 
 async def _asked(client: Client, namespace: str, name: str) -> dict[str, Any]:
     """Asks by way of the API, which reaches pods where we cannot; who may not do that asks them directly."""
-    pods = (await client.list(POD, namespace, labels="app.kubernetes.io/name=seldon-scheduler")).items
+    place, path = await _scheduled_from(client, namespace), f"explain/{namespace}/{name}"
+    pods = (await client.list(POD, place, labels="app.kubernetes.io/name=seldon-scheduler")).items
     for pod in pods:
         try:
-            path = f"explain/{name}"
-            return dict(await client.ask_pod(pod["metadata"]["name"], namespace, SCHEDULER_HTTP_PORT, path))
+            return dict(await client.ask_pod(pod["metadata"]["name"], place, SCHEDULER_HTTP_PORT, path))
         except Forbidden:
-            if told := await _asked_directly(pod, name):
+            if told := await _asked_directly(pod, path):
                 return told
         except ApiError:
             continue  # it is away, a standby, or does not know the model
     return {}
 
 
-async def _asked_directly(pod: dict[str, Any], name: str) -> dict[str, Any]:
+async def _asked_directly(pod: dict[str, Any], path: str) -> dict[str, Any]:
     address = pod.get("status", {}).get("podIP")
     if not address:
         return {}
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
         try:
-            answer = await http.get(f"http://{address}:{SCHEDULER_HTTP_PORT}/explain/{name}")
+            answer = await http.get(f"http://{address}:{SCHEDULER_HTTP_PORT}/{path}")
         except httpx.TransportError:
             return {}
     return dict(answer.json()) if answer.is_success else {}
+
+
+async def _scheduled_from(client: Client, namespace: str) -> str:
+    """The namespace whose scheduler serves this one; its own where nothing else is to be seen."""
+    try:
+        runtimes = (await client.list(SELDON_RUNTIME, namespace)).items
+        other = asked_of(runtimes[0]) if runtimes else ""
+        return other or redirected_to(await client.get(SERVICE, SCHEDULER, namespace)) or namespace
+    except (Forbidden, NotFound):
+        return namespace

@@ -116,8 +116,8 @@ class Scheduler:
     def explain(self, name: str) -> dict[str, Any] | None:
         """The placement of a model (`<name>`, or `<namespace>/<name>`); None where it is not known."""
         namespace, _, model = name.rpartition("/")
-        governed = self._others.get(namespace, self._home) if namespace else self._home
-        return governed.explain(model)
+        found = [each for each in self._all if each.namespace == namespace] if namespace else [self._home]
+        return found[0].explain(model) if found else None
 
     async def _lead(self, epoch: int) -> None:
         """One term. Everything that it knows ends with it."""

@@ -1,0 +1,78 @@
+"""Whom `bailie explain` asks: the scheduler of the namespace, or the one that it uses."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from tests.support.api import running_api
+
+from bailie.api.kinds import POD
+from bailie.kube.client import Client
+from bailie.kube.health import HealthServer
+from bailie.local.explanation import SCHEDULER_HTTP_PORT, explanation
+from bailie.manifests.objects import service
+
+API_VERSION = "mlops.seldon.io/v1alpha1"
+_HOSTS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory):
+    with running_api(tmp_path_factory.mktemp("api")) as running:
+        for namespace in ("team", "central"):
+            running.namespace(namespace)
+        yield running
+
+
+@pytest.fixture
+async def admin(api):
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        body = {"storageUri": "/m"}
+        metadata = {"name": "iris", "namespace": "team"}
+        model = {"apiVersion": API_VERSION, "kind": "Model", "metadata": metadata, "spec": body}
+        await client.apply(model, field_manager="test")
+        yield client
+
+
+async def scheduler_in(admin, namespace, address):
+    """A scheduler's pod at an address of this machine."""
+    labels = {"app.kubernetes.io/name": "seldon-scheduler"}
+    metadata = {"name": f"s-{next(_HOSTS)}", "namespace": namespace, "labels": labels}
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    await admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    status = {"status": {"podIP": address}}
+    await admin.patch(POD, metadata["name"], namespace, status, subresource="status")
+
+
+def answering(place):
+    def explain(path):
+        return {"summary": f"said in {place} of {path}", "trail": []}
+
+    return HealthServer(live=lambda: None, ready=lambda: None, routes={"explain": explain})
+
+
+async def summary(admin):
+    return (await explanation(admin, "team", "iris"))["summary"]
+
+
+async def test_whom_it_asks(admin):
+    own, central = "127.199.0.1", "127.199.0.2"
+    assert await summary(admin) == "no scheduler has looked at it: is its namespace served?"
+    await scheduler_in(admin, "team", own)
+    await scheduler_in(admin, "central", central)
+    async with (
+        answering("team").serve(own, SCHEDULER_HTTP_PORT),
+        answering("central").serve(central, SCHEDULER_HTTP_PORT),
+    ):
+        assert await summary(admin) == "said in team of team/iris"
+        target = "seldon-scheduler.central.svc.cluster.local"
+        alias = {"type": "ExternalName", "externalName": target}
+        await admin.create(service("team", "seldon-scheduler", alias))
+        assert await summary(admin) == "said in central of team/iris"
+        spec = {"seldonConfig": "default", "schedulerNamespace": "team"}
+        metadata = {"name": "seldon", "namespace": "team"}
+        runtime = {"apiVersion": API_VERSION, "kind": "SeldonRuntime", "metadata": metadata, "spec": spec}
+        await admin.create(runtime)
+        await admin.apply({**runtime, "spec": {**spec, "schedulerNamespace": "central"}}, force=True)
+        assert await summary(admin) == "said in central of team/iris"
