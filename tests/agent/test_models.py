@@ -264,7 +264,7 @@ async def test_restored_versions():
     assert [r.state for r in bench.outbox.inventory()] == [LOADED, LOADING]
     async with asyncio.TaskGroup() as group:
         task = group.create_task(bench.models.run())
-        await until(lambda: bench.models.loaded() == {"iris_1", "iris_2"})
+        await until(lambda: bench.models.loaded().keys() == {"iris_1", "iris_2"})
         assert bench.loader.calls == ["reload iris_2"]
         task.cancel()
 
@@ -273,7 +273,7 @@ async def test_lost_version_is_loaded_again():
     async with working() as bench:
         bench.models.submit(load())
         await bench.idle()
-        bench.models.lost(["iris_1", "unknown_1"])
+        bench.models.lost({**bench.models.loaded(), "unknown_1": 1})
         await bench.idle()
         assert bench.states() == [LOADING, LOADED, LOADING, LOADED]
         assert bench.loader.calls == ["load iris_1", "reload iris_1"]
@@ -320,7 +320,7 @@ async def _step(bench: Bench, what: str, identity: str, number: int) -> None:
         case "unload":
             bench.models.submit(unload(identity, number))
         case "lost":
-            bench.models.lost([f"iris_{number}"])
+            bench.models.lost(_seen(bench, number))
         case "step":
             await asyncio.sleep(0)
         case "fail":
@@ -377,7 +377,7 @@ async def test_what_must_leave_waits_for_leave():
         bench.models.submit(load(number=2))
         await until(lambda: state(bench, 1) == EVICTING)
         assert bench.loader.calls == ["load iris_1"]
-        assert bench.models.loaded() == {"iris_1"}
+        assert bench.models.loaded().keys() == {"iris_1"}
         for wrong in (
             evict(eviction=2),
             evict(eviction=0),
@@ -392,7 +392,7 @@ async def test_what_must_leave_waits_for_leave():
         await bench.idle()
         assert bench.loader.calls == ["load iris_1", "evict iris_1", "load iris_2"]
         assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
-        assert bench.models.loaded() == {"iris_2"}
+        assert bench.models.loaded().keys() == {"iris_2"}
 
 
 async def test_requests_bring_it_back_once_and_are_answered_before_it_may_leave_again():
@@ -506,10 +506,10 @@ async def test_what_the_server_lost_while_it_was_to_leave_has_left():
         await bench.idle()
         bench.models.submit(load(number=2))
         await until(lambda: state(bench, 1) == EVICTING)
-        bench.models.lost(["iris_1"])
+        bench.models.lost(_seen(bench, 1))
         await bench.idle()
         assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
-        bench.models.lost(["iris_2"])
+        bench.models.lost(_seen(bench, 2))
         await bench.idle()
         assert state(bench, 2) == LOADED
 
@@ -521,3 +521,30 @@ async def test_at_the_start_what_was_evicted_stays_so_unless_the_server_has_it()
     ]
     bench.models.restore(records, frozenset({"iris_2"}))
     assert [state(bench, n) for n in (1, 2, 3)] == [EVICTED, LOADED, LOADING]
+
+
+def _seen(bench: Bench, number: int) -> dict[str, int]:
+    name = f"iris_{number}"
+    return {name: bench.models.loaded().get(name, 0)}
+
+
+async def test_what_left_memory_and_came_back_while_the_server_was_asked_was_not_lost():
+    async with crowded() as bench:
+        before = bench.models.loaded()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_ask_and_leave(bench))
+            await until(lambda: state(bench, 2) == EVICTING)
+            bench.models.evict(evict(2))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_ask(bench, 2))
+            await until(lambda: state(bench, 1) == EVICTING)
+            bench.models.evict(evict(1, eviction=2))
+        calls = list(bench.loader.calls)
+        bench.models.lost(before)
+        await asyncio.sleep(0.01)
+        assert (state(bench, 2), bench.loader.calls) == (LOADED, calls)
+
+
+async def _ask(bench: Bench, number: int) -> None:
+    async with bench.models.hold(f"iris_{number}", 5):
+        return

@@ -69,11 +69,11 @@ class Restarted:
     async def read(self) -> Any:
         return SimpleNamespace(resident_bytes=0)
 
-    def loaded(self) -> frozenset[str]:
-        return frozenset({"iris_1"})
+    def loaded(self) -> dict[str, int]:
+        return {"iris_1": 1}
 
-    def lost(self, names: list[str]) -> None:
-        self.told.append(names)
+    def lost(self, seen: dict[str, int]) -> None:
+        self.told.append(list(seen))
 
     def publish_status(self, status: agent_pb2.ReplicaStatus) -> None:
         self.told.append(status.server_ready)

@@ -36,7 +36,7 @@ from bailie.agent.slots import (
 from bailie.agent.store import Record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from bailie.agent.loading import Loader
     from bailie.agent.outbox import Outbox
@@ -85,9 +85,9 @@ class Models:
                 self._move(slot, LOADING)
                 slot.wanted = Reload(record)
 
-    def loaded(self) -> frozenset[str]:
-        """Returns the server-side names that should be loaded."""
-        return frozenset(name for name, slot in self._slots.items() if slot.answers)
+    def loaded(self) -> dict[str, int]:
+        """Returns the server-side names that should be loaded, each with a number that says since when."""
+        return {name: slot.moves for name, slot in self._slots.items() if slot.answers}
 
     def state(self, server_name: str) -> agent_pb2.ModelState:
         """Returns the state of a version, ABSENT where there is none."""
@@ -99,11 +99,14 @@ class Models:
         """Whether anything is being loaded or unloaded."""
         return any(slot.task is not None for slot in self._slots.values())
 
-    def lost(self, server_names: Iterable[str]) -> None:
-        """Loads again what the server does not have any more; what was to leave memory has left it."""
-        for name in server_names:
+    def lost(self, seen: Mapping[str, int]) -> None:
+        """Loads again what the server does not have any more; what was to leave memory has left it.
+
+        `seen` is of `loaded`: what has left memory and come back since then was not lost.
+        """
+        for name, moves in seen.items():
             slot = self._slots.get(name)
-            if slot is None or slot.task is not None or not slot.answers:
+            if slot is None or slot.task is not None or not slot.answers or slot.moves != moves:
                 continue
             log.warning("server lost a model", server_name=name)
             if slot.state == EVICTING:
@@ -300,6 +303,7 @@ class Models:
         if state != slot.state:
             said = agent_pb2.ModelState.Name(state).removeprefix("MODEL_STATE_").lower()
             log.info("model moved", server_name=slot.record.server_name, state=said)
+            slot.moves += 1
         slot.state, slot.reason, slot.message = state, reason, message
         slot.tell()
         self._report(slot)

@@ -99,5 +99,5 @@ class Monitor:
         except ServerError as error:
             log.info("index is not available", error=error.message)
             return False
-        self.models.lost(sorted(expected - ready))
+        self.models.lost({name: since for name, since in expected.items() if name not in ready})
         return True

@@ -53,7 +53,8 @@ class Slot:
     """One server-side name: what is there, what is being done, and what is wanted next.
 
     `eviction` counts the announcements, `granted`: no request comes past this agent any more. `held` are the
-    requests that this agent has for the version, `passing` those of them that are with the server.
+    requests that this agent has for the version, `passing` those of them that are with the server. `moves`
+    counts the changes of its state.
     """
 
     record: Record
@@ -67,6 +68,7 @@ class Slot:
     granted: bool = False
     held: int = 0
     passing: int = 0
+    moves: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def meant(self) -> str:
