@@ -366,6 +366,14 @@ def test_a_namespace_whose_runtime_has_no_scheduler_needs_none():
     assert healthy(examine(dataclasses.replace(FACTS, namespaces=(namespace,))))
 
 
+def test_a_namespace_whose_runtime_has_no_envoy_needs_none():
+    runtime = Thing(name="seldon", ready=True, has_envoy=False)
+    term = dataclasses.replace(NAMESPACE.term, acknowledged=0)
+    namespace = dataclasses.replace(NAMESPACE, runtimes=(runtime,), term=term)
+    findings = examine(dataclasses.replace(FACTS, namespaces=(namespace,)))
+    assert {each.level for each in findings} == {Level.OK}
+
+
 def test_findings_are_plain_data():
     data = examine(FACTS)[0].data()
     assert data["level"] == "ok"

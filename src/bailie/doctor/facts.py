@@ -73,6 +73,8 @@ class Thing:
     """Of a SeldonRuntime that uses another namespace's scheduler."""
     has_scheduler: bool = True
     """False for a SeldonRuntime whose scheduler is disabled."""
+    has_envoy: bool = True
+    """False for a SeldonRuntime whose Envoy is disabled."""
     replicas: int = 0
 
 

@@ -21,6 +21,7 @@ from bailie.api.kinds import (
     SERVER,
     SERVICE,
 )
+from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.doctor.facts import Facts, NamespaceFacts, Redirect, Term, Thing, Unknown
 from bailie.doctor.installation import claim_on, find_homes, is_fresh, view
 from bailie.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
@@ -252,16 +253,20 @@ def _thing(manifest: Mapping[str, Any]) -> Thing:
     ready = conditions.get("Ready") or {}
     seen = status.get("observedGeneration")
     overrides = {each.get("name"): each for each in spec.get("overrides") or ()}
-    scheduler = overrides.get("seldon-scheduler") or {}
     return Thing(
         name=str(metadata["name"]),
         ready=ready.get("status") == "True",
         message=str(ready.get("message") or ready.get("reason") or ""),
         current=seen is None or seen == metadata.get("generation"),
         scheduler_namespace=str(spec.get("schedulerNamespace") or ""),
-        has_scheduler=not scheduler.get("disable") and scheduler.get("replicas") != 0,
+        has_scheduler=_runs(overrides.get(SCHEDULER) or {}),
+        has_envoy=_runs(overrides.get(ENVOY) or {}),
         replicas=int(status.get("replicas") or 0),
     )
+
+
+def _runs(override: Mapping[str, Any]) -> bool:
+    return not override.get("disable") and override.get("replicas") != 0
 
 
 async def _term(client: Client, namespace: str) -> Known[Term | None]:

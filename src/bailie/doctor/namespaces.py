@@ -134,6 +134,8 @@ def _term(seen: NamespaceFacts) -> Iterator[Finding]:
         else:
             remedy = f"kubectl logs -n {seen.name} -l seldon-server-name={server.name} -c agent"
             yield error("agents", text, remedy, seen.name)
+    if not any(runtime.has_envoy for runtime in known(seen.runtimes)):
+        return
     if term.acknowledged >= term.published:
         yield ok("envoy", f"every Envoy has the newest routes (revision {term.published})", seen.name)
     else:
