@@ -22,6 +22,7 @@ from bailie.agent.memory import ServerMemory
 from bailie.agent.models import Models
 from bailie.agent.monitor import Monitor
 from bailie.agent.outbox import Outbox
+from bailie.agent.readiness import Readiness
 from bailie.agent.remotes import ConfiguredRemotes
 from bailie.agent.repository import PREPARE, RUNTIME
 from bailie.agent.room import Room
@@ -59,7 +60,13 @@ async def run(settings: Settings) -> None:
         log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
         async with serve_held(models, settings) as endpoint:
             session = Session(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
-            health = HealthServer(live=lambda: None, ready=session.trouble)
+            readiness = Readiness(
+                session=session.trouble,
+                server_ready=lambda: monitor.ready,
+                at_work=lambda: models.at_work,
+                clock=asyncio.get_running_loop().time,
+            )
+            health = HealthServer(live=lambda: None, ready=readiness.trouble)
             async with health.serve(settings.address, settings.health_port):
                 await _serve(models, monitor, session)
 
