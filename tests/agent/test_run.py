@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from tests.agent.conftest import load, running, unload, version
 from tests.support.api import running_api
 from tests.support.models import infer_body
 from tests.support.objectstore import SECRET_KEY
-from tests.support.waiting import until
+from tests.support.waiting import until, until_true
 
 from bailie._gen.agent_pb2 import (
     MODEL_STATE_FAILED,
@@ -255,6 +256,10 @@ async def test_process_drains_on_sigterm(settings, scheduler, mlserver):
     assert scheduler.statuses[-1].draining
 
 
+async def answers_well(client, url):
+    return (await client.get(url)).status_code == 200
+
+
 async def test_health_and_metrics(settings, scheduler, mlserver, free_port):
     chosen = replace(settings, health_port=free_port)
     async with running(chosen), httpx.AsyncClient(trust_env=False) as client:
@@ -262,7 +267,7 @@ async def test_health_and_metrics(settings, scheduler, mlserver, free_port):
         url = f"http://127.0.0.1:{free_port}"
         await scheduler.until(lambda: scheduler.statuses)
         assert (await client.get(f"{url}/live")).status_code == 200
-        assert (await client.get(f"{url}/ready")).status_code == 200
+        await until_true(partial(answers_well, client, f"{url}/ready"))
         assert "bailie_agent_session_open 1.0" in (await client.get(f"{url}/metrics")).text
     scheduler.leads = False
     async with running(chosen), httpx.AsyncClient(trust_env=False) as client:
