@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 QUANTITY_PATTERN = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
@@ -62,7 +63,9 @@ def quantity_text(size: int) -> str:
     return f"{size / scale:.1f}".removesuffix(".0") + unit
 
 
+@lru_cache(maxsize=4096)
 def _exact(text: str) -> Fraction:
+    """Kept, for the same few texts are read again and again: each Model's in every pass over it."""
     found = _GRAMMAR.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
         raise ValueError(
