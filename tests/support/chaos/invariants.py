@@ -218,7 +218,10 @@ def nothing_is_there_that_nobody_wants(world):
         for name, report in replica.inventory.items():
             model = world.models.get(report.version.name)
             wanted = model and key in model.planned and model.version.identity == report.version.identity
-            answers = (name, str(key)) in world.routed(report.version.name)
+            routed = world.routed(report.version.name)
+            asked = {where.removesuffix(".held") for inside, where in routed if inside == name}
+            # Of what answers for a Model that has no place, a copy that is not in memory stands by.
+            answers = str(key) in asked or (asked and model and not model.planned)
             failed = report.state == FAILED and model
             if not (wanted or answers or failed):
                 yield f"{name} ({report.state}) on {key} is wanted by nobody"
