@@ -172,6 +172,13 @@ async def serves(cluster, central, namespace):
     return namespace in served.split(",")
 
 
+async def test_a_scheduler_of_a_namespace_that_the_operator_does_not_serve(cluster):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "schedulerNamespace": "far-away"})
+        nobody = await cluster.until(SELDON_RUNTIME, "seldon", "False", "NoScheduler")
+        assert "does not serve namespace far-away" in nobody["message"]
+
+
 def host_of(workload, container):
     found = workload["spec"]["template"]["spec"]["containers"]
     env = next(each["env"] for each in found if each["name"] == container)

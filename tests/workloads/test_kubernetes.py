@@ -96,6 +96,30 @@ async def test_everything_is_made_and_a_repetition_changes_nothing(admin, worklo
     assert await versions(admin) == before
 
 
+async def test_nothing_is_written_while_nothing_changes(admin, workloads):
+    written = []
+
+    async def note(response):
+        if response.request.method != "GET":
+            written.append(response.request.url.path.rsplit("/", 2)[-2:])
+
+    workloads._client._http.event_hooks["response"].append(note)
+    await workloads.ensure(WORKLOAD)
+    written.clear()
+    await workloads.ensure(WORKLOAD)
+    assert written == []
+    await admin.patch(STATEFUL_SET, "mlserver", NAMESPACE, {"status": {"replicas": 2}}, subresource="status")
+    await workloads.ensure(WORKLOAD)
+    assert written == []
+    await admin.patch(CONFIG_MAP, "conf", NAMESPACE, {"data": {"a": "edited"}})
+    await workloads.ensure(WORKLOAD)
+    assert written == [["configmaps", "conf"]]
+    assert (await admin.get(CONFIG_MAP, "conf", NAMESPACE))["data"] == {"a": "1"}
+    await admin.delete(SERVICE, "mlserver", NAMESPACE)
+    await workloads.ensure(WORKLOAD)
+    assert written[1:] == [["services", "mlserver"]]
+
+
 async def test_what_runs_is_observed(admin, workloads):
     assert await workloads.observe(NAMESPACE, "mlserver") == Observation(replicas=0, ready_replicas=0)
     await workloads.ensure(WORKLOAD)

@@ -156,6 +156,8 @@ class Operator:
             if before.get(central) != self._centrals.get(central):
                 self._all_of(SELDON_RUNTIME, central)
                 self._all_of(SERVER, namespace)
+        for served in self._centrals.get(namespace, ()):  # they may have waited for a scheduler there
+            self._all_of(SELDON_RUNTIME, served)
 
     def _namespace_changed(self, namespace: str) -> None:
         """Looks at all of a namespace once it is listed: until then its keys were passed over."""

@@ -92,9 +92,17 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         return workload_condition(condition, workload.replicas, seen)
 
     def _nobody_there(self, runtime: SeldonRuntime, name: str) -> Condition | None:
-        """Says that the namespace that is to serve this one has no scheduler, where that is certain."""
-        other = scheduled_from(self._world, runtime.metadata.namespace) if name == SCHEDULER else ""
-        if not other or not self._world.is_known(other) or self._world.runtime_of(other) is not None:
+        """Says that no scheduler will serve this namespace, where that is certain."""
+        namespace = runtime.metadata.namespace
+        other = scheduled_from(self._world, namespace) if name == SCHEDULER else ""
+        if other and other not in self._world.served.namespaces:
+            if other != runtime.spec.scheduler_namespace:  # by hand: somebody else may see to it
+                return None
+            text = (
+                f"this operator does not serve namespace {other}, so it cannot tell its scheduler of this one"
+            )
+        elif not other or not self._world.is_known(other) or self._world.runtime_of(other) is not None:
             return None
-        text = f"namespace {other} is to serve this one and has no SeldonRuntime, so no scheduler either"
+        else:
+            text = f"namespace {other} is to serve this one and has no SeldonRuntime, so no scheduler either"
         return not_ready("NoScheduler", text, COMPONENT_CONDITIONS[name])

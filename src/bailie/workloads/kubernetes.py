@@ -9,8 +9,6 @@ none: the cluster's controllers do.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 import structlog
@@ -31,6 +29,7 @@ from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
 from bailie.workloads.ownership import OURS, scaled_by
 from bailie.workloads.port import Observation, Refused
 from bailie.workloads.replicas import complaint, is_ready
+from bailie.workloads.settled import Settled, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,25 +56,28 @@ class KubernetesWorkloads:
         self._client = client
         self._tried: dict[tuple[str, str], str] = {}
         self._pruned: dict[tuple[str, str], frozenset[tuple[Kind, str]]] = {}
+        self._settled = Settled()
 
     async def ensure(self, workload: Workload) -> None:
         """Converges on the workload. Raises ApiError, Refused."""
         controller = pod_controller(workload)
+        present: Manifest | None = None
         if controller is not None:
-            controller = await self._yielding(controller)
+            controller, present = await self._yielding(controller)
             await self._try(workload, controller)
         wanted = companions(workload)
         for manifest in wanted:
             await self._put(manifest)
         if controller is not None:
             wanted.append(controller)
-            await self._apply(controller)
+            await self._apply(controller, present)
         await self._prune(workload, wanted)
 
     async def remove(self, namespace: str, name: str) -> None:
         """Deletes the workload's objects; the pods follow. Raises ApiError."""
         self._tried.pop((namespace, name), None)
         self._pruned.pop((namespace, name), None)
+        self._settled.forget(namespace)
         for kind in _CONTROLLERS:
             found = await self._find(kind, name, namespace)
             if found is not None and is_ours(found):
@@ -121,24 +123,24 @@ class KubernetesWorkloads:
         complaints = (complaint(pod) for pod in pods if not is_ready(pod))
         return next((each for each in complaints if each), "")
 
-    async def _yielding(self, controller: Manifest) -> Manifest:
-        """Leaves the number of replicas to whoever has set it since."""
+    async def _yielding(self, controller: Manifest) -> tuple[Manifest, Manifest | None]:
+        """Leaves the number of replicas to whoever has set it since; returns what is there, too."""
         kind, metadata = kind_of(controller), controller["metadata"]
         present = await self._find(kind, metadata["name"], metadata["namespace"])
         if present is None:
-            return controller
+            return controller, None
         if not is_ours(present):
             text = f'the {kind.kind} "{metadata["name"]}" exists and was made by somebody else'
             raise Refused(f"{text}; delete it, or choose another name")
         if not scaled_by(present):
-            return controller
+            return controller, present
         yielding = copy.deepcopy(controller)
         del yielding["spec"]["replicas"]
-        return yielding
+        return yielding, present
 
     async def _try(self, workload: Workload, controller: Manifest) -> None:
         """Asks the API whether it would take the pods, before anything else changes. Raises Refused."""
-        key, content = (workload.namespace, workload.name), _hash(controller)
+        key, content = (workload.namespace, workload.name), digest(controller)
         if self._tried.get(key) == content:
             return
         try:
@@ -157,10 +159,12 @@ class KubernetesWorkloads:
             return
         if present is not None and _must_be_made_anew(present, manifest):
             await self._delete(present)
-        await self._apply(manifest)
+        await self._apply(manifest, present)
 
-    async def _apply(self, manifest: Manifest) -> None:
-        await self._client.apply(manifest, field_manager=OURS, force=True)
+    async def _apply(self, manifest: Manifest, present: Manifest | None) -> None:
+        """Applies, unless it was applied as it is and nobody has changed the object since."""
+        if present is None or not self._settled.holds(manifest, present):
+            self._settled.note(manifest, await self._client.apply(manifest, field_manager=OURS, force=True))
 
     async def _prune(self, workload: Workload, wanted: Iterable[Manifest]) -> None:
         """Deletes what belonged to an earlier form of the workload; looks only when the form has changed."""
@@ -227,7 +231,3 @@ def _explained(controller: Manifest, error: ApiError) -> str:
         hint = f"kubectl delete statefulset {name} --cascade=orphan"
         return f"{text}; to change them all the same: {hint} (pods and claims stay, it is made anew)"
     return text
-
-
-def _hash(manifest: Manifest) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,53 @@
+"""Remembers what became of each apply, so that nothing is written again while nothing has changed.
+
+Used by `kubernetes`: reconciliations come with every change of a pod, and most change nothing. Held in
+memory; an operator that starts applies everything once, which changes nothing either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bailie.manifests.workload import Manifest
+
+_OBSERVED = ("resourceVersion", "managedFields", "generation")
+"""Of the metadata: what changes without a change of what was applied, the status being one cause."""
+
+
+class Settled:
+    """Digests of what was applied and of what came of it, by kind, namespace and name."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str, str], tuple[str, str]] = {}
+
+    def holds(self, manifest: Manifest, present: Manifest) -> bool:
+        """Says whether this was applied last, and the object is still as it was then."""
+        return self._seen.get(_key(manifest)) == (digest(manifest), digest(_stated(present)))
+
+    def note(self, manifest: Manifest, result: Manifest) -> None:
+        """Notes the answer of an apply."""
+        self._seen[_key(manifest)] = (digest(manifest), digest(_stated(result)))
+
+    def forget(self, namespace: str) -> None:
+        """Drops what is known of a namespace: something of it was removed."""
+        self._seen = {key: seen for key, seen in self._seen.items() if key[1] != namespace}
+
+
+def _key(manifest: Manifest) -> tuple[str, str, str]:
+    metadata = manifest["metadata"]
+    return manifest["kind"], metadata["namespace"], metadata["name"]
+
+
+def _stated(manifest: Manifest) -> dict[str, Any]:
+    """The object without what is observed: another uid is another object, so that counts."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name not in _OBSERVED}
+    rest = {name: value for name, value in manifest.items() if name not in {"metadata", "status"}}
+    return {**rest, "metadata": metadata}
+
+
+def digest(value: object) -> str:
+    """Returns a short name for JSON data: equal data have equal ones."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
