@@ -10,6 +10,7 @@ from bailie.api.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    POD,
     POD_DISRUPTION_BUDGET,
     SELDON_CONFIG,
     SELDON_RUNTIME,
@@ -239,6 +240,42 @@ async def test_what_only_the_api_can_refuse_is_refused_too(cluster):
         assert await cluster.admin.get(DEPLOYMENT, ENVOY, cluster.a) == before
         found = await cluster.condition(SELDON_RUNTIME, "seldon", "SchedulerReady")
         assert found["status"] == "True"
+
+
+async def test_pods_that_do_not_start_are_told_and_the_old_ones_stay(cluster):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        await cluster.until(SERVER, "mlserver", "True")
+        cluster.controllers.broken.add("nowhere:1")
+        for labels in ({"app.kubernetes.io/name": ENVOY}, {"seldon-server-name": "mlserver"}):
+            await broken_pod(cluster, labels)
+        image = {"containers": [{"name": "envoy", "image": "nowhere:1"}]}
+        await change(cluster, ENVOY, podSpec=image)
+        image = {"containers": [{"name": "mlserver", "image": "nowhere:1"}]}
+        await cluster.admin.patch(SERVER, "mlserver", cluster.a, {"spec": {"podSpec": image}})
+        told = await cluster.until(SERVER, "mlserver", "False", "ReplicasNotReady")
+        assert "ImagePullBackOff: no such image" in told["message"]
+
+        async def envoys():
+            found = await cluster.condition(SELDON_RUNTIME, "seldon", "EnvoyReady")
+            return found if "an update is under way" in found["message"] else None
+
+        told = await until_true(envoys, seconds=40)
+        assert told["status"] == "True"
+        assert "ImagePullBackOff: no such image" in told["message"]
+
+
+async def broken_pod(cluster, labels):
+    """Stands for one that a controller made of a template whose image is nowhere."""
+    name = f"broken-{len(labels)}-{next(iter(labels.values()))}"
+    metadata = {"name": name, "namespace": cluster.a, "labels": labels}
+    spec = {"containers": [{"name": "c", "image": "nowhere:1"}]}
+    await cluster.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    status = {"containerStatuses": [{"name": "c", "ready": False, "state": waiting}]}
+    await cluster.admin.patch(POD, name, cluster.a, {"status": status}, subresource="status")
 
 
 async def test_a_config_that_vanishes_is_said_and_what_runs_stays(cluster):
