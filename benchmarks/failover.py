@@ -260,7 +260,7 @@ async def measure(state: Path, models: Path, options: argparse.Namespace) -> dic
             "failed": len(tally.failures),
             "slowest, s": tally.slowest,
         }
-        figures["first failures"] = tally.failures[:3]
+        figures["failures"] = tally.failures
         figures["load average"] = os.getloadavg()
         figures["agents' logs"] = stack.complaints()
     return figures
@@ -280,8 +280,9 @@ def told(figures: dict[str, Any]) -> Iterator[str]:
                 f"leader {kind}, seconds until {what}: median {statistics.median(values):.2f}, "
                 f"worst {max(values):.2f} of {len(values)}"
             )
-    for name in ("stopped", "requests", "first failures", "agents' logs", "load average"):
+    for name in ("stopped", "requests", "agents' logs", "load average"):
         yield f"{name}: {figures.get(name)}"
+    yield from figures["failures"][:3]
 
 
 def main(arguments: Sequence[str]) -> None:

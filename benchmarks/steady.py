@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bailie.inference.client import Answer, GrpcClient, Unreachable
+from bailie.kube.clock import utc_now
 from benchmarks.processes import ask, spawned
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class _Source:
     async def _once(self, expectation: Expectation, send: Send) -> None:
         self._tally.sent += 1
         self._tally.pending += 1
-        begun = asyncio.get_running_loop().time()
+        begun, asked_at = asyncio.get_running_loop().time(), utc_now()
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 answer = await send()
@@ -143,7 +144,7 @@ class _Source:
         self._tally.slowest = max(self._tally.slowest, asyncio.get_running_loop().time() - begun)
         if problem:
             kind = self._tally.unanswered if unanswered else self._tally.wrong
-            kind.append(f"{expectation.model}: {problem}")
+            kind.append(f"{expectation.model}, sent {asked_at:%H:%M:%S}: {problem}")
 
 
 def _rpc(client: GrpcClient, expectation: Expectation) -> Send:
