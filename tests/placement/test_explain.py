@@ -29,6 +29,15 @@ SENTENCES = {
         FULL,
         '0/3 servers fit: 2 lack capability "sklearn", 1 has 200Mi free of 500Mi needed',
     ),
+    "measured more than declared, and only one fits": (
+        demand(mi=100, measured_bytes=500 << 20, replicas=2),
+        [server("full", replica(0), replica(1), wanted_replicas=2)],
+        FULL,
+        (
+            '1/2 replicas placed on server "full": 1 replica has 200Mi free of 500Mi needed '
+            "(500Mi measured, 100Mi declared)"
+        ),
+    ),
     "several tags": (
         demand(tags="scikit-learn,cuda,sklearn"),
         [server("a", replica())],
