@@ -5,6 +5,8 @@ from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import POD, SERVER, SERVER_CONFIG, SERVICE
 from bailie.kube.errors import Forbidden
+from bailie.manifests.objects import NAME_LABEL
+from bailie.manifests.server import SERVER_COMPONENT
 
 SPEC = {"serverConfig": "mlserver"}
 
@@ -61,7 +63,12 @@ async def test_a_change_of_a_pod_is_looked_at(installation, server):
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "mlserver-0", "namespace": installation.a, "ownerReferences": [_owner(server)]},
+        "metadata": {
+            "name": "mlserver-0",
+            "namespace": installation.a,
+            "labels": {NAME_LABEL: SERVER_COMPONENT},
+            "ownerReferences": [_owner(server)],
+        },
         "spec": {"containers": [{"name": "x", "image": "x"}]},
     }
     await installation.admin.create(pod)
