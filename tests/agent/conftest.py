@@ -58,6 +58,8 @@ def settings(mlserver: MlserverProcess, scheduler: SchedulerStandIn) -> Settings
         http_port=mlserver.http_port,
         grpc_port=mlserver.grpc_port,
         health_port=0,
+        held_http_port=0,
+        held_grpc_port=0,
         memory_bytes=1 << 30,
         overcommit_percent=10,
         parallel_workers=0,
