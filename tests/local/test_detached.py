@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import until_blocking
 
 from bailie.local import detached
 from bailie.local.state import StateDirectory
@@ -67,7 +68,8 @@ def test_an_interrupted_start_leaves_nothing(tmp_path, processes):
 def test_what_a_killed_supervisor_left_is_told_and_ended(tmp_path):
     state, environment = StateDirectory(tmp_path), {STATE_VARIABLE: str(tmp_path)}
     with subprocess.Popen(["sleep", "60"], env=environment) as left:
-        assert "1 of its processes go on without it" in detached.nothing_runs(state).message
+        # Its environment can be read a moment after it was started.
+        until_blocking(lambda: "1 of its processes go on without it" in detached.nothing_runs(state).message)
         detached.stop(state, timeout=5)
         assert left.wait(10) == -signal.SIGKILL
     assert "nothing runs in" in detached.nothing_runs(state).message
