@@ -16,6 +16,7 @@ import typer.main
 import rightspage
 from bailie.api.crd import crd_manifests
 from bailie.cli.app import app
+from bailie.cli.output import MEANINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,13 +85,18 @@ def _type(field: dict[str, Any]) -> str:
 
 def commands() -> str:
     """Every command with its arguments, options and examples."""
-    parts = ["# Commands\n"]
+    parts = ["# Commands\n", _exit_codes()]
     for name, command in _commands(typer.main.get_command(app), ""):
         parts.append(f"\n## bailie {name}\n\n{_prose(command.help or '')}\n")
         rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
         if rows:
             parts.append("\n| argument or option | meaning |\n|---|---|\n" + "".join(rows))
     return "".join(parts)
+
+
+def _exit_codes() -> str:
+    rows = "".join(f"| {code} | {meaning} |\n" for code, meaning in MEANINGS.items())
+    return f"\n## Exit codes\n\n| code | meaning |\n|---|---|\n{rows}"
 
 
 def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,10 @@ from typer.testing import CliRunner
 
 from bailie import __version__
 from bailie.cli.app import COMMANDS, app
+from bailie.cli.inspect import _print_rows
+from bailie.cli.output import MEANINGS, ExitCode
 from bailie.cli.resources import stated
+from bailie.local.demo import Row
 
 RUNNER = CliRunner()
 
@@ -48,6 +51,40 @@ def test_status_says_when_nothing_runs(tmp_path):
     assert result.exit_code == 1
     assert f"nothing runs in {tmp_path}" in result.stderr
     assert "hint: start with `bailie up`" in result.stderr
+
+
+LOOKING = (
+    ("doctor",),
+    ("explain", "model", "iris"),
+    ("get", "models"),
+    ("delete", "model", "iris"),
+    ("infer", "iris", "{}"),
+    ("logs", "seldon-scheduler-0"),
+    ("scope", "list"),
+    ("scope", "add", "a"),
+)
+
+
+@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+def test_a_state_directory_that_was_named_is_the_only_one_asked(tmp_path, monkeypatch, command):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "production"))
+    result = run(*command, "--state-dir", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stderr == f"error: nothing runs in {tmp_path}\nhint: start with `bailie up`\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+def test_without_any_cluster_it_says_what_to_do(tmp_path, monkeypatch, command):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("BAILIE_STATE_DIR", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    result = run(*command)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: there is no kubeconfig {tmp_path / 'config'}\n"
+        "hint: start `bailie up`, or name a cluster's with --kubeconfig or KUBECONFIG\n"
+    )
 
 
 def test_down_says_when_nothing_runs(tmp_path):
@@ -134,7 +171,7 @@ def test_apply_validates_everything_before_it_sends_anything(tmp_path, text, mes
     path = tmp_path / "manifest.yaml"
     path.write_text(text)
     result = run("apply", "-f", str(path))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.stderr
 
 
@@ -142,7 +179,7 @@ def test_apply_refuses_a_file_that_is_no_text(tmp_path):
     path = tmp_path / "model.joblib"
     path.write_bytes(b"\x80\x04")
     result = run("apply", "-f", str(path))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"{path} is not text" in result.stderr
 
 
@@ -203,6 +240,18 @@ def test_up_refuses_options_that_mean_nothing(arguments, message):
     result = run("up", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_every_exit_code_has_a_meaning():
+    assert set(MEANINGS) == set(ExitCode)
+
+
+def test_the_table_of_the_demo_can_be_read_where_no_terminal_is(capsys):
+    row = Row("both answer while a scheduler is killed", held=True, detail="4000 requests, no failure " * 9)
+    _print_rows([row, row])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert len(lines) > 4
 
 
 def test_paths_that_are_printed_hold_in_any_folder(tmp_path, monkeypatch):

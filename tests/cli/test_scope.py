@@ -113,8 +113,23 @@ def test_added_and_removed(scope, api):
     row = json.loads(scope("list", "-o", "json").stdout)["namespaces"][1]
     assert (row["namespace"], row["state"], row["reason"]) == ("b", "waiting", "NotLookedAt")
     result = scope("remove", "b", "c")
-    assert (result.exit_code, listed(api)) == (0, "a\n")
-    assert "not in the list: c" in result.stderr
+    assert (result.exit_code, result.stdout, listed(api)) == (3, "removed: b\n", "a\n")
+    assert f"c: not in the list, which is ConfigMap bailie-scope in namespace {HOME}" in result.stderr
+
+
+def test_what_is_in_the_list_already_stays_there(scope, api):
+    result = scope("add", "a")
+    assert (result.exit_code, result.stdout, listed(api)) == (0, "", "a\n")
+    assert "in the list already: a" in result.stderr
+    value = json.loads(scope("add", "a", "b", "-o", "json").stdout)
+    assert (value["added"], [row["namespace"] for row in value["namespaces"]]) == (["b"], ["a", "b"])
+
+
+def test_what_is_not_in_the_list_cannot_be_taken_from_it(scope, api):
+    result = scope("remove", "ghost", "-o", "json")
+    assert (result.exit_code, listed(api)) == (3, "a\n")
+    assert json.loads(result.stdout)["removed"] == []
+    assert "empty" not in result.stderr
 
 
 def test_a_namespace_on_its_way_out_is_leaving(scope):

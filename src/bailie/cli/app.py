@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Serve models on Kubernetes, or on this machine: a scoped operator, a scheduler per namespace.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 1 failed, 2 not usable as given, 3 not there, 4 not ready, 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -1,7 +1,8 @@
 """Which Kubernetes API a command talks to, and the options that say so.
 
 Order: `--kubeconfig`, then the embedded API of a running `bailie up`, then `$KUBECONFIG` or `~/.kube/config`.
-The local one comes before the environment so that `bailie up; bailie apply` never lands on another cluster.
+The local one comes before the environment so that `bailie up; bailie apply` never lands on another cluster;
+for the same reason a state directory that was named is the only one that is asked.
 """
 
 from __future__ import annotations
@@ -65,12 +66,20 @@ async def connected(kubeconfig: Path | None, state_dir: Path | None) -> AsyncIte
 
 
 def local_kubeconfig(state_dir: Path | None) -> Path | None:
-    """Returns the kubeconfig of the running `bailie up` of `state_dir`, or None."""
+    """Returns the kubeconfig of the running `bailie up`, None where none runs. Raises NotRunning.
+
+    Where `state_dir` was named, nothing else will do.
+    """
+    from bailie.local.detached import nothing_runs
     from bailie.local.settings import default_state_directory
     from bailie.local.state import StateDirectory
 
     state = StateDirectory(state_dir or default_state_directory())
-    return state.kubeconfig if state.kubeconfig.exists() and (state_dir or state.running()) else None
+    if state.running() and state.kubeconfig.exists():
+        return state.kubeconfig
+    if state_dir is not None:
+        raise nothing_runs(state)
+    return None
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -96,12 +96,13 @@ def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
             text = file.read_text()
         elif data is None or data == "-":
             if data is None and sys.stdin.isatty():
-                fail("no request", hint="give JSON as an argument, with --file, or on standard input", code=2)
+                hint = "give JSON as an argument, with --file, or on standard input"
+                fail("no request", hint=hint, code=ExitCode.USAGE)
             text = sys.stdin.read()
         else:
             text = data
     except OSError as error:
-        fail(f"{file} cannot be read: {error.strerror}")
+        fail(f"{file} cannot be read: {error.strerror}", code=ExitCode.USAGE)
     except UnicodeDecodeError:
         fail(f"{file or 'standard input'} is not text", code=ExitCode.USAGE)
     try:

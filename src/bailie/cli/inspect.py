@@ -12,6 +12,9 @@ from bailie import __version__
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
 from bailie.cli.output import ExitCode, Output, console, explained, fail, print_json, say
 
+_DEMO_COLUMNS = 110
+"""Of the demo's table where no terminal says how wide it is: people read it in the log of a build."""
+
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")]
 
 
@@ -168,4 +171,4 @@ def _print_rows(rows: list[Any]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(row.claim, "yes" if row.held else "NO", row.detail)
-    console().print(table)
+    console(_DEMO_COLUMNS).print(table)

@@ -10,7 +10,7 @@ import typer
 
 from bailie.cli.cluster import StateDir, connected, run
 from bailie.cli.logging import LogLevel, set_up_logging
-from bailie.cli.output import Output, console, explained, print_json, say
+from bailie.cli.output import ExitCode, Output, console, explained, fail, print_json, say
 
 if TYPE_CHECKING:
     from bailie.local.state import StateDirectory, SupervisorRecord
@@ -92,7 +92,6 @@ def up(
 
 def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:
     """Returns the namespaces to watch, None to leave them as they are; refuses what is no list of names."""
-    from bailie.cli.output import ExitCode, fail
     from bailie.scope.watch_list import parse_watch_list
 
     if values is None:
@@ -169,7 +168,8 @@ def down(
 def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) -> None:
     """Show the operator and, for each namespace, its data plane, schedulers, servers and models.
 
-    Exit code 0 when everything is ready, 4 when something is not, 1 when nothing runs.
+    Exit code 0 when everything is ready, 4 when something is not (as right after `up`, while models load),
+    1 when nothing runs.
     """
     from bailie.local.detached import nothing_runs
     from bailie.local.settings import default_state_directory
@@ -185,7 +185,7 @@ def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) ->
     else:
         _print_status(value)
     if any(not row[2] for row in rows(value)):
-        raise typer.Exit(4)
+        raise typer.Exit(ExitCode.NOT_READY)
 
 
 def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -27,9 +27,10 @@ WIDE = 400
 """Columns of a table that a program reads, so that no cell is folded."""
 
 
-class ExitCode:
+class ExitCode(IntEnum):
     """Exit codes, the same for every command."""
 
+    DONE = 0
     FAILED = 1
     USAGE = 2
     NOT_FOUND = 3
@@ -37,16 +38,27 @@ class ExitCode:
     INTERRUPTED = 130
 
 
+MEANINGS = {
+    ExitCode.DONE: "done, and what was looked at is well",
+    ExitCode.FAILED: "failed: refused, no answer, nothing runs; `doctor` found an error, `demo` did not hold",
+    ExitCode.USAGE: "what was given cannot be used (an option, a name, a file); nothing was sent",
+    ExitCode.NOT_FOUND: "what was named is not there",
+    ExitCode.NOT_READY: "not ready: what `status` shows, or what `up` and `--wait` waited for",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+"""For `bailie --help` and the reference."""
+
+
 def print_json(value: Any) -> None:
     """Prints a value as indented JSON on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def console() -> Console:
-    """Returns a rich console on stdout; where that is no terminal, lines are as long as they need to be."""
+def console(columns: int = WIDE) -> Console:
+    """Returns a rich console on stdout; where that is no terminal, it is `columns` wide."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else columns)
 
 
 def say(message: str) -> None:
@@ -66,7 +78,7 @@ def fail(message: str, *, hint: str = "", code: int = ExitCode.FAILED) -> NoRetu
 @contextmanager
 def explained() -> Iterator[None]:
     """Turns the failures that a user can cause or mend into `fail`; a bug keeps its traceback."""
-    from bailie.kube.errors import ApiError, Forbidden, NotFound, Unreachable
+    from bailie.kube.errors import ApiError, Forbidden, NotFound, Unconfigured, Unreachable
     from bailie.local.errors import LocalError, NotReady
 
     try:
@@ -77,6 +89,8 @@ def explained() -> Iterator[None]:
         fail(error.message, hint=error.hint)
     except NotFound as error:
         fail(str(error), code=ExitCode.NOT_FOUND)
+    except Unconfigured as error:
+        fail(str(error), hint="start `bailie up`, or name a cluster's with --kubeconfig or KUBECONFIG")
     except Unreachable as error:
         fail(str(error), hint="is it running? `bailie status`, or name the right one with --kubeconfig")
     except Forbidden as error:

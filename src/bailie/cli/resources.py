@@ -172,14 +172,12 @@ def read_manifests(path: Path) -> Iterator[Manifest]:
             if item is None:
                 continue
             if not _is_object(item):
-                fail(
-                    f"{source}, document {number}: not a Kubernetes object"
-                    " (it needs apiVersion, kind and metadata.name)"
-                )
+                text = "not a Kubernetes object (it needs apiVersion, kind and metadata.name)"
+                fail(f"{source}, document {number}: {text}", code=ExitCode.USAGE)
             found = True
             yield item
     if not found:
-        fail(f"{source} holds no object")
+        fail(f"{source} holds no object", code=ExitCode.USAGE)
 
 
 def stated(manifest: Manifest) -> Manifest:
@@ -197,15 +195,15 @@ def _documents(path: Path, source: str) -> list[Any]:
         text = sys.stdin.read() if str(path) == "-" else path.read_text()
         return list(yaml.safe_load_all(text))
     except OSError as error:
-        fail(f"{source} cannot be read: {error.strerror}")
+        fail(f"{source} cannot be read: {error.strerror}", code=ExitCode.USAGE)
     except UnicodeDecodeError:
-        fail(f"{source} is not text")
+        fail(f"{source} is not text", code=ExitCode.USAGE)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        fail(f"{source}{place}: not YAML: {error.problem}")
+        fail(f"{source}{place}: not YAML: {error.problem}", code=ExitCode.USAGE)
     except yaml.YAMLError as error:
-        fail(f"{source} is not YAML: {' '.join(str(error).split())}")
+        fail(f"{source} is not YAML: {' '.join(str(error).split())}", code=ExitCode.USAGE)
 
 
 def _is_object(item: Any) -> bool:
@@ -225,7 +223,7 @@ def _refuse_problems(manifests: list[Manifest]) -> None:
             say(f"{'warning' if warning else 'error'}: {_reference(manifest)}: {problem}")
             refused = refused or not warning
     if refused:
-        fail("nothing was applied", hint="mend the fields named above")
+        fail("nothing was applied", hint="mend the fields named above", code=ExitCode.USAGE)
 
 
 def _kind_of(manifest: Manifest) -> Kind:
@@ -234,7 +232,7 @@ def _kind_of(manifest: Manifest) -> Kind:
     try:
         return kind_of(manifest)
     except ValueError as error:
-        fail(str(error), hint="use kubectl for other kinds")
+        fail(str(error), hint="use kubectl for other kinds", code=ExitCode.USAGE)
 
 
 def resolve(word: str) -> Kind:

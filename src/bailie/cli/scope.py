@@ -75,6 +75,7 @@ def add(
     """Add namespaces to the list. The operator serves them within seconds of its rights there.
 
     On a laptop they get all that they need. On a cluster an administrator gives the rights: `bailie rbac`.
+    A name that is in the list already stays there.
 
     Examples:
 
@@ -90,13 +91,16 @@ def add(
         async with connected(kubeconfig, state_dir) as client:
             home = await home_of(client, operator_namespace, kubeconfig, state_dir)
             await _refuse_cluster(client, home)
-            await _edit(client, home, lambda text: with_names(text, namespaces))
+            before, _ = await _edit(client, home, lambda text: with_names(text, namespaces))
+            present, added = _split(namespaces, before)
+            if present:
+                say(f"in the list already: {', '.join(present)}")
             local = kubeconfig is None and local_kubeconfig(state_dir) is not None
             if wait:
                 await _served(client, home, namespaces, timeout=timeout, local=local)
-            return await scope_of(client, home)
+            return {"added": added, **await scope_of(client, home)}
 
-    _tell(run(change()), output, "added", namespaces)
+    _tell(run(change()), output, "added")
 
 
 @app.command()
@@ -110,25 +114,30 @@ def remove(
 ) -> None:
     """Take namespaces from the list. What runs there keeps running; nobody looks after it.
 
+    Of several names those that are in the list are taken; exit code 3 when one is not.
+
     Examples:
 
       bailie scope remove financial-staging
     """
-    from bailie.scope.watch_list import parse_lines, without_names
+    from bailie.scope.watch_list import without_names
 
-    async def change() -> dict[str, Any]:
+    async def change() -> tuple[dict[str, Any], list[str]]:
         async with connected(kubeconfig, state_dir) as client:
             home = await home_of(client, operator_namespace, kubeconfig, state_dir)
             await _refuse_cluster(client, home)
             before, after = await _edit(client, home, lambda text: without_names(text, namespaces))
-            unknown = sorted(frozenset(namespaces) - frozenset(parse_lines(before)[0]))
-            if unknown:
-                say(f"warning: not in the list: {', '.join(unknown)}")
-            if not after.strip():
+            removed, unknown = _split(namespaces, before)
+            if removed and not after.strip():
                 say("warning: the list is empty now: this operator serves no namespace")
-            return await scope_of(client, home)
+            return {"removed": removed, **await scope_of(client, home)}, unknown
 
-    _tell(run(change()), output, "removed", namespaces)
+    value, unknown = run(change())
+    _tell(value, output, "removed")
+    if unknown:
+        where = f"the list, which is ConfigMap bailie-scope in namespace {value['operatorNamespace']}"
+        hint = "`bailie scope list` shows what is"
+        fail(f"{', '.join(unknown)}: not in {where}", hint=hint, code=ExitCode.NOT_FOUND)
 
 
 async def home_of(client: Client, chosen: str | None, kubeconfig: Path | None, state_dir: Path | None) -> str:
@@ -260,11 +269,20 @@ def _refuse(names: list[str]) -> None:
         fail("; ".join(problems), code=ExitCode.USAGE)
 
 
-def _tell(value: dict[str, Any], output: Output, done: str, names: Iterable[str]) -> None:
+def _split(names: list[str], text: str) -> tuple[list[str], list[str]]:
+    """Returns which of the names are in the list, and which are not."""
+    from bailie.scope.watch_list import parse_lines
+
+    listed = parse_lines(text)[0]
+    unique = dict.fromkeys(names)
+    return [name for name in unique if name in listed], [name for name in unique if name not in listed]
+
+
+def _tell(value: dict[str, Any], output: Output, done: str) -> None:
     if output is Output.JSON:
         print_json(value)
-    else:
-        sys.stdout.write(f"{done}: {', '.join(names)}\n")
+    elif value[done]:
+        sys.stdout.write(f"{done}: {', '.join(value[done])}\n")
 
 
 def _print(value: dict[str, Any]) -> None:

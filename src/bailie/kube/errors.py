@@ -161,5 +161,9 @@ def translated_configuration(path: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise Unconfigured(f"kubeconfig {path}: it lacks {error}") from error
-    except (ConfigError, OSError, TypeError, ValueError, yaml.YAMLError, msgspec.MsgspecError) as error:
+    except FileNotFoundError as error:
+        raise Unconfigured(f"there is no kubeconfig {path}") from error
+    except OSError as error:
+        raise Unconfigured(f"kubeconfig {path} cannot be read: {error.strerror}") from error
+    except (ConfigError, TypeError, ValueError, yaml.YAMLError, msgspec.MsgspecError) as error:
         raise Unconfigured(f"kubeconfig {path}: {error}") from error

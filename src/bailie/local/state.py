@@ -134,14 +134,21 @@ class StateDirectory:
             ) from error
 
     def running(self) -> bool:
-        """Tells whether a supervisor holds the directory now."""
+        """Tells whether a supervisor holds the directory now; leaves nothing behind in it."""
+        path = self.root / "lock"
         try:
-            with Lock(self):
-                return False
-        except AlreadyRunning:
-            return True
-        except NotRunning:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise StateUnusable(f"{path} cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
 
 class Lock:
