@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.support.fleet import EVICTED, FAILED, LOADED, LOADING, UNLOADING
+from tests.support.fleet import EVICTED, FAILED, FIRST, LOADED, LOADING, UNLOADING
 from tests.support.passes import Pass
 from tests.support.waiting import until
 
@@ -214,6 +214,52 @@ def test_a_model_is_not_ready_while_its_agent_is_away(world):
     world.step(AWAY_SECONDS)
     assert world.state() is VersionState.SCHEDULE_FAILED
     assert world.publisher.table.entries["iris"].reason == "ScheduleFailed"
+
+
+def test_a_server_that_is_not_ready_is_asked_only_where_no_other_is(world):
+    world.server(replicas=2)
+    world.agents.connect(SECOND)
+    identity = world.model(replicas=2)
+    world.step()
+    for replica in (FIRST, SECOND):
+        world.agents.report("iris", identity, 1, LOADED, replica=replica)
+    world.step()
+    world.step()
+    world.agents.change(FIRST, server_ready=False)
+    assert world.step() == []
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-1"}}
+    assert world.state() is VersionState.AVAILABLE
+    world.agents.change(SECOND, server_ready=False)
+    world.step()
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0", "mlserver-1"}}
+    assert world.state() is VersionState.SERVER_NOT_READY
+    world.agents.change(FIRST, server_ready=True)
+    world.step()
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+    world.agents.change(SECOND, server_ready=True)
+    assert world.step(1000) == []
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0", "mlserver-1"}}
+    world.step()
+    assert world.engine.picture.facts["iris"].version.available == 2
+
+
+def test_what_moves_off_a_server_that_is_not_ready_is_unloaded_once_no_request_goes_there(world):
+    world.server(replicas=2)
+    world.agents.connect(SECOND)
+    identity = world.model(replicas=2)
+    world.step()
+    for replica in (FIRST, SECOND):
+        world.agents.report("iris", identity, 1, LOADED, replica=replica)
+    world.step()
+    world.step()
+    world.publisher.prompt = False
+    world.agents.change(SECOND, server_ready=False)
+    world.step()
+    world.model(replicas=1, generation=2)
+    assert world.step(1) == []
+    world.publisher.acknowledge()
+    assert world.step() == []
+    assert world.step(DRAIN_SECONDS) == ["unload iris_1 mlserver-1"]
 
 
 def test_a_model_that_is_no_longer_ready_shows_it_and_recovers(world):

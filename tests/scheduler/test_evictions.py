@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.fleet import EVICTED, EVICTING, LOADED
+from tests.support.fleet import EVICTED, EVICTING, FIRST, LOADED
 from tests.support.passes import Pass
 
 from bailie.lifecycle import VersionState
@@ -99,6 +99,31 @@ def test_what_is_in_memory_somewhere_is_asked_there(world):
     world.agents.report("iris", identity, 1, EVICTED, replica=SECOND)
     world.step()
     assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0.held", "mlserver-1.held"}}
+    assert world.engine.picture.facts["iris"].version.available == 2
+
+
+def test_an_agent_brings_it_back_where_the_server_that_has_it_is_not_ready(world):
+    world.server(replicas=2)
+    world.agents.connect(SECOND, **HELD)
+    identity = world.model(replicas=2)
+    world.step()
+    for replica, state in ((FIRST, LOADED), (SECOND, EVICTED)):
+        world.agents.report("iris", identity, 1, state, replica=replica)
+    world.step()
+    world.step()
+    assert world.publisher.backends("iris") == DIRECT
+    world.agents.change(FIRST, server_ready=False)
+    world.step()
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-1.held"}}
+    assert world.state() is VersionState.AVAILABLE
+    world.publisher.prompt = False
+    world.agents.change(FIRST, server_ready=True)
+    for _ in range(2):
+        world.step()
+        assert world.publisher.backends("iris") == DIRECT
+        assert world.engine.picture.facts["iris"].version.available == 1
+    world.publisher.acknowledge()
+    world.step()
     assert world.engine.picture.facts["iris"].version.available == 2
 
 

@@ -201,14 +201,17 @@ class Routes:
     def is_available(self, standing: Standing) -> bool:
         """True where every data plane sends requests there, as far as it has said.
 
-        What is not in memory gets none while another replica has it there; it would if that went away.
+        What is not in memory gets none while another replica has it there; it would if that went away, and
+        it does until the data plane has heard that the other is back.
         """
         if self._is_heard(standing.seat):
             return True
         told = self._told.get(standing.seat.version.model, _NOTHING)
-        stands_by = standing.state in SERVING and standing.state is not ReplicaState.LOADED
-        same = told.identity == standing.seat.version.identity
-        return stands_by and same and any(self._is_heard(seat) for seat in told.seats)
+        if standing.state is ReplicaState.LOADED or told.identity != standing.seat.version.identity:
+            return False
+        leaving = self._leaving.get(standing.seat)
+        still_asked = leaving is not None and leaving.acknowledged_at is None
+        return still_asked or any(self._is_heard(seat) for seat in told.seats)
 
     def _is_heard(self, seat: Seat) -> bool:
         revision = self._routed.get(seat)
@@ -274,9 +277,13 @@ def _entry(
 
 
 def _asked(answer: Answer) -> tuple[Standing, ...]:
-    """Who gets the requests: what is in memory somewhere is asked there, else its agents bring it back."""
-    loaded = tuple(each for each in answer.standings if each.state is ReplicaState.LOADED)
-    return loaded or answer.standings
+    """Who gets the requests: servers that are ready before others; of these, who has it in memory.
+
+    A server that crashed listens again before its models are there. Where no server is ready all are asked:
+    one that is only slow may answer. Where none has it in memory, their agents bring it back.
+    """
+    ready = tuple(each for each in answer.standings if each.server_ready) or answer.standings
+    return tuple(each for each in ready if each.state is ReplicaState.LOADED) or ready
 
 
 def _put(where: dict[str, _T], name: str, value: _T | None) -> None:

@@ -136,8 +136,10 @@ class World:
         return found
 
     def answering(self, have):
-        """Who gets the requests: servers that have it in memory, or else the agents that have it on disk."""
+        """Who gets the requests: ready servers before others; of these, those that have it in memory, or else
+        the agents that have it on disk."""
         places = [(inside, key) for key, names in have.items() for inside in names]
+        places = [each for each in places if self.alive[each[1]].ready] or places
         loaded = {
             (inside, str(key)) for inside, key in places if self.alive[key].inventory[inside].state == LOADED
         }
@@ -257,7 +259,8 @@ def routes_lead_to_what_is_loaded(world):
 
 
 def routes_are_what_is_wanted(world):
-    """A Model that is loaded as planned has a route to all of it and only it; who cannot answer has none."""
+    """A Model that is loaded as planned has a route to all of it that is ready (where none is, to all of it)
+    and only to that; who cannot answer has none."""
     for each in world.models.values():
         have = world.loaded(each.name)[each.version.identity]
         routed = world.routed(each.name)
