@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
@@ -16,6 +17,7 @@ from bailie.agent.errors import ArtifactError, HoldRefused
 from bailie.agent.models import Models
 from bailie.agent.outbox import Outbox
 from bailie.agent.room import Room
+from bailie.agent.slots import WELL_SECONDS
 from bailie.agent.store import Record
 
 LOADING, LOADED, FAILED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED, pb.MODEL_STATE_FAILED
@@ -44,6 +46,10 @@ class ScriptedLoader:
 
     async def unload(self, server_name: str) -> None:
         async with self._turn("unload", server_name):
+            self.present.pop(server_name, None)
+
+    async def take_off(self, server_name: str) -> None:
+        async with self._turn("take off", server_name):
             self.present.pop(server_name, None)
 
     async def evict(self, record: Record) -> None:
@@ -273,10 +279,57 @@ async def test_lost_version_is_loaded_again():
     async with working() as bench:
         bench.models.submit(load())
         await bench.idle()
-        bench.models.lost({**bench.models.loaded(), "unknown_1": 1})
+        bench.models.lost({**bench.models.loaded(), "unknown_1": 1}, restarted=False)
         await bench.idle()
         assert bench.states() == [LOADING, LOADED, LOADING, LOADED]
         assert bench.loader.calls == ["load iris_1", "reload iris_1"]
+
+
+def test_what_is_lost_soon_after_each_load_rests_longer_each_time():
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(50)) as runner:
+        runner.run(_lost_again_and_again())
+
+
+async def _lost_again_and_again() -> None:
+    now = asyncio.get_running_loop().time
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        rests = [await _rest(bench, now) for _ in range(4)]
+        assert [5 * round(rest / 5) for rest in rests] == [0, 5, 10, 20]
+        assert await _rest(bench, now, restarted=True) < 5
+        await asyncio.sleep(WELL_SECONDS)
+        assert await _rest(bench, now) < 5
+        assert 5 <= await _rest(bench, now) < 10
+
+
+async def _rest(bench: Bench, now, *, restarted: bool = False) -> float:
+    """Loses the version and returns how long it was away."""
+    began, heard = now(), len(bench.reports)
+    bench.models.lost(bench.models.loaded(), restarted=restarted)
+    await until(lambda: len(bench.reports) > heard)
+    await until(lambda: state(bench) == LOADED, seconds=3000)
+    return now() - began
+
+
+async def test_what_rests_says_so_and_is_off_the_server_and_no_work():
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        bench.models.lost(bench.models.loaded(), restarted=False)
+        await bench.idle()
+        bench.models.lost(bench.models.loaded(), restarted=False)
+        await until(lambda: bench.loader.calls[-1] == "take off iris_1")
+        await bench.idle()
+        bench.models.lost({"iris_1": 3}, restarted=True)
+        said = bench.reports[-1]
+        assert (said.state, said.reason) == (LOADING, "ModelNotReady")
+        words = "the inference server said 2 times in a row, soon after a load, that iris_1 is not ready; "
+        assert said.message.startswith(f"{words}it is loaded again at ")
+        bench.models.submit(load())
+        bench.models.submit(unload())
+        await until(lambda: bench.states()[-1] == UNLOADED)
+        assert bench.loader.calls[-1] == "unload iris_1"
 
 
 COMMANDS = st.lists(
@@ -320,7 +373,7 @@ async def _step(bench: Bench, what: str, identity: str, number: int) -> None:
         case "unload":
             bench.models.submit(unload(identity, number))
         case "lost":
-            bench.models.lost(_seen(bench, number))
+            bench.models.lost(_seen(bench, number), restarted=True)
         case "step":
             await asyncio.sleep(0)
         case "fail":
@@ -506,10 +559,10 @@ async def test_what_the_server_lost_while_it_was_to_leave_has_left():
         await bench.idle()
         bench.models.submit(load(number=2))
         await until(lambda: state(bench, 1) == EVICTING)
-        bench.models.lost(_seen(bench, 1))
+        bench.models.lost(_seen(bench, 1), restarted=True)
         await bench.idle()
         assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
-        bench.models.lost(_seen(bench, 2))
+        bench.models.lost(_seen(bench, 2), restarted=True)
         await bench.idle()
         assert state(bench, 2) == LOADED
 
@@ -540,7 +593,7 @@ async def test_what_left_memory_and_came_back_while_the_server_was_asked_was_not
             await until(lambda: state(bench, 1) == EVICTING)
             bench.models.evict(evict(1, eviction=2))
         calls = list(bench.loader.calls)
-        bench.models.lost(before)
+        bench.models.lost(before, restarted=True)
         await asyncio.sleep(0.01)
         assert (state(bench, 2), bench.loader.calls) == (LOADED, calls)
 

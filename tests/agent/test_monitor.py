@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,12 +55,14 @@ class Restarted:
     at_work = False
 
     def __init__(self, *, answers: list[bool]) -> None:
+        self.connections = 1
+        self.health_now = READY
         self.told: list[object] = []
         self.status = agent_pb2.ReplicaStatus()
         self._answers = answers
 
     async def health(self) -> Health:
-        return READY
+        return self.health_now
 
     async def ready_models(self) -> frozenset[str]:
         if not self._answers.pop(0):
@@ -72,7 +75,8 @@ class Restarted:
     def loaded(self) -> dict[str, int]:
         return {"iris_1": 1}
 
-    def lost(self, seen: dict[str, int]) -> None:
+    def lost(self, seen: dict[str, int], *, restarted: bool) -> None:
+        assert restarted
         self.told.append(list(seen))
 
     def publish_status(self, status: agent_pb2.ReplicaStatus) -> None:
@@ -86,10 +90,37 @@ class Restarted:
 )
 async def test_a_server_that_came_back_is_ready_after_its_losses_are_told(answers, told):
     world: Any = Restarted(answers=answers)
+    async with monitored(world):
+        await until(lambda: len(world.told) >= len(told))
+    assert world.told[: len(told)] == told
+
+
+@pytest.mark.parametrize(
+    ("health", "at_work", "answers", "told"),
+    [
+        (READY, False, [True], [["iris_1"], True]),
+        (READY, False, [False, True], [False, ["iris_1"], True]),
+        (UNREADY, True, [True], [["iris_1"], True]),
+    ],
+    ids=["ready", "no index yet", "at work"],
+)
+async def test_a_server_that_came_back_between_two_looks_is_noticed(health, at_work, answers, told):
+    """It was ready at every look; that another connection had to be made is all that tells."""
+    world: Any = Restarted(answers=[True, *answers])
+    async with monitored(world):
+        await until(lambda: len(world.told) >= 3)
+        world.health_now, world.at_work = health, at_work
+        world.connections += 1
+        world.told.clear()
+        await until(lambda: len(world.told) >= len(told) and ["iris_1"] in world.told)
+    assert world.told[: len(told)] == told
+
+
+@asynccontextmanager
+async def monitored(world: Any):
     settings = Settings(namespace="a", pod="m-0", server="m", replica=0, poll_seconds=0.001)
     monitor = Monitor(settings=settings, server=world, memory=world, models=world, outbox=world)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         running = group.create_task(monitor.run())
-        await until(lambda: len(world.told) >= len(told))
+        yield
         running.cancel()
-    assert world.told[: len(told)] == told

@@ -186,6 +186,19 @@ async def test_model_that_vanished_is_loaded_again(settings, scheduler, mlserver
         assert await answer(mlserver, iris) == [0]
 
 
+async def test_server_that_came_back_between_two_looks_gets_its_models_again(
+    settings, scheduler, mlserver, trained_models
+):
+    async with running(replace(settings, poll_seconds=10.0, index_seconds=1000.0)):
+        await scheduler.connected()
+        iris = await loaded(scheduler, trained_models.iris)
+        mlserver.kill()
+        mlserver.start()
+        await scheduler.until(lambda: scheduler.states(iris) == RELOADED)
+        assert [status.server_ready for status in scheduler.statuses if not status.server_ready] == []
+        assert await answer(mlserver, iris) == [0]
+
+
 async def test_restarted_agent_finds_everything_loaded(settings, scheduler, mlserver, trained_models):
     async with running(settings):
         await scheduler.connected()
@@ -196,6 +209,7 @@ async def test_restarted_agent_finds_everything_loaded(settings, scheduler, mlse
         assert [(r.version, r.state, r.declared_bytes) for r in hello.inventory] == [
             (iris, MODEL_STATE_LOADED, 1000)
         ]
+        assert hello.status.server_ready
         assert await answer(mlserver, iris) == [0]
     assert mlserver.log.read_text().count("Loaded model") == before
 

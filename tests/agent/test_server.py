@@ -82,3 +82,16 @@ async def test_real_server(mlserver: MlserverProcess):
         assert await client.ready_models() == frozenset()
         await client.unload("unknown_1")
         assert await reason(client.load("unknown_1", 5)) == "ModelNotFound"
+
+
+async def test_a_server_that_was_started_again_takes_another_connection(mlserver: MlserverProcess):
+    async with InferenceServer(
+        mlserver.host, http_port=mlserver.http_port, grpc_port=mlserver.grpc_port
+    ) as client:
+        for _ in range(3):
+            assert await client.health() is Health.READY
+        assert client.connections == 1
+        mlserver.kill()
+        mlserver.start()
+        assert await client.health() is Health.READY
+        assert client.connections == 2

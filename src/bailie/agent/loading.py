@@ -49,6 +49,9 @@ class Loader(Protocol):
     async def evict(self, record: Record) -> None:
         """Takes the version out of the server and leaves it on disk; repeats until it is out."""
 
+    async def take_off(self, server_name: str) -> None:
+        """Takes the version out of the server, as if it were to be loaded again; repeats until it is out."""
+
     async def unload(self, server_name: str) -> None:
         """Makes the version gone, from the server and from disk; repeats until it is."""
 
@@ -178,14 +181,14 @@ class Loading:
                 self.store.record(replace(record, evicted=True))
             except OSError as error:
                 log.warning("eviction not noted", server_name=record.server_name, error=str(error))
-            await self._off_server(record.server_name)
+            await self.take_off(record.server_name)
 
     async def unload(self, server_name: str) -> None:
         """Unloads, then deletes."""
-        await self._off_server(server_name)
+        await self.take_off(server_name)
         await in_thread(self.store.remove, server_name)
 
-    async def _off_server(self, server_name: str) -> None:
+    async def take_off(self, server_name: str) -> None:
         """A server that is away holds nothing; one that hangs is asked again."""
         delay = 1.0
         self.measuring.freed()

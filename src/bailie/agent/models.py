@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -34,6 +35,7 @@ from bailie.agent.slots import (
     same,
 )
 from bailie.agent.store import Record
+from bailie.kube.clock import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOST = "the inference server no longer says that {} is ready; it is being loaded again"
+_LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
 _GONE = frozenset({ABSENT, UNLOADING, UNLOADED})
 
 
@@ -97,12 +100,13 @@ class Models:
     @property
     def at_work(self) -> bool:
         """Whether anything is being loaded or unloaded."""
-        return any(slot.task is not None for slot in self._slots.values())
+        return any(slot.task is not None and not slot.resting for slot in self._slots.values())
 
-    def lost(self, seen: Mapping[str, int]) -> None:
+    def lost(self, seen: Mapping[str, int], *, restarted: bool) -> None:
         """Loads again what the server does not have any more; what was to leave memory has left it.
 
-        `seen` is of `loaded`: what has left memory and come back since then was not lost.
+        `seen` is of `loaded`: what has left memory and come back since then was not lost. Where the server
+        was not `restarted`, one that is lost soon after each load rests longer each time.
         """
         for name, moves in seen.items():
             slot = self._slots.get(name)
@@ -112,8 +116,8 @@ class Models:
             if slot.state == EVICTING:
                 self._evicted(slot)
                 continue
-            slot.wanted = Reload(slot.record, _LOST.format(name))
-            self._room.leave(name)
+            rest = 0.0 if restarted else slot.lose(asyncio.get_running_loop().time())
+            slot.wanted = Reload(slot.record, _LOST.format(name), rest)
             self._pump(slot)
 
     def used(self, server_names: Iterable[str]) -> None:
@@ -247,9 +251,9 @@ class Models:
                 self._answer_unknown(slot, command.version)
             elif isinstance(command, agent_pb2.Evict):
                 await self._evict(slot)
-            elif isinstance(command, Reload | Return):
-                if isinstance(command, Reload):
-                    self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
+            elif isinstance(command, Reload):
+                await self._reload(slot, command)
+            elif isinstance(command, Return):
                 self._loaded(slot, await self._loader.reload(command.record))
             else:
                 await self._load(slot, command)
@@ -262,13 +266,33 @@ class Models:
     async def _load(self, slot: Slot, command: agent_pb2.Load) -> None:
         if slot.record.identity != command.version.identity:
             await self._unload(slot)
-            slot.record = _record(command.version)
+            slot.record, slot.losses = _record(command.version), 0
         slot.record = replace(slot.record, declared_bytes=command.memory_bytes)
         if slot.state in {LOADED, EVICTING, EVICTED}:
             self._report(slot)
             return
         self._move(slot, LOADING)
         self._loaded(slot, await self._loader.load(command))
+
+    async def _reload(self, slot: Slot, command: Reload) -> None:
+        if command.rest_seconds:
+            await self._rest(slot, command.rest_seconds)
+        self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
+        self._room.leave(slot.record.server_name)
+        self._loaded(slot, await self._loader.reload(command.record))
+
+    async def _rest(self, slot: Slot, seconds: float) -> None:
+        """Keeps a version off the server, whose other models are ready without it."""
+        name, end = slot.record.server_name, utc_now() + timedelta(seconds=seconds)
+        told = _LOST_AGAIN.format(slot.losses, name, f"it is loaded again at {end:%H:%M:%SZ}")
+        self._move(slot, LOADING, "ModelNotReady", told)
+        slot.resting = True
+        try:
+            await self._loader.take_off(name)
+            self._room.leave(name)
+            await asyncio.sleep(seconds)
+        finally:
+            slot.resting = False
 
     async def _evict(self, slot: Slot) -> None:
         """From here on requests wait; those that are with the server end first."""
@@ -287,7 +311,7 @@ class Models:
 
     def _loaded(self, slot: Slot, record: Record) -> None:
         LOADS.labels("").inc()
-        slot.record = record
+        slot.record, slot.loaded_at = record, asyncio.get_running_loop().time()
         self._move(slot, LOADED)
 
     def _failed(self, slot: Slot, reason: str, message: str) -> None:

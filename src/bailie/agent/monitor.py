@@ -39,6 +39,8 @@ class Monitor:
     ready: bool = False
     _silent_since: float | None = None
     _measured_at: float = -math.inf
+    _connections: int | None = None
+    """Of the server's client when the index was read; None since it was not ready."""
 
     async def run(self) -> None:
         """Looks until cancelled."""
@@ -46,11 +48,14 @@ class Monitor:
         indexed_at = -math.inf
         while True:
             was_ready = self.ready
-            self.ready = self.judge(await self._look(), now())
-            if self.ready and (not was_ready or now() - indexed_at >= self.settings.index_seconds):
-                known = await self._check_index()
-                # One that has come back may have lost everything; it is not ready before that is told.
-                self.ready = known or was_ready
+            if not was_ready:
+                self._connections = None
+            health = await self._look()
+            self.ready = self.judge(health, now())
+            # One that has come back may have lost everything; it is not ready before that is told.
+            another = health is Health.READY and self._may_be_another()
+            if another or (self.ready and now() - indexed_at >= self.settings.index_seconds):
+                self.ready = await self._check_index() or not another
                 indexed_at = now()
             if self.ready != was_ready:
                 log.info("inference server readiness changed", ready=self.ready)
@@ -60,9 +65,14 @@ class Monitor:
     async def _look(self) -> Health:
         """A server says that it is not ready when one of its models is not: that model alone is at fault."""
         health = await self.server.health()
-        if health is Health.UNREADY and not self.models.at_work and await self._check_index():
+        in_doubt = not self.models.at_work or self._may_be_another()
+        if health is Health.UNREADY and in_doubt and await self._check_index():
             return Health.READY
         return health
+
+    def _may_be_another(self) -> bool:
+        """Whether the server may have been restarted since its index was read, between two looks perhaps."""
+        return self.server.connections != self._connections
 
     def judge(self, health: Health, now: float) -> bool:
         """Decides whether the server counts as ready.
@@ -93,11 +103,14 @@ class Monitor:
 
     async def _check_index(self) -> bool:
         """Has loaded again what the server lost; says whether the server gave an index."""
-        expected = self.models.loaded()
+        expected, connections = self.models.loaded(), self.server.connections
+        restarted = self._may_be_another()
         try:
             ready = await self.server.ready_models()
         except ServerError as error:
             log.info("index is not available", error=error.message)
             return False
-        self.models.lost({name: since for name, since in expected.items() if name not in ready})
+        self._connections = connections
+        lost = {name: since for name, since in expected.items() if name not in ready}
+        self.models.lost(lost, restarted=restarted)
         return True

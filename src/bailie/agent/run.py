@@ -48,15 +48,17 @@ async def run(settings: Settings) -> None:
         settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port
     ) as server:
         store = Store(settings.folder)
-        outbox = Outbox(_first_status(settings))
+        ready, in_memory = await _look(server)
+        outbox = Outbox(_first_status(settings, ready=ready))
         room = Room(settings.memory_bytes if settings.overcommit_percent else None)
         loading = _loading(settings, store, server, memory=memory, room=room)
         models = Models(loading, outbox, room)
-        monitor = Monitor(settings=settings, server=server, memory=memory, models=models, outbox=outbox)
-        monitor.ready, ready = await _look(server)
+        monitor = Monitor(
+            settings=settings, server=server, memory=memory, models=models, outbox=outbox, ready=ready
+        )
         records = await asyncio.to_thread(store.open)
-        models.restore(records, ready)
-        await loading.adopt(record.server_name for record in records if record.server_name in ready)
+        models.restore(records, in_memory)
+        await loading.adopt(record.server_name for record in records if record.server_name in in_memory)
         log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
         async with serve_held(models, settings) as endpoint:
             session = Session(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
@@ -71,9 +73,11 @@ async def run(settings: Settings) -> None:
                 await _serve(models, monitor, session)
 
 
-def _first_status(settings: Settings) -> agent_pb2.ReplicaStatus:
+def _first_status(settings: Settings, *, ready: bool) -> agent_pb2.ReplicaStatus:
     return agent_pb2.ReplicaStatus(
-        memory_bytes=settings.memory_bytes, overcommit_percent=settings.overcommit_percent
+        memory_bytes=settings.memory_bytes,
+        overcommit_percent=settings.overcommit_percent,
+        server_ready=ready,
     )
 
 

@@ -59,7 +59,11 @@ class InferenceServer:
     """A client of one server. An async context manager."""
 
     def __init__(self, host: str, *, http_port: int, grpc_port: int) -> None:
-        self._http = httpx.AsyncClient(base_url=f"http://{host}:{http_port}", trust_env=False)
+        self.connections = 0
+        """How many were made over HTTP. While there is no new one, the server's process is the same."""
+        self._http = httpx.AsyncClient(
+            base_url=f"http://{host}:{http_port}", trust_env=False, event_hooks={"request": [self._trace]}
+        )
         self._target = f"{host}:{grpc_port}"
         self._name = f"the inference server at {host}:{http_port}"
         self._channel: grpc.aio.Channel | None = None
@@ -72,6 +76,12 @@ class InferenceServer:
     ) -> None:
         await self._http.aclose()
         await self._disconnect()
+
+    async def _trace(self, request: httpx.Request) -> None:
+        request.extensions["trace"] = self._count
+
+    async def _count(self, event: str, _: object) -> None:
+        self.connections += event == "connection.connect_tcp.complete"
 
     async def health(self) -> Health:
         """Looks once."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 
 from bailie._gen import agent_pb2
 from bailie.agent.store import Record  # noqa: TC001 - dataclasses read their annotations
+from bailie.lifecycle import retry_delay
 
 ABSENT = agent_pb2.MODEL_STATE_UNSPECIFIED
 LOADING = agent_pb2.MODEL_STATE_LOADING
@@ -28,14 +30,20 @@ TRANSITIONS: dict[agent_pb2.ModelState, frozenset[agent_pb2.ModelState]] = {
     UNLOADED: frozenset({UNLOADED, LOADING}),
 }
 """From each state, what may come next."""
+WELL_SECONDS = 60.0
+"""One that was lost this long after its load was well: what happened before does not count any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """The server lost a version that is on disk; `message` says how, empty at the start of the agent."""
+    """The server lost a version that is on disk; `message` says how, empty at the start of the agent.
+
+    It is off the server for `rest_seconds` first.
+    """
 
     record: Record
     message: str = ""
+    rest_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,8 @@ class Slot:
 
     `eviction` counts the announcements, `granted`: no request comes past this agent any more. `held` are the
     requests that this agent has for the version, `passing` those of them that are with the server. `moves`
-    counts the changes of its state.
+    counts the changes of its state, `losses` how often in a row it was lost soon after a load; `resting`: its
+    task waits for the end of a rest.
     """
 
     record: Record
@@ -69,6 +78,9 @@ class Slot:
     held: int = 0
     passing: int = 0
     moves: int = 0
+    losses: int = 0
+    loaded_at: float = -math.inf
+    resting: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def meant(self) -> str:
@@ -82,6 +94,13 @@ class Slot:
     def answers(self) -> bool:
         """Whether a request may be sent on to the server: the version is there and stays while it runs."""
         return self.state == LOADED or (self.state == EVICTING and not self.granted)
+
+    def lose(self, now: float) -> float:
+        """Counts a loss that nothing but the model explains; returns how many seconds it is to rest."""
+        if now - self.loaded_at >= WELL_SECONDS:
+            self.losses = 0
+        self.losses += 1
+        return retry_delay(self.losses - 1) if self.losses > 1 else 0.0
 
     def tell(self) -> None:
         """Wakes everybody who waits for news of this slot."""
