@@ -15,59 +15,24 @@ import os
 import re
 import signal
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import LEASE, MODEL, POD
 from bailie.kube.client import Client
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition, process_id
-from bailie.local.settings import TRAINING_SCRIPT
-from bailie.local.traffic import Expectation
-from benchmarks.stack import mlserver_environment
+from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 from benchmarks.steady import steady
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-NAMESPACE = "default"
 LEASE_NAME = "seldon-scheduler"
 MODELS = 20
-T = TypeVar("T")
 LINE = re.compile(r"^(?P<at>\S+Z) \[\w+ *\] (?P<event>.*?) {2,}(?P<pairs>.*)$")
-
-
-@contextmanager
-def running(state: Path, schedulers: int) -> Iterator[None]:
-    """Runs `bailie up --detach`."""
-    bailie = [sys.executable, "-m", "bailie"]
-    up = ["up", "--detach", "--namespaces", NAMESPACE, "--scheduler-replicas", str(schedulers)]
-    subprocess.run([*bailie, *up, "--state-dir", state], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run([*bailie, "down", "--state-dir", state], check=True)
-
-
-def inference(state: Path) -> dict[str, str]:
-    """Returns where the data plane is, for `http` and `grpc`."""
-    return dict(_status(state)["namespaces"][NAMESPACE]["inference"])
-
-
-async def until(look: Callable[[], Awaitable[T]], seconds: float, what: str) -> T:
-    """Looks every 20 ms until the value is true; RuntimeError after `seconds`."""
-    ends = time.monotonic() + seconds
-    while not (found := await look()):
-        if time.monotonic() > ends:
-            raise RuntimeError(f"{what}: not within {seconds:g} s")
-        await asyncio.sleep(0.02)
-    return found
 
 
 def lines(path: Path) -> Iterator[tuple[datetime, str, dict[str, str]]]:
@@ -83,9 +48,9 @@ def lines(path: Path) -> Iterator[tuple[datetime, str, dict[str, str]]]:
 class Stack:
     """The namespace under test."""
 
-    def __init__(self, client: Client, state: Path, models: Path, schedulers: int) -> None:
-        self.client, self.models, self._count = client, models, schedulers
-        self.logs = state / "logs" / NAMESPACE
+    def __init__(self, client: Client, laptop: Laptop, schedulers: int) -> None:
+        self.client, self.models, self._count = client, laptop.models, schedulers
+        self.logs = laptop.state / "logs" / NAMESPACE
         self.applied: set[str] = set()
         self.deleted: set[str] = set()
 
@@ -112,7 +77,7 @@ class Stack:
             settled = len(found) == self._count and all(ready for _, ready in found.values())
             return (holder, pid) if settled and pid else None
 
-        found = await until(look, 120, "every scheduler ready")
+        found = await until(look, "every scheduler ready")
         assert found is not None
         return found
 
@@ -127,7 +92,7 @@ class Stack:
         async def look() -> bool:
             return bool(condition(await self.client.get(MODEL, name, NAMESPACE), "Ready")["status"] == "True")
 
-        await until(look, 60, f"model {name} ready")
+        await until(look, f"model {name} ready")
 
     async def delete(self, name: str) -> None:
         """Deletes a Model."""
@@ -227,21 +192,16 @@ def _term(lease: dict[str, Any]) -> tuple[str, int]:
     return lease["holderIdentity"], lease["leaseTransitions"]
 
 
-async def measure(state: Path, models: Path, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(laptop: Laptop, options: argparse.Namespace) -> dict[str, Any]:
     """Runs all rounds under load and returns the figures."""
-    cases = json.loads((models / "expected.json").read_text())
-    async with Client.from_kubeconfig(state / "kubeconfig") as client:
-        stack = Stack(client, state, models, options.schedulers)
+    async with Client.from_kubeconfig(laptop.kubeconfig) as client:
+        stack = Stack(client, laptop, options.schedulers)
         for number in range(MODELS):
             await stack.apply(f"steady-{number}")
         for number in range(MODELS):
             await stack.ready(f"steady-{number}")
-        inference = _status(state)["namespaces"][NAMESPACE]["inference"]
-        expected = [
-            Expectation(f"steady-{number}", cases["iris"]["inputs"], cases["iris"]["outputs"])
-            for number in range(MODELS)
-        ]
-        with steady(inference) as traffic:
+        expected = [laptop.expectation(f"steady-{number}", "iris") for number in range(MODELS)]
+        with steady(laptop.inference()) as traffic:
             traffic.send(expected, options.rate)
             started = time.monotonic()
             figures: dict[str, Any] = {
@@ -264,11 +224,6 @@ async def measure(state: Path, models: Path, options: argparse.Namespace) -> dic
         figures["load average"] = os.getloadavg()
         figures["agents' logs"] = stack.complaints()
     return figures
-
-
-def _status(state: Path) -> Any:
-    command = [sys.executable, "-m", "bailie", "status", "-o", "json", "--state-dir", str(state)]
-    return json.loads(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
 
 
 def told(figures: dict[str, Any]) -> Iterator[str]:
@@ -295,11 +250,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="requests per second over all models")
     parser.add_argument("--json", type=Path, help="write the results here too")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        models, state = Path(folder) / "models", Path(folder) / "state"
-        subprocess.run([mlserver_environment() / "bin" / "python", TRAINING_SCRIPT, models], check=True)
-        with running(state, options.schedulers):
-            figures = asyncio.run(measure(state, models, options))
+    with laptop("--scheduler-replicas", str(options.schedulers)) as running:
+        figures = asyncio.run(measure(running, options))
     print("\n".join(told(figures)), flush=True)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -15,9 +15,6 @@ import json
 import os
 import signal
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,47 +25,22 @@ from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition, is_current, process_id
-from bailie.local.settings import OPERATOR_NAMESPACE, TRAINING_SCRIPT
+from bailie.local.settings import OPERATOR_NAMESPACE
 from bailie.local.status import inference_address
-from bailie.local.traffic import Expectation, Tally, check, stream
-from benchmarks.stack import mlserver_environment
+from bailie.local.traffic import Tally, check, stream
+from benchmarks.laptop import Laptop, laptop, seconds_until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
-PATIENCE = 120.0
 STEADY, PASSING = "steady", "passing"
-
-
-@contextlib.contextmanager
-def running(state: Path, namespaces: Sequence[str]) -> Iterator[None]:
-    """Runs `bailie up --detach`."""
-    bailie = [sys.executable, "-m", "bailie"]
-    up = ["up", "--detach", "--namespaces", ",".join(namespaces), "--timeout", "600"]
-    subprocess.run([*bailie, *up, "--state-dir", state], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run([*bailie, "down", "--state-dir", state], check=True)
-
-
-async def until(look: Callable[[], Awaitable[bool]], what: str, seconds: float = PATIENCE) -> float:
-    """Looks every 50 ms until it is true and returns the seconds that took; RuntimeError after `seconds`."""
-    started = time.monotonic()
-    while not await look():
-        if time.monotonic() - started > seconds:
-            raise RuntimeError(f"{what}: not within {seconds:g} s")
-        await asyncio.sleep(0.05)
-    return time.monotonic() - started
 
 
 class Stack:
     """All namespaces."""
 
-    def __init__(self, client: Client, models: Path, namespaces: Sequence[str]) -> None:
-        self.client, self.models, self.namespaces = client, models, tuple(namespaces)
-        cases = json.loads((models / "expected.json").read_text())
-        self._cases = {name: (case["inputs"], case["outputs"]) for name, case in cases.items()}
+    def __init__(self, client: Client, laptop: Laptop, namespaces: Sequence[str]) -> None:
+        self.client, self.laptop, self.namespaces = client, laptop, tuple(namespaces)
         self._rest: dict[str, RestClient] = {}
 
     async def rest(self, namespace: str) -> RestClient:
@@ -83,20 +55,16 @@ class Stack:
         for client in self._rest.values():
             await client.close()
 
-    def expectation(self, model: str, artifact: str) -> Expectation:
-        """Returns what the model answers."""
-        return Expectation(model, *self._cases[artifact])
-
     async def apply(self, namespace: str, name: str, artifact: str) -> float:
         """Applies a Model and returns the seconds until it is ready."""
-        manifest = model_manifest(namespace, name, self.models, artifact=artifact)
+        manifest = model_manifest(namespace, name, self.laptop.models, artifact=artifact)
         await self.client.apply(manifest, field_manager="benchmark", force=True)
 
         async def ready() -> bool:
             model = await self.client.get(MODEL, name, namespace)
             return bool(condition(model, "Ready")["status"] == "True" and is_current(model))
 
-        return await until(ready, f"{namespace}/{name} ready")
+        return await seconds_until(ready, f"{namespace}/{name} ready")
 
     async def delete(self, namespace: str, name: str) -> float:
         """Deletes a Model and returns the seconds until it is gone."""
@@ -108,7 +76,7 @@ class Stack:
                 return False
             return True
 
-        return await until(gone, f"{namespace}/{name} gone")
+        return await seconds_until(gone, f"{namespace}/{name} gone")
 
     async def pids(self, namespace: str) -> set[int]:
         """Returns the processes of all pods of the namespace."""
@@ -127,7 +95,7 @@ class Stack:
             server = await self.client.get(SERVER, "mlserver", namespace)
             return bool((server.get("status") or {}).get("observedGeneration") == generation)
 
-        return await until(seen, f"{namespace} reconciled")
+        return await seconds_until(seen, f"{namespace} reconciled")
 
 
 @contextlib.asynccontextmanager
@@ -159,7 +127,8 @@ async def without_operator(stack: Stack, seconds: float) -> dict[str, Any]:
         while time.monotonic() < ends:
             for step, artifact in (("created", "iris"), ("changed", "petal-width")):
                 found[step].append(await stack.apply(namespace, PASSING, artifact))
-                problem = await check(await stack.rest(namespace), stack.expectation(PASSING, artifact))
+                expectation = stack.laptop.expectation(PASSING, artifact)
+                problem = await check(await stack.rest(namespace), expectation)
                 wrong.extend([f"{namespace} {step}: {problem}"] if problem else [])
             found["deleted"].append(await stack.delete(namespace, PASSING))
 
@@ -183,7 +152,7 @@ async def without_namespace(stack: Stack, seconds: float, rate: float) -> dict[s
     gone, *others = stack.namespaces
     stop = asyncio.Event()
     clients = {namespace: await stack.rest(namespace) for namespace in others}
-    expectation = stack.expectation(STEADY, "iris")
+    expectation = stack.laptop.expectation(STEADY, "iris")
     for namespace in others:
         await stack.reconcile(namespace, 1)  # the operator of before may be still on its way back
     async with asyncio.TaskGroup() as group:
@@ -202,7 +171,7 @@ async def without_namespace(stack: Stack, seconds: float, rate: float) -> dict[s
         "reconciled before": before,
         "reconciled during": during,
         "processes killed": len(killed),
-        "answers again after, s": await until(answers, f"{gone} answers again", 300),
+        "answers again after, s": await seconds_until(answers, f"{gone} answers again", 300),
     }
 
 
@@ -212,11 +181,11 @@ def _sum(tallies: Any) -> dict[str, Any]:
     return {"sent": sum(tally.sent for tally in every), "failed": len(failures), "first": failures[:3]}
 
 
-async def measure(state: Path, models: Path, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(laptop: Laptop, options: argparse.Namespace) -> dict[str, Any]:
     """Returns the figures."""
     namespaces = _names(options.namespaces)
-    async with Client.from_kubeconfig(state / "kubeconfig") as client:
-        stack = Stack(client, models, namespaces)
+    async with Client.from_kubeconfig(laptop.kubeconfig) as client:
+        stack = Stack(client, laptop, namespaces)
         try:
             for namespace in namespaces:
                 await stack.apply(namespace, STEADY, "iris")
@@ -269,11 +238,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=5.0, help="requests per second to each namespace")
     parser.add_argument("--json", type=Path, help="write the results here too")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        models, state = Path(folder) / "models", Path(folder) / "state"
-        subprocess.run([mlserver_environment() / "bin" / "python", TRAINING_SCRIPT, models], check=True)
-        with running(state, _names(options.namespaces)):
-            figures = asyncio.run(measure(state, models, options))
+    with laptop(namespaces=_names(options.namespaces)) as running:
+        figures = asyncio.run(measure(running, options))
     print("\n".join(told(figures, options.namespaces)), flush=True)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -16,9 +16,8 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,42 +25,23 @@ import httpx
 import psutil
 
 from bailie.local.demo import model_manifest
-from bailie.local.settings import TRAINING_SCRIPT
-from bailie.local.traffic import Expectation, Tally, connected, stream
-from benchmarks.stack import mlserver_environment
+from bailie.local.traffic import Tally, connected, stream
+from benchmarks.laptop import Laptop, laptop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+
+    from bailie.local.traffic import Expectation
 
 NAMESPACES = ("seldon-system", "financial-staging")
 SERVED = {"seldon-system": "iris", "financial-staging": "petal-width"}
 MIB = 2**20
 
 
-@contextmanager
-def running(state: Path) -> Iterator[float]:
-    """Runs `bailie up --detach`; the value is the seconds that it took."""
-    bailie = [sys.executable, "-m", "bailie"]
-    started = time.monotonic()
-    subprocess.run(
-        [*bailie, "up", "--detach", "--namespaces", ",".join(NAMESPACES), "--state-dir", state], check=True
-    )
-    try:
-        yield time.monotonic() - started
-    finally:
-        subprocess.run([*bailie, "down", "--state-dir", state], check=True)
-
-
-def status(state: Path) -> Any:
-    """Returns `bailie status -o json`."""
-    command = [sys.executable, "-m", "bailie", "status", "-o", "json", "--state-dir", str(state)]
-    return json.loads(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
-
-
-def memory(state: Path) -> dict[str, float]:
+def memory(laptop: Laptop) -> dict[str, float]:
     """Returns the resident memory of the control plane's processes in MiB."""
-    now = status(state)
-    supervisor = json.loads((state / "supervisor.json").read_text())["pid"]
+    now = laptop.status()
+    supervisor = json.loads((laptop.state / "supervisor.json").read_text())["pid"]
     api = next(
         child for child in psutil.Process(supervisor).children() if "apiserver" in " ".join(child.cmdline())
     )
@@ -80,34 +60,38 @@ def _resident(pid: int) -> float:
     return resident / MIB
 
 
-def kubectl(state: Path, *arguments: str, stdin: str | None = None) -> None:
+def kubectl(laptop: Laptop, *arguments: str, stdin: str | None = None) -> None:
     """Runs kubectl against the local API."""
     own = Path(sys.prefix) / "bin" / "kubectl"
     program = str(own) if own.exists() else shutil.which("kubectl") or "kubectl"
-    command = [program, "--kubeconfig", str(state / "kubeconfig"), *arguments]
+    command = [program, "--kubeconfig", str(laptop.kubeconfig), *arguments]
     subprocess.run(command, input=stdin, text=True, check=True, stdout=subprocess.DEVNULL)
 
 
-def readiness(state: Path, models: Path, expectation: Expectation, count: int) -> dict[str, list[float]]:
+def readiness(laptop: Laptop, expectation: Expectation, count: int) -> dict[str, list[float]]:
     """Returns the seconds from `kubectl apply` to ready, and to the first 200, `count` times each."""
-    url = status(state)["namespaces"][NAMESPACES[0]]["inference"]["http"]
+    url = laptop.inference(NAMESPACES[0])["http"]
     ready, answered = [], []
     for number in range(count):
         name = f"quick-{number}"
-        manifest = json.dumps(model_manifest(NAMESPACES[0], name, models, artifact="iris"))
+        manifest = json.dumps(model_manifest(NAMESPACES[0], name, laptop.models, artifact="iris"))
         started = time.monotonic()
-        kubectl(state, "apply", "-f", "-", stdin=manifest)
-        kubectl(state, "wait", "--for=condition=Ready", f"model/{name}", "-n", NAMESPACES[0], "--timeout=60s")
+        kubectl(laptop, "apply", "-f", "-", stdin=manifest)
+        _wait(laptop, NAMESPACES[0], name)
         ready.append(time.monotonic() - started)
-        another = model_manifest(NAMESPACES[0], f"{name}-again", models, artifact="iris")
-        answered.append(_first_answer(state, another, url, expectation))
+        another = model_manifest(NAMESPACES[0], f"{name}-again", laptop.models, artifact="iris")
+        answered.append(_first_answer(laptop, another, url, expectation))
     return {"apply to ready, s": ready, "apply to first 200, s": answered}
 
 
-def _first_answer(state: Path, manifest: dict[str, Any], url: str, expectation: Expectation) -> float:
+def _wait(laptop: Laptop, namespace: str, name: str) -> None:
+    kubectl(laptop, "wait", "--for=condition=Ready", f"model/{name}", "-n", namespace, "--timeout=60s")
+
+
+def _first_answer(laptop: Laptop, manifest: dict[str, Any], url: str, expectation: Expectation) -> float:
     name = manifest["metadata"]["name"]
     started = time.monotonic()
-    kubectl(state, "apply", "-f", "-", stdin=json.dumps(manifest))
+    kubectl(laptop, "apply", "-f", "-", stdin=json.dumps(manifest))
     with httpx.Client(trust_env=False) as http:
         while time.monotonic() - started < 60:
             if http.post(f"{url}/v2/models/{name}/infer", json=expectation.request()).is_success:
@@ -117,17 +101,16 @@ def _first_answer(state: Path, manifest: dict[str, Any], url: str, expectation: 
 
 
 async def kills(
-    state: Path, expectations: dict[str, Expectation], *, seconds: float, every: float, rate: float
+    laptop: Laptop, expectations: dict[str, Expectation], *, seconds: float, every: float, rate: float
 ) -> dict[str, Tally]:
     """Kills each namespace's scheduler in turn while both answer; returns what came of the requests."""
-    now = status(state)["namespaces"]
     stop = asyncio.Event()
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         tasks = {}
         for namespace, expectation in expectations.items():
-            clients = await stack.enter_async_context(connected(now[namespace]["inference"]))
+            clients = await stack.enter_async_context(connected(laptop.inference(namespace)))
             tasks[namespace] = group.create_task(stream(clients, expectation, per_second=rate, stop=stop))
-        await asyncio.to_thread(_kill_repeatedly, state, seconds, every)
+        await asyncio.to_thread(_kill_repeatedly, laptop, seconds, every)
         stop.set()
     return {
         f"{namespace} {protocol}": tally
@@ -136,11 +119,11 @@ async def kills(
     }
 
 
-def _kill_repeatedly(state: Path, seconds: float, every: float) -> None:
+def _kill_repeatedly(laptop: Laptop, seconds: float, every: float) -> None:
     ends, killed = time.monotonic() + seconds, 0
     while time.monotonic() < ends:
         for namespace in NAMESPACES:
-            for scheduler in status(state)["namespaces"][namespace]["schedulers"]:
+            for scheduler in laptop.status()["namespaces"][namespace]["schedulers"]:
                 if scheduler["pid"]:
                     os.kill(scheduler["pid"], signal.SIGKILL)
                     killed += 1
@@ -148,37 +131,33 @@ def _kill_repeatedly(state: Path, seconds: float, every: float) -> None:
     print(f"schedulers killed: {killed}")
 
 
-def prepared(state: Path, models: Path) -> dict[str, Expectation]:
-    """Trains the models, applies one per namespace and waits; returns what they answer."""
-    cases = json.loads((models / "expected.json").read_text())
+def prepared(laptop: Laptop) -> dict[str, Expectation]:
+    """Applies one model per namespace and waits; returns what they answer."""
     expectations = {}
     for namespace, name in SERVED.items():
-        kubectl(state, "apply", "-f", "-", stdin=json.dumps(model_manifest(namespace, name, models)))
-        kubectl(state, "wait", "--for=condition=Ready", f"model/{name}", "-n", namespace, "--timeout=60s")
-        expectations[namespace] = Expectation(name, cases[name]["inputs"], cases[name]["outputs"])
+        kubectl(laptop, "apply", "-f", "-", stdin=json.dumps(model_manifest(namespace, name, laptop.models)))
+        _wait(laptop, namespace, name)
+        expectations[namespace] = laptop.expectation(name, name)
     return expectations
 
 
 def measure(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Runs everything and returns the figures."""
-    with tempfile.TemporaryDirectory() as folder:
-        models, state = Path(folder) / "models", Path(folder) / "state"
-        subprocess.run([mlserver_environment() / "bin" / "python", TRAINING_SCRIPT, models], check=True)
-        with running(state) as seconds:
-            say(f"up with two namespaces: {seconds:.1f} s")
-            time.sleep(options.idle)
-            figures: dict[str, Any] = {"up, s": seconds, "idle memory, MiB": memory(state)}
-            say("\n".join(f"{name}: {size:.0f} MiB" for name, size in figures["idle memory, MiB"].items()))
-            expectations = prepared(state, models)
-            times = readiness(state, models, expectations[NAMESPACES[0]], options.count)
-            for name, values in times.items():
-                say(f"{name}: median {statistics.median(values):.2f}, worst {max(values):.2f}")
-            figures |= times
-            plan = {"seconds": options.kill_seconds, "every": options.kill_every, "rate": options.rate}
-            tallies = asyncio.run(kills(state, expectations, **plan))
-            for name, tally in tallies.items():
-                say(f"{name}: {tally.sent} requests, {len(tally.failures)} failed {tally.failures[:1] or ''}")
-                figures[name] = {"sent": tally.sent, "failed": len(tally.failures)}
+    with laptop(namespaces=NAMESPACES) as running:
+        say(f"up with two namespaces: {running.up_seconds:.1f} s")
+        time.sleep(options.idle)
+        figures: dict[str, Any] = {"up, s": running.up_seconds, "idle memory, MiB": memory(running)}
+        say("\n".join(f"{name}: {size:.0f} MiB" for name, size in figures["idle memory, MiB"].items()))
+        expectations = prepared(running)
+        times = readiness(running, expectations[NAMESPACES[0]], options.count)
+        for name, values in times.items():
+            say(f"{name}: median {statistics.median(values):.2f}, worst {max(values):.2f}")
+        figures |= times
+        plan = {"seconds": options.kill_seconds, "every": options.kill_every, "rate": options.rate}
+        tallies = asyncio.run(kills(running, expectations, **plan))
+    for name, tally in tallies.items():
+        say(f"{name}: {tally.sent} requests, {len(tally.failures)} failed {tally.failures[:1] or ''}")
+        figures[name] = {"sent": tally.sent, "failed": len(tally.failures)}
     return figures
 
 

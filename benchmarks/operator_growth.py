@@ -30,7 +30,7 @@ from tests.support.operators import Audit, grant, install, operator, own_address
 from bailie.api.kinds import SELDON_RUNTIME, SERVER
 from bailie.kube.client import Client
 from bailie.local.readiness import condition
-from benchmarks.isolation import until
+from benchmarks.laptop import seconds_until
 from benchmarks.processes import ask, spawned
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ async def grow(api: RemoteApi, client: Client, names: Sequence[str], before: int
     await grant(api, HOME, names[before:], pods=False)
     await furnish(client, names[before:])
     await put_list(client, HOME, names)
-    return await until(lambda: all_ready(client, names), f"{len(names)} namespaces ready", 300)
+    return await seconds_until(lambda: all_ready(client, names), f"{len(names)} namespaces ready", 300)
 
 
 @contextmanager

@@ -15,13 +15,10 @@ import json
 import os
 import random
 import statistics
-import subprocess
-import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -34,11 +31,12 @@ from bailie.kube.client import Client
 from bailie.local.explanation import explanation
 from bailie.local.readiness import condition
 from benchmarks import load
-from benchmarks.failover import NAMESPACE, inference, lines, running, until
-from benchmarks.stack import mlserver_environment
+from benchmarks.failover import lines
+from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from pathlib import Path
 
     Ask = dict[str, Callable[[], Awaitable[object]]]
 
@@ -58,8 +56,8 @@ import joblib
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 x, y = load_iris(return_X_y=True)
-for number in range(int(sys.argv[2])):
-    folder = Path(sys.argv[1]) / str(number)
+for number in range(int(sys.argv[1])):
+    folder = Path(sys.argv[2]) / str(number)
     folder.mkdir(parents=True)
     joblib.dump(LogisticRegression(max_iter=1000).fit(x, y + 3 * number), folder / "model.joblib")
 """
@@ -104,7 +102,7 @@ class World:
             found = await self._client.get(SERVER, CROWDED, NAMESPACE)
             return bool(condition(found, "Ready")["status"] == "True")
 
-        await until(ready, 120, "the server ready")
+        await until(ready, "the server ready")
 
     async def add(self, server: str, number: int) -> str:
         """Adds a model to a server; returns its name."""
@@ -134,7 +132,7 @@ class World:
             }
             return found >= set(names)
 
-        await until(look, 300, "all models ready")
+        await until(look, "all models ready", 300)
 
     async def in_memory(self, name: str) -> bool:
         """Says whether the model is in memory."""
@@ -266,21 +264,21 @@ async def _grpc_clients(names: dict[str, str], urls: dict[str, str]) -> AsyncIte
         yield found
 
 
-async def measure(state: Path, models: Path, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(laptop: Laptop, options: argparse.Namespace) -> dict[str, Any]:
     """Returns what came of it."""
-    async with Client.from_kubeconfig(state / "kubeconfig") as client:
-        world, third = World(client, models), options.models // 3
+    async with Client.from_kubeconfig(laptop.kubeconfig) as client:
+        world, third = World(client, laptop.models), options.models // 3
         await world.crowd(third)
         roomy = [await world.add(ROOMY, number) for number in range(third)]
         started = time.monotonic()
         crowded = [await world.add(CROWDED, number) for number in range(options.models)]
         await world.ready([*roomy, *crowded])
         print(f"{options.models} models ready after {time.monotonic() - started:.1f} s", flush=True)
-        urls, before = inference(state), _counted(state)
+        urls, before = laptop.inference(), _counted(laptop.state)
         callers = Callers(names=crowded, urls=urls, ends=time.monotonic() + options.seconds)
         await callers.run()
         seen = callers.seen
-        moved = {what: count - before[what] for what, count in _counted(state).items()}
+        moved = {what: count - before[what] for what, count in _counted(laptop.state).items()}
         print(f"{len(seen.rest) + len(seen.grpc)} requests, {len(seen.failures)} failed", flush=True)
         hot = await _hot(world, crowded, urls)
         compared = await compare({CROWDED: hot, ROOMY: roomy[0]}, urls, options.pairs)
@@ -293,7 +291,7 @@ async def _hot(world: World, names: list[str], urls: dict[str, str]) -> str:
     """Returns a model that is in memory on the crowded server, and has its own route again."""
     async with httpx.AsyncClient(trust_env=False, timeout=120) as http:
         (await http.post(f"{urls['http']}/v2/models/{names[0]}/infer", content=body())).raise_for_status()
-    await until(lambda: world.in_memory(names[0]), 30, f"{names[0]} in memory")
+    await until(lambda: world.in_memory(names[0]), f"{names[0]} in memory")
     await asyncio.sleep(1.0)  # the acknowledgement of its route
     return names[0]
 
@@ -335,12 +333,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of random requests")
     parser.add_argument("--pairs", type=int, default=5000, help="requests to each, in turn, for its p50")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        models, state = Path(folder) / "models", Path(folder) / "state"
-        python = mlserver_environment() / "bin" / "python"
-        subprocess.run([python, "-c", TRAIN, models, str(options.models)], check=True)
-        with running(state, schedulers=1):
-            result = asyncio.run(measure(state, models, options))
+    with laptop(training=("-c", TRAIN, str(options.models))) as running:
+        result = asyncio.run(measure(running, options))
     print("\n".join(told(result)), flush=True)
     if result["seen"].failures:
         raise SystemExit("a request was not answered, or not by its model")

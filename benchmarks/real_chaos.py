@@ -13,14 +13,11 @@ import json
 import os
 import signal
 import statistics
-import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -32,16 +29,15 @@ from bailie.kube.client import Client
 from bailie.kube.errors import ApiError, NotFound
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition, is_current
-from bailie.local.settings import TRAINING_SCRIPT
 from bailie.local.status import inference_address
 from bailie.local.traffic import Expectation
 from bailie.workloads.node.pods import CONTAINER_VARIABLE, STATE_VARIABLE
-from benchmarks.failover import NAMESPACE, running
-from benchmarks.stack import mlserver_environment
+from benchmarks.laptop import NAMESPACE, Laptop, laptop
 from benchmarks.steady import Steady, steady
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 STEADY = "steady"
 MODELS = ("m0", "m1", "m2", "m3")
@@ -363,11 +359,8 @@ async def prepared(stack: RealStack) -> None:
 def main(seeds: Sequence[int], acts: int, *, story: bool) -> None:
     """Plays all sequences one after another on one stack; exits with 1 when one broke something."""
     began = time.monotonic()
-    with TemporaryDirectory() as folder:
-        models, state = Path(folder) / "models", Path(folder) / "state"
-        subprocess.run([mlserver_environment() / "bin" / "python", TRAINING_SCRIPT, models], check=True)
-        with running(state, schedulers=2):
-            told = asyncio.run(play(state, models, seeds, min(acts, LONGEST_ACTS), story=story))
+    with laptop("--scheduler-replicas", "2") as running:
+        told = asyncio.run(play(running, seeds, min(acts, LONGEST_ACTS), story=story))
     failed = sum(bool(each.broken) for each in told)
     times = [each.settled_after for each in told]
     print(f"{len(told)} sequences on the real stack, {failed} broke an invariant")
@@ -379,11 +372,11 @@ def main(seeds: Sequence[int], acts: int, *, story: bool) -> None:
         raise SystemExit(1)
 
 
-async def play(state: Path, models: Path, seeds: Sequence[int], acts: int, *, story: bool) -> list[Told]:
+async def play(laptop: Laptop, seeds: Sequence[int], acts: int, *, story: bool) -> list[Told]:
     """Plays the sequences under traffic, telling each."""
     told, wanted = [], dict[str, tuple[str, int]]()
-    async with Client.from_kubeconfig(state / "kubeconfig") as client:
-        stack = RealStack(client, state, NAMESPACE, models)
+    async with Client.from_kubeconfig(laptop.kubeconfig) as client:
+        stack = RealStack(client, laptop.state, NAMESPACE, laptop.models)
         await prepared(stack)
         address = await inference_address(client, NAMESPACE)
         with steady({"http": f"http://{address}", "grpc": address}) as traffic:

@@ -14,9 +14,7 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +24,7 @@ from bailie.api.kinds import MODEL, SERVER
 from bailie.kube.client import Client
 from bailie.local.explanation import explanation
 from bailie.local.readiness import condition, is_current
-from benchmarks.failover import NAMESPACE, inference, running, until
-from benchmarks.stack import mlserver_environment
+from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 from benchmarks.witnesses import Task, overlap, switched_once, witnesses
 
 if TYPE_CHECKING:
@@ -117,7 +114,7 @@ class Rolling:
             model = await self._client.get(MODEL, NAME, NAMESPACE)
             return condition(model, "Ready")["status"] == "True" and is_current(model)
 
-        await until(ready, 60, f"{version} ready")
+        await until(ready, f"{version} ready")
 
     async def alone(self, version: Version) -> None:
         """Waits until servers have nothing of the model but this version."""
@@ -126,7 +123,7 @@ class Rolling:
             found = (await explanation(self._client, NAMESPACE, NAME))["detail"].get("standings", [])
             return [(each["replica"], each["state"]) for each in found] == [(f"{version.server}-0", "Loaded")]
 
-        await until(look, 60, f"nothing left but {version}")
+        await until(look, f"nothing left but {version}")
 
     async def server(self, name: str) -> None:
         """Adds a Server and waits until it is ready."""
@@ -139,7 +136,7 @@ class Rolling:
             found = await self._client.get(SERVER, name, NAMESPACE)
             return bool(condition(found, "Ready")["status"] == "True")
 
-        await until(ready, 120, f"server {name} ready")
+        await until(ready, f"server {name} ready")
 
 
 async def update(rolling: Rolling, seen: Witnesses, before: Version, after: Version) -> Round:
@@ -174,15 +171,15 @@ def versions() -> Iterator[Version]:
         server = 1 - server if number % 2 else server
 
 
-async def measure(state: Path, models: Path, options: argparse.Namespace) -> tuple[list[Round], float]:
+async def measure(laptop: Laptop, options: argparse.Namespace) -> tuple[list[Round], float]:
     """Returns what came of each update, and how many answers there were per second."""
-    async with Client.from_kubeconfig(state / "kubeconfig") as client:
-        rolling = Rolling(client, models)
+    async with Client.from_kubeconfig(laptop.kubeconfig) as client:
+        rolling = Rolling(client, laptop.models)
         await rolling.server(SERVERS[1])
         wanted = versions()
         before = next(wanted)
         await rolling.apply(before)
-        where = inference(state)
+        where = laptop.inference()
         task = Task(
             http=where["http"],
             grpc=where["grpc"],
@@ -210,7 +207,7 @@ async def _warm(seen: Witnesses) -> None:
         notes = seen.take()
         return notes if all(each.seen for each in notes) else []
 
-    await until(answered, 60, "an answer on every connection")
+    await until(answered, "an answer on every connection")
 
 
 def told(rounds: Sequence[Round], rate: float) -> Iterator[str]:
@@ -239,12 +236,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--grpc-rate", type=float, default=50.0, help="gRPC requests per second")
     parser.add_argument("--json", type=Path, help="write the results here too")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        models, state = Path(folder) / "models", Path(folder) / "state"
-        python = mlserver_environment() / "bin" / "python"
-        subprocess.run([python, "-c", TRAIN, models], check=True)
-        with running(state, schedulers=1):
-            rounds, rate = asyncio.run(measure(state, models, options))
+    with laptop(training=("-c", TRAIN)) as running:
+        rounds, rate = asyncio.run(measure(running, options))
     print("\n".join(told(rounds, rate)), flush=True)
     if options.json:
         figures: dict[str, Any] = {"per second": rate, "rounds": [_data(each) for each in rounds]}
