@@ -59,6 +59,12 @@ ELSEWHERE = dataclasses.replace(HOME, standings={}, listed=("other",))
 NOWHERE = {"home": "", "claim": None, "standing": {}, "runtimes": (), "servers": (), "term": None}
 
 
+CENTRAL = {
+    "scheduled_from": "mesh",
+    "runtimes": (Thing(name="seldon", ready=True, scheduler_namespace="mesh"),),
+}
+
+
 def without_rights(**changes):
     return {"claim": None, "standing": {"reason": "NoRights", "message": "no rights"}, **changes}
 
@@ -146,7 +152,7 @@ NAMESPACES = {
         "no scheduler leads in a: requests are answered, nothing new is placed",
         "kubectl get pods -n a",
     ),
-    "the scheduler may not be read": ({"term": UNREADABLE}, Level.UNKNOWN, "the scheduler of a", "rights"),
+    "the scheduler may not be read": ({"term": UNREADABLE}, Level.UNKNOWN, "the scheduler in a", "rights"),
     "a scheduler of upstream": (
         {"term": None, "upstream": "it is there"},
         Level.UNKNOWN,
@@ -158,6 +164,31 @@ NAMESPACES = {
         Level.UNKNOWN,
         "says nothing of agents and Envoys",
         "",
+    ),
+    "agents of a central scheduler away": (
+        CENTRAL | {"term": dataclasses.replace(NAMESPACE.term, agents={})},
+        Level.ERROR,
+        "0 of 2 agents of Server mlserver are connected",
+        "kubectl logs -n a",
+    ),
+    "a central scheduler that leads": (CENTRAL, Level.OK, "seldon-scheduler-0 leads in mesh for a", ""),
+    "a central scheduler that is gone": (
+        CENTRAL | {"term": None},
+        Level.ERROR,
+        "no scheduler leads in mesh for a",
+        "kubectl get pods -n mesh",
+    ),
+    "a central scheduler that serves others": (
+        CENTRAL | {"term": dataclasses.replace(NAMESPACE.term, serves=False)},
+        Level.ERROR,
+        "the scheduler in mesh does not serve a, which asks for it",
+        "one operator must have both namespaces in its list",
+    ),
+    "a central scheduler that may not be read": (
+        CENTRAL | {"term": UNREADABLE},
+        Level.UNKNOWN,
+        "the scheduler in mesh for a: you may not",
+        "ask who has them",
     ),
     "agents away": (
         {"term": dataclasses.replace(NAMESPACE.term, agents={"mlserver": 1})},
@@ -351,6 +382,12 @@ def test_models_that_upstream_may_serve_are_not_called_unserved():
         FACTS, installations=(ELSEWHERE,), upstream=("mesh",), namespaces=(namespace,)
     )
     assert not found(facts, Level.ERROR, "no operator has the namespace in its list")
+
+
+def test_a_central_scheduler_may_be_upstream_s():
+    namespace = dataclasses.replace(NAMESPACE, **CENTRAL | {"term": None})
+    facts = dataclasses.replace(FACTS, upstream=("mesh",), namespaces=(namespace,))
+    assert found(facts, Level.UNKNOWN, "Seldon Core's scheduler in mesh for a tells the API nothing")
 
 
 def test_an_operator_of_the_whole_cluster_leaves_nothing_unserved():

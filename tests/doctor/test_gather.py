@@ -67,14 +67,7 @@ async def furnish(admin, namespace="a"):
     """A runtime and a server, and a scheduler's lease as the leader writes it."""
     await put(admin, "SeldonRuntime", "seldon", {"seldonConfig": "default"}, namespace)
     await put(admin, "Server", "mlserver", {"serverConfig": "mlserver", "replicas": 1}, namespace)
-    told = json.dumps({"agents": {"mlserver": 1}, "published": 2, "acknowledged": 2})
-    metadata = {"name": "seldon-scheduler", "namespace": namespace, "annotations": {TERM_ANNOTATION: told}}
-    spec = {
-        "holderIdentity": "seldon-scheduler-0",
-        "leaseDurationSeconds": 4,
-        "renewTime": stamp_micro(utc_now()),
-    }
-    await admin.create({"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": metadata, "spec": spec})
+    await put_term(admin, namespace, {"agents": {"mlserver": 1}, "published": 2, "acknowledged": 2})
 
     async def ready():
         found = [
@@ -84,6 +77,17 @@ async def furnish(admin, namespace="a"):
         return all(condition(each, "Ready")["status"] == "True" for each in found)
 
     await until_true(ready)
+
+
+async def put_term(admin, namespace, told):
+    note = {TERM_ANNOTATION: json.dumps(told)}
+    metadata = {"name": "seldon-scheduler", "namespace": namespace, "annotations": note}
+    spec = {
+        "holderIdentity": "seldon-scheduler-0",
+        "leaseDurationSeconds": 4,
+        "renewTime": stamp_micro(utc_now()),
+    }
+    await admin.create({"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": metadata, "spec": spec})
 
 
 async def until_found(admin, message, namespaces=("a",)):
@@ -159,6 +163,35 @@ async def test_an_external_name_redirect(api, admin, tmp_path):
         finding = await until_found(admin, "Service a/seldon-scheduler is an ExternalName")
         assert finding.level is Level.WARNING
         assert "depends on a scheduler outside of it" in finding.message
+
+
+TOLD = {"agents": {}, "published": 3, "acknowledged": 3}
+
+
+@pytest.mark.parametrize("way", ["schedulerNamespace", "ExternalName"])
+@pytest.mark.parametrize(
+    ("others", "finding"),
+    [
+        ({"a": {**TOLD, "agents": {"mlserver": 1}}}, "1 of 1 agents of Server mlserver are connected"),
+        ({"a": TOLD}, "0 of 1 agents of Server mlserver are connected"),
+        ({}, "the scheduler in b does not serve a, which asks for it"),
+    ],
+    ids=["connected", "away", "not served"],
+)
+async def test_agents_are_looked_for_where_the_scheduler_is(admin, way, others, finding):
+    runtime = {"seldonConfig": "default"}
+    if way == "ExternalName":
+        spec = {"type": "ExternalName", "externalName": "seldon-scheduler.b.svc.cluster.local"}
+        metadata = {"name": "seldon-scheduler", "namespace": "a"}
+        await admin.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    else:
+        runtime["schedulerNamespace"] = "b"
+    await put(admin, "SeldonRuntime", "seldon", runtime)
+    await put(admin, "Server", "mlserver", {"serverConfig": "mlserver", "replicas": 1})
+    await admin.patch(SERVER, "mlserver", "a", {"status": {"replicas": 1}}, subresource="status")
+    await put_term(admin, "b", {**TOLD, "others": others})
+    findings = examine(await gather(admin, ["a"]))
+    assert any(finding in each.message for each in findings), [each.message for each in findings]
 
 
 async def test_models_in_an_unserved_namespace(api, admin, tmp_path):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 
 import grpc
 import pytest
 from tests.support.agents import connected, hello
 from tests.support.publisher import RecordingPublisher
-from tests.support.waiting import until
+from tests.support.waiting import until, until_true
 
+from bailie.api.kinds import LEASE
 from bailie.kube.client import Client
 from bailie.kube.token import Verdict
 from bailie.manifests.rbac import central_manifests, namespace_manifests
@@ -19,6 +21,7 @@ from bailie.scheduler.agents import serve_agents
 from bailie.scheduler.run import Scheduler
 from bailie.scheduler.secret_token import SecretToken
 from bailie.scheduler.settings import SchedulerSettings
+from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
 
 TOKENS = {"central": "token-of-central", "b": "token-of-b", "c": "token-of-c"}
 
@@ -113,6 +116,14 @@ async def test_a_further_namespace_is_served_whatever_becomes_of_another(namespa
         assert scheduler.unready() is None
         waiting = scheduler.namespaces("")
         assert (waiting[home], waiting[namespace.name]) == ("", "")
+        async with Client.from_kubeconfig(api.kubeconfig) as admin:
+
+            async def said_of_others():
+                lease = await admin.get(LEASE, SCHEDULER_LEASE, home)
+                said = json.loads(lease["metadata"]["annotations"][TERM_ANNOTATION])["others"]
+                return said[namespace.name]["agents"] == {"mlserver": 1}
+
+            await until_true(said_of_others)
         assert "forbidden" in waiting[central.names["c"]].lower()
         # the third one is served as soon as the rights are there
         async with Client.from_kubeconfig(api.kubeconfig) as admin:

@@ -85,6 +85,8 @@ class Term:
     leader: str
     fresh: bool
     told: bool = False
+    serves: bool = True
+    """False where the leader, another namespace's, says that it does not serve this one."""
     agents: Mapping[str, int] = field(default_factory=dict)
     published: int = 0
     acknowledged: int = 0
@@ -114,7 +116,10 @@ class NamespaceFacts:
     runtimes: Known[tuple[Thing, ...]] = ()
     servers: Known[tuple[Thing, ...]] = ()
     models: Known[tuple[Thing, ...]] = ()
+    scheduled_from: str = ""
+    """The other namespace whose scheduler serves this one; empty where its own does."""
     term: Known[Term | None] = None
+    """Of the scheduler that serves it, and what that says of this namespace."""
     redirects: Known[tuple[Redirect, ...]] = ()
     upstream: str = ""
     """What was seen of Seldon Core's own operator in the namespace, in words."""

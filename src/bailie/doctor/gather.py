@@ -22,7 +22,7 @@ from bailie.api.kinds import (
     SERVICE,
 )
 from bailie.api.seldon_config import ENVOY, SCHEDULER
-from bailie.doctor.facts import Facts, NamespaceFacts, Redirect, Term, Thing, Unknown
+from bailie.doctor.facts import Facts, NamespaceFacts, Redirect, Term, Thing, Unknown, known
 from bailie.doctor.installation import claim_on, find_homes, is_fresh, view
 from bailie.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
 from bailie.kube.reviews import account_may
@@ -33,6 +33,7 @@ from bailie.manifests.rbac import (
     OPERATOR_RULES,
     OPERATOR_STATEFUL_RULES,
 )
+from bailie.scope.central import namespace_of
 from bailie.scope.claim import (
     CLAIM_LEASE,
     OPERATOR_DEPLOYMENT,
@@ -169,6 +170,8 @@ async def _namespace(
     seen = _responsible(views, name, claim)
     if exists is False:
         return NamespaceFacts(name=name, exists=False, home=seen.home if seen else "")
+    runtimes, redirects = await _things(client, SELDON_RUNTIME, name), await _redirects(client, name)
+    central = _scheduled_from(name, runtimes, redirects)
     return NamespaceFacts(
         name=name,
         exists=exists,
@@ -176,11 +179,12 @@ async def _namespace(
         claim=claim,
         standing=(seen.standings.get(name) or {}) if seen else {},
         missing=await _missing(client, name, seen, embedded=embedded),
-        runtimes=await _things(client, SELDON_RUNTIME, name),
+        runtimes=runtimes,
         servers=await _things(client, SERVER, name),
         models=await _things(client, MODEL, name),
-        term=await _term(client, name),
-        redirects=await _redirects(client, name),
+        scheduled_from=central,
+        term=await _term(client, name, central),
+        redirects=redirects,
         upstream=await _upstream_in(client, name),
     )
 
@@ -269,9 +273,19 @@ def _runs(override: Mapping[str, Any]) -> bool:
     return not override.get("disable") and override.get("replicas") != 0
 
 
-async def _term(client: Client, namespace: str) -> Known[Term | None]:
+def _scheduled_from(
+    namespace: str, runtimes: Known[tuple[Thing, ...]], redirects: Known[tuple[Redirect, ...]]
+) -> str:
+    asked = [each.scheduler_namespace for each in known(runtimes)]
+    led = [namespace_of(each.target) for each in known(redirects) if each.service == SCHEDULER]
+    found = next((other for other in (*asked, *led) if other), "")
+    return "" if found == namespace else found
+
+
+async def _term(client: Client, namespace: str, central: str) -> Known[Term | None]:
+    """Reads the lease of the scheduler that serves the namespace: its own, or the one in `central`."""
     try:
-        lease = await client.get(LEASE, SCHEDULER_LEASE, namespace)
+        lease = await client.get(LEASE, SCHEDULER_LEASE, central or namespace)
     except NotFound:
         return None
     except ApiError as error:
@@ -279,6 +293,10 @@ async def _term(client: Client, namespace: str) -> Known[Term | None]:
     claim = claim_of(lease)
     try:
         told = json.loads((lease["metadata"].get("annotations") or {})[TERM_ANNOTATION])
+        if central:
+            told = told["others"].get(namespace)
+        if told is None:
+            return Term(leader=claim.owner, fresh=is_fresh(claim), told=True, serves=False)
         return Term(
             leader=claim.owner,
             fresh=is_fresh(claim),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bailie.api.seldon_config import SCHEDULER
 from bailie.doctor.facts import Unknown, known
 from bailie.doctor.finding import Finding, error, ok, unknown, warning
+from bailie.scope.central import namespace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,8 +88,7 @@ def _redirects(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         return
     asked = {thing.scheduler_namespace for thing in known(seen.runtimes)}
     for redirect in seen.redirects:
-        parts = redirect.target.split(".")
-        elsewhere = parts[1] if len(parts) > 1 else ""
+        elsewhere = namespace_of(redirect.target)
         text = f"Service {seen.name}/{redirect.service} is an ExternalName: it leads to {redirect.target}"
         if elsewhere and elsewhere in asked:
             yield ok("redirect", f"{text}, as the SeldonRuntime asks for", seen.name)
@@ -98,24 +99,31 @@ def _redirects(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         yield warning("redirect", text, remedy, seen.name)
 
 
-def _scheduler(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+def _scheduler(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     if isinstance(seen.runtimes, Unknown):
         yield unknown("runtime", f"SeldonRuntimes of {seen.name}: {seen.runtimes.why}", seen.name)
         return
     yield from _things("runtime", "SeldonRuntime", seen, seen.runtimes)
-    own = [each for each in seen.runtimes if each.has_scheduler and not each.scheduler_namespace]
-    if not own or known(seen.redirects):
+    elsewhere = any(each.service == SCHEDULER for each in known(seen.redirects))
+    if not seen.scheduled_from and (elsewhere or not any(each.has_scheduler for each in seen.runtimes)):
         return
+    place = seen.scheduled_from or seen.name
+    where = f"{place} for {seen.name}" if seen.scheduled_from else place
+    upstream = seen.upstream or (seen.scheduled_from and known(facts.upstream))
     if isinstance(seen.term, Unknown):
-        yield unknown("scheduler", f"the scheduler of {seen.name}: {seen.term.why}", seen.name)
-    elif seen.term is None and seen.upstream:
-        yield unknown("scheduler", f"Seldon Core's scheduler in {seen.name} tells the API nothing", seen.name)
+        yield unknown("scheduler", f"the scheduler in {where}: {seen.term.why}", seen.name)
+    elif seen.term is None and upstream:
+        yield unknown("scheduler", f"Seldon Core's scheduler in {where} tells the API nothing", seen.name)
     elif seen.term is None or not seen.term.fresh or not seen.term.leader:
-        text = f"no scheduler leads in {seen.name}: requests are answered, nothing new is placed"
-        remedy = f"kubectl get pods -n {seen.name} -l app.kubernetes.io/name=seldon-scheduler, and their logs"
+        text = f"no scheduler leads in {where}: requests are answered, nothing new is placed"
+        remedy = f"kubectl get pods -n {place} -l app.kubernetes.io/name=seldon-scheduler, and their logs"
+        yield error("scheduler", text, remedy, seen.name)
+    elif not seen.term.serves:
+        text = f"the scheduler in {place} does not serve {seen.name}, which asks for it"
+        remedy = "one operator must have both namespaces in its list, and rights in both: bailie scope list"
         yield error("scheduler", text, remedy, seen.name)
     else:
-        yield ok("scheduler", f"{seen.term.leader} leads in {seen.name}", seen.name)
+        yield ok("scheduler", f"{seen.term.leader} leads in {where}", seen.name)
         yield from _term(seen)
 
 

@@ -10,7 +10,7 @@ from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVICE
 from bailie.api.seldon_config import SCHEDULER
 from bailie.kube.errors import ApiError, Forbidden, NotFound
 from bailie.local.readiness import condition
-from bailie.operator.centrals import asked_of, redirected_to
+from bailie.scope.central import asked_of, redirected_to
 
 if TYPE_CHECKING:
     from bailie.kube.client import Client

@@ -11,9 +11,9 @@ from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 from bailie.api.status import happy
 from bailie.manifests.server import SERVER_LABEL, server_workload
-from bailie.operator.centrals import asked_of
 from bailie.operator.conditions import WORKLOAD_READY, not_ready, workload_condition
 from bailie.operator.reconciler import Found, Reconciler
+from bailie.scope.central import asked_of
 
 if TYPE_CHECKING:
     from bailie.kube.client import Object

@@ -146,7 +146,8 @@ class Scheduler:
 
     def _notes(self) -> dict[str, str]:
         """What the lease says of the term, for `bailie doctor`: it goes along with each renewal."""
-        return {TERM_ANNOTATION: json.dumps(self._home.state())}
+        others = {name: other.state() for name, other in self._others.items()}
+        return {TERM_ANNOTATION: json.dumps({**self._home.state(), "others": others})}
 
     def _leads(self) -> bool:
         """Asked before anything is said to agents, Envoys or the API.
