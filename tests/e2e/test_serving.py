@@ -59,6 +59,15 @@ def test_a_model_that_cannot_be_placed_is_503_with_the_reason_and_is_corrected(s
     assert stack.infer(models.expected["iris"], model="misfit").status_code == 200
 
 
+def test_a_model_for_a_runtime_that_is_not_installed_is_refused_when_it_is_placed(stack, model):
+    model("boosted", requirements=["xgboost"])
+    scheduled = until(
+        lambda: (found := stack.condition("boosted", "Scheduled")).get("status") == "False" and found,
+        what="a refusal",
+    )
+    assert 'lacks capability "xgboost"' in scheduled["message"]
+
+
 @pytest.mark.parametrize(
     ("artifact", "reason"),
     [("no-such-folder", "ArtifactNotFound"), ("no-model", "NoModelFile"), ("garbage", "ServerLoadError")],

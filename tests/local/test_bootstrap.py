@@ -3,10 +3,10 @@
 import pytest
 from tests.support.api import running_api
 
-from bailie.api.kinds import SELDON_RUNTIME
+from bailie.api.kinds import SELDON_RUNTIME, SERVER_CONFIG
 from bailie.kube.client import Client
 from bailie.local.bootstrap import RUNTIME_NAME, bootstrap
-from bailie.local.settings import LocalSettings
+from bailie.local.settings import OPERATOR_NAMESPACE, LocalSettings
 
 
 @pytest.fixture
@@ -46,3 +46,11 @@ async def test_a_namespace_without_a_runtime_of_ours_stays_without(client, tmp_p
         client, LocalSettings(state_directory=tmp_path, default_servers=False, scheduler_replicas=3)
     )
     assert (await client.list(SELDON_RUNTIME, "default")).items == []
+
+
+async def test_the_server_says_what_is_installed_and_no_more(client, tmp_path):
+    await bootstrap(client, LocalSettings(state_directory=tmp_path, mlserver_environment=tmp_path))
+    config = await client.get(SERVER_CONFIG, "mlserver", OPERATOR_NAMESPACE)
+    agent = next(each for each in config["spec"]["podSpec"]["containers"] if each["name"] == "agent")
+    said = {each["name"]: each.get("value") for each in agent["env"]}
+    assert said["SELDON_SERVER_CAPABILITIES"] == "mlserver,python"

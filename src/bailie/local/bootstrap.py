@@ -8,6 +8,7 @@ Bailie (rights, configs) is brought up to date.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from bailie import __version__
 from bailie.api.kinds import CONFIG_MAP, MLOPS_GROUP, MLOPS_VERSION, SELDON_RUNTIME
 from bailie.api.seldon_config import SCHEDULER
 from bailie.kube.errors import AlreadyExists, NotFound
+from bailie.local.runtimes import installed
 from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAME, OPERATOR_NAMESPACE
 from bailie.manifests.defaults import mlserver_config, seldon_config, token_secret
 from bailie.manifests.rbac import operator_manifests, role_manifests
@@ -40,10 +42,13 @@ MLSERVER_IMAGE = f"bailie-mlserver:{__version__}"
 async def bootstrap(client: Client, settings: LocalSettings) -> tuple[str, ...]:
     """Makes what the operator needs and furnishes the namespaces of the list; returns them."""
     await _apply(client, _namespace(OPERATOR_NAMESPACE))
+    capabilities = await asyncio.to_thread(installed, settings.mlserver_environment)
     for manifest in (
         *operator_manifests(OPERATOR_NAMESPACE),
         seldon_config(OPERATOR_NAMESPACE, image=IMAGE),
-        mlserver_config(OPERATOR_NAMESPACE, image=IMAGE, server_image=MLSERVER_IMAGE),
+        mlserver_config(
+            OPERATOR_NAMESPACE, image=IMAGE, server_image=MLSERVER_IMAGE, capabilities=capabilities
+        ),
     ):
         await _apply(client, manifest)
     if settings.namespaces is None:

@@ -14,6 +14,8 @@ from bailie.manifests.rbac import CONTROL_PLANE_SECRET
 from bailie.manifests.runtime import AGENT_CONFIG_MAP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bailie.api.kinds import Kind
     from bailie.manifests.workload import Manifest
 
@@ -36,6 +38,7 @@ MLSERVER_CAPABILITIES = (
     "spark-mlib",
     "xgboost",
 )
+"""Of an MLServer with all of its runtimes, in the order of Seldon Core's list."""
 _LARGEST_GRPC_MESSAGE = 1048576000
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
@@ -69,10 +72,17 @@ def seldon_config(namespace: str, *, image: str, log_level: str = "info") -> Man
     return _config(SELDON_CONFIG, namespace, SELDON_CONFIG_NAME, {"components": components, "config": {}})
 
 
-def mlserver_config(namespace: str, *, image: str, server_image: str, log_level: str = "info") -> Manifest:
+def mlserver_config(
+    namespace: str,
+    *,
+    image: str,
+    server_image: str,
+    capabilities: Iterable[str] = MLSERVER_CAPABILITIES,
+    log_level: str = "info",
+) -> Manifest:
     """Returns the ServerConfig `mlserver`: an agent and an MLServer that share a folder of models."""
     volumes: list[Manifest] = [{"name": "models", "emptyDir": {}}, _TOKEN_VOLUME, _CONFIG_VOLUME]
-    pod = _pod("seldon-server", [_agent(image, log_level), _mlserver(server_image)], volumes)
+    pod = _pod("seldon-server", [_agent(image, capabilities, log_level), _mlserver(server_image)], volumes)
     return _config(SERVER_CONFIG, namespace, MLSERVER_CONFIG_NAME, {"podSpec": pod})
 
 
@@ -131,7 +141,7 @@ def _envoy(image: str, log_level: str) -> Manifest:
     }
 
 
-def _agent(image: str, log_level: str) -> Manifest:
+def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
     memory = {"resourceFieldRef": {"containerName": "mlserver", "resource": "requests.memory"}}
     return {
         "name": "agent",
@@ -146,7 +156,7 @@ def _agent(image: str, log_level: str) -> Manifest:
             _variable("SELDON_SERVER_GRPC_PORT", "9500"),
             _variable("SELDON_METRICS_PORT", "9006"),
             _variable("SELDON_SERVER_TYPE", "mlserver"),
-            _variable("SELDON_SERVER_CAPABILITIES", ",".join(MLSERVER_CAPABILITIES)),
+            _variable("SELDON_SERVER_CAPABILITIES", ",".join(capabilities)),
             {"name": "MEMORY_REQUEST", "valueFrom": memory},
             _variable("SELDON_OVERCOMMIT_PERCENTAGE", "10"),
             _variable("SELDON_ENVOY_HOST", "seldon-mesh"),
