@@ -1,6 +1,6 @@
 """Which of MLServer's runtimes are installed on this machine: what its server says that it can serve.
 
-Asked by `bootstrap` at each start, so that a Model for another runtime is refused when it is placed, in words,
+Asked by `bootstrap` at each start, so that a Model for another runtime is refused in words when it is placed,
 and does not fail when it is loaded. On a cluster the chart's values say what the image has.
 """
 
