@@ -211,6 +211,28 @@ async def test_a_scheduler_of_another_namespace(cluster):
         await until_true(returned, seconds=40)
 
 
+async def test_a_scheduler_keeps_a_namespace_that_the_operator_does_not_see_just_now(cluster):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "schedulerNamespace": cluster.b})
+        await cluster.make("SeldonRuntime", "central", RUNTIME, cluster.b)
+        await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
+        await cluster.until(SELDON_RUNTIME, "central", "True", namespace=cluster.b)
+        told = (await cluster.admin.get(SELDON_RUNTIME, "central", cluster.b))["status"]
+        assert told["servedNamespaces"] == [cluster.a]
+    before = await cluster.admin.get(DEPLOYMENT, SCHEDULER, cluster.b)
+    async with cluster.operator(watch=(cluster.b,)):
+        replicas = {"spec": {"overrides": [{"name": ENVOY, "replicas": 2}]}}
+        changed = await cluster.admin.patch(SELDON_RUNTIME, "central", cluster.b, replicas)
+
+        async def seen():
+            found = await cluster.admin.get(SELDON_RUNTIME, "central", cluster.b)
+            return found["status"]["observedGeneration"] == changed["metadata"]["generation"]
+
+        await until_true(seen, seconds=40)
+        after = await cluster.admin.get(DEPLOYMENT, SCHEDULER, cluster.b)
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
 async def test_a_config_that_breaks_the_pods_is_refused_and_put_right(cluster):
     async with cluster.operator():
         await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})

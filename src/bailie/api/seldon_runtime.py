@@ -48,6 +48,9 @@ class SeldonRuntimeSpec(Part):
 class SeldonRuntimeStatus(ConditionedStatus):
     """What runs."""
 
+    served_namespaces: tuple[str, ...] = ()
+    """The other namespaces that this one's scheduler serves."""
+
 
 class SeldonRuntime(Resource):
     """A scheduler and Envoys for one namespace."""

@@ -7,7 +7,8 @@ selector or encodes.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import itertools
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ class Subscription:
         self._signal = asyncio.Event()
 
     def offer(self, change: Change) -> None:
-        """Queues a change that concerns this subscription; a client too slow to follow is cut off."""
-        if change.resource != self.resource or self.namespace not in {None, change.namespace}:
-            return
+        """Queues a change of this resource; a client too slow to follow is cut off."""
         self._changes.append(change)
         self._signal.set()
         if len(self._changes) > _LONGEST_QUEUE:
@@ -63,34 +62,39 @@ class Hub:
     def __init__(self, store: Store, *, bookmark_seconds: float = 60.0) -> None:
         self.bookmark_seconds = bookmark_seconds
         self.store = store
-        self._open: set[Subscription] = set()
+        self._open: defaultdict[tuple[str, str | None], set[Subscription]] = defaultdict(set)
+        """By resource and namespace: a change meets those whom it concerns, however many others there are."""
         self.closed = False
         store.listen(self.publish)
 
     @property
     def open_watches(self) -> int:
         """How many watches are being served."""
-        return len(self._open)
+        return sum(map(len, self._open.values()))
 
     def publish(self, change: Change) -> None:
-        """Offers a change to every subscription."""
-        for subscription in self._open:
-            subscription.offer(change)
+        """Offers a change to whoever watches the resource, there or in all namespaces."""
+        for namespace in {None, change.namespace}:
+            for subscription in self._open.get((change.resource, namespace), ()):
+                subscription.offer(change)
 
     def subscribe(self, resource: str, namespace: str | None) -> Subscription:
         """Changes of a resource from now on; `namespace` None means all."""
         subscription = Subscription(resource, namespace)
         if self.closed:
             subscription.close()
-        self._open.add(subscription)
+        self._open[resource, namespace].add(subscription)
         return subscription
 
     def drop(self, subscription: Subscription) -> None:
         """Forgets a subscription."""
-        self._open.discard(subscription)
+        key = subscription.resource, subscription.namespace
+        self._open[key].discard(subscription)
+        if not self._open[key]:
+            del self._open[key]
 
     def close(self) -> None:
         """Ends every watch, now and later: the server is stopping."""
         self.closed = True
-        for subscription in self._open:
+        for subscription in itertools.chain.from_iterable(self._open.values()):
             subscription.close()

@@ -57,12 +57,14 @@ class InformerSet:
 
     async def remove(self, namespace: str) -> None:
         """Stops watching the namespace and forgets its objects; returns when its watches have ended."""
-        self._informers.pop(namespace, None)
+        known = self._informers.pop(namespace, None)
         tasks = self._tasks.pop(namespace, [])
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        if known is not None:
+            self._announce_state(namespace)
 
     def get(self, kind: Kind, namespace: str) -> Informer | None:
         """Returns the informer, None where the namespace is not watched."""

@@ -1,6 +1,7 @@
 """Which namespaces use the scheduler of another one, and which scheduler that is.
 
-Read by the reconcilers and by `run`; what single objects say is in `scope.central`. Decides nothing else.
+Read by the reconcilers; `run` keeps the index up to date. What single objects say is in `scope.central`.
+Decides nothing else.
 """
 
 from __future__ import annotations
@@ -31,10 +32,31 @@ def scheduled_from(world: World, namespace: str) -> str:
     return "" if target == namespace else target
 
 
-def served_from(world: World) -> dict[str, tuple[str, ...]]:
-    """Returns for each namespace with such a scheduler the others that it serves, by name."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for namespace in sorted(world.served.namespaces):
-        if target := scheduled_from(world, namespace):
-            found[target].append(namespace)
-    return {target: tuple(namespaces) for target, namespaces in found.items()}
+class Centrals:
+    """An index: the namespaces that each scheduler serves besides its own.
+
+    Where a namespace belongs follows from what is in it alone, so a change costs what it changes and not the
+    number of namespaces.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._central_of: dict[str, str] = {}
+        self._served_by: dict[str, set[str]] = defaultdict(set)
+
+    def served_by(self, central: str) -> tuple[str, ...]:
+        """Returns the other namespaces that the scheduler of this one serves, by name."""
+        return tuple(sorted(self._served_by.get(central, ())))
+
+    def update(self, namespace: str) -> frozenset[str]:
+        """Looks at a namespace again; returns whose scheduler it has left and found, if it has."""
+        before = self._central_of.pop(namespace, "")
+        self._served_by[before].discard(namespace)
+        present = namespace in self._world.served.namespaces
+        after = scheduled_from(self._world, namespace) if present else ""
+        if after:
+            self._central_of[namespace] = after
+            self._served_by[after].add(namespace)
+        if not self._served_by[before]:
+            del self._served_by[before]
+        return frozenset({before, after} - {""}) if before != after else frozenset()

@@ -21,7 +21,7 @@ from bailie.kube.informer import ChangeType, key_of
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES
 from bailie.operator.announcer import Announcer
 from bailie.operator.causes import ALL, concerned
-from bailie.operator.centrals import served_from
+from bailie.operator.centrals import Centrals
 from bailie.operator.gate import ClaimGate, LeaderGate
 from bailie.operator.home import watch_home_rights
 from bailie.operator.reporter import Reporter
@@ -81,10 +81,10 @@ class Operator:
         ]
         self._announcer = Announcer(leading, self._recorders[0], self.scope, settings)
         self._list = WatchList(client, self.scope, settings)
-        self._centrals: dict[str, tuple[str, ...]] = {}
+        self._centrals = Centrals(self.world)
         self._reconcilers: Mapping[Kind, RuntimeReconciler | ServerReconciler] = {
             SELDON_RUNTIME: RuntimeReconciler(
-                self.world, workloads, Reporter(claiming, self._recorders[1], SELDON_RUNTIME)
+                self.world, workloads, Reporter(claiming, self._recorders[1], SELDON_RUNTIME), self._centrals
             ),
             SERVER: ServerReconciler(self.world, workloads, Reporter(claiming, self._recorders[1], SERVER)),
         }
@@ -151,12 +151,10 @@ class Operator:
 
     def _centrals_changed(self, namespace: str) -> None:
         """Looks at whoever serves other namespaces, and at the servers whose scheduler is another one now."""
-        before, self._centrals = self._centrals, served_from(self.world)
-        for central in before.keys() | self._centrals.keys():
-            if before.get(central) != self._centrals.get(central):
-                self._all_of(SELDON_RUNTIME, central)
-                self._all_of(SERVER, namespace)
-        for served in self._centrals.get(namespace, ()):  # they may have waited for a scheduler there
+        for central in self._centrals.update(namespace):
+            self._all_of(SELDON_RUNTIME, central)
+            self._all_of(SERVER, namespace)
+        for served in self._centrals.served_by(namespace):  # they may have waited for a scheduler there
             self._all_of(SELDON_RUNTIME, served)
 
     def _namespace_changed(self, namespace: str) -> None:

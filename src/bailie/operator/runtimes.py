@@ -8,7 +8,7 @@ from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.status import Condition, happy
 from bailie.manifests.runtime import COMPONENT_SERVICES, missing_components, runtime_workloads
-from bailie.operator.centrals import hand_made, scheduled_from, served_from
+from bailie.operator.centrals import hand_made, scheduled_from
 from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
     left_out_condition,
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
     from bailie.kube.client import Object
     from bailie.manifests.workload import Workload
+    from bailie.operator.centrals import Centrals
     from bailie.operator.reconciler import Using
+    from bailie.operator.reporter import Reporter
+    from bailie.operator.world import World
+    from bailie.workloads.port import Workloads
 
 
 class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
@@ -33,6 +37,10 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
 
     resource = SeldonRuntime
     config = SeldonConfig
+
+    def __init__(self, world: World, workloads: Workloads, reporter: Reporter, centrals: Centrals) -> None:
+        super().__init__(world, workloads, reporter)
+        self._centrals = centrals
 
     def config_name(self, resource: SeldonRuntime) -> str:
         """Returns the SeldonConfig's name."""
@@ -50,7 +58,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
     async def converge(self, manifest: Object, resource: SeldonRuntime, using: Using[SeldonConfig]) -> Found:
         """Makes the components run and finds one condition for each."""
         namespace = manifest["metadata"]["namespace"]
-        serves = served_from(self._world).get(namespace, ())
+        serves = self._served_namespaces(resource)
         workloads = {
             workload.name: workload for workload in runtime_workloads(resource, using.config, serves=serves)
         }
@@ -62,7 +70,15 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         taken = [hand_made(self._world, namespace, name) for name in COMPONENT_SERVICES.values()]
         services = own_services([each for each in taken if each is not None])
         ready = happy(conditions, COMPONENT_CONDITIONS.values())
-        return Found([*conditions, services, ready], made=not refusals)
+        made = not refusals and not using.frozen
+        news = made and serves != resource.status.served_namespaces
+        fields = {"servedNamespaces": list(serves)} if news else {}
+        return Found([*conditions, services, ready], fields, made=not refusals)
+
+    def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
+        """The others that its scheduler serves; who is out of sight just now keeps the one that it had."""
+        out_of_sight = (n for n in runtime.status.served_namespaces if not self._world.is_known(n))
+        return tuple(sorted({*self._centrals.served_by(runtime.metadata.namespace), *out_of_sight}))
 
     async def _run(
         self, runtime: SeldonRuntime, config: SeldonConfig, workloads: Mapping[str, Workload]
