@@ -12,9 +12,11 @@ import httpx
 import pytest
 from tests.agent.conftest import load, running, unload, version
 from tests.support.models import infer_body
+from tests.support.waiting import until_true
 
 from bailie._gen import agent_pb2 as pb
 from bailie._gen import inference_pb2, inference_pb2_grpc
+from bailie.agent.holding import EACH_BYTES
 
 LOADED, EVICTING, EVICTED = pb.MODEL_STATE_LOADED, pb.MODEL_STATE_EVICTING, pb.MODEL_STATE_EVICTED
 MIB = 1 << 20
@@ -150,6 +152,33 @@ async def test_without_a_scheduler_a_request_waits_for_its_time_and_what_is_ther
             await held.rpc(held.first)
         assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, told)
         assert (await held.rest(held.second)).status_code == 200
+
+
+async def test_no_more_bytes_wait_than_may(settings, scheduler, mlserver, trained_models):
+    two = replace(settings, held_bytes=2 * EACH_BYTES + 4096)
+    async with crowded(two, scheduler, trained_models.iris) as held, asyncio.TaskGroup() as group:
+        waiting = [group.create_task(held.rest(held.first)), group.create_task(held.rpc(held.first))]
+        await scheduler.reaches(held.second, EVICTING)
+        await until_true(lambda: _is_full(held))
+        refused = await held.rest(held.first)
+        assert (refused.status_code, refused.json()["reason"]) == (503, "TooManyRequestsWait")
+        words = "model first in namespace a takes no more requests at this moment: requests of "
+        assert refused.json()["error"].startswith(words)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await held.rpc(held.first)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert caught.value.details().startswith(words)
+        await held.grant(held.second)
+        assert (await waiting[0]).status_code == 200
+        await waiting[1]
+        assert (await held.rest(held.first)).status_code == 200
+
+
+async def _is_full(held):
+    try:
+        await held.stub.ModelMetadata(inference_pb2.ModelMetadataRequest(name=name(held.first)), timeout=0.2)
+    except grpc.aio.AioRpcError as error:
+        return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_streams_are_passed_on_message_by_message(settings, scheduler, mlserver, trained_models):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bailie._gen import agent_pb2
 from bailie.agent.held_grpc import serve_grpc
 from bailie.agent.held_http import serve_http
+from bailie.agent.holding import Holding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,6 +34,7 @@ async def serve_held(models: Models, settings: Settings) -> AsyncIterator[agent_
     if not settings.overcommit_percent:
         yield endpoint
         return
-    async with serve_http(models, settings) as http_port, serve_grpc(models, settings) as grpc_port:
+    holding = Holding(models, settings)
+    async with serve_http(holding, settings) as http_port, serve_grpc(holding, settings) as grpc_port:
         endpoint.held_http_port, endpoint.held_grpc_port = http_port, grpc_port
         yield endpoint

@@ -9,31 +9,24 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import structlog
 
 from bailie._gen import inference_pb2
-from bailie.agent.errors import HoldRefused
-from bailie.agent.slots import EVICTED
-from bailie.routing.refusal import not_ready
-from bailie.routing.table import NotReady
+from bailie.agent.holding import NotAnswered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from bailie.agent.models import Models
+    from bailie.agent.holding import Holding
     from bailie.agent.settings import Settings
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
     Metadata = tuple[tuple[str, str | bytes], ...]
-
-log = structlog.get_logger(__name__)
 
 SERVICE = "inference.GRPCInferenceService"
 UNARY = ("ModelInfer", "ModelMetadata", "ModelReady")
 STREAM = "ModelStreamInfer"
 _STOP_SECONDS = 5.0
 _SERVER_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
 )
@@ -45,19 +38,21 @@ _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OWN = ("grpc-", "user-agent", "content-", "te", ":")
 """Metadata that gRPC makes itself on each connection, and lengths that are not those of the message."""
 
 
 @asynccontextmanager
-async def serve_grpc(models: Models, settings: Settings) -> AsyncIterator[int]:
+async def serve_grpc(holding: Holding, settings: Settings) -> AsyncIterator[int]:
     """Listens while entered; yields the port. Raises OSError."""
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    longest = ("grpc.max_receive_message_length", settings.held_bytes)
+    server = grpc.aio.server(options=(*_SERVER_OPTIONS, longest))
     where = f"{settings.address}:{settings.held_grpc_port}"
     async with grpc.aio.insecure_channel(
         f"{settings.address}:{settings.grpc_port}", options=_CHANNEL_OPTIONS
     ) as channel:
-        calls = _Calls(models, settings, channel)
+        calls = _Calls(holding, channel)
         methods = {name: grpc.unary_unary_rpc_method_handler(calls.unary(name)) for name in UNARY}
         methods[STREAM] = grpc.stream_stream_rpc_method_handler(calls.stream)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
@@ -75,8 +70,8 @@ async def serve_grpc(models: Models, settings: Settings) -> AsyncIterator[int]:
 class _Calls:
     """The methods that the data plane lets through."""
 
-    def __init__(self, models: Models, settings: Settings, channel: grpc.aio.Channel) -> None:
-        self._models, self._settings, self._channel = models, settings, channel
+    def __init__(self, holding: Holding, channel: grpc.aio.Channel) -> None:
+        self._holding, self._channel = holding, channel
 
     def unary(self, method: str) -> Any:
         """Returns the handler of one method."""
@@ -84,17 +79,16 @@ class _Calls:
 
         async def handle(request: bytes, context: Context) -> bytes:
             name = _name_in(request)
-            if method == "ModelReady" and self._models.state(name) == EVICTED:
-                # It can answer; whoever asks for that again and again must not keep it in memory so.
+            if method == "ModelReady" and self._holding.is_evicted(name):
                 return inference_pb2.ModelReadyResponse(ready=True).SerializeToString()
             try:
-                async with self._models.hold(name, self._settings.hold_seconds):
+                async with self._holding.hold(name, len(request)):
                     answer: bytes = await call(
                         request, metadata=_metadata(context), timeout=context.time_remaining()
                     )
                     return answer
-            except HoldRefused as error:
-                await self._refuse(context, name, error)
+            except NotAnswered as error:
+                await context.abort(_CODES[error.refusal.grpc_status], error.refusal.message)
             except grpc.aio.AioRpcError as error:
                 await _hand_on(context, error)
             raise AssertionError  # not reached: both abort
@@ -108,7 +102,7 @@ class _Calls:
             return
         name = _name_in(first)
         try:
-            async with self._models.hold(name, self._settings.hold_seconds):
+            async with self._holding.hold(name, len(first)):
                 call = self._channel.stream_stream(f"/{SERVICE}/{STREAM}", None, None)(
                     _with_first(first, requests),
                     metadata=_metadata(context),
@@ -119,16 +113,10 @@ class _Calls:
                         yield answer
                 finally:
                     call.cancel()
-        except HoldRefused as error:
-            await self._refuse(context, name, error)
+        except NotAnswered as error:
+            await context.abort(_CODES[error.refusal.grpc_status], error.refusal.message)
         except grpc.aio.AioRpcError as error:
             await _hand_on(context, error)
-
-    async def _refuse(self, context: Context, name: str, error: HoldRefused) -> None:
-        log.info("request not answered", server_name=name, reason=error.reason, message=error.message)
-        entry = NotReady(error.reason, error.message)
-        refusal = not_ready(self._settings.namespace, name.rpartition("_")[0], entry)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, refusal.message)
 
 
 async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -16,15 +16,13 @@ import httpx
 import structlog
 import uvicorn
 
-from bailie.agent.errors import HoldRefused
-from bailie.agent.slots import EVICTED
-from bailie.routing.refusal import no_answer, not_ready, not_served
-from bailie.routing.table import NotReady
+from bailie.agent.holding import NotAnswered
+from bailie.routing.refusal import no_answer, not_served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from bailie.agent.models import Models
+    from bailie.agent.holding import Holding
     from bailie.agent.settings import Settings
     from bailie.routing.refusal import Refusal
 
@@ -41,6 +39,8 @@ _HOP_BY_HOP = frozenset(
 _KEEP_ALIVE_SECONDS = 10
 """Longer than Envoy keeps an idle connection (gateway/clusters.py), so that it is Envoy who closes."""
 _STOP_SECONDS = 5
+_READ_AHEAD_BYTES = 320 << 10
+"""Of a body before anybody asks for it: uvicorn reads until it has 64 KiB, and up to 256 KiB at once."""
 _CONNECT_SECONDS = 3.0
 
 
@@ -49,7 +49,7 @@ class _CallerGone(Exception):  # noqa: N818 - a state of the world
 
 
 @asynccontextmanager
-async def serve_http(models: Models, settings: Settings) -> AsyncIterator[int]:
+async def serve_http(holding: Holding, settings: Settings) -> AsyncIterator[int]:
     """Listens while entered; yields the port. Raises OSError."""
     timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -57,7 +57,7 @@ async def serve_http(models: Models, settings: Settings) -> AsyncIterator[int]:
     listening = socket.create_server((settings.address, settings.held_http_port))
     async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=timeout, limits=limits) as client:
         config = uvicorn.Config(
-            _Application(models, settings, client),
+            _Application(holding, settings, client),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -89,8 +89,8 @@ class _Server(uvicorn.Server):
 class _Application:
     """One request after the other; `__call__` is ASGI's."""
 
-    def __init__(self, models: Models, settings: Settings, client: httpx.AsyncClient) -> None:
-        self._models, self._settings, self._client = models, settings, client
+    def __init__(self, holding: Holding, settings: Settings, client: httpx.AsyncClient) -> None:
+        self._holding, self._settings, self._client = holding, settings, client
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         path = scope["raw_path"].decode("ascii", "replace")
@@ -101,25 +101,20 @@ class _Application:
         if found is None:
             await _refuse(send, not_served(self._settings.namespace, grpc=False))
             return
-        if (
-            scope["method"] == "GET"
-            and found["rest"] == "/ready"
-            and self._models.state(found["name"]) == EVICTED
-        ):
-            # It can answer; whoever asks for that again and again must not keep it in memory so.
+        asks_only = scope["method"] == "GET" and found["rest"] == "/ready"
+        if asks_only and self._holding.is_evicted(found["name"]):
             await _answer(send, 200, b"", [])
             return
         await self._hold(found["name"], scope, receive, send)
 
     async def _hold(self, name: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        namespace, model = self._settings.namespace, name.rpartition("_")[0]
         try:
-            async with self._models.hold(name, self._settings.hold_seconds):
+            async with self._holding.hold(name, _read_ahead(scope["headers"])):
                 await self._pass_on(scope, receive, send)
-        except HoldRefused as error:
-            log.info("request not answered", server_name=name, reason=error.reason, message=error.message)
-            await _refuse(send, not_ready(namespace, model, NotReady(error.reason, error.message)))
+        except NotAnswered as error:
+            await _refuse(send, error.refusal)
         except httpx.TransportError as error:
+            namespace, model = self._settings.namespace, name.rpartition("_")[0]
             await _refuse(send, no_answer(namespace, model, str(error) or type(error).__name__))
         except _CallerGone:
             log.debug("caller went away", server_name=name)
@@ -159,6 +154,12 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
             yield body
         if not message.get("more_body", False):
             return
+
+
+def _read_ahead(headers: Headers) -> int:
+    """At most how many bytes of the body are read while the request waits."""
+    length = dict(headers).get(b"content-length", b"")
+    return min(int(length), _READ_AHEAD_BYTES) if length.isdigit() else _READ_AHEAD_BYTES
 
 
 def _end_to_end(headers: Headers) -> Headers:

@@ -45,6 +45,9 @@ class Settings:
     """SELDON_REVERSE_PROXY_GRPC_PORT."""
     hold_seconds: float = 60.0
     """BAILIE_HOLD_SECONDS: how long a request waits for its model to come into memory; then it gets a 503."""
+    held_bytes: int = 256 << 20
+    """BAILIE_HELD_BYTES: requests of so many bytes may wait at a time for models to come into memory; others
+    get a 503, or RESOURCE_EXHAUSTED. No gRPC message for such a model may be longer."""
     drain_seconds: float = 0.25
     """From the moment when every data plane sends a model's requests here until it is unloaded: what was on
     its way to the server arrives there."""
@@ -123,6 +126,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         held_http_port=env.number("SELDON_REVERSE_PROXY_HTTP_PORT", 9001),
         held_grpc_port=env.number("SELDON_REVERSE_PROXY_GRPC_PORT", 9501),
         hold_seconds=float(env.number("BAILIE_HOLD_SECONDS", 60, least=1)),
+        held_bytes=env.number("BAILIE_HELD_BYTES", 256 << 20, least=1 << 20),
         metrics_port=env.number("SELDON_SERVER_METRICS_PORT", 8082),
         health_port=env.number("SELDON_METRICS_PORT", 9006),
         server_type=server_type,

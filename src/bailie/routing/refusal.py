@@ -21,6 +21,7 @@ MODEL_NOT_FOUND = "ModelNotFound"
 MODEL_NOT_NAMED = "ModelNotNamed"
 ENCODING_NOT_SUPPORTED = "EncodingNotSupported"
 NO_ANSWER = "NoAnswer"
+TOO_MANY_WAIT = "TooManyRequestsWait"
 
 
 class GrpcStatus(IntEnum):
@@ -28,6 +29,7 @@ class GrpcStatus(IntEnum):
 
     INVALID_ARGUMENT = 3
     NOT_FOUND = 5
+    RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12
     UNAVAILABLE = 14
 
@@ -75,6 +77,12 @@ def no_answer(namespace: str, model: str, cause: str) -> Refusal:
     """A replica should answer and did not: it is gone, or went while the request was with it."""
     text = f"no replica of model {model} in namespace {namespace} answered: {cause}"
     return Refusal(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
+
+
+def overloaded(namespace: str, model: str, cause: str) -> Refusal:
+    """The name is known and can answer, but so many requests wait already that this one may not."""
+    text = f"model {model} in namespace {namespace} takes no more requests at this moment: {cause}"
+    return Refusal(503, GrpcStatus.RESOURCE_EXHAUSTED, TOO_MANY_WAIT, text, model, namespace)
 
 
 def not_served(namespace: str, *, grpc: bool) -> Refusal:

@@ -1,0 +1,82 @@
+"""The requests that this agent has for models that are not in memory: how many bytes, and how they end.
+
+One for `held_http` and `held_grpc` together. A request waits until its version is in memory, and keeps it
+there while it is passed on; what would be too much beside the others is refused at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bailie.agent.errors import HoldRefused
+from bailie.agent.slots import EVICTED
+from bailie.api.quantity import quantity_text
+from bailie.routing.refusal import not_ready, overloaded
+from bailie.routing.table import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bailie.agent.models import Models
+    from bailie.agent.settings import Settings
+    from bailie.routing.refusal import Refusal
+
+log = structlog.get_logger(__name__)
+
+EACH_BYTES = 24 << 10
+"""What a request takes beside its message: 22 KB of a gRPC call, measured; less of REST."""
+
+
+class NotAnswered(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
+    """A request is not passed on; `refusal` is what its caller is told."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Holding:
+    """All of them. One loop, no locks."""
+
+    def __init__(self, models: Models, settings: Settings) -> None:
+        self._models = models
+        self._settings = settings
+        self._bytes = 0
+
+    def is_evicted(self, server_name: str) -> bool:
+        """Whether a version can answer and is not in memory.
+
+        Who asks for that again and again must not keep it in memory so.
+        """
+        return self._models.state(server_name) == EVICTED
+
+    @asynccontextmanager
+    async def hold(self, server_name: str, message_bytes: int) -> AsyncIterator[None]:
+        """Waits until the version is in memory, and keeps it there while the block runs. Raises NotAnswered.
+
+        `message_bytes` is what there is of the request in this process.
+        """
+        namespace, model = self._settings.namespace, server_name.rpartition("_")[0]
+        size, most = message_bytes + EACH_BYTES, self._settings.held_bytes
+        if self._bytes + size > most:
+            told = (
+                f"requests of {quantity_text(self._bytes)} wait here already, and {quantity_text(most)} may"
+            )
+            raise _not_answered(server_name, overloaded(namespace, model, told))
+        self._bytes += size
+        try:
+            async with self._models.hold(server_name, self._settings.hold_seconds):
+                yield
+        except HoldRefused as error:
+            refusal = not_ready(namespace, model, NotReady(error.reason, error.message))
+            raise _not_answered(server_name, refusal) from error
+        finally:
+            self._bytes -= size
+
+
+def _not_answered(server_name: str, refusal: Refusal) -> NotAnswered:
+    log.info("request not answered", server_name=server_name, reason=refusal.reason, message=refusal.message)
+    return NotAnswered(refusal)
