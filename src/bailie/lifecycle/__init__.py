@@ -6,7 +6,7 @@ socket.
 
 from __future__ import annotations
 
-from bailie.lifecycle.conditions import ModelFacts, model_status
+from bailie.lifecycle.conditions import ModelFacts, model_status, readiness
 from bailie.lifecycle.memory import Measured, MemoryFacts
 from bailie.lifecycle.replica import (
     SERVING,
@@ -37,6 +37,7 @@ __all__ = [
     "model_status",
     "next_state",
     "number_for",
+    "readiness",
     "retry_delay",
     "state_of",
 ]

@@ -27,6 +27,8 @@ _WORDS = {
     VersionState.SCALED_DOWN: "the model is scaled to zero replicas",
     VersionState.ROUTE_PENDING: "loaded; waiting for the data plane to take over the route",
 }
+PREVIOUS_ANSWERS = "PreviousVersionAnswers"
+"""Reason of a model that is ready by an older version than the wanted one."""
 _OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", MEMORY})
 
 
@@ -85,13 +87,21 @@ def _observed(facts: ModelFacts) -> int:
     return max(min(facts.observed, facts.generation - 1), 0)
 
 
-def _model_ready(facts: ModelFacts) -> Condition:
+def readiness(facts: ModelFacts) -> str:
+    """Returns what a model's readiness comes from: the state of the wanted version, or PREVIOUS_ANSWERS."""
     state = state_of(facts.version)
     if facts.answering is not None and state is not VersionState.TERMINATING:
+        return PREVIOUS_ANSWERS
+    return state.value
+
+
+def _model_ready(facts: ModelFacts) -> Condition:
+    state = readiness(facts)
+    if state == PREVIOUS_ANSWERS:
         places = _replicas(facts.answering_replicas)
         message = f"version {facts.answering} answers on {places}; version {facts.number}: {_message(facts)}"
-        return Condition(type="ModelReady", status="True", reason="PreviousVersionAnswers", message=message)
-    ready = state is VersionState.AVAILABLE
+        return Condition(type="ModelReady", status="True", reason=PREVIOUS_ANSWERS, message=message)
+    ready = state == VersionState.AVAILABLE.value
     return Condition(
         type="ModelReady", status="True" if ready else "False", reason=_reason(facts), message=_message(facts)
     )

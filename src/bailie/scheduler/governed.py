@@ -18,6 +18,7 @@ from bailie.scheduler.currency import current
 from bailie.scheduler.engine import Engine
 from bailie.scheduler.explaining import explained
 from bailie.scheduler.failures import Now
+from bailie.scheduler.model_metrics import ModelCounts
 from bailie.scheduler.statuses import StatusWriter
 from bailie.scheduler.unsupported import Unsupported
 
@@ -98,8 +99,10 @@ class Governed:
             recorder=self._recorder,
             leads=leads,
         )
+        counts = ModelCounts(self.namespace)
         unsupported = Unsupported(self._client, self.namespace, self._informers, leads)
         engine.on_picture(writer.take)
+        engine.on_picture(counts.take)
         publisher.on_acknowledged(lambda _: engine.wake())
         publisher.on_used(engine.note_used)
         ends = [
@@ -115,7 +118,7 @@ class Governed:
                 group.create_task(unsupported.run(), name="unsupported")
         finally:
             self._engine = self._publisher = None
-            for end in ends:
+            for end in (*ends, counts.end):
                 end()
 
 
