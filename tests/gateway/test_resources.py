@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.dataplane import encoded
 
 from bailie.gateway import descriptors
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, bootstrap
@@ -38,13 +39,13 @@ def plain(message):
 
 @pytest.mark.parametrize("name", ["iris", "split", "slow"])
 def test_scope(golden, name):
-    snapshot = Encoder().encode(TABLE, 1)
+    snapshot = encoded(Encoder(), TABLE, 1)
     golden.check(f"scope-{name}", opened(snapshot.resources[SCOPE_URL][name]))
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_cluster_and_endpoints(golden, protocol):
-    snapshot = Encoder().encode(TABLE, 1)
+    snapshot = encoded(Encoder(), TABLE, 1)
     name = f"{protocol}/mlserver-0+mlserver-1"
     golden.check(f"cluster-{protocol}", opened(snapshot.resources[CLUSTER_URL][name]))
     golden.check(f"endpoints-{protocol}", opened(snapshot.resources[ENDPOINTS_URL][name]))
@@ -83,7 +84,7 @@ def test_bootstrap_on_a_laptop(golden, tmp_path):
 
 def test_models_on_the_same_replicas_share_a_pair_of_clusters():
     entries = {f"m-{i}": Route((Backend(f"m-{i}_1", 1, (R0, R1)),)) for i in range(50)}
-    snapshot = Encoder().encode(RoutingTable("ns", entries), 1)
+    snapshot = encoded(Encoder(), RoutingTable("ns", entries), 1)
     assert sorted(snapshot.resources[CLUSTER_URL]) == [
         "grpc/mlserver-0+mlserver-1",
         "http/mlserver-0+mlserver-1",
@@ -92,11 +93,11 @@ def test_models_on_the_same_replicas_share_a_pair_of_clusters():
 
 def test_only_what_changed_is_made_again():
     encoder = Encoder()
-    before = encoder.encode(TABLE, 1).resources
+    before = encoded(encoder, TABLE, 1).resources
     moved = replace(R1, address="127.70.0.9")
     entries = {**TABLE.entries, "iris": Route((Backend("iris_3", 1, (R0, moved)),))}
     entries["split"] = Route((Backend("split_1", 80, (R0, moved)), Backend("split_2", 20, (moved,))))
-    after = encoder.encode(replace(TABLE, entries=entries), 2).resources
+    after = encoded(encoder, replace(TABLE, entries=entries), 2).resources
     assert {n: r.version for n, r in before[CLUSTER_URL].items()} == {
         n: r.version for n, r in after[CLUSTER_URL].items()
     }
@@ -110,8 +111,8 @@ def test_only_what_changed_is_made_again():
 
 def test_what_is_gone_is_forgotten():
     encoder = Encoder()
-    encoder.encode(TABLE, 1)
-    snapshot = encoder.encode(RoutingTable("seldon-system"), 2)
+    encoded(encoder, TABLE, 1)
+    snapshot = encoded(encoder, RoutingTable("seldon-system"), 2)
     assert not any(snapshot.resources.values())
     assert not encoder._pairs
     assert not encoder._scopes
@@ -133,8 +134,8 @@ def test_from_table_to_table_it_makes_what_it_would_make_at_once(tables):
     encoder, kept = Encoder(), {}
     for revision, table in enumerate(tables):
         kept = {name: kept[name] if kept.get(name) == entry else entry for name, entry in table.items()}
-        found = encoder.encode(RoutingTable("ns", kept), revision).resources
-        fresh = Encoder().encode(RoutingTable("ns", table), revision).resources
+        found = encoded(encoder, RoutingTable("ns", kept), revision).resources
+        fresh = encoded(Encoder(), RoutingTable("ns", table), revision).resources
         assert _versions(found) == _versions(fresh)
 
 
@@ -145,19 +146,23 @@ def _versions(resources):
 def test_it_pauses_between_slices_and_forgets_what_was_given_up():
     encoder = Encoder()
     table = RoutingTable("ns", {f"m-{n}": NotReady("Loading", "wait") for n in range(3 * SLICE)})
-    assert len(list(encoder.work(table, 1))) == 3
+    assert len(list(encoder.work(table, 1))) == 4
     other = RoutingTable("ns", {name: Route((Backend("m_1", 1, (R0,)),)) for name in table.entries})
     given_up = encoder.work(other, 2)
     next(given_up)
     given_up.close()
-    assert _versions(encoder.encode(table, 3).resources) == _versions(Encoder().encode(table, 1).resources)
+    assert _versions(encoded(encoder, table, 3).resources) == _versions(
+        encoded(Encoder(), table, 1).resources
+    )
 
 
 def test_another_namespace_begins_anew():
     encoder = Encoder()
-    encoder.encode(TABLE, 1)
+    encoded(encoder, TABLE, 1)
     other = replace(TABLE, namespace="other")
-    assert _versions(encoder.encode(other, 2).resources) == _versions(Encoder().encode(other, 2).resources)
+    assert _versions(encoded(encoder, other, 2).resources) == _versions(
+        encoded(Encoder(), other, 2).resources
+    )
 
 
 def test_a_long_list_of_replicas_gets_a_short_name():

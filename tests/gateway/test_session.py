@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.dataplane import encoded
 
 from bailie.gateway import descriptors
 from bailie.gateway.listener import Address, listener
@@ -23,7 +24,7 @@ PAIR = {"http/s-0", "grpc/s-0"}
 
 def snapshot(*names, revision=1, encoder=None):
     entries = {name: Route((Backend(f"{name}_1", 1, (R0,)),)) for name in names}
-    return (encoder or Encoder()).encode(RoutingTable("ns", entries), revision)
+    return encoded(encoder or Encoder(), RoutingTable("ns", entries), revision)
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_the_one_bad_route_is_found_and_the_others_arrive(session):
 
 
 def snapshot_without_clusters(names, revision=2):
-    return Encoder().encode(RoutingTable("ns", {n: NotReady("Loading", "wait") for n in names}), revision)
+    return encoded(Encoder(), RoutingTable("ns", {n: NotReady("Loading", "wait") for n in names}), revision)
 
 
 def test_an_answer_to_an_older_response_changes_nothing(session):

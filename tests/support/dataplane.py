@@ -218,3 +218,9 @@ async def answers(mesh: Mesh) -> bool:
         await mesh.http.get("/")
         return True
     return False
+
+
+def encoded(encoder, table, revision):
+    """The snapshot of a table, without the pauses on the way to it."""
+    *_, snapshot = encoder.work(table, revision)
+    return snapshot

@@ -116,18 +116,10 @@ class Gateway:
             while self._table is not None and (
                 self._snapshot is None or self._snapshot.revision != self._revision
             ):
-                self._snapshot = await self._encode(self._table, self._revision)
+                for made in self._encoder.work(self._table, self._revision):
+                    self._snapshot = made or self._snapshot
+                    await asyncio.sleep(0)
             return self._snapshot
-
-    async def _encode(self, table: RoutingTable, revision: int) -> Snapshot:
-        work = self._encoder.work(table, revision)
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                snapshot: Snapshot = end.value
-                return snapshot
-            await asyncio.sleep(0)
 
     @contextmanager
     def connected(self, pod: str, session: Session, wake: asyncio.Event) -> Iterator[None]:

@@ -16,7 +16,7 @@ from bailie.gateway.clusters import Protocol
 from bailie.routing.table import NotReady
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from bailie.routing.table import Entry, Replica, RoutingTable
 
@@ -67,18 +67,9 @@ class Encoder:
     _scopes: dict[str, Resource] = field(default_factory=dict)
     _pairs: dict[str, _Pair] = field(default_factory=dict)
 
-    def encode(self, table: RoutingTable, revision: int) -> Snapshot:
-        """Returns the snapshot of `table`."""
-        work = self.work(table, revision)
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                snapshot: Snapshot = end.value
-                return snapshot
-
-    def work(self, table: RoutingTable, revision: int) -> Generator[None, None, Snapshot]:
-        """As `encode`, yielding between slices; what is given up between two of them changes nothing."""
+    def work(self, table: RoutingTable, revision: int) -> Iterator[Snapshot | None]:
+        """Yields the snapshot of `table` last, and None after each slice before: given up there, it changes
+        nothing."""
         if table.namespace != self._namespace:
             self._namespace, self._entries, self._scopes, self._pairs = table.namespace, {}, {}, {}
         before, now = self._entries, table.entries
@@ -88,7 +79,7 @@ class Encoder:
             if name not in before or before[name] != now[name]:
                 made[name] = resource(name, routes.scope(table.namespace, name, now[name]))
                 if len(made) % SLICE == 0:
-                    yield
+                    yield None
         self._scopes.update(made)
         for name in changed:
             self._count(now[name], 1)
@@ -105,7 +96,7 @@ class Encoder:
             ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
             SCOPE_URL: dict(self._scopes),
         }
-        return Snapshot(revision, table.namespace, resources)
+        yield Snapshot(revision, table.namespace, resources)
 
     def _count(self, entry: Entry, by: int) -> None:
         """A cluster stays as long as a route names it; its endpoints are where its replicas are now."""
