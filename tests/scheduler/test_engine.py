@@ -12,7 +12,7 @@ from tests.support.waiting import until
 from bailie.lifecycle import VersionState
 from bailie.placement import ReplicaId
 from bailie.routing.table import NotReady
-from bailie.scheduler.engine import REBUILD_SECONDS, RETRY_SECONDS
+from bailie.scheduler.engine import LOST_SECONDS, REBUILD_SECONDS, RETRY_SECONDS
 from bailie.scheduler.explaining import explained
 from bailie.scheduler.fleet import ASSUMED_SECONDS, AWAY_SECONDS
 from bailie.scheduler.routes import DRAIN_SECONDS, GIVE_UP_SECONDS, REJOIN_SECONDS
@@ -459,6 +459,34 @@ class TestLoop:
             task = group.create_task(world.engine.run())
             await asyncio.sleep(0.05)
             world.time += REBUILD_SECONDS
+            world.engine.wake()
+            await until(lambda: world.publisher.tables)
+            task.cancel()
+
+    async def test_what_the_leader_before_had_given_up_is_not_waited_for_as_long(self, world):
+        world.server(replicas=2, running=2)
+        world.servers["mlserver"]["status"]["replicaStates"] = [{"name": "mlserver-0"}]
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(world.engine.run())
+            await asyncio.sleep(0.05)
+            assert world.publisher.tables == []
+            world.time += LOST_SECONDS
+            world.engine.wake()
+            await until(lambda: world.publisher.tables)
+            task.cancel()
+
+    async def test_what_the_leader_before_knew_is_waited_for_beside_what_it_had_given_up(self, world):
+        world.agents.disconnect()
+        world.server(replicas=2, running=2)
+        world.servers["mlserver"]["status"]["replicaStates"] = [{"name": "mlserver-0"}, "what?"]
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(world.engine.run())
+            for seconds in (LOST_SECONDS, REBUILD_SECONDS - LOST_SECONDS - 1):
+                world.time += seconds
+                world.engine.wake()
+                await asyncio.sleep(0.05)
+                assert world.publisher.tables == []
+            world.agents.connect()
             world.engine.wake()
             await until(lambda: world.publisher.tables)
             task.cancel()

@@ -88,6 +88,15 @@ def running_replicas(manifest: Mapping[str, Any]) -> int:
     return min(max(count, 0), _MOST_REPLICAS) if isinstance(count, int) else 0
 
 
+def told_replicas(manifest: Mapping[str, Any]) -> frozenset[str] | None:
+    """The replicas that a leader knew when it wrote the Server's status last, by name; None if none did."""
+    status = manifest.get("status")
+    states = status.get("replicaStates") if isinstance(status, dict) else None
+    if not isinstance(states, list):
+        return None
+    return frozenset(str(each.get("name")) for each in states if isinstance(each, dict))
+
+
 def demand_and_holdings(
     wanted: Wanted | None, standings: Iterable[Standing]
 ) -> tuple[Demand | None, tuple[Holding, ...]]:

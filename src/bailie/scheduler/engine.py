@@ -18,7 +18,7 @@ from bailie.lifecycle import SERVING, ReplicaState
 from bailie.lifecycle.conditions import unready_reason
 from bailie.placement import Planner, ReplicaId
 from bailie.routing.table import NotReady
-from bailie.scheduler.assembly import ServerBook, demand_and_holdings, running_replicas
+from bailie.scheduler.assembly import ServerBook, demand_and_holdings, running_replicas, told_replicas
 from bailie.scheduler.catalogue import Catalogue
 from bailie.scheduler.decisions import Decisions
 from bailie.scheduler.facts import Found, Sentences, facts_of
@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 
 REBUILD_SECONDS = 10.0
 """How long a scheduler that starts waits for the agents that the Servers' status promises."""
+LOST_SECONDS = 3.0
+"""The same for those that the leader before had given up: it had routes and a plan without them."""
 SPACING_SECONDS = 0.01
 """Least time between two passes: changes that come together are decided together."""
 RETRY_SECONDS = 1.0
@@ -136,24 +138,29 @@ class Engine:
 
     async def _complete(self) -> None:
         """Waits for the agents that are to be expected, at most REBUILD_SECONDS."""
-        end = self._clock().monotonic + REBUILD_SECONDS
+        begun = self._clock().monotonic
         while missing := self._missing():
+            end = begun + max(missing.values())
             if self._clock().monotonic >= end:
                 log.warning("Agents did not report in time", missing=sorted(map(str, missing)))
                 return
             self._changed.clear()
             await self._wait(end)
 
-    def _missing(self) -> set[ReplicaId]:
+    def _missing(self) -> dict[ReplicaId, float]:
+        """The replicas that have not reported, and for how many seconds in all they are waited for."""
         self._fleet.observe(self._clock().monotonic)
-        expected: set[ReplicaId] = set()
+        missing: dict[ReplicaId, float] = {}
         manifests = list(self._servers())
         wanted = self._servers_seen.wanted(manifests)
         for manifest in manifests:
-            name = manifest["metadata"]["name"]
-            running = running_replicas(manifest)
-            expected |= {ReplicaId(name, index) for index in range(min(wanted[name], running))}
-        return expected - self._fleet.replicas.keys()
+            name, told = manifest["metadata"]["name"], told_replicas(manifest)
+            for index in range(min(wanted[name], running_replicas(manifest))):
+                key = ReplicaId(name, index)
+                if key not in self._fleet.replicas:
+                    lost = told is not None and str(key) not in told
+                    missing[key] = LOST_SECONDS if lost else REBUILD_SECONDS
+        return missing
 
     async def _wait(self, deadline: float | None) -> None:
         seconds = None if deadline is None else max(deadline - self._clock().monotonic, 0.0)
