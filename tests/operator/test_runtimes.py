@@ -153,3 +153,30 @@ async def test_a_workload_that_cannot_be_made_is_said_and_tried_again(installati
 def _labels(installation, namespace=None):
     workload = installation.workloads.running.get((namespace or installation.a, "seldon-scheduler"))
     return workload.template["metadata"]["labels"] if workload else {}
+
+
+async def test_those_that_a_central_scheduler_serves_are_left_alone_when_it_changes(installation):
+    served = {**RUNTIME, "schedulerNamespace": installation.b}
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "central", RUNTIME, installation.b)
+        await installation.make("SeldonRuntime", "seldon", served)
+        for name, namespace in (("central", installation.b), ("seldon", installation.a)):
+            await installation.until(SELDON_RUNTIME, name, "True", namespace=namespace)
+
+        async def scaled(replicas):
+            change = {"spec": {"overrides": [{"name": "seldon-envoy", "replicas": replicas}]}}
+            generation = (await installation.admin.patch(SELDON_RUNTIME, "central", installation.b, change))[
+                "metadata"
+            ]["generation"]
+
+            async def reported():
+                central = await installation.admin.get(SELDON_RUNTIME, "central", installation.b)
+                return central["status"]["observedGeneration"] == generation
+
+            await until_true(reported)
+
+        await scaled(2)
+        installation.workloads.ensured.clear()
+        for replicas in (3, 4, 5):
+            await scaled(replicas)
+        assert {namespace for namespace, _ in installation.workloads.ensured} == {installation.b}

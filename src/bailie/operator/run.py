@@ -124,6 +124,8 @@ class Operator:
             self._made_changed(kind, change)
         if kind in {SELDON_RUNTIME, SERVICE}:
             self._centrals_changed(change.object["metadata"]["namespace"])
+        if kind == SELDON_RUNTIME and change.type != ChangeType.MODIFIED:
+            self._scheduler_came_or_went(change.object["metadata"]["namespace"])
 
     def _own_changed(self, kind: Kind, change: Change) -> None:
         key = key_of(change.object)
@@ -154,12 +156,16 @@ class Operator:
         for central in self._centrals.update(namespace):
             self._all_of(SELDON_RUNTIME, central)
             self._all_of(SERVER, namespace)
-        for served in self._centrals.served_by(namespace):  # they may have waited for a scheduler there
+
+    def _scheduler_came_or_went(self, central: str) -> None:
+        """Looks at those who may have waited for a scheduler there; no other change of it is theirs."""
+        for served in self._centrals.served_by(central):
             self._all_of(SELDON_RUNTIME, served)
 
     def _namespace_changed(self, namespace: str) -> None:
         """Looks at all of a namespace once it is listed: until then its keys were passed over."""
         self._centrals_changed(namespace)
+        self._scheduler_came_or_went(namespace)
         if self.world.is_known(namespace):
             for kind in self._controllers:
                 self._all_of(kind, namespace)
