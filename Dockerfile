@@ -4,7 +4,7 @@
 #
 # Both run as user 1000 on a read-only root file system; the charts mount a folder at /tmp, the only place
 # that is written to. BASE may be a mirror's name for the same image, best with its digest.
-ARG BASE=docker.io/library/python:3.12.12-slim-bookworm
+ARG BASE=python:3.12.12-slim-bookworm
 
 FROM ${BASE} AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
@@ -36,9 +36,10 @@ COPY --from=build-bailie /opt/bailie /opt/bailie
 USER 1000:1000
 ENTRYPOINT ["bailie"]
 
-# MLServer with the runtimes of requirements/mlserver.in.
+# MLServer with the runtimes of requirements/mlserver.in. The shell stays process 1: as such MLServer would not
+# hear of its end before it has started, and a pod that goes then would take its whole grace period.
 FROM base AS bailie-mlserver
 ENV PATH=/opt/mlserver/bin:$PATH MLSERVER_MODELS_DIR=/mnt/agent/models
 COPY --from=build-mlserver /opt/mlserver /opt/mlserver
 USER 1000:1000
-CMD ["sh", "-c", "exec mlserver start \"$MLSERVER_MODELS_DIR\""]
+CMD ["sh", "-c", "trap 'kill $!; wait $!' TERM; mlserver start \"$MLSERVER_MODELS_DIR\" & wait $!"]

@@ -1,7 +1,10 @@
 """What can be said of the Dockerfile without building it: it fits the charts and is pinned."""
 
+import json
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,7 +44,7 @@ def test_every_image_of_the_charts_is_a_target():
 
 def test_the_base_is_one_exact_version():
     [base] = re.findall(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE)
-    assert re.fullmatch(r"docker\.io/library/python:\d+\.\d+\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", base)
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", base)
     assert {lines[0] for name, lines in stages().items() if name != "base"} == {"FROM base"}
 
 
@@ -63,3 +66,25 @@ def test_what_is_copied_is_there_and_is_not_ignored():
             for source in shlex.split(line)[1:-1]:
                 assert (ROOT / source).exists()
                 assert source.partition("/")[0] in kept
+
+
+def mlserver(folder, script):
+    """Starts the command of the image with a script in MLServer's place."""
+    (program := folder / "mlserver").write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    [line] = [line for line in stages()["bailie-mlserver"] if line.startswith("CMD ")]
+    environment = {"PATH": f"{folder}:{os.defpath}", "MLSERVER_MODELS_DIR": str(folder / "models")}
+    command = json.loads(line.removeprefix("CMD "))
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_mlserver_ends_when_its_container_is_told(tmp_path):
+    with mlserver(tmp_path, 'trap "echo ends; exit" TERM; echo "$@"; while :; do sleep 0.1; done') as process:
+        assert process.stdout.readline() == f"start {tmp_path}/models\n"
+        process.terminate()
+        assert process.stdout.read() == "ends\n"
+
+
+def test_mlserver_that_ends_by_itself_ends_its_container(tmp_path):
+    with mlserver(tmp_path, "exit 3") as process:
+        assert process.wait(20) == 3

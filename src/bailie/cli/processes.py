@@ -44,6 +44,9 @@ class Process:
 
 def run(name: str, arguments: list[str]) -> int:
     """Runs a process until it ends; returns its exit code. What its environment lacks is one sentence."""
+    # In a container it is process 1, to which a signal without a handler is no signal: one that comes before
+    # the process has its own would be lost, and the pod would take its whole grace period.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         PROCESSES[name].start(arguments)
     except KeyboardInterrupt:
