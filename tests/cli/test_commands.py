@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from bailie import __version__
 from bailie.cli.app import COMMANDS, app
+from bailie.cli.infer import _reason
 from bailie.cli.inspect import _print_rows
 from bailie.cli.output import MEANINGS, ExitCode
 from bailie.cli.resources import stated
@@ -136,6 +137,7 @@ def test_up_names_a_missing_inference_server(tmp_path):
         (("infer", "", "{}"), None, "cannot be a model's name"),
         (("infer", "iris", "-"), b"\x80\x04", "standard input is not text"),
         (("infer", "iris", "{}", "--inference-host", "nonsense::"), None, "is not an address"),
+        (("infer", "iris", "{}", "--timeout", "nan"), None, "--timeout"),
     ],
 )
 def test_infer_says_what_is_wrong_with_the_request(arguments, stdin, message):
@@ -148,6 +150,64 @@ def test_infer_says_when_nobody_answers():
     result = run("infer", "iris", '{"inputs": []}', "--inference-host", "127.0.0.1:1")
     assert result.exit_code == 1
     assert "http://127.0.0.1:1 does not answer" in result.stderr
+
+
+def test_infer_says_when_nobody_answers_over_grpc():
+    request = '{"inputs": []}'
+    result = run("infer", "iris", request, "--inference-host", "127.0.0.1:1", "--mode", "grpc")
+    assert result.exit_code == 1
+    assert "127.0.0.1:1 does not answer" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"error": "no"}, "no"),
+        ({"error": {"message": "no"}}, "no"),
+        ({"detail": [{"loc": ["body", "inputs"], "msg": "Field required"}]}, "body.inputs: Field required"),
+        ({"detail": [{"loc": ["body"], "msg": "a"}, {"msg": "b"}, "c"]}, "body: a; : b"),
+        ({"detail": "no list"}, ""),
+        ([], ""),
+    ],
+)
+def test_the_reason_of_an_answer_is_found(body, reason):
+    assert _reason(body) == reason
+
+
+@pytest.mark.parametrize("name", ["", " ", "..", "a/b"])
+@pytest.mark.parametrize("command", [("get", "model"), ("delete", "model"), ("explain", "model"), ("logs",)])
+def test_what_would_be_another_path_of_the_api_is_no_name(command, name):
+    result = run(*command, name)
+    assert result.exit_code == 2
+    assert "cannot be a name" in " ".join(result.stderr.split())
+
+
+def test_what_is_no_namespace_is_refused():
+    result = run("get", "models", "-n", "a/b")
+    assert result.exit_code == 2
+    assert "DNS label" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("crds | true; exit ${PIPESTATUS[0]}", 1, ""),
+        ("crds > /dev/full", 1, "error: the output: No space left on device\n"),
+        ("version > /dev/full", 1, "error: the output: No space left on device\n"),
+        ("agent -h > /dev/null", 0, ""),
+    ],
+)
+def test_output_that_goes_nowhere_leaves_no_traceback(command, code, said):
+    script = f"{sys.executable} -m bailie {command}"
+    result = subprocess.run(
+        ["bash", "-c", script],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (code, said)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,13 @@ NAMESPACES = {
         {"exists": False},
         Level.ERROR,
         "there is no namespace a; home waits for it",
-        "create",
+        "create namespace a, or bailie scope remove a --operator-namespace home",
+    ),
+    "no such namespace in any list": (
+        {"exists": False, "home": ""},
+        Level.ERROR,
+        "there is no namespace a",
+        "kubectl create namespace a",
     ),
     "the claim may not be read": (
         {"claim": UNREADABLE},

@@ -31,6 +31,14 @@ def _directory(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def _namespace(text: str) -> str:
+    from bailie.api.metadata import label_problems
+
+    if problems := label_problems("", text):
+        raise typer.BadParameter(problems[0].message)
+    return text
+
+
 StateDir = Annotated[
     Path | None,
     typer.Option(
@@ -48,8 +56,22 @@ Kubeconfig = Annotated[
 ]
 Namespace = Annotated[
     str | None,
-    typer.Option("-n", "--namespace", help="The namespace.", show_default="the kubeconfig's"),
+    typer.Option(
+        "-n",
+        "--namespace",
+        parser=_namespace,
+        metavar="NAMESPACE",
+        help="The namespace.",
+        show_default="the kubeconfig's",
+    ),
 ]
+
+
+def object_name(text: str) -> str:
+    """Parses an argument that names an object; refuses what would be another path of the API."""
+    if not text.strip() or text in {".", ".."} or "/" in text:
+        raise typer.BadParameter(f'"{text}" cannot be a name')
+    return text
 
 
 @asynccontextmanager

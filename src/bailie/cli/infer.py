@@ -22,6 +22,15 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """What both HTTP and gRPC metadata take as a name."""
 
 
+_CODES = {
+    "404": ExitCode.NOT_FOUND,
+    "NOT_FOUND": ExitCode.NOT_FOUND,
+    "503": ExitCode.NOT_READY,
+    "UNAVAILABLE": ExitCode.NOT_READY,
+}
+"""How the command ends for an answer that says no."""
+
+
 class Mode(StrEnum):
     """The protocol on the wire."""
 
@@ -46,7 +55,9 @@ def infer(
         str | None,
         typer.Option("--inference-host", help="HOST:PORT of the data plane.", show_default="the namespace's"),
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.001, help="Seconds to wait for an answer.")
+    ] = 60.0,
     namespace: Namespace = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="Form of the summary.")] = Output.TEXT,
     kubeconfig: Kubeconfig = None,
@@ -154,7 +165,7 @@ def _show(answers: list[Answer], *, show_headers: bool, output: Output) -> None:
             print_json(answer.body)
         if failed:
             text = answer.body if isinstance(answer.body, str) else _reason(answer.body)
-            fail(f"{answer.status} {text}".strip())
+            fail(f"{answer.status} {text}".strip(), code=_CODES.get(answer.status, ExitCode.FAILED))
         return
     summary = {"success": _count(answers, ok=True), "failed": _count(answers, ok=False)}
     if output is Output.JSON:
@@ -169,9 +180,16 @@ def _show(answers: list[Answer], *, show_headers: bool, output: Output) -> None:
 
 
 def _reason(body: Any) -> str:
-    error = body.get("error") if isinstance(body, dict) else None
+    """Returns what is wrong from Envoy's answer, a V2 server's, or a list of wrong fields (FastAPI's)."""
+    if not isinstance(body, dict):
+        return ""
+    error = body.get("error")
     if isinstance(error, dict):
         return str(error.get("message", error))
+    wrong = body.get("detail")
+    if isinstance(wrong, list):
+        fields = [each for each in wrong if isinstance(each, dict) and "msg" in each]
+        return "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each['msg']}" for each in fields)
     return str(error or "")
 
 

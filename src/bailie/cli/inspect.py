@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bailie import __version__
-from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
 from bailie.cli.output import ExitCode, Output, console, explained, fail, print_json, say
 
 _DEMO_COLUMNS = 110
@@ -20,7 +20,7 @@ OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of th
 
 def explain(
     kind: Annotated[str, typer.Argument(help="What: model.")],
-    name: Annotated[str, typer.Argument(help="Its name.")],
+    name: Annotated[str, typer.Argument(parser=object_name, metavar="name", help="Its name.")],
     *,
     namespace: Namespace = None,
     output: OutputOption = Output.TEXT,
@@ -60,12 +60,12 @@ def explain(
 
 
 def logs(
-    pod: Annotated[str, typer.Argument(help="A pod's name.")],
+    pod: Annotated[str, typer.Argument(parser=object_name, metavar="pod", help="A pod's name.")],
     *,
     container: Annotated[str | None, typer.Option("-c", "--container", help="One of its containers.")] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
     tail: Annotated[
-        int | None, typer.Option("--tail", help="Only the last lines.", show_default="all")
+        int | None, typer.Option("--tail", min=0, help="Only the last lines.", show_default="all")
     ] = None,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,

@@ -148,7 +148,7 @@ async def _gather(state: StateDirectory) -> dict[str, Any]:
 def down(
     *,
     state_dir: StateDir = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the end.")] = 60.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the end.")] = 60.0,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """End what `bailie up` started. What was stored stays, and `bailie up` goes on from there."""

@@ -6,16 +6,46 @@ the environment (the API from arguments); everything else is for people and goes
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+
+_OF_THE_MACHINE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+"""What nobody expected and a person can mend: no right to a file, no room. Other errors are bugs."""
+_FAILED, _INTERRUPTED = 1, 130
+"""Those of `output.ExitCode`, which is not imported for the processes of pods."""
 
 
 def main() -> None:
-    """Runs `bailie`."""
+    """Runs `bailie`. What a person or the machine puts an end to leaves no traceback."""
+    try:
+        _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        _give_up_output()
+        sys.exit(_FAILED)
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        _give_up_output()
+        sys.stderr.write(f"error: {error.filename or 'the output'}: {error.strerror}\n")
+        sys.exit(_FAILED)
+
+
+def _run(arguments: list[str]) -> None:
     from bailie.cli import processes
 
-    arguments = sys.argv[1:]
-    if arguments and arguments[0] in processes.PROCESSES and "--help" not in arguments:
+    if arguments and arguments[0] in processes.PROCESSES and not {"-h", "--help"} & set(arguments):
         sys.exit(processes.run(arguments[0], arguments[1:]))
     from bailie.cli.app import app
 
-    app()
+    try:
+        app()
+    finally:
+        sys.stdout.flush()
+
+
+def _give_up_output() -> None:
+    """Lets the interpreter's last flush go nowhere, where it would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

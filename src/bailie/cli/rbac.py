@@ -54,6 +54,8 @@ def rbac(
 
       bailie rbac --cluster-wide --operator-namespace platform
     """
+    if scheduler_namespace:
+        _check("--scheduler-namespace", scheduler_namespace)
     manifests = _cluster(namespaces, operator_namespace) if cluster_wide else []
     if not cluster_wide and not namespaces:
         fail("no namespace was named", hint="bailie rbac NAMESPACE, or --cluster-wide", code=ExitCode.USAGE)
@@ -83,7 +85,6 @@ def _cluster(namespaces: list[str] | None, operator_namespace: str) -> list[Mani
 def _central(namespace: str, scheduler_namespace: str) -> list[Manifest]:
     from bailie.manifests.rbac import central_manifests
 
-    _check("--scheduler-namespace", scheduler_namespace)
     return central_manifests(namespace, scheduler_namespace)
 
 

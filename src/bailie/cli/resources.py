@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
 from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def apply(
     *,
     namespace: Namespace = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until what was applied is ready.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that --wait waits.")] = 60.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds that --wait waits.")] = 60.0,
     output: Annotated[Form, typer.Option("-o", "--output", help="Form of the result.")] = Form.TEXT,
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
@@ -82,7 +82,9 @@ def apply(
 
 def get(
     kind: KindName,
-    name: Annotated[str | None, typer.Argument(help="One object.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(parser=object_name, metavar="name", help="One object.")
+    ] = None,
     *,
     namespace: Namespace = None,
     all_namespaces: Annotated[
@@ -103,15 +105,17 @@ def get(
     """
     wanted = resolve(kind)
 
-    async def read() -> list[Manifest]:
+    async def read() -> tuple[list[Manifest], str | None]:
         async with connected(kubeconfig, state_dir) as client:
             place = None if all_namespaces or not wanted.namespaced else namespace or client.namespace
             if name is not None:
-                return [await client.get(wanted, name, place)]
-            return (await client.list(wanted, place, labels=selector)).items
+                return [await client.get(wanted, name, place)], place
+            return (await client.list(wanted, place, labels=selector)).items, place
 
-    found = run(read())
-    if output is Form.TEXT:
+    found, place = run(read())
+    if output is Form.TEXT and not found:
+        say(f"no {wanted.plural} found" + (f" in namespace {place}" if place else ""))
+    elif output is Form.TEXT:
         _print_table(found)
     else:
         _print(found if name is None else found[0], output)
@@ -119,7 +123,9 @@ def get(
 
 def delete(
     kind: Annotated[str | None, typer.Argument(help="A kind.")] = None,
-    names: Annotated[list[str] | None, typer.Argument(help="Names.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(parser=object_name, metavar="name", help="Names.")
+    ] = None,
     *,
     filename: Annotated[
         list[Path] | None, typer.Option("-f", "--filename", help="Delete what files name.")
@@ -148,18 +154,33 @@ def delete(
     else:
         fail("name a kind and at least one object, or a file with -f", code=ExitCode.USAGE)
 
-    async def remove() -> None:
-        async with connected(kubeconfig, state_dir) as client:
-            for manifest in manifests:
-                _place(manifest, namespace or client.namespace)
-                metadata = manifest["metadata"]
-                await client.delete(_kind_of(manifest), metadata["name"], metadata.get("namespace"))
-                if output is Output.TEXT:
-                    sys.stdout.write(f"{_reference(manifest)} deleted\n")
-
-    run(remove())
+    deleted, absent = run(_remove(manifests, namespace, kubeconfig, state_dir))
     if output is Output.JSON:
-        print_json({"deleted": [_reference(manifest) for manifest in manifests]})
+        print_json({"deleted": deleted})
+    else:
+        sys.stdout.write("".join(f"{reference} deleted\n" for reference in deleted))
+    if absent:
+        fail("; ".join(absent), code=ExitCode.NOT_FOUND)
+
+
+async def _remove(
+    manifests: list[Manifest], namespace: str | None, kubeconfig: Path | None, state_dir: Path | None
+) -> tuple[list[str], list[str]]:
+    """Deletes what is there; returns that, and a sentence for each that is not."""
+    from bailie.kube.errors import NotFound
+
+    deleted, absent = [], []
+    async with connected(kubeconfig, state_dir) as client:
+        for manifest in manifests:
+            _place(manifest, namespace or client.namespace)
+            metadata = manifest["metadata"]
+            try:
+                await client.delete(_kind_of(manifest), metadata["name"], metadata.get("namespace"))
+            except NotFound as error:
+                absent.append(str(error))
+            else:
+                deleted.append(_reference(manifest))
+    return deleted, absent
 
 
 def read_manifests(path: Path) -> Iterator[Manifest]:
@@ -305,9 +326,6 @@ def _print_table(found: list[Manifest]) -> None:
 
     from bailie.local.readiness import condition
 
-    if not found:
-        say("none found")
-        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("NAMESPACE", "NAME", "READY", "REASON", "MESSAGE", "CREATED"):
         table.add_column(column, overflow="fold")

@@ -90,7 +90,6 @@ def add(
     async def change() -> dict[str, Any]:
         async with connected(kubeconfig, state_dir) as client:
             home = await home_of(client, operator_namespace, kubeconfig, state_dir)
-            await _refuse_cluster(client, home)
             before, _ = await _edit(client, home, lambda text: with_names(text, namespaces))
             present, added = _split(namespaces, before)
             if present:
@@ -125,7 +124,6 @@ def remove(
     async def change() -> tuple[dict[str, Any], list[str]]:
         async with connected(kubeconfig, state_dir) as client:
             home = await home_of(client, operator_namespace, kubeconfig, state_dir)
-            await _refuse_cluster(client, home)
             before, after = await _edit(client, home, lambda text: without_names(text, namespaces))
             removed, unknown = _split(namespaces, before)
             if removed and not after.strip():
@@ -164,9 +162,7 @@ async def home_of(client: Client, chosen: str | None, kubeconfig: Path | None, s
 
 async def scope_of(client: Client, home: str) -> dict[str, Any]:
     """Returns the scope as data: what the operator said, corrected by the claims as they are."""
-    from bailie.doctor.installation import view
-
-    seen = await view(client, home)
+    seen = await _view(client, home)
     names = sorted({*(seen.listed or ()), *seen.standings})
     return {
         "operatorNamespace": home,
@@ -201,32 +197,29 @@ async def _row(client: Client, namespace: str, seen: InstallationView) -> dict[s
 
 
 async def _edit(client: Client, home: str, change: Callable[[str], str]) -> tuple[str, str]:
+    """Changes the list, unless it would narrow an operator of the whole cluster to just these namespaces."""
     from bailie.doctor.installation import edit
+
+    seen = await _view(client, home)
+    if not seen.unknown and seen.listed is None:
+        fail(
+            "this operator serves all namespaces of the cluster; a list would take it away from all others",
+            hint="narrow it with a label selector, or write the whole list into ConfigMap bailie-scope",
+        )
+    return await edit(client, home, change)
+
+
+async def _view(client: Client, home: str) -> InstallationView:
+    from bailie.doctor.installation import view
     from bailie.kube.errors import NotFound
 
     try:
-        return await edit(client, home, change)
+        return await view(client, home)
     except NotFound:
         fail(
             f"there is no list in namespace {home} (ConfigMap bailie-scope)",
             hint="is the operator there? name its namespace with --operator-namespace",
             code=ExitCode.NOT_FOUND,
-        )
-
-
-async def _refuse_cluster(client: Client, home: str) -> None:
-    """A list would narrow an operator that serves the whole cluster to just these namespaces."""
-    from bailie.doctor.installation import view
-    from bailie.kube.errors import NotFound
-
-    try:
-        seen = await view(client, home)
-    except NotFound:
-        return
-    if not seen.unknown and seen.listed is None:
-        fail(
-            "this operator serves all namespaces of the cluster; a list would take it away from all others",
-            hint="narrow it with a label selector, or write the whole list into ConfigMap bailie-scope",
         )
 
 
@@ -248,11 +241,11 @@ async def _left(client: Client, home: str, wanted: list[str], *, local: bool) ->
     from bailie.local.readiness import waiting_for
 
     rows = {row["namespace"]: row for row in (await scope_of(client, home))["namespaces"]}
-    left = [
-        f"{name}: {rows[name]['message'] or rows[name]['state']}"
-        for name in wanted
-        if rows[name]["state"] not in {"served", "limited"}
-    ]
+    left = []
+    for name in wanted:
+        row = rows.get(name, {"state": "taken from the list again", "message": ""})
+        if row["state"] not in {"served", "limited"}:
+            left.append(f"{name}: {row['message'] or row['state']}")
     if left or not local:
         return left
     return [str(waiting) for waiting in await waiting_for(client, wanted, home)]

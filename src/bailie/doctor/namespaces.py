@@ -22,7 +22,9 @@ def examine_namespace(facts: Facts, seen: NamespaceFacts) -> list[Finding]:
     """Returns the findings of one namespace."""
     if seen.exists is False:
         waits = f"; {seen.home} waits for it" if seen.home else ""
-        remedy = f"kubectl create namespace {seen.name}, or bailie scope remove {seen.name}"
+        remedy = f"kubectl create namespace {seen.name}"
+        if seen.home:
+            remedy += f", or bailie scope remove {seen.name} --operator-namespace {seen.home}"
         return [error("namespace", f"there is no namespace {seen.name}{waits}", remedy, seen.name)]
     found: list[Finding] = []
     for check in _NAMESPACE_CHECKS:

@@ -55,6 +55,7 @@ class RestClient:
 
     def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         self._url = url.rstrip("/")
+        self._timeout = timeout
         self._http = httpx.AsyncClient(timeout=timeout, trust_env=False)
 
     async def infer(
@@ -66,6 +67,8 @@ class RestClient:
             response = await self._http.post(f"{self._url}/v2/models/{model}/infer", json=body, headers=sent)
         except httpx.InvalidURL as error:
             raise Unreachable(f"{self._url} is not an address: {error}") from error
+        except httpx.TimeoutException as error:
+            raise Unreachable(f"{self._url} does not answer: not within {self._timeout:g} s") from error
         except httpx.TransportError as error:
             raise Unreachable(f"{self._url} does not answer: {error or type(error).__name__}") from error
         return Answer(
@@ -99,6 +102,8 @@ class GrpcClient:
         try:
             response: inference_pb2.ModelInferResponse = await call
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
+                raise Unreachable(f"{self._target} does not answer: {error.details()}") from error
             return Answer(False, error.code().name, error.details(), _headers(error.initial_metadata()))
         return Answer(True, "OK", from_protobuf(response), _headers(await call.initial_metadata()))
 

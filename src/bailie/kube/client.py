@@ -303,8 +303,11 @@ class Client:
     ) -> None:
         """Deletes one object. Raises NotFound, and Conflict when another object than `uid` has the name.
 
-        `propagation` is Background, Foreground or Orphan; the server's default otherwise.
+        `propagation` is Background, Foreground or Orphan; the server's default otherwise. A blank name, which
+        would mean the whole collection, raises ValueError.
         """
+        if not name:
+            raise ValueError(f"no name of the {kind.kind} to delete")
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid is not None:
             body["preconditions"] = {"uid": uid}

@@ -129,9 +129,13 @@ class StateDirectory:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
-            raise StateUnusable(
-                f"the state directory {self.root} cannot be read: {error.strerror}"
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> StateUnusable:
+        return StateUnusable(
+            f"the state directory {self.root} cannot be read: {error.strerror}",
+            hint="name another with --state-dir, or a cluster with --kubeconfig",
+        )
 
     def running(self) -> bool:
         """Tells whether a supervisor holds the directory now; leaves nothing behind in it."""
@@ -141,7 +145,7 @@ class StateDirectory:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise StateUnusable(f"{path} cannot be opened: {error.strerror}") from error
+            raise self._unreadable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
