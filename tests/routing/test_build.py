@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.routing.build import NO_REPLICA, Serving, build_table
-from bailie.routing.table import Backend, NotReady, Replica, Route, replicas_of
+from bailie.routing.build import NO_REPLICA, Serving, build_entry
+from bailie.routing.table import Backend, NotReady, Replica, Route
 
 R0 = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
 R1 = Replica("mlserver-1", "127.0.0.3", 9000, 9500)
@@ -41,26 +41,28 @@ def serving(name="iris_1", weight=1, replicas=("mlserver-0",)):
             id="all replicas are gone",
         ),
         pytest.param([], NotReady(NO_REPLICA, "no replica has the model in memory"), id="no version"),
-        pytest.param(NotReady("Loading", "wait"), NotReady("Loading", "wait"), id="not ready stays so"),
     ],
 )
 def test_entry(wanted, entry):
-    table = build_table("ns", models={"iris": wanted}, replicas=[R1, R0])
-    assert table.namespace == "ns"
-    assert dict(table.entries) == {"iris": entry}
+    assert build_entry(wanted, {"mlserver-1": R1, "mlserver-0": R0}) == entry
+
+
+def test_a_route_says_whether_its_uses_are_counted():
+    assert build_entry([serving()], {"mlserver-0": R0}, counted=True) == Route(
+        (Backend("iris_1", 1, (R0,)),), counted=True
+    )
 
 
 @pytest.mark.parametrize(
-    ("models", "replicas", "says"),
+    ("wanted", "says"),
     [
-        pytest.param({"a": [serving(weight=-1)]}, [R0], "below zero", id="negative weight"),
-        pytest.param({"a": [serving(), serving()]}, [R0], "twice", id="version twice"),
-        pytest.param({}, [R0, R0], "two replicas", id="replica twice"),
+        pytest.param([serving(weight=-1)], "below zero", id="negative weight"),
+        pytest.param([serving(), serving()], "twice", id="version twice"),
     ],
 )
-def test_bugs_of_the_caller_are_raised(models, replicas, says):
+def test_bugs_of_the_caller_are_raised(wanted, says):
     with pytest.raises(ValueError, match=says):
-        build_table("ns", models=models, replicas=replicas)
+        build_entry(wanted, {"mlserver-0": R0})
 
 
 names = st.text("abc", min_size=1, max_size=3)
@@ -68,16 +70,13 @@ servings = st.builds(Serving, names, st.integers(0, 5), st.frozensets(st.sampled
 
 
 @given(
-    models=st.dictionaries(names, st.lists(servings, max_size=3, unique_by=lambda s: s.name)),
+    wanted=st.lists(servings, max_size=3, unique_by=lambda s: s.name),
     present=st.sets(st.sampled_from(["r-0", "r-1", "r-2"])),
     data=st.data(),
 )
-def test_order_of_input_does_not_matter_and_nothing_dangles(models, present, data):
-    replicas = [Replica(name, "127.0.0.1", 9000, 9500) for name in present]
-    table = build_table("ns", models=models, replicas=replicas)
-    shuffled = {
-        name: data.draw(st.permutations(models[name])) for name in data.draw(st.permutations(sorted(models)))
-    }
-    assert build_table("ns", models=shuffled, replicas=data.draw(st.permutations(replicas))) == table
-    assert set(table.entries) == set(models)
-    assert all(replica.name in present for entry in table.entries.values() for replica in replicas_of(entry))
+def test_order_of_input_does_not_matter_and_nothing_dangles(wanted, present, data):
+    replicas = {name: Replica(name, "127.0.0.1", 9000, 9500) for name in present}
+    entry = build_entry(wanted, replicas)
+    assert build_entry(data.draw(st.permutations(wanted)), replicas) == entry
+    backends = entry.backends if isinstance(entry, Route) else ()
+    assert all(replica.name in present for each in backends for replica in each.replicas)

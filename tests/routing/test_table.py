@@ -7,7 +7,6 @@ from bailie.routing.table import (
     Replica,
     Route,
     RoutingTable,
-    replicas_of,
 )
 
 R0 = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
@@ -53,10 +52,10 @@ def test_impossible_states_are_refused(make, says):
         make()
 
 
-def test_replicas_of_an_entry():
-    route = Route((Backend("a_1", 1, (R0,)), Backend("a_2", 3, (R0, R1))))
-    assert replicas_of(route) == (R0, R0, R1)
-    assert replicas_of(NotReady("Loading", "wait")) == ()
+def test_routes_share_replicas_that_are_equal():
+    same = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
+    routes = {"a": Route((Backend("a_1", 1, (R0, R1)),)), "b": Route((Backend("b_1", 1, (same,)),))}
+    assert dict(RoutingTable("ns", routes).entries) == routes
 
 
 def test_an_empty_table_is_a_table():

@@ -1,6 +1,6 @@
-"""Builds the routing table from where versions are loaded.
+"""Builds the entries of a routing table from where versions are loaded.
 
-Called by the scheduler after every change of replicas or models. Decides what a name gets when some of it
+Called by the scheduler for each model whose answer may have changed. Decides what a name gets when some of it
 is missing: a replica that is not connected is left out, a version without replicas is left out, and a
 model of which nothing is left is not ready, with a reason. What no state of the world can explain (a
 negative weight, a version twice) raises ValueError: it is a bug of the caller.
@@ -9,15 +9,14 @@ negative weight, a version twice) raises ValueError: it is a bug of the caller.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
+from bailie.routing.table import Backend, NotReady, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bailie.routing.table import Entry
+    from bailie.routing.table import Entry, Replica
 
 NO_REPLICA = "NoReplicaAvailable"
 
@@ -31,41 +30,17 @@ class Serving:
     replicas: frozenset[str]
 
 
-def build_table(
-    namespace: str,
-    *,
-    models: Mapping[str, Iterable[Serving] | NotReady],
-    replicas: Iterable[Replica],
-) -> RoutingTable:
-    """Returns the table of `namespace`.
+def build_entry(wanted: Iterable[Serving], present: Mapping[str, Replica], *, counted: bool = False) -> Entry:
+    """Returns what one name of a table gets.
 
     Args:
-        namespace: where the table is valid.
-        models: for each name that callers may ask for, the versions that share its traffic (weight 0
-            takes none), or why there is none.
-        replicas: the server replicas that are connected now.
+        wanted: the versions that share its traffic (weight 0 takes none).
+        present: the connected replicas by name.
+        counted: the data plane is to report its use.
 
     Raises:
-        ValueError: a negative weight, a version twice in one model, two replicas of one name.
+        ValueError: a negative weight, a version twice.
     """
-    present: dict[str, Replica] = {}
-    for replica in replicas:
-        if replica.name in present:
-            raise ValueError(f"two replicas have the name {replica.name!r}")
-        present[replica.name] = replica
-    entries = {name: build_entry(models[name], present) for name in sorted(models)}
-    return RoutingTable(namespace, MappingProxyType(entries))
-
-
-def build_entry(
-    wanted: Iterable[Serving] | NotReady, present: Mapping[str, Replica], *, counted: bool = False
-) -> Entry:
-    """Returns what one name of a table gets; `present` are the connected replicas by name.
-
-    `counted`: the data plane is to report its use.
-    """
-    if isinstance(wanted, NotReady):
-        return wanted
     servings = sorted(wanted, key=lambda serving: serving.name)
     backends = tuple(b for serving in servings if (b := _backend(serving, present)) is not None)
     return Route(backends, counted) if backends else _nothing_left(servings)

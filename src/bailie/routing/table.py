@@ -103,20 +103,16 @@ class RoutingTable:
     entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        addresses: dict[str, Replica] = {}
-        for name, entry in self.entries.items():
-            if not name:
-                raise ValueError("a route needs a name")
-            for replica in replicas_of(entry):
-                if addresses.setdefault(replica.name, replica) != replica:
-                    raise ValueError(f"replica {replica.name!r} is at two places in one table")
-
-
-def replicas_of(entry: Entry) -> tuple[Replica, ...]:
-    """Returns the replicas behind an entry, backend by backend; one may come more than once."""
-    if isinstance(entry, NotReady):
-        return ()
-    return tuple(replica for backend in entry.backends for replica in backend.replicas)
+        if "" in self.entries:
+            raise ValueError("a route needs a name")
+        # Thousands of routes have a few replicas, mostly as one object each: these few are compared.
+        routes = (entry for entry in self.entries.values() if isinstance(entry, Route))
+        found = {
+            id(each): each for route in routes for backend in route.backends for each in backend.replicas
+        }
+        twice = [name for name, n in Counter(each.name for each in set(found.values())).items() if n > 1]
+        if twice:
+            raise ValueError(f"replica {twice[0]!r} is at two places in one table")
 
 
 class Publisher(Protocol):
