@@ -7,6 +7,7 @@ with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.model import Model, content_identity
@@ -76,6 +77,7 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Manifest, tuple[object, ...]]] = {}
+        self._read: list[Manifest] = []
         self.wanted: dict[str, Wanted] = {}
 
     def read(self, manifests: Iterable[Manifest], changed: set[str]) -> Generator[None, None, None]:
@@ -84,6 +86,8 @@ class Catalogue:
         Yields between slices of the work.
         """
         present, parsed = list(manifests), 0
+        if len(present) == len(self._read) and all(map(is_, present, self._read)):
+            return
         for manifest in present:
             name = manifest["metadata"]["name"]
             before = self._known.get(name)
@@ -102,6 +106,7 @@ class Catalogue:
             for name in self._known.keys() - {manifest["metadata"]["name"] for manifest in present}:
                 changed.add(name)
                 del self._known[name], self.wanted[name]
+        self._read = present
 
 
 def _mark(metadata: Mapping[str, Any]) -> tuple[object, ...]:
