@@ -29,6 +29,8 @@ SELECTOR = {"seldon-server-name": "mlserver"}
 HEADLESS = service(
     NAMESPACE, "mlserver", {"clusterIP": "None", "selector": SELECTOR, "ports": [{"port": 80}]}
 )
+SELDON_CORES = {"apiVersion": "mlops.seldon.io/v1", "kind": "Unserved", "name": "x", "uid": "8a1e"}
+"""An owner that the API does not know, so that nothing is collected with it."""
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": "1"}}
 
 
@@ -266,16 +268,38 @@ async def test_pods_of_somebody_else_are_not_taken_over(admin, workloads):
     assert await stateful_set(admin)
 
 
-async def test_what_seldon_cores_operator_made_is_taken_over(admin, workloads):
-    """Its Service leads to every scheduler, which no apply takes away; its Deployment becomes ours."""
-    owner = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "SeldonRuntime", "name": "r", "uid": "gone"}
-    spec = {"type": "LoadBalancer", "selector": {"a": "b"}, "ports": [{"port": 9004}]}
-    old = service(NAMESPACE, "mlserver", spec)
-    old["metadata"]["finalizers"] = ["example.com/keep"]
-    old["metadata"]["ownerReferences"] = [{**owner, "kind": "Unserved", "apiVersion": "mlops.seldon.io/v1"}]
+@pytest.mark.parametrize("form", [{}, {"interchangeable": True}], ids=["same kind", "another kind"])
+async def test_what_seldon_cores_operator_made_is_left_to_it(admin, workloads, form):
+    """It may be at work still, and two operators on one object undo each other's work for ever."""
+    await workloads.ensure(WORKLOAD)
+    found = await stateful_set(admin)
+    await workloads.remove(NAMESPACE, "mlserver")
+    metadata = {"name": "mlserver", "namespace": NAMESPACE, "ownerReferences": [SELDON_CORES]}
+    await admin.create({**found, "metadata": metadata, "status": {"replicas": 2}})
+    mesh = service(NAMESPACE, "mesh", {"selector": {"a": "b"}, "ports": [{"port": 80}]})
+    mesh["metadata"]["ownerReferences"] = [SELDON_CORES]
+    await admin.create(mesh)
+    before = await versions(admin)
+    ours = service(NAMESPACE, "mesh", {"selector": {"c": "d"}, "ports": [{"port": 80}]})
+    workload = replace(WORKLOAD, objects=(ours,), **form)
+    if form:
+        await workloads.ensure(workload)
+    else:
+        with pytest.raises(Refused, match="made by Seldon Core's operator; delete it"):
+            await workloads.ensure(workload)
+        assert await workloads.observe(NAMESPACE, "mlserver") == Observation(replicas=0, ready_replicas=0)
+    await workloads.remove(NAMESPACE, "mlserver")
+    assert (await versions(admin)).items() >= before.items()
+
+
+async def test_a_service_that_loses_its_selector_is_made_anew(admin, workloads):
+    """No apply takes one away that was set in another way."""
+    await workloads.ensure(WORKLOAD)
+    old = service(NAMESPACE, "mlserver", {"selector": {"a": "b"}, "ports": [{"port": 9004}]})
+    old["metadata"]["labels"] = {"bailie.io/workload": "mlserver"}
+    await admin.delete(SERVICE, "mlserver", NAMESPACE)
     await admin.create(old)
     bare = service(NAMESPACE, "mlserver", {"ports": [{"port": 9005}]})
-    await admin.patch(SERVICE, "mlserver", NAMESPACE, {"metadata": {"finalizers": None}})
     await workloads.ensure(replace(WORKLOAD, objects=(bare,)))
     made = await admin.get(SERVICE, "mlserver", NAMESPACE)
     assert [port["port"] for port in made["spec"]["ports"]] == [9005]

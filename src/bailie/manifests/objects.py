@@ -39,15 +39,18 @@ def carried(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_ours(manifest: Manifest) -> bool:
-    """Says whether an object was made for a resource of ours, by Bailie or by Seldon Core's operator.
+    """Says whether Bailie made an object. Anything else that has a name of ours is left alone."""
+    return WORKLOAD_LABEL in (manifest["metadata"].get("labels") or {})
 
-    Anything else that has a name of ours was made by hand, and is left alone.
+
+def is_seldon_cores(manifest: Manifest) -> bool:
+    """Says whether Seldon Core's operator made an object: it belongs to a resource, and we did not make it.
+
+    That operator may still be at work: it runs in a namespace that ours may not look into.
     """
-    metadata = manifest["metadata"]
-    owners = metadata.get("ownerReferences") or ()
-    return WORKLOAD_LABEL in (metadata.get("labels") or {}) or any(
-        str(owner.get("apiVersion", "")).startswith(f"{MLOPS_GROUP}/") for owner in owners
-    )
+    owners = manifest["metadata"].get("ownerReferences") or ()
+    belongs = any(str(owner.get("apiVersion", "")).startswith(f"{MLOPS_GROUP}/") for owner in owners)
+    return belongs and not is_ours(manifest)
 
 
 def port(name: str, number: int, target: str | None = None) -> Manifest:

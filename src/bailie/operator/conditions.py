@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import Condition
+from bailie.manifests.objects import is_seldon_cores
 from bailie.manifests.runtime import left_out, scheduled_from
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def config_current(kind: str, name: str, *, pending: bool) -> Condition:
 def _described(service: Object) -> str:
     spec = service["spec"]
     target = f", an ExternalName of {spec['externalName']}," if spec.get("externalName") else ""
-    return f'the hand-made Service "{service["metadata"]["name"]}"{target}'
+    maker = "Seldon Core's" if is_seldon_cores(service) else "the hand-made"
+    return f'{maker} Service "{service["metadata"]["name"]}"{target}'
 
 
 def without_template(component: str, config: str) -> Condition:

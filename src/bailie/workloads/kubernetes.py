@@ -25,7 +25,7 @@ from bailie.api.kinds import (
 from bailie.kube.client import kind_of
 from bailie.kube.errors import ApiError, Conflict, Invalid, NotFound
 from bailie.manifests.cluster import companions, pod_controller
-from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
+from bailie.manifests.objects import WORKLOAD_LABEL, is_ours, is_seldon_cores
 from bailie.workloads.ownership import OURS, scaled_by
 from bailie.workloads.port import Observation, Refused
 from bailie.workloads.replicas import complaint, is_ready
@@ -91,7 +91,7 @@ class KubernetesWorkloads:
         """
         for kind in _CONTROLLERS:
             found = await self._find(kind, name, namespace)
-            if found is not None:
+            if found is not None and is_ours(found):
                 return await self._seen(found)
         return Observation(replicas=0, ready_replicas=0)
 
@@ -130,7 +130,8 @@ class KubernetesWorkloads:
         if present is None:
             return controller, None
         if not is_ours(present):
-            text = f'the {kind.kind} "{metadata["name"]}" exists and was made by somebody else'
+            maker = "Seldon Core's operator" if is_seldon_cores(present) else "somebody else"
+            text = f'the {kind.kind} "{metadata["name"]}" exists and was made by {maker}'
             raise Refused(f"{text}; delete it, or choose another name")
         if not scaled_by(present):
             return controller, present
