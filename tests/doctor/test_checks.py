@@ -208,6 +208,12 @@ NAMESPACES = {
         "Envoy has routes of revision 6, the scheduler is at 7",
         "seldon-envoy",
     ),
+    "no routes yet": (
+        {"term": dataclasses.replace(NAMESPACE.term, published=0, acknowledged=0)},
+        Level.WARNING,
+        "the scheduler has sent no routes of a yet",
+        "look again",
+    ),
     "no Envoy": (
         {"term": dataclasses.replace(NAMESPACE.term, acknowledged=0)},
         Level.WARNING,

@@ -146,7 +146,12 @@ def _term(seen: NamespaceFacts) -> Iterator[Finding]:
             yield error("agents", text, remedy, seen.name)
     if not any(runtime.has_envoy for runtime in known(seen.runtimes)):
         return
-    if term.acknowledged >= term.published:
+    if not term.published:
+        text = (
+            f"the scheduler has sent no routes of {seen.name} yet: it waits for agents that were there before"
+        )
+        yield warning("envoy", text, "look again in ten seconds", seen.name)
+    elif term.acknowledged >= term.published:
         yield ok("envoy", f"every Envoy has the newest routes (revision {term.published})", seen.name)
     else:
         text = f"Envoy has routes of revision {term.acknowledged}, the scheduler is at {term.published}"
