@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import helm_python
 import httpx
 from tests.support.api import running_api
+from tests.support.autopsy import autopsy
 from tests.support.charts import CHARTS
 from tests.support.cluster import Cluster
 from tests.support.controllers import cluster_controllers
@@ -30,7 +31,7 @@ from tests.support.node import running_node
 from tests.support.waiting import until_true
 
 from bailie.api.crd import crd_manifests
-from bailie.api.kinds import CONFIG_MAP, NAMESPACE, SERVICE
+from bailie.api.kinds import CONFIG_MAP, MLOPS_KINDS, NAMESPACE, SERVICE
 from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
 from bailie.local.settings import default_mlserver_environment
@@ -46,11 +47,13 @@ VARIABLE = "BAILIE_TEST_KUBECONFIG"
 ARTIFACTS = "/mnt/artifacts"
 SMALL = {
     "services": {"defaultServiceType": "NodePort"},
+    "envoy": {"preStopSleepPeriodSeconds": 1},
     "serverConfig": {
         "mlserver": {"modelVolumeStorage": "", "resources": {"memory": "512Mi", "memoryLimit": "1Gi"}}
     },
 }
-"""Values that any cluster can fulfil: no load balancer, no volume claims, little memory."""
+"""Values that any cluster can fulfil: no load balancer, no volume claims, little memory, and nothing of one
+test that keeps its processor time while the next begins."""
 
 
 def programs() -> dict[str, Program]:
@@ -136,7 +139,8 @@ class Ground:
         try:
             await until_true(patient, seconds=self.seconds)
         except AssertionError as error:
-            raise AssertionError(what() or str(error)) from error
+            pods = "" if self.embedded else await asyncio.to_thread(autopsy, self.cluster.http, self._made)
+            raise AssertionError(f"{what() or error}\n{pods}") from error
 
     async def exists(self, kind: Kind, name: str, namespace: str) -> bool:
         """Says whether there is such an object."""
@@ -183,6 +187,7 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
             for definition in crd_manifests():
                 await admin.apply(definition, field_manager="bailie-test", force=True)
             async with _cleaned(Ground(admin, Path(kubeconfig), embedded=False, seconds=300)) as place:
+                await place.until(lambda: _served(admin), lambda: "the definitions are not served")
                 yield place
         return
     with running_api(folder / "api") as api:
@@ -193,6 +198,16 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
             _cleaned(Ground(admin, api.kubeconfig, embedded=True, seconds=120)) as place,
         ):
             yield place
+
+
+async def _served(admin: Client) -> bool:
+    """Says whether the API has taken up all kinds, which it does a moment after it has their definitions."""
+    try:
+        for kind in MLOPS_KINDS:
+            await admin.list(kind)
+    except NotFound:
+        return False
+    return True
 
 
 @contextlib.asynccontextmanager
