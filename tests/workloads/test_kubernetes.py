@@ -98,14 +98,37 @@ async def test_everything_is_made_and_a_repetition_changes_nothing(admin, worklo
     assert await versions(admin) == before
 
 
-async def test_nothing_is_written_while_nothing_changes(admin, workloads):
-    written = []
+def requests(workloads, *, reads=False):
+    """Returns the list of what is asked from now on."""
+    asked = []
 
     async def note(response):
-        if response.request.method != "GET":
-            written.append(response.request.url.path.rsplit("/", 2)[-2:])
+        if reads or response.request.method != "GET":
+            asked.append(response.request.url.path.rsplit("/", 2)[-2:])
 
     workloads._client._http.event_hooks["response"].append(note)
+    return asked
+
+
+async def test_what_is_gone_is_not_looked_for_again_and_disturbs_nothing_else(admin, workloads):
+    other = replace(WORKLOAD, name="other", objects=())
+    for each in (WORKLOAD, other):
+        await workloads.ensure(each)
+    await workloads.remove(NAMESPACE, "other")
+    written = requests(workloads)
+    await workloads.ensure(WORKLOAD)
+    assert written == []
+    asked = requests(workloads, reads=True)
+    await workloads.remove(NAMESPACE, "other")
+    assert asked == []
+    await workloads.ensure(other)
+    assert await kinds_of(admin, "other") == {"StatefulSet", "PodDisruptionBudget"}
+    await workloads.remove(NAMESPACE, "other")
+    assert await kinds_of(admin, "other") == set()
+
+
+async def test_nothing_is_written_while_nothing_changes(admin, workloads):
+    written = requests(workloads)
     await workloads.ensure(WORKLOAD)
     written.clear()
     await workloads.ensure(WORKLOAD)

@@ -4,6 +4,10 @@ Used by the operator. Everything is written by server-side apply as `bailie`, so
 stated here belong to whoever sets them; how many replicas there are belongs to an autoscaler as soon as one
 has spoken. Nothing is written before the API has accepted a trial of the pods. It makes no pods and waits for
 none: the cluster's controllers do.
+
+What is there is read from the API each time, four small requests for a Server. The informers' copies would do
+for a few of them, but they leave out who set which field, budgets are not watched, and whether an object is
+somebody else's or scaled by somebody else is not to be judged on what was.
 """
 
 from __future__ import annotations
@@ -75,14 +79,16 @@ class KubernetesWorkloads:
 
     async def remove(self, namespace: str, name: str) -> None:
         """Deletes the workload's objects; the pods follow. Raises ApiError."""
-        self._tried.pop((namespace, name), None)
-        self._pruned.pop((namespace, name), None)
-        self._settled.forget(namespace)
+        key = (namespace, name)
+        if self._pruned.get(key) == frozenset():  # components that are left out are removed at each look
+            return
+        self._tried.pop(key, None)
         for kind in _CONTROLLERS:
             found = await self._find(kind, name, namespace)
             if found is not None and is_ours(found):
                 await self._delete(found)
         await self._delete_labelled(namespace, name, keep=frozenset())
+        self._pruned[key] = frozenset()
 
     async def observe(self, namespace: str, name: str) -> Observation:
         """Counts what the cluster's controller says; asks the pods only where something lacks.
@@ -195,6 +201,7 @@ class KubernetesWorkloads:
 
     async def _delete(self, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
+        self._settled.forget(manifest)
         _log.info(
             "object deleted",
             kind=manifest["kind"],

@@ -31,9 +31,9 @@ class Settled:
         """Notes the answer of an apply."""
         self._seen[_key(manifest)] = (digest(manifest), digest(_stated(result)))
 
-    def forget(self, namespace: str) -> None:
-        """Drops what is known of a namespace: something of it was removed."""
-        self._seen = {key: seen for key, seen in self._seen.items() if key[1] != namespace}
+    def forget(self, manifest: Manifest) -> None:
+        """Drops what is known of an object that is removed."""
+        self._seen.pop(_key(manifest), None)
 
 
 def _key(manifest: Manifest) -> tuple[str, str, str]:
