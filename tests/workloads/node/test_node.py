@@ -189,6 +189,25 @@ async def test_a_secret_that_is_missing_is_named_and_waited_for(api, tmp_path):
         assert (path.read_text(), path.stat().st_mode & 0o777) == ("geheim", 0o600)
 
 
+async def test_a_secret_that_changes_reaches_a_pod_that_runs(api, tmp_path):
+    volume = {"name": "t", "secret": {"secretName": "tokens"}}
+    manifest = pod_manifest(
+        "p",
+        script="while :; do cat $TOKEN_FILE; sleep 0.05; done",
+        env=[{"name": "TOKEN_FILE", "value": "/var/run/secrets/token"}],
+        volumeMounts=[{"name": "t", "mountPath": "/var/run/secrets"}],
+        spec_volumes=[volume],
+    )
+    metadata = {"name": "tokens", "namespace": NAMESPACE}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    async with running_node(api, tmp_path, renew_seconds=0.05) as node:
+        await node.create({**secret, "stringData": {"token": "old "}})
+        await node.create(manifest)
+        await until(lambda: "old" in node.log("p"))
+        await node.client.apply({**secret, "stringData": {"token": "new "}}, field_manager="x", force=True)
+        await until(lambda: "new" in node.log("p"))
+
+
 async def test_claims_outlive_pods_and_scratch_directories_do_not(api, tmp_path):
     script = "echo kept > $CLAIM/file; echo $SCRATCH; exec sleep 60"
     async with running_node(api, tmp_path) as node:

@@ -75,12 +75,19 @@ class PodWorker:
                 await after.wait()
             await self._insist(self._take)
             async with asyncio.TaskGroup() as group:
-                publishing = group.create_task(self._publish())
+                beside = [group.create_task(self._publish()), group.create_task(self._renew())]
                 await self._run_containers()
-                publishing.cancel()
+                for task in beside:
+                    task.cancel()
             await self._farewell()
         finally:
             self.ended.set()
+
+    async def _renew(self) -> None:
+        """Writes the files of Secrets and ConfigMaps anew, as a kubelet does: a token may be another one."""
+        while True:
+            await asyncio.sleep(self.setup.tools.settings.renew_seconds)
+            await self.setup.context()
 
     def _runner(self, container: Manifest, *, once: bool) -> ContainerRunner:
         return ContainerRunner(container, self.setup, self._changed.set, once=once)

@@ -1,7 +1,7 @@
 """Everything a pod needs before a process of it can start: address, volumes, identity, variables.
 
-Used by the pod worker and its container runners. Safe to repeat: each start of a container does it again, so
-that a Secret or ConfigMap that was missing or has changed is seen.
+Used by the pod worker and its container runners. Safe to repeat: each start of a container does it again, and
+the worker once a minute, so that a Secret or ConfigMap that was missing or has changed is seen.
 """
 
 from __future__ import annotations
