@@ -37,6 +37,7 @@ class Reporter:
         self._kind = kind
         self._warned: dict[str, tuple[Any, ...]] = {}
         self._announced: dict[str, tuple[Any, ...]] = {}
+        self._written: dict[str, dict[str, Any]] = {}
 
     async def report(
         self, manifest: Object, conditions: Sequence[Condition], fields: Mapping[str, Any] | None = None
@@ -50,15 +51,19 @@ class Reporter:
             "conditions": [condition.manifest() for condition in merged],
             **(fields or {}),
         }
-        if all(status.get(name) == value for name, value in wanted.items()):
-            return
         metadata = manifest["metadata"]
+        told = (
+            self._written.get(metadata["uid"], wanted) == wanted
+        )  # what was seen may be older than our word
+        if told and all(status.get(name) == value for name, value in wanted.items()):
+            return
         try:
             await self._client.patch(
                 self._kind, metadata["name"], metadata["namespace"], {"status": wanted}, subresource="status"
             )
         except NotFound:
             return
+        self._written[metadata["uid"]] = wanted
         self._announce(manifest, old, conditions)
 
     def warn(self, manifest: Object, problems: Sequence[Problem]) -> None:
@@ -76,6 +81,7 @@ class Reporter:
         """Drops what was remembered of an object that is gone."""
         self._warned.pop(uid, None)
         self._announced.pop(uid, None)
+        self._written.pop(uid, None)
 
     def _announce(self, manifest: Object, old: Sequence[Condition], new: Sequence[Condition]) -> None:
         before = next((condition for condition in old if condition.type == READY), None)

@@ -1,0 +1,66 @@
+"""What is written of an object's status, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from bailie.api.kinds import SERVER
+from bailie.api.status import Condition
+from bailie.operator.reporter import Reporter
+
+READY = Condition(type="Ready", status="True", reason="Ready", message="")
+WAITING = Condition(type="Ready", status="False", reason="ReplicasNotReady", message="1 of 2")
+
+
+class Api:
+    """Takes a status as the API does, and shows it to whom it is asked for."""
+
+    def __init__(self):
+        self.server = {"kind": "Server", "metadata": {"name": "s", "namespace": "a", "uid": "u"}}
+        self.written = 0
+
+    async def patch(self, kind, name, namespace, body, *, subresource):
+        self.written += 1
+        self.server = {**self.server, "status": {**self.server.get("status", {}), **body["status"]}}
+
+    @property
+    def ready(self):
+        return self.server["status"]["conditions"][0]["status"]
+
+
+class Recorder:
+    def event(self, *said):
+        pass
+
+
+@pytest.fixture
+def api():
+    return Api()
+
+
+@pytest.fixture
+def reporter(api):
+    return Reporter(api, Recorder(), SERVER)
+
+
+async def test_nothing_is_written_while_nothing_changes(api, reporter):
+    for _ in range(3):
+        await reporter.report(api.server, [READY])
+    assert api.written == 1
+
+
+async def test_a_change_back_is_written_though_the_first_one_has_not_been_seen_yet(api, reporter):
+    await reporter.report(api.server, [READY])
+    seen = api.server
+    await reporter.report(seen, [WAITING])
+    await reporter.report(seen, [READY])
+    assert api.ready == "True"
+    await reporter.report(api.server, [READY])
+    assert api.written == 3
+
+
+async def test_what_somebody_else_wrote_is_put_right(api, reporter):
+    await reporter.report(api.server, [READY])
+    await api.patch(SERVER, "s", "a", {"status": {"conditions": []}}, subresource="status")
+    await reporter.report(api.server, [READY])
+    assert api.ready == "True"
