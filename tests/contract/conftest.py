@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.api import running_api
-from tests.support.cluster import Cluster, Kubectl, eventually, kubectl_binaries
+from tests.support.cluster import (
+    CONFIG_MAPS,
+    MODELS,
+    Cluster,
+    Kubectl,
+    config_map,
+    eventually,
+    kubectl_binaries,
+    model,
+)
 
 from bailie.api.crd import crd_manifests
 
@@ -36,6 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if kubeconfig:
         real = Cluster(Path(kubeconfig), embedded=False)
         _install_definitions(real)
+        _until_collected(real)
         yield real
         real.close()
         return
@@ -61,6 +71,21 @@ def _install_definitions(cluster: Cluster) -> None:
         plural, group = manifest["spec"]["names"]["plural"], manifest["spec"]["group"]
         served = f"/apis/{group}/v1alpha1/{plural}"
         eventually(lambda served=served: cluster.http.get(served).is_success, what=served)
+
+
+def _until_collected(cluster: Cluster) -> None:
+    """Waits until the garbage collector knows our kinds: it looks for new ones every half minute."""
+    name = f"bailie-test-{uuid.uuid4().hex[:8]}"
+    assert cluster.http.post("/api/v1/namespaces", json={"metadata": {"name": name}}).is_success
+    made = cluster.http.post(MODELS.format(name), json=model()).json()
+    identity = {"name": "iris", "uid": made["metadata"]["uid"]}
+    owner = {"apiVersion": made["apiVersion"], "kind": made["kind"], **identity}
+    children = CONFIG_MAPS.format(name)
+    assert cluster.http.post(children, json=config_map(ownerReferences=[owner])).is_success
+    cluster.http.delete(f"{MODELS.format(name)}/iris")
+    child = f"{children}/settings"
+    eventually(lambda: cluster.http.get(child).status_code == 404, seconds=180, what="the collector")
+    cluster.http.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture

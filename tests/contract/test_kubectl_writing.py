@@ -110,10 +110,10 @@ def test_unknown_fields_are_refused(kubectl):
 
 
 def test_wrong_types_are_refused(kubectl):
-    error = kubectl.fails("apply", "-f", "-", stdin=model(replicas="three"))
+    error = kubectl.fails("apply", "-f", "-", stdin=model(minReplicas="three"))
     assert error.strip() == (
-        'The Model "iris" is invalid: spec.replicas: Invalid value: "string": '
-        'spec.replicas in body must be of type integer: "string"'
+        'The Model "iris" is invalid: spec.minReplicas: Invalid value: "string": '
+        'spec.minReplicas in body must be of type integer: "string"'
     )
     error = kubectl.fails("create", "-f", "-", stdin=model(requirements=[1], artifactVersion=-1))
     assert "* spec.requirements[0]: Invalid value" in error

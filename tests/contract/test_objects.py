@@ -200,18 +200,18 @@ def test_wrong_values_are_refused_with_their_path(cluster, models, spec, field, 
 
 
 def test_type_mistakes_are_worded_as_kubernetes_words_them(cluster, models):
-    status = cluster.http.post(models, json=model(replicas="three")).json()
+    status = cluster.http.post(models, json=model(minReplicas="three")).json()
     assert status["message"] == (
-        'Model.mlops.seldon.io "iris" is invalid: spec.replicas: Invalid value: "string": '
-        'spec.replicas in body must be of type integer: "string"'
+        'Model.mlops.seldon.io "iris" is invalid: spec.minReplicas: Invalid value: "string": '
+        'spec.minReplicas in body must be of type integer: "string"'
     )
 
 
 def test_all_mistakes_are_named_at_once(cluster, models):
-    sent = model(replicas="three", artifactVersion=-1)
+    sent = model(minReplicas="three", artifactVersion=-1)
     del sent["spec"]["storageUri"]
     assert {field for field, _ in fields_of(cluster.http.post(models, json=sent).json())} == {
-        "spec.replicas",
+        "spec.minReplicas",
         "spec.storageUri",
         "spec.artifactVersion",
     }

@@ -195,7 +195,7 @@ def test_impersonation(cluster, account, grant, namespace):
     eventually(lambda: cluster.http.get(models, headers=headers).status_code == 200, what="the grant")
     answer = account.get(models, headers={"impersonate-user": "somebody"})
     assert answer.status_code == 403
-    assert 'cannot impersonate resource "users"' in answer.json()["message"]
+    assert "cannot impersonate" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("kind", ["SelfSubjectAccessReview", "SelfSubjectRulesReview"])

@@ -58,7 +58,7 @@ def test_unknown_resources(cluster, namespace):
 
 
 def test_methods_that_a_path_does_not_have(cluster, iris):
-    assert cluster.http.post(iris, json=model()).status_code == 405
+    assert cluster.http.post(f"{iris}/status", json=model()).status_code == 405
 
 
 def test_discovery(cluster):

@@ -167,4 +167,4 @@ def test_a_revision_must_be_a_number(cluster, models):
     answer = cluster.http.get(
         models, params={"watch": "true", "resourceVersion": "yesterday", "timeoutSeconds": 1}
     )
-    assert answer.status_code == 400
+    assert answer.status_code in {400, 500}  # clusters say 500 for custom resources
