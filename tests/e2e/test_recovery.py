@@ -63,6 +63,53 @@ def test_a_killed_server_is_restarted_and_its_models_come_back(stack, models, mo
     )
 
 
+@pytest.fixture
+def twins(stack):
+    """A Server with two replicas; the value says where the process of one runs."""
+    spec = {"serverConfig": "mlserver", "replicas": 2}
+    metadata = {"name": "twins", "namespace": SYSTEM}
+    kind = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "Server"}
+    stack.apply({**kind, "metadata": metadata, "spec": spec})
+
+    def pid(replica):
+        servers = stack.status()["namespaces"][SYSTEM]["servers"]
+        pods = [pod for server in servers for pod in server["pods"]]
+        return next((pod["pids"].get("mlserver") for pod in pods if pod["pod"] == f"twins-{replica}"), None)
+
+    yield pid
+    stack.kubectl("delete", "server", "twins", "-n", SYSTEM, "--timeout=60s")
+
+
+def test_no_request_meets_a_server_that_is_back_without_its_models(stack, models, model, twins):
+    model("shared", server="twins", replicas=2)
+
+    def both_serve():
+        return stack.get("model", "shared").get("status", {}).get("availableReplicas") == 2
+
+    until(both_serve, seconds=120, what="both replicas")
+    inference = stack.status()["namespaces"][SYSTEM]["inference"]
+    iris = models.expected["iris"]
+    expectation = type(iris)("shared", iris.inputs, iris.outputs)
+
+    async def run():
+        stop = asyncio.Event()
+        async with connected(inference) as clients, asyncio.TaskGroup() as group:
+            asking = group.create_task(stream(clients, expectation, per_second=50, stop=stop))
+            before = await asyncio.to_thread(twins, 0)
+            os.kill(before, signal.SIGKILL)
+            await asyncio.to_thread(until, lambda: not both_serve(), what="the end of one")
+            await asyncio.to_thread(until, both_serve, seconds=120, what="its return")
+            stop.set()
+        return asking.result()
+
+    for tally in asyncio.run(run()).values():
+        assert tally.sent > 10
+        # A request that was with the server when it was killed may have been executed: it is not repeated.
+        unknown = [each for each in tally.failures if each.startswith(("404", "NOT_FOUND"))]
+        assert unknown == [], f"{len(unknown)} of {tally.sent}"
+        assert len(tally.failures) <= 2, tally.failures
+
+
 def test_a_deleted_pod_comes_back_as_another_process(stack):
     before = stack.status()["namespaces"][STAGING]["envoys"][0]
     stack.kubectl("delete", "pod", before["pod"], "-n", STAGING, "--timeout=60s")
