@@ -186,6 +186,35 @@ async def test_model_that_vanished_is_loaded_again(settings, scheduler, mlserver
         assert await answer(mlserver, iris) == [0]
 
 
+_FADING = """
+import time
+from mlserver import MLModel
+class Fading(MLModel):
+    _since = None
+    @property
+    def ready(self):
+        return self._since is not None and time.monotonic() - self._since < 0.5
+    @ready.setter
+    def ready(self, value):
+        self._since = time.monotonic() if value else None
+"""
+
+
+async def test_model_that_is_not_ready_soon_after_each_load_rests_off_the_server(
+    settings, scheduler, mlserver, tmp_path
+):
+    (tmp_path / "model.py").write_text(_FADING)
+    async with running(settings), httpx.AsyncClient(base_url=mlserver.url, trust_env=False) as client:
+        await scheduler.connected()
+        of = await loaded(scheduler, tmp_path / "model.py", "python")
+        await scheduler.until(lambda: "2 times in a row" in scheduler.last(of).message)
+        assert scheduler.last(of).state == MODEL_STATE_LOADING
+        await until_true(partial(answers_well, client, "/v2/health/ready"))
+        heard = len(scheduler.states(of))
+        await scheduler.until(lambda: MODEL_STATE_LOADED in scheduler.states(of)[heard:])
+        assert scheduler.states(of)[:heard].count(MODEL_STATE_LOADED) == 2
+
+
 async def test_server_that_came_back_between_two_looks_gets_its_models_again(
     settings, scheduler, mlserver, trained_models
 ):
