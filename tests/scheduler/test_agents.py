@@ -90,9 +90,9 @@ async def test_a_hello_is_welcomed_with_the_epoch_and_its_replica_is_seen(servic
     )
     assert replica.capabilities == ("mlserver", "sklearn")
     assert (replica.memory_bytes, replica.overcommit_percent, replica.server_ready) == (1024 * MIB, 10, True)
-    assert [(model.server_side_name, model.state) for model in replica.models] == [
-        ("iris_1", ModelState.LOADED),
-        ("wine_2", ModelState.EVICTED),
+    assert [(model.version.model, model.number, model.state) for model in replica.models] == [
+        ("iris", 1, ModelState.LOADED),
+        ("wine", 2, ModelState.EVICTED),
     ]
 
 

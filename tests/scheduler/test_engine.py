@@ -74,6 +74,19 @@ def test_workers_multiply_memory_once_they_are_known(world):
     assert said == "0/1 servers fit: 1 has 0 free of 300Mi needed"
 
 
+def test_workers_multiply_the_memory_of_a_load_that_was_only_just_sent(world):
+    world.server(replicas=2)
+    identity = world.model("a", memory="300Mi", replicas=2)
+    world.step()
+    world.agents.report("a", identity, 1, LOADED, declared_bytes=300 << 20, workers=3)
+    world.agents.connect(SECOND)
+    assert world.step() == ["load a_1 mlserver-1"]
+    world.model("b", memory="300Mi")
+    assert world.step() == []
+    said = world.engine.picture.facts["b"].scheduling
+    assert said == "0/1 servers fit: 1 has 124Mi free of 300Mi needed"
+
+
 def test_what_was_measured_counts_for_others_and_moves_nothing(world):
     identity = world.model("a", memory="10Mi")
     world.step()
@@ -233,6 +246,8 @@ def test_a_server_that_is_not_ready_is_asked_only_where_no_other_is(world):
     world.step()
     assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0", "mlserver-1"}}
     assert world.state() is VersionState.SERVER_NOT_READY
+    (trail, *_) = explained(world.engine.picture, "iris")["trail"]
+    assert trail == "mlserver-0: iris_1 is Loaded, its server is not ready"
     world.agents.change(FIRST, server_ready=True)
     world.step()
     assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 XDS_CLUSTER = "xds"
 ADMIN_CLUSTER = "admin"
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
-HEALTH_CHECK = "envoy.extensions.filters.http.health_check.v3.HealthCheck"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -234,7 +234,8 @@ class Engine:
             model=model,
             memory_bytes=model.spec.memory_bytes or 0,
         )
-        if self._fleet.load(load.replica, command, workers=1, now=now.monotonic):
+        needed = self._planner.plan().assignments[load.version].demand.memory_bytes
+        if self._fleet.load(load.replica, command, memory_bytes=needed, now=now.monotonic):
             log.info(
                 "Load sent", model=command.version.model, number=command.number, replica=str(load.replica)
             )

@@ -114,6 +114,10 @@ def _standing_line(standing: dict[str, Any]) -> str:
     if standing["measuredBytes"]:
         least = "at least " if standing["measuredAtLeast"] else ""
         told += f", {least}{amount(standing['measuredBytes'])} measured"
+    if not standing["agentConnected"]:
+        told += ", its agent is away"
+    if not standing["serverReady"]:
+        told += ", its server is not ready"
     return told
 
 

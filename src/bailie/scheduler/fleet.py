@@ -141,9 +141,12 @@ class Fleet:
         ends += [_oldest(each) + ASSUMED_SECONDS for each in self._assumed.values()]
         return min(ends, default=None)
 
-    def load(self, replica: ReplicaId, command: LoadCommand, *, workers: int, now: float) -> bool:
-        """Sends the command and assumes that it is obeyed; False where the agent is away."""
-        return self._command(replica, command, command.memory_bytes * max(workers, 1), now)
+    def load(self, replica: ReplicaId, command: LoadCommand, *, memory_bytes: int, now: float) -> bool:
+        """Sends the command and assumes that it is obeyed; False where the agent is away.
+
+        `memory_bytes` is what is taken there meanwhile, workers counted.
+        """
+        return self._command(replica, command, memory_bytes, now)
 
     def unload(self, seat: Seat, now: float) -> bool:
         """Sends the command and assumes that it is obeyed; False where the agent is away."""

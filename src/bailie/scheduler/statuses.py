@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_IN_MEMORY = frozenset({ReplicaState.LOADED, ReplicaState.EVICTING, ReplicaState.EVICT_REQUESTED})
 UNCERTAIN_SECONDS = 0.5
 """Until it is asked again whether this process leads, where that was not certain."""
 SERVER_PAUSE_SECONDS = 1.0

@@ -53,11 +53,6 @@ class ModelReport:
     workers: int = 1
     eviction: int = 0
 
-    @property
-    def server_side_name(self) -> str:
-        """What the inference server calls the version."""
-        return f"{self.version.model}_{self.number}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectedReplica:
