@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import NAMESPACE, SELDON_RUNTIME, SERVER
 from bailie.api.problems import Problem
-from bailie.kube.informer import Informer
+from bailie.kube.informer import ChangeType, Informer
 from bailie.scope.watch_list import SELECTOR
 
 if TYPE_CHECKING:
@@ -83,8 +83,10 @@ class Cluster:
         self._selector = selector
         self._all = Informer(client, NAMESPACE, labels=selector or None)
         self._users = [Informer(client, kind) for kind in (SELDON_RUNTIME, SERVER)]
+        self._all.subscribe(lambda _: on_change())
+        for users in self._users:  # a status changes often, and all namespaces are gone over each time
+            users.subscribe(lambda change: None if change.type == ChangeType.MODIFIED else on_change())
         for informer in (self._all, *self._users):
-            informer.subscribe(lambda _: on_change())
             informer.subscribe_state(on_change)
 
     async def run(self) -> None:
