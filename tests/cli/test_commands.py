@@ -1,8 +1,10 @@
 """Commands as a user types them, without anything running."""
 
+import http.server
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 import yaml
@@ -157,6 +159,33 @@ def test_infer_says_when_nobody_answers_over_grpc():
     result = run("infer", "iris", request, "--inference-host", "127.0.0.1:1", "--mode", "grpc")
     assert result.exit_code == 1
     assert "127.0.0.1:1 does not answer" in result.stderr
+
+
+class AnswersOnce(http.server.BaseHTTPRequestHandler):
+    """Answers its server's first request, and breaks off all others."""
+
+    def do_POST(self):
+        self.close_connection = True
+        if not self.server.answered:
+            self.server.answered = True
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+def test_infer_counts_the_requests_that_nobody_answers():
+    with http.server.HTTPServer(("127.0.0.1", 0), AnswersOnce) as server:
+        server.answered = False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        result = run("infer", "iris", '{"inputs": []}', "-i", "3", "--inference-host", host)
+        server.shutdown()
+    assert result.exit_code == 1, result.output
+    assert result.stdout == "success: 1 answered\nfailed: 2 unanswered\n"
 
 
 @pytest.mark.parametrize(

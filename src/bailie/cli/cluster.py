@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
     from bailie.kube.client import Client
+    from bailie.local.state import StateDirectory
 
 T = TypeVar("T")
 
@@ -87,16 +88,22 @@ async def connected(kubeconfig: Path | None, state_dir: Path | None) -> AsyncIte
         await client.aclose()
 
 
+def state_directory(chosen: Path | None) -> StateDirectory:
+    """Returns the state directory that was named, else the user's."""
+    from bailie.local.settings import default_state_directory
+    from bailie.local.state import StateDirectory
+
+    return StateDirectory(chosen or default_state_directory().absolute())
+
+
 def local_kubeconfig(state_dir: Path | None) -> Path | None:
     """Returns the kubeconfig of the running `bailie up`, None where none runs. Raises NotRunning.
 
     Where `state_dir` was named, nothing else will do.
     """
     from bailie.local.detached import nothing_runs
-    from bailie.local.settings import default_state_directory
-    from bailie.local.state import StateDirectory
 
-    state = StateDirectory(state_dir or default_state_directory())
+    state = state_directory(state_dir)
     if state.running() and state.kubeconfig.exists():
         return state.kubeconfig
     if state_dir is not None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bailie import __version__
-from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run, state_directory
 from bailie.cli.output import ExitCode, Output, console, explained, fail, print_json, say
 
 _DEMO_COLUMNS = 110
@@ -100,10 +100,7 @@ def kubeconfig(
 
     Example: export KUBECONFIG=$(bailie kubeconfig)
     """
-    from bailie.local.settings import default_state_directory
-    from bailie.local.state import StateDirectory
-
-    state = StateDirectory(state_dir or default_state_directory())
+    state = state_directory(state_dir)
     path = state.operator_kubeconfig if operator else state.kubeconfig
     if not path.exists():
         fail(f"there is no {path}", hint="`bailie up` makes it")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bailie.cli.cluster import StateDir, connected, run
+from bailie.cli.cluster import StateDir, connected, run, state_directory
 from bailie.cli.logging import LogLevel, set_up_logging
 from bailie.cli.output import ExitCode, Output, console, explained, fail, print_json, say
 
@@ -64,22 +64,21 @@ def up(
       bailie up --detach --namespaces seldon-system,financial-staging
     """
     from bailie.local import detached, supervisor
-    from bailie.local.settings import LocalSettings, default_state_directory
-    from bailie.local.state import StateDirectory
+    from bailie.local.settings import LocalSettings
 
+    state = state_directory(state_dir)
     watched = _namespaces(namespaces)
     settings = LocalSettings(
-        state_directory=(state_dir or default_state_directory()).expanduser().absolute(),
+        state_directory=state.root,
         namespaces=watched,
         default_servers=default_servers,
         api_port=api_port,
         log_level=log_level,
         scheduler_replicas=scheduler_replicas,
     )
-    state = StateDirectory(settings.state_directory)
     with explained():
         if detach:
-            detached.start(settings, timeout=timeout, progress=_progress())
+            detached.start(settings, timeout=timeout, progress=_Progress())
             _announce(state, output)
             return
         set_up_logging(settings.log_level)
@@ -87,7 +86,7 @@ def up(
         def ready(_: SupervisorRecord) -> None:
             _announce(state, output, asynchronous=True)
 
-        supervisor.run(settings, timeout=timeout, progress=_progress(), ready=ready)
+        supervisor.run(settings, timeout=timeout, progress=_Progress(), ready=ready)
 
 
 def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:
@@ -115,10 +114,6 @@ class _Progress:
             more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
             say(f"waiting for {waiting[0]}{more}")
         self._last = waiting
-
-
-def _progress() -> _Progress:
-    return _Progress()
 
 
 def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = False) -> None:
@@ -153,10 +148,8 @@ def down(
 ) -> None:
     """End what `bailie up` started. What was stored stays, and `bailie up` goes on from there."""
     from bailie.local import detached
-    from bailie.local.settings import default_state_directory
-    from bailie.local.state import StateDirectory
 
-    state = StateDirectory(state_dir or default_state_directory())
+    state = state_directory(state_dir)
     with explained():
         detached.stop(state, timeout=timeout)
     if output is Output.JSON:
@@ -172,10 +165,8 @@ def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) ->
     1 when nothing runs.
     """
     from bailie.local.detached import nothing_runs
-    from bailie.local.settings import default_state_directory
-    from bailie.local.state import StateDirectory
 
-    state = StateDirectory(state_dir or default_state_directory())
+    state = state_directory(state_dir)
     with explained():
         if not state.running():
             raise nothing_runs(state)

@@ -33,6 +33,7 @@ from bailie.manifests.rbac import (
     OPERATOR_RULES,
     OPERATOR_STATEFUL_RULES,
 )
+from bailie.manifests.runtime import MESH_SERVICE
 from bailie.scope.central import namespace_of
 from bailie.scope.claim import (
     CLAIM_LEASE,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AT_A_TIME = 8
-_CONTROL_SERVICES = ("seldon-scheduler", "seldon-mesh")
+_CONTROL_SERVICES = (SCHEDULER, MESH_SERVICE)
 
 
 async def gather(client: Client, namespaces: Iterable[str] | None) -> Facts:

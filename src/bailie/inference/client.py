@@ -70,7 +70,7 @@ class RestClient:
         except httpx.TimeoutException as error:
             raise Unreachable(f"{self._url} does not answer: not within {self._timeout:g} s") from error
         except httpx.TransportError as error:
-            raise Unreachable(f"{self._url} does not answer: {error or type(error).__name__}") from error
+            raise Unreachable(f"{self._url} does not answer: {str(error) or type(error).__name__}") from error
         return Answer(
             response.is_success, str(response.status_code), _parsed(response), dict(response.headers)
         )

@@ -38,11 +38,6 @@ class ApiProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
 
-    @property
-    def pid(self) -> int | None:
-        """The process, None while there is none."""
-        return self._process.pid if self._process else None
-
     async def start(self) -> None:
         """Starts the process and waits until it answers.
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, SERVER
 from bailie.kube.client import Client
+from bailie.kube.reviews import own_missing_rights
 from bailie.local import detached
 from bailie.local.errors import LocalError, NotReady, NotRunning
 from bailie.local.readiness import condition, is_current
@@ -27,6 +28,7 @@ from bailie.local.settings import TRAINING_SCRIPT, LocalSettings
 from bailie.local.state import StateDirectory
 from bailie.local.status import gather
 from bailie.local.traffic import Expectation, Tally, check, connected, stream
+from bailie.scope.rights import Right
 from bailie.workloads.node.records import kill_orphans
 
 if TYPE_CHECKING:
@@ -252,20 +254,12 @@ async def _left_alone(demo: Demo, client: Client, models: Path) -> None:
     await asyncio.sleep(UNSERVED_SECONDS)
     status = (await client.get(MODEL, "iris", UNWATCHED)).get("status")
     async with Client.from_kubeconfig(demo.state.operator_kubeconfig) as operator:
-        rights = {place: await may(operator, "list", place) for place in (SYSTEM, STAGING, UNWATCHED)}
+        listing = [Right(SERVER.group, SERVER.plural, "list")]
+        rights = {
+            place: not await own_missing_rights(operator, place, listing)
+            for place in (SYSTEM, STAGING, UNWATCHED)
+        }
     watched = ", ".join(demo.settings.namespaces or ())
     held = not status and rights == {SYSTEM: True, STAGING: True, UNWATCHED: False}
     why = f"the operator watches {watched}; its token may list Servers there, and none in {UNWATCHED}"
     demo.show(f"{UNWATCHED}: a Model there is left alone", held, why if held else f"{rights}, {status}")
-
-
-async def may(client: Client, verb: str, namespace: str) -> bool:
-    """Asks the API whether this client's identity may do something with Servers in a namespace."""
-    attributes = {"verb": verb, "group": SERVER.group, "resource": SERVER.plural, "namespace": namespace}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    answer = await client.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
-    return bool(answer["status"]["allowed"])

@@ -27,11 +27,10 @@ LAST_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One thing that is not ready: what, why, and the end of its log."""
+    """One thing that is not ready: what, and why."""
 
     what: str
     why: str
-    log: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}"

@@ -13,6 +13,8 @@ from bailie.local.bootstrap import watched
 from bailie.local.errors import NotReady
 from bailie.local.readiness import condition, process_id, why_not_ready
 from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
+from bailie.manifests.runtime import MESH_SERVICE
+from bailie.scope.claim import SCHEDULER_LEASE
 
 if TYPE_CHECKING:
     from bailie.kube.client import Client
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-MESH_SERVICE = "seldon-mesh"
-SCHEDULER_LEASE = "seldon-scheduler"
 LOOPBACK = "127.0.0.1"
 
 
