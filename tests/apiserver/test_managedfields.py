@@ -364,10 +364,10 @@ def test_kind_without_status_subresource_applies_its_status():
     assert apply(None, obj(status={"replicas": 3}), SCHEMA, write)["status"] == {"replicas": 3}
 
 
-def test_nulls_are_not_applied():
+def test_applied_nulls_stay_for_the_schema_to_refuse():
     made = do_apply(None, obj(replicas=1, uri=None))
-    assert made["spec"] == {"replicas": 1}
-    assert managers(made) == {("x", "Apply", ""): [".spec.replicas"]}
+    assert made["spec"] == {"replicas": 1, "uri": None}
+    assert managers(made) == {("x", "Apply", ""): [".spec.replicas", ".spec.uri"]}
 
 
 def test_live_object_without_owners_belongs_to_before_first_apply():

@@ -153,6 +153,15 @@ def test_applied_objects_are_validated(apply):
     assert "spec.replicas" in answer.text
 
 
+def test_nulls_are_refused_when_they_are_applied(apply):
+    """In contrast to a create, which drops them."""
+    for _ in range(2):
+        answer = apply(model(logger={"percent": None}))
+        assert answer.status_code == 422
+        assert "spec.logger.percent" in {cause["field"] for cause in answer.json()["details"]["causes"]}
+        assert apply(model()).is_success
+
+
 def test_dry_run_of_apply(cluster, apply, iris):
     assert apply(model(), dry_run=True).status_code == 201
     assert cluster.http.get(iris).status_code == 404

@@ -320,6 +320,15 @@ def test_nulls_of_built_in_kinds_are_dropped(cluster, config_maps):
     assert "labels" not in created.json()["metadata"]
 
 
+def test_nulls_of_custom_resources_are_dropped(cluster, models):
+    sent = model(replicas=None, memory=None, logger={"percent": None})
+    created = cluster.http.post(models, json=sent)
+    assert created.status_code == 201, created.text
+    assert created.json()["spec"] == {"storageUri": "gs://bucket/iris", "logger": {}}
+    changed = cluster.http.put(f"{models}/iris", json={**created.json(), "spec": sent["spec"]})
+    assert changed.json()["spec"] == created.json()["spec"]
+
+
 def test_secrets_take_plain_text(cluster, namespace):
     path = f"/api/v1/namespaces/{namespace}/secrets"
     sent = {"metadata": {"name": "s"}, "stringData": {"user": "me"}, "data": {"raw": "AAE="}}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.apiserver import fieldsets
 from bailie.apiserver.causes import Cause
-from bailie.apiserver.schema import without_nulls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -182,7 +181,7 @@ def apply(
 
 def _wanted(config: Obj, write: Write) -> Obj:
     """The part of an applied object that counts for the resource or subresource."""
-    body: Obj = without_nulls(config)
+    body: Obj = dict(config)
     body["metadata"] = {k: v for k, v in (body.get("metadata") or {}).items() if k != "managedFields"}
     if write.subresource == "status":
         identity = {"name", "namespace"}

@@ -175,6 +175,8 @@ class Objects:
         if resource.schema is None:
             return obj
         if resource.custom:
+            if not options.applied:  # what is applied is taken at its word, and then refused
+                obj = schema.without_refused_nulls(resource.schema, obj)
             obj["metadata"] = schema.without_nulls(obj["metadata"])
         else:
             obj = schema.without_nulls(obj)

@@ -121,6 +121,29 @@ def without_nulls(value: Json) -> Json:
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
+def without_refused_nulls(schema: Schema, obj: dict[str, Any]) -> dict[str, Any]:
+    """The object without nulls where the schema allows none: a custom resource is read like this."""
+    read = _without_refused_nulls(schema, obj)
+    return read if isinstance(read, dict) else obj
+
+
+def _without_refused_nulls(schema: Schema, value: Json) -> Json:
+    if isinstance(value, list):
+        items = schema.get("items") or {}
+        return [_without_refused_nulls(items, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    properties: dict[str, Schema] = schema.get("properties") or {}
+    kept: dict[str, Any] = {}
+    for key, item in value.items():
+        child = properties.get(key, schema.get("additionalProperties"))
+        if not isinstance(child, dict):
+            kept[key] = item
+        elif item is not None or child.get("nullable"):
+            kept[key] = _without_refused_nulls(child, item)
+    return kept
+
+
 def default(schema: Schema, obj: dict[str, Any]) -> dict[str, Any]:
     """The object with the schema's defaults filled in; a null where null is not allowed counts as absent."""
     filled = _default_value(schema, obj)
