@@ -85,10 +85,16 @@ def test_a_stateful_set_gets_its_defaults(apply):
     ],
     ids=["labels", "image", "mount", "restart"],
 )  # fmt: skip
-def test_a_template_that_no_pod_can_be_made_of_is_refused(apply, path, made, changes, field):
+def test_a_template_that_no_pod_can_be_made_of_is_refused(apply, cluster, path, made, changes, field):
     answer = apply(path, made(**changes), dry_run=True)
+    if answer.is_success and path == STATEFUL_SETS and _minor_version(cluster) < 34:
+        pytest.skip("the cluster looks at the pods of a StatefulSet when it makes them")
     assert answer.status_code == 422, answer.text
     assert field in fields_of(answer)
+
+
+def _minor_version(cluster):
+    return int(cluster.http.get("/version").json()["minor"].rstrip("+"))
 
 
 def test_a_trial_changes_nothing(apply, cluster, namespace):
