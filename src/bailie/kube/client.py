@@ -116,7 +116,8 @@ class Client:
         self.namespace: str = config.namespace
         """The namespace of the kubeconfig's context, else `default`. No method uses it by itself."""
         with errors.translated(self.server):
-            self._http = _http_client(config)
+            self._options = _http_options(config)
+        self._http = httpx2.AsyncClient(**self._options)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -156,6 +157,18 @@ class Client:
         twin = copy.copy(self)
         twin._guard = guard  # noqa: SLF001 - of this class
         return twin
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[Self]:
+        """Yields a twin with connections of its own, for who keeps watching.
+
+        httpcore goes over all connections of its pool at each request: those that hundreds of watches keep
+        would slow everybody's requests down.
+        """
+        twin = copy.copy(self)
+        twin._http = httpx2.AsyncClient(**self._options)  # noqa: SLF001 - of this class
+        async with twin:
+            yield twin
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
         """Reads one object. Raises NotFound."""
@@ -403,14 +416,14 @@ def _selected(config: KubeConfig, context: str | None = None) -> SingleConfig:
     return selected
 
 
-def _http_client(config: SingleConfig) -> httpx2.AsyncClient:
-    """Returns lightkube's httpx2 client with our limits: each watch keeps a connection, so no maximum."""
+def _http_options(config: SingleConfig) -> dict[str, Any]:
+    """Returns lightkube's options for httpx2 with our limits; pools share credentials and TLS context."""
     timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
     params = ConnectionParams(timeout=timeout, trust_env=not _is_loopback(config.cluster.server))
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
     known = config if config.user else config._replace(user=User())
     hooks = {"request": [_watch_opening]}
-    return httpx2.AsyncClient(**params.httpx_params(known), limits=limits, event_hooks=hooks)
+    return {**params.httpx_params(known), "limits": limits, "event_hooks": hooks}
 
 
 async def _watch_opening(request: httpx2.Request) -> None:

@@ -116,21 +116,22 @@ class Informer:
         """Follows the API until cancelled."""
         while True:
             try:
-                await self._follow()
+                async with self._client.apart() as client:
+                    await self._follow(client)
             except ApiError as error:
                 self._failed(error)
                 await asyncio.sleep(_BACKOFF.delay(self._failures))
 
-    async def _follow(self) -> None:
+    async def _follow(self, client: Client) -> None:
         if self._version is None:
-            await self._relist()
+            await self._relist(client)
         started = asyncio.get_running_loop().time()
-        await self._watch()
+        await self._watch(client)
         if asyncio.get_running_loop().time() - started < _SHORT_WATCH_SECONDS:
             raise Unreachable(f"the server ended the watch of {self.kind.plural} at once")
 
-    async def _relist(self) -> None:
-        listed = await self._client.list(self.kind, self.namespace, labels=self._labels, fields=self._fields)
+    async def _relist(self, client: Client) -> None:
+        listed = await client.list(self.kind, self.namespace, labels=self._labels, fields=self._fields)
         RELISTS.labels(self.kind.plural).inc()
         changes = list(self._difference(listed.items))
         self._version = listed.resource_version
@@ -158,10 +159,10 @@ class Informer:
         self._objects[key] = new
         return Change(ChangeType.ADDED if old is None else ChangeType.MODIFIED, old, new)
 
-    async def _watch(self) -> None:
+    async def _watch(self, client: Client) -> None:
         version = self._version
         assert version is not None  # noqa: S101 - a list came first
-        async with self._client.open_watch(
+        async with client.open_watch(
             self.kind, self.namespace, resource_version=version, labels=self._labels, fields=self._fields
         ) as events:
             self._succeeded()
