@@ -13,7 +13,7 @@ from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, objec
 from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client
@@ -154,33 +154,39 @@ def delete(
     else:
         fail("name a kind and at least one object, or a file with -f", code=ExitCode.USAGE)
 
-    deleted, absent = run(_remove(manifests, namespace, kubeconfig, state_dir))
-    if output is Output.JSON:
-        print_json({"deleted": deleted})
-    else:
-        sys.stdout.write("".join(f"{reference} deleted\n" for reference in deleted))
+    async def remove() -> list[str]:
+        async with connected(kubeconfig, state_dir) as client:
+            return await _delete(client, manifests, namespace or client.namespace, deleted.append)
+
+    deleted: list[str] = []
+    try:
+        absent = run(remove())
+    finally:  # what was deleted is told, whatever became of the rest
+        if output is Output.JSON:
+            print_json({"deleted": deleted})
+        else:
+            sys.stdout.write("".join(f"{reference} deleted\n" for reference in deleted))
     if absent:
         fail("; ".join(absent), code=ExitCode.NOT_FOUND)
 
 
-async def _remove(
-    manifests: list[Manifest], namespace: str | None, kubeconfig: Path | None, state_dir: Path | None
-) -> tuple[list[str], list[str]]:
-    """Deletes what is there; returns that, and a sentence for each that is not."""
+async def _delete(
+    client: Client, manifests: list[Manifest], namespace: str, tell: Callable[[str], None]
+) -> list[str]:
+    """Deletes what is there, telling each; returns a sentence for each that is not."""
     from bailie.kube.errors import NotFound
 
-    deleted, absent = [], []
-    async with connected(kubeconfig, state_dir) as client:
-        for manifest in manifests:
-            _place(manifest, namespace or client.namespace)
-            metadata = manifest["metadata"]
-            try:
-                await client.delete(_kind_of(manifest), metadata["name"], metadata.get("namespace"))
-            except NotFound as error:
-                absent.append(str(error))
-            else:
-                deleted.append(_reference(manifest))
-    return deleted, absent
+    absent = []
+    for manifest in manifests:
+        _place(manifest, namespace)
+        metadata = manifest["metadata"]
+        try:
+            await client.delete(_kind_of(manifest), metadata["name"], metadata.get("namespace"))
+        except NotFound as error:
+            absent.append(str(error))
+        else:
+            tell(_reference(manifest))
+    return absent
 
 
 def read_manifests(path: Path) -> Iterator[Manifest]:
