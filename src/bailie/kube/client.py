@@ -149,7 +149,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections, watches with them."""
+        """Closes the connections, watches with them, but for those that are apart."""
         await self._http.aclose()
 
     def guarded(self, guard: Guard) -> Self:
