@@ -52,9 +52,8 @@ class Reporter:
             **(fields or {}),
         }
         metadata = manifest["metadata"]
-        told = (
-            self._written.get(metadata["uid"], wanted) == wanted
-        )  # what was seen may be older than our word
+        # What was seen of the status may be older than our last word.
+        told = self._written.get(metadata["uid"], wanted) == wanted
         if told and all(status.get(name) == value for name, value in wanted.items()):
             return
         try:
