@@ -71,8 +71,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         services = own_services([each for each in taken if each is not None])
         ready = happy(conditions, COMPONENT_CONDITIONS.values())
         made = not refusals and not using.frozen
-        news = made and serves != resource.status.served_namespaces
-        fields = {"servedNamespaces": list(serves)} if news else {}
+        told = made and (serves or resource.status.served_namespaces)
+        fields = {"servedNamespaces": list(serves)} if told else {}
         return Found([*conditions, services, ready], fields, made=not refusals)
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
