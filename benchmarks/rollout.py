@@ -30,7 +30,7 @@ from benchmarks.witnesses import Task, overlap, switched_once, witnesses
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from benchmarks.witnesses import Notes, Witnesses
+    from benchmarks.witnesses import Witnesses
 
 NAME = "rolling"
 SERVERS = ("mlserver", "mlserver-other")
@@ -203,9 +203,11 @@ async def measure(laptop: Laptop, options: argparse.Namespace) -> tuple[list[Rou
 async def _warm(seen: Witnesses) -> None:
     """The first requests open connections; they are not counted."""
 
-    async def answered() -> list[Notes]:
-        notes = seen.take()
-        return notes if all(each.seen for each in notes) else []
+    silent = set(range(len(seen.take())))
+
+    async def answered() -> bool:
+        silent.difference_update(number for number, each in enumerate(seen.take()) if each.seen)
+        return not silent
 
     await until(answered, "an answer on every connection")
 
