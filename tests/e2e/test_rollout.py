@@ -15,12 +15,18 @@ pytestmark = pytest.mark.e2e
 
 SLOW = """
 import asyncio
+from pathlib import Path
 from mlserver import MLModel
 from mlserver.types import InferenceResponse, ResponseOutput
 class Slow(MLModel):
     async def predict(self, payload):
-        await asyncio.sleep(6)
         word = self.settings.parameters.extra["word"]
+        place = Path(self.settings.parameters.extra["place"])
+        (place / f"{word} begun").touch()
+        for _ in range(2000):
+            if (place / "go on").exists():
+                break
+            await asyncio.sleep(0.01)
         output = ResponseOutput(name="word", shape=[1], datatype="BYTES", data=[word])
         return InferenceResponse(model_name=self.name, outputs=[output])
 """
@@ -107,12 +113,14 @@ def test_a_new_version_takes_over_and_no_request_fails(stack, model, artifacts, 
     assert standings(stack, name) == [(place, "Loaded")]
 
 
-def test_a_request_under_way_is_answered_by_the_version_that_it_went_to(stack, model, artifacts, models):
+def test_a_request_under_way_is_answered_by_the_version_that_it_went_to(
+    stack, model, artifacts, models, tmp_path
+):
     """It takes longer than the old version is kept once its route is gone."""
 
     def apply(word):
-        spec = {"requirements": ["python"], "parameters": [{"name": "word", "value": word}]}
-        model("slow", storageUri=str(artifacts / "slow"), **spec)
+        parameters = [{"name": "word", "value": word}, {"name": "place", "value": str(tmp_path)}]
+        model("slow", storageUri=str(artifacts / "slow"), requirements=["python"], parameters=parameters)
 
     apply("old")
     stack.wait_ready("slow")
@@ -121,9 +129,13 @@ def test_a_request_under_way_is_answered_by_the_version_that_it_went_to(stack, m
         target=lambda: answers.append(stack.infer(models.expected["iris"], model="slow", url=url))
     )
     under_way.start()
+    until((tmp_path / "old begun").exists, what="the request at the old version")
     apply("new")
     ready_as_applied(stack, "slow")
+    states = lambda: [state for _, state in standings(stack, "slow")]  # noqa: E731
+    until(lambda: states().count("Loaded") == 1, what="the unload of the old version")
     assert answers == []
+    (tmp_path / "go on").touch()
     under_way.join(30)
     (answer,) = answers
     assert answer.status_code == 200, answer.text
