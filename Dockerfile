@@ -12,21 +12,27 @@ WORKDIR /tmp
 
 FROM base AS build-bailie
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements/core.txt /src/requirements/core.txt
-RUN python -m venv /opt/bailie \
- && /opt/bailie/bin/pip install --require-hashes -r /src/requirements/core.txt
+COPY requirements/build.txt requirements/core.txt /src/requirements/
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --no-deps --require-hashes -r /src/requirements/build.txt \
+ && python -m venv /opt/bailie \
+ && /opt/bailie/bin/pip install --no-deps --require-hashes -r /src/requirements/core.txt
 COPY pyproject.toml README.md LICENSE CHANGELOG.md /src/
 COPY proto /src/proto
 COPY tools /src/tools
 COPY src /src/src
-RUN /opt/bailie/bin/pip install --no-deps /src \
+RUN cd /src \
+ && /opt/build/bin/python -m hatchling build --target wheel --directory /tmp/wheel \
+ && /opt/bailie/bin/pip install --no-deps /tmp/wheel/*.whl \
+ && /opt/bailie/bin/pip check \
  && /opt/bailie/bin/pip uninstall --yes pip
 
 FROM base AS build-mlserver
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements/mlserver.txt /src/requirements/mlserver.txt
 RUN python -m venv /opt/mlserver \
- && /opt/mlserver/bin/pip install --require-hashes -r /src/requirements/mlserver.txt \
+ && /opt/mlserver/bin/pip install --no-deps --require-hashes -r /src/requirements/mlserver.txt \
+ && /opt/mlserver/bin/pip check \
  && /opt/mlserver/bin/pip uninstall --yes pip
 
 # Operator, scheduler, agent and Envoy: which one is the container's first argument.

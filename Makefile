@@ -11,17 +11,24 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13; do \
 	$$p -c 'import sys; sys.version_info < (3, 11) or print(sys.executable)' 2>/dev/null || true; done | head -n 1)
 UV := $(shell command -v uv 2>/dev/null)
 BIN := $(VENV)/bin
+# What builds Bailie's wheel, apart from what runs it: xds-protos overwrites files of other packages.
+BUILD := $(VENV)-build
 # Packages whose every line and branch the tests beside them must reach.
 DECISIONS := placement lifecycle routing
 export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
 
+# A lock names every package with its hashes, so nothing is resolved and nothing is built; `complete` fails where
+# a lock lacks something that one of its packages needs.
 ifdef UV
 make_venv = uv venv --quiet --python $(PYTHON) $(1)
-install = VIRTUAL_ENV="$(abspath $(1))" uv pip install --quiet
+install = VIRTUAL_ENV="$(abspath $(1))" uv pip install --quiet --no-deps
+complete = VIRTUAL_ENV="$(abspath $(1))" uv pip check --quiet
 else
 make_venv = $(PYTHON) -m venv $(1)
-install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
+install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps
+complete = $(1)/bin/python -m pip check --disable-pip-version-check >&2
 endif
+install_lock = $(call install,$(1)) --require-hashes --only-binary :all: -r requirements/$(2).txt
 
 .PHONY: help
 help: ## Show the targets
@@ -74,32 +81,44 @@ setup: $(VENV)/.dev $(MLSERVER)/.done ## Make both environments and install ever
 
 .PHONY: lock
 lock: ## Pin the newest versions that fit requirements/*.in (needs uv)
-	@for f in core dev mlserver; do \
+	@for f in core dev build mlserver; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-annotate --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 .PHONY: clean
 clean: ## Remove the environments and everything generated
-	@rm -rf $(VENV) $(MLSERVER) build dist src/bailie/_gen .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	@rm -rf $(VENV) $(BUILD) $(MLSERVER) build dist src/bailie/_gen .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
 	@$(call make_venv,$(VENV))
 
-$(VENV)/.core: requirements/core.txt pyproject.toml tools/protos.py $(wildcard proto/bailie/_gen/*.proto) | $(VENV)/bin/python
+$(BUILD)/.done: requirements/build.txt | $(VENV)/bin/python
+	@test -x $(BUILD)/bin/python || $(call make_venv,$(BUILD))
+	@$(call install_lock,$(BUILD),build)
+	@$(call complete,$(BUILD))
+	@touch $@
+
+$(VENV)/.core: requirements/core.txt pyproject.toml tools/protos.py tools/build_hook.py $(BUILD)/.done $(wildcard proto/bailie/_gen/*.proto) | $(VENV)/bin/python
 	@echo "==> installing Bailie into $(VENV)"
-	@$(call install,$(VENV)) -r requirements/core.txt
-	@$(call install,$(VENV)) --no-deps -e .
+	@$(call install_lock,$(VENV),core)
+	@rm -rf $(BUILD)/wheel
+	@said=$$($(BUILD)/bin/python -m hatchling build --target wheel:editable --directory $(BUILD)/wheel 2>&1) \
+		|| { echo "$$said" >&2; exit 1; }
+	@$(call install,$(VENV)) --force-reinstall $(BUILD)/wheel/*.whl
+	@$(call complete,$(VENV))
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	@echo "==> installing the test tools into $(VENV)"
-	@$(call install,$(VENV)) -r requirements/dev.txt
+	@$(call install_lock,$(VENV),dev)
+	@$(call complete,$(VENV))
 	@touch $@
 
 $(MLSERVER)/.done: requirements/mlserver.txt
 	@echo "==> making $(MLSERVER) with MLServer (about 400 MB, once)"
 	@test -x $(MLSERVER)/bin/python || $(call make_venv,$(MLSERVER))
-	@$(call install,$(MLSERVER)) -r requirements/mlserver.txt
+	@$(call install_lock,$(MLSERVER),mlserver)
+	@$(call complete,$(MLSERVER))
 	@touch $@
