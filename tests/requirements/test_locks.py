@@ -1,4 +1,4 @@
-"""Locks name everything with its hashes, agree with each other, and are never resolved when they are installed."""
+"""Locks name everything with its hashes, agree with each other, and are installed without resolution."""
 
 from __future__ import annotations
 
