@@ -38,14 +38,16 @@ RUN python -m venv /opt/mlserver \
 # Operator, scheduler, agent and Envoy: which one is the container's first argument.
 FROM base AS bailie
 ENV PATH=/opt/bailie/bin:$PATH
+COPY images/init /usr/local/bin/init
 COPY --from=build-bailie /opt/bailie /opt/bailie
 USER 1000:1000
-ENTRYPOINT ["bailie"]
+ENTRYPOINT ["init", "bailie"]
 
-# MLServer with the runtimes of requirements/mlserver.in. The shell stays process 1: as such MLServer would not
-# hear of its end before it has started, and a pod that goes then would take its whole grace period.
+# MLServer with the runtimes of requirements/mlserver.in.
 FROM base AS bailie-mlserver
 ENV PATH=/opt/mlserver/bin:$PATH MLSERVER_MODELS_DIR=/mnt/agent/models
+COPY images/init /usr/local/bin/init
 COPY --from=build-mlserver /opt/mlserver /opt/mlserver
 USER 1000:1000
-CMD ["sh", "-c", "trap 'kill $!; wait $!' TERM; mlserver start \"$MLSERVER_MODELS_DIR\" & wait $!"]
+ENTRYPOINT ["init"]
+CMD ["sh", "-c", "exec mlserver start \"$MLSERVER_MODELS_DIR\""]

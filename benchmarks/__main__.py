@@ -16,6 +16,7 @@ from benchmarks import (
     rollout,
     routes,
     scheduler,
+    startup,
 )
 
 BENCHMARKS = {
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "chaos": chaos.main,
     "routes": routes.main,
     "scheduler": scheduler.main,
+    "startup": startup.main,
     "mlserver-settings": mlserver_settings.main,
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def test_images_run_as_a_user_with_a_number(image):
 def test_what_is_installed_is_pinned_by_hash():
     installs = [line for line in DOCKERFILE.replace("\\\n", "").splitlines() if "pip install" in line]
     assert len(installs) == 3
-    assert all("--require-hashes" in line or "--no-deps /src" in line for line in installs)
+    assert all("--no-deps" in line for line in installs)
+    assert all("--require-hashes" in line or "--no-deps /tmp/wheel" in line for line in installs)
 
 
 def test_what_is_copied_is_there_and_is_not_ignored():
@@ -68,23 +70,58 @@ def test_what_is_copied_is_there_and_is_not_ignored():
                 assert source.partition("/")[0] in kept
 
 
-def mlserver(folder, script):
-    """Starts the command of the image with a script in MLServer's place."""
-    (program := folder / "mlserver").write_text(f"#!/bin/sh\n{script}\n")
+def arguments(image, key):
+    """Returns the list of an image's ENTRYPOINT or CMD."""
+    [line] = [line for line in stages()[image] if line.startswith(f"{key} ")]
+    return json.loads(line.removeprefix(f"{key} "))
+
+
+def started(folder, image, name, script, **options):
+    """Starts the command of an image with a script in the place of its program `name`."""
+    (program := folder / name).write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    [line] = [line for line in stages()["bailie-mlserver"] if line.startswith("CMD ")]
-    environment = {"PATH": f"{folder}:{os.defpath}", "MLSERVER_MODELS_DIR": str(folder / "models")}
-    command = json.loads(line.removeprefix("CMD "))
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    environment = {
+        "PATH": f"{folder}:{ROOT / 'images'}:{os.defpath}",
+        "MLSERVER_MODELS_DIR": str(folder / "models"),
+    }
+    command = [
+        *arguments(image, "ENTRYPOINT"),
+        *(arguments(image, "CMD") if name == "mlserver" else ["agent"]),
+    ]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, **options)
 
 
-def test_mlserver_ends_when_its_container_is_told(tmp_path):
-    with mlserver(tmp_path, 'trap "echo ends; exit" TERM; echo "$@"; while :; do sleep 0.1; done') as process:
-        assert process.stdout.readline() == f"start {tmp_path}/models\n"
+IMAGES = pytest.mark.parametrize(
+    ("image", "name", "told"),
+    [("bailie", "bailie", "agent"), ("bailie-mlserver", "mlserver", "start {folder}/models")],
+)
+
+
+@IMAGES
+def test_a_process_ends_when_its_container_is_told(tmp_path, image, name, told):
+    script = 'trap "echo ends; exit 4" TERM; echo "$@"; while :; do sleep 0.1; done'
+    with started(tmp_path, image, name, script) as process:
+        assert process.stdout.readline() == told.format(folder=tmp_path) + "\n"
         process.terminate()
         assert process.stdout.read() == "ends\n"
+        assert process.wait(20) == 4
 
 
-def test_mlserver_that_ends_by_itself_ends_its_container(tmp_path):
-    with mlserver(tmp_path, "exit 3") as process:
+@IMAGES
+def test_a_process_that_cannot_hear_yet_ends_when_its_container_is_told(tmp_path, image, name, told):
+    with started(tmp_path, image, name, "echo up; exec sleep 60") as process:
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+
+
+@IMAGES
+def test_a_process_that_ends_by_itself_ends_its_container(tmp_path, image, name, told):
+    with started(tmp_path, image, name, "exit 3") as process:
         assert process.wait(20) == 3
+
+
+@IMAGES
+def test_a_process_reads_what_its_container_is_given(tmp_path, image, name, told):
+    with started(tmp_path, image, name, "exec cat", stdin=subprocess.PIPE) as process:
+        assert process.communicate("words", timeout=20)[0] == "words"

@@ -81,6 +81,11 @@ spec:
   {{- end }}
   ports:
   - {name: agent-http, containerPort: 9006, protocol: TCP}
+  startupProbe:
+    httpGet: {path: /live, port: agent-http}
+    periodSeconds: 1
+    timeoutSeconds: 5
+    failureThreshold: 300
   readinessProbe:
     httpGet: {path: /ready, port: agent-http}
     periodSeconds: 2

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _OF_THE_MACHINE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 """What nobody expected and a person can mend: no right to a file, no room. Other errors are bugs."""
@@ -18,6 +23,7 @@ _FAILED, _INTERRUPTED = 1, 130
 
 def main() -> None:
     """Runs `bailie`. What a person or the machine puts an end to leaves no traceback."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         _run(sys.argv[1:])
     except KeyboardInterrupt:
@@ -31,6 +37,15 @@ def main() -> None:
         _give_up_output()
         sys.stderr.write(f"error: {error.filename or 'the output'}: {error.strerror}\n")
         sys.exit(_FAILED)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Ends the process at once, until what it has begun needs an orderly end and takes the signal over.
+
+    To process 1 of a container a signal without a handler is no signal, and an exception that is raised in a
+    callback of an import is swallowed there.
+    """
+    os._exit(128 + number)
 
 
 def _run(arguments: list[str]) -> None:

@@ -6,6 +6,7 @@ Settings come from the environment (the API's from arguments). Nothing here deci
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import stat
@@ -44,9 +45,7 @@ class Process:
 
 def run(name: str, arguments: list[str]) -> int:
     """Runs a process until it ends; returns its exit code. What its environment lacks is one sentence."""
-    # In a container it is process 1, to which a signal without a handler is no signal: one that comes before
-    # the process has its own would be lost, and the pod would take its whole grace period.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    gc.disable()  # until the imports are done: nothing of them is garbage
     try:
         PROCESSES[name].start(arguments)
     except KeyboardInterrupt:
@@ -66,6 +65,7 @@ def _until_told(work: Coroutine[None, None, None]) -> None:
     import uvloop
 
     async def main() -> None:
+        _collect_from_now_on()
         loop = asyncio.get_running_loop()
         task = loop.create_task(work)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,6 +75,12 @@ def _until_told(work: Coroutine[None, None, None]) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+def _collect_from_now_on() -> None:
+    """Lets the garbage collector work, and never look at what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @contextmanager
@@ -207,6 +213,7 @@ def _api_server(arguments: list[str]) -> None:
     )
 
     async def main() -> None:
+        _collect_from_now_on()
         with _ends_with_standard_input():
             await serve(settings)
 

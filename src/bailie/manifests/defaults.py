@@ -112,6 +112,7 @@ def _scheduler(image: str, log_level: str) -> Manifest:
         "args": ["scheduler"],
         "env": [*_identity(log_level), _token_file()],
         "ports": [_port("xds", 9002), _port("agent", 9005), _port("http", 9006)],
+        "startupProbe": _startup_probe("/live", "http"),
         "readinessProbe": _http_probe("/ready", "http", period=2),
         "livenessProbe": _http_probe("/live", "http", period=10),
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
@@ -165,6 +166,7 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
             _variable("BAILIE_AGENT_CONFIG_FOLDER", AGENT_CONFIG_FOLDER),
         ],
         "ports": [_port("agent-http", 9006)],
+        "startupProbe": _startup_probe("/live", "agent-http"),
         "readinessProbe": _http_probe("/ready", "agent-http", period=2),
         "livenessProbe": _http_probe("/live", "agent-http", period=10),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
@@ -196,7 +198,7 @@ def _mlserver(image: str) -> Manifest:
             _variable("MLSERVER_GRPC_MAX_MESSAGE_LENGTH", str(_LARGEST_GRPC_MESSAGE)),
         ],
         "ports": [_port("server-http", 9000), _port("server-grpc", 9500), _port("server-metrics", 8082)],
-        "startupProbe": {**_http_probe("/v2/health/live", "server-http", period=1), "failureThreshold": 300},
+        "startupProbe": _startup_probe("/v2/health/live", "server-http"),
         "readinessProbe": _http_probe("/v2/health/ready", "server-http", period=2),
         "livenessProbe": {"tcpSocket": {"port": "server-http"}, "periodSeconds": 10, "failureThreshold": 6},
         "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},
@@ -232,3 +234,8 @@ def _port(name: str, number: int) -> Manifest:
 
 def _http_probe(path: str, port: str, *, period: int) -> dict[str, Any]:
     return {"httpGet": {"path": path, "port": port}, "periodSeconds": period, "timeoutSeconds": 5}
+
+
+def _startup_probe(path: str, port: str) -> dict[str, Any]:
+    """Gives a process five minutes: on a full node its imports alone can take one."""
+    return {**_http_probe(path, port, period=1), "failureThreshold": 300}
