@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+DEEPEST = 64
+"""Levels of objects and lists in a manifest; a Pod has about fifteen."""
 _TYPE_SENTENCES = {
     "string_type": "must be a string",
     "int_type": "must be an integer",
@@ -34,12 +36,21 @@ _BOUNDS = {
 }
 
 
-def without_nulls(value: object) -> object:
-    """Returns `value` without members that are null, as an API server drops them before it validates."""
+class TooDeepError(ValueError):
+    """A manifest has more levels than `DEEPEST`."""
+
+
+def without_nulls(value: object, levels: int = DEEPEST) -> object:
+    """Returns `value` without members that are null, as an API server drops them before it validates.
+
+    Raises TooDeepError: what follows goes down level by level, and Python ends that with a RecursionError.
+    """
+    if not levels and isinstance(value, dict | list):
+        raise TooDeepError
     if isinstance(value, dict):
-        return {key: without_nulls(member) for key, member in value.items() if member is not None}
+        return {key: without_nulls(member, levels - 1) for key, member in value.items() if member is not None}
     if isinstance(value, list):
-        return [without_nulls(item) for item in value]
+        return [without_nulls(item, levels - 1) for item in value]
     return value
 
 
@@ -102,4 +113,6 @@ def _shown(value: object) -> str:
         return "a list"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if value is None:
+        return "null"
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from bailie.api.base import Part
 from bailie.api.kinds import Kind
 from bailie.api.metadata import ObjectMeta, label_problems
-from bailie.api.parsing import problems_of, without_faults, without_nulls
+from bailie.api.parsing import DEEPEST, TooDeepError, problems_of, without_faults, without_nulls
 from bailie.api.problems import Problem
 
 NO_EFFECT = "NoEffect"
@@ -35,6 +35,8 @@ class Resource(Part):
         found = _type_problems(cls.resource_kind, manifest)
         try:
             parsed = cls.model_validate(without_nulls(manifest))
+        except TooDeepError:
+            return None, [Problem("", "Invalid", f"objects and lists are more than {DEEPEST} levels deep")]
         except ValidationError as error:
             found += problems_of(error)
             return None, found + cls._further(manifest, error)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from bailie.api.base import Flag, Int32, IntOrString, OpenObject, Part
 from bailie.api.kinds import SELDON_CONFIG, Kind
+from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
 from bailie.api.server_config import EmptyStatus, VolumeClaimTemplate
@@ -184,6 +185,9 @@ class SeldonConfig(Resource):
         for index, component in enumerate(self.spec.components):
             path = f"spec.components[{index}]"
             found += component_problems(f"{path}.name", component.name)
+            found += pod_spec_problems(f"{path}.podSpec", component.pod_spec)
+            for number, claim in enumerate(component.volume_claim_templates):
+                found += claim.problems(f"{path}.volumeClaimTemplates[{number}]")
             if component.replicas is not None:
                 text = "has no effect; give replicas in spec.overrides of the SeldonRuntime"
                 found.append(no_effect(f"{path}.replicas", text))

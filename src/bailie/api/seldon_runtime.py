@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from bailie.api.base import Flag, Int32, OpenObject, Part
 from bailie.api.kinds import SELDON_RUNTIME, Kind
 from bailie.api.metadata import label_problems
+from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
 from bailie.api.seldon_config import SCHEDULER, Configuration, component_problems
@@ -73,6 +74,7 @@ class SeldonRuntime(Resource):
         for index, override in enumerate(self.spec.overrides):
             path = f"spec.overrides[{index}]"
             found += component_problems(f"{path}.name", override.name)
+            found += pod_spec_problems(f"{path}.podSpec", override.pod_spec)
             if override.name in seen:
                 found.append(Problem(f"{path}.name", "Duplicate", f'"{override.name}" is there twice'))
             if override.replicas is not None and override.replicas < 0:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from bailie.api.base import Flag, Int32, LooseStatus, OpenObject, Part
 from bailie.api.kinds import SERVER, Kind
+from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
 from bailie.api.scaling import Scalable
@@ -97,7 +98,7 @@ class Server(Resource):
 
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec, and warnings for fields without effect."""
-        found = list(self.spec.scaling_problems())
+        found = [*self.spec.scaling_problems(), *pod_spec_problems("spec.podSpec", self.spec.pod_spec)]
         if self.metadata.name in _TAKEN_NAMES:
             text = f'"{self.metadata.name}" is the name of a part of the runtime; choose another one'
             found.append(Problem("metadata.name", "Invalid", text))

@@ -4,6 +4,9 @@ from typing import ClassVar
 
 from bailie.api.base import LooseStatus, OpenObject, Part
 from bailie.api.kinds import SERVER_CONFIG, Kind
+from bailie.api.metadata import label_problems
+from bailie.api.pod_spec import claim_problems, pod_spec_problems
+from bailie.api.problems import Problem
 from bailie.api.resource import Resource
 
 
@@ -14,6 +17,10 @@ class VolumeClaimTemplate(Part):
     """Name of the volume in the pod."""
     spec: OpenObject
     """PersistentVolumeClaimSpec."""
+
+    def problems(self, path: str) -> list[Problem]:
+        """Returns what is wrong with the claim at `path`."""
+        return [*label_problems(f"{path}.name", self.name), *claim_problems(f"{path}.spec", self.spec)]
 
 
 class ServerConfigSpec(Part):
@@ -38,3 +45,10 @@ class ServerConfig(Resource):
     """Pods of the Servers that name this configuration."""
     status: EmptyStatus = EmptyStatus()
     """Nobody writes it."""
+
+    def check(self) -> list[Problem]:
+        """Returns what pods or claims cannot be made from."""
+        found = pod_spec_problems("spec.podSpec", self.spec.pod_spec)
+        for index, claim in enumerate(self.spec.volume_claim_templates):
+            found += claim.problems(f"spec.volumeClaimTemplates[{index}]")
+        return found

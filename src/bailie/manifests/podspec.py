@@ -52,14 +52,18 @@ def _joined(key: str, base: Any, override: Any) -> Any:
 
 def _joined_lists(key: str, base: Sequence[Any], override: Sequence[Any]) -> list[Any]:
     name = _KEYS.get(key)
-    if name is None:
+    if name is None or not all(_has_identity(item, name) for item in (*base, *override)):
         return [_copied(item) for item in (*base, *override)]
-    result = {item.get(name): _copied(item) for item in base}
+    result = {item[name]: _copied(item) for item in base}
     for item in override:
-        identity = item.get(name)
-        deep = key in _DEEP and identity in result
-        result[identity] = _merged(result[identity], item) if deep else _copied(item)
+        deep = key in _DEEP and item[name] in result
+        result[item[name]] = _merged(result[item[name]], item) if deep else _copied(item)
     return list(result.values())
+
+
+def _has_identity(item: Any, name: str) -> bool:
+    """A list of the same name may stand elsewhere, in a field that Bailie does not know."""
+    return isinstance(item, dict) and isinstance(item.get(name), str | int)
 
 
 def _copied(value: Any) -> Any:

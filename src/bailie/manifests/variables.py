@@ -30,10 +30,13 @@ def rewritten(pod: Manifest, variable: str, change: Callable[[str], str]) -> Man
 
 
 def _rewritten(container: Manifest, variable: str, change: Callable[[str], str]) -> Manifest:
+    """A variable that is read from somewhere (`valueFrom`) is left as it is: its value is not known here."""
     if not any(each["name"] == variable for each in container.get("env") or ()):
         return container
     env = [
-        {"name": variable, "value": change(each.get("value", ""))} if each["name"] == variable else each
+        {"name": variable, "value": change(each.get("value", ""))}
+        if each["name"] == variable and "valueFrom" not in each
+        else each
         for each in container["env"]
     ]
     return {**container, "env": env}
