@@ -19,7 +19,10 @@ WRONG = {
     "a list for a container": ({"containers": [[]]}, "containers[0]: must be an object, not a list"),
     "a text for containers": ({"containers": "x"}, 'containers: must be a list, not "x"'),
     "null for a volume": ({"volumes": [None]}, "volumes[0]: must be an object, not null"),
-    "a list for a name": ({"containers": [{"name": ["x"]}]}, "containers[0].name: must be a string, not a list"),
+    "a list for a name": (
+        {"containers": [{"name": ["x"]}]},
+        "containers[0].name: must be a string, not a list",
+    ),
     "a number for a value": (
         {"containers": [{"name": "c", "env": [{"name": "A", "value": 5}]}]},
         "containers[0].env[0].value: must be a string, not 5",
@@ -30,8 +33,8 @@ WRONG = {
     ),
     "no amount": (
         {"containers": [{"name": "c", "resources": {"limits": {"cpu": "much"}}}]},
-        'containers[0].resources.limits.cpu: "much" is no quantity; write a number with a unit,'
-        " such as 500Mi or 1.5G",
+        'containers[0].resources.limits.cpu: "much" is no quantity; write a number with a unit, such as 500Mi'
+        + " or 1.5G",
     ),
     "a port beyond": (
         {"containers": [{"name": "c", "ports": [{"containerPort": 70000}]}]},

@@ -43,6 +43,7 @@ def test_every_field_is_read(manifest):
         "config": CONFIG,
         "disableAutoUpdate": True,
         "schedulerNamespace": "central",
+        "servesNamespaces": ["a", "*"],
     }
     runtime, problems = SeldonRuntime.parse(manifest("SeldonRuntime", spec))
     assert problems == []
@@ -61,7 +62,12 @@ def test_components_that_are_not_needed_have_no_effect(manifest, name):
 
 def test_contradictions(manifest):
     overrides = [{"name": "seldon-envoy"}, {"name": "seldon-envoy", "replicas": -1}, {"name": "seldon-envoi"}]
-    spec = {"seldonConfig": "", "overrides": overrides, "schedulerNamespace": "A.b"}
+    spec = {
+        "seldonConfig": "",
+        "overrides": overrides,
+        "schedulerNamespace": "A.b",
+        "servesNamespaces": ["a", "*", "B"],
+    }
     runtime, problems = SeldonRuntime.parse(manifest("SeldonRuntime", spec))
     assert runtime is None
     assert [(p.path, p.reason) for p in problems] == [
@@ -69,6 +75,7 @@ def test_contradictions(manifest):
         ("spec.overrides[1].replicas", "Invalid"),
         ("spec.overrides[2].name", "NotSupported"),
         ("spec.schedulerNamespace", "Invalid"),
+        ("spec.servesNamespaces[2]", "Invalid"),
         ("spec.seldonConfig", "Required"),
     ]
 

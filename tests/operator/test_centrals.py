@@ -13,6 +13,7 @@ class World:
     def __init__(self, **central):
         self.runtimes = {name: runtime(name, other) for name, other in central.items()}
         self.asked = set()
+        self.out_of_sight = set()
         self.served = self
 
     @property
@@ -23,12 +24,19 @@ class World:
         self.asked.add(namespace)
         return self.runtimes.get(namespace)
 
+    def is_known(self, namespace):
+        return namespace in self.runtimes and namespace not in self.out_of_sight
+
     def get(self, kind, key):
         self.asked.add(key[0])
 
 
-def runtime(namespace, central=""):
-    return {"metadata": {"namespace": namespace}, "spec": {"schedulerNamespace": central}}
+def runtime(namespace, central="", *, serves=("a", "b"), reason=""):
+    return {
+        "metadata": {"namespace": namespace},
+        "spec": {"schedulerNamespace": central, "servesNamespaces": list(serves)},
+        "status": {"conditions": [{"type": "Ready", "reason": reason}]},
+    }
 
 
 @pytest.fixture
@@ -62,4 +70,35 @@ def test_a_change_looks_at_no_other_namespace(world, centrals):
     world.asked.clear()
     centrals.update("b")
     centrals.served_by("hub")
-    assert world.asked == {"b"}
+    assert world.asked <= {"b", "hub"}
+
+
+LETS = {
+    "both": (("a", "b"), ("a", "b")),
+    "one": (("b", "x"), ("b",)),
+    "whoever asks": (("*",), ("a", "b")),
+    "nobody": ((), ()),
+}
+
+
+@pytest.mark.parametrize(("serves", "served"), LETS.values(), ids=LETS)
+def test_only_who_is_let_is_served(world, centrals, serves, served):
+    world.runtimes["hub"] = runtime("hub", serves=serves)
+    assert centrals.served_by("hub") == served
+    assert centrals.asking("hub") == ("a", "b")
+    refused = {name: centrals.refused_by(name) for name in ("a", "b", "c", "hub")}
+    assert refused == {name: "hub" if name in {"a", "b"} - set(served) else "" for name in refused}
+    assert [name for name in ("a", "b") if centrals.lets("hub", name)] == list(served)
+
+
+def test_what_was_said_holds_while_the_other_side_is_out_of_sight(world, centrals):
+    world.out_of_sight.add("hub")
+    assert centrals.refused_by("a") == ""
+    world.runtimes["a"] = runtime("a", "hub", reason="SchedulerNamespaceRefused")
+    assert centrals.refused_by("a") == "hub"
+
+
+def test_a_namespace_without_a_runtime_refuses_nobody(world, centrals):
+    world.runtimes["hub"] = None
+    assert centrals.refused_by("a") == ""
+    assert centrals.served_by("hub") == ()

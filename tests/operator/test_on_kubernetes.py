@@ -10,6 +10,7 @@ from bailie.api.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    EVENT,
     POD,
     POD_DISRUPTION_BUDGET,
     SELDON_CONFIG,
@@ -20,6 +21,7 @@ from bailie.api.kinds import (
     STATEFUL_SET,
 )
 from bailie.kube.errors import NotFound
+from bailie.manifests.fences import Fence
 from bailie.manifests.objects import service
 from bailie.workloads.kubernetes import KubernetesWorkloads
 
@@ -131,6 +133,10 @@ async def test_ready_counts_only_what_is_there(cluster):
         await cluster.until(SELDON_RUNTIME, "seldon", "True")
 
 
+def serving(*namespaces):
+    return {**RUNTIME, "servesNamespaces": list(namespaces)}
+
+
 def alias(namespace, target):
     spec = {"type": "ExternalName", "externalName": f"seldon-scheduler.{target}.svc.cluster.local"}
     return service(namespace, SCHEDULER, spec)
@@ -140,7 +146,7 @@ def alias(namespace, target):
 async def test_a_hand_made_external_name_survives(cluster, later):
     async with cluster.operator():
         await cluster.admin.create(alias(cluster.a, cluster.b))
-        await cluster.make("SeldonRuntime", "central", RUNTIME, cluster.b)
+        await cluster.make("SeldonRuntime", "central", serving(cluster.a), cluster.b)
         disabled = [{"name": SCHEDULER, "disable": True}]
         await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "overrides": [] if later else disabled})
         if later:
@@ -192,7 +198,7 @@ async def test_a_scheduler_of_another_namespace(cluster):
         await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
         nobody = await cluster.until(SELDON_RUNTIME, "seldon", "False", "NoScheduler")
         assert cluster.b in nobody["message"]
-        await cluster.make("SeldonRuntime", "central", RUNTIME, cluster.b)
+        await cluster.make("SeldonRuntime", "central", serving("*"), cluster.b)
         await cluster.until(SELDON_RUNTIME, "seldon", "True")
         await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
         await cluster.until(SERVER, "mlserver", "True")
@@ -214,7 +220,7 @@ async def test_a_scheduler_of_another_namespace(cluster):
 async def test_a_scheduler_keeps_a_namespace_that_the_operator_does_not_see_just_now(cluster):
     async with cluster.operator():
         await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "schedulerNamespace": cluster.b})
-        await cluster.make("SeldonRuntime", "central", RUNTIME, cluster.b)
+        await cluster.make("SeldonRuntime", "central", serving(cluster.a), cluster.b)
         await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
         await cluster.until(SELDON_RUNTIME, "central", "True", namespace=cluster.b)
         told = (await cluster.admin.get(SELDON_RUNTIME, "central", cluster.b))["status"]
@@ -231,6 +237,130 @@ async def test_a_scheduler_keeps_a_namespace_that_the_operator_does_not_see_just
         await until_true(seen, seconds=40)
         after = await cluster.admin.get(DEPLOYMENT, SCHEDULER, cluster.b)
         assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+@pytest.mark.parametrize("way", ["schedulerNamespace", "ExternalName"])
+async def test_a_scheduler_that_has_not_been_asked_is_left_alone(cluster, way):
+    """Whoever writes in one namespace changes nothing in another, and loses nothing of what ran here."""
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "central", serving("somebody-else"), cluster.b)
+        await cluster.until(SELDON_RUNTIME, "central", "True", namespace=cluster.b)
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        await cluster.until(SERVER, "mlserver", "True")
+        before = await everything(cluster, cluster.b)
+        agents = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+        for _ in range(3):  # a change of mind is no way in either
+            refused = await ask_for(cluster, way, cluster.b)
+            assert f"to add {cluster.a} to its spec.servesNamespaces" in refused["message"]
+            await ask_for(cluster, way, "")
+        refused = await ask_for(cluster, way, cluster.b)
+        assert await everything(cluster, cluster.b) == before
+        now = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+        assert now["spec"] == agents["spec"]
+        if way == "schedulerNamespace":  # what runs stays: the own scheduler
+            await cluster.until(SERVER, "mlserver", "False", "SchedulerNamespaceRefused")
+            assert await made_for(cluster, SCHEDULER) == whole(SCHEDULER)
+        # the other side lets it, and takes it back
+        await cluster.admin.patch(SELDON_RUNTIME, "central", cluster.b, {"spec": serving(cluster.a)})
+        await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
+        await cluster.until(SELDON_RUNTIME, "seldon", "True", "ServedElsewhere", condition="SchedulerReady")
+        await cluster.admin.patch(SELDON_RUNTIME, "central", cluster.b, {"spec": {"servesNamespaces": []}})
+        await until_true(lambda: does_not_serve(cluster, cluster.b, cluster.a), seconds=40)
+        await cluster.until(SELDON_RUNTIME, "seldon", "False", "SchedulerNamespaceRefused")
+
+
+async def does_not_serve(cluster, central, namespace):
+    return not await serves(cluster, central, namespace)
+
+
+async def everything(cluster, namespace):
+    """What the operator made and said in a namespace, with its versions."""
+    kinds = (DEPLOYMENT, STATEFUL_SET, SERVICE, SELDON_RUNTIME, EVENT)
+    return [(await cluster.admin.list(kind, namespace)).items for kind in kinds]
+
+
+async def ask_for(cluster, way, other):
+    """Asks for the scheduler of another namespace, or for one's own again, and waits for what is said."""
+    if way == "schedulerNamespace":
+        patch = {"spec": {"schedulerNamespace": other or None}}
+        await cluster.admin.patch(SELDON_RUNTIME, "seldon", cluster.a, patch)
+    elif other:
+        await change(cluster, SCHEDULER, disable=True)
+        await until_made(cluster, SCHEDULER, set())
+        await cluster.admin.create(alias(cluster.a, other))
+    else:
+        await cluster.admin.delete(SERVICE, SCHEDULER, cluster.a)
+        await change(cluster, SCHEDULER)
+        await until_made(cluster, SCHEDULER, whole(SCHEDULER))
+    if other:
+        return await cluster.until(SELDON_RUNTIME, "seldon", "False", "SchedulerNamespaceRefused")
+    return await cluster.until(SELDON_RUNTIME, "seldon", "True")
+
+
+async def test_a_refusal_outlives_a_restart_that_does_not_see_the_other_side(cluster):
+    """Nothing is rewired to a scheduler only because the operator cannot see just now that it is refused."""
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "central", RUNTIME, cluster.b)
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.until(SERVER, "mlserver", "True")
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        await ask_for(cluster, "schedulerNamespace", cluster.b)
+    async with cluster.operator(watch=(cluster.a,)):
+        touched = await cluster.admin.patch(SERVER, "mlserver", cluster.a, {"spec": {"replicas": 2}})
+
+        async def seen():
+            found = await cluster.admin.get(SERVER, "mlserver", cluster.a)
+            return found["status"]["observedGeneration"] == touched["metadata"]["generation"]
+
+        await until_true(seen, seconds=40)
+        agents = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+        assert host_of(agents, "agent") == SCHEDULER
+
+
+BEYOND = {
+    "hostPID": True,
+    "serviceAccountName": "somebody",
+    "containers": [{"name": "mlserver", "securityContext": {"runAsUser": 0}}],
+}
+
+
+async def test_a_pod_that_reaches_beyond_its_namespace_is_refused_and_what_runs_stays(cluster):
+    async with cluster.operator():
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await cluster.until(SERVER, "mlserver", "True")
+        before = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
+        await cluster.admin.patch(SERVER, "mlserver", cluster.a, {"spec": {"podSpec": BEYOND}})
+        refused = await cluster.until(SERVER, "mlserver", "False", "Refused")
+        assert "podSpec.hostPID (written in spec.podSpec) asks for the processes" in refused["message"]
+        assert "controller.podPermissions.allow={host,root}" in refused["message"]
+        assert await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a) == before
+        config = await cluster.admin.get(SERVER_CONFIG, "mlserver", cluster.home)
+        await cluster.make("ServerConfig", "own", {"podSpec": {**config["spec"]["podSpec"], "hostPID": True}})
+        await cluster.make("Server", "new", {"serverConfig": "own"})
+        refused = await cluster.until(SERVER, "new", "False", "Refused")
+        assert (
+            f'podSpec.hostPID (written in ServerConfig "own" of namespace {cluster.a})' in refused["message"]
+        )
+        with pytest.raises(NotFound):
+            await cluster.admin.get(STATEFUL_SET, "new", cluster.a)
+    allowed = Fence(frozenset({"host", "root"}), frozenset({"somebody"}))
+    async with cluster.operator(fence=allowed):
+        for name in ("mlserver", "new"):
+            await cluster.until(SERVER, name, "True")
+
+
+async def test_the_scheduler_and_envoy_stay_within_their_fences_too(cluster):
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", RUNTIME)
+        await cluster.until(SELDON_RUNTIME, "seldon", "True")
+        before = await cluster.admin.get(DEPLOYMENT, SCHEDULER, cluster.a)
+        await change(cluster, SCHEDULER, podSpec={"hostNetwork": True})
+        refused = await cluster.until(SELDON_RUNTIME, "seldon", "False", "Refused")
+        assert "podSpec.hostNetwork (written in spec.overrides of seldon-scheduler)" in refused["message"]
+        assert await cluster.admin.get(DEPLOYMENT, SCHEDULER, cluster.a) == before
 
 
 async def test_a_config_that_breaks_the_pods_is_refused_and_put_right(cluster):

@@ -158,7 +158,9 @@ def _labels(installation, namespace=None):
 async def test_those_that_a_central_scheduler_serves_are_left_alone_when_it_changes(installation):
     served = {**RUNTIME, "schedulerNamespace": installation.b}
     async with installation.operator():
-        await installation.make("SeldonRuntime", "central", RUNTIME, installation.b)
+        await installation.make(
+            "SeldonRuntime", "central", {**RUNTIME, "servesNamespaces": [installation.a]}, installation.b
+        )
         await installation.make("SeldonRuntime", "seldon", served)
         for name, namespace in (("central", installation.b), ("seldon", installation.a)):
             await installation.until(SELDON_RUNTIME, name, "True", namespace=namespace)

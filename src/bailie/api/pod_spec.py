@@ -47,7 +47,7 @@ class SecurityContext(Open):
     capabilities: "Capabilities | None" = None
     seccomp_profile: "Profile | None" = None
     app_armor_profile: "Profile | None" = None
-    se_linux_options: dict[str, Any] = {}
+    se_linux_options: dict[str, str] = {}
     windows_options: "WindowsOptions | None" = None
     sysctls: Objects = ()
 

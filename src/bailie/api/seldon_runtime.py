@@ -43,7 +43,9 @@ class SeldonRuntimeSpec(Part):
     disable_auto_update: Flag = False
     """Keep what runs as it is when the SeldonConfig changes."""
     scheduler_namespace: str | None = None
-    """Namespace whose scheduler serves this one; its own when unset."""
+    """Namespace whose scheduler serves this one; its own when unset. Needs servesNamespaces there."""
+    serves_namespaces: tuple[str, ...] = ()
+    """Other namespaces that may name this one as schedulerNamespace; * for all that the operator serves."""
 
 
 class SeldonRuntimeStatus(ConditionedStatus):
@@ -85,6 +87,9 @@ class SeldonRuntime(Resource):
             seen.add(override.name)
         if self.spec.scheduler_namespace:
             found += label_problems("spec.schedulerNamespace", self.spec.scheduler_namespace)
+        for index, namespace in enumerate(self.spec.serves_namespaces):
+            if namespace != "*":
+                found += label_problems(f"spec.servesNamespaces[{index}]", namespace)
         if not self.spec.seldon_config:
             found.append(Problem("spec.seldonConfig", "Required", "is empty; name a SeldonConfig"))
         return found

@@ -33,6 +33,12 @@ def owner_reference(resource: Resource) -> Manifest:
     }
 
 
+def described(resource: Resource) -> str:
+    """Returns a resource's kind, name and namespace in words."""
+    metadata = resource.metadata
+    return f'{resource.resource_kind.kind} "{metadata.name}" of namespace {metadata.namespace}'
+
+
 def carried(values: Mapping[str, str]) -> dict[str, str]:
     """Returns labels or annotations that go from a resource to its pods: not those of Helm and kubectl."""
     return {key: value for key, value in values.items() if not key.startswith(_NOT_CARRIED)}

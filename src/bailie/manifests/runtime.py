@@ -14,9 +14,9 @@ import yaml
 from bailie.api.kinds import ENDPOINT_SLICE
 from bailie.api.seldon_config import ENVOY, RUN_COMPONENTS, SCHEDULER
 from bailie.manifests.configuration import effective_configuration
-from bailie.manifests.objects import MANAGED_BY, NAME_LABEL, owner_reference, port, service
+from bailie.manifests.objects import MANAGED_BY, NAME_LABEL, described, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
-from bailie.manifests.variables import serving_namespaces, with_scheduler_of
+from bailie.manifests.variables import serving_namespaces, with_account, with_scheduler_of
 from bailie.manifests.workload import Workload
 
 if TYPE_CHECKING:
@@ -82,6 +82,15 @@ def runtime_workloads(
     return [_serving(workload, serves) for workload in found]
 
 
+def component_pods_written(
+    runtime: SeldonRuntime, config: SeldonConfig, name: str
+) -> list[tuple[str, Manifest]]:
+    """Returns the PodSpecs of the component's pods by the names of their places, the base first."""
+    base = next((each.pod_spec for each in config.spec.components if each.name == name), None)
+    own = runtime.override(name).pod_spec
+    return [(described(config), base or {}), (f"spec.overrides of {name}", own or {})]
+
+
 def _serving(workload: Workload, serves: Sequence[str]) -> Workload:
     return serving_namespaces(workload, serves) if workload.name == SCHEDULER else workload
 
@@ -108,6 +117,7 @@ def _workload(
     annotations = dict(component.annotations) if component else {}
     claims = component.volume_claim_templates if component else ()
     pod = with_scheduler_of(merge_pod_spec(base, override.pod_spec), scheduled_from(runtime))
+    pod = with_account(pod, name)
     services = (_service(runtime, override, settings),)
     return Workload(
         namespace=runtime.metadata.namespace,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.manifests.objects import NAME_LABEL, carried, headless, owner_reference, port, service
+from bailie.manifests.objects import NAME_LABEL, carried, described, headless, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
-from bailie.manifests.variables import rewritten, with_scheduler_of, with_workers
+from bailie.manifests.variables import rewritten, with_account, with_scheduler_of, with_workers
 from bailie.manifests.workload import Workload
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def server_workload(server: Server, config: ServerConfig, *, scheduled_from: str
     labels = {**carried(metadata.labels), **selector, NAME_LABEL: SERVER_COMPONENT}
     annotations = carried(metadata.annotations)
     pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, spec.pod_spec), spec)
-    pod = with_workers(with_scheduler_of(pod, scheduled_from))
+    pod = with_account(with_workers(with_scheduler_of(pod, scheduled_from)), SERVER_COMPONENT)
     ports = [port(name, number, target) for name, number, target in _PORTS]
     return Workload(
         namespace=metadata.namespace,
@@ -51,6 +51,11 @@ def server_workload(server: Server, config: ServerConfig, *, scheduled_from: str
         ),
         claim_retention=_claim_retention(spec),
     )
+
+
+def server_pods_written(server: Server, config: ServerConfig) -> list[tuple[str, Manifest]]:
+    """Returns the PodSpecs of the Server's pods by the names of their places, the base first."""
+    return [(described(config), config.spec.pod_spec), ("spec.podSpec", server.spec.pod_spec or {})]
 
 
 def with_capabilities(pod: Manifest, spec: ServerSpec) -> Manifest:

@@ -1,4 +1,4 @@
-"""Which namespaces use the scheduler of another one, and which scheduler that is.
+"""Which namespaces ask for the scheduler of another one, which that is, and whether it may serve them.
 
 Read by the reconcilers; `run` keeps the index up to date. What single objects say is in `scope.central`.
 Decides nothing else.
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from bailie.api.kinds import SERVICE
 from bailie.api.seldon_config import SCHEDULER
 from bailie.manifests.objects import is_ours
-from bailie.scope.central import asked_of, redirected_to
+from bailie.operator.conditions import SCHEDULER_REFUSED
+from bailie.scope.central import asked_of, let, redirected_to, served_of
 
 if TYPE_CHECKING:
     from bailie.kube.client import Object
@@ -33,30 +34,57 @@ def scheduled_from(world: World, namespace: str) -> str:
 
 
 class Centrals:
-    """An index: the namespaces that each scheduler serves besides its own.
+    """An index: the namespaces that ask for each other namespace's scheduler.
 
-    Where a namespace belongs follows from what is in it alone, so a change costs what it changes and not the
-    number of namespaces.
+    Whom a namespace asks follows from what is in it alone, so a change costs what it changes and not the
+    number of namespaces. Whether it gets what it asks for is the other side's word, read when it is needed.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._central_of: dict[str, str] = {}
-        self._served_by: dict[str, set[str]] = defaultdict(set)
+        self._asking: dict[str, set[str]] = defaultdict(set)
+
+    def asking(self, central: str) -> tuple[str, ...]:
+        """Returns the other namespaces that ask for the scheduler of this one, by name."""
+        return tuple(sorted(self._asking.get(central, ())))
 
     def served_by(self, central: str) -> tuple[str, ...]:
-        """Returns the other namespaces that the scheduler of this one serves, by name."""
-        return tuple(sorted(self._served_by.get(central, ())))
+        """Returns those of them that it lets its scheduler serve."""
+        served = served_of(self._world.runtime_of(central))
+        return tuple(sorted(let(served, self._asking.get(central, ()))))
+
+    def refused_by(self, namespace: str) -> str:
+        """Returns the namespace whose scheduler this one asks for in vain, empty where there is none.
+
+        While the other namespace is out of sight, what was said last holds, so that nothing is rewired.
+        """
+        other = scheduled_from(self._world, namespace)
+        if not other:
+            return ""
+        if not self._world.is_known(other):
+            return other if _was_refused(self._world.runtime_of(namespace)) else ""
+        runtime = self._world.runtime_of(other)
+        return other if runtime is not None and not let(served_of(runtime), (namespace,)) else ""
 
     def update(self, namespace: str) -> frozenset[str]:
-        """Looks at a namespace again; returns whose scheduler it has left and found, if it has."""
+        """Looks at a namespace again; returns whose scheduler it asked for and asks for, if that differs."""
         before = self._central_of.pop(namespace, "")
-        self._served_by[before].discard(namespace)
+        self._asking[before].discard(namespace)
         present = namespace in self._world.served.namespaces
         after = scheduled_from(self._world, namespace) if present else ""
         if after:
             self._central_of[namespace] = after
-            self._served_by[after].add(namespace)
-        if not self._served_by[before]:
-            del self._served_by[before]
+            self._asking[after].add(namespace)
+        if not self._asking[before]:
+            del self._asking[before]
         return frozenset({before, after} - {""}) if before != after else frozenset()
+
+    def lets(self, central: str, namespace: str) -> bool:
+        """Says whether the scheduler of `central` may serve the namespace."""
+        return bool(let(served_of(self._world.runtime_of(central)), (namespace,)))
+
+
+def _was_refused(runtime: Object | None) -> bool:
+    conditions = ((runtime or {}).get("status") or {}).get("conditions") or ()
+    return any(each.get("reason") == SCHEDULER_REFUSED for each in conditions)

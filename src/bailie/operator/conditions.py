@@ -26,6 +26,7 @@ READY = "Ready"
 WORKLOAD_READY = "StatefulSetOrDeploymentReady"
 CONFIG_CURRENT = "ConfigCurrent"
 OWN_SERVICES = "OwnServices"
+SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
 COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
 
 
@@ -93,6 +94,14 @@ def service_taken(service: Object, component: str) -> Condition:
         " or disable the component"
     )
     return not_ready("ServiceTaken", text, COMPONENT_CONDITIONS[component])
+
+
+def scheduler_refused(other: str, namespace: str) -> str:
+    """Returns what the owner of the other namespace has to write, before its scheduler serves this one."""
+    return (
+        f"the SeldonRuntime of namespace {other} does not let its scheduler serve {namespace}: its owner has"
+        f" to add {namespace} to its spec.servesNamespaces; or take the scheduler of {other} out here"
+    )
 
 
 def own_services(hand_made: Sequence[Object]) -> Condition:

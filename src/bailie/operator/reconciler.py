@@ -13,9 +13,17 @@ from bailie.api.resource import Resource
 from bailie.kube.controller import Result
 from bailie.kube.errors import ApiError, Conflict, Unreachable
 from bailie.manifests.checks import template_problems
-from bailie.operator.conditions import config_current, not_ready, refused
+from bailie.manifests.fences import forbidden
+from bailie.operator.conditions import (
+    SCHEDULER_REFUSED,
+    config_current,
+    not_ready,
+    refused,
+    scheduler_refused,
+)
 from bailie.operator.pins import Pins, marked
 from bailie.operator.world import Missing
+from bailie.scope.central import asked_of
 from bailie.workloads.port import Refused
 
 if TYPE_CHECKING:
@@ -24,7 +32,9 @@ if TYPE_CHECKING:
     from bailie.api.status import Condition
     from bailie.kube.client import Object
     from bailie.kube.informer import Key
+    from bailie.manifests.fences import Fence, Written
     from bailie.manifests.workload import Workload
+    from bailie.operator.centrals import Centrals
     from bailie.operator.pins import Choice
     from bailie.operator.reporter import Reporter
     from bailie.operator.world import World
@@ -64,10 +74,14 @@ class Reconciler(Generic[R, C]):
     resource: ClassVar[type[Resource]]
     config: ClassVar[type[Resource]]
 
-    def __init__(self, world: World, workloads: Workloads, reporter: Reporter) -> None:
+    def __init__(
+        self, world: World, workloads: Workloads, reporter: Reporter, *, centrals: Centrals, fence: Fence
+    ) -> None:
         self._world = world
         self._workloads = workloads
         self._reporter = reporter
+        self._centrals = centrals
+        self._fence = fence
         self._pins = Pins()
 
     def config_name(self, resource: R) -> str:
@@ -76,6 +90,13 @@ class Reconciler(Generic[R, C]):
 
     def objection(self, resource: R) -> Condition | None:
         """Returns why the object is not served although it is valid, None to serve it."""
+        namespace = resource.metadata.namespace
+        other = self._centrals.refused_by(namespace)
+        if not other or other != asked_of(self._world.runtime_of(namespace)):
+            return None
+        return not_ready(
+            SCHEDULER_REFUSED, f"what runs stays as it is: {scheduler_refused(other, namespace)}"
+        )
 
     async def converge(self, manifest: Object, resource: R, using: Using[C]) -> Found:
         """Ensures what the object asks for, and says what there is. Raises ApiError."""
@@ -137,14 +158,17 @@ class Reconciler(Generic[R, C]):
             await self._reporter.report(manifest, [not_ready("WorkloadFailed", text)])
             raise
 
-    async def _ensure(self, workload: Workload) -> str:
+    async def _ensure(self, workload: Workload, written: Written = ()) -> str:
         """Ensures a workload. Returns why it is refused, empty when it is not; what runs then goes on.
 
-        Raises ApiError.
+        `written`: the places that its PodSpec comes from. Raises ApiError.
         """
         problems = template_problems(workload)
         if problems:
             return "; ".join(map(str, problems))
+        beyond = forbidden(workload, self._fence, written)
+        if beyond:
+            return beyond
         try:
             await self._workloads.ensure(workload)
         except Refused as refusal:

@@ -32,6 +32,7 @@ from bailie.operator.servers import ServerReconciler
 from bailie.operator.steward import Installation
 from bailie.operator.watch_list import WatchList
 from bailie.operator.world import World
+from bailie.scope.central import served_of
 from bailie.scope.claim import ELECTION_LEASE
 from bailie.scope.rights import Right, rights_of
 
@@ -83,10 +84,14 @@ class Operator:
         self._list = WatchList(client, self.scope, settings)
         self._centrals = Centrals(self.world)
         self._reconcilers: Mapping[Kind, RuntimeReconciler | ServerReconciler] = {
-            SELDON_RUNTIME: RuntimeReconciler(
-                self.world, workloads, Reporter(claiming, self._recorders[1], SELDON_RUNTIME), self._centrals
-            ),
-            SERVER: ServerReconciler(self.world, workloads, Reporter(claiming, self._recorders[1], SERVER)),
+            kind: reconciler(
+                self.world,
+                workloads,
+                Reporter(claiming, self._recorders[1], kind),
+                centrals=self._centrals,
+                fence=settings.fence,
+            )
+            for kind, reconciler in ((SELDON_RUNTIME, RuntimeReconciler), (SERVER, ServerReconciler))
         }
         self._controllers: Mapping[Kind, Controller[Key]] = {
             kind: Controller(kind.plural, reconciler.reconcile)
@@ -124,7 +129,9 @@ class Operator:
             self._made_changed(kind, change)
         if kind in {SELDON_RUNTIME, SERVICE}:
             self._centrals_changed(change.object["metadata"]["namespace"])
-        if kind == SELDON_RUNTIME and change.type != ChangeType.MODIFIED:
+        if kind == SELDON_RUNTIME and (
+            change.type != ChangeType.MODIFIED or served_of(change.old) != served_of(change.object)
+        ):
             self._scheduler_came_or_went(change.object["metadata"]["namespace"])
 
     def _own_changed(self, kind: Kind, change: Change) -> None:
@@ -152,15 +159,22 @@ class Operator:
                 self._controllers[whose].enqueue((namespace, name))
 
     def _centrals_changed(self, namespace: str) -> None:
-        """Looks at whoever serves other namespaces, and at the servers whose scheduler is another one now."""
-        for central in self._centrals.update(namespace):
-            self._all_of(SELDON_RUNTIME, central)
+        """Looks at whoever serves the namespace, and at its servers, whose scheduler is another one now.
+
+        A namespace that is asked in vain does not even notice.
+        """
+        centrals = self._centrals.update(namespace)
+        for central in centrals:
+            if self._centrals.lets(central, namespace):
+                self._all_of(SELDON_RUNTIME, central)
+        if centrals:
             self._all_of(SERVER, namespace)
 
     def _scheduler_came_or_went(self, central: str) -> None:
         """Looks at those who may have waited for a scheduler there; no other change of it is theirs."""
-        for served in self._centrals.served_by(central):
-            self._all_of(SELDON_RUNTIME, served)
+        for asking in self._centrals.asking(central):
+            for kind in self._controllers:
+                self._all_of(kind, asking)
 
     def _namespace_changed(self, namespace: str) -> None:
         """Looks at all of a namespace once it is listed: until then its keys were passed over."""

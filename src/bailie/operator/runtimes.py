@@ -7,29 +7,33 @@ from typing import TYPE_CHECKING
 from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.status import Condition, happy
-from bailie.manifests.runtime import COMPONENT_SERVICES, missing_components, runtime_workloads
+from bailie.manifests.runtime import (
+    COMPONENT_SERVICES,
+    component_pods_written,
+    missing_components,
+    runtime_workloads,
+)
 from bailie.operator.centrals import hand_made, scheduled_from
 from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
+    SCHEDULER_REFUSED,
     left_out_condition,
     not_ready,
     own_services,
+    scheduler_refused,
     service_taken,
     without_template,
     workload_condition,
 )
 from bailie.operator.reconciler import Found, Reconciler
+from bailie.scope.central import let
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.kube.client import Object
     from bailie.manifests.workload import Workload
-    from bailie.operator.centrals import Centrals
     from bailie.operator.reconciler import Using
-    from bailie.operator.reporter import Reporter
-    from bailie.operator.world import World
-    from bailie.workloads.port import Workloads
 
 
 class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
@@ -38,20 +42,16 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
     resource = SeldonRuntime
     config = SeldonConfig
 
-    def __init__(self, world: World, workloads: Workloads, reporter: Reporter, centrals: Centrals) -> None:
-        super().__init__(world, workloads, reporter)
-        self._centrals = centrals
-
     def config_name(self, resource: SeldonRuntime) -> str:
         """Returns the SeldonConfig's name."""
         return resource.spec.seldon_config
 
     def objection(self, resource: SeldonRuntime) -> Condition | None:
-        """Only the oldest runtime of a namespace is served."""
+        """Only the oldest runtime of a namespace is served, and only by a scheduler that may serve it."""
         oldest = self._world.runtime_of(resource.metadata.namespace)
         first = oldest["metadata"]["name"] if oldest else resource.metadata.name
         if first == resource.metadata.name:
-            return None
+            return super().objection(resource)
         text = f'the namespace has the SeldonRuntime "{first}" already; delete one of the two'
         return not_ready("AnotherRuntime", text)
 
@@ -77,8 +77,9 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
         """The others that its scheduler serves; who is out of sight just now keeps the one that it had."""
-        out_of_sight = (n for n in runtime.status.served_namespaces if not self._world.is_known(n))
-        return tuple(sorted({*self._centrals.served_by(runtime.metadata.namespace), *out_of_sight}))
+        out_of_sight = {n for n in runtime.status.served_namespaces if not self._world.is_known(n)}
+        served = self._centrals.served_by(runtime.metadata.namespace)
+        return tuple(sorted({*served, *let(runtime.spec.serves_namespaces, out_of_sight)}))
 
     async def _run(
         self, runtime: SeldonRuntime, config: SeldonConfig, workloads: Mapping[str, Workload]
@@ -88,7 +89,10 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         for name in RUN_COMPONENTS:
             if name not in workloads and name not in missing:
                 await self._workloads.remove(runtime.metadata.namespace, name)
-        found = {name: await self._ensure(workload) for name, workload in workloads.items()}
+        found = {
+            name: await self._ensure(workload, component_pods_written(runtime, config, name))
+            for name, workload in workloads.items()
+        }
         return {name: refusal for name, refusal in found.items() if refusal}
 
     async def _condition(
@@ -111,6 +115,9 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         """Says that no scheduler will serve this namespace, where that is certain."""
         namespace = runtime.metadata.namespace
         other = scheduled_from(self._world, namespace) if name == SCHEDULER else ""
+        if other and other == self._centrals.refused_by(namespace):
+            text = scheduler_refused(other, namespace)
+            return not_ready(SCHEDULER_REFUSED, text, COMPONENT_CONDITIONS[name])
         if other and other not in self._world.served.namespaces:
             if other != runtime.spec.scheduler_namespace:  # by hand: somebody else may see to it
                 return None

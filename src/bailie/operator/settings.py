@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from bailie.manifests.fences import PERMISSIONS, Fence
+from bailie.manifests.rbac import CONTROL_PLANE_SECRET
 from bailie.scope.claim import OPERATOR_DEPLOYMENT
 from bailie.scope.watch_list import parse_watch_list
 
@@ -43,6 +45,10 @@ class OperatorSettings:
     """BAILIE_SCOPE_CONFIGMAP: the ConfigMap here that has the list and is followed. Empty: the list above."""
     release: str = OPERATOR_DEPLOYMENT
     """BAILIE_RELEASE: with the namespace, names this installation in its claims. Default the Deployment."""
+    fence: Fence = field(default_factory=Fence)
+    """What pods may ask for beyond the usual. BAILIE_POD_PERMISSIONS: names of `fences.PERMISSIONS`,
+    BAILIE_POD_SERVICE_ACCOUNTS: accounts besides the components' own, both separated by commas;
+    BAILIE_TOKEN_SECRET: the Secret with the control plane's token. Default: nothing, `seldon-control-plane`."""
     log_level: str = "info"
     """SELDON_LOG_LEVEL: debug, info, warning or error."""
 
@@ -67,8 +73,28 @@ class OperatorSettings:
             workloads=_choice(values, "BAILIE_WORKLOADS", (KUBERNETES, LOCAL)),
             scope_config_map=values.get("BAILIE_SCOPE_CONFIGMAP", "").strip(),
             release=values.get("BAILIE_RELEASE", "").strip() or OPERATOR_DEPLOYMENT,
+            fence=_fence(values),
             log_level=(values.get("SELDON_LOG_LEVEL") or "info").lower(),
         )
+
+
+def _fence(values: Mapping[str, str]) -> Fence:
+    allowed = _names(values, "BAILIE_POD_PERMISSIONS")
+    unknown = sorted(allowed - PERMISSIONS.keys())
+    if unknown:
+        known = ", ".join(PERMISSIONS)
+        raise SettingsError(
+            f'BAILIE_POD_PERMISSIONS: there is no "{unknown[0]}"; the permissions are {known}'
+        )
+    return Fence(
+        allowed=allowed,
+        accounts=_names(values, "BAILIE_POD_SERVICE_ACCOUNTS"),
+        token_secret=values.get("BAILIE_TOKEN_SECRET", "").strip() or CONTROL_PLANE_SECRET,
+    )
+
+
+def _names(values: Mapping[str, str], name: str) -> frozenset[str]:
+    return frozenset(filter(None, (each.strip() for each in values.get(name, "").split(","))))
 
 
 def _required(values: Mapping[str, str], name: str) -> str:

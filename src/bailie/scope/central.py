@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.seldon_config import SCHEDULER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+ANY = "*"
+"""In `servesNamespaces`: every namespace that asks."""
 
 
 def asked_of(runtime: Mapping[str, Any] | None) -> str:
@@ -20,6 +23,22 @@ def asked_of(runtime: Mapping[str, Any] | None) -> str:
         return ""
     other = str((runtime.get("spec") or {}).get("schedulerNamespace") or "")
     return "" if other == runtime["metadata"]["namespace"] else other
+
+
+def let(served: Iterable[str], asking: Iterable[str]) -> frozenset[str]:
+    """Returns the namespaces that ask for a scheduler and may have it.
+
+    `served` is what the SeldonRuntime beside the scheduler lets it serve (`servesNamespaces`); the other side
+    asks in vain without: whoever may write in one namespace must not change what runs in another.
+    """
+    named, all_that_ask = frozenset(served), frozenset(asking)
+    return all_that_ask if ANY in named else named & all_that_ask
+
+
+def served_of(runtime: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Returns the other namespaces that a SeldonRuntime lets its scheduler serve, as it states them."""
+    found = ((runtime or {}).get("spec") or {}).get("servesNamespaces")
+    return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
 
 
 def redirected_to(service: Mapping[str, Any] | None) -> str:

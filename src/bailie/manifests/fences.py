@@ -1,0 +1,233 @@
+"""What a pod may not ask for unless the administrator allows it: whatever reaches beyond its namespace. Pure.
+
+Called by the operator with merged templates. Who may write a Server, a SeldonRuntime or one of their
+configurations need not be one who may make pods, and gets no more by the operator than these fences leave.
+What is refused is what the Pod Security Standards refuse as soon as a field states it; a field that nobody
+states is the cluster's to judge (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
+It does not count where a field is written: a container of the administrator's configuration that is
+privileged runs the command of whoever changes it under its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.manifests.objects import NAME_LABEL
+from bailie.manifests.rbac import CONTROL_PLANE_SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bailie.manifests.workload import Manifest, Workload
+
+    Written = Sequence[tuple[str, Manifest]]
+
+HOST, VOLUMES, PRIVILEGED, ROOT, TOKENS = "host", "volumes", "privileged", "root", "tokens"
+PERMISSIONS = {
+    HOST: "the machine: its network, processes and ports, choosing it by name, priorities of the system,"
+    " probes of other addresses",
+    VOLUMES: "volumes that are a folder of the machine or a storage server by its address (hostPath, nfs, …)",
+    PRIVILEGED: "privileged containers, more capabilities, weaker seccomp, AppArmor and SELinux, sysctls",
+    ROOT: "user 0",
+    TOKENS: "tokens of the Kubernetes API and of the control plane in other containers than Bailie's own",
+}
+"""What an administrator can allow, by name."""
+SETTING = "controller.podPermissions"
+_OWN_CONTAINERS = {"agent", "scheduler", "envoy"}
+_VOLUME_TYPES = {
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected",
+    "secret",
+}  # fmt: skip
+"""Those of the standard `restricted`: what they may reach is decided by the API and by drivers."""
+_SAFE_SYSCTLS = {
+    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem", "net.ipv4.tcp_syncookies", "net.ipv4.tcp_wmem",
+}  # fmt: skip
+_SAFE_CAPABILITIES = {"NET_BIND_SERVICE"}
+_SAFE_SELINUX_TYPES = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
+_APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
+_CONTAINER_GROUPS = ("initContainers", "containers")
+_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What the administrator allows, and the name of the Secret with the control plane's token."""
+
+    allowed: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    token_secret: str = CONTROL_PLANE_SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A field that asks for more; `permission` is empty for a service account, which is allowed by name."""
+
+    path: str
+    permission: str
+    what: str
+
+
+def forbidden(workload: Workload, fence: Fence, written: Written = ()) -> str:
+    """Returns which fields may not be what they are, where they are written, and which setting allows them.
+
+    `written` are the PodSpecs that the workload's pods come from by the names of their places, the base
+    first. Empty where the pods ask for nothing that is not allowed.
+    """
+    found = [each for each in _demands(workload, fence) if each.permission not in fence.allowed]
+    if not found:
+        return ""
+    component = _component(workload)
+    places = {  # the last place where a field is written has the word
+        each.path: place for place, pod in written for each in _demands_of_pod(pod, component, fence)
+    }
+    texts = [_described(each, places.get(each.path, "")) for each in found]
+    return f"{'; '.join(texts)}; {_remedy(found)}"
+
+
+def _described(demand: Demand, place: str) -> str:
+    return f"{demand.path}{place and f' (written in {place})'} asks for {demand.what}"
+
+
+def _remedy(found: Iterable[Demand]) -> str:
+    permissions = sorted({each.permission for each in found if each.permission})
+    settings = [f"{SETTING}.allow={{{','.join(permissions)}}}"] if permissions else []
+    if not all(each.permission for each in found):
+        settings.append(f"{SETTING}.serviceAccounts")
+    return (
+        "that reaches beyond what a Server or a runtime may have; take it out, or ask the administrator"
+        f" to allow it with {' and '.join(settings)} of the chart seldon-core-v2-setup"
+    )
+
+
+def _demands(workload: Workload, fence: Fence) -> Iterator[Demand]:
+    if not workload.template:
+        return
+    annotations = (workload.template.get("metadata") or {}).get("annotations") or {}
+    for key, value in annotations.items():
+        if key.startswith(_APPARMOR_ANNOTATION) and value == "unconfined":
+            yield Demand(f'metadata.annotations["{key}"]', PRIVILEGED, "no AppArmor profile")
+    yield from _demands_of_pod(workload.template["spec"], _component(workload), fence)
+
+
+def _component(workload: Workload) -> str:
+    """The name of a component is that of its service account, too."""
+    return str(workload.template["metadata"]["labels"][NAME_LABEL])
+
+
+def _demands_of_pod(pod: Manifest, component: str, fence: Fence) -> Iterator[Demand]:
+    for field in ("serviceAccountName", "serviceAccount"):
+        account = pod.get(field)
+        if account and account != component and account not in fence.accounts:
+            yield Demand(f"podSpec.{field}", "", f'the service account "{account}" in place of {component}')
+    yield from _machine(pod)
+    yield from _volumes(pod)
+    yield from _tokens(pod, fence)
+    yield from _context(pod.get("securityContext") or {}, "podSpec.securityContext")
+    for path, container in _containers(pod):
+        yield from _ports_and_probes(container, path)
+        yield from _context(container.get("securityContext") or {}, f"{path}.securityContext")
+
+
+def _containers(pod: Manifest) -> Iterator[tuple[str, Manifest]]:
+    for group in _CONTAINER_GROUPS:
+        for container in pod.get(group) or ():
+            yield f'podSpec.{group}["{container["name"]}"]', container
+
+
+def _machine(pod: Manifest) -> Iterator[Demand]:
+    for field, what in (("hostNetwork", "network"), ("hostPID", "processes"), ("hostIPC", "shared memory")):
+        if pod.get(field):
+            yield Demand(f"podSpec.{field}", HOST, f"the {what} of its machine")
+    if pod.get("nodeName"):
+        yield Demand("podSpec.nodeName", HOST, "a machine past the scheduler (nodeSelector asks for labels)")
+    if str(pod.get("priorityClassName", "")).startswith("system-"):
+        yield Demand("podSpec.priorityClassName", HOST, "the priority of the system's own pods")
+
+
+def _ports_and_probes(container: Manifest, path: str) -> Iterator[Demand]:
+    if any(port.get("hostPort") for port in container.get("ports") or ()):
+        yield Demand(f"{path}.ports", HOST, "a port of its machine")
+    asked = {name: container.get(name) or {} for name in _PROBES}
+    hooks = container.get("lifecycle") or {}
+    asked |= {f"lifecycle.{name}": hook for name, hook in hooks.items() if isinstance(hook, dict)}
+    for name, handlers in asked.items():
+        for kind in ("httpGet", "tcpSocket"):
+            if isinstance(handlers.get(kind), dict) and handlers[kind].get("host"):
+                yield Demand(f"{path}.{name}.{kind}.host", HOST, "another address, from its machine")
+
+
+def _volumes(pod: Manifest) -> Iterator[Demand]:
+    for volume in pod.get("volumes") or ():
+        for kind in sorted(volume.keys() - {"name"} - _VOLUME_TYPES):
+            text = f"a volume {kind} (a volume claim is for all kinds of storage)"
+            yield Demand(f'podSpec.volumes["{volume["name"]}"].{kind}', VOLUMES, text)
+
+
+def _tokens(pod: Manifest, fence: Fence) -> Iterator[Demand]:
+    if pod.get("automountServiceAccountToken"):
+        text = "a token of the Kubernetes API in every container"
+        yield Demand("podSpec.automountServiceAccountToken", TOKENS, text)
+    if pod.get("shareProcessNamespace"):
+        text = "one view of all processes, so that models' code sees the agent's token"
+        yield Demand("podSpec.shareProcessNamespace", TOKENS, text)
+    secret = {volume["name"] for volume in pod.get("volumes") or () if _holds_token(volume, fence)}
+    for path, container in _containers(pod):
+        if container["name"] not in _OWN_CONTAINERS:
+            for field in _shown(container, secret, fence):
+                yield Demand(f"{path}.{field}", TOKENS, "a token that only Bailie's own containers get")
+
+
+def _holds_token(volume: Manifest, fence: Fence) -> bool:
+    sources = (volume.get("projected") or {}).get("sources") or ()
+    return (volume.get("secret") or {}).get("secretName") == fence.token_secret or any(
+        "serviceAccountToken" in source or (source.get("secret") or {}).get("name") == fence.token_secret
+        for source in sources
+    )
+
+
+def _shown(container: Manifest, secret: set[str], fence: Fence) -> Iterator[str]:
+    """Yields the fields by which a token comes into the container."""
+    if any(mount.get("name") in secret for mount in container.get("volumeMounts") or ()):
+        yield "volumeMounts"
+    values = [each.get("valueFrom") or {} for each in container.get("env") or ()]
+    if any((value.get("secretKeyRef") or {}).get("name") == fence.token_secret for value in values):
+        yield "env"
+    sources = [each.get("secretRef") or {} for each in container.get("envFrom") or ()]
+    if any(source.get("name") == fence.token_secret for source in sources):
+        yield "envFrom"
+
+
+def _context(context: Mapping[str, Any], path: str) -> Iterator[Demand]:
+    """Of a pod or a container: what one of them does not have is not stated there."""
+    if context.get("runAsUser") == 0:
+        yield Demand(f"{path}.runAsUser", ROOT, "user 0")
+    if context.get("runAsNonRoot") is False:
+        yield Demand(f"{path}.runAsNonRoot", ROOT, "leave to be user 0")
+    if (context.get("windowsOptions") or {}).get("hostProcess"):
+        yield Demand(f"{path}.windowsOptions.hostProcess", HOST, "processes of its machine")
+    for field in ("privileged", "allowPrivilegeEscalation"):
+        if context.get(field):
+            yield Demand(f"{path}.{field}", PRIVILEGED, "privileges that its user does not have")
+    added = set((context.get("capabilities") or {}).get("add") or ()) - _SAFE_CAPABILITIES
+    if added:
+        text = f"the capabilities {', '.join(sorted(added))}"
+        yield Demand(f"{path}.capabilities.add", PRIVILEGED, text)
+    yield from _confinement(context, path)
+
+
+def _confinement(context: Mapping[str, Any], path: str) -> Iterator[Demand]:
+    if context.get("procMount", "") not in {"", "Default"}:
+        yield Demand(f"{path}.procMount", PRIVILEGED, "an unmasked /proc")
+    for field in ("seccompProfile", "appArmorProfile"):
+        if (context.get(field) or {}).get("type") == "Unconfined":
+            yield Demand(f"{path}.{field}", PRIVILEGED, "no confinement")
+    linux = context.get("seLinuxOptions") or {}
+    if linux.get("user") or linux.get("role") or linux.get("type", "") not in _SAFE_SELINUX_TYPES:
+        yield Demand(f"{path}.seLinuxOptions", PRIVILEGED, "another SELinux domain")
+    unsafe = sorted({str(each.get("name")) for each in context.get("sysctls") or ()} - _SAFE_SYSCTLS)
+    if unsafe:
+        yield Demand(f"{path}.sysctls", PRIVILEGED, f"settings of the kernel ({', '.join(unsafe)})")
