@@ -14,6 +14,7 @@ from bailie.api.server_config import ServerConfig
 from bailie.manifests.defaults import mlserver_config, seldon_config
 
 KINDS = (Server, ServerConfig, SeldonConfig, SeldonRuntime)
+AMOUNT = '"much" is no quantity; write a number with a unit, such as 500Mi or 1.5G'
 WRONG = {
     "a container without anything": ({"containers": [{}]}, "containers[0].name: is required"),
     "a list for a container": ({"containers": [[]]}, "containers[0]: must be an object, not a list"),
@@ -33,8 +34,7 @@ WRONG = {
     ),
     "no amount": (
         {"containers": [{"name": "c", "resources": {"limits": {"cpu": "much"}}}]},
-        'containers[0].resources.limits.cpu: "much" is no quantity; write a number with a unit, such as 500Mi'
-        + " or 1.5G",
+        f'containers[0].resources.limits.cpu: {AMOUNT}',
     ),
     "a port beyond": (
         {"containers": [{"name": "c", "ports": [{"containerPort": 70000}]}]},

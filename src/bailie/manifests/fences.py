@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.manifests.objects import NAME_LABEL
-from bailie.manifests.rbac import CONTROL_PLANE_SECRET
+from bailie.manifests.rbac import CONTROL_PLANE_SECRET, ENVOY_ACCOUNT, SCHEDULER_ACCOUNT, SERVER_ACCOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bailie.manifests.workload import Manifest, Workload
-
-    Written = Sequence[tuple[str, Manifest]]
 
 HOST, VOLUMES, PRIVILEGED, ROOT, TOKENS = "host", "volumes", "privileged", "root", "tokens"
 PERMISSIONS = {
@@ -34,7 +32,7 @@ PERMISSIONS = {
 }
 """What an administrator can allow, by name."""
 SETTING = "controller.podPermissions"
-_OWN_CONTAINERS = {"agent", "scheduler", "envoy"}
+_OWN_CONTAINERS = {SERVER_ACCOUNT: "agent", SCHEDULER_ACCOUNT: "scheduler", ENVOY_ACCOUNT: "envoy"}
 _VOLUME_TYPES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected",
     "secret",
@@ -71,25 +69,31 @@ class Demand:
     what: str
 
 
-def forbidden(workload: Workload, fence: Fence, written: Written = ()) -> str:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a pod comes from: `base` is the PodSpec of `config`, and what it lacks is written in `own`."""
+
+    base: Mapping[str, Any]
+    config: str
+    own: str
+
+
+def forbidden(workload: Workload, fence: Fence, origin: Origin) -> str:
     """Returns which fields may not be what they are, where they are written, and which setting allows them.
 
-    `written` are the PodSpecs that the workload's pods come from by the names of their places, the base
-    first. Empty where the pods ask for nothing that is not allowed.
+    Empty where the workload's pods ask for nothing that is not allowed.
     """
     found = [each for each in _demands(workload, fence) if each.permission not in fence.allowed]
     if not found:
         return ""
-    component = _component(workload)
-    places = {  # the last place where a field is written has the word
-        each.path: place for place, pod in written for each in _demands_of_pod(pod, component, fence)
-    }
-    texts = [_described(each, places.get(each.path, "")) for each in found]
+    in_config = {each.path for each in _demands_of_pod(origin.base, _component(workload), fence)}
+    texts = [_described(each, origin.config if each.path in in_config else origin.own) for each in found]
     return f"{'; '.join(texts)}; {_remedy(found)}"
 
 
 def _described(demand: Demand, place: str) -> str:
-    return f"{demand.path}{place and f' (written in {place})'} asks for {demand.what}"
+    where = f" (written in {place})" if demand.path.startswith("podSpec.") else ""
+    return f"{demand.path}{where} asks for {demand.what}"
 
 
 def _remedy(found: Iterable[Demand]) -> str:
@@ -118,27 +122,27 @@ def _component(workload: Workload) -> str:
     return str(workload.template["metadata"]["labels"][NAME_LABEL])
 
 
-def _demands_of_pod(pod: Manifest, component: str, fence: Fence) -> Iterator[Demand]:
+def _demands_of_pod(pod: Mapping[str, Any], component: str, fence: Fence) -> Iterator[Demand]:
     for field in ("serviceAccountName", "serviceAccount"):
         account = pod.get(field)
         if account and account != component and account not in fence.accounts:
             yield Demand(f"podSpec.{field}", "", f'the service account "{account}" in place of {component}')
     yield from _machine(pod)
     yield from _volumes(pod)
-    yield from _tokens(pod, fence)
+    yield from _tokens(pod, component, fence)
     yield from _context(pod.get("securityContext") or {}, "podSpec.securityContext")
     for path, container in _containers(pod):
         yield from _ports_and_probes(container, path)
         yield from _context(container.get("securityContext") or {}, f"{path}.securityContext")
 
 
-def _containers(pod: Manifest) -> Iterator[tuple[str, Manifest]]:
+def _containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, Manifest]]:
     for group in _CONTAINER_GROUPS:
         for container in pod.get(group) or ():
             yield f'podSpec.{group}["{container["name"]}"]', container
 
 
-def _machine(pod: Manifest) -> Iterator[Demand]:
+def _machine(pod: Mapping[str, Any]) -> Iterator[Demand]:
     for field, what in (("hostNetwork", "network"), ("hostPID", "processes"), ("hostIPC", "shared memory")):
         if pod.get(field):
             yield Demand(f"podSpec.{field}", HOST, f"the {what} of its machine")
@@ -160,14 +164,14 @@ def _ports_and_probes(container: Manifest, path: str) -> Iterator[Demand]:
                 yield Demand(f"{path}.{name}.{kind}.host", HOST, "another address, from its machine")
 
 
-def _volumes(pod: Manifest) -> Iterator[Demand]:
+def _volumes(pod: Mapping[str, Any]) -> Iterator[Demand]:
     for volume in pod.get("volumes") or ():
         for kind in sorted(volume.keys() - {"name"} - _VOLUME_TYPES):
             text = f"a volume {kind} (a volume claim is for all kinds of storage)"
             yield Demand(f'podSpec.volumes["{volume["name"]}"].{kind}', VOLUMES, text)
 
 
-def _tokens(pod: Manifest, fence: Fence) -> Iterator[Demand]:
+def _tokens(pod: Mapping[str, Any], component: str, fence: Fence) -> Iterator[Demand]:
     if pod.get("automountServiceAccountToken"):
         text = "a token of the Kubernetes API in every container"
         yield Demand("podSpec.automountServiceAccountToken", TOKENS, text)
@@ -176,7 +180,7 @@ def _tokens(pod: Manifest, fence: Fence) -> Iterator[Demand]:
         yield Demand("podSpec.shareProcessNamespace", TOKENS, text)
     secret = {volume["name"] for volume in pod.get("volumes") or () if _holds_token(volume, fence)}
     for path, container in _containers(pod):
-        if container["name"] not in _OWN_CONTAINERS:
+        if container["name"] != _OWN_CONTAINERS.get(component):
             for field in _shown(container, secret, fence):
                 yield Demand(f"{path}.{field}", TOKENS, "a token that only Bailie's own containers get")
 

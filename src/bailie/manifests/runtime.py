@@ -14,6 +14,7 @@ import yaml
 from bailie.api.kinds import ENDPOINT_SLICE
 from bailie.api.seldon_config import ENVOY, RUN_COMPONENTS, SCHEDULER
 from bailie.manifests.configuration import effective_configuration
+from bailie.manifests.fences import Origin
 from bailie.manifests.objects import MANAGED_BY, NAME_LABEL, described, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
 from bailie.manifests.variables import serving_namespaces, with_account, with_scheduler_of
@@ -82,13 +83,10 @@ def runtime_workloads(
     return [_serving(workload, serves) for workload in found]
 
 
-def component_pods_written(
-    runtime: SeldonRuntime, config: SeldonConfig, name: str
-) -> list[tuple[str, Manifest]]:
-    """Returns the PodSpecs of the component's pods by the names of their places, the base first."""
+def component_origin(config: SeldonConfig, name: str) -> Origin:
+    """Returns where the pods of a component of a runtime with this configuration come from."""
     base = next((each.pod_spec for each in config.spec.components if each.name == name), None)
-    own = runtime.override(name).pod_spec
-    return [(described(config), base or {}), (f"spec.overrides of {name}", own or {})]
+    return Origin(base or {}, described(config), f"spec.overrides of {name}")
 
 
 def _serving(workload: Workload, serves: Sequence[str]) -> Workload:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bailie.manifests.fences import Origin
 from bailie.manifests.objects import NAME_LABEL, carried, described, headless, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
 from bailie.manifests.variables import rewritten, with_account, with_scheduler_of, with_workers
@@ -53,9 +54,9 @@ def server_workload(server: Server, config: ServerConfig, *, scheduled_from: str
     )
 
 
-def server_pods_written(server: Server, config: ServerConfig) -> list[tuple[str, Manifest]]:
-    """Returns the PodSpecs of the Server's pods by the names of their places, the base first."""
-    return [(described(config), config.spec.pod_spec), ("spec.podSpec", server.spec.pod_spec or {})]
+def server_origin(config: ServerConfig) -> Origin:
+    """Returns where the pods of a Server with this configuration come from."""
+    return Origin(config.spec.pod_spec, described(config), "spec.podSpec")
 
 
 def with_capabilities(pod: Manifest, spec: ServerSpec) -> Manifest:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bailie.api.status import Condition
     from bailie.kube.client import Object
     from bailie.kube.informer import Key
-    from bailie.manifests.fences import Fence, Written
+    from bailie.manifests.fences import Fence, Origin
     from bailie.manifests.workload import Workload
     from bailie.operator.centrals import Centrals
     from bailie.operator.pins import Choice
@@ -158,15 +158,15 @@ class Reconciler(Generic[R, C]):
             await self._reporter.report(manifest, [not_ready("WorkloadFailed", text)])
             raise
 
-    async def _ensure(self, workload: Workload, written: Written = ()) -> str:
+    async def _ensure(self, workload: Workload, origin: Origin) -> str:
         """Ensures a workload. Returns why it is refused, empty when it is not; what runs then goes on.
 
-        `written`: the places that its PodSpec comes from. Raises ApiError.
+        `origin`: where its pods come from. Raises ApiError.
         """
         problems = template_problems(workload)
         if problems:
             return "; ".join(map(str, problems))
-        beyond = forbidden(workload, self._fence, written)
+        beyond = forbidden(workload, self._fence, origin)
         if beyond:
             return beyond
         try:

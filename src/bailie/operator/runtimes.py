@@ -9,7 +9,7 @@ from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.status import Condition, happy
 from bailie.manifests.runtime import (
     COMPONENT_SERVICES,
-    component_pods_written,
+    component_origin,
     missing_components,
     runtime_workloads,
 )
@@ -90,7 +90,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
             if name not in workloads and name not in missing:
                 await self._workloads.remove(runtime.metadata.namespace, name)
         found = {
-            name: await self._ensure(workload, component_pods_written(runtime, config, name))
+            name: await self._ensure(workload, component_origin(config, name))
             for name, workload in workloads.items()
         }
         return {name: refusal for name, refusal in found.items() if refusal}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 from bailie.api.status import happy
-from bailie.manifests.server import SERVER_LABEL, server_pods_written, server_workload
+from bailie.manifests.server import SERVER_LABEL, server_origin, server_workload
 from bailie.operator.conditions import WORKLOAD_READY, not_ready, workload_condition
 from bailie.operator.reconciler import Found, Reconciler
 from bailie.scope.central import asked_of
@@ -34,8 +34,7 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         """Makes the pods run and says how many are ready."""
         runtime = self._world.runtime_of(manifest["metadata"]["namespace"])
         workload = server_workload(resource, using.config, scheduled_from=asked_of(runtime))
-        written = server_pods_written(resource, using.config)
-        refusal = "" if using.frozen else await self._ensure(workload, written)
+        refusal = "" if using.frozen else await self._ensure(workload, server_origin(using.config))
         seen = await self._workloads.observe(workload.namespace, workload.name)
         condition = workload_condition(WORKLOAD_READY, workload.replicas, seen)
         ready = (

@@ -47,8 +47,8 @@ class OperatorSettings:
     """BAILIE_RELEASE: with the namespace, names this installation in its claims. Default the Deployment."""
     fence: Fence = field(default_factory=Fence)
     """What pods may ask for beyond the usual. BAILIE_POD_PERMISSIONS: names of `fences.PERMISSIONS`,
-    BAILIE_POD_SERVICE_ACCOUNTS: accounts besides the components' own, both separated by commas;
-    BAILIE_TOKEN_SECRET: the Secret with the control plane's token. Default: nothing, `seldon-control-plane`."""
+    BAILIE_POD_SERVICE_ACCOUNTS: accounts besides the components' own, both separated by commas, default none;
+    BAILIE_TOKEN_SECRET: the Secret with the control plane's token, default `seldon-control-plane`."""
     log_level: str = "info"
     """SELDON_LOG_LEVEL: debug, info, warning or error."""
 
