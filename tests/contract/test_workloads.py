@@ -12,6 +12,7 @@ STATEFUL_SETS = "/apis/apps/v1/namespaces/{}/statefulsets"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
 BUDGETS = "/apis/policy/v1/namespaces/{}/poddisruptionbudgets"
+POLICIES = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies"
 CLAIMS = "/api/v1/namespaces/{}/persistentvolumeclaims"
 LABELS = {"app": "x"}
 
@@ -175,6 +176,26 @@ def test_budgets_and_claims_are_kept(apply):
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
     }
     assert apply(CLAIMS, claim).json()["status"]["phase"] == "Pending"
+
+
+def test_network_policies_are_kept(apply, one_kubectl):
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "x"},
+        "spec": {
+            "podSelector": {"matchLabels": LABELS},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {
+                    "from": [{"podSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}],
+                    "ports": [{"port": 9000, "protocol": "TCP"}],
+                }
+            ],
+        },
+    }
+    assert apply(POLICIES, policy).json()["spec"] == policy["spec"]
+    assert "POD-SELECTOR" in one_kubectl("get", "netpol")
 
 
 def test_kubectl_shows_them(apply, one_kubectl):

@@ -51,7 +51,10 @@ PATTERNS = (
         home=HOME,
         served=(HOME, *TEAMS),
         setup={"controller": {"watchNamespaces": [HOME, *TEAMS]}},
-        runtimes={HOME: {}, **{team: {"schedulerNamespace": HOME} for team in TEAMS}},
+        runtimes={
+            HOME: {"servesNamespaces": list(TEAMS)},
+            **{team: {"schedulerNamespace": HOME} for team in TEAMS},
+        },
     ),
     Pattern("1-same-namespace", home="team-a", served=("team-a",), runtimes={"team-a": {}}),
     Pattern(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bailie.manifests.fences import PERMISSIONS
 from chartgen.values import (
     BOOLEAN,
     COUNT,
@@ -18,9 +19,11 @@ from chartgen.values import (
     Row,
     Value,
     image,
+    network_policies,
     resources,
 )
 
+PERMITTED = "; ".join(f"`{name}` ({text})" for name, text in PERMISSIONS.items())
 TRITON_CAPABILITIES = "triton,dali,fil,onnx,openvino,python,pytorch,tensorflow,tensorrt"
 USER = {"fsGroup": 1000, "runAsUser": 1000, "runAsGroup": 1000, "runAsNonRoot": True}
 _PLAINTEXT = {"enum": ["PLAINTEXT"]}
@@ -85,6 +88,19 @@ CONTROLLER: tuple[Row, ...] = (
     ),
     Value("controller.skipOperatorClusterRoleCreation", False, "The same under its other name.", BOOLEAN),
     Value(
+        "controller.podPermissions.allow",
+        [],
+        f"What pods of Servers and runtimes may ask for beyond the usual: {PERMITTED}.",
+        {"type": "array", "items": {"enum": list(PERMISSIONS)}},
+    ),
+    Value(
+        "controller.podPermissions.serviceAccounts",
+        [],
+        "Service accounts that their pods may name besides `seldon-server`, `seldon-scheduler` and"
+        " `seldon-envoy`, each of which is for its own pods.",
+        {"type": "array", "items": STRING},
+    ),
+    Value(
         "controller.replicas",
         1,
         "Pods of the operator; one leads, the others stand by.",
@@ -93,6 +109,7 @@ CONTROLLER: tuple[Row, ...] = (
     *_pods("controller", "the operator"),
     *resources("controller", "10m", "128Mi", "512Mi"),
     *image("controller", "the operator"),
+    *network_policies("the operator"),
 )
 
 COMPONENTS: tuple[Row, ...] = (

@@ -53,6 +53,24 @@ class Ignored:
 Row = Value | Ignored
 
 
+def network_policies(whose: str) -> tuple[Value, ...]:
+    """Returns the keys that both charts with NetworkPolicies have."""
+    return (
+        Value(
+            "networkPolicies.enabled",
+            True,
+            f"Let nobody connect to {whose} but those who have to, by NetworkPolicies.",
+            BOOLEAN,
+        ),
+        Value(
+            "networkPolicies.monitoring",
+            [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+            "Who reads metrics besides the pods of the namespace: peers as in the `from` of a NetworkPolicy.",
+            {"type": "array", "items": OBJECT},
+        ),
+    )
+
+
 def image(component: str, text: str, repository: str = "") -> tuple[Value, ...]:
     """Returns the four keys of an image. What is empty is taken from `image`."""
     registry, _, name = repository.rpartition("|")

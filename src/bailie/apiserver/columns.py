@@ -276,6 +276,11 @@ _BUDGET = (
 )
 
 
+def _policy_selector(obj: Obj, _now: datetime) -> str:
+    labels = ((obj.get("spec") or {}).get("podSelector") or {}).get("matchLabels") or {}
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "<none>"
+
+
 def _endpoints(obj: Obj, _now: datetime) -> str:
     found = [each["addresses"][0] for each in obj.get("endpoints") or () if each.get("addresses")]
     return ",".join(found) or "<unset>"
@@ -349,6 +354,7 @@ BY_PLURAL: dict[str, tuple[Column, ...]] = {
     "serviceaccounts": (NAME, Column("Secrets", _count("secrets")), AGE),
     "deployments": _DEPLOYMENT,
     "statefulsets": (NAME, Column("Ready", _replicas), AGE, *_TEMPLATE),
+    "networkpolicies": (NAME, Column("Pod-Selector", _policy_selector), AGE),
     "poddisruptionbudgets": _BUDGET,
     "endpointslices": _SLICE,
     "persistentvolumeclaims": _CLAIM,

@@ -189,6 +189,7 @@ def builtin_resources() -> list[Resource]:
         serve(kinds.LEASE),
         serve(kinds.ENDPOINT_SLICE),
         serve(new_events, "ev", alias_of="/events", conversion=conversion),
+        serve(kinds.NETWORK_POLICY, "netpol"),
         serve(kinds.POD_DISRUPTION_BUDGET, "pdb", status=True),
         serve(kinds.CLUSTER_ROLE_BINDING),
         serve(kinds.CLUSTER_ROLE),

@@ -138,10 +138,30 @@ _AUTOSCALER = obj(
     spec=open_obj("", scaleTargetRef=_SCALE_TARGET, minReplicas=number(), maxReplicas=number()),
     status=open_obj("", currentReplicas=number(), desiredReplicas=number(), lastScaleTime=time()),
 )
+_POLICY_PORTS = array(atomic("", port=INT_OR_TEXT, endPort=number(), protocol=text(default="TCP")))
+_POLICY_PEERS = array(
+    atomic(
+        "",
+        podSelector=_SELECTOR,
+        namespaceSelector=_SELECTOR,
+        ipBlock=atomic("", cidr=text(), **{"except": texts()}),
+    )
+)
+_NETWORK_POLICY = obj(
+    "Whose connections pods take. Kept, and enforced by nobody: the pods here are processes.",
+    spec=obj(
+        "",
+        podSelector=_SELECTOR,
+        ingress=array(obj("", ports=_POLICY_PORTS, **{"from": _POLICY_PEERS})),
+        egress=array(obj("", ports=_POLICY_PORTS, to=_POLICY_PEERS)),
+        policyTypes=texts(),
+    ),
+)
 WORKLOADS = {
     kinds.STATEFUL_SET: _STATEFUL_SET,
     kinds.DEPLOYMENT: _DEPLOYMENT,
     kinds.POD_DISRUPTION_BUDGET: _DISRUPTION_BUDGET,
+    kinds.NETWORK_POLICY: _NETWORK_POLICY,
     kinds.ENDPOINT_SLICE: _ENDPOINT_SLICE,
     kinds.PERSISTENT_VOLUME_CLAIM: _CLAIM,
     kinds.HORIZONTAL_POD_AUTOSCALER: _AUTOSCALER,

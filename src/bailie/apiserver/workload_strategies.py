@@ -165,6 +165,7 @@ def workload_strategies() -> dict[str, Strategy]:
     return {
         "statefulsets": Strategy(prepare=_stateful_set, validate=_check_stateful_set, generation=True),
         "deployments": Strategy(prepare=_deployment, validate=_check_deployment, generation=True),
+        "networkpolicies": Strategy(generation=True),
         "poddisruptionbudgets": Strategy(generation=True),
         "endpointslices": Strategy(prepare=_slice, validate=_check_slice, generation=True),
         "persistentvolumeclaims": Strategy(prepare=_claim),
