@@ -158,7 +158,7 @@ async def test_a_scoped_operator(installation):
 async def test_a_central_scheduler(installation):
     home, team = [await installation.place.namespace(stem) for stem in ("home", "team")]
     await installation.setup(home, watchNamespaces=[home, team])
-    await installation.serve(home)
+    await installation.serve(home, servesNamespaces=[team])
     await installation.serve(team, schedulerNamespace=home)
     assert not await installation.place.exists(DEPLOYMENT, "seldon-scheduler", team)
 
@@ -171,7 +171,7 @@ async def test_external_names_made_by_hand_lead_to_a_central_scheduler(installat
     for manifest in (alias, *central_manifests(team, home)):
         await installation.admin.create(manifest)
     await installation.setup(home, watchNamespaces=[home, team])
-    await installation.serve(home)
+    await installation.serve(home, servesNamespaces=[team])
     await installation.serve(team, scheduler={"disable": True})
     found = await installation.admin.get(SELDON_RUNTIME, "seldon", team)
     told = {each["type"]: each["reason"] for each in found["status"]["conditions"]}

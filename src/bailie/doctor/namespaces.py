@@ -122,7 +122,10 @@ def _scheduler(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         yield error("scheduler", text, remedy, seen.name)
     elif not seen.term.serves:
         text = f"the scheduler in {place} does not serve {seen.name}, which asks for it"
-        remedy = "one operator must have both namespaces in its list, and rights in both: bailie scope list"
+        remedy = (
+            f"the SeldonRuntime of {place} must have {seen.name} in its spec.servesNamespaces, and one operator"
+            " both namespaces in its list, with rights in both: bailie scope list"
+        )
         yield error("scheduler", text, remedy, seen.name)
     else:
         yield ok("scheduler", f"{seen.term.leader} leads in {where}", seen.name)
