@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailie.manifests import rbac
+from bailie.manifests.fences import PERMISSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ PATTERNS = {
 
 def page() -> str:
     """Returns the page."""
-    return "".join((_HEAD, _patterns(), _delicate(), *(_set(rules) for rules in SETS.values())))
+    return "".join((_HEAD, _patterns(), _delicate(), _pods(), *(_set(rules) for rules in SETS.values())))
 
 
 _HEAD = """# Rights
@@ -80,6 +81,39 @@ what it lacks, verb by verb, in its log, in `bailie scope list` and in `bailie d
 
 | pattern | operator at home | serving | in the cluster | scheduler at home | in others | agents | Envoy |
 |---|---|---|---|---|---|---|---|
+"""
+
+
+_WHO_MAKES_PODS = """
+## Who may make pods
+
+The operator makes the pods that Servers and SeldonRuntimes ask for, and both have a `podSpec`, as have the
+ServerConfigs and SeldonConfigs that they build on. So the rights to write `servers`, `seldonruntimes`,
+`serverconfigs` and `seldonconfigs` are rights to make pods: with images and commands of one's own, which
+run as `seldon-server`, `seldon-scheduler` or `seldon-envoy` and may mount the Secrets, ConfigMaps and
+volume claims of their namespace. The right to write `models` is none of these, but a model may be code,
+which runs in the server's container.
+
+The operator makes no pod that reaches beyond its namespace. It refuses the fields that do, with the
+condition `Ready` (reason `Refused`), which names the field, where it is written and the value that would
+allow it; what runs goes on as it is. An administrator allows more for the whole installation, by
+`controller.podPermissions` of the chart `seldon-core-v2-setup`:
+"""
+_FENCES = """
+`serviceAccounts` lists further service accounts by name. It does not count where a field is written: a
+privileged container of the administrator's own ServerConfig would run the command of whoever changes it
+under its name in a Server.
+
+These fences look at what is stated. What nobody states is the cluster's default, such as the user of an
+image without a user; give the namespaces that are served the Pod Security Standard `restricted`, which
+demands that it be stated:
+
+```console
+$ kubectl label namespace financial-staging pod-security.kubernetes.io/enforce=restricted
+```
+
+All pods of the charts' defaults meet it: the operator, the schedulers, the Envoys, MLServer and Triton with
+their agents. A Secret that may not be read by who writes Servers belongs into another namespace.
 """
 
 
@@ -109,6 +143,12 @@ def _delicate() -> str:
         "\nWho may make pods in a namespace may mount its Secrets. So could the operator where it serves, "
         "like everything that runs workloads there; it is why the list of namespaces matters.\n"
     )
+
+
+def _pods() -> str:
+    """Who gets pods made, and within which fences: the permissions come from `manifests.fences`."""
+    text = _WHO_MAKES_PODS + "\n| permission | of Servers and runtimes it allows |\n|---|---|\n"
+    return text + "".join(f"| `{name}` | {what} |\n" for name, what in PERMISSIONS.items()) + _FENCES
 
 
 def _set(rules: RuleSet) -> str:

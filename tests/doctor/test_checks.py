@@ -188,7 +188,7 @@ NAMESPACES = {
         CENTRAL | {"term": dataclasses.replace(NAMESPACE.term, serves=False)},
         Level.ERROR,
         "the scheduler in mesh does not serve a, which asks for it",
-        "one operator must have both namespaces in its list",
+        "must have a in its spec.servesNamespaces, and one operator both namespaces in its list",
     ),
     "a central scheduler that may not be read": (
         CENTRAL | {"term": UNREADABLE},

@@ -59,7 +59,11 @@ async def summary(admin):
 async def test_whom_it_asks(admin):
     own, central = "127.199.0.1", "127.199.0.2"
     assert await summary(admin) == "no scheduler has looked at it: is its namespace served?"
+    assert (await explanation(admin, "team", "iris"))["trail"] == []
     await scheduler_in(admin, "team", own)
+    [unheard] = (await explanation(admin, "team", "iris"))["trail"]
+    assert unheard.startswith("pod team/s-")
+    assert "networkPolicies.apiServer" in unheard
     await scheduler_in(admin, "central", central)
     async with (
         answering("team").serve(own, SCHEDULER_HTTP_PORT),

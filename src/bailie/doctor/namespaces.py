@@ -123,8 +123,8 @@ def _scheduler(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     elif not seen.term.serves:
         text = f"the scheduler in {place} does not serve {seen.name}, which asks for it"
         remedy = (
-            f"the SeldonRuntime of {place} must have {seen.name} in its spec.servesNamespaces, and one operator"
-            " both namespaces in its list, with rights in both: bailie scope list"
+            f"the SeldonRuntime of {place} must have {seen.name} in its spec.servesNamespaces, and one"
+            " operator both namespaces in its list, with rights in both: bailie scope list"
         )
         yield error("scheduler", text, remedy, seen.name)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 SCHEDULER_HTTP_PORT = 9006
 TIMEOUT_SECONDS = 2.0
+_UNHEARD = (
+    "pod {pod} did not answer the API server, so this is from the Model's status; if it runs, a NetworkPolicy"
+    " may be in the way: networkPolicies.apiServer of the chart seldon-core-v2-runtime"
+)
 
 
 async def explanation(client: Client, namespace: str, name: str) -> dict[str, Any]:
@@ -24,30 +29,38 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
     model = await client.get(MODEL, name, namespace)
     scheduled = condition(model, "Scheduled")
     summary = scheduled.get("message") or "no scheduler has looked at it: is its namespace served?"
-    told = await _asked(client, namespace, name)
+    told, unheard = await _asked(client, namespace, name)
     return {
         "model": name,
         "namespace": namespace,
         "summary": told.get("summary") or summary,
         "conditions": model.get("status", {}).get("conditions", []),
-        "trail": told.get("trail", []),
+        "trail": told.get("trail", unheard),
         "detail": told,
     }
 
 
-async def _asked(client: Client, namespace: str, name: str) -> dict[str, Any]:
-    """Asks by way of the API, which reaches pods where we cannot; who may not do that asks them directly."""
+async def _asked(client: Client, namespace: str, name: str) -> tuple[dict[str, Any], list[str]]:
+    """Asks by way of the API, which reaches pods where we cannot; who may not do that asks them directly.
+
+    Returns the answer, and a line for each scheduler that gave none, with what may be in the way.
+    """
+    unheard = []
     place, path = await _scheduled_from(client, namespace), f"explain/{namespace}/{name}"
     pods = (await client.list(POD, place, labels="app.kubernetes.io/name=seldon-scheduler")).items
     for pod in pods:
         try:
-            return dict(await client.ask_pod(pod["metadata"]["name"], place, SCHEDULER_HTTP_PORT, path))
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                answer = await client.ask_pod(pod["metadata"]["name"], place, SCHEDULER_HTTP_PORT, path)
+            return dict(answer), []
         except Forbidden:
             if told := await _asked_directly(pod, path):
-                return told
-        except ApiError:
-            continue  # it is away, a standby, or does not know the model
-    return {}
+                return told, []
+        except NotFound:
+            continue  # a standby, or it does not know the model
+        except (ApiError, TimeoutError):
+            unheard.append(_UNHEARD.format(pod=f"{place}/{pod['metadata']['name']}"))
+    return {}, unheard
 
 
 async def _asked_directly(pod: dict[str, Any], path: str) -> dict[str, Any]:
