@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import httpx2
+import msgspec
 import pytest
 from lightkube.core.exceptions import ConfigError
 
@@ -78,6 +79,16 @@ def test_exceptions_of_the_libraries_are_translated(raised, expected):
     with pytest.raises(expected) as caught, errors.translated("https://api"):
         raise raised
     assert caught.value.__cause__ is raised
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def test_an_object_of_too_many_levels_is_the_worlds_failure():
+    """It may be anybody's object; whoever follows other namespaces goes on."""
+    with pytest.raises(errors.Unreachable, match="cannot be read as JSON"), errors.translated("https://api"):
+        msgspec.json.decode(DEEP)
+    assert isinstance(errors.from_response(404, DEEP), errors.NotFound)
 
 
 def test_other_exceptions_pass():

@@ -132,7 +132,7 @@ def from_response(status: int, content: bytes) -> ApiError:
     """Makes the error for a response that is not a success; the body need not be a Status object."""
     try:
         body = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = None
     if isinstance(body, dict) and body.get("kind") == "Status":
         return from_status(body, fallback=status)
@@ -148,8 +148,9 @@ def translated(server: str) -> Iterator[None]:
     except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as error:
         cause = str(error) or type(error).__name__
         raise Unreachable(f"{server}: {cause}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unreachable(f"{server}: the answer is not JSON: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # RecursionError: some object has a thousand levels. It must not end what follows other namespaces.
+        raise Unreachable(f"{server}: the answer cannot be read as JSON: {error}") from error
     except ConfigError as error:
         raise Unconfigured(str(error)) from error
 
