@@ -153,3 +153,35 @@ def _owner(server):
         "uid": metadata["uid"],
         "controller": True,
     }
+
+
+NONSENSE = {
+    "a container without a name": {"containers": [{}]},
+    "a list for a container": {"containers": [[]]},
+    "a text for containers": {"containers": "x"},
+    "null for a volume": {"volumes": [None]},
+    "a list for a name": {"containers": [{"name": ["x"]}]},
+    "a text for ports": {"containers": [{"name": "agent", "ports": "x"}]},
+    "a list for an environment": {"containers": [{"name": "agent", "env": [[]]}]},
+    "a number for a probe": {"containers": [{"name": "agent", "readinessProbe": 5}]},
+}
+
+
+@pytest.mark.parametrize("kind", ["Server", "ServerConfig"])
+async def test_any_pod_gets_a_condition_and_no_other_server_waits_for_it(installation, kind):
+    """The API takes them: a definition leaves podSpec open."""
+    reason = "InvalidSpec" if kind == "Server" else "ServerConfigInvalid"
+    async with installation.operator():
+        for number, pod in enumerate(NONSENSE.values()):
+            name = f"bad-{number}"
+            if kind == "ServerConfig":
+                await installation.make("ServerConfig", name, {"podSpec": pod})
+                await installation.make("Server", name, {"serverConfig": name})
+            else:
+                await installation.make("Server", name, {**SPEC, "podSpec": pod})
+        for number in range(len(NONSENSE)):
+            told = await installation.until(SERVER, f"bad-{number}", "False", reason)
+            assert "spec.podSpec." in told["message"]
+        await installation.make("Server", "good", SPEC)
+        await installation.until(SERVER, "good", "True")
+    assert {name for _, name in installation.workloads.running} == {"good"}
