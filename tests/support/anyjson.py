@@ -33,11 +33,25 @@ def _changed_once(draw: st.DrawFn, value: Any) -> Any:
     keys = (
         list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
     )
-    if not keys or not draw(st.integers(0, 5)):
-        return draw(ANYTHING)
-    key = draw(st.sampled_from(keys))
-    if isinstance(value, list) and not draw(st.integers(0, 5)):
-        value.append(copy.deepcopy(value[key]))
-    else:
+    if keys and draw(st.integers(0, 5)):
+        key = draw(st.sampled_from(keys))
         value[key] = _changed_once(draw, value[key])
-    return value
+        return value
+    return draw(ANYTHING) if draw(st.integers(0, 4)) == 0 else _alike(draw, value)
+
+
+def _alike(draw: st.DrawFn, value: Any) -> Any:
+    """Something else of the same type, which gets further: a member less, one twice, one more."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return draw(st.integers(0, 70000))
+    if isinstance(value, str):
+        return draw(_WORDS | st.text(max_size=8))
+    if isinstance(value, list) and value:
+        kept = draw(st.lists(st.sampled_from(range(len(value))), max_size=len(value) + 1))
+        return [copy.deepcopy(value[index]) for index in kept]
+    if isinstance(value, dict) and value:
+        less = {key: member for key, member in value.items() if draw(st.integers(0, 3))}
+        return {**less, **draw(st.dictionaries(st.text(max_size=4), ANYTHING, max_size=1))}
+    return draw(ANYTHING)

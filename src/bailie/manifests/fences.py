@@ -178,10 +178,10 @@ def _tokens(pod: Mapping[str, Any], component: str, fence: Fence) -> Iterator[De
     if pod.get("shareProcessNamespace"):
         text = "one view of all processes, so that models' code sees the agent's token"
         yield Demand("podSpec.shareProcessNamespace", TOKENS, text)
-    secret = {volume["name"] for volume in pod.get("volumes") or () if _holds_token(volume, fence)}
+    holders = {volume["name"] for volume in pod.get("volumes") or () if _holds_token(volume, fence)}
     for path, container in _containers(pod):
         if container["name"] != _OWN_CONTAINERS.get(component):
-            for field in _shown(container, secret, fence):
+            for field in _shown(container, holders, fence):
                 yield Demand(f"{path}.{field}", TOKENS, "a token that only Bailie's own containers get")
 
 
@@ -193,9 +193,9 @@ def _holds_token(volume: Manifest, fence: Fence) -> bool:
     )
 
 
-def _shown(container: Manifest, secret: set[str], fence: Fence) -> Iterator[str]:
+def _shown(container: Manifest, holders: set[str], fence: Fence) -> Iterator[str]:
     """Yields the fields by which a token comes into the container."""
-    if any(mount.get("name") in secret for mount in container.get("volumeMounts") or ()):
+    if any(mount.get("name") in holders for mount in container.get("volumeMounts") or ()):
         yield "volumeMounts"
     values = [each.get("valueFrom") or {} for each in container.get("env") or ()]
     if any((value.get("secretKeyRef") or {}).get("name") == fence.token_secret for value in values):

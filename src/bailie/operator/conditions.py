@@ -100,7 +100,7 @@ def scheduler_refused(other: str, namespace: str) -> str:
     """Returns what the owner of the other namespace has to write, before its scheduler serves this one."""
     return (
         f"the SeldonRuntime of namespace {other} does not let its scheduler serve {namespace}: its owner has"
-        f" to add {namespace} to its spec.servesNamespaces; or take the scheduler of {other} out here"
+        f" to add {namespace} to its spec.servesNamespaces; or ask for no scheduler of {other} here"
     )
 
 
