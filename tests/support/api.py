@@ -93,7 +93,8 @@ class Api:
 @contextlib.contextmanager
 def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
     """The embedded API on a thread of this process, with its state in `directory/api`."""
-    server = ApiServer(Settings(state_dir=directory / "api", **{"log_dir": directory / "logs", **settings}))
+    places = {"log_dir": directory / "logs", "addresses": directory / "node" / "addresses.json"}
+    server = ApiServer(Settings(state_dir=directory / "api", **{**places, **settings}))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(_served(server, loop)), name="api")
     thread.start()

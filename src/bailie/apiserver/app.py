@@ -56,6 +56,7 @@ class App:
         catalogue: Catalogue,
         *,
         log_dir: Path | None = None,
+        addresses: Path | None = None,
         audit: AuditLog | None = None,
     ) -> None:
         self.store = store
@@ -71,6 +72,7 @@ class App:
             hub=self.hub,
             reviewer=Reviewer(self.tokens, self.authoriser),
             log_dir=log_dir,
+            addresses=addresses,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,12 +90,12 @@ class App:
             _log.error("state directory failed", error=str(error))
             response = codec.error_response(errors.internal(str(error)))
         except Exception as error:
-            _log.exception("request failed", method=request.method, path=request.url.path)
+            _log.exception("request failed", method=request.method, path=request.scope["path"])
             response = codec.error_response(errors.internal(f"{type(error).__name__}: {error}"))
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> ASGIApp:
-        path = request.url.path
+        path = str(request.scope["path"])  # the URL's would depend on the Host header, which may be none
         user = self._authenticate(request)
         target = requests.target_of(path)
         if target is None:

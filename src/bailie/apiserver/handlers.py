@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -118,6 +118,8 @@ class Handlers:
     hub: Hub
     reviewer: Reviewer
     log_dir: Path | None
+    addresses: Path | None
+    proxy_limits: podproxy.Limits = podproxy.Limits()
     _by_verb: dict[str, Callable[[Handlers, Call], ASGIApp]] = field(
         default_factory=lambda: {
             "get": Handlers.get,
@@ -156,7 +158,9 @@ class Handlers:
             raise errors.unknown_path()
         name, port = podproxy.door_of(call.target.name)
         pod = self.objects.read(replace(call.place, name=name))
-        return podproxy.PodProxy(pod, port, call.target.rest, urlencode(list(call.query.items())))
+        url = f"http://{podproxy.address_of(pod, self.addresses)}:{port}/{quote(call.target.rest)}"
+        query = urlencode(list(call.query.items()))
+        return podproxy.PodProxy(f"{url}?{query}" if query else url, self.proxy_limits)
 
     def _log(self, call: Call) -> ASGIApp:
         if call.resource.key != "/pods":

@@ -74,7 +74,13 @@ class ApiServer:
             port = self._socket.getsockname()[1]
             write_private(settings.port_file, f"{port}\n")
             self._audit = AuditLog(settings.audit_log) if settings.audit_log else None
-            self.app = App(self._store, bootstrap.catalogue(), log_dir=settings.log_dir, audit=self._audit)
+            self.app = App(
+                self._store,
+                bootstrap.catalogue(),
+                log_dir=settings.log_dir,
+                addresses=settings.addresses,
+                audit=self._audit,
+            )
             bootstrap.prepare(self.app)
             self._workers = (
                 Collector(self.app.objects, self.app.catalogue).worker,

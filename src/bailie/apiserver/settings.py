@@ -21,6 +21,8 @@ class Settings:
     Attributes:
         state_dir: everything the server keeps; created with mode 0700.
         log_dir: container logs, `<namespace>/<pod>/<container>.log`, for `kubectl logs`.
+        addresses: the node's list of the addresses that it gave to pods, for the pods' `proxy`; without it
+            there is no node, and no address is believed.
         host: the address to listen on. Loopback: the embedded API is for one machine.
         port: the port to listen on; 0 takes the one of the last start, or any free one.
         audit_log: where to write who asked for what (`audit.py`); nowhere by default.
@@ -29,6 +31,7 @@ class Settings:
 
     state_dir: Path
     log_dir: Path | None = None
+    addresses: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0
     audit_log: Path | None = None

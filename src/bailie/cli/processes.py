@@ -209,7 +209,11 @@ def _api_server(arguments: list[str]) -> None:
 
     state = options.state_dir
     settings = Settings(
-        state_dir=state / "api", log_dir=state / "logs", port=options.port, audit_log=options.audit_log
+        state_dir=state / "api",
+        log_dir=state / "logs",
+        addresses=state / "node" / "addresses.json",
+        port=options.port,
+        audit_log=options.audit_log,
     )
 
     async def main() -> None:

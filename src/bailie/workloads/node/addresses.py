@@ -41,38 +41,39 @@ class Addresses:
         self._path = path
         known = read_json(path) or {}
         self.network, self._claim = _claim(known.get("network"), list(networks))
-        self._hosts: dict[str, int] = (
-            dict(known.get("pods", {})) if known.get("network") == self.network else {}
-        )
+        pods = known.get("pods", {}) if known.get("network") == self.network else {}
+        self._given = {key: self._text(each) if isinstance(each, int) else each for key, each in pods.items()}
         self._save()
 
     def address(self, namespace: str, name: str) -> str:
         """Returns the pod's address, always the same for the same pod name."""
         key = f"{namespace}/{name}"
-        if key not in self._hosts:
-            self._hosts[key] = self._free(zlib.crc32(key.encode()))
+        if key not in self._given:
+            self._given[key] = self._free(zlib.crc32(key.encode()))
             try:
                 self._save()
             except OSError as error:  # a full disk: the pod runs, only its next address may be another
                 _log.warning("address not kept", pod=key, error=str(error))
-        host = self._hosts[key]
-        return f"127.{self.network}.{host >> 8}.{host & 255}"
+        return self._given[key]
 
     def close(self) -> None:
         """Lets another state directory have the network."""
         self._claim.close()
 
-    def _free(self, start: int) -> int:
-        """The first free host number from `start`; the last octet is never 0 or 255."""
-        taken = set(self._hosts.values())
+    def _free(self, start: int) -> str:
+        """The first free address from host number `start`; the last octet is never 0 or 255."""
+        taken = set(self._given.values())
         for offset in range(1 << 16):
             host = (start + offset) & 0xFFFF
-            if host not in taken and 0 < host & 255 < 255:
-                return host
+            if 0 < host & 255 < 255 and (address := self._text(host)) not in taken:
+                return address
         raise NoNetworkLeft(f"127.{self.network}.0.0/16 is full")
 
+    def _text(self, host: int) -> str:
+        return f"127.{self.network}.{host >> 8}.{host & 255}"
+
     def _save(self) -> None:
-        content = {"network": self.network, "pods": self._hosts}
+        content = {"network": self.network, "pods": self._given}
         write_atomically(self._path, json.dumps(content, indent=1))
 
 
