@@ -86,24 +86,12 @@ def http(api):
 
 
 @pytest.fixture
-def given(api, namespace):
-    """Says what the node gave a pod of this namespace."""
-
-    def give(pod, address):
-        path = api.server.settings.addresses
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"network": 1, "pods": {f"{namespace}/{pod}": address}}))
-
-    return give
-
-
-@pytest.fixture
-def pod(http, namespace, given):
+def pod(api, http, namespace):
     path = f"/api/v1/namespaces/{namespace}/pods"
     spec = {"containers": [{"name": "a", "image": "b"}]}
     http.post(path, json={"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})
     http.patch(f"{path}/p/status", json={"status": {"podIP": "127.0.0.1"}}, headers=MERGE)
-    given("p", "127.0.0.1")
+    api.node_gave(namespace, "p", "127.0.0.1")
     return f"{path}/p"
 
 
@@ -150,8 +138,8 @@ def test_other_names_are_refused(name):
         door_of(name)
 
 
-def test_an_address_that_somebody_wrote_into_the_status_is_not_asked(http, pod, port, given):
-    given("p", "127.9.9.9")
+def test_an_address_that_somebody_wrote_into_the_status_is_not_asked(api, http, pod, port, namespace):
+    api.node_gave(namespace, "p", "127.9.9.9")
     answer = http.get(f"{pod}:{port}/proxy/x")
     assert (answer.status_code, answer.json()["reason"]) == (400, "BadRequest")
     assert "127.0.0.1 in the status of pod \"p\" is not the one that the node gave" in answer.json()["message"]

@@ -35,7 +35,7 @@ async def admin(api):
         yield client
 
 
-async def scheduler_in(admin, namespace, address):
+async def scheduler_in(api, admin, namespace, address):
     """A scheduler's pod at an address of this machine."""
     labels = {"app.kubernetes.io/name": "seldon-scheduler"}
     metadata = {"name": f"s-{next(_HOSTS)}", "namespace": namespace, "labels": labels}
@@ -43,6 +43,7 @@ async def scheduler_in(admin, namespace, address):
     await admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     status = {"status": {"podIP": address}}
     await admin.patch(POD, metadata["name"], namespace, status, subresource="status")
+    api.node_gave(namespace, metadata["name"], address)
 
 
 def answering(place):
@@ -56,15 +57,15 @@ async def summary(admin):
     return (await explanation(admin, "team", "iris"))["summary"]
 
 
-async def test_whom_it_asks(admin):
+async def test_whom_it_asks(api, admin):
     own, central = "127.199.0.1", "127.199.0.2"
     assert await summary(admin) == "no scheduler has looked at it: is its namespace served?"
     assert (await explanation(admin, "team", "iris"))["trail"] == []
-    await scheduler_in(admin, "team", own)
+    await scheduler_in(api, admin, "team", own)
     [unheard] = (await explanation(admin, "team", "iris"))["trail"]
     assert unheard.startswith("pod team/s-")
     assert "networkPolicies.apiServer" in unheard
-    await scheduler_in(admin, "central", central)
+    await scheduler_in(api, admin, "central", central)
     async with (
         answering("team").serve(own, SCHEDULER_HTTP_PORT),
         answering("central").serve(central, SCHEDULER_HTTP_PORT),

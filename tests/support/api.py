@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 import threading
 import time
@@ -80,6 +81,14 @@ class Api:
     def namespace(self, name: str) -> None:
         """Creates a namespace."""
         self.request("POST", "/api/v1/namespaces", json={"metadata": {"name": name}})
+
+    def node_gave(self, namespace: str, pod: str, address: str) -> None:
+        """Has the node's list say that it gave this address to the pod, as a node does before it starts it."""
+        path = self.server.settings.addresses
+        assert path is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = json.loads(path.read_text())["pods"] if path.exists() else {}
+        path.write_text(json.dumps({"network": 199, "pods": {**known, f"{namespace}/{pod}": address}}))
 
     def _call(self, function: Any) -> Any:
         """Runs `function` on the server's thread, which owns the database."""

@@ -13,7 +13,9 @@ workers and these share no anonymous pages, and cost a walk through the page tab
 
 from __future__ import annotations
 
+import math
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from bailie.agent.threads import in_thread
+from bailie.inference.bodies import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _LISTEN = "0A"
 _PROC = Path("/proc")
 _METRICS_SECONDS = 2.0
+_LONGEST_METRICS = 16 * 1024 * 1024
 _START_FIELD = 19
 """Of `/proc/<pid>/stat`, after the name in brackets: when the process started."""
 
@@ -59,11 +63,13 @@ class ServerMemory:
         if found.process or not self._metrics:
             return found
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=_METRICS_SECONDS) as client:
-                answer = await client.get(self._metrics)
+            async with httpx.AsyncClient(trust_env=False) as client:
+                answer = await fetch(
+                    client, "GET", self._metrics, most=_LONGEST_METRICS, seconds=_METRICS_SECONDS
+                )
         except httpx.HTTPError:
             return Reading()
-        return _from_metrics(answer.text) if answer.is_success else Reading()
+        return _from_metrics(answer.content.decode(errors="replace")) if answer.is_success else Reading()
 
 
 def _from_metrics(text: str) -> Reading:
@@ -72,9 +78,10 @@ def _from_metrics(text: str) -> Reading:
     for line in text.splitlines():
         if line.startswith("process_"):
             name, _, value = line.partition(" ")
-            values[name] = float(value)
+            with suppress(ValueError):
+                values[name] = float(value)
     size, started = values.get("process_resident_memory_bytes"), values.get("process_start_time_seconds")
-    if size is None or started is None:
+    if size is None or started is None or not math.isfinite(size):
         return Reading()
     return Reading(int(size), int(size), str(started), with_files=True)
 

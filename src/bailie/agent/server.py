@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import json
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -17,10 +18,13 @@ import httpx
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.agent.errors import ServerError
+from bailie.inference.bodies import Fetched, fetch
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+_LONGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes of an answer: an index of 10,000 models has about 1 MiB."""
 _LOOK_SECONDS = 2.0
 _INDEX_SECONDS = 30.0
 _UNLOAD_SECONDS = 120.0
@@ -86,7 +90,7 @@ class InferenceServer:
     async def health(self) -> Health:
         """Looks once."""
         try:
-            response = await self._http.get("/v2/health/ready", timeout=_LOOK_SECONDS)
+            response = await self._ask("GET", "/v2/health/ready", _LOOK_SECONDS)
         except httpx.ConnectError:
             return Health.GONE
         except httpx.HTTPError:
@@ -122,21 +126,25 @@ class InferenceServer:
 
     async def _answers(self) -> bool:
         try:
-            return (await self._http.get("/v2/health/live", timeout=_LOOK_SECONDS)).is_success
+            return (await self._ask("GET", "/v2/health/live", _LOOK_SECONDS)).is_success
         except httpx.HTTPError:
             return False
 
     async def ready_models(self) -> frozenset[str]:
         """Returns the names that are loaded. Raises ServerError (`ServerUnavailable`)."""
         try:
-            response = await self._http.post(
-                "/v2/repository/index", json={"ready": True}, timeout=_INDEX_SECONDS
-            )
-            response.raise_for_status()
-            items = response.json()
-        except (httpx.HTTPError, ValueError) as error:
+            response = await self._ask("POST", "/v2/repository/index", _INDEX_SECONDS, json={"ready": True})
+            if not response.is_success:
+                raise ServerError("ServerUnavailable", f"{self._name} gave no index: HTTP {response.status}")
+            items = json.loads(response.content)
+            return frozenset(str(item["name"]) for item in items if item.get("state") == "READY")
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
             raise ServerError("ServerUnavailable", f"{self._name} gave no index: {_text(error)}") from error
-        return frozenset(str(item["name"]) for item in items if item.get("state") == "READY")
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ServerError("ServerUnavailable", f"{self._name} gave an index that is none") from error
+
+    async def _ask(self, method: str, path: str, seconds: float, **options: Any) -> Fetched:
+        return await fetch(self._http, method, path, most=_LONGEST_ANSWER, seconds=seconds, **options)
 
     async def load(self, name: str, seconds: float) -> None:
         """Loads a model and checks that it is ready. Raises ServerError.
@@ -186,7 +194,7 @@ class InferenceServer:
 
     async def _model_ready(self, name: str) -> bool:
         try:
-            response = await self._http.get(f"/v2/models/{name}/ready", timeout=_INDEX_SECONDS)
+            response = await self._ask("GET", f"/v2/models/{name}/ready", _INDEX_SECONDS)
         except httpx.HTTPError:
             return False
         return response.is_success

@@ -15,6 +15,7 @@ import grpc.aio
 import httpx
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
+from bailie.inference.bodies import TooLong, fetch
 from bailie.inference.codec import from_protobuf, to_protobuf
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class RestClient:
     def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
-        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False)
+        self._http = httpx.AsyncClient(trust_env=False)
 
     async def infer(
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -64,7 +65,18 @@ class RestClient:
         """Posts to `/v2/models/<model>/infer`."""
         sent = {"seldon-model": model, **(headers or {})}
         try:
-            response = await self._http.post(f"{self._url}/v2/models/{model}/infer", json=body, headers=sent)
+            url = f"{self._url}/v2/models/{model}/infer"
+            response = await fetch(
+                self._http,
+                "POST",
+                url,
+                most=MAX_MESSAGE_BYTES,
+                seconds=self._timeout,
+                json=body,
+                headers=sent,
+            )
+        except TooLong as error:
+            raise Unreachable(f"{self._url} answers without an end: {error}") from error
         except httpx.InvalidURL as error:
             raise Unreachable(f"{self._url} is not an address: {error}") from error
         except httpx.TimeoutException as error:
@@ -72,7 +84,7 @@ class RestClient:
         except httpx.TransportError as error:
             raise Unreachable(f"{self._url} does not answer: {str(error) or type(error).__name__}") from error
         return Answer(
-            response.is_success, str(response.status_code), _parsed(response), dict(response.headers)
+            response.is_success, str(response.status), _parsed(response.content), dict(response.headers)
         )
 
     async def close(self) -> None:
@@ -112,11 +124,11 @@ class GrpcClient:
         await self._channel.close(grace=None)
 
 
-def _parsed(response: httpx.Response) -> Any:
+def _parsed(content: bytes) -> Any:
     try:
-        return response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return response.text
+        return json.loads(content)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        return content.decode(errors="replace")
 
 
 def _headers(metadata: Any) -> dict[str, str]:

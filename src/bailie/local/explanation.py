@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVICE
 from bailie.api.seldon_config import SCHEDULER
+from bailie.inference.bodies import fetch
 from bailie.kube.errors import ApiError, Forbidden, NotFound
 from bailie.local.readiness import condition
 from bailie.scope.central import asked_of, redirected_to
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEDULER_HTTP_PORT = 9006
 TIMEOUT_SECONDS = 2.0
+LONGEST_ANSWER = 32 * 1024 * 1024
 _UNHEARD = (
     "pod {pod} did not answer the API server, so this is from the Model's status; if it runs, a NetworkPolicy"
     " may be in the way: networkPolicies.apiServer of the chart seldon-core-v2-runtime"
@@ -67,12 +70,13 @@ async def _asked_directly(pod: dict[str, Any], path: str) -> dict[str, Any]:
     address = pod.get("status", {}).get("podIP")
     if not address:
         return {}
-    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+    url = f"http://{address}:{SCHEDULER_HTTP_PORT}/{path}"
+    async with httpx.AsyncClient(trust_env=False) as http:
         try:
-            answer = await http.get(f"http://{address}:{SCHEDULER_HTTP_PORT}/{path}")
-        except httpx.TransportError:
-            return {}
-    return dict(answer.json()) if answer.is_success else {}
+            answer = await fetch(http, "GET", url, most=LONGEST_ANSWER, seconds=TIMEOUT_SECONDS)
+            return dict(json.loads(answer.content)) if answer.is_success else {}
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError):
+            return {}  # whatever answers there is no scheduler
 
 
 async def _scheduled_from(client: Client, namespace: str) -> str:
