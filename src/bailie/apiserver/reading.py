@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from bailie.apiserver import errors, filters
+from bailie.apiserver.database import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ def collection(store: Store, resource: Resource, namespace: str | None, query: M
     found: Iterator[bytes] = store.scan(resource.key, namespace, after=after)
     if matches is not None:
         accept = matches
-        found = (data for data in found if accept(orjson.loads(data)))
+        found = (data for data in found if accept(decoded(data)))
     items: list[bytes] = []
     meta: dict[str, object] = {"resourceVersion": str(revision)}
     for data in found:
@@ -57,7 +58,7 @@ def _limit(value: str | None) -> int:
 def _token(last: bytes, revision: int) -> str:
     """Where the next page begins, and the revision of the first: a watch from there misses no change that
     came to an object between the page that it is on and the last one."""
-    meta = orjson.loads(last)["metadata"]
+    meta = decoded(last)["metadata"]
     return base64.urlsafe_b64encode(
         orjson.dumps([meta.get("namespace", ""), meta["name"], revision])
     ).decode()

@@ -67,7 +67,11 @@ class ApiServer:
             StateError: the directory or the port cannot be used; the message is one sentence.
         """
         self.settings = settings
-        self._store = Store(settings.database, kept_changes=settings.kept_changes)
+        self._store = Store(
+            settings.database,
+            kept_changes=settings.kept_changes,
+            expected=settings.admin_token_file.exists(),  # written after the first objects
+        )
         try:
             files = certs.ensure(settings.pki_dir, settings.host)
             self._socket = _bind(settings)

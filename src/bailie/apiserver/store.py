@@ -1,4 +1,4 @@
-"""Objects and their changes in one SQLite file; the only module that touches it.
+"""Objects and their changes in one SQLite file; opened by `database.py` and touched by nobody else.
 
 Called by the verbs (`objects.py`), the token store and the watch hub. It gives every write a revision (the
 `resourceVersion`, one counter for everything), appends it to a log from which watches resume, and tells its
@@ -11,17 +11,16 @@ of the whole machine may lose the last moments, never consistency.
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from bailie.apiserver.errors import StateError
+from bailie.apiserver.database import connect, decoded, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 Obj = dict[str, Any]
@@ -34,18 +33,6 @@ def copied(obj: Obj) -> Obj:
     return found
 
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS objects (
-  resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-  uid TEXT NOT NULL, revision INTEGER NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS objects_uid ON objects (uid);
-CREATE TABLE IF NOT EXISTS changes (
-  revision INTEGER PRIMARY KEY, type TEXT NOT NULL, resource TEXT NOT NULL, namespace TEXT NOT NULL,
-  name TEXT NOT NULL, data BLOB NOT NULL, previous BLOB);
-CREATE TABLE IF NOT EXISTS tokens (
-  hash TEXT PRIMARY KEY, identity BLOB NOT NULL, expires REAL) WITHOUT ROWID;
-"""
 _COMPACT_EVERY = 500
 DEFAULT_KEPT_CHANGES = 10_000
 
@@ -79,20 +66,21 @@ class Key:
 class Store:
     """The database. Synchronous: no call takes longer than a write to the page cache."""
 
-    def __init__(self, path: Path, *, kept_changes: int = DEFAULT_KEPT_CHANGES) -> None:
-        """Opens or creates the file.
+    def __init__(
+        self, path: Path, *, kept_changes: int = DEFAULT_KEPT_CHANGES, expected: bool = False
+    ) -> None:
+        """Opens or creates the file; `expected` says that a file that is there must have content.
 
         Raises:
-            StateError: the file or its directory cannot be used.
+            StateError: the file or its directory cannot be used, or the file is not whole.
         """
         self.path = path
         self._kept = kept_changes
         self._listeners: list[Callable[[Change], None]] = []
         self._pending: list[Change] = []
         self._depth = 0
-        with _translated(path):
-            self._db = _connect(path)
-            row = self._db.execute("SELECT max(revision), min(revision) FROM changes").fetchone()
+        self._db = connect(path, expected=expected)
+        (row,) = self._rows("SELECT max(revision), min(revision) FROM changes")
         self.revision: int = row[0] or 0
         self._oldest: int = row[1] or 1
 
@@ -106,22 +94,25 @@ class Store:
 
     # Reading
 
+    def _rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        with translated(self.path):
+            yield from self._db.execute(query, values)
+
     def get(self, key: Key) -> Obj | None:
         """A fresh copy of the object, or None."""
-        row = self._db.execute(
-            "SELECT data FROM objects WHERE resource=? AND namespace=? AND name=?",
-            (key.resource, key.namespace, key.name),
-        ).fetchone()
-        return None if row is None else orjson.loads(row[0])
+        query = "SELECT data FROM objects WHERE resource=? AND namespace=? AND name=?"
+        return self._first(query, (key.resource, key.namespace, key.name))
 
     def by_uid(self, uid: str) -> Obj | None:
         """The object with this uid, or None."""
-        row = self._db.execute("SELECT data FROM objects WHERE uid=?", (uid,)).fetchone()
-        return None if row is None else orjson.loads(row[0])
+        return self._first("SELECT data FROM objects WHERE uid=?", (uid,))
+
+    def _first(self, query: str, values: Sequence[object]) -> Obj | None:
+        return next((decoded(data) for (data,) in self._rows(query, values)), None)
 
     def exists(self, uid: str) -> bool:
         """Whether an object with this uid is there."""
-        return self._db.execute("SELECT 1 FROM objects WHERE uid=?", (uid,)).fetchone() is not None
+        return any(self._rows("SELECT 1 FROM objects WHERE uid=?", (uid,)))
 
     def scan(
         self, resource: str, namespace: str | None = None, *, after: tuple[str, str] | None = None
@@ -133,21 +124,21 @@ class Store:
         if after is not None:
             clause, values = clause + " AND (namespace, name) > (?, ?)", [*values, *after]
         query = f"SELECT data FROM objects WHERE {clause} ORDER BY namespace, name"  # noqa: S608 - no input in it
-        for (data,) in self._db.execute(query, values):
+        for (data,) in self._rows(query, values):
             yield data
 
     def objects(self, resource: str, namespace: str | None = None) -> list[Obj]:
         """The objects of a resource, decoded."""
-        return [orjson.loads(data) for data in self.scan(resource, namespace)]
+        return [decoded(data) for data in self.scan(resource, namespace)]
 
     def contents(self, namespace: str) -> list[Key]:
         """Everything that lives in a namespace."""
         query = "SELECT resource, namespace, name FROM objects WHERE namespace=? ORDER BY resource, name"
-        return [Key(*row) for row in self._db.execute(query, (namespace,))]
+        return [Key(*row) for row in self._rows(query, (namespace,))]
 
     def resources(self) -> list[str]:
         """The resources that have objects."""
-        return [row[0] for row in self._db.execute("SELECT DISTINCT resource FROM objects")]
+        return [row[0] for row in self._rows("SELECT DISTINCT resource FROM objects")]
 
     def changes_since(self, revision: int, resource: str, namespace: str | None) -> list[Change]:
         """What happened to a resource after `revision`, oldest first.
@@ -165,8 +156,8 @@ class Store:
             f"WHERE {clause} ORDER BY revision"
         )
         return [
-            Change(*row[:5], *(None if data is None else orjson.loads(data) for data in row[5:]))
-            for row in self._db.execute(query, values)
+            Change(*row[:5], *(None if data is None else decoded(data) for data in row[5:]))
+            for row in self._rows(query, values)
         ]
 
     @property
@@ -184,7 +175,7 @@ class Store:
             return
         before, self._depth = self.revision, 1
         try:
-            with _translated(self.path):
+            with translated(self.path):
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._compact(before)
@@ -252,46 +243,10 @@ class Store:
 
     def token(self, digest: str) -> tuple[Obj, float | None] | None:
         """What a token's hash stands for and when it expires (seconds since the epoch)."""
-        row = self._db.execute("SELECT identity, expires FROM tokens WHERE hash=?", (digest,)).fetchone()
-        return None if row is None else (orjson.loads(row[0]), row[1])
+        rows = self._rows("SELECT identity, expires FROM tokens WHERE hash=?", (digest,))
+        return next(((decoded(identity), expires) for identity, expires in rows), None)
 
     def drop_tokens(self, expired_at: float) -> None:
         """Forgets the tokens that expired before this moment."""
         with self.transaction():
             self._db.execute("DELETE FROM tokens WHERE expires < ?", (expired_at,))
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    db = sqlite3.connect(path, isolation_level=None, timeout=1, check_same_thread=False)
-    path.chmod(0o600)
-    db.execute("PRAGMA locking_mode=EXCLUSIVE")
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
-    db.execute("PRAGMA cache_size=-4000")
-    db.executescript(_SCHEMA)
-    # Exclusive locking takes hold at the first write: a second server on this file learns it here.
-    db.execute("BEGIN IMMEDIATE")
-    db.execute("COMMIT")
-    return db
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.DatabaseError, OSError) as error:
-        raise StateError(_sentence(path, error)) from error
-
-
-def _sentence(path: Path, error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, OSError):
-        return f"cannot use the state directory {path.parent}: {error.strerror or text}"
-    if "locked" in text:
-        return f"the state directory {path.parent} is in use by another API server"
-    if "full" in text:
-        return f"no space left for the state directory {path.parent}"
-    if "not a database" in text or "malformed" in text:
-        return f"{path} is not a database of this program (or it is damaged): {text}"
-    return f"cannot use the state file {path}: {text}"

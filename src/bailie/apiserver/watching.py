@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bailie.apiserver import errors, filters
+from bailie.apiserver.database import decoded
 from bailie.apiserver.requests import is_true
 from bailie.apiserver.store import Compacted
 
@@ -60,7 +61,7 @@ class Watch:
         if since not in {"", "0"} and not since.isdigit():
             raise errors.bad_request(f'Invalid value: "{since}": resourceVersion must be a number')
         if since in {"", "0"} or streaming:
-            present = (orjson.loads(data) for data in self._store.scan(self._resource.key, namespace))
+            present = (decoded(data) for data in self._store.scan(self._resource.key, namespace))
             lines = [_line("ADDED", self._show(obj)) for obj in present if self._matches(obj)]
             if streaming:
                 lines.append(self._bookmark(_INITIAL_END))

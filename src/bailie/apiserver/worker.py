@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
-from bailie.apiserver.errors import ApiError
+from bailie.apiserver.errors import ApiError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +60,8 @@ class Worker(Generic[K]):
             del self._waiting[key]
             try:
                 self._process(key)
-            except ApiError as error:
-                _log.info("will try again", controller=self._name, key=str(key), error=error.message)
+            except (ApiError, StateError) as error:
+                _log.info("will try again", controller=self._name, key=str(key), error=str(error))
                 failed.append(key)
             except Exception:
                 _log.exception("controller failed", controller=self._name, key=str(key))
