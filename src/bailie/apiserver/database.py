@@ -154,7 +154,9 @@ def decoded(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise StateError(f"the state file is damaged: a row of it is no JSON ({error}); see its log") from error
+        raise StateError(
+            f"the state file is damaged: a row of it is no JSON ({error}); see its log"
+        ) from error
 
 
 @contextmanager

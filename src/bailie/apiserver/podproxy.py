@@ -51,7 +51,12 @@ def door_of(name: str) -> Door:
     scheme, pod, port = {1: ["http", name, "80"], 2: ["http", *name.split(":")]}.get(
         name.count(":") + 1, name.split(":")[:3]
     )
-    if scheme not in {"http", ""} or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
+    if (
+        scheme not in {"http", ""}
+        or not port.isascii()
+        or not port.isdigit()
+        or not 0 < int(port[:6]) < 65536
+    ):
         raise errors.bad_request(f"invalid pod request {name!r}")
     return Door(pod, int(port))
 
@@ -136,7 +141,9 @@ class PodProxy:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _too_long(self) -> errors.ApiError:
-        text = f"the pod answers more than the {self._limits.size} bytes that are passed on; ask the pod itself"
+        text = (
+            f"the pod answers more than the {self._limits.size} bytes that are passed on; ask the pod itself"
+        )
         return errors.ApiError(502, "BadGateway", text)
 
     def _refusal(self, error: Exception) -> errors.ApiError:

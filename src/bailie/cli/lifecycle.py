@@ -134,10 +134,19 @@ def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = Fal
 
 
 async def _gather(state: StateDirectory) -> dict[str, Any]:
+    from bailie.kube.errors import Unreachable
+    from bailie.local.errors import LocalError
     from bailie.local.status import gather
 
-    async with connected(state.kubeconfig, None) as client:
-        return await gather(client, state)
+    try:
+        async with connected(state.kubeconfig, None) as client:
+            return await gather(client, state)
+    except Unreachable as error:
+        record = state.supervisor()
+        if record is not None and record.phase == "failed":
+            hint = f"models that are loaded go on answering; the log of the API is {state.api_log}"
+            raise LocalError(record.message, hint=hint) from error
+        raise
 
 
 def down(

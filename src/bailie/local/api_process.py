@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bailie.kube.backoff import Backoff
 from bailie.kube.client import Client
 from bailie.kube.errors import ApiError
 from bailie.local.errors import LocalError, NotReady
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bailie.local.settings import LocalSettings
     from bailie.local.state import StateDirectory
 
@@ -26,7 +29,7 @@ _log = structlog.get_logger(__name__)
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.02
-BACK_OFF_SECONDS = 0.5
+BACK_OFF = Backoff(initial=0.5, maximum=15.0)
 
 
 class ApiProcess:
@@ -85,18 +88,31 @@ class ApiProcess:
         errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         return (errors or lines or ["the API ended without a word"])[-1]
 
-    async def keep(self) -> None:
-        """Restarts the API whenever it ends, until `stop`."""
+    async def keep(self, tell: Callable[[str], None]) -> None:
+        """Restarts the API whenever it ends, until `stop`.
+
+        `tell` hears why it does not start, once for each reason, and an empty text when it has started again.
+        """
+        failures, trouble = 0, ""
         while self._process is not None:
             code = await self._process.wait()
             if self._stopping:
                 return
-            _log.warning("API ended, starting it again", code=code)
-            await asyncio.sleep(BACK_OFF_SECONDS)
-            try:
-                await self.start()
-            except LocalError as error:
-                _log.error("API did not start", reason=error.message)
+            if not failures:
+                _log.warning("API ended, starting it again", code=code)
+            await asyncio.sleep(BACK_OFF.delay(failures + 1))
+            before, trouble = trouble, await self._begun()
+            failures = failures + 1 if trouble else 0
+            if trouble != before:
+                tell(trouble)
+
+    async def _begun(self) -> str:
+        """Starts the process; returns why that failed, or nothing."""
+        try:
+            await self.start()
+        except LocalError as error:
+            return error.message
+        return ""
 
     async def stop(self) -> None:
         """Ends the process, by force after `STOP_SECONDS`."""

@@ -80,6 +80,8 @@ class Supervisor:
         self._api = ApiProcess(settings, state)
         self._list: WatchList | None = None
         self._stop = asyncio.Event()
+        self._is_ready = False
+        self._trouble = ""  # why the API does not start
 
     async def run(self, *, timeout: float, progress: Progress, ready: Ready) -> None:
         """Starts everything, reports when it is ready, and ends it in order on a signal."""
@@ -110,7 +112,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._api.keep())
+                tasks.create_task(self._api.keep(self._on_api))
                 tasks.create_task(self._keep_operator(client))
                 if self._list is not None:
                     tasks.create_task(self._list.run())
@@ -118,6 +120,14 @@ class Supervisor:
                 tasks.create_task(self._run_node(client))
         except* Ended:
             _log.info("ended")
+
+    def _on_api(self, trouble: str) -> None:
+        """Shows why the API does not start, for as long as it does not; pods go on meanwhile."""
+        self._trouble = f"the API does not start: {trouble}" if trouble else ""
+        if trouble:
+            _log.error("API does not start", reason=trouble)
+        if self._is_ready:
+            self._record("failed" if trouble else "ready", self._trouble)
 
     async def _run_node(self, client: Client) -> None:
         """Runs pods until the signal, ends them in order, then ends the group."""
@@ -142,6 +152,7 @@ class Supervisor:
         while not self._stop.is_set():
             waiting = await self._waiting(client)
             if not waiting:
+                self._is_ready = True
                 record = self._record("ready")
                 ready(record)
                 return
@@ -158,7 +169,7 @@ class Supervisor:
         try:
             return await waiting_for(client, self._namespaces(), OPERATOR_NAMESPACE)
         except ApiError as error:
-            return [Waiting("the API", str(error))]
+            return [Waiting("the API", self._trouble or str(error))]
 
     def _namespaces(self) -> tuple[str, ...]:
         return self._list.namespaces if self._list is not None else self._settings.namespaces or ()
