@@ -58,6 +58,13 @@ LABEL_1035 = Rule(
 )
 PATH_SEGMENT = Rule(r"(?!\.\.?$)[^/%]+", 253, "may not be '.' or '..', and may not contain '/' or '%'")
 
+CONFIG_KEY = Rule(
+    "[-._a-zA-Z0-9]+",
+    253,
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+)
+
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _LABEL_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 
@@ -87,6 +94,22 @@ def bad_qualified_name(key: str) -> str | None:
             "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
         )
     return None
+
+
+def leads_out(path: str) -> str | None:
+    """Why a path below a folder does not stay there, or None."""
+    if path.startswith("/"):
+        return "must be a relative path"
+    if ".." in path.split("/"):
+        return "must not contain '..'"
+    return "must not contain a null character" if "\0" in path else None
+
+
+def backstep(name: str) -> str | None:
+    """Why the name of a file in a volume is not free for use, or None."""
+    if name == ".":
+        return "must not be '.'"
+    return "must not start with '..'" if name.startswith("..") else None
 
 
 def generate(prefix: str) -> str:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from bailie.apiserver.schema_parts import (
     CONDITIONS,
+    INT_OR_TEXT,
     LOCAL_REFERENCE,
     QUANTITIES,
+    Schema,
     array,
     flag,
     keyed,
@@ -25,7 +27,13 @@ _ENV = obj(
     "An environment variable.",
     name=text("Name of the variable."),
     value=text("Its value; $(NAME) is replaced by another variable's."),
-    valueFrom=open_obj("Its source: fieldRef, resourceFieldRef, secretKeyRef or configMapKeyRef."),
+    valueFrom=open_obj(
+        "Its source: fieldRef, resourceFieldRef, secretKeyRef or configMapKeyRef.",
+        fieldRef=open_obj("A field of the pod.", fieldPath=text()),
+        resourceFieldRef=open_obj("An amount.", containerName=text(), resource=text(), divisor=INT_OR_TEXT),
+        secretKeyRef=open_obj("A key of a Secret.", name=text(), key=text(), optional=flag()),
+        configMapKeyRef=open_obj("A key of a ConfigMap.", name=text(), key=text(), optional=flag()),
+    ),
 )
 _PORT = obj(
     "A port that the container listens on.",
@@ -35,7 +43,56 @@ _PORT = obj(
     name=text("A name that Services can refer to."),
     protocol=text("TCP, UDP or SCTP.", default="TCP"),
 )
-_MOUNT = open_obj("A volume in the container's file system.", name=text(), mountPath=text(), readOnly=flag())
+_MOUNT = open_obj(
+    "A volume in the container's file system.",
+    name=text("The volume."),
+    mountPath=text("Where it is seen."),
+    subPath=text("The part of the volume that is seen; all of it by default."),
+    subPathExpr=text("The same, with $(NAME) replaced by the container's variables."),
+    readOnly=flag(),
+)
+_ITEMS = array(open_obj("A key and the file that it becomes.", key=text(), path=text()))
+_SECRET_FILES = open_obj("The keys of a Secret as files.", items=_ITEMS, optional=flag())
+_MAP_FILES = open_obj("The keys of a ConfigMap as files.", name=text(), items=_ITEMS, optional=flag())
+_FIELD_FILES = open_obj("Fields of the pod as files.", items=array(open_obj("", path=text())))
+_SOURCE = open_obj(
+    "A source of files.",
+    secret=_SECRET_FILES | {"properties": _SECRET_FILES["properties"] | {"name": text()}},
+    configMap=_MAP_FILES,
+    downwardAPI=_FIELD_FILES,
+    serviceAccountToken=open_obj("A token of the pod's ServiceAccount.", path=text()),
+)
+_VOLUME = open_obj(
+    "A volume of the pod.",
+    name=text("Name of the volume."),
+    emptyDir=open_obj("A folder that lives as long as the pod."),
+    hostPath=open_obj("A folder of the machine.", path=text()),
+    persistentVolumeClaim=open_obj("What a claim stands for.", claimName=text()),
+    secret=_SECRET_FILES | {"properties": _SECRET_FILES["properties"] | {"secretName": text()}},
+    configMap=_MAP_FILES,
+    downwardAPI=_FIELD_FILES,
+    projected=open_obj("Files from several sources.", sources=array(_SOURCE)),
+)
+_HEADER = open_obj("", name=text(), value=text())
+_ACTIONS = {
+    "httpGet": open_obj(
+        "A request over HTTP.",
+        host=text(),
+        path=text(),
+        port=INT_OR_TEXT,
+        scheme=text(),
+        httpHeaders=array(_HEADER),
+    ),
+    "tcpSocket": open_obj("A connection.", host=text(), port=INT_OR_TEXT),
+    "grpc": open_obj("A request over gRPC.", port=number(), service=text()),
+}
+_TIMES = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold")
+
+
+def _probe(description: str) -> Schema:
+    return open_obj(description, **_ACTIONS, **{name: number() for name in _TIMES})
+
+
 _CONTAINER = open_obj(
     "A program that runs in the pod.",
     name=text("Name of the container, unique in the pod."),
@@ -44,15 +101,26 @@ _CONTAINER = open_obj(
     args=texts("Arguments of the program."),
     workingDir=text("The directory it starts in."),
     env=keyed(_ENV, "name", description="Environment variables."),
-    envFrom=array(open_obj("A ConfigMap or Secret whose keys become variables.")),
+    envFrom=array(
+        open_obj(
+            "A ConfigMap or Secret whose keys become variables.",
+            prefix=text(),
+            secretRef=open_obj("A Secret.", name=text(), optional=flag()),
+            configMapRef=open_obj("A ConfigMap.", name=text(), optional=flag()),
+        )
+    ),
     ports=keyed(_PORT, "containerPort", "protocol", description="Ports it listens on."),
     resources=open_obj("Requests and limits.", requests=QUANTITIES, limits=QUANTITIES),
     volumeMounts=keyed(_MOUNT, "mountPath", description="Volumes in its file system."),
     imagePullPolicy=text("Always, IfNotPresent or Never."),
-    livenessProbe=open_obj("The container is restarted when it fails."),
-    readinessProbe=open_obj("The pod gets requests while it succeeds."),
-    startupProbe=open_obj("The other probes wait for it."),
-    lifecycle=open_obj("Hooks around start and stop."),
+    livenessProbe=_probe("The container is restarted when it fails."),
+    readinessProbe=_probe("The pod gets requests while it succeeds."),
+    startupProbe=_probe("The other probes wait for it."),
+    lifecycle=open_obj(
+        "Hooks around start and stop.",
+        preStop=open_obj("Done before the process is told to end.", **_ACTIONS),
+        postStart=open_obj("Done after the start.", **_ACTIONS),
+    ),
     securityContext=open_obj("User, groups and capabilities."),
 )
 _CONTAINERS = keyed(_CONTAINER, "name", description="The containers of the pod.")
@@ -80,7 +148,7 @@ POD_SPEC = open_obj(
     "What the pod runs.",
     containers=_CONTAINERS,
     initContainers=_CONTAINERS | {"description": "Containers that run to their end before the others start."},
-    volumes=keyed(open_obj("A volume of the pod.", name=text()), "name", description="Volumes of the pod."),
+    volumes=keyed(_VOLUME, "name", description="Volumes of the pod."),
     nodeName=text("The node that runs the pod."),
     serviceAccountName=text("The ServiceAccount whose rights the pod has."),
     restartPolicy=text("Always, OnFailure or Never."),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bailie.apiserver import clock, names
 from bailie.apiserver.causes import Cause
+from bailie.apiserver.pod_rules import key_causes, spec_causes
 from bailie.apiserver.ports import assign_ports
 
 if TYPE_CHECKING:
@@ -71,7 +72,11 @@ def _check_secret(new: Obj, old: Obj | None) -> list[Cause]:
     if old is not None and old.get("type") != new.get("type"):
         message = f'Invalid value: "{new.get("type")}": field is immutable'
         causes.append(Cause("type", "FieldValueInvalid", message))
-    return causes + _check_immutable(new, old)
+    return causes + _check_keys(new) + _check_immutable(new, old)
+
+
+def _check_keys(new: Obj) -> list[Cause]:
+    return [cause for f in ("data", "binaryData") for cause in key_causes(new.get(f) or {}, f)]
 
 
 def _check_immutable(new: Obj, old: Obj | None) -> list[Cause]:
@@ -90,7 +95,7 @@ def _check_config_map(new: Obj, old: Obj | None) -> list[Cause]:
         for key, value in (new.get("data") or {}).items()
         if not isinstance(value, str)
     ]
-    return causes + _check_immutable(new, old)
+    return causes + _check_keys(new) + _check_immutable(new, old)
 
 
 def _service(new: Obj, old: Obj | None, store: Store) -> None:
@@ -126,32 +131,10 @@ def _pod(new: Obj, old: Obj | None, _store: Store) -> None:
 
 
 def _check_pod(new: Obj, old: Obj | None) -> list[Cause]:
-    containers = new["spec"].get("containers") or []
-    if not containers:
-        return [Cause("spec.containers", "FieldValueRequired", "Required value")]
-    causes = [
-        Cause(f"spec.containers[{i}].{f}", "FieldValueRequired", "Required value")
-        for i, container in enumerate(containers)
-        for f in ("name", "image")
-        if not container.get(f)
-    ]
-    causes += _bad_container_names(new["spec"])
+    causes = list(spec_causes(new["spec"], "spec"))
     if old is not None and _frozen_pod_spec(new) != _frozen_pod_spec(old):
         message = "Forbidden: pod updates may not change fields other than `spec.containers[*].image`"
         causes.append(Cause("spec", "FieldValueForbidden", message))
-    return causes
-
-
-def _bad_container_names(spec: Obj) -> list[Cause]:
-    """Names become file names of logs, so this is not a mere formality."""
-    causes = []
-    for group in ("containers", "initContainers"):
-        for i, container in enumerate(spec.get(group) or ()):
-            name = container.get("name") or ""
-            broken = names.LABEL.broken_by(name) if name else None
-            if broken:
-                message = f'Invalid value: "{name}": {broken}'
-                causes.append(Cause(f"spec.{group}[{i}].name", "FieldValueInvalid", message))
     return causes
 
 

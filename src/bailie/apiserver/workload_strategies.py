@@ -6,10 +6,10 @@ template would meet on a cluster, with the same field paths. After k8s.io/kubern
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bailie.apiserver import names
-from bailie.apiserver.causes import Cause
+from bailie.apiserver.causes import Cause, not_supported
+from bailie.apiserver.pod_rules import spec_causes
 from bailie.apiserver.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def _check_deployment(new: Obj, old: Obj | None) -> list[Cause]:
 
 def _check_replicas(obj: Obj) -> list[Cause]:
     spec = obj["spec"]
-    claimed = {(claim.get("metadata") or {}).get("name") for claim in spec.get("volumeClaimTemplates") or ()}
-    causes = list(_pod_causes(spec["template"]["spec"], "spec.template.spec", claimed))
+    causes = list(_pod_causes(spec, "spec.template.spec"))
     if spec["replicas"] < 0:
         message = f"Invalid value: {spec['replicas']}: must be greater than or equal to 0"
         causes.append(Cause("spec.replicas", "FieldValueInvalid", message))
@@ -100,36 +99,13 @@ def _check_replicas(obj: Obj) -> list[Cause]:
     return causes
 
 
-def _pod_causes(pod: Obj, path: str, claimed: set[Any]) -> Iterator[Cause]:
-    if not pod.get("containers"):
-        yield Cause(f"{path}.containers", "FieldValueRequired", "Required value")
-    volumes = {volume.get("name") for volume in pod.get("volumes") or ()} | claimed
-    seen: set[str] = set()
-    for group in ("initContainers", "containers"):
-        for number, container in enumerate(pod.get(group) or ()):
-            yield from _container_causes(container, f"{path}.{group}[{number}]", volumes, seen)
-    if pod["restartPolicy"] != "Always":
-        message = f'Unsupported value: "{pod["restartPolicy"]}": supported values: "Always"'
-        yield Cause(f"{path}.restartPolicy", "FieldValueNotSupported", message)
-
-
-def _container_causes(container: Obj, path: str, volumes: set[Any], seen: set[str]) -> Iterator[Cause]:
-    name = container.get("name") or ""
-    for field in ("name", "image"):
-        if not container.get(field):
-            yield Cause(f"{path}.{field}", "FieldValueRequired", "Required value")
-    if name and (broken := names.LABEL.broken_by(name)):
-        yield Cause(f"{path}.name", "FieldValueInvalid", f'Invalid value: "{name}": {broken}')
-    if name in seen:
-        yield Cause(f"{path}.name", "FieldValueDuplicate", f'Duplicate value: "{name}"')
-    seen.add(name)
-    for number, mount in enumerate(container.get("volumeMounts") or ()):
-        if mount.get("name") not in volumes:
-            yield Cause(
-                f"{path}.volumeMounts[{number}].name",
-                "FieldValueNotFound",
-                f'Not found: "{mount.get("name")}"',
-            )
+def _pod_causes(spec: Obj, path: str) -> Iterator[Cause]:
+    templates = spec.get("volumeClaimTemplates") or ()
+    claimed = frozenset((claim.get("metadata") or {}).get("name") or "" for claim in templates)
+    pod = spec["template"]["spec"]
+    yield from spec_causes(pod, path, claimed)
+    if pod["restartPolicy"] in {"OnFailure", "Never"}:
+        yield not_supported(f"{path}.restartPolicy", pod["restartPolicy"], ("Always",))
 
 
 def _without(spec: Obj, fields: tuple[str, ...]) -> Obj:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import msgspec
@@ -104,7 +104,12 @@ def object_path(
         parts += ["namespaces", namespace]
     parts.append(kind.plural)
     parts += [part for part in (name, sub) if part is not None]
-    return "/" + "/".join(parts)
+    return "/" + "/".join(map(_segment, parts))
+
+
+def _segment(name: str) -> str:
+    """A name in a path. It may be a user's word: `x?watch=1` or `../y` must not become another request."""
+    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe=":")
 
 
 class Client:

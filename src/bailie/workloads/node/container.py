@@ -152,6 +152,8 @@ class ContainerRunner:
             started = Process.start(spec, self.log)
         except OSError as error:
             return Waiting("RunContainerError", f"{error.filename or spec.argv[0]}: {error.strerror}")
+        except ValueError as error:  # no operating system takes a null character, or a name with `=`
+            return Waiting("RunContainerError", f"{spec.argv[0]!r}: {error}")
         now = stamp(utc_now())
         self._record(started, now)
         _log.info("container started", **self._labels(), pid=started.pid)

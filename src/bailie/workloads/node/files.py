@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,12 +21,27 @@ def make_directory(path: Path) -> Path:
     return path
 
 
+def below(root: Path, inner: str) -> Path | None:
+    """The path `inner` below `root`; None where it would lead elsewhere: out of it, or through a link."""
+    parts = PurePosixPath(inner).parts
+    if not parts or inner.startswith("/") or ".." in parts or "\0" in inner:
+        return None
+    path = root
+    for part in parts:
+        path /= part
+        if path.is_symlink():
+            return None
+    return path
+
+
 def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     """Readers see the old content or the new, never a part."""
     make_directory(path.parent)
     draft = path.with_name(f".{path.name}.draft")
     data = content.encode() if isinstance(content, str) else content
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    # Processes of pods write here, too: a link that stands in the draft's place must not be followed.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(draft, flags, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
     draft.chmod(mode)  # an old draft keeps its mode

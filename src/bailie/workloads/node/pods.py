@@ -68,12 +68,12 @@ def program_name(image: str) -> str:
 
 def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessSpec | ConfigError:
     """What to start for one container."""
-    mounts = _mounts(container, context.volumes)
-    if isinstance(mounts, ConfigError):
-        return mounts
     variables = environment(pod, container, context.sources)
     if isinstance(variables, ConfigError):
         return variables
+    mounts = _mounts(container, context.volumes, variables)
+    if isinstance(mounts, ConfigError):
+        return mounts
     program = None if container.get("command") else context.programs.get(program_name(container["image"]))
     if program is None and not container.get("command"):
         return ConfigError(_unknown_image(container["image"], context.programs))
@@ -106,13 +106,18 @@ def substitute(text: str, mounts: tuple[tuple[str, str], ...]) -> str:
     return text
 
 
-def _mounts(container: Manifest, volumes: Mapping[str, str]) -> tuple[tuple[str, str], ...] | ConfigError:
+def _mounts(
+    container: Manifest, volumes: Mapping[str, str], variables: Mapping[str, str]
+) -> tuple[tuple[str, str], ...] | ConfigError:
     result = []
     for mount in container.get("volumeMounts") or []:
         host = volumes.get(mount["name"])
         if host is None:
             return ConfigError(f"volume {mount['name']} of container {container['name']} is not declared")
-        path = PurePosixPath(host, mount.get("subPath", ""))
+        part = mount.get("subPath") or expand(mount.get("subPathExpr", ""), variables)
+        if part.startswith("/") or ".." in part.split("/") or "\0" in part:
+            return ConfigError(f"the part {part!r} of volume {mount['name']} is not in the volume")
+        path = PurePosixPath(host, part)
         result.append((mount["mountPath"].rstrip("/") or "/", str(path)))
     return tuple(sorted(result, key=lambda pair: -len(pair[0])))
 

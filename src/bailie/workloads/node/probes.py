@@ -60,10 +60,11 @@ def probe(container: Manifest, key: str, ip: str) -> Probe | ConfigError | None:
     return Probe(
         target=to,
         initial_delay=float(spec.get("initialDelaySeconds", 0)),
-        period=float(spec.get("periodSeconds", 10)),
-        timeout=float(spec.get("timeoutSeconds", 1)),
-        success_threshold=int(spec.get("successThreshold", 1)),
-        failure_threshold=int(spec.get("failureThreshold", 3)),
+        # A zero stands for the default, as in Kubernetes: a probe without pauses would keep a processor.
+        period=float(spec.get("periodSeconds") or 10),
+        timeout=float(spec.get("timeoutSeconds") or 1),
+        success_threshold=int(spec.get("successThreshold") or 1),
+        failure_threshold=int(spec.get("failureThreshold") or 3),
     )
 
 
@@ -71,12 +72,12 @@ def target(
     container: Manifest, action: Manifest, ip: str, *, connect_only: bool = False
 ) -> Target | ConfigError:
     """Where an `httpGet` or `tcpSocket` action of a container goes; ports by number or name."""
-    wanted = action["port"]
+    wanted = action.get("port")
     ports = {each["name"]: each["containerPort"] for each in container.get("ports") or [] if "name" in each}
-    port = int(wanted) if str(wanted).isdigit() else ports.get(wanted)
+    port = int(wanted) if str(wanted).isdecimal() else ports.get(wanted)
     if port is None:
         return ConfigError(f"container {container['name']} has no port named {wanted}")
-    headers = tuple((each["name"], each["value"]) for each in action.get("httpHeaders") or [])
+    headers = tuple((each["name"], each.get("value", "")) for each in action.get("httpHeaders") or [])
     return Target(
         host=action.get("host") or ip,
         port=port,

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie import __version__
+from bailie.apiserver import schema
+from bailie.apiserver.pod_rules import spec_causes
+from bailie.apiserver.pod_schemas import POD_SPEC
 from bailie.kube.errors import ApiError, NotFound
 from bailie.workloads.node import tokens, volumes
 from bailie.workloads.node.environment import ConfigError
@@ -21,8 +24,10 @@ from bailie.workloads.node.files import make_directory
 from bailie.workloads.node.pods import STATE_VARIABLE, PodContext
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from bailie.apiserver.causes import Cause
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.manifests.workload import Manifest
@@ -30,6 +35,12 @@ if TYPE_CHECKING:
     from bailie.workloads.node.settings import NodeSettings
 
 _log = structlog.get_logger(__name__)
+
+
+def manifest_causes(pod: Manifest) -> Iterator[Cause]:
+    """What is wrong with a pod, once more: the API refuses it, too, but may have stored it before it did."""
+    yield from schema.validate({"properties": {"spec": POD_SPEC}}, pod)
+    yield from spec_causes(pod["spec"], "spec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,9 @@ class PodSetup:
 
     async def _prepare(self) -> PodContext | ConfigError:
         settings = self.tools.settings
+        broken = next(manifest_causes(self.pod), None)
+        if broken:
+            return ConfigError(f"{broken}; give the pod another spec")
         make_directory(self.directory)
         sources = await volumes.fetch_sources(self.tools.client, self.pod, self.ip)
         paths = volumes.realise(self.pod, sources, self.directory, settings)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bailie.api.kinds import CONFIG_MAP, SECRET
 from bailie.kube.errors import NotFound
 from bailie.workloads.node.environment import ConfigError, Sources
-from bailie.workloads.node.files import make_directory, write_atomically
+from bailie.workloads.node.files import below, make_directory, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -82,22 +82,28 @@ def realise(
     """Makes every volume of the pod; returns host paths by volume name."""
     result = {}
     for volume in pod["spec"].get("volumes") or []:
-        path: Path | ConfigError | None = _host_path(volume, pod, settings)
+        path = _host_path(volume, pod, settings)
         if path is None:
-            path = _written(volume, sources, directory / "volumes" / volume["name"])
+            own = below(directory / "volumes", volume["name"])
+            path = _written(volume, sources, own) if own else _leads_out(volume["name"])
         if isinstance(path, ConfigError):
             return ConfigError(f"volume {volume['name']}: {path.message}")
         result[volume["name"]] = str(path)
     return result
 
 
-def _host_path(volume: Manifest, pod: Manifest, settings: NodeSettings) -> Path | None:
+def _leads_out(name: str) -> ConfigError:
+    return ConfigError(f"{name!r} leads out of the pod's own folder")
+
+
+def _host_path(volume: Manifest, pod: Manifest, settings: NodeSettings) -> Path | ConfigError | None:
     """A directory that is not the pod's own; None for the kinds of volume that are."""
     if "hostPath" in volume:
         return Path(volume["hostPath"]["path"])
     if "persistentVolumeClaim" in volume:
         claim = volume["persistentVolumeClaim"]["claimName"]
-        return make_directory(settings.claims_dir / pod["metadata"]["namespace"] / claim)
+        path = below(settings.claims_dir / pod["metadata"]["namespace"], claim)
+        return make_directory(path) if path else ConfigError(f"{claim!r} is no claim of this namespace")
     return None
 
 
@@ -143,6 +149,8 @@ def _write_content(
             if reference.get("optional"):
                 continue
             return ConfigError(f"{title} has no key {item['key']}")
-        value = content[item["key"]].encode(errors="surrogateescape")
-        write_atomically(own / item["path"], value)
+        path = below(own, item["path"])
+        if path is None:
+            return ConfigError(f"{title}: the file {item['path']!r} would be out of the volume")
+        write_atomically(path, content[item["key"]].encode(errors="surrogateescape"))
     return None
