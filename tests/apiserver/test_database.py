@@ -201,5 +201,3 @@ def test_a_row_damaged_while_the_store_is_open_is_said(tmp_path):
         with pytest.raises(StateError, match="a row of it is no JSON"):
             read()
     store.close()
-
-

@@ -24,7 +24,12 @@ class Pod(BaseHTTPRequestHandler):
     """`/endless` and `/slow` never end, `/announced` says that it is long, `/away` leads elsewhere."""
 
     def do_GET(self):
-        known = {"/endless": self.endless, "/slow": self.slow, "/announced": self.announced, "/away": self.away}
+        known = {
+            "/endless": self.endless,
+            "/slow": self.slow,
+            "/announced": self.announced,
+            "/away": self.away,
+        }
         try:
             known.get(self.path, self.echo)()
         except (BrokenPipeError, ConnectionResetError):
@@ -132,7 +137,9 @@ def test_names_of_doors(name, door):
     assert door_of(name) == door
 
 
-@pytest.mark.parametrize("name", ["p:web", "https:p:1", "a:b:c:d", "p:", "p:0", "p:65536", "p:1²", "p:" + "9" * 5000])
+@pytest.mark.parametrize(
+    "name", ["p:web", "https:p:1", "a:b:c:d", "p:", "p:0", "p:65536", "p:1²", "p:" + "9" * 5000]
+)
 def test_other_names_are_refused(name):
     with pytest.raises(ApiError, match="invalid pod request"):
         door_of(name)
@@ -142,10 +149,12 @@ def test_an_address_that_somebody_wrote_into_the_status_is_not_asked(api, http, 
     api.node_gave(namespace, "p", "127.9.9.9")
     answer = http.get(f"{pod}:{port}/proxy/x")
     assert (answer.status_code, answer.json()["reason"]) == (400, "BadRequest")
-    assert "127.0.0.1 in the status of pod \"p\" is not the one that the node gave" in answer.json()["message"]
+    assert '127.0.0.1 in the status of pod "p" is not the one that the node gave' in answer.json()["message"]
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", '{"pods": 1}', '{"pods": {"b/p": "127.0.0.1"}}'])
+@pytest.mark.parametrize(
+    "content", [None, "", "{", "[]", "{}", '{"pods": 1}', '{"pods": {"b/p": "127.0.0.1"}}']
+)
 def test_without_the_nodes_word_no_address_is_believed(tmp_path, content):
     path = tmp_path / "addresses.json"
     if content is not None:

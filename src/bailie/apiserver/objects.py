@@ -203,7 +203,7 @@ class Objects:
         causes = metadata.problems(new, resource, old=old)
         if resource.schema is not None:
             causes += schema.validate(resource.schema, new)
-        causes += resource.strategy.validate(new, old)
+        causes += _new_mistakes(resource, new, old)
         if causes:
             raise errors.invalid(resource.kind, new["metadata"].get("name", ""), causes)
         if options.guard is not None:
@@ -232,6 +232,14 @@ class Objects:
         if new != old and not options.dry_run:
             self.store.put(place.key, new, old)
         return new, False
+
+
+def _new_mistakes(resource: Resource, new: Obj, old: Obj | None) -> list[Cause]:
+    """What the kind's rules refuse, but for what is stored already: an object from before a rule was there
+    can still get its status, be marked and be deleted."""
+    found = resource.strategy.validate(new, old)
+    known = resource.strategy.validate(old, old) if found and old is not None else []
+    return [cause for cause in found if cause not in known]
 
 
 def _check_types(obj: Obj, resource: Resource) -> None:
