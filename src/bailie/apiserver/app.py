@@ -6,12 +6,13 @@ order of the steps; what the verbs mean is in `objects.py`, what a path means in
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 
-from bailie.apiserver import codec, errors, requests
+from bailie.apiserver import codec, errors, limits, requests
 from bailie.apiserver.auth import Authoriser, Tokens
 from bailie.apiserver.describing import Descriptions
 from bailie.apiserver.escalation import guard_of
@@ -123,6 +124,8 @@ class App:
         self._authorise(user, asked, target)
         resource = self._resource(target, verb)
         body = b"" if verb in requests.READING else await _body(request)
+        if codec.is_slow(body, request.headers.get("content-type", "")):
+            body = await asyncio.to_thread(codec.json_of_yaml, body)
         call = Call(
             user=user,
             verb=verb,
@@ -192,6 +195,6 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         parts.append(part)
         length += len(part)
-        if length > codec.LARGEST_BODY:
+        if length > limits.LARGEST:
             break
     return b"".join(parts)

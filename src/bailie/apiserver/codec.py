@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
-from bailie.apiserver import errors, protobuf
+from bailie.apiserver import errors, limits, protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LARGEST_BODY = 3 * 1024 * 1024
+_LARGEST_YAML = 512 * 1024
+"""Bytes. Reading YAML takes a thousand times as long as JSON, and clients send it rarely."""
+_MOST_WARNINGS, _LONGEST_WARNING = 20, 300
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
 _YAML = ("application/yaml", "application/apply-patch+yaml", "text/yaml")
 
@@ -31,24 +33,42 @@ def decode(body: bytes, content_type: str) -> Any:
     Raises:
         ApiError: the body is malformed, too large or in a format that is not read here.
     """
-    if len(body) > LARGEST_BODY:
-        message = f"Request entity too large: limit is {LARGEST_BODY}"
-        raise errors.ApiError(413, "RequestEntityTooLarge", message)
+    if len(body) > limits.LARGEST:
+        raise limits.too_large()
     kind = media_type(content_type)
-    if kind in _YAML:
-        return _from_yaml(body)
     if kind == _PROTOBUF:
-        return _from_protobuf(body)
-    if kind and not kind.endswith("json"):
+        found = _from_protobuf(body)
+    elif kind and kind not in _YAML and not kind.endswith("json"):
         raise errors.unsupported_media_type(content_type)
+    else:
+        found = _from_json(body)
+    limits.check(found)
+    return found
+
+
+def _from_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise errors.bad_request(f"the body of the request is not valid JSON: {error}") from None
 
 
-def _from_yaml(body: bytes) -> Any:
-    """JSON data from YAML: a time stays text, and keys are texts, whatever YAML makes of them."""
+def is_slow(body: bytes, content_type: str) -> bool:
+    """Whether a body is YAML that is no JSON, so that others would wait for it: see `json_of_yaml`."""
+    return media_type(content_type) in _YAML and not body.lstrip().startswith(b"{")
+
+
+def json_of_yaml(body: bytes) -> bytes:
+    """YAML as JSON: a time stays text, and keys are texts, whatever YAML makes of them.
+
+    It may take a second, and may be called in a thread.
+
+    Raises:
+        ApiError: it is no YAML, or too much of it.
+    """
+    if len(body) > _LARGEST_YAML:
+        wrong = f"a body of more than {_LARGEST_YAML} bytes is not read as YAML, only as JSON"
+        raise errors.ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {wrong}")
     import yaml  # noqa: PLC0415 - loaded only where somebody sends YAML
 
     class Loader(yaml.SafeLoader):
@@ -58,11 +78,12 @@ def _from_yaml(body: bytes) -> Any:
         }
 
     try:
-        if body[:1] == b"{":
-            return orjson.loads(body)
         found = yaml.load(body, Loader)  # noqa: S506 - a SafeLoader with fewer types
-        return orjson.loads(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS))
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError, yaml.YAMLError) as error:
+        limits.check(found)  # before it is written out: an alias may stand for millions of values
+        return orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS)
+    except RecursionError:
+        raise limits.too_deep() from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # TypeError: keys and values that JSON lacks
         raise errors.bad_request(f"the body of the request is not valid YAML: {error}") from None
 
 
@@ -95,10 +116,15 @@ def json_response(data: Any, *, status: int = 200, warnings: Sequence[str] = ())
 def encoded_response(body: bytes, *, status: int = 200, warnings: Sequence[str] = ()) -> Response:
     """A response from JSON that is already encoded."""
     response = Response(body, status_code=status, media_type="application/json")
-    for warning in dict.fromkeys(warnings):
-        text = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-        response.headers.append("Warning", f'299 - "{text}"')
+    for warning in list(dict.fromkeys(warnings))[:_MOST_WARNINGS]:
+        response.headers.append("Warning", f'299 - "{_quoted(warning)}"')
     return response
+
+
+def _quoted(text: str) -> str:
+    """Text in a header: as UTF-8, without control characters, which would end it, and not endless."""
+    printable = "".join(each if each.isprintable() else " " for each in text[:_LONGEST_WARNING])
+    return printable.replace("\\", "\\\\").replace('"', '\\"').encode().decode("latin-1")
 
 
 def success(details: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bailie.apiserver import clock, errors, fieldsets, metadata, schema, shapes, tracking
+from bailie.apiserver import clock, errors, fieldsets, limits, metadata, schema, shapes, tracking
 from bailie.apiserver.causes import Cause
 from bailie.apiserver.store import Key, copied
 
@@ -171,6 +171,7 @@ class Objects:
 
     def _shaped(self, obj: Obj, resource: Resource, options: WriteOptions) -> Obj:
         """The object with its type set, without the fields that its schema does not know."""
+        limits.check(obj)  # a patch can make more of an object than came in any body
         obj = _typed(obj, resource)
         if resource.schema is None:
             return obj

@@ -9,6 +9,10 @@ import copy
 from typing import Any
 
 Json = Any
+MOST_OPERATIONS = 10_000
+"""As on Kubernetes."""
+MOST_COPIED = 200_000
+"""Values: each `copy` may double a document."""
 
 
 class PatchError(ValueError):
@@ -41,7 +45,9 @@ def apply_json_patch(target: Json, operations: Json) -> Json:
     """
     if not isinstance(operations, list):
         raise MalformedPatchError("a JSON patch is a list of operations")
-    document = copy.deepcopy(target)
+    if len(operations) > MOST_OPERATIONS:
+        raise PatchError(f"a JSON patch has at most {MOST_OPERATIONS} operations, not {len(operations)}")
+    document, copied = copy.deepcopy(target), 0
     for operation in operations:
         if (
             not isinstance(operation, dict)
@@ -49,8 +55,23 @@ def apply_json_patch(target: Json, operations: Json) -> Json:
             or "path" not in operation
         ):
             raise MalformedPatchError("every operation needs `op` and `path`")
+        if operation["op"] == "copy" and "from" in operation:
+            copied += _size(_find(document, _pointer(operation["from"])))
+            if copied > MOST_COPIED:
+                raise PatchError(f"the operations of a JSON patch copy at most {MOST_COPIED} values")
         document = _apply(document, operation)
     return document
+
+
+def _size(value: Json) -> int:
+    """How many values there are in a value, as far as it matters."""
+    waiting, size = [value], 0
+    while waiting and size <= MOST_COPIED:
+        value = waiting.pop()
+        size += 1
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+    return size
 
 
 def _apply(document: Json, operation: dict[str, Any]) -> Json:

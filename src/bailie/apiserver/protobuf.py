@@ -273,7 +273,9 @@ def decode(body: bytes) -> dict[str, Any]:
         if not known:
             raise ProtobufError(f"{api_version} {kind} is not read as protobuf here, only as JSON or YAML")
         return {"apiVersion": api_version, "kind": kind, **_message(known, raw)}
-    except (IndexError, UnicodeDecodeError, OverflowError) as error:
+    except ProtobufError:
+        raise
+    except (IndexError, ValueError, OverflowError, OSError) as error:  # of bytes, texts and times
         raise ProtobufError(f"the body is not valid protobuf: {error}") from None
 
 
@@ -312,13 +314,14 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
     result = shift = 0
-    while True:
+    while shift < 70:
         byte = data[position]
         position += 1
         result |= (byte & 0x7F) << shift
         if not byte & 0x80:
             return result, position
         shift += 7
+    raise ProtobufError("a number is longer than 10 bytes")
 
 
 def _message(name: str, data: bytes) -> dict[str, Any]:

@@ -8,9 +8,10 @@ and k8s.io/apimachinery `strategicpatch`; list order directives only order what 
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
-from bailie.apiserver.patches import MalformedPatchError
+from bailie.apiserver.patches import MalformedPatchError, PatchError
 
 Json = Any
 Schema = dict[str, Any]
@@ -23,22 +24,19 @@ def merge(schema: Schema, target: Json, patch: Json) -> Json:
 
     Raises:
         MalformedPatchError: a directive is malformed, or an entry of a keyed list has no key.
+        PatchError: the fields of the patch are not those that it says are to be retained.
     """
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
-    directive = patch.get(_DIRECTIVE)
+    directive = _directive(patch)
     if directive == "delete":
         return {}
     if directive == "replace" or not isinstance(target, dict):
         return _without_directives(patch)
-    if directive not in {None, "merge"}:
-        raise MalformedPatchError(f"unknown {_DIRECTIVE} directive {directive!r}")
-    result = dict(target)
-    if _RETAIN in patch:
-        result = {key: value for key, value in result.items() if key in patch[_RETAIN]}
+    result = _retained(target, patch)
     for key, value in patch.items():
-        if key.startswith("$"):
-            _apply_directive(schema, result, key, value)
+        if key.startswith(_DELETE_PRIMITIVES):
+            _delete_primitives(result, key.removeprefix(_DELETE_PRIMITIVES), value)
     for key, value in patch.items():
         if not key.startswith("$"):
             _merge_key(_child(schema, key), result, key, value)
@@ -51,10 +49,39 @@ def _child(schema: Schema, key: str) -> Schema:
     return found if isinstance(found, dict) else {}
 
 
-def _apply_directive(_schema: Schema, result: dict[str, Any], key: str, value: Json) -> None:
-    if key.startswith(_DELETE_PRIMITIVES):
-        name = key.removeprefix(_DELETE_PRIMITIVES)
-        result[name] = [item for item in result.get(name) or [] if item not in value]
+def _directive(patch: dict[str, Any]) -> str:
+    found = patch.get(_DIRECTIVE, "merge")
+    if found not in ("merge", "replace", "delete"):
+        raise MalformedPatchError(f"unknown patch type: {json.dumps(found)} in map")
+    return str(found)
+
+
+def _retained(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """The target without the fields that `$retainKeys` does not list."""
+    if _RETAIN not in patch:
+        return dict(target)
+    kept = patch[_RETAIN]
+    if not isinstance(kept, list) or not all(isinstance(key, str) for key in kept):
+        raise MalformedPatchError("invalid patch format of retainKeys")
+    names = set(kept)
+    if any(
+        not key.startswith("$") and value is not None and key not in names for key, value in patch.items()
+    ):
+        raise PatchError("patch content doesn't match retainKeys list")
+    return {key: value for key, value in target.items() if key in names}
+
+
+def _delete_primitives(result: dict[str, Any], name: str, value: Json) -> None:
+    present = result.get(name)
+    if not isinstance(value, list) or not isinstance(present, list | None):
+        raise MalformedPatchError("invalid patch format of primitive list")
+    gone = set(map(_identity, value))
+    result[name] = [item for item in present or [] if _identity(item) not in gone]
+
+
+def _identity(value: Json) -> str:
+    """Equal for equal values, for dictionaries and sets: lists of a patch may be as long as a body."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _merge_key(schema: Schema, result: dict[str, Any], key: str, value: Json) -> None:
@@ -62,7 +89,7 @@ def _merge_key(schema: Schema, result: dict[str, Any], key: str, value: Json) ->
         result.pop(key, None)
     elif isinstance(value, list) and isinstance(result.get(key), list) and _merges(schema, value):
         result[key] = _merge_list(schema, result[key], value)
-    elif isinstance(value, dict) and value.get(_DIRECTIVE) == "delete":
+    elif isinstance(value, dict) and _directive(value) == "delete":
         result.pop(key, None)
     elif isinstance(value, dict):
         result[key] = merge(schema, result.get(key), value)
@@ -71,7 +98,7 @@ def _merge_key(schema: Schema, result: dict[str, Any], key: str, value: Json) ->
 
 
 def _merges(schema: Schema, value: list[Json]) -> bool:
-    if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in value):
+    if any(isinstance(item, dict) and _directive(item) == "replace" for item in value):
         return False
     return "merge" in str(schema.get("x-kubernetes-patch-strategy", ""))
 
@@ -79,39 +106,44 @@ def _merges(schema: Schema, value: list[Json]) -> bool:
 def _merge_list(schema: Schema, present: list[Json], patch: list[Json]) -> list[Json]:
     key = schema.get("x-kubernetes-patch-merge-key")
     if not key:
-        return [*present, *(item for item in patch if item not in present)]
-    merged = list(present)
+        known = set(map(_identity, present))
+        return [*present, *(item for item in patch if _identity(item) not in known)]
+    # Items without the key stay where they are: their place is their own.
+    merged = {_place(item, key, number): item for number, item in enumerate(present)}
     for item in patch:
         if not isinstance(item, dict) or key not in item:
             raise MalformedPatchError(f"map: {item} does not contain declared merge key: {key}")
-        at = next((i for i, old in enumerate(merged) if _same(old, item, key)), None)
-        if item.get(_DIRECTIVE) == "delete":
-            merged = [old for old in merged if not _same(old, item, key)]
-        elif at is None:
-            merged.append(_without_directives(item))
+        place = _identity(item[key])
+        if _directive(item) == "delete":
+            merged.pop(place, None)
+        elif place in merged:
+            merged[place] = merge(schema.get("items") or {}, merged[place], item)
         else:
-            merged[at] = merge(schema.get("items") or {}, merged[at], item)
-    return merged
+            merged[place] = _without_directives(item)
+    return list(merged.values())
 
 
-def _same(old: Json, item: dict[str, Any], key: str) -> bool:
-    return isinstance(old, dict) and old.get(key) == item[key]
+def _place(item: Json, key: str, number: int) -> str | int:
+    return _identity(item[key]) if isinstance(item, dict) and key in item else number
 
 
 def _order(schema: Schema, result: dict[str, Any], patch: dict[str, Any]) -> None:
     """Sorts lists as `$setElementOrder` says; what it does not name keeps its place behind."""
     for directive, order in patch.items():
         name = directive.removeprefix(_ORDER)
-        if name == directive or not isinstance(result.get(name), list):
+        if name == directive:
+            continue
+        if not isinstance(order, list):
+            raise MalformedPatchError("invalid patch format of setElementOrder list")
+        if not isinstance(result.get(name), list):
             continue
         key = _child(schema, name).get("x-kubernetes-patch-merge-key")
-        wanted = [item.get(key) if key and isinstance(item, dict) else item for item in order]
 
-        def rank(item: Json, key: str | None = key, wanted: list[Json] = wanted) -> int:
-            value = item.get(key) if key and isinstance(item, dict) else item
-            return wanted.index(value) if value in wanted else len(wanted)
+        def value(item: Json, key: str | None = key) -> str:
+            return _identity(item.get(key) if key and isinstance(item, dict) else item)
 
-        result[name] = sorted(result[name], key=rank)
+        ranks = {value(item): number for number, item in reversed(list(enumerate(order)))}
+        result[name] = sorted(result[name], key=lambda item: ranks.get(value(item), len(ranks)))
 
 
 def _without_directives(value: Json) -> Json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bailie.apiserver import codec, errors, patches, shapes, strategic
+from bailie.apiserver import codec, errors, limits, patches, shapes, strategic
 from bailie.apiserver.managedfields import manager_from_user_agent
 from bailie.apiserver.objects import DeleteOptions, WriteOptions
 from bailie.apiserver.requests import is_true
@@ -99,6 +99,9 @@ def change_of(content_type: str, body: bytes, resource: Resource) -> Callable[[O
             malformed = isinstance(error, patches.MalformedPatchError)
             code, reason = (400, "BadRequest") if malformed else (422, "Invalid")
             raise errors.ApiError(code, reason, f"the server rejected our request: {error}") from None
+        except RecursionError:  # operations of a JSON patch can build what no body may hold
+            raise limits.too_deep() from None
+        limits.check(result)
         if not isinstance(result, dict):
             raise errors.bad_request("the patch leaves no object")
         return result
