@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.support.waiting import until
 
 from bailie.apiserver.errors import ApiError
@@ -112,3 +114,26 @@ def test_which_container():
         container_of(pod("a", "b"), {})
     with pytest.raises(ApiError, match="container c is not valid for pod p"):
         container_of(pod("a"), {"container": "c"})
+
+
+@given(
+    st.lists(st.sampled_from([b"", b"x", b"yy", b"z" * 70_000]), max_size=12),
+    st.booleans(),
+    st.integers(0, 14),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+async def test_the_last_lines_are_found_from_the_end(tmp_path, lines, ended, wanted):
+    file = tmp_path / "main.log"
+    content = b"\n".join(lines) + (b"\n" if ended and lines else b"")
+    file.write_bytes(content)
+    reader = Reader(file, tailLines=str(wanted))
+    await reader.run()
+    whole = content.decode().splitlines(keepends=True)
+    assert reader.text == "".join(whole[-wanted:] if wanted else [])
+
+
+@pytest.mark.parametrize("name", ["tailLines", "limitBytes"])
+@pytest.mark.parametrize("value", ["x", "-1", "1²", "٣", "1.5", "9" * 5000, " 1"])  # noqa: RUF001
+def test_what_is_no_number_is_refused(path, name, value):
+    with pytest.raises(ApiError, match=f"{name} must be a number"):
+        PodLog(path, {name: value}, is_over=lambda: False)

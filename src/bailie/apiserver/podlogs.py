@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from typing import TYPE_CHECKING
 
 from bailie.apiserver import errors
-from bailie.apiserver.requests import is_true
+from bailie.apiserver.requests import is_true, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,8 +59,8 @@ class PodLog:
         if is_true(query.get("previous")):
             self._path = path.with_name(f"{path.stem}.previous.log")
         self._follow = is_true(query.get("follow"))
-        self._tail = _number(query, "tailLines")
-        self._limit = _number(query, "limitBytes")
+        self._tail = whole(query, "tailLines")
+        self._limit = whole(query, "limitBytes")
         self._is_over = is_over
         self._gone = False
 
@@ -115,22 +114,36 @@ class PodLog:
             return True
 
 
-def _number(query: Mapping[str, str], name: str) -> int | None:
-    value = query.get(name)
-    if value is None or value == "":
-        return None
-    if not value.isdigit():
-        raise errors.bad_request(f'Invalid value: "{value}": {name} must be a number')
-    return int(value)
-
-
 def _tail(file: BinaryIO, lines: int | None) -> Iterator[bytes]:
     """The last `lines` lines of the file (all for None), in chunks; leaves the position at the end."""
-    if lines is None:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-        return
-    yield b"".join(deque(file, maxlen=lines))
+    if lines is not None:
+        file.seek(_start_of(file, lines))
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _start_of(file: BinaryIO, lines: int) -> int:
+    """Where the last `lines` lines begin, found from the end: a line may be as long as the file."""
+    at = file.seek(0, os.SEEK_END)
+    ends = lines + 1  # the last line has one, too, or is about to get it
+    if at and _piece(file, at - 1, at) != b"\n":
+        ends -= 1
+    while at:
+        begin = max(0, at - _CHUNK)
+        piece = _piece(file, begin, at)
+        if piece.count(b"\n") >= ends:
+            end = len(piece)
+            for _ in range(ends):
+                end = piece.rindex(b"\n", 0, end)
+            return begin + end + 1
+        ends -= piece.count(b"\n")
+        at = begin
+    return 0
+
+
+def _piece(file: BinaryIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    return file.read(end - begin)
 
 
 async def _send(send: Send, chunk: bytes, left: int | None) -> int | None:

@@ -13,6 +13,7 @@ import orjson
 
 from bailie.apiserver import errors, filters
 from bailie.apiserver.database import decoded
+from bailie.apiserver.requests import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ def collection(store: Store, resource: Resource, namespace: str | None, query: M
 
     Objects go from the database into the answer without being decoded unless a selector has to look at them.
     """
-    limit = _limit(query.get("limit"))
+    limit = whole(query, "limit") or 0
     matches = filters.selector_of(query, resource)
     after, revision = _position(query.get("continue")) or (None, store.revision)
     found: Iterator[bytes] = store.scan(resource.key, namespace, after=after)
@@ -47,14 +48,6 @@ def collection(store: Store, resource: Resource, namespace: str | None, query: M
     return orjson.dumps(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
 
 
-def _limit(value: str | None) -> int:
-    if not value:
-        return 0
-    if not value.isdigit():
-        raise errors.bad_request(f'Invalid value: "{value}": limit must be a number')
-    return int(value)
-
-
 def _token(last: bytes, revision: int) -> str:
     """Where the next page begins, and the revision of the first: a watch from there misses no change that
     came to an object between the page that it is on and the last one."""
@@ -70,5 +63,5 @@ def _position(token: str | None) -> tuple[tuple[str, str], int] | None:
     try:
         namespace, name, revision = orjson.loads(base64.urlsafe_b64decode(token))
         return (str(namespace), str(name)), int(revision)
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, OverflowError):
         raise errors.bad_request("continue key is not valid") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bailie.apiserver import errors
 from bailie.apiserver.rbac import Attributes
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ _VERBS = {
 }
 READING = frozenset({"get", "list", "watch"})
 _TRUE = frozenset({"true", "1"})
+_LONGEST_NUMBER = 19
+"""Digits: a number of 64 bits."""
+_SHOWN = 100
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
 
@@ -43,6 +47,20 @@ class Target:
 def is_true(value: str | None) -> bool:
     """A boolean query parameter."""
     return value is not None and value.lower() in _TRUE
+
+
+def whole(query: Mapping[str, str], name: str) -> int | None:
+    """A query parameter that is a whole number; None where it is not given.
+
+    Raises:
+        ApiError: 400 for anything else.
+    """
+    value = query.get(name) or ""
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit()) or len(value) > _LONGEST_NUMBER:
+        raise errors.bad_request(f'Invalid value: "{value[:_SHOWN]}": {name} must be a number')
+    return int(value)
 
 
 def target_of(path: str) -> Target | None:

@@ -13,7 +13,7 @@ import orjson
 
 from bailie.apiserver import errors, filters
 from bailie.apiserver.database import decoded
-from bailie.apiserver.requests import is_true
+from bailie.apiserver.requests import is_true, whole
 from bailie.apiserver.store import Compacted
 
 if TYPE_CHECKING:
@@ -51,23 +51,21 @@ class Watch:
         self._hub, self._store, self._show, self._resource = hub, hub.store, show, resource
         self._matches = filters.selector_of(query, resource) or (lambda _obj: True)
         self._bookmarks = is_true(query.get("allowWatchBookmarks"))
-        self._seconds = _seconds(query.get("timeoutSeconds"))
+        self._seconds = float(whole(query, "timeoutSeconds") or _DEFAULT_SECONDS)
         self._bookmark_seconds = hub.bookmark_seconds
-        since = query.get("resourceVersion") or ""
+        since = whole(query, "resourceVersion") or 0
         self._first = self._initial(namespace, since, streaming=is_true(query.get("sendInitialEvents")))
         self._subscription: Subscription = hub.subscribe(resource.key, namespace)
 
-    def _initial(self, namespace: str | None, since: str, *, streaming: bool) -> list[bytes]:
-        if since not in {"", "0"} and not since.isdigit():
-            raise errors.bad_request(f'Invalid value: "{since}": resourceVersion must be a number')
-        if since in {"", "0"} or streaming:
+    def _initial(self, namespace: str | None, since: int, *, streaming: bool) -> list[bytes]:
+        if not since or streaming:
             present = (decoded(data) for data in self._store.scan(self._resource.key, namespace))
             lines = [_line("ADDED", self._show(obj)) for obj in present if self._matches(obj)]
             if streaming:
                 lines.append(self._bookmark(_INITIAL_END))
             return lines
         try:
-            changes = self._store.changes_since(int(since), self._resource.key, namespace)
+            changes = self._store.changes_since(since, self._resource.key, namespace)
         except Compacted:
             raise errors.expired(
                 f"too old resource version: {since} ({self._store.oldest_resumable})"
@@ -128,14 +126,6 @@ class Watch:
                 await _send(send, b"".join(lines))
                 sent = clock()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _seconds(value: str | None) -> float:
-    if not value:
-        return _DEFAULT_SECONDS
-    if not value.isdigit():
-        raise errors.bad_request(f'Invalid value: "{value}": timeoutSeconds must be a number')
-    return float(value) or _DEFAULT_SECONDS
 
 
 def _line(event: str, obj: Any) -> bytes:

@@ -93,7 +93,7 @@ def process_id(status: Manifest) -> int | None:
     """Returns the pid of a container on this machine (`process://<pid>`), None when it does not run."""
     scheme, _, rest = str(status.get("containerID", "")).partition("://")
     running = "running" in status.get("state", {})
-    return int(rest) if running and scheme == "process" and rest.isdigit() else None
+    return int(rest) if running and scheme == "process" and rest.isdecimal() else None
 
 
 def why_not_ready(pod: Manifest) -> str:

@@ -62,7 +62,7 @@ def matching(service: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
 def port_number(service_port: Manifest, pod: Manifest) -> int | None:
     """The port that a Service port leads to in one pod: a number, or the name of a container port."""
     wanted = service_port.get("targetPort") or service_port["port"]
-    if str(wanted).isdigit():
+    if str(wanted).isdecimal():
         return int(wanted)
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or []:
