@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    api_fuzz,
     chaos,
     data_plane,
     failover,
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "routes": routes.main,
     "scheduler": scheduler.main,
     "startup": startup.main,
+    "api-fuzz": api_fuzz.main,
     "mlserver-settings": mlserver_settings.main,
 }
 

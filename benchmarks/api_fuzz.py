@@ -1,0 +1,211 @@
+"""What does the embedded API do with requests that nobody sends: does it answer, in words, and stay as it is?
+
+A real API process; first the requests that once found something, then seeded ones from several connections until
+the time is over. Beside them `/healthz` is asked on a connection of its own. It ends with code 1 on a 500, a
+traceback in the log, a request without an answer, a slow `/healthz`, or memory that grows. `tests/apiserver/
+test_fuzz.py` runs a short form.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import http.client
+import json
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.fuzz_requests import NAMESPACE, Request, Requests, found
+from tests.support.waiting import until_blocking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ANSWER_SECONDS = 30.0
+HEALTH_SECONDS = 1.0
+GROWTH_BYTES = 50 * 1024 * 1024
+"""Between the end of the known requests, which are the largest, and the end."""
+_PROXIED = (502, 503, 504)
+
+
+class Api:
+    """A running `bailie apiserver`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.log = directory / "log"
+        command = [sys.executable, "-m", "bailie", "apiserver", "--state-dir", str(directory)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        kubeconfig = directory / "api" / "admin.kubeconfig"
+        until_blocking(kubeconfig.exists)
+        config = json.loads(kubeconfig.read_text())
+        cluster = config["clusters"][0]["cluster"]
+        self._address = cluster["server"].removeprefix("https://")
+        ca = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        self._context = ssl.create_default_context(cadata=ca)
+        self._token = config["users"][0]["user"]["token"]
+
+    def connection(self, seconds: float) -> http.client.HTTPSConnection:
+        """A connection that gives up after so many seconds of silence."""
+        return http.client.HTTPSConnection(self._address, timeout=seconds, context=self._context)
+
+    def send(self, connection: http.client.HTTPSConnection, request: Request) -> tuple[int, bytes]:
+        """The status and the body of the answer."""
+        connection.putrequest(request.method, request.path, skip_host="host" in request.headers)
+        headers = {"authorization": f"Bearer {self._token}", "content-length": str(len(request.body))}
+        for name, value in {**headers, **request.headers}.items():
+            connection.putheader(name, value.encode("utf-8"))
+        connection.endheaders(request.body or None)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    def resident(self) -> int:
+        """Bytes in memory."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * 4096
+
+
+@contextmanager
+def running_api(directory: Path) -> Iterator[Api]:
+    """The process, ended with the block."""
+    api = Api(directory)
+    try:
+        yield api
+    finally:
+        if api.process.stdin is not None:
+            api.process.stdin.close()
+        api.process.terminate()
+        api.process.wait(20)
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    health: list[float] = field(default_factory=list)
+    slowest: tuple[float, str] = (0.0, "")
+    memory: list[int] = field(default_factory=list)
+
+    def note(self, request: Request, status: int, body: bytes) -> None:
+        """Counts an answer; keeps what is wrong with it."""
+        self.statuses[status] += 1
+        proxied = status in _PROXIED and "/proxy" in request.path
+        if status >= 500 and not proxied:
+            self.failures.append(f"{_shown(request)}: {status} {body[:300]!r}")
+
+    def summary(self) -> str:
+        """One line for people."""
+        counts = ", ".join(f"{number} × {status}" for status, number in sorted(self.statuses.items()))
+        before, after = (self.memory[0] >> 20, self.memory[-1] >> 20) if self.memory else (0, 0)
+        return (
+            f"{sum(self.statuses.values())} requests ({counts}); /healthz {len(self.health)} times, at most "
+            f"{max(self.health, default=0):.2f} s; memory {before} -> {after} MiB; {len(self.failures)} failures"
+        )
+
+
+def _shown(request: Request) -> str:
+    return f"{request.method} {request.path[:200]} {request.headers} {request.body[:300]!r}"
+
+
+def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
+    """Runs all of it on an API of its own."""
+    with tempfile.TemporaryDirectory() as directory, running_api(Path(directory)) as api:
+        result, over = Result(), threading.Event()
+        body = json.dumps({"metadata": {"name": NAMESPACE}}).encode()
+        known = [Request("POST", "/api/v1/namespaces", body, {"content-type": "application/json"}), *found()]
+        asking = threading.Thread(target=_ask_health, args=(api, result, over))
+        asking.start()
+        try:
+            _drive(api, result, known, time.monotonic() + 600)
+            result.memory.append(api.resident())
+            _drive_all(api, result, seed, time.monotonic() + seconds, connections)
+        finally:
+            over.set()
+            asking.join()
+        result.memory.append(api.resident())
+        _judge(api, result)
+        return result
+
+
+def _drive_all(api: Api, result: Result, seed: int, until: float, connections: int) -> None:
+    threads = [
+        threading.Thread(target=_drive, args=(api, result, Requests(seed * 1000 + number), until))
+        for number in range(connections)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _drive(api: Api, result: Result, requests: Iterable[Request], until: float) -> None:
+    connection = api.connection(ANSWER_SECONDS)
+    for request in requests:
+        if time.monotonic() > until or api.process.poll() is not None:
+            break
+        begun = time.monotonic()
+        try:
+            result.note(request, *api.send(connection, request))
+            result.slowest = max(result.slowest, (time.monotonic() - begun, _shown(request)))
+        except (http.client.HTTPException, OSError) as error:
+            connection.close()
+            if not isinstance(
+                error, http.client.RemoteDisconnected | ConnectionError | http.client.BadStatusLine
+            ):
+                result.failures.append(f"{_shown(request)}: {error!r}")
+            result.statuses[0] += 1
+    connection.close()
+
+
+def _ask_health(api: Api, result: Result, over: threading.Event) -> None:
+    while not over.wait(0.1):
+        connection, begun = api.connection(ANSWER_SECONDS), time.monotonic()
+        try:
+            status, _ = api.send(connection, Request("GET", "/healthz"))
+            if status != 200:
+                result.failures.append(f"/healthz answered {status}")
+        except (http.client.HTTPException, OSError) as error:
+            result.failures.append(f"/healthz: {error!r}")
+        finally:
+            connection.close()
+        result.health.append(time.monotonic() - begun)
+
+
+def _judge(api: Api, result: Result) -> None:
+    log = api.log.read_text(errors="replace")
+    if api.process.poll() is not None:
+        result.failures.append(f"the API ended with {api.process.returncode}: {log[-500:]}")
+    if "Traceback" in log:
+        at = log.index("Traceback")
+        result.failures.append(f"{log.count('Traceback')} tracebacks in its log: {log[at : at + 1500]}")
+    if max(result.health, default=0) > HEALTH_SECONDS:
+        result.failures.append(f"/healthz took {max(result.health):.2f} s")
+    if result.memory[-1] - result.memory[0] > GROWTH_BYTES:
+        result.failures.append(f"memory grew from {result.memory[0] >> 20} to {result.memory[-1] >> 20} MiB")
+
+
+def main(arguments: list[str]) -> None:
+    """`python -m benchmarks api-fuzz`."""
+    parser = argparse.ArgumentParser(prog="api-fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--connections", type=int, default=4)
+    options = parser.parse_args(arguments)
+    result = fuzz(options.seconds, options.seed, connections=options.connections)
+    print(result.summary())
+    print(f"  slowest: {result.slowest[0]:.2f} s, {result.slowest[1]}")
+    for failure in dict.fromkeys(result.failures[:50]):
+        print(f"  {failure}")
+    if result.failures:
+        sys.exit(1)
