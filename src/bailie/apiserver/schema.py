@@ -9,11 +9,12 @@ k8s.io/kube-openapi `validation/validate`. CEL rules (`x-kubernetes-validations`
 from __future__ import annotations
 
 import copy
-import json
 import math
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from bailie.apiserver import causes
 
@@ -298,12 +299,12 @@ def _validate_unique(schema: Schema, value: list[Any], path: str) -> Iterator[Ca
     kind = schema.get("x-kubernetes-list-type")
     if kind not in ("set", "map"):
         return
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     for index, item in enumerate(value):
         key = item
         if kind == "map" and isinstance(item, dict):
             key = {name: item.get(name) for name in schema.get("x-kubernetes-list-map-keys", [])}
-        text = json.dumps(key, sort_keys=True)
+        text = orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
         if text in seen:
             yield causes.duplicate(f"{path}[{index}]", key)
         seen.add(text)

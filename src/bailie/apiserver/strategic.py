@@ -8,8 +8,9 @@ and k8s.io/apimachinery `strategicpatch`; list order directives only order what 
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
+
+import orjson
 
 from bailie.apiserver.patches import MalformedPatchError, PatchError
 
@@ -52,7 +53,7 @@ def _child(schema: Schema, key: str) -> Schema:
 def _directive(patch: dict[str, Any]) -> str:
     found = patch.get(_DIRECTIVE, "merge")
     if found not in ("merge", "replace", "delete"):
-        raise MalformedPatchError(f"unknown patch type: {json.dumps(found)} in map")
+        raise MalformedPatchError(f"unknown patch type: {orjson.dumps(found).decode()} in map")
     return str(found)
 
 
@@ -79,9 +80,9 @@ def _delete_primitives(result: dict[str, Any], name: str, value: Json) -> None:
     result[name] = [item for item in present or [] if _identity(item) not in gone]
 
 
-def _identity(value: Json) -> str:
+def _identity(value: Json) -> bytes:
     """Equal for equal values, for dictionaries and sets: lists of a patch may be as long as a body."""
-    return json.dumps(value, sort_keys=True)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _merge_key(schema: Schema, result: dict[str, Any], key: str, value: Json) -> None:
@@ -123,7 +124,7 @@ def _merge_list(schema: Schema, present: list[Json], patch: list[Json]) -> list[
     return list(merged.values())
 
 
-def _place(item: Json, key: str, number: int) -> str | int:
+def _place(item: Json, key: str, number: int) -> bytes | int:
     return _identity(item[key]) if isinstance(item, dict) and key in item else number
 
 
@@ -139,7 +140,7 @@ def _order(schema: Schema, result: dict[str, Any], patch: dict[str, Any]) -> Non
             continue
         key = _child(schema, name).get("x-kubernetes-patch-merge-key")
 
-        def value(item: Json, key: str | None = key) -> str:
+        def value(item: Json, key: str | None = key) -> bytes:
             return _identity(item.get(key) if key and isinstance(item, dict) else item)
 
         ranks = {value(item): number for number, item in reversed(list(enumerate(order)))}
