@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bailie.apiserver.store import Store
 
 _log = structlog.get_logger(__name__)
+_BODY_SECONDS = 30.0
 VERSION = {
     "major": "1",
     "minor": "36",
@@ -123,7 +124,7 @@ class App:
         verb = asked.verb
         self._authorise(user, asked, target)
         resource = self._resource(target, verb)
-        body = b"" if verb in requests.READING else await _body(request)
+        body = b"" if verb in requests.READING else await _whole_body(request)
         if codec.is_slow(body, request.headers.get("content-type", "")):
             body = await asyncio.to_thread(codec.json_of_yaml, body)
         call = Call(
@@ -187,6 +188,15 @@ class App:
         if verb not in resource.verbs:
             raise errors.method_not_allowed()
         return resource
+
+
+async def _whole_body(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await _body(request)
+    except TimeoutError:
+        words = f"the body of the request was not whole within {_BODY_SECONDS:g} s"
+        raise errors.ApiError(408, "Timeout", words) from None
 
 
 async def _body(request: Request) -> bytes:

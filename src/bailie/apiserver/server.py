@@ -18,6 +18,7 @@ import uvicorn
 from bailie.apiserver import bootstrap, certs, kubeconfig
 from bailie.apiserver.app import App
 from bailie.apiserver.audit import AuditLog
+from bailie.apiserver.connections import Clients, Protocol, files_allowed, listen, most_clients
 from bailie.apiserver.errors import StateError
 from bailie.apiserver.files import write_private
 from bailie.apiserver.gc import Collector
@@ -27,6 +28,7 @@ from bailie.apiserver.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bailie.apiserver.connections import Client
     from bailie.apiserver.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -35,11 +37,26 @@ _GRACE_SECONDS = 3
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn that leaves signals to us and ends watches before it waits for connections."""
+    """Uvicorn that leaves signals and listening to us, and ends watches before it waits for connections."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_stop = on_stop
+        self.is_started = asyncio.Event()
+
+    def protocol(self, client: Client, clients: Clients) -> Protocol:
+        """What speaks HTTP with a client; only after the start."""
+        return Protocol(
+            client,
+            clients,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_started.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -102,18 +119,32 @@ class ApiServer:
         except StateError:
             self._store.close()
             raise
-        self._uvicorn = _Uvicorn(_configuration(self.app, files), self.app.hub.close)
+        self._uvicorn = _Uvicorn(_configuration(self.app, files), self._wind_down)
+        self._listening: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serves until `stop` is called or the task is cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._listening = tasks.create_task(self._listen())
                 loops = [tasks.create_task(worker.run()) for worker in self._workers]
-                await self._uvicorn.serve(sockets=[self._socket])
-                for loop in loops:
+                await self._uvicorn.serve(sockets=[])
+                for loop in (*loops, self._listening):
                     loop.cancel()
         finally:
             self.close()
+
+    async def _listen(self) -> None:
+        await self._uvicorn.is_started.wait()
+        context = self._uvicorn.config.ssl
+        assert context is not None  # noqa: S101 - the configuration names a certificate
+        clients = Clients(most_clients(files_allowed()), asyncio.get_running_loop().time)
+        await listen(self._socket, context, clients, self._uvicorn.protocol)
+
+    def _wind_down(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+        self.app.hub.close()
 
     def close(self) -> None:
         """Lets go of the port and the state directory."""

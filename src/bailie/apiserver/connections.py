@@ -1,0 +1,204 @@
+"""Who is connected: takes connections in, gives each little time to say what it wants, and makes room.
+
+Run by `server.py` in place of uvicorn's own listening, which waits a minute for a TLS handshake and for ever for
+a request: a few hundred connections that say nothing would use up the files that this process may open, and
+nobody else would be answered. Where there are too many connections, the one that has been at rest for longest is
+closed. One with a request under way never is, a watch for example; a client at rest connects again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable
+
+    Factory = Callable[["Client", "Clients"], asyncio.Protocol]
+
+_log = structlog.get_logger(__name__)
+HEAD_SECONDS = 10.0
+"""From the connection, or the first byte of a later request, to the end of its headers."""
+_LONGEST_HEAD = 1 << 20
+"""Bytes of a request up to the end of its headers, as on Kubernetes."""
+_HANDSHAKE_SECONDS = 10.0
+_MOST, _FEWEST = 4096, 16
+_OTHER_FILES = 64
+"""What this process opens besides connections: its database, logs, requests to pods."""
+_SAY_SECONDS = 60.0
+_PAUSE_SECONDS = 0.1
+
+
+def files_allowed() -> int:
+    """How many files this process may open; raises its limit as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST + _OTHER_FILES
+    best = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < best:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (best, hard))
+        soft = best
+    return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+def most_clients(files: int) -> int:
+    """How many connections there may be where so many files may be open."""
+    return min(_MOST, max(_FEWEST, files - _OTHER_FILES))
+
+
+class Client:
+    """One connection; `end` cuts it off."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self.end = end
+
+
+class Clients:
+    """Everybody connected, at most `most`."""
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._clock = clock
+        self._all: set[Client] = set()
+        self._at_rest: dict[Client, None] = {}  # in the order in which they came to rest
+        self._said = -_SAY_SECONDS
+
+    def admit(self, client: Client) -> bool:
+        """Takes a client in, at the cost of another one where there are too many; False when all are busy."""
+        full = len(self._all) >= self._most
+        if full and not self.make_room(f"there are {len(self._all)}"):
+            return False
+        self._all.add(client)
+        self._at_rest[client] = None
+        return True
+
+    def make_room(self, why: str) -> bool:
+        """Closes the connection that has been at rest for longest; says so, but not each time."""
+        longest = next(iter(self._at_rest), None)
+        if self._clock() - self._said >= _SAY_SECONDS:
+            self._said = self._clock()
+            what = "the ones at rest are closed" if longest else "all are busy, so new ones are refused"
+            _log.warning(f"too many connections: {what}", why=why, most=self._most)
+        if longest is None:
+            return False
+        self.leave(longest)
+        longest.end()
+        return True
+
+    def work(self, client: Client) -> None:
+        """The client has a request under way."""
+        self._at_rest.pop(client, None)
+
+    def rest(self, client: Client) -> None:
+        """The client has none any more."""
+        if client in self._all:
+            self._at_rest[client] = None
+
+    def leave(self, client: Client) -> None:
+        """The client is gone."""
+        self._all.discard(client)
+        self._at_rest.pop(client, None)
+
+
+class Protocol(HttpToolsProtocol):
+    """HTTP on one connection, with an end to the wait for the head of a request."""
+
+    def __init__(self, client: Client, clients: Clients, **options: Any) -> None:
+        super().__init__(**options)
+        self._of, self._clients = client, clients
+        self._timer: asyncio.TimerHandle | None = None
+        self._length = 0  # of the head so far
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait for the first request."""
+        super().connection_made(transport)
+        self._of.end = transport.abort
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Makes room for others."""
+        self._head_is_there()
+        self._clients.leave(self._of)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Cuts off a head without an end."""
+        super().data_received(data)
+        self._length += len(data) if self._timer else 0
+        if self._length > _LONGEST_HEAD:
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Begins to wait for the rest of the head."""
+        super().on_message_begin()
+        if self._timer is None:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """Ends the wait; from here on the application has its own limits."""
+        self._head_is_there()
+        self._clients.work(self._of)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """The client is at rest when there is no further request."""
+        if not self.pipeline:
+            self._clients.rest(self._of)
+        super().on_response_complete()
+
+    def _expect_head(self) -> None:
+        self._length = 0
+        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _head_is_there(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._length = None, 0
+
+
+async def listen(
+    listener: socket.socket, context: ssl.SSLContext, clients: Clients, factory: Factory
+) -> None:
+    """Takes connections in until cancelled."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listener)
+            except OSError as error:  # no more files, or a client that left at once
+                clients.make_room(error.strerror or str(error))
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            client = Client(accepted.close)
+            if clients.admit(client):
+                shaking = tasks.create_task(_shake_hands(accepted, context, client, clients, factory))
+                client.end = shaking.cancel
+            else:
+                accepted.close()
+            await asyncio.sleep(0)  # whoever was asked to go, goes
+
+
+async def _shake_hands(
+    accepted: socket.socket, context: ssl.SSLContext, client: Client, clients: Clients, factory: Factory
+) -> None:
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: factory(client, clients),
+            accepted,
+            ssl=context,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+        )
+    except (OSError, TimeoutError):  # ssl.SSLError is one: it speaks no TLS, or is too slow
+        clients.leave(client)
+        with suppress(OSError):
+            accepted.close()
+    except asyncio.CancelledError:
+        clients.leave(client)
+        accepted.close()
+        raise
