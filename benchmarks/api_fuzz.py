@@ -1,9 +1,9 @@
 """What does the embedded API do with requests that nobody sends: does it answer, in words, and stay as it is?
 
-A real API process; first the requests that once found something, then seeded ones from several connections until
-the time is over. Beside them `/healthz` is asked on a connection of its own. It ends with code 1 on a 500, a
-traceback in the log, a request without an answer, a slow `/healthz`, or memory that grows. `tests/apiserver/
-test_fuzz.py` runs a short form.
+A real API process; first the requests that once found something, then seeded ones from several connections
+until the time is over. Beside them `/healthz` is asked on a connection of its own. It ends with code 1 on a
+500, a traceback in the log, a request without an answer, a slow `/healthz`, or memory that grows.
+`tests/apiserver/test_fuzz.py` runs a short form.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.fuzz_requests import NAMESPACE, Request, Requests, found
+from tests.support.fuzz_known import found
+from tests.support.fuzz_objects import NAMESPACE, Request
+from tests.support.fuzz_requests import Requests
 from tests.support.waiting import until_blocking
 
 if TYPE_CHECKING:
@@ -106,11 +108,12 @@ class Result:
 
     def summary(self) -> str:
         """One line for people."""
-        counts = ", ".join(f"{number} × {status}" for status, number in sorted(self.statuses.items()))
+        counts = ", ".join(f"{number} of {status}" for status, number in sorted(self.statuses.items()))
         before, after = (self.memory[0] >> 20, self.memory[-1] >> 20) if self.memory else (0, 0)
         return (
             f"{sum(self.statuses.values())} requests ({counts}); /healthz {len(self.health)} times, at most "
-            f"{max(self.health, default=0):.2f} s; memory {before} -> {after} MiB; {len(self.failures)} failures"
+            f"{max(self.health, default=0):.2f} s; memory {before} -> {after} MiB; "
+            f"{len(self.failures)} failures"
         )
 
 
@@ -129,7 +132,8 @@ def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
         try:
             _drive(api, result, known, time.monotonic() + 600)
             result.memory.append(api.resident())
-            _drive_all(api, result, seed, time.monotonic() + seconds, connections)
+            streams = [Requests(seed * 1000 + number) for number in range(connections)]
+            _drive_all(api, result, streams, time.monotonic() + seconds)
         finally:
             over.set()
             asking.join()
@@ -138,11 +142,8 @@ def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
         return result
 
 
-def _drive_all(api: Api, result: Result, seed: int, until: float, connections: int) -> None:
-    threads = [
-        threading.Thread(target=_drive, args=(api, result, Requests(seed * 1000 + number), until))
-        for number in range(connections)
-    ]
+def _drive_all(api: Api, result: Result, streams: list[Requests], until: float) -> None:
+    threads = [threading.Thread(target=_drive, args=(api, result, each, until)) for each in streams]
     for thread in threads:
         thread.start()
     for thread in threads:

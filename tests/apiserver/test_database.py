@@ -35,8 +35,16 @@ def refused(path, **options):
         Store(path, **options).close()
     text = str(refusal.value)
     assert str(path) in text or str(path.parent) in text
-    assert "Traceback" not in text and "\n" not in text
+    assert "\n" not in text
     return text
+
+
+def opened(path):
+    """The store of a file that had content once, or None and what is said."""
+    try:
+        return Store(path, expected=True), ""
+    except StateError as error:
+        return None, str(error)
 
 
 def changed(path, statement, *values):
@@ -150,10 +158,9 @@ def test_random_damage_is_refused_in_words_or_does_not_matter(tmp_path, seed):
         at, length = dice.randrange(len(data)), dice.choice([1, 8, 400, 5000])
         data[at : at + length] = dice.randbytes(length) if dice.random() < 0.7 else bytes(length)
     path.write_bytes(data[: dice.choice([len(data), dice.randrange(len(data))])])
-    try:
-        store = Store(path, expected=True)
-    except StateError as error:
-        assert "\n" not in str(error)
+    store, said = opened(path)
+    if store is None:
+        assert "\n" not in said
         return
     try:
         assert all(found["metadata"]["name"] for found in store.objects(MODELS))
@@ -182,10 +189,9 @@ def test_a_log_that_was_cut_or_damaged_gives_an_earlier_state_or_words(tmp_path,
     else:
         data[(at := dice.randrange(len(data))) : at + 100] = dice.randbytes(100)
     log.write_bytes(data)
-    try:
-        store = Store(tmp_path / "left" / "objects.db", expected=True)
-    except StateError as error:
-        assert "is empty, but" in str(error) or "damaged" in str(error)
+    store, said = opened(tmp_path / "left" / "objects.db")
+    if store is None:
+        assert "is empty, but" in said or "damaged" in said
         return
     names = [found["metadata"]["name"] for found in store.objects(MODELS)]
     store.close()

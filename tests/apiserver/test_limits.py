@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support.fuzz_requests import APPLY, JSON, JSON_PATCH, MERGE, STRATEGIC, YAML, deep
+from tests.support.fuzz_known import BOMB, deep
+from tests.support.fuzz_objects import APPLY, JSON, JSON_PATCH, MERGE, STRATEGIC, YAML
 
 from bailie.apiserver import codec, limits
 from bailie.apiserver.errors import ApiError
@@ -102,11 +103,6 @@ def test_an_object_does_not_grow_patch_by_patch(http, target):
         )
     assert answer.status_code == 413
     assert set(http.get(target).json()["data"]) == {"k", "a", "b", "c"}
-
-
-BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)
 
 
 @pytest.mark.parametrize(

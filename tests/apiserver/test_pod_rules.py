@@ -1,4 +1,4 @@
-"""Pods that lead elsewhere are refused with the field that is wrong, in Pods and in the templates of workloads."""
+"""Pods that lead elsewhere are refused with the field that is wrong, also in the templates of workloads."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -75,12 +76,8 @@ def test_a_directive_with_any_value_is_applied_or_refused(directive, value, insi
     target = {"finalizers": ["c/d"], "labels": {}}
     for key in inside:
         patch, target = {key: patch}, {key: target}
-    try:
-        merged = merge(POD, target, patch)
-    except PatchError as error:
-        assert str(error)
-    else:
-        assert directive not in str(merged)
+    with suppress(PatchError):
+        assert directive not in str(merge(POD, target, patch))
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ async def kept(state):
     """A running API, kept by a task, and what is told of it."""
     process, told = ApiProcess(LocalSettings(state_directory=state.root), state), []
     await process.start()
-    keeping = asyncio.create_task(process.keep(told.append))
-    try:
-        yield process, told
-    finally:
-        await process.stop()
-        await keeping
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(process.keep(told.append))
+        try:
+            yield process, told
+        finally:
+            await process.stop()
 
 
 @pytest.fixture

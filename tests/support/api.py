@@ -83,7 +83,7 @@ class Api:
         self.request("POST", "/api/v1/namespaces", json={"metadata": {"name": name}})
 
     def node_gave(self, namespace: str, pod: str, address: str) -> None:
-        """Has the node's list say that it gave this address to the pod, as a node does before it starts it."""
+        """Has the node's list say that it gave this address to the pod, as before it starts one."""
         path = self.server.settings.addresses
         assert path is not None
         path.parent.mkdir(parents=True, exist_ok=True)

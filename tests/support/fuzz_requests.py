@@ -1,249 +1,34 @@
-"""Requests to the embedded API that nobody sends: seeded, endless, and those that once found something.
+"""Requests to the embedded API that nobody sends: seeded, and endless.
 
-Every format, verb and header of the API with something wrong in it, beside some that are well, so that there are
-objects to be changed. Used by `python -m benchmarks api-fuzz` and its short form in tests/apiserver.
+Every format, verb and header of the API with something wrong in it, beside some that are well, so that there
+are objects to be changed. Used by `python -m benchmarks api-fuzz` and its short form in tests/apiserver.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import yaml
+from tests.support.fuzz_known import deep
+from tests.support.fuzz_objects import (
+    APPLY,
+    JSON,
+    JSON_PATCH,
+    MAGIC,
+    MERGE,
+    OBJECTS,
+    POSTED,
+    PROTOBUF,
+    STRATEGIC,
+    YAML,
+    Request,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-NAMESPACE = "fuzz"
-JSON, YAML = "application/json", "application/yaml"
-MERGE, STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"
-JSON_PATCH, APPLY = "application/json-patch+json", "application/apply-patch+yaml"
-PROTOBUF = "application/vnd.kubernetes.protobuf"
-MAGIC = b"k8s\0"
-_CORE, _SPACE = "/api/v1", f"/api/v1/namespaces/{NAMESPACE}"
-_OURS = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{NAMESPACE}"
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request; `path` has its query."""
-
-    method: str
-    path: str
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-_POD_SPEC = {
-    "volumes": [{"name": "v", "configMap": {"name": "m", "items": [{"key": "k", "path": "p"}]}}],
-    "containers": [
-        {
-            "name": "c",
-            "image": "i",
-            "command": ["true"],
-            "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
-            "ports": [{"name": "http", "containerPort": 80}],
-            "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "x"}],
-            "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 5},
-            "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},
-        }
-    ],
-}
-_LABELS = {"app": "x"}
-_TEMPLATE = {"metadata": {"labels": _LABELS}, "spec": _POD_SPEC}
-_RBAC = "/apis/rbac.authorization.k8s.io/v1"
-OBJECTS: dict[str, dict[str, Any]] = {
-    f"{_SPACE}/pods": {"spec": _POD_SPEC},
-    f"{_SPACE}/configmaps": {"data": {"k": "v"}, "binaryData": {"b": "eA=="}},
-    f"{_SPACE}/secrets": {"stringData": {"k": "v"}, "data": {"b": "eA=="}, "type": "Opaque"},
-    f"{_SPACE}/services": {
-        "spec": {
-            "type": "NodePort",
-            "selector": _LABELS,
-            "ports": [{"name": "a", "port": 80, "targetPort": "http"}],
-        }
-    },
-    f"{_SPACE}/serviceaccounts": {"secrets": [{"name": "s"}]},
-    f"{_SPACE}/persistentvolumeclaims": {"spec": {"resources": {"requests": {"storage": "1Gi"}}}},
-    f"{_SPACE}/events": {
-        "involvedObject": {"kind": "Pod", "name": "p"},
-        "reason": "R",
-        "message": "m",
-        "lastTimestamp": "2026-01-01T00:00:00Z",
-    },
-    f"{_CORE}/namespaces": {"metadata": {"labels": _LABELS}},
-    f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events": {
-        "regarding": {"kind": "Pod", "name": "p"},
-        "eventTime": "2026-01-01T00:00:00.000000Z",
-    },
-    f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments": {
-        "spec": {"replicas": 1, "selector": {"matchLabels": _LABELS}, "template": _TEMPLATE}
-    },
-    f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets": {
-        "spec": {
-            "serviceName": "s",
-            "selector": {"matchLabels": _LABELS},
-            "template": _TEMPLATE,
-            "volumeClaimTemplates": [{"metadata": {"name": "d"}, "spec": {"accessModes": ["ReadWriteOnce"]}}],
-        }
-    },
-    f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets": {
-        "spec": {"minAvailable": "50%", "selector": {"matchLabels": _LABELS}}
-    },
-    f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices": {
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
-        "ports": [{"name": "a", "port": 80}],
-    },
-    f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases": {
-        "spec": {"holderIdentity": "h", "leaseDurationSeconds": 4, "leaseTransitions": 1}
-    },
-    f"{_RBAC}/namespaces/{NAMESPACE}/roles": {
-        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
-    },
-    f"{_RBAC}/namespaces/{NAMESPACE}/rolebindings": {
-        "roleRef": {"kind": "Role", "name": "r"},
-        "subjects": [{"kind": "User", "name": "u"}],
-    },
-    f"{_RBAC}/clusterroles": {"rules": [{"nonResourceURLs": ["/x"], "verbs": ["get"]}]},
-    f"{_OURS}/models": {
-        "spec": {"storageUri": "/m", "requirements": ["sklearn"], "memory": "1Mi", "replicas": 1}
-    },
-    f"{_OURS}/servers": {"spec": {"serverConfig": "mlserver", "replicas": 1, "podSpec": _POD_SPEC}},
-    f"{_OURS}/seldonruntimes": {
-        "spec": {"seldonConfig": "default", "overrides": [{"name": "s", "replicas": 1}]}
-    },
-    f"{_OURS}/serverconfigs": {"spec": {"podSpec": _POD_SPEC}},
-    f"{_OURS}/seldonconfigs": {"spec": {"components": [{"name": "seldon-envoy", "podSpec": _POD_SPEC}]}},
-    f"{_OURS}/experiments": {
-        "spec": {"candidates": [{"name": "a", "weight": 50}, {"name": "b", "weight": 50}]}
-    },
-    f"{_OURS}/pipelines": {
-        "spec": {"steps": [{"name": "a", "inputs": ["b.outputs"]}], "output": {"steps": ["a"]}}
-    },
-}
-"""A good object by the path of its collection."""
-POSTED: dict[str, dict[str, Any]] = {
-    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": {
-        "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}
-    },
-    "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews": {"spec": {"namespace": NAMESPACE}},
-    "/apis/authorization.k8s.io/v1/subjectaccessreviews": {
-        "spec": {"user": "u", "groups": ["g"], "nonResourceAttributes": {"path": "/x", "verb": "get"}}
-    },
-    "/apis/authentication.k8s.io/v1/selfsubjectreviews": {},
-    "/apis/authentication.k8s.io/v1/tokenreviews": {"spec": {"token": "t"}},
-    f"{_SPACE}/serviceaccounts/default/token": {"spec": {"expirationSeconds": 600, "audiences": ["a"]}},
-}
-"""What is asked with a POST and not stored."""
-
-
-def deep(levels: int, *, opening: str = "[", closing: str = "]") -> str:
-    """JSON of so many levels."""
-    return opening * levels + "1" + closing * levels
-
-
-_LEVELS = (50, 99, 100, 101, 253, 255, 300, 600, 1000, 1023, 1025, 3000, 100_000)
-_DEEP = tuple((opening, closing) for opening, closing in (("[", "]"), ('{"a":', "}"), ('{"spec":', "}")))
-
-
-def _deep_texts() -> Iterator[str]:
-    for levels in _LEVELS:
-        for opening, closing in _DEEP:
-            inner = deep(levels, opening=opening, closing=closing)
-            yield inner
-            yield f'{{"metadata":{{"name":"deep"}},"data":{inner}}}'
-            yield f'{{"metadata":{{"name":"deep","annotations":{inner}}}}}'
-            yield f'{{"spec":{{"podSpec":{{"x":{inner}}}}}}}'
-
-
-def _patch_bodies() -> Iterator[tuple[str, str]]:
-    for text in _deep_texts():
-        for kind in (MERGE, STRATEGIC, APPLY):
-            yield kind, text
-    for wrong in ("true", "1.5", "null", '"x"', "{}", "[[]]", "[{}]", "[null]", '{"a":1}', "[1]"):
-        for name in (
-            "$retainKeys",
-            "$patch",
-            "$deleteFromPrimitiveList/finalizers",
-            "$setElementOrder/ports",
-            "$x",
-        ):
-            yield STRATEGIC, f'{{"{name}":{wrong}}}'
-            yield STRATEGIC, f'{{"spec":{{"{name}":{wrong},"ports":[{{"port":1,"$patch":{wrong}}}]}}}}'
-            yield STRATEGIC, f'{{"metadata":{{"{name}":{wrong},"finalizers":{wrong}}}}}'
-    yield STRATEGIC, '{"metadata":{"$retainKeys":["labels"],"annotations":{"a":"b"}}}'
-    double = [{"op": "add", "path": "/data/a", "value": "x" * 1000}]
-    double += [{"op": "copy", "from": "/data", "path": f"/data/{n}"} for n in range(60)]
-    yield JSON_PATCH, json.dumps(double)
-    nested = [{"op": "add", "path": "/data" + "/a" * n, "value": {}} for n in range(1, 900)]
-    yield JSON_PATCH, json.dumps([*nested, {"op": "copy", "from": "/data", "path": "/x"}])
-    yield JSON_PATCH, json.dumps([{"op": "test", "path": "/data", "value": {}}] * 20_000)
-    for odd in ("null", "1", "{}", "[null]", '[{"op":1,"path":"/x"}]', '[{"op":"add","path":1,"value":1}]'):
-        yield JSON_PATCH, odd
-    long = list(range(30_000))
-    yield STRATEGIC, json.dumps({"metadata": {"finalizers": [f"a/{n}" for n in long]}})
-    yield STRATEGIC, json.dumps({"metadata": {"$setElementOrder/finalizers": long, "finalizers": long}})
-
-
-def found() -> Iterator[Request]:
-    """What once hung the API, filled its memory, or got a 500; and its neighbours."""
-    maps, target = f"{_SPACE}/configmaps", f"{_SPACE}/configmaps/target"
-    yield Request("POST", maps, b'{"metadata":{"name":"target"},"data":{"k":"v"}}', {"content-type": JSON})
-    yield Request("POST", f"{_SPACE}/services", _encoded_service(), {"content-type": JSON})
-    for text in _deep_texts():
-        for kind in (JSON, YAML, ""):
-            yield Request("POST", maps, text.encode(), {"content-type": kind})
-        yield Request("POST", f"{_OURS}/models", text.encode(), {"content-type": JSON})
-        yield Request("DELETE", f"{maps}/none", text.encode(), {"content-type": JSON})
-    for kind, text in _patch_bodies():
-        for path in (target, f"{_SPACE}/services/target"):
-            yield Request("PATCH", f"{path}?fieldManager=f", text.encode(), {"content-type": kind})
-    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-        f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-    )
-    for text in (
-        bomb,
-        "&a [*a]",
-        "&a {x: *a}",
-        "? [1, 2]\n: x",
-        "a: 2026-01-01\n1: x\nnull: y",
-        "- " * 5000 + "a",
-    ):
-        yield Request("POST", maps, text.encode(), {"content-type": YAML})
-    yield Request("POST", maps, b"a: " + b"[1, {x: y}]\n".join([b"- "] * 200_000), {"content-type": YAML})
-    for field_name in ("ä€", "a\r\nx: y", "\ud83d\ude00", "q" * 100_000):
-        body = json.dumps({"metadata": {"name": "w"}, field_name: 1}).encode()
-        yield Request("POST", f"{_OURS}/models?fieldValidation=Warn", body, {"content-type": JSON})
-    many = {"metadata": {"name": "w"}, **{f"f{n}": 1 for n in range(100_000)}}
-    yield Request("POST", f"{_OURS}/models", json.dumps(many).encode(), {"content-type": JSON})
-    for value in ("1²", "٣", "9" * 5000, "-1", "1e5", "NaN"):  # noqa: RUF001 - digits that int() does not take
-        for name in ("limit", "timeoutSeconds", "resourceVersion", "gracePeriodSeconds"):
-            yield Request("GET", f"{maps}?watch=1&timeoutSeconds=1&{urlencode({name: value})}")
-            yield Request("GET", f"{maps}?{urlencode({name: value})}")
-        yield Request("DELETE", f"{maps}/none?{urlencode({'gracePeriodSeconds': value})}")
-        yield Request("GET", f"{_SPACE}/pods/p:{quote(value)}/proxy/x")
-    for token in ("W10=", "WzEsMiwxZTQwMF0=", "bnVsbA==", "ä", "=" * 5, "WyJhIiwiYiIsMWU5OTld"):
-        yield Request("GET", f"{maps}?{urlencode({'continue': token})}")
-    for tail in (
-        b"\xff" * 3_000_000,
-        b"\x08" + b"\x80" * 100_000,
-        b"",
-        b"\n\x05\n\x02v1",
-        b"\x12\xff\xff\xff\xff\x7f",
-    ):
-        yield Request("POST", maps, MAGIC + tail, {"content-type": PROTOBUF})
-    for host in ("[", "[::1", "a b", "", "\xff"):
-        yield Request("GET", "/api/v1/namespaces", headers={"host": host})
-
-
-def _encoded_service() -> bytes:
-    ports = [{"port": 80, "name": "a"}]
-    return json.dumps({"metadata": {"name": "target"}, "spec": {"ports": ports}}).encode()
-
 
 _NUMBERS = (0, -1, 1, 2**31, -(2**31) - 1, 2**53, 2**63, 2**64, 1e308, -0.0, 1.5, 10**30)
 _WORDS = (
@@ -266,10 +51,29 @@ _WORDS = (
     "*",
 )
 _FIELDS = (
-    "metadata", "spec", "status", "name", "namespace", "labels", "annotations", "finalizers", "ownerReferences",
-    "managedFields", "resourceVersion", "uid", "generateName", "creationTimestamp", "deletionTimestamp", "kind",
-    "apiVersion", "$patch", "$retainKeys", "$setElementOrder/ports", "$deleteFromPrimitiveList/finalizers", "items",
-)  # fmt: skip
+    "metadata",
+    "spec",
+    "status",
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "finalizers",
+    "ownerReferences",
+    "managedFields",
+    "resourceVersion",
+    "uid",
+    "generateName",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "kind",
+    "apiVersion",
+    "$patch",
+    "$retainKeys",
+    "$setElementOrder/ports",
+    "$deleteFromPrimitiveList/finalizers",
+    "items",
+)
 _PARAMETERS = {
     "watch": ("1", "true", "x"),
     "timeoutSeconds": ("1", "0", "x", "9" * 30),
@@ -326,20 +130,47 @@ _HEADERS = {
     "connection": ("close",),
 }
 _PATHS = (
-    "/", "//", "/api", "/apis", "/api/v1", "/api/v2", "/apis/x", "/apis/apps/v1", "/openapi/v2", "/openapi/v3",
-    "/openapi/v3/api/v1", "/openapi/v3/apis/x", "/version", "/healthz", "/readyz", "/livez", "/metrics", "/..",
-    "/api/v1/namespaces/..", "/api/v1/namespaces/%2e%2e/pods", "/api/v1/%00", "/%ff", "/api/v1/namespaces/fuzz/",
-    "/api/v1/namespaces//pods", "/api/v1/namespaces/fuzz/pods/x/proxy", "/api/v1/namespaces/fuzz/pods/x/log",
-    "/api/v1/namespaces/fuzz/pods/x/exec", "/api/v1/namespaces/fuzz/status", "/api/v1/namespaces/fuzz/finalize",
-    "/api/v1/watch/pods", "/apis//v1/pods", "/api/v1/" + "a/" * 2000, "/api/v1/namespaces/" + "a" * 5000,
-)  # fmt: skip
+    "/",
+    "//",
+    "/api",
+    "/apis",
+    "/api/v1",
+    "/api/v2",
+    "/apis/x",
+    "/apis/apps/v1",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openapi/v3/api/v1",
+    "/openapi/v3/apis/x",
+    "/version",
+    "/healthz",
+    "/readyz",
+    "/livez",
+    "/metrics",
+    "/..",
+    "/api/v1/namespaces/..",
+    "/api/v1/namespaces/%2e%2e/pods",
+    "/api/v1/%00",
+    "/%ff",
+    "/api/v1/namespaces/fuzz/",
+    "/api/v1/namespaces//pods",
+    "/api/v1/namespaces/fuzz/pods/x/proxy",
+    "/api/v1/namespaces/fuzz/pods/x/log",
+    "/api/v1/namespaces/fuzz/pods/x/exec",
+    "/api/v1/namespaces/fuzz/status",
+    "/api/v1/namespaces/fuzz/finalize",
+    "/api/v1/watch/pods",
+    "/apis//v1/pods",
+    "/api/v1/" + "a/" * 2000,
+    "/api/v1/namespaces/" + "a" * 5000,
+)
 
 
 class Requests:
     """Requests of one seed, without an end."""
 
     def __init__(self, seed: int) -> None:
-        self._dice = random.Random(seed)  # noqa: S311 - a fuzzer
+        self._dice = random.Random(seed)
 
     def __iter__(self) -> Iterator[Request]:
         while True:

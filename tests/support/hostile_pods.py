@@ -1,4 +1,4 @@
-"""Pods that mean to reach what is not theirs, or to break what reads them: name, spec, and the field to blame."""
+"""Pods that mean to reach what is not theirs, or to break what reads them, and the field to blame."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PART = ".projected.sources[0]"
 HOSTILE: dict[str, tuple[Spec, str]] = {
     # names of volumes
     "volume above": _volume(".name", name="../../../../../PWNVOL", emptyDir={}),
-    "volume absolute": _volume(".name", name="/tmp/PWNVOL", emptyDir={}),  # noqa: S108
+    "volume absolute": _volume(".name", name="/tmp/PWNVOL", emptyDir={}),
     "volume below": _volume(".name", name="a/b", emptyDir={}),
     "volume dots": _volume(".name", name="..", emptyDir={}),
     "volume dot": _volume(".name", name=".", emptyDir={}),
@@ -65,7 +65,7 @@ HOSTILE: dict[str, tuple[Spec, str]] = {
     # files of ConfigMaps and Secrets
     "file above": _volume(_FILE, configMap={"name": "m", **_item("../../../../../../PWN")}),
     "file above in the middle": _volume(_FILE, configMap={"name": "m", **_item("a/../../PWN")}),
-    "file absolute": _volume(_FILE, configMap={"name": "m", **_item("/tmp/PWN")}),  # noqa: S108
+    "file absolute": _volume(_FILE, configMap={"name": "m", **_item("/tmp/PWN")}),
     "file dots": _volume(_FILE, configMap={"name": "m", **_item("..")}),
     "file hidden as kubelet's": _volume(_FILE, configMap={"name": "m", **_item("..data")}),
     "file null": _volume(_FILE, configMap={"name": "m", **_item("a\0b")}),

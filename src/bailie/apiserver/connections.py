@@ -1,9 +1,9 @@
 """Who is connected: takes connections in, gives each little time to say what it wants, and makes room.
 
-Run by `server.py` in place of uvicorn's own listening, which waits a minute for a TLS handshake and for ever for
-a request: a few hundred connections that say nothing would use up the files that this process may open, and
-nobody else would be answered. Where there are too many connections, the one that has been at rest for longest is
-closed. One with a request under way never is, a watch for example; a client at rest connects again.
+Run by `server.py` in place of uvicorn's own listening, which waits a minute for a TLS handshake and for ever
+for a request: a few hundred connections that say nothing would use up the files that this process may open,
+and nobody else would be answered. Where there are too many connections, the one that has been at rest for
+longest is closed. One with a request under way never is, a watch for example; one at rest connects again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    Factory = Callable[["Client", "Clients"], asyncio.Protocol]
+    Speak = Callable[["Client", "Clients"], asyncio.Protocol]
 
 _log = structlog.get_logger(__name__)
 HEAD_SECONDS = 10.0
@@ -83,8 +83,8 @@ class Clients:
         longest = next(iter(self._at_rest), None)
         if self._clock() - self._said >= _SAY_SECONDS:
             self._said = self._clock()
-            what = "the ones at rest are closed" if longest else "all are busy, so new ones are refused"
-            _log.warning(f"too many connections: {what}", why=why, most=self._most)
+            done = "the ones at rest are closed" if longest else "all are busy, so new ones are refused"
+            _log.warning("too many connections", why=why, most=self._most, done=done)
         if longest is None:
             return False
         self.leave(longest)
@@ -162,43 +162,54 @@ class Protocol(HttpToolsProtocol):
             self._timer, self._length = None, 0
 
 
-async def listen(
-    listener: socket.socket, context: ssl.SSLContext, clients: Clients, factory: Factory
-) -> None:
-    """Takes connections in until cancelled."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.TaskGroup() as tasks:
+class Listener:
+    """Takes connections in, with TLS; `speak` makes what speaks HTTP with a client."""
+
+    def __init__(
+        self, listener: socket.socket, context: ssl.SSLContext, clients: Clients, speak: Speak
+    ) -> None:
+        self._socket = listener
+        self._context = context
+        self._clients = clients
+        self._speak = speak
+
+    async def run(self) -> None:
+        """Takes connections in until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                accepted = await self._accepted()
+                client = Client(accepted.close)
+                if self._clients.admit(client):
+                    client.end = tasks.create_task(self._shake_hands(accepted, client)).cancel
+                else:
+                    accepted.close()
+                await asyncio.sleep(0)  # whoever was asked to go, goes
+
+    async def _accepted(self) -> socket.socket:
         while True:
             try:
-                accepted, _ = await loop.sock_accept(listener)
+                accepted, _ = await asyncio.get_running_loop().sock_accept(self._socket)
             except OSError as error:  # no more files, or a client that left at once
-                clients.make_room(error.strerror or str(error))
+                self._clients.make_room(error.strerror or str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
-                continue
-            client = Client(accepted.close)
-            if clients.admit(client):
-                shaking = tasks.create_task(_shake_hands(accepted, context, client, clients, factory))
-                client.end = shaking.cancel
             else:
-                accepted.close()
-            await asyncio.sleep(0)  # whoever was asked to go, goes
+                return accepted
 
+    async def _shake_hands(self, accepted: socket.socket, client: Client) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._speak(client, self._clients),
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+            )
+        except (OSError, TimeoutError):  # ssl.SSLError is one: it speaks no TLS, or is too slow
+            self._drop(accepted, client)
+        except asyncio.CancelledError:
+            self._drop(accepted, client)
+            raise
 
-async def _shake_hands(
-    accepted: socket.socket, context: ssl.SSLContext, client: Client, clients: Clients, factory: Factory
-) -> None:
-    try:
-        await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: factory(client, clients),
-            accepted,
-            ssl=context,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
-        )
-    except (OSError, TimeoutError):  # ssl.SSLError is one: it speaks no TLS, or is too slow
-        clients.leave(client)
+    def _drop(self, accepted: socket.socket, client: Client) -> None:
+        self._clients.leave(client)
         with suppress(OSError):
             accepted.close()
-    except asyncio.CancelledError:
-        clients.leave(client)
-        accepted.close()
-        raise

@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS tokens (
   hash TEXT PRIMARY KEY, identity BLOB NOT NULL, expires REAL) WITHOUT ROWID;
 PRAGMA user_version={_VERSION};
 """
+_WAY_BACK = (
+    "Put a copy of it back; or move it away (also the files beside it that end in -wal and -shm), "
+    "start again with nothing, and bring your manifests back with `bailie apply`"
+)
 _NAMED = 3
 """Damaged rows that a message names."""
 
@@ -83,14 +87,7 @@ def _prepare(db: sqlite3.Connection, path: Path, *, expected: bool) -> None:
 def _lost(path: Path) -> StateError:
     return StateError(
         f"{path} is empty, but this state directory was used before: what was stored in the file is lost. "
-        f"{_way_back(path)}"
-    )
-
-
-def _way_back(path: Path) -> str:
-    return (
-        "Put a copy of it back; or move it away (also the files beside it that end in -wal and -shm), "
-        "start again with nothing, and bring your manifests back with `bailie apply`"
+        f"{_WAY_BACK}"
     )
 
 
@@ -99,10 +96,10 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
     damaged = list(islice(_damaged(db), _NAMED + 1))
     if damaged:
         more = " and more" if len(damaged) > _NAMED else ""
-        raise StateError(f"{path} is damaged in {', '.join(damaged[:_NAMED])}{more}. {_way_back(path)}")
+        raise StateError(f"{path} is damaged in {', '.join(damaged[:_NAMED])}{more}. {_WAY_BACK}")
     said = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if said != "ok":
-        raise StateError(f"{path} is damaged ({' '.join(said.split())}). {_way_back(path)}")
+        raise StateError(f"{path} is damaged ({' '.join(said.split())}). {_WAY_BACK}")
 
 
 def _damaged(db: sqlite3.Connection) -> Iterator[str]:
@@ -172,14 +169,21 @@ def _sentence(path: Path, error: Exception) -> str:
     text = str(error)
     if isinstance(error, OSError):
         return f"cannot use the state directory {path.parent}: {error.strerror or text}"
-    if "locked" in text:
-        return f"the state directory {path.parent} is in use by another API server"
-    if "full" in text:
-        return f"no space left for the state directory {path.parent}"
-    if "not a database" in text or "no such column" in text:
-        return f"{path} is not a database of this program (or it is damaged): {text}. {_way_back(path)}"
-    if "malformed" in text or "decode" in text:
-        return f"{path} is damaged ({text}). {_way_back(path)}"
-    if path.is_dir():
-        return f"cannot use the state file {path}: it is a folder. Move it away"
-    return f"cannot use the state file {path}: {text}"
+    for said, sentence in _SENTENCES.items():
+        if said in text:
+            return sentence.format(path=path, folder=path.parent, text=text, way_back=_WAY_BACK)
+    folder = ": it is a folder. Move it away" if path.is_dir() else f": {text}"
+    return f"cannot use the state file {path}{folder}"
+
+
+_FOREIGN = "{path} is not a database of this program (or it is damaged): {text}. {way_back}"
+_DAMAGED = "{path} is damaged ({text}). {way_back}"
+_SENTENCES = {
+    "locked": "the state directory {folder} is in use by another API server",
+    "full": "no space left for the state directory {folder}",
+    "not a database": _FOREIGN,
+    "no such column": _FOREIGN,
+    "malformed": _DAMAGED,
+    "decode": _DAMAGED,
+}
+"""By what SQLite says."""

@@ -119,7 +119,6 @@ class Handlers:
     reviewer: Reviewer
     log_dir: Path | None
     addresses: Path | None
-    proxy_limits: podproxy.Limits = podproxy.Limits()
     _by_verb: dict[str, Callable[[Handlers, Call], ASGIApp]] = field(
         default_factory=lambda: {
             "get": Handlers.get,
@@ -160,7 +159,7 @@ class Handlers:
         pod = self.objects.read(replace(call.place, name=name))
         url = f"http://{podproxy.address_of(pod, self.addresses)}:{port}/{quote(call.target.rest)}"
         query = urlencode(list(call.query.items()))
-        return podproxy.PodProxy(f"{url}?{query}" if query else url, self.proxy_limits)
+        return podproxy.PodProxy(f"{url}?{query}" if query else url, podproxy.Limits())
 
     def _log(self, call: Call) -> ASGIApp:
         if call.resource.key != "/pods":

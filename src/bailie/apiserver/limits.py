@@ -1,7 +1,7 @@
 """How deep and how large the JSON data of a request or an object may be.
 
-Called for every body once it is decoded, in whatever format it came, and for what a patch makes of an object. The
-code behind relies on it: it may walk data by recursion, and may encode whatever it was given. Pure.
+Called for every body once it is decoded, in whatever format it came, and for what a patch makes of an object.
+The code behind relies on it: it may walk data by recursion, and may encode whatever it was given. Pure.
 """
 
 from __future__ import annotations

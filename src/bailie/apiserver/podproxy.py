@@ -107,11 +107,14 @@ class PodProxy:
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
         try:
-            async with asyncio.timeout(self._limits.seconds), _client() as http:
-                async with http.stream("GET", self._url, headers={"accept-encoding": "identity"}) as answer:
-                    self._refuse_announced(answer)
-                    begun = True
-                    await self._pass_on(answer, send)
+            async with (
+                asyncio.timeout(self._limits.seconds),
+                _client() as http,
+                http.stream("GET", self._url, headers={"accept-encoding": "identity"}) as answer,
+            ):
+                self._refuse_announced(answer)
+                begun = True
+                await self._pass_on(answer, send)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, errors.ApiError) as error:
             refusal = self._refusal(error)
             if not begun:

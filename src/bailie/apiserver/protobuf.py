@@ -268,15 +268,19 @@ def decode(body: bytes) -> dict[str, Any]:
     if not body.startswith(_MAGIC):
         raise ProtobufError("the body does not start like Kubernetes protobuf")
     try:
-        api_version, kind, raw = _envelope(body[len(_MAGIC) :])
-        known = kind if (api_version, kind) in _KINDS or kind == "DeleteOptions" else ""
-        if not known:
-            raise ProtobufError(f"{api_version} {kind} is not read as protobuf here, only as JSON or YAML")
-        return {"apiVersion": api_version, "kind": kind, **_message(known, raw)}
+        return _decoded(body[len(_MAGIC) :])
     except ProtobufError:
         raise
     except (IndexError, ValueError, OverflowError, OSError) as error:  # of bytes, texts and times
         raise ProtobufError(f"the body is not valid protobuf: {error}") from None
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    api_version, kind, raw = _envelope(data)
+    known = kind if (api_version, kind) in _KINDS or kind == "DeleteOptions" else ""
+    if not known:
+        raise ProtobufError(f"{api_version} {kind} is not read as protobuf here, only as JSON or YAML")
+    return {"apiVersion": api_version, "kind": kind, **_message(known, raw)}
 
 
 def _envelope(data: bytes) -> tuple[str, str, bytes]:

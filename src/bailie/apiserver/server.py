@@ -18,7 +18,7 @@ import uvicorn
 from bailie.apiserver import bootstrap, certs, kubeconfig
 from bailie.apiserver.app import App
 from bailie.apiserver.audit import AuditLog
-from bailie.apiserver.connections import Clients, Protocol, files_allowed, listen, most_clients
+from bailie.apiserver.connections import Clients, Listener, Protocol, files_allowed, most_clients
 from bailie.apiserver.errors import StateError
 from bailie.apiserver.files import write_private
 from bailie.apiserver.gc import Collector
@@ -139,7 +139,7 @@ class ApiServer:
         context = self._uvicorn.config.ssl
         assert context is not None  # noqa: S101 - the configuration names a certificate
         clients = Clients(most_clients(files_allowed()), asyncio.get_running_loop().time)
-        await listen(self._socket, context, clients, self._uvicorn.protocol)
+        await Listener(self._socket, context, clients, self._uvicorn.protocol).run()
 
     def _wind_down(self) -> None:
         if self._listening is not None:

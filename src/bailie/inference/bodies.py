@@ -1,7 +1,7 @@
 """Answers of strangers over HTTP, read no further than an answer may be long or may take.
 
-Used wherever a whole answer of a model's server or of a pod is wanted: an endless one, or one that comes byte by
-byte, would otherwise fill the memory or the time of whoever asked.
+Used wherever a whole answer of a model's server or of a pod is wanted: an endless one, or one that comes byte
+by byte, would otherwise fill the memory or the time of whoever asked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Fetched(NamedTuple):
 async def fetch(
     http: httpx.AsyncClient, method: str, url: str, *, most: int, seconds: float, **options: Any
 ) -> Fetched:
-    """One request and its whole answer: at most `most` bytes, within `seconds` from the call to the last byte.
+    """One request and its whole answer: at most `most` bytes, within `seconds` from the call to its end.
 
     Raises:
         TooLong: there was more.

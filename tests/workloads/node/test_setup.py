@@ -1,10 +1,11 @@
-"""The node believes nobody: a pod that the API should have refused is not run, and nothing of it leaves its folder."""
+"""The node believes nobody: a pod that the API should have refused is not run, nor leaves its folder."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +20,7 @@ from bailie.workloads.node.settings import NodeSettings
 from bailie.workloads.node.setup import manifest_causes
 from bailie.workloads.node.volumes import realise
 
-KEYS = ("k", "../KEY", "/tmp/KEY", "a/b", "..", "x\0")  # noqa: S108
+KEYS = ("k", "../KEY", "/tmp/KEY", "a/b", "..", "x\0")
 
 
 def pod(spec):
@@ -89,13 +90,10 @@ def test_no_path_leads_out(tmp_path, name, source, part, by_expression):
     mount = {"name": name, "mountPath": "/m", "subPathExpr" if by_expression else "subPath": part}
     env = [{"name": "X", "value": "../../x"}]
     container = {"name": "c", "image": "i", "command": ["/m"], "volumeMounts": [mount], "env": env}
-    try:
+    found: object = None
+    with suppress(OSError):  # too long a name: `PodSetup.context` says so
         found = run_on(tmp_path, {"volumes": [{"name": name, **source}], "containers": [container]})
-    except OSError as error:  # too long a name: `PodSetup.context` says so
-        assert error.filename
-        return
-    finally:
-        assert outside(tmp_path) == []
+    assert outside(tmp_path) == []
     if isinstance(found, list) and not isinstance(found[0], ConfigError):
         assert os.path.normpath(found[0].argv[0]).startswith(str(tmp_path))
         assert ".." not in found[0].argv[0].split("/")
@@ -158,7 +156,7 @@ async def test_a_pod_that_was_stored_before_it_was_refused_waits_with_the_reason
         waiting = await node.until("old", complaint)
         assert waiting["reason"] == "CreateContainerConfigError"
         assert "spec.volumes[0].name" in waiting["message"]
-        assert not [path for path in tmp_path.rglob("*PWN*")]
+        assert not list(tmp_path.rglob("*PWN*"))
         await node.create(pod_manifest("other"))
         await node.until_ready("other")
 

@@ -83,7 +83,9 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
     env = {**context.base, **mark, **_host_port_variable(host_ports), **own}
     # Paths of this machine stay as they are: the program, the directory, what variables hold by now.
     words = [*([] if program else container["command"]), *(container.get("args") or [])]
-    command = (*(program.argv if program else ()), *(substitute(word, mounts) for word in words))
+    # What is substituted is expanded below with the rest, and must be the same afterwards.
+    literal = tuple((seen, host.replace("$", "$$")) for seen, host in mounts)
+    command = (*(program.argv if program else ()), *(substitute(word, literal) for word in words))
     directory = container.get("workingDir")
     return ProcessSpec(
         container=container["name"],

@@ -74,7 +74,7 @@ def target(
     """Where an `httpGet` or `tcpSocket` action of a container goes; ports by number or name."""
     wanted = action.get("port")
     ports = {each["name"]: each["containerPort"] for each in container.get("ports") or [] if "name" in each}
-    port = int(wanted) if str(wanted).isdecimal() else ports.get(wanted)
+    port = int(str(wanted)) if str(wanted).isdecimal() else ports.get(str(wanted))
     if port is None:
         return ConfigError(f"container {container['name']} has no port named {wanted}")
     headers = tuple((each["name"], each.get("value", "")) for each in action.get("httpHeaders") or [])

@@ -97,7 +97,7 @@ class NodeSettings:
 
     @property
     def addresses_file(self) -> Path:
-        """The loopback addresses given to pods, kept so that they stay the same; the API server reads them."""
+        """The loopback addresses given to pods, kept so that they stay the same. The API server reads it."""
         return self.state_dir / "node" / "addresses.json"
 
     @property
