@@ -89,3 +89,10 @@ async def test_a_pod_of_the_life_before_is_not_ready(gone):
     waiting = await waiting_for(OnePod(gone.pid), ["a"], "a")
     assert {item.what for item in waiting} == {"pod a/p"}
     assert await waiting_for(OnePod(os.getpid()), ["a"], "a") == []
+
+
+def test_a_line_without_an_end_is_shown_in_part(tmp_path):
+    (tmp_path / "a" / "p").mkdir(parents=True)
+    (tmp_path / "a" / "p" / "main.log").write_bytes(b"begun\n" + b"x" * 5_000_000 + b"\xff")
+    (line,) = last_lines(tmp_path, "a/p")
+    assert line == "main: " + "x" * 1000

@@ -6,7 +6,7 @@ to show the last lines of what failed.
 
 from __future__ import annotations
 
-from collections import deque
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-LAST_LINES = 5
-"""Log lines shown of a container that is not ready."""
+LAST_LINES, LAST_BYTES, LONGEST_LINE = 5, 64 * 1024, 1000
+"""Log lines shown of a container that is not ready, and how much is read and shown of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,13 @@ def last_lines(logs: Path, pod: str) -> list[str]:
         present = path.with_name(path.name.replace(".previous.log", ".log"))
         if path != present and present.exists() and present.stat().st_size:
             continue
-        with path.open(errors="replace") as file:
-            lines += [f"{path.stem}: {line.rstrip()}" for line in deque(file, maxlen=LAST_LINES)]
+        lines += [f"{path.stem}: {line}" for line in _end_of(path)]
     return lines
+
+
+def _end_of(path: Path) -> list[str]:
+    """The last lines of a file, as far as they are in its last bytes: a line may be as long as the file."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
+        lines = file.read(LAST_BYTES).decode(errors="replace").splitlines()
+    return [line.rstrip()[:LONGEST_LINE] for line in lines[-LAST_LINES:]]
