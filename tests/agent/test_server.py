@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import grpc
 import pytest
@@ -65,6 +65,54 @@ async def test_silent_server():
         port = silent.getsockname()[1]
         async with InferenceServer("127.0.0.1", http_port=port, grpc_port=port) as client:
             assert await client.health() is Health.BUSY
+
+
+@asynccontextmanager
+async def saying(*parts, endless=b""):
+    """A server that says these bytes to whoever asks, then `endless` for as long as they are taken."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            writer.writelines(parts)
+            while endless:
+                writer.write(endless)
+                await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with InferenceServer("127.0.0.1", http_port=port, grpc_port=free_port()) as client:
+            yield client
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"{",
+        b"7",
+        b'{"a": 1}',
+        b"[1]",
+        b"[[]]",
+        b"[null]",
+        b'[{"state": "READY"}]',
+        b"[" * 100_000,
+        b"\xff",
+        b"null",
+    ],
+)
+async def test_an_index_that_is_none(said):
+    async with saying(HEAD, said) as client:
+        assert await reason(client.ready_models()) == "ServerUnavailable"
+
+
+async def test_an_index_without_an_end():
+    async with saying(HEAD, b"[", endless=b'{"name": "x"},' * 10_000) as client:
+        assert await reason(client.ready_models()) == "ServerUnavailable"
 
 
 async def test_slow_server():

@@ -105,3 +105,26 @@ def test_empty_parts_are_left_out():
 def test_bodies_that_are_not_read(body, words):
     with pytest.raises(ProtobufError, match=words):
         decode(body)
+
+
+def stamped(*parts):
+    """An object with a time of creation in no year."""
+    return message((1, message((8, message(*parts)))))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xff" * 100_000,  # a number without an end, which would grow with each byte
+        message((1, META), (2, b"\xff\xfe")),
+        stamped((1, 2**62)),
+        stamped((1, -(2**62))),
+        stamped((2, 2**60)),
+        b"\x0a\xff\xff\xff\xff\x0f",
+        b"\x0a",
+        b"\x0b\x01",
+    ],
+)
+def test_what_is_no_protobuf_is_said_soon(raw):
+    with pytest.raises(ProtobufError):
+        decode(envelope("v1", "ConfigMap", raw))

@@ -270,3 +270,18 @@ async def test_a_guard_is_asked_before_each_write_and_hears_of_refusals(api, cli
         with pytest.raises(errors.Forbidden):
             await nobody.create(manifest)
     assert (asked, refused) == (["b", "a"], ["a", "a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("x?watch=true", "x%3Fwatch%3Dtrue"),
+        ("../../b/secrets/x", "..%2F..%2Fb%2Fsecrets%2Fx"),
+        ("..", "%2E%2E"),
+        ("a#b", "a%23b"),
+        ("a b\n", "a%20b%0A"),
+        ("pod:9006", "pod:9006"),
+    ],
+)
+def test_a_name_is_one_segment_of_the_path(name, path):
+    assert object_path(kinds.SECRET, "a", name) == f"/api/v1/namespaces/a/secrets/{path}"

@@ -9,6 +9,7 @@ longest is closed. One with a request under way never is, a watch for example; o
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ _HANDSHAKE_SECONDS = 10.0
 _MOST, _FEWEST = 4096, 16
 _OTHER_FILES = 64
 """What this process opens besides connections: its database, logs, requests to pods."""
+_NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SAY_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1
 
@@ -189,8 +191,9 @@ class Listener:
         while True:
             try:
                 accepted, _ = await asyncio.get_running_loop().sock_accept(self._socket)
-            except OSError as error:  # no more files, or a client that left at once
-                self._clients.make_room(error.strerror or str(error))
+            except OSError as error:  # else it is a client that left at once
+                if error.errno in _NO_MORE:
+                    self._clients.make_room(error.strerror)
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 return accepted
@@ -208,6 +211,9 @@ class Listener:
         except asyncio.CancelledError:
             self._drop(accepted, client)
             raise
+        except Exception:  # a bug with one connection must not be the end of all
+            _log.exception("connection failed")
+            self._drop(accepted, client)
 
     def _drop(self, accepted: socket.socket, client: Client) -> None:
         self._clients.leave(client)

@@ -128,3 +128,23 @@ def test_what_cannot_run_is_said(container, sentence):
 
 def test_substitution_takes_the_longest_mount():
     assert substitute("/a/b/c", (("/a/b", "/long"), ("/a", "/short"))) == "/long/c"
+
+
+def test_a_part_of_a_volume_may_be_named_by_a_variable():
+    mount = {"name": "run", "mountPath": "/m", "subPathExpr": "of-$(X)/logs"}
+    env = [{"name": "X", "value": "me"}]
+    spec = made(command=["cat"], args=["/m/a"], volumeMounts=[mount], env=env)
+    assert spec.argv == ("cat", "/state/pods/u/volumes/run/of-me/logs/a")
+
+
+@pytest.mark.parametrize("value", ["../x", "/etc", "a/../../b", "x\0"])
+def test_a_variable_does_not_lead_out_of_the_volume(value):
+    mount = {"name": "run", "mountPath": "/m", "subPathExpr": "$(X)"}
+    spec = made(command=["cat"], volumeMounts=[mount], env=[{"name": "X", "value": value}])
+    assert spec == ConfigError(f"the part {value!r} of volume run is not in the volume")
+
+
+def test_a_dollar_in_the_name_of_a_part_is_no_variable():
+    mount = {"name": "run", "mountPath": "/m", "subPath": "$(X)"}
+    spec = made(command=["cat"], args=["/m/a"], volumeMounts=[mount], env=[{"name": "X", "value": "../x"}])
+    assert spec.argv == ("cat", "/state/pods/u/volumes/run/$(X)/a")
