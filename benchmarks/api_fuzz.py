@@ -109,10 +109,11 @@ class Result:
     def summary(self) -> str:
         """One line for people."""
         counts = ", ".join(f"{number} of {status}" for status, number in sorted(self.statuses.items()))
-        before, after = (self.memory[0] >> 20, self.memory[-1] >> 20) if self.memory else (0, 0)
+        steps = range(0, len(self.memory), max(1, len(self.memory) // 6))
+        memory = ", ".join(str(self.memory[step] >> 20) for step in steps)
         return (
             f"{sum(self.statuses.values())} requests ({counts}); /healthz {len(self.health)} times, at most "
-            f"{max(self.health, default=0):.2f} s; memory {before} -> {after} MiB; "
+            f"{max(self.health, default=0):.2f} s; memory {memory} MiB; "
             f"{len(self.failures)} failures"
         )
 
@@ -137,7 +138,6 @@ def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
         finally:
             over.set()
             asking.join()
-        result.memory.append(api.resident())
         _judge(api, result)
         return result
 
@@ -181,6 +181,8 @@ def _ask_health(api: Api, result: Result, over: threading.Event) -> None:
         finally:
             connection.close()
         result.health.append(time.monotonic() - begun)
+        if result.memory:
+            result.memory.append(api.resident())
 
 
 def _judge(api: Api, result: Result) -> None:

@@ -6,7 +6,7 @@ The seeds of `python -m benchmarks api-fuzz`: whatever it finds is added here.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from tests.support.fuzz_objects import (
@@ -15,6 +15,7 @@ from tests.support.fuzz_objects import (
     JSON_PATCH,
     MAGIC,
     MERGE,
+    OBJECTS,
     OURS,
     PROTOBUF,
     SPACE,
@@ -82,6 +83,7 @@ def found() -> Iterator[Request]:
     yield Request("POST", _MAPS, b'{"metadata":{"name":"target"},"data":{"k":"v"}}', {"content-type": JSON})
     yield Request("POST", f"{SPACE}/services", _encoded_service(), {"content-type": JSON})
     yield from _bodies()
+    yield from _odd_types()
     for kind, text in _patch_bodies():
         for path in (f"{_MAPS}/target", f"{SPACE}/services/target"):
             yield Request("PATCH", f"{path}?fieldManager=f", text.encode(), {"content-type": kind})
@@ -105,6 +107,30 @@ def _bodies() -> Iterator[Request]:
         b"\x12\xff\xff\xff\x7f",
     ):
         yield Request("POST", _MAPS, MAGIC + tail, {"content-type": PROTOBUF})
+
+
+def _odd_types() -> Iterator[Request]:
+    """Values of a type that the field does not have, wherever an object has one."""
+    for path, obj in OBJECTS.items():
+        for place in _places(obj):
+            for odd in ([], ["x"], {}, {"x": 1}, "x", 7, 1.5, True, None):
+                body = json.dumps({"metadata": {"name": "odd"}, **_with(obj, place, odd)})
+                yield Request("POST", f"{path}?dryRun=All", body.encode(), {"content-type": JSON})
+
+
+def _places(value: Any, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inside:
+        yield (*before, key)
+        yield from _places(each, (*before, key))
+
+
+def _with(value: Any, place: tuple[str | int, ...], odd: Any) -> Any:
+    if not place:
+        return odd
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[place[0]] = _with(value[place[0]], place[1:], odd)
+    return copy
 
 
 def _odd_fields() -> Iterator[Request]:

@@ -55,7 +55,9 @@ _STATEFUL_SET = obj(
         selector=_SELECTOR,
         serviceName=text("The Service that names the pods."),
         template=POD_TEMPLATE,
-        volumeClaimTemplates=array(open_obj("", metadata=open_obj(), spec=_CLAIM_SPEC)),
+        volumeClaimTemplates=array(
+            open_obj("", metadata=open_obj("", name=text("The volume's name.")), spec=_CLAIM_SPEC)
+        ),
         podManagementPolicy=text("OrderedReady or Parallel."),
         updateStrategy=open_obj("How pods are replaced.", type=text()),
         persistentVolumeClaimRetentionPolicy=obj("", whenDeleted=text(), whenScaled=text()),
