@@ -12,7 +12,7 @@ from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
 from bailie.manifests.workload import Workload
 from bailie.workloads.local import LocalWorkloads
-from bailie.workloads.port import Observation
+from bailie.workloads.port import Observation, Refused
 
 SERVICE_MANIFEST = {
     "apiVersion": "v1",
@@ -178,3 +178,20 @@ def _with_args(args):
     template = TEMPLATE.template
     container = {**template["spec"]["containers"][0], "args": args}
     return {**template, "spec": {"containers": [container]}}
+
+
+@pytest.mark.parametrize("replicas", [0, 2])
+async def test_pods_that_the_api_would_refuse_change_nothing(client, replicas):
+    workloads = LocalWorkloads(client)
+    await workloads.ensure(TEMPLATE)
+    before = {pod["metadata"]["uid"] for pod in (await client.list(POD, NAMESPACE)).items}
+    assert len(before) == 2
+    spec = {**TEMPLATE.template["spec"], "volumes": [{"name": "../x", "emptyDir": {}}]}
+    config = {**CONFIG, "data": {"a": "2"}}
+    template = {**TEMPLATE.template, "spec": spec}
+    wrong = replace(TEMPLATE, template=template, replicas=replicas, objects=(SERVICE_MANIFEST, config))
+    for _ in range(2):
+        with pytest.raises(Refused, match=r"spec\.volumes\[0\]\.name"):
+            await workloads.ensure(wrong)
+    assert {pod["metadata"]["uid"] for pod in (await client.list(POD, NAMESPACE)).items} == before
+    assert (await client.get(CONFIG_MAP, "conf", NAMESPACE))["data"] == {"a": "1"}

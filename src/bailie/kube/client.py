@@ -260,10 +260,14 @@ class Client:
                 if line.strip():
                     yield _event(line)
 
-    async def create(self, obj: Mapping[str, Any]) -> Object:
-        """Creates the object in the namespace that it names. Raises AlreadyExists, Invalid."""
+    async def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Creates the object in the namespace that it names. Raises AlreadyExists, Invalid.
+
+        With `dry_run` the server says what would come of it, and stores nothing.
+        """
         kind = kind_of(obj)
-        return await self.call("POST", object_path(kind, _namespace(kind, obj)), body=obj)
+        params = {"dryRun": "All" if dry_run else None}
+        return await self.call("POST", object_path(kind, _namespace(kind, obj)), params=params, body=obj)
 
     async def replace(self, obj: Mapping[str, Any], subresource: str | None = None) -> Object:
         """Writes the whole object (or its `status`). Raises Conflict when its resourceVersion is stale."""

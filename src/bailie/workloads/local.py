@@ -13,9 +13,9 @@ import structlog
 
 from bailie.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, POD, SERVICE
 from bailie.kube.client import kind_of
-from bailie.kube.errors import AlreadyExists, Conflict, NotFound
+from bailie.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
-from bailie.workloads.port import Observation
+from bailie.workloads.port import Observation, Refused
 from bailie.workloads.replicas import (
     complaint,
     hash_template,
@@ -43,9 +43,12 @@ class LocalWorkloads:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._tried: dict[tuple[str, str], str] = {}
+        """By workload: the hash of the template that the API would take."""
 
     async def ensure(self, workload: Workload) -> None:
-        """Converges on the workload. Raises ApiError."""
+        """Converges on the workload. Raises ApiError, and Refused for pods that the API would not take."""
+        await self._try(workload)
         objects = [await self._apply(workload, manifest) for manifest in workload.objects]
         await self._prune(workload)
         services = [each for each in objects if each["kind"] == SERVICE.kind]
@@ -57,6 +60,21 @@ class LocalWorkloads:
             await self._delete(POD, name, workload.namespace)
         for number in steps.create:
             await self._create(pod_manifest(workload, template, template_hash, number))
+
+    async def _try(self, workload: Workload) -> None:
+        """Asks the API whether it would take the pods, before the first one goes for it. Raises Refused."""
+        key = (workload.namespace, workload.name)
+        content = hash_template(workload.template, workload.volume_claim_templates)
+        if not workload.template or self._tried.get(key) == content:  # or it is made of objects alone
+            return
+        try:
+            await self._client.create(pod_manifest(workload, workload.template, content, 0), dry_run=True)
+        except AlreadyExists:
+            pass  # there is one of the same name; the new one was looked at all the same
+        except Invalid as error:
+            problems = [f"{problem.path}: {problem.message}" for problem in error.problems]
+            raise Refused("; ".join(problems) or error.message) from error
+        self._tried[key] = content
 
     async def remove(self, namespace: str, name: str) -> None:
         """Deletes the pods and objects. Raises ApiError."""
