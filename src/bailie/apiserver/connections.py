@@ -193,7 +193,7 @@ class Listener:
                 accepted, _ = await asyncio.get_running_loop().sock_accept(self._socket)
             except OSError as error:  # else it is a client that left at once
                 if error.errno in _NO_MORE:
-                    self._clients.make_room(error.strerror)
+                    self._clients.make_room(str(error.strerror))
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 return accepted
