@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import msgspec
@@ -98,13 +98,13 @@ def kind_of(manifest: Mapping[str, Any]) -> Kind:
 def object_path(
     kind: Kind, namespace: str | None = None, name: str | None = None, sub: str | None = None
 ) -> str:
-    """Returns the URL path of a collection, an object or a subresource."""
+    """Returns the URL path of a collection, an object or a subresource. A name stays one segment of it."""
     parts = ["apis", kind.group, kind.version] if kind.group else ["api", kind.version]
     if kind.namespaced and namespace is not None:
         parts += ["namespaces", namespace]
     parts.append(kind.plural)
     parts += [part for part in (name, sub) if part is not None]
-    return "/" + "/".join(parts)
+    return "/" + "/".join(quote(part, safe=":") for part in parts)
 
 
 class Client:
