@@ -23,7 +23,7 @@ from bailie.agent.errors import ArtifactError
 from bailie.api.texts import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from bailie.agent.addresses import Networks
 
@@ -34,12 +34,23 @@ _OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _REFUSED = "AddressRefused"
 
 
+async def resolve(host: str, port: int) -> tuple[str, ...]:
+    """Returns the addresses of a host, in the order of the resolver. Raises OSError."""
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(0, "it is no host name") from error
+    return tuple(dict.fromkeys(str(each[4][0]) for each in found))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Egress:
     """What downloads may reach. `api_server` is the host and port of the Kubernetes API, never reached."""
 
     networks: Networks
     api_server: tuple[str, int] | None = None
+    resolve: Callable[[str, int], Awaitable[tuple[str, ...]]] = resolve
 
     async def check(self, host: str, port: int, *, named: bool) -> tuple[str, ...]:
         """Returns the addresses of a host, all of which may be reached.
@@ -48,7 +59,7 @@ class Egress:
             ArtifactError: `AddressRefused`, `HostUnknown`.
         """
         try:
-            found = await _resolve(host, port)
+            found = await self.resolve(host, port)
         except OSError as error:
             why = error.strerror or "nothing answers in time"
             raise ArtifactError("HostUnknown", f"the host {shown(host)} has no address: {why}") from error
@@ -66,7 +77,7 @@ class Egress:
         if self.api_server is None or port != self.api_server[1]:
             return False
         try:
-            own = set(map(plain, await _resolve(*self.api_server)))
+            own = set(map(plain, await self.resolve(*self.api_server)))
         except OSError:
             own = set()
         return host.lower() == self.api_server[0] or not own.isdisjoint(map(plain, found))
@@ -82,16 +93,6 @@ class Egress:
         finally:
             server.close()
             await proxy.hang_up()
-
-
-async def _resolve(host: str, port: int) -> tuple[str, ...]:
-    """Returns the addresses of a host, in the order of the resolver. Raises OSError."""
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:
-        raise OSError(0, "it is no host name") from error
-    return tuple(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 def _sentence(host: str, port: int, address: str, kind: str) -> str:

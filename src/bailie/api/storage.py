@@ -5,12 +5,11 @@ A text that is no address is a StorageUriRefused; no rule here looks at a disk o
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from urllib.parse import unquote, urlsplit
 
-from bailie.api.texts import UNPRINTABLE, shown
+from bailie.api.texts import shown
 
 LONGEST_URI = 2048
 """Characters of a storageUri; S3 keys have at most 1024 bytes."""
@@ -156,7 +155,7 @@ def _is_host(host: str) -> bool:
 
 
 def _refuse_unprintable(text: str, uri: str) -> None:
-    found = next((each for each in text if unicodedata.category(each) in UNPRINTABLE), None)
+    found = next((each for each in text if not each.isprintable()), None)
     if found is not None:
         raise StorageUriRefused(f"{shown(uri)} holds the character U+{ord(found):04X}, which no path needs")
 
