@@ -4,65 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.artifacts import artifacts, listening, names, response
 from tests.support.objectstore import SECRET_KEY, ObjectStore, WebServer
 from tests.support.waiting import until
 
 from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent import rclone
-from bailie.agent.addresses import Networks, parse_networks
-from bailie.agent.artifacts import Artifacts
-from bailie.agent.egress import Egress
 from bailie.agent.errors import ArtifactError
 from bailie.agent.limits import Limits
-from bailie.agent.local_copy import Roots
-from bailie.agent.remotes import ConfiguredRemotes, Remote
+from bailie.agent.remotes import Remote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-LARGE = Limits()
-
-
-class Secrets:
-    """Secrets of one namespace, in memory."""
-
-    def __init__(self, **secrets: Mapping[str, bytes]) -> None:
-        self._secrets = secrets
-
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
-        if name not in self._secrets:
-            raise ArtifactError("SecretNotFound", f"there is no Secret {name} in namespace {namespace}")
-        return self._secrets[name]
-
-
-def artifacts(
-    timeout: float = 30,
-    config: Path | None = None,
-    networks: tuple[str, ...] = ("127.0.0.0/8",),
-    limits: Limits = LARGE,
-    **secrets: object,
-) -> Artifacts:
-    data = {name: {"remote": json.dumps(content).encode()} for name, content in secrets.items()}
-    environment = {"PATH": os.defpath, "HOME": "/nonexistent"}
-    reader = Secrets(**data)
-    return Artifacts(
-        namespace="a",
-        secrets=reader,
-        configured=ConfiguredRemotes(folder=config, namespace="a", secrets=reader),
-        roots=Roots(allowed=(Path("/tmp"), Path("/nowhere"))),
-        egress=Egress(networks=Networks(parse_networks(networks))),
-        timeout=timeout,
-        limits=limits,
-        identity=False,
-        environment=environment,
-    )
+    from bailie.agent.artifacts import Artifacts
 
 
 @pytest.fixture
@@ -79,10 +37,6 @@ def bucket(object_store: ObjectStore) -> ObjectStore:
     (folder / "model.joblib").write_text("bytes")
     (folder / "sub" / "a.txt").write_text("a")
     return object_store
-
-
-def names(folder: Path) -> set[str]:
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
 
 async def refused(fetching: Artifacts, source: ModelSource, target: Path) -> ArtifactError:
@@ -270,3 +224,61 @@ async def test_public_web_server(web_server: WebServer, target: Path):
     assert names(target) == {"model.joblib"}
     missing = ModelSource(storage_uri=f"{web_server.url}/models/nope.joblib")
     assert (await refused(artifacts(), missing, target)).reason == "ArtifactNotFound"
+
+
+async def test_a_file_that_is_larger_than_allowed(bucket: ObjectStore, target: Path):
+    (bucket.folder / "models" / "iris" / "large").write_bytes(b"x" * 200_000)
+    source = ModelSource(storage_uri="store://models/iris", secret_name="creds")
+    limits = Limits(bytes=100_000, entries=100)
+    error = await refused(artifacts(limits=limits, creds=bucket.remote()), source, target)
+    assert error.reason == "ArtifactTooLarge"
+    (bucket.folder / "models" / "iris" / "large").unlink()
+
+
+async def test_many_files_that_are_together_larger_than_allowed(bucket: ObjectStore, target: Path):
+    source = ModelSource(storage_uri="store://models/iris", secret_name="creds")
+    for limits in (Limits(bytes=5, entries=100), Limits(bytes=1000, entries=2)):
+        error = await refused(artifacts(limits=limits, creds=bucket.remote()), source, target)
+        assert error.reason == "ArtifactTooLarge"
+
+
+LISTING = """<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+<Name>models</Name><Prefix>iris/</Prefix><KeyCount>{count}</KeyCount><IsTruncated>false</IsTruncated>{entries}
+</ListBucketResult>"""
+ENTRY = """<Contents><Key>iris/{}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><Size>1</Size>
+</Contents>"""
+KEYS = ["../evil", "../../evil", "/etc/evil", "a/../../../evil", "..", "x.rclonelink", "-evil", "ok"]
+
+
+def hostile_store(head: str) -> bytes:
+    """A store whose keys try to leave the folder into which they are copied."""
+    line = head.partition("\r\n")[0]
+    if "prefix=" in line:
+        entries = "".join(ENTRY.format(key) for key in KEYS)
+        body = LISTING.format(count=len(KEYS), entries=entries).encode()
+        return response(body, **{"content-type": "application/xml"})
+    if line.startswith("HEAD /models/iris "):
+        return response(status="404 Not Found")
+    return response(b"x", **{"last-modified": "Mon, 01 Jan 2024 00:00:00 GMT", "etag": '"x"'})
+
+
+async def test_keys_of_a_store_stay_in_the_artifact(tmp_path: Path):
+    target = tmp_path / "deep" / "deeper" / "target"
+    target.mkdir(parents=True)
+    parameters = {"provider": "Other", "access_key_id": "a", "secret_access_key": "b"}
+    async with listening(hostile_store) as store:
+        source = ModelSource(storage_uri="store:models/iris", secret_name="creds")
+        remote = {"type": "s3", "name": "store", "parameters": {**parameters, "endpoint": store.url}}
+        await artifacts(creds=remote).fetch(source, target)
+    assert {"ok", "x.rclonelink"} <= names(target)
+    assert names(tmp_path) == {f"deep/deeper/target/{name}" for name in names(target)}
+    assert not (target / "x").is_symlink()
+
+
+async def test_what_a_server_says_is_bounded_in_messages(target: Path):
+    words = "<html>\x1b[2J" + "words " * 100_000
+    async with listening(lambda _: response(words.encode(), status="500 \x1b[31mBroken")) as host:
+        source = ModelSource(storage_uri=f"{host.url}/model.joblib")
+        error = await refused(artifacts(), source, target)
+    assert error.message.isprintable()
+    assert len(error.message) < 1000
