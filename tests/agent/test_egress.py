@@ -17,6 +17,7 @@ from tests.support.waiting import until
 from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent import rclone
 from bailie.agent.errors import ArtifactError
+from bailie.agent.outside import OutsideProxy
 from bailie.agent.remotes import Remote
 
 if TYPE_CHECKING:
@@ -103,6 +104,54 @@ async def test_one_closed_address_among_open_ones_closes_the_name(target: Path):
     async with listening() as host:
         error = await refused(egress(*HERE, names=several), f"http://evil.test:{host.port}/x", target)
     assert (error.reason, host.connections) == ("AddressRefused", 0)
+
+
+async def test_a_host_that_does_not_listen(target: Path, free_port: int):
+    error = await refused(egress(*HERE), f"http://127.0.0.1:{free_port}/model.joblib", target)
+    assert (error.reason, "Connection refused" in error.message) == ("HostUnreachable", True)
+
+
+async def test_the_administrators_proxy_is_used_where_it_is_set(target: Path):
+    """A second proxy of the same kind stands in the place of a company's; it alone resolves the name."""
+
+    async def inside(host: str, _port: int) -> tuple[str, ...]:
+        if host == "store.test":
+            raise OSError(0, "unknown here")
+        return (host,)
+
+    async def beyond(_host: str, _port: int) -> tuple[str, ...]:
+        return ("127.0.0.1",)
+
+    async with (
+        listening(lambda _: response(b"model")) as host,
+        egress(*HERE, names=beyond).proxy(frozenset()) as company,
+    ):
+        outside = OutsideProxy(http=company.url, https=company.url, bypass="near.test")
+        out = egress(*HERE, names=inside, outside=outside)
+        uri = f"http://store.test:{host.port}/model.joblib"
+        await artifacts(out=out).fetch(ModelSource(storage_uri=uri), target)
+        assert (target / "model.joblib").read_text() == "model"
+        async with out.proxy(frozenset()) as proxy:
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            writer.write(f"CONNECT store.test:{host.port} HTTP/1.1\r\n{login(proxy.url)}\r\n\r\n".encode())
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            assert (await reader.read()).endswith(b"model")
+            writer.close()
+        for closed in ("127.0.0.2", "169.254.169.254"):
+            with pytest.raises(ArtifactError, match="AddressRefused"):
+                await out.check(closed, 80, named=False)
+        with pytest.raises(ArtifactError, match="HostUnknown"):
+            await egress(names=inside).check("store.test", 80, named=False)
+
+
+async def test_what_the_administrators_proxy_refuses_is_told(target: Path):
+    async with listening(lambda _: response(status="403 Not Here")) as company:
+        outside = OutsideProxy(http=company.url, https=company.url)
+        out = egress(*HERE, outside=outside)
+        error = await refused(out, "https://127.0.0.1:9/x", target)
+        assert (error.reason, "the proxy answered" in error.message) == ("HostUnreachable", True)
+        assert company.heads[0].startswith("CONNECT 127.0.0.1:9 ")
 
 
 async def test_a_host_that_does_not_exist(target: Path):

@@ -112,6 +112,9 @@ def test_the_kubernetes_api_is_known(tmp_path: Path):
         ("BAILIE_ALLOWED_NETWORKS", "minio", "networks such as"),
         ("BAILIE_ARTIFACT_BYTES", "1G", "whole number"),
         ("BAILIE_CLOUD_IDENTITY", "yes", "true or false"),
+        ("BAILIE_ARTIFACT_BYTES", "9" * 30, "at least 1 and 18 digits"),
+        ("https_proxy", "socks5://proxy:1080", "HTTPS_PROXY is no http:// address"),
+        ("HTTP_PROXY", "proxy:3128", "HTTP_PROXY is no http:// address"),
     ],
 )
 def test_unusable_values(variable: str, value: str, message: str):

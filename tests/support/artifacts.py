@@ -16,6 +16,7 @@ from bailie.agent.egress import Egress, resolve
 from bailie.agent.errors import ArtifactError
 from bailie.agent.limits import Limits
 from bailie.agent.local_copy import Roots
+from bailie.agent.outside import OutsideProxy
 from bailie.agent.remotes import ConfiguredRemotes
 
 if TYPE_CHECKING:
@@ -37,9 +38,19 @@ class Secrets:
         return self._secrets[name]
 
 
-def egress(*networks: str, api_server: tuple[str, int] | None = None, names=resolve) -> Egress:
+NO_PROXY = OutsideProxy()
+
+
+def egress(
+    *networks: str,
+    api_server: tuple[str, int] | None = None,
+    names=resolve,
+    outside: OutsideProxy = NO_PROXY,
+) -> Egress:
     """The way out, with networks that the administrator has opened."""
-    return Egress(networks=Networks(parse_networks(networks)), api_server=api_server, resolve=names)
+    return Egress(
+        networks=Networks(parse_networks(networks)), api_server=api_server, resolve=names, outside=outside
+    )
 
 
 def artifacts(

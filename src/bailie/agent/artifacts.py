@@ -120,7 +120,7 @@ class Artifacts:
                 try:
                     await self._watched(job)
                 except ArtifactError as error:
-                    raise proxy.refusal or error from None
+                    raise proxy.refusal or proxy.failure or error from None
         except TimeoutError as error:
             raise ArtifactError(
                 "DownloadFailed", f"the download of {shown(uri)} did not end within {self.timeout:.0f} s"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
+import os
 import secrets
 import socket
 from contextlib import asynccontextmanager
@@ -20,18 +21,21 @@ from urllib.parse import urlsplit
 
 from bailie.agent.addresses import plain
 from bailie.agent.errors import ArtifactError
+from bailie.agent.outside import OutsideProxy
 from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from bailie.agent.addresses import Networks
+    from bailie.agent.outside import Hop
 
 _CONNECT_SECONDS = 15.0
 _HEAD_SECONDS = 60.0
 _CHUNK = 256 * 1024
 _OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _REFUSED = "AddressRefused"
+_Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def resolve(host: str, port: int) -> tuple[str, ...]:
@@ -50,10 +54,12 @@ class Egress:
 
     networks: Networks
     api_server: tuple[str, int] | None = None
+    outside: OutsideProxy = field(default_factory=OutsideProxy)
     resolve: Callable[[str, int], Awaitable[tuple[str, ...]]] = resolve
 
     async def check(self, host: str, port: int, *, named: bool) -> tuple[str, ...]:
-        """Returns the addresses of a host, all of which may be reached.
+        """Returns the addresses of a host, all of which may be reached; none of a host that only the
+        administrator's proxy knows.
 
         Raises:
             ArtifactError: `AddressRefused`, `HostUnknown`.
@@ -61,6 +67,8 @@ class Egress:
         try:
             found = await self.resolve(host, port)
         except OSError as error:
+            if self.outside.way(host, tunnel=True) or self.outside.way(host, tunnel=False):
+                return ()
             why = error.strerror or "nothing answers in time"
             raise ArtifactError("HostUnknown", f"the host {shown(host)} has no address: {why}") from error
         for address in found:
@@ -105,12 +113,14 @@ def _sentence(host: str, port: int, address: str, kind: str) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Proxy:
-    """One download's proxy. `refusal` is the first connection that it refused."""
+    """One download's proxy. `refusal` is the first connection that it refused, `failure` the last that could
+    not be made, until another is."""
 
     egress: Egress
     named: frozenset[str]
     port: int = 0
     refusal: ArtifactError | None = None
+    failure: ArtifactError | None = None
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     _connections: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -145,17 +155,18 @@ class Proxy:
             writer.write(_text_answer("407 Proxy Authentication Required", "this proxy is not for you"))
             return
         host, port, path = _split(method, target)
+        is_tunnel = method == "CONNECT"
+        via = self.egress.outside.way(host, tunnel=is_tunnel)
         try:
-            upstream = await self._connect(host, port)
+            upstream = await self._connect(host, port, via, tunnel=is_tunnel)
         except ArtifactError as error:
-            self.refusal = self.refusal or error
             writer.write(_text_answer("403 Forbidden", error.message))
             return
         try:
-            if method == "CONNECT":
+            if is_tunnel:
                 writer.write(_OPEN)
             else:
-                upstream[1].write(_request(method, path, headers))
+                upstream[1].write(_request(method, target if via else path, headers, via))
             await _join((reader, writer), upstream)
         finally:
             upstream[1].transport.abort()
@@ -169,16 +180,37 @@ class Proxy:
         """Buckets are often a part of the host's name: `models.minio.store` of the endpoint `minio.store`."""
         return any(host == each or host.endswith(f".{each}") for each in self.named)
 
-    async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        addresses = await self.egress.check(host, port, named=self._is_named(host))
-        last: OSError = OSError("no address")
-        for address in addresses:
-            try:
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    return await asyncio.open_connection(address, port, limit=_CHUNK)
-            except OSError as error:  # TimeoutError is one
-                last = error
-        raise last
+    async def _connect(self, host: str, port: int, via: Hop | None, *, tunnel: bool) -> _Stream:
+        """Connects to a host that may be reached, or to the proxy that leads there. Raises ArtifactError."""
+        try:
+            addresses = await self.egress.check(host, port, named=self._is_named(host))
+        except ArtifactError as error:
+            self.refusal = self.refusal or error
+            raise
+        try:
+            found = await _first([(each, port) for each in addresses] if via is None else [via.place])
+            if via is not None and tunnel:
+                await via.tunnel(*found, host, port)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else error.strerror or "no answer in time"
+            self.failure = ArtifactError(
+                "HostUnreachable", f"no connection to {shown(host)}:{port}: {shown(why)}"
+            )
+            raise self.failure from error
+        self.failure = None
+        return found
+
+
+async def _first(places: list[tuple[str, int]]) -> _Stream:
+    """Connects to the first place that answers. Raises OSError."""
+    last = OSError(0, "it has no address")
+    for host, port in places:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                return await asyncio.open_connection(host, port, limit=_CHUNK)
+        except OSError as error:  # TimeoutError is one
+            last = error
+    raise last
 
 
 def _read_head(head: bytes) -> tuple[str, str, list[tuple[str, str]]]:
@@ -200,13 +232,15 @@ def _split(method: str, target: str) -> tuple[str, int, str]:
     return host, parts.port or 80, f"{path}?{parts.query}" if parts.query else path
 
 
-def _request(method: str, path: str, headers: list[tuple[str, str]]) -> bytes:
-    """The request as the server expects it. The connection is for this one, so the next is checked anew."""
+def _request(method: str, path: str, headers: list[tuple[str, str]], via: Hop | None) -> bytes:
+    """The request as the server, or another proxy, expects it. The connection is for this one, so the next is
+    checked anew."""
     kept = [
         f"{name}: {value}"
         for name, value in headers
         if not name.startswith("proxy-") and name not in {"connection", "keep-alive"}
     ]
+    kept += [f"{name}: {value}" for name, value in (via.login if via else [])]
     return "\r\n".join([f"{method} {path} HTTP/1.1", *kept, "connection: close", "", ""]).encode("latin-1")
 
 
@@ -214,9 +248,6 @@ def _text_answer(status: str, text: str) -> bytes:
     body = text.encode()
     head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
     return head.encode() + body
-
-
-_Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _join(child: _Stream, upstream: _Stream) -> None:

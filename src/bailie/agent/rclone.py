@@ -123,7 +123,7 @@ async def copy(job: Job) -> None:
     command = [binary(), "copy", *_OPTIONS, "--", f"{ALIAS}:{job.path}", str(job.target)]
     status, stderr = await _run(command, child, job.most_bytes)
     if status != 0:
-        raise explain(job.uri, stderr, job.remote)
+        raise explain(job.uri, stderr.replace(f"{job.target}/".encode(), b""), job.remote)
 
 
 async def _run(command: list[str], environment: Mapping[str, str], most_bytes: int) -> tuple[int, bytes]:
@@ -148,10 +148,12 @@ async def _run(command: list[str], environment: Mapping[str, str], most_bytes: i
 def _bound(pid: int, most_bytes: int) -> None:
     """No file larger than an artifact, and no memory image of a process that holds credentials."""
     try:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+        for what, most in ((resource.RLIMIT_FSIZE, most_bytes), (resource.RLIMIT_CORE, 0)):
+            _, hard = resource.prlimit(pid, what)
+            limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.prlimit(pid, what, (limit, limit))
     except ProcessLookupError:
-        return
+        return  # it has ended already
 
 
 async def _tail(stream: asyncio.StreamReader | None) -> bytes:

@@ -94,7 +94,7 @@ def _loading(
         secrets=secrets,
         configured=configured,
         roots=settings.roots,
-        egress=Egress(networks=settings.networks, api_server=settings.api_server),
+        egress=Egress(networks=settings.networks, api_server=settings.api_server, outside=settings.outside),
         timeout=settings.download_seconds,
         limits=settings.limits,
         identity=settings.cloud_identity,

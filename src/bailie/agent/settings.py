@@ -17,6 +17,7 @@ import yaml
 from bailie.agent.addresses import Networks, parse_networks
 from bailie.agent.limits import LARGEST_BYTES, MOST_ENTRIES, Limits
 from bailie.agent.local_copy import Roots
+from bailie.agent.outside import OutsideProxy, outside_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +111,8 @@ class Settings:
     and the private addresses that a Secret names: `10.1.0.0/16`."""
     api_server: tuple[str, int] | None = None
     """Host and port of the Kubernetes API, which no download may reach."""
+    outside: OutsideProxy = field(default_factory=OutsideProxy)
+    """HTTPS_PROXY, HTTP_PROXY, NO_PROXY: the administrator's way to the internet."""
     limits: Limits = field(default_factory=Limits)
     """BAILIE_ARTIFACT_BYTES and BAILIE_ARTIFACT_FILES: the largest artifact."""
     cloud_identity: bool = False
@@ -118,6 +121,8 @@ class Settings:
     """For rclone: where programs, certificates and temporary files are; cloud identities where allowed."""
 
 
+_DIGITS = 18
+"""Of numbers: what fits into the 64 bits of the kernel and the protocols."""
 _FOR_CHILDREN = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _IDENTITIES = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "OS_")
 _OWN_FILES = ("BAILIE_TOKEN_FILE", "KUBECONFIG")
@@ -171,6 +176,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         roots=_roots(env),
         networks=_networks(env),
         api_server=_api_server(environ),
+        outside=_outside(environ),
         limits=Limits(
             bytes=env.number("BAILIE_ARTIFACT_BYTES", LARGEST_BYTES, least=1),
             entries=env.number("BAILIE_ARTIFACT_FILES", MOST_ENTRIES, least=1),
@@ -202,6 +208,13 @@ def _networks(env: _Reader) -> Networks:
         raise SettingsError(
             f"BAILIE_ALLOWED_NETWORKS: {error}; it should have networks such as 10.1.0.0/16"
         ) from error
+
+
+def _outside(environ: Mapping[str, str]) -> OutsideProxy:
+    try:
+        return outside_proxy(environ)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _api_server(environ: Mapping[str, str]) -> tuple[str, int] | None:
@@ -244,8 +257,10 @@ class _Reader:
 
     def number(self, name: str, default: int, *, least: int = 0) -> int:
         text = self.text(name, str(default))
-        if not text.isdecimal() or int(text) < least:
-            raise SettingsError(f"{name} is {text!r}; it should be a whole number of at least {least}")
+        if not text.isdecimal() or len(text) > _DIGITS or int(text) < least:
+            raise SettingsError(
+                f"{name} is {text!r}; it should be a whole number of at least {least} and {_DIGITS} digits"
+            )
         return int(text)
 
     def flag(self, name: str) -> bool:
