@@ -190,7 +190,7 @@ class Proxy:
         try:
             found = await _first([(each, port) for each in addresses] if via is None else [via.place])
             if via is not None and tunnel:
-                await via.tunnel(*found, host, port)
+                await via.tunnel(found, host, port)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else error.strerror or "no answer in time"
             self.failure = ArtifactError(

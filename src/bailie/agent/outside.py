@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +31,13 @@ class OutsideProxy:
     def way(self, host: str, *, tunnel: bool) -> Hop | None:
         """Returns the proxy for a host, and None where it is reached directly."""
         url = self.https if tunnel else self.http
-        if not url or proxy_bypass_environment(host, {"no": self.bypass}):
-            return None
-        return Hop(urlsplit(url))
+        return None if not url or self._is_near(host) else Hop(urlsplit(url))
+
+    def _is_near(self, host: str) -> bool:
+        """NO_PROXY as it is usual: names, ends of names, addresses, networks."""
+        if proxy_bypass_environment(host, {"no": self.bypass}):
+            return True
+        return any(_contains(word.strip(), host) for word in self.bypass.split(",") if "/" in word)
 
 
 def outside_proxy(environ: Mapping[str, str]) -> OutsideProxy:
@@ -46,6 +51,13 @@ def outside_proxy(environ: Mapping[str, str]) -> OutsideProxy:
 
 
 _VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+def _contains(network: str, host: str) -> bool:
+    try:
+        return ip_address(host) in ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +80,22 @@ class Hop:
         return [("proxy-authorization", f"Basic {base64.b64encode(words.encode()).decode()}")]
 
     async def tunnel(
+        self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], host: str, port: int
+    ) -> None:
+        """Asks for a tunnel on a new connection to the proxy, and ends it where there is none.
+
+        Raises:
+            OSError: with the proxy's answer.
+        """
+        try:
+            await self._ask(*connection, host, port)
+        except BaseException:
+            connection[1].transport.abort()
+            raise
+
+    async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
     ) -> None:
-        """Asks for a tunnel on a new connection to the proxy. Raises OSError, with the proxy's answer."""
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"host: {target}"]
         lines += [f"{name}: {value}" for name, value in self.login]
