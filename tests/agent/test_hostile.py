@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.artifacts import Host, artifacts, egress, listening
+from tests.support.artifacts import HOSTILE_FOLDERS, Host, artifacts, egress, listening
 
 from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent.errors import ArtifactError
@@ -129,49 +129,6 @@ SECRETS: dict[str, tuple[str, dict[str, str], str]] = {
 }
 
 
-def link_out(model: Path) -> None:
-    (model / "x").symlink_to("../../outside/token")
-
-
-def link_out_absolutely(model: Path) -> None:
-    (model / "x").symlink_to(model.parent.parent / "outside" / "token")
-
-
-def link_to_a_folder(model: Path) -> None:
-    (model / "x").symlink_to("../../outside")
-
-
-def link_by_a_link(model: Path) -> None:
-    (model / "y").symlink_to("../..")
-    (model / "x").symlink_to("y/outside/token")
-
-
-def link_as_settings(model: Path) -> None:
-    (model / "model-settings.json").symlink_to("../../outside/token")
-
-
-def link_into_the_kernel(model: Path) -> None:
-    (model / "x").symlink_to("/proc/self/environ")
-
-
-def loop(model: Path) -> None:
-    (model / "x").symlink_to(".")
-
-
-def pipe(model: Path) -> None:
-    os.mkfifo(model / "x")
-
-
-def device(model: Path) -> None:
-    (model / "x").symlink_to("/dev/zero")
-
-
-ARTIFACTS = [
-    link_out, link_out_absolutely, link_to_a_folder, link_by_a_link, link_as_settings, link_into_the_kernel,
-    loop, pipe, device,
-]  # fmt: skip
-
-
 @dataclass
 class Seen:
     """Audit events while something is watched."""
@@ -261,7 +218,7 @@ async def test_secrets(ground: Path, case: str):
     assert error.reason == reason
 
 
-@pytest.mark.parametrize("make", ARTIFACTS)
+@pytest.mark.parametrize("make", HOSTILE_FOLDERS)
 async def test_artifacts(ground: Path, make: Callable[[Path], None]):
     make(ground / "root" / "iris")
     async with listening() as host:
@@ -281,4 +238,4 @@ async def test_the_watch_sees_files_processes_and_connections(ground: Path):
 
 
 def test_there_are_enough():
-    assert len(URIS) + len(SECRETS) + len(ARTIFACTS) >= 60
+    assert len(URIS) + len(SECRETS) + len(HOSTILE_FOLDERS) >= 60

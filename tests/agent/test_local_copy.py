@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.support.artifacts import HOSTILE_FOLDERS
 
 from bailie.agent.errors import ArtifactError
 from bailie.agent.limits import Limits
@@ -19,8 +20,8 @@ SECRET = "s3cret-of-the-agent"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """An allowed folder with a model in it, and a secret beside the folder."""
-    (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "token").write_text(SECRET)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "token").write_text(SECRET)
     model = tmp_path / "root" / "iris"
     (model / "sub").mkdir(parents=True)
     (model / "model.joblib").write_text("bytes")
@@ -76,7 +77,7 @@ def test_a_root_behind_a_link(root: Path, tmp_path: Path):
 
 
 OUTSIDE = {
-    "beside the root": "{root}/../secrets",
+    "beside the root": "{root}/../outside",
     "another folder": "/usr",
     "the kernel's": "/proc/self/environ",
     "what does not exist": "/nowhere/at/all",
@@ -94,74 +95,21 @@ def test_outside(root: Path, case: str):
 
 
 def test_folders_that_no_setting_opens(root: Path, tmp_path: Path):
-    for path in (*NEVER, tmp_path / "secrets"):
+    for path in (*NEVER, tmp_path / "outside"):
         with pytest.raises(ArtifactError) as caught:
-            Roots(allowed=(Path("/"),), never=(tmp_path / "secrets",)).locate(path)
+            Roots(allowed=(Path("/"),), never=(tmp_path / "outside",)).locate(path)
         assert caught.value.reason == "StorageUriRefused"
 
 
-def to_secret(model: Path) -> None:
-    (model / "x").symlink_to("../../secrets/token")
-
-
-def to_secret_absolutely(model: Path) -> None:
-    (model / "x").symlink_to(model.parent.parent / "secrets" / "token")
-
-
-def to_folder(model: Path) -> None:
-    (model / "x").symlink_to("../../secrets")
-
-
-def to_another_model(model: Path) -> None:
-    (model.parent / "other").mkdir()
-    (model / "x").symlink_to("../other")
-
-
-def by_two_links(model: Path) -> None:
-    (model / "y").symlink_to("../../secrets")
-    (model / "x").symlink_to("y/token")
-
-
-def into_the_kernel(model: Path) -> None:
-    (model / "x").symlink_to("/proc/self/environ")
-
-
-def to_nothing(model: Path) -> None:
-    (model / "x").symlink_to("nothing")
-
-
-def to_itself(model: Path) -> None:
-    (model / "x").symlink_to("x")
-
-
-def round_and_round(model: Path) -> None:
-    (model / "sub" / "x").symlink_to("..")
-
-
-def pipe(model: Path) -> None:
-    os.mkfifo(model / "x")
-
-
-def pipe_by_a_link(model: Path) -> None:
-    os.mkfifo(model / "y")
-    (model / "x").symlink_to("y")
-
-
-HOSTILE = [
-    to_secret, to_secret_absolutely, to_folder, to_another_model, by_two_links, into_the_kernel, to_nothing,
-    to_itself, round_and_round, pipe, pipe_by_a_link,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("make", HOSTILE)
+@pytest.mark.parametrize("make", HOSTILE_FOLDERS)
 def test_what_an_artifact_may_not_hold(root: Path, make):
     make(root / "iris")
     assert refused(root / "iris", root).reason == "ArtifactRefused"
 
 
 def test_a_link_out_as_the_artifact_itself(root: Path):
-    (root / "stolen").symlink_to("../secrets/token")
-    (root / "folder").symlink_to("../secrets")
+    (root / "stolen").symlink_to("../outside/token")
+    (root / "folder").symlink_to("../outside")
     for name in ("stolen", "folder", "folder/token"):
         assert refused(root / name, root).reason == "StorageUriRefused"
 
@@ -181,16 +129,16 @@ def test_too_large(root: Path, limits: Limits):
 
 def test_nothing_is_written_through_what_is_there_before(root: Path, tmp_path: Path):
     (tmp_path / "target").mkdir()
-    (tmp_path / "target" / "model.joblib").symlink_to(tmp_path / "secrets" / "token")
+    (tmp_path / "target" / "model.joblib").symlink_to(tmp_path / "outside" / "token")
     with pytest.raises(ArtifactError, match="was there before"):
         fetched(root / "iris", root)
-    assert (tmp_path / "secrets" / "token").read_text() == SECRET
+    assert (tmp_path / "outside" / "token").read_text() == SECRET
 
 
 def test_folders_that_become_links_while_they_are_copied(root: Path):
     """A second thread swaps a folder and a link to the secret as fast as it can."""
     model, aside, link = root / "iris", root / "aside", root / "link"
-    link.symlink_to("../secrets")
+    link.symlink_to("../outside")
     over = threading.Event()
 
     def swap() -> None:

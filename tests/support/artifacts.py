@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bailie.agent.addresses import Networks, parse_networks
 from bailie.agent.artifacts import Artifacts
 from bailie.agent.egress import Egress, resolve
@@ -129,3 +131,54 @@ def response(
     told = {"content-length": str(len(body) if length is None else length), "connection": "close", **headers}
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in told.items()), "", ""]
     return "\r\n".join(lines).encode() + body
+
+
+def _link(to: str) -> Callable[[Path], None]:
+    return lambda model: (model / "x").symlink_to(to.format(up=model.parent.parent))
+
+
+def _link_by_a_link(model: Path) -> None:
+    (model / "y").symlink_to("../..")
+    (model / "x").symlink_to("y/outside/token")
+
+
+def _settings_by_a_link(model: Path) -> None:
+    (model / "model-settings.json").symlink_to("../../outside/token")
+
+
+def _round_and_round(model: Path) -> None:
+    (model / "sub").mkdir(exist_ok=True)
+    (model / "sub" / "x").symlink_to("..")
+
+
+def _another_model(model: Path) -> None:
+    (model.parent / "other").mkdir()
+    (model / "x").symlink_to("../other")
+
+
+def _pipe(model: Path) -> None:
+    os.mkfifo(model / "x")
+
+
+def _pipe_by_a_link(model: Path) -> None:
+    os.mkfifo(model / "y")
+    (model / "x").symlink_to("y")
+
+
+HOSTILE_FOLDERS = [
+    pytest.param(_link("../../outside/token"), id="a file outside"),
+    pytest.param(_link("{up}/outside/token"), id="a file outside, absolutely"),
+    pytest.param(_link("../../outside"), id="a folder outside"),
+    pytest.param(_link("/proc/self/environ"), id="the kernel's"),
+    pytest.param(_link("/dev/zero"), id="a device"),
+    pytest.param(_link("nothing"), id="nothing"),
+    pytest.param(_link("x"), id="itself"),
+    pytest.param(_link("."), id="its own folder"),
+    pytest.param(_link_by_a_link, id="a link by a link"),
+    pytest.param(_settings_by_a_link, id="settings by a link"),
+    pytest.param(_round_and_round, id="the folder above"),
+    pytest.param(_another_model, id="another model"),
+    pytest.param(_pipe, id="a pipe"),
+    pytest.param(_pipe_by_a_link, id="a pipe by a link"),
+]
+"""What is put into the folder of a model, `root/iris`, beside which `outside/token` is a secret."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bailie.agent.errors import RepositoryError
-from bailie.agent.files import TextTooLarge, read_text
+from bailie.agent.files import TextTooLarge, read_text, write_text
 from bailie.api.texts import shown
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_
     target.mkdir(parents=True)
     inner = target / INNER_VERSION
     chosen.rename(inner)
-    (inner / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(inner / SETTINGS, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 
 
 def runtime(folder: Path) -> str:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bailie.agent.errors import RepositoryError
-from bailie.agent.files import read_text
+from bailie.agent.files import read_text, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_
             path.rename(target / path.name)
     chosen.rename(target / INNER_VERSION)
     (target / INNER_VERSION / CONFIG).unlink(missing_ok=True)
-    (target / CONFIG).write_text(rename_config(text, server_name), encoding="utf-8")
+    write_text(target / CONFIG, rename_config(text, server_name))
 
 
 def _read_config(path: Path) -> str:
