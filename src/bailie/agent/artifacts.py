@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from bailie._gen import agent_pb2
     from bailie.agent.egress import Egress
 
+_OF_THE_ARTIFACT = frozenset({"ArtifactRefused", "ArtifactTooLarge", "DiskFull"})
+"""Reasons of a download that no host has to do with; of others the proxy may know more than rclone."""
 _SURVEY_SECONDS = 2.0
 """Between two looks at what rclone has written."""
 
@@ -120,6 +122,8 @@ class Artifacts:
                 try:
                     await self._watched(job)
                 except ArtifactError as error:
+                    if error.reason in _OF_THE_ARTIFACT:
+                        raise
                     raise proxy.refusal or proxy.failure or error from None
         except TimeoutError as error:
             raise ArtifactError(
@@ -133,7 +137,7 @@ class Artifacts:
                 watch = group.create_task(self._survey_repeatedly(job.target))
                 await rclone.copy(job)
                 watch.cancel()
-        except* ArtifactError as several:
+        except* (ArtifactError, OSError) as several:
             raise several.exceptions[0] from None
         await in_thread(survey, job.target, self.limits)
 
