@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import tempfile
 from contextlib import asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,8 @@ from tests.support.models import trained_models  # noqa: F401 - a fixture
 from tests.support.objectstore import object_store, web_server  # noqa: F401 - fixtures
 
 from bailie._gen import agent_pb2
+from bailie.agent.addresses import Networks, parse_networks
+from bailie.agent.local_copy import Roots
 from bailie.agent.run import run
 from bailie.agent.settings import Settings
 
@@ -66,6 +70,8 @@ def settings(mlserver: MlserverProcess, scheduler: SchedulerStandIn) -> Settings
         scheduler_host="127.0.0.1",
         scheduler_port=scheduler.port,
         folder=mlserver.folder,
+        networks=Networks(parse_networks(["127.0.0.1"])),
+        roots=Roots(allowed=(Path(tempfile.gettempdir()),), never=(mlserver.folder,)),
         poll_seconds=0.1,
         index_seconds=1.0,
         status_seconds=0.5,

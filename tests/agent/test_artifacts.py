@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.artifacts import artifacts, listening, names, response
 from tests.support.objectstore import SECRET_KEY, ObjectStore, WebServer
 from tests.support.waiting import until
 
 from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent import rclone
-from bailie.agent.artifacts import Artifacts, copy_local, local_path
 from bailie.agent.errors import ArtifactError
-from bailie.agent.remotes import ConfiguredRemotes, Remote
+from bailie.agent.limits import Limits
+from bailie.agent.remotes import Remote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-class Secrets:
-    """Secrets of one namespace, in memory."""
-
-    def __init__(self, **secrets: Mapping[str, bytes]) -> None:
-        self._secrets = secrets
-
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
-        if name not in self._secrets:
-            raise ArtifactError("SecretNotFound", f"there is no Secret {name} in namespace {namespace}")
-        return self._secrets[name]
-
-
-def artifacts(timeout: float = 30, config: Path | None = None, **secrets: object) -> Artifacts:
-    data = {name: {"remote": json.dumps(content).encode()} for name, content in secrets.items()}
-    environment = {"PATH": os.defpath, "HOME": "/nonexistent"}
-    reader = Secrets(**data)
-    return Artifacts(
-        namespace="a",
-        secrets=reader,
-        configured=ConfiguredRemotes(folder=config, namespace="a", secrets=reader),
-        timeout=timeout,
-        environment=environment,
-    )
+    from bailie.agent.artifacts import Artifacts
 
 
 @pytest.fixture
@@ -65,10 +39,6 @@ def bucket(object_store: ObjectStore) -> ObjectStore:
     return object_store
 
 
-def names(folder: Path) -> set[str]:
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-
-
 async def refused(fetching: Artifacts, source: ModelSource, target: Path) -> ArtifactError:
     with pytest.raises(ArtifactError) as caught:
         await fetching.fetch(source, target)
@@ -76,28 +46,12 @@ async def refused(fetching: Artifacts, source: ModelSource, target: Path) -> Art
     return caught.value
 
 
-@pytest.mark.parametrize(
-    ("uri", "path"),
-    [
-        ("/a/b", "/a/b"),
-        ("file:///a/b%20c", "/a/b c"),
-        ("file://localhost/a", "/a"),
-        ("/a:b", "/a:b"),
-        ("gs://bucket/p", None),
-        ("my-store:bucket", None),
-        ("https://host/p", None),
-    ],
-)
-def test_what_is_local(uri: str, path: str | None):
-    assert local_path(uri) == (None if path is None else Path(path))
-
-
 @pytest.mark.parametrize("prefix", ["", "file://"])
 async def test_local_folder(tmp_path: Path, target: Path, prefix: str):
     source = tmp_path / "source"
     (source / "1").mkdir(parents=True)
     (source / "1" / "m").write_text("x")
-    (source / "link").symlink_to(source / "1" / "m")
+    (source / "link").symlink_to("1/m")
     await artifacts().fetch(ModelSource(storage_uri=f"{prefix}{source}"), target)
     assert names(target) == {"1/m", "link"}
     assert not (target / "link").is_symlink()
@@ -113,14 +67,14 @@ async def test_local_file(tmp_path: Path, target: Path):
     ("uri", "secret", "reason", "message"),
     [
         ("", "", "StorageUriMissing", "spec.storageUri is empty"),
-        ("/nowhere/iris", "", "ArtifactNotFound", "/nowhere/iris does not exist"),
+        ("/nowhere/iris", "", "ArtifactNotFound", "/nowhere does not exist"),
         ("file:///nowhere", "", "ArtifactNotFound", "/nowhere does not exist"),
-        ("file://host/x", "", "StorageUriInvalid", "names the host host"),
-        ("models/iris", "", "StorageUriInvalid", "neither an absolute path nor a remote"),
-        ("://", "", "StorageUriInvalid", "neither an absolute path nor a remote"),
+        ("file://host/x", "", "StorageUriRefused", "names the host host"),
+        ("models/iris", "", "StorageUriRefused", "neither an absolute path nor an address"),
+        ("://", "", "StorageUriRefused", "names no remote"),
         ("unknown://b/p", "", "RemoteUnknown", "no remote of that name is configured"),
         ("store://b/p", "nope", "SecretNotFound", "no Secret nope in namespace a"),
-        ("/models/iris", "creds", "SecretInvalid", "is a local path"),
+        ("/models/iris", "creds", "SecretInvalid", "is a path or a web address"),
         (
             "other://b/p",
             "creds",
@@ -134,17 +88,6 @@ async def test_refusals_without_a_network(target: Path, uri: str, secret: str, r
     error = await refused(artifacts(creds=creds), ModelSource(storage_uri=uri, secret_name=secret), target)
     assert error.reason == reason
     assert message in error.message
-
-
-@pytest.mark.parametrize("uri", ["{}", "{}/model.joblib"], ids=["folder", "file"])
-async def test_full_disk(tmp_path: Path, target: Path, uri: str):
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "model.joblib").write_text("x")
-    (target / "model.joblib").symlink_to("/dev/full")
-    source = ModelSource(storage_uri=uri.format(tmp_path / "source"))
-    error = await refused(artifacts(), source, target)
-    assert error.reason == "DiskFull"
-    assert "no space is left on the agent's volume while copying" in error.message
 
 
 async def test_empty_folder_is_no_artifact(tmp_path: Path, target: Path):
@@ -181,7 +124,7 @@ async def test_one_object_of_a_remote(bucket: ObjectStore, target: Path):
         ("models/nope", SECRET_KEY, "s3", "ArtifactNotFound", "no file at store://models/nope"),
         ("nobucket/x", SECRET_KEY, "s3", "ArtifactNotFound", "store://nobucket/x: there is nothing there"),
         ("models/iris", "WRONGwrongWRONG", "s3", "AccessDenied", "refuses the credentials"),
-        ("models/iris", SECRET_KEY, "nope", "SecretInvalid", "no such type of remote"),
+        ("models/iris", SECRET_KEY, "nope", "RemoteRefused", "has the type nope, which is not allowed"),
     ],
 )
 async def test_refusals_of_a_remote(
@@ -239,16 +182,6 @@ async def test_time_limit(target: Path, silent_url: str):
     assert (error.reason, "within 1 s" in error.message) == ("DownloadFailed", True)
 
 
-def test_stopped_copy_goes_no_further(tmp_path: Path, target: Path):
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "a").write_text("x")
-    stop = threading.Event()
-    stop.set()
-    with pytest.raises(OSError):  # noqa: PT011 - any: nobody reads it
-        copy_local(tmp_path / "source", target, stop)
-    assert names(target) == set()
-
-
 LINES = [
     (b"", ""),
     (b"plain text\n", "plain text"),
@@ -291,3 +224,61 @@ async def test_public_web_server(web_server: WebServer, target: Path):
     assert names(target) == {"model.joblib"}
     missing = ModelSource(storage_uri=f"{web_server.url}/models/nope.joblib")
     assert (await refused(artifacts(), missing, target)).reason == "ArtifactNotFound"
+
+
+async def test_a_file_that_is_larger_than_allowed(bucket: ObjectStore, target: Path):
+    (bucket.folder / "models" / "iris" / "large").write_bytes(b"x" * 200_000)
+    source = ModelSource(storage_uri="store://models/iris", secret_name="creds")
+    limits = Limits(bytes=100_000, entries=100)
+    error = await refused(artifacts(limits=limits, creds=bucket.remote()), source, target)
+    assert error.reason == "ArtifactTooLarge"
+    (bucket.folder / "models" / "iris" / "large").unlink()
+
+
+async def test_many_files_that_are_together_larger_than_allowed(bucket: ObjectStore, target: Path):
+    source = ModelSource(storage_uri="store://models/iris", secret_name="creds")
+    for limits in (Limits(bytes=5, entries=100), Limits(bytes=1000, entries=2)):
+        error = await refused(artifacts(limits=limits, creds=bucket.remote()), source, target)
+        assert error.reason == "ArtifactTooLarge"
+
+
+LISTING = """<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+<Name>models</Name><Prefix>iris/</Prefix><KeyCount>{count}</KeyCount><IsTruncated>false</IsTruncated>{entries}
+</ListBucketResult>"""
+ENTRY = """<Contents><Key>iris/{}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><Size>1</Size>
+</Contents>"""
+KEYS = ["../evil", "../../evil", "/etc/evil", "a/../../../evil", "..", "x.rclonelink", "-evil", "ok"]
+
+
+def hostile_store(head: str) -> bytes:
+    """A store whose keys try to leave the folder into which they are copied."""
+    line = head.partition("\r\n")[0]
+    if "prefix=" in line:
+        entries = "".join(ENTRY.format(key) for key in KEYS)
+        body = LISTING.format(count=len(KEYS), entries=entries).encode()
+        return response(body, **{"content-type": "application/xml"})
+    if line.startswith("HEAD /models/iris "):
+        return response(status="404 Not Found")
+    return response(b"x", **{"last-modified": "Mon, 01 Jan 2024 00:00:00 GMT", "etag": '"x"'})
+
+
+async def test_keys_of_a_store_stay_in_the_artifact(tmp_path: Path):
+    target = tmp_path / "deep" / "deeper" / "target"
+    target.mkdir(parents=True)
+    parameters = {"provider": "Other", "access_key_id": "a", "secret_access_key": "b"}
+    async with listening(hostile_store) as store:
+        source = ModelSource(storage_uri="store:models/iris", secret_name="creds")
+        remote = {"type": "s3", "name": "store", "parameters": {**parameters, "endpoint": store.url}}
+        await artifacts(creds=remote).fetch(source, target)
+    assert {"ok", "x.rclonelink"} <= names(target)
+    assert names(tmp_path) == {f"deep/deeper/target/{name}" for name in names(target)}
+    assert not (target / "x").is_symlink()
+
+
+async def test_what_a_server_says_is_bounded_in_messages(target: Path):
+    words = "<html>\x1b[2J" + "words " * 100_000
+    async with listening(lambda _: response(words.encode(), status="500 \x1b[31mBroken")) as host:
+        source = ModelSource(storage_uri=f"{host.url}/model.joblib")
+        error = await refused(artifacts(), source, target)
+    assert error.message.isprintable()
+    assert len(error.message) < 1000

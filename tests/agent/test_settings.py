@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bailie.agent.addresses import Networks, parse_networks
+from bailie.agent.limits import Limits
+from bailie.agent.local_copy import Roots
 from bailie.agent.settings import SettingsError, from_environment
 
 MINIMAL = {"POD_NAME": "my-server-3", "POD_NAMESPACE": "a"}
@@ -47,10 +50,50 @@ def test_everything_given():
 
 
 def test_children_get_no_credentials_of_the_control_plane():
-    given = {**MINIMAL, "KUBECONFIG": "/k", "BAILIE_TOKEN_FILE": "/t", "RCLONE_CONFIG_X_TYPE": "s3"}
-    child = from_environment(given).child_environment
-    assert "RCLONE_CONFIG_X_TYPE" in child
-    assert not {"KUBECONFIG", "BAILIE_TOKEN_FILE"} & set(child)
+    given = {**MINIMAL, "KUBECONFIG": "/k", "BAILIE_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "r", "PATH": "/bin"}
+    assert from_environment(given).child_environment == {"PATH": "/bin"}
+    allowed = from_environment({**given, "BAILIE_CLOUD_IDENTITY": "true"})
+    assert allowed.child_environment == {"PATH": "/bin", "AWS_ROLE_ARN": "r"}
+
+
+def test_folders_of_models_and_of_the_agent(tmp_path: Path):
+    assert from_environment(MINIMAL).roots == Roots(
+        allowed=(Path("/mnt/models"),), never=(Path("/mnt/agent"),)
+    )
+    given = {
+        **MINIMAL,
+        "BAILIE_LOCAL_ROOTS": "/home/me:/data/models",
+        "BAILIE_AGENT_FOLDER": "/home/me/state/models",
+        "BAILIE_TOKEN_FILE": "/home/me/token/token",
+        "BAILIE_NODE_STATE": "/home/me/state",
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+    }
+    roots = from_environment(given).roots
+    assert roots.allowed == (Path("/home/me"), Path("/data/models"))
+    never = {Path("/home/me/state/models"), Path("/home/me/token"), Path("/home/me/state"), tmp_path}
+    assert set(roots.never) == never
+
+
+def test_networks_and_sizes():
+    settings = from_environment(
+        {
+            **MINIMAL,
+            "BAILIE_ALLOWED_NETWORKS": "127.0.0.1, 10.1.0.0/16",
+            "BAILIE_ARTIFACT_BYTES": "1000",
+            "BAILIE_ARTIFACT_FILES": "10",
+        }
+    )
+    assert settings.networks == Networks(parse_networks(["127.0.0.1/32", "10.1.0.0/16"]))
+    assert settings.limits == Limits(bytes=1000, entries=10)
+
+
+def test_the_kubernetes_api_is_known(tmp_path: Path):
+    pod = {**MINIMAL, "KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
+    assert from_environment(pod).api_server == ("fd00::1", 6443)
+    assert from_environment(MINIMAL).api_server is None
+    config = tmp_path / "kubeconfig"
+    config.write_text("clusters: [{name: local, cluster: {server: 'https://127.0.0.1:7443'}}]")
+    assert from_environment({**pod, "KUBECONFIG": str(config)}).api_server == ("127.0.0.1", 7443)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +105,16 @@ def test_children_get_no_credentials_of_the_control_plane():
         ("SELDON_SERVER_TYPE", "torch", "mlserver or triton"),
         ("SELDON_SERVER_HTTP_PORT", "x", "whole number"),
         ("BAILIE_PARALLEL_LOADS", "0", "at least 1"),
+        ("BAILIE_LOCAL_ROOTS", "/", "not the root"),
+        ("BAILIE_LOCAL_ROOTS", "models", "absolute paths"),
+        ("BAILIE_LOCAL_ROOTS", "/a/../b", "absolute paths"),
+        ("BAILIE_ALLOWED_NETWORKS", "10.1.2.3/8", "host bits set"),
+        ("BAILIE_ALLOWED_NETWORKS", "minio", "networks such as"),
+        ("BAILIE_ARTIFACT_BYTES", "1G", "whole number"),
+        ("BAILIE_CLOUD_IDENTITY", "yes", "true or false"),
+        ("BAILIE_ARTIFACT_BYTES", "9" * 30, "at least 1 and 18 digits"),
+        ("https_proxy", "socks5://proxy:1080", "HTTPS_PROXY is no http:// address"),
+        ("HTTP_PROXY", "proxy:3128", "HTTP_PROXY is no http:// address"),
     ],
 )
 def test_unusable_values(variable: str, value: str, message: str):

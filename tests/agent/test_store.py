@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bailie.agent.errors import ArtifactError
 from bailie.agent.store import Record, Store
 
 if TYPE_CHECKING:
@@ -49,7 +50,18 @@ def test_opening_drops_what_was_on_its_way(store: Store, tmp_path: Path):
     assert list((tmp_path / ".incoming").iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "iris"}', '{"unknown": 1}'])
+FOREIGN = '{{"name": "{}", "identity": "x", "number": {}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", '{"name": "iris"}', '{"unknown": 1}', "[" * 100_000, " " * (2 << 20), "\0",
+        FOREIGN.format("iris", 4), FOREIGN.format("other", 3), FOREIGN.format("iris", '"3"'),
+        FOREIGN.format("../../iris", 3), FOREIGN.format("iris", -3), FOREIGN.format("iris", 3.5),
+    ],
+    ids=lambda text: text[:50],
+)  # fmt: skip
 def test_unusable_record_is_left_alone(store: Store, tmp_path: Path, text: str):
     store.install(prepared(store), IRIS)
     (tmp_path / "models" / "iris_3" / "bailie.json").write_text(text)
@@ -61,3 +73,52 @@ def test_foreign_folders_are_left_alone(store: Store, tmp_path: Path):
     (tmp_path / "models" / "mine").mkdir()
     assert Store(tmp_path).open() == []
     assert (tmp_path / "models" / "mine").is_dir()
+
+
+NAMES = [
+    "../x_1",
+    "/x_1",
+    "x_1/..",
+    "..",
+    ".",
+    "",
+    "x",
+    "X_1",
+    "x_-1",
+    "x_1\n",
+    "-x_1",
+    "x_\u0661",
+    "a" * 64 + "_1",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_are_no_versions_are_never_part_of_a_path(store: Store, tmp_path: Path, name: str):
+    before = sorted(tmp_path.rglob("*"))
+    for method in (store.workplace, store.folder, store.has, store.remove):
+        with pytest.raises(ArtifactError, match="NameRefused"):
+            method(name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_links_that_a_server_put_there_are_not_followed(store: Store, tmp_path: Path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "bailie.json").write_text(FOREIGN.format("iris", 3))
+    (outside / "token").write_text("s3cret")
+    (tmp_path / "models" / "iris_3").symlink_to(outside)
+    assert Store(tmp_path).open() == []
+    with pytest.raises(OSError, match="iris_3"):
+        store.record(IRIS)
+    store.remove("iris_3")
+    assert (outside / "token").is_file()
+
+    store.install(prepared(store), IRIS)
+    folder = tmp_path / "models" / "iris_3"
+    (folder / "bailie.json").unlink()
+    (folder / "bailie.json").symlink_to(outside / "bailie.json")
+    assert Store(tmp_path).open() == []
+    (folder / "bailie.json.new").symlink_to(outside / "token")
+    store.record(IRIS)
+    assert (outside / "token").read_text() == "s3cret"
+    assert Store(tmp_path).open() == [IRIS]

@@ -31,6 +31,8 @@ EXAMPLES = {
     "servesNamespaces": ["team-a", "team-b"],
     "networkPolicies.monitoring": [{"namespaceSelector": {"matchLabels": {"name": "metrics"}}}],
     "networkPolicies.apiServer": ["10.0.0.0/28", "fd00::/64"],
+    "serverConfig.agent.localRoots": ["/mnt/models", "/mnt/claims"],
+    "serverConfig.agent.allowedNetworks": ["10.1.0.0/16"],
     "config.agentConfig.rclone.configSecrets": ["buckets"],
     "mlserver.minReplicas": 1,
     "mlserver.maxReplicas": 3,

@@ -21,6 +21,8 @@ from bailie.kube.client import Client, PatchType, kind_of, object_path
         ((kinds.MODEL, "a", "m", "status"), "/apis/mlops.seldon.io/v1alpha1/namespaces/a/models/m/status"),
         ((kinds.NAMESPACE, None, "a"), "/api/v1/namespaces/a"),
         ((kinds.NAMESPACE, "a", "a"), "/api/v1/namespaces/a"),
+        ((kinds.SECRET, "a", "../pods/p?x#"), "/api/v1/namespaces/a/secrets/..%2Fpods%2Fp%3Fx%23"),
+        ((kinds.SECRET, "a", "system:x"), "/api/v1/namespaces/a/secrets/system:x"),
     ],
 )
 def test_object_path(arguments, path):

@@ -103,9 +103,12 @@ def test_every_step_of_a_failing_roll_out_names_the_generation_that_answers(worl
     world.model(generation=3, storageUri="")
     world.step()
     assert said(world, observed=1) == (1, "True", "Required")
-    world.model(generation=4)
+    world.model(generation=4, storageUri=":local:/etc")
+    assert [sent for sent in world.step() if sent.startswith("load")] == []
+    assert said(world, observed=1) == (1, "True", "StorageUriRefused")
+    world.model(generation=5)
     world.step()
-    assert said(world, observed=1) == (4, "True", "ModelAvailable")
+    assert said(world, observed=1) == (5, "True", "ModelAvailable")
 
 
 def test_a_change_of_replicas_during_a_roll_out_is_no_new_version(world):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
 
 VARIABLE = "BAILIE_TEST_KUBECONFIG"
-ARTIFACTS = "/mnt/artifacts"
+ARTIFACTS = "/mnt/models"
 SMALL = {
     "services": {"defaultServiceType": "NodePort"},
     "envoy": {"preStopSleepPeriodSeconds": 1},

@@ -76,6 +76,21 @@ spec:
   - {name: BAILIE_AGENT_CONFIG_FOLDER, value: /mnt/config}
   - {name: BAILIE_DOWNLOAD_SECONDS, value: {{ $seconds | quote }}}
   - {name: BAILIE_LOAD_SECONDS, value: {{ $seconds | quote }}}
+  {{- with $agent.localRoots }}
+  - {name: BAILIE_LOCAL_ROOTS, value: {{ join ":" . | quote }}}
+  {{- end }}
+  {{- with $agent.allowedNetworks }}
+  - {name: BAILIE_ALLOWED_NETWORKS, value: {{ join "," . | quote }}}
+  {{- end }}
+  {{- if $agent.cloudIdentity }}
+  - {name: BAILIE_CLOUD_IDENTITY, value: "true"}
+  {{- end }}
+  {{- with $agent.artifactMaxBytes }}
+  - {name: BAILIE_ARTIFACT_BYTES, value: {{ . | int64 | quote }}}
+  {{- end }}
+  {{- with $agent.artifactMaxFiles }}
+  - {name: BAILIE_ARTIFACT_FILES, value: {{ . | int64 | quote }}}
+  {{- end }}
   {{- if eq .server "mlserver" }}
   - {name: MLSERVER_PARALLEL_WORKERS, value: {{ $own.parallel_workers | quote }}}
   {{- end }}
@@ -149,7 +164,7 @@ spec:
   securityContext:
     {{- include "bailie.restricted" .root | nindent 4 }}
   volumeMounts:
-  - {name: mlserver-models, mountPath: /mnt/agent}
+  - {name: mlserver-models, mountPath: /mnt/agent/models, subPath: models}
   - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
@@ -197,7 +212,7 @@ spec:
     capabilities:
       drop: [ALL]
   volumeMounts:
-  - {name: triton-models, mountPath: /mnt/agent}
+  - {name: triton-models, mountPath: /mnt/agent/models, subPath: models}
   - {name: shared-memory, mountPath: /dev/shm}
   - {name: tmp, mountPath: /tmp}
 {{- end -}}

@@ -1,33 +1,47 @@
-"""Fetches a model's artifact into a folder: local paths by copying, everything else with rclone.
+"""Fetches a model's artifact into a folder: paths of this machine by copying, everything else with rclone.
 
-`loading` calls `Artifacts.fetch`. A local path (absolute, or `file://`) is copied in a thread, links
-followed; any other URI is `remote:path` for rclone, which is started once per download. What fails becomes an
-ArtifactError with the true cause.
-
-A Secret's remote reaches rclone in the environment of that one child, under a name of our own: arguments
-can be seen by everybody on the machine and a file would outlive a crash, while `/proc/<pid>/environ` is
-readable to the same user only; and values need no quoting there.
+`loading` calls `Artifacts.fetch`. The URI goes by the grammar of `api.storage`, the remote by the table of
+`backends`, each host by `egress`, each local path by `local_copy`: what these refuse starts no process and
+opens no connection. rclone is started once per download, behind a proxy that checks where it connects. What
+fails becomes an ArtifactError with the true cause.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
-from bailie.agent import rclone
+from bailie.agent import local_copy, rclone
+from bailie.agent.backends import problem_of
 from bailie.agent.errors import ArtifactError, disk_error
-from bailie.agent.remotes import ConfiguredRemotes, Remote, SecretReader, parse_remote
+from bailie.agent.limits import Limits, survey
+from bailie.agent.remotes import PUBLIC, ConfiguredRemotes, Remote, SecretReader, parse_remote, web_remote
 from bailie.agent.threads import in_thread
+from bailie.api.metadata import is_dns_subdomain
+from bailie.api.storage import (
+    REFUSED,
+    LocalPath,
+    RemotePath,
+    StorageAddress,
+    StorageUriRefused,
+    WebAddress,
+    parse_storage_uri,
+)
+from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie._gen import agent_pb2
+    from bailie.agent.egress import Egress
+
+_OF_THE_ARTIFACT = frozenset({"ArtifactRefused", "ArtifactTooLarge", "DiskFull"})
+"""Reasons of a download that no host has to do with; of others the proxy may know more than rclone."""
+_SURVEY_SECONDS = 2.0
+"""Between two looks at what rclone has written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,118 +51,125 @@ class Artifacts:
     namespace: str
     secrets: SecretReader
     configured: ConfiguredRemotes
+    roots: local_copy.Roots
+    egress: Egress
     timeout: float
+    limits: Limits
+    identity: bool
+    """Whether remotes may use the cloud identity of the agent's pod."""
     environment: Mapping[str, str] = field(repr=False)
 
     async def fetch(self, source: agent_pb2.ModelSource, target: Path) -> None:
         """Fills `target`, an empty folder, with what the URI names. Raises ArtifactError."""
         uri = source.storage_uri
-        if not uri:
-            raise ArtifactError(
-                "StorageUriMissing", "spec.storageUri is empty; it should say where the model is"
-            )
-        local = local_path(uri)
-        if source.secret_name:
-            remote = await self._remote(source.secret_name, uri, is_local=local is not None)
-            await self._download(uri, target, remote)
-        elif local is not None:
-            await self._copy(local, target, uri)
-        else:
-            await self._download(uri, target, await self.configured.find(uri.partition(":")[0]))
-        if not any(target.iterdir()):  # noqa: ASYNC240 - one look at a folder of our own
-            raise ArtifactError("ArtifactNotFound", f"there is no file at {uri}")
-
-    async def _remote(self, secret: str, uri: str, *, is_local: bool) -> Remote:
-        if is_local:
-            raise ArtifactError(
-                "SecretInvalid", f"storageUri {uri} is a local path; secretName only goes with a remote"
-            )
-        remote = parse_remote(secret, await self.secrets.read(self.namespace, secret))
-        asked = uri.partition(":")[0]
-        if remote.name != asked:
+        address = _address(uri)
+        if not isinstance(address, RemotePath) and source.secret_name:
             raise ArtifactError(
                 "SecretInvalid",
-                f"storageUri names the remote {asked!r}, but Secret {secret} defines {remote.name!r}",
+                f"storageUri {shown(uri)} is a path or a web address; secretName only goes with a remote",
+            )
+        if isinstance(address, LocalPath):
+            await self._copy(Path(address.path), target, uri)
+        elif isinstance(address, WebAddress):
+            await self._download(uri, web_remote(address.origin), address.path, target)
+        else:
+            remote = await self._remote(address.remote, source.secret_name, uri)
+            await self._download(uri, remote, address.path, target)
+        if not any(target.iterdir()):  # noqa: ASYNC240 - one look at a folder of our own
+            raise ArtifactError("ArtifactNotFound", f"there is no file at {shown(uri)}")
+
+    async def _remote(self, name: str, secret: str, uri: str) -> Remote:
+        """Finds the remote that the URI names, in the Secret where one is named. Raises ArtifactError."""
+        remote = await self._of_secret(name, secret) if secret else await self.configured.find(name)
+        remote = remote or PUBLIC.get(name)
+        if remote is None:
+            raise ArtifactError(
+                "RemoteUnknown",
+                f"{shown(uri)}: no remote of that name is configured; name a Secret with it in secretName",
+            )
+        problem = problem_of(remote.type, remote.parameters, identity=self.identity)
+        if problem is not None:
+            where = f"of Secret {secret}" if secret else "of the configuration"
+            raise ArtifactError("RemoteRefused", f"the remote {name} {where} {problem}")
+        return remote
+
+    async def _of_secret(self, name: str, secret: str) -> Remote:
+        if not is_dns_subdomain(secret):
+            raise ArtifactError("SecretInvalid", f"secretName {shown(secret)} cannot be the name of a Secret")
+        remote = parse_remote(secret, await self.secrets.read(self.namespace, secret))
+        if remote.name != name:
+            raise ArtifactError(
+                "SecretInvalid",
+                f"storageUri names the remote {name!r}, but Secret {secret} defines {shown(remote.name)!r}",
             )
         return remote
 
-    async def _download(self, uri: str, target: Path, remote: Remote | None) -> None:
+    async def _download(self, uri: str, remote: Remote, path: str, target: Path) -> None:
+        for host, port in sorted(remote.hosts):
+            await self.egress.check(host, port, named=remote.trusted)
+        named = frozenset(host for host, _ in remote.hosts) if remote.trusted else frozenset()
         try:
-            async with asyncio.timeout(self.timeout):
-                await rclone.copy(uri, target, remote=remote, environment=self.environment)
+            async with asyncio.timeout(self.timeout), self.egress.proxy(named) as proxy:
+                job = rclone.Job(
+                    uri=uri,
+                    remote=remote,
+                    path=path,
+                    target=target,
+                    proxy=proxy.url,
+                    environment=self.environment,
+                    most_bytes=self.limits.bytes,
+                )
+                try:
+                    await self._watched(job)
+                except ArtifactError as error:
+                    if error.reason in _OF_THE_ARTIFACT:
+                        raise
+                    raise proxy.refusal or proxy.failure or error from None
         except TimeoutError as error:
             raise ArtifactError(
-                "DownloadFailed", f"the download of {uri} did not end within {self.timeout:.0f} s"
+                "DownloadFailed", f"the download of {shown(uri)} did not end within {self.timeout:.0f} s"
             ) from error
+
+    async def _watched(self, job: rclone.Job) -> None:
+        """Runs rclone, and ends it as soon as what it has written is more than an artifact may have."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._survey_repeatedly(job.target))
+                await rclone.copy(job)
+                watch.cancel()
+        except* (ArtifactError, OSError) as several:
+            raise several.exceptions[0] from None
+        await in_thread(survey, job.target, self.limits)
+
+    async def _survey_repeatedly(self, target: Path) -> None:
+        while True:
+            await asyncio.sleep(_SURVEY_SECONDS)
+            await in_thread(survey, target, self.limits)
 
     async def _copy(self, path: Path, target: Path, uri: str) -> None:
         stop = threading.Event()
+
+        def copy() -> None:
+            local_copy.copy(path, target, roots=self.roots, limits=self.limits, stop=stop)
+
         try:
-            await in_thread(copy_local, path, target, stop, on_cancel=stop.set)
+            await in_thread(copy, on_cancel=stop.set)
         except FileNotFoundError as error:
             raise ArtifactError(
-                "ArtifactNotFound", f"{error.filename} does not exist (storageUri {uri})"
+                "ArtifactNotFound", f"{shown(str(error.filename))} does not exist (storageUri {shown(uri)})"
             ) from error
         except PermissionError as error:
             raise ArtifactError(
-                "ArtifactUnreadable", f"{error.filename} is not readable for the agent"
+                "ArtifactUnreadable", f"{shown(str(error.filename))} is not readable for the agent"
             ) from error
         except OSError as error:
-            raise disk_error(error, f"copying {uri}") from error
+            raise disk_error(error, f"copying {shown(uri)}") from error
 
 
-def local_path(uri: str) -> Path | None:
-    """Returns the path that a URI names on this machine, None when it names a remote. Raises
-    ArtifactError."""
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        if parts.netloc not in {"", "localhost"}:
-            raise ArtifactError(
-                "StorageUriInvalid", f"storageUri {uri} names the host {parts.netloc}; write file:///path"
-            )
-        return _absolute(unquote(parts.path), uri)
-    is_remote = ":" in uri.partition("/")[0] and not uri.startswith(("://", "::"))
-    return None if is_remote else _absolute(uri, uri)
-
-
-def _absolute(path: str, uri: str) -> Path:
-    if not path.startswith("/"):
-        raise ArtifactError(
-            "StorageUriInvalid",
-            f"storageUri {uri} is neither an absolute path nor a remote, such as gs://bucket/path",
-        )
-    return Path(path)
-
-
-class _Stopped(OSError):  # noqa: N818 - no error: nobody waits for it
-    """The copy is not wanted any more."""
-
-
-def copy_local(path: Path, target: Path, stop: threading.Event) -> None:
-    """Copies a file into a folder, or what a folder holds. Stops between files once `stop` is set."""
-
-    def copy(source: str, destination: str) -> str:
-        if stop.is_set():
-            raise _Stopped
-        return shutil.copyfile(source, destination)
-
-    path.stat()
-    if not path.is_dir():
-        copy(str(path), str(target / path.name))
-        return
+def _address(uri: str) -> StorageAddress:
+    if not uri:
+        raise ArtifactError("StorageUriMissing", "spec.storageUri is empty; it should say where the model is")
     try:
-        shutil.copytree(path, target, copy_function=copy, dirs_exist_ok=True)
-    except shutil.Error as error:
-        raise _first_cause(error) from error
-
-
-def _first_cause(error: shutil.Error) -> OSError:
-    """Finds what went wrong first; copytree goes on after a failure and gathers texts."""
-    source, _, text = error.args[0][0]
-    if "No space left" in text:
-        return OSError(28, "No space left on device")
-    if "Permission denied" in text:
-        return PermissionError(13, "Permission denied", source)
-    if "No such file" in text:
-        return FileNotFoundError(2, "No such file or directory", source)
-    return OSError(5, text, source)
+        return parse_storage_uri(uri)
+    except StorageUriRefused as refused:
+        raise ArtifactError(REFUSED, f"storageUri {refused}") from None

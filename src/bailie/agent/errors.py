@@ -12,6 +12,8 @@ grpc and the file system are translated where they arise and never reach `models
 
 from __future__ import annotations
 
+from bailie.api.texts import shown
+
 
 class LoadFailed(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
     """A model version could not be loaded.
@@ -50,7 +52,7 @@ class HoldRefused(Exception):  # noqa: N818 - a state of the world, as in bailie
 
 def disk_error(error: OSError, doing: str) -> ArtifactError:
     """Translates an error of the local file system. `doing` completes `while …`."""
-    where = f" {error.filename}" if error.filename else ""
+    where = f" {shown(str(error.filename))}" if error.filename else ""
     if error.errno in {28, 122}:  # ENOSPC, EDQUOT
         return ArtifactError("DiskFull", f"no space is left on the agent's volume while {doing}")
     return ArtifactError("FileSystemError", f"{error.strerror or error}{where} while {doing}")

@@ -2,7 +2,9 @@
 
 `artifacts` is the only caller. One child process per download, in a session of its own; it is killed when the
 caller is cancelled. rclone's configuration is the environment alone (`--config=`): a file of the machine's
-user must not change what a Model gets.
+user must not change what a Model gets. The child's environment holds the remote, under a name of our own, the
+proxy, and where certificates are: arguments can be seen by everybody on the machine and a file would outlive
+a crash, while `/proc/<pid>/environ` is readable to the same user only, and values need no quoting there.
 """
 
 from __future__ import annotations
@@ -10,14 +12,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import shutil
 import signal
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bailie.agent.errors import ArtifactError
+from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +31,6 @@ if TYPE_CHECKING:
 ALIAS = "bailiesource"
 """The name under which a Secret's remote is known to the child: any name of the user's may clash or need
 characters that an environment variable cannot have."""
-PUBLIC_REMOTES: Mapping[str, str] = {
-    "RCLONE_CONFIG_GS_TYPE": "google cloud storage",
-    "RCLONE_CONFIG_GS_ANONYMOUS": "true",
-}
-"""Public Google buckets as `gs://`, as upstream's charts predefine them; RCLONE_CONFIG_GS_* of ours wins."""
 _OPTIONS = (
     "--config=",
     "--use-json-log",
@@ -40,9 +39,9 @@ _OPTIONS = (
     "--contimeout=15s",
     "--timeout=60s",
     "--create-empty-src-dirs",
-    "--copy-links",
 )
 _STDERR_BYTES = 64 * 1024
+_WORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,7 @@ _PROBLEMS = (
         "DiskFull",
         "no space is left on the agent's volume",
     ),
-    _Problem(
-        ("didn't find section in config file",), "RemoteUnknown", "no remote of that name is configured"
-    ),
-    _Problem(("didn't find backend",), "SecretInvalid", "rclone knows no such type of remote"),
+    _Problem(("file too large",), "ArtifactTooLarge", "it is larger than an artifact may be"),
     _Problem(
         (
             "directory not found",
@@ -104,24 +100,33 @@ def binary() -> str:
     return found
 
 
-async def copy(uri: str, target: Path, *, remote: Remote | None, environment: Mapping[str, str]) -> None:
-    """Copies what a URI names into a folder. Raises ArtifactError."""
-    child = dict(PUBLIC_REMOTES) | dict(environment)
-    source = uri
-    if remote is not None:
-        child |= remote.environment(ALIAS)
-        source = ALIAS + uri[uri.index(":") :]
-    elif uri.startswith(("http://", "https://")):
-        parts = uri.split("/", 3)
-        child |= {f"RCLONE_CONFIG_{ALIAS.upper()}_TYPE": "http"}
-        child |= {f"RCLONE_CONFIG_{ALIAS.upper()}_URL": "/".join(parts[:3]) + "/"}
-        source = f"{ALIAS}:{parts[3] if len(parts) > 3 else ''}"
-    status, stderr = await _run([binary(), "copy", source, str(target), *_OPTIONS], child)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One download: `path` on a remote, into a folder. `proxy` is a URL, `most_bytes` the largest file."""
+
+    uri: str
+    remote: Remote
+    path: str
+    target: Path
+    proxy: str = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
+    most_bytes: int
+
+
+async def copy(job: Job) -> None:
+    """Copies what a job names into its folder. Raises ArtifactError."""
+    child = {
+        **job.environment,
+        **job.remote.environment(ALIAS),
+        "RCLONE_HTTP_PROXY": job.proxy,
+    }
+    command = [binary(), "copy", *_OPTIONS, "--", f"{ALIAS}:{job.path}", str(job.target)]
+    status, stderr = await _run(command, child, job.most_bytes)
     if status != 0:
-        raise explain(uri, stderr, remote)
+        raise explain(job.uri, stderr.replace(f"{job.target}/".encode(), b""), job.remote)
 
 
-async def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
+async def _run(command: list[str], environment: Mapping[str, str], most_bytes: int) -> tuple[int, bytes]:
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -131,12 +136,24 @@ async def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int,
         start_new_session=True,
     )
     try:
+        _bound(process.pid, most_bytes)
         stderr = await _tail(process.stderr)
         return await process.wait(), stderr
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+
+def _bound(pid: int, most_bytes: int) -> None:
+    """No file larger than an artifact, and no memory image of a process that holds credentials."""
+    try:
+        for what, most in ((resource.RLIMIT_FSIZE, most_bytes), (resource.RLIMIT_CORE, 0)):
+            _, hard = resource.prlimit(pid, what)
+            limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.prlimit(pid, what, (limit, limit))
+    except ProcessLookupError:
+        return  # it has ended already
 
 
 async def _tail(stream: asyncio.StreamReader | None) -> bytes:
@@ -147,15 +164,15 @@ async def _tail(stream: asyncio.StreamReader | None) -> bytes:
     return kept
 
 
-def explain(uri: str, stderr: bytes, remote: Remote | None) -> ArtifactError:
+def explain(uri: str, stderr: bytes, remote: Remote) -> ArtifactError:
     """Turns rclone's last words into an error: a reason, and the words without secrets and our alias."""
-    words = last_words(stderr).replace(ALIAS, uri.partition(":")[0])
-    if remote is not None:
-        words = remote.scrub(words)
+    words = shown(remote.scrub(last_words(stderr).replace(ALIAS, remote.name)), _WORDS)
     for problem in _PROBLEMS:
         if any(mark in words.lower() for mark in problem.marks):
-            return ArtifactError(problem.reason, f"{uri}: {problem.sentence} (rclone: {words})")
-    return ArtifactError("DownloadFailed", f"{uri} could not be downloaded (rclone: {words or 'no message'})")
+            return ArtifactError(problem.reason, f"{shown(uri)}: {problem.sentence} (rclone: {words})")
+    return ArtifactError(
+        "DownloadFailed", f"{shown(uri)} could not be downloaded (rclone: {words or 'no message'})"
+    )
 
 
 def last_words(stderr: bytes) -> str:
@@ -170,4 +187,4 @@ def last_words(stderr: bytes) -> str:
             others.append(line)
     words = " ".join((errors or others or [""])[-1].split())
     head, found, tail = words.partition(" errors and: ")
-    return (tail if found and head.startswith("Attempt") else words)[:500]
+    return tail if found and head.startswith("Attempt") else words

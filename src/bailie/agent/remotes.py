@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 import yaml
 
+from bailie.agent.backends import hosts_of
 from bailie.agent.errors import ArtifactError
+from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +29,8 @@ OPEN_KEYS = frozenset(
 )
 """Parameters that are no secrets: they may be shown where rclone repeats them."""
 _HIDDEN = "***"
+_LARGEST = 128 * 1024
+"""Bytes of one definition."""
 
 
 class SecretReader(Protocol):
@@ -38,11 +42,20 @@ class SecretReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """An rclone remote as a Secret defines it."""
+    """An rclone remote as a Secret or the configuration defines it.
+
+    `trusted` says that its hosts were named by somebody with more rights than to create Models.
+    """
 
     name: str
     type: str
     parameters: Mapping[str, str] = field(repr=False)
+    trusted: bool = True
+
+    @property
+    def hosts(self) -> frozenset[tuple[str, int]]:
+        """The hosts that its parameters name, each with its port."""
+        return hosts_of(self.type, self.parameters)
 
     def environment(self, alias: str) -> dict[str, str]:
         """Returns the variables that define the remote for rclone under the name `alias`."""
@@ -59,6 +72,15 @@ class Remote:
         return text
 
 
+def web_remote(origin: str) -> Remote:
+    """Returns a public web server as a remote; whoever writes a Model names it."""
+    return Remote("web", "http", {"url": origin}, trusted=False)
+
+
+PUBLIC: Mapping[str, Remote] = {"gs": Remote("gs", "google cloud storage", {"anonymous": "true"})}
+"""Public Google buckets as `gs://`, as upstream's charts predefine them; a configured `gs` wins."""
+
+
 def parse_remote(secret: str, data: Mapping[str, bytes]) -> Remote:
     """Reads the remote of a Secret: exactly one key, JSON or YAML. Raises ArtifactError (`SecretInvalid`)."""
     if len(data) != 1:
@@ -68,14 +90,16 @@ def parse_remote(secret: str, data: Mapping[str, bytes]) -> Remote:
     try:
         return parse_definition(content)
     except ValueError as error:
-        raise ArtifactError("SecretInvalid", f"key {key} of Secret {secret} {error}") from None
+        raise ArtifactError("SecretInvalid", f"key {shown(key)} of Secret {secret} {error}") from None
 
 
 def parse_definition(content: bytes) -> Remote:
     """Reads a remote from JSON or YAML. Raises ValueError, which completes a sentence and shows no value."""
+    if len(content) > _LARGEST:
+        raise ValueError(f"is longer than {_LARGEST} bytes")
     try:
         remote = yaml.safe_load(content.decode())
-    except (UnicodeDecodeError, yaml.YAMLError):
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
         raise ValueError("is neither JSON nor YAML") from None
     if not isinstance(remote, dict):
         raise ValueError(  # noqa: TRY004 - what the file says, not what a caller passed
@@ -98,7 +122,7 @@ def _text(key: str, value: object) -> str:
         return str(value).lower()
     if value is None or isinstance(value, str | int | float):
         return "" if value is None else str(value)
-    raise ValueError(f"has a parameter {key} that is no text")
+    raise ValueError(f"has a parameter {shown(key)} that is no text")
 
 
 def decode_data(secret: str, data: Mapping[str, str]) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ import structlog
 
 from bailie._gen import agent_pb2
 from bailie.agent.artifacts import Artifacts
+from bailie.agent.egress import Egress
 from bailie.agent.errors import ServerError
 from bailie.agent.held import serve_held
 from bailie.agent.loading import Loading
@@ -92,7 +93,11 @@ def _loading(
         namespace=settings.namespace,
         secrets=secrets,
         configured=configured,
+        roots=settings.roots,
+        egress=Egress(networks=settings.networks, api_server=settings.api_server, outside=settings.outside),
         timeout=settings.download_seconds,
+        limits=settings.limits,
+        identity=settings.cloud_identity,
         environment=settings.child_environment,
     )
     return Loading(

@@ -10,6 +10,14 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import yaml
+
+from bailie.agent.addresses import Networks, parse_networks
+from bailie.agent.limits import LARGEST_BYTES, MOST_ENTRIES, Limits
+from bailie.agent.local_copy import Roots
+from bailie.agent.outside import OutsideProxy, outside_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,11 +103,31 @@ class Settings:
     """Between two readings of the server's repository index; MLServer rescans its folders each time."""
     status_seconds: float = 5.0
     """Between two status reports when nothing changes; the protocol asks for one every 10 s."""
+    roots: Roots = field(default_factory=lambda: Roots(allowed=(Path("/mnt/models"),)))
+    """BAILIE_LOCAL_ROOTS: folders, separated by colons, below which a storageUri may be a path. Never the
+    agent's own folders, whatever it says."""
+    networks: Networks = field(default_factory=Networks)
+    """BAILIE_ALLOWED_NETWORKS: networks, separated by commas, that downloads may reach besides the internet
+    and the private addresses that a Secret names: `10.1.0.0/16`."""
+    api_server: tuple[str, int] | None = None
+    """Host and port of the Kubernetes API, which no download may reach."""
+    outside: OutsideProxy = field(default_factory=OutsideProxy)
+    """HTTPS_PROXY, HTTP_PROXY, NO_PROXY: the administrator's way to the internet."""
+    limits: Limits = field(default_factory=Limits)
+    """BAILIE_ARTIFACT_BYTES and BAILIE_ARTIFACT_FILES: the largest artifact."""
+    cloud_identity: bool = False
+    """BAILIE_CLOUD_IDENTITY: `true` lets remotes use the pod's cloud identity (`env_auth`)."""
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """For rclone: ours without credentials of the control plane. RCLONE_*, proxies, cloud identities pass."""
+    """For rclone: where programs, certificates and temporary files are; cloud identities where allowed."""
 
 
-_NOT_FOR_CHILDREN = ("BAILIE_", "KUBECONFIG")
+_DIGITS = 18
+"""Of numbers: what fits into the 64 bits of the kernel and the protocols."""
+_FOR_CHILDREN = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_IDENTITIES = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "OS_")
+_OWN_FILES = ("BAILIE_TOKEN_FILE", "KUBECONFIG")
+_OWN_FOLDERS = ("BAILIE_AGENT_CONFIG_FOLDER", "BAILIE_NODE_STATE")
+_AGENT_FOLDER = Path("/mnt/agent")
 
 
 def read() -> Settings:
@@ -139,14 +167,75 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         endpoints_dir=env.path("BAILIE_ENDPOINTS_DIR"),
         token_file=env.path("BAILIE_TOKEN_FILE"),
         inference_url=env.url("SELDON_ENVOY_HOST", "SELDON_ENVOY_PORT"),
-        folder=env.path("BAILIE_AGENT_FOLDER") or Path("/mnt/agent"),
+        folder=env.path("BAILIE_AGENT_FOLDER") or _AGENT_FOLDER,
         config_folder=env.path("BAILIE_AGENT_CONFIG_FOLDER"),
         parallel_loads=env.number("BAILIE_PARALLEL_LOADS", 4, least=1),
         download_seconds=float(env.number("BAILIE_DOWNLOAD_SECONDS", 3600, least=1)),
         load_seconds=float(env.number("BAILIE_LOAD_SECONDS", 3600, least=1)),
         server_wait_seconds=float(env.number("BAILIE_SERVER_WAIT_SECONDS", 300)),
-        child_environment={k: v for k, v in environ.items() if not k.startswith(_NOT_FOR_CHILDREN)},
+        roots=_roots(env),
+        networks=_networks(env),
+        api_server=_api_server(environ),
+        outside=_outside(environ),
+        limits=Limits(
+            bytes=env.number("BAILIE_ARTIFACT_BYTES", LARGEST_BYTES, least=1),
+            entries=env.number("BAILIE_ARTIFACT_FILES", MOST_ENTRIES, least=1),
+        ),
+        cloud_identity=env.flag("BAILIE_CLOUD_IDENTITY"),
+        child_environment=_for_children(environ, identity=env.flag("BAILIE_CLOUD_IDENTITY")),
     )
+
+
+def _roots(env: _Reader) -> Roots:
+    words = [word for word in env.text("BAILIE_LOCAL_ROOTS", "/mnt/models").split(os.pathsep) if word]
+    for word in words:
+        if not word.startswith("/") or ".." in Path(word).parts or Path(word) == Path("/"):
+            raise SettingsError(
+                f"BAILIE_LOCAL_ROOTS names {word!r}; it should have absolute paths of folders, and not the "
+                "root of the file system"
+            )
+    own = [env.path("BAILIE_AGENT_FOLDER") or _AGENT_FOLDER]
+    own += [path for name in _OWN_FOLDERS if (path := env.path(name))]
+    own += [path.parent for name in _OWN_FILES if (path := env.path(name))]
+    return Roots(allowed=tuple(map(Path, words)), never=tuple(own))
+
+
+def _networks(env: _Reader) -> Networks:
+    words = env.words("BAILIE_ALLOWED_NETWORKS", ",")
+    try:
+        return Networks(parse_networks(words))
+    except ValueError as error:
+        raise SettingsError(
+            f"BAILIE_ALLOWED_NETWORKS: {error}; it should have networks such as 10.1.0.0/16"
+        ) from error
+
+
+def _outside(environ: Mapping[str, str]) -> OutsideProxy:
+    try:
+        return outside_proxy(environ)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _api_server(environ: Mapping[str, str]) -> tuple[str, int] | None:
+    """Where the client of the API would connect to: the kubeconfig's server, else that of the pod."""
+    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
+    url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    if path := environ.get("KUBECONFIG"):
+        try:
+            url = yaml.safe_load(Path(path).read_text())["clusters"][0]["cluster"]["server"]
+        except (OSError, yaml.YAMLError, LookupError, TypeError):
+            return None
+    parts = urlsplit(url)
+    return (parts.hostname, parts.port or 443) if parts.hostname else None
+
+
+def _for_children(environ: Mapping[str, str], *, identity: bool) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _FOR_CHILDREN or (identity and name.startswith(_IDENTITIES))
+    }
 
 
 def _identity(pod: str) -> tuple[str, int]:
@@ -168,9 +257,17 @@ class _Reader:
 
     def number(self, name: str, default: int, *, least: int = 0) -> int:
         text = self.text(name, str(default))
-        if not text.isdecimal() or int(text) < least:
-            raise SettingsError(f"{name} is {text!r}; it should be a whole number of at least {least}")
+        if not text.isdecimal() or len(text) > _DIGITS or int(text) < least:
+            raise SettingsError(
+                f"{name} is {text!r}; it should be a whole number of at least {least} and {_DIGITS} digits"
+            )
         return int(text)
+
+    def flag(self, name: str) -> bool:
+        text = self.text(name, "false")
+        if text not in {"true", "false"}:
+            raise SettingsError(f"{name} is {text!r}; it should be true or false")
+        return text == "true"
 
     def words(self, name: str, default: str) -> tuple[str, ...]:
         return tuple(word for part in self.text(name, default).split(",") if (word := part.strip()))

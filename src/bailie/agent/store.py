@@ -6,17 +6,26 @@ disappears by one rename, so what is in the repository is whole and ours:
     models/iris_3/bailie.json    the record: which version this is
     models/iris_3/1/…            the server's model folder; the inner version is always 1
     .incoming/…                  downloads and leavings; emptied at the start
+
+The server's container mounts `models` alone and may write there, so a record is believed only as far as it
+fits its folder, and nothing is read or written through a link.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import msgspec
 import structlog
+
+from bailie.agent.errors import ArtifactError
+from bailie.agent.files import read_text, write_text
+from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RECORD = "bailie.json"
+_SERVER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?_[0-9]{1,19}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +77,7 @@ class Store:
 
     def workplace(self, server_name: str) -> Path:
         """Makes an empty folder for one attempt, on the repository's volume."""
-        path = self._incoming / f"{server_name}-{uuid4().hex[:8]}"
+        path = self._incoming / f"{_checked(server_name)}-{uuid4().hex[:8]}"
         path.mkdir(parents=True)
         return path
 
@@ -79,18 +89,16 @@ class Store:
         """Moves a prepared version folder into the repository, in the place of an older one."""
         self.record(record, prepared)
         self.remove(record.server_name)
-        prepared.rename(self._models / record.server_name)
+        prepared.rename(self.folder(record.server_name))
 
     def record(self, record: Record, folder: Path | None = None) -> None:
         """Writes a version's record, by default that of an installed one."""
-        folder = folder or self._models / record.server_name
-        new = folder / f"{RECORD}.new"
-        new.write_text(json.dumps(asdict(record), indent=2) + "\n")
-        new.rename(folder / RECORD)
+        folder = folder or self.folder(record.server_name)
+        write_text(folder / RECORD, json.dumps(asdict(record), indent=2) + "\n")
 
     def folder(self, server_name: str) -> Path:
-        """Returns where the version is, or would be."""
-        return self._models / server_name
+        """Returns where the version is, or would be. Raises ArtifactError for what is no version's name."""
+        return self._models / _checked(server_name)
 
     def has(self, server_name: str) -> bool:
         """Says whether the version's folder is there."""
@@ -100,17 +108,26 @@ class Store:
         """Deletes a version; does nothing when it is not there."""
         trash = self._incoming / f"{server_name}-{uuid4().hex[:8]}"
         try:
-            (self._models / server_name).rename(trash)
+            self.folder(server_name).rename(trash)
         except FileNotFoundError:
             return
         shutil.rmtree(trash, ignore_errors=True)
 
 
+def _checked(server_name: str) -> str:
+    """A version's name is one name of a folder, and nothing that leads elsewhere."""
+    if _SERVER_NAME.fullmatch(server_name) is None:
+        raise ArtifactError("NameRefused", f"{shown(server_name)} cannot be the name of a model's version")
+    return server_name
+
+
 def _read(path: Path) -> Record | None:
     try:
-        return Record(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        log.warning(
-            "version on disk has no usable record and is left alone", path=str(path), error=str(error)
-        )
-        return None
+        record = msgspec.json.decode(read_text(path), type=Record)
+        problem = "" if record.server_name == path.parent.name else "it is another version's"
+        _checked(record.server_name)
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError, ArtifactError) as error:
+        record, problem = None, str(error)
+    if problem:
+        log.warning("version on disk has no usable record and is left alone", path=str(path), error=problem)
+    return None if problem else record

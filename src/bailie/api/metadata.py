@@ -9,9 +9,11 @@ from pydantic import Field
 
 from bailie.api.base import Int64, LooseStatus, OpenObject
 from bailie.api.problems import Problem
+from bailie.api.texts import shown
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST_LABEL = 63
+LONGEST_SUBDOMAIN = 253
 
 
 class ObjectMeta(LooseStatus):
@@ -43,7 +45,26 @@ def label_problems(path: str, text: str) -> list[Problem]:
         Problem(
             path,
             "Invalid",
-            f'"{text}" is no DNS label: use at most {LONGEST_LABEL} lower-case letters, digits and "-", '
-            "with a letter or digit at both ends",
+            f'"{shown(text)}" is no DNS label: use at most {LONGEST_LABEL} lower-case letters, digits and '
+            '"-", with a letter or digit at both ends',
+        )
+    ]
+
+
+def is_dns_subdomain(text: str) -> bool:
+    """Says whether `text` may name a Secret (RFC 1123 subdomain)."""
+    return len(text) <= LONGEST_SUBDOMAIN and all(DNS_LABEL.fullmatch(part) for part in text.split("."))
+
+
+def subdomain_problems(path: str, text: str) -> list[Problem]:
+    """Returns what keeps `text` from being a DNS subdomain."""
+    if is_dns_subdomain(text):
+        return []
+    return [
+        Problem(
+            path,
+            "Invalid",
+            f'"{shown(text)}" is no DNS subdomain: use at most {LONGEST_SUBDOMAIN} lower-case letters, '
+            'digits, "-" and ".", with a letter or digit at both ends of each part',
         )
     ]

@@ -12,11 +12,13 @@ from pydantic import Field
 
 from bailie.api.base import Flag, Int32, Part, Quantity, UInt32
 from bailie.api.kinds import MODEL, Kind
+from bailie.api.metadata import label_problems, subdomain_problems
 from bailie.api.problems import Problem
 from bailie.api.quantity import parse_quantity
 from bailie.api.resource import Resource, no_effect
 from bailie.api.scaling import Scalable
 from bailie.api.status import ConditionedStatus
+from bailie.api.storage import REFUSED, StorageUriRefused, parse_storage_uri
 
 
 class Parameter(Part):
@@ -62,7 +64,7 @@ class ModelSpec(Scalable):
     """What to serve, and how often."""
 
     storage_uri: str
-    """Where the artifact is: a path, or anything that rclone knows (gs://..., s3://...)."""
+    """Where the artifact is: a path, an https address, or a path on a remote (gs://..., store:...)."""
     model_type: str | None = None
     """One more requirement, for example sklearn."""
     artifact_version: UInt32 | None = None
@@ -135,6 +137,7 @@ class Model(Resource):
             *_storage_problems(spec),
             *_memory_problems(spec),
             *_reference_problems(spec),
+            *_name_problems(spec),
             *spec.scaling_problems(),
             *_warnings(spec),
         ]
@@ -160,9 +163,13 @@ def content_identity(model: Model) -> str:
 
 
 def _storage_problems(spec: ModelSpec) -> list[Problem]:
-    if spec.storage_uri.strip():
-        return []
-    return [Problem("spec.storageUri", "Required", "is empty; name the artifact's location")]
+    if not spec.storage_uri.strip():
+        return [Problem("spec.storageUri", "Required", "is empty; name the artifact's location")]
+    try:
+        parse_storage_uri(spec.storage_uri)
+    except StorageUriRefused as refused:
+        return [Problem("spec.storageUri", REFUSED, str(refused))]
+    return []
 
 
 def _memory_problems(spec: ModelSpec) -> list[Problem]:
@@ -180,6 +187,17 @@ def _reference_problems(spec: ModelSpec) -> list[Problem]:
         if part and not part.model_ref and not part.pipeline_ref:
             return [Problem(f"spec.{name}.modelRef", "Required", "give a modelRef or a pipelineRef")]
     return []
+
+
+def _name_problems(spec: ModelSpec) -> list[Problem]:
+    """The names become parts of addresses: of the API's objects, and of the models that this one calls."""
+    found = subdomain_problems("spec.secretName", spec.secret_name) if spec.secret_name else []
+    for name, part in (("explainer", spec.explainer), ("llm", spec.llm)):
+        if part and part.model_ref:
+            found += label_problems(f"spec.{name}.modelRef", part.model_ref)
+        if part and part.pipeline_ref:
+            found += label_problems(f"spec.{name}.pipelineRef", part.pipeline_ref)
+    return found
 
 
 def _warnings(spec: ModelSpec) -> list[Problem]:

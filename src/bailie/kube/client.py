@@ -98,7 +98,7 @@ def kind_of(manifest: Mapping[str, Any]) -> Kind:
 def object_path(
     kind: Kind, namespace: str | None = None, name: str | None = None, sub: str | None = None
 ) -> str:
-    """Returns the URL path of a collection, an object or a subresource."""
+    """Returns the URL path of a collection, an object or a subresource. A name stays one segment of it."""
     parts = ["apis", kind.group, kind.version] if kind.group else ["api", kind.version]
     if kind.namespaced and namespace is not None:
         parts += ["namespaces", namespace]

@@ -23,6 +23,7 @@ def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) 
         state_dir=state.root,
         api_url=api_url,
         api_ca=state.api_ca,
+        local_roots=settings.local_roots,
         programs={
             "bailie": Program(title="Bailie", argv=(sys.executable, "-m", "bailie")),
             "bailie-mlserver": mlserver,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +39,18 @@ def default_mlserver_environment() -> Path:
     return own.with_name(f"{own.name}-mlserver")
 
 
+def default_local_roots() -> tuple[Path, ...]:
+    """Returns `$BAILIE_LOCAL_ROOTS`, or the user's home, the working folder and those for temporary files.
+
+    A working folder of `/` is none: it would let models be anything on the machine.
+    """
+    chosen = os.environ.get("BAILIE_LOCAL_ROOTS")  # noqa: TID251 - the settings module
+    if chosen:
+        return tuple(Path(word).expanduser().absolute() for word in chosen.split(os.pathsep) if word)
+    usual = (Path.home(), Path.cwd(), Path(tempfile.gettempdir()), Path("/tmp"))  # noqa: S108 - to read from
+    return tuple(dict.fromkeys(each for each in usual if each != Path("/")))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """What `bailie up` was asked for."""
@@ -49,6 +62,8 @@ class LocalSettings:
     api_port: int = 0
     """Port of the embedded API on 127.0.0.1; 0 takes the one used before, or a free one."""
     mlserver_environment: Path = field(default_factory=default_mlserver_environment)
+    local_roots: tuple[Path, ...] = field(default_factory=default_local_roots)
+    """Folders below which a Model's storageUri may be a path."""
     log_level: str = "info"
     scheduler_replicas: int | None = None
     """Schedulers in each namespace; None leaves runtimes as they are, and new ones with one."""

@@ -43,6 +43,8 @@ _LARGEST_GRPC_MESSAGE = 1048576000
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
 _MODELS_MOUNT = {"name": "models", "mountPath": AGENT_FOLDER}
+_SERVED_MOUNT = {"name": "models", "mountPath": f"{AGENT_FOLDER}/models", "subPath": "models"}
+"""For servers: the models alone, and not what the agent is fetching."""
 _TOKEN_MOUNT = {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True}
 _CONFIG_MOUNT = {"name": "config", "mountPath": AGENT_CONFIG_FOLDER, "readOnly": True}
 _CONFIG_VOLUME = {"name": "config", "configMap": {"name": AGENT_CONFIG_MAP, "optional": True}}
@@ -203,7 +205,7 @@ def _mlserver(image: str) -> Manifest:
         "livenessProbe": {"tcpSocket": {"port": "server-http"}, "periodSeconds": 10, "failureThreshold": 6},
         "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},
         "securityContext": _RESTRICTED,
-        "volumeMounts": [_MODELS_MOUNT],
+        "volumeMounts": [_SERVED_MOUNT],
     }
 
 

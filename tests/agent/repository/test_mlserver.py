@@ -112,6 +112,8 @@ def test_settings_that_cannot_be_generated(
     [
         ("{", "not valid JSON"),
         ("[]", "a JSON object"),
+        pytest.param("[" * 100_000, "not valid JSON", id="deep"),
+        pytest.param(" " * (2 << 20), "not valid JSON: is larger than", id="large"),
         ('{"parameters": 3}', "parameters of"),
         ('{"parameters": {"extra": []}}', "parameters.extra of"),
     ],
@@ -138,6 +140,10 @@ REFERENCES = [
     (
         ModelSource(inference_url=URL, llm=Llm(model_ref="chat")),
         {"infer_uri": f"{URL}/v2/models/chat/infer"},
+    ),
+    (
+        ModelSource(inference_url=URL, llm=Llm(model_ref="../repository?x#")),
+        {"infer_uri": f"{URL}/v2/models/..%2Frepository%3Fx%23/infer"},
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,3 +79,21 @@ def test_version_that_is_not_there(tmp_path: Path):
 )
 def test_config_is_renamed_at_the_top_only(text: str, expected: str):
     assert rename_config(text, "m_2") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ['"' + '\\"' * 200_000, "'" + "\\'" * 200_000, '"' + "\\" * 400_001, "{" * 400_000]
+)
+def test_strings_without_an_end_take_no_more_time_than_others(text: str):
+    """Each quotation mark would be looked at from there to the end: minutes for this text."""
+    began = time.process_time()
+    assert rename_config(text, "m_2").startswith('name: "m_2"')
+    assert time.process_time() - began < 10
+
+
+def test_a_config_that_cannot_be_read_is_told(tmp_path: Path):
+    artifact = tree(tmp_path / "a", {"1/m.onnx": "x"})
+    for content in (b"\xff", b"#" * (2 << 20)):
+        (artifact / "config.pbtxt").write_bytes(content)
+        with pytest.raises(RepositoryError, match="ModelConfigInvalid"):
+            prepare(artifact, tmp_path / "t", ModelSource(), "m_2")

@@ -10,8 +10,11 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from bailie.agent.errors import RepositoryError
+from bailie.agent.files import TextTooLarge, read_text, write_text
+from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from bailie._gen import agent_pb2
 
 SETTINGS = "model-settings.json"
+_NAME = 60
+"""Characters of a file's name in a message."""
 INNER_VERSION = "1"
 """One server-side name per version, so the version below the name never changes."""
 _PYTHON_CLASS = re.compile(r"^class\s+(\w+)\s*\(\s*(?:\w+\.)*MLModel\s*\)\s*:", re.MULTILINE)
@@ -54,7 +59,7 @@ def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_
     target.mkdir(parents=True)
     inner = target / INNER_VERSION
     chosen.rename(inner)
-    (inner / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(inner / SETTINGS, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 
 
 def runtime(folder: Path) -> str:
@@ -109,10 +114,10 @@ def _asked_folder(artifact: Path, folders: list[Path], version: int) -> Path:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Reads a settings file. Raises RepositoryError when it is no JSON object."""
+    """Reads a settings file. Raises RepositoryError when it is no JSON object, OSError."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        settings = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise RepositoryError("ModelSettingsInvalid", f"{SETTINGS} is not valid JSON: {error}") from error
     if not isinstance(settings, dict):
         raise RepositoryError("ModelSettingsInvalid", f"{SETTINGS} should hold a JSON object")
@@ -147,8 +152,8 @@ def generate_settings(folder: Path, requirements: Iterable[str]) -> dict[str, An
 
 def _python_settings(folder: Path) -> dict[str, Any]:
     for path in _files(folder, ("*.py",)):
-        match = _PYTHON_CLASS.search(path.read_text(encoding="utf-8", errors="replace"))
-        if match and path.parent == folder:
+        match = _PYTHON_CLASS.search(_code(path)) if path.parent == folder else None
+        if match:
             return {
                 "implementation": f"{path.stem}.{match[1]}",
                 "parameters": {"uri": _relative(folder, path)},
@@ -158,6 +163,16 @@ def _python_settings(folder: Path) -> dict[str, Any]:
         f"the artifact has no *.py at its top with a line `class …(MLModel):`, as requirement python needs; "
         f"it has {_contents(folder)}",
     )
+
+
+def _code(path: Path) -> str:
+    """Returns a program's text; nothing for one that is too large to look through."""
+    try:
+        return read_text(path)
+    except TextTooLarge:
+        return ""
+    except UnicodeDecodeError:
+        return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _first_directory(folder: Path) -> str:
@@ -229,9 +244,9 @@ def _infer_uri(source: agent_pb2.ModelSource) -> str:
     kind = "explainer" if source.HasField("explainer") else "llm"
     refs = source.explainer if source.HasField("explainer") else source.llm
     if refs.model_ref:
-        return f"{source.inference_url}/v2/models/{refs.model_ref}/infer"
+        return f"{source.inference_url}/v2/models/{quote(refs.model_ref, safe='')}/infer"
     if refs.pipeline_ref:
-        return f"{source.inference_url}/v2/pipelines/{refs.pipeline_ref}/infer"
+        return f"{source.inference_url}/v2/pipelines/{quote(refs.pipeline_ref, safe='')}/infer"
     raise RepositoryError(
         "ReferenceMissing", f"spec.{kind} names neither a modelRef nor a pipelineRef; it needs one"
     )
@@ -242,11 +257,11 @@ def _relative(folder: Path, path: Path) -> str:
 
 
 def _listed(top: Path, paths: list[Path]) -> str:
-    names = [path.relative_to(top).as_posix() for path in paths]
+    names = [shown(path.relative_to(top).as_posix(), _NAME) for path in paths]
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _contents(folder: Path) -> str:
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    names = sorted(shown(path.name, _NAME) + ("/" if path.is_dir() else "") for path in folder.iterdir())
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return (", ".join(names[:5]) + more) if names else "no files"

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bailie.agent.errors import RepositoryError
+from bailie.agent.files import read_text, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ CONFIG = "config.pbtxt"
 INNER_VERSION = "1"
 _RUNTIME = re.compile(r"""^\s*(?:backend|platform)\s*:\s*["']([^"']+)["']""", re.MULTILINE)
 _TOKEN = re.compile(
-    r"""(?P<comment>\#[^\n]*)|(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<open>[{\[<])|(?P<close>[}\]>])
+    r"""(?P<comment>\#[^\n]*)|(?P<string>"(?:\\.|[^"\\])*+(?:"|\\?\Z)|'(?:\\.|[^'\\])*+(?:'|\\?\Z))|(?P<open>[{\[<])|(?P<close>[}\]>])
     |(?P<word>[A-Za-z_]\w*)|(?P<other>[^\s])""",
     re.VERBOSE,
 )
@@ -34,21 +35,28 @@ def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_
     version = source.artifact_version if source.HasField("artifact_version") else None
     chosen = choose_folder(artifact, version)
     config = artifact / CONFIG
-    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    text = _read_config(config) if config.is_file() else ""
     target.mkdir(parents=True)
     if chosen != artifact:
         for path in [path for path in artifact.iterdir() if path.is_file()]:
             path.rename(target / path.name)
     chosen.rename(target / INNER_VERSION)
     (target / INNER_VERSION / CONFIG).unlink(missing_ok=True)
-    (target / CONFIG).write_text(rename_config(text, server_name), encoding="utf-8")
+    write_text(target / CONFIG, rename_config(text, server_name))
+
+
+def _read_config(path: Path) -> str:
+    try:
+        return read_text(path)
+    except ValueError as error:
+        raise RepositoryError("ModelConfigInvalid", f"{CONFIG} cannot be read: {error}") from error
 
 
 def runtime(folder: Path) -> str:
     """Returns the backend or platform that a prepared model names; one that names none is like no other."""
     try:
-        found = _RUNTIME.search((folder / CONFIG).read_text(encoding="utf-8", errors="replace"))
-    except OSError:
+        found = _RUNTIME.search(read_text(folder / CONFIG))
+    except (OSError, ValueError):
         found = None
     return found[1] if found else folder.name
 

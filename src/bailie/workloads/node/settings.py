@@ -65,6 +65,7 @@ class NodeSettings:
     api_ca: Path  # PEM file of the certificate authority that signed the API's certificate
     programs: Mapping[str, Program]  # by the image's last path segment without its tag
     environment: Mapping[str, str] = field(default_factory=inherited_environment)
+    local_roots: tuple[Path, ...] = ()  # folders that models may come from: BAILIE_LOCAL_ROOTS of the pods
     node_name: str = "local"
     grace: float = 10.0  # for pods that name no terminationGracePeriodSeconds
     back_off: Backoff = field(default_factory=lambda: Backoff(initial=1.0, maximum=60.0, jitter=0.0))

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+REACHABLE = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+"""Where models may be downloaded from besides the internet: stores of this machine and of the networks around
+it, which its user may reach. Pods have other loopback addresses, and stay closed."""
+
 
 def manifest_causes(pod: Manifest) -> Iterator[Cause]:
     """What is wrong with a pod, once more: the API refuses it, too, but may have stored it before it did."""
@@ -98,6 +102,8 @@ class PodSetup:
             **await self._identity(),
             STATE_VARIABLE: str(settings.state_dir),
             "BAILIE_ENDPOINTS_DIR": str(settings.endpoints_dir),
+            "BAILIE_LOCAL_ROOTS": ":".join(map(str, settings.local_roots)),
+            "BAILIE_ALLOWED_NETWORKS": REACHABLE,
         }
         return PodContext(
             sources=sources,

@@ -1,0 +1,41 @@
+"""Settings of `bailie up`, read by a process of its own with an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READ = "from bailie.local.settings import LocalSettings; print(*LocalSettings().local_roots, sep=':')"
+
+
+def roots(folder: Path | str, **variables: str) -> str:
+    """What the settings say of the folders of models, colons between them."""
+    environment = {"PATH": os.defpath, **variables}
+    command = [sys.executable, "-c", READ]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_models_may_be_where_a_user_keeps_them(tmp_path: Path):
+    home, work, temporary = (tmp_path / name for name in ("home", "work", "temporary"))
+    for folder in (home, work, temporary):
+        folder.mkdir()
+    found = roots(work, HOME=str(home), TMPDIR=str(temporary))
+    assert found == f"{home}:{work}:{temporary}:/tmp"
+
+
+@pytest.mark.parametrize("folder", ["/", "/tmp"])
+def test_a_working_folder_opens_neither_the_machine_nor_a_folder_twice(tmp_path: Path, folder: str):
+    assert roots(folder, HOME=str(tmp_path)) == f"{tmp_path}:/tmp"
+
+
+def test_a_user_may_name_others(tmp_path: Path):
+    found = roots(tmp_path, HOME="/home/me", BAILIE_LOCAL_ROOTS="/data/models:~/models:here")
+    assert found == f"/data/models:/home/me/models:{tmp_path}/here"
