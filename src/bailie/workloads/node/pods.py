@@ -41,6 +41,8 @@ class PodContext:
     volumes: Mapping[str, str]
     base: Mapping[str, str]  # inherited variables and those the node always adds
     directory: str  # the pod's own, also the working directory of containers that name none
+    kubeconfig: str = ""  # a file; empty for a pod without a token
+    accounted: frozenset[str] = frozenset()  # the containers that get it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,8 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
     host_ports = _host_ports(container)
     own = {name: substitute(value, mounts) for name, value in variables.items()}
     mark = {CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
-    env = {**context.base, **mark, **_host_port_variable(host_ports), **own}
+    account = {"KUBECONFIG": context.kubeconfig} if _has_account(container, context) else {}
+    env = {**context.base, **account, **mark, **_host_port_variable(host_ports), **own}
     # Paths of this machine stay as they are: the program, the directory, what variables hold by now.
     words = [*([] if program else container["command"]), *(container.get("args") or [])]
     command = (*(program.argv if program else ()), *(substitute(word, mounts) for word in words))
@@ -94,6 +97,10 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
         program=program,
         mounts=mounts,
     )
+
+
+def _has_account(container: Manifest, context: PodContext) -> bool:
+    return bool(context.kubeconfig) and container["name"] in context.accounted
 
 
 def substitute(text: str, mounts: tuple[tuple[str, str], ...]) -> str:
