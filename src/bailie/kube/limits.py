@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MOST_NAMES = 1_000
+_LONGEST_CALLER = 253
 
 
 class Allowance:
@@ -62,5 +63,6 @@ class Complaints:
 
     def warn(self, event: str, caller: str, **more: object) -> None:
         """Logs what is wrong with the caller, unless the same was logged just now."""
-        if self._each.take(f"{event} {caller[:200]}") and self._all.take():
-            log.warning(event, caller=caller[:200], **more)
+        caller = caller[:_LONGEST_CALLER]
+        if self._each.take(f"{event} {caller}") and self._all.take():
+            log.warning(event, caller=caller, **more)

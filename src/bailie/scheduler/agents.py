@@ -51,6 +51,8 @@ _MOST_SESSIONS = 2_000
 """Of one namespace, in one scheduler."""
 _HELLOS = (50.0, 500)
 """Per second from one address, and at once: on a laptop all agents call from one."""
+_LINES = (2.0, 1_000)
+"""Per second, and at once: lines of the log about agents that come and go."""
 _MESSAGES = (2_000.0, 20_000)
 """Per second of one session, and at once. Who says more is read more slowly."""
 _SERVER_OPTIONS = (
@@ -98,6 +100,7 @@ class AgentService:
         """By the address of their endpoint."""
         self._hellos = Allowance(*_HELLOS)
         self._complaints = Complaints()
+        self._lines = Allowance(*_LINES)
         self._callbacks: list[Callable[[], None]] = []
         self._numbers = itertools.count(1)
         self._revisions = itertools.count(1)
@@ -219,7 +222,8 @@ class AgentService:
         if older is not None:
             older.end(grpc.StatusCode.ABORTED, "a newer session of this replica has begun")
         self._sessions[session.id] = self._speakers[hello.endpoint.address] = session
-        log.info("Agent connected", replica=str(session.id), models=len(hello.inventory))
+        if self._lines.take():
+            log.info("Agent connected", replica=str(session.id), models=len(hello.inventory))
         self._changed()
         return session
 
@@ -228,7 +232,8 @@ class AgentService:
             del self._speakers[session.endpoint.address]
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
-            log.info("Agent gone", replica=str(session.id))
+            if self._lines.take():
+                log.info("Agent gone", replica=str(session.id))
             self._changed()
 
     async def _converse(self, session: AgentSession, context: Context, epoch: int) -> None:
