@@ -40,7 +40,7 @@ class PodContext:
     programs: Mapping[str, Program]
     volumes: Mapping[str, str]
     base: Mapping[str, str]  # inherited variables and those the node always adds
-    directory: str  # the pod's own, also the working directory of containers that name none
+    directory: str  # the pod's own; below it each container that names no working directory has one
     kubeconfig: str = ""  # a file; empty for a pod without a token
     accounted: frozenset[str] = frozenset()  # the containers that get it
 
@@ -92,7 +92,7 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
         container=container["name"],
         argv=tuple(expand(word, env) for word in command),
         env=env,
-        cwd=substitute(directory, mounts) if directory else context.directory,
+        cwd=substitute(directory, mounts) if directory else f"{context.directory}/work/{container['name']}",
         host_ports=host_ports,
         program=program,
         mounts=mounts,
