@@ -13,6 +13,8 @@ from tests.support.waiting import until as until_within
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.kinds import MODEL
+from bailie.kube.client import Client
+from bailie.manifests.rbac import namespace_manifests
 from bailie.scheduler.run import run
 from bailie.scheduler.settings import SchedulerSettings
 
@@ -468,3 +470,17 @@ async def test_the_process_answers_probes_and_explains(namespace, unused_tcp_por
                 await asyncio.sleep(0.01)
         assert "nothing is known" in await ask("/explain/other")
         task.cancel()
+
+
+async def test_who_may_not_take_the_lease_is_not_ready_and_says_why(namespace, api, tmp_path):
+    for manifest in namespace_manifests(namespace.name, "nowhere"):
+        if manifest["kind"] == "Role":
+            manifest["rules"] = [each for each in manifest["rules"] if each["resources"] != ["leases"]]
+        await namespace.client.create(manifest)
+    account = api.service_account_token(namespace.name, "seldon-scheduler")
+    admin, scheduler = namespace.client, api.kubeconfig_for(account, tmp_path / "scheduler.kubeconfig")
+    async with Client.from_kubeconfig(scheduler) as namespace.client, namespace.scheduler() as running:
+        await until(lambda: "nobody leads" in (running.unready() or ""))
+        assert "Lease seldon-scheduler cannot be taken" in running.unready()
+        assert "forbidden" in running.unready()
+    namespace.client = admin
