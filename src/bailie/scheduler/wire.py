@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 MOST_VERSIONS = 50_000
-"""On one replica, in whatever state. The largest that was measured had 21,000."""
+"""On one replica, in whatever state: more than twice what the largest measurements load."""
 MOST_REPLICAS = 10_000
 """Of one Server."""
 _MOST_CAPABILITIES = 256
