@@ -110,7 +110,7 @@ async def test_next_scheduler_gets_the_whole_inventory():
             hello = (await second.connected()).hello
             assert [r.version.number for r in hello.inventory] == [1, 2]
             assert hello.epoch == 1
-            await until(lambda: session.epoch == 2)
+            await until(lambda: session.epochs.seen == 2)
 
 
 async def test_lost_session_is_dialled_again():
@@ -201,10 +201,10 @@ async def test_older_commands_are_refused(seen: int):
         await scheduler.connected()
         scheduler.send(load(seen))
         scheduler.send(load(4))
-        await until(lambda: session.epoch == 4)
+        await until(lambda: session.epochs.seen == 4)
         scheduler.send(load(3))
         scheduler.send(pb.Unload(epoch=5, version=load(5).version))
-        await until(lambda: session.epoch == 5)
+        await until(lambda: session.epochs.seen == 5)
         numbers = [command.version.number for command in session.models.taken]  # type: ignore[attr-defined]
         assert numbers == [n for n in (seen, 4, 5) if n >= 3]
 
@@ -213,10 +213,20 @@ async def test_older_leader_is_left():
     async with leading(epoch=1) as scheduler, dialling(replica(scheduler.port)) as session:
         await scheduler.connected()
         scheduler.send(load(7))
-        await until(lambda: session.epoch == 7)
+        await until(lambda: session.epochs.seen == 7)
         scheduler.connections[-1].commands.put_nowait(None)
         await scheduler.connected(3)
         assert not session.connected.is_set()
+
+
+async def test_a_leader_whose_count_has_begun_anew_is_followed_when_there_is_no_other():
+    async with leading(epoch=1) as scheduler, dialling(replica(scheduler.port)) as session:
+        await scheduler.connected()
+        scheduler.send(load(2**31 - 1))
+        await until(lambda: session.epochs.seen == 2**31 - 1)
+        scheduler.connections[-1].commands.put_nowait(None)
+        await until(lambda: session.epochs.seen == 1 and session.connected.is_set(), seconds=30)
+        assert scheduler.connections[-1].hello.epoch == 1
 
 
 async def test_draining_is_said_and_ends_it():

@@ -36,6 +36,9 @@ LAPTOP = pods(
 )
 
 
+OPERATOR = SETUP.of("Deployment")[0]["spec"]["template"]["spec"]
+
+
 @pytest.mark.parametrize("name", LAPTOP)
 def test_what_a_laptop_has_a_cluster_has_too(name):
     assert list(_lacking(name, LAPTOP[name], CLUSTER[name])) == []
@@ -43,8 +46,7 @@ def test_what_a_laptop_has_a_cluster_has_too(name):
 
 @pytest.mark.parametrize("name", [*CLUSTER, "operator"])
 def test_pods_meet_the_restricted_standard(name):
-    operator = SETUP.of("Deployment")[0]["spec"]["template"]["spec"]
-    pod = CLUSTER.get(name, operator)
+    pod = CLUSTER.get(name, OPERATOR)
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     for container in pod["containers"]:
@@ -57,6 +59,34 @@ def test_pods_meet_the_restricted_standard(name):
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}
         assert container["resources"]["limits"].keys() == {"memory"}
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+
+
+MAY_CALL_THE_API = {"scheduler", "agent", "manager"}
+
+
+@pytest.mark.parametrize(
+    "pod", [*CLUSTER.values(), *LAPTOP.values(), OPERATOR], ids=lambda pod: pod["containers"][0]["image"]
+)
+def test_only_what_calls_the_api_has_a_token_and_a_server_shares_no_folder_but_the_models(pod):
+    assert pod["automountServiceAccountToken"] is False
+    tokens = {volume["name"] for volume in pod["volumes"] if "secret" in volume or "projected" in volume}
+    mounts = {
+        container["name"]: {mount["name"] for mount in container["volumeMounts"]}
+        for container in pod["containers"]
+    }
+    assert {name for name, mounted in mounts.items() if "account" in mounted} <= MAY_CALL_THE_API
+    for server in {"mlserver", "triton"} & mounts.keys():
+        assert not tokens & mounts[server]
+        assert {name.removeprefix(f"{server}-") for name in mounts[server] & mounts["agent"]} == {"models"}
+
+
+def test_what_a_container_at_its_place_reads_is_what_clients_of_the_api_look_for():
+    [account] = [volume for volume in OPERATOR["volumes"] if volume["name"] == "account"]
+    assert account["projected"]["sources"] == [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+    ]
 
 
 @pytest.mark.parametrize("name", CLUSTER)
@@ -91,10 +121,10 @@ def _lacking(path, wanted, found):
         for key, value in wanted.items():
             if key not in ON_A_CLUSTER and wanted.get("name") not in ON_A_CLUSTER:
                 yield from _lacking(f"{path}.{key}", value, found.get(key))
-    elif isinstance(wanted, list) and isinstance(found, list) and all(isinstance(i, dict) for i in wanted):
-        by_name = {item.get("name"): item for item in found}
+    elif isinstance(wanted, list) and isinstance(found, list) and all("name" in item for item in wanted):
+        by_name = {item["name"]: item for item in found}
         for item in wanted:
-            name = {"models": "mlserver-models"}.get(item.get("name"), item.get("name"))
+            name = {"models": "mlserver-models"}.get(item["name"], item["name"])
             yield from _lacking(f"{path}[{name}]", {**item, "name": name}, by_name.get(name))
     elif wanted != found:
         yield f"{path}: {wanted!r}, not {found!r}"

@@ -20,6 +20,7 @@ from bailie.manifests.rbac import (
     SERVER_RULES,
     cluster_manifests,
     role_manifests,
+    server_rules,
 )
 
 by_pattern = pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
@@ -130,6 +131,30 @@ def test_what_runs_in_a_namespace_has_rights_where_it_serves(pattern, account, r
                 *(granted(CENTRAL_SCHEDULER_RULES, each) for each in _scheduled(pattern, namespace))
             )
         assert without_names_beside_all(found) == without_names_beside_all(rights)
+
+
+SECRETS = {
+    "as installed": ({}, ["seldon-rclone-gs-public"]),
+    "named": ({"security": {"modelSecrets": ["b", "a", "a"]}}, ["a", "b"]),
+    "none": ({"security": {"modelSecrets": []}}, []),
+    "all": ({"security": {"modelSecrets": ["a", "*"]}}, None),
+    "configured": (
+        {
+            "security": {"modelSecrets": ["a"]},
+            "config": {"agentConfig": {"rclone": {"configSecrets": "c, b"}}},
+        },
+        ["a", "b", "c"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "names"), SECRETS.values(), ids=SECRETS)
+def test_agents_may_read_the_secrets_that_models_may_name_and_no_others(values, names):
+    role = render("runtime", values, namespace="a").one("Role", "agent-role")
+    expected = server_rules(["*"] if names is None else names)
+    assert role["rules"] == [rule.manifest() for rule in expected]
+    [rule] = [rule for rule in role["rules"] if "secrets" in rule["resources"]] or [{"resourceNames": []}]
+    assert rule.get("resourceNames") == names
 
 
 def _scheduled(pattern, namespace):

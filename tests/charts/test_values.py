@@ -167,6 +167,8 @@ def example(value):
         found = default + 2
     elif isinstance(default, dict):
         found = {"example": "x"}
+    elif isinstance(default, list) and schema.get("items") == {"type": "string"}:
+        found = ["example"]
     elif "pattern" in schema:
         found = "7" if default.isdecimal() else "7Mi"
     else:

@@ -28,10 +28,14 @@ def identity(manifest):
     return manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]
 
 
-def test_it_is_what_the_chart_makes():
-    chart = render("setup", {"controller": {"watchNamespaces": ["team-a"]}}, namespace="platform")
+@pytest.mark.parametrize("secrets", [(), ("team-storage", "b"), ("*",)])
+def test_it_is_what_the_chart_makes(secrets):
+    values = {"controller": {"watchNamespaces": ["team-a"]}}
+    values |= {"security": {"modelSecrets": list(secrets)}} if secrets else {}
+    chart = render("setup", values, namespace="platform")
+    named = [word for name in secrets for word in ("--secret", name)]
     expected = {identity(m): m for m in chart.manifests if m["metadata"]["namespace"] == "team-a"}
-    found = {identity(m): m for m in printed("team-a", "--operator-namespace", "platform")}
+    found = {identity(m): m for m in printed("team-a", "--operator-namespace", "platform", *named)}
     assert found.keys() == expected.keys()
     for key, manifest in found.items():
         for part in ("rules", "roleRef", "subjects"):

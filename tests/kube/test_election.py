@@ -9,11 +9,13 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.waiting import until, until_true
 
 from bailie.api import kinds
 from bailie.kube.client import Client
-from bailie.kube.election import LeaderElection, LeaseTiming
+from bailie.kube.election import LAST_EPOCH, LeaderElection, LeaseTiming, next_epoch
 
 STEADY = LeaseTiming(duration=60, renew=0.05, give_up=45, poll=0.05, retry=0.05)
 """Looks often and keeps a lease through any pause of a busy machine."""
@@ -214,14 +216,46 @@ class TestEpochs:
             await client.delete(kinds.LEASE, "lease", "a")
             await until(lambda: first.epochs == [1, 10], seconds=1.5)
 
-    async def test_a_term_that_was_outbid_is_followed_by_one_above(self, client):
+    async def test_a_count_at_the_end_of_its_numbers_begins_anew_and_grows_from_there(self, client):
         async with standing(client, "one") as first:
             await until(lambda: first.leading)
-            first.outbid(1)
-            first.outbid(40)
-            await until(lambda: first.epochs == [1, 41], seconds=1)
-            assert first.ended == [1]
-        assert (await lease(client))["leaseTransitions"] == 41
+            for count, epoch in ((LAST_EPOCH - 1, LAST_EPOCH), (LAST_EPOCH, 1), (1, 2), (2, 3)):
+                spoilt = {"holderIdentity": "", "leaseTransitions": count}
+                await client.patch(kinds.LEASE, "lease", "a", {"spec": spoilt})
+                await until(lambda: first.epochs[-1] == epoch and first.leading)  # noqa: B023 - awaited here
+            async with standing(client, "two") as second:
+                await client.patch(kinds.LEASE, "lease", "a", {"spec": {"holderIdentity": ""}})
+                await until(lambda: second.leading or first.epochs[-1] == 4)
+            assert (await lease(client))["leaseTransitions"] == 4
+
+    @given(st.integers(0, LAST_EPOCH), st.integers(0, LAST_EPOCH))
+    def test_an_epoch_is_one_that_a_lease_can_say_and_another_than_the_present_one(self, highest, counted):
+        epoch = next_epoch(highest, counted)
+        assert 0 < epoch <= LAST_EPOCH
+        assert epoch != counted or counted == LAST_EPOCH == 1
+        assert epoch == highest + 1 or highest == LAST_EPOCH
+
+
+class TestLeaderless:
+    """What a candidate says where nobody can lead; it is for readiness."""
+
+    async def test_who_may_not_take_the_lease_says_so_and_a_standby_does_not(self, client):
+        async with standing(client, "one") as first:
+            await until(lambda: first.leading)
+            assert first.leaderless == ""
+            standby = Candidate(client, "two", STEADY)
+            standby._observe(await client.get(kinds.LEASE, "lease", "a"))
+            standby.trouble = "the API is away"
+            assert standby.leaderless == ""
+
+    async def test_without_a_lease_the_cause_is_named(self, api_for_a_while):
+        async with api_for_a_while() as api:
+            client = Client.from_kubeconfig(api.kubeconfig)
+            async with standing(client, "one") as first:  # there is no namespace "a"
+                await until(lambda: first.leaderless)
+                assert "nobody leads, for Lease lease cannot be taken: " in first.leaderless
+                assert "namespace" in first.leaderless
+            await client.aclose()
 
 
 class TestHolderAddress:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 from tests.support.agents import MIB, TOKEN, connected, hello, report, status
+from tests.support.simulator import SimulatedReplica
 from tests.support.waiting import DEADLINE
 
 from bailie._gen import agent_pb2 as pb
@@ -36,7 +39,7 @@ def token_file(tmp_path):
 
 @pytest.fixture
 def service(token_file):
-    return AgentService("a", TokenFile(token_file))
+    return AgentService("a", TokenFile(token_file), "127.0.0.1")
 
 
 @pytest.fixture
@@ -271,26 +274,57 @@ async def test_a_newer_session_replaces_the_older(service, port):
             assert replica.models == ()
 
 
-async def test_two_live_agents_of_one_replica_do_not_push_each_other_out_for_ever(service, port):
-    first, second = hello(endpoint=at("127.70.0.1")), hello(endpoint=at("127.70.0.2"))
-    async with connected(port, first) as one:
-        async with connected(port, second):
-            await one.ended()
-            async with connected(port) as again:
-                await again.say(first)
-                code, words = await again.ended()
-            assert code is grpc.StatusCode.INVALID_ARGUMENT
-            assert words == "two agents say that they are mlserver-0: the one at 127.70.0.2 stays connected"
-            assert service.replicas()[FIRST].address == "127.70.0.2"
+async def test_a_session_that_lives_is_not_taken_by_a_newcomer_from_another_address(service, port):
+    async with connected(port, hello(endpoint=at("127.70.0.1"))) as one:
+        for other in (at("127.70.0.2"), at(http_port=9001), at(grpc_port=9501)):
+            async with connected(port) as newcomer:
+                await newcomer.say(hello(endpoint=other))
+                code, words = await newcomer.ended()
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert words == "mlserver-0 at 127.70.0.1 is connected and alive: it keeps its session"
+        assert service.replicas()[FIRST].http_port == 9000
+        assert service.send(FIRST, load())
+        assert (await one.heard()).load.version.name == "iris"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+async def test_a_replaced_pod_with_a_new_address_is_taken_within_seconds(service, port, how):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", AGENT_PROCESS, str(port), stdout=asyncio.subprocess.PIPE
+    )
+    newcomer = SimulatedReplica(port, endpoint=at("127.70.0.99"))
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"connected\n"
+        os.kill(process.pid, how)
+        async with newcomer.running():
+            await until(service, lambda found: found.get(FIRST) and found[FIRST].address == "127.70.0.99", 8)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_one_address_speaks_for_one_replica(token_file):
+    """Behind a mesh, where agents call from a loopback address and have others."""
+    service = AgentService("a", TokenFile(token_file), "10.0.0.9")
+    service.lead(7)
+    async with serve_agents(service, "127.0.0.1", 0) as port:
+        async with connected(port, hello(endpoint=at("10.0.0.7"))), connected(port) as second:
+            await second.say(hello(replica=1, endpoint=at("10.0.0.7")))
+            code, words = await second.ended()
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert words == "the agent at 10.0.0.7 speaks for mlserver-0, so not for mlserver-1"
         await until(service, lambda found: not found)
-        async with connected(port, first):
-            assert service.replicas()[FIRST].address == "127.70.0.1"
+        async with connected(port, hello(replica=1, endpoint=at("10.0.0.7"))):
+            assert list(service.replicas()) == [ReplicaId("mlserver", 1)]
 
 
-async def test_an_agent_that_comes_back_elsewhere_replaces_itself(service, port):
+async def test_an_agent_that_comes_back_elsewhere_is_taken_once_the_old_one_is_gone(service, port):
     for number in range(3):
         async with connected(port, hello(endpoint=at(f"127.70.0.{number + 1}"))):
             assert service.replicas()[FIRST].address == f"127.70.0.{number + 1}"
+        await until(service, lambda found: not found)
 
 
 async def test_a_second_hello_ends_the_session(port):
@@ -371,18 +405,85 @@ class TestFence:
             await agent.say(hello())
             assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
 
-    async def test_an_agent_that_obeyed_a_later_epoch_makes_the_leader_lead_anew(self, service):
-        seen = []
-        service.lead(7, outbid=seen.append)
-        async with serve_agents(service, "127.0.0.1", 0) as port, connected(port) as agent:
-            await agent.say(hello(epoch=41))
+    @pytest.mark.parametrize("epoch", [8, 2**31 - 2, 2**31, 2**64 - 1])
+    async def test_an_agent_that_obeyed_a_later_epoch_is_told_this_one_and_has_no_effect(
+        self, service, port, epoch
+    ):
+        async with connected(port, hello(replica=1)) as neighbour, connected(port) as agent:
+            await agent.say(hello(epoch=epoch))
+            assert (await agent.heard()).welcome.epoch == 7
             code, told = await agent.ended()
-        assert (code, seen) == (grpc.StatusCode.UNAVAILABLE, [41])
-        assert "does not lead" in told
+            assert code is grpc.StatusCode.UNAVAILABLE
+            assert told == f"the agent has obeyed epoch {epoch}, this scheduler leads 7"
+            assert list(service.replicas()) == [ReplicaId("mlserver", 1)]
+            assert service.send(ReplicaId("mlserver", 1), load())
+            assert (await neighbour.heard()).load.epoch == 7
 
-    async def test_an_epoch_that_no_lease_counts_to_is_refused(self, service, port):
-        async with connected(port) as agent:
-            await agent.say(hello(epoch=2**31 - 1))
-            code, told = await agent.ended()
-        assert code is grpc.StatusCode.INVALID_ARGUMENT
-        assert "beyond what a Lease counts to" in told
+
+async def raw(port, *messages):
+    """Sends bytes as a holder of the token may, and returns what the scheduler says at the end."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.stream_stream("/bailie.agent.v1.AgentService/Session")(
+            metadata=(("authorization", f"Bearer {TOKEN}"),)
+        )
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            for message in messages:
+                await call.write(message)
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        return await call.code(), await call.details()
+
+
+def encoded(**fields):
+    return pb.AgentMessage(**fields).SerializeToString()
+
+
+LARGE = 60_000
+IMPOSSIBLE = {
+    "no message": ((b"\xff" * 40,), "no message of the agents' protocol"),
+    "empty": ((b"",), "begins with a hello"),
+    "later": ((encoded(hello=hello()), b"\x0a\xff"), "no message of the agents' protocol"),
+    "replica": ((encoded(hello=hello(replica=10**9)),), "a Server has at most 10000 replicas"),
+    "capabilities": ((encoded(hello=hello(capabilities=["x"] * 300)),), "capabilities are at most 256"),
+    "capability": ((encoded(hello=hello(capabilities=["x" * 2**20])),), "of at most 253 characters"),
+    "zone": ((encoded(hello=hello(endpoint=at("fe80::1%eth0"))),), "is no IP address"),
+    "name": ((encoded(hello=hello(inventory=[report("x" * 300)])),), "have at most 253 characters"),
+    "identity": ((encoded(hello=hello()), encoded(report=report(identity="x" * 300))), "at most 253"),
+    "versions": (
+        (encoded(hello=hello(inventory=[report(number=n) for n in range(LARGE)])),),
+        f"at most 50000 versions, not {LARGE}",
+    ),
+    "more than a message": ((b"\x12" * (17 * MIB),), "larger than max"),
+    "namespace": ((encoded(hello=hello(namespace="x" * MIB)),), "serves namespace 'a'"),
+}
+
+
+@pytest.mark.parametrize(("messages", "words"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+async def test_what_cannot_be_is_refused_in_words_without_a_traceback(service, port, caplog, messages, words):
+    with capture_logs() as lines:
+        code, told = await raw(port, *messages)
+    assert code in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert words in told
+    assert len(told) < 1_000
+    assert len([line for line in lines if line["log_level"] == "warning"]) <= 1
+    assert caplog.records == []
+    await until(service, lambda found: not found)
+
+
+async def test_the_words_of_an_agent_are_fit_for_a_condition(service, port):
+    wild = report(state=pb.MODEL_STATE_FAILED, reason="no reason\n", message="x" * 2**20)
+    async with connected(port, hello(inventory=[wild])):
+        [model] = service.replicas()[FIRST].models
+    assert (model.reason, len(model.message)) == ("Unknown", 4096)
+
+
+async def test_sessions_are_begun_at_a_bounded_rate(service, port):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(DEADLINE):
+        code = None
+        while code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            call = channel.stream_stream("/bailie.agent.v1.AgentService/Session")(
+                metadata=(("authorization", f"Bearer {TOKEN}"),)
+            )
+            await call.done_writing()
+            code, told = await call.code(), await call.details()
+    assert told == "more than 50 sessions a second are begun from there"

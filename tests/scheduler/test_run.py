@@ -12,9 +12,13 @@ import pytest
 from tests.support.waiting import until as until_within
 
 from bailie._gen import agent_pb2 as pb
-from bailie.api.kinds import MODEL
+from bailie.api.kinds import LEASE, MODEL
+from bailie.kube.client import Client
+from bailie.kube.election import LAST_EPOCH
+from bailie.manifests.rbac import namespace_manifests
 from bailie.scheduler.run import run
 from bailie.scheduler.settings import SchedulerSettings
+from bailie.scope.claim import SCHEDULER_LEASE
 
 until = partial(until_within, seconds=30.0)
 
@@ -468,3 +472,41 @@ async def test_the_process_answers_probes_and_explains(namespace, unused_tcp_por
                 await asyncio.sleep(0.01)
         assert "nothing is known" in await ask("/explain/other")
         task.cancel()
+
+
+async def test_who_may_not_take_the_lease_is_not_ready_and_says_why(namespace, api, tmp_path):
+    for manifest in namespace_manifests(namespace.name, "nowhere"):
+        if manifest["kind"] == "Role":
+            manifest["rules"] = [each for each in manifest["rules"] if each["resources"] != ["leases"]]
+        await namespace.client.create(manifest)
+    account = api.service_account_token(namespace.name, "seldon-scheduler")
+    admin, scheduler = namespace.client, api.kubeconfig_for(account, tmp_path / "scheduler.kubeconfig")
+    async with Client.from_kubeconfig(scheduler) as namespace.client, namespace.scheduler() as running:
+        await until(lambda: "nobody leads" in (running.unready() or ""))
+        assert "Lease seldon-scheduler cannot be taken" in running.unready()
+        assert "forbidden" in running.unready()
+    namespace.client = admin
+
+
+@pytest.mark.parametrize("count", [None, LAST_EPOCH], ids=["deleted", "spoilt"])
+async def test_a_lease_that_begins_anew_is_led_and_followed_by_agents_that_obeyed_another(namespace, count):
+    namespace.server()
+    namespace.model("before")
+    lease = {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "spec": {"leaseTransitions": 40}}
+    lease["metadata"] = {"name": SCHEDULER_LEASE, "namespace": namespace.name}
+    await namespace.client.create(lease)
+    replica = namespace.replica()
+    async with namespace.scheduler():
+        replica.port = namespace.port
+        async with replica.running():
+            await namespace.ready("before")
+    assert replica.epoch == 41
+    if count is None:
+        await namespace.client.delete(LEASE, SCHEDULER_LEASE, namespace.name)
+    else:
+        spoilt = {"spec": {"leaseTransitions": count}}
+        await namespace.client.patch(LEASE, SCHEDULER_LEASE, namespace.name, spoilt)
+    async with namespace.scheduler(), replica.running():
+        namespace.model("after")
+        await namespace.ready("after")
+        assert (replica.epoch, replica.unloads) == (1, [])

@@ -9,6 +9,7 @@ import grpc
 from tests.support.agents import connected, hello, status
 
 from bailie._gen import agent_pb2 as pb
+from bailie.agent.epochs import Epochs
 
 _LAST_PAUSE_SECONDS = 0.3
 """Of an agent that had a session shortly before."""
@@ -35,7 +36,7 @@ class SimulatedReplica:
         self.loads: list[str] = []
         self.unloads: list[str] = []
         self.asked_for: set[str] = set()
-        self.epoch = 0
+        self.followed = Epochs()
         self.epochs: list[int] = []
         self.refused: list[int] = []
         self.sessions = 0
@@ -43,6 +44,15 @@ class SimulatedReplica:
         self.deaf = False
         self.pause = self.first_pause
         self.credentials: dict[str, str] = {}
+
+    @property
+    def epoch(self):
+        """The highest that was welcomed or obeyed."""
+        return self.followed.seen
+
+    @epoch.setter
+    def epoch(self, seen):
+        self.followed = Epochs(seen)
 
     @contextlib.asynccontextmanager
     async def running(self):
@@ -87,8 +97,9 @@ class SimulatedReplica:
 
     def welcome(self, session):
         """Takes the session, unless its leader is older than one that was there before."""
-        assert session.epoch >= self.epoch, f"epoch {session.epoch} leads, {self.epoch} was seen"
-        self.epoch = session.epoch
+        seen = self.epoch
+        assert self.followed.welcome(session.epoch, asyncio.get_running_loop().time()), f"{seen} was seen"
+        assert session.epoch >= seen, f"epoch {session.epoch} counts from now on"
         self.session = session
         self.sessions += 1
 
@@ -98,10 +109,9 @@ class SimulatedReplica:
             self.asked_for.update(message.used.server_names)
             return
         epoch = getattr(message, message.WhichOneof("message")).epoch
-        if epoch < self.epoch:
+        if not self.followed.obeys(epoch):
             self.refused.append(epoch)
             return
-        self.epoch = epoch
         self.epochs.append(epoch)
         await self._obey(message)
 

@@ -32,7 +32,7 @@ def runtime_rules() -> dict[str, Rules]:
     return {
         "bailie.rules.scheduler": rbac.SCHEDULER_RULES,
         "bailie.rules.central": rbac.CENTRAL_SCHEDULER_RULES,
-        "bailie.rules.agent": rbac.SERVER_RULES,
+        "bailie.rules.agent": rbac.AGENT_RULES,
     }
 
 

@@ -9,6 +9,7 @@ from chartgen.values import (
     FLAG_OR_TEXT,
     LOG_LEVEL,
     MAP,
+    MODEL_SECRETS,
     NUMBER_OR_TEXT,
     OBJECT,
     PULL_POLICY,
@@ -126,6 +127,7 @@ COMPONENTS: tuple[Row, ...] = (
     Value("security.controlplane.protocol", "PLAINTEXT", "Only PLAINTEXT: the control plane's own connections carry a token and no TLS.", _PLAINTEXT),
     Value("security.controlplane.token.existingSecret", "", "Secret in every served namespace with the control plane's token (key `token`); the chart then makes none.", STRING),
     Value("security.controlplane.token.value", "", "Text from which the token of each namespace is derived, where charts are rendered without a cluster; at least 32 characters.", STRING),
+    MODEL_SECRETS,
     Value("security.kafka.protocol", "PLAINTEXT", "Only PLAINTEXT.", _PLAINTEXT),
     Value("security.envoy.protocol", "PLAINTEXT", "Only PLAINTEXT: end TLS in front of `seldon-mesh`.", _PLAINTEXT),
 )  # fmt: skip

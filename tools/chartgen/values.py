@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from bailie.manifests import rbac
+
 Schema = dict[str, Any]
 
 STRING: Schema = {"type": "string"}
@@ -51,6 +53,14 @@ class Ignored:
 
 
 Row = Value | Ignored
+
+MODEL_SECRETS = Value(
+    "security.modelSecrets",
+    list(rbac.MODEL_SECRETS),
+    "Secrets that Models may name (`secretName`): what agents may read. `*`: every Secret of the namespace.",
+    {"type": "array", "items": STRING},
+)
+"""Of both charts that make the agents' Role."""
 
 
 def network_policies(whose: str) -> tuple[Value, ...]:

@@ -45,9 +45,6 @@
 
 {{- define "bailie.rules.agent" -}}
 - apiGroups: ['']
-  resources: [secrets]
-  verbs: [get]
-- apiGroups: ['']
   resources: [configmaps]
   verbs: [get]
 {{- end }}

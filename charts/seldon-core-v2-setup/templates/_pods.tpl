@@ -61,6 +61,20 @@ capabilities:
   value: {{ include "bailie.logLevel" . }}
 {{- end -}}
 
+{{- /* What clients of the API look for at its usual place; only containers that call the API mount it. */ -}}
+{{- define "bailie.accountVolume" -}}
+name: account
+projected:
+  sources:
+  - serviceAccountToken: {path: token, expirationSeconds: 3607}
+  - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+  - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
+{{- end -}}
+
+{{- define "bailie.accountMount" -}}
+{name: account, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+{{- end -}}
+
 {{- define "bailie.tokenVolume" -}}
 name: token
 secret:

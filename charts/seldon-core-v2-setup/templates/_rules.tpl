@@ -136,9 +136,6 @@
 
 {{- define "bailie.rules.agent" -}}
 - apiGroups: ['']
-  resources: [secrets]
-  verbs: [get]
-- apiGroups: ['']
   resources: [configmaps]
   verbs: [get]
 {{- end }}

@@ -29,6 +29,9 @@ kind: Role
 {{ include "bailie.kept" $role }}
 rules:
 {{ include .rules $root | trim }}
+{{- if eq .role "agent-role" }}
+{{- include "bailie.modelSecrets" $root }}
+{{- end }}
 {{- end -}}
 {{- if not (include "bailie.foreign" $binding) }}
 ---
@@ -46,6 +49,21 @@ subjects:
 {{- end -}}
 {{- end -}}
 {{- include "bailie.tokenSecret" . -}}
+{{- end -}}
+
+{{- /* The rule for the Secrets that Models may name; a rule without names would be for all of them. */ -}}
+{{- define "bailie.modelSecrets" -}}
+{{- $names := .Values.security.modelSecrets -}}
+{{- $configured := dig "config" "agentConfig" "rclone" "configSecrets" list .Values.AsMap -}}
+{{- if kindIs "string" $configured }}{{ $configured = splitList "," (nospace $configured) }}{{ end -}}
+{{- with concat $names $configured | compact | uniq | sortAlpha }}
+- apiGroups: ['']
+  resources: [secrets]
+  {{- if not (has "*" .) }}
+  resourceNames: {{ toJson . }}
+  {{- end }}
+  verbs: [get]
+{{- end -}}
 {{- end -}}
 
 {{- /* The Secret of the token, unless somebody else made it. */ -}}

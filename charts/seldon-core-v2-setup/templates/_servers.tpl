@@ -13,6 +13,7 @@ metadata:
 spec:
   podSpec:
     serviceAccountName: seldon-server
+    automountServiceAccountToken: false
     terminationGracePeriodSeconds: {{ $config.terminationGracePeriodSeconds }}
     {{- with .root.Values.imagePullSecrets }}
     imagePullSecrets:
@@ -25,9 +26,12 @@ spec:
     {{- include (printf "bailie.%s" .server) . | nindent 4 }}
     volumes:
     - {{- include "bailie.tokenVolume" .root | nindent 6 }}
+    - {{- include "bailie.accountVolume" .root | nindent 6 }}
     - name: config
       configMap: {name: seldon-agent, optional: true}
-    - name: tmp
+    - name: agent-tmp
+      emptyDir: {sizeLimit: 1Gi}
+    - name: {{ .server }}-tmp
       emptyDir: {}
     {{- if eq .server "triton" }}
     - name: shared-memory
@@ -116,8 +120,9 @@ spec:
   volumeMounts:
   - {name: {{ .server }}-models, mountPath: /mnt/agent}
   - {name: token, mountPath: /var/run/secrets/bailie, readOnly: true}
+  - {{ include "bailie.accountMount" .root }}
   - {name: config, mountPath: /mnt/config, readOnly: true}
-  - {name: tmp, mountPath: /tmp}
+  - {name: agent-tmp, mountPath: /tmp}
 {{- end -}}
 
 {{- /* Liveness is only the socket: a load occupies MLServer's event loop for as long as it takes. */ -}}
@@ -165,7 +170,7 @@ spec:
     {{- include "bailie.restricted" .root | nindent 4 }}
   volumeMounts:
   - {name: mlserver-models, mountPath: /mnt/agent/models, subPath: models}
-  - {name: tmp, mountPath: /tmp}
+  - {name: mlserver-tmp, mountPath: /tmp}
 {{- end -}}
 
 {{- /* Models come and go by command only (explicit control). The root file system stays writable: the image is not ours. */ -}}
@@ -214,5 +219,5 @@ spec:
   volumeMounts:
   - {name: triton-models, mountPath: /mnt/agent/models, subPath: models}
   - {name: shared-memory, mountPath: /dev/shm}
-  - {name: tmp, mountPath: /tmp}
+  - {name: triton-tmp, mountPath: /tmp}
 {{- end -}}

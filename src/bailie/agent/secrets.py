@@ -31,8 +31,9 @@ class KubernetesSecrets:
                 "SecretNotFound", f"there is no Secret {name} in namespace {namespace}"
             ) from error
         except Forbidden as error:
+            allow = "list it in the charts' security.modelSecrets, or in `bailie rbac --secret`"
             raise ArtifactError(
-                "SecretForbidden", f"the agent may not read Secret {name}: {error}"
+                "SecretForbidden", f"the agent may not read Secret {name}: {allow} ({error})"
             ) from error
         except ApiError as error:
             raise ArtifactError("SecretUnreadable", f"Secret {name} could not be read: {error}") from error

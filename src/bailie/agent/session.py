@@ -16,6 +16,7 @@ import grpc
 import structlog
 
 from bailie._gen import agent_pb2, agent_pb2_grpc
+from bailie.agent.epochs import Epochs
 from bailie.agent.metrics import SESSION_OPEN
 from bailie.kube.discovery import Resolver, Unresolved
 from bailie.kube.token import NAMESPACE_KEY, TokenFile
@@ -62,8 +63,8 @@ class Session:
     models: Models
     outbox: Outbox
     endpoint: agent_pb2.Endpoint
-    epoch: int = 0
-    """The highest seen: an older leader's commands are refused."""
+    epochs: Epochs = field(default_factory=Epochs)
+    """An older leader's commands are refused."""
     welcomed: bool = False
     """Whether a scheduler ever took us in."""
     connected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -151,7 +152,7 @@ class Session:
             try:
                 async with asyncio.timeout(patience):
                     await self._open(call)
-                log.info("session open", address=target, epoch=self.epoch)
+                log.info("session open", address=target, epoch=self.epochs.seen)
                 await self._talk(call)
             except grpc.aio.AioRpcError as error:
                 raise _Lost(f"{error.code().name}: {error.details()}") from error
@@ -175,9 +176,13 @@ class Session:
         first = await self._read(call)
         if first.WhichOneof("message") != "welcome":
             raise _Lost("the scheduler did not welcome us")
-        if first.welcome.epoch < self.epoch:
-            raise _Lost(f"the scheduler leads epoch {first.welcome.epoch}, {self.epoch} was seen already")
-        self.epoch = first.welcome.epoch
+        seen, offered = self.epochs.seen, first.welcome.epoch
+        if not self.epochs.welcome(offered, asyncio.get_running_loop().time()):
+            raise _Lost(f"the scheduler leads epoch {offered}, {seen} was seen already")
+        if offered < seen:
+            # The scheduler has not opened this session: it was told of the epoch that counts no more.
+            log.warning("epochs have begun anew", epoch=offered, seen=seen)
+            raise _Lost(f"the scheduler leads epoch {offered}, which counts from now on")
         self.welcomed = True
         self.connected.set()
         SESSION_OPEN.set(1)
@@ -194,7 +199,7 @@ class Session:
             endpoint=self.endpoint,
             status=self.outbox.status,
             inventory=self.outbox.inventory(),
-            epoch=self.epoch,
+            epoch=self.epochs.seen,
         )
 
     async def _read(self, call: Call) -> agent_pb2.SchedulerMessage:
@@ -232,12 +237,13 @@ class Session:
                     log.debug("message without meaning for an agent", kind=other)
 
     def _obey(self, command: agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict) -> None:
-        if command.epoch < self.epoch:
-            log.warning("command of an older epoch refused", epoch=command.epoch, seen=self.epoch)
+        if not self.epochs.obeys(command.epoch):
+            log.warning("command of an older epoch refused", epoch=command.epoch, seen=self.epochs.seen)
             return
-        self.epoch = command.epoch
         name = f"{command.version.name}_{command.version.number}"
-        log.info("command taken", command=type(command).__name__.lower(), server_name=name, epoch=self.epoch)
+        log.info(
+            "command taken", command=type(command).__name__.lower(), server_name=name, epoch=command.epoch
+        )
         if isinstance(command, agent_pb2.Evict):
             self.models.evict(command)
         else:

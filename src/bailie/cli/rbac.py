@@ -32,6 +32,13 @@ def rbac(
             show_default="unless the cluster of $KUBECONFIG has one",
         ),
     ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A Secret that Models may name; again for more. '*': every one of the namespace.",
+            show_default="seldon-rclone-gs-public",
+        ),
+    ] = None,
     scheduler_namespace: Annotated[
         str | None,
         typer.Option(help="Where the scheduler is that serves them, if they have none of their own."),
@@ -50,7 +57,7 @@ def rbac(
 
       bailie rbac financial-staging | kubectl apply -f -
 
-      bailie rbac team-a team-b --operator-namespace platform
+      bailie rbac team-a team-b --operator-namespace platform --secret team-storage
 
       bailie rbac --cluster-wide --operator-namespace platform
     """
@@ -60,7 +67,7 @@ def rbac(
     if not cluster_wide and not namespaces:
         fail("no namespace was named", hint="bailie rbac NAMESPACE, or --cluster-wide", code=ExitCode.USAGE)
     for namespace in namespaces or ():
-        manifests += _namespace(namespace, operator_namespace)
+        manifests += _namespace(namespace, operator_namespace, secret)
         if token or (token is None and not _has_token(namespace)):
             manifests.append(_token(namespace))
         if scheduler_namespace:
@@ -95,12 +102,12 @@ def _check(where: str, name: str) -> None:
         fail("; ".join(str(problem) for problem in problems), code=ExitCode.USAGE)
 
 
-def _namespace(namespace: str, operator_namespace: str) -> list[Manifest]:
-    from bailie.manifests.rbac import namespace_manifests
+def _namespace(namespace: str, operator_namespace: str, model_secrets: list[str] | None) -> list[Manifest]:
+    from bailie.manifests.rbac import MODEL_SECRETS, namespace_manifests
 
     _check("NAMESPACE", namespace)
     _check("--operator-namespace", operator_namespace)
-    return namespace_manifests(namespace, operator_namespace)
+    return namespace_manifests(namespace, operator_namespace, secrets=model_secrets or MODEL_SECRETS)
 
 
 def _token(namespace: str) -> Manifest:

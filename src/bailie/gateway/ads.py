@@ -11,23 +11,21 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
-import structlog
 
-from bailie.gateway import descriptors, uses
-from bailie.gateway.listener import Address, listener
+from bailie.gateway import asking, uses
+from bailie.gateway.listener import listener
 from bailie.gateway.resources import resource
 from bailie.gateway.session import Session
+from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict, judged, named_namespace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from bailie.gateway.publisher import Gateway
-
-log = structlog.get_logger(__name__)
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
@@ -37,14 +35,18 @@ HEALTH_SERVICE = "grpc.health.v1.Health"
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 """Encoded HealthCheckResponses: field 1, a status."""
 
-LISTEN = "listen"
-"""Key of the node's metadata: `[{"address": "127.70.0.3", "port": 9000}, …]`."""
-
+_NO_REQUEST = f"this is no {REQUEST}"
+_MOST_STREAMS = 500
+"""Envoys of one namespace."""
+_STREAMS = (20.0, 200)
+"""Per second from one address, and at once."""
+_MESSAGES = (200.0, 2_000)
+"""Per second of one stream, and at once. Who says more is read more slowly."""
 STOP_GRACE = 0.2
 """Seconds that streams get to end when the server stops; Envoys keep what they have."""
 
 OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),  # an Envoy comes back with all that it has
     ("grpc.so_reuseport", 0),
     # Envoy pings to notice a dead scheduler (bootstrap.py); without these gRPC calls that abuse.
     ("grpc.keepalive_permit_without_calls", 1),
@@ -92,18 +94,16 @@ async def serve(
     """
     server = grpc.aio.server(options=OPTIONS)
     streams = Streams(home, others, leads)
-    handler = grpc.stream_stream_rpc_method_handler(
-        streams.delta,
-        request_deserializer=descriptors.message_class(REQUEST).FromString,
-        response_serializer=_encode,
-    )
+    handler = grpc.stream_stream_rpc_method_handler(streams.delta, response_serializer=_encode)
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(SERVICE, {"DeltaAggregatedResources": handler}),
             grpc.method_handlers_generic_handler(
                 HEALTH_SERVICE, {"Check": grpc.unary_unary_rpc_method_handler(streams.check)}
             ),
-            grpc.method_handlers_generic_handler(uses.SERVICE, {"Export": _export_handler(streams)}),
+            grpc.method_handlers_generic_handler(
+                uses.SERVICE, {"Export": grpc.unary_unary_rpc_method_handler(streams.export)}
+            ),
         )
     )
     try:
@@ -116,12 +116,6 @@ async def serve(
     finally:
         streams.close()
         await server.stop(STOP_GRACE)
-
-
-def _export_handler(streams: Streams) -> Any:
-    return grpc.unary_unary_rpc_method_handler(
-        streams.export, request_deserializer=descriptors.message_class(uses.REQUEST).FromString
-    )
 
 
 def _encode(message: Any) -> bytes:
@@ -137,6 +131,8 @@ class Streams:
     others: Callable[[str], Door | None]
     leads: Callable[[], bool]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    complaints: Complaints = field(default_factory=Complaints)
+    begun: Allowance = field(default_factory=lambda: Allowance(*_STREAMS))
 
     def close(self) -> None:
         """Makes every stream end."""
@@ -146,25 +142,43 @@ class Streams:
         """Answers a health check; it says nothing of models, so it needs no token."""
         return SERVING if self.leads() and not self.closing.is_set() else NOT_SERVING
 
-    async def export(self, request: Any, context: Any) -> bytes:
+    async def export(self, data: bytes, context: Any) -> bytes:
         """Takes what an Envoy has counted; the answer is an empty message."""
         door = await self._admitted(context)
+        request = asking.read(data, uses.REQUEST)
+        if request is None:
+            await self._refuse(context, "", f"this is no {uses.REQUEST}")
         door.gateway.note_used(uses.names_used(request))
         return b""
 
-    async def delta(self, requests: AsyncIterator[Any], context: Any) -> None:
-        """Serves one stream until either side ends it."""
+    async def delta(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        """Serves one stream until either side ends it. Messages come as bytes, and are read here: what gRPC
+        fails to parse it answers with a traceback in the log."""
         door = await self._admitted(context)
-        first = await anext(aiter(requests), None)
-        if first is None:
+        if not self.begun.take(_caller(context)):
+            await self._refuse(
+                context, "", f"more than {_STREAMS[0]:.0f} streams a second are begun from there"
+            )
+        data = await anext(aiter(requests), None)
+        if data is None:
             return
-        addresses = _addresses(first.node)
-        if not addresses:
-            reason = f"node metadata {LISTEN!r} must name an address and a port to listen on"
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
-        message = listener(door.namespace, addresses)
+        first = asking.read(data, REQUEST)
+        problem = _NO_REQUEST if first is None else asking.first_problem(first)
+        if first is None or problem:
+            await self._refuse(context, "", problem)
+        if door.gateway.streams >= _MOST_STREAMS:
+            await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
+        message = listener(door.namespace, asking.addresses(first.node))
         session = Session(resource(message.name, message))
-        await self._run(first, requests, context, session, gateway=door.gateway)
+        problem = await self._run(first, requests, context, session, gateway=door.gateway)
+        if problem:
+            await self._refuse(context, first.node.id, problem)
+
+    async def _refuse(self, context: Any, pod: str, problem: str | None) -> NoReturn:
+        """Ends the call in words, and says so in the log once in a while."""
+        self.complaints.warn("Envoy refused", pod or _caller(context), cause=problem)
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
+        raise AssertionError  # not reached: abort raises
 
     async def _admitted(self, context: Any) -> Door:
         """Returns the caller's door; ends the call of one without the token of the namespace it names."""
@@ -177,8 +191,9 @@ class Streams:
         return door
 
     async def _run(
-        self, first: Any, requests: AsyncIterator[Any], context: Any, session: Session, *, gateway: Gateway
-    ) -> None:
+        self, first: Any, requests: AsyncIterator[bytes], context: Any, session: Session, *, gateway: Gateway
+    ) -> str | None:
+        """Returns what the Envoy did that cannot be, None where the stream ended otherwise."""
         pod, wake = first.node.id, asyncio.Event()
         self._receive(session, first, pod)
         with gateway.connected(pod, session, wake):
@@ -190,22 +205,32 @@ class Streams:
                 finally:
                     reader.cancel()
                     closer.cancel()
+        return None if reader.cancelled() else reader.result()
 
     async def _read(
-        self, requests: AsyncIterator[Any], session: Session, wake: asyncio.Event, pod: str
-    ) -> None:
+        self, requests: AsyncIterator[bytes], session: Session, wake: asyncio.Event, pod: str
+    ) -> str | None:
+        allowance = Allowance(*_MESSAGES)
         try:
-            async for request in requests:
+            async for data in requests:
+                request = asking.read(data, REQUEST)
+                problem = _NO_REQUEST if request is None else asking.problem(request)
+                problem = problem or session.full(request)
+                if problem:
+                    return problem
                 self._receive(session, request, pod)
                 wake.set()
+                if not allowance.take():
+                    await asyncio.sleep(allowance.wait())
         finally:
             wake.set()
+        return None
 
     def _receive(self, session: Session, request: Any, pod: str) -> None:
         url = request.type_url
         rejected = session.receive(request)
         if rejected:
-            log.error("envoy rejected its configuration", pod=pod, type=url, message=rejected)
+            self.complaints.warn("Envoy rejected its configuration", pod, type=url, message=rejected)
 
     async def _wake_at_close(self, wake: asyncio.Event) -> None:
         await self.closing.wait()
@@ -216,7 +241,7 @@ class Streams:
         context: Any,
         session: Session,
         wake: asyncio.Event,
-        reader: asyncio.Task[None],
+        reader: asyncio.Task[str | None],
         *,
         gateway: Gateway,
     ) -> None:
@@ -232,9 +257,7 @@ class Streams:
             await wake.wait()
 
 
-def _addresses(node: Any) -> tuple[Address, ...]:
-    if LISTEN not in node.metadata.fields:
-        return ()
-    entries = node.metadata.fields[LISTEN].list_value.values
-    structs = [entry.struct_value.fields for entry in entries]
-    return tuple(Address(s["address"].string_value, int(s["port"].number_value)) for s in structs)
+def _caller(context: Any) -> str:
+    """The address that the peer calls from, without its port."""
+    address: str = context.peer().rpartition(":")[0]
+    return address

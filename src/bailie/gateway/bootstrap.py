@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors, uses
-from bailie.gateway.ads import LISTEN
+from bailie.gateway.asking import LISTEN
 from bailie.gateway.clusters import HTTP_OPTIONS
 from bailie.gateway.listener import HTTP, ROUTER
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.gateway.resources import Encoder
+from bailie.kube.limits import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -33,6 +34,10 @@ ABSENCE_SECONDS = 3.0
 
 def _now() -> float:
     return time.monotonic()
+
+
+_LINES = (2.0, 1_000)
+"""Per second, and at once: lines of the log about Envoys that come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Gateway:
         self._encoding = asyncio.Lock()
         self._whole_at = _now() + ABSENCE_SECONDS
         self._sessions: dict[int, tuple[str, Session, asyncio.Event]] = {}
+        self._lines = Allowance(*_LINES)
 
     @property
     def acknowledged(self) -> int:
@@ -68,6 +74,11 @@ class Gateway:
         answers nobody. One that comes back, with routes of a former scheduler, counts at once.
         """
         return self._acknowledged
+
+    @property
+    def streams(self) -> int:
+        """How many Envoys are connected."""
+        return len(self._sessions)
 
     @property
     def whole(self) -> bool:
@@ -127,7 +138,8 @@ class Gateway:
         key = id(session)
         self._sessions[key] = (pod, session, wake)
         self.recount()
-        log.info("envoy connected", pod=pod, serving=session.serving)
+        if self._lines.take():
+            log.info("envoy connected", pod=pod, serving=session.serving)
         try:
             yield
         finally:
@@ -135,7 +147,8 @@ class Gateway:
             if session.serving:
                 self._whole_at = _now() + ABSENCE_SECONDS
             self.recount()
-            log.info("envoy disconnected", pod=pod)
+            if self._lines.take():
+                log.info("envoy disconnected", pod=pod)
 
     def recount(self) -> None:
         """Works `acknowledged` out again after anything that may have changed it."""

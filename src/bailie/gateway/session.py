@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
+from bailie.gateway.asking import MOST_NAMES
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, Resource
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ GONE = ""
 """Version of a resource that the Envoy was told does not exist."""
 
 NO_LIMIT = 1 << 30
+_LONGEST_MESSAGE = 4096
+"""Characters of an Envoy's words that are kept."""
 
 
 @dataclass(slots=True)
@@ -83,9 +86,16 @@ class Session:
         if not request.HasField("error_detail"):
             subscription.limit = min(2 * subscription.limit, NO_LIMIT)
             return ""
-        message = str(request.error_detail.message) or "rejected without a message"
+        message = str(request.error_detail.message)[:_LONGEST_MESSAGE] or "rejected without a message"
         self._take_back(subscription, answered, message)
         return message
+
+    def full(self, request: Any) -> str | None:
+        """Returns why the request cannot be taken beside those before, None where it can."""
+        known = self.subscriptions.get(request.type_url)
+        if known and len(known.names) + len(request.resource_names_subscribe) > MOST_NAMES:
+            return f"more than {MOST_NAMES} resources of a type are asked for"
+        return None
 
     def _take_back(self, subscription: Subscription, answered: InFlight, message: str) -> None:
         subscription.clean = 0

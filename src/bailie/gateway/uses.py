@@ -72,9 +72,9 @@ def names_used(request: Any) -> frozenset[str]:
     return frozenset(
         found[1]
         for metric in metrics
-        if (found := _COUNTER_NAME.fullmatch(metric.name)) is not None and _increment(metric)
+        if (found := _COUNTER_NAME.fullmatch(metric.name)) is not None and _grew(metric)
     )
 
 
-def _increment(metric: Any) -> int:
-    return sum(point.as_int or int(point.as_double) for point in metric.sum.data_points)
+def _grew(metric: Any) -> bool:
+    return any(point.as_int > 0 or point.as_double > 0 for point in metric.sum.data_points)

@@ -4,8 +4,9 @@ Used by the scheduler and the operator for their standbys, and by the operator t
 identity is an installation's, its processes share it, and whoever ends leaves the lease to the next of them
 (`kept`). The epoch (`leaseTransitions`) grows with every
 acquisition, one's own after a restart included, so that orders of an earlier leader can be told and refused.
-It grows beyond everything that this process has seen, in a lease that was deleted since or in the mouth of
-somebody who obeyed (`outbid`): no clock has a part in it.
+It grows beyond everything that this process has seen, in a lease that was deleted since, too: no clock has a
+part in it, and nobody's word. At the end of its numbers it begins anew (`next_epoch`), which those who obey
+must allow for (agent.epochs).
 
 No wall clocks are compared. A candidate counts a lease as abandoned when the record that the server shows
 has not changed for the lease's duration on the candidate's own monotonic clock; a leader gives up earlier
@@ -58,6 +59,8 @@ class LeaseTiming:
 
 _TIMING = LeaseTiming()
 _RELEASE_SECONDS = 2.0
+LAST_EPOCH = 2**31 - 1
+"""A Lease counts its transitions in 32 bits with a sign."""
 _ADDRESS = "bailie.io/holder-address"
 """Annotation: `<ip>:<port>` where the holder listens as long as its process lives."""
 
@@ -108,16 +111,18 @@ class LeaderElection:
         """True while the lease is held for certain, also in a process that was suspended and woke up."""
         return self._held and _monotonic() < self._renewed + self._timing.duration
 
+    @property
+    def leaderless(self) -> str:
+        """Why nobody leads, as far as this candidate sees; empty where somebody does or soon will."""
+        others = self.holder not in {"", self._identity}
+        if not self.trouble or self.leading or (others and self._remaining(self._lease) > 0):
+            return ""
+        return f"nobody leads, for Lease {self._name} cannot be taken: {self.trouble}"
+
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back when `leading` or `holder` changes; returns what ends that."""
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
-
-    def outbid(self, epoch: int) -> None:
-        """Somebody has obeyed this epoch: a present term that is not above it ends, and the next one is."""
-        if epoch > self._highest:
-            self._highest = epoch
-            self._changed.set()
 
     async def run(self, lead: Callable[[int], Awaitable[None]]) -> None:
         """Runs `lead(epoch)` whenever the lease is held; cancels it when the lease is lost, and tries again.
@@ -272,8 +277,6 @@ class LeaderElection:
         pause = self._timing.renew
         while True:
             await self._sleep(pause)
-            if self._highest > self.epoch:
-                return
             started = _monotonic()
             try:
                 async with asyncio.timeout(max(self._renewed + self._timing.give_up - started, 0.05)):
@@ -330,12 +333,13 @@ class LeaderElection:
     def _taken(self, lease: Object) -> Object:
         """Returns the lease as it is when this process has it, with an epoch above all that were seen."""
         now = stamp_micro(utc_now())
+        counted = max(int((lease.get("spec") or {}).get("leaseTransitions") or 0), self.epoch)
         spec = {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": max(1, round(self._timing.duration)),
             "acquireTime": self.acquired if self.kept and self.holder == self._identity else now,
             "renewTime": now,
-            "leaseTransitions": max(self._highest, self.epoch) + 1,
+            "leaseTransitions": next_epoch(self._highest, counted),
         }
         return {**self._annotated(lease), "spec": spec}
 
@@ -360,6 +364,15 @@ class LeaderElection:
             self.trouble = trouble
             log.warning("Lease not reachable", lease=self._name, namespace=self._namespace, error=trouble)
             self._announce()
+
+
+def next_epoch(highest: int, counted: int) -> int:
+    """Returns the epoch of the next term: one above the highest that was seen.
+
+    Where a lease cannot count to that, one above the present count (`counted`) or, at its end, 1.
+    """
+    above = (highest + 1, counted + 1, 1)
+    return next(epoch for epoch in above if 0 < epoch <= LAST_EPOCH)
 
 
 async def _run(lead: Callable[[int], Awaitable[None]], epoch: int) -> None:

@@ -18,8 +18,14 @@ from bailie.api.seldon_config import SCHEDULER
 from bailie.kube.errors import AlreadyExists, NotFound
 from bailie.local.runtimes import installed
 from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAME, OPERATOR_NAMESPACE
-from bailie.manifests.defaults import mlserver_config, seldon_config, token_secret
-from bailie.manifests.rbac import operator_manifests, role_manifests
+from bailie.manifests.defaults import (
+    ACCOUNT_MOUNT,
+    ACCOUNT_VOLUME,
+    mlserver_config,
+    seldon_config,
+    token_secret,
+)
+from bailie.manifests.rbac import EVERY_SECRET, operator_manifests, role_manifests
 from bailie.manifests.workload import Workload
 from bailie.scope.watch_list import CONFIG_MAP_NAME, NAMESPACES, parse_lines, with_names
 
@@ -87,7 +93,8 @@ async def furnish(client: Client, namespace: str, settings: LocalSettings) -> No
         await _create(client, _server(namespace))
     if settings.scheduler_replicas is not None:
         await _scale_schedulers(client, namespace, settings.scheduler_replicas)
-    for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, pods=True):
+    # Whoever can call this API may read its Secrets, so their names need no list.
+    for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, pods=True, secrets=(EVERY_SECRET,)):
         await _apply(client, manifest)
 
 
@@ -109,16 +116,20 @@ def operator_workload(settings: LocalSettings) -> Workload:
         "env": env,
         "ports": [{"name": "http", "containerPort": 9006}],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
+        "volumeMounts": [ACCOUNT_MOUNT],
+    }
+    pod = {
+        "serviceAccountName": OPERATOR_NAME,
+        "automountServiceAccountToken": False,
+        "containers": [container],
+        "volumes": [ACCOUNT_VOLUME],
     }
     return Workload(
         namespace=OPERATOR_NAMESPACE,
         name=OPERATOR_NAME,
         replicas=1,
         selector=labels,
-        template={
-            "metadata": {"labels": labels},
-            "spec": {"serviceAccountName": OPERATOR_NAME, "containers": [container]},
-        },
+        template={"metadata": {"labels": labels}, "spec": pod},
         owner={},
     )
 

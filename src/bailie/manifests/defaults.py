@@ -24,6 +24,8 @@ MLSERVER_CONFIG_NAME = "mlserver"
 TOKEN_SECRET = CONTROL_PLANE_SECRET
 TOKEN_KEY = "token"  # noqa: S105 - the key in the Secret
 TOKEN_FOLDER = "/var/run/secrets/bailie"  # noqa: S105 - where the Secret is mounted
+ROOT_CA_CONFIG_MAP = "kube-root-ca.crt"
+"""The certificate of the API, which every namespace of a cluster has."""
 AGENT_FOLDER = "/mnt/agent"
 AGENT_CONFIG_FOLDER = "/mnt/config"
 MLSERVER_CAPABILITIES = (
@@ -42,12 +44,32 @@ MLSERVER_CAPABILITIES = (
 _LARGEST_GRPC_MESSAGE = 1048576000
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
+ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where clients of the API look for their account's token."""
+_TOKEN_SECONDS = 3607
+"""What Kubernetes gives tokens that it mounts by itself; kubelet renews them in time."""
 _MODELS_MOUNT = {"name": "models", "mountPath": AGENT_FOLDER}
 _SERVED_MOUNT = {"name": "models", "mountPath": f"{AGENT_FOLDER}/models", "subPath": "models"}
 """For servers: the models alone, and not what the agent is fetching."""
 _TOKEN_MOUNT = {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True}
 _CONFIG_MOUNT = {"name": "config", "mountPath": AGENT_CONFIG_FOLDER, "readOnly": True}
 _CONFIG_VOLUME = {"name": "config", "configMap": {"name": AGENT_CONFIG_MAP, "optional": True}}
+ACCOUNT_MOUNT = {"name": "account", "mountPath": ACCOUNT_FOLDER, "readOnly": True}
+ACCOUNT_VOLUME: Manifest = {
+    "name": "account",
+    "projected": {
+        "sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
+            {"configMap": {"name": ROOT_CA_CONFIG_MAP, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {
+                "downwardAPI": {
+                    "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]
+                }
+            },
+        ]
+    },
+}
+"""The pod's account, for the containers that mount it: those that call the API, and no model's code."""
 _TOKEN_VOLUME = {
     "name": "token",
     "secret": {"secretName": TOKEN_SECRET, "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]},
@@ -67,8 +89,9 @@ def token_secret(namespace: str, token: str) -> Manifest:
 
 def seldon_config(namespace: str, *, image: str, log_level: str = "info") -> Manifest:
     """Returns the SeldonConfig `default`: pods of the scheduler and of Envoy."""
+    scheduler = [_TOKEN_VOLUME, ACCOUNT_VOLUME]
     components = [
-        {"name": SCHEDULER, "podSpec": _pod(SCHEDULER, [_scheduler(image, log_level)], [_TOKEN_VOLUME])},
+        {"name": SCHEDULER, "podSpec": _pod(SCHEDULER, [_scheduler(image, log_level)], scheduler)},
         {"name": ENVOY, "podSpec": _pod(ENVOY, [_envoy(image, log_level)], [_TOKEN_VOLUME])},
     ]
     return _config(SELDON_CONFIG, namespace, SELDON_CONFIG_NAME, {"components": components, "config": {}})
@@ -83,7 +106,8 @@ def mlserver_config(
     log_level: str = "info",
 ) -> Manifest:
     """Returns the ServerConfig `mlserver`: an agent and an MLServer that share a folder of models."""
-    volumes: list[Manifest] = [{"name": "models", "emptyDir": {}}, _TOKEN_VOLUME, _CONFIG_VOLUME]
+    models = {"name": "models", "emptyDir": {}}
+    volumes: list[Manifest] = [models, _TOKEN_VOLUME, ACCOUNT_VOLUME, _CONFIG_VOLUME]
     pod = _pod("seldon-server", [_agent(image, capabilities, log_level), _mlserver(server_image)], volumes)
     return _config(SERVER_CONFIG, namespace, MLSERVER_CONFIG_NAME, {"podSpec": pod})
 
@@ -100,6 +124,7 @@ def _config(kind: Kind, namespace: str, name: str, spec: Manifest) -> Manifest:
 def _pod(account: str, containers: list[Manifest], volumes: list[Manifest]) -> Manifest:
     return {
         "serviceAccountName": account,
+        "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 30,
         "securityContext": _USER,
         "containers": containers,
@@ -119,7 +144,7 @@ def _scheduler(image: str, log_level: str) -> Manifest:
         "livenessProbe": _http_probe("/live", "http", period=10),
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
         "securityContext": _RESTRICTED,
-        "volumeMounts": [_TOKEN_MOUNT],
+        "volumeMounts": [_TOKEN_MOUNT, ACCOUNT_MOUNT],
     }
 
 
@@ -173,7 +198,7 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
         "livenessProbe": _http_probe("/live", "agent-http", period=10),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
         "securityContext": _RESTRICTED,
-        "volumeMounts": [_MODELS_MOUNT, _TOKEN_MOUNT, _CONFIG_MOUNT],
+        "volumeMounts": [_MODELS_MOUNT, _TOKEN_MOUNT, ACCOUNT_MOUNT, _CONFIG_MOUNT],
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bailie.api.kinds import MLOPS_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bailie.manifests.workload import Manifest
 
@@ -21,6 +21,9 @@ SCHEDULER_ACCOUNT = "seldon-scheduler"
 SERVER_ACCOUNT = "seldon-server"
 ENVOY_ACCOUNT = "seldon-envoy"
 CONTROL_PLANE_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
+MODEL_SECRETS = ("seldon-rclone-gs-public",)
+"""The Secrets that Models may name where nothing else is said: the one that the runtime chart makes."""
+EVERY_SECRET = "*"  # noqa: S105 - a pattern
 SCOPE_STATUS = "bailie-scope-status"
 """The ConfigMap in which the operator says what became of its list of namespaces."""
 _RBAC = "rbac.authorization.k8s.io"
@@ -132,25 +135,43 @@ CENTRAL_SCHEDULER_RULES = (
 )
 """A scheduler in another namespace that it serves."""
 
-SERVER_RULES = (
-    Rule("", ("secrets",), ("get",), "to fetch artifacts with the Secret that a Model names"),
-    Rule("", ("configmaps",), ("get",), "to know the namespace's remotes"),
-)
-"""The agents in their namespace."""
+AGENT_RULES = (Rule("", ("configmaps",), ("get",), "to know the namespace's remotes"),)
+"""The agents in their namespace, whatever Secrets Models may name."""
 
 
-def role_manifests(namespace: str, operator_namespace: str, *, pods: bool = False) -> list[Manifest]:
+def server_rules(secrets: Iterable[str]) -> tuple[Rule, ...]:
+    """Returns the agents' rights where Models may name these Secrets; `EVERY_SECRET` stands for all of them.
+
+    A rule without names would give all, so no names make no rule.
+    """
+    names = tuple(sorted(set(secrets)))
+    if not names:
+        return AGENT_RULES
+    why = "to fetch artifacts with the Secret that a Model or the configuration names"
+    return (*AGENT_RULES, Rule("", ("secrets",), ("get",), why, () if EVERY_SECRET in names else names))
+
+
+SERVER_RULES = server_rules(MODEL_SECRETS)
+"""The agents in their namespace, where nothing is said of Secrets."""
+
+
+def role_manifests(
+    namespace: str, operator_namespace: str, *, pods: bool = False, secrets: Iterable[str] = MODEL_SECRETS
+) -> list[Manifest]:
     """Returns accounts, Roles and RoleBindings for one served namespace, with the operator's own.
 
-    `pods` gives the operator the rights of a laptop in place of those of a cluster.
+    `pods` gives the operator the rights of a laptop in place of those of a cluster; `secrets` are those that
+    Models may name.
     """
     return [
         *operator_manifests(operator_namespace),
-        *namespace_manifests(namespace, operator_namespace, pods=pods),
+        *namespace_manifests(namespace, operator_namespace, pods=pods, secrets=secrets),
     ]
 
 
-def namespace_manifests(namespace: str, operator_namespace: str, *, pods: bool = False) -> list[Manifest]:
+def namespace_manifests(
+    namespace: str, operator_namespace: str, *, pods: bool = False, secrets: Iterable[str] = MODEL_SECRETS
+) -> list[Manifest]:
     """Returns the part of `role_manifests` that lies in the served namespace."""
     workloads = OPERATOR_POD_RULES if pods else OPERATOR_STATEFUL_RULES
     operator = (OPERATOR_ACCOUNT, operator_namespace)
@@ -158,7 +179,7 @@ def namespace_manifests(namespace: str, operator_namespace: str, *, pods: bool =
         *(_account(namespace, name) for name in (SCHEDULER_ACCOUNT, SERVER_ACCOUNT, ENVOY_ACCOUNT)),
         *_bound_role(namespace, "seldon-v2-manager", (*OPERATOR_RULES, *workloads), operator),
         *_bound_role(namespace, "seldon-scheduler", SCHEDULER_RULES, (SCHEDULER_ACCOUNT, namespace)),
-        *_bound_role(namespace, "agent", SERVER_RULES, (SERVER_ACCOUNT, namespace)),
+        *_bound_role(namespace, "agent", server_rules(secrets), (SERVER_ACCOUNT, namespace)),
     ]
 
 

@@ -3,8 +3,12 @@
 `AgentService` is the real `world.Agents`: the engine reads replicas from it and sends commands through it.
 Only the leader of the namespace takes sessions; every command carries its epoch, and none is sent while it
 is not certain that the lease is held (a process that was suspended). One session for each
-server replica: a newer hello replaces the older stream. A peer that is dead or stopped is noticed by HTTP/2
+server replica: a newer hello of the same pod replaces the older stream, one of another pod is taken when the
+older has ended. A peer that is dead or stopped is noticed by HTTP/2
 pings within about 4 s, one whose event loop hangs by its silence.
+
+Whoever has the namespace's token may send anything. What cannot be is refused in words, once in a while in
+the log, and never has an effect beyond the namespace.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ import structlog
 from prometheus_client import Gauge
 
 from bailie._gen import agent_pb2 as pb
-from bailie._gen import agent_pb2_grpc
+from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict
-from bailie.scheduler import wire
-from bailie.scheduler.sessions import AgentSession
+from bailie.scheduler import peers, wire
+from bailie.scheduler.sessions import AgentSession, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from bailie.scheduler.door import AgentDoor
     from bailie.scheduler.world import Command, ConnectedReplica
 
-    Context = grpc.aio.ServicerContext[pb.AgentMessage, pb.SchedulerMessage]
+    Context = grpc.aio.ServicerContext[bytes, pb.SchedulerMessage]
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +47,14 @@ _HELLO_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0
 """Agents report at least every 10 s; without a word for this long, the session ends."""
 _STOP_SECONDS = 0.5
-_DUEL_SECONDS = 60.0
-"""How soon an agent that was replaced must be back to be taken for a second one of the same name."""
+_MOST_SESSIONS = 2_000
+"""Of one namespace, in one scheduler."""
+_HELLOS = (50.0, 500)
+"""Per second from one address, and at once: on a laptop all agents call from one."""
+_LINES = (2.0, 1_000)
+"""Per second, and at once: lines of the log about agents that come and go."""
+_MESSAGES = (2_000.0, 20_000)
+"""Per second of one session, and at once. Who says more is read more slowly."""
 _SERVER_OPTIONS = (
     ("grpc.keepalive_time_ms", 1000),
     ("grpc.keepalive_timeout_ms", 2500),
@@ -53,7 +63,7 @@ _SERVER_OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.so_reuseport", 0),  # else a second process would share the port in silence
 )
 _REFUSALS = {
@@ -61,50 +71,51 @@ _REFUSALS = {
     Verdict.WRONG: grpc.StatusCode.PERMISSION_DENIED,
     Verdict.UNKNOWN: grpc.StatusCode.UNAVAILABLE,
 }
+_UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+_FAULTS = {*_REFUSALS.values(), _INVALID, _EXHAUSTED, grpc.StatusCode.FAILED_PRECONDITION} - {_UNAVAILABLE}
+"""What is worth a line in the log; the others are the ways of a standby and of agents that go."""
+_LONGEST_POD = 253
 _NOT_LEADING = "this scheduler does not lead; try the next address"
-_HIGHEST_EPOCH = 2**31 - 2
-"""A Lease counts its transitions in 32 bits with a sign."""
+_SERVICE = "bailie.agent.v1.AgentService"
 
 
 def _always() -> bool:
     return True
 
 
-class AgentService(agent_pb2_grpc.AgentServiceServicer):
+class AgentService:
     """The agents of one namespace. Serves nobody until `lead`."""
 
-    def __init__(self, namespace: str, token: Token) -> None:
-        self._namespace = namespace
-        self._token = token
+    def __init__(self, namespace: str, token: Token, address: str) -> None:
+        """`address`: the scheduler's own."""
+        self.namespace = namespace
+        self.token = token
+        self._address = address
         self._epoch: int | None = None
         self._leads: Callable[[], bool] = _always
-        self._outbid: Callable[[int], None] = lambda _: None
         self._sessions: dict[ReplicaId, AgentSession] = {}
-        self._pushed_out: dict[ReplicaId, tuple[str, float]] = {}
-        """Where the agent was whose session a newer one ended, and when."""
+        self._speakers: dict[str, AgentSession] = {}
+        """By the address of their endpoint."""
+        self._hellos = Allowance(*_HELLOS)
+        self._complaints = Complaints()
+        self._lines = Allowance(*_LINES)
         self._callbacks: list[Callable[[], None]] = []
         self._numbers = itertools.count(1)
         self._revisions = itertools.count(1)
 
-    def lead(
-        self,
-        epoch: int,
-        leads: Callable[[], bool] = _always,
-        outbid: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        """Takes sessions from now on, in the name of this epoch.
-
-        `leads` is asked before anything is sent. `outbid` is told the epoch of an agent that has obeyed a
-        later one: the Lease was deleted and begun anew, so this term must end for one above it.
-        """
-        self._epoch, self._leads, self._outbid = epoch, leads, outbid
+    def lead(self, epoch: int, leads: Callable[[], bool] = _always) -> None:
+        """Takes sessions from now on, in the name of this epoch. `leads` is asked before anything is sent."""
+        self._epoch, self._leads = epoch, leads
 
     def stand_down(self) -> None:
         """Ends every session and takes none: another scheduler leads."""
         self._epoch = None
         for session in self._sessions.values():
-            session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
+            session.end(_UNAVAILABLE, _NOT_LEADING)
         self._sessions.clear()
+        self._speakers.clear()
         self._changed()
 
     def replicas(self) -> Mapping[ReplicaId, ConnectedReplica]:
@@ -137,79 +148,92 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: ARG002, N802 - gRPC's
         """One stream, from Hello to its end."""
-        epoch = await self._admitted(context)
-        hello = await self._greeted(context)
-        if hello.epoch > epoch and self._leads():
-            log.warning("Agent has obeyed a later epoch", replica=hello.pod, seen=hello.epoch, epoch=epoch)
-            self._outbid(hello.epoch)
-        if self._epoch != epoch or hello.epoch > epoch or not self._leads():
-            await context.abort(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
-        session = self._open(hello)
         try:
-            await context.write(wire.welcome(epoch))
-            await self._converse(session, context, epoch)
-        finally:
-            self._close(session)
-        code, told = session.ended.result()
-        if code is not grpc.StatusCode.OK:
-            await context.abort(code, told)
+            epoch = self._admitted(context)
+            hello = await self._greeted(context, epoch)
+            session = self._open(hello)
+            try:
+                await context.write(wire.welcome(epoch))
+                await self._converse(session, context, epoch)
+            finally:
+                self._close(session)
+            session.raise_end()
+        except Refused as refused:
+            if refused.code in _FAULTS:
+                self._complaints.warn("Agent refused", refused.pod or _caller(context), cause=str(refused))
+            await context.abort(refused.code, str(refused))
 
-    async def _admitted(self, context: Context) -> int:
-        """Returns the epoch for a caller with the right token; ends the stream of any other."""
-        verdict = self._token.check(context.invocation_metadata() or ())
+    def _admitted(self, context: Context) -> int:
+        """Returns the epoch for a caller with the right token. Raises Refused for any other."""
+        verdict = self.token.check(context.invocation_metadata() or ())
         if verdict is not Verdict.GOOD:
-            log.warning("Agent refused", peer=context.peer(), cause=verdict.value)
-            await context.abort(_REFUSALS[verdict], verdict.value)
+            raise Refused(_REFUSALS[verdict], verdict.value)
         if self._epoch is None or not self._leads():
-            await context.abort(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
-        assert self._epoch is not None  # noqa: S101 - abort raises
+            raise Refused(_UNAVAILABLE, _NOT_LEADING)
+        if not self._hellos.take(_caller(context)):
+            raise Refused(_EXHAUSTED, f"more than {_HELLOS[0]:.0f} sessions a second are begun from there")
         return self._epoch
 
-    async def _greeted(self, context: Context) -> pb.Hello:
-        """Returns a hello that makes sense; ends the stream otherwise."""
+    async def _greeted(self, context: Context, epoch: int) -> pb.Hello:
+        """Returns a hello that makes sense, of an agent that may have a session now. Raises Refused."""
         try:
             message = await _read(context, _HELLO_SECONDS)
         except TimeoutError:
             message = None
         if message is None or not message.HasField("hello"):
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a session begins with a hello")
-            raise AssertionError  # not reached: abort raises
-        hello, code = message.hello, grpc.StatusCode.INVALID_ARGUMENT
-        problem = wire.hello_problem(hello, self._namespace) or self._duel(hello)
-        if hello.epoch > _HIGHEST_EPOCH:
-            problem = f"epoch {hello.epoch} is beyond what a Lease counts to"
+            raise Refused(_INVALID, "a session begins with a hello")
+        hello = message.hello
         if hello.protocol != wire.PROTOCOL:
-            code = grpc.StatusCode.FAILED_PRECONDITION
-            problem = f"the scheduler speaks protocol {wire.PROTOCOL}, the agent {hello.protocol}"
-        if problem is not None:
-            log.warning("Hello refused", peer=context.peer(), pod=hello.pod, cause=problem)
-            await context.abort(code, problem)
+            told = f"the scheduler speaks protocol {wire.PROTOCOL}, the agent {hello.protocol}"
+            raise Refused(grpc.StatusCode.FAILED_PRECONDITION, told)
+        problem = wire.hello_problem(hello, self.namespace)
+        problem = problem or peers.address_problem(hello.endpoint.address, context.peer(), self._address)
+        if problem:
+            raise Refused(_INVALID, problem, hello.pod[:_LONGEST_POD])
+        if self._epoch != epoch or not self._leads():
+            raise Refused(_UNAVAILABLE, _NOT_LEADING)
+        if hello.epoch > epoch:  # it takes this leader, or not: agent.epochs
+            await context.write(wire.welcome(epoch))
+            told = f"the agent has obeyed epoch {hello.epoch}, this scheduler leads {epoch}"
+            raise Refused(_UNAVAILABLE, told)
+        if problem := self._occupied(hello):
+            raise Refused(_EXHAUSTED, problem, hello.pod)
         return hello
 
-    def _duel(self, hello: pb.Hello) -> str | None:
-        """Two live agents of one replica would push each other out for ever: the later one stays."""
+    def _occupied(self, hello: pb.Hello) -> str | None:
+        """Returns why there is no room for the session beside those that live; None where there is.
+
+        Agents try again, and a session whose agent is dead ends within seconds.
+        """
         replica, address = wire.replica_id(hello), hello.endpoint.address
-        session, left = self._sessions.get(replica), self._pushed_out.get(replica)
-        recent = left is not None and asyncio.get_running_loop().time() - left[1] < _DUEL_SECONDS
-        if session is None or left is None or not recent or left[0] != address or session.address == address:
-            return None
-        return f"two agents say that they are {replica}: the one at {session.address} stays connected"
+        session = self._sessions.get(replica)
+        if session is not None and not session.ended.done():
+            if session.endpoint == hello.endpoint:
+                return None
+            return f"{replica} at {session.endpoint.address} is connected and alive: it keeps its session"
+        if len(self._sessions) >= _MOST_SESSIONS:
+            return f"{_MOST_SESSIONS} agents are connected, which is all that one scheduler takes"
+        other = None if peers.is_loopback(address) else self._speakers.get(address)
+        return f"the agent at {address} speaks for {other.id}, so not for {replica}" if other else None
 
     def _open(self, hello: pb.Hello) -> AgentSession:
         session = AgentSession(next(self._numbers), hello, self._revisions.__next__)
         older = self._sessions.get(session.id)
         if older is not None:
-            self._pushed_out[session.id] = (older.address, asyncio.get_running_loop().time())
             older.end(grpc.StatusCode.ABORTED, "a newer session of this replica has begun")
-        self._sessions[session.id] = session
-        log.info("Agent connected", replica=str(session.id), models=len(hello.inventory))
+        self._sessions[session.id] = self._speakers[hello.endpoint.address] = session
+        if self._lines.take():
+            log.info("Agent connected", replica=str(session.id), models=len(hello.inventory))
         self._changed()
         return session
 
     def _close(self, session: AgentSession) -> None:
+        if self._speakers.get(session.endpoint.address) is session:
+            del self._speakers[session.endpoint.address]
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
-            log.info("Agent gone", replica=str(session.id))
+            if self._lines.take():
+                log.info("Agent gone", replica=str(session.id))
             self._changed()
 
     async def _converse(self, session: AgentSession, context: Context, epoch: int) -> None:
@@ -225,27 +249,35 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 
     async def _listen(self, session: AgentSession, context: Context) -> None:
         """Takes reports until the agent ends the stream, breaks the protocol or falls silent."""
+        allowance = Allowance(*_MESSAGES)
         while True:
             try:
                 message = await _read(context, _SILENCE_SECONDS)
             except TimeoutError:
                 session.end(grpc.StatusCode.DEADLINE_EXCEEDED, f"no word for {_SILENCE_SECONDS:.0f} s")
                 return
+            except Refused as refused:
+                session.end(refused.code, str(refused))
+                return
             if message is None:
                 return
-            if message.HasField("hello"):
-                session.end(grpc.StatusCode.INVALID_ARGUMENT, "one session, one hello")
+            problem = "one session, one hello" if message.HasField("hello") else self._take(session, message)
+            if problem:
+                session.end(_INVALID, problem)
                 return
-            self._take(session, message)
+            if not allowance.take():
+                await asyncio.sleep(allowance.wait())
 
-    def _take(self, session: AgentSession, message: pb.AgentMessage) -> None:
-        changed = True
+    def _take(self, session: AgentSession, message: pb.AgentMessage) -> str | None:
+        """Returns why the message cannot be taken, None where it was."""
+        changed, problem = True, None
         if message.HasField("report"):
-            session.take_report(message.report)
+            problem = session.take_report(message.report)
         elif message.HasField("status"):
             changed = session.take_status(message.status)
-        if changed and self._sessions.get(session.id) is session:
+        if changed and not problem and self._sessions.get(session.id) is session:
             self._changed()
+        return problem
 
     async def _talk(self, session: AgentSession, context: Context, epoch: int) -> None:
         while True:
@@ -256,23 +288,40 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             await context.write(message)
 
     def _changed(self) -> None:
-        CONNECTED.labels(self._namespace).set(len(self._sessions))
+        CONNECTED.labels(self.namespace).set(len(self._sessions))
         for callback in tuple(self._callbacks):
             callback()
 
 
+def _caller(context: Context) -> str:
+    return str(peers.address_of(context.peer()))
+
+
 async def _read(context: Context, seconds: float) -> pb.AgentMessage | None:
-    """Returns the next message, None at the end of the stream. Raises TimeoutError."""
+    """Returns the next message, None at the end of the stream. Raises TimeoutError, Refused."""
     async with asyncio.timeout(seconds):
-        message: object = await context.read()
-    return message if isinstance(message, pb.AgentMessage) else None
+        data: object = await context.read()
+    if not isinstance(data, bytes):
+        return None
+    message = wire.parsed(data)
+    if message is None:
+        raise Refused(_INVALID, "this is no message of the agents' protocol")
+    return message
+
+
+def _handler(service: AgentService | AgentDoor) -> Any:
+    """Hands on messages as bytes: what gRPC fails to parse it answers with a traceback in the log."""
+    method = grpc.stream_stream_rpc_method_handler(
+        service.Session, response_serializer=pb.SchedulerMessage.SerializeToString
+    )
+    return grpc.method_handlers_generic_handler(_SERVICE, {"Session": method})
 
 
 @asynccontextmanager
 async def serve_agents(service: AgentService | AgentDoor, address: str, port: int) -> AsyncIterator[int]:
     """Listens while entered; yields the port (the system chooses for 0). Raises OSError when it is taken."""
     server = grpc.aio.server(options=_SERVER_OPTIONS)
-    agent_pb2_grpc.add_AgentServiceServicer_to_server(service, server)
+    server.add_generic_rpc_handlers((_handler(service),))
     host = f"[{address}]" if ":" in address else address
     try:
         bound = server.add_insecure_port(f"{host}:{port}")

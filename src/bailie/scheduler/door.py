@@ -9,25 +9,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import grpc
-import structlog
 
-from bailie._gen import agent_pb2_grpc
+from bailie.kube.limits import Complaints
 from bailie.kube.token import named_namespace
+from bailie.scheduler.peers import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.scheduler.agents import AgentService, Context
 
-log = structlog.get_logger(__name__)
+_LONGEST_NAMESPACE = 63
 
 
-class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
+class AgentDoor:
     """Leads each session to the service of its namespace."""
 
     def __init__(self, home: str, services: Mapping[str, AgentService]) -> None:
         self._home = home
         self._services = services
+        self._complaints = Complaints()
 
     def stand_down(self) -> None:
         """Ends every session of every namespace."""
@@ -39,8 +40,8 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         namespace = named_namespace(context.invocation_metadata() or ()) or self._home
         service = self._services.get(namespace)
         if service is None:
-            log.warning("Agent of a namespace that is not served", namespace=namespace, peer=context.peer())
-            told = f"this scheduler does not serve namespace {namespace!r}"
+            told = f"this scheduler does not serve namespace {namespace[:_LONGEST_NAMESPACE]!r}"
+            self._complaints.warn("Agent refused", str(address_of(context.peer())), cause=told)
             await context.abort(grpc.StatusCode.UNAVAILABLE, told)
             raise AssertionError  # not reached: abort raises
         await service.Session(request_iterator, context)

@@ -118,6 +118,7 @@ class Fleet:
             if seen is None:
                 del self.replicas[key], self._away_since[key]
                 self._refresh(key, {})
+                self._used.pop(key, None)
             elif seen is not before or self._is_overdue(key, now):
                 self.replicas[key] = seen
                 self._refresh(key, self._standings_of(key, seen, now))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SERVER
 from bailie.kube.clock import utc_now
 from bailie.kube.informer import Informer
-from bailie.scheduler.agents import AgentService
 from bailie.scheduler.currency import current
 from bailie.scheduler.engine import Engine
 from bailie.scheduler.explaining import explained
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.kube.informer import Change
-    from bailie.kube.token import Token
     from bailie.routing.table import Publisher
+    from bailie.scheduler.agents import AgentService
 
 _NEEDED = (MODEL, SERVER)
 """Nothing is decided before these are known. The rest only gets conditions."""
@@ -38,10 +37,10 @@ _NEEDED = (MODEL, SERVER)
 class Governed:
     """What is kept of a namespace, for as long as the process lives; an engine only while it leads."""
 
-    def __init__(self, namespace: str, client: Client, recorder: Recorder, token: Token) -> None:
-        self.namespace = namespace
-        self.token = token
-        self.agents = AgentService(namespace, token)
+    def __init__(self, client: Client, recorder: Recorder, agents: AgentService) -> None:
+        self.namespace = namespace = agents.namespace
+        self.token = agents.token
+        self.agents = agents
         self._client = client
         self._recorder = recorder
         self._informers = {

@@ -17,7 +17,7 @@ from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.token import TokenFile
-from bailie.scheduler.agents import serve_agents
+from bailie.scheduler.agents import AgentService, serve_agents
 from bailie.scheduler.currency import Stale
 from bailie.scheduler.door import AgentDoor
 from bailie.scheduler.endpoint import keep_endpoint
@@ -78,11 +78,9 @@ class Scheduler:
         self._data_plane = data_plane
         self._further = further
         self._recorder = Recorder(client, "seldon-scheduler", settings.pod_name)
-        self._home = Governed(namespace, client, self._recorder, TokenFile(settings.token_file))
+        self._home = self._governed(namespace, TokenFile(settings.token_file))
         self._secrets = {name: SecretToken(client, name) for name in settings.serves} if further else {}
-        self._others = {
-            name: Governed(name, client, self._recorder, token) for name, token in self._secrets.items()
-        }
+        self._others = {name: self._governed(name, token) for name, token in self._secrets.items()}
         self.agents = self._home.agents
         self.door = AgentDoor(namespace, {each.namespace: each.agents for each in self._all})
         # The pod's name alone: after a crash the restarted container takes its own lease back at once. Two
@@ -90,6 +88,10 @@ class Scheduler:
         address = f"{settings.address}:{settings.agent_port}"
         self._election = LeaderElection(client, namespace, LEASE, settings.pod_name, address=address)
         self._election.notes = self._notes
+
+    def _governed(self, namespace: str, token: Token) -> Governed:
+        agents = AgentService(namespace, token, self._settings.address)
+        return Governed(self._client, self._recorder, agents)
 
     @property
     def _all(self) -> tuple[Governed, ...]:
@@ -107,7 +109,7 @@ class Scheduler:
 
     def unready(self) -> str | None:
         """What keeps this process from doing its part, None when nothing does; others must not hinder it."""
-        return self._home.unready()
+        return self._home.unready() or self._election.leaderless or None
 
     def namespaces(self, _: str) -> dict[str, str]:
         """What each namespace waits for, empty for nothing."""
@@ -122,7 +124,7 @@ class Scheduler:
     async def _lead(self, epoch: int) -> None:
         """One term. Everything that it knows ends with it."""
         for governed in self._all:
-            governed.agents.lead(epoch, self._leads, self._election.outbid)
+            governed.agents.lead(epoch, self._leads)
         try:
             async with self._data_plane(self._leads) as publisher, asyncio.TaskGroup() as group:
                 group.create_task(keep_endpoint(self._client, self._settings, self._leads))

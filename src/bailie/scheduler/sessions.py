@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import grpc
+
 from bailie.scheduler import wire
 from bailie.scheduler.world import ConnectedReplica
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    import grpc
 
     from bailie._gen import agent_pb2 as pb
     from bailie.placement.snapshot import ReplicaId, VersionId
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
     Ending = tuple[grpc.StatusCode, str]
     Name = tuple[VersionId, int]
+
+
+class Refused(Exception):  # noqa: N818 - what becomes of a caller, not an error of ours
+    """What a caller says or is cannot be; the text says why. `pod` is empty where it is not known."""
+
+    def __init__(self, code: grpc.StatusCode, told: str, pod: str = "") -> None:
+        super().__init__(told)
+        self.code, self.pod = code, pod
 
 
 class AgentSession:
@@ -33,7 +41,7 @@ class AgentSession:
         self.id: ReplicaId = wire.replica_id(hello)
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         """Set to end the stream from our side, with what the agent is told."""
-        self.address: str = hello.endpoint.address
+        self.endpoint: pb.Endpoint = hello.endpoint
         self._hello = hello
         self._status = hello.status
         self._next_revision = next_revision
@@ -45,15 +53,23 @@ class AgentSession:
         for report in hello.inventory:
             self.take_report(report)
 
-    def take_report(self, report: pb.ModelReport) -> None:
-        """Notes the newest state of a version; what is gone leaves the inventory."""
+    def take_report(self, report: pb.ModelReport) -> str | None:
+        """Notes the newest state of a version; what is gone leaves the inventory.
+
+        Returns why the report cannot be taken, None where it was.
+        """
         state = wire.model_state(report)
         name = wire.version_of(report)
+        if problem := wire.report_problem(report):
+            return problem
         if state is None:
             self._models.pop(name, None)
+        elif name not in self._models and len(self._models) >= wire.MOST_VERSIONS:
+            return f"a replica has at most {wire.MOST_VERSIONS} versions"
         else:
             self._models[name] = wire.model_report(report, state, self._next_revision())
         self._snapshot = None
+        return None
 
     def take_status(self, status: pb.ReplicaStatus) -> bool:
         """Notes memory and health; True when they differ from before."""
@@ -95,6 +111,12 @@ class AgentSession:
         """Ends the stream from our side; only the first reason counts."""
         if not self.ended.done():
             self.ended.set_result((code, message))
+
+    def raise_end(self) -> None:
+        """Raises Refused where the session, which has ended, did not end well."""
+        code, told = self.ended.result()
+        if code is not grpc.StatusCode.OK:
+            raise Refused(code, told, self._hello.pod)
 
     def _connected(self) -> ConnectedReplica:
         hello, status = self._hello, self._status

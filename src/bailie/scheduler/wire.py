@@ -6,7 +6,10 @@ Used by `sessions` and `agents`. Translates and checks; keeps nothing.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.metadata import is_dns_label
@@ -21,6 +24,16 @@ if TYPE_CHECKING:
     from bailie.scheduler.world import Command
 
 PROTOCOL = 1
+MOST_VERSIONS = 50_000
+"""On one replica, in whatever state: more than twice what the largest measurements load."""
+MOST_REPLICAS = 10_000
+"""Of one Server."""
+_MOST_CAPABILITIES = 256
+_LONGEST_NAME = 253
+"""Characters of a capability, a Model's name or an identity."""
+_LONGEST_MESSAGE = 4096
+"""Characters of an agent's words about a model; conditions hold 32,768 together."""
+_REASON = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,63})?")
 
 _STATES: Mapping[int, ModelState] = {
     pb.MODEL_STATE_LOADING: ModelState.LOADING,
@@ -32,6 +45,14 @@ _STATES: Mapping[int, ModelState] = {
 }
 
 
+def parsed(data: bytes) -> pb.AgentMessage | None:
+    """Returns the message, None where the bytes are none."""
+    try:
+        return pb.AgentMessage.FromString(data)
+    except DecodeError:
+        return None
+
+
 def replica_id(hello: pb.Hello) -> ReplicaId:
     """Returns who says hello."""
     return ReplicaId(hello.server, hello.replica)
@@ -40,21 +61,44 @@ def replica_id(hello: pb.Hello) -> ReplicaId:
 def hello_problem(hello: pb.Hello, namespace: str) -> str | None:
     """Returns why the hello cannot be accepted in this namespace, in words; None when it can."""
     if hello.namespace != namespace:
-        return f"this scheduler serves namespace {namespace!r}, not {hello.namespace!r}"
+        return f"this scheduler serves namespace {namespace!r}, not {hello.namespace[:_LONGEST_NAME]!r}"
     if not is_dns_label(hello.server):
-        return f"{hello.server!r} cannot be the name of a Server"
+        return f"{hello.server[:_LONGEST_NAME]!r} cannot be the name of a Server"
     expected = str(replica_id(hello))
     if hello.pod != expected:
-        return f"replica {hello.replica} of server {hello.server!r} is pod {expected!r}, not {hello.pod!r}"
-    return _endpoint_problem(hello.endpoint)
+        said = hello.pod[:_LONGEST_NAME]
+        return f"replica {hello.replica} of server {hello.server!r} is pod {expected!r}, not {said!r}"
+    if hello.replica >= MOST_REPLICAS:
+        return f"a Server has at most {MOST_REPLICAS} replicas, so none has the number {hello.replica}"
+    return _amount_problem(hello) or _endpoint_problem(hello.endpoint)
+
+
+def _amount_problem(hello: pb.Hello) -> str | None:
+    if len(hello.capabilities) > _MOST_CAPABILITIES or _longest(hello.capabilities) > _LONGEST_NAME:
+        return f"capabilities are at most {_MOST_CAPABILITIES}, of at most {_LONGEST_NAME} characters each"
+    if len(hello.inventory) > MOST_VERSIONS:
+        return f"a replica has at most {MOST_VERSIONS} versions, not {len(hello.inventory)}"
+    problems = (report_problem(report) for report in hello.inventory)
+    return next(filter(None, problems), None)
+
+
+def report_problem(report: pb.ModelReport) -> str | None:
+    """Returns why the report cannot be of a Model's version, in words; None when it can."""
+    if _longest((report.version.name, report.version.identity)) > _LONGEST_NAME:
+        return f"a Model's name and a version's identity have at most {_LONGEST_NAME} characters"
+    return None
+
+
+def _longest(texts: Iterable[str]) -> int:
+    return max(map(len, texts), default=0)
 
 
 def _endpoint_problem(endpoint: pb.Endpoint) -> str | None:
     """What Envoy would refuse must not get into its configuration: it would refuse the other routes too."""
     try:
-        ipaddress.ip_address(endpoint.address)
+        ipaddress.ip_address(endpoint.address.replace("%", " "))  # no zones: they are a machine's own
     except ValueError:
-        return f"the endpoint's address is {endpoint.address!r}, which is no IP address"
+        return f"the endpoint's address is {endpoint.address[:_LONGEST_NAME]!r}, which is no IP address"
     for name, number in (("HTTP", endpoint.http_port), ("gRPC", endpoint.grpc_port)):
         if not 0 < number <= MAX_PORT:
             return f"the endpoint's {name} port is {number}, which is no port"
@@ -74,15 +118,16 @@ def version_of(report: pb.ModelReport) -> tuple[VersionId, int]:
 
 
 def model_report(report: pb.ModelReport, state: ModelState, revision: int) -> ModelReport:
-    """Returns the report as a value."""
+    """Returns the report as a value. Its words go into conditions, so they must be fit for one."""
     version, number = version_of(report)
+    reason = report.reason if _REASON.fullmatch(report.reason) else "Unknown"
     return ModelReport(
         version=version,
         number=number,
         state=state,
         revision=revision,
-        reason=report.reason,
-        message=report.message,
+        reason=reason,
+        message=report.message[:_LONGEST_MESSAGE],
         declared_bytes=report.declared_bytes,
         measured_bytes=report.measured_bytes,
         measured_at_least=report.measured_at_least,

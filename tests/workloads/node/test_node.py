@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.support.node import NAMESPACE, container_status, is_ready, pid_of, pod_manifest, running_node
 from tests.support.waiting import until
 
@@ -17,6 +18,7 @@ from bailie.api.kinds import POD, SERVICE
 from bailie.kube.backoff import Backoff
 from bailie.kube.client import Client
 from bailie.kube.errors import Forbidden
+from bailie.manifests.defaults import ACCOUNT_VOLUME
 from bailie.workloads.node import proc
 from bailie.workloads.node.settings import Program
 
@@ -309,6 +311,31 @@ async def test_a_pod_speaks_to_the_api_as_its_service_account(api, tmp_path):
         assert not path.exists()
 
 
+async def test_only_the_containers_that_mount_the_account_have_it(api, tmp_path):
+    account = {"name": "seldon-server", "namespace": NAMESPACE}
+    script = 'echo "<$KUBECONFIG>"; cd "$ACCOUNT"; cat namespace token ca.crt; exec sleep 60'
+    manifest = pod_manifest("p", script=script, spec_serviceAccountName="seldon-server")
+    spec = manifest["spec"]
+    [mounting] = spec["containers"]
+    mounting["env"] = [{"name": "ACCOUNT", "value": "/account"}]
+    spec |= {"automountServiceAccountToken": False, "volumes": [ACCOUNT_VOLUME]}
+    spec["containers"] = [
+        mounting | {"volumeMounts": [{"name": "account", "mountPath": "/account"}]},
+        mounting | {"name": "model", "volumeMounts": []},
+    ]
+    async with running_node(api, tmp_path) as node:
+        certificate = node.settings.api_ca.read_text()
+        await node.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+        await node.create(manifest)
+        await node.until_ready("p")
+        given = await until(lambda: (found := node.log("p")).endswith(certificate) and found)
+        kubeconfig, _, content = given.partition("\n")
+        token = _token(Path(kubeconfig.strip("<>")))
+        assert content == f"{NAMESPACE}{token}{certificate}"
+        await until(lambda: "<>" in node.log("p", "model"))
+        assert token not in node.log("p", "model")
+
+
 async def test_an_account_that_does_not_exist_is_named(api, tmp_path):
     async with running_node(api, tmp_path) as node:
         await node.create(pod_manifest("p", spec_serviceAccountName="nobody"))
@@ -355,6 +382,10 @@ async def test_a_log_is_rotated_while_the_process_writes_on(api, tmp_path):
         moved = node.settings.logs_dir / NAMESPACE / "p" / "main.1.log"
         await until(moved.exists)
         await until(lambda: node.log("p"))
+
+
+def _token(kubeconfig):
+    return yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
 
 
 def _path(text):

@@ -81,12 +81,12 @@ def test_what_is_a_path_of_this_machine_already_is_not_looked_up_again():
     )
     models, own = "/state/claims/a/models", "/state/pods/u/volumes/run/n"
     assert spec.argv == ("/env/bin/mlserver", "start", models, models, own)
-    assert spec.cwd == "/state/pods/u"
+    assert spec.cwd == "/state/pods/u/work/c"
 
 
 def test_what_the_node_adds():
     spec = made()
-    assert spec.cwd == "/state/pods/u"
+    assert spec.cwd == "/state/pods/u/work/c"
     assert spec.env == {
         "PATH": "/bin",
         "KUBECONFIG": "/state/pods/u/kubeconfig",

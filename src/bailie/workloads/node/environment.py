@@ -36,6 +36,8 @@ class Sources:
     host_ip: str = "127.0.0.1"
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    token: str = field(default="", repr=False)
+    """Of the pod's account; empty where no container gets one."""
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

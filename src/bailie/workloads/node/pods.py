@@ -40,7 +40,9 @@ class PodContext:
     programs: Mapping[str, Program]
     volumes: Mapping[str, str]
     base: Mapping[str, str]  # inherited variables and those the node always adds
-    directory: str  # the pod's own, also the working directory of containers that name none
+    directory: str  # the pod's own; below it each container that names no working directory has one
+    kubeconfig: str = ""  # a file; empty for a pod without a token
+    accounted: frozenset[str] = frozenset()  # the containers that get it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,8 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
     host_ports = _host_ports(container)
     own = {name: substitute(value, mounts) for name, value in variables.items()}
     mark = {CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
-    env = {**context.base, **mark, **_host_port_variable(host_ports), **own}
+    account = {"KUBECONFIG": context.kubeconfig} if _has_account(container, context) else {}
+    env = {**context.base, **account, **mark, **_host_port_variable(host_ports), **own}
     # Paths of this machine stay as they are: the program, the directory, what variables hold by now.
     words = [*([] if program else container["command"]), *(container.get("args") or [])]
     # What is substituted is expanded below with the rest, and must be the same afterwards.
@@ -91,11 +94,15 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
         container=container["name"],
         argv=tuple(expand(word, env) for word in command),
         env=env,
-        cwd=substitute(directory, mounts) if directory else context.directory,
+        cwd=substitute(directory, mounts) if directory else f"{context.directory}/work/{container['name']}",
         host_ports=host_ports,
         program=program,
         mounts=mounts,
     )
+
+
+def _has_account(container: Manifest, context: PodContext) -> bool:
+    return bool(context.kubeconfig) and container["name"] in context.accounted
 
 
 def substitute(text: str, mounts: tuple[tuple[str, str], ...]) -> str:

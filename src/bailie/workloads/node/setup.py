@@ -65,7 +65,7 @@ class PodSetup:
         self.ip = ip
         self.tools = tools
         self._lock = asyncio.Lock()
-        self._identified = False
+        self._token: str | None = None
 
     @property
     def directory(self) -> Path:
@@ -93,13 +93,14 @@ class PodSetup:
         if broken:
             return ConfigError(f"{broken}; give the pod another spec")
         make_directory(self.directory)
+        token = await self._identity()
         sources = await volumes.fetch_sources(self.tools.client, self.pod, self.ip)
+        sources = volumes.with_account(self.pod, sources, token, settings)
         paths = volumes.realise(self.pod, sources, self.directory, settings)
         if isinstance(paths, ConfigError):
             return paths
         base = {
             **settings.environment,
-            **await self._identity(),
             STATE_VARIABLE: str(settings.state_dir),
             "BAILIE_ENDPOINTS_DIR": str(settings.endpoints_dir),
             "BAILIE_LOCAL_ROOTS": ":".join(map(str, settings.local_roots)),
@@ -111,24 +112,29 @@ class PodSetup:
             volumes=paths,
             base=base,
             directory=str(self.directory),
+            kubeconfig=str(self._kubeconfig) if token else "",
+            accounted=tokens.holders(self.pod),
         )
 
-    async def _identity(self) -> dict[str, str]:
-        """Writes the kubeconfig once; a pod without a ServiceAccount of its own may do without one."""
-        path = self.directory / "kubeconfig"
+    @property
+    def _kubeconfig(self) -> Path:
+        return self.directory / "kubeconfig"
+
+    async def _identity(self) -> str:
+        """Asks for the token once and writes the kubeconfig; empty for a pod that has or needs none."""
         pod, settings = self.pod, self.tools.settings
-        if pod["spec"].get("automountServiceAccountToken") is False:
-            return {}
-        if not self._identified:
+        if not tokens.holders(pod):
+            return ""
+        if self._token is None:
             try:
                 token = await tokens.request_token(self.tools.client, pod, settings.token_seconds)
             except NotFound:
                 if tokens.account(pod) == "default":
-                    return {}
+                    return ""
                 raise
-            tokens.write_kubeconfig(path, token, pod["metadata"]["namespace"], settings)
-            self._identified = True
-        return {"KUBECONFIG": str(path)}
+            tokens.write_kubeconfig(self._kubeconfig, token, pod["metadata"]["namespace"], settings)
+            self._token = token
+        return self._token
 
     def remove(self) -> None:
         """Deletes the pod's directory; claims stay."""

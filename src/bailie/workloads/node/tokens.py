@@ -1,6 +1,7 @@
 """A pod's identity towards the API: a token of its ServiceAccount, in a kubeconfig that only it can read.
 
-Called by the pod's set-up. The token is bound to the pod, so it dies with it.
+Called by the pod's set-up. The token is bound to the pod, so it dies with it. As on a cluster, a container
+has it if the pod mounts it by itself, or if the container mounts a volume that has it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,25 @@ if TYPE_CHECKING:
 def account(pod: Manifest) -> str:
     """The ServiceAccount that the pod runs as."""
     return str(pod["spec"].get("serviceAccountName") or "default")
+
+
+def holders(pod: Manifest) -> frozenset[str]:
+    """The names of the containers that get the account's token."""
+    spec = pod["spec"]
+    containers = [*(spec.get("initContainers") or []), *spec["containers"]]
+    if spec.get("automountServiceAccountToken") is not False:
+        return frozenset(each["name"] for each in containers)
+    volumes = {each["name"] for each in spec.get("volumes") or [] if _has_token(each)}
+    return frozenset(
+        each["name"]
+        for each in containers
+        if any(mount["name"] in volumes for mount in each.get("volumeMounts") or [])
+    )
+
+
+def _has_token(volume: Manifest) -> bool:
+    sources = (volume.get("projected") or {}).get("sources") or []
+    return any("serviceAccountToken" in source for source in sources)
 
 
 async def request_token(client: Client, pod: Manifest, seconds: int) -> str:

@@ -7,13 +7,15 @@ directory, which goes with the pod; a claim's directory stays.
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import CONFIG_MAP, SECRET
 from bailie.kube.errors import NotFound
-from bailie.workloads.node.environment import ConfigError, Sources
-from bailie.workloads.node.files import below, make_directory, write_atomically
+from bailie.manifests.defaults import ROOT_CA_CONFIG_MAP
+from bailie.workloads.node.environment import ConfigError, Sources, field_value
+from bailie.workloads.node.files import below, make_directory, write_atomically, write_when_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +66,14 @@ async def fetch_sources(client: Client, pod: Manifest, ip: str) -> Sources:
     return Sources(ip=ip, secrets=secrets, config_maps=config_maps)
 
 
+def with_account(pod: Manifest, sources: Sources, token: str, settings: NodeSettings) -> Sources:
+    """Adds the pod's token and the API's certificate, which every namespace of a cluster has. OSError."""
+    root = {}
+    if ("ConfigMap", ROOT_CA_CONFIG_MAP) in named(pod):
+        root[ROOT_CA_CONFIG_MAP] = {"ca.crt": settings.api_ca.read_text()}
+    return replace(sources, token=token, config_maps={**root, **sources.config_maps})
+
+
 async def _content(client: Client, kind: Kind, name: str, namespace: str) -> dict[str, str] | None:
     """Decoded values; bytes that are no UTF-8 survive as surrogates."""
     try:
@@ -85,7 +95,7 @@ def realise(
         path = _host_path(volume, pod, settings)
         if path is None:
             own = below(directory / "volumes", volume["name"])
-            path = _written(volume, sources, own) if own else _leads_out(volume["name"])
+            path = _written(volume, pod, sources, own) if own else _leads_out(volume["name"])
         if isinstance(path, ConfigError):
             return ConfigError(f"volume {volume['name']}: {path.message}")
         result[volume["name"]] = str(path)
@@ -107,19 +117,23 @@ def _host_path(volume: Manifest, pod: Manifest, settings: NodeSettings) -> Path 
     return None
 
 
-def _written(volume: Manifest, sources: Sources, own: Path) -> Path | ConfigError:
+def _written(volume: Manifest, pod: Manifest, sources: Sources, own: Path) -> Path | ConfigError:
     """A directory of the pod's own, with what the volume puts there."""
     make_directory(own)
     if "emptyDir" in volume:
         return own
     for part in (volume.get("projected") or {}).get("sources") or [volume]:
-        problem = _write_part(part, sources, own)
+        problem = _write_part(part, pod, sources, own)
         if problem:
             return problem
     return own
 
 
-def _write_part(part: Manifest, sources: Sources, own: Path) -> ConfigError | None:
+def _write_part(part: Manifest, pod: Manifest, sources: Sources, own: Path) -> ConfigError | None:
+    if "serviceAccountToken" in part:
+        return _write_token(part["serviceAccountToken"], sources, own)
+    if "downwardAPI" in part:
+        return _write_fields(part["downwardAPI"], pod, sources, own)
     forms: tuple[tuple[str, str, Mapping[str, Mapping[str, str]], Callable[[Manifest], str]], ...] = (
         ("secret", "Secret", sources.secrets, lambda ref: ref.get("secretName") or ref["name"]),
         ("configMap", "ConfigMap", sources.config_maps, lambda ref: ref["name"]),
@@ -131,6 +145,32 @@ def _write_part(part: Manifest, sources: Sources, own: Path) -> ConfigError | No
             )
     kinds = ", ".join(sorted(set(part) - {"name"})) or "nothing"
     return ConfigError(f"{kinds} is not supported for local processes")
+
+
+def _write_token(reference: Manifest, sources: Sources, own: Path) -> ConfigError | None:
+    """The token that the kubeconfig has, too. One for another audience than the API is not made here."""
+    if reference.get("audience"):
+        return ConfigError("serviceAccountToken.audience is not supported for local processes")
+    path = below(own, reference["path"])
+    if path is None:
+        return _out_of_volume("serviceAccountToken", reference["path"])
+    if sources.token:
+        write_when_changed(path, sources.token)
+    return None
+
+
+def _write_fields(reference: Manifest, pod: Manifest, sources: Sources, own: Path) -> ConfigError | None:
+    for item in reference.get("items") or []:
+        if "fieldRef" not in item:
+            return ConfigError("downwardAPI without fieldRef is not supported for local processes")
+        value = field_value(pod, item["fieldRef"]["fieldPath"], sources)
+        if isinstance(value, ConfigError):
+            return value
+        path = below(own, item["path"])
+        if path is None:
+            return _out_of_volume("downwardAPI", item["path"])
+        write_when_changed(path, value)
+    return None
 
 
 def _write_content(
@@ -151,6 +191,10 @@ def _write_content(
             return ConfigError(f"{title} has no key {item['key']}")
         path = below(own, item["path"])
         if path is None:
-            return ConfigError(f"{title}: the file {item['path']!r} would be out of the volume")
+            return _out_of_volume(title, item["path"])
         write_atomically(path, content[item["key"]].encode(errors="surrogateescape"))
     return None
+
+
+def _out_of_volume(title: str, path: str) -> ConfigError:
+    return ConfigError(f"{title}: the file {path!r} would be out of the volume")

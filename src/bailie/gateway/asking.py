@@ -1,0 +1,87 @@
+"""What an Envoy may ask for: its messages read from bytes, and what is wrong with them in words.
+
+Called by `ads` for everything that comes from outside. Pure. Who has the namespace's token may send anything.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+
+from bailie.gateway import descriptors
+from bailie.gateway.listener import Address
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LISTEN = "listen"
+"""Key of the node's metadata: `[{"address": "127.70.0.3", "port": 9000}, …]`."""
+
+MOST_NAMES = 200_000
+"""Resources of one type on one stream: several times what 20,000 models need."""
+LONGEST_NAME = 1_024
+_MOST_ADDRESSES = 16
+_KINDS = frozenset({CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL})
+
+
+def read(data: bytes, name: str) -> Any | None:
+    """Returns the message `name` of the bytes, None where they are none."""
+    try:
+        return descriptors.message_class(name).FromString(data)
+    except DecodeError:
+        return None
+
+
+def first_problem(request: Any) -> str | None:
+    """Returns why the first request of a stream cannot be served, None where it can."""
+    if len(request.node.id) > LONGEST_NAME:
+        return f"the node's id has {len(request.node.id)} characters, more than {LONGEST_NAME}"
+    if not addresses(request.node):
+        return (
+            f"node metadata {LISTEN!r} must name addresses and ports to listen on, "
+            f"at most {_MOST_ADDRESSES} and each an IP address and a port of 1 to 65535"
+        )
+    return problem(request)
+
+
+def problem(request: Any) -> str | None:
+    """Returns why the request cannot be served, None where it can."""
+    if request.type_url not in _KINDS:
+        return f"there are no resources of type {request.type_url[:LONGEST_NAME]!r} here"
+    names = (request.resource_names_subscribe, request.initial_resource_versions)
+    if max(map(len, names)) > MOST_NAMES:
+        return f"more than {MOST_NAMES} resources of a type are asked for"
+    if max(map(_longest, (*names, request.initial_resource_versions.values()))) > LONGEST_NAME:
+        return f"names and versions of resources have at most {LONGEST_NAME} characters"
+    return None
+
+
+def addresses(node: Any) -> tuple[Address, ...]:
+    """Returns where the Envoy is to listen; empty where what it says cannot be."""
+    if LISTEN not in node.metadata.fields:
+        return ()
+    entries = [entry.struct_value.fields for entry in node.metadata.fields[LISTEN].list_value.values]
+    found = [_address(entry) for entry in entries[: _MOST_ADDRESSES + 1]]
+    good = [address for address in found if address is not None]
+    return tuple(good) if len(good) == len(entries) <= _MOST_ADDRESSES else ()
+
+
+def _address(entry: Any) -> Address | None:
+    if "address" not in entry or "port" not in entry:
+        return None
+    text, port = entry["address"].string_value, entry["port"].number_value
+    if not math.isfinite(port) or not 1 <= port <= 65535 or "%" in text:
+        return None
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return Address(text, int(port))
+
+
+def _longest(texts: Iterable[str]) -> int:
+    return max(map(len, texts), default=0)

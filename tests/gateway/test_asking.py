@@ -1,0 +1,145 @@
+"""What an Envoy may ask for; everything else is refused in words, by a real server too."""
+
+import asyncio
+import contextlib
+import math
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from tests.support.dataplane import TOKEN, control_plane
+from tests.support.protocol import EXPORT, XDS, Wild
+
+from bailie.gateway import ads, asking, descriptors, uses
+from bailie.gateway.resources import CLUSTER_URL
+from bailie.routing.table import RoutingTable
+
+METADATA = (("authorization", f"Bearer {TOKEN}"),)
+
+
+def request(*listen, url=CLUSTER_URL, **fields):
+    """A first request of an Envoy that listens there."""
+    made = descriptors.message_class(ads.REQUEST)(type_url=url, **fields)
+    made.node.id = "seldon-envoy-0"
+    entries = made.node.metadata.fields[asking.LISTEN].list_value.values
+    for address, port in listen or [("127.70.0.1", 9000)]:
+        entry = entries.add().struct_value.fields
+        entry["address"].string_value, entry["port"].number_value = address, port
+    return made
+
+
+def test_what_an_envoy_asks_for_is_no_problem():
+    asked = request(("127.70.0.1", 9000), ("::1", 80), resource_names_subscribe=["*"])
+    assert asking.first_problem(asked) is None
+    assert [(each.address, each.port) for each in asking.addresses(asked.node)] == [
+        ("127.70.0.1", 9000),
+        ("::1", 80),
+    ]
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        *[[("127.0.0.1", port)] for port in (math.nan, math.inf, -math.inf, -1, 0, 0.5, 65536, 1e18)],
+        *[[(address, 9000)] for address in ("", "localhost", "fe80::1%lo", "1.2.3", "x" * 10_000)],
+        [("127.0.0.1", 9000), ("127.0.0.1", -1)],
+        [("127.0.0.1", port) for port in range(1, 100)],
+    ],
+    ids=str,
+)
+def test_where_nobody_can_listen_is_a_problem(listen):
+    assert "must name addresses and ports" in asking.first_problem(request(*listen))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"url": "x" * 5_000}, "there are no resources of type"),
+        ({"resource_names_subscribe": ["x" * 2_000]}, "at most 1024 characters"),
+        ({"initial_resource_versions": {"x": "y" * 2_000}}, "at most 1024 characters"),
+        ({"resource_names_subscribe": ["x"] * 200_001}, "more than 200000 resources"),
+    ],
+    ids=["type", "name", "version", "number"],
+)
+def test_what_nobody_has_is_a_problem_of_few_words(fields, words):
+    problem = asking.first_problem(request(**fields))
+    assert words in problem
+    assert len(problem) < 1_200
+
+
+@given(st.integers(0, 2**32))
+def test_no_message_raises(seed):
+    wild = Wild(seed)
+    for data in wild.envoy():
+        message = asking.read(data, ads.REQUEST)
+        if message is not None and asking.first_problem(message) is None:
+            assert asking.addresses(message.node)
+    counted = asking.read(wild.export(), uses.REQUEST)
+    if counted is not None:
+        uses.names_used(counted)
+
+
+async def ended(port, *messages):
+    """How a stream ends on which these bytes are sent, and in which words."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(30):
+        call = channel.stream_stream(XDS)(metadata=METADATA)
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            for message in messages:
+                await call.write(message)
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        return await call.code(), await call.details()
+
+
+GOOD = request().SerializeToString()
+UNKNOWN = request(url="unknown").SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        ([b"\xff" * 40], "this is no envoy.service.discovery.v3.DeltaDiscoveryRequest"),
+        ([GOOD, b"\xff" * 40], "this is no envoy.service.discovery.v3.DeltaDiscoveryRequest"),
+        ([b""], "must name addresses and ports"),
+        ([request(("127.0.0.1", math.nan)).SerializeToString()], "must name addresses and ports"),
+        ([GOOD, UNKNOWN], "there are no resources of type 'unknown' here"),
+    ],
+    ids=["bytes", "later", "empty", "port", "type"],
+)
+async def test_a_stream_is_refused_in_words_and_one_line_of_the_log(caplog, messages, words):
+    async with control_plane() as (gateway, port):
+        gateway.publish(RoutingTable("ns"))
+        with capture_logs() as lines:
+            for _ in range(3):
+                code, told = await ended(port, *messages)
+                assert (code, words in told) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+        assert len([line for line in lines if line["event"] == "Envoy refused"]) == 1
+        assert caplog.records == []
+        assert gateway.streams == 0
+
+
+async def test_counts_that_cannot_be_are_refused_and_odd_ones_passed_over():
+    counted = descriptors.message_class(uses.REQUEST)()
+    metrics = counted.resource_metrics.add().instrumentation_library_metrics.add().metrics
+    for name, value in (("a", math.nan), ("b", -math.inf), ("c", math.inf), ("d", 2.0)):
+        metrics.add(name=f"vhost.{name}.route.used.upstream_rq_total").sum.data_points.add(as_double=value)
+    async with control_plane() as (gateway, port):
+        heard = []
+        gateway.on_used(heard.append)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            export = channel.unary_unary(EXPORT)
+            await export(counted.SerializeToString(), metadata=METADATA)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await export(b"\xff" * 40, metadata=METADATA)
+    assert heard == [frozenset("cd")]
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_streams_are_begun_at_a_bounded_rate():
+    async with control_plane() as (_, port), asyncio.timeout(60):
+        told = ""
+        while "streams a second" not in told:
+            _, told = await ended(port, b"")
+    assert told == "more than 20 streams a second are begun from there"

@@ -1,0 +1,55 @@
+"""Callers that never tire, by the clock of the test."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from bailie.kube.limits import Allowance, Complaints
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_burst_is_allowed_and_then_the_rate():
+    clock = Clock()
+    allowance = Allowance(2.0, 3, clock)
+    assert [allowance.take("a") for _ in range(4)] == [True, True, True, False]
+    assert allowance.wait("a") == 0.5
+    clock.now += 0.5
+    assert (allowance.take("a"), allowance.take("a"), allowance.take("b")) == (True, False, True)
+
+
+@given(st.lists(st.floats(0, 3), max_size=60))
+def test_no_more_is_taken_than_the_rate_gives(pauses):
+    clock, taken = Clock(), 0
+    allowance = Allowance(2.0, 3, clock)
+    for pause in pauses:
+        clock.now += pause
+        taken += allowance.take()
+        assert taken <= 3 + 2.0 * clock.now + 1e-6
+
+
+def test_invented_names_take_no_memory():
+    allowance = Allowance(1.0, 1, Clock())
+    for number in range(5_000):
+        allowance.take(str(number))
+    assert len(allowance._left) <= 1_000
+
+
+def test_one_line_for_each_kind_and_caller_and_few_in_all():
+    clock = Clock()
+    complaints = Complaints(clock)
+    with capture_logs() as lines:
+        for number in range(10_000):
+            complaints.warn("Agent refused", "mlserver-0", cause=f"bytes {number}")
+            complaints.warn("Agent refused", f"invented-{number}", cause="bytes")
+    assert [line["caller"] for line in lines].count("mlserver-0") == 1
+    assert len(lines) == 30
+    clock.now += 61
+    with capture_logs() as lines:
+        complaints.warn("Agent refused", "mlserver-0", cause="bytes")
+    assert len(lines) == 1
