@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN = "the token of the namespace"
+LARGEST_MESSAGE = 1_048_576_000
+"""Bytes that a server takes, as MLServer has it by default here (manifests/defaults.py)."""
+SERVER_LIMIT = [("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max_send_message_length", -1)]
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -102,7 +105,7 @@ class Backend:
 async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
     """Runs a replica until the block ends or it is stopped."""
     http = socket.create_server(("127.0.0.1", 0))
-    server = grpc.aio.server(options=NO_LIMIT)
+    server = grpc.aio.server(options=SERVER_LIMIT)
     servicer = Servicer(name)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
     grpc_port = server.add_insecure_port("127.0.0.1:0")
