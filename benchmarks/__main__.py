@@ -7,6 +7,7 @@ import sys
 from benchmarks import (
     chaos,
     data_plane,
+    edge_fuzz,
     failover,
     isolation,
     main_job,
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "rollout": rollout.main,
     "overcommit": overcommit.main,
     "data-plane": data_plane.main,
+    "edge-fuzz": edge_fuzz.main,
     "chaos": chaos.main,
     "routes": routes.main,
     "scheduler": scheduler.main,
