@@ -180,7 +180,7 @@ IGNORED: tuple[Row, ...] = (
     Ignored("scheduler", ("schedulerReadyTimeoutSeconds",), "nothing waits for the scheduler"),
     Ignored("scheduler", ("resources.storage",), "the scheduler keeps nothing"),
     Ignored("envoy", ("service.type",), "give `services.defaultServiceType`, or `envoy.serviceType` of the runtime chart"),
-    Ignored("envoy", ("adminInterfacePort",), "Envoy's admin interface is on 127.0.0.1:9901 of its pod only"),
+    Ignored("envoy", ("adminInterfacePort",), "Envoy's admin interface has no port: it is a socket in its pod"),
     Ignored("envoy", ("accesslogPath", "enableAccesslog", "includeSuccessfulRequests"), "Envoy writes no access log; its metrics count requests"),
     Ignored("modelgateway", (*_COMPONENT_KEYS, "workers", "maxNumConsumers"), _NO_GATEWAYS),
     Ignored("pipelinegateway", (*_COMPONENT_KEYS, "maxNumConsumers"), _NO_GATEWAYS),

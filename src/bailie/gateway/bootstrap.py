@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.gateway import descriptors, uses
 from bailie.gateway.ads import LISTEN
 from bailie.gateway.clusters import HTTP_OPTIONS
-from bailie.gateway.listener import HTTP, ROUTER
+from bailie.gateway.listener import HEADERS_TIMEOUT, HTTP, ROUTER
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 XDS_CLUSTER = "xds"
 ADMIN_CLUSTER = "admin"
+ADMIN_SOCKET = "admin/socket"
+"""Where the admin interface is, in the folder that Envoy is started in. It shows the token and can end Envoy,
+so it has no port, and its folder is for its owner only (`envoy.write_bootstrap`). The path is relative, for
+that of a socket must be short."""
+PROBES = ("/ready", "/stats", "/stats/prometheus")
+"""What of the admin interface can be read on the probe listener."""
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
 
 
@@ -30,15 +36,13 @@ class EnvoySettings:
     """What an Envoy process has to know before it can ask for the rest.
 
     `scheduler_endpoints` is the file that names the schedulers' addresses (a laptop); None: `scheduler_host`
-    is a DNS name (a cluster). `probe` is where `/ready` and `/stats` answer, `admin` the full admin
-    interface, which must not be reachable by strangers.
+    is a DNS name (a cluster). `probe` is where `/live` and `PROBES` answer.
     """
 
     pod: str
     namespace: str
     listen: tuple[Address, ...]
     probe: Address
-    admin: Address
     scheduler_host: str
     scheduler_port: int
     scheduler_endpoints: Path | None
@@ -50,14 +54,15 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
     listen = [{"address": a.address, "port": a.port} for a in settings.listen]
     config = {
         "node": {"id": settings.pod, "cluster": settings.namespace, "metadata": {LISTEN: listen}},
-        "admin": {"address": _socket(settings.admin), "ignore_global_conn_limit": True},
+        "admin": {"address": _ADMIN, "ignore_global_conn_limit": True},
+        "watchdogs": _watchdogs(),
         "dynamic_resources": {
             "ads_config": _ads(settings),
             "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
             "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
         },
         "static_resources": {
-            "clusters": [_xds_cluster(settings), _admin_cluster(settings.admin)],
+            "clusters": [_xds_cluster(settings), _admin_cluster()],
             "listeners": [_probe_listener(settings.probe)],
         },
         "stats_sinks": [uses.sink(_scheduler(settings))],
@@ -66,6 +71,14 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
     }
     descriptors.parse(config, BOOTSTRAP)
     return config
+
+
+def _watchdogs() -> dict[str, Any]:
+    """A thread that hangs ends Envoy, which is started anew. Many routes may take the main thread long."""
+    return {
+        "worker_watchdog": {"miss_timeout": "1s", "megamiss_timeout": "5s", "kill_timeout": "15s"},
+        "main_thread_watchdog": {"miss_timeout": "5s", "megamiss_timeout": "15s", "kill_timeout": "60s"},
+    }
 
 
 def _ads(settings: EnvoySettings) -> dict[str, Any]:
@@ -134,22 +147,29 @@ def _discovery(settings: EnvoySettings) -> dict[str, Any]:
     }
 
 
-def _admin_cluster(admin: Address) -> dict[str, Any]:
-    endpoint = {"endpoint": {"address": _socket(admin)}}
+_ADMIN = {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}
+
+
+def _admin_cluster() -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": {"pipe": {"path": ADMIN_SOCKET}}}}
     assignment = {"cluster_name": ADMIN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]}
     return {"name": ADMIN_CLUSTER, "type": "STATIC", "load_assignment": assignment}
 
 
 def _probe_listener(probe: Address) -> dict[str, Any]:
-    """`/ready` and `/stats…` of the admin interface, and nothing else of it."""
-    routes = [
-        {"match": match, "route": {"cluster": ADMIN_CLUSTER}}
-        for match in ({"path": "/ready"}, {"path_separated_prefix": "/stats"})
+    """`/live`, and to be read `PROBES` of the admin interface. Not refused when Envoy refuses callers."""
+    only_read = [{"name": ":method", "string_match": {"exact": "GET"}}]
+    routes: list[dict[str, Any]] = [{"match": {"path": "/live"}, "direct_response": {"status": 200}}]
+    routes += [
+        {"match": {"path": path, "headers": only_read}, "route": {"cluster": ADMIN_CLUSTER}}
+        for path in PROBES
     ]
     http = {
         "@type": descriptors.type_url(HTTP),
         "stat_prefix": "probe",
         "normalize_path": True,
+        "request_headers_timeout": HEADERS_TIMEOUT,
+        "request_timeout": "10s",
         "route_config": {
             "name": "probe",
             "virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": routes}],
@@ -159,6 +179,8 @@ def _probe_listener(probe: Address) -> dict[str, Any]:
     return {
         "name": "probe",
         "address": _socket(probe),
+        "ignore_global_conn_limit": True,
+        "bypass_overload_manager": True,
         "filter_chains": [{"filters": [{"name": "http", "typed_config": http}]}],
     }
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bailie.gateway.bootstrap import EnvoySettings, bootstrap
+from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings, bootstrap
 from bailie.gateway.listener import Address
 from bailie.manifests.endpoints import endpoints_file
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 DATA_PORT = 9000
 PROBE_PORT = 9003
-ADMIN_PORT = 9901
 XDS_PORT = 9002
 MAX_CONCURRENCY = 4
 """Worker threads at most, unless BAILIE_ENVOY_CONCURRENCY says more; two carry 40,000 requests per second."""
@@ -32,8 +31,7 @@ def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
 
     Reads POD_NAME, POD_NAMESPACE, POD_IP, BAILIE_TOKEN_FILE, SELDON_SCHEDULER_HOST,
     SELDON_SCHEDULER_XDS_PORT, BAILIE_HOST_PORTS (`http=127.0.0.1:31000`, a laptop),
-    BAILIE_ENDPOINTS_DIR (a laptop) and
-    BAILIE_ENVOY_ADMIN_IP (default: POD_IP if that is a loopback address, else 127.0.0.1).
+    BAILIE_ENDPOINTS_DIR (a laptop).
 
     Raises:
         ValueError: a value is missing or no address; the text names it.
@@ -43,13 +41,11 @@ def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
     namespace = _needed(environment, "POD_NAMESPACE")
     host = environment.get("SELDON_SCHEDULER_HOST", "seldon-scheduler")
     folder = environment.get("BAILIE_ENDPOINTS_DIR")
-    admin_ip = environment.get("BAILIE_ENVOY_ADMIN_IP", pod_ip if pod_ip.startswith("127.") else "127.0.0.1")
     return EnvoySettings(
         pod=_needed(environment, "POD_NAME"),
         namespace=namespace,
         listen=(*_own(pod_ip), *_host_ports(environment.get("BAILIE_HOST_PORTS", ""))),
         probe=Address(pod_ip, PROBE_PORT),
-        admin=Address(admin_ip, ADMIN_PORT),
         scheduler_host=host,
         scheduler_port=int(environment.get("SELDON_SCHEDULER_XDS_PORT", XDS_PORT)),
         scheduler_endpoints=_endpoints(Path(folder), namespace, host) if folder else None,
@@ -92,11 +88,15 @@ def _host_ports(text: str) -> tuple[Address, ...]:
 def write_bootstrap(settings: EnvoySettings, path: Path) -> None:
     """Writes the bootstrap to `path`, readable by its owner only, for it holds the token.
 
+    Envoy is to be started in the folder of `path`, where it finds the folder of its admin socket.
     Envoy does not start without the file of its scheduler's endpoints; one that names none takes its place
     until the node has written it.
     """
     if settings.scheduler_endpoints is not None:
         _write_no_endpoints(settings.scheduler_endpoints, settings)
+    admin = path.parent / Path(ADMIN_SOCKET).parent
+    admin.mkdir(exist_ok=True)
+    admin.chmod(0o700)
     with suppress(FileNotFoundError):
         path.unlink()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -132,7 +132,7 @@ def program() -> Path:
 
 
 def run(folder: Path, environment: Mapping[str, str]) -> NoReturn:
-    """Replaces this process by Envoy; the bootstrap file goes to `folder`.
+    """Replaces this process by Envoy, in `folder`, where the bootstrap file goes.
 
     Raises:
         ValueError, OSError: as `settings_from`.
@@ -144,6 +144,7 @@ def run(folder: Path, environment: Mapping[str, str]) -> NoReturn:
         MAX_CONCURRENCY, os.cpu_count() or 1
     )
     arguments = command(path, concurrency=concurrency, log_level=_log_level(environment))
+    os.chdir(folder)
     os.execv(arguments[0], arguments)  # noqa: S606 - the point of this process
 
 

@@ -25,6 +25,8 @@ ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 STDOUT_LOG = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
 WINDOW = 16 * 1024 * 1024
 """HTTP/2 flow-control window of callers, in bytes."""
+HEADERS_TIMEOUT = "15s"
+"""How long the headers of a request may take; what follows them takes as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def _http(namespace: str) -> dict[str, Any]:
         # Inference takes as long as it takes; upstream has no time-outs either.
         "stream_idle_timeout": "0s",
         "request_timeout": "0s",
+        "request_headers_timeout": HEADERS_TIMEOUT,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
         "http2_protocol_options": windows,
