@@ -39,6 +39,8 @@ ENVOY_MODULES = (
     "envoy.extensions.matching.common_inputs.stats.v3.stats_pb2",
     "envoy.extensions.stat_sinks.open_telemetry.v3.open_telemetry_pb2",
     "envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2",
+    "envoy.extensions.resource_monitors.downstream_connections.v3.downstream_connections_pb2",
+    "envoy.extensions.resource_monitors.fixed_heap.v3.fixed_heap_pb2",
     "envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2",
     "envoy.extensions.upstreams.http.v3.http_protocol_options_pb2",
     "envoy.service.accesslog.v3.als_pb2",

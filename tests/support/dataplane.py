@@ -93,6 +93,7 @@ class Backend:
     calls: int = 0
     status: int = 200
     live: bool = True
+    held: asyncio.Event | None = None
     _stop: list = field(default_factory=list)
 
     async def stop(self) -> None:
@@ -116,6 +117,8 @@ async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
         if request.url.path == "/v2/health/live":
             return JSONResponse({}, status_code=200 if made.live else 500)
         made.calls += 1
+        if made.held:
+            await made.held.wait()
         size = len(await request.body())
         path = request.scope["raw_path"].decode()
         query = request.url.query
@@ -180,8 +183,10 @@ def process_of(arguments: list[str], log: Path):
 
 
 @asynccontextmanager
-async def envoy(folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", token: str = TOKEN):
-    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration."""
+async def envoy(
+    folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", token: str = TOKEN, **limits: int
+):
+    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration. `limits` are of EnvoySettings."""
     folder = folder / name
     folder.mkdir(exist_ok=True)
     port, probe = free_port(), free_port()
@@ -194,6 +199,7 @@ async def envoy(folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", to
         scheduler_port=xds_port,
         scheduler_endpoints=None,
         token=token,
+        **limits,
     )
     path, log = folder / "bootstrap.json", folder / "log"
     write_bootstrap(settings, path)

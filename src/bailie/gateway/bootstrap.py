@@ -28,6 +28,15 @@ so it has no port, and its folder is for its owner only (`envoy.write_bootstrap`
 that of a socket must be short."""
 PROBES = ("/ready", "/stats", "/stats/prometheus")
 """What of the admin interface can be read on the probe listener."""
+CONNECTIONS = "global_downstream_max_connections"
+CONNECTIONS_CONFIG = "downstream_connections.v3.DownstreamConnectionsConfig"
+HEAP = "fixed_heap"
+HEAP_CONFIG = "fixed_heap.v3.FixedHeapConfig"
+MEMORY = 2**30
+"""Bytes that an Envoy may use, where no limit of its container says more or less."""
+MAX_CONNECTIONS = 10_000
+HEAP_SHARE = 0.8
+"""Of the memory; the rest is for the program, its threads, and what malloc has not given back."""
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
 
 
@@ -36,7 +45,8 @@ class EnvoySettings:
     """What an Envoy process has to know before it can ask for the rest.
 
     `scheduler_endpoints` is the file that names the schedulers' addresses (a laptop); None: `scheduler_host`
-    is a DNS name (a cluster). `probe` is where `/live` and `PROBES` answer.
+    is a DNS name (a cluster). `probe` is where `/live` and `PROBES` answer. Callers are refused above
+    `max_connections`, and while `memory` (bytes that the process may use) is short.
     """
 
     pod: str
@@ -47,6 +57,8 @@ class EnvoySettings:
     scheduler_port: int
     scheduler_endpoints: Path | None
     token: str
+    memory: int = MEMORY
+    max_connections: int = MAX_CONNECTIONS
 
 
 def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
@@ -56,6 +68,7 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
         "node": {"id": settings.pod, "cluster": settings.namespace, "metadata": {LISTEN: listen}},
         "admin": {"address": _ADMIN, "ignore_global_conn_limit": True},
         "watchdogs": _watchdogs(),
+        "overload_manager": _overload_manager(settings),
         "dynamic_resources": {
             "ads_config": _ads(settings),
             "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
@@ -79,6 +92,35 @@ def _watchdogs() -> dict[str, Any]:
         "worker_watchdog": {"miss_timeout": "1s", "megamiss_timeout": "5s", "kill_timeout": "15s"},
         "main_thread_watchdog": {"miss_timeout": "5s", "megamiss_timeout": "15s", "kill_timeout": "60s"},
     }
+
+
+def _overload_manager(settings: EnvoySettings) -> dict[str, Any]:
+    """Refuses callers before the process runs out of connections or memory, and would be killed."""
+    most, heap = settings.max_connections, int(settings.memory * HEAP_SHARE)
+    given_up = {"scaling_threshold": 0.85, "saturation_threshold": 0.98}
+    return {
+        "refresh_interval": "0.25s",
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+        "resource_monitors": [
+            _monitor(CONNECTIONS, CONNECTIONS_CONFIG, max_active_downstream_connections=most),
+            _monitor(HEAP, HEAP_CONFIG, max_heap_size_bytes=heap),
+        ],
+        "actions": [
+            _action("shrink_heap", threshold={"value": 0.8}),
+            _action("reset_high_memory_stream", scaled=given_up),
+            _action("stop_accepting_requests", threshold={"value": 0.95}),
+        ],
+    }
+
+
+def _monitor(name: str, config: str, **limit: int) -> dict[str, Any]:
+    typed = {"@type": descriptors.type_url(f"envoy.extensions.resource_monitors.{config}"), **limit}
+    return {"name": f"envoy.resource_monitors.{name}", "typed_config": typed}
+
+
+def _action(name: str, **when: dict[str, float]) -> dict[str, Any]:
+    trigger = {"name": f"envoy.resource_monitors.{HEAP}", **when}
+    return {"name": f"envoy.overload_actions.{name}", "triggers": [trigger]}
 
 
 def _ads(settings: EnvoySettings) -> dict[str, Any]:

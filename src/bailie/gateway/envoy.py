@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings, bootstrap
+from bailie.gateway.bootstrap import ADMIN_SOCKET, MAX_CONNECTIONS, MEMORY, EnvoySettings, bootstrap
 from bailie.gateway.listener import Address
 from bailie.manifests.endpoints import endpoints_file
 
@@ -30,8 +33,9 @@ def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
     """Returns the settings that a pod's environment gives.
 
     Reads POD_NAME, POD_NAMESPACE, POD_IP, BAILIE_TOKEN_FILE, SELDON_SCHEDULER_HOST,
-    SELDON_SCHEDULER_XDS_PORT, BAILIE_HOST_PORTS (`http=127.0.0.1:31000`, a laptop),
-    BAILIE_ENDPOINTS_DIR (a laptop).
+    SELDON_SCHEDULER_XDS_PORT, BAILIE_ENVOY_MEMORY (bytes that the process may use, default 1 GiB),
+    BAILIE_ENVOY_MAX_CONNECTIONS (of callers, default 10,000), BAILIE_HOST_PORTS
+    (`http=127.0.0.1:31000`, a laptop) and BAILIE_ENDPOINTS_DIR (a laptop).
 
     Raises:
         ValueError: a value is missing or no address; the text names it.
@@ -49,6 +53,8 @@ def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
         scheduler_host=host,
         scheduler_port=int(environment.get("SELDON_SCHEDULER_XDS_PORT", XDS_PORT)),
         scheduler_endpoints=_endpoints(Path(folder), namespace, host) if folder else None,
+        memory=_number(environment, "BAILIE_ENVOY_MEMORY", MEMORY),
+        max_connections=_number(environment, "BAILIE_ENVOY_MAX_CONNECTIONS", MAX_CONNECTIONS),
         token=Path(_needed(environment, "BAILIE_TOKEN_FILE")).read_text(encoding="utf-8").strip(),
     )
 
@@ -70,6 +76,13 @@ def _needed(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise ValueError(f"the environment variable {name} is not set")
     return value
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    value = environment.get(name) or str(default)
+    if not value.isdecimal() or not int(value):
+        raise ValueError(f"{name}: {value!r} is not a whole number above 0")
+    return int(value)
 
 
 def _host_ports(text: str) -> tuple[Address, ...]:
@@ -138,6 +151,7 @@ def run(folder: Path, environment: Mapping[str, str]) -> NoReturn:
         ValueError, OSError: as `settings_from`.
     """
     settings = settings_from(environment)
+    settings = replace(settings, max_connections=min(settings.max_connections, _raise_file_limit() // 2))
     path = folder / f"envoy-{settings.pod}.json"
     write_bootstrap(settings, path)
     concurrency = int(environment.get("BAILIE_ENVOY_CONCURRENCY", 0)) or min(
@@ -146,6 +160,13 @@ def run(folder: Path, environment: Mapping[str, str]) -> NoReturn:
     arguments = command(path, concurrency=concurrency, log_level=_log_level(environment))
     os.chdir(folder)
     os.execv(arguments[0], arguments)  # noqa: S606 - the point of this process
+
+
+def _raise_file_limit() -> int:
+    """Allows this process all the open files that it may have, and returns how many: a request needs two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 def _log_level(environment: Mapping[str, str]) -> str:
