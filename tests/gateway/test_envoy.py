@@ -44,6 +44,12 @@ def test_settings_on_a_cluster(environment):
     )
 
 
+def test_limits_are_given(environment):
+    given = {"BAILIE_ENVOY_MEMORY": "1000000", "BAILIE_ENVOY_MAX_CONNECTIONS": "7"}
+    settings = settings_from(environment | given)
+    assert (settings.memory, settings.max_connections) == (1_000_000, 7)
+
+
 def test_settings_on_a_laptop(environment, tmp_path):
     laptop = {
         "POD_IP": "127.70.0.3",
@@ -61,6 +67,9 @@ def test_settings_on_a_laptop(environment, tmp_path):
         ({"POD_NAME": ""}, "POD_NAME is not set"),
         ({"POD_NAMESPACE": ""}, "POD_NAMESPACE is not set"),
         ({"BAILIE_TOKEN_FILE": ""}, "BAILIE_TOKEN_FILE is not set"),
+        ({"BAILIE_ENVOY_MEMORY": "0"}, "BAILIE_ENVOY_MEMORY: '0' is not a whole number above 0"),
+        ({"BAILIE_ENVOY_MEMORY": "1Gi"}, "'1Gi' is not a whole number"),
+        ({"BAILIE_ENVOY_MAX_CONNECTIONS": "-1"}, "BAILIE_ENVOY_MAX_CONNECTIONS: '-1'"),
         ({"BAILIE_HOST_PORTS": "http"}, "'http' is not name=address:port"),
         ({"BAILIE_HOST_PORTS": "http=127.0.0.1:x"}, "is not name=address:port"),
     ],

@@ -14,7 +14,7 @@ from tests.support.dataplane import backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
 from bailie.gateway.publisher import Gateway
-from bailie.routing.refusal import data_plane_overloaded, replicas_overloaded
+from bailie.routing.refusal import replicas_overloaded
 from bailie.routing.table import Backend, Route, RoutingTable
 
 MEBIBYTE = 2**20
@@ -146,9 +146,3 @@ async def test_bytes_that_no_server_reads_do_not_fill_the_memory(tmp_path):
 
             await until(served, "others are served afterwards")
             assert 100 * MEBIBYTE < largest < 1.5 * limit, f"{largest / MEBIBYTE:.0f} MiB"
-
-
-def test_the_words_for_a_data_plane_that_is_short_of_memory():
-    refusal = data_plane_overloaded("team-a")
-    assert (refusal.status, refusal.reason, refusal.model) == (503, "Overloaded", "")
-    assert "team-a" in refusal.message
