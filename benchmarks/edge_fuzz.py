@@ -1,6 +1,6 @@
 """Does Envoy serve everybody while strangers send it nonsense?
 
-    python -m benchmarks edge-fuzz [--seconds 300] [--seed 1] [--rate 350] [--connections 1 2 16]
+    python -m benchmarks edge-fuzz [--seconds 360] [--seed 1] [--rate 350] [--connections 1 2 16]
 
 A real MLServer behind an Envoy that the gateway configures. Each number of connections gets an equal share of
 the time. Beside them go good requests, REST and gRPC, each on a connection of its own, so that they meet all
@@ -222,7 +222,7 @@ async def measure(options: argparse.Namespace) -> Outcome:
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     """Returns the options that `arguments` give."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks edge-fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=300, help="of all phases together")
+    parser.add_argument("--seconds", type=float, default=360, help="of all phases together")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=350, help="malformed calls per second")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 2, 16])

@@ -13,9 +13,11 @@ from benchmarks import raw_http2
 from tests.support.dataplane import backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
+from bailie.gateway import descriptors
 from bailie.gateway.publisher import Gateway
+from bailie.gateway.resources import CLUSTER_URL, Encoder
 from bailie.routing.refusal import replicas_overloaded
-from bailie.routing.table import Backend, Route, RoutingTable
+from bailie.routing.table import Backend, Replica, Route, RoutingTable
 
 MEBIBYTE = 2**20
 METADATA = (("seldon-model", "iris"),)
@@ -49,6 +51,15 @@ async def test_what_the_replicas_cannot_take_is_refused_at_once(tmp_path, replic
             gate.set()
         assert {task.result().status_code for task in waiting} == {200}
         assert (await ask(mesh)).status_code == 200
+
+
+def test_no_limit_is_too_high_for_envoy():
+    replicas = tuple(Replica(f"s-{n:04}", "127.0.0.1", 1, 2) for n in range(5_000))
+    *_, snapshot = Encoder(1_000_000).work(iris(*replicas), 1)
+    (made, _) = snapshot.resources[CLUSTER_URL].values()
+    assert descriptors.to_dict(made.message)["resource"]["circuit_breakers"]["thresholds"][0][
+        "max_requests"
+    ] == (2**31 - 1)
 
 
 async def test_grpc_is_refused_in_the_same_words(tmp_path):

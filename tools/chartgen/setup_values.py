@@ -125,7 +125,7 @@ COMPONENTS: tuple[Row, ...] = (
         "envoy.maxRequestsPerReplica",
         1_000,
         "Requests in progress that each Envoy allows per server replica; more are answered 503 with the reason `Overloaded`.",
-        POSITIVE,
+        {**POSITIVE, "maximum": 1_000_000},
     ),
     Value("envoy.preStopSleepPeriodSeconds", 30, "Seconds that an Envoy goes on while clients learn that it leaves.", COUNT),
     Value("envoy.terminationGracePeriodSeconds", 120, "Seconds until one that leaves is killed.", COUNT),

@@ -29,6 +29,8 @@ READABLE_NAME = 100
 MAX_REQUESTS_PER_REPLICA = 1_000
 """Requests that one Envoy may have in progress on one server replica and protocol, unless somebody says
 otherwise: some seconds of work for a small model."""
+MOST_REQUESTS = 2**31 - 1
+"""The highest limit of a cluster; twice that is the highest number of its type."""
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"

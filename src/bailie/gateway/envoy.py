@@ -80,8 +80,8 @@ def _needed(environment: Mapping[str, str], name: str) -> str:
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     value = environment.get(name) or str(default)
-    if not value.isdecimal() or not int(value):
-        raise ValueError(f"{name}: {value!r} is not a whole number above 0")
+    if not value.isdecimal() or not 0 < int(value) < 2**63:
+        raise ValueError(f"{name}: {value!r} is not a whole number from 1 to 2**63 - 1")
     return int(value)
 
 

@@ -115,7 +115,7 @@ class Encoder:
                     del self._pairs[name]
 
     def _pair(self, name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> _Pair:
-        max_requests = self.max_requests_per_replica * len(replicas)
+        max_requests = min(self.max_requests_per_replica * len(replicas), clusters.MOST_REQUESTS)
         cluster = resource(name, clusters.cluster(name, protocol, max_requests))
         return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
 

@@ -16,6 +16,7 @@ AGENT_PORT = 9005
 """Sessions of the agents, gRPC."""
 HTTP_PORT = 9006
 """`/live`, `/ready`, `/metrics`, `/explain/<model>`."""
+MOST_REQUESTS = 1_000_000
 
 
 class SettingsError(ValueError):
@@ -73,8 +74,8 @@ def _count(values: Mapping[str, str], name: str) -> int | None:
     value = values.get(name, "").strip()
     if not value:
         return None
-    if not value.isdecimal() or not 0 < int(value) < 2**31:
-        raise SettingsError(f"{name}: {value!r} is not a whole number from 1 to {2**31 - 1}")
+    if not value.isdecimal() or not 0 < int(value) <= MOST_REQUESTS:
+        raise SettingsError(f"{name}: {value!r} is not a whole number from 1 to {MOST_REQUESTS}")
     return int(value)
 
 
