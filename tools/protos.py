@@ -30,6 +30,7 @@ ENVOY_MODULES = (
     "envoy.config.route.v3.scoped_route_pb2",
     "envoy.data.accesslog.v3.accesslog_pb2",
     "envoy.extensions.access_loggers.file.v3.file_pb2",
+    "envoy.extensions.access_loggers.filters.cel.v3.cel_pb2",
     "envoy.extensions.access_loggers.grpc.v3.als_pb2",
     "envoy.extensions.access_loggers.stream.v3.stream_pb2",
     "envoy.extensions.filters.http.health_check.v3.health_check_pb2",

@@ -68,7 +68,7 @@ def test_a_killed_server_is_restarted_and_its_models_come_back(stack, models, mo
 def envoy_pid(stack):
     """Envoy's process in the system's namespace; None while there is none."""
     pids = (pid for pid in processes_of(stack.state) if proc.variable(pid, "POD_NAMESPACE") == SYSTEM)
-    return next((pid for pid in pids if proc.command(pid) == "envoy"), None)
+    return next((pid for pid in pids if proc.command(pid).startswith("envoy ")), None)
 
 
 def test_an_envoy_that_hangs_is_started_again(stack, models, model):

@@ -16,7 +16,7 @@ from bailie._gen import inference_pb2 as pb
 from bailie.gateway import descriptors
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, Encoder
-from bailie.routing.refusal import replicas_overloaded
+from bailie.routing.refusal import data_plane_overloaded, replicas_overloaded
 from bailie.routing.table import Backend, Replica, Route, RoutingTable
 
 MEBIBYTE = 2**20
@@ -81,6 +81,30 @@ async def test_grpc_is_refused_in_the_same_words(tmp_path):
             await call.done_writing()
             assert await call.read() is grpc.aio.EOF
         assert (await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=METADATA)).model_name == "iris_1"
+
+
+async def test_an_envoy_that_is_short_of_memory_says_so(tmp_path):
+    """With less memory than it needs for itself; probes and metrics answer all the same."""
+    async with (
+        backend() as one,
+        control_plane() as (gateway, port),
+        envoy(tmp_path, port, memory=4 * MEBIBYTE) as mesh,
+    ):
+        await took(gateway, iris(one.replica))
+        expected = data_plane_overloaded("ns")
+
+        async def refused():
+            return (await ask(mesh)).status_code == 503
+
+        await until(refused, "Envoy has looked at its memory")
+        answer = await ask(mesh)
+        assert (answer.status_code, answer.json()) == (503, expected.body())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=METADATA)
+        assert (caught.value.code().name, caught.value.details()) == ("UNAVAILABLE", expected.message)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{mesh.probe}") as client:
+            for path in ("/live", "/ready", "/stats/prometheus"):
+                assert (await client.get(path)).status_code == 200
 
 
 async def test_connections_above_the_limit_are_closed_and_probes_are_not(tmp_path):

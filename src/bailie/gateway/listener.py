@@ -25,6 +25,7 @@ HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnecti
 EARLY_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 LUA = "envoy.extensions.filters.http.lua.v3.Lua"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+EXPRESSION = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 STDOUT_LOG = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
 WINDOW = 16 * 1024 * 1024
 """HTTP/2 flow-control window of callers, in bytes."""
@@ -163,27 +164,39 @@ def _texts(namespace: str) -> str:
 
 
 def _refusals(namespace: str) -> list[dict[str, Any]]:
-    """Says in our words why Envoy itself answered; the first entry that has a flag of the answer counts."""
+    """Says in our words why Envoy itself answered; the first entry whose filter fits the answer counts."""
     model = "%REQ(SELDON-MODEL)%"
     no_answer = refusal.no_answer(namespace, model, "%LOCAL_REPLY_BODY%")
     return [
-        *_in_our_words(refusal.data_plane_overloaded(namespace), "OM"),
-        *_in_our_words(refusal.replicas_overloaded(namespace, model), "UO"),
-        *_in_our_words(no_answer, "UF", "UH", "UC", "URX", "LH", "NC"),
+        *_in_our_words(refusal.data_plane_overloaded(namespace), _short_of_memory()),
+        *_in_our_words(refusal.replicas_overloaded(namespace, model), _flagged("UO")),
+        *_in_our_words(no_answer, _flagged("UF", "UH", "UC", "URX", "LH", "NC")),
     ]
 
 
-def _in_our_words(answer: Refusal, *flags: str) -> list[dict[str, Any]]:
-    """For gRPC and for REST; `flags` are Envoy's names of the cause."""
-    flagged = {"response_flag_filter": {"flags": flags}}
+def _flagged(*flags: str) -> dict[str, Any]:
+    return {"response_flag_filter": {"flags": flags}}
+
+
+def _short_of_memory() -> dict[str, Any]:
+    """What the overload manager of the bootstrap refuses has no flag."""
+    expression = {
+        "@type": descriptors.type_url(EXPRESSION),
+        "expression": "response.code_details == 'overload'",
+    }
+    return {"extension_filter": {"name": "overload", "typed_config": expression}}
+
+
+def _in_our_words(answer: Refusal, cause: dict[str, Any]) -> list[dict[str, Any]]:
+    """For gRPC and for REST; `cause` is a filter of access logs."""
     grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     return [
         {
-            "filter": {"and_filter": {"filters": [flagged, {"header_filter": {"header": grpc}}]}},
+            "filter": {"and_filter": {"filters": [cause, {"header_filter": {"header": grpc}}]}},
             "body_format_override": {"text_format_source": {"inline_string": answer.message}},
         },
         {
-            "filter": flagged,
+            "filter": cause,
             "body_format_override": {"json_format": answer.body(), "content_type": "application/json"},
         },
     ]
