@@ -56,9 +56,7 @@ def test_the_server_has_the_memory_that_the_agent_reports():
 
 
 def test_an_envoy_may_wait_for_its_scheduler_and_is_given_up_when_it_hangs():
-    components = seldon_config("a", image="bailie")["spec"]["components"]
-    (envoy,) = next(c for c in components if c["name"] == "seldon-envoy")["podSpec"]["containers"]
-    year = 365 * 24 * 3600
-    assert envoy["startupProbe"]["failureThreshold"] * envoy["startupProbe"]["periodSeconds"] > 50 * year
-    liveness = envoy["livenessProbe"]
+    (envoy,) = PODS["seldon-envoy"]["containers"]
+    startup, liveness = envoy["startupProbe"], envoy["livenessProbe"]
+    assert startup["failureThreshold"] * startup["periodSeconds"] > 50 * 365 * 24 * 3600
     assert 15 <= liveness.get("failureThreshold", 3) * liveness["periodSeconds"] <= 20
