@@ -121,15 +121,14 @@ def cpu_seconds(running: psutil.Process) -> float:
 @asynccontextmanager
 async def bailie_envoy(folder: Path, gateway: Gateway, *, workers: int = WORKERS) -> AsyncIterator[int]:
     """Runs an Envoy that `gateway` configures; the value is its data port."""
-    port, admin = free_port(), Address("127.0.0.1", free_port())
+    port, probe = free_port(), Address("127.0.0.1", free_port())
     home = ads.Door("bench", gateway, lambda: "bench")
     async with ads.serve(home, "127.0.0.1", 0) as xds:
         settings = EnvoySettings(
             pod="bench",
             namespace="bench",
             listen=(Address("127.0.0.1", port),),
-            probe=Address("127.0.0.1", free_port()),
-            admin=admin,
+            probe=probe,
             scheduler_host="127.0.0.1",
             scheduler_port=xds,
             scheduler_endpoints=None,
@@ -138,8 +137,8 @@ async def bailie_envoy(folder: Path, gateway: Gateway, *, workers: int = WORKERS
         path = folder / "bailie-envoy.json"
         write_bootstrap(settings, path)
         log = folder / "bailie-envoy.log"
-        with process(command(path, concurrency=workers), log):
-            await answers(f"http://127.0.0.1:{admin.port}/ready", log)
+        with process(command(path, concurrency=workers), log, cwd=folder):
+            await answers(f"http://127.0.0.1:{probe.port}/ready", log)
             yield port
 
 

@@ -133,7 +133,7 @@ async def _probed(process: Process, procs: Path | None) -> Start:
         ip=process.address,
         on_started=on_started,
         on_ready=lambda _, __: None,
-        on_dead=start.killed.append,
+        on_dead=lambda why, _: start.killed.append(why),
     )
     with _child([sys.executable, "-c", MAIN, process.name], process, procs) as child:
         async with asyncio.TaskGroup() as group:

@@ -132,12 +132,12 @@ class Stack:
         """The data plane of a namespace."""
         return self.status()["namespaces"][namespace]["inference"]["http"]
 
-    def infer(self, expectation, *, model=None, namespace=SYSTEM, url=None):
+    def infer(self, expectation, *, model=None, namespace=SYSTEM, url=None, timeout=30):
         """Posts an inference request; returns the response."""
         return httpx.post(
             f"{url or self.url(namespace)}/v2/models/{model or expectation.model}/infer",
             json=expectation.request(),
-            timeout=30,
+            timeout=timeout,
             trust_env=False,
         )
 

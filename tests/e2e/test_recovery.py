@@ -6,10 +6,12 @@ import os
 import signal
 from contextlib import AsyncExitStack
 
+import httpx
 import pytest
 from tests.e2e.conftest import STAGING, SYSTEM, bailie, processes_of, until
 
 from bailie.local.traffic import connected, stream
+from bailie.workloads.node import proc
 
 pytestmark = pytest.mark.e2e
 
@@ -61,6 +63,31 @@ def test_a_killed_server_is_restarted_and_its_models_come_back(stack, models, mo
         seconds=60,
         what="an answer of the restarted server",
     )
+
+
+def envoy_pid(stack):
+    """Envoy's process in the system's namespace; None while there is none."""
+    pids = (pid for pid in processes_of(stack.state) if proc.variable(pid, "POD_NAMESPACE") == SYSTEM)
+    return next((pid for pid in pids if proc.command(pid).startswith("envoy ")), None)
+
+
+def test_an_envoy_that_hangs_is_started_again(stack, models, model):
+    """It is stopped for good: nobody continues it, and it hears no SIGTERM."""
+    model("served")
+    stack.wait_ready("served")
+    url = stack.url()
+    hung = envoy_pid(stack)
+    os.kill(hung, signal.SIGSTOP)
+
+    def served():
+        try:
+            return stack.infer(models.expected["iris"], model="served", url=url, timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    assert not served()
+    until(served, seconds=90, what="an answer of the restarted Envoy")
+    assert envoy_pid(stack) != hung
 
 
 @pytest.fixture

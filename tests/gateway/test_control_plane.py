@@ -4,7 +4,6 @@ import asyncio
 import multiprocessing
 from dataclasses import replace
 
-import httpx
 import pytest
 from tests.support.dataplane import answers, backend, control_plane, envoy, free_port, took, until
 
@@ -56,8 +55,8 @@ async def test_routes_and_clusters_come_and_go(tmp_path):
             assert (await mesh.http.get("/v2/models/iris")).status_code == 503
             await took(gateway, RoutingTable("ns"))
             assert (await mesh.http.get("/v2/models/iris")).status_code == 404
-        async with httpx.AsyncClient() as client:
-            clusters = (await client.get(f"{mesh.admin}/clusters")).text
+        async with mesh.admin() as admin:
+            clusters = (await admin.get("/clusters")).text
         assert "mlserver-0" not in clusters
 
 

@@ -1,13 +1,16 @@
 import json
+import signal
 import stat
 
 import httpx
+import psutil
 import pytest
-from tests.support.dataplane import TOKEN, control_plane, free_port, process_of, took, until
+from tests.support.dataplane import TOKEN, control_plane, envoy, free_port, process_of, took, until
 
-from bailie.gateway.bootstrap import EnvoySettings
+from bailie.gateway import descriptors
+from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings
 from bailie.gateway.envoy import command, settings_from, write_bootstrap
-from bailie.gateway.listener import Address
+from bailie.gateway.listener import HTTP, LUA, ROUTER, Address
 from bailie.manifests.endpoints import endpoints_file
 from bailie.routing.table import RoutingTable
 
@@ -34,12 +37,17 @@ def test_settings_on_a_cluster(environment):
         namespace="a",
         listen=(Address("10.1.2.3", 9000), Address("127.0.0.1", 9000)),
         probe=Address("10.1.2.3", 9003),
-        admin=Address("127.0.0.1", 9901),
         scheduler_host="scheduler",
         scheduler_port=9002,
         scheduler_endpoints=None,
         token="secret",
     )
+
+
+def test_limits_are_given(environment):
+    given = {"BAILIE_ENVOY_MEMORY": "1000000", "BAILIE_ENVOY_MAX_CONNECTIONS": "7"}
+    settings = settings_from(environment | given)
+    assert (settings.memory, settings.max_connections) == (1_000_000, 7)
 
 
 def test_settings_on_a_laptop(environment, tmp_path):
@@ -50,7 +58,6 @@ def test_settings_on_a_laptop(environment, tmp_path):
     }
     settings = settings_from(environment | laptop)
     assert settings.listen == (Address("127.70.0.3", 9000), Address("127.0.0.1", 31000))
-    assert settings.admin == Address("127.70.0.3", 9901)
     assert settings.scheduler_endpoints == tmp_path / "a" / "seldon-scheduler.json"
 
 
@@ -60,6 +67,10 @@ def test_settings_on_a_laptop(environment, tmp_path):
         ({"POD_NAME": ""}, "POD_NAME is not set"),
         ({"POD_NAMESPACE": ""}, "POD_NAMESPACE is not set"),
         ({"BAILIE_TOKEN_FILE": ""}, "BAILIE_TOKEN_FILE is not set"),
+        ({"BAILIE_ENVOY_MEMORY": "0"}, "BAILIE_ENVOY_MEMORY: '0' is not a whole number from 1"),
+        ({"BAILIE_ENVOY_MEMORY": "9" * 30}, "is not a whole number from 1"),
+        ({"BAILIE_ENVOY_MEMORY": "1Gi"}, "'1Gi' is not a whole number"),
+        ({"BAILIE_ENVOY_MAX_CONNECTIONS": "-1"}, "BAILIE_ENVOY_MAX_CONNECTIONS: '-1'"),
         ({"BAILIE_HOST_PORTS": "http"}, "'http' is not name=address:port"),
         ({"BAILIE_HOST_PORTS": "http=127.0.0.1:x"}, "is not name=address:port"),
     ],
@@ -93,7 +104,6 @@ async def test_an_envoy_on_a_laptop_follows_its_endpoints_file(tmp_path):
         namespace="ns",
         listen=(Address("127.0.0.1", data), Address("127.0.0.1", extra)),
         probe=Address("127.0.0.1", probe),
-        admin=Address("127.0.0.1", free_port()),
         scheduler_host="seldon-scheduler",
         scheduler_port=9002,
         scheduler_endpoints=endpoints,
@@ -124,8 +134,99 @@ async def test_an_envoy_on_a_laptop_follows_its_endpoints_file(tmp_path):
                 return await probed() == 200
 
             await until(ready, "Envoy is ready")
-            assert await status(f"http://127.0.0.1:{probe}/stats/prometheus") == 200
-            for path_ in ("/", "/quitquitquit", "/config_dump", "/statsfoo", "/stats/../config_dump"):
-                assert await status(f"http://127.0.0.1:{probe}{path_}") == 404
+            for path_ in ("/live", "/stats", "/stats?filter=server", "/stats/prometheus"):
+                assert await status(f"http://127.0.0.1:{probe}{path_}") == 200
             for port_ in (data, extra):
                 assert await status(f"http://127.0.0.1:{port_}/v2/models/iris") == 404
+
+
+NOT_FOR_STRANGERS = [
+    ("GET", "/"),
+    ("GET", "/config_dump"),
+    ("GET", "/clusters"),
+    ("GET", "/statsfoo"),
+    ("GET", "/stats/"),
+    ("GET", "/stats/../config_dump"),
+    ("GET", "/stats/recentlookups"),
+    ("GET", "/stats/%2e%2e/config_dump"),
+    ("GET", "//config_dump"),
+    ("POST", "/quitquitquit"),
+    ("POST", "/stats/recentlookups/enable"),
+    ("POST", "/stats/recentlookups/clear"),
+    ("POST", "/reset_counters"),
+    ("POST", "/stats"),
+    ("POST", "/ready"),
+    ("PUT", "/stats/prometheus"),
+]
+
+
+async def test_the_admin_interface_is_for_the_owner_of_the_pod(tmp_path):
+    async with control_plane() as (gateway, port), envoy(tmp_path, port) as mesh:
+        await took(gateway, RoutingTable("ns"))
+        base = f"http://127.0.0.1:{mesh.probe}"
+        async with httpx.AsyncClient(base_url=base) as client, mesh.admin() as admin:
+
+            async def ready():
+                return (await client.get("/ready")).status_code == 200
+
+            await until(ready, "Envoy is ready")
+            for method, path in NOT_FOR_STRANGERS:
+                assert (await client.request(method, path)).status_code == 404, (method, path)
+            assert TOKEN in (await admin.get("/config_dump")).text
+        sockets = psutil.Process(mesh.process.pid).net_connections("inet")
+        assert {s.laddr.port for s in sockets if s.status == psutil.CONN_LISTEN} == {mesh.port, mesh.probe}
+        socket = mesh.log.parent / ADMIN_SOCKET
+        assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+        assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+
+
+async def test_an_envoy_killed_before_finds_its_socket_again(tmp_path):
+    for _ in range(2):
+        async with control_plane() as (gateway, port), envoy(tmp_path, port) as mesh:
+            await took(gateway, RoutingTable("ns"))
+            async with mesh.admin() as admin:
+                assert (await admin.get("/ready")).status_code == 200
+
+
+def hanging(bootstrap: dict, port: int) -> dict:
+    """Adds a listener each request to which hangs its worker."""
+    endless = {"inline_string": "function envoy_on_request(handle) while true do end end"}
+    lua = {"@type": descriptors.type_url(LUA), "default_source_code": endless}
+    http = {
+        "@type": descriptors.type_url(HTTP),
+        "stat_prefix": "hang",
+        "route_config": {"name": "hang"},
+        "http_filters": [
+            {"name": "lua", "typed_config": lua},
+            {"name": "router", "typed_config": {"@type": descriptors.type_url(ROUTER)}},
+        ],
+    }
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    chains = [{"filters": [{"name": "http", "typed_config": http}]}]
+    bootstrap["static_resources"]["listeners"].append({"address": address, "filter_chains": chains})
+    return bootstrap
+
+
+async def test_a_worker_that_hangs_ends_envoy(tmp_path):
+    port = free_port()
+    async with control_plane() as (gateway, xds):
+        settings = EnvoySettings(
+            pod="seldon-envoy-0",
+            namespace="ns",
+            listen=(Address("127.0.0.1", free_port()),),
+            probe=Address("127.0.0.1", free_port()),
+            scheduler_host="127.0.0.1",
+            scheduler_port=xds,
+            scheduler_endpoints=None,
+            token=TOKEN,
+        )
+        path = tmp_path / "bootstrap.json"
+        write_bootstrap(settings, path)
+        path.write_text(json.dumps(hanging(json.loads(path.read_text()), port)))
+        with process_of(command(path, concurrency=2), tmp_path / "log") as process:
+            await took(gateway, RoutingTable("ns"))
+            async with httpx.AsyncClient() as client:
+                with pytest.raises(httpx.TransportError):
+                    await client.get(f"http://127.0.0.1:{port}/", timeout=60)
+            await until(lambda: process.poll() is not None, "Envoy ends")
+            assert process.returncode == -signal.SIGABRT

@@ -61,7 +61,6 @@ SETTINGS = EnvoySettings(
     namespace="seldon-system",
     listen=(Address("127.70.0.3", 9000), Address("127.0.0.1", 31000)),
     probe=Address("127.70.0.3", 9003),
-    admin=Address("127.70.0.3", 9901),
     scheduler_host="seldon-scheduler",
     scheduler_port=9002,
     scheduler_endpoints=None,

@@ -53,3 +53,10 @@ def test_the_server_has_the_memory_that_the_agent_reports():
     memory = next(v for v in agent["env"] if v["name"] == "MEMORY_REQUEST")
     assert memory["valueFrom"]["resourceFieldRef"]["containerName"] == mlserver["name"]
     assert mlserver["resources"]["requests"]["memory"] == "1Gi"
+
+
+def test_an_envoy_may_wait_for_its_scheduler_and_is_given_up_when_it_hangs():
+    (envoy,) = PODS["seldon-envoy"]["containers"]
+    startup, liveness = envoy["startupProbe"], envoy["livenessProbe"]
+    assert startup["failureThreshold"] * startup["periodSeconds"] > 50 * 365 * 24 * 3600
+    assert 15 <= liveness.get("failureThreshold", 3) * liveness["periodSeconds"] <= 20

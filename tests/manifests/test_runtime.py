@@ -106,7 +106,14 @@ def test_prefix_of_grpc_ports():
     scheduler = _service(workloads["seldon-scheduler"], "seldon-scheduler")["spec"]["ports"]
     mesh = _service(workloads["seldon-envoy"], "seldon-mesh")["spec"]["ports"]
     assert [p["name"] for p in scheduler] == ["http2-xds", "http2-agent", "http"]
-    assert [p["name"] for p in mesh] == ["http2-data", "stats"]
+    assert [p["name"] for p in mesh] == ["http2-data"]
+
+
+@pytest.mark.parametrize(("spec", "expected"), SERVICE_TYPES.values(), ids=SERVICE_TYPES)
+def test_metrics_of_envoy_are_for_the_cluster_only(spec, expected):
+    service = _service(_workloads(**spec)["seldon-envoy"], "seldon-envoy")
+    assert service["spec"]["type"] == "ClusterIP"
+    assert [p["port"] for p in service["spec"]["ports"]] == [9003]
 
 
 def test_remotes_reach_the_agents():

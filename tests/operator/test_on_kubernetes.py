@@ -67,7 +67,7 @@ def whole(component):
         ("PodDisruptionBudget", component),
         ("Service", SERVICES[component]),
     }
-    return made | ({("EndpointSlice", component)} if component == SCHEDULER else set())
+    return made | {("EndpointSlice" if component == SCHEDULER else "Service", component)}
 
 
 async def change(cluster, component, **override):

@@ -1,4 +1,10 @@
-from bailie.routing.refusal import GrpcStatus, no_answer, overloaded
+from bailie.routing.refusal import (
+    GrpcStatus,
+    data_plane_overloaded,
+    no_answer,
+    overloaded,
+    replicas_overloaded,
+)
 
 
 def test_a_replica_that_is_gone_is_told_with_its_cause():
@@ -18,3 +24,13 @@ def test_what_waits_beyond_the_limit_is_told_so():
     assert refusal.body()["reason"] == "TooManyRequestsWait"
     text = "model iris in namespace team-a takes no more requests at this moment: 256Mi wait already"
     assert refusal.body()["error"] == text
+
+
+def test_too_much_to_do_has_one_reason_wherever_it_is():
+    model, plane = replicas_overloaded("team-a", "iris"), data_plane_overloaded("team-a")
+    assert {(each.status, each.grpc_status, each.reason) for each in (model, plane)} == {
+        (503, GrpcStatus.UNAVAILABLE, "Overloaded")
+    }
+    assert (model.model, plane.model) == ("iris", "")
+    assert "of model iris in namespace team-a" in model.message
+    assert "data plane of namespace team-a" in plane.message

@@ -28,6 +28,18 @@ def test_given_values():
     assert (settings.address, settings.token_file, settings.log_level) == ("127.70.0.1", Path("/t"), "debug")
 
 
+@pytest.mark.parametrize(("given", "limit"), [("", None), (" 7 ", 7), ("1000000", 1_000_000)])
+def test_the_limit_of_requests(given, limit):
+    settings = SchedulerSettings.from_environment({**NEEDED, "BAILIE_MAX_REQUESTS_PER_REPLICA": given})
+    assert settings.max_requests_per_replica == limit
+
+
+@pytest.mark.parametrize("nonsense", ["0", "-1", "1e3", "many", "1000001", "9" * 30])
+def test_a_limit_that_is_none_is_named(nonsense):
+    with pytest.raises(SettingsError, match="BAILIE_MAX_REQUESTS_PER_REPLICA"):
+        SchedulerSettings.from_environment({**NEEDED, "BAILIE_MAX_REQUESTS_PER_REPLICA": nonsense})
+
+
 @pytest.mark.parametrize("missing", sorted(NEEDED))
 def test_what_is_missing_is_named(missing):
     with pytest.raises(SettingsError, match=f"{missing} is not set"):

@@ -21,7 +21,7 @@ from tests.support.waiting import DEADLINE
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
 from bailie.gateway import ads
-from bailie.gateway.bootstrap import EnvoySettings
+from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
 from bailie.gateway.listener import Address
 from bailie.gateway.publisher import Gateway
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN = "the token of the namespace"
+LARGEST_MESSAGE = 1_048_576_000
+"""Bytes that a server takes, as MLServer has it by default here (manifests/defaults.py)."""
+SERVER_LIMIT = [("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max_send_message_length", -1)]
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -90,6 +93,7 @@ class Backend:
     calls: int = 0
     status: int = 200
     live: bool = True
+    held: asyncio.Event | None = None
     _stop: list = field(default_factory=list)
 
     async def stop(self) -> None:
@@ -102,7 +106,7 @@ class Backend:
 async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
     """Runs a replica until the block ends or it is stopped."""
     http = socket.create_server(("127.0.0.1", 0))
-    server = grpc.aio.server(options=NO_LIMIT)
+    server = grpc.aio.server(options=SERVER_LIMIT)
     servicer = Servicer(name)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
     grpc_port = server.add_insecure_port("127.0.0.1:0")
@@ -113,6 +117,8 @@ async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
         if request.url.path == "/v2/health/live":
             return JSONResponse({}, status_code=200 if made.live else 500)
         made.calls += 1
+        if made.held:
+            await made.held.wait()
         size = len(await request.body())
         path = request.scope["raw_path"].decode()
         query = request.url.query
@@ -149,7 +155,7 @@ class Mesh:
 
     process: subprocess.Popen
     port: int
-    admin: str
+    probe: int
     http: httpx.AsyncClient
     channel: grpc.aio.Channel
     log: Path
@@ -158,12 +164,17 @@ class Mesh:
     def stub(self):
         return pb_grpc.GRPCInferenceServiceStub(self.channel)
 
+    def admin(self) -> httpx.AsyncClient:
+        """Speaks to the admin interface by way of its socket."""
+        transport = httpx.AsyncHTTPTransport(uds=str(self.log.parent / ADMIN_SOCKET))
+        return httpx.AsyncClient(base_url="http://admin", transport=transport)
+
 
 @contextmanager
 def process_of(arguments: list[str], log: Path):
-    """Runs a process until the block ends; its output goes to `log`."""
+    """Runs a process in the folder of `log`, where its output goes, until the block ends."""
     with log.open("wb") as output:
-        process = subprocess.Popen(arguments, stdout=output, stderr=output)
+        process = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=log.parent)
     try:
         yield process
     finally:
@@ -172,28 +183,32 @@ def process_of(arguments: list[str], log: Path):
 
 
 @asynccontextmanager
-async def envoy(folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", token: str = TOKEN):
-    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration."""
-    port, admin = free_port(), free_port()
+async def envoy(
+    folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", token: str = TOKEN, **limits: int
+):
+    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration. `limits` are of EnvoySettings."""
+    folder = folder / name
+    folder.mkdir(exist_ok=True)
+    port, probe = free_port(), free_port()
     settings = EnvoySettings(
         pod=name,
         namespace="ns",
         listen=(Address("127.0.0.1", port),),
-        probe=Address("127.0.0.1", free_port()),
-        admin=Address("127.0.0.1", admin),
+        probe=Address("127.0.0.1", probe),
         scheduler_host="127.0.0.1",
         scheduler_port=xds_port,
         scheduler_endpoints=None,
         token=token,
+        **limits,
     )
-    path, log = folder / f"{name}.json", folder / f"{name}.log"
+    path, log = folder / "bootstrap.json", folder / "log"
     write_bootstrap(settings, path)
     with process_of(command(path, concurrency=1), log) as process:
         async with (
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
             grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel,
         ):
-            yield Mesh(process, port, f"http://127.0.0.1:{admin}", http, channel, log)
+            yield Mesh(process, port, probe, http, channel, log)
 
 
 @asynccontextmanager

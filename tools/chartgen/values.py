@@ -18,6 +18,7 @@ BOOLEAN: Schema = {"type": "boolean"}
 MAP: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 OBJECT: Schema = {"type": "object"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
+POSITIVE: Schema = {"type": "integer", "minimum": 1}
 NUMBER_OR_TEXT: Schema = {"type": ["string", "integer"], "pattern": "^[0-9]+$"}
 FLAG_OR_TEXT: Schema = {"enum": [True, False, "true", "false"]}
 QUANTITY: Schema = {

@@ -135,6 +135,7 @@ def _operator(_: list[str]) -> None:
 def _scheduler(_: list[str]) -> None:
     set_up_logging(_log_level())
     from bailie.gateway import ads, descriptors
+    from bailie.gateway.clusters import MAX_REQUESTS_PER_REPLICA
     from bailie.gateway.publisher import Gateway
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
@@ -148,16 +149,17 @@ def _scheduler(_: list[str]) -> None:
         raise Unusable(str(error)) from error
 
     doors: dict[str, ads.Door] = {}
+    max_requests = settings.max_requests_per_replica or MAX_REQUESTS_PER_REPLICA
 
     @asynccontextmanager
     async def data_plane(leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        home = ads.Door(settings.namespace, Gateway(), TokenFile(settings.token_file).read)
+        home = ads.Door(settings.namespace, Gateway(max_requests), TokenFile(settings.token_file).read)
         async with ads.serve(home, settings.address, XDS_PORT, leads=leads, others=doors.get):
             yield home.gateway
 
     @asynccontextmanager
     async def further(namespace: str, token: Token) -> AsyncIterator[Gateway]:
-        door = doors[namespace] = ads.Door(namespace, Gateway(), token.read)
+        door = doors[namespace] = ads.Door(namespace, Gateway(max_requests), token.read)
         try:
             yield door.gateway
         finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.gateway import descriptors, uses
 from bailie.gateway.asking import LISTEN
 from bailie.gateway.clusters import HTTP_OPTIONS
-from bailie.gateway.listener import HTTP, ROUTER
+from bailie.gateway.listener import HEADERS_TIMEOUT, HTTP, ROUTER
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
 
 if TYPE_CHECKING:
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 
 XDS_CLUSTER = "xds"
 ADMIN_CLUSTER = "admin"
+ADMIN_SOCKET = "admin/socket"
+"""Where the admin interface is, in the folder that Envoy is started in. It shows the token and can end Envoy,
+so it has no port, and its folder is for its owner only (`envoy.write_bootstrap`). The path is relative, for
+that of a socket must be short."""
+PROBES = ("/ready", "/stats", "/stats/prometheus")
+"""What of the admin interface can be read on the probe listener."""
+CONNECTIONS = "global_downstream_max_connections"
+CONNECTIONS_CONFIG = "downstream_connections.v3.DownstreamConnectionsConfig"
+HEAP = "fixed_heap"
+HEAP_CONFIG = "fixed_heap.v3.FixedHeapConfig"
+MEMORY = 2**30
+"""Bytes that an Envoy may use, where no limit of its container says more or less."""
+MAX_CONNECTIONS = 10_000
+HEAP_SHARE = 0.8
+"""Of the memory; the rest is for the program, its threads, and what malloc has not given back."""
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
 
 
@@ -30,19 +45,20 @@ class EnvoySettings:
     """What an Envoy process has to know before it can ask for the rest.
 
     `scheduler_endpoints` is the file that names the schedulers' addresses (a laptop); None: `scheduler_host`
-    is a DNS name (a cluster). `probe` is where `/ready` and `/stats` answer, `admin` the full admin
-    interface, which must not be reachable by strangers.
+    is a DNS name (a cluster). `probe` is where `/live` and `PROBES` answer. Callers are refused above
+    `max_connections`, and while `memory` (bytes that the process may use) is short.
     """
 
     pod: str
     namespace: str
     listen: tuple[Address, ...]
     probe: Address
-    admin: Address
     scheduler_host: str
     scheduler_port: int
     scheduler_endpoints: Path | None
     token: str
+    memory: int = MEMORY
+    max_connections: int = MAX_CONNECTIONS
 
 
 def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
@@ -50,14 +66,16 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
     listen = [{"address": a.address, "port": a.port} for a in settings.listen]
     config = {
         "node": {"id": settings.pod, "cluster": settings.namespace, "metadata": {LISTEN: listen}},
-        "admin": {"address": _socket(settings.admin), "ignore_global_conn_limit": True},
+        "admin": {"address": _ADMIN, "ignore_global_conn_limit": True},
+        "watchdogs": _watchdogs(),
+        "overload_manager": _overload_manager(settings),
         "dynamic_resources": {
             "ads_config": _ads(settings),
             "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
             "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
         },
         "static_resources": {
-            "clusters": [_xds_cluster(settings), _admin_cluster(settings.admin)],
+            "clusters": [_xds_cluster(settings), _admin_cluster()],
             "listeners": [_probe_listener(settings.probe)],
         },
         "stats_sinks": [uses.sink(_scheduler(settings))],
@@ -66,6 +84,43 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
     }
     descriptors.parse(config, BOOTSTRAP)
     return config
+
+
+def _watchdogs() -> dict[str, Any]:
+    """A thread that hangs ends Envoy, which is started anew. Many routes may take the main thread long."""
+    return {
+        "worker_watchdog": {"miss_timeout": "1s", "megamiss_timeout": "5s", "kill_timeout": "15s"},
+        "main_thread_watchdog": {"miss_timeout": "5s", "megamiss_timeout": "15s", "kill_timeout": "60s"},
+    }
+
+
+def _overload_manager(settings: EnvoySettings) -> dict[str, Any]:
+    """Refuses callers before the process runs out of connections or memory, and would be killed."""
+    most, heap = settings.max_connections, int(settings.memory * HEAP_SHARE)
+    given_up = {"scaling_threshold": 0.85, "saturation_threshold": 0.98}
+    return {
+        "refresh_interval": "0.25s",
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+        "resource_monitors": [
+            _monitor(CONNECTIONS, CONNECTIONS_CONFIG, max_active_downstream_connections=most),
+            _monitor(HEAP, HEAP_CONFIG, max_heap_size_bytes=heap),
+        ],
+        "actions": [
+            _action("shrink_heap", threshold={"value": 0.8}),
+            _action("reset_high_memory_stream", scaled=given_up),
+            _action("stop_accepting_requests", threshold={"value": 0.95}),
+        ],
+    }
+
+
+def _monitor(name: str, config: str, **limit: int) -> dict[str, Any]:
+    typed = {"@type": descriptors.type_url(f"envoy.extensions.resource_monitors.{config}"), **limit}
+    return {"name": f"envoy.resource_monitors.{name}", "typed_config": typed}
+
+
+def _action(name: str, **when: dict[str, float]) -> dict[str, Any]:
+    trigger = {"name": f"envoy.resource_monitors.{HEAP}", **when}
+    return {"name": f"envoy.overload_actions.{name}", "triggers": [trigger]}
 
 
 def _ads(settings: EnvoySettings) -> dict[str, Any]:
@@ -134,22 +189,29 @@ def _discovery(settings: EnvoySettings) -> dict[str, Any]:
     }
 
 
-def _admin_cluster(admin: Address) -> dict[str, Any]:
-    endpoint = {"endpoint": {"address": _socket(admin)}}
+_ADMIN = {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}
+
+
+def _admin_cluster() -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": {"pipe": {"path": ADMIN_SOCKET}}}}
     assignment = {"cluster_name": ADMIN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]}
     return {"name": ADMIN_CLUSTER, "type": "STATIC", "load_assignment": assignment}
 
 
 def _probe_listener(probe: Address) -> dict[str, Any]:
-    """`/ready` and `/stats…` of the admin interface, and nothing else of it."""
-    routes = [
-        {"match": match, "route": {"cluster": ADMIN_CLUSTER}}
-        for match in ({"path": "/ready"}, {"path_separated_prefix": "/stats"})
+    """`/live`, and to be read `PROBES` of the admin interface. Not refused when Envoy refuses callers."""
+    only_read = [{"name": ":method", "string_match": {"exact": "GET"}}]
+    routes: list[dict[str, Any]] = [{"match": {"path": "/live"}, "direct_response": {"status": 200}}]
+    routes += [
+        {"match": {"path": path, "headers": only_read}, "route": {"cluster": ADMIN_CLUSTER}}
+        for path in PROBES
     ]
     http = {
         "@type": descriptors.type_url(HTTP),
         "stat_prefix": "probe",
         "normalize_path": True,
+        "request_headers_timeout": HEADERS_TIMEOUT,
+        "request_timeout": "10s",
         "route_config": {
             "name": "probe",
             "virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": routes}],
@@ -159,6 +221,8 @@ def _probe_listener(probe: Address) -> dict[str, Any]:
     return {
         "name": "probe",
         "address": _socket(probe),
+        "ignore_global_conn_limit": True,
+        "bypass_overload_manager": True,
         "filter_chains": [{"filters": [{"name": "http", "typed_config": http}]}],
     }
 

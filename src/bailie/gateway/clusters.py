@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 READABLE_NAME = 100
 """Longest cluster name that spells its replicas out; longer ones get a digest."""
 
+MAX_REQUESTS_PER_REPLICA = 1_000
+"""Requests that one Envoy may have in progress on one server replica and protocol, unless somebody says
+otherwise: some seconds of work for a small model."""
+MOST_REQUESTS = 2**31 - 1
+"""The highest limit of a cluster; twice that is the highest number of its type."""
+
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 WINDOW = 16 * 1024 * 1024
@@ -48,8 +54,8 @@ def cluster_name(backend: Backend, protocol: Protocol) -> str:
     return f"{protocol.value}/{names}"
 
 
-def cluster(name: str, protocol: Protocol) -> Any:
-    """Returns the Cluster message; it depends on its name and protocol alone."""
+def cluster(name: str, protocol: Protocol, max_requests: int) -> Any:
+    """Returns the Cluster message; `max_requests` may be in progress on all of its replicas together."""
     return descriptors.parse(
         {
             "name": name,
@@ -57,7 +63,7 @@ def cluster(name: str, protocol: Protocol) -> Any:
             "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}},
             "connect_timeout": "1s",
             "lb_policy": "LEAST_REQUEST",
-            "circuit_breakers": {"thresholds": [_limits(p) for p in ("DEFAULT", "HIGH")]},
+            "circuit_breakers": {"thresholds": [_limits(p, max_requests) for p in ("DEFAULT", "HIGH")]},
             "health_checks": [_health_check()],
             "ignore_health_on_host_removal": True,
             "outlier_detection": _ejection(),
@@ -67,13 +73,13 @@ def cluster(name: str, protocol: Protocol) -> Any:
     )
 
 
-def _limits(priority: str) -> dict[str, Any]:
-    """Envoy's default of 1024 requests and 3 retries would turn a busy moment into errors."""
+def _limits(priority: str, max_requests: int) -> dict[str, Any]:
+    """More requests are refused at once, they do not queue here. Connections only follow the requests."""
     return {
         "priority": priority,
-        "max_connections": 100_000,
-        "max_pending_requests": 100_000,
-        "max_requests": 100_000,
+        "max_connections": 2 * max_requests,
+        "max_pending_requests": max_requests,
+        "max_requests": max_requests,
         "retry_budget": {"budget_percent": {"value": 50}, "min_retry_concurrency": 20},
     }
 

@@ -11,20 +11,30 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
 from bailie.gateway.routes import MODEL_HEADER, MODEL_PATH, REQUEST_FILTER
 from bailie.routing import refusal
+
+if TYPE_CHECKING:
+    from bailie.routing.refusal import Refusal
 
 LISTENER_NAME = "inference"
 HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 EARLY_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 LUA = "envoy.extensions.filters.http.lua.v3.Lua"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+EXPRESSION = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 STDOUT_LOG = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
 WINDOW = 16 * 1024 * 1024
 """HTTP/2 flow-control window of callers, in bytes."""
+STREAMS = 1_000
+"""Requests at a time on one HTTP/2 connection."""
+IDLE_TIMEOUT = "300s"
+"""How long a connection without a request is kept: each takes one of those that an Envoy may have."""
+HEADERS_TIMEOUT = "15s"
+"""How long the headers of a request may take; what follows them takes as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,6 @@ def _socket(address: Address) -> dict[str, Any]:
 
 
 def _http(namespace: str) -> dict[str, Any]:
-    windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": 2 * WINDOW}
     return {
         "@type": descriptors.type_url(HTTP),
         "stat_prefix": "inference",
@@ -74,11 +83,17 @@ def _http(namespace: str) -> dict[str, Any]:
         # Inference takes as long as it takes; upstream has no time-outs either.
         "stream_idle_timeout": "0s",
         "request_timeout": "0s",
+        "request_headers_timeout": HEADERS_TIMEOUT,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
-        "http2_protocol_options": windows,
+        "common_http_protocol_options": {"idle_timeout": IDLE_TIMEOUT},
+        "http2_protocol_options": {
+            "max_concurrent_streams": STREAMS,
+            "initial_stream_window_size": WINDOW,
+            "initial_connection_window_size": 2 * WINDOW,
+        },
         "access_log": [_errors_log()],
-        "local_reply_config": {"mappers": _no_answer(namespace)},
+        "local_reply_config": {"mappers": _refusals(namespace)},
         "early_header_mutation_extensions": [_model_of_request()],
         "scoped_routes": _scoped_routes(),
         "http_filters": [
@@ -148,18 +163,40 @@ def _texts(namespace: str) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _no_answer(namespace: str) -> list[dict[str, Any]]:
-    """Says in our words, for gRPC and for REST, that a server is gone; `flags` are Envoy's for just that."""
-    answer = refusal.no_answer(namespace, "%REQ(SELDON-MODEL)%", "%LOCAL_REPLY_BODY%")
-    flags = {"response_flag_filter": {"flags": ["UF", "UH", "UC", "URX", "LH", "NC"]}}
+def _refusals(namespace: str) -> list[dict[str, Any]]:
+    """Says in our words why Envoy itself answered; the first entry whose filter fits the answer counts."""
+    model = "%REQ(SELDON-MODEL)%"
+    no_answer = refusal.no_answer(namespace, model, "%LOCAL_REPLY_BODY%")
+    return [
+        *_in_our_words(refusal.data_plane_overloaded(namespace), _short_of_memory()),
+        *_in_our_words(refusal.replicas_overloaded(namespace, model), _flagged("UO")),
+        *_in_our_words(no_answer, _flagged("UF", "UH", "UC", "URX", "LH", "NC")),
+    ]
+
+
+def _flagged(*flags: str) -> dict[str, Any]:
+    return {"response_flag_filter": {"flags": flags}}
+
+
+def _short_of_memory() -> dict[str, Any]:
+    """What the overload manager of the bootstrap refuses has no flag."""
+    expression = {
+        "@type": descriptors.type_url(EXPRESSION),
+        "expression": "response.code_details == 'overload'",
+    }
+    return {"extension_filter": {"name": "overload", "typed_config": expression}}
+
+
+def _in_our_words(answer: Refusal, cause: dict[str, Any]) -> list[dict[str, Any]]:
+    """For gRPC and for REST; `cause` is a filter of access logs."""
     grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     return [
         {
-            "filter": {"and_filter": {"filters": [flags, {"header_filter": {"header": grpc}}]}},
+            "filter": {"and_filter": {"filters": [cause, {"header_filter": {"header": grpc}}]}},
             "body_format_override": {"text_format_source": {"inline_string": answer.message}},
         },
         {
-            "filter": flags,
+            "filter": cause,
             "body_format_override": {"json_format": answer.body(), "content_type": "application/json"},
         },
     ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bailie.gateway.clusters import MAX_REQUESTS_PER_REPLICA
 from bailie.gateway.resources import Encoder
 from bailie.kube.limits import Allowance
 
@@ -53,8 +54,9 @@ class EnvoyState:
 class Gateway:
     """Satisfies `Publisher`; `ads` brings the Envoys. Used from one event loop only."""
 
-    def __init__(self) -> None:
-        self._encoder = Encoder()
+    def __init__(self, max_requests_per_replica: int = MAX_REQUESTS_PER_REPLICA) -> None:
+        """`max_requests_per_replica`: in progress at a time, for each Envoy and protocol."""
+        self._encoder = Encoder(max_requests_per_replica)
         self._table: RoutingTable | None = None
         self._revision = 0
         self._snapshot: Snapshot | None = None

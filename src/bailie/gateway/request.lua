@@ -52,51 +52,130 @@ local function refuse_model(handle, grpc, context, asked)
 end
 
 -- In protobuf the last value of a field wins. So the name (field 1) and an empty version (field 2) are appended to
--- each message, whatever it holds, and only the length before it is changed: nothing is parsed, and nothing waits
--- for the end of a message or a stream. Chunks in the middle of a message are not even copied.
+-- each message, and the length before it is changed. Nothing is buffered, and nothing waits for the end of a message
+-- or a stream. That the appendix is read as two fields of its own is only certain if all fields before it end where
+-- the caller's message ends. So the fields are walked: their tags and lengths are read, their values are skipped, and
+-- chunks in the middle of a value are not even copied.
+-- A message that ends within a field, or has one of a kind that no message here has (a group), is spoiled: from the
+-- byte that shows it, and instead of the appendix, the server gets bytes of 255. They continue the number that was
+-- being read, which thereby never ends, and every server refuses such a message.
+-- So is one of more fields than any request has: to walk over millions of them would keep a worker from everybody else.
 -- setBytes makes a content-length header of the chunk's length, which goes along if the connection to the server was
 -- not ready yet. It is wrong for a message of several chunks; the gRPC library of MLServer and Triton ignores it.
+local MAX_MESSAGE = 2147483647 -- bytes with the appendix: protobuf has no larger messages
+local TOO_LARGE = "\0\255\255\255\255" -- a length above every server's limit, which the server names in its refusal
+local SPOILED = "\255"
+local MAX_FIELDS = 65536 -- of one message, those of its inputs not among them
+local TAG, LENGTH, NUMBER = 1, 2, 3 -- kinds of varints
+local MAX_VARINT = { [TAG] = 5, [LENGTH] = 5, [NUMBER] = 10 } -- bytes
+
 local function appendix(name)
   local size = #name
   local length = size < 128 and string.char(size) or string.char(size % 128 + 128, math.floor(size / 128))
   return "\10" .. length .. name .. "\18\0"
 end
 
-local function lengthened(prefix, size)
-  return string.sub(prefix, 1, 1) .. string.char(
-    math.floor(size / 16777216) % 256, math.floor(size / 65536) % 256, math.floor(size / 256) % 256, size % 256)
+-- Takes the varint that has been read; returns whether `after`, the bytes of the message behind it, suffice for it.
+local function take_varint(state, after)
+  local value, kind = state.sum, state.kind
+  state.kind, state.sum, state.weight, state.bytes = TAG, 0, 1, 0
+  if kind == LENGTH then
+    state.skip = value
+  elseif kind == TAG then
+    local wire = value % 8
+    state.fields = state.fields + 1
+    if state.fields > MAX_FIELDS then return false end
+    if value < 8 or value > 4294967295 then return false end -- no field has the number 0, or one of 30 bits
+    if wire == 0 then state.kind = NUMBER
+    elseif wire == 1 then state.skip = 8
+    elseif wire == 2 then state.kind = LENGTH
+    elseif wire == 5 then state.skip = 4
+    else return false end
+  end
+  return state.skip <= after
 end
 
+-- Walks the bytes from `at` to `stop` of a message that ends at `finish`; returns where it is spoiled, or nil.
+local function walk(state, data, at, stop, finish)
+  while at <= stop do
+    if state.skip > 0 then
+      local step = math.min(state.skip, stop - at + 1)
+      at, state.skip = at + step, state.skip - step
+    else
+      local byte = string.byte(data, at)
+      state.sum = state.sum + byte % 128 * state.weight
+      state.weight, state.bytes = state.weight * 128, state.bytes + 1
+      if byte < 128 then
+        if not take_varint(state, finish - at) then return at end
+      elseif state.bytes == MAX_VARINT[state.kind] then
+        return at
+      end
+      at = at + 1
+    end
+  end
+end
+
+-- Returns what the server gets for the bytes from `at` to `stop`, which are of one message.
+local function walked(state, data, at, stop)
+  local spoiled = state.spoiled and at or walk(state, data, at, stop, at + state.left - 1)
+  state.left = state.left - (stop - at + 1)
+  if spoiled == nil then return string.sub(data, at, stop) end
+  state.spoiled, state.skip = true, 0
+  return string.sub(data, at, spoiled - 1) .. string.rep(SPOILED, stop - spoiled + 1)
+end
+
+-- Begins a message; returns the five bytes before it.
+local function begin(state, prefix)
+  local flag, a, b, c, d = string.byte(prefix, 1, 5)
+  local length = ((a * 256 + b) * 256 + c) * 256 + d
+  local size = length + #state.tail
+  if size > MAX_MESSAGE then
+    state.refused = true
+    return TOO_LARGE
+  end
+  state.left, state.spoiled = length, flag ~= 0 -- compressed, and nothing has said how
+  state.kind, state.sum, state.weight, state.bytes, state.skip, state.fields = TAG, 0, 1, 0, 0, 0
+  return string.char(0, math.floor(size / 16777216), math.floor(size / 65536) % 256,
+    math.floor(size / 256) % 256, size % 256)
+end
+
+-- Returns what follows the caller's message: the appendix where a field can begin.
+local function ending(state)
+  local whole = not state.spoiled and state.kind == TAG and state.bytes == 0
+  return whole and state.tail or string.rep(SPOILED, #state.tail)
+end
+
+local function renamed(state, data)
+  local out, at, size = {}, 1, #data
+  while at <= size and not state.refused do
+    local stop
+    if state.left > 0 then
+      stop = math.min(size, at + state.left - 1)
+      out[#out + 1] = walked(state, data, at, stop)
+    else
+      stop = math.min(size, at + 4 - #state.prefix)
+      state.prefix = state.prefix .. string.sub(data, at, stop)
+      if #state.prefix == 5 then
+        out[#out + 1] = begin(state, state.prefix)
+        state.prefix = ""
+      end
+    end
+    if state.left == 0 and state.prefix == "" and not state.refused then out[#out + 1] = ending(state) end
+    at = stop + 1
+  end
+  return table.concat(out)
+end
+
+-- `left`: bytes of the message that has begun which are to come, `skip`: those of them that need no look.
+-- `prefix`: what has come of the five bytes before the next message. After `refused` nothing is passed on.
 local function rename_messages(handle, name)
-  local tail = appendix(name)
-  local missing, prefix = 0, "" -- of the message that has begun, of the five bytes before the next one
+  local state = { tail = appendix(name), left = 0, skip = 0, prefix = "", refused = false }
   for chunk in handle:bodyChunks() do
     local length = chunk:length()
-    if missing > length then
-      missing = missing - length
+    if state.left > length and state.skip >= length then
+      state.left, state.skip = state.left - length, state.skip - length
     elseif length > 0 then
-      local data, out, at = chunk:getBytes(0, length), {}, 1
-      while at <= length do
-        local whole
-        if missing > 0 then
-          local piece = string.sub(data, at, at + missing - 1)
-          at, missing = at + #piece, missing - #piece
-          out[#out + 1] = piece
-          whole = missing == 0
-        else
-          local piece = string.sub(data, at, at + 4 - #prefix)
-          at, prefix = at + #piece, prefix .. piece
-          if #prefix == 5 then
-            local _, a, b, c, d = string.byte(prefix, 1, 5)
-            missing = ((a * 256 + b) * 256 + c) * 256 + d
-            out[#out + 1] = lengthened(prefix, missing + #tail)
-            prefix = ""
-            whole = missing == 0
-          end
-        end
-        if whole then out[#out + 1] = tail end
-      end
-      chunk:setBytes(table.concat(out))
+      chunk:setBytes(renamed(state, chunk:getBytes(0, length)))
     end
   end
 end

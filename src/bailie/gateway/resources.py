@@ -62,6 +62,7 @@ SLICE = 64
 class Encoder:
     """Turns tables into snapshots; only the entries that are not those of the table before are looked at."""
 
+    max_requests_per_replica: int = clusters.MAX_REQUESTS_PER_REPLICA
     _namespace: str = ""
     _entries: Mapping[str, Entry] = field(default_factory=dict)
     _scopes: dict[str, Resource] = field(default_factory=dict)
@@ -105,13 +106,18 @@ class Encoder:
                 name = clusters.cluster_name(backend, protocol)
                 pair = self._pairs.get(name)
                 if pair is None:
-                    pair = self._pairs[name] = _pair(name, protocol, backend.replicas)
+                    pair = self._pairs[name] = self._pair(name, protocol, backend.replicas)
                 elif by > 0 and pair.replicas != backend.replicas:
                     pair.replicas = backend.replicas
                     pair.endpoints = _endpoints(name, protocol, backend.replicas)
                 pair.routes += by
                 if not pair.routes:
                     del self._pairs[name]
+
+    def _pair(self, name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> _Pair:
+        max_requests = min(self.max_requests_per_replica * len(replicas), clusters.MOST_REQUESTS)
+        cluster = resource(name, clusters.cluster(name, protocol, max_requests))
+        return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
 
 
 @dataclass(slots=True)
@@ -122,11 +128,6 @@ class _Pair:
     cluster: Resource
     endpoints: Resource
     routes: int = 0
-
-
-def _pair(name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> _Pair:
-    cluster = resource(name, clusters.cluster(name, protocol))
-    return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
 
 
 def _endpoints(name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> Resource:

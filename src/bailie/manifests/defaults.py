@@ -41,6 +41,8 @@ MLSERVER_CAPABILITIES = (
     "xgboost",
 )
 """Of an MLServer with all of its runtimes, in the order of Seldon Core's list."""
+NEVER = 2**31 - 1
+"""The highest `failureThreshold` of a probe."""
 _LARGEST_GRPC_MESSAGE = 1048576000
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
@@ -160,9 +162,14 @@ def _envoy(image: str, log_level: str) -> Manifest:
             _variable("SELDON_SCHEDULER_XDS_PORT", "9002"),
         ],
         "ports": [_port("http", 9000), _port("envoy-stats", 9003)],
+        # Envoy opens its ports with its first routes, and one that waits for a scheduler is not dead: it may
+        # wait for ever. After that, one that does not answer for 15 s is hung, and would not hear SIGTERM.
+        "startupProbe": {**_http_probe("/live", "envoy-stats", period=1), "failureThreshold": NEVER},
         "readinessProbe": _http_probe("/ready", "envoy-stats", period=2),
-        # No liveness probe: Envoy opens its ports with the first routes, and one that waits for a scheduler
-        # is not dead. One that is dead has ended.
+        "livenessProbe": {
+            **_http_probe("/live", "envoy-stats", period=5),
+            "terminationGracePeriodSeconds": 5,
+        },
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
         "securityContext": _RESTRICTED,
         "volumeMounts": [_TOKEN_MOUNT],

@@ -108,7 +108,7 @@ def _objects_only(runtime: SeldonRuntime, name: str, objects: tuple[Manifest, ..
 def _workload(
     runtime: SeldonRuntime, component: Component | None, settings: Configuration, name: str
 ) -> Workload:
-    override = runtime.override(name)
+    override, namespace = runtime.override(name), runtime.metadata.namespace
     selector = {NAME_LABEL: name}
     base = component.pod_spec if component and component.pod_spec else {}
     labels = {**(component.labels if component else {}), **selector}
@@ -116,15 +116,15 @@ def _workload(
     claims = component.volume_claim_templates if component else ()
     pod = with_scheduler_of(merge_pod_spec(base, override.pod_spec), scheduled_from(runtime))
     pod = with_account(pod, name)
-    services = (_service(runtime, override, settings),)
+    own = _service(runtime, override, settings)
     return Workload(
-        namespace=runtime.metadata.namespace,
+        namespace=namespace,
         name=name,
         replicas=1 if override.replicas is None else override.replicas,
         selector=selector,
         template={"metadata": {"labels": labels, "annotations": annotations}, "spec": pod},
         owner=owner_reference(runtime),
-        objects=(*services, _leader(services[0])) if name == SCHEDULER else services,
+        objects=(own, _leader(own) if name == SCHEDULER else _stats_service(namespace)),
         volume_claim_templates=tuple({"metadata": {"name": c.name}, "spec": c.spec} for c in claims),
         interchangeable=True,
     )
@@ -171,9 +171,19 @@ def _mesh_service(namespace: str, override: Override, settings: Configuration) -
         {
             "type": override.service_type or shared or DEFAULT_SERVICE_TYPE,
             "selector": {NAME_LABEL: ENVOY},
-            "ports": [port(f"{_prefix(settings)}data", 80, "http"), port("stats", 9003, "envoy-stats")],
+            "ports": [port(f"{_prefix(settings)}data", 80, "http")],
         },
     )
+
+
+def _stats_service(namespace: str) -> Manifest:
+    """Envoy's metrics, which name the models: not on the other Service, which may be a load balancer."""
+    spec = {
+        "type": "ClusterIP",
+        "selector": {NAME_LABEL: ENVOY},
+        "ports": [port("stats", 9003, "envoy-stats")],
+    }
+    return service(namespace, ENVOY, spec)
 
 
 def _agent_config(namespace: str, settings: Configuration) -> Manifest:

@@ -22,6 +22,7 @@ MODEL_NOT_NAMED = "ModelNotNamed"
 ENCODING_NOT_SUPPORTED = "EncodingNotSupported"
 NO_ANSWER = "NoAnswer"
 TOO_MANY_WAIT = "TooManyRequestsWait"
+OVERLOADED = "Overloaded"
 
 
 class GrpcStatus(IntEnum):
@@ -83,6 +84,21 @@ def overloaded(namespace: str, model: str, cause: str) -> Refusal:
     """The name is known and can answer, but so many requests wait already that this one may not."""
     text = f"model {model} in namespace {namespace} takes no more requests at this moment: {cause}"
     return Refusal(503, GrpcStatus.RESOURCE_EXHAUSTED, TOO_MANY_WAIT, text, model, namespace)
+
+
+def replicas_overloaded(namespace: str, model: str) -> Refusal:
+    """The replicas of the model have as many requests in progress as they may have."""
+    text = (
+        f"the replicas of model {model} in namespace {namespace} have as many requests in progress as they"
+        " may have: try again later, or give the model more replicas"
+    )
+    return Refusal(503, GrpcStatus.UNAVAILABLE, OVERLOADED, text, model, namespace)
+
+
+def data_plane_overloaded(namespace: str) -> Refusal:
+    """Envoy itself is short of memory; it has not looked which model the request is for."""
+    text = f"the data plane of namespace {namespace} is short of memory: try again later, or give it more"
+    return Refusal(503, GrpcStatus.UNAVAILABLE, OVERLOADED, text, "", namespace)
 
 
 def not_served(namespace: str, *, grpc: bool) -> Refusal:

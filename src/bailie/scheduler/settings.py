@@ -16,6 +16,7 @@ AGENT_PORT = 9005
 """Sessions of the agents, gRPC."""
 HTTP_PORT = 9006
 """`/live`, `/ready`, `/metrics`, `/explain/<model>`."""
+MOST_REQUESTS = 1_000_000
 
 
 class SettingsError(ValueError):
@@ -38,6 +39,9 @@ class SchedulerSettings:
     """SELDON_LOG_LEVEL: debug, info, warning or error. Default info."""
     serves: tuple[str, ...] = ()
     """BAILIE_SERVES_NAMESPACES: others that are served too, separated by commas. Default none."""
+    max_requests_per_replica: int | None = None
+    """BAILIE_MAX_REQUESTS_PER_REPLICA: requests that an Envoy may have in progress on one server replica and
+    protocol; more are refused as `Overloaded`. Default: gateway.clusters.MAX_REQUESTS_PER_REPLICA."""
     agent_port: int = AGENT_PORT
     """Where agents dial. Not from the environment; 0 for a free one."""
     http_port: int = HTTP_PORT
@@ -54,6 +58,7 @@ class SchedulerSettings:
             address=values.get("POD_IP") or "127.0.0.1",
             token_file=Path(values.get("BAILIE_TOKEN_FILE") or "/var/run/secrets/bailie/token"),
             serves=_others(values.get("BAILIE_SERVES_NAMESPACES", ""), namespace),
+            max_requests_per_replica=_count(values, "BAILIE_MAX_REQUESTS_PER_REPLICA"),
             log_level=(values.get("SELDON_LOG_LEVEL") or "info").lower(),
         )
 
@@ -63,6 +68,15 @@ def _required(values: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set")
     return value
+
+
+def _count(values: Mapping[str, str], name: str) -> int | None:
+    value = values.get(name, "").strip()
+    if not value:
+        return None
+    if not value.isdecimal() or not 0 < int(value) <= MOST_REQUESTS:
+        raise SettingsError(f"{name}: {value!r} is not a whole number from 1 to {MOST_REQUESTS}")
+    return int(value)
 
 
 def _others(text: str, own: str) -> tuple[str, ...]:

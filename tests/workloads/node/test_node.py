@@ -142,6 +142,27 @@ async def test_a_process_that_does_not_live_is_started_again(api, tmp_path):
         assert "liveness probe failed" in entry["lastState"]["terminated"]["message"]
 
 
+async def test_a_stopped_process_is_killed_after_the_grace_of_its_probe(api, tmp_path):
+    """It hears no SIGTERM, and the grace of its pod is longer than this test may take."""
+    (tmp_path / "www").mkdir()
+    probe = {"httpGet": {"port": 8080}, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 1}
+    async with running_node(api, tmp_path, grace=600) as node:
+        manifest = pod_manifest(
+            "p",
+            command=[sys.executable, "-c", HTTP_SERVER],
+            env=[POD_IP],
+            workingDir=str(tmp_path / "www"),
+            ports=[{"name": "http", "containerPort": 8080}],
+            startupProbe={**probe, "failureThreshold": 60},
+            readinessProbe=probe,
+            livenessProbe={**probe, "terminationGracePeriodSeconds": 1},
+        )
+        await node.create(manifest)
+        os.kill(pid_of(await node.until_ready("p")), signal.SIGSTOP)
+        entry = await node.until_waiting("p", "CrashLoopBackOff")
+        assert "did not answer within 1s" in entry["lastState"]["terminated"]["message"]
+
+
 async def test_a_startup_probe_holds_readiness_back(api, tmp_path):
     probe = {"httpGet": {"port": 8080, "path": "/started"}, "periodSeconds": 1, "failureThreshold": 60}
     async with running_node(api, tmp_path) as node:

@@ -239,7 +239,7 @@ class ContainerRunner:
             ip=self._setup.ip,
             on_started=lambda: self._set(started=True, ready=not self._container.get("readinessProbe")),
             on_ready=self._on_readiness,
-            on_dead=lambda why: self._give_up(running, why),
+            on_dead=lambda why, grace: self._give_up(running, why, grace),
         )
 
     def _on_readiness(self, good: bool, why: str) -> None:
@@ -249,13 +249,13 @@ class ContainerRunner:
             _log.info("container readiness changed", **self._labels(), ready=good, why=why)
             self._set(ready=good)
 
-    def _give_up(self, running: Process, why: str) -> None:
+    def _give_up(self, running: Process, why: str, grace: float | None) -> None:
         """Ends a process that does not answer; it is started again as after a crash."""
         if not self._complaint:
             self._complaint = why
             _log.warning("container does not answer", **self._labels(), why=why)
             self._say(EventType.WARNING, "Unhealthy", why)
-            running.end_soon(self._setup.tools.settings.grace)
+            running.end_soon(self._setup.tools.settings.grace if grace is None else grace)
 
     def _terminated(self, ending: Exit) -> Terminated:
         running = self.state.current

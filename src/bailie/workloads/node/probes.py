@@ -36,7 +36,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One probe with Kubernetes' defaults; times in seconds."""
+    """One probe with Kubernetes' defaults; times in seconds. `grace`: until what it gave up is killed."""
 
     target: Target
     initial_delay: float = 0.0
@@ -44,6 +44,7 @@ class Probe:
     timeout: float = 1.0
     success_threshold: int = 1
     failure_threshold: int = 3
+    grace: float | None = None
 
 
 def probe(container: Manifest, key: str, ip: str) -> Probe | ConfigError | None:
@@ -57,6 +58,7 @@ def probe(container: Manifest, key: str, ip: str) -> Probe | ConfigError | None:
     to = target(container, action, ip, connect_only="httpGet" not in spec)
     if isinstance(to, ConfigError):
         return to
+    grace = spec.get("terminationGracePeriodSeconds")
     return Probe(
         target=to,
         initial_delay=float(spec.get("initialDelaySeconds", 0)),
@@ -65,6 +67,7 @@ def probe(container: Manifest, key: str, ip: str) -> Probe | ConfigError | None:
         timeout=float(spec.get("timeoutSeconds") or 1),
         success_threshold=int(spec.get("successThreshold") or 1),
         failure_threshold=int(spec.get("failureThreshold") or 3),
+        grace=None if grace is None else float(grace),
     )
 
 

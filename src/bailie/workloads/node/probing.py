@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bailie.workloads.node.environment import ConfigError
@@ -29,13 +30,13 @@ def problem(container: Manifest, ip: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probing:
-    """Probes until cancelled. `on_dead` may be called several times, with why."""
+    """Probes until cancelled. `on_dead` may be called several times, with why and the probe's own grace."""
 
     container: Manifest
     ip: str
     on_started: Callable[[], None]
     on_ready: Callable[[bool, str], None]
-    on_dead: Callable[[str], None]
+    on_dead: Callable[[str, float | None], None]
 
     async def run(self, started: bool, ready: bool) -> None:
         """Goes on from what is known already: a process of an earlier node may have been ready."""
@@ -47,7 +48,8 @@ class Probing:
             if readiness:
                 group.create_task(follow(readiness, self.on_ready, initially=ready))
             if liveness:
-                group.create_task(follow(liveness, self._on_liveness, initially=True))
+                report = partial(self._on_liveness, liveness.grace)
+                group.create_task(follow(liveness, report, initially=True))
 
     async def _startup(self) -> None:
         startup = self._probe("startupProbe")
@@ -59,16 +61,16 @@ class Probing:
             if good:
                 passed.set()
             else:
-                self.on_dead(f"startup probe failed: {why}")
+                self.on_dead(f"startup probe failed: {why}", startup.grace)
 
         async with asyncio.TaskGroup() as group:
             following = group.create_task(follow(startup, report, initially=False))
             await passed.wait()
             following.cancel()
 
-    def _on_liveness(self, good: bool, why: str) -> None:
+    def _on_liveness(self, grace: float | None, good: bool, why: str) -> None:
         if not good:
-            self.on_dead(f"liveness probe failed: {why}")
+            self.on_dead(f"liveness probe failed: {why}", grace)
 
     def _probe(self, key: str) -> Probe | None:
         found = probe(self.container, key, self.ip)

@@ -1,0 +1,183 @@
+"""Too many requests, connections and bytes before Envoy: who is refused, in which words, and who is not."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+
+import grpc
+import httpx
+import psutil
+import pytest
+from benchmarks import raw_http2
+from tests.support.dataplane import backend, control_plane, envoy, took, until
+
+from bailie._gen import inference_pb2 as pb
+from bailie.gateway import descriptors
+from bailie.gateway.publisher import Gateway
+from bailie.gateway.resources import CLUSTER_URL, Encoder
+from bailie.routing.refusal import data_plane_overloaded, replicas_overloaded
+from bailie.routing.table import Backend, Replica, Route, RoutingTable
+
+MEBIBYTE = 2**20
+METADATA = (("seldon-model", "iris"),)
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+def iris(*replicas) -> RoutingTable:
+    return RoutingTable("ns", {"iris": Route((Backend("iris_1", 1, replicas),))})
+
+
+async def ask(mesh) -> httpx.Response:
+    return await mesh.http.post("/v2/models/iris/infer", content=b"{}")
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+async def test_what_the_replicas_cannot_take_is_refused_at_once(tmp_path, replicas):
+    """The limit is one of each replica; those under way are answered, and room is found again."""
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(backend(f"mlserver-{n}")) for n in range(replicas)]
+        gateway, port = await stack.enter_async_context(control_plane(Gateway(5)))
+        mesh = await stack.enter_async_context(envoy(tmp_path, port))
+        await took(gateway, iris(*(server.replica for server in servers)))
+        gate = asyncio.Event()
+        for server in servers:
+            server.held = gate
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(ask(mesh)) for _ in range(5 * replicas)]
+            await until(lambda: sum(s.calls for s in servers) == 5 * replicas, "all are under way")
+            refused = await ask(mesh)
+            assert (refused.status_code, refused.json()) == (503, replicas_overloaded("ns", "iris").body())
+            gate.set()
+        assert {task.result().status_code for task in waiting} == {200}
+        assert (await ask(mesh)).status_code == 200
+
+
+def test_no_limit_is_too_high_for_envoy():
+    replicas = tuple(Replica(f"s-{n:04}", "127.0.0.1", 1, 2) for n in range(5_000))
+    *_, snapshot = Encoder(1_000_000).work(iris(*replicas), 1)
+    (made, _) = snapshot.resources[CLUSTER_URL].values()
+    assert descriptors.to_dict(made.message)["resource"]["circuit_breakers"]["thresholds"][0][
+        "max_requests"
+    ] == (2**31 - 1)
+
+
+async def test_grpc_is_refused_in_the_same_words(tmp_path):
+    async with (
+        backend() as one,
+        control_plane(Gateway(3)) as (gateway, port),
+        envoy(tmp_path, port) as mesh,
+    ):
+        await took(gateway, iris(one.replica))
+        calls = [mesh.stub.ModelStreamInfer(metadata=METADATA) for _ in range(3)]
+        for call in calls:
+            await call.write(pb.ModelInferRequest())
+            await call.read()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=METADATA)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert caught.value.details() == replicas_overloaded("ns", "iris").message
+        for call in calls:
+            await call.done_writing()
+            assert await call.read() is grpc.aio.EOF
+        assert (await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=METADATA)).model_name == "iris_1"
+
+
+async def test_an_envoy_that_is_short_of_memory_says_so(tmp_path):
+    """With less memory than it needs for itself; probes and metrics answer all the same."""
+    async with (
+        backend() as one,
+        control_plane() as (gateway, port),
+        envoy(tmp_path, port, memory=4 * MEBIBYTE) as mesh,
+    ):
+        await took(gateway, iris(one.replica))
+        expected = data_plane_overloaded("ns")
+
+        async def refused():
+            return (await ask(mesh)).status_code == 503
+
+        await until(refused, "Envoy has looked at its memory")
+        answer = await ask(mesh)
+        assert (answer.status_code, answer.json()) == (503, expected.body())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=METADATA)
+        assert (caught.value.code().name, caught.value.details()) == ("UNAVAILABLE", expected.message)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{mesh.probe}") as client:
+            for path in ("/live", "/ready", "/stats/prometheus"):
+                assert (await client.get(path)).status_code == 200
+
+
+async def test_connections_above_the_limit_are_closed_and_probes_are_not(tmp_path):
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(backend())
+        gateway, port = await stack.enter_async_context(control_plane())
+        mesh = await stack.enter_async_context(envoy(tmp_path, port, max_connections=10))
+        await took(gateway, iris(one.replica))
+        opened = [await asyncio.open_connection("127.0.0.1", mesh.port) for _ in range(30)]
+        gone = 0
+        for reader, _ in opened[10:]:
+            with suppress(ConnectionResetError):
+                async with asyncio.timeout(20):
+                    assert await reader.read() == b""
+            gone += 1
+        assert gone == 20
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"http://127.0.0.1:{mesh.probe}/live")).status_code == 200
+        for _, writer in opened:
+            writer.close()
+
+        async def served():
+            with suppress(httpx.TransportError):
+                return (await ask(mesh)).status_code == 200
+
+        await until(served, "others are served when they have gone")
+
+
+async def test_headers_that_never_end_are_given_up(tmp_path):
+    async with control_plane() as (gateway, port), envoy(tmp_path, port) as mesh:
+        await took(gateway, RoutingTable("ns"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", mesh.port)
+        writer.write(b"GET /v2/models/iris HTTP/1.1\r\nHost: x\r\na: b\r\n")
+        async with asyncio.timeout(30):
+            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
+async def pour(port: int) -> None:
+    """Two calls on one connection that say all that the flow control of a caller allows."""
+    message = raw_http2.grpc_headers(INFER, "iris")
+    head = bytes([0]) + (64 * MEBIBYTE).to_bytes(4, "big") + b"\x3a" + b"\x80\x80\x80\x10"
+    async with raw_http2.connection(port) as connection:
+        for _ in range(2):
+            stream = connection.begin(message)
+            await connection.send(stream, [head], end=False)
+            with suppress(ConnectionError):
+                await connection.send(stream, [bytes(16_384)] * (15 * 64), end=False)
+        await asyncio.Event().wait()
+
+
+async def test_bytes_that_no_server_reads_do_not_fill_the_memory(tmp_path):
+    """Calls that hold most are given up, and others are served all along."""
+    limit, largest = 256 * MEBIBYTE, 0
+    with socket.create_server(("127.0.0.1", 0), backlog=1_000) as silent:
+        async with (
+            backend() as one,
+            control_plane() as (gateway, port),
+            envoy(tmp_path, port, memory=limit) as mesh,
+        ):
+            await took(gateway, iris(replace(one.replica, grpc_port=silent.getsockname()[1])))
+            process = psutil.Process(mesh.process.pid)
+            async with asyncio.TaskGroup() as tasks:
+                callers = [tasks.create_task(pour(mesh.port)) for _ in range(30)]
+                for _ in range(30):
+                    await ask(mesh)
+                    largest = max(largest, process.memory_info().rss)
+                    await asyncio.sleep(0.2)
+                for caller in callers:
+                    caller.cancel()
+
+            async def served():
+                return (await ask(mesh)).status_code == 200
+
+            await until(served, "others are served afterwards")
+            assert 100 * MEBIBYTE < largest < 1.5 * limit, f"{largest / MEBIBYTE:.0f} MiB"

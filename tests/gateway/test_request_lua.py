@@ -1,0 +1,208 @@
+"""The Lua filter of a real Envoy before what a caller can put into a gRPC call: it is renamed or refused."""
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+
+import grpc
+import pytest
+import pytest_asyncio
+from benchmarks import raw_http2
+from tests.support.dataplane import backend, control_plane, envoy, took
+
+from bailie._gen import inference_pb2 as pb
+from bailie.routing.table import Backend, Route, RoutingTable
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+METADATA = (("seldon-model", "iris"),)
+SECONDS = 10
+"""Until a call must have been answered: far longer than it takes on a busy machine."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory):
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(backend())
+        gateway, port = await stack.enter_async_context(control_plane())
+        mesh = await stack.enter_async_context(envoy(tmp_path_factory.mktemp("envoy"), port))
+        await took(gateway, RoutingTable("ns", {"iris": Route((Backend("iris_1", 1, (one.replica,)),))}))
+        yield mesh, one.grpc
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def varint(value: int, size: int = 0) -> bytes:
+    """`size`: bytes at least, the last ones of which say nothing."""
+    out = bytearray()
+    while value > 127 or len(out) + 1 < size:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(number: int, wire: int, content: bytes = b"") -> bytes:
+    return varint(number << 3 | wire) + content
+
+
+def delimited(number: int, content: bytes) -> bytes:
+    return field(number, 2, varint(len(content)) + content)
+
+
+OTHER = delimited(1, b"other_1")
+APPENDIX = delimited(1, b"iris_1") + delimited(2, b"")
+GOOD = {
+    "nothing": b"",
+    "another name": OTHER,
+    "an unknown number": OTHER + field(100, 0, varint(2**64 - 1)),
+    "an unknown fixed64": OTHER + field(100, 1, b"x" * 8),
+    "an unknown fixed32": OTHER + field(100, 5, b"x" * 4),
+    "an unknown text": OTHER + delimited(100, b"x" * 300),
+    "the highest field": OTHER + delimited(2**29 - 1, b""),
+    "a long-winded length": OTHER + field(100, 2, varint(3, 5) + b"abc"),
+    "a long-winded tag": OTHER + varint(100 << 3, 5) + b"\1",
+    "as many fields as a message may have": OTHER + field(100, 0, b"\1") * 65_535,
+    "what the appendix looks like": OTHER + APPENDIX[:-1] + b"\0",
+}
+SPOILED = {
+    "a text that would swallow the appendix": OTHER + field(100, 2, varint(len(APPENDIX))),
+    "a text that would swallow a part of it": OTHER + field(100, 2, varint(len(APPENDIX) - 2)),
+    "a name that would": OTHER + field(1, 2, varint(len(APPENDIX))),
+    "a tensor that would": OTHER + field(5, 2, varint(len(APPENDIX) + 3) + b"abc"),
+    "a text longer than everything": OTHER + field(100, 2, varint(2**32 - 1)),
+    "a text of 2**63 bytes": OTHER + field(100, 2, varint(2**63)),
+    "a fixed64 that would": OTHER + field(100, 1),
+    "a fixed32 that would": OTHER + field(100, 5),
+    "a number that does not end": OTHER + field(100, 0) + b"\x80",
+    "a number that has not begun": OTHER + field(100, 0),
+    "a length that does not end": OTHER + field(100, 2) + b"\x80\x80",
+    "a length that has not begun": OTHER + field(100, 2),
+    "a tag that does not end": OTHER + b"\xa0",
+    "a tag of six bytes": OTHER + varint(100 << 3, 6) + b"\1",
+    "a tag above 32 bits": OTHER + varint(2**33 + 8) + b"\1",
+    "a length of six bytes": OTHER + field(100, 2, varint(3, 6) + b"abc"),
+    "a number of eleven bytes": OTHER + field(100, 0, varint(1, 11)),
+    "a group that has begun": OTHER + field(100, 3),
+    "a group": OTHER + field(100, 3) + field(100, 4),
+    "the end of a group": OTHER + field(100, 4),
+    "field 0": OTHER + b"\0\0",
+    "wire type 6": OTHER + field(100, 6),
+    "wire type 7": OTHER + field(100, 7),
+    "more fields than a message may have": OTHER + field(100, 0, b"\1") * 65_536,
+    "only bytes of 255": b"\xff" * 50,
+}
+
+
+REFUSED = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
+"""What gRPC servers say of a message that is none: grpc.aio and grpc differ."""
+
+
+async def infer(mesh, message: bytes) -> str:
+    """Returns the name that the server was asked for."""
+    call = mesh.channel.unary_unary(INFER, None, pb.ModelInferResponse.FromString)
+    async with asyncio.timeout(SECONDS):
+        return (await call(message, metadata=METADATA)).model_name
+
+
+async def name_or_refusal(mesh, message: bytes) -> str | grpc.StatusCode:
+    try:
+        return await infer(mesh, message)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mesh(world):
+    return world[0]
+
+
+@pytest.mark.parametrize("case", GOOD)
+async def test_the_appended_name_wins(mesh, case):
+    assert await infer(mesh, GOOD[case]) == "iris_1"
+
+
+@pytest.mark.parametrize("case", SPOILED)
+async def test_a_message_that_could_swallow_the_name_is_refused(mesh, case):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await infer(mesh, SPOILED[case])
+    assert caught.value.code() in REFUSED, caught.value
+
+
+async def test_no_message_reaches_another_model(mesh):
+    """Fragments of messages in any order: whatever the server understands, it is the name of the route."""
+    rng = random.Random(1)
+    fragments = [*GOOD.values(), *SPOILED.values(), APPENDIX, b"\0", b"\x80", b"\x0a", b"\x12"]
+    answered = 0
+    for _ in range(1_000):
+        message = b"".join(rng.choices(fragments, k=rng.randrange(1, 4)))
+        if rng.random() < 0.3:
+            message = message[: rng.randrange(len(message) + 1)]
+        name = await name_or_refusal(mesh, message)
+        assert name == "iris_1" or name in REFUSED, message
+        answered += name == "iris_1"
+    assert answered > 100
+
+
+async def sent(mesh, pieces, *, end: bool = True) -> raw_http2.Answer:
+    async with raw_http2.connection(mesh.port) as connection:
+        stream = connection.begin(raw_http2.grpc_headers(INFER, "iris"))
+        await connection.send(stream, pieces, end=end)
+        return await connection.answer(stream, SECONDS)
+
+
+def framed(message: bytes, *, flag: int = 0, length: int | None = None) -> bytes:
+    told = len(message) if length is None else length
+    return bytes([flag]) + told.to_bytes(4, "big") + message
+
+
+LENGTHS = [2**31 - 1, 2**31, 2**31 + 100, 2**32 - 6, 2**32 - 1, 2**31 - len(APPENDIX)]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("size", [1, 3, 200])
+async def test_a_length_that_no_message_has_is_refused_at_once(mesh, length, size):
+    """Whether the stream ends or not, and wherever it is cut."""
+    body = framed(b"x" * 100, length=length)
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    answer = await sent(mesh, pieces, end=False)
+    assert answer.headers["grpc-status"] == "8", answer.headers
+    assert "larger than max" in answer.headers["grpc-message"]
+
+
+@pytest.mark.parametrize("length", [0x7FFFFF00, 100_000_000, 101])
+async def test_a_message_that_never_comes_whole_is_not_executed(world, length):
+    mesh, server = world
+    calls = server.calls
+    async with raw_http2.connection(mesh.port) as connection:
+        stream = connection.begin(raw_http2.grpc_headers(INFER, "iris"))
+        await connection.send(stream, [framed(b"x" * 100, length=length)])
+        assert await infer(mesh, OTHER) == "iris_1"
+        assert server.calls == calls + 1
+        assert connection.answers[stream].headers.get("grpc-status") != "0"
+
+
+@pytest.mark.parametrize("flag", [1, 2, 255])
+async def test_a_message_that_says_it_is_compressed_is_refused(mesh, flag):
+    answer = await sent(mesh, [framed(OTHER, flag=flag)])
+    assert answer.headers["grpc-status"] in {"2", "13"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7])
+async def test_messages_in_small_pieces(mesh, size):
+    message = pb.ModelInferRequest(model_name="other_1", id="x" * 200).SerializeToString()
+    body = framed(message)
+    answer = await sent(mesh, [body[at : at + size] for at in range(0, len(body), size)])
+    assert answer.headers["grpc-status"] == "0"
+    assert pb.ModelInferResponse.FromString(answer.data[5:]).model_name == "iris_1"
+
+
+@pytest.mark.parametrize("broken", [framed(b"", length=2**32 - 1), framed(SPOILED["a group"])])
+async def test_a_bad_message_after_good_ones_ends_the_stream_and_not_the_worker(mesh, broken):
+    good = [pb.ModelInferRequest(id="a").SerializeToString()] * 3
+    async with raw_http2.connection(mesh.port) as connection:
+        headers = raw_http2.grpc_headers(INFER.replace("ModelInfer", "ModelStreamInfer"), "iris")
+        stream = connection.begin(headers)
+        await connection.send(stream, [b"".join(map(framed, good)) + broken + framed(good[0]) * 3])
+        answer = await connection.answer(stream, SECONDS)
+    assert answer.headers["grpc-status"] != "0"
+    assert await infer(mesh, OTHER) == "iris_1"
