@@ -21,6 +21,7 @@ from bailie.gateway import ads
 from bailie.gateway.bootstrap import EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
 from bailie.gateway.listener import Address
+from bailie.mlserver import START_SCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -96,9 +97,9 @@ async def mlserver(
     given = {"HOST": "127.0.0.1", "HTTP_PORT": http, "GRPC_PORT": rpc, "METRICS_PORT": metrics, **settings}
     environment = {f"MLSERVER_{name}": str(value) for name, value in given.items()}
     environment["PATH"] = os.environ["PATH"]  # noqa: TID251
-    program = mlserver_environment() / "bin" / "mlserver"
+    python = mlserver_environment() / "bin" / "python"
     log = folder / f"mlserver-{http}.log"
-    command_line = [str(program), "start", str(folder / "models")]
+    command_line = [str(python), str(START_SCRIPT), "start", str(folder / "models")]
     with process(command_line, log, env=environment, cwd=folder) as started:
         await answers(f"http://127.0.0.1:{http}/v2/models/{MODEL}/ready", log)
         yield http, rpc, psutil.Process(started.pid)

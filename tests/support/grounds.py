@@ -34,6 +34,7 @@ from bailie.api.crd import crd_manifests
 from bailie.api.kinds import CONFIG_MAP, MLOPS_KINDS, NAMESPACE, SERVICE
 from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
+from bailie.local.programs import mlserver_command
 from bailie.local.settings import default_mlserver_environment
 from bailie.manifests.runtime import MESH_SERVICE
 from bailie.workloads.node.settings import Program
@@ -58,10 +59,10 @@ test that keeps its processor time while the next begins."""
 
 def programs() -> dict[str, Program]:
     """What the images of the charts stand for on this machine."""
-    mlserver = str(default_mlserver_environment() / "bin" / "mlserver")
+    mlserver = mlserver_command(default_mlserver_environment())
     return {
         "bailie": Program(title="Bailie", argv=(sys.executable, "-m", "bailie")),
-        "bailie-mlserver": Program(title="MLServer", argv=(mlserver, "start", "$(MLSERVER_MODELS_DIR)")),
+        "bailie-mlserver": Program(title="MLServer", argv=mlserver),
     }
 
 

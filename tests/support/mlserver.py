@@ -14,6 +14,8 @@ import pytest
 from tests.support.environments import mlserver_environment
 from tests.support.ports import free_port
 
+from bailie.mlserver import START_SCRIPT
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -57,7 +59,7 @@ class MlserverProcess:
         (self.folder / "models" / "settings.json").write_text(json.dumps(settings))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._environment / "bin" / "mlserver", "start", self.folder / "models"],
+                [self._environment / "bin" / "python", START_SCRIPT, "start", self.folder / "models"],
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bailie.mlserver import START_SCRIPT
 from bailie.workloads.node.settings import NodeSettings, Program
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bailie.local.settings import LocalSettings
     from bailie.local.state import StateDirectory
 
@@ -16,7 +19,7 @@ def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) 
     """Returns the settings of this machine's node."""
     mlserver = Program(
         title="MLServer",
-        argv=(str(settings.mlserver_program), "start", "$(MLSERVER_MODELS_DIR)"),
+        argv=mlserver_command(settings.mlserver_environment),
         hint="run `make setup`, or name its environment in BAILIE_MLSERVER_ENV",
     )
     return NodeSettings(
@@ -30,3 +33,8 @@ def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) 
             "mlserver": mlserver,
         },
     )
+
+
+def mlserver_command(environment: Path) -> tuple[str, ...]:
+    """Returns what starts MLServer from its virtual environment, as its image does."""
+    return (str(environment / "bin" / "python"), str(START_SCRIPT), "start", "$(MLSERVER_MODELS_DIR)")
