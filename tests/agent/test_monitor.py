@@ -19,40 +19,56 @@ from bailie.agent.settings import Settings
 READY, BUSY, GONE, UNREADY = Health.READY, Health.BUSY, Health.GONE, Health.UNREADY
 
 
+def monitor_of(*, at_work: bool = False, loading: int = 0) -> Monitor:
+    nothing: Any = None
+    models: Any = SimpleNamespace(at_work=at_work)
+    server: Any = SimpleNamespace(loading=loading)
+    settings = Settings(namespace="a", pod="m-0", server="m", replica=0)
+    return Monitor(
+        settings=settings, server=server, memory=nothing, models=models, outbox=nothing, restart=nothing
+    )
+
+
 @pytest.mark.parametrize(
-    ("looks", "at_work", "expected"),
+    ("looks", "loading", "ready", "silent_for"),
     [
-        ([(0, READY)], False, True),
-        ([(0, GONE)], False, False),
-        ([(0, BUSY)], False, False),
-        ([(0, BUSY)], True, False),
-        ([(0, READY), (1, UNREADY), (16, UNREADY)], False, False),
-        ([(0, READY), (1, UNREADY), (3000, UNREADY)], True, True),
-        ([(0, READY), (1, GONE)], True, False),
-        ([(0, READY), (1, BUSY), (15, BUSY)], False, True),
-        ([(0, READY), (1, BUSY), (16, BUSY)], False, False),
-        ([(0, READY), (1, BUSY), (10, READY), (20, BUSY)], False, True),
-        ([(0, READY), (1, BUSY), (3000, BUSY)], True, True),
+        ([(0, READY)], 0, True, 0),
+        ([(0, GONE)], 0, False, 0),
+        ([(0, BUSY)], 0, False, 0),
+        ([(0, BUSY)], 1, False, 0),
+        ([(0, BUSY), (9, BUSY)], 0, False, 9),
+        ([(0, READY), (1, UNREADY), (9, UNREADY)], 0, False, 0),
+        ([(0, READY), (1, UNREADY), (3000, UNREADY)], 1, True, 0),
+        ([(0, READY), (1, GONE)], 1, False, 0),
+        ([(0, READY), (1, BUSY), (8, BUSY)], 0, True, 7),
+        ([(0, READY), (1, BUSY), (9, BUSY)], 0, False, 8),
+        ([(0, READY), (1, BUSY), (8, UNREADY), (9, BUSY)], 0, False, 0),
+        ([(0, READY), (1, BUSY), (8, READY), (9, BUSY), (16, BUSY)], 0, True, 7),
+        ([(0, READY), (1, BUSY), (70, BUSY), (71, GONE)], 0, False, 0),
+        ([(0, READY), (1, BUSY), (3000, BUSY)], 1, True, 0),
+        ([(0, READY), (1, BUSY), (7, None), (20, BUSY)], 0, True, 0),
+        ([(0, READY), (30, None)], 0, True, 0),
     ],
 )
-def test_readiness(looks: list[tuple[float, Health]], at_work: bool, expected: bool):
-    nothing: Any = None
-    monitor = Monitor(
-        settings=Settings(namespace="a", pod="m-0", server="m", replica=0),
-        server=nothing,
-        memory=nothing,
-        models=SimpleNamespace(at_work=at_work),  # type: ignore[arg-type]
-        outbox=nothing,
-    )
+def test_readiness(looks: list[tuple[float, Health | None]], loading: int, ready: bool, silent_for: float):
+    monitor = monitor_of(at_work=bool(loading), loading=loading)
     for now, health in looks:
         monitor.ready = monitor.judge(health, now)
-    assert monitor.ready is expected
+    assert (monitor.ready, monitor.silent_for) == (ready, silent_for)
+
+
+def test_a_download_or_an_unload_is_no_excuse_for_silence():
+    monitor = monitor_of(at_work=True)
+    for now, health in [(0, READY), (1, BUSY), (9, BUSY)]:
+        monitor.ready = monitor.judge(health, now)
+    assert not monitor.ready
 
 
 class Restarted:
     """A server that came back without its models, and all that the monitor tells others of it, in order."""
 
     at_work = False
+    loading = 0
 
     def __init__(self, *, answers: list[bool]) -> None:
         self.connections = 1
@@ -64,10 +80,14 @@ class Restarted:
     async def health(self) -> Health:
         return self.health_now
 
-    async def ready_models(self) -> frozenset[str]:
+    async def ready_models(self, seconds: float) -> frozenset[str]:
+        assert seconds > 0
         if not self._answers.pop(0):
             raise ServerError("Unreachable", "no index yet")
         return frozenset()
+
+    async def make(self, wanted: bool) -> None:
+        assert not wanted
 
     async def read(self) -> Any:
         return SimpleNamespace(resident_bytes=0)
@@ -119,7 +139,9 @@ async def test_a_server_that_came_back_between_two_looks_is_noticed(health, at_w
 @asynccontextmanager
 async def monitored(world: Any):
     settings = Settings(namespace="a", pod="m-0", server="m", replica=0, poll_seconds=0.001)
-    monitor = Monitor(settings=settings, server=world, memory=world, models=world, outbox=world)
+    monitor = Monitor(
+        settings=settings, server=world, memory=world, models=world, outbox=world, restart=world
+    )
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         running = group.create_task(monitor.run())
         yield

@@ -1,13 +1,14 @@
 """Looks at the inference server again and again: readiness and memory for the status, the index for losses.
 
-Runs beside `session`. What the server lost (it restarted, somebody unloaded it) is loaded again by `models`.
+Runs beside `session`. What the server lost (it restarted, somebody unloaded it) is loaded again by `models`;
+one that answers nothing for long is restarted (`hung`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,9 +16,10 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.errors import ServerError
 from bailie.agent.metrics import RESIDENT_BYTES, SERVER_READY
-from bailie.agent.server import Health
+from bailie.agent.server import INDEX_SECONDS, LOOK_SECONDS, Health
 
 if TYPE_CHECKING:
+    from bailie.agent.hung import RestartRequest
     from bailie.agent.memory import ServerMemory
     from bailie.agent.models import Models
     from bailie.agent.outbox import Outbox
@@ -25,6 +27,26 @@ if TYPE_CHECKING:
     from bailie.agent.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+_LATE_SECONDS = 1.0
+_INDEX_SHARE = 0.01
+"""Of the server's time that readings of its index may take."""
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Since when something holds without a break; the times are of a monotonic clock, in seconds."""
+
+    _since: float | None = None
+
+    def note(self, *, holds: bool, now: float) -> float:
+        """Returns for how many seconds it has held."""
+        if not holds:
+            self._since = None
+            return 0.0
+        if self._since is None:
+            self._since = now
+        return now - self._since
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,8 +58,13 @@ class Monitor:
     memory: ServerMemory
     models: Models
     outbox: Outbox
+    restart: RestartRequest
     ready: bool = False
-    _silent_since: float | None = None
+    silent_for: float = 0.0
+    """How long the server has answered nothing, without a load, since the first look that failed."""
+    _doubt: Stretch = field(default_factory=Stretch)
+    _silence: Stretch = field(default_factory=Stretch)
+    _index_took: float = INDEX_SECONDS
     _measured_at: float = -math.inf
     _connections: int | None = None
     """Of the server's client when the index was read; None since it was not ready."""
@@ -52,19 +79,30 @@ class Monitor:
                 self._connections = None
             health = await self._look()
             self.ready = self.judge(health, now())
+            await self.restart.make(self.silent_for >= self.settings.hung_seconds)
             # One that has come back may have lost everything; it is not ready before that is told.
             another = health is Health.READY and self._may_be_another()
-            if another or (self.ready and now() - indexed_at >= self.settings.index_seconds):
+            if another or (self.ready and now() - indexed_at >= self._index_pause()):
                 self.ready = await self._check_index() or not another
                 indexed_at = now()
             if self.ready != was_ready:
-                log.info("inference server readiness changed", ready=self.ready)
+                log.info(
+                    "inference server readiness changed",
+                    ready=self.ready,
+                    silent_seconds=round(self.silent_for),
+                )
             await self._publish(now())
             await asyncio.sleep(self.settings.poll_seconds)
 
-    async def _look(self) -> Health:
-        """A server says that it is not ready when one of its models is not: that model alone is at fault."""
-        health = await self.server.health()
+    async def _look(self) -> Health | None:
+        """A server says that it is not ready when one of its models is not: that model alone is at fault.
+
+        Returns None where this process was held up itself: then the look says nothing of the server.
+        """
+        clock = asyncio.get_running_loop().time
+        begun, health = clock(), await self.server.health()
+        if health is Health.BUSY and clock() - begun > LOOK_SECONDS + _LATE_SECONDS:
+            return None
         in_doubt = not self.models.at_work or self._may_be_another()
         if health is Health.UNREADY and in_doubt and await self._check_index():
             return Health.READY
@@ -74,43 +112,51 @@ class Monitor:
         """Whether the server may have been restarted since its index was read, between two looks perhaps."""
         return self.server.connections != self._connections
 
-    def judge(self, health: Health, now: float) -> bool:
-        """Decides whether the server counts as ready.
+    def judge(self, health: Health | None, now: float) -> bool:
+        """Decides whether the server counts as ready, and for how long it has been silent.
 
         A load, or a long inference in the server's own process, keeps MLServer from answering in time: one
         that was ready stays so while it loads, and otherwise until it has been silent for `silent_seconds`.
         """
+        silent = health is Health.BUSY and not self.server.loading
+        unready = health is Health.UNREADY and not self.models.at_work
+        self.silent_for = self._silence.note(holds=silent, now=now)
+        doubted_for = self._doubt.note(holds=silent or unready, now=now)
         if health in {Health.READY, Health.GONE}:
-            self._silent_since = None
             return health is Health.READY
-        if self.models.at_work:
-            self._silent_since = None
-            return self.ready
-        if self._silent_since is None:
-            self._silent_since = now
-        return self.ready and now - self._silent_since < self.settings.silent_seconds
+        return self.ready and doubted_for < self.settings.silent_seconds
 
     async def _publish(self, now: float) -> None:
         status = agent_pb2.ReplicaStatus()
         status.CopyFrom(self.outbox.status)
         status.server_ready = self.ready
-        if now - self._measured_at >= self.settings.status_seconds:
+        status.server_silent = self.silent_for >= self.settings.silent_seconds
+        if not self.silent_for and now - self._measured_at >= self.settings.status_seconds:
             status.resident_bytes = (await self.memory.read()).resident_bytes
             self._measured_at = now
         self.outbox.publish_status(status)
         SERVER_READY.set(self.ready)
         RESIDENT_BYTES.set(status.resident_bytes)
 
+    def _index_pause(self) -> float:
+        longest = self.settings.longest_index_seconds
+        return max(self.settings.index_seconds, min(self._index_took / _INDEX_SHARE, longest))
+
     async def _check_index(self) -> bool:
         """Has loaded again what the server lost; says whether the server gave an index."""
         expected, connections = self.models.loaded(), self.server.connections
         restarted = self._may_be_another()
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        # One that hangs meanwhile must not keep us from looking at it.
+        patience = min(INDEX_SECONDS, max(LOOK_SECONDS, 10 * self._index_took))
         try:
-            ready = await self.server.ready_models()
+            ready = await self.server.ready_models(patience)
         except ServerError as error:
             log.info("index is not available", error=error.message)
             return False
         self._connections = connections
+        self._index_took = clock() - begun
         lost = {name: since for name, since in expected.items() if name not in ready}
         self.models.lost(lost, restarted=restarted)
         return True

@@ -17,6 +17,7 @@ from bailie.agent.artifacts import Artifacts
 from bailie.agent.egress import Egress
 from bailie.agent.errors import ServerError
 from bailie.agent.held import serve_held
+from bailie.agent.hung import RestartRequest
 from bailie.agent.loading import Loading
 from bailie.agent.measuring import Measuring
 from bailie.agent.memory import ServerMemory
@@ -55,7 +56,13 @@ async def run(settings: Settings) -> None:
         loading = _loading(settings, store, server, memory=memory, room=room)
         models = Models(loading, outbox, room)
         monitor = Monitor(
-            settings=settings, server=server, memory=memory, models=models, outbox=outbox, ready=ready
+            settings=settings,
+            server=server,
+            memory=memory,
+            models=models,
+            outbox=outbox,
+            restart=RestartRequest(settings.folder),
+            ready=ready,
         )
         records = await asyncio.to_thread(store.open)
         models.restore(records, in_memory)

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 _LONGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer: an index of 10,000 models has about 1 MiB."""
-_LOOK_SECONDS = 2.0
-_INDEX_SECONDS = 30.0
+LOOK_SECONDS = 2.0
+"""How long a look waits for an answer."""
+INDEX_SECONDS = 30.0
+"""How long the index of a server with very many models may take."""
 _UNLOAD_SECONDS = 120.0
 _WAIT_STEP_SECONDS = 0.1
 _WATCH_SECONDS = 1.0
@@ -65,6 +67,8 @@ class InferenceServer:
     def __init__(self, host: str, *, http_port: int, grpc_port: int) -> None:
         self.connections = 0
         """How many were made over HTTP. While there is no new one, the server's process is the same."""
+        self.loading = 0
+        """How many models it is loading now: MLServer may answer nothing else meanwhile."""
         self._http = httpx.AsyncClient(
             base_url=f"http://{host}:{http_port}", trust_env=False, event_hooks={"request": [self._trace]}
         )
@@ -90,7 +94,7 @@ class InferenceServer:
     async def health(self) -> Health:
         """Looks once."""
         try:
-            response = await self._ask("GET", "/v2/health/ready", _LOOK_SECONDS)
+            response = await self._ask("GET", "/v2/health/ready", LOOK_SECONDS)
         except httpx.ConnectError:
             return Health.GONE
         except httpx.HTTPError:
@@ -126,14 +130,14 @@ class InferenceServer:
 
     async def _answers(self) -> bool:
         try:
-            return (await self._ask("GET", "/v2/health/live", _LOOK_SECONDS)).is_success
+            return (await self._ask("GET", "/v2/health/live", LOOK_SECONDS)).is_success
         except httpx.HTTPError:
             return False
 
-    async def ready_models(self) -> frozenset[str]:
+    async def ready_models(self, seconds: float = INDEX_SECONDS) -> frozenset[str]:
         """Returns the names that are loaded. Raises ServerError (`ServerUnavailable`)."""
         try:
-            response = await self._ask("POST", "/v2/repository/index", _INDEX_SECONDS, json={"ready": True})
+            response = await self._ask("POST", "/v2/repository/index", seconds, json={"ready": True})
             if not response.is_success:
                 raise ServerError("ServerUnavailable", f"{self._name} gave no index: HTTP {response.status}")
             items = json.loads(response.content)
@@ -151,6 +155,17 @@ class InferenceServer:
 
         Call it after `wait_until_up`: a connection that fails from here on is a server that died.
         """
+        self.loading += 1
+        try:
+            await self._load(name, seconds)
+        finally:
+            self.loading -= 1
+        if not await self._model_ready(name):
+            raise ServerError(
+                "ModelNotReady", f"{self._name} loaded {name} but does not say that it is ready"
+            )
+
+    async def _load(self, name: str, seconds: float) -> None:
         request = inference_pb2.RepositoryModelLoadRequest(model_name=name)
         call = self._stub().RepositoryModelLoad(request, timeout=seconds)
         try:
@@ -160,10 +175,6 @@ class InferenceServer:
             raise self._load_error(name, error, seconds) from error
         finally:
             call.cancel()
-        if not await self._model_ready(name):
-            raise ServerError(
-                "ModelNotReady", f"{self._name} loaded {name} but does not say that it is ready"
-            )
 
     async def _outlive(self, call: Any, name: str) -> None:
         """Waits for a call's end. gRPC does not always notice that a server died under it: we look too."""
@@ -194,7 +205,7 @@ class InferenceServer:
 
     async def _model_ready(self, name: str) -> bool:
         try:
-            response = await self._ask("GET", f"/v2/models/{name}/ready", _INDEX_SECONDS)
+            response = await self._ask("GET", f"/v2/models/{name}/ready", INDEX_SECONDS)
         except httpx.HTTPError:
             return False
         return response.is_success
@@ -221,7 +232,7 @@ class InferenceServer:
         """
         await self.health()
         try:
-            await self._stub().ServerLive(inference_pb2.ServerLiveRequest(), timeout=_LOOK_SECONDS)
+            await self._stub().ServerLive(inference_pb2.ServerLiveRequest(), timeout=LOOK_SECONDS)
         except grpc.aio.AioRpcError:
             return
 

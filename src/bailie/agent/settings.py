@@ -97,10 +97,17 @@ class Settings:
     """BAILIE_SERVER_WAIT_SECONDS: how long a load waits for a server that is not up."""
     poll_seconds: float = 1.0
     """Between two looks at the server's readiness."""
-    silent_seconds: float = 15.0
-    """How long a server that was ready may not answer, without a load, before it counts as not ready."""
-    index_seconds: float = 30.0
-    """Between two readings of the server's repository index; MLServer rescans its folders each time."""
+    silent_seconds: float = 8.0
+    """How long a server may not answer, without a load, from the first look that failed (after 2 s) until it
+    counts as not ready and its callers are refused at once."""
+    hung_seconds: float = 60.0
+    """BAILIE_HUNG_SECONDS: how long it may not answer, counted alike, until it is to be restarted. MLServer
+    answers nothing while a model computes in its own process: give more than the longest inference takes."""
+    index_seconds: float = 2.0
+    """Between two readings of the server's repository index. MLServer rescans its folders each time, so they
+    are further apart where a reading takes long: a hundred times what the last one took."""
+    longest_index_seconds: float = 30.0
+    """Between two readings at most."""
     status_seconds: float = 5.0
     """Between two status reports when nothing changes; the protocol asks for one every 10 s."""
     roots: Roots = field(default_factory=lambda: Roots(allowed=(Path("/mnt/models"),)))
@@ -173,6 +180,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         download_seconds=float(env.number("BAILIE_DOWNLOAD_SECONDS", 3600, least=1)),
         load_seconds=float(env.number("BAILIE_LOAD_SECONDS", 3600, least=1)),
         server_wait_seconds=float(env.number("BAILIE_SERVER_WAIT_SECONDS", 300)),
+        hung_seconds=float(env.number("BAILIE_HUNG_SECONDS", 60, least=10)),
         roots=_roots(env),
         networks=_networks(env),
         api_server=_api_server(environ),

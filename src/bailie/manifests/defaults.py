@@ -210,7 +210,8 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
 
 
 def _mlserver(image: str) -> Manifest:
-    """Liveness is only the socket: a load occupies MLServer's event loop for as long as it takes.
+    """Liveness is the agent's word: a load occupies MLServer's event loop for as long as it takes, and the
+    agent knows of it. An agent that is away says nothing, and nothing is restarted.
 
     Debug (access logs) costs a sixth of the processor time per request, gzip a fiftieth and far more on large
     answers; metrics cost a sixteenth and stay (`python -m benchmarks mlserver-settings`).
@@ -234,7 +235,12 @@ def _mlserver(image: str) -> Manifest:
         "ports": [_port("server-http", 9000), _port("server-grpc", 9500), _port("server-metrics", 8082)],
         "startupProbe": _startup_probe("/v2/health/live", "server-http"),
         "readinessProbe": _http_probe("/v2/health/ready", "server-http", period=2),
-        "livenessProbe": {"tcpSocket": {"port": "server-http"}, "periodSeconds": 10, "failureThreshold": 6},
+        "livenessProbe": {
+            "exec": {"command": ["test", "!", "-e", f"{AGENT_FOLDER}/server-hung"]},
+            "periodSeconds": 5,
+            "timeoutSeconds": 5,
+            "terminationGracePeriodSeconds": 5,
+        },
         "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},
         "securityContext": _RESTRICTED,
         "volumeMounts": [_SERVED_MOUNT],

@@ -103,6 +103,27 @@ async def test_an_adopted_process_that_ends_is_started_again(api, tmp_path):
             await node.until_ready("p")
 
 
+async def test_a_liveness_probe_runs_its_command_beside_an_adopted_process(api, tmp_path):
+    command = ["test", "!", "-e", "/mnt/shared/dead"]
+    probe = {"exec": {"command": command}, "periodSeconds": 0.2, "failureThreshold": 1}
+    manifest = pod_manifest(
+        "p", livenessProbe=probe, volumeMounts=[{"name": "shared", "mountPath": "/mnt/shared"}]
+    )
+    manifest["spec"]["volumes"] = [{"name": "shared", "emptyDir": {}}]
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        async with node_process(api, tmp_path):
+            await client.create(manifest)
+            pid = pid_of(await ready_pod(client, "p"))
+        async with running_node(api, tmp_path) as node:
+            pod = await node.until_ready("p")
+            assert pid_of(pod) == pid
+            (shared,) = tmp_path.rglob("shared")
+            (shared / "dead").touch()
+            pod = await node.until("p", lambda pod: pod if container_status(pod)["restartCount"] else None)
+            said = container_status(pod)["lastState"]["terminated"]["message"]
+            assert said == f"liveness probe failed: {' '.join(command)} ended with code 1"
+
+
 async def test_a_process_whose_pod_is_gone_is_killed(api, tmp_path):
     async with Client.from_kubeconfig(api.kubeconfig) as client:
         async with node_process(api, tmp_path):

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from bailie.workloads.node.environment import ConfigError
-from bailie.workloads.node.probes import Probe, Target, check, follow, probe
+from bailie.workloads.node.pods import ProcessSpec
+from bailie.workloads.node.probes import Command, Probe, Target, check, follow, probe
 
 CONTAINER = {"name": "c", "ports": [{"name": "http", "containerPort": 9000}]}
 
@@ -50,14 +51,44 @@ def made(spec):
             ),
         ),
         (
-            {"exec": {"command": ["x"]}},
-            ConfigError("readinessProbe of container c is none of httpGet, tcpSocket and grpc"),
+            {"exec": {"command": ["test", "-e", "/x"]}, "periodSeconds": 5},
+            Probe(target=Command(words=("test", "-e", "/x")), period=5),
+        ),
+        (
+            {"smoke": {}},
+            ConfigError("readinessProbe of container c is none of httpGet, tcpSocket, grpc and exec"),
         ),
         ({"httpGet": {"port": "no"}}, ConfigError("container c has no port named no")),
     ],
 )
 def test_probes_of_a_manifest(spec, expected):
     assert made(spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("test", "!", "-e", "/mnt/agent/file"), None),
+        (("test", "-e", "/mnt/agent/file"), "test -e /mnt/agent/file ended with code 1"),
+        (("test", "-d", "/mnt/agent"), None),
+        (("sh", "-c", 'test "$COLOUR" = red && test "$PWD" = "$HERE"'), None),
+        (("sh", "-c", "exit 7"), "sh -c exit 7 ended with code 7"),
+        (("sh", "-c", "cat; echo much; echo more >&2"), None),
+        (("sleep", "60"), "sleep 60 did not end within 0.5s"),
+        (("/no/such/program",), "/no/such/program: [Errno 2] No such file or directory: '/no/such/program'"),
+        ((), ": "),
+    ],
+)
+async def test_a_command_runs_as_beside_the_process(tmp_path, words, expected):
+    env = {"PATH": "/usr/bin:/bin", "COLOUR": "red", "HERE": str(tmp_path)}
+    mounts = (("/mnt/agent", str(tmp_path)),)
+    place = ProcessSpec(container="c", argv=("x",), env=env, cwd=str(tmp_path), mounts=mounts)
+    found = await check(Command(words=words, place=place), 0.5 if words[:1] == ("sleep",) else 10)
+    assert found == expected if expected != ": " else found.startswith(expected)
+
+
+async def test_a_command_of_a_process_that_is_not_known_says_nothing():
+    assert await check(Command(words=("false",)), 1) is None
 
 
 @contextlib.asynccontextmanager

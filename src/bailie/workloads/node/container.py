@@ -55,6 +55,7 @@ class ContainerRunner:
         self._stop = asyncio.Event()
         self._grace = 0.0
         self._running: Process | None = None
+        self._place: ProcessSpec | None = None
         self._complaint = ""  # why the node itself ended the process
         metadata = setup.pod["metadata"]
         self.key = (str(metadata["uid"]), str(container["name"]))
@@ -84,6 +85,9 @@ class ContainerRunner:
         failures = 0
         clock = asyncio.get_running_loop().time
         adopted = self._adopt(survivor) if survivor else None
+        if adopted and probing.runs_commands(self._container):
+            spec = await self._spec()
+            self._place = None if isinstance(spec, ConfigError) else spec
         if adopted is None and self._was_running:
             self._count_lost()
         while adopted or not self._stop.is_set():  # one that lives must be ended, even when told so before
@@ -128,12 +132,10 @@ class ContainerRunner:
 
     async def _start(self) -> Process | Waiting:
         """Starts a process; a reason to wait where that is not possible now."""
-        context = await self._setup.context()
-        if isinstance(context, ConfigError):
-            return Waiting("CreateContainerConfigError", context.message)
-        spec = process(self._setup.pod, self._container, context)
+        spec = await self._spec()
         if isinstance(spec, ConfigError):
             return Waiting("CreateContainerConfigError", spec.message)
+        self._place = spec
         problem = probing.problem(self._container, self._setup.ip)
         if problem:
             return Waiting("CreateContainerConfigError", problem)
@@ -144,6 +146,14 @@ class ContainerRunner:
         if taken:
             return Waiting("HostPortConflict", taken)
         return self._spawn(spec)
+
+    async def _spec(self) -> ProcessSpec | ConfigError:
+        context = await self._setup.context()
+        return (
+            context
+            if isinstance(context, ConfigError)
+            else process(self._setup.pod, self._container, context)
+        )
 
     def _spawn(self, spec: ProcessSpec) -> Process | Waiting:
         try:
@@ -237,6 +247,7 @@ class ContainerRunner:
         return Probing(
             container=self._container,
             ip=self._setup.ip,
+            place=self._place,
             on_started=lambda: self._set(started=True, ready=not self._container.get("readinessProbe")),
             on_ready=self._on_readiness,
             on_dead=lambda why, grace: self._give_up(running, why, grace),

@@ -1,6 +1,7 @@
-"""Startup, readiness and liveness probes, run from the node: `httpGet` and `tcpSocket`.
+"""Startup, readiness and liveness probes, run from the node: `httpGet`, `tcpSocket` and `exec`.
 
-Called by the container runner. A gRPC probe is taken as a TCP one. Until a first success a probe is repeated
+Called by the container runner. A command runs beside the container's process, with its variables, paths and
+working directory. A gRPC probe is taken as a TCP one. Until a first success a probe is repeated
 quickly, with growing pauses up to its period, so that a container is ready as soon as it is; only failures a
 period apart count.
 """
@@ -9,15 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio.subprocess import DEVNULL
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailie.workloads.node.environment import ConfigError
+from bailie.workloads.node.pods import substitute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bailie.manifests.workload import Manifest
+    from bailie.workloads.node.pods import ProcessSpec
 
 _FIRST_PAUSE = 0.1
 _GROWTH = 1.5
@@ -35,10 +40,19 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run. `place` is None where the node does not know how the process was started: then nothing is
+    run and nothing is known, which is no failure."""
+
+    words: tuple[str, ...]
+    place: ProcessSpec | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """One probe with Kubernetes' defaults; times in seconds. `grace`: until what it gave up is killed."""
 
-    target: Target
+    target: Target | Command
     initial_delay: float = 0.0
     period: float = 10.0
     timeout: float = 1.0
@@ -47,15 +61,22 @@ class Probe:
     grace: float | None = None
 
 
-def probe(container: Manifest, key: str, ip: str) -> Probe | ConfigError | None:
+def probe(
+    container: Manifest, key: str, ip: str, place: ProcessSpec | None = None
+) -> Probe | ConfigError | None:
     """The probe under `key` (`readinessProbe`, …); None where the container has none."""
     spec = container.get(key)
     if not spec:
         return None
-    action = next((spec[name] for name in ("httpGet", "tcpSocket", "grpc") if name in spec), None)
-    if action is None:
-        return ConfigError(f"{key} of container {container['name']} is none of httpGet, tcpSocket and grpc")
-    to = target(container, action, ip, connect_only="httpGet" not in spec)
+    kind = next((name for name in ("httpGet", "tcpSocket", "grpc", "exec") if name in spec), None)
+    if kind is None:
+        name = container["name"]
+        return ConfigError(f"{key} of container {name} is none of httpGet, tcpSocket, grpc and exec")
+    to: Target | Command | ConfigError
+    if kind == "exec":
+        to = Command(words=tuple(spec["exec"].get("command") or ()), place=place)
+    else:
+        to = target(container, spec[kind], ip, connect_only=kind != "httpGet")
     if isinstance(to, ConfigError):
         return to
     grace = spec.get("terminationGracePeriodSeconds")
@@ -90,8 +111,10 @@ def target(
     )
 
 
-async def check(to: Target, timeout: float) -> str | None:
+async def check(to: Target | Command, timeout: float) -> str | None:
     """Probes once; None is success, anything else says what was wrong."""
+    if isinstance(to, Command):
+        return await _run(to, timeout)
     where = f"{to.host}:{to.port}"
     try:
         async with asyncio.timeout(timeout):
@@ -100,6 +123,29 @@ async def check(to: Target, timeout: float) -> str | None:
         return f"{where} did not answer within {timeout:g}s"
     except (OSError, ssl.SSLError, asyncio.IncompleteReadError, ValueError) as error:
         return f"{where}: {getattr(error, 'strerror', None) or error}"
+
+
+async def _run(command: Command, timeout: float) -> str | None:
+    place, text = command.place, " ".join(command.words)
+    if place is None:
+        return None
+    argv = [substitute(word, place.mounts) for word in command.words]
+    try:
+        running = await asyncio.create_subprocess_exec(
+            *argv, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=dict(place.env), cwd=place.cwd
+        )
+    except (OSError, TypeError) as error:
+        return f"{text}: {error}"
+    try:
+        async with asyncio.timeout(timeout):
+            code = await running.wait()
+    except TimeoutError:
+        return f"{text} did not end within {timeout:g}s"
+    finally:
+        with suppress(ProcessLookupError):
+            running.kill()
+        await running.wait()
+    return f"{text} ended with code {code}" if code else None
 
 
 async def _attempt(to: Target) -> str | None:

@@ -17,11 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bailie.manifests.workload import Manifest
+    from bailie.workloads.node.pods import ProcessSpec
+
+
+_KEYS = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+def runs_commands(container: Manifest) -> bool:
+    """Whether a probe needs to know how the process was started."""
+    return any("exec" in (container.get(key) or {}) for key in _KEYS)
 
 
 def problem(container: Manifest, ip: str) -> str | None:
     """What is wrong with the container's probes, as a sentence; None when nothing is."""
-    for key in ("startupProbe", "readinessProbe", "livenessProbe"):
+    for key in _KEYS:
         found = probe(container, key, ip)
         if isinstance(found, ConfigError):
             return found.message
@@ -34,6 +43,8 @@ class Probing:
 
     container: Manifest
     ip: str
+    place: ProcessSpec | None
+    """How the process was started, for probes that run a command; None where that is not known."""
     on_started: Callable[[], None]
     on_ready: Callable[[bool, str], None]
     on_dead: Callable[[str, float | None], None]
@@ -73,5 +84,5 @@ class Probing:
             self.on_dead(f"liveness probe failed: {why}", grace)
 
     def _probe(self, key: str) -> Probe | None:
-        found = probe(self.container, key, self.ip)
+        found = probe(self.container, key, self.ip, self.place)
         return found if isinstance(found, Probe) else None
