@@ -185,8 +185,12 @@ class Histories(RuleBasedStateMachine):
         for name, entry in (before.entries if before else {}).items():
             model = self.world.models.get(name)
             if model and model["spec"]["replicas"] and isinstance(entry, Route):
-                answers = [seat for seat in _seats(entry) if self._answers(*seat)]
+                answers = [seat for seat in _seats(entry) if self._answers(*seat) and self._is_ready(seat[1])]
                 assert not answers or isinstance(after.entries.get(name), Route), f"{name} answered"
+
+    def _is_ready(self, replica):
+        found = self.agents.connected.get(replica)
+        return found is not None and found.server_ready
 
     def _answers(self, inside, replica):
         found = self.agents.connected.get(replica)

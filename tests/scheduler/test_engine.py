@@ -229,7 +229,7 @@ def test_a_model_is_not_ready_while_its_agent_is_away(world):
     assert world.publisher.table.entries["iris"].reason == "ScheduleFailed"
 
 
-def test_a_server_that_is_not_ready_is_asked_only_where_no_other_is(world):
+def test_a_server_that_is_not_ready_is_not_asked(world):
     world.server(replicas=2)
     world.agents.connect(SECOND)
     identity = world.model(replicas=2)
@@ -244,7 +244,10 @@ def test_a_server_that_is_not_ready_is_asked_only_where_no_other_is(world):
     assert world.state() is VersionState.AVAILABLE
     world.agents.change(SECOND, server_ready=False)
     world.step()
-    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0", "mlserver-1"}}
+    assert world.publisher.table.entries["iris"] == NotReady(
+        "ServerNotReady",
+        'loaded, but 2 of 2 replicas of server "mlserver" do not answer; waiting for them',
+    )
     assert world.state() is VersionState.SERVER_NOT_READY
     (trail, *_) = explained(world.engine.picture, "iris")["trail"]
     assert trail == "mlserver-0: iris_1 is Loaded, its server is not ready"
@@ -256,6 +259,37 @@ def test_a_server_that_is_not_ready_is_asked_only_where_no_other_is(world):
     assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0", "mlserver-1"}}
     world.step()
     assert world.engine.picture.facts["iris"].version.available == 2
+
+
+def test_callers_of_a_server_that_hangs_are_told_so(world):
+    identity = world.served()
+    world.agents.change(FIRST, server_ready=False, server_silent=True)
+    assert world.step() == []
+    entry = world.publisher.table.entries["iris"]
+    assert (entry.reason, "a model may hang there" in entry.message) == ("ServerNotResponding", True)
+    assert world.state() is VersionState.SERVER_NOT_READY
+    world.agents.report("iris", identity, 1, LOADING)
+    world.agents.change(FIRST, server_ready=True, server_silent=False)
+    world.step()
+    assert world.publisher.table.entries["iris"].reason == "ModelProgressing"
+    world.agents.report("iris", identity, 1, LOADED)
+    world.step()
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+
+
+def test_a_version_that_answers_goes_on_to_when_its_server_is_back(world):
+    """A server that is away for a moment is no reason to go over to a version that is not complete."""
+    identity = world.served()
+    second = world.model(generation=2, memory="20Mi")
+    world.step()
+    world.agents.report("iris", second, 2, LOADING)
+    world.agents.change(FIRST, server_ready=False)
+    world.step()
+    assert isinstance(world.publisher.table.entries["iris"], NotReady)
+    world.agents.change(FIRST, server_ready=True)
+    world.step()
+    assert world.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+    assert identity != second
 
 
 def test_what_moves_off_a_server_that_is_not_ready_is_unloaded_once_no_request_goes_there(world):

@@ -66,6 +66,8 @@ class ReplicaState(LooseStatus):
     """Its agent has a session with the scheduler."""
     ready: bool = False
     """Its model server answers."""
+    reason: str | None = None
+    """Why it does not: `ServerNotResponding` (it takes connections, no more) or `ServerNotReady`."""
     draining: bool = False
     """It takes no models and gives away those that it has."""
     model_versions: Int32 = 0

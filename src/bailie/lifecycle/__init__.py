@@ -6,7 +6,7 @@ socket.
 
 from __future__ import annotations
 
-from bailie.lifecycle.conditions import ModelFacts, model_status, readiness
+from bailie.lifecycle.conditions import NOT_RESPONDING, ModelFacts, model_status, readiness
 from bailie.lifecycle.memory import Measured, MemoryFacts
 from bailie.lifecycle.replica import (
     SERVING,
@@ -20,6 +20,7 @@ from bailie.lifecycle.rollout import Candidate, Choice, choose, number_for
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
 
 __all__ = [
+    "NOT_RESPONDING",
     "SERVING",
     "Candidate",
     "Choice",

@@ -27,6 +27,8 @@ _WORDS = {
     VersionState.SCALED_DOWN: "the model is scaled to zero replicas",
     VersionState.ROUTE_PENDING: "loaded; waiting for the data plane to take over the route",
 }
+NOT_RESPONDING = "ServerNotResponding"
+"""Reason of a model whose server takes connections and answers nothing."""
 PREVIOUS_ANSWERS = "PreviousVersionAnswers"
 """Reason of a model that is ready by an older version than the wanted one."""
 _OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", MEMORY})
@@ -130,6 +132,8 @@ def _reason(facts: ModelFacts) -> str:
         return facts.problems[0].reason
     if facts.version.setback and state is VersionState.PROGRESSING:
         return facts.version.setback.reason
+    if facts.version.hung and state is VersionState.SERVER_NOT_READY:
+        return NOT_RESPONDING
     return failure.reason if failure and state is VersionState.FAILED else state.value
 
 
@@ -166,7 +170,10 @@ def _loaded_text(facts: ModelFacts) -> str:
         text = f'{version.loaded}/{version.placed} replicas loaded on server "{facts.server}"'
         return f"{text}; {_setback_text(version.setback)}" if version.setback else text
     away = f"{version.silent} of {version.loaded}"
-    return f'loaded, but {away} replicas of server "{facts.server}" do not answer; waiting for them'
+    text = f'loaded, but {away} replicas of server "{facts.server}" do not answer'
+    if version.hung:
+        return f"{text}: a model may hang there; a server that goes on like this is restarted"
+    return f"{text}; waiting for them"
 
 
 def _failure_text(failure: Failure) -> str:

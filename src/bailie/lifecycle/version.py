@@ -52,7 +52,8 @@ class Setback:
 class VersionFacts:
     """Counts of the wanted version. `available`: loaded, ready, and in the route that Envoy has.
 
-    `silent`: loaded as far as is known, but the agent or the server there does not answer now.
+    `silent`: loaded as far as is known, but the agent or the server there does not answer now; `hung`: of
+    these, where the server takes connections and has long answered nothing.
     """
 
     valid: bool = True
@@ -62,6 +63,7 @@ class VersionFacts:
     placed: int = 0
     loaded: int = 0
     silent: int = 0
+    hung: int = 0
     available: int = 0
     failure: Failure | None = None
     setback: Setback | None = None

@@ -64,13 +64,17 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """One replica of a server, as its agent reported it. `memory_bytes` is without overcommit."""
+    """One replica of a server, as its agent reported it. `memory_bytes` is without overcommit.
+
+    `silent`: the server takes connections and has long answered nothing.
+    """
 
     index: int
     memory_bytes: int = 0
     overcommit_percent: int = 0
     connected: bool = True
     ready: bool = True
+    silent: bool = False
     draining: bool = False
 
     @property

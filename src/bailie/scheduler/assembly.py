@@ -147,6 +147,7 @@ def _replica(seen: Seen, wanted: int) -> Replica:
         overcommit_percent=replica.overcommit_percent,
         connected=seen.connected,
         ready=replica.server_ready,
+        silent=replica.server_silent,
         draining=replica.draining or replica.id.ordinal >= wanted,
     )
 

@@ -255,14 +255,14 @@ class Engine:
                 else:
                     said = sentences.of(wanted)
                     self._decisions.note(wanted, self._planner.plan(), standings, said)
-                    self._routes.set(name, self._find(wanted, standings, said))
+                    self._routes.set(name, *self._find(wanted, standings, said))
             yield
         self._routes.publish(self._fleet, now.monotonic)
 
     def _find(
         self, wanted: Wanted, standings: tuple[Standing, ...], scheduling: str
-    ) -> Answer | NotReady | None:
-        """Notes the facts of a model; returns what it gets as its route."""
+    ) -> tuple[Answer | None, NotReady | None]:
+        """Notes the facts of a model; returns what answers for it, and what callers get if nothing does."""
         assignment = self._planner.plan().assignments.get(wanted.version)
         found = Found(
             wanted=wanted,
@@ -274,9 +274,8 @@ class Engine:
             failure=self._failures.of(wanted.version),
         )
         facts = self._facts[wanted.name] = facts_of(found, self._routes)
-        if found.answer is None and not wanted.deleting:
-            return NotReady(*unready_reason(facts))
-        return found.answer
+        answered = facts.version.available > 0 or facts.answering is not None
+        return found.answer, None if wanted.deleting or answered else NotReady(*unready_reason(facts))
 
     def _answer(
         self, wanted: Wanted, assignment: Assignment | None, standings: tuple[Standing, ...]

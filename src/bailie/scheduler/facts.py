@@ -85,6 +85,7 @@ def _version(found: Found, *, available: int) -> VersionFacts:
         placed=len(found.assignment.replicas) if found.assignment else 0,
         loaded=len(loaded),
         silent=sum(not _answers(each) for each in loaded),
+        hung=sum(each.connected and each.server_silent for each in loaded),
         available=available,
         failure=found.failure,
         setback=next(filter(None, map(_setback, own)), None),

@@ -64,7 +64,10 @@ class Seat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a version stands on a replica. `memory_bytes` counts workers; `connected`: its agent is there."""
+    """How a version stands on a replica. `memory_bytes` counts workers; `connected`: its agent is there.
+
+    `server_silent`: the server takes connections and has long answered nothing.
+    """
 
     seat: Seat
     state: ReplicaState
@@ -72,6 +75,7 @@ class Standing:
     memory_bytes: int
     connected: bool
     server_ready: bool
+    server_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +177,7 @@ class Fleet:
         assumed = self._assumed.setdefault(replica, {})
         assumed.pop(seat, None)  # so that the oldest comes first
         assumed[seat] = _Assumption(state, seen.replica.session, revision, memory_bytes, now)
-        ready = seen.replica.server_ready
-        self._put(seat, Standing(seat, state, report, memory_bytes, seen.connected, ready))
+        self._put(seat, _standing(seat, state, report, memory_bytes, seen))
         return True
 
     def _seen(self, key: ReplicaId, present: ConnectedReplica | None, now: float) -> Seen | None:
@@ -244,14 +247,14 @@ class Fleet:
         self._assumed[key] = assumed
         if not assumed:
             del self._assumed[key]
-        ready, found = seen.replica.server_ready, {}
+        found = {}
         for seat, report in reports.items():
             state = _state(report, assumed.get(seat))
             memory = report.declared_bytes * max(report.workers, 1)
-            found[seat] = Standing(seat, state, report, memory, seen.connected, ready)
+            found[seat] = _standing(seat, state, report, memory, seen)
         for seat, each in assumed.items():
             if seat not in reports:
-                found[seat] = Standing(seat, each.state, None, each.memory_bytes, seen.connected, ready)
+                found[seat] = _standing(seat, each.state, None, each.memory_bytes, seen)
         return found
 
 
@@ -270,6 +273,13 @@ def _state(report: ModelReport, assumption: _Assumption | None) -> ReplicaState:
     if assumption is not None:
         return assumption.state
     return next_state(ReplicaState.ABSENT, _EVENTS[report.state])
+
+
+def _standing(  # noqa: PLR0917 - the fields in their order
+    seat: Seat, state: ReplicaState, report: ModelReport | None, memory_bytes: int, seen: Seen
+) -> Standing:
+    own = seen.replica
+    return Standing(seat, state, report, memory_bytes, seen.connected, own.server_ready, own.server_silent)
 
 
 def _size(standing: Standing | None) -> int:

@@ -68,7 +68,7 @@ class Routes:
         self._entries: dict[str, Entry] = {}
         self._told: dict[str, _Told] = {}
         self._replicas: dict[str, Replica] = {}
-        self._changes: dict[str, Answer | NotReady | None] = {}
+        self._changes: dict[str, tuple[Answer | None, NotReady | None]] = {}
         self._routed: dict[Seat, int] = {}
         self._unheard: deque[tuple[int, str]] = deque()
         """Models that came into a route, by a revision that is not acknowledged: the oldest first."""
@@ -129,9 +129,12 @@ class Routes:
         )
         return Answer(choice, tuple(behind))
 
-    def set(self, name: str, answer: Answer | NotReady | None) -> None:
-        """What the model gets from the next `publish` on; None: it has no route."""
-        self._changes[name] = answer
+    def set(self, name: str, answer: Answer | None, otherwise: NotReady | None = None) -> None:
+        """What the model gets from the next `publish` on: `otherwise` where nobody may be asked.
+
+        Without both it has no route.
+        """
+        self._changes[name] = answer, otherwise
 
     @property
     def revision(self) -> int:
@@ -142,7 +145,7 @@ class Routes:
         """Publishes the table if it changed, and notes what came into a route and what left it."""
         first = self._revision == 0
         present = self._present(fleet)
-        entries = {name: _entry(answer, present, fleet.crowded) for name, answer in self._changes.items()}
+        entries = {name: _entry(*found, present, fleet.crowded) for name, found in self._changes.items()}
         news = {name: entry for name, entry in entries.items() if entry != self._entries.get(name)}
         if news or first:
             table = {**self._entries}
@@ -154,7 +157,7 @@ class Routes:
             self._inherited.since = now
             there = [seat for seat, each in fleet.standings.items() if each.state in SERVING]
             self._diversions.leave(there, self._revision, now)
-        for name, answer in self._changes.items():
+        for name, (answer, _) in self._changes.items():
             self._note(name, answer, now)
         self._changes = {}
         self._forget(fleet.standings.keys(), now)
@@ -177,9 +180,9 @@ class Routes:
         }
         return self._replicas
 
-    def _note(self, name: str, answer: Answer | NotReady | None, now: float) -> None:
+    def _note(self, name: str, answer: Answer | None, now: float) -> None:
         told, direct = _NOTHING, frozenset[Seat]()
-        if isinstance(answer, Answer):
+        if answer:
             asked = _asked(answer)
             told = _Told(answer.choice.identity, frozenset(standing.seat for standing in asked))
             direct = frozenset(each.seat for each in asked if each.state is ReplicaState.LOADED)
@@ -268,21 +271,24 @@ def _candidates(loaded: Iterable[Standing]) -> tuple[Candidate, ...]:
 
 
 def _entry(
-    answer: Answer | NotReady | None, present: Mapping[str, Replica], crowded: AbstractSet[ReplicaId]
+    answer: Answer | None,
+    otherwise: NotReady | None,
+    present: Mapping[str, Replica],
+    crowded: AbstractSet[ReplicaId],
 ) -> Entry | None:
-    if not isinstance(answer, Answer):
-        return answer
+    if answer is None or not _asked(answer):
+        return otherwise
     counted = any(each.seat.replica in crowded for each in answer.standings)
     return build_entry(_servings(answer), present, counted=counted)
 
 
 def _asked(answer: Answer) -> tuple[Standing, ...]:
-    """Who gets the requests: servers that are ready before others; of these, who has it in memory.
+    """Who gets the requests: servers that are ready; of these, who has it in memory.
 
-    A server that crashed listens again before its models are there. Where no server is ready all are asked:
-    one that is only slow may answer. Where none has it in memory, their agents bring it back.
+    A server that crashed listens again before its models are there, and one that hangs takes connections:
+    while no server is ready nobody is asked. Where none has it in memory, their agents bring it back.
     """
-    ready = tuple(each for each in answer.standings if each.server_ready) or answer.standings
+    ready = tuple(each for each in answer.standings if each.server_ready)
     return tuple(each for each in ready if each.state is ReplicaState.LOADED) or ready
 
 

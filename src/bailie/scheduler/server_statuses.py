@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from bailie.lifecycle import ReplicaState
+from bailie.lifecycle import NOT_RESPONDING, ReplicaState, VersionState
 from bailie.placement import ReplicaId
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bailie.scheduler.picture import Picture
 
 Status = dict[str, Any]
+NOT_READY = VersionState.SERVER_NOT_READY.value
 
 
 class ServerStatuses:
@@ -61,10 +62,13 @@ class ServerStatuses:
 
     def _state(self, server: Server, replica: Replica) -> Status:
         key = ReplicaId(server.name, replica.index)
+        ready = replica.connected and replica.ready
+        why = {"reason": NOT_RESPONDING if replica.silent else NOT_READY}
         return {
             "name": str(key),
             "connected": replica.connected,
-            "ready": replica.connected and replica.ready,
+            "ready": ready,
+            **(why if replica.connected and not ready else {}),
             "draining": replica.draining,
             "modelVersions": self._held[key],
         }

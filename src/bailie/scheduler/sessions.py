@@ -134,6 +134,7 @@ class AgentSession:
             overcommit_percent=status.overcommit_percent,
             resident_bytes=status.resident_bytes,
             server_ready=status.server_ready,
+            server_silent=status.server_silent,
             draining=status.draining,
             models=tuple(self._models[name] for name in sorted(self._models)),
         )

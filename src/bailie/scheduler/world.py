@@ -60,9 +60,9 @@ class ConnectedReplica:
 
     `session` differs between two connections of one replica: after a change of it, commands that were sent
     before may be lost and `models` is everything that the replica has. `memory_bytes` is without
-    overcommit, `resident_bytes` measured (0 if unknown). At the held ports, 0 for none, the agent answers for
-    models that are not in memory. `models` is in the order of name, identity and
-    number.
+    overcommit, `resident_bytes` measured (0 if unknown). `server_silent`: the server takes connections and
+    has long answered nothing. At the held ports, 0 for none, the agent answers for models that are not in
+    memory. `models` is in the order of name, identity and number.
     """
 
     id: ReplicaId
@@ -78,6 +78,7 @@ class ConnectedReplica:
     overcommit_percent: int = 0
     resident_bytes: int = 0
     server_ready: bool = True
+    server_silent: bool = False
     draining: bool = False
     models: tuple[ModelReport, ...] = ()
 

@@ -136,10 +136,10 @@ class World:
         return found
 
     def answering(self, have):
-        """Who gets the requests: ready servers before others; of these, those that have it in memory, or else
-        the agents that have it on disk."""
+        """Who gets the requests: ready servers; of these, those that have it in memory, or else the agents
+        that have it on disk."""
         places = [(inside, key) for key, names in have.items() for inside in names]
-        places = [each for each in places if self.alive[each[1]].ready] or places
+        places = [each for each in places if self.alive[each[1]].ready]
         loaded = {
             (inside, str(key)) for inside, key in places if self.alive[key].inventory[inside].state == LOADED
         }
@@ -223,7 +223,8 @@ def nothing_is_there_that_nobody_wants(world):
             routed = world.routed(report.version.name)
             asked = {where.removesuffix(".held") for inside, where in routed if inside == name}
             # Of what answers for a Model that has no place, a copy that is not in memory stands by.
-            answers = str(key) in asked or (asked and model and not model.planned)
+            # What answered stays while its server is not ready.
+            answers = str(key) in asked or ((asked or not replica.ready) and model and not model.planned)
             failed = report.state == FAILED and model
             if not (wanted or answers or failed):
                 yield f"{name} ({report.state}) on {key} is wanted by nobody"
@@ -259,13 +260,15 @@ def routes_lead_to_what_is_loaded(world):
 
 
 def routes_are_what_is_wanted(world):
-    """A Model that is loaded as planned has a route to all of it that is ready (where none is, to all of it)
-    and only to that; who cannot answer has none."""
+    """A Model that is loaded as planned has a route to all of it that is ready and only to that; who cannot
+    answer has none, and callers are told why."""
     for each in world.models.values():
         have = world.loaded(each.name)[each.version.identity]
         routed = world.routed(each.name)
         if each.wanted and have and each.name not in world.poisoned:
             expected = world.answering(have)
+            if not expected and not isinstance(world.table.get(each.name), NotReady):
+                yield f"callers of {each.name} are not told that no server is ready"
             if routed != expected:
                 yield f"the route of {each.name} is {sorted(routed)}, wanted {sorted(expected)}"
         elif each.model and not each.wanted and routed:
