@@ -86,14 +86,14 @@ def started(folder, image, name, script, **options):
     }
     command = [
         *arguments(image, "ENTRYPOINT"),
-        *(arguments(image, "CMD") if name == "mlserver" else ["agent"]),
+        *(arguments(image, "CMD") if image == "bailie-mlserver" else ["agent"]),
     ]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, **options)
 
 
 IMAGES = pytest.mark.parametrize(
     ("image", "name", "told"),
-    [("bailie", "bailie", "agent"), ("bailie-mlserver", "mlserver", "start {folder}/models")],
+    [("bailie", "bailie", "agent"), ("bailie-mlserver", "python", "/opt/mlserver/start.py start {folder}/models")],
 )
 
 

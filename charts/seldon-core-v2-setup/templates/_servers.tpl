@@ -80,6 +80,7 @@ spec:
   - {name: BAILIE_AGENT_CONFIG_FOLDER, value: /mnt/config}
   - {name: BAILIE_DOWNLOAD_SECONDS, value: {{ $seconds | quote }}}
   - {name: BAILIE_LOAD_SECONDS, value: {{ $seconds | quote }}}
+  - {name: BAILIE_HUNG_SECONDS, value: {{ $agent.hungServerSeconds | toString | quote }}}
   {{- with $agent.localRoots }}
   - {name: BAILIE_LOCAL_ROOTS, value: {{ join ":" . | quote }}}
   {{- end }}
@@ -125,7 +126,19 @@ spec:
   - {name: agent-tmp, mountPath: /tmp}
 {{- end -}}
 
-{{- /* Liveness is only the socket: a load occupies MLServer's event loop for as long as it takes. */ -}}
+{{- /*
+Liveness is the agent's word, a file on the volume of both: a load occupies MLServer's event loop for as long as it
+takes, and the agent knows of it. An agent that is away says nothing, and nothing is restarted.
+*/ -}}
+{{- define "bailie.serverLiveness" -}}
+livenessProbe:
+  exec:
+    command: [test, "!", -e, /mnt/agent/server-hung]
+  periodSeconds: 5
+  timeoutSeconds: 5
+  terminationGracePeriodSeconds: 5
+{{- end -}}
+
 {{- define "bailie.mlserver" -}}
 {{- $own := .root.Values.serverConfig.mlserver -}}
 - name: mlserver
@@ -160,10 +173,7 @@ spec:
     httpGet: {path: /v2/health/ready, port: server-http}
     periodSeconds: 2
     timeoutSeconds: 5
-  livenessProbe:
-    tcpSocket: {port: server-http}
-    periodSeconds: 10
-    failureThreshold: 6
+  {{- include "bailie.serverLiveness" . | nindent 2 }}
   resources:
     {{- include "bailie.resources" $own.resources | nindent 4 }}
   securityContext:
@@ -206,10 +216,7 @@ spec:
     httpGet: {path: /v2/health/ready, port: server-http}
     periodSeconds: 2
     timeoutSeconds: 5
-  livenessProbe:
-    tcpSocket: {port: server-http}
-    periodSeconds: 10
-    failureThreshold: 6
+  {{- include "bailie.serverLiveness" . | nindent 2 }}
   resources:
     {{- include "bailie.resources" $own.resources | nindent 4 }}
   securityContext:
