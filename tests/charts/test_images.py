@@ -93,7 +93,10 @@ def started(folder, image, name, script, **options):
 
 IMAGES = pytest.mark.parametrize(
     ("image", "name", "told"),
-    [("bailie", "bailie", "agent"), ("bailie-mlserver", "python", "/opt/mlserver/start.py start {folder}/models")],
+    [
+        ("bailie", "bailie", "agent"),
+        ("bailie-mlserver", "python", "/opt/mlserver/start.py start {folder}/models"),
+    ],
 )
 
 

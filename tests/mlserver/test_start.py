@@ -4,9 +4,11 @@ import asyncio
 import http.client
 import json
 
+import grpc
 import httpx
 import pytest
 
+from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.mlserver.start import settled
 
 MODEL = """
@@ -17,7 +19,7 @@ from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 class Wayward(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         what = payload.inputs[0].data[0]
-        if what == "raise":
+        if what is None or what == "raise":
             raise RuntimeError("the model raises")
         if what == "raise without words":
             raise KeyError("")
@@ -88,10 +90,53 @@ def post(connection, path, body):
 def test_a_connection_outlives_an_answer_unless_the_answer_says_so(connection, path, body):
     for _ in range(3):
         status, told, _ = post(connection, path, body)
-        assert 400 <= status <= 500
+        assert 400 <= status <= 503
         assert told != "close"
     status, _, answer = post(connection, INFER, json.dumps(asking("well")))
     assert (status, json.loads(answer)["outputs"][0]["data"]) == (200, ["well"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v2/models/absent/infer", 503),
+        ("POST", "/v2/models/absent/versions/1/infer", 503),
+        ("GET", "/v2/models/absent", 503),
+        ("GET", "/v2/models/absent/ready", 503),
+        ("POST", "/v2/models/wayward/infer", 200),
+        ("GET", "/v2/models/wayward/ready", 200),
+        ("GET", "/v2/models/wayward", 200),
+        ("GET", "/v2/models/wayward/nothing", 404),
+        ("POST", "/v2/repository/models/absent/load", 404),
+        ("POST", "/v2/repository/models/absent/unload", 404),
+    ],
+)
+def test_a_model_that_is_not_loaded_is_unavailable(connection, method, path, status):
+    body = json.dumps(asking("well")) if method == "POST" else None
+    connection.request(method, path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    found = json.loads(answer.read() or "null")
+    assert answer.status == status
+    if status == 503:
+        assert found["reason"] == "ModelNotLoaded"
+        assert found["error"].startswith("Model absent")
+
+
+async def test_grpc_says_so_too(server):
+    async with grpc.aio.insecure_channel(f"{server.host}:{server.grpc_port}") as channel:
+        stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        for call, request, code in (
+            (stub.ModelInfer, inference_pb2.ModelInferRequest(model_name="absent"), "UNAVAILABLE"),
+            (stub.ModelMetadata, inference_pb2.ModelMetadataRequest(name="absent"), "UNAVAILABLE"),
+            (
+                stub.RepositoryModelUnload,
+                inference_pb2.RepositoryModelUnloadRequest(model_name="absent"),
+                "NOT_FOUND",
+            ),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await call(request, timeout=10)
+            assert raised.value.code().name == code
 
 
 START = {"type": "http.response.start", "status": 500, "headers": []}

@@ -1,12 +1,17 @@
-"""Starts MLServer so that a connection outlives what a model raises.
+"""Starts MLServer so that callers behind Envoy are told the truth, each of their own request.
 
     python start.py start FOLDER
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
-the same arguments. What a model raises is answered with a whole 500 and then raised again (by Starlette's
-ServerErrorMiddleware), upon which uvicorn closes the connection without having said so. Envoy sends requests
-of all callers over the connections to a server: the next request fails, whosever it is, and may not be sent
-again, for nobody knows whether it ran. Here the exception ends once the answer is complete.
+the same arguments. Two things are other than there:
+
+* What a model raises is answered with a whole 500 and then raised again (by Starlette's
+  ServerErrorMiddleware), upon which uvicorn closes the connection without having said so. Envoy sends
+  requests of all callers over the connections to a server: the next request fails, whosever it is, and may
+  not be sent again, for nobody knows whether it ran. Here the exception ends once the answer is complete.
+* A request for a model that is not in memory gets 503 and UNAVAILABLE, not 404 or 400: the caller asked for a
+  model that exists, which the server does not have at this moment (it has just started, or somebody
+  unloaded the model). Commands to the repository are answered as before.
 """
 
 from __future__ import annotations
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
     Send = Callable[[Message], Awaitable[None]]
     Application = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaitable[None]]
+
+UNAVAILABLE = 503
 
 
 def settled(application: Application) -> Application:
@@ -48,11 +55,9 @@ def settled(application: Application) -> Application:
     return run
 
 
-def main() -> None:
-    """Runs MLServer's own command with its REST server made so."""
-    # Only MLServer's environment has these, and Bailie's own imports this module in tests.
+def keep_connections() -> None:
+    """Has MLServer serve a settled application."""
     from mlserver import server  # noqa: PLC0415
-    from mlserver.cli import main as command  # noqa: PLC0415
     from mlserver.rest import RESTServer  # noqa: PLC0415
 
     class Settled(RESTServer):  # type: ignore[misc] # MLServer is not installed where types are checked
@@ -62,6 +67,58 @@ def main() -> None:
             return config
 
     server.RESTServer = Settled
+
+
+def tell_what_is_not_loaded() -> None:
+    """Has MLServer answer 503 and UNAVAILABLE for models that it does not have."""
+    from grpc import StatusCode  # noqa: PLC0415
+    from mlserver import server  # noqa: PLC0415
+    from mlserver.errors import MLServerError, ModelNotFound, ModelNotReady  # noqa: PLC0415
+    from mlserver.grpc import utils  # noqa: PLC0415
+    from mlserver.rest import app, responses  # noqa: PLC0415
+
+    class NotLoadedError(MLServerError):  # type: ignore[misc]
+        def __init__(self, cause: Exception) -> None:
+            super().__init__(f"{cause}; it is being loaded, or goes to another server", UNAVAILABLE)
+
+    class Loaded:
+        """A registry for requests: what is not ready is not there."""
+
+        def __init__(self, registry: Any) -> None:
+            self._registry = registry
+
+        async def get_models(self) -> Any:
+            return await self._registry.get_models()
+
+        async def get_model(self, name: str, version: str | None = None) -> Any:
+            try:
+                model = await self._registry.get_model(name, version)
+            except ModelNotFound as error:
+                raise NotLoadedError(error) from error
+            if not model.ready:
+                raise NotLoadedError(ModelNotReady(name, version))
+            return model
+
+    class Served(server.DataPlane):  # type: ignore[misc]
+        def __init__(self, settings: Any, model_registry: Any) -> None:
+            super().__init__(settings=settings, model_registry=Loaded(model_registry))
+
+    async def answer(_: object, error: NotLoadedError) -> Any:
+        body = {"error": str(error), "reason": "ModelNotLoaded"}
+        return responses.Response(status_code=UNAVAILABLE, content=body)
+
+    server.DataPlane = Served
+    app._EXCEPTION_HANDLERS[NotLoadedError] = answer  # noqa: SLF001 - MLServer has no other way
+    utils.STATUS_CODE_MAPPING[UNAVAILABLE] = StatusCode.UNAVAILABLE
+
+
+def main() -> None:
+    """Runs MLServer's own command, changed as the module says."""
+    # Imported here: only MLServer's environment has it, and Bailie's own imports this module in tests.
+    from mlserver.cli import main as command  # noqa: PLC0415
+
+    keep_connections()
+    tell_what_is_not_loaded()
     sys.argv[0] = "mlserver"
     command()
 

@@ -1,0 +1,129 @@
+"""How long do callers suffer from a model server that hangs, and when is it restarted?
+
+`bailie up` with a server of two replicas and one of a single replica, each with a model that gets requests at
+a steady rate. MLServer of one of the two is stopped (SIGSTOP), then that of the single one, and is left so.
+Ends everything that it started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.kinds import MODEL, SERVER
+from bailie.kube.client import Client
+from bailie.local.demo import model_manifest
+from bailie.local.readiness import condition
+from benchmarks.calls import Call, Stream, caller, failed, outcomes, send
+from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PATIENCE_SECONDS = 150.0
+LONG_SECONDS = 2.0
+"""An answer that takes longer is one that the hung server held up."""
+REPLICAS = {"twins": 2, "single": 1}
+
+
+async def prepare(client: Client, running: Laptop) -> None:
+    """Makes both servers, each with a model of its name on all of its replicas."""
+    for name, replicas in REPLICAS.items():
+        metadata = {"name": name, "namespace": NAMESPACE}
+        kind = {"apiVersion": SERVER.api_version, "kind": SERVER.kind}
+        spec = {"serverConfig": "mlserver", "replicas": replicas}
+        await client.create({**kind, "metadata": metadata, "spec": spec})
+        model = model_manifest(NAMESPACE, name, running.models, artifact="iris")
+        model["spec"] |= {"server": name, "replicas": replicas}
+        await client.create(model)
+    await until(lambda: _available(client, REPLICAS), "both models on all replicas")
+
+
+async def _available(client: Client, wanted: dict[str, int]) -> bool:
+    found = {name: await client.get(MODEL, name, NAMESPACE) for name in wanted}
+    return all(
+        each.get("status", {}).get("availableReplicas") == wanted[name] for name, each in found.items()
+    )
+
+
+def process(running: Laptop, server: str) -> int:
+    """Returns the pid of MLServer of the first replica; 0 while it does not run."""
+    servers = running.status()["namespaces"][NAMESPACE]["servers"]
+    pods = [pod for each in servers for pod in each["pods"] if pod["pod"] == f"{server}-0"]
+    return int(pods[0]["pids"].get("mlserver") or 0) if pods else 0
+
+
+async def stop(client: Client, running: Laptop, server: str, rate: float) -> dict[str, Any]:
+    """Stops one MLServer for good; returns what callers saw until all replicas served again."""
+    body = running.expectation(server, "iris").request()
+    done, moments = asyncio.Event(), {}
+    async with caller(running.inference()["http"], PATIENCE_SECONDS) as calling, asyncio.TaskGroup() as group:
+        asking = group.create_task(send(calling, Stream(server, rate, lambda _: body), done))
+        await asyncio.sleep(2)
+        before, began = process(running, server), time.monotonic()
+        os.kill(before, signal.SIGSTOP)
+        offset = 2.0
+
+        async def unready() -> bool:
+            model = await client.get(MODEL, server, NAMESPACE)
+            if REPLICAS[server] == 1:
+                return bool(condition(model, "Ready")["status"] == "False")
+            return bool(model["status"]["availableReplicas"] < REPLICAS[server])
+
+        await until(unready, "the status")
+        moments["status says so"] = time.monotonic() - began
+        await until(lambda: asyncio.to_thread(_another, running, server, before), "another process")
+        moments["restarted"] = time.monotonic() - began
+        await until(lambda: _available(client, REPLICAS), "the models back")
+        moments["all serve again"] = time.monotonic() - began
+        await asyncio.sleep(2)
+        done.set()
+        await asyncio.wait([asking])
+    return {**_seen(asking.result(), offset), "seconds until": moments}
+
+
+def _another(running: Laptop, server: str, before: int) -> bool:
+    return process(running, server) not in {0, before}
+
+
+def _seen(calls: list[Call], offset: float) -> dict[str, Any]:
+    """Counts from the moment of the signal."""
+    hurt = [each for each in calls if each.outcome != "200" or each.took > LONG_SECONDS]
+    held = [each for each in calls if each.took > LONG_SECONDS]
+    return {
+        "outcomes": outcomes(calls),
+        "failed": len(failed(calls)),
+        "held up": len(held),
+        "last one held up was sent after, s": max((each.sent for each in held), default=offset) - offset,
+        "last one hurt was sent after, s": max((each.sent for each in hurt), default=offset) - offset,
+        "longest wait for an answer, s": max(each.took for each in calls),
+    }
+
+
+async def measure(running: Laptop, rate: float) -> dict[str, Any]:
+    """Plays both."""
+    async with Client.from_kubeconfig(running.kubeconfig) as client:
+        await prepare(client, running)
+        return {server: await stop(client, running, server, rate) for server in REPLICAS}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the benchmark; see the module's text."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks hung", description=__doc__)
+    parser.add_argument("--rate", type=float, default=50.0, help="requests per second")
+    parser.add_argument("--json", type=Path, help="write the results here too")
+    options = parser.parse_args(arguments)
+    with laptop() as running:
+        figures = asyncio.run(measure(running, options.rate))
+    for server, found in figures.items():
+        print(f"{server} (1 of {REPLICAS[server]} stopped)")
+        for name, value in found.items():
+            print(f"  {name}: {value}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
