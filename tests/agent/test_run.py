@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import shutil
 import signal
 import sys
@@ -26,6 +27,7 @@ from bailie._gen.agent_pb2 import (
     MODEL_STATE_LOADING,
     MODEL_STATE_UNLOADED,
 )
+from bailie.agent.hung import HUNG_FILE
 
 
 async def infer(url: str, name: str) -> httpx.Response:
@@ -65,7 +67,7 @@ async def test_loads_answers_and_unloads(settings, scheduler, mlserver, trained_
         assert (await answer(mlserver, iris), await answer(mlserver, other)) == ([0], [2])
         scheduler.send(unload(iris))
         await scheduler.reaches(iris, MODEL_STATE_UNLOADED)
-        assert (await infer(mlserver.url, f"iris_{iris.number}")).status_code == 404
+        assert (await infer(mlserver.url, f"iris_{iris.number}")).status_code == 503
         assert not (settings.folder / "models" / f"iris_{iris.number}").exists()
         assert await answer(mlserver, other) == [2]
 
@@ -225,6 +227,39 @@ async def test_server_that_came_back_between_two_looks_gets_its_models_again(
         mlserver.start()
         await scheduler.until(lambda: scheduler.states(iris) == RELOADED)
         assert [status.server_ready for status in scheduler.statuses if not status.server_ready] == []
+        assert await answer(mlserver, iris) == [0]
+
+
+async def test_server_that_hangs_is_told_and_restarted_and_one_that_goes_on_is_not(
+    settings, scheduler, mlserver, trained_models
+):
+    file = settings.folder / HUNG_FILE
+    async with running(replace(settings, silent_seconds=1.0, hung_seconds=5.0)):
+        await scheduler.connected()
+        iris = await loaded(scheduler, trained_models.iris)
+        os.kill(mlserver.pid, signal.SIGSTOP)
+        try:
+            await scheduler.until(lambda: scheduler.statuses[-1].server_silent)
+            assert not scheduler.statuses[-1].server_ready
+            assert not file.exists()
+            await until(file.exists)
+            assert scheduler.last(iris).state == MODEL_STATE_LOADED
+        finally:
+            os.kill(mlserver.pid, signal.SIGCONT)
+        await scheduler.until(lambda: scheduler.statuses[-1].server_ready)
+        assert not scheduler.statuses[-1].server_silent
+        assert not file.exists()
+        assert await answer(mlserver, iris) == [0]
+
+
+async def test_model_that_a_stranger_unloads_is_loaded_again(settings, scheduler, mlserver, trained_models):
+    async with running(settings):
+        await scheduler.connected()
+        iris = await loaded(scheduler, trained_models.iris)
+        async with httpx.AsyncClient(base_url=mlserver.url, trust_env=False) as client:
+            path = f"/v2/repository/models/{iris.name}_{iris.number}/unload"
+            (await client.post(path)).raise_for_status()
+        await scheduler.until(lambda: scheduler.states(iris) == RELOADED)
         assert await answer(mlserver, iris) == [0]
 
 
