@@ -57,6 +57,27 @@ def test_readiness(looks: list[tuple[float, Health | None]], loading: int, ready
     assert (monitor.ready, monitor.silent_for) == (ready, silent_for)
 
 
+@pytest.mark.parametrize(
+    ("looks", "hung"),
+    [
+        ([(0, READY), (1, BUSY), (60, BUSY)], False),
+        ([(0, READY), (1, BUSY), (61, BUSY)], True),
+        ([(0, READY), (1, BUSY), (100, BUSY), (101, UNREADY)], False),
+        ([(0, GONE), (1, BUSY), (61, BUSY)], True),
+        ([(0, BUSY), (100, BUSY), (101, None), (200, BUSY)], False),
+        ([(0, BUSY), (3599, BUSY)], False),
+        ([(0, BUSY), (3600, BUSY)], True),
+    ],
+)
+def test_a_server_is_restarted_when_it_has_been_silent_for_long(
+    looks: list[tuple[float, Health | None]], hung: bool
+):
+    monitor = monitor_of()
+    for now, health in looks:
+        monitor.ready = monitor.judge(health, now)
+    assert monitor.is_hung() is hung
+
+
 def test_a_download_or_an_unload_is_no_excuse_for_silence():
     monitor = monitor_of(at_work=True)
     for now, health in [(0, READY), (1, BUSY), (9, BUSY)]:

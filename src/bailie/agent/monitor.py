@@ -62,6 +62,8 @@ class Monitor:
     ready: bool = False
     silent_for: float = 0.0
     """How long the server has answered nothing, without a load, since the first look that failed."""
+    _answered: bool = False
+    """Whether the server has been seen to do anything but be silent."""
     _doubt: Stretch = field(default_factory=Stretch)
     _silence: Stretch = field(default_factory=Stretch)
     _index_took: float = INDEX_SECONDS
@@ -79,7 +81,7 @@ class Monitor:
                 self._connections = None
             health = await self._look()
             self.ready = self.judge(health, now())
-            await self.restart.make(self.silent_for >= self.settings.hung_seconds)
+            await self.restart.make(self.is_hung())
             # One that has come back may have lost everything; it is not ready before that is told.
             another = health is Health.READY and self._may_be_another()
             if another or (self.ready and now() - indexed_at >= self._index_pause()):
@@ -120,11 +122,22 @@ class Monitor:
         """
         silent = health is Health.BUSY and not self.server.loading
         unready = health is Health.UNREADY and not self.models.at_work
+        self._answered = self._answered or health not in {Health.BUSY, None}
         self.silent_for = self._silence.note(holds=silent, now=now)
         doubted_for = self._doubt.note(holds=silent or unready, now=now)
         if health in {Health.READY, Health.GONE}:
             return health is Health.READY
         return self.ready and doubted_for < self.settings.silent_seconds
+
+    def is_hung(self) -> bool:
+        """Whether the server is to be restarted.
+
+        One that has been silent since this agent began may be at a load that an earlier agent asked for.
+        """
+        limit = self.settings.hung_seconds
+        if not self._answered:
+            limit = max(limit, self.settings.load_seconds)
+        return self.silent_for >= limit
 
     async def _publish(self, now: float) -> None:
         status = agent_pb2.ReplicaStatus()
