@@ -239,7 +239,7 @@ async def test_server_that_hangs_is_told_and_restarted_and_one_that_goes_on_is_n
         iris = await loaded(scheduler, trained_models.iris)
         os.kill(mlserver.pid, signal.SIGSTOP)
         try:
-            await scheduler.until(lambda: scheduler.statuses[-1].server_silent)
+            await scheduler.until(lambda: any(each.server_silent for each in scheduler.statuses))
             assert not scheduler.statuses[-1].server_ready
             assert not file.exists()
             await until(file.exists)
