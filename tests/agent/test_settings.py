@@ -105,6 +105,8 @@ def test_the_kubernetes_api_is_known(tmp_path: Path):
         ("SELDON_SERVER_TYPE", "torch", "mlserver or triton"),
         ("SELDON_SERVER_HTTP_PORT", "x", "whole number"),
         ("BAILIE_PARALLEL_LOADS", "0", "at least 1"),
+        ("BAILIE_HUNG_SECONDS", "9", "at least 10"),
+        ("BAILIE_HUNG_SECONDS", "-60", "at least 10"),
         ("BAILIE_LOCAL_ROOTS", "/", "not the root"),
         ("BAILIE_LOCAL_ROOTS", "models", "absolute paths"),
         ("BAILIE_LOCAL_ROOTS", "/a/../b", "absolute paths"),

@@ -170,7 +170,7 @@ def example(value):
     elif isinstance(default, list) and schema.get("items") == {"type": "string"}:
         found = ["example"]
     elif "pattern" in schema:
-        found = "7" if default.isdecimal() else "7Mi"
+        found = "17" if default.isdecimal() else "7Mi"
     else:
         found = "example"
     return found

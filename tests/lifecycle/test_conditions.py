@@ -98,6 +98,14 @@ CASES = {
         },
         (3, 1, 0),
     ),
+    "loaded, server hangs": (
+        facts(version={"placed": 1, "loaded": 1, "silent": 1, "hung": 1}),
+        {
+            "Ready": 'False ServerNotResponding: loaded, but 1 of 1 replicas of server "s" do not answer: '
+            "a model may hang there; a server that goes on like this is restarted"
+        },
+        (3, 1, 0),
+    ),
     "failed": (
         facts(version={"placed": 1, "failure": FAILURE}),
         {
@@ -187,6 +195,7 @@ VERSIONS = st.builds(
     placed=COUNTS,
     loaded=COUNTS,
     silent=COUNTS,
+    hung=COUNTS,
     available=COUNTS,
     failure=st.none() | st.just(FAILURE),
     setback=st.none() | st.just(SETBACK),

@@ -257,12 +257,18 @@ async def test_the_status_of_a_server_says_what_each_replica_holds_and_how_it_is
         found = namespace.status("mlserver", "servers").get("replicaStates", [])
         return [[each[key] for key in ("name", "ready", "draining", "modelVersions")] for each in found]
 
+    def reasons():
+        return [each.get("reason") for each in namespace.status("mlserver", "servers")["replicaStates"]]
+
     async with namespace.scheduler(), namespace.replica(0).running(), AsyncExitStack() as stack:
         second = await stack.enter_async_context(namespace.replica(1).running())
         both = [["mlserver-0", True, False, 1], ["mlserver-1", True, False, 1]]
         await until(lambda: states() == both)
         await second.say_status(server_ready=False)
         await until(lambda: states()[1] == ["mlserver-1", False, False, 1])
+        assert reasons() == [None, "ServerNotReady"]
+        await second.say_status(server_ready=False, server_silent=True)
+        await until(lambda: reasons() == [None, "ServerNotResponding"])
         await second.say_status(draining=True)
         await until(lambda: states()[1] == ["mlserver-1", True, True, 0])
         await stack.aclose()

@@ -20,6 +20,7 @@ OBJECT: Schema = {"type": "object"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 POSITIVE: Schema = {"type": "integer", "minimum": 1}
 NUMBER_OR_TEXT: Schema = {"type": ["string", "integer"], "pattern": "^[0-9]+$"}
+AT_LEAST_TEN: Schema = {"type": ["string", "integer"], "pattern": "^[1-9][0-9]+$", "minimum": 10}
 FLAG_OR_TEXT: Schema = {"enum": [True, False, "true", "false"]}
 QUANTITY: Schema = {
     "type": ["string", "number"],
