@@ -16,6 +16,7 @@ LONG = "0123456789abcdef0123456789abcdef"
 ONLY_ONE = {"security.controlplane.protocol", "security.kafka.protocol", "security.envoy.protocol"}
 """Values that may be given and have one meaning."""
 EXAMPLES = {
+    "serverConfig.agent.hungServerSeconds": "17",
     "controller.watchNamespaces": ["team-a"],
     "controller.namespaceSelector": "serves-models=yes",
     "controller.securityContext": {"runAsUser": 2000},
@@ -170,7 +171,7 @@ def example(value):
     elif isinstance(default, list) and schema.get("items") == {"type": "string"}:
         found = ["example"]
     elif "pattern" in schema:
-        found = "17" if default.isdecimal() else "7Mi"
+        found = "7" if default.isdecimal() else "7Mi"
     else:
         found = "example"
     return found
