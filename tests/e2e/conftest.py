@@ -179,3 +179,20 @@ def model(stack, models):
     yield apply
     for name, namespace in made:
         stack.kubectl("delete", "model", name, "-n", namespace, "--ignore-not-found", "--timeout=60s")
+
+
+@pytest.fixture
+def twins(stack):
+    """A Server with two replicas; the value says where the process of one runs."""
+    spec = {"serverConfig": "mlserver", "replicas": 2}
+    metadata = {"name": "twins", "namespace": SYSTEM}
+    kind = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "Server"}
+    stack.apply({**kind, "metadata": metadata, "spec": spec})
+
+    def pid(replica):
+        servers = stack.status()["namespaces"][SYSTEM]["servers"]
+        pods = [pod for server in servers for pod in server["pods"]]
+        return next((pod["pids"].get("mlserver") for pod in pods if pod["pod"] == f"twins-{replica}"), None)
+
+    yield pid
+    stack.kubectl("delete", "server", "twins", "-n", SYSTEM, "--timeout=60s")

@@ -1,6 +1,7 @@
 """What one caller, one model or a stranger does to a server, and what the other callers see of it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 
@@ -77,7 +78,7 @@ def test_a_model_that_a_stranger_unloads_is_back_within_seconds(stack, models, m
     model("unloaded")
     stack.wait_ready("unloaded")
     # As a neighbour of the pod can, where no network policy keeps it out.
-    server = f"http://{mlserver_ip(stack)}:9000"
+    server = f"http://{stack.get('pod', 'mlserver-0')['status']['podIP']}:9000"
     names = httpx.post(f"{server}/v2/repository/index", json={}, trust_env=False).json()
     inside = next(each["name"] for each in names if each["name"].startswith("unloaded_"))
 
@@ -87,8 +88,45 @@ def test_a_model_that_a_stranger_unloads_is_back_within_seconds(stack, models, m
         until(lambda: answers(stack, models, "unloaded"), seconds=10, what="the return")
 
     calls = seen_while(stack, models, "unloaded", act)
-    assert {call.outcome.split()[0] for call in calls} <= {"200", "404", "503"}
+    assert {call.outcome.split()[0] for call in calls} == {"200", "503"}
 
 
-def mlserver_ip(stack):
-    return stack.get("pod", "mlserver-0")["status"]["podIP"]
+@contextlib.contextmanager
+def stopped(pid):
+    """A process that does nothing while the block runs, as one that hangs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_callers_of_a_server_that_hangs_are_told_so_and_served_when_it_goes_on(stack, models, model):
+    model("hanging")
+    stack.wait_ready("hanging")
+    with stopped(mlserver_pod(stack)["pids"]["mlserver"]):
+        until(lambda: stack.condition("hanging")["reason"] == "ServerNotResponding", what="the condition")
+        told = stack.infer(models.expected["iris"], model="hanging")
+        assert (told.status_code, told.json()["reason"]) == (503, "ServerNotResponding")
+        (state,) = stack.get("server", "mlserver")["status"]["replicaStates"]
+        assert (state["ready"], state["reason"]) == (False, "ServerNotResponding")
+    until(lambda: answers(stack, models, "hanging"), what="an answer")
+
+
+def test_requests_leave_one_of_two_servers_that_hangs(stack, models, model, twins):
+    model("left", server="twins", replicas=2)
+
+    def both_serve():
+        return stack.get("model", "left").get("status", {}).get("availableReplicas") == 2
+
+    until(both_serve, seconds=120, what="both replicas")
+
+    def act():
+        with stopped(twins(0)):
+            until(lambda: not both_serve(), what="the loss of one")
+        until(both_serve, what="its return")
+
+    calls = seen_while(stack, models, "left", act)
+    held_up = [call for call in calls if call.took > 5]
+    assert all(call.sent < 8 for call in held_up), [(call.sent, call.took) for call in held_up]
+    assert failed(calls) == []

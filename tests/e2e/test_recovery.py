@@ -90,23 +90,6 @@ def test_an_envoy_that_hangs_is_started_again(stack, models, model):
     assert envoy_pid(stack) != hung
 
 
-@pytest.fixture
-def twins(stack):
-    """A Server with two replicas; the value says where the process of one runs."""
-    spec = {"serverConfig": "mlserver", "replicas": 2}
-    metadata = {"name": "twins", "namespace": SYSTEM}
-    kind = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "Server"}
-    stack.apply({**kind, "metadata": metadata, "spec": spec})
-
-    def pid(replica):
-        servers = stack.status()["namespaces"][SYSTEM]["servers"]
-        pods = [pod for server in servers for pod in server["pods"]]
-        return next((pod["pids"].get("mlserver") for pod in pods if pod["pod"] == f"twins-{replica}"), None)
-
-    yield pid
-    stack.kubectl("delete", "server", "twins", "-n", SYSTEM, "--timeout=60s")
-
-
 def test_no_request_meets_a_server_that_is_back_without_its_models(stack, models, model, twins):
     model("shared", server="twins", replicas=2)
 

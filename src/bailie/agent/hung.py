@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-HUNG_FILE = "server-hung"
-"""In the agent's folder; the liveness probes of ServerConfigs name it (manifests/defaults.py, charts)."""
+HUNG_FILE = "models/.server-hung"
+"""Below the agent's folder, where the server sees it too; the liveness probes of ServerConfigs name it
+(manifests/defaults.py, charts)."""
 
 
 class RestartRequest:
