@@ -131,6 +131,7 @@ async def _probed(process: Process, procs: Path | None) -> Start:
     probing = Probing(
         container=process.container,
         ip=process.address,
+        place=None,
         on_started=on_started,
         on_ready=lambda _, __: None,
         on_dead=lambda why, _: start.killed.append(why),
