@@ -79,13 +79,17 @@ def test_a_model_that_a_stranger_unloads_is_back_within_seconds(stack, models, m
     stack.wait_ready("unloaded")
     # As a neighbour of the pod can, where no network policy keeps it out.
     server = f"http://{stack.get('pod', 'mlserver-0')['status']['podIP']}:9000"
-    names = httpx.post(f"{server}/v2/repository/index", json={}, trust_env=False).json()
-    inside = next(each["name"] for each in names if each["name"].startswith("unloaded_"))
+
+    def in_memory():
+        found = httpx.post(f"{server}/v2/repository/index", json={"ready": True}, trust_env=False).json()
+        return next((each["name"] for each in found if each["name"].startswith("unloaded_")), None)
+
+    inside = in_memory()
 
     def act():
         httpx.post(f"{server}/v2/repository/models/{inside}/unload", trust_env=False).raise_for_status()
-        until(lambda: not answers(stack, models, "unloaded"), what="the loss")
-        until(lambda: answers(stack, models, "unloaded"), seconds=10, what="the return")
+        until(in_memory, seconds=20, what="the return to memory")
+        until(lambda: answers(stack, models, "unloaded"), what="an answer")
 
     calls = seen_while(stack, models, "unloaded", act)
     assert {call.outcome.split()[0] for call in calls} == {"200", "503"}

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Application = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaitable[None]]
 
 UNAVAILABLE = 503
+IDLE_SECONDS = 600
+"""Longer than Envoy keeps an idle connection (gateway/clusters.py), also for a process that was suspended: it
+looks at the clock before it looks at what has arrived."""
 
 
 def settled(application: Application) -> Application:
@@ -64,6 +67,7 @@ def keep_connections() -> None:
         def _get_config(self) -> Any:
             config = super()._get_config()
             config.app = settled(config.app)
+            config.timeout_keep_alive = IDLE_SECONDS
             return config
 
     server.RESTServer = Settled
