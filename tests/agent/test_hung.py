@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 async def test_the_file_is_there_while_it_is_asked_for(tmp_path: Path):
     request, file = RestartRequest(tmp_path), tmp_path / HUNG_FILE
+    file.parent.mkdir()
     for wanted in (False, True, True, False, True):
         await request.make(wanted)
         assert file.exists() is wanted
 
 
 async def test_what_an_earlier_agent_asked_for_is_taken_back(tmp_path: Path):
+    (tmp_path / HUNG_FILE).parent.mkdir()
     (tmp_path / HUNG_FILE).touch()
     await RestartRequest(tmp_path).make(False)
     assert not (tmp_path / HUNG_FILE).exists()
@@ -29,7 +31,7 @@ async def test_what_an_earlier_agent_asked_for_is_taken_back(tmp_path: Path):
 @pytest.mark.parametrize("there", [True, False])
 async def test_a_link_is_not_followed(tmp_path: Path, there: bool):
     folder, elsewhere = tmp_path / "volume", tmp_path / "elsewhere"
-    folder.mkdir()
+    (folder / HUNG_FILE).parent.mkdir(parents=True)
     if there:
         elsewhere.write_text("keep this")
     (folder / HUNG_FILE).symlink_to(elsewhere)
@@ -44,7 +46,7 @@ async def test_a_link_is_not_followed(tmp_path: Path, there: bool):
 async def test_what_cannot_be_done_is_tried_again(tmp_path: Path):
     request, folder = RestartRequest(tmp_path / "later"), tmp_path / "later"
     await request.make(True)
-    folder.mkdir()
+    (folder / HUNG_FILE).parent.mkdir(parents=True)
     await request.make(True)
     assert (folder / HUNG_FILE).exists()
 

@@ -133,7 +133,7 @@ takes, and the agent knows of it. An agent that is away says nothing, and nothin
 {{- define "bailie.serverLiveness" -}}
 livenessProbe:
   exec:
-    command: [test, "!", -e, /mnt/agent/server-hung]
+    command: [test, "!", -e, /mnt/agent/models/.server-hung]
   periodSeconds: 5
   timeoutSeconds: 5
   terminationGracePeriodSeconds: 5

@@ -236,7 +236,7 @@ def _mlserver(image: str) -> Manifest:
         "startupProbe": _startup_probe("/v2/health/live", "server-http"),
         "readinessProbe": _http_probe("/v2/health/ready", "server-http", period=2),
         "livenessProbe": {
-            "exec": {"command": ["test", "!", "-e", f"{AGENT_FOLDER}/server-hung"]},
+            "exec": {"command": ["test", "!", "-e", f"{AGENT_FOLDER}/models/.server-hung"]},
             "periodSeconds": 5,
             "timeoutSeconds": 5,
             "terminationGracePeriodSeconds": 5,
