@@ -92,6 +92,9 @@ HOSTILE: dict[str, tuple[Spec, str]] = {
         f"{_PART}.downwardAPI.items[0].path",
         projected={"sources": [{"downwardAPI": {"items": [{"path": "/P"}]}}]},
     ),
+    "downward field of no name": _volume(
+        ".downwardAPI.items[0].fieldRef.fieldPath", downwardAPI={"items": [{"path": "p", "fieldRef": {}}]}
+    ),
     # folders of the machine
     "host path with steps back": _volume(".hostPath.path", hostPath={"path": "/srv/../etc"}),
     "host path relative": _volume(".hostPath.path", hostPath={"path": "etc"}),
@@ -177,6 +180,10 @@ MISSHAPEN: dict[str, Spec] = {
     },
     "sources of no shape": {
         "volumes": [{"name": "v", "projected": {"sources": {}}}],
+        "containers": [_container()],
+    },
+    "downward field of no shape": {
+        "volumes": [{"name": "v", "downwardAPI": {"items": [{"path": "p", "fieldRef": "x"}]}}],
         "containers": [_container()],
     },
     "mount of no shape": {"containers": [_container(volumeMounts=[1])]},

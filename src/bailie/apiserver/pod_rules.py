@@ -121,7 +121,10 @@ def _content(field: str) -> Callable[[Mapping[str, Any], str], Iterator[Cause]]:
 
 def _downward(source: Mapping[str, Any], path: str) -> Iterator[Cause]:
     for number, item in enumerate(source.get("items") or ()):
-        yield from _file(item, f"{path}.items[{number}]")
+        where = f"{path}.items[{number}]"
+        yield from _file(item, where)
+        if "fieldRef" in item and not (item["fieldRef"] or {}).get("fieldPath"):
+            yield causes.required(f"{where}.fieldRef.fieldPath")
 
 
 def _file(item: Mapping[str, Any], path: str) -> Iterator[Cause]:

@@ -54,13 +54,14 @@ _MOUNT = open_obj(
 _ITEMS = array(open_obj("A key and the file that it becomes.", key=text(), path=text()))
 _SECRET_FILES = open_obj("The keys of a Secret as files.", items=_ITEMS, optional=flag())
 _MAP_FILES = open_obj("The keys of a ConfigMap as files.", name=text(), items=_ITEMS, optional=flag())
-_FIELD_FILES = open_obj("Fields of the pod as files.", items=array(open_obj("", path=text())))
+_FIELD_FILE = open_obj("", path=text(), fieldRef=open_obj("A field of the pod.", fieldPath=text()))
+_FIELD_FILES = open_obj("Fields of the pod as files.", items=array(_FIELD_FILE))
 _SOURCE = open_obj(
     "A source of files.",
     secret=_SECRET_FILES | {"properties": _SECRET_FILES["properties"] | {"name": text()}},
     configMap=_MAP_FILES,
     downwardAPI=_FIELD_FILES,
-    serviceAccountToken=open_obj("A token of the pod's ServiceAccount.", path=text()),
+    serviceAccountToken=open_obj("A token of the pod's ServiceAccount.", path=text(), audience=text()),
 )
 _VOLUME = open_obj(
     "A volume of the pod.",
