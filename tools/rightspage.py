@@ -100,6 +100,10 @@ allow it; what runs goes on as it is. An administrator allows more for the whole
 `controller.podPermissions` of the chart `seldon-core-v2-setup`:
 """
 _FENCES = """
+Where a template says nothing of `automountServiceAccountToken`, the operator states `false` and mounts the
+token in the agent's or scheduler's container only, so that a ServerConfig made for Seldon Core gives models
+no token either.
+
 `serviceAccounts` lists further service accounts by name. It does not count where a field is written: a
 privileged container of the administrator's own ServerConfig would run the command of whoever changes it
 under its name in a Server.

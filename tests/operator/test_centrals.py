@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bailie.operator.centrals import Centrals
+from bailie.operator.conditions import SCHEDULER_REFUSED, scheduler_refused
 
 
 class World:
@@ -31,11 +32,11 @@ class World:
         self.asked.add(key[0])
 
 
-def runtime(namespace, central="", *, serves=("a", "b"), reason=""):
+def runtime(namespace, central="", *, serves=("a", "b"), reason="", message=""):
     return {
         "metadata": {"namespace": namespace},
         "spec": {"schedulerNamespace": central, "servesNamespaces": list(serves)},
-        "status": {"conditions": [{"type": "Ready", "reason": reason}]},
+        "status": {"conditions": [{"type": "Ready", "reason": reason, "message": message}]},
     }
 
 
@@ -94,8 +95,12 @@ def test_only_who_is_let_is_served(world, centrals, serves, served):
 def test_what_was_said_holds_while_the_other_side_is_out_of_sight(world, centrals):
     world.out_of_sight.add("hub")
     assert centrals.refused_by("a") == ""
-    world.runtimes["a"] = runtime("a", "hub", reason="SchedulerNamespaceRefused")
+    said = {"reason": SCHEDULER_REFUSED, "message": scheduler_refused("hub", "a")}
+    world.runtimes["a"] = runtime("a", "hub", **said)
     assert centrals.refused_by("a") == "hub"
+    world.out_of_sight.add("elsewhere")
+    world.runtimes["a"] = runtime("a", "elsewhere", **said)
+    assert centrals.refused_by("a") == ""
 
 
 def test_a_namespace_without_a_runtime_refuses_nobody(world, centrals):

@@ -18,13 +18,8 @@ from bailie.api.seldon_config import SCHEDULER
 from bailie.kube.errors import AlreadyExists, NotFound
 from bailie.local.runtimes import installed
 from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAME, OPERATOR_NAMESPACE
-from bailie.manifests.defaults import (
-    ACCOUNT_MOUNT,
-    ACCOUNT_VOLUME,
-    mlserver_config,
-    seldon_config,
-    token_secret,
-)
+from bailie.manifests.account import ACCOUNT_MOUNT, ACCOUNT_VOLUME
+from bailie.manifests.defaults import mlserver_config, seldon_config, token_secret
 from bailie.manifests.rbac import EVERY_SECRET, operator_manifests, role_manifests
 from bailie.manifests.workload import Workload
 from bailie.scope.watch_list import CONFIG_MAP_NAME, NAMESPACES, parse_lines, with_names

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import SELDON_CONFIG, SERVER_CONFIG
 from bailie.api.seldon_config import ENVOY, SCHEDULER
+from bailie.manifests.account import ACCOUNT_MOUNT, ACCOUNT_VOLUME
 from bailie.manifests.rbac import CONTROL_PLANE_SECRET
 from bailie.manifests.runtime import AGENT_CONFIG_MAP
 
@@ -24,8 +25,6 @@ MLSERVER_CONFIG_NAME = "mlserver"
 TOKEN_SECRET = CONTROL_PLANE_SECRET
 TOKEN_KEY = "token"  # noqa: S105 - the key in the Secret
 TOKEN_FOLDER = "/var/run/secrets/bailie"  # noqa: S105 - where the Secret is mounted
-ROOT_CA_CONFIG_MAP = "kube-root-ca.crt"
-"""The certificate of the API, which every namespace of a cluster has."""
 AGENT_FOLDER = "/mnt/agent"
 AGENT_CONFIG_FOLDER = "/mnt/config"
 MLSERVER_CAPABILITIES = (
@@ -46,32 +45,12 @@ NEVER = 2**31 - 1
 _LARGEST_GRPC_MESSAGE = 1048576000
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
-ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
-"""Where clients of the API look for their account's token."""
-_TOKEN_SECONDS = 3607
-"""What Kubernetes gives tokens that it mounts by itself; kubelet renews them in time."""
 _MODELS_MOUNT = {"name": "models", "mountPath": AGENT_FOLDER}
 _SERVED_MOUNT = {"name": "models", "mountPath": f"{AGENT_FOLDER}/models", "subPath": "models"}
 """For servers: the models alone, and not what the agent is fetching."""
 _TOKEN_MOUNT = {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True}
 _CONFIG_MOUNT = {"name": "config", "mountPath": AGENT_CONFIG_FOLDER, "readOnly": True}
 _CONFIG_VOLUME = {"name": "config", "configMap": {"name": AGENT_CONFIG_MAP, "optional": True}}
-ACCOUNT_MOUNT = {"name": "account", "mountPath": ACCOUNT_FOLDER, "readOnly": True}
-ACCOUNT_VOLUME: Manifest = {
-    "name": "account",
-    "projected": {
-        "sources": [
-            {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
-            {"configMap": {"name": ROOT_CA_CONFIG_MAP, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-            {
-                "downwardAPI": {
-                    "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]
-                }
-            },
-        ]
-    },
-}
-"""The pod's account, for the containers that mount it: those that call the API, and no model's code."""
 _TOKEN_VOLUME = {
     "name": "token",
     "secret": {"secretName": TOKEN_SECRET, "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]},

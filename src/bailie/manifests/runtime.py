@@ -13,11 +13,12 @@ import yaml
 
 from bailie.api.kinds import ENDPOINT_SLICE
 from bailie.api.seldon_config import ENVOY, RUN_COMPONENTS, SCHEDULER
+from bailie.manifests.account import with_account
 from bailie.manifests.configuration import effective_configuration
 from bailie.manifests.fences import Origin
 from bailie.manifests.objects import MANAGED_BY, NAME_LABEL, described, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
-from bailie.manifests.variables import serving_namespaces, with_account, with_scheduler_of
+from bailie.manifests.variables import serving_namespaces, with_scheduler_of
 from bailie.manifests.workload import Workload
 
 if TYPE_CHECKING:

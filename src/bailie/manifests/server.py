@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bailie.manifests.account import with_account
 from bailie.manifests.fences import Origin
 from bailie.manifests.objects import NAME_LABEL, carried, described, headless, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
-from bailie.manifests.variables import rewritten, with_account, with_scheduler_of, with_workers
+from bailie.manifests.variables import rewritten, with_scheduler_of, with_workers
 from bailie.manifests.workload import Workload
 
 if TYPE_CHECKING:

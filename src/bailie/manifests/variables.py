@@ -1,4 +1,4 @@
-"""What the operator sets in pods: account, and variables for schedulers, served namespaces, workers.
+"""Variables of containers that the operator sets: scheduler of a pod, namespaces of a scheduler, workers.
 
 Called by `runtime` and `server` with pods that are merged already. A variable that somebody has given another
 value than the default is left alone.
@@ -40,12 +40,6 @@ def _rewritten(container: Manifest, variable: str, change: Callable[[str], str])
         for each in container["env"]
     ]
     return {**container, "env": env}
-
-
-def with_account(pod: Manifest, component: str) -> Manifest:
-    """Returns the pod with the account of its component, where none is stated."""
-    stated = pod.get("serviceAccountName") or pod.get("serviceAccount")
-    return pod if stated else {**pod, "serviceAccountName": component}
 
 
 def with_workers(pod: Manifest) -> Manifest:

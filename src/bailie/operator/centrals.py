@@ -63,7 +63,7 @@ class Centrals:
         if not other:
             return ""
         if not self._world.is_known(other):
-            return other if _was_refused(self._world.runtime_of(namespace)) else ""
+            return other if _was_refused(self._world.runtime_of(namespace), other) else ""
         runtime = self._world.runtime_of(other)
         return other if runtime is not None and not let(served_of(runtime), (namespace,)) else ""
 
@@ -85,6 +85,10 @@ class Centrals:
         return bool(let(served_of(self._world.runtime_of(central)), (namespace,)))
 
 
-def _was_refused(runtime: Object | None) -> bool:
+def _was_refused(runtime: Object | None, other: str) -> bool:
+    """Says whether the runtime's status tells of this refusal, and not of one by a third namespace."""
     conditions = ((runtime or {}).get("status") or {}).get("conditions") or ()
-    return any(each.get("reason") == SCHEDULER_REFUSED for each in conditions)
+    return any(
+        each.get("reason") == SCHEDULER_REFUSED and f"namespace {other} " in str(each.get("message"))
+        for each in conditions
+    )

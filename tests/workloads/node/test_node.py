@@ -18,7 +18,7 @@ from bailie.api.kinds import POD, SERVICE
 from bailie.kube.backoff import Backoff
 from bailie.kube.client import Client
 from bailie.kube.errors import Forbidden
-from bailie.manifests.defaults import ACCOUNT_VOLUME
+from bailie.manifests.account import ACCOUNT_VOLUME
 from bailie.workloads.node import proc
 from bailie.workloads.node.settings import Program
 

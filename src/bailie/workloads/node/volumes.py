@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import CONFIG_MAP, SECRET
 from bailie.kube.errors import NotFound
-from bailie.manifests.defaults import ROOT_CA_CONFIG_MAP
+from bailie.manifests.account import ROOT_CA_CONFIG_MAP
 from bailie.workloads.node.environment import ConfigError, Sources, field_value
 from bailie.workloads.node.files import below, make_directory, write_atomically, write_when_changed
 
