@@ -66,8 +66,8 @@ class Seat(NamedTuple):
 class Standing:
     """How a version stands on a replica.
 
-    `memory_bytes` counts workers; `connected`: its agent is there; `server_silent`: the server takes connections
-    and has long answered nothing; `draining`: the replica is to end.
+    `memory_bytes` counts workers; `connected`: its agent is there; `server_silent`: the server takes
+    connections and has long answered nothing; `draining`: the replica is to end.
     """
 
     seat: Seat
