@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from bailie._gen.agent_pb2 import (
     MODEL_STATE_LOADED,
     MODEL_STATE_LOADING,
     MODEL_STATE_UNLOADED,
+    Drained,
 )
 from bailie.agent.hung import HUNG_FILE
 
@@ -312,26 +314,108 @@ from bailie.agent import settings
 from bailie.agent.run import run
 asyncio.run(run(settings.read()))
 """
+_HOLDER = """
+import socket, sys, time
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.sendall(b"POST / HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 1\\r\\n\\r\\n")
+print("asking", flush=True)
+time.sleep(3600)
+"""
 
 
-async def test_process_drains_on_sigterm(settings, scheduler, mlserver):
-    variables = {
+@asynccontextmanager
+async def agent_process(settings, scheduler, port=0, **variables):
+    """An agent as a pod runs it, with a session; the values are the process and the session."""
+    given = {
         "POD_NAME": settings.pod,
         "POD_NAMESPACE": settings.namespace,
-        "SELDON_SERVER_HTTP_PORT": str(mlserver.http_port),
-        "SELDON_SERVER_GRPC_PORT": str(mlserver.grpc_port),
-        "SELDON_METRICS_PORT": "0",
+        "SELDON_SERVER_HTTP_PORT": str(settings.http_port),
+        "SELDON_SERVER_GRPC_PORT": str(settings.grpc_port),
+        "SELDON_METRICS_PORT": str(port),
         "SELDON_SCHEDULER_HOST": "127.0.0.1",
         "SELDON_SCHEDULER_PORT": str(scheduler.port),
         "BAILIE_AGENT_FOLDER": str(settings.folder),
+        **variables,
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROCESS, env=variables)
-    connection = await scheduler.connected()
-    process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(30):
-        assert await process.wait() == 0
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROCESS, env=given)
+    try:
+        yield process, await scheduler.connected(len(scheduler.connections) + 1)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def ended(process, seconds=30):
+    async with asyncio.timeout(seconds):
+        return await process.wait()
+
+
+async def told(scheduler):
+    """Waits until the agent says that it drains."""
+    await scheduler.until(lambda: any(status.draining for status in scheduler.statuses))
+
+
+async def test_a_process_drains_until_the_scheduler_lets_it_go(settings, scheduler, free_port):
+    url = f"http://127.0.0.1:{free_port}"
+    async with (
+        agent_process(settings, scheduler, free_port) as (process, connection),
+        httpx.AsyncClient(trust_env=False, base_url=url, timeout=60) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        hook = group.create_task(client.get("/drained"))
+        process.send_signal(signal.SIGTERM)
+        await told(scheduler)
+        iris = version()
+        scheduler.send(load(iris, settings.folder / "nothing"))
+        await scheduler.reaches(iris, MODEL_STATE_FAILED)
+        assert (process.returncode, hook.done()) == (None, False)
+        assert (await client.get("/live")).status_code == 200
+        scheduler.send(Drained(epoch=1))
+        assert (await hook).json() == {"drained": True}
+        assert await ended(process) == 0
         await connection.closed.wait()
-    assert scheduler.statuses[-1].draining
+
+
+async def test_a_process_waits_for_what_is_under_way(settings, scheduler):
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _HOLDER, str(settings.http_port), stdout=asyncio.subprocess.PIPE
+    )
+    await holder.stdout.readline()
+    async with agent_process(settings, scheduler) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        await told(scheduler)
+        scheduler.send(Drained(epoch=1))
+        with pytest.raises(TimeoutError):
+            await ended(process, 2)
+        holder.kill()
+        assert await ended(process) == 0
+    await holder.wait()
+
+
+@pytest.mark.parametrize("way", ["limit", "second signal", "stranded", "no scheduler"])
+async def test_a_process_does_not_wait_for_nothing(settings, scheduler, way):
+    limit = "1" if way == "limit" else "600"
+    async with agent_process(settings, scheduler, BAILIE_DRAIN_SECONDS=limit) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        await told(scheduler)
+        if way == "second signal":
+            process.send_signal(signal.SIGTERM)
+        elif way == "stranded":
+            scheduler.send(Drained(epoch=1, stranded=["iris"]))
+        elif way == "no scheduler":
+            await scheduler.stop()
+        assert await ended(process) == 0
+
+
+async def test_the_hook_of_a_server_that_is_only_restarted_is_not_held(settings, scheduler, free_port):
+    """Whoever asks begins nothing: only the agent's own signal does."""
+    chosen = replace(settings, health_port=free_port)
+    async with running(chosen), httpx.AsyncClient(trust_env=False) as client:
+        await scheduler.connected()
+        answer = await client.get(f"http://127.0.0.1:{free_port}/drained", timeout=60)
+        assert answer.json() == {"drained": False}
+        assert not any(status.draining for status in scheduler.statuses)
 
 
 async def answers_well(client, url):

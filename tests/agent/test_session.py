@@ -229,10 +229,22 @@ async def test_a_leader_whose_count_has_begun_anew_is_followed_when_there_is_no_
         assert scheduler.connections[-1].hello.epoch == 1
 
 
-async def test_draining_is_said_and_ends_it():
+async def test_draining_is_said_in_this_session_and_in_the_next():
     async with leading() as scheduler, dialling(replica(scheduler.port)) as session:
         connection = await scheduler.connected()
         session.drain()
-        async with asyncio.timeout(30):
-            await connection.closed.wait()
-        assert scheduler.statuses[-1].draining
+        await scheduler.until(lambda: any(status.draining for status in scheduler.statuses))
+        connection.commands.put_nowait(None)
+        assert (await scheduler.connected(2)).hello.status.draining
+        assert session.stranded is None
+
+
+async def test_only_the_newest_leader_says_that_the_replica_may_end():
+    async with leading(epoch=3) as scheduler, dialling(replica(scheduler.port)) as session:
+        await scheduler.connected()
+        scheduler.send(pb.Drained(epoch=2, stranded=["old"]))
+        scheduler.send(load(4))
+        await until(lambda: session.epochs.seen == 4)
+        assert session.stranded is None
+        scheduler.send(pb.Drained(epoch=4, stranded=["iris"]))
+        await until(lambda: session.stranded == ("iris",))

@@ -56,8 +56,11 @@ async def test_routes_and_clusters_come_and_go(tmp_path):
             await took(gateway, RoutingTable("ns"))
             assert (await mesh.http.get("/v2/models/iris")).status_code == 404
         async with mesh.admin() as admin:
-            clusters = (await admin.get("/clusters")).text
-        assert "mlserver-0" not in clusters
+
+            async def gone():
+                return "mlserver-0" not in (await admin.get("/clusters")).text
+
+            await until(gone, "the clusters are gone, a while after the routes")
 
 
 async def test_a_replica_that_moves_is_followed(tmp_path):

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+import socket
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -293,3 +295,32 @@ async def test_uses_of_counted_routes_are_reported_and_no_others(world):
     await until(lambda: used == {"rest", "grpc", "split"}, f"uses are reported, not {used}", 20)
     assert (await mesh.http.post("/v2/models/split/versions/1/infer", content=b"{}")).status_code == 200
     await until(lambda: exports[-1] == {"split"}, "only what is new is reported", 20)
+
+
+@contextmanager
+def hole():
+    """The port of a socket that never answers who connects: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as stack:
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                client.connect(server.getsockname())
+        yield server.getsockname()[1]
+
+
+async def test_a_request_is_repeated_though_its_route_goes_elsewhere_meanwhile(world):
+    gateway, mesh, one, two = world
+    metadata = (("seldon-model", "iris"),)
+    with hole() as port:
+        unreachable = replace(one.replica, grpc_port=port)
+        both, other = (
+            Route((Backend("iris_1", 1, on),)) for on in ((unreachable, two.replica), (two.replica,))
+        )
+        await took(gateway, RoutingTable("ns", {"iris": both}))
+        calls = [mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=metadata) for _ in range(20)]
+        await until(lambda: two.grpc.calls, "some are answered")
+        await took(gateway, RoutingTable("ns", {"iris": other}))
+        assert two.grpc.calls < len(calls), "nobody waits for the replica that cannot be reached"
+        async with asyncio.timeout(20):
+            assert {(await call).id for call in calls} == {"mlserver-1 0"}

@@ -15,11 +15,12 @@ from bailie.gateway.resources import (
     Encoder,
     resource,
 )
-from bailie.gateway.session import Session
+from bailie.gateway.session import LINGER_SECONDS, Session
 from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
 
 R0 = Replica("s-0", "127.0.0.2", 9000, 9500)
 PAIR = {"http/s-0", "grpc/s-0"}
+NOW = 100.0
 
 
 def snapshot(*names, revision=1, encoder=None):
@@ -58,15 +59,15 @@ def start(session, snap):
     """Brings a session to where its Envoy has all of `snap`, in the way that Envoy does it."""
     session.receive(request(CLUSTER_URL))
     session.receive(request(LISTENER_URL))
-    clusters = session.next_response(snap)
+    clusters = session.next_response(snap, NOW)
     assert (clusters.type_url, sent(clusters)) == (CLUSTER_URL, set(snap.resources[CLUSTER_URL]))
     if sent(clusters):
         session.receive(request(ENDPOINTS_URL, names=sorted(sent(clusters))))
-        acknowledge(session, session.next_response(snap))
+        acknowledge(session, session.next_response(snap, NOW))
     acknowledge(session, clusters)
-    acknowledge(session, session.next_response(snap))
+    acknowledge(session, session.next_response(snap, NOW))
     session.receive(request(SCOPE_URL))
-    acknowledge(session, session.next_response(snap))
+    acknowledge(session, session.next_response(snap, NOW))
     assert session.settle(snap)
 
 
@@ -74,16 +75,16 @@ def test_routes_wait_for_warm_clusters(session):
     snap = snapshot("a")
     for url in (CLUSTER_URL, LISTENER_URL, SCOPE_URL):
         session.receive(request(url))
-    clusters = session.next_response(snap)
-    assert session.next_response(snap) is None
+    clusters = session.next_response(snap, NOW)
+    assert session.next_response(snap, NOW) is None
     session.receive(request(ENDPOINTS_URL, names=sorted(PAIR)))
-    endpoints = session.next_response(snap)
+    endpoints = session.next_response(snap, NOW)
     assert (endpoints.type_url, sent(endpoints)) == (ENDPOINTS_URL, PAIR)
     acknowledge(session, endpoints)
-    assert session.next_response(snap) is None
+    assert session.next_response(snap, NOW) is None
     assert not session.settle(snap)
     acknowledge(session, clusters)
-    listeners, scopes = session.next_response(snap), session.next_response(snap)
+    listeners, scopes = session.next_response(snap, NOW), session.next_response(snap, NOW)
     assert (listeners.type_url, scopes.type_url, sent(scopes)) == (LISTENER_URL, SCOPE_URL, {"a"})
     acknowledge(session, listeners)
     assert not session.settle(snap)
@@ -95,37 +96,68 @@ def test_routes_wait_for_warm_clusters(session):
 def test_an_empty_table_is_said_so_once(session):
     snap = snapshot()
     start(session, snap)
-    assert session.next_response(snap) is None
+    assert session.next_response(snap, NOW) is None
 
 
 def test_a_new_model_on_known_replicas_is_one_route(session):
     encoder = Encoder()
     start(session, snapshot("a", encoder=encoder))
-    response = session.next_response(snapshot("a", "b", revision=2, encoder=encoder))
+    response = session.next_response(snapshot("a", "b", revision=2, encoder=encoder), NOW)
     assert (response.type_url, sent(response)) == (SCOPE_URL, {"b"})
 
 
-def test_clusters_go_after_their_routes(session):
+def without_routes(session):
+    """Brings a session to where the only route is gone; returns the snapshot."""
     start(session, snapshot("a"))
     empty = snapshot(revision=2)
-    routes = session.next_response(empty)
+    routes = session.next_response(empty, NOW)
     assert (routes.type_url, list(routes.removed_resources)) == (SCOPE_URL, ["a"])
-    assert session.next_response(empty) is None
+    assert session.next_response(empty, NOW) is None
+    assert session.deadline(NOW) is None
     acknowledge(session, routes)
-    clusters = session.next_response(empty)
+    assert session.next_response(empty, NOW) is None
+    return empty
+
+
+def test_clusters_go_a_while_after_their_routes(session):
+    empty = without_routes(session)
+    assert session.settle(empty)
+    assert session.deadline(NOW) == NOW + LINGER_SECONDS
+    assert session.next_response(empty, NOW + LINGER_SECONDS - 0.1) is None
+    clusters = session.next_response(empty, NOW + LINGER_SECONDS)
     assert (clusters.type_url, set(clusters.removed_resources)) == (CLUSTER_URL, PAIR)
     session.receive(request(ENDPOINTS_URL, gone=sorted(PAIR)))
     acknowledge(session, clusters)
+    assert session.next_response(empty, NOW + LINGER_SECONDS) is None
     assert session.settle(empty)
+    assert session.deadline(NOW + LINGER_SECONDS) is None
+
+
+def test_while_an_envoy_owes_an_answer_nothing_is_due(session):
+    without_routes(session)
+    other = snapshot("b", revision=3)
+    assert session.next_response(other, NOW + 1) is not None
+    assert session.next_response(other, NOW + LINGER_SECONDS) is None
+    assert session.deadline(NOW + LINGER_SECONDS) is None
+
+
+def test_a_cluster_that_is_needed_again_stays(session):
+    without_routes(session)
+    again = snapshot("a", revision=3)
+    routes = session.next_response(again, NOW + LINGER_SECONDS)
+    assert (routes.type_url, sent(routes)) == (SCOPE_URL, {"a"})
+    acknowledge(session, routes)
+    assert session.next_response(again, NOW + LINGER_SECONDS) is None
+    assert (session.settle(again), session.deadline(NOW)) == (True, None)
 
 
 def test_who_asks_for_endpoints_that_are_not_there_is_told(session):
     start(session, snapshot("a"))
     session.receive(request(ENDPOINTS_URL, names=["http/gone-0"]))
-    response = session.next_response(snapshot("a"))
+    response = session.next_response(snapshot("a"), NOW)
     assert (response.type_url, list(response.removed_resources)) == (ENDPOINTS_URL, ["http/gone-0"])
     acknowledge(session, response)
-    assert session.next_response(snapshot("a", revision=2)) is None
+    assert session.next_response(snapshot("a", revision=2), NOW) is None
 
 
 def test_an_envoy_that_comes_back_is_sent_only_what_differs(session):
@@ -139,7 +171,7 @@ def test_an_envoy_that_comes_back_is_sent_only_what_differs(session):
     session.receive(request(SCOPE_URL, versions=versions[SCOPE_URL]))
     assert session.serving
     found = {}
-    while (response := session.next_response(snap)) is not None or session.in_flight:
+    while (response := session.next_response(snap, NOW)) is not None or session.in_flight:
         assert response is not None
         found[response.type_url] = (sent(response), list(response.removed_resources))
         acknowledge(session, response)
@@ -158,7 +190,7 @@ def test_a_changed_cluster_gets_its_endpoints_again(session):
     changed = replace(snap.resources[CLUSTER_URL][name], version="another")
     clusters = {**snap.resources[CLUSTER_URL], name: changed}
     after = replace(snap, revision=2, resources={**snap.resources, CLUSTER_URL: clusters})
-    first, second = session.next_response(after), session.next_response(after)
+    first, second = session.next_response(after, NOW), session.next_response(after, NOW)
     assert (first.type_url, sent(first)) == (CLUSTER_URL, {name})
     assert (second.type_url, sent(second)) == (ENDPOINTS_URL, {name})
 
@@ -168,7 +200,7 @@ def test_the_one_bad_route_is_found_and_the_others_arrive(session):
     names = [f"m-{i}" for i in range(8)]
     snap = snapshot_without_clusters(names)
     accepted, heard = set(), []
-    while (response := session.next_response(snap)) is not None:
+    while (response := session.next_response(snap, NOW)) is not None:
         error = "no" if "m-5" in sent(response) else ""
         heard.append(acknowledge(session, response, error))
         if not error:
@@ -179,7 +211,7 @@ def test_the_one_bad_route_is_found_and_the_others_arrive(session):
     assert not session.settle(snap)
     assert session.acknowledged == 1
     without = snapshot_without_clusters(names[:5], revision=3)
-    acknowledge(session, session.next_response(without))
+    acknowledge(session, session.next_response(without, NOW))
     assert session.settle(without)
     assert session.rejections() == {}
 
@@ -191,14 +223,14 @@ def snapshot_without_clusters(names, revision=2):
 def test_an_answer_to_an_older_response_changes_nothing(session):
     snap = snapshot()
     session.receive(request(CLUSTER_URL))
-    session.next_response(snap)
+    session.next_response(snap, NOW)
     assert session.receive(request(CLUSTER_URL, nonce="77", error="late")) == ""
     assert CLUSTER_URL in session.in_flight
 
 
 def test_a_rejection_without_words_still_is_one(session):
     session.receive(request(CLUSTER_URL))
-    response = session.next_response(snapshot())
+    response = session.next_response(snapshot(), NOW)
     reply = request(CLUSTER_URL, nonce=response.nonce)
     reply.error_detail.SetInParent()
     assert session.receive(reply) == "rejected without a message"

@@ -79,3 +79,20 @@ async def test_a_port_in_use_is_said(base):
     with pytest.raises(OSError, match="address already in use"):
         async with health.serve("127.0.0.1", int(base.rsplit(":", 1)[1])):
             pass
+
+
+async def test_an_answer_that_takes_its_time_is_given_though_the_server_ends():
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_):
+        asked.set()
+        await go_on.wait()
+        return {"waited": True}
+
+    health = HealthServer(live=lambda: None, ready=lambda: None, routes={"slow": slow})
+    async with httpx.AsyncClient() as client, asyncio.TaskGroup() as group:
+        async with health.serve("127.0.0.1", 0) as port:
+            answer = group.create_task(client.get(f"http://127.0.0.1:{port}/slow"))
+            await asked.wait()
+            go_on.set()
+        assert (await answer).json() == {"waited": True}

@@ -10,6 +10,7 @@ from bailie.manifests.server import server_workload
 
 MOUNT = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
 PROBE = {"readinessProbe": {"httpGet": {"port": "http"}}}
+HOOK = {"lifecycle": {"preStop": {"httpGet": {"port": "agent-http"}}}}
 CASES = {
     "good": ([{"name": "c", "image": "i"}], {}, []),
     "none": ([], {}, ["podSpec.containers"]),
@@ -18,6 +19,9 @@ CASES = {
     "no such volume": ([{"name": "c", "image": "i", **MOUNT}], {}, ['podSpec.containers["c"].volumeMounts']),
     "a volume": ([{"name": "c", "image": "i", **MOUNT}], {"volumes": [{"name": "v", "emptyDir": {}}]}, []),
     "no such port": ([{"name": "c", "image": "i", **PROBE}], {}, ['podSpec.containers["c"].readinessProbe']),
+    "no such port of a hook": (
+        [{"name": "c", "image": "i", **HOOK}], {}, ['podSpec.containers["c"].lifecycle.preStop']
+    ),
     "a port": ([{"name": "c", "image": "i", "ports": [{"name": "http"}], **PROBE}], {}, []),
     "a number": ([{"name": "c", "image": "i", "livenessProbe": {"tcpSocket": {"port": 80}}}], {}, []),
     "twice": (

@@ -7,6 +7,7 @@ from tests.support.manifests import default_server_config, server
 
 from bailie.manifests.server import server_workload
 
+DRAIN = "BAILIE_DRAIN_SECONDS"
 CAPABILITIES = {
     "as configured": ({}, "mlserver,sklearn"),
     "replaced": ({"capabilities": ["a", " b "]}, "a,b"),
@@ -62,6 +63,26 @@ def test_the_agent_counts_the_workers_that_the_server_has():
     agent = {"name": "agent", "env": [{"name": "MLSERVER_PARALLEL_WORKERS", "value": "9"}]}
     workload = server_workload(server(podSpec={"containers": [agent, own]}), default_server_config())
     assert _env(workload, "agent", "MLSERVER_PARALLEL_WORKERS") == "3"
+
+
+@pytest.mark.parametrize(
+    ("grace", "expected"), [(120, "105"), (600, "585"), (30, "15"), (20, "10"), (1, "0"), (0, "0")]
+)
+def test_the_agent_drains_for_less_than_the_grace_period(grace, expected):
+    pod = {"terminationGracePeriodSeconds": grace}
+    assert _env(server_workload(server(podSpec=pod), default_server_config()), "agent", DRAIN) == expected
+
+
+def test_without_a_grace_period_it_is_that_of_kubernetes():
+    config = default_server_config()
+    del config.spec.pod_spec["terminationGracePeriodSeconds"]
+    assert _env(server_workload(server(), config), "agent", DRAIN) == "15"
+
+
+def test_a_time_to_drain_that_somebody_chose_is_left_alone():
+    own = {"name": "agent", "env": [{"name": DRAIN, "value": "7"}]}
+    workload = server_workload(server(podSpec={"containers": [own]}), default_server_config())
+    assert _env(workload, "agent", DRAIN) == "7"
 
 
 def test_override_and_replicas():

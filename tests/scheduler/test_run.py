@@ -218,8 +218,8 @@ async def test_a_model_follows_when_its_replica_drains(namespace):
         async with namespace.replica(1).running() as second:
             await first.say_status(draining=True)
             await until(lambda: namespace.publisher.backends("iris") == {"iris_1": {"mlserver-1"}})
-            await until(lambda: first.unloads == ["iris_1"])
-            assert second.loaded == {"iris_1"}
+            await until(lambda: first.drained == [()])
+            assert (first.unloads, second.loaded) == ([], {"iris_1"})
 
 
 async def test_a_lost_replica_gives_its_models_up_after_a_grace(namespace):
@@ -270,7 +270,7 @@ async def test_the_status_of_a_server_says_what_each_replica_holds_and_how_it_is
         await second.say_status(server_ready=False, server_silent=True)
         await until(lambda: reasons() == [None, "ServerNotResponding"])
         await second.say_status(draining=True)
-        await until(lambda: states()[1] == ["mlserver-1", True, True, 0])
+        await until(lambda: states()[1] == ["mlserver-1", True, True, 1])
         await stack.aclose()
         await until(lambda: states() == [both[0]])
 

@@ -18,6 +18,7 @@ class Agents:
         self.connected = {}
         self.sent = []
         self.used = []
+        self.drained = []
         self._sessions = itertools.count(1)
         self._revisions = itertools.count(1)
 
@@ -61,6 +62,9 @@ class Agents:
 
     def note_used(self, replica, server_names):
         self.used.append((str(replica), sorted(server_names)))
+
+    def note_drained(self, replica, stranded):
+        self.drained.append((str(replica), sorted(stranded)))
 
     def subscribe(self, callback):
         return lambda: None

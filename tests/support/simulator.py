@@ -19,8 +19,9 @@ class SimulatedReplica:
     """One replica. Its inventory outlives its sessions, as an agent's does.
 
     `failing` maps a model's name to (reason, message) of its failure; `holding` names models whose load
-    stays in LOADING until `finish`; `loads` and `unloads` are the commands obeyed, as `iris_1`. `epoch` is
-    the highest seen; `epochs` are those of the commands obeyed, `refused` of the commands that were not.
+    stays in LOADING until `finish`; `loads` and `unloads` are the commands obeyed, as `iris_1`, `drained` the
+    models named each time when the replica was allowed to end. `epoch` is the highest seen; `epochs` are
+    those of the commands obeyed, `refused` of the commands that were not.
     `credentials` are further arguments of `connected`.
     """
 
@@ -36,6 +37,7 @@ class SimulatedReplica:
         self.loads: list[str] = []
         self.unloads: list[str] = []
         self.asked_for: set[str] = set()
+        self.drained: list[tuple[str, ...]] = []
         self.followed = Epochs()
         self.epochs: list[int] = []
         self.refused: list[int] = []
@@ -121,6 +123,8 @@ class SimulatedReplica:
             await self._load(message.load)
         elif kind == "evict":
             await self._evict(message.evict)
+        elif kind == "drained":
+            self.drained.append(tuple(message.drained.stranded))
         elif kind == "unload":
             name = name_of(message.unload.version)
             self.unloads.append(name)

@@ -142,7 +142,7 @@ COMPONENTS: tuple[Row, ...] = (
 )  # fmt: skip
 
 SERVERS: tuple[Row, ...] = (
-    Value("serverConfig.terminationGracePeriodSeconds", 120, "Seconds that a server has to end.", COUNT),
+    Value("serverConfig.terminationGracePeriodSeconds", 120, "Seconds that a server has to end; all but the last 15 are for loading its models elsewhere.", COUNT),
     Value("serverConfig.securityContext", USER, "Security context of the servers' pods.", OBJECT),
     *image("serverConfig.agent", "the agents"),
     Value("serverConfig.agent.logLevel", "", "Their log level. Default: `logging.logLevel`.", LOG_LEVEL),

@@ -139,6 +139,13 @@ livenessProbe:
   terminationGracePeriodSeconds: 5
 {{- end -}}
 
+{{- /* The agent answers when the replica's models are answered elsewhere; the server is told to end then. */ -}}
+{{- define "bailie.drained" -}}
+lifecycle:
+  preStop:
+    httpGet: {path: /drained, port: 9006}
+{{- end -}}
+
 {{- define "bailie.mlserver" -}}
 {{- $own := .root.Values.serverConfig.mlserver -}}
 - name: mlserver
@@ -174,6 +181,7 @@ livenessProbe:
     periodSeconds: 2
     timeoutSeconds: 5
   {{- include "bailie.serverLiveness" . | nindent 2 }}
+  {{- include "bailie.drained" . | nindent 2 }}
   resources:
     {{- include "bailie.resources" $own.resources | nindent 4 }}
   securityContext:
@@ -217,6 +225,7 @@ livenessProbe:
     periodSeconds: 2
     timeoutSeconds: 5
   {{- include "bailie.serverLiveness" . | nindent 2 }}
+  {{- include "bailie.drained" . | nindent 2 }}
   resources:
     {{- include "bailie.resources" $own.resources | nindent 4 }}
   securityContext:

@@ -174,7 +174,7 @@ class Loading:
 
     async def evict(self, record: Record) -> None:
         """Unloads, and says so on disk first: an agent that ends here finds it either way."""
-        await asyncio.sleep(self.settings.drain_seconds)
+        await asyncio.sleep(self.settings.settle_seconds)
         async with self.server_turn:
             await self.server.catch_up()
             try:

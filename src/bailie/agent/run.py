@@ -1,4 +1,4 @@
-"""The agent's process: puts the parts together and runs them until SIGTERM.
+"""The agent's process: puts the parts together and runs them until SIGTERM, then drains.
 
 `cli` calls `run`. At the start the inventory is made from disk and the server's index before the first
 word to the scheduler, so that a restart of the agent never says that a loaded model is not.
@@ -14,6 +14,8 @@ import structlog
 
 from bailie._gen import agent_pb2
 from bailie.agent.artifacts import Artifacts
+from bailie.agent.clients import Clients
+from bailie.agent.draining import Draining
 from bailie.agent.egress import Egress
 from bailie.agent.errors import ServerError
 from bailie.agent.held import serve_held
@@ -39,12 +41,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_DRAIN_SECONDS = 5.0
 _RESTORE_SECONDS = 30.0
 
 
 async def run(settings: Settings) -> None:
-    """Runs an agent until SIGTERM or SIGINT, or until cancelled."""
+    """Runs an agent until it is drained after SIGTERM or SIGINT, or until cancelled."""
     memory = ServerMemory(settings.address, settings.http_port, settings.metrics_port)
     async with InferenceServer(
         settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port
@@ -76,9 +77,12 @@ async def run(settings: Settings) -> None:
                 at_work=lambda: models.at_work,
                 clock=asyncio.get_running_loop().time,
             )
-            health = HealthServer(live=lambda: None, ready=readiness.trouble)
+            draining = _draining(settings, session, monitor, endpoint)
+            health = HealthServer(
+                live=lambda: None, ready=readiness.trouble, routes={"drained": draining.answer}
+            )
             async with health.serve(settings.address, settings.health_port):
-                await _serve(models, monitor, session)
+                await _serve(models, monitor, session, draining)
 
 
 def _first_status(settings: Settings, *, ready: bool) -> agent_pb2.ReplicaStatus:
@@ -135,20 +139,31 @@ async def _look(server: InferenceServer) -> tuple[bool, frozenset[str]]:
         return False, frozenset()
 
 
-async def _serve(models: Models, monitor: Monitor, session: Session) -> None:
+def _draining(
+    settings: Settings, session: Session, monitor: Monitor, endpoint: agent_pb2.Endpoint
+) -> Draining:
+    ports = (settings.http_port, settings.grpc_port, endpoint.held_http_port, endpoint.held_grpc_port)
+    return Draining(
+        session=session,
+        clients=Clients(settings.address, ports),
+        server_ready=lambda: monitor.ready,
+        limit=settings.drain_seconds,
+    )
+
+
+async def _serve(models: Models, monitor: Monitor, session: Session, draining: Draining) -> None:
+    """The first signal begins the drain, the second ends it."""
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    signals: asyncio.Queue[None] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, signals.put_nowait, None)
     try:
         async with asyncio.TaskGroup() as group:
-            parts = [group.create_task(part.run()) for part in (models, monitor)]
-            talking = group.create_task(session.run())
-            await stop.wait()
-            log.info("agent drains")
-            session.drain()
-            await asyncio.wait([talking], timeout=_DRAIN_SECONDS)
-            for part in (talking, *parts):
+            parts = [group.create_task(part.run()) for part in (models, monitor, session)]
+            await signals.get()
+            ends = [group.create_task(draining.run()), group.create_task(signals.get())]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for part in (*parts, *ends):
                 part.cancel()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -36,7 +36,6 @@ _EAGER_PAUSE_SECONDS = 0.3
 """The longest pause while a session was open so short a time ago: a standby is about to lead."""
 _WELCOME_SECONDS = 5.0
 _DOUBT_SECONDS = 1.0
-_CLOSE_SECONDS = 2.0
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.keepalive_time_ms", 2_000),
@@ -68,10 +67,11 @@ class Session:
     welcomed: bool = False
     """Whether a scheduler ever took us in."""
     connected: asyncio.Event = field(default_factory=asyncio.Event)
+    stranded: tuple[str, ...] | None = None
+    """The scheduler's answer to `drain`: the models that have no other place; None until it has spoken."""
     _lost: str = ""
     """The address whose session was lost last."""
     _noted: dict[str, str] = field(default_factory=dict)
-    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def trouble(self) -> str | None:
         """Says why the agent is not ready: no scheduler knows it yet. One that went away later is no
@@ -82,31 +82,23 @@ class Session:
         return f"no session with {self.settings.scheduler_host} yet{causes}"
 
     async def run(self) -> None:
-        """Dials, talks and dials again, until `drain` was called and said, or until cancelled."""
+        """Dials, talks and dials again until cancelled."""
         clock = asyncio.get_running_loop().time
         pause, lost = _FIRST_PAUSE_SECONDS, -_EAGER_SECONDS
-        while not self._stopping.is_set():
+        while True:
             if await self._round():
                 pause, lost = _FIRST_PAUSE_SECONDS, clock()
             # Jitter of the order of the pause: agents of one scheduler must not come back in step.
-            await self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             longest = _EAGER_PAUSE_SECONDS if clock() - lost < _EAGER_SECONDS else _LAST_PAUSE_SECONDS
             pause = min(pause * 2, longest)
 
     def drain(self) -> None:
-        """Says `draining` to the scheduler, then closes the session and ends `run`."""
+        """Says `draining` to the scheduler, now and in every later session."""
         status = agent_pb2.ReplicaStatus()
         status.CopyFrom(self.outbox.status)
         status.draining = True
-        self._stopping.set()
         self.outbox.publish_status(status)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
     async def _round(self) -> bool:
         """Tries every address once. Returns whether a session was open."""
@@ -119,20 +111,19 @@ class Session:
             return False
         # The one that went away comes last, and gets less time: it may hang.
         for address in sorted(addresses, key=lambda each: each == self._lost):
-            opened = False
             patience = _DOUBT_SECONDS if address == self._lost else _WELCOME_SECONDS
             try:
-                opened = await self._attempt(f"{address}:{settings.scheduler_port}", patience)
+                await self._attempt(f"{address}:{settings.scheduler_port}", patience)
             except _Lost as error:
                 opened = self.connected.is_set()
                 if opened:
                     self._lost = address
                 self._note(address, str(error), was_open=opened)
+                if opened:
+                    return True
             finally:
                 self.connected.clear()
                 SESSION_OPEN.set(0)
-            if opened or self._stopping.is_set():
-                return opened
         return False
 
     def _note(self, address: str, error: str, *, was_open: bool) -> None:
@@ -141,8 +132,8 @@ class Session:
         level("no session", address=address, was_open=was_open, error=error)
         self._noted[address] = error
 
-    async def _attempt(self, target: str, patience: float) -> bool:
-        """Holds one session; returns True when it was closed by us, raises _Lost otherwise.
+    async def _attempt(self, target: str, patience: float) -> None:
+        """Holds one session until it is lost. Raises _Lost.
 
         `patience`: seconds until the scheduler must have welcomed us.
         """
@@ -160,7 +151,6 @@ class Session:
                 raise _Lost(str(error) or type(error).__name__) from error
             finally:
                 call.cancel()
-        return True
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         namespace, path = (NAMESPACE_KEY, self.settings.namespace), self.settings.token_file
@@ -212,11 +202,8 @@ class Session:
         """Reads and writes until one of both ends; their exceptions come out unwrapped."""
         try:
             async with asyncio.TaskGroup() as group:
-                listening = group.create_task(self._listen(call))
+                group.create_task(self._listen(call))
                 await self._tell(call)
-                # The scheduler closes its side once it has read everything; a cancel could overtake that.
-                await asyncio.wait([listening], timeout=_CLOSE_SECONDS)
-                listening.cancel()
         except BaseExceptionGroup as error:
             _pass_on_cancellation()
             raise error.exceptions[0] from None
@@ -233,12 +220,23 @@ class Session:
                     self._obey(message.evict)
                 case "used":
                     self.models.used(message.used.server_names)
+                case "drained":
+                    self._take_drained(message.drained)
                 case other:
                     log.debug("message without meaning for an agent", kind=other)
 
+    def _is_old(self, epoch: int) -> bool:
+        if self.epochs.obeys(epoch):
+            return False
+        log.warning("command of an older epoch refused", epoch=epoch, seen=self.epochs.seen)
+        return True
+
+    def _take_drained(self, drained: agent_pb2.Drained) -> None:
+        if not self._is_old(drained.epoch):
+            self.stranded = tuple(drained.stranded)
+
     def _obey(self, command: agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict) -> None:
-        if not self.epochs.obeys(command.epoch):
-            log.warning("command of an older epoch refused", epoch=command.epoch, seen=self.epochs.seen)
+        if self._is_old(command.epoch):
             return
         name = f"{command.version.name}_{command.version.number}"
         log.info(
@@ -250,15 +248,11 @@ class Session:
             self.models.submit(command)
 
     async def _tell(self, call: Call) -> None:
-        """Sends what is new, the status at least every few seconds; ends after `draining` was said."""
+        """Sends what is new, the status at least every few seconds."""
         while True:
-            stopping = self._stopping.is_set()
-            new = stopping or await self.outbox.wait(self.settings.status_seconds)
-            for message in self.outbox.take(status=stopping or not new):
+            new = await self.outbox.wait(self.settings.status_seconds)
+            for message in self.outbox.take(status=not new):
                 await call.write(message)
-            if stopping:
-                await call.done_writing()
-                return
 
 
 def _pass_on_cancellation() -> None:

@@ -56,9 +56,12 @@ class Settings:
     held_bytes: int = 256 << 20
     """BAILIE_HELD_BYTES: requests of so many bytes may wait at a time for models to come into memory; others
     get a 503, or RESOURCE_EXHAUSTED. No gRPC message for such a model may be longer."""
-    drain_seconds: float = 0.25
+    settle_seconds: float = 0.25
     """From the moment when every data plane sends a model's requests here until it is unloaded: what was on
     its way to the server arrives there."""
+    drain_seconds: float = 105.0
+    """BAILIE_DRAIN_SECONDS: how long a replica that ends waits for its models to be answered elsewhere. The
+    operator sets it, shorter than the pod's grace period by what the server needs for its own end."""
     health_port: int = 9006
     """SELDON_METRICS_PORT: `/live`, `/ready` and `/metrics` of the agent."""
     server_type: str = "mlserver"
@@ -181,6 +184,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         load_seconds=float(env.number("BAILIE_LOAD_SECONDS", 3600, least=1)),
         server_wait_seconds=float(env.number("BAILIE_SERVER_WAIT_SECONDS", 300)),
         hung_seconds=float(env.number("BAILIE_HUNG_SECONDS", 60, least=10)),
+        drain_seconds=float(env.number("BAILIE_DRAIN_SECONDS", 105)),
         roots=_roots(env),
         networks=_networks(env),
         api_server=_api_server(environ),

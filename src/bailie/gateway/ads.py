@@ -245,16 +245,26 @@ class Streams:
         *,
         gateway: Gateway,
     ) -> None:
+        clock = asyncio.get_running_loop().time
         while not reader.done() and not self.closing.is_set() and self.leads():
             wake.clear()
             snapshot = await gateway.snapshot()
-            response = session.next_response(snapshot) if snapshot is not None else None
+            response = session.next_response(snapshot, clock()) if snapshot is not None else None
             if response is not None:
                 await context.write(response)
                 continue
             if snapshot is not None and session.settle(snapshot):
                 gateway.recount()
+            await _woken(wake, session.deadline(clock()))
+
+
+async def _woken(wake: asyncio.Event, deadline: float | None) -> None:
+    """Waits until there is news, or until the deadline, on the clock of the loop."""
+    try:
+        async with asyncio.timeout_at(deadline):
             await wake.wait()
+    except TimeoutError:
+        return
 
 
 def _caller(context: Any) -> str:

@@ -2,9 +2,9 @@
 
 Called by `ads`, which owns the stream: requests go in through `receive`, `next_response` says what to send.
 No I/O here. At most one response per type is under way, in the order that never leaves a route without its
-cluster: clusters and their endpoints, then the listener and routes, at last the removal of clusters that
-nothing needs any more. Envoy acknowledges clusters only when they are warm (they have their endpoints, and
-these were checked once), so a route that is sent after that has somewhere to go.
+cluster: clusters and their endpoints, then the listener and routes, at last, after a while, the removal of
+clusters that nothing needs any more. Envoy acknowledges clusters only when they are warm (they have their
+endpoints, and these were checked once), so a route that is sent after that has somewhere to go.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ GONE = ""
 NO_LIMIT = 1 << 30
 _LONGEST_MESSAGE = 4096
 """Characters of an Envoy's words that are kept."""
+LINGER_SECONDS = 5.0
+"""How long an Envoy keeps a cluster that no route names any more. A request whose connection failed is
+repeated in the cluster that it was routed to: for about 5 s at most, by the limits of `clusters.cluster`."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,8 @@ class Session:
     acknowledged: int = 0
     serving: bool = False
     """Whether the Envoy answers requests: it came with a listener, or has taken over a whole snapshot."""
+    _lingering: dict[str, float] = field(default_factory=dict)
+    """Clusters that no route names any more, and since when."""
     _nonce: int = 0
 
     def receive(self, request: Any) -> str:
@@ -124,16 +129,33 @@ class Session:
             subscription.names.discard(name)
             subscription.sent.pop(name, None)
 
-    def next_response(self, snapshot: Snapshot) -> Any | None:
-        """Returns the DeltaDiscoveryResponse to send now, or None while there is nothing to send."""
+    def next_response(self, snapshot: Snapshot, now: float) -> Any | None:
+        """Returns the DeltaDiscoveryResponse to send now, or None while there is nothing to send.
+
+        `now` is monotonic, in seconds.
+        """
         for urls in ((CLUSTER_URL, ENDPOINTS_URL), (LISTENER_URL, SCOPE_URL)):
             for url in urls:
                 if (response := self._update(url, snapshot)) is not None:
                     return response
             if any(url in self.in_flight for url in urls) or not self._has_endpoints(snapshot):
                 return None
-        _, removed = self._changes(CLUSTER_URL, snapshot, remove=True)
+        removed = self._removable(snapshot, now)
         return self._respond(CLUSTER_URL, [], removed, snapshot.revision) if removed else None
+
+    def _removable(self, snapshot: Snapshot, now: float) -> list[str]:
+        """The clusters that no route has named for long enough."""
+        _, unneeded = self._changes(CLUSTER_URL, snapshot, remove=True)
+        self._lingering = {name: self._lingering.get(name, now) for name in unneeded}
+        return [name for name, since in self._lingering.items() if now - since >= LINGER_SECONDS]
+
+    def deadline(self, now: float) -> float | None:
+        """When there is something to send even if nothing changes, None for never.
+
+        What could have been sent before `now` waits for an answer of the Envoy, which is a change.
+        """
+        ends = (since + LINGER_SECONDS for since in self._lingering.values())
+        return min((end for end in ends if end > now), default=None)
 
     def _update(self, url: str, snapshot: Snapshot) -> Any | None:
         if url in self.in_flight:
@@ -149,13 +171,18 @@ class Session:
         return subscription is not None and subscription.wildcard and not subscription.answered
 
     def settle(self, snapshot: Snapshot) -> bool:
-        """Returns whether the Envoy has taken over all of `snapshot`, and notes it."""
+        """Returns whether the Envoy has taken over all of `snapshot`, and notes it.
+
+        Clusters that no route names may still be there.
+        """
         whole = (
             not self.in_flight
             and all(url in self.subscriptions for url in REQUIRED)
             and self._has_endpoints(snapshot)
             and not any(self._owes_first(url) for url in REQUIRED)
-            and not any(any(self._changes(url, snapshot, remove=True)) for url in self.subscriptions)
+            and not any(
+                any(self._changes(url, snapshot, remove=url != CLUSTER_URL)) for url in self.subscriptions
+            )
             and not self.rejections()
         )
         if whole:

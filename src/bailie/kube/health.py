@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _REQUEST_SECONDS = 5.0
+_LAST_SECONDS = 1.0
 _HEADER_BYTES = 16 * 1024
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -50,22 +51,33 @@ class HealthServer:
     ) -> None:
         self._checks = {"live": live, "ready": ready}
         self._routes = dict(routes or {})
+        self._open: set[asyncio.Task[object]] = set()
 
     @asynccontextmanager
     async def serve(self, host: str, port: int) -> AsyncIterator[int]:
-        """Listens while entered; yields the port (the system chooses for 0). OSError when it is taken."""
+        """Listens while entered, and a moment longer for answers under way; yields the port.
+
+        The system chooses the port for 0. Raises OSError when it is taken.
+        """
         server = await asyncio.start_server(self._connection, host, port, limit=_HEADER_BYTES)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            if self._open:
+                await asyncio.wait(self._open, timeout=_LAST_SECONDS)
             await server.wait_closed()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio.start_server makes one for each connection
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                status, content_type, body = await self._answer(head.split(b"\r\n", 1)[0])
+            status, content_type, body = await self._answer(head.split(b"\r\n", 1)[0])
+            async with asyncio.timeout(_REQUEST_SECONDS):
                 writer.write(_response(status, content_type, body))
                 await writer.drain()
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+_HOOKS = ("preStop", "postStart")
 _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 
 
@@ -52,14 +53,17 @@ def _container_problems(container: Mapping[str, Any], path: str, volumes: set[An
         if mount.get("name") not in volumes:
             text = f'there is no volume "{mount.get("name")}"'
             yield Problem(f"{path}.volumeMounts", "NotFound", text)
-    yield from _probe_problems(container, path)
+    yield from _port_problems(container, path)
 
 
-def _probe_problems(container: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _port_problems(container: Mapping[str, Any], path: str) -> Iterator[Problem]:
     ports = {port.get("name") for port in container.get("ports") or ()}
-    for probe in _PROBES:
+    hooks = container.get("lifecycle") or {}
+    asking = {name: container.get(name) for name in _PROBES}
+    asking |= {f"lifecycle.{name}": hooks.get(name) for name in _HOOKS}
+    for name, action in asking.items():
         for handler in _HANDLERS:
-            asked = ((container.get(probe) or {}).get(handler) or {}).get("port")
+            asked = ((action or {}).get(handler) or {}).get("port")
             if isinstance(asked, str) and not asked.isdigit() and asked not in ports:
                 text = f'the container has no port named "{asked}"'
-                yield Problem(f"{path}.{probe}", "NotFound", text)
+                yield Problem(f"{path}.{name}", "NotFound", text)

@@ -42,6 +42,9 @@ MLSERVER_CAPABILITIES = (
 """Of an MLServer with all of its runtimes, in the order of Seldon Core's list."""
 NEVER = 2**31 - 1
 """The highest `failureThreshold` of a probe."""
+SERVER_GRACE_SECONDS = 120
+"""From the moment when a server's pod is to end until it is killed: its models are loaded elsewhere first."""
+_AGENT_PORT = 9006
 _LARGEST_GRPC_MESSAGE = 1048576000
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
@@ -89,7 +92,8 @@ def mlserver_config(
     """Returns the ServerConfig `mlserver`: an agent and an MLServer that share a folder of models."""
     models = {"name": "models", "emptyDir": {}}
     volumes: list[Manifest] = [models, _TOKEN_VOLUME, ACCOUNT_VOLUME, _CONFIG_VOLUME]
-    pod = _pod("seldon-server", [_agent(image, capabilities, log_level), _mlserver(server_image)], volumes)
+    containers = [_agent(image, capabilities, log_level), _mlserver(server_image)]
+    pod = _pod("seldon-server", containers, volumes, grace=SERVER_GRACE_SECONDS)
     return _config(SERVER_CONFIG, namespace, MLSERVER_CONFIG_NAME, {"podSpec": pod})
 
 
@@ -102,11 +106,11 @@ def _config(kind: Kind, namespace: str, name: str, spec: Manifest) -> Manifest:
     }
 
 
-def _pod(account: str, containers: list[Manifest], volumes: list[Manifest]) -> Manifest:
+def _pod(account: str, containers: list[Manifest], volumes: list[Manifest], *, grace: int = 30) -> Manifest:
     return {
         "serviceAccountName": account,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": grace,
         "securityContext": _USER,
         "containers": containers,
         "volumes": volumes,
@@ -168,7 +172,7 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
             _variable("SELDON_SCHEDULER_PORT", "9005"),
             _variable("SELDON_SERVER_HTTP_PORT", "9000"),
             _variable("SELDON_SERVER_GRPC_PORT", "9500"),
-            _variable("SELDON_METRICS_PORT", "9006"),
+            _variable("SELDON_METRICS_PORT", str(_AGENT_PORT)),
             _variable("SELDON_SERVER_TYPE", "mlserver"),
             _variable("SELDON_SERVER_CAPABILITIES", ",".join(capabilities)),
             {"name": "MEMORY_REQUEST", "valueFrom": memory},
@@ -178,7 +182,7 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
             _variable("BAILIE_AGENT_FOLDER", AGENT_FOLDER),
             _variable("BAILIE_AGENT_CONFIG_FOLDER", AGENT_CONFIG_FOLDER),
         ],
-        "ports": [_port("agent-http", 9006)],
+        "ports": [_port("agent-http", _AGENT_PORT)],
         "startupProbe": _startup_probe("/live", "agent-http"),
         "readinessProbe": _http_probe("/ready", "agent-http", period=2),
         "livenessProbe": _http_probe("/live", "agent-http", period=10),
@@ -220,6 +224,8 @@ def _mlserver(image: str) -> Manifest:
             "timeoutSeconds": 5,
             "terminationGracePeriodSeconds": 5,
         },
+        # The agent answers when the replica's models are answered elsewhere; the server is told to end then.
+        "lifecycle": {"preStop": {"httpGet": {"path": "/drained", "port": _AGENT_PORT}}},
         "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},
         "securityContext": _RESTRICTED,
         "volumeMounts": [_SERVED_MOUNT],

@@ -8,7 +8,7 @@ from bailie.manifests.account import with_account
 from bailie.manifests.fences import Origin
 from bailie.manifests.objects import NAME_LABEL, carried, described, headless, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
-from bailie.manifests.variables import rewritten, with_scheduler_of, with_workers
+from bailie.manifests.variables import rewritten, with_drain, with_scheduler_of, with_workers
 from bailie.manifests.workload import Workload
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def server_workload(server: Server, config: ServerConfig, *, scheduled_from: str
     annotations = carried(metadata.annotations)
     pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, spec.pod_spec), spec)
     pod = with_account(with_workers(with_scheduler_of(pod, scheduled_from)), SERVER_COMPONENT)
+    pod = with_drain(pod)
     ports = [port(name, number, target) for name, number, target in _PORTS]
     return Workload(
         namespace=metadata.namespace,

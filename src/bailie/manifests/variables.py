@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 HOST_VARIABLE = "SELDON_SCHEDULER_HOST"
 WORKERS_VARIABLE = "MLSERVER_PARALLEL_WORKERS"
+DRAIN_VARIABLE = "BAILIE_DRAIN_SECONDS"
+KUBERNETES_GRACE_SECONDS = 30
+"""Of a pod that states none."""
+SERVER_END_SECONDS = 15
+"""Kept of a server pod's grace period for what the server does when it is told to end."""
 AGENT = "agent"
 """Name of the container."""
 SERVES_VARIABLE = "BAILIE_SERVES_NAMESPACES"
@@ -42,6 +47,17 @@ def _rewritten(container: Manifest, variable: str, change: Callable[[str], str])
     return {**container, "env": env}
 
 
+def with_drain(pod: Manifest) -> Manifest:
+    """Returns the pod with the time for a drain told to its agent: the grace period, less the server's."""
+    agents = [each for each in pod.get("containers", ()) if each["name"] == AGENT]
+    if any(each["name"] == DRAIN_VARIABLE for agent in agents for each in agent.get("env") or ()):
+        return pod
+    stated = pod.get("terminationGracePeriodSeconds")
+    grace = KUBERNETES_GRACE_SECONDS if stated is None else int(stated)
+    seconds = max(grace - SERVER_END_SECONDS, grace // 2)
+    return _agent_told(pod, {"name": DRAIN_VARIABLE, "value": str(seconds)})
+
+
 def with_workers(pod: Manifest) -> Manifest:
     """Returns the pod with the server's number of parallel workers told to its agent.
 
@@ -57,10 +73,14 @@ def with_workers(pod: Manifest) -> Manifest:
     ]
     if not stated:
         return pod
-    told = {"name": WORKERS_VARIABLE, "value": stated[0]}
+    return _agent_told(pod, {"name": WORKERS_VARIABLE, "value": stated[0]})
+
+
+def _agent_told(pod: Manifest, variable: Manifest) -> Manifest:
+    containers = pod.get("containers", ())
     return {
         **pod,
-        "containers": [_told(each, told) if each["name"] == AGENT else each for each in containers],
+        "containers": [_told(each, variable) if each["name"] == AGENT else each for each in containers],
     }
 
 

@@ -141,6 +141,12 @@ class AgentService:
         if session is not None:
             session.note_used(server_names)
 
+    def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
+        """See `world.Agents`."""
+        session = self._sessions.get(replica)
+        if session is not None:
+            session.note_drained(stranded)
+
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """See `world.Agents`."""
         self._callbacks.append(callback)

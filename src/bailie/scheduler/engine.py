@@ -26,6 +26,7 @@ from bailie.scheduler.failures import Failures, Now
 from bailie.scheduler.fleet import Fleet, one_each
 from bailie.scheduler.numbers import Numbers
 from bailie.scheduler.picture import Picture, View
+from bailie.scheduler.releases import Releases
 from bailie.scheduler.routes import Routes
 from bailie.scheduler.world import LoadCommand
 
@@ -56,6 +57,8 @@ HOLD_SECONDS = 0.02
 """How long a pass may hold the event loop: reports, leases and data planes wait meanwhile."""
 SLICE = 32
 """Models looked at between two chances to pause."""
+TRIES = 2
+"""How often the load of a model may fail in a row before a draining replica ends all the same."""
 _PRESENT = SERVING | {ReplicaState.LOADING}
 
 
@@ -84,6 +87,7 @@ class Engine:
         self._failures = Failures()
         self._decisions = Decisions()
         self._routes = Routes(namespace, publisher)
+        self._releases = Releases(agents)
         self._changed = asyncio.Event()
         self._dirty: set[str] = set()
         self._unsent: dict[str, tuple[Load, ...]] = {}
@@ -191,6 +195,7 @@ class Engine:
         yield from self._route(now)
         yield from self._unload(now)
         yield from self._evict(now)
+        self._releases.release(self._fleet, self._routes, self._moves, now.monotonic)
         self._report(now)
         return self._deadline(now)
 
@@ -294,11 +299,21 @@ class Engine:
         for names in _batches(self._leaving):
             for seat in (seat for name in names for seat in self._leaving[name]):
                 standing = self._fleet.standings[seat]
-                if standing.connected and self._routes.may_unload(standing, now.monotonic):
+                # A replica that drains ends as a whole, and the server has better to do until then.
+                here = standing.connected and not standing.draining
+                if here and self._routes.may_unload(standing, now.monotonic):
                     self._fleet.unload(seat, now.monotonic)
                     model, number = seat.version.model, seat.number
                     log.info("Unload sent", model=model, number=number, replica=str(seat.replica))
             yield
+
+    def _moves(self, name: str) -> bool:
+        """Whether what answers for the model now will answer elsewhere: its load is under way there."""
+        wanted = self._catalogue.wanted.get(name)
+        if wanted is None or wanted.version not in self._planner.plan().assignments:
+            return False
+        failure = self._failures.of(wanted.version)
+        return failure is None or failure.attempts < TRIES
 
     def _evict(self, now: Now) -> Generator[None, None, None]:
         """Lets agents take versions out of memory once no request reaches these past the agent."""

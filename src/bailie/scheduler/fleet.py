@@ -64,9 +64,10 @@ class Seat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a version stands on a replica. `memory_bytes` counts workers; `connected`: its agent is there.
+    """How a version stands on a replica.
 
-    `server_silent`: the server takes connections and has long answered nothing.
+    `memory_bytes` counts workers; `connected`: its agent is there; `server_silent`: the server takes
+    connections and has long answered nothing; `draining`: the replica is to end.
     """
 
     seat: Seat
@@ -76,6 +77,7 @@ class Standing:
     connected: bool
     server_ready: bool
     server_silent: bool = False
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,22 @@ class Fleet:
         return found
 
 
+def _standing(  # noqa: PLR0917 - the fields in their order
+    seat: Seat, state: ReplicaState, report: ModelReport | None, memory_bytes: int, seen: Seen
+) -> Standing:
+    own = seen.replica
+    return Standing(
+        seat,
+        state,
+        report,
+        memory_bytes,
+        connected=seen.connected,
+        server_ready=own.server_ready,
+        server_silent=own.server_silent,
+        draining=own.draining,
+    )
+
+
 def _holds(assumption: _Assumption, report: ModelReport | None, session: int, now: float) -> bool:
     """False once the session is another, the agent has answered, or it has been silent for too long."""
     if session != assumption.session or now - assumption.since >= ASSUMED_SECONDS:
@@ -273,13 +291,6 @@ def _state(report: ModelReport, assumption: _Assumption | None) -> ReplicaState:
     if assumption is not None:
         return assumption.state
     return next_state(ReplicaState.ABSENT, _EVENTS[report.state])
-
-
-def _standing(  # noqa: PLR0917 - the fields in their order
-    seat: Seat, state: ReplicaState, report: ModelReport | None, memory_bytes: int, seen: Seen
-) -> Standing:
-    own = seen.replica
-    return Standing(seat, state, report, memory_bytes, seen.connected, own.server_ready, own.server_silent)
 
 
 def _size(standing: Standing | None) -> int:

@@ -122,12 +122,10 @@ class Routes:
         )
         if choice is None:
             return None
-        behind = (
-            each
-            for each in loaded
-            if each.seat.version.identity == choice.identity and str(each.seat.replica) in choice.replicas
-        )
-        return Answer(choice, tuple(behind))
+        alike = tuple(each for each in loaded if each.seat.version.identity == choice.identity)
+        behind = tuple(each for each in alike if str(each.seat.replica) in choice.replicas)
+        # Where none of these answers, a copy that is about to leave does.
+        return Answer(choice, behind if any(each.server_ready for each in behind) else alike)
 
     def set(self, name: str, answer: Answer | None, otherwise: NotReady | None = None) -> None:
         """What the model gets from the next `publish` on: `otherwise` where nobody may be asked.
@@ -233,6 +231,15 @@ class Routes:
             leaving = self._inherited
         return leaving is None or now >= _end(leaving)
 
+    def leading_to(self, replica: ReplicaId) -> frozenset[str]:
+        """Returns the models whose routes lead to the replica."""
+        return frozenset(seat.version.model for seat in self._routed if seat.replica == replica)
+
+    def is_left(self, replica: ReplicaId, now: float) -> bool:
+        """True once no route but the present ones leads to the replica, or the wait for that has an end."""
+        ends = [_end(each) for seat, each in self._leaving.items() if seat.replica == replica]
+        return now >= max((*ends, _end(self._inherited)))
+
     def is_settling(self, now: float) -> bool:
         """True while data planes that had the routes of the leader before are still to come to this one."""
         return self._inherited.acknowledged_at is None and now < self._inherited.since + REJOIN_SECONDS
@@ -283,13 +290,15 @@ def _entry(
 
 
 def _asked(answer: Answer) -> tuple[Standing, ...]:
-    """Who gets the requests: servers that are ready; of these, who has it in memory.
+    """Who gets the requests: servers that are ready; of these, who stays before who drains, and who has it in
+    memory.
 
     A server that crashed listens again before its models are there, and one that hangs takes connections:
     while no server is ready nobody is asked. Where none has it in memory, their agents bring it back.
     """
     ready = tuple(each for each in answer.standings if each.server_ready)
-    return tuple(each for each in ready if each.state is ReplicaState.LOADED) or ready
+    staying = tuple(each for each in ready if not each.draining) or ready
+    return tuple(each for each in staying if each.state is ReplicaState.LOADED) or staying
 
 
 def _put(where: dict[str, _T], name: str, value: _T | None) -> None:

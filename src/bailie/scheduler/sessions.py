@@ -48,6 +48,7 @@ class AgentSession:
         self._models: dict[Name, ModelReport] = {}
         self._outbox: dict[Name, Command] = {}
         self._used: set[str] = set()
+        self._drained: tuple[str, ...] | None = None
         self._some = asyncio.Event()
         self._snapshot: ConnectedReplica | None = None
         for report in hello.inventory:
@@ -97,13 +98,21 @@ class AgentSession:
         self._used.update(server_names)
         self._some.set()
 
+    def note_drained(self, stranded: Iterable[str]) -> None:
+        """Queues the word that the replica may end."""
+        self._drained = tuple(stranded)
+        self._some.set()
+
     async def next_message(self, epoch: int) -> pb.SchedulerMessage:
-        """Waits for the oldest command, or else for what was asked for, and takes it out."""
-        while not (self._outbox or self._used):
+        """Waits for the oldest command, or else for other news, and takes it out."""
+        while not (self._outbox or self._used or self._drained is not None):
             self._some.clear()
             await self._some.wait()
         if self._outbox:
             return wire.command_message(self._outbox.pop(next(iter(self._outbox))), epoch)
+        if self._drained is not None:
+            stranded, self._drained = self._drained, None
+            return wire.drained_message(stranded, epoch)
         used, self._used = self._used, set()
         return wire.used_message(used)
 

@@ -146,6 +146,11 @@ def used_message(server_names: Iterable[str]) -> pb.SchedulerMessage:
     return pb.SchedulerMessage(used=pb.Used(server_names=sorted(server_names)))
 
 
+def drained_message(stranded: Iterable[str], epoch: int) -> pb.SchedulerMessage:
+    """Returns the message that lets a draining replica end."""
+    return pb.SchedulerMessage(drained=pb.Drained(epoch=epoch, stranded=sorted(stranded)))
+
+
 def command_message(command: Command, epoch: int) -> pb.SchedulerMessage:
     """Returns the message that orders the command."""
     version = pb.ModelVersion(

@@ -129,5 +129,9 @@ class Agents(Protocol):
     def note_used(self, replica: ReplicaId, server_names: Iterable[str]) -> None:
         """Tells the replica which of its versions were asked for just now; lost if it is not connected."""
 
+    def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
+        """Tells a draining replica that it may end: nobody needs it but for the models `stranded`, which have
+        no other place. Lost if it is not connected."""
+
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back, without waiting, whenever `replicas` changed; returns what ends that."""

@@ -228,6 +228,15 @@ class Player:
             self.tell(f"{replica} {'takes models' if replica.draining else 'drains'}")
             await replica.change(draining=not replica.draining)
 
+    async def act_end(self):
+        """A pod is deleted, and there is another one of its name afterwards."""
+        replica = self.one()
+        if replica:
+            self.tell(f"{replica} ends gracefully")
+            await replica.leave(patience=self.random.choice((5.0, 30.0)))
+            self.tell(f"{replica} was let go" if replica.let_go.is_set() else f"{replica} waited in vain")
+            self.start(replica)
+
     # the rest
 
     async def act_scheduler(self):
@@ -313,6 +322,7 @@ ACTS = {
     "ask": 5,
     "ready": 2,
     "drain": 2,
+    "end": 4,
     "scheduler": 2,
     "standby": 3,
     "sever": 2,

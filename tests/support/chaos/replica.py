@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import suppress
 
 import grpc
 from tests.support.agents import connected, hello, status
@@ -40,6 +41,7 @@ class TormentedReplica(SimulatedReplica):
         self.reachable = asyncio.Event()
         self.reachable.set()
         self.ready, self.draining = True, False
+        self.let_go = asyncio.Event()
         self.forgetful = 0
         self.work: dict[str, asyncio.Task] = {}
         self.evictions: dict[str, int] = {}
@@ -158,6 +160,26 @@ class TormentedReplica(SimulatedReplica):
             await self._unload(message.unload.version)
         elif kind == "evict":
             await self._evict(message.evict)
+        elif kind == "drained":
+            self._drained(message.drained.stranded)
+
+    def _drained(self, stranded):
+        self.drained.append(tuple(stranded))
+        for name, report in self.inventory.items():
+            asked = any(self.routed(name, where) for where in (str(self), f"{self}.held"))
+            if asked and report.version.name not in stranded:
+                self.offence(f"{self} is to end while requests for {name} are sent there")
+        self.let_go.set()
+
+    async def leave(self, patience):
+        """Ends as a pod does: says so first, and goes when it may, or when it has waited for so long."""
+        self.let_go.clear()
+        await self.change(draining=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.let_go.wait()
+        await self.kill(keep_inventory=False)
+        self.draining = False
 
     async def _evict(self, order):
         name = name_of(order.version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -394,6 +395,45 @@ async def test_the_pre_stop_hook_is_asked_before_the_signal(api, tmp_path):
         await node.client.delete(POD, "p", NAMESPACE)
         await node.until_gone("p")
         assert "GET /terminate" in node.log("p")
+
+
+@pytest.mark.parametrize(
+    ("hook", "before"),
+    [
+        ({"exec": {"command": ["sh", "-c", "echo hook $WORD >> $TRACE"]}}, "hook said"),
+        ({"exec": {"command": ["sh", "-c", "echo hook >> $TRACE; exit 3"]}}, "hook"),
+        ({"exec": {"command": ["sh", "-c", "echo hook >> $TRACE; sleep 60"]}}, "hook"),
+        ({"exec": {"command": ["/nowhere/program"]}}, ""),
+        ({"httpGet": {"port": "unnamed", "path": "/"}}, ""),
+        ({"sleep": {"seconds": 1}}, ""),
+    ],
+    ids=["exec", "fails", "hangs", "missing", "no-port", "sleep"],
+)
+async def test_pre_stop_hooks_run_before_the_signal(api, tmp_path, hook, before):
+    trace = tmp_path / "trace"
+    script = f"trap 'echo told >> {trace}; exit 0' TERM; touch {tmp_path}/up; " + LOOP
+    env = [{"name": "WORD", "value": "said"}, {"name": "TRACE", "value": str(trace)}]
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("p", script=script, env=env, lifecycle={"preStop": hook}))
+        await until((tmp_path / "up").exists)
+        begun = asyncio.get_running_loop().time()
+        await node.client.delete(POD, "p", NAMESPACE, grace_seconds=4)
+        await node.until_gone("p")
+        seconds = asyncio.get_running_loop().time() - begun
+    assert trace.read_text().splitlines() == [*filter(None, [before]), "told"]
+    assert seconds >= (1 if "sleep" in hook else 0)
+
+
+async def test_a_container_that_is_given_up_has_its_hook_run_too(api, tmp_path):
+    hook = {"exec": {"command": ["sh", "-c", f"echo hook >> {tmp_path}/trace"]}}
+    probe = {"tcpSocket": {"port": 1}, "periodSeconds": 1, "failureThreshold": 1}
+    script = f"trap 'echo told >> {tmp_path}/trace; exit 0' TERM; " + LOOP
+    async with running_node(api, tmp_path) as node:
+        await node.create(
+            pod_manifest("p", script=script, livenessProbe=probe, lifecycle={"preStop": hook}, env=[POD_IP])
+        )
+        await until(lambda: (tmp_path / "trace").exists() and "told" in (tmp_path / "trace").read_text())
+    assert (tmp_path / "trace").read_text().splitlines()[:2] == ["hook", "told"]
 
 
 async def test_a_log_is_rotated_while_the_process_writes_on(api, tmp_path):

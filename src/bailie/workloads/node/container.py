@@ -16,7 +16,7 @@ import structlog
 
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.events import EventType
-from bailie.workloads.node import host_ports, logs, probes, probing
+from bailie.workloads.node import hooks, host_ports, logs, probing
 from bailie.workloads.node.environment import ConfigError
 from bailie.workloads.node.pods import ProcessSpec, process
 from bailie.workloads.node.probing import Probing
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 _UNKNOWN_EXIT = 137
 """The code shown for a process whose own was lost with the node that started it, as in Kubernetes."""
+_LEFT_SECONDS = 2.0
+"""What a process gets to end after a hook that has used up the grace period, as in Kubernetes."""
 
 
 class ContainerRunner:
@@ -53,6 +55,7 @@ class ContainerRunner:
         self._changed = changed
         self._once = once
         self._stop = asyncio.Event()
+        self._doomed = asyncio.Event()  # the process of now is to end
         self._grace = 0.0
         self._running: Process | None = None
         self._place: ProcessSpec | None = None
@@ -76,6 +79,7 @@ class ContainerRunner:
         if not self._stop.is_set():
             self._grace = grace
             self._stop.set()
+            self._doomed.set()
         elif self._running and grace < self._grace:
             self._grace = grace
             self._running.end_soon(grace)
@@ -210,10 +214,12 @@ class ContainerRunner:
     async def _live(self, running: Process) -> Exit:
         """Stays until the process has ended, probing it and ending it when told to."""
         self._complaint, self._running = "", running
+        if not self._stop.is_set():
+            self._doomed.clear()
         try:
             async with asyncio.TaskGroup() as group:
                 beside = (
-                    group.create_task(self._probe(running).run(self.state.started, self.state.ready)),
+                    group.create_task(self._probe().run(self.state.started, self.state.ready)),
                     group.create_task(self._end_when_told(running)),
                 )
                 ending = await running.wait()
@@ -228,29 +234,28 @@ class ContainerRunner:
         return ending
 
     async def _end_when_told(self, running: Process) -> None:
-        await self._stop.wait()
-        self._say(EventType.NORMAL, "Killing", "asked to end")
+        await self._doomed.wait()
+        self._say(EventType.NORMAL, "Killing", self._complaint or "asked to end")
         await self._pre_stop()
         await running.terminate(self._grace)
 
     async def _pre_stop(self) -> None:
-        """The `preStop` hook, when it is a request; its time is part of the grace."""
-        action = ((self._container.get("lifecycle") or {}).get("preStop") or {}).get("httpGet")
-        to = probes.target(self._container, action, self._setup.ip) if action else None
-        if isinstance(to, probes.Target):
-            clock = asyncio.get_running_loop().time
-            begun = clock()
-            await probes.check(to, self._grace)
-            self._grace = max(0.0, self._grace - (clock() - begun))
+        """Runs the hook; its time is part of the grace, of which a little is left for the process."""
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        trouble = await hooks.pre_stop(self._container, self._setup, self.log, self._grace)
+        self._grace = max(min(self._grace, _LEFT_SECONDS), self._grace - (clock() - begun))
+        if trouble is not None:
+            self._say(EventType.WARNING, "FailedPreStopHook", trouble)
 
-    def _probe(self, running: Process) -> Probing:
+    def _probe(self) -> Probing:
         return Probing(
             container=self._container,
             ip=self._setup.ip,
             place=self._place,
             on_started=lambda: self._set(started=True, ready=not self._container.get("readinessProbe")),
             on_ready=self._on_readiness,
-            on_dead=lambda why, grace: self._give_up(running, why, grace),
+            on_dead=self._give_up,
         )
 
     def _on_readiness(self, good: bool, why: str) -> None:
@@ -260,13 +265,14 @@ class ContainerRunner:
             _log.info("container readiness changed", **self._labels(), ready=good, why=why)
             self._set(ready=good)
 
-    def _give_up(self, running: Process, why: str, grace: float | None) -> None:
+    def _give_up(self, why: str, grace: float | None) -> None:
         """Ends a process that does not answer; it is started again as after a crash."""
-        if not self._complaint:
+        if not self._complaint and not self._doomed.is_set():
             self._complaint = why
             _log.warning("container does not answer", **self._labels(), why=why)
             self._say(EventType.WARNING, "Unhealthy", why)
-            running.end_soon(self._setup.tools.settings.grace if grace is None else grace)
+            self._grace = self._setup.tools.settings.grace if grace is None else grace
+            self._doomed.set()
 
     def _terminated(self, ending: Exit) -> Terminated:
         running = self.state.current
