@@ -15,6 +15,7 @@ from tests.support.waiting import until
 from bailie._gen import agent_pb2 as pb
 from bailie.agent.errors import ArtifactError, HoldRefused
 from bailie.agent.models import Models
+from bailie.agent.order import Rank
 from bailie.agent.outbox import Outbox
 from bailie.agent.room import Room
 from bailie.agent.slots import WELL_SECONDS
@@ -29,6 +30,8 @@ class ScriptedLoader:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.ranks: list[Rank] = []
+        self.forgotten: list[str] = []
         self.cancelled: list[str] = []
         self.present: dict[str, str] = {}
         self.go = asyncio.Event()
@@ -36,17 +39,24 @@ class ScriptedLoader:
         self.error: Exception | None = None
         self._busy: set[str] = set()
 
-    async def load(self, command: pb.Load) -> Record:
+    async def load(self, command: pb.Load, rank: Rank, say) -> Record:
+        self.ranks.append(rank)
+        self.say = say
         v = command.version
         record = Record(name=v.name, identity=v.identity, number=v.number)
         return await self._work("load", replace(record, declared_bytes=command.memory_bytes))
 
-    async def reload(self, record: Record) -> Record:
+    async def reload(self, record: Record, rank: Rank, say) -> Record:
+        self.ranks.append(rank)
+        self.say = say
         return await self._work("reload", record)
 
     async def unload(self, server_name: str) -> None:
         async with self._turn("unload", server_name):
             self.present.pop(server_name, None)
+
+    def forget(self, identity: str) -> None:
+        self.forgotten.append(identity)
 
     async def take_off(self, server_name: str) -> None:
         async with self._turn("take off", server_name):

@@ -21,12 +21,14 @@ class LoadFailed(Exception):  # noqa: N818 - a state of the world, as in bailie.
     Attributes:
         reason: a CamelCase token, such as `ArtifactNotFound`.
         message: a sentence for people, with the true cause and without secrets.
+        deaths: how often the version has ended this replica's server.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, deaths: int = 0) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
+        self.deaths = deaths
 
 
 class ArtifactError(LoadFailed):

@@ -19,6 +19,7 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
 from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS
+from bailie.agent.order import Rank
 from bailie.agent.slots import (
     ABSENT,
     EVICTED,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from bailie.agent.outbox import Outbox
     from bailie.agent.room import Room
     from bailie.agent.slots import Command
+    from bailie.agent.turns import Say
 
 log = structlog.get_logger(__name__)
 
@@ -129,6 +131,8 @@ class Models:
         version = command.version
         name = f"{version.name}_{version.number}"
         slot = self._slots.get(name)
+        if isinstance(command, agent_pb2.Unload):
+            self._loader.forget(version.identity)
         if isinstance(command, agent_pb2.Unload) and (slot is None or slot.meant() != version.identity):
             self._answer_unknown(slot, version)
             return
@@ -254,10 +258,11 @@ class Models:
             elif isinstance(command, Reload):
                 await self._reload(slot, command)
             elif isinstance(command, Return):
-                self._loaded(slot, await self._loader.reload(command.record))
+                self._loaded(slot, await self._loader.reload(command.record, Rank.RETURN, self._say(slot)))
             else:
                 await self._load(slot, command)
         except LoadFailed as error:
+            slot.deaths = error.deaths
             self._failed(slot, error.reason, error.message)
         except Exception as error:
             log.exception("command failed unexpectedly", server_name=slot.record.server_name)
@@ -271,15 +276,28 @@ class Models:
         if slot.state in {LOADED, EVICTING, EVICTED}:
             self._report(slot)
             return
+        rank = Rank.AGAIN if slot.state == FAILED else Rank.FIRST
         self._move(slot, LOADING)
-        self._loaded(slot, await self._loader.load(command))
+        self._loaded(slot, await self._loader.load(command, rank, self._say(slot)))
 
     async def _reload(self, slot: Slot, command: Reload) -> None:
         if command.rest_seconds:
             await self._rest(slot, command.rest_seconds)
         self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
         self._room.leave(slot.record.server_name)
-        self._loaded(slot, await self._loader.reload(command.record))
+        rank = Rank.AGAIN if slot.losses > 1 else Rank.FIRST
+        self._loaded(slot, await self._loader.reload(command.record, rank, self._say(slot)))
+
+    def _say(self, slot: Slot) -> Say:
+        """Returns what reports why a load takes long, after what was said when it began."""
+        reason, begun_with = slot.reason, slot.message
+
+        def say(text: str) -> None:
+            told = f"{begun_with}; {text}" if begun_with else text
+            if slot.state in {LOADING, EVICTED} and told != slot.message:
+                self._move(slot, slot.state, reason, told)
+
+        return say
 
     async def _rest(self, slot: Slot, seconds: float) -> None:
         """Keeps a version off the server, whose other models are ready without it."""
@@ -311,7 +329,7 @@ class Models:
 
     def _loaded(self, slot: Slot, record: Record) -> None:
         LOADS.labels("").inc()
-        slot.record, slot.loaded_at = record, asyncio.get_running_loop().time()
+        slot.record, slot.loaded_at, slot.deaths = record, asyncio.get_running_loop().time(), 0
         self._move(slot, LOADED)
 
     def _failed(self, slot: Slot, reason: str, message: str) -> None:
@@ -347,6 +365,7 @@ class Models:
                 measured_at_least=record.measured_at_least,
                 workers=record.workers,
                 eviction=slot.eviction,
+                deaths=slot.deaths,
             )
         )
 

@@ -14,15 +14,17 @@ import structlog
 
 from bailie._gen import agent_pb2
 from bailie.agent.artifacts import Artifacts
+from bailie.agent.deaths import Deaths
 from bailie.agent.egress import Egress
 from bailie.agent.errors import ServerError
 from bailie.agent.held import serve_held
 from bailie.agent.hung import RestartRequest
-from bailie.agent.loading import Loading
+from bailie.agent.loading import Loading, Queues
 from bailie.agent.measuring import Measuring
 from bailie.agent.memory import ServerMemory
 from bailie.agent.models import Models
 from bailie.agent.monitor import Monitor
+from bailie.agent.order import Limits
 from bailie.agent.outbox import Outbox
 from bailie.agent.readiness import Readiness
 from bailie.agent.remotes import ConfiguredRemotes
@@ -32,6 +34,7 @@ from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
 from bailie.agent.session import Session
 from bailie.agent.store import Store
+from bailie.agent.turns import Turns
 from bailie.kube.health import HealthServer
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_SECONDS = 5.0
 _RESTORE_SECONDS = 30.0
+_DOWNLOAD_PATIENCE_SECONDS = 2.0
+_LOAD_PATIENCE_SECONDS = 1.0
 
 
 async def run(settings: Settings) -> None:
@@ -117,8 +122,20 @@ def _loading(
         memory=memory,
         measuring=Measuring(),
         room=room,
-        downloads=asyncio.Semaphore(settings.parallel_loads),
-        server_turn=asyncio.Lock(),
+        queues=_queues(settings),
+        deaths=Deaths(settings.folder / "deaths.json"),
+    )
+
+
+def _queues(settings: Settings) -> Queues:
+    """The server loads one model at a time while loads are short: memory is measured exactly, and a crash is
+    then the fault of the model that was loading."""
+    several = Limits(places=settings.parallel_loads, patience=_DOWNLOAD_PATIENCE_SECONDS)
+    alone = Limits(places=1, patience=_LOAD_PATIENCE_SECONDS)
+    return Queues(
+        downloads=Turns(several, "downloading"),
+        copies=Turns(several, "copying"),
+        server=Turns(alone, "loading"),
     )
 
 

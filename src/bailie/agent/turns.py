@@ -1,0 +1,145 @@
+"""Who loads now and who waits, by the decisions of `order`. `loading` takes a turn for a download or a load.
+
+One that waits, or takes long, says so in words again and again, for the Model's status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - dataclasses read their annotations
+from typing import TYPE_CHECKING
+
+from bailie.agent.order import Limits, Rank, UnderWay, wait_seconds
+from bailie.kube.clock import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    Say = Callable[[str], None]
+
+TELL_SECONDS = 2.0
+"""One that waits or works for longer than this says so."""
+TELL_AGAIN_SECONDS = 10.0
+NAMED = 3
+"""So many of those that are waited for are named."""
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """A load that is under way. `alone`: no other was at work at any moment since `begin`."""
+
+    server_name: str
+    rank: Rank
+    begun: float
+    since: datetime
+    alone: bool = True
+    at_work: bool = False
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    rank: Rank
+    number: int
+    server_name: str = field(compare=False)
+    admitted: asyncio.Future[Turn] = field(compare=False)
+
+
+class Turns:
+    """The turns of one kind. `doing` says of which: `downloading`, `loading`."""
+
+    def __init__(self, limits: Limits, doing: str) -> None:
+        self._limits = limits
+        self._doing = doing
+        self._under_way: set[Turn] = set()
+        self._waiting: list[_Waiting] = []
+        self._numbers = itertools.count(1)
+        self._timer: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def turn(self, server_name: str, rank: Rank, say: Say) -> AsyncIterator[Turn]:
+        """Waits for a turn and has it while the block runs; `say` is told what is waited for, and what takes
+        long."""
+        turn = await self._admitted(server_name, rank, say)
+        told = f"{self._doing} since {turn.since:%H:%M:%SZ}"
+        telling = asyncio.get_running_loop().call_later(TELL_AGAIN_SECONDS, say, told)
+        try:
+            yield turn
+        finally:
+            telling.cancel()
+            self._under_way.remove(turn)
+            self._arrange()
+
+    def begin(self, turn: Turn) -> None:
+        """The turn's work begins only here: what it does from now on cannot be told from others' doing."""
+        others = [each for each in self._under_way if each.at_work]
+        turn.at_work, turn.alone = True, not others
+        for each in others:
+            each.alone = False
+
+    async def _admitted(self, server_name: str, rank: Rank, say: Say) -> Turn:
+        number = next(self._numbers)
+        # The suspect that came last began last: it is the likelier culprit.
+        number = -number if rank is Rank.SUSPECT else number
+        waiting = _Waiting(rank, number, server_name, asyncio.get_running_loop().create_future())
+        heapq.heappush(self._waiting, waiting)
+        self._arrange()
+        delay = TELL_SECONDS
+        try:
+            while not waiting.admitted.done():
+                await asyncio.wait([waiting.admitted], timeout=delay)
+                if not waiting.admitted.done():
+                    say(f"waits for {self._whom()}")
+                    delay = TELL_AGAIN_SECONDS
+        except asyncio.CancelledError:
+            self._leave(waiting)
+            raise
+        return waiting.admitted.result()
+
+    def _leave(self, waiting: _Waiting) -> None:
+        if waiting.admitted.done():
+            self._under_way.remove(waiting.admitted.result())
+        else:
+            waiting.admitted.cancel()  # it leaves the queue when its time comes
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Lets in whose time has come, and looks again when that of the next one comes."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            first, now = self._waiting[0], loop.time()
+            if first.admitted.cancelled():
+                heapq.heappop(self._waiting)
+                continue
+            under_way = [UnderWay(each.rank, each.begun) for each in self._under_way]
+            seconds = wait_seconds(first.rank, under_way, now, self._limits)
+            if seconds is None:
+                return
+            if seconds > 0:
+                self._timer = loop.call_later(seconds, self._arrange)
+                return
+            heapq.heappop(self._waiting)
+            turn = Turn(first.server_name, first.rank, now, utc_now())
+            self._under_way.add(turn)
+            first.admitted.set_result(turn)
+
+    def _whom(self) -> str:
+        """Names those under way, the one that has been so for the longest time first."""
+        oldest = sorted(self._under_way, key=lambda each: each.begun)
+        named = [
+            f"{model_of(each.server_name)}, which has been {self._doing} since {each.since:%H:%M:%SZ}"
+            for each in oldest[:NAMED]
+        ]
+        rest = len(oldest) - len(named)
+        return "; ".join(named) + (f"; and {rest} more" if rest else "")
+
+
+def model_of(server_name: str) -> str:
+    """Returns the Model's name of a version."""
+    return server_name.rpartition("_")[0]
