@@ -122,14 +122,14 @@ def _loading(
         memory=memory,
         measuring=Measuring(),
         room=room,
-        queues=_queues(settings),
+        queues=queues(settings),
         deaths=Deaths(settings.folder / "deaths.json"),
     )
 
 
-def _queues(settings: Settings) -> Queues:
-    """The server loads one model at a time while loads are short: memory is measured exactly, and a crash is
-    then the fault of the model that was loading."""
+def queues(settings: Settings) -> Queues:
+    """Returns who waits for what: the server loads one model at a time while loads are short, so that memory
+    is measured exactly and a crash is the fault of the model that was loading."""
     several = Limits(places=settings.parallel_loads, patience=_DOWNLOAD_PATIENCE_SECONDS)
     alone = Limits(places=1, patience=_LOAD_PATIENCE_SECONDS)
     return Queues(
