@@ -44,7 +44,10 @@ class ServerError(LoadFailed):
 
 
 class HoldRefused(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
-    """A request cannot be answered here: `reason` is a token, `message` completes `is not ready: …`."""
+    """A request cannot be answered here: `reason` is a token, `message` is for the log.
+
+    Callers get the sentence that belongs to the token.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(f"{reason}: {message}")

@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 _LOST = "the inference server no longer says that {} is ready; it is being loaded again"
 _LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
+_LONGEST_MESSAGE = 4000
+"""Characters of a report: the log has the whole of an exception's text."""
 _GONE = frozenset({ABSENT, UNLOADING, UNLOADED})
 
 
@@ -359,7 +361,7 @@ class Models:
                 ),
                 state=slot.state,
                 reason=slot.reason,
-                message=slot.message,
+                message=slot.message[:_LONGEST_MESSAGE],
                 declared_bytes=record.declared_bytes,
                 measured_bytes=record.measured_bytes,
                 measured_at_least=record.measured_at_least,

@@ -18,6 +18,7 @@ from bailie.lifecycle.replica import (
 from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS, given_up, retry_delay
 from bailie.lifecycle.rollout import Candidate, Choice, choose, number_for
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
+from bailie.lifecycle.words import for_callers
 
 __all__ = [
     "LONGEST_SECONDS",
@@ -37,6 +38,7 @@ __all__ = [
     "VersionFacts",
     "VersionState",
     "choose",
+    "for_callers",
     "given_up",
     "model_status",
     "next_state",

@@ -1,10 +1,10 @@
 """Lets MLServer load a model beside its requests: imports and loads run in threads, not in its event loop.
 
-MLServer calls `load` of a model in the event loop that answers every request, and libraries read models without
-giving it back: for as long as that takes, no model of the server answers, and the server looks dead. Here a
-load runs in a thread of its own. One that needs the event loop (it awaits something that is not there yet, or
-asks for the running loop) is begun again in the loop, as MLServer does it: `await asyncio.sleep(0)` at its
-beginning is enough for a load that must run in the main thread.
+MLServer calls `load` of a model in the event loop that answers every request, and libraries read models
+without giving it back: for as long as that takes, no model of the server answers, and the server looks dead.
+Here a load runs in a thread of its own. One that needs the event loop (it awaits something that is not there
+yet, or asks for the running loop) is begun again in the loop, as MLServer does it: `await asyncio.sleep(0)`
+at its beginning is enough for a load that must run in the main thread.
 
 Used by `start`, under the Python of MLServer's environment, in the server's process and in its workers.
 """
