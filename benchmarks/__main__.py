@@ -6,6 +6,7 @@ import sys
 
 from benchmarks import (
     api_fuzz,
+    bad_loads,
     chaos,
     data_plane,
     edge_fuzz,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "overcommit": overcommit.main,
     "neighbours": neighbours.main,
     "hung": hung.main,
+    "bad-loads": bad_loads.main,
     "data-plane": data_plane.main,
     "edge-fuzz": edge_fuzz.main,
     "chaos": chaos.main,

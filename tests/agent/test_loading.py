@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from tests.agent.conftest import load, version
+from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import until
 
 from bailie.agent.deaths import Deaths
@@ -15,7 +16,7 @@ from bailie.agent.errors import LoadFailed, ServerError
 from bailie.agent.loading import Loading
 from bailie.agent.measuring import Measuring
 from bailie.agent.memory import Reading
-from bailie.agent.order import Rank
+from bailie.agent.order import SUSPECT_SECONDS, Rank
 from bailie.agent.room import Room
 from bailie.agent.run import queues
 from bailie.agent.settings import Settings
@@ -170,7 +171,25 @@ async def test_of_several_the_one_that_does_it_alone_is_found(store, tmp_path, r
         server.let_go()
         assert (await first).server_name == "innocent_1"
     assert server.loads == ["innocent_1", "killer_1", "killer_1", "innocent_1"]
-    assert any("this one is tried alone" in text for text in said)
+    assert any("this is tried alone" in text for text in said)
+
+
+def test_beside_one_that_hangs_the_culprit_is_found_at_once_and_the_other_goes_on(store, tmp_path):
+    async def case():
+        server = Server("killer_1")
+        loading = loader(store, tmp_path, server=server)
+        async with tasks() as begin:
+            hangs = begin(loading.reload(installed(store, "hangs"), Rank.FIRST, print))
+            await until(lambda: server.loads == ["hangs_1"])
+            await asyncio.sleep(SUSPECT_SECONDS)
+            error = await failure(loading.reload(installed(store, "killer"), Rank.FIRST, print))
+            assert (error.reason, error.deaths) == ("ServerCrashed", 1)
+            await until(lambda: server.loads == ["hangs_1", "killer_1", "hangs_1"])
+            server.let_go()
+            await hangs
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(20)) as runner:
+        runner.run(case())
 
 
 async def test_what_was_given_up_stays_so_when_the_agent_starts_anew_until_it_is_not_wanted(store, tmp_path):

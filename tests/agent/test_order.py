@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.agent.order import SUSPECT_SECONDS, Limits, Rank, UnderWay, wait_seconds
+from bailie.agent.order import SUSPECT_SECONDS, Limits, Rank, UnderWay, Verdict, verdict, wait_seconds
 
 ONE, FOUR = Limits(places=1, patience=1.0), Limits(places=4, patience=2.0)
 RETURN, FIRST, AGAIN, SUSPECT = Rank.RETURN, Rank.FIRST, Rank.AGAIN, Rank.SUSPECT
@@ -73,3 +73,29 @@ def test_however_many_hang_few_are_under_way_at_a_time():
     while (now := now + wait_seconds(FIRST, begun, now, ONE)) <= 3600:
         begun.append(UnderWay(FIRST, now))
     assert len(begun) == 12
+
+
+GUILTY, SUSPECTED, INNOCENT = Verdict.GUILTY, Verdict.SUSPECT, Verdict.INNOCENT
+
+
+@pytest.mark.parametrize(
+    ("begun", "others", "expected"),
+    [
+        pytest.param(100, [], GUILTY, id="alone"),
+        pytest.param(100, [99], SUSPECTED, id="two that began together"),
+        pytest.param(100, [70], GUILTY, id="beside one that hangs"),
+        pytest.param(70, [100], INNOCENT, id="it hung before another began"),
+        pytest.param(100, [70, 10, 99], SUSPECTED, id="the last two of several"),
+        pytest.param(10, [12, 100], INNOCENT, id="two that hung before another began"),
+    ],
+)
+def test_verdicts(begun, others, expected):
+    assert verdict(begun, others) is expected
+
+
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=8))
+def test_somebody_is_always_held_responsible_and_the_guilty_is_one(begun):
+    found = [verdict(each, begun[:i] + begun[i + 1 :]) for i, each in enumerate(begun)]
+    assert set(found) & {GUILTY, SUSPECTED}
+    assert found.count(GUILTY) <= 1
+    assert found[begun.index(max(begun))] is not INNOCENT

@@ -19,7 +19,7 @@ from bailie.agent.data_plane import addressed
 from bailie.agent.errors import LoadFailed, ServerError, disk_error
 from bailie.agent.measuring import Measure, Measuring, better
 from bailie.agent.metrics import STAGE_SECONDS
-from bailie.agent.order import Rank
+from bailie.agent.order import Rank, Verdict
 from bailie.agent.store import Record
 from bailie.agent.threads import in_thread
 from bailie.lifecycle import LONGEST_SECONDS, MOST_DEATHS, given_up
@@ -175,7 +175,7 @@ class Loading:
         return loaded
 
     async def _serve_in_turn(self, record: Record, rank: Rank, say: Say) -> Record:
-        """A load that was not alone when the server went is repeated alone: perhaps another one did it."""
+        """A load that was not alone when the server went is repeated: perhaps another one did it."""
         while True:
             async with self.queues.server.turn(record.server_name, rank, say) as turn:
                 try:
@@ -183,11 +183,13 @@ class Loading:
                 except ServerError as error:
                     if error.reason not in _FATAL:
                         raise
-                    if turn.alone:
+                    found = self.queues.server.judge(turn)
+                    if found is Verdict.GUILTY:
                         raise self._convicted(record, error) from error
-                    log.warning("server went during several loads", server_name=record.server_name)
-            rank = Rank.SUSPECT
-            say("the inference server ended while it loaded this and other models; this one is tried alone")
+                    log.warning("server went", server_name=record.server_name, this_load=found.value)
+            if found is Verdict.SUSPECT:
+                rank = Rank.SUSPECT
+                say("the inference server ended while it loaded this and other models; this is tried alone")
 
     async def _serve_now(self, record: Record, turn: Turn) -> Record:
         await self.server.wait_until_up(self.settings.server_wait_seconds)
@@ -208,7 +210,7 @@ class Loading:
             else f"it is tried again in {LONGEST_SECONDS / 60:.0f} minutes, and given up after {MOST_DEATHS}"
         )
         times = "time" if deaths == 1 else "times"
-        told = f"{happened} while it was loading this version alone ({deaths} {times}; {then})"
+        told = f"{happened} while it was loading this version ({deaths} {times}; {then})"
         log.error("load ended the server", server_name=record.server_name, deaths=deaths, error=error.message)
         return LoadFailed(error.reason, told, deaths)
 

@@ -1,4 +1,6 @@
-"""Which load begins next, and how long it waits for those that are under way. Decisions only; `turns` obeys.
+"""Which load begins next, how long it waits for those that are under way, and which of them ended the server.
+
+Decisions only; `turns` obeys.
 
 So many loads are under way at a time at most: `places`. But a load that takes long does not keep others
 waiting for its end: beside those that fill every place, another begins once the youngest has been under way
@@ -10,14 +12,14 @@ one second.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 SUSPECT_SECONDS = 30.0
-"""So long a suspect is alone with the server: what it does to the server it mostly does by then."""
+"""So long a suspect is alone with the server: what a load does to its server it mostly does by then."""
 
 
 class Rank(IntEnum):
@@ -47,6 +49,25 @@ class Limits:
 
     places: int
     patience: float
+
+
+class Verdict(Enum):
+    """What the end of a server says of one of the loads that were under way."""
+
+    GUILTY = "guilty"
+    SUSPECT = "suspect"
+    INNOCENT = "innocent"
+
+
+def verdict(begun: float, others: Collection[float]) -> Verdict:
+    """Judges a load that was under way, beside others, when the server ended.
+
+    What had gone on for long did no harm until a later one began. All times are when loads began, in seconds.
+    """
+    if any(other - begun >= SUSPECT_SECONDS for other in others):
+        return Verdict.INNOCENT
+    near = any(abs(other - begun) < SUSPECT_SECONDS for other in others)
+    return Verdict.SUSPECT if near else Verdict.GUILTY
 
 
 def wait_seconds(rank: Rank, under_way: Collection[UnderWay], now: float, limits: Limits) -> float | None:

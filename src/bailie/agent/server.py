@@ -213,9 +213,11 @@ class InferenceServer:
         if code is grpc.StatusCode.UNAVAILABLE:
             return self._crash(name, details)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return ServerError("LoadTimeout", f"the inference server did not load it within {seconds:.0f} s")
+            return ServerError(
+                "LoadTimeout", f"the inference server did not load {name} within {seconds:.0f} s"
+            )
         reason = _REASONS.get(code, "ServerLoadError")
-        return ServerError(reason, f"the inference server could not load it: {details or code.name}")
+        return ServerError(reason, f"the inference server could not load {name}: {details or code.name}")
 
     async def _model_ready(self, name: str) -> bool:
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - dataclasses read their annotations
 from typing import TYPE_CHECKING
 
-from bailie.agent.order import Limits, Rank, UnderWay, wait_seconds
+from bailie.agent.order import Limits, Rank, UnderWay, Verdict, verdict, wait_seconds
 from bailie.kube.clock import utc_now
 
 if TYPE_CHECKING:
@@ -30,14 +30,19 @@ NAMED = 3
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """A load that is under way. `alone`: no other was at work at any moment since `begin`."""
+    """A load that is under way. `at_work`: since `begin`, at `worked_from`; `alone`: no other was meanwhile.
+
+    `company`: when the others began that were at work when the server ended.
+    """
 
     server_name: str
     rank: Rank
     begun: float
     since: datetime
-    alone: bool = True
     at_work: bool = False
+    worked_from: float = 0.0
+    alone: bool = True
+    company: tuple[float, ...] | None = None
 
 
 @dataclass(order=True, slots=True)
@@ -77,8 +82,20 @@ class Turns:
         """The turn's work begins only here: what it does from now on cannot be told from others' doing."""
         others = [each for each in self._under_way if each.at_work]
         turn.at_work, turn.alone = True, not others
+        turn.worked_from = asyncio.get_running_loop().time()
         for each in others:
             each.alone = False
+
+    def judge(self, turn: Turn) -> Verdict:
+        """Says what the server's end has to do with a load that failed of it.
+
+        The loads under way learn of it one after the other: whoever is the first notes it for all.
+        """
+        if turn.company is None:
+            there = [each for each in self._under_way if each.at_work]
+            for one in there:
+                one.company = tuple(each.worked_from for each in there if each is not one)
+        return verdict(turn.worked_from, turn.company or ())
 
     async def _admitted(self, server_name: str, rank: Rank, say: Say) -> Turn:
         number = next(self._numbers)
