@@ -1,9 +1,9 @@
 """Do models that hang or die in their load harm the others of their server?
 
-`bailie up` with one MLServer and 20 models that answer, asked without a pause throughout. Beside them: a load
-that sleeps for ten minutes, one that does so without giving the event loop back, four downloads that hang, and
-one that ends the server's process. Meanwhile small models are applied, each of which should be ready within
-two seconds. Ends everything that it started.
+`bailie up` with one MLServer and 20 models that answer, asked without a pause throughout. Beside them: a
+load that sleeps for ten minutes, one that does so without giving the event loop back, four downloads that
+hang, and one that ends the server's process. Meanwhile small models are applied, each of which should be
+ready within two seconds. Ends everything that it started.
 """
 
 from __future__ import annotations
@@ -173,9 +173,8 @@ async def hang(models: Namespace, port: int) -> list[str]:
     await asyncio.sleep(SETTLED_SECONDS)
     took = [await models.small() for _ in range(5)]
     lines.append(f"five small models, later: {', '.join(f'{each:.2f} s' for each in took)}")
-    for name in ("awaits", "sleeps", "downloads-0"):
-        lines.append(f"{name}: {await models.said(name, 'since')}")
-    return lines
+    hanging = ("awaits", "sleeps", "downloads-0")
+    return lines + [f"{name}: {await models.said(name, 'since')}" for name in hanging]
 
 
 async def die(models: Namespace, seen: Seen) -> list[str]:
@@ -205,9 +204,8 @@ async def measure(laptop: Laptop, options: argparse.Namespace) -> Seen:
         async with asked(names, laptop.inference()["http"]) as seen:
             print("\n".join(await hang(models, port)), flush=True)
             hung = Seen(seen.answers, seen.longest, list(seen.failures))
-            print(
-                f"meanwhile {hung.answers} requests, {len(hung.failures)} failed, longest {hung.longest:.2f} s"
-            )
+            count = f"{hung.answers} requests, {len(hung.failures)} failed"
+            print(f"meanwhile {count}, longest {hung.longest:.2f} s", flush=True)
             print("\n".join(await die(models, seen)), flush=True)
     print(f"first failures: {json.dumps([each for _, each in seen.failures[:2]])}")
     print(f"load average: {os.getloadavg()}", flush=True)

@@ -171,7 +171,7 @@ async def test_of_several_the_one_that_does_it_alone_is_found(store, tmp_path, r
         server.let_go()
         assert (await first).server_name == "innocent_1"
     assert server.loads == ["innocent_1", "killer_1", "killer_1", "innocent_1"]
-    assert any("this is tried alone" in text for text in said)
+    assert any("each is tried apart" in text for text in said)
 
 
 def test_beside_one_that_hangs_the_culprit_is_found_at_once_and_the_other_goes_on(store, tmp_path):

@@ -32,7 +32,10 @@ def since(*seconds: float, rank: Rank = FIRST) -> list[UnderWay]:
         pytest.param(AGAIN, since(3, 3, 3, 3), FOUR, 0, id="four downloads hang"),
         pytest.param(FIRST, since(9, 9, 9, 9, 1), FOUR, 3, id="and a fifth"),
         pytest.param(SUSPECT, [], ONE, 0, id="a suspect is alone"),
-        pytest.param(SUSPECT, since(600), ONE, None, id="a suspect waits for the end of all others"),
+        pytest.param(SUSPECT, since(600), ONE, 0, id="but for those that hang"),
+        pytest.param(
+            SUSPECT, since(600, 3), ONE, SUSPECT_SECONDS - 3, id="a suspect waits for what has just begun"
+        ),
         pytest.param(FIRST, since(1, rank=SUSPECT), ONE, SUSPECT_SECONDS - 1, id="a suspect is left alone"),
         pytest.param(RETURN, since(40, rank=SUSPECT), ONE, 0, id="but not for ever"),
     ],
@@ -46,15 +49,13 @@ def test_ranks_are_in_the_order_in_which_they_begin():
 
 
 @given(st.lists(st.tuples(RANKS, st.floats(0, 1e4))), st.floats(0, 1e4), st.integers(1, 9))
-def test_only_a_suspect_waits_for_the_end_of_another(loads, now, places):
+def test_nobody_waits_for_the_end_of_another(loads, now, places):
     under_way = [UnderWay(rank, begun) for rank, begun in loads]
     limits = Limits(places, 1.0)
     for rank in Rank:
         seconds = wait_seconds(rank, under_way, now, limits)
-        assert (seconds is None) <= (rank is SUSPECT and len(under_way) >= places)
-        assert seconds is None or seconds >= 0
-        if seconds:
-            assert wait_seconds(rank, under_way, now + seconds + 1e-6, limits) in {0, None}
+        assert seconds >= 0
+        assert wait_seconds(rank, under_way, now + seconds + 1e-6, limits) == 0
 
 
 @given(st.integers(1, 6), st.floats(0.5, 5), st.integers(0, 60))
@@ -83,8 +84,8 @@ GUILTY, SUSPECTED, INNOCENT = Verdict.GUILTY, Verdict.SUSPECT, Verdict.INNOCENT
     [
         pytest.param(100, [], GUILTY, id="alone"),
         pytest.param(100, [99], SUSPECTED, id="two that began together"),
-        pytest.param(100, [70], GUILTY, id="beside one that hangs"),
-        pytest.param(70, [100], INNOCENT, id="it hung before another began"),
+        pytest.param(100, [90], GUILTY, id="beside one that hangs"),
+        pytest.param(90, [100], INNOCENT, id="it hung before another began"),
         pytest.param(100, [70, 10, 99], SUSPECTED, id="the last two of several"),
         pytest.param(10, [12, 100], INNOCENT, id="two that hung before another began"),
     ],

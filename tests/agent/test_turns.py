@@ -27,14 +27,14 @@ class Bench:
         self._ends: dict[str, asyncio.Event] = {}
         self._group = group
 
-    async def begin(self, name: str, rank: Rank = Rank.FIRST) -> None:
+    async def begin(self, name: str, rank: Rank = Rank.FIRST, **options: float) -> None:
         self._ends[name] = asyncio.Event()
-        self.tasks[name] = self._group.create_task(self._load(name, rank))
+        self.tasks[name] = self._group.create_task(self._load(name, rank, **options))
         await asyncio.sleep(0)
 
-    async def _load(self, name: str, rank: Rank) -> None:
+    async def _load(self, name: str, rank: Rank, **options: float) -> None:
         said = self.said.setdefault(name, [])
-        async with self.turns.turn(f"{name}_1", rank, said.append) as turn:
+        async with self.turns.turn(f"{name}_1", rank, said.append, **options) as turn:
             self.log.append(name)
             self.turns.begin(turn)
             await self._ends[name].wait()
@@ -78,15 +78,16 @@ async def test_first_come_first_served_within_a_rank():
         assert loads.alone == dict.fromkeys(["a", "return", "b", "c", "d"], True)
 
 
-async def test_the_suspect_that_came_last_is_tried_first_and_alone():
+async def test_the_suspect_that_began_last_is_tried_first_and_alone():
     async with bench() as loads:
         await loads.begin("a")
-        for name in ("older", "younger"):
-            await loads.begin(name, Rank.SUSPECT)
+        for name, began in (("older", 5.0), ("younger", 7.0), ("middle", 6.0)):
+            await loads.begin(name, Rank.SUSPECT, suspected_from=began)
         await loads.begin("b")
-        await loads.end("a", "b", "younger", "older")
-        assert loads.log == ["a", "b", "younger", "older"]
-        assert (loads.alone["younger"], loads.alone["older"]) == (True, True)
+        order = ["a", "b", "younger", "middle", "older"]
+        await loads.end(*order)
+        assert loads.log == order
+        assert loads.alone == dict.fromkeys(order, True)
 
 
 def test_one_that_hangs_keeps_nobody_and_is_named(hurried):

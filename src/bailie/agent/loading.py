@@ -176,8 +176,11 @@ class Loading:
 
     async def _serve_in_turn(self, record: Record, rank: Rank, say: Say) -> Record:
         """A load that was not alone when the server went is repeated: perhaps another one did it."""
+        suspected_from = 0.0
         while True:
-            async with self.queues.server.turn(record.server_name, rank, say) as turn:
+            async with self.queues.server.turn(
+                record.server_name, rank, say, suspected_from=suspected_from
+            ) as turn:
                 try:
                     return await self._serve_now(record, turn)
                 except ServerError as error:
@@ -188,8 +191,8 @@ class Loading:
                         raise self._convicted(record, error) from error
                     log.warning("server went", server_name=record.server_name, this_load=found.value)
             if found is Verdict.SUSPECT:
-                rank = Rank.SUSPECT
-                say("the inference server ended while it loaded this and other models; this is tried alone")
+                rank, suspected_from = Rank.SUSPECT, turn.worked_from
+                say("the inference server ended while it loaded this and other models; each is tried apart")
 
     async def _serve_now(self, record: Record, turn: Turn) -> Record:
         await self.server.wait_until_up(self.settings.server_wait_seconds)

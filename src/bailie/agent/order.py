@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-SUSPECT_SECONDS = 30.0
-"""So long a suspect is alone with the server: what a load does to its server it mostly does by then."""
+SUSPECT_SECONDS = 10.0
+"""What a load does to its server it mostly does by then: so long a suspect begins after all others and before
+them, and what has gone on for longer is not held responsible where another has begun."""
 
 
 class Rank(IntEnum):
@@ -32,7 +33,7 @@ class Rank(IntEnum):
     AGAIN = 2
     """It failed before."""
     SUSPECT = 3
-    """It was one of several that were being loaded when the server ended: it is tried alone."""
+    """It was one of several that had just begun when the server ended: it is tried apart from all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +71,18 @@ def verdict(begun: float, others: Collection[float]) -> Verdict:
     return Verdict.SUSPECT if near else Verdict.GUILTY
 
 
-def wait_seconds(rank: Rank, under_way: Collection[UnderWay], now: float, limits: Limits) -> float | None:
-    """Returns how long the first of those that wait goes on waiting if none of `under_way` ends.
-
-    0: it begins now. None: it begins when something ends, not before.
-    """
+def wait_seconds(rank: Rank, under_way: Collection[UnderWay], now: float, limits: Limits) -> float:
+    """Returns how long the first of those that wait goes on waiting if none of `under_way` ends; 0: it begins
+    now."""
     if len(under_way) < limits.places:
         return 0.0
-    if rank is Rank.SUSPECT:
-        return None if under_way else 0.0
     youngest = max(under_way, key=lambda each: each.begun)
     return max(youngest.begun + _patience(rank, under_way, youngest, limits) - now, 0.0)
 
 
 def _patience(rank: Rank, under_way: Collection[UnderWay], youngest: UnderWay, limits: Limits) -> float:
-    """A suspect is left alone for a while, whoever waits; a return waits as for a single other load."""
-    if youngest.rank is Rank.SUSPECT:
+    """A suspect is kept apart from others, whoever waits; a return waits as for a single other load."""
+    if Rank.SUSPECT in {rank, youngest.rank}:
         return max(limits.patience, SUSPECT_SECONDS)
     if rank is Rank.RETURN:
         return limits.patience

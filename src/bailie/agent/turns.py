@@ -48,9 +48,11 @@ class Turn:
 @dataclass(order=True, slots=True)
 class _Waiting:
     rank: Rank
-    number: int
-    server_name: str = field(compare=False)
-    admitted: asyncio.Future[Turn] = field(compare=False)
+    number: float
+    server_name: str
+    admitted: asyncio.Future[Turn] = field(
+        compare=False, default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Turns:
@@ -65,10 +67,16 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def turn(self, server_name: str, rank: Rank, say: Say) -> AsyncIterator[Turn]:
-        """Waits for a turn and has it while the block runs; `say` is told what is waited for, and what takes
-        long."""
-        turn = await self._admitted(server_name, rank, say)
+    async def turn(
+        self, server_name: str, rank: Rank, say: Say, *, suspected_from: float = 0.0
+    ) -> AsyncIterator[Turn]:
+        """Waits for a turn and has it while the block runs.
+
+        `say` is told what is waited for, and what takes long. Of suspects the one that began last when the
+        server ended, at `suspected_from`, is the likeliest culprit and comes first.
+        """
+        number = -suspected_from if rank is Rank.SUSPECT else next(self._numbers)
+        turn = await self._admitted(_Waiting(rank, number, server_name), say)
         told = f"{self._doing} since {turn.since:%H:%M:%SZ}"
         telling = asyncio.get_running_loop().call_later(TELL_AGAIN_SECONDS, say, told)
         try:
@@ -97,11 +105,7 @@ class Turns:
                 one.company = tuple(each.worked_from for each in there if each is not one)
         return verdict(turn.worked_from, turn.company or ())
 
-    async def _admitted(self, server_name: str, rank: Rank, say: Say) -> Turn:
-        number = next(self._numbers)
-        # The suspect that came last began last: it is the likelier culprit.
-        number = -number if rank is Rank.SUSPECT else number
-        waiting = _Waiting(rank, number, server_name, asyncio.get_running_loop().create_future())
+    async def _admitted(self, waiting: _Waiting, say: Say) -> Turn:
         heapq.heappush(self._waiting, waiting)
         self._arrange()
         delay = TELL_SECONDS
@@ -136,8 +140,6 @@ class Turns:
                 continue
             under_way = [UnderWay(each.rank, each.begun) for each in self._under_way]
             seconds = wait_seconds(first.rank, under_way, now, self._limits)
-            if seconds is None:
-                return
             if seconds > 0:
                 self._timer = loop.call_later(seconds, self._arrange)
                 return
