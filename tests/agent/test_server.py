@@ -121,6 +121,19 @@ async def test_slow_server():
         assert await reason(client.unload("iris_1")) == "UnloadFailed"
 
 
+async def test_a_load_that_keeps_the_server_from_answering_condemns_it():
+    async with slow_server() as client:
+        assert client.condemned == ""
+        assert await reason(client.load("iris_1", 60, 2)) == "ServerBlocked"
+        assert client.condemned == "it has answered nobody for 2 s while it loads iris_1"
+
+
+async def test_a_server_that_answers_or_is_gone_is_not_condemned(nobody: InferenceServer):
+    nobody.condemned = "it did not answer"
+    await nobody.health()
+    assert nobody.condemned == ""
+
+
 async def test_real_server(mlserver: MlserverProcess):
     async with InferenceServer(
         mlserver.host, http_port=mlserver.http_port, grpc_port=mlserver.grpc_port
