@@ -189,7 +189,7 @@ async def test_a_load_that_hangs_is_left_after_its_time_and_others_are_loaded_me
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(ready)).status_code == 200
             gone = await client.get(f"{mlserver.url}/v2/models/hangs_{hangs.number}/ready")
-            assert gone.status_code == 404
+            assert gone.status_code in {404, 503}
 
 
 async def test_what_ended_its_server_too_often_is_refused_by_the_next_agent_too(

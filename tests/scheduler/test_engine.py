@@ -245,10 +245,7 @@ def test_a_server_that_is_not_ready_is_not_asked(world):
     assert world.state() is VersionState.AVAILABLE
     world.agents.change(SECOND, server_ready=False)
     world.step()
-    assert world.publisher.table.entries["iris"] == NotReady(
-        "ServerNotReady",
-        'loaded, but 2 of 2 replicas of server "mlserver" do not answer; waiting for them',
-    )
+    assert world.publisher.table.entries["iris"] == NotReady("ServerNotReady", "its server does not answer")
     assert world.state() is VersionState.SERVER_NOT_READY
     (trail, *_) = explained(world.engine.picture, "iris")["trail"]
     assert trail == "mlserver-0: iris_1 is Loaded, its server is not ready"

@@ -25,6 +25,7 @@ _FOR_CALLERS = {
     "ScheduleFailed": "no server has a place for it",
     "BelowMinReplicas": "too few replicas have a place",
     "ServerNotReady": "its server does not answer",
+    "ServerNotResponding": "its server answers nobody: a model may hang there",
     "NoReplicaAvailable": "no replica has it at this moment",
     "ModelNotInMemory": "it is not in memory, and there was no room for it in time",
     "ModelFailed": "it could not be loaded",
