@@ -205,6 +205,35 @@ async def test_what_was_given_up_stays_so_when_the_agent_starts_anew_until_it_is
     assert (await failure(loading.load(command, Rank.FIRST, print))).reason == "DownloadFailed"
 
 
+async def test_a_server_that_ends_with_its_agent_is_nobody_s_death(store, tmp_path):
+    loading = loader(store, tmp_path, server=Server("last_1"))
+    loading.deaths.open = False
+    error = await failure(loading.reload(installed(store, "last"), Rank.FIRST, print))
+    assert (error.reason, error.deaths) == ("ServerCrashed", 0)
+    assert Deaths(tmp_path / "deaths.json").of("identity of last") == 0
+
+
+def test_who_waits_for_room_or_for_the_server_says_so(store, tmp_path):
+    class Late(Server):
+        async def wait_until_up(self, seconds):
+            await asyncio.sleep(30)
+
+    async def case():
+        said = []
+        loading = loader(store, tmp_path, server=Late())
+        room = Room(10)
+        await room.enter("another", 10)
+        loading = replace(loading, room=room)
+        async with tasks() as begin:
+            begin(loading.reload(replace(installed(store, "m"), declared_bytes=5), Rank.FIRST, said.append))
+            await until(lambda: said == ["waits for room in the inference server's memory"], seconds=600)
+            room.leave("another")
+            await until(lambda: said[1:] == ["waits for the inference server to answer"], seconds=600)
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(20)) as runner:
+        runner.run(case())
+
+
 async def test_another_failure_is_nobody_s_death(store, tmp_path):
     server = Server("slow_1", reason="LoadTimeout")
     error = await failure(

@@ -65,8 +65,8 @@ def test_readiness(looks: list[tuple[float, Health | None]], loading: int, ready
         ([(0, READY), (1, BUSY), (100, BUSY), (101, UNREADY)], False),
         ([(0, GONE), (1, BUSY), (61, BUSY)], True),
         ([(0, BUSY), (100, BUSY), (101, None), (200, BUSY)], False),
-        ([(0, BUSY), (3599, BUSY)], False),
-        ([(0, BUSY), (3600, BUSY)], True),
+        ([(0, BUSY), (899, BUSY)], False),
+        ([(0, BUSY), (900, BUSY)], True),
     ],
 )
 def test_a_server_is_restarted_when_it_has_been_silent_for_long(
@@ -87,6 +87,7 @@ def test_a_download_or_an_unload_is_no_excuse_for_silence():
 
 def test_a_server_is_restarted_that_has_hung_for_long_or_that_a_load_has_blocked():
     monitor = monitor_of()
+    monitor.judge(READY, 0)
     assert not monitor.is_hung()
     monitor.silent_for = monitor.settings.hung_seconds
     assert monitor.is_hung()

@@ -28,6 +28,8 @@ class Deaths:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._counts = _read(file)
+        self.open = True
+        """False once this process ends: the server ends with it, through no fault of a load."""
 
     def of(self, identity: str) -> int:
         """Returns how many times."""

@@ -22,6 +22,7 @@ from bailie.agent.metrics import STAGE_SECONDS
 from bailie.agent.order import Rank, Verdict
 from bailie.agent.store import Record
 from bailie.agent.threads import in_thread
+from bailie.agent.turns import Turns, said_after
 from bailie.lifecycle import LONGEST_SECONDS, MOST_DEATHS, given_up
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from bailie.agent.server import InferenceServer
     from bailie.agent.settings import Settings
     from bailie.agent.store import Store
-    from bailie.agent.turns import Say, Turn, Turns
+    from bailie.agent.turns import Say, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -163,7 +164,8 @@ class Loading:
 
     async def _serve(self, record: Record, rank: Rank, say: Say) -> Record:
         """Loads it once there is room for it, which is given back where that fails."""
-        await self.room.enter(record.server_name, record.counted_bytes)
+        with said_after(say, "waits for room in the inference server's memory"):
+            await self.room.enter(record.server_name, record.counted_bytes)
         loaded: Record | None = None
         try:
             loaded = await self._serve_in_turn(record, rank, say)
@@ -182,9 +184,11 @@ class Loading:
                 record.server_name, rank, say, suspected_from=suspected_from
             ) as turn:
                 try:
+                    with said_after(say, "waits for the inference server to answer"):
+                        await self.server.wait_until_up(self.settings.server_wait_seconds)
                     return await self._serve_now(record, turn)
                 except ServerError as error:
-                    if error.reason not in _FATAL:
+                    if error.reason not in _FATAL or not self.deaths.open:
                         raise
                     found = self.queues.server.judge(turn)
                     if found is Verdict.GUILTY:
@@ -195,7 +199,6 @@ class Loading:
                 say("the inference server ended while it loaded this and other models; each is tried apart")
 
     async def _serve_now(self, record: Record, turn: Turn) -> Record:
-        await self.server.wait_until_up(self.settings.server_wait_seconds)
         self.queues.server.begin(turn)
         before = await self.memory.read()
         with STAGE_SECONDS.labels("load").time():

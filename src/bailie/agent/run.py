@@ -83,7 +83,7 @@ async def run(settings: Settings) -> None:
             )
             health = HealthServer(live=lambda: None, ready=readiness.trouble)
             async with health.serve(settings.address, settings.health_port):
-                await _serve(models, monitor, session)
+                await _serve(models, monitor, session, loading.deaths)
 
 
 def _first_status(settings: Settings, *, ready: bool) -> agent_pb2.ReplicaStatus:
@@ -152,7 +152,7 @@ async def _look(server: InferenceServer) -> tuple[bool, frozenset[str]]:
         return False, frozenset()
 
 
-async def _serve(models: Models, monitor: Monitor, session: Session) -> None:
+async def _serve(models: Models, monitor: Monitor, session: Session, deaths: Deaths) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,6 +163,7 @@ async def _serve(models: Models, monitor: Monitor, session: Session) -> None:
             talking = group.create_task(session.run())
             await stop.wait()
             log.info("agent drains")
+            deaths.open = False
             session.drain()
             await asyncio.wait([talking], timeout=_DRAIN_SECONDS)
             for part in (talking, *parts):

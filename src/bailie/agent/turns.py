@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - dataclasses read their annotations
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from bailie.agent.order import Limits, Rank, UnderWay, Verdict, verdict, wait_se
 from bailie.kube.clock import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     Say = Callable[[str], None]
 
@@ -78,11 +78,10 @@ class Turns:
         number = -suspected_from if rank is Rank.SUSPECT else next(self._numbers)
         turn = await self._admitted(_Waiting(rank, number, server_name), say)
         told = f"{self._doing} since {turn.since:%H:%M:%SZ}"
-        telling = asyncio.get_running_loop().call_later(TELL_AGAIN_SECONDS, say, told)
         try:
-            yield turn
+            with said_after(say, told, TELL_AGAIN_SECONDS):
+                yield turn
         finally:
-            telling.cancel()
             self._under_way.remove(turn)
             self._arrange()
 
@@ -157,6 +156,16 @@ class Turns:
         ]
         rest = len(oldest) - len(named)
         return "; ".join(named) + (f"; and {rest} more" if rest else "")
+
+
+@contextmanager
+def said_after(say: Say, text: str, seconds: float = TELL_SECONDS) -> Iterator[None]:
+    """Says what takes so long where the block does not end before."""
+    telling = asyncio.get_running_loop().call_later(seconds, say, text)
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 def model_of(server_name: str) -> str:
