@@ -61,6 +61,7 @@ def test_a_version_that_ended_enough_servers_is_tried_on_none(told, given_up):
     assert [failures.may_try(place, at(1e9)) for place in PLACES] == [not given_up] * 3
     shown = failures.of(VERSION)
     assert (shown.retry_at == 0) == given_up
+    assert shown.message.startswith("given up until its spec changes: its load has ended") == given_up
     assert (failures.deadline(at(0)) is None) == (given_up and told[0].deaths == MOST_DEATHS)
 
 

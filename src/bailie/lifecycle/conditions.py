@@ -186,7 +186,7 @@ def _loaded_text(facts: ModelFacts) -> str:
 def _failure_text(failure: Failure) -> str:
     attempt = f"attempt {failure.attempts} on {failure.replica}"
     if not failure.retry_at:
-        return f"{failure.message} ({attempt})"
+        return f"{brief(failure.message)} ({attempt})"
     when = datetime.fromtimestamp(failure.retry_at, UTC).strftime("%H:%M:%SZ")
     return f"{brief(failure.message)} ({attempt}; next at {when})"
 

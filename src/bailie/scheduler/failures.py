@@ -70,7 +70,12 @@ class Failures:
         if not entries:
             return None
         shown = min(entries.items(), key=lambda each: (not each[1].deaths, each[0]))[1].failure
-        return replace(shown, retry_at=0.0) if _given_up(entries) else shown
+        if not _given_up(entries):
+            return shown
+        text = (
+            f"given up until its spec changes: its load has ended inference servers {_deaths(entries)} times"
+        )
+        return replace(shown, message=text, retry_at=0.0)
 
     def deadline(self, now: Now) -> float | None:
         """When the next place may be tried again."""
@@ -78,8 +83,12 @@ class Failures:
         return min((end for end in ends if now.monotonic < end < math.inf), default=None)
 
 
+def _deaths(entries: Mapping[Place, _Entry]) -> int:
+    return sum(each.deaths for each in entries.values())
+
+
 def _given_up(entries: Mapping[Place, _Entry]) -> bool:
-    return given_up(sum(each.deaths for each in entries.values()))
+    return given_up(_deaths(entries))
 
 
 def _count(entries: dict[Place, _Entry], place: Place, report: ModelReport | None, now: Now) -> None:
