@@ -180,12 +180,12 @@ class Loading:
         """A load that was not alone when the server went is repeated: perhaps another one did it."""
         suspected_from = 0.0
         while True:
+            await self._up(say)  # whoever waits for the server has no turn, and keeps nobody
             async with self.queues.server.turn(
                 record.server_name, rank, say, suspected_from=suspected_from
             ) as turn:
                 try:
-                    with said_after(say, "waits for the inference server to answer"):
-                        await self.server.wait_until_up(self.settings.server_wait_seconds)
+                    await self._up(say)
                     return await self._serve_now(record, turn)
                 except ServerError as error:
                     if error.reason not in _FATAL or not self.deaths.open:
@@ -194,9 +194,15 @@ class Loading:
                     if found is Verdict.GUILTY:
                         raise self._convicted(record, error) from error
                     log.warning("server went", server_name=record.server_name, this_load=found.value)
+            # What served until now goes before what may hang for long.
+            rank = max(rank, Rank.AGAIN)
             if found is Verdict.SUSPECT:
                 rank, suspected_from = Rank.SUSPECT, turn.worked_from
                 say("the inference server ended while it loaded this and other models; each is tried apart")
+
+    async def _up(self, say: Say) -> None:
+        with said_after(say, "waits for the inference server to answer"):
+            await self.server.wait_until_up(self.settings.server_wait_seconds)
 
     async def _serve_now(self, record: Record, turn: Turn) -> Record:
         self.queues.server.begin(turn)
