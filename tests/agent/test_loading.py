@@ -192,6 +192,39 @@ def test_beside_one_that_hangs_the_culprit_is_found_at_once_and_the_other_goes_o
         runner.run(case())
 
 
+def test_what_served_goes_before_what_was_being_loaded_when_another_ended_the_server(store, tmp_path):
+    class Restarting(Server):
+        up = asyncio.Event()
+
+        async def wait_until_up(self, seconds):
+            await self.up.wait()
+
+        async def load(self, name, seconds, blocked_seconds):
+            if name in self.killers:
+                self.up.clear()
+            await super().load(name, seconds, blocked_seconds)
+
+    async def case():
+        server = Restarting("killer_1")
+        server.up.set()
+        loading = loader(store, tmp_path, server=server)
+        async with tasks() as begin:
+            for name in ("hangs", "hangs-too"):
+                begin(loading.reload(installed(store, name), Rank.FIRST, print))
+                await until(lambda name=name: server.loads[-1:] == [f"{name}_1"], seconds=600)
+            await asyncio.sleep(SUSPECT_SECONDS)
+            await failure(loading.reload(installed(store, "killer"), Rank.FIRST, print))
+            served = begin(loading.reload(installed(store, "served"), Rank.FIRST, print))
+            await asyncio.sleep(1)
+            server.up.set()
+            await until(lambda: len(server.loads) == 6, seconds=600)
+            assert server.loads.index("served_1") < 5
+            assert not served.done()
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(20)) as runner:
+        runner.run(case())
+
+
 async def test_what_was_given_up_stays_so_when_the_agent_starts_anew_until_it_is_not_wanted(store, tmp_path):
     deaths = Deaths(tmp_path / "deaths.json")
     for _ in range(MOST_DEATHS):
