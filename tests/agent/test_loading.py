@@ -101,7 +101,7 @@ def loader(store, tmp_path, *, artifacts=None, server=None):
 
 def installed(store, name):
     record = Record(name=name, identity=f"identity of {name}", number=1)
-    folder = store.workplace(name) / "prepared"
+    folder = store.workplace(record.server_name) / "prepared"
     folder.mkdir()
     store.install(folder, record)
     return record
