@@ -6,6 +6,7 @@ import sys
 
 from benchmarks import (
     api_fuzz,
+    bad_loads,
     chaos,
     data_plane,
     drain,
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "overcommit": overcommit.main,
     "neighbours": neighbours.main,
     "hung": hung.main,
+    "bad-loads": bad_loads.main,
     "data-plane": data_plane.main,
     "drain": drain.main,
     "edge-fuzz": edge_fuzz.main,

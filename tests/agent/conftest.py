@@ -49,6 +49,7 @@ def mlserver(mlserver_process: MlserverProcess):  # noqa: F811 - pytest's way to
     yield mlserver_process
     for record in (mlserver_process.folder / "models").glob("*/bailie.json"):
         shutil.rmtree(record.parent)
+    (mlserver_process.folder / "deaths.json").unlink(missing_ok=True)
 
 
 @pytest.fixture

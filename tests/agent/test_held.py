@@ -128,8 +128,9 @@ async def test_answers_that_are_errors_come_through(settings, scheduler, mlserve
         assert (nothing.status_code, nothing.json()["reason"]) == (404, "PathNotServed")
         gone = await held.http.get("/v2/models/none_1/infer")
         assert (gone.status_code, gone.json()["reason"]) == (503, "NoReplicaAvailable")
-        assert gone.json()["error"].startswith(
-            "model none in namespace a is not ready: none_1 is not on this"
+        assert gone.json()["error"] == (
+            "model none in namespace a is not ready: no replica has it at this moment; "
+            "`kubectl describe model none` says more"
         )
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await held.stub.ModelInfer(inference_pb2.ModelInferRequest(model_name="none_1"))
@@ -145,8 +146,8 @@ async def test_without_a_scheduler_a_request_waits_for_its_time_and_what_is_ther
     patient = replace(settings, hold_seconds=1.0)
     async with crowded(patient, scheduler, trained_models.iris) as held:
         refused = await held.rest(held.first)
-        why = "it is not in memory, and there was no room for it within 1 s"
-        told = f"model first in namespace a is not ready: {why}"
+        why = "it is not in memory, and there was no room for it in time"
+        told = f"model first in namespace a is not ready: {why}; `kubectl describe model first` says more"
         assert (refused.status_code, refused.json()["error"]) == (503, told)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await held.rpc(held.first)

@@ -13,8 +13,9 @@ from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
-from bailie.agent.errors import ArtifactError, HoldRefused
+from bailie.agent.errors import ArtifactError, HoldRefused, LoadFailed
 from bailie.agent.models import Models
+from bailie.agent.order import Rank
 from bailie.agent.outbox import Outbox
 from bailie.agent.room import Room
 from bailie.agent.slots import WELL_SECONDS
@@ -29,6 +30,8 @@ class ScriptedLoader:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.ranks: list[Rank] = []
+        self.forgotten: list[str] = []
         self.cancelled: list[str] = []
         self.present: dict[str, str] = {}
         self.go = asyncio.Event()
@@ -36,17 +39,24 @@ class ScriptedLoader:
         self.error: Exception | None = None
         self._busy: set[str] = set()
 
-    async def load(self, command: pb.Load) -> Record:
+    async def load(self, command: pb.Load, rank: Rank, say) -> Record:
+        self.ranks.append(rank)
+        self.say = say
         v = command.version
         record = Record(name=v.name, identity=v.identity, number=v.number)
         return await self._work("load", replace(record, declared_bytes=command.memory_bytes))
 
-    async def reload(self, record: Record) -> Record:
+    async def reload(self, record: Record, rank: Rank, say) -> Record:
+        self.ranks.append(rank)
+        self.say = say
         return await self._work("reload", record)
 
     async def unload(self, server_name: str) -> None:
         async with self._turn("unload", server_name):
             self.present.pop(server_name, None)
+
+    def forget(self, identity: str) -> None:
+        self.forgotten.append(identity)
 
     async def take_off(self, server_name: str) -> None:
         async with self._turn("take off", server_name):
@@ -248,6 +258,68 @@ async def test_bug_in_the_loader_is_a_failure_of_the_version_only():
         bench.models.submit(load(number=2))
         await bench.idle()
         assert bench.reports[-1].state == LOADED
+
+
+async def test_a_failure_says_how_often_the_version_ended_the_server_until_it_is_loaded():
+    async with working() as bench:
+        bench.loader.error = LoadFailed("ServerCrashed", "it ended", 2)
+        bench.models.submit(load())
+        await bench.idle()
+        assert (bench.reports[-1].state, bench.reports[-1].deaths) == (FAILED, 2)
+        bench.loader.error = None
+        bench.models.submit(load())
+        await bench.idle()
+        assert (bench.reports[-1].state, bench.reports[-1].deaths) == (LOADED, 0)
+        bench.models.submit(unload())
+        bench.models.submit(unload("unknown"))
+        assert bench.loader.forgotten == ["x", "unknown"]
+
+
+async def test_who_failed_comes_after_who_was_not_tried_and_a_return_before_both():
+    async with working() as bench:
+        bench.loader.error = ArtifactError("ArtifactNotFound", "gone")
+        bench.models.submit(load())
+        await bench.idle()
+        bench.loader.error = None
+        bench.models.submit(load())
+        await bench.idle()
+        bench.models.lost(bench.models.loaded(), restarted=True)
+        await bench.idle()
+        assert bench.loader.ranks == [Rank.FIRST, Rank.AGAIN, Rank.FIRST]
+
+
+async def test_what_a_load_waits_for_is_reported_once_while_it_waits():
+    async with working() as bench:
+        bench.loader.go.clear()
+        bench.models.submit(load())
+        await until(lambda: bench.loader.calls)
+        for _ in range(3):
+            bench.loader.say("waits for wine")
+        bench.loader.say("loading since 12:00:00Z")
+        said = [(r.state, r.reason, r.message) for r in bench.reports]
+        assert said == [
+            (LOADING, "", ""),
+            (LOADING, "", "waits for wine"),
+            (LOADING, "", "loading since 12:00:00Z"),
+        ]
+        bench.loader.go.set()
+        await bench.idle()
+        bench.loader.say("too late")
+        assert (bench.reports[-1].state, bench.reports[-1].message) == (LOADED, "")
+
+
+async def test_what_is_loaded_again_keeps_saying_why():
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        bench.loader.go.clear()
+        bench.models.lost(bench.models.loaded(), restarted=False)
+        await until(lambda: len(bench.loader.calls) == 2)
+        bench.loader.say("waits for wine")
+        assert bench.reports[-1].reason == "ModelNotReady"
+        assert bench.reports[-1].message.endswith("is ready; it is being loaded again; waits for wine")
+        bench.loader.go.set()
+        await bench.idle()
 
 
 async def test_other_identity_replaces():

@@ -22,7 +22,7 @@ READY, BUSY, GONE, UNREADY = Health.READY, Health.BUSY, Health.GONE, Health.UNRE
 def monitor_of(*, at_work: bool = False, loading: int = 0) -> Monitor:
     nothing: Any = None
     models: Any = SimpleNamespace(at_work=at_work)
-    server: Any = SimpleNamespace(loading=loading)
+    server: Any = SimpleNamespace(loading=loading, condemned="")
     settings = Settings(namespace="a", pod="m-0", server="m", replica=0)
     return Monitor(
         settings=settings, server=server, memory=nothing, models=models, outbox=nothing, restart=nothing
@@ -65,8 +65,8 @@ def test_readiness(looks: list[tuple[float, Health | None]], loading: int, ready
         ([(0, READY), (1, BUSY), (100, BUSY), (101, UNREADY)], False),
         ([(0, GONE), (1, BUSY), (61, BUSY)], True),
         ([(0, BUSY), (100, BUSY), (101, None), (200, BUSY)], False),
-        ([(0, BUSY), (3599, BUSY)], False),
-        ([(0, BUSY), (3600, BUSY)], True),
+        ([(0, BUSY), (899, BUSY)], False),
+        ([(0, BUSY), (900, BUSY)], True),
     ],
 )
 def test_a_server_is_restarted_when_it_has_been_silent_for_long(
@@ -85,11 +85,23 @@ def test_a_download_or_an_unload_is_no_excuse_for_silence():
     assert not monitor.ready
 
 
+def test_a_server_is_restarted_that_has_hung_for_long_or_that_a_load_has_blocked():
+    monitor = monitor_of()
+    monitor.judge(READY, 0)
+    assert not monitor.is_hung()
+    monitor.silent_for = monitor.settings.hung_seconds
+    assert monitor.is_hung()
+    monitor.silent_for = 0.0
+    monitor.server.condemned = "it answers nobody while it loads iris_1"
+    assert monitor.is_hung()
+
+
 class Restarted:
     """A server that came back without its models, and all that the monitor tells others of it, in order."""
 
     at_work = False
     loading = 0
+    condemned = ""
 
     def __init__(self, *, answers: list[bool]) -> None:
         self.connections = 1

@@ -6,6 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bailie.agent.room import Room
 
@@ -169,3 +171,47 @@ async def test_what_was_measured_counts_from_then_on():
     house.room.settle("a", 8)
     async with entering(house, "b", 5):
         assert house.asked == ["a"]
+
+
+async def test_who_waits_for_a_load_that_hangs_keeps_nobody_who_fits_beside_it():
+    house = House()
+    await house.room.enter("hangs", 6)
+    house.settled("a", size=4)
+    async with entering(house, "large", 6) as large, entering(house, "small", 4) as small:
+        assert house.asked == ["a"]
+        house.room.leave("a")
+        await turn()
+        assert (large.done(), small.done()) == (False, True)
+        house.room.settle("small", 4)
+        assert house.asked == ["a"]
+        house.room.leave("hangs")
+        await turn()
+        assert large.done()
+
+
+SIZES = st.lists(st.integers(0, 12), max_size=6)
+
+
+@given(SIZES, SIZES, SIZES)
+def test_nobody_waits_for_a_load_that_hangs_where_there_is_room_beside_it(hanging, loaded, waiting):
+    """Once all have left who were asked to, whoever still waits does not fit beside those on their way in."""
+
+    async def case():
+        house = House(20)
+        house.settled(*(f"l{number}" for number in range(len(loaded))), size=3)
+        async with asyncio.TaskGroup() as group:
+            tasks = {}
+            for number, size in enumerate([*hanging, *waiting]):
+                tasks[f"w{number}", size] = group.create_task(house.room.enter(f"w{number}", size))
+                await turn()
+            for name in house.asked:  # grows meanwhile
+                house.room.leave(name)
+                await turn()
+            arriving = [size for (_, size), task in tasks.items() if task.done()]
+            left = [size for (_, size), task in tasks.items() if not task.done()]
+            assert sum(arriving) <= 20
+            assert all(sum(arriving) + size > 20 for size in left)
+            for task in tasks.values():
+                task.cancel()
+
+    asyncio.run(case())

@@ -30,6 +30,7 @@ from bailie._gen.agent_pb2 import (
     Drained,
 )
 from bailie.agent.hung import HUNG_FILE
+from bailie.lifecycle import MOST_DEATHS
 
 
 async def infer(url: str, name: str) -> httpx.Response:
@@ -122,7 +123,7 @@ RELOADED = [MODEL_STATE_LOADING, MODEL_STATE_LOADED] * 2
             "No module named 'nowhere'",
         ),
         ({"model-settings.json": MISSING}, (), "ModelFileMissing", "gone.joblib"),
-        ({"model.py": DYING}, ("python",), "ServerCrashed", "stopped while it was loading"),
+        ({"model.py": DYING}, ("python",), "ServerCrashed", "ended while it was loading"),
     ],
     ids=["nowhere", "empty", "no-file", "no-settings", "bad-json", "garbage", "import", "missing", "crash"],
 )
@@ -160,6 +161,59 @@ async def test_unknown_keys_reach_the_server_folder(settings, scheduler, trained
     name = f"iris_{of.number}"
     written = json.loads((settings.folder / "models" / name / "1" / "model-settings.json").read_text())
     assert written == {**given, "name": name, "parameters": {**given["parameters"], "version": "1"}}
+
+
+HANGING = """
+import asyncio, time
+from mlserver import MLModel
+class Model(MLModel):
+    async def load(self):
+        {load}
+        return True
+"""
+
+
+@pytest.mark.parametrize("load_of_it", ["await asyncio.sleep(60)", "time.sleep(60)"])
+async def test_a_load_that_hangs_is_left_after_its_time_and_others_are_loaded_meanwhile(
+    settings, scheduler, mlserver, trained_models, tmp_path, load_of_it
+):
+    (tmp_path / "model.py").write_text(HANGING.format(load=load_of_it))
+    async with running(replace(settings, load_seconds=4.0)):
+        await scheduler.connected()
+        hangs = version("hangs")
+        scheduler.send(load(hangs, tmp_path / "model.py", "python"))
+        await loaded(scheduler, trained_models.iris)
+        assert scheduler.states(hangs) == [MODEL_STATE_LOADING]
+        report = await scheduler.reaches(hangs, MODEL_STATE_FAILED)
+        assert (report.reason, report.deaths) == ("LoadTimeout", 0)
+        assert f"did not load hangs_{hangs.number} within 4 s" in report.message
+        ready = f"{mlserver.url}/v2/health/ready"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(ready)).status_code == 200
+            gone = await client.get(f"{mlserver.url}/v2/models/hangs_{hangs.number}/ready")
+            assert gone.status_code in {404, 503}
+
+
+async def test_what_ended_its_server_too_often_is_refused_by_the_next_agent_too(
+    settings, scheduler, mlserver, tmp_path
+):
+    (tmp_path / "model.py").write_bytes(DYING)
+    kills = version("kills")
+    command = load(kills, tmp_path / "model.py", "python")
+    for number in range(1, MOST_DEATHS + 1):
+        mlserver.ensure()
+        async with running(settings):
+            await scheduler.connected(number)
+            report = await failed(scheduler, command)
+            assert (report.reason, report.deaths) == ("ServerCrashed", number)
+        scheduler.reports.clear()
+    mlserver.ensure()
+    async with running(settings):
+        await scheduler.connected(MOST_DEATHS + 1)
+        report = await failed(scheduler, command)
+        assert (report.reason, report.deaths) == ("ServerCrashed", MOST_DEATHS)
+        assert "given up until its spec changes" in report.message
+        assert mlserver.running()
 
 
 async def test_server_killed_during_a_load(settings, scheduler, mlserver, trained_models, tmp_path):

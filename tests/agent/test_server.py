@@ -57,7 +57,7 @@ async def test_nobody_listens(nobody: InferenceServer):
     assert await reason(nobody.wait_until_up(0.3)) == "ServerNotReady"
     assert await reason(nobody.ready_models()) == "ServerUnavailable"
     assert await reason(nobody.unload("iris_1")) == "ServerUnavailable"
-    assert await reason(nobody.load("iris_1", 5)) == "ServerCrashed"
+    assert await reason(nobody.load("iris_1", 5, 5)) == "ServerCrashed"
 
 
 async def test_silent_server():
@@ -117,8 +117,21 @@ async def test_an_index_without_an_end():
 
 async def test_slow_server():
     async with slow_server() as client:
-        assert await reason(client.load("iris_1", 0.2)) == "LoadTimeout"
+        assert await reason(client.load("iris_1", 0.2, 5)) == "LoadTimeout"
         assert await reason(client.unload("iris_1")) == "UnloadFailed"
+
+
+async def test_a_load_that_keeps_the_server_from_answering_condemns_it():
+    async with slow_server() as client:
+        assert client.condemned == ""
+        assert await reason(client.load("iris_1", 60, 2)) == "ServerBlocked"
+        assert client.condemned == "it has answered nobody for 2 s while it loads iris_1"
+
+
+async def test_a_server_that_answers_or_is_gone_is_not_condemned(nobody: InferenceServer):
+    nobody.condemned = "it did not answer"
+    await nobody.health()
+    assert nobody.condemned == ""
 
 
 async def test_real_server(mlserver: MlserverProcess):
@@ -129,7 +142,7 @@ async def test_real_server(mlserver: MlserverProcess):
         await client.wait_until_up(1)
         assert await client.ready_models() == frozenset()
         await client.unload("unknown_1")
-        assert await reason(client.load("unknown_1", 5)) == "ModelNotFound"
+        assert await reason(client.load("unknown_1", 5, 5)) == "ModelNotFound"
 
 
 async def test_a_server_that_was_started_again_takes_another_connection(mlserver: MlserverProcess):

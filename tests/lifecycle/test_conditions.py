@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bailie.api.problems import Problem
 from bailie.api.status import Condition
-from bailie.lifecycle import Failure, ModelFacts, Setback, VersionFacts, model_status
+from bailie.lifecycle import (
+    Failure,
+    ModelFacts,
+    Setback,
+    VersionFacts,
+    VersionState,
+    for_callers,
+    model_status,
+)
 from bailie.lifecycle.conditions import unready_reason
 
 NOW = "2026-01-01T00:00:00Z"
@@ -249,5 +259,40 @@ def test_times_move_with_the_status_only_and_strangers_stay():
     }
 
 
-def test_what_callers_of_the_data_plane_are_told():
-    assert unready_reason(facts(version={"placed": 1, "failure": FAILURE})) == ("ArtifactNotFound", FAILED)
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"version": {"placed": 1, "failure": FAILURE}}, ("ArtifactNotFound", "it could not be loaded")),
+        ({"version": {"placed": 1}}, ("ModelProgressing", "it is being loaded")),
+        (
+            {
+                "version": {"valid": False},
+                "problems": (Problem("spec.storageUri", "InvalidValue", "is /secret/path"),),
+            },
+            ("InvalidValue", "its spec has a mistake"),
+        ),
+        (
+            {"version": {"placed": 1, "failure": replace(FAILURE, reason="/usr/lib is\nbroken")}},
+            ("ModelFailed", "it could not be loaded"),
+        ),
+    ],
+)
+def test_what_callers_of_the_data_plane_are_told(fields, expected):
+    assert unready_reason(facts(**fields)) == expected
+
+
+def test_every_state_has_words_for_callers():
+    states = set(VersionState) - {VersionState.FAILED, VersionState.AVAILABLE}
+    assert [each for each in states if for_callers(each.value) == for_callers("ModelFailed")] == []
+
+
+@given(st.text(max_size=3000), st.text(max_size=3000), st.booleans())
+def test_messages_are_one_line_and_bounded_whatever_was_raised(first, second, available):
+    counts = {"placed": 2, "wanted": 2, "loaded": int(available), "available": int(available)}
+    failure, setback = replace(FAILURE, message=first), replace(SETBACK, message=second)
+    for version in ({"failure": failure}, {"setback": setback}):
+        status = model_status(facts(version={**counts, **version}, scheduling=first), NOW)
+        for condition in status["conditions"]:
+            message = condition.get("message", "")
+            assert len(message) <= 600
+            assert len(message.splitlines()) <= 1

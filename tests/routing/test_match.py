@@ -54,7 +54,7 @@ def test_grpc_is_forwarded_by_its_metadata(method):
             503,
             GrpcStatus.UNAVAILABLE,
             "Loading",
-            "model slow in namespace ns is not ready: still loading",
+            "model slow in namespace ns is not ready: still loading; `kubectl describe model slow` says more",
         ),
         (
             {"path": "/v2/health/live"},

@@ -148,7 +148,7 @@ SERVERS: tuple[Row, ...] = (
     Value("serverConfig.agent.logLevel", "", "Their log level. Default: `logging.logLevel`.", LOG_LEVEL),
     *resources("serverConfig.agent", "50m", "128Mi", "512Mi"),
     Value("serverConfig.agent.overcommitPercentage", "10", "Memory beyond the server's that models may declare, in percent.", NUMBER_OR_TEXT),
-    Value("serverConfig.agent.maxLoadElapsedTimeMinutes", "60", "Minutes that one download and one load may take, each.", NUMBER_OR_TEXT),
+    Value("serverConfig.agent.maxLoadElapsedTimeMinutes", "15", "Minutes that one download and one load may take, each.", NUMBER_OR_TEXT),
     Value("serverConfig.agent.hungServerSeconds", "60", "Seconds without any answer, and without a load, until a model server is restarted, 10 or more; more than the longest inference takes where models run in MLServer's own process.", AT_LEAST_TEN),
     Value("serverConfig.agent.localRoots", [], "Folders of the agent's container below which a `storageUri` may be a path. Empty: `/mnt/models`.", {"type": "array", "items": STRING}),
     Value("serverConfig.agent.allowedNetworks", [], "Networks that downloads may reach besides the internet and the private addresses that a Secret names, such as `10.1.0.0/16`.", {"type": "array", "items": STRING}),

@@ -21,12 +21,14 @@ class LoadFailed(Exception):  # noqa: N818 - a state of the world, as in bailie.
     Attributes:
         reason: a CamelCase token, such as `ArtifactNotFound`.
         message: a sentence for people, with the true cause and without secrets.
+        deaths: how often the version has ended this replica's server.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, deaths: int = 0) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
+        self.deaths = deaths
 
 
 class ArtifactError(LoadFailed):
@@ -42,7 +44,10 @@ class ServerError(LoadFailed):
 
 
 class HoldRefused(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
-    """A request cannot be answered here: `reason` is a token, `message` completes `is not ready: …`."""
+    """A request cannot be answered here: `reason` is a token, `message` is for the log.
+
+    Callers get the sentence that belongs to the token.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(f"{reason}: {message}")

@@ -114,8 +114,9 @@ class _Application:
         except NotAnswered as error:
             await _refuse(send, error.refusal)
         except httpx.TransportError as error:
+            log.info("server did not answer", server_name=name, cause=str(error) or type(error).__name__)
             namespace, model = self._settings.namespace, name.rpartition("_")[0]
-            await _refuse(send, no_answer(namespace, model, str(error) or type(error).__name__))
+            await _refuse(send, no_answer(namespace, model, "its server took no request, or gave no answer"))
         except _CallerGone:
             log.debug("caller went away", server_name=name)
 

@@ -14,6 +14,7 @@ import structlog
 from bailie.agent.errors import HoldRefused
 from bailie.agent.slots import EVICTED
 from bailie.api.quantity import quantity_text
+from bailie.lifecycle import for_callers
 from bailie.routing.refusal import not_ready, overloaded
 from bailie.routing.table import NotReady
 
@@ -65,18 +66,18 @@ class Holding:
             told = (
                 f"requests of {quantity_text(self._bytes)} wait here already, and {quantity_text(most)} may"
             )
-            raise _not_answered(server_name, overloaded(namespace, model, told))
+            raise _not_answered(server_name, overloaded(namespace, model, told), told)
         self._bytes += size
         try:
             async with self._models.hold(server_name, self._settings.hold_seconds):
                 yield
         except HoldRefused as error:
-            refusal = not_ready(namespace, model, NotReady(error.reason, error.message))
-            raise _not_answered(server_name, refusal) from error
+            refusal = not_ready(namespace, model, NotReady(error.reason, for_callers(error.reason)))
+            raise _not_answered(server_name, refusal, error.message) from error
         finally:
             self._bytes -= size
 
 
-def _not_answered(server_name: str, refusal: Refusal) -> NotAnswered:
-    log.info("request not answered", server_name=server_name, reason=refusal.reason, message=refusal.message)
+def _not_answered(server_name: str, refusal: Refusal, cause: str) -> NotAnswered:
+    log.info("request not answered", server_name=server_name, reason=refusal.reason, cause=cause)
     return NotAnswered(refusal)

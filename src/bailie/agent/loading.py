@@ -2,6 +2,9 @@
 
 `models` calls it, one call per version at a time, and reports what comes out. A call that is cancelled or
 fails leaves nothing half done behind: downloads go, and the repository holds a version whole or not at all.
+
+Whose load ends the server, or keeps it from answering anybody, is found out here: a version that was alone
+with the server did it; of several each is tried again, alone.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from bailie.agent.data_plane import addressed
 from bailie.agent.errors import LoadFailed, ServerError, disk_error
 from bailie.agent.measuring import Measure, Measuring, better
 from bailie.agent.metrics import STAGE_SECONDS
+from bailie.agent.order import Rank, Verdict
 from bailie.agent.store import Record
 from bailie.agent.threads import in_thread
+from bailie.agent.turns import Turns, said_after
+from bailie.lifecycle import LONGEST_SECONDS, MOST_DEATHS, given_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,25 +31,32 @@ if TYPE_CHECKING:
 
     from bailie._gen import agent_pb2
     from bailie.agent.artifacts import Artifacts
+    from bailie.agent.deaths import Deaths
     from bailie.agent.memory import Reading, ServerMemory
     from bailie.agent.repository import Prepare, Runtime
     from bailie.agent.room import Room
     from bailie.agent.server import InferenceServer
     from bailie.agent.settings import Settings
     from bailie.agent.store import Store
+    from bailie.agent.turns import Say, Turn
 
 log = structlog.get_logger(__name__)
 
 _UNLOAD_BACKOFF_SECONDS = 30.0
+_FATAL = {
+    "ServerCrashed": "the inference server ended",
+    "ServerBlocked": "the inference server answered nobody for {:.0f} s, and is to be restarted,",
+}
+"""Reasons of a load that took the server from every other model, and what happened."""
 
 
 class Loader(Protocol):
-    """What `models` needs."""
+    """What `models` needs. `say` is told what is waited for, and what takes long."""
 
-    async def load(self, command: agent_pb2.Load) -> Record:
+    async def load(self, command: agent_pb2.Load, rank: Rank, say: Say) -> Record:
         """Makes the version loaded. Raises LoadFailed, and then nothing of it is left."""
 
-    async def reload(self, record: Record) -> Record:
+    async def reload(self, record: Record, rank: Rank, say: Say) -> Record:
         """Has the server load what is on disk. Raises LoadFailed, and then nothing of it is left."""
 
     async def evict(self, record: Record) -> None:
@@ -55,10 +68,22 @@ class Loader(Protocol):
     async def unload(self, server_name: str) -> None:
         """Makes the version gone, from the server and from disk; repeats until it is."""
 
+    def forget(self, identity: str) -> None:
+        """The version is not wanted any more: nothing is held against it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queues:
+    """Who waits for what. Local paths are copied whatever hangs in the network."""
+
+    downloads: Turns
+    copies: Turns
+    server: Turns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loading:
-    """The real Loader. `downloads` and `server_turn` bound what happens at one time."""
+    """The real Loader. `queues` bound what happens at one time."""
 
     settings: Settings
     artifacts: Artifacts
@@ -69,8 +94,8 @@ class Loading:
     memory: ServerMemory
     measuring: Measuring
     room: Room
-    downloads: asyncio.Semaphore
-    server_turn: asyncio.Lock
+    queues: Queues
+    deaths: Deaths
 
     async def adopt(self, server_names: Iterable[str]) -> None:
         """Takes note of what the server had loaded when this agent started."""
@@ -78,8 +103,9 @@ class Loading:
         if runtimes:
             self.measuring.adopt((await self.memory.read()).process, runtimes)
 
-    async def load(self, command: agent_pb2.Load) -> Record:
+    async def load(self, command: agent_pb2.Load, rank: Rank, say: Say) -> Record:
         """Fetches, prepares, installs and loads. Raises LoadFailed."""
+        self._refuse_given_up(command.version)
         record = Record(
             name=command.version.name,
             identity=command.version.identity,
@@ -87,9 +113,19 @@ class Loading:
             declared_bytes=command.memory_bytes,
             workers=max(1, self.settings.parallel_workers),
         )
-        async with self.downloads:
+        queue = self.queues.copies if _is_local(command.source) else self.queues.downloads
+        async with queue.turn(record.server_name, rank, say):
             await self._install(command.source, record)
-        return await self.reload(record)
+        return await self.reload(record, rank, say)
+
+    def _refuse_given_up(self, version: agent_pb2.ModelVersion) -> None:
+        deaths = self.deaths.of(version.identity)
+        if given_up(deaths):
+            raise LoadFailed(
+                "ServerCrashed",
+                f"given up until its spec changes: its load has ended the inference server {deaths} times",
+                deaths,
+            )
 
     async def _install(self, source: agent_pb2.ModelSource, record: Record) -> None:
         try:
@@ -112,26 +148,27 @@ class Loading:
         self.prepare(workplace / "artifact", prepared, source, record.server_name)
         self.store.install(prepared, record)
 
-    async def reload(self, record: Record) -> Record:
+    async def reload(self, record: Record, rank: Rank, say: Say) -> Record:
         """Loads what is in the repository, and measures what it took. Raises LoadFailed."""
         if not self.store.has(record.server_name):
             raise LoadFailed(
                 "ArtifactLost", f"the folder of {record.server_name} is gone from the agent's volume"
             )
         try:
-            loaded = await self._serve(replace(record, evicted=False))
-        except LoadFailed:
-            await self._forget(record.server_name)
+            loaded = await self._serve(replace(record, evicted=False), rank, say)
+        except LoadFailed as error:
+            await self._forget(record.server_name, error)
             raise
         self.store.record(loaded)
         return loaded
 
-    async def _serve(self, record: Record) -> Record:
+    async def _serve(self, record: Record, rank: Rank, say: Say) -> Record:
         """Loads it once there is room for it, which is given back where that fails."""
-        await self.room.enter(record.server_name, record.counted_bytes)
+        with said_after(say, "waits for room in the inference server's memory"):
+            await self.room.enter(record.server_name, record.counted_bytes)
         loaded: Record | None = None
         try:
-            loaded = await self._serve_alone(record)
+            loaded = await self._serve_in_turn(record, rank, say)
         finally:
             if loaded is None:
                 self.room.leave(record.server_name)
@@ -139,18 +176,60 @@ class Loading:
                 self.room.settle(record.server_name, loaded.counted_bytes)
         return loaded
 
-    async def _serve_alone(self, record: Record) -> Record:
-        async with self.server_turn:
-            await self.server.wait_until_up(self.settings.server_wait_seconds)
-            before = await self.memory.read()
-            with STAGE_SECONDS.labels("load").time():
-                await self.server.load(record.server_name, self.settings.load_seconds)
-            return self._measured(record, before, await self.memory.read())
+    async def _serve_in_turn(self, record: Record, rank: Rank, say: Say) -> Record:
+        """A load that was not alone when the server went is repeated: perhaps another one did it."""
+        suspected_from = 0.0
+        while True:
+            await self._up(say)  # whoever waits for the server has no turn, and keeps nobody
+            async with self.queues.server.turn(
+                record.server_name, rank, say, suspected_from=suspected_from
+            ) as turn:
+                try:
+                    await self._up(say)
+                    return await self._serve_now(record, turn)
+                except ServerError as error:
+                    if error.reason not in _FATAL or not self.deaths.open:
+                        raise
+                    found = self.queues.server.judge(turn)
+                    if found is Verdict.GUILTY:
+                        raise self._convicted(record, error) from error
+                    log.warning("server went", server_name=record.server_name, this_load=found.value)
+            # What served until now goes before what may hang for long.
+            rank = max(rank, Rank.AGAIN)
+            if found is Verdict.SUSPECT:
+                rank, suspected_from = Rank.SUSPECT, turn.worked_from
+                say("the inference server ended while it loaded this and other models; each is tried apart")
 
-    def _measured(self, record: Record, before: Reading, after: Reading) -> Record:
+    async def _up(self, say: Say) -> None:
+        with said_after(say, "waits for the inference server to answer"):
+            await self.server.wait_until_up(self.settings.server_wait_seconds)
+
+    async def _serve_now(self, record: Record, turn: Turn) -> Record:
+        self.queues.server.begin(turn)
+        before = await self.memory.read()
+        with STAGE_SECONDS.labels("load").time():
+            await self.server.load(
+                record.server_name, self.settings.load_seconds, self.settings.blocked_seconds
+            )
+        return self._measured(record, before, await self.memory.read(), alone=turn.alone)
+
+    def _convicted(self, record: Record, error: ServerError) -> LoadFailed:
+        deaths = self.deaths.count(record.identity)
+        happened = _FATAL[error.reason].format(self.settings.blocked_seconds)
+        then = (
+            "it is given up until its spec changes"
+            if given_up(deaths)
+            else f"it is tried again in {LONGEST_SECONDS / 60:.0f} minutes, and given up after {MOST_DEATHS}"
+        )
+        times = "time" if deaths == 1 else "times"
+        told = f"{happened} while it was loading this version ({deaths} {times}; {then})"
+        log.error("load ended the server", server_name=record.server_name, deaths=deaths, error=error.message)
+        return LoadFailed(error.reason, told, deaths)
+
+    def _measured(self, record: Record, before: Reading, after: Reading, *, alone: bool) -> Record:
         """What the load took, with what earlier loads of the version have shown."""
         runtime = self.runtime(self.store.folder(record.server_name))
-        new = self.measuring.judge(before, after, runtime=runtime, workers=record.workers)
+        new = self.measuring.judge(before, after, runtime=runtime, workers=record.workers, alone=alone)
         measure = better(Measure(record.measured_bytes, record.measured_at_least), new)
         log.info(
             "load measured",
@@ -163,11 +242,12 @@ class Loading:
         )
         return replace(record, measured_bytes=measure.used_bytes, measured_at_least=measure.at_least)
 
-    async def _forget(self, server_name: str) -> None:
-        """Drops a version that did not load; the server may hold a part of it."""
+    async def _forget(self, server_name: str, why: LoadFailed) -> None:
+        """Drops a version that did not load; the server may hold a part of it, unless it is restarted."""
         self.measuring.freed()
         try:
-            await self.server.unload(server_name)
+            if why.reason not in _FATAL:
+                await self.server.unload(server_name)
         except ServerError as error:
             log.info("version that failed was not unloaded", server_name=server_name, error=error.message)
         await in_thread(self.store.remove, server_name)
@@ -175,13 +255,12 @@ class Loading:
     async def evict(self, record: Record) -> None:
         """Unloads, and says so on disk first: an agent that ends here finds it either way."""
         await asyncio.sleep(self.settings.settle_seconds)
-        async with self.server_turn:
-            await self.server.catch_up()
-            try:
-                self.store.record(replace(record, evicted=True))
-            except OSError as error:
-                log.warning("eviction not noted", server_name=record.server_name, error=str(error))
-            await self.take_off(record.server_name)
+        await self.server.catch_up()
+        try:
+            self.store.record(replace(record, evicted=True))
+        except OSError as error:
+            log.warning("eviction not noted", server_name=record.server_name, error=str(error))
+        await self.take_off(record.server_name)
 
     async def unload(self, server_name: str) -> None:
         """Unloads, then deletes."""
@@ -202,3 +281,11 @@ class Loading:
                 log.warning("unload failed, repeating", server_name=server_name, error=error.message)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _UNLOAD_BACKOFF_SECONDS)
+
+    def forget(self, identity: str) -> None:
+        """See Loader."""
+        self.deaths.forget(identity)
+
+
+def _is_local(source: agent_pb2.ModelSource) -> bool:
+    return source.storage_uri.startswith(("/", "file:"))

@@ -1,9 +1,10 @@
-"""How much of a server's growth over a load is the model's. Called by `loading`, which loads one at a time.
+"""How much of a server's growth over a load is the model's. Called by `loading` after each load.
 
-Two things blur it, and both are known here. The first model of a runtime in the life of a server's process
+Three things blur it, and all are known here. The first model of a runtime in the life of a server's process
 brings the runtime's libraries with it (sklearn: 52 MiB, measured with MLServer 1.7.1); and what an unload has
 freed stays with the allocator, so that a later load may grow nothing at all. In both cases the figure is what
-the model takes at least. Otherwise it is exact to a few pages (a model of 20 MiB: 20.0 MiB).
+the model takes at least. Of two loads at one time neither's growth is known. Otherwise the figure is exact to
+a few pages (a model of 20 MiB: 20.0 MiB).
 """
 
 from __future__ import annotations
@@ -52,8 +53,13 @@ class Measuring:
         """Something was unloaded."""
         self._freed = True
 
-    def judge(self, before: Reading, after: Reading, *, runtime: str, workers: int) -> Measure:
-        """Returns what the load between two readings took; a first load of `runtime` is noted."""
+    def judge(
+        self, before: Reading, after: Reading, *, runtime: str, workers: int, alone: bool = True
+    ) -> Measure:
+        """Returns what the load between two readings took; a first load of `runtime` is noted.
+
+        `alone`: no other load was under way between the two.
+        """
         if not before.process or before.process != after.process:
             return UNKNOWN
         if after.process != self._process:
@@ -61,6 +67,8 @@ class Measuring:
         first = runtime not in self._runtimes
         self._runtimes.add(runtime)
         growth = after.used_bytes - before.used_bytes
+        if not alone:
+            return UNKNOWN
         if first:
             allowance = RUNTIME_WITH_FILES_BYTES if after.with_files else RUNTIME_BYTES
             return _at_least(growth - allowance * max(workers, 1))

@@ -19,6 +19,7 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
 from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS
+from bailie.agent.order import Rank
 from bailie.agent.slots import (
     ABSENT,
     EVICTED,
@@ -44,11 +45,14 @@ if TYPE_CHECKING:
     from bailie.agent.outbox import Outbox
     from bailie.agent.room import Room
     from bailie.agent.slots import Command
+    from bailie.agent.turns import Say
 
 log = structlog.get_logger(__name__)
 
 _LOST = "the inference server no longer says that {} is ready; it is being loaded again"
 _LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
+_LONGEST_MESSAGE = 4000
+"""Characters of a report: the log has the whole of an exception's text."""
 _GONE = frozenset({ABSENT, UNLOADING, UNLOADED})
 
 
@@ -129,6 +133,8 @@ class Models:
         version = command.version
         name = f"{version.name}_{version.number}"
         slot = self._slots.get(name)
+        if isinstance(command, agent_pb2.Unload):
+            self._loader.forget(version.identity)
         if isinstance(command, agent_pb2.Unload) and (slot is None or slot.meant() != version.identity):
             self._answer_unknown(slot, version)
             return
@@ -254,10 +260,11 @@ class Models:
             elif isinstance(command, Reload):
                 await self._reload(slot, command)
             elif isinstance(command, Return):
-                self._loaded(slot, await self._loader.reload(command.record))
+                self._loaded(slot, await self._loader.reload(command.record, Rank.RETURN, self._say(slot)))
             else:
                 await self._load(slot, command)
         except LoadFailed as error:
+            slot.deaths = error.deaths
             self._failed(slot, error.reason, error.message)
         except Exception as error:
             log.exception("command failed unexpectedly", server_name=slot.record.server_name)
@@ -271,15 +278,28 @@ class Models:
         if slot.state in {LOADED, EVICTING, EVICTED}:
             self._report(slot)
             return
+        rank = Rank.AGAIN if slot.state == FAILED else Rank.FIRST
         self._move(slot, LOADING)
-        self._loaded(slot, await self._loader.load(command))
+        self._loaded(slot, await self._loader.load(command, rank, self._say(slot)))
 
     async def _reload(self, slot: Slot, command: Reload) -> None:
         if command.rest_seconds:
             await self._rest(slot, command.rest_seconds)
         self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
         self._room.leave(slot.record.server_name)
-        self._loaded(slot, await self._loader.reload(command.record))
+        rank = Rank.AGAIN if slot.losses > 1 else Rank.FIRST
+        self._loaded(slot, await self._loader.reload(command.record, rank, self._say(slot)))
+
+    def _say(self, slot: Slot) -> Say:
+        """Returns what reports why a load takes long, after what was said when it began."""
+        reason, begun_with = slot.reason, slot.message
+
+        def say(text: str) -> None:
+            told = f"{begun_with}; {text}" if begun_with else text
+            if slot.state in {LOADING, EVICTED} and told != slot.message:
+                self._move(slot, slot.state, reason, told)
+
+        return say
 
     async def _rest(self, slot: Slot, seconds: float) -> None:
         """Keeps a version off the server, whose other models are ready without it."""
@@ -311,7 +331,7 @@ class Models:
 
     def _loaded(self, slot: Slot, record: Record) -> None:
         LOADS.labels("").inc()
-        slot.record, slot.loaded_at = record, asyncio.get_running_loop().time()
+        slot.record, slot.loaded_at, slot.deaths = record, asyncio.get_running_loop().time(), 0
         self._move(slot, LOADED)
 
     def _failed(self, slot: Slot, reason: str, message: str) -> None:
@@ -341,12 +361,13 @@ class Models:
                 ),
                 state=slot.state,
                 reason=slot.reason,
-                message=slot.message,
+                message=slot.message[:_LONGEST_MESSAGE],
                 declared_bytes=record.declared_bytes,
                 measured_bytes=record.measured_bytes,
                 measured_at_least=record.measured_at_least,
                 workers=record.workers,
                 eviction=slot.eviction,
+                deaths=slot.deaths,
             )
         )
 

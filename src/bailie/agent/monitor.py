@@ -130,14 +130,14 @@ class Monitor:
         return self.ready and doubted_for < self.settings.silent_seconds
 
     def is_hung(self) -> bool:
-        """Whether the server is to be restarted.
+        """Whether the server is to be restarted: it has been silent for long, or a load has blocked it.
 
         One that has been silent since this agent began may be at a load that an earlier agent asked for.
         """
         limit = self.settings.hung_seconds
         if not self._answered:
             limit = max(limit, self.settings.load_seconds)
-        return self.silent_for >= limit
+        return self.silent_for >= limit or bool(self.server.condemned)
 
     async def _publish(self, now: float) -> None:
         status = agent_pb2.ReplicaStatus()

@@ -2,7 +2,8 @@
 
 `loading` enters a version before it is loaded and `models` takes it out again. Only a replica with overcommit
 makes anybody wait: without, placement has given out no more than there is, and everything enters at once.
-First come, first served: one that needs much is not overtaken for ever by others that need little.
+First come, first served: one that needs much is not overtaken for ever by others that need little. Only
+while a load under way takes the room that it needs, and nobody's leaving could help, others go before it.
 """
 
 from __future__ import annotations
@@ -80,27 +81,35 @@ class Room:
 
     def arrange(self) -> None:
         """Lets in who fits, and sends away the least recently used for those who do not."""
-        while self._queue and self._fits(self._queue[0].size):
-            waiting = self._queue.popleft()
+        while (able := self._able()) and self._fits(able[0].size):
+            waiting = able[0]
+            self._queue.remove(waiting)
             if not waiting.admitted.done():
                 self._guests[waiting.name] = _Guest(waiting.size, _now())
                 waiting.admitted.set_result(None)
-        leaving = self._to_leave() if self._queue else ()
+        leaving = self._to_leave(able) if able else ()
         for name in leaving:
             self._guests[name].leaving = True
         if leaving:
             self._ask_to_leave(leaving)
+
+    def _able(self) -> list[_Waiting]:
+        """Returns those that can be let in once enough of those that may leave have left."""
+        arriving = sum(guest.size for guest in self._guests.values() if not guest.settled)
+        if self._capacity is None or not arriving:
+            return list(self._queue)
+        return [each for each in self._queue if each.size <= max(self._capacity - arriving, 0)]
 
     def _fits(self, size: int) -> bool:
         """One that is larger than all of the memory has it to itself; that it is so was not known before."""
         used = sum(guest.size for guest in self._guests.values())
         return self._capacity is None or size == 0 or used == 0 or used + size <= self._capacity
 
-    def _to_leave(self) -> tuple[str, ...]:
-        """For everybody who waits at once, as far as they fit in beside each other."""
+    def _to_leave(self, able: list[_Waiting]) -> tuple[str, ...]:
+        """For everybody who can come in at once, as far as they fit in beside each other."""
         assert self._capacity is not None  # noqa: S101 - else nobody waits
-        wanted = min(sum(waiting.size for waiting in self._queue), self._capacity)
-        wanted = max(wanted, self._queue[0].size)
+        wanted = min(sum(waiting.size for waiting in able), self._capacity)
+        wanted = max(wanted, able[0].size)
         staying = sum(guest.size for guest in self._guests.values() if not guest.leaving)
         residents = [
             Resident(name=name, memory_bytes=guest.size, used_at=guest.used_at, busy=self._is_busy(name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,16 +16,18 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.artifacts import Artifacts
 from bailie.agent.clients import Clients
+from bailie.agent.deaths import Deaths
 from bailie.agent.draining import Draining
 from bailie.agent.egress import Egress
 from bailie.agent.errors import ServerError
 from bailie.agent.held import serve_held
 from bailie.agent.hung import RestartRequest
-from bailie.agent.loading import Loading
+from bailie.agent.loading import Loading, Queues
 from bailie.agent.measuring import Measuring
 from bailie.agent.memory import ServerMemory
 from bailie.agent.models import Models
 from bailie.agent.monitor import Monitor
+from bailie.agent.order import Limits
 from bailie.agent.outbox import Outbox
 from bailie.agent.readiness import Readiness
 from bailie.agent.remotes import ConfiguredRemotes
@@ -34,6 +37,7 @@ from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
 from bailie.agent.session import Session
 from bailie.agent.store import Store
+from bailie.agent.turns import Turns
 from bailie.kube.health import HealthServer
 
 if TYPE_CHECKING:
@@ -42,47 +46,65 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _RESTORE_SECONDS = 30.0
+_DOWNLOAD_PATIENCE_SECONDS = 2.0
+_LOAD_PATIENCE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Probed:
+    """What the health server is asked for, from before there is anything to say."""
+
+    readiness: Readiness | None = None
+    draining: Draining | None = None
+
+    def unready(self) -> str | None:
+        return self.readiness.trouble() if self.readiness else "the agent looks at its inference server"
+
+    async def drained(self, path: str) -> dict[str, bool]:
+        return await self.draining.answer(path) if self.draining else {"drained": False}
 
 
 async def run(settings: Settings) -> None:
     """Runs an agent until it is drained after SIGTERM or SIGINT, or until cancelled."""
+    probed = _Probed()
+    health = HealthServer(live=lambda: None, ready=probed.unready, routes={"drained": probed.drained})
+    server = InferenceServer(settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port)
+    # The probes come first: a server that is busy may take the look at it half a minute.
+    async with health.serve(settings.address, settings.health_port), server:
+        await _run(settings, server, probed)
+
+
+async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> None:
     memory = ServerMemory(settings.address, settings.http_port, settings.metrics_port)
-    async with InferenceServer(
-        settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port
-    ) as server:
-        store = Store(settings.folder)
-        ready, in_memory = await _look(server)
-        outbox = Outbox(_first_status(settings, ready=ready))
-        room = Room(settings.memory_bytes if settings.overcommit_percent else None)
-        loading = _loading(settings, store, server, memory=memory, room=room)
-        models = Models(loading, outbox, room)
-        monitor = Monitor(
-            settings=settings,
-            server=server,
-            memory=memory,
-            models=models,
-            outbox=outbox,
-            restart=RestartRequest(settings.folder),
-            ready=ready,
+    store = Store(settings.folder)
+    ready, in_memory = await _look(server)
+    outbox = Outbox(_first_status(settings, ready=ready))
+    room = Room(settings.memory_bytes if settings.overcommit_percent else None)
+    loading = _loading(settings, store, server, memory=memory, room=room)
+    models = Models(loading, outbox, room)
+    monitor = Monitor(
+        settings=settings,
+        server=server,
+        memory=memory,
+        models=models,
+        outbox=outbox,
+        restart=RestartRequest(settings.folder),
+        ready=ready,
+    )
+    records = await asyncio.to_thread(store.open)
+    models.restore(records, in_memory)
+    await loading.adopt(record.server_name for record in records if record.server_name in in_memory)
+    log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
+    async with serve_held(models, settings) as endpoint:
+        session = Session(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
+        probed.readiness = Readiness(
+            session=session.trouble,
+            server_ready=lambda: monitor.ready,
+            at_work=lambda: models.at_work,
+            clock=asyncio.get_running_loop().time,
         )
-        records = await asyncio.to_thread(store.open)
-        models.restore(records, in_memory)
-        await loading.adopt(record.server_name for record in records if record.server_name in in_memory)
-        log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
-        async with serve_held(models, settings) as endpoint:
-            session = Session(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
-            readiness = Readiness(
-                session=session.trouble,
-                server_ready=lambda: monitor.ready,
-                at_work=lambda: models.at_work,
-                clock=asyncio.get_running_loop().time,
-            )
-            draining = _draining(settings, session, monitor, endpoint)
-            health = HealthServer(
-                live=lambda: None, ready=readiness.trouble, routes={"drained": draining.answer}
-            )
-            async with health.serve(settings.address, settings.health_port):
-                await _serve(models, monitor, session, draining)
+        probed.draining = _draining(settings, session, monitor, endpoint)
+        await _serve(models, monitor, session, _Ending(probed.draining, loading.deaths))
 
 
 def _first_status(settings: Settings, *, ready: bool) -> agent_pb2.ReplicaStatus:
@@ -121,8 +143,20 @@ def _loading(
         memory=memory,
         measuring=Measuring(),
         room=room,
-        downloads=asyncio.Semaphore(settings.parallel_loads),
-        server_turn=asyncio.Lock(),
+        queues=queues(settings),
+        deaths=Deaths(settings.folder / "deaths.json"),
+    )
+
+
+def queues(settings: Settings) -> Queues:
+    """Returns who waits for what: the server loads one model at a time while loads are short, so that memory
+    is measured exactly and a crash is the fault of the model that was loading."""
+    several = Limits(places=settings.parallel_loads, patience=_DOWNLOAD_PATIENCE_SECONDS)
+    alone = Limits(places=1, patience=_LOAD_PATIENCE_SECONDS)
+    return Queues(
+        downloads=Turns(several, "downloading"),
+        copies=Turns(several, "copying"),
+        server=Turns(alone, "loading"),
     )
 
 
@@ -151,7 +185,20 @@ def _draining(
     )
 
 
-async def _serve(models: Models, monitor: Monitor, session: Session, draining: Draining) -> None:
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What the end of the pod concerns."""
+
+    draining: Draining
+    deaths: Deaths
+
+    async def run(self) -> None:
+        """Drains. A server that ends from now on ends with its pod, and no load is to blame."""
+        self.deaths.open = False
+        await self.draining.run()
+
+
+async def _serve(models: Models, monitor: Monitor, session: Session, ending: _Ending) -> None:
     """The first signal begins the drain, the second ends it."""
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[None] = asyncio.Queue()
@@ -161,7 +208,7 @@ async def _serve(models: Models, monitor: Monitor, session: Session, draining: D
         async with asyncio.TaskGroup() as group:
             parts = [group.create_task(part.run()) for part in (models, monitor, session)]
             await signals.get()
-            ends = [group.create_task(draining.run()), group.create_task(signals.get())]
+            ends = [group.create_task(ending.run()), group.create_task(signals.get())]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for part in (*parts, *ends):
                 part.cancel()

@@ -65,6 +65,8 @@ class InferenceServer:
     """A client of one server. An async context manager."""
 
     def __init__(self, host: str, *, http_port: int, grpc_port: int) -> None:
+        self.condemned = ""
+        """Why the server must be restarted: a load keeps it from answering anybody. Empty: it need not."""
         self.connections = 0
         """How many were made over HTTP. While there is no new one, the server's process is the same."""
         self.loading = 0
@@ -96,9 +98,11 @@ class InferenceServer:
         try:
             response = await self._ask("GET", "/v2/health/ready", LOOK_SECONDS)
         except httpx.ConnectError:
+            self.condemned = ""
             return Health.GONE
         except httpx.HTTPError:
             return Health.BUSY
+        self.condemned = ""
         return Health.READY if response.is_success else Health.UNREADY
 
     async def wait_until_up(self, seconds: float) -> None:
@@ -150,14 +154,15 @@ class InferenceServer:
     async def _ask(self, method: str, path: str, seconds: float, **options: Any) -> Fetched:
         return await fetch(self._http, method, path, most=_LONGEST_ANSWER, seconds=seconds, **options)
 
-    async def load(self, name: str, seconds: float) -> None:
+    async def load(self, name: str, seconds: float, blocked_seconds: float) -> None:
         """Loads a model and checks that it is ready. Raises ServerError.
 
+        `ServerBlocked`: the server has answered nobody for `blocked_seconds`, and is condemned.
         Call it after `wait_until_up`: a connection that fails from here on is a server that died.
         """
         self.loading += 1
         try:
-            await self._load(name, seconds)
+            await self._load(name, seconds, blocked_seconds)
         finally:
             self.loading -= 1
         if not await self._model_ready(name):
@@ -165,28 +170,37 @@ class InferenceServer:
                 "ModelNotReady", f"{self._name} loaded {name} but does not say that it is ready"
             )
 
-    async def _load(self, name: str, seconds: float) -> None:
+    async def _load(self, name: str, seconds: float, blocked_seconds: float) -> None:
         request = inference_pb2.RepositoryModelLoadRequest(model_name=name)
         call = self._stub().RepositoryModelLoad(request, timeout=seconds)
         try:
-            await self._outlive(call, name)
+            await self._outlive(call, name, blocked_seconds)
             await call
         except grpc.aio.AioRpcError as error:
             raise self._load_error(name, error, seconds) from error
         finally:
             call.cancel()
 
-    async def _outlive(self, call: Any, name: str) -> None:
+    async def _outlive(self, call: Any, name: str, blocked_seconds: float) -> None:
         """Waits for a call's end. gRPC does not always notice that a server died under it: we look too."""
-        done = asyncio.Event()
+        done, now = asyncio.Event(), asyncio.get_running_loop().time
+        answered = now()
         call.add_done_callback(lambda _: done.set())
         while not done.is_set():
             try:
                 async with asyncio.timeout(_WATCH_SECONDS):
                     await done.wait()
             except TimeoutError:
-                if await self.health() is Health.GONE and not done.is_set():
+                health = await self.health()
+                if health is Health.GONE and not done.is_set():
                     raise self._crash(name, "nothing listens any more") from None
+                answered = answered if health is Health.BUSY else now()
+                if now() - answered >= blocked_seconds:
+                    raise self._blocked(name, blocked_seconds) from None
+
+    def _blocked(self, name: str, seconds: float) -> ServerError:
+        self.condemned = f"it has answered nobody for {seconds:.0f} s while it loads {name}"
+        return ServerError("ServerBlocked", f"{self._name} answers nobody: {self.condemned}")
 
     def _crash(self, name: str, details: str) -> ServerError:
         self._channel = (
@@ -199,7 +213,9 @@ class InferenceServer:
         if code is grpc.StatusCode.UNAVAILABLE:
             return self._crash(name, details)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return ServerError("LoadTimeout", f"{self._name} did not load {name} within {seconds:.0f} s")
+            return ServerError(
+                "LoadTimeout", f"the inference server did not load {name} within {seconds:.0f} s"
+            )
         reason = _REASONS.get(code, "ServerLoadError")
         return ServerError(reason, f"the inference server could not load {name}: {details or code.name}")
 

@@ -90,12 +90,15 @@ class Settings:
     config_folder: Path | None = None
     """BAILIE_AGENT_CONFIG_FOLDER: where `agent.yaml` is mounted, with the remotes of the namespace."""
     parallel_loads: int = 4
-    """BAILIE_PARALLEL_LOADS: downloads at one time. The server loads one model at a time: MLServer without
-    workers does so anyway, and a crash is then the fault of the model that was loading."""
-    download_seconds: float = 3600.0
+    """BAILIE_PARALLEL_LOADS: downloads at one time, and copies of local paths; beside those that take long,
+    others begin (`order`)."""
+    download_seconds: float = 900.0
     """BAILIE_DOWNLOAD_SECONDS: limit of one download."""
-    load_seconds: float = 3600.0
-    """BAILIE_LOAD_SECONDS: limit of one load by the server, as upstream's."""
+    load_seconds: float = 900.0
+    """BAILIE_LOAD_SECONDS: limit of one load by the server."""
+    blocked_seconds: float = 120.0
+    """BAILIE_BLOCKED_SECONDS: how long a load may keep the server from answering anybody; then the server is
+    to be restarted."""
     server_wait_seconds: float = 300.0
     """BAILIE_SERVER_WAIT_SECONDS: how long a load waits for a server that is not up."""
     poll_seconds: float = 1.0
@@ -180,8 +183,9 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         folder=env.path("BAILIE_AGENT_FOLDER") or _AGENT_FOLDER,
         config_folder=env.path("BAILIE_AGENT_CONFIG_FOLDER"),
         parallel_loads=env.number("BAILIE_PARALLEL_LOADS", 4, least=1),
-        download_seconds=float(env.number("BAILIE_DOWNLOAD_SECONDS", 3600, least=1)),
-        load_seconds=float(env.number("BAILIE_LOAD_SECONDS", 3600, least=1)),
+        download_seconds=float(env.number("BAILIE_DOWNLOAD_SECONDS", 900, least=1)),
+        load_seconds=float(env.number("BAILIE_LOAD_SECONDS", 900, least=1)),
+        blocked_seconds=float(env.number("BAILIE_BLOCKED_SECONDS", 120, least=5)),
         server_wait_seconds=float(env.number("BAILIE_SERVER_WAIT_SECONDS", 300)),
         hung_seconds=float(env.number("BAILIE_HUNG_SECONDS", 60, least=10)),
         drain_seconds=float(env.number("BAILIE_DRAIN_SECONDS", 105)),

@@ -62,8 +62,8 @@ class Slot:
 
     `eviction` counts the announcements, `granted`: no request comes past this agent any more. `held` are the
     requests that this agent has for the version, `passing` those of them that are with the server. `moves`
-    counts the changes of its state, `losses` how often in a row it was lost soon after a load; `resting`: its
-    task waits for the end of a rest.
+    counts the changes of its state, `losses` how often in a row it was lost soon after a load, `deaths` how
+    often the version has ended the server; `resting`: its task waits for the end of a rest.
     """
 
     record: Record
@@ -79,6 +79,7 @@ class Slot:
     passing: int = 0
     moves: int = 0
     losses: int = 0
+    deaths: int = 0
     loaded_at: float = -math.inf
     resting: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)

@@ -15,11 +15,14 @@ from bailie.lifecycle.replica import (
     ReplicaState,
     next_state,
 )
-from bailie.lifecycle.retry import retry_delay
+from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS, given_up, retry_delay
 from bailie.lifecycle.rollout import Candidate, Choice, choose, number_for
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
+from bailie.lifecycle.words import for_callers
 
 __all__ = [
+    "LONGEST_SECONDS",
+    "MOST_DEATHS",
     "NOT_RESPONDING",
     "SERVING",
     "Candidate",
@@ -35,6 +38,8 @@ __all__ = [
     "VersionFacts",
     "VersionState",
     "choose",
+    "for_callers",
+    "given_up",
     "model_status",
     "next_state",
     "number_for",

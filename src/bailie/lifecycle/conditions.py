@@ -16,6 +16,7 @@ from bailie.api.status import Condition, happy, merge_conditions
 from bailie.lifecycle.memory import CONDITION as MEMORY
 from bailie.lifecycle.memory import MemoryFacts, mismatch
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
+from bailie.lifecycle.words import brief, clipped, for_callers, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,8 @@ def _model_ready(facts: ModelFacts) -> Condition:
     state = readiness(facts)
     if state == PREVIOUS_ANSWERS:
         places = _replicas(facts.answering_replicas)
-        message = f"version {facts.answering} answers on {places}; version {facts.number}: {_message(facts)}"
+        answers = f"version {facts.answering} answers on {places}"
+        message = clipped(f"{answers}; version {facts.number}: {_message(facts)}")
         return Condition(type="ModelReady", status="True", reason=PREVIOUS_ANSWERS, message=message)
     ready = state == VersionState.AVAILABLE.value
     return Condition(
@@ -120,10 +122,11 @@ def _scheduled(facts: ModelFacts) -> Condition:
     state, version = state_of(facts.version), facts.version
     if state in {VersionState.INVALID, VersionState.SCALED_DOWN, VersionState.TERMINATING}:
         return Condition(type="Scheduled", status="False", reason=state.value, message=_message(facts))
+    told = clipped(facts.scheduling)
     if version.placed == 0:
-        return Condition(type="Scheduled", status="False", reason="NoServerFits", message=facts.scheduling)
+        return Condition(type="Scheduled", status="False", reason="NoServerFits", message=told)
     reason = "Placed" if version.placed >= version.wanted else "PartiallyPlaced"
-    return Condition(type="Scheduled", status="True", reason=reason, message=facts.scheduling)
+    return Condition(type="Scheduled", status="True", reason=reason, message=told)
 
 
 def _reason(facts: ModelFacts) -> str:
@@ -138,6 +141,10 @@ def _reason(facts: ModelFacts) -> str:
 
 
 def _message(facts: ModelFacts) -> str:
+    return clipped(_words(facts))
+
+
+def _words(facts: ModelFacts) -> str:
     state, version = state_of(facts.version), facts.version
     if state is VersionState.INVALID:
         return "; ".join(map(str, facts.problems))
@@ -179,13 +186,13 @@ def _loaded_text(facts: ModelFacts) -> str:
 def _failure_text(failure: Failure) -> str:
     attempt = f"attempt {failure.attempts} on {failure.replica}"
     if not failure.retry_at:
-        return f"{failure.message} ({attempt})"
+        return f"{brief(failure.message)} ({attempt})"
     when = datetime.fromtimestamp(failure.retry_at, UTC).strftime("%H:%M:%SZ")
-    return f"{failure.message} ({attempt}; next at {when})"
+    return f"{brief(failure.message)} ({attempt}; next at {when})"
 
 
 def _setback_text(setback: Setback) -> str:
-    return f"{setback.message} ({setback.replica})"
+    return f"{brief(setback.message)} ({setback.replica})"
 
 
 def _replicas(count: int) -> str:
@@ -194,4 +201,7 @@ def _replicas(count: int) -> str:
 
 def unready_reason(facts: ModelFacts) -> tuple[str, str]:
     """Why a model does not answer: the token and the sentence that callers of the data plane get."""
-    return _reason(facts), _message(facts)
+    reason, state = _reason(facts), state_of(facts.version)
+    if not is_token(reason):
+        reason = state.value
+    return reason, for_callers(state.value if state is VersionState.INVALID else reason)

@@ -127,5 +127,11 @@ def main() -> None:
     command()
 
 
+if __name__ in {"__main__", "__mp_main__"}:  # the server, and each of its parallel workers
+    # Beside this file, where Bailie is not installed.
+    from bailie_loads import install  # type: ignore[import-not-found]
+
+    install()
+
 if __name__ == "__main__":
     main()

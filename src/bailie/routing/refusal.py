@@ -70,7 +70,8 @@ def not_found(namespace: str, model: str) -> Refusal:
 
 def not_ready(namespace: str, model: str, entry: NotReady) -> Refusal:
     """The name is known and nothing can answer for it now."""
-    text = f"model {model} in namespace {namespace} is not ready: {entry.message}"
+    more = f"`kubectl describe model {model}` says more"
+    text = f"model {model} in namespace {namespace} is not ready: {entry.message}; {more}"
     return Refusal(503, GrpcStatus.UNAVAILABLE, entry.reason, text, model, namespace)
 
 

@@ -86,7 +86,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class NotReady:
-    """A name that exists and cannot be served now: a CamelCase token, and a sentence for people."""
+    """A name that exists and cannot be served now: a CamelCase token, and a sentence for callers.
+
+    The sentence is ours: what a server, a download or an exception said stays in status, events and logs.
+    """
 
     reason: str
     message: str

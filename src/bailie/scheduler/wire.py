@@ -133,6 +133,7 @@ def model_report(report: pb.ModelReport, state: ModelState, revision: int) -> Mo
         measured_at_least=report.measured_at_least,
         workers=max(1, report.workers),
         eviction=report.eviction,
+        deaths=report.deaths,
     )
 
 

@@ -38,7 +38,7 @@ class ModelReport:
     replicas may have one version under different numbers. `revision` grows with every report of the
     process, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown. What is
     declared counts `workers` times; what was measured has all workers in it, and may be more where
-    `measured_at_least`.
+    `measured_at_least`. `deaths`: how often the load has ended the replica's server.
     """
 
     version: VersionId
@@ -52,6 +52,7 @@ class ModelReport:
     measured_at_least: bool = False
     workers: int = 1
     eviction: int = 0
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,62 @@
+"""What is said of a model that does not answer: how much of an exception is shown, and what callers get.
+
+Called by `conditions` and by the agent. An exception of a server, of rclone or of a disk names paths,
+addresses and libraries: that is for the people who may read the Model's status, not for who calls the model.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 600
+"""Characters of a condition's message."""
+_LONGEST_CAUSE = 400
+_TRACEBACK = "Traceback (most recent call last)"
+_NATIVE_TRACE = re.compile(r"\s*(stack ?trace:|\[bt\] \().*", re.IGNORECASE | re.DOTALL)
+_TOKEN = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+
+_FOR_CALLERS = {
+    "ModelProgressing": "it is being loaded",
+    "ModelNotReady": "it was loaded, its server says that it is not ready, and it is being loaded again",
+    "RoutePending": "it is loaded and is about to be served",
+    "InvalidSpec": "its spec has a mistake",
+    "ModelTerminating": "it is being deleted",
+    "ModelScaledDown": "it is scaled to zero replicas",
+    "ScheduleFailed": "no server has a place for it",
+    "BelowMinReplicas": "too few replicas have a place",
+    "ServerNotReady": "its server does not answer",
+    "ServerNotResponding": "its server answers nobody: a model may hang there",
+    "NoReplicaAvailable": "no replica has it at this moment",
+    "ModelNotInMemory": "it is not in memory, and there was no room for it in time",
+    "ModelFailed": "it could not be loaded",
+    "LoadTimeout": "its load took too long",
+    "ServerCrashed": "its load ended the server",
+    "ServerBlocked": "its load kept the server from answering",
+}
+
+
+def for_callers(reason: str) -> str:
+    """Returns the sentence that callers of a model get for a reason: a fixed one, without any cause."""
+    return _FOR_CALLERS.get(reason, _FOR_CALLERS["ModelFailed"])
+
+
+def is_token(reason: str) -> bool:
+    """Whether a reason that an agent gave is one: a CamelCase word."""
+    return _TOKEN.fullmatch(reason) is not None
+
+
+def brief(cause: str) -> str:
+    """Returns an exception's text for a condition: what was raised, without the way there, on one line."""
+    if _TRACEBACK in cause:
+        before, _, trace = cause.partition(_TRACEBACK)
+        raised = [
+            line for line in trace.splitlines() if line.strip() and not line.startswith((" ", "\t", ":"))
+        ]
+        cause = f"{before} {raised[-1]}" if raised else before
+    return clipped(_NATIVE_TRACE.sub("", cause), _LONGEST_CAUSE)
+
+
+def clipped(text: str, most: int = LONGEST) -> str:
+    """Returns a text on one line, of so many characters at most."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
