@@ -21,7 +21,7 @@ from bailie.agent.room import Room
 from bailie.agent.run import queues
 from bailie.agent.settings import Settings
 from bailie.agent.store import Record, Store
-from bailie.lifecycle import MOST_DEATHS
+from bailie.lifecycle.retry import MOST_DEATHS
 
 PARALLEL = 3
 SETTINGS = Settings(namespace="a", pod="s-0", server="s", replica=0, parallel_loads=PARALLEL)

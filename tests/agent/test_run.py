@@ -30,7 +30,7 @@ from bailie._gen.agent_pb2 import (
     Drained,
 )
 from bailie.agent.hung import HUNG_FILE
-from bailie.lifecycle import MOST_DEATHS
+from bailie.lifecycle.retry import MOST_DEATHS
 
 
 async def infer(url: str, name: str) -> httpx.Response:

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 
 def test_a_process_that_still_starts_ends_when_told(tmp_path):
     """SIGTERM is ignored at first, as for process 1; reading its token holds the process before its loop."""
@@ -28,3 +30,18 @@ def test_a_process_that_still_starts_ends_when_told(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("bailie.agent.run", {"httpx", "pydantic", "starlette", "typer"}),
+        ("bailie.scheduler.run", {"click", "starlette", "typer", "uvicorn"}),
+        ("bailie.operator.run", {"click", "starlette", "typer", "uvicorn"}),
+    ],
+)
+def test_a_process_of_a_pod_imports_nothing_large_that_it_does_not_use(module, heavy):
+    """On a full node each costs seconds before the process answers its first probe."""
+    script = f"import sys, {module}; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not heavy & set(found.stdout.split())

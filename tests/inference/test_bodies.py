@@ -6,7 +6,7 @@ import asyncio
 import gzip
 from contextlib import asynccontextmanager, suppress
 
-import httpx
+import httpx2
 import pytest
 
 from bailie.inference.bodies import Fetched, TooLong, fetch
@@ -47,7 +47,7 @@ async def serving(*parts, pause=0.0, endless=b""):
 
 
 async def fetched(url, *, most=1000, seconds=5.0) -> Fetched:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False) as http:
         return await fetch(http, "GET", url, most=most, seconds=seconds)
 
 
@@ -69,7 +69,7 @@ async def test_an_endless_answer_ends_at_the_size():
 
 async def test_an_answer_that_drips_ends_with_the_time():
     async with serving(HEAD, b"\r\n", endless=b"x", pause=0.01) as url:
-        with pytest.raises(httpx.ReadTimeout, match=r"no whole answer within 0\.2 s"):
+        with pytest.raises(httpx2.ReadTimeout, match=r"no whole answer within 0\.2 s"):
             await fetched(url, seconds=0.2)
 
 
@@ -85,7 +85,7 @@ async def test_what_is_packed_counts_unpacked():
     "said",
     [b"", b"nonsense\r\n\r\n", HEAD + b"content-length: 5\r\n\r\nab", HEAD + b"content-length: x\r\n\r\n"],
 )
-async def test_what_is_no_whole_http_is_an_error_of_httpx(said):
+async def test_what_is_no_whole_http_is_an_error_of_httpx2(said):
     async with serving(said) as url:
-        with pytest.raises(httpx.HTTPError):
+        with pytest.raises(httpx2.HTTPError):
             await fetched(url)

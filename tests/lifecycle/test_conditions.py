@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 
 from bailie.api.problems import Problem
 from bailie.api.status import Condition
-from bailie.lifecycle import (
-    Failure,
-    ModelFacts,
-    Setback,
-    VersionFacts,
-    VersionState,
-    for_callers,
-    model_status,
-)
-from bailie.lifecycle.conditions import unready_reason
+from bailie.lifecycle.conditions import ModelFacts, model_status, unready_reason
+from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState
+from bailie.lifecycle.words import for_callers
 
 NOW = "2026-01-01T00:00:00Z"
 FAILURE = Failure(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.lifecycle import Measured, MemoryFacts, ModelFacts, VersionFacts, model_status
-from bailie.lifecycle.memory import mismatch
+from bailie.lifecycle.conditions import ModelFacts, model_status
+from bailie.lifecycle.memory import Measured, MemoryFacts, mismatch
+from bailie.lifecycle.version import VersionFacts
 
 MIB = 1 << 20
 TOLD_OF_NONE = "spec.memory declares 0, a load took at least 65Mi"

@@ -6,8 +6,13 @@ import itertools
 
 import pytest
 
-from bailie.lifecycle import ImpossibleTransitionError, ReplicaEvent, ReplicaState, next_state
-from bailie.lifecycle.replica import TRANSITIONS
+from bailie.lifecycle.replica import (
+    TRANSITIONS,
+    ImpossibleTransitionError,
+    ReplicaEvent,
+    ReplicaState,
+    next_state,
+)
 
 S, E = ReplicaState, ReplicaEvent
 STORIES = {

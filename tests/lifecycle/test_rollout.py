@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.lifecycle import Candidate, choose, number_for
+from bailie.lifecycle.rollout import Candidate, choose, number_for
 
 
 def have(identity, number, *replicas):

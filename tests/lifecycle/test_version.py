@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.lifecycle import Failure, VersionFacts, VersionState, retry_delay, state_of
+from bailie.lifecycle.retry import retry_delay
+from bailie.lifecycle.version import Failure, VersionFacts, VersionState, state_of
 
 V = VersionState
 FAILURE = Failure(reason="ArtifactNotFound", message="no file", replica="s-0")

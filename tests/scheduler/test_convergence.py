@@ -15,7 +15,7 @@ from tests.support.obedience import ObedientAgents
 from tests.support.passes import Pass
 from tests.support.publisher import RecordingPublisher
 
-from bailie.lifecycle import VersionState, state_of
+from bailie.lifecycle.version import VersionState, state_of
 from bailie.placement import ReplicaId, place
 from bailie.routing.table import Route
 from bailie.scheduler.fleet import ASSUMED_SECONDS

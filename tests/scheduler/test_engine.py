@@ -9,7 +9,7 @@ from tests.support.fleet import EVICTED, FAILED, FIRST, LOADED, LOADING, UNLOADI
 from tests.support.passes import Pass
 from tests.support.waiting import until
 
-from bailie.lifecycle import VersionState
+from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 from bailie.routing.table import NotReady
 from bailie.scheduler.engine import LOST_SECONDS, REBUILD_SECONDS, RETRY_SECONDS

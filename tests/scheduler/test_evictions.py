@@ -6,7 +6,7 @@ import pytest
 from tests.support.fleet import EVICTED, EVICTING, FIRST, LOADED
 from tests.support.passes import Pass
 
-from bailie.lifecycle import VersionState
+from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 from bailie.scheduler.diversions import GIVE_UP_SECONDS
 from bailie.scheduler.fleet import ASSUMED_SECONDS

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
-from bailie.lifecycle import LONGEST_SECONDS, MOST_DEATHS, ReplicaState
+from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS
 from bailie.placement import ReplicaId, VersionId
 from bailie.scheduler.failures import Failures, Now
 from bailie.scheduler.fleet import Seat, Standing

@@ -6,7 +6,7 @@ import pytest
 from tests.support.fleet import EVICTED, FAILED, FIRST, LOADED, LOADING
 from tests.support.passes import Pass
 
-from bailie.lifecycle import VersionState
+from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 from bailie.scheduler.fleet import AWAY_SECONDS
 from bailie.scheduler.routes import DRAIN_SECONDS, GIVE_UP_SECONDS

@@ -8,7 +8,8 @@ import pytest
 from tests.support.fleet import FAILED, LOADED, LOADING
 from tests.support.passes import Pass
 
-from bailie.lifecycle import VersionState, model_status
+from bailie.lifecycle.conditions import model_status
+from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 from bailie.scheduler.routes import DRAIN_SECONDS
 

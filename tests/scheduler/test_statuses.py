@@ -12,7 +12,9 @@ from tests.support.waiting import until as until_within
 from bailie.api.kinds import MODEL, SERVER
 from bailie.kube.events import Recorder
 from bailie.kube.informer import Informer
-from bailie.lifecycle import ModelFacts, ReplicaState, VersionFacts
+from bailie.lifecycle.conditions import ModelFacts
+from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.version import VersionFacts
 from bailie.placement import ReplicaId, Server, Snapshot, VersionId
 from bailie.scheduler import statuses
 from bailie.scheduler.fleet import Seat, Standing

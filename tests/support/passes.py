@@ -7,7 +7,7 @@ from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
 
 from bailie.api.model import Model, content_identity
-from bailie.lifecycle import VersionState, state_of
+from bailie.lifecycle.version import VersionState, state_of
 from bailie.scheduler.engine import Engine
 from bailie.scheduler.failures import Now
 

@@ -20,7 +20,7 @@ from bailie.agent.errors import ArtifactError, disk_error
 from bailie.agent.limits import Limits, survey
 from bailie.agent.remotes import PUBLIC, ConfiguredRemotes, Remote, SecretReader, parse_remote, web_remote
 from bailie.agent.threads import in_thread
-from bailie.api.metadata import is_dns_subdomain
+from bailie.api.names import is_dns_subdomain
 from bailie.api.storage import (
     REFUSED,
     LocalPath,

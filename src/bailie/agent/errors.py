@@ -6,8 +6,8 @@
     └── ServerError        the inference server refused, crashed or did not answer
     HoldRefused            a request was held for a version that does not come into memory
 
-`models` turns each into a report: `reason` is its token, `message` its sentence. Exceptions of rclone, httpx,
-grpc and the file system are translated where they arise and never reach `models`.
+`models` turns each into a report: `reason` is its token, `message` its sentence. What rclone, httpx2, grpc
+and the file system raise is translated where it arises and never reaches `models`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import socket
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 import structlog
 import uvicorn
 
@@ -51,11 +51,11 @@ class _CallerGone(Exception):  # noqa: N818 - a state of the world
 @asynccontextmanager
 async def serve_http(holding: Holding, settings: Settings) -> AsyncIterator[int]:
     """Listens while entered; yields the port. Raises OSError."""
-    timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
     base = f"http://{settings.address}:{settings.http_port}"
     listening = socket.create_server((settings.address, settings.held_http_port))
-    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=timeout, limits=limits) as client:
+    async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=timeout, limits=limits) as client:
         config = uvicorn.Config(
             _Application(holding, settings, client),
             log_config=None,
@@ -89,7 +89,7 @@ class _Server(uvicorn.Server):
 class _Application:
     """One request after the other; `__call__` is ASGI's."""
 
-    def __init__(self, holding: Holding, settings: Settings, client: httpx.AsyncClient) -> None:
+    def __init__(self, holding: Holding, settings: Settings, client: httpx2.AsyncClient) -> None:
         self._holding, self._settings, self._client = holding, settings, client
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -113,7 +113,7 @@ class _Application:
                 await self._pass_on(scope, receive, send)
         except NotAnswered as error:
             await _refuse(send, error.refusal)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             log.info("server did not answer", server_name=name, cause=str(error) or type(error).__name__)
             namespace, model = self._settings.namespace, name.rpartition("_")[0]
             await _refuse(send, no_answer(namespace, model, "its server took no request, or gave no answer"))
@@ -127,7 +127,7 @@ class _Application:
         """
         query = scope["query_string"]
         target = scope["raw_path"] + (b"?" + query if query else b"")
-        request = httpx.Request(
+        request = httpx2.Request(
             scope["method"],
             self._client.base_url.copy_with(raw_path=target),
             headers=_end_to_end(scope["headers"]),
@@ -140,7 +140,7 @@ class _Application:
             async for chunk in response.aiter_raw():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise _CallerGone from error  # uvicorn closes the connection: the answer has begun
         finally:
             await response.aclose()

@@ -14,7 +14,7 @@ import structlog
 from bailie.agent.errors import HoldRefused
 from bailie.agent.slots import EVICTED
 from bailie.api.quantity import quantity_text
-from bailie.lifecycle import for_callers
+from bailie.lifecycle.words import for_callers
 from bailie.routing.refusal import not_ready, overloaded
 from bailie.routing.table import NotReady
 

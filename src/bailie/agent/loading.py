@@ -23,7 +23,7 @@ from bailie.agent.order import Rank, Verdict
 from bailie.agent.store import Record
 from bailie.agent.threads import in_thread
 from bailie.agent.turns import Turns, said_after
-from bailie.lifecycle import LONGEST_SECONDS, MOST_DEATHS, given_up
+from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS, given_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

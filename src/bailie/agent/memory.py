@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 
 from bailie.agent.threads import in_thread
 from bailie.inference.bodies import fetch
@@ -63,11 +63,11 @@ class ServerMemory:
         if found.process or not self._metrics:
             return found
         try:
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with httpx2.AsyncClient(trust_env=False) as client:
                 answer = await fetch(
                     client, "GET", self._metrics, most=_LONGEST_METRICS, seconds=_METRICS_SECONDS
                 )
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             return Reading()
         return _from_metrics(answer.content.decode(errors="replace")) if answer.is_success else Reading()
 

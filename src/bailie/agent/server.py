@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
-import httpx
+import httpx2
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.agent.errors import ServerError
@@ -71,7 +71,7 @@ class InferenceServer:
         """How many were made over HTTP. While there is no new one, the server's process is the same."""
         self.loading = 0
         """How many models it is loading now: MLServer may answer nothing else meanwhile."""
-        self._http = httpx.AsyncClient(
+        self._http = httpx2.AsyncClient(
             base_url=f"http://{host}:{http_port}", trust_env=False, event_hooks={"request": [self._trace]}
         )
         self._target = f"{host}:{grpc_port}"
@@ -87,7 +87,7 @@ class InferenceServer:
         await self._http.aclose()
         await self._disconnect()
 
-    async def _trace(self, request: httpx.Request) -> None:
+    async def _trace(self, request: httpx2.Request) -> None:
         request.extensions["trace"] = self._count
 
     async def _count(self, event: str, _: object) -> None:
@@ -97,10 +97,10 @@ class InferenceServer:
         """Looks once."""
         try:
             response = await self._ask("GET", "/v2/health/ready", LOOK_SECONDS)
-        except httpx.ConnectError:
+        except httpx2.ConnectError:
             self.condemned = ""
             return Health.GONE
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             return Health.BUSY
         self.condemned = ""
         return Health.READY if response.is_success else Health.UNREADY
@@ -135,7 +135,7 @@ class InferenceServer:
     async def _answers(self) -> bool:
         try:
             return (await self._ask("GET", "/v2/health/live", LOOK_SECONDS)).is_success
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             return False
 
     async def ready_models(self, seconds: float = INDEX_SECONDS) -> frozenset[str]:
@@ -146,7 +146,7 @@ class InferenceServer:
                 raise ServerError("ServerUnavailable", f"{self._name} gave no index: HTTP {response.status}")
             items = json.loads(response.content)
             return frozenset(str(item["name"]) for item in items if item.get("state") == "READY")
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise ServerError("ServerUnavailable", f"{self._name} gave no index: {_text(error)}") from error
         except (AttributeError, KeyError, TypeError) as error:
             raise ServerError("ServerUnavailable", f"{self._name} gave an index that is none") from error
@@ -222,7 +222,7 @@ class InferenceServer:
     async def _model_ready(self, name: str) -> bool:
         try:
             response = await self._ask("GET", f"/v2/models/{name}/ready", INDEX_SECONDS)
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             return False
         return response.is_success
 

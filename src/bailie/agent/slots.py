@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bailie._gen import agent_pb2
 from bailie.agent.store import Record  # noqa: TC001 - dataclasses read their annotations
-from bailie.lifecycle import retry_delay
+from bailie.lifecycle.retry import retry_delay
 
 ABSENT = agent_pb2.MODEL_STATE_UNSPECIFIED
 LOADING = agent_pb2.MODEL_STATE_LOADING

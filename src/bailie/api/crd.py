@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.experiment import Experiment
 from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION
-from bailie.api.metadata import DNS_LABEL, LONGEST_LABEL
 from bailie.api.model import Model
+from bailie.api.names import DNS_LABEL, LONGEST_LABEL
 from bailie.api.pipeline import Pipeline
 from bailie.api.seldon_config import SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bailie.api.base import Flag, Int32, Part, Quantity, UInt32
 from bailie.api.kinds import MODEL, Kind
-from bailie.api.metadata import label_problems, subdomain_problems
+from bailie.api.names import label_problems, subdomain_problems
 from bailie.api.problems import Problem
 from bailie.api.quantity import parse_quantity
 from bailie.api.resource import Resource, no_effect

@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError
 
 from bailie.api.base import Part
 from bailie.api.kinds import Kind
-from bailie.api.metadata import ObjectMeta, label_problems
+from bailie.api.metadata import ObjectMeta
+from bailie.api.names import label_problems
 from bailie.api.parsing import DEEPEST, TooDeepError, problems_of, without_faults, without_nulls
 from bailie.api.problems import Problem
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from bailie.api.base import Flag, Int32, OpenObject, Part
 from bailie.api.kinds import SELDON_RUNTIME, Kind
-from bailie.api.metadata import label_problems
+from bailie.api.names import label_problems
 from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from bailie.api.base import LooseStatus, OpenObject, Part
 from bailie.api.kinds import SERVER_CONFIG, Kind
-from bailie.api.metadata import label_problems
+from bailie.api.names import label_problems
 from bailie.api.pod_spec import claim_problems, pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-import httpx
+import httpx2
 import orjson
 import structlog
 
@@ -115,7 +115,7 @@ class PodProxy:
                 self._refuse_announced(answer)
                 begun = True
                 await self._pass_on(answer, send)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, errors.ApiError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, errors.ApiError) as error:
             refusal = self._refusal(error)
             if not begun:
                 await codec.error_response(refusal)(scope, receive, send)
@@ -124,12 +124,12 @@ class PodProxy:
             # is closed, and the client sees that the answer is not whole.
             _log.warning("answer of a pod cut off", url=self._url, why=refusal.message)
 
-    def _refuse_announced(self, answer: httpx.Response) -> None:
+    def _refuse_announced(self, answer: httpx2.Response) -> None:
         length = answer.headers.get("content-length", "")
         if length.isdigit() and int(length[:20]) > self._limits.size:
             raise self._too_long()
 
-    async def _pass_on(self, answer: httpx.Response, send: Send) -> None:
+    async def _pass_on(self, answer: httpx2.Response, send: Send) -> None:
         kept = ("content-type", "content-length", "content-encoding")
         headers = {name: answer.headers[name] for name in kept if name in answer.headers}
         fields = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -159,8 +159,8 @@ class PodProxy:
         return errors.ApiError(503, "ServiceUnavailable", text)
 
 
-def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=_SILENT_SECONDS, trust_env=False, follow_redirects=False)
+def _client() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(timeout=_SILENT_SECONDS, trust_env=False, follow_redirects=False)
 
 
 async def _when_gone(receive: Receive, call: Callable[[], object]) -> None:

@@ -33,7 +33,7 @@ def _directory(text: str) -> Path:
 
 
 def _namespace(text: str) -> str:
-    from bailie.api.metadata import label_problems
+    from bailie.api.names import label_problems
 
     if problems := label_problems("", text):
         raise typer.BadParameter(problems[0].message)

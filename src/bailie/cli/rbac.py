@@ -96,7 +96,7 @@ def _central(namespace: str, scheduler_namespace: str) -> list[Manifest]:
 
 
 def _check(where: str, name: str) -> None:
-    from bailie.api.metadata import label_problems
+    from bailie.api.names import label_problems
 
     if problems := label_problems(where, name):
         fail("; ".join(str(problem) for problem in problems), code=ExitCode.USAGE)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import httpx
+import httpx2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class TooLong(httpx.DecodingError):
+class TooLong(httpx2.DecodingError):
     """The answer is longer than it may be; the message says how long that is."""
 
 
@@ -33,23 +33,23 @@ class Fetched(NamedTuple):
 
 
 async def fetch(
-    http: httpx.AsyncClient, method: str, url: str, *, most: int, seconds: float, **options: Any
+    http: httpx2.AsyncClient, method: str, url: str, *, most: int, seconds: float, **options: Any
 ) -> Fetched:
     """One request and its whole answer: at most `most` bytes, within `seconds` from the call to its end.
 
     Raises:
         TooLong: there was more.
-        httpx.ReadTimeout: it was not whole in time.
-        httpx.HTTPError: as httpx does.
+        httpx2.ReadTimeout: it was not whole in time.
+        httpx2.HTTPError: as httpx2 does.
     """
     try:
         async with asyncio.timeout(seconds), http.stream(method, url, timeout=seconds, **options) as answer:
             return Fetched(answer.status_code, answer.headers, await _read(answer, most))
     except TimeoutError as error:
-        raise httpx.ReadTimeout(f"no whole answer within {seconds:g} s") from error
+        raise httpx2.ReadTimeout(f"no whole answer within {seconds:g} s") from error
 
 
-async def _read(answer: httpx.Response, most: int) -> bytes:
+async def _read(answer: httpx2.Response, most: int) -> bytes:
     parts, length = [], 0
     async for part in answer.aiter_bytes():
         length += len(part)

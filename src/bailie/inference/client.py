@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 import grpc.aio
-import httpx
+import httpx2
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.inference.bodies import TooLong, fetch
@@ -57,7 +57,7 @@ class RestClient:
     def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
-        self._http = httpx.AsyncClient(trust_env=False)
+        self._http = httpx2.AsyncClient(trust_env=False)
 
     async def infer(
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -77,11 +77,11 @@ class RestClient:
             )
         except TooLong as error:
             raise Unreachable(f"{self._url} answers without an end: {error}") from error
-        except httpx.InvalidURL as error:
+        except httpx2.InvalidURL as error:
             raise Unreachable(f"{self._url} is not an address: {error}") from error
-        except httpx.TimeoutException as error:
+        except httpx2.TimeoutException as error:
             raise Unreachable(f"{self._url} does not answer: not within {self._timeout:g} s") from error
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise Unreachable(f"{self._url} does not answer: {str(error) or type(error).__name__}") from error
         return Answer(
             response.is_success, str(response.status), _parsed(response.content), dict(response.headers)

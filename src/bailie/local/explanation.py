@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 
 from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVICE
 from bailie.api.seldon_config import SCHEDULER
@@ -71,11 +71,11 @@ async def _asked_directly(pod: dict[str, Any], path: str) -> dict[str, Any]:
     if not address:
         return {}
     url = f"http://{address}:{SCHEDULER_HTTP_PORT}/{path}"
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False) as http:
         try:
             answer = await fetch(http, "GET", url, most=LONGEST_ANSWER, seconds=TIMEOUT_SECONDS)
             return dict(json.loads(answer.content)) if answer.is_success else {}
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError):
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError):
             return {}  # whatever answers there is no scheduler
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.server import Server as ServerResource
-from bailie.lifecycle import Measured, ReplicaState
+from bailie.lifecycle.memory import Measured
+from bailie.lifecycle.replica import ReplicaState
 from bailie.placement import Held, Holding, Replica, Server
 from bailie.scheduler.catalogue import demand_of
 

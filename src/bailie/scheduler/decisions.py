@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from bailie.lifecycle import ReplicaState
+from bailie.lifecycle.replica import ReplicaState
 from bailie.placement import ReplicaId
 
 if TYPE_CHECKING:

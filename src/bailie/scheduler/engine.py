@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from bailie.lifecycle import SERVING, ReplicaState
 from bailie.lifecycle.conditions import unready_reason
+from bailie.lifecycle.replica import SERVING, ReplicaState
 from bailie.placement import Planner, ReplicaId
 from bailie.routing.table import NotReady
 from bailie.scheduler.assembly import ServerBook, demand_and_holdings, running_replicas, told_replicas
@@ -33,7 +33,7 @@ from bailie.scheduler.world import LoadCommand
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
-    from bailie.lifecycle import ModelFacts
+    from bailie.lifecycle.conditions import ModelFacts
     from bailie.placement import Assignment, Load
     from bailie.routing.table import Publisher
     from bailie.scheduler.catalogue import Wanted

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.lifecycle import SERVING, MemoryFacts, ModelFacts, ReplicaState, Setback, VersionFacts
+from bailie.lifecycle.conditions import ModelFacts
+from bailie.lifecycle.memory import MemoryFacts
+from bailie.lifecycle.replica import SERVING, ReplicaState
+from bailie.lifecycle.version import Setback, VersionFacts
 from bailie.placement import sentence
 from bailie.scheduler.assembly import measured
 
 if TYPE_CHECKING:
-    from bailie.lifecycle import Failure
+    from bailie.lifecycle.version import Failure
     from bailie.placement import Assignment, Plan, Snapshot
     from bailie.scheduler.catalogue import Wanted
     from bailie.scheduler.fleet import Standing

@@ -11,7 +11,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from bailie.lifecycle import LONGEST_SECONDS, SERVING, Failure, ReplicaState, given_up, retry_delay
+from bailie.lifecycle.replica import SERVING, ReplicaState
+from bailie.lifecycle.retry import LONGEST_SECONDS, given_up, retry_delay
+from bailie.lifecycle.version import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from bailie.lifecycle import ReplicaEvent, ReplicaState, next_state
+from bailie.lifecycle.replica import ReplicaEvent, ReplicaState, next_state
 from bailie.scheduler.world import EvictCommand, LoadCommand, ModelState, UnloadCommand
 
 if TYPE_CHECKING:

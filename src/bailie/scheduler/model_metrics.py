@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Gauge
 
-from bailie.lifecycle import readiness
+from bailie.lifecycle.conditions import readiness
 
 if TYPE_CHECKING:
     from bailie.scheduler.picture import Picture

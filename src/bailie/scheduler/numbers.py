@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from bailie.lifecycle import number_for
+from bailie.lifecycle.rollout import number_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,7 +13,8 @@ from bailie.placement import Plan, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bailie.lifecycle import Choice, ModelFacts
+    from bailie.lifecycle.conditions import ModelFacts
+    from bailie.lifecycle.rollout import Choice
     from bailie.scheduler.catalogue import Wanted
     from bailie.scheduler.fleet import Standing
 

@@ -13,7 +13,8 @@ from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from bailie.lifecycle import SERVING, Candidate, ReplicaState, choose
+from bailie.lifecycle.replica import SERVING, ReplicaState
+from bailie.lifecycle.rollout import Candidate, choose
 from bailie.routing.build import Serving, build_entry
 from bailie.routing.table import Replica, RoutingTable
 from bailie.scheduler.diversions import Diversions

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from bailie.lifecycle import NOT_RESPONDING, ReplicaState, VersionState
+from bailie.lifecycle.conditions import NOT_RESPONDING
+from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from bailie.kube.clock import stamp, utc_now
 from bailie.kube.controller import Controller, Result
 from bailie.kube.errors import NotFound
 from bailie.kube.events import EventType
-from bailie.lifecycle import ReplicaState, model_status
+from bailie.lifecycle.conditions import model_status
 from bailie.lifecycle.news import news
+from bailie.lifecycle.replica import ReplicaState
 from bailie.scheduler.deletion import FINALIZER, LONGEST_SECONDS, Waits, without_finalizer
 from bailie.scheduler.picture import Picture
 from bailie.scheduler.server_statuses import ServerStatuses
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.kube.informer import Change, Informer
-    from bailie.lifecycle import ModelFacts
+    from bailie.lifecycle.conditions import ModelFacts
 
     Manifest = Mapping[str, Any]
 

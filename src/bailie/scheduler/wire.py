@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from bailie._gen import agent_pb2 as pb
-from bailie.api.metadata import is_dns_label
+from bailie.api.names import is_dns_label
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.routing.table import MAX_PORT
 from bailie.scheduler.world import EvictCommand, ModelReport, ModelState, UnloadCommand

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.api.metadata import label_problems
+from bailie.api.names import label_problems
 from bailie.api.problems import Problem
 
 if TYPE_CHECKING:
