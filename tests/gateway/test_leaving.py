@@ -31,9 +31,11 @@ async def mesh(tmp_path):
 
 @asynccontextmanager
 async def leaving(folder, seconds):
-    """The hook, as a container runs it."""
-    if (folder / f"{POD}.json").exists():
-        shutil.copy(folder / f"{POD}.json", folder / f"envoy-{POD}.json")
+    """The hook, as a container runs it: in the folder in which Envoy was started."""
+    folder = folder / POD
+    folder.mkdir(exist_ok=True)
+    if (folder / "bootstrap.json").exists():
+        shutil.copy(folder / "bootstrap.json", folder / f"envoy-{POD}.json")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -51,7 +53,7 @@ async def leaving(folder, seconds):
 
 def probe(folder):
     """Where a kubelet would ask whether Envoy is ready."""
-    listener = json.loads((folder / f"{POD}.json").read_text())["static_resources"]["listeners"][0]
+    listener = json.loads((folder / POD / "bootstrap.json").read_text())["static_resources"]["listeners"][0]
     place = listener["address"]["socket_address"]
     return f"{place['address']}:{place['port_value']}"
 

@@ -51,6 +51,7 @@ async def leading(namespace):
     }
     spec = {"containers": [{"name": "scheduler", "image": "bailie"}]}
     await namespace.client.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    namespace.api.node_gave(namespace.name, "seldon-scheduler-0", address)
     status = {"status": {"podIP": address}}
     await namespace.client.patch(POD, "seldon-scheduler-0", namespace.name, status, subresource="status")
 

@@ -15,6 +15,7 @@ import base64
 import contextlib
 import os
 import sys
+import tempfile
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,11 +51,12 @@ SMALL = {
     "services": {"defaultServiceType": "NodePort"},
     "envoy": {"preStopSleepPeriodSeconds": 1},
     "serverConfig": {
-        "mlserver": {"modelVolumeStorage": "", "resources": {"memory": "512Mi", "memoryLimit": "1Gi"}}
+        "agent": {"localRoots": [ARTIFACTS, tempfile.gettempdir()]},
+        "mlserver": {"modelVolumeStorage": "", "resources": {"memory": "512Mi", "memoryLimit": "1Gi"}},
     },
 }
-"""Values that any cluster can fulfil: no load balancer, no volume claims, little memory, and nothing of one
-test that keeps its processor time while the next begins."""
+"""Values that any cluster can fulfil: no load balancer, no volume claims, little memory, models where tests put
+them, and nothing of one test that keeps its processor time while the next begins."""
 
 
 def programs() -> dict[str, Program]:

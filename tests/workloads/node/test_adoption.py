@@ -105,7 +105,7 @@ async def test_an_adopted_process_that_ends_is_started_again(api, tmp_path):
 
 async def test_a_liveness_probe_runs_its_command_beside_an_adopted_process(api, tmp_path):
     command = ["test", "!", "-e", "/mnt/shared/dead"]
-    probe = {"exec": {"command": command}, "periodSeconds": 0.2, "failureThreshold": 1}
+    probe = {"exec": {"command": command}, "periodSeconds": 1, "failureThreshold": 1}
     manifest = pod_manifest(
         "p", livenessProbe=probe, volumeMounts=[{"name": "shared", "mountPath": "/mnt/shared"}]
     )
