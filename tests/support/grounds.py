@@ -55,8 +55,8 @@ SMALL = {
         "mlserver": {"modelVolumeStorage": "", "resources": {"memory": "512Mi", "memoryLimit": "1Gi"}},
     },
 }
-"""Values that any cluster can fulfil: no load balancer, no volume claims, little memory, models where tests put
-them, and nothing of one test that keeps its processor time while the next begins."""
+"""Values that any cluster can fulfil: no load balancer, no volume claims, little memory, models where tests
+put them, and nothing of one test that keeps its processor time while the next begins."""
 
 
 def programs() -> dict[str, Program]:
