@@ -76,6 +76,13 @@ class Witnesses:
         found: list[Notes] = ask(self._pipe)
         return found
 
+    def add_to(self, notes: Sequence[Notes]) -> bool:
+        """Adds what each connection saw since the last look; returns whether each has had an answer."""
+        for note, more in zip(notes, self.take(), strict=True):
+            note.seen += more.seen
+            note.failures += more.failures
+        return all(note.seen for note in notes)
+
 
 @contextmanager
 def witnesses(task: Task) -> Iterator[Witnesses]:

@@ -88,7 +88,8 @@ def test_nothing_fails_while_pods_are_deleted_and_scaled_away(stack, server, art
     where = stack.status()["namespaces"][SYSTEM]["inference"]
     task = Task(http=where["http"], grpc=where["grpc"], model=MODEL, request=REQUEST)
     with witnesses(task) as seen:
-        until(lambda: all(note.seen for note in seen.take()), what="an answer on each connection")
+        notes = seen.take()
+        until(lambda: seen.add_to(notes), what="an answer on each connection")
         first = place(stack)
         deleted(stack, first)
         second = place(stack)
@@ -98,7 +99,7 @@ def test_nothing_fails_while_pods_are_deleted_and_scaled_away(stack, server, art
         assert place(stack) == f"{SERVER}-1"
         scaled(stack, 1)
         assert place(stack) == f"{SERVER}-0"
-        notes = seen.take()
+        seen.add_to(notes)
     assert [failure for note in notes for failure in note.failures] == []
     answers = [each.outputs for note in notes for each in note.seen]
     assert set(answers) == {ANSWER}

@@ -70,14 +70,6 @@ def ready_as_applied(stack, name):
     until(holds, what=f"{name} ready as applied")
 
 
-def add(seen, notes):
-    """Adds what each connection noted since the last look; True once each has had an answer."""
-    for note, more in zip(notes, seen.take(), strict=True):
-        note.seen += more.seen
-        note.failures += more.failures
-    return all(note.seen for note in notes)
-
-
 def standings(stack, name):
     found = stack.explain(name)
     return [(each["replica"], each["state"]) for each in found["detail"]["standings"]]
@@ -102,11 +94,11 @@ def test_a_new_version_takes_over_and_no_request_fails(stack, model, artifacts, 
     target = {"server": "mlserver"} if where == "the same server" else {"requirements": ["sklearn", "other"]}
     with witnesses(task) as seen:
         notes = seen.take()
-        until(lambda: add(seen, notes), what="an answer on every connection")
+        until(lambda: seen.add_to(notes), what="an answer on every connection")
         model(name, storageUri=str(artifacts / "reversed"), **target)
         ready_as_applied(stack, name)
         until(lambda: len(standings(stack, name)) == 1, what="the end of the old version")
-        add(seen, notes)
+        seen.add_to(notes)
     assert [failure for note in notes for failure in note.failures] == []
     assert switched_once(notes, ANSWERS["iris"], ANSWERS["reversed"]) == []
     place = "mlserver-0" if where == "the same server" else "other-0"
