@@ -39,8 +39,13 @@ demo: $(VENV)/.core $(MLSERVER)/.done ## Show the whole: two namespaces, failove
 	@$(BIN)/bailie demo
 
 .PHONY: test
-test: $(VENV)/.dev $(MLSERVER)/.done ## Run every test against real processes
+test: $(VENV)/.dev $(MLSERVER)/.done ## Run every test against real processes; ARGS='tests/placement -x' for a part
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e
+	@$(BIN)/python -m pytest tests/e2e
+endif
 
 .PHONY: test-kubernetes
 test-kubernetes: $(VENV)/.dev $(MLSERVER)/.done ## Try the API contract and the charts on the cluster of BAILIE_TEST_KUBECONFIG

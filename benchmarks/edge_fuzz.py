@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     import psutil
 
-LIMIT = 1.0
-"""Seconds within which each good request must be answered."""
 GROWTH = 50
 """MiB that Envoy may grow by."""
 PERIOD = 0.05
@@ -74,12 +72,14 @@ class Outcome:
 class Phase:
     """Some seconds of it: where Envoy listens, when it ends, and what was seen so far.
 
-    `period`: seconds between two malformed calls of all connections together.
+    `period`: seconds between two malformed calls of all connections together. `limit`: seconds within which
+    each good request must be answered.
     """
 
     port: int
     until: float
     period: float
+    limit: float
     outcome: Outcome
     next: float = 0.0
 
@@ -121,7 +121,7 @@ async def _send(port: int, found: malformed.Input, patience: float) -> None:
         writer.transport.abort()
 
 
-async def good_rest(port: int) -> str:
+async def good_rest(port: int, _: float) -> str:
     """Returns what is wrong with the answer to a REST request, "" if nothing."""
     head = (
         "POST /v2/models/iris/infer HTTP/1.1",
@@ -139,16 +139,16 @@ async def good_rest(port: int) -> str:
     return "" if answer.startswith(b"HTTP/1.1 200 ") else f"REST: {answer[:2_000]!r}"
 
 
-async def good_grpc(port: int) -> str:
-    """The same for a gRPC call."""
+async def good_grpc(port: int, limit: float) -> str:
+    """The same for a gRPC call, which may take so many seconds."""
     async with raw_http2.connection(port) as connection:
         stream = connection.begin(raw_http2.grpc_headers(malformed.INFER, "iris"))
         await connection.send(stream, [malformed.message(rpc_request("iris").SerializeToString())])
-        answer = await connection.answer(stream, LIMIT)
+        answer = await connection.answer(stream, limit)
     return "" if answer.headers.get("grpc-status") == "0" else f"gRPC: {answer.headers} {answer.reset}"
 
 
-async def callers(phase: Phase, ask: Callable[[int], Awaitable[str]]) -> None:
+async def callers(phase: Phase, ask: Callable[[int, float], Awaitable[str]]) -> None:
     """Sends good requests, one each `PERIOD`, whether those before are answered or not."""
     async with asyncio.TaskGroup() as tasks:
         while not phase.over():
@@ -156,11 +156,11 @@ async def callers(phase: Phase, ask: Callable[[int], Awaitable[str]]) -> None:
             await asyncio.sleep(PERIOD)
 
 
-async def _ask(phase: Phase, ask: Callable[[int], Awaitable[str]]) -> None:
+async def _ask(phase: Phase, ask: Callable[[int, float], Awaitable[str]]) -> None:
     begin = time.monotonic()
     try:
-        async with asyncio.timeout(LIMIT):
-            wrong = await ask(phase.port)
+        async with asyncio.timeout(phase.limit):
+            wrong = await ask(phase.port, phase.limit)
     except (OSError, ExceptionGroup) as error:  # TimeoutError is an OSError
         wrong = f"{ask.__name__}: {error!r} after {time.monotonic() - begin:.2f} s"
     if wrong:
@@ -195,7 +195,7 @@ async def fuzz(port: int, envoy: psutil.Process, options: argparse.Namespace) ->
     """Plays all phases on an Envoy that serves `iris`."""
 
     def begin(seconds: float, outcome: Outcome) -> Phase:
-        return Phase(port, time.monotonic() + seconds, 1 / options.rate, outcome)
+        return Phase(port, time.monotonic() + seconds, 1 / options.rate, options.limit, outcome)
 
     await play(begin(options.warm_up, Outcome()), envoy, [])
     outcome = Outcome(before=_mib(envoy))
@@ -226,6 +226,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=350, help="malformed calls per second")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 2, 16])
+    parser.add_argument("--limit", type=float, default=1, help="seconds that a good request may take")
     parser.add_argument("--warm-up", type=float, default=5, help="seconds of good requests alone before")
     return parser.parse_args(arguments)
 

@@ -15,7 +15,8 @@ async def test_good_requests_are_answered_beside_malformed_ones(tmp_path):
         gateway, port = await stack.enter_async_context(control_plane())
         mesh = await stack.enter_async_context(envoy(tmp_path, port))
         await took(gateway, RoutingTable("ns", {"iris": Route((Backend("iris_1", 1, (one.replica,)),))}))
-        options = edge_fuzz.options_of(["--seconds", "6", "--warm-up", "1", "--rate", "200", "--seed", "7"])
+        short = ["--seconds", "6", "--warm-up", "1", "--rate", "200", "--seed", "7", "--limit", "20"]
+        options = edge_fuzz.options_of(short)
         outcome = await edge_fuzz.fuzz(mesh.port, psutil.Process(mesh.process.pid), options)
     assert outcome.problems() == [], f"{outcome}"
     assert sum(outcome.malformed.values()) > 200
