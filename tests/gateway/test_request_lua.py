@@ -61,6 +61,8 @@ GOOD = {
     "the highest field": OTHER + delimited(2**29 - 1, b""),
     "a long-winded length": OTHER + field(100, 2, varint(3, 5) + b"abc"),
     "a long-winded tag": OTHER + varint(100 << 3, 5) + b"\1",
+    **{f"a text of {size} bytes": OTHER + delimited(3, b"x" * size) for size in (127, 128, 16_383, 16_384)},
+    "more texts than are walked over the short way": OTHER + delimited(3, b"x") * 70,
     "as many fields as a message may have": OTHER + field(100, 0, b"\1") * 65_535,
     "what the appendix looks like": OTHER + APPENDIX[:-1] + b"\0",
 }
@@ -71,6 +73,9 @@ SPOILED = {
     "a tensor that would": OTHER + field(5, 2, varint(len(APPENDIX) + 3) + b"abc"),
     "a text longer than everything": OTHER + field(100, 2, varint(2**32 - 1)),
     "a text of 2**63 bytes": OTHER + field(100, 2, varint(2**63)),
+    "an id that would": OTHER + field(3, 2, varint(len(APPENDIX))),
+    "an id one byte too long": OTHER + field(3, 2, varint(4) + b"abc"),
+    "an id of 200 bytes that ends early": OTHER + field(3, 2, varint(200) + b"x" * 199),
     "a fixed64 that would": OTHER + field(100, 1),
     "a fixed32 that would": OTHER + field(100, 5),
     "a number that does not end": OTHER + field(100, 0) + b"\x80",
