@@ -99,7 +99,11 @@ async def test_calls_go_on_while_their_connection_is_closed(mesh, tmp_path):
     assert failed == []
 
 
-async def test_an_envoy_that_cannot_be_told_gets_the_time_all_the_same(tmp_path):
+@pytest.mark.parametrize("bootstrap", [None, "", "{"])
+async def test_an_envoy_that_cannot_be_told_gets_the_time_all_the_same(tmp_path, bootstrap):
+    if bootstrap is not None:
+        (tmp_path / POD).mkdir()
+        (tmp_path / POD / "bootstrap.json").write_text(bootstrap)
     async with leaving(tmp_path, 0) as hook:
         assert b"callers are not led away" in await hook.stderr.read()
         assert await hook.wait() == 0

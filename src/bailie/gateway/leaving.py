@@ -21,7 +21,12 @@ _PATIENCE_SECONDS = 5.0
 
 
 def lead_away(bootstrap: Path) -> None:
-    """Tells the Envoy that was started with this file to send its callers away. Raises OSError."""
+    """Tells the Envoy that was started with this file to send its callers away.
+
+    Raises:
+        OSError, ValueError, http.client.HTTPException: it is not there, its file is not whole, or it answers
+            no HTTP.
+    """
     address = json.loads(bootstrap.read_text())["admin"]["address"]
     connection = http.client.HTTPConnection("envoy", timeout=_PATIENCE_SECONDS)
     connection.sock = _connected(address)
@@ -48,7 +53,7 @@ def main(seconds: float, folder: Path, pod: str) -> None:
     """Leads callers away and gives them so much time; an Envoy that cannot be told gets the time, too."""
     try:
         lead_away(folder / f"envoy-{pod}.json")
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         sys.stderr.write(f"callers are not led away: {error}\n")
     time.sleep(seconds)
 
