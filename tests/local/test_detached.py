@@ -65,6 +65,31 @@ def test_an_interrupted_start_leaves_nothing(tmp_path, processes):
     assert not running_in(state)
 
 
+def test_an_interruption_while_a_process_is_made_comes_once_it_is_known():
+    known = []
+
+    def make():
+        with detached.interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            known.append("the process")
+
+    with pytest.raises(KeyboardInterrupt):
+        make()
+    assert known == ["the process"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_interruption_stays_ignored_by_the_processes_made():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with detached.interrupts_held():
+            command = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT).name)"]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert said == "SIG_IGN\n"
+
+
 def test_what_a_killed_supervisor_left_is_told_and_ended(tmp_path):
     state, environment = StateDirectory(tmp_path), {STATE_VARIABLE: str(tmp_path)}
     with subprocess.Popen(["sleep", "60"], env=environment) as left:

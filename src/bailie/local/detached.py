@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bailie.local.errors import LocalError, NotReady, NotRunning
@@ -15,7 +15,8 @@ from bailie.local.state import Lock, StateDirectory
 from bailie.workloads.node.records import kill_orphans, started_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from bailie.local.settings import LocalSettings
     from bailie.local.state import SupervisorRecord
@@ -41,20 +42,45 @@ def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[
     check(settings)
     with Lock(state):
         before = state.supervisor()
-    with state.supervisor_log.open("ab") as log:
-        process = subprocess.Popen(
-            _command(settings, timeout),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with interrupts_held(), state.supervisor_log.open("ab") as log:
+            process = subprocess.Popen(
+                _command(settings, timeout),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         _wait(state, process, before, timeout=timeout, progress=progress)
     except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
+        if process is not None:
+            process.terminate()
+            process.wait()
         raise
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Raises the KeyboardInterrupt of a SIGINT after the block, not in it.
+
+    Raised while `Popen` returns, the exception would leave a process behind that nobody knows of.
+    """
+    before, interrupted = signal.getsignal(signal.SIGINT), False
+
+    def note(_: int, __: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, before)
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 def _command(settings: LocalSettings, timeout: float) -> list[str]:
