@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 150.0
 LONG_SECONDS = 5.0
 """An answer that takes longer is one that the hung server held up."""
+STEADY_SECONDS = 6.0
+"""Requests before the signal: by then Envoy looks at servers as often as it does under load."""
 REPLICAS = {"twins": 2, "single": 1}
 
 
@@ -76,10 +78,11 @@ async def stop(client: Client, running: Laptop, server: str, rate: float) -> dic
     done = asyncio.Event()
     async with caller(running.inference()["http"], PATIENCE_SECONDS) as calling, asyncio.TaskGroup() as group:
         asking = group.create_task(send(calling, Stream(server, rate, lambda _: body), done))
-        await asyncio.sleep(2)
-        before, began = await process(client, server), time.monotonic()
+        asked_since = time.monotonic()
+        await asyncio.sleep(STEADY_SECONDS)
+        before = await process(client, server)
+        began = time.monotonic()
         os.kill(before, signal.SIGSTOP)
-        offset = 2.0
 
         async def unready() -> bool:
             model = await client.get(MODEL, server, NAMESPACE)
@@ -100,7 +103,7 @@ async def stop(client: Client, running: Laptop, server: str, rate: float) -> dic
         await asyncio.sleep(2)
         done.set()
         await asyncio.wait([asking])
-    return {**_seen(asking.result(), offset), "seconds until": moments}
+    return {**_seen(asking.result(), began - asked_since), "seconds until": moments}
 
 
 def _seen(calls: list[Call], offset: float) -> dict[str, Any]:

@@ -114,6 +114,15 @@ async def test_a_forced_deletion_shortens_the_grace(api, tmp_path):
         await until(lambda: proc.start_time(pid_of(pod)) is None)
 
 
+async def test_the_end_of_the_node_waits_for_no_pod_longer_than_for_the_node(api, tmp_path):
+    async with running_node(api, tmp_path, shutdown_grace=0.5) as node:
+        script = f"trap '' TERM; touch {tmp_path}/up; {LOOP}"
+        await node.create(pod_manifest("p", script=script, spec_terminationGracePeriodSeconds=600))
+        pod = await node.until_ready("p")
+        await until((tmp_path / "up").exists)
+    assert proc.start_time(pid_of(pod)) is None
+
+
 async def test_readiness_follows_the_probe(api, tmp_path):
     ready = {"httpGet": {"port": "http", "path": "/ready"}, "periodSeconds": 1, "failureThreshold": 1}
     async with running_node(api, tmp_path) as node:

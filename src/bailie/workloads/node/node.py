@@ -162,7 +162,7 @@ class Node:
         for name in STOP_ORDER:
             chosen = [worker for worker in self._workers.values() if _component(worker.setup.pod) == name]
             for worker in chosen:
-                worker.end(Ending.STOPPED)
+                worker.end(Ending.STOPPED, min(worker.grace, self._settings.shutdown_grace))
             for worker in chosen:
                 await worker.ended.wait()
 

@@ -60,13 +60,22 @@ class PodWorker:
         """All containers, init containers first."""
         return [*self._init, *self._main]
 
+    @property
+    def grace(self) -> float:
+        """Seconds that the pod's processes have to end."""
+        metadata, spec = self.setup.pod["metadata"], self.setup.pod["spec"]
+        for given in (metadata.get("deletionGracePeriodSeconds"), spec.get("terminationGracePeriodSeconds")):
+            if given is not None:
+                return float(given)
+        return self.setup.tools.settings.grace
+
     def end(self, ending: Ending, grace: float | None = None) -> None:
         """Makes `run` stop the containers and return. A later reason replaces an earlier one."""
         if self._ending is Ending.GONE:
             return
         self._ending = ending
         for runner in self.runners:
-            runner.stop(self._grace() if grace is None else grace)
+            runner.stop(self.grace if grace is None else grace)
 
     async def run(self, after: asyncio.Event | None = None) -> None:
         """Runs the pod. `after` is the end of an earlier pod of the same name, which has the address."""
@@ -91,13 +100,6 @@ class PodWorker:
 
     def _runner(self, container: Manifest, *, once: bool) -> ContainerRunner:
         return ContainerRunner(container, self.setup, self._changed.set, once=once)
-
-    def _grace(self) -> float:
-        metadata, spec = self.setup.pod["metadata"], self.setup.pod["spec"]
-        for given in (metadata.get("deletionGracePeriodSeconds"), spec.get("terminationGracePeriodSeconds")):
-            if given is not None:
-                return float(given)
-        return self.setup.tools.settings.grace
 
     async def _run_containers(self) -> None:
         self._changed.set()
