@@ -13,6 +13,7 @@ from tests.support.waiting import until
 from bailie._gen import agent_pb2
 from bailie.agent.errors import ServerError
 from bailie.agent.monitor import Monitor
+from bailie.agent.outbox import Outbox
 from bailie.agent.server import Health
 from bailie.agent.settings import Settings
 
@@ -132,8 +133,9 @@ class Restarted:
         assert restarted
         self.told.append(list(seen))
 
-    def publish_status(self, status: agent_pb2.ReplicaStatus) -> None:
-        self.told.append(status.server_ready)
+    def update_status(self, **fields: int) -> None:
+        if "server_ready" in fields:
+            self.told.append(fields["server_ready"])
 
 
 @pytest.mark.parametrize(
@@ -169,12 +171,25 @@ async def test_a_server_that_came_back_between_two_looks_is_noticed(health, at_w
     assert world.told[: len(told)] == told
 
 
+async def test_a_drain_that_begins_while_memory_is_read_stays_announced():
+    outbox, world = Outbox(agent_pb2.ReplicaStatus()), Restarted(answers=[True])
+
+    async def read() -> Any:
+        outbox.update_status(draining=True)
+        return SimpleNamespace(resident_bytes=7)
+
+    memory: Any = SimpleNamespace(read=read)
+    async with monitored(world, outbox=outbox, memory=memory):
+        await until(lambda: outbox.status.resident_bytes == 7 and outbox.status.server_ready)
+    assert outbox.status.draining
+    assert outbox.take()[-1].status.draining
+
+
 @asynccontextmanager
-async def monitored(world: Any):
+async def monitored(world: Any, **others: Any):
     settings = Settings(namespace="a", pod="m-0", server="m", replica=0, poll_seconds=0.001)
-    monitor = Monitor(
-        settings=settings, server=world, memory=world, models=world, outbox=world, restart=world
-    )
+    parts = {"server": world, "memory": world, "models": world, "outbox": world, "restart": world}
+    monitor = Monitor(settings=settings, **parts | others)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         running = group.create_task(monitor.run())
         yield

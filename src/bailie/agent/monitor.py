@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie._gen import agent_pb2
 from bailie.agent.errors import ServerError
 from bailie.agent.metrics import RESIDENT_BYTES, SERVER_READY
 from bailie.agent.server import INDEX_SECONDS, LOOK_SECONDS, Health
@@ -140,16 +139,14 @@ class Monitor:
         return self.silent_for >= limit or bool(self.server.condemned)
 
     async def _publish(self, now: float) -> None:
-        status = agent_pb2.ReplicaStatus()
-        status.CopyFrom(self.outbox.status)
-        status.server_ready = self.ready
-        status.server_silent = self.silent_for >= self.settings.silent_seconds
-        if not self.silent_for and now - self._measured_at >= self.settings.status_seconds:
-            status.resident_bytes = (await self.memory.read()).resident_bytes
-            self._measured_at = now
-        self.outbox.publish_status(status)
+        silent = self.silent_for >= self.settings.silent_seconds
+        self.outbox.update_status(server_ready=self.ready, server_silent=silent)
         SERVER_READY.set(self.ready)
-        RESIDENT_BYTES.set(status.resident_bytes)
+        if not self.silent_for and now - self._measured_at >= self.settings.status_seconds:
+            resident_bytes = (await self.memory.read()).resident_bytes
+            self.outbox.update_status(resident_bytes=resident_bytes)
+            RESIDENT_BYTES.set(resident_bytes)
+            self._measured_at = now
 
     def _index_pause(self) -> float:
         longest = self.settings.longest_index_seconds

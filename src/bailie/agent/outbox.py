@@ -40,13 +40,17 @@ class Outbox:
         self._unsent[key] = None
         self._changed.set()
 
-    def publish_status(self, status: agent_pb2.ReplicaStatus) -> None:
-        """Takes a status; it is sent soon when something else than the resident set changed."""
-        before = agent_pb2.ReplicaStatus()
-        before.CopyFrom(self._status)
-        before.resident_bytes = status.resident_bytes
-        self._status = status
-        if before != status:
+    def update_status(self, **fields: int) -> None:
+        """Changes these fields of the status and no others, for several parts write them.
+
+        The status is sent soon when something else than the resident set changed.
+        """
+        status = agent_pb2.ReplicaStatus()
+        status.CopyFrom(self._status)
+        for name, value in fields.items():
+            setattr(status, name, value)
+        before, self._status = self._status, status
+        if any(getattr(before, name) != value for name, value in fields.items() if name != "resident_bytes"):
             self._status_unsent = True
             self._changed.set()
 

@@ -95,10 +95,7 @@ class Session:
 
     def drain(self) -> None:
         """Says `draining` to the scheduler, now and in every later session."""
-        status = agent_pb2.ReplicaStatus()
-        status.CopyFrom(self.outbox.status)
-        status.draining = True
-        self.outbox.publish_status(status)
+        self.outbox.update_status(draining=True)
 
     async def _round(self) -> bool:
         """Tries every address once. Returns whether a session was open."""
