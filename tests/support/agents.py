@@ -53,7 +53,7 @@ class Agent:
     async def say(self, message):
         """Sends a Hello, ModelReport or ReplicaStatus; `ended` tells whether the scheduler had hung up."""
         field = {pb.Hello: "hello", pb.ModelReport: "report", pb.ReplicaStatus: "status"}[type(message)]
-        with suppress(grpc.aio.AioRpcError):
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await self.stream.write(pb.AgentMessage(**{field: message}))
 
     async def heard(self, seconds=DEADLINE):
