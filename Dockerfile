@@ -20,6 +20,7 @@ RUN python -m venv /opt/build \
 COPY pyproject.toml README.md LICENSE CHANGELOG.md /src/
 COPY proto /src/proto
 COPY tools /src/tools
+COPY packages /src/packages
 COPY src /src/src
 RUN cd /src \
  && /opt/build/bin/python -m hatchling build --target wheel --directory /tmp/wheel \

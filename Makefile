@@ -105,7 +105,7 @@ $(BUILD)/.done: requirements/build.txt | $(VENV)/bin/python
 	@$(call complete,$(BUILD))
 	@touch $@
 
-$(VENV)/.core: requirements/core.txt pyproject.toml tools/protos.py tools/build_hook.py $(BUILD)/.done $(wildcard proto/bailie/_gen/*.proto) | $(VENV)/bin/python
+$(VENV)/.core: requirements/core.txt pyproject.toml packages/kubeapi/pyproject.toml tools/protos.py tools/build_hook.py $(BUILD)/.done $(wildcard proto/bailie/_gen/*.proto) | $(VENV)/bin/python
 	@echo "==> installing Bailie into $(VENV)"
 	@$(call install_lock,$(VENV),core)
 	@rm -rf $(BUILD)/wheel

@@ -48,7 +48,7 @@ async def test_a_database_damaged_under_it_is_said_once_and_the_api_comes_back_w
         database.write_bytes(b"")
         await until(lambda: told, seconds=20)
         assert "objects.db is empty, but this state directory was used before" in told[0]
-        assert "`bailie apply`" in told[0]
+        assert "apply your manifests again" in told[0]
         written = state.api_log.read_text()
         await until(lambda: state.api_log.read_text() != written, seconds=20)  # tried again
         assert len(told) == 1

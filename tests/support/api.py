@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bailie.apiserver import kubeconfig as kubeconfigs
-from bailie.apiserver.auth import service_account_user
-from bailie.apiserver.rbac import AUTHENTICATED, User
-from bailie.apiserver.server import ApiServer
-from bailie.apiserver.settings import Settings
+from bailie.api.crd import crd_manifests
+from kubeapi import kubeconfig as kubeconfigs
+from kubeapi.access.auth import service_account_user
+from kubeapi.access.rbac import AUTHENTICATED, User
+from kubeapi.server import ApiServer
+from kubeapi.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ class Api:
     def kubeconfig_for(self, token: str, path: Path, *, namespace: str = "default") -> Path:
         """Writes a kubeconfig with this token and returns its path."""
         content = kubeconfigs.kubeconfig(
-            server=self.url, ca=self.server.ca, token=token, namespace=namespace, user="test"
+            "bailie", server=self.url, ca=self.server.ca, token=token, namespace=namespace, user="test"
         )
         kubeconfigs.write(path, content)
         return path
@@ -103,7 +104,8 @@ class Api:
 def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
     """The embedded API on a thread of this process, with its state in `directory/api`."""
     places = {"log_dir": directory / "logs", "addresses": directory / "node" / "addresses.json"}
-    server = ApiServer(Settings(state_dir=directory / "api", **{**places, **settings}))
+    ours = {"definitions": crd_manifests(), "name": "bailie"}
+    server = ApiServer(Settings(state_dir=directory / "api", **{**places, **ours, **settings}))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(_served(server, loop)), name="api")
     thread.start()

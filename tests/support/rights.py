@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bailie.apiserver.auth import service_account_user
-from bailie.apiserver.rbac import Attributes, allowed, policy_of
 from bailie.manifests import rbac
+from kubeapi.access.auth import service_account_user
+from kubeapi.access.rbac import Attributes, allowed, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

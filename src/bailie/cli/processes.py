@@ -205,12 +205,16 @@ def _api_server(arguments: list[str]) -> None:
     parser.add_argument("--audit-log", type=Path, help="where to write who asked for what, a line each")
     options = parser.parse_args(arguments)
     set_up_logging(options.log_level)
-    from bailie.apiserver.errors import StateError
-    from bailie.apiserver.server import serve
-    from bailie.apiserver.settings import Settings
+    from bailie.api.crd import crd_manifests
+    from bailie.local.settings import API_NAME
+    from kubeapi.errors import StateError
+    from kubeapi.server import serve
+    from kubeapi.settings import Settings
 
     state = options.state_dir
     settings = Settings(
+        definitions=crd_manifests(),
+        name=API_NAME,
         state_dir=state / "api",
         log_dir=state / "logs",
         addresses=state / "node" / "addresses.json",

@@ -385,7 +385,7 @@ class Client:
             )
             if response.status_code >= 400:
                 raise self._error(response, path)
-            return cast(Object, msgspec.json.decode(response.content))
+            return cast("Object", msgspec.json.decode(response.content))
 
     def _error(self, response: httpx2.Response, path: str) -> errors.ApiError:
         error = errors.from_response(response.status_code, response.content)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import SERVICE_ACCOUNT
-from bailie.apiserver.kubeconfig import kubeconfig, write
 from bailie.kube.client import object_path
-from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
+from bailie.local.settings import API_NAME, OPERATOR_NAME, OPERATOR_NAMESPACE
+from kubeapi.kubeconfig import kubeconfig, write
 
 if TYPE_CHECKING:
     from bailie.kube.client import Client
@@ -20,10 +21,10 @@ async def write_kubeconfigs(client: Client, state: StateDirectory, namespace: st
     """Writes both (0600); `namespace` is the administrator's default one."""
     ca = state.api_ca.read_bytes()
     token = state.api_token.read_text().strip()
-    write(state.kubeconfig, kubeconfig(server=client.server, ca=ca, token=token, namespace=namespace))
+    made = partial(kubeconfig, API_NAME, server=client.server, ca=ca, namespace=namespace)
+    write(state.kubeconfig, made(token=token))
     operator = await _operator_token(client)
-    content = kubeconfig(server=client.server, ca=ca, token=operator, namespace=namespace, user=OPERATOR_NAME)
-    write(state.operator_kubeconfig, content)
+    write(state.operator_kubeconfig, made(token=operator, user=OPERATOR_NAME))
 
 
 async def _operator_token(client: Client) -> str:

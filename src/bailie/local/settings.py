@@ -14,6 +14,8 @@ from pathlib import Path
 
 import platformdirs
 
+API_NAME = "bailie"
+"""The name of the embedded API in kubeconfigs and in its version, by which `bailie doctor` knows it."""
 OPERATOR_NAMESPACE = "bailie-system"
 OPERATOR_NAME = "seldon-v2-controller-manager"
 

@@ -120,7 +120,7 @@ class Reconciler(Generic[R, C]):
         self._reporter.warn(manifest, problems)
         if parsed is None:
             return await self._refuse(manifest, [refused(problems)])
-        resource = cast(R, parsed)
+        resource = cast("R", parsed)
         objection = self.objection(resource)
         if objection is not None:
             return await self._refuse(manifest, [objection])
@@ -138,7 +138,7 @@ class Reconciler(Generic[R, C]):
         if config is None:
             text = f'{kind.kind} "{name}": {refused(problems).message}'
             return await self._refuse(manifest, [not_ready(f"{kind.kind}Invalid", text)])
-        using = Using(cast(C, config), choice, kind.kind)
+        using = Using(cast("C", config), choice, kind.kind)
         found = await self._converge(manifest, resource, using)
         fields = dict(found.fields)
         if found.made and not choice.frozen:

@@ -15,12 +15,12 @@ from tests.support.agents import TOKEN
 from tests.support.chaos.gate import Gate
 from tests.support.ports import free_port
 
-from bailie.apiserver import kubeconfig as kubeconfigs
 from bailie.kube.client import Client
 from bailie.scheduler.agents import serve_agents
 from bailie.scheduler.currency import Stale
 from bailie.scheduler.run import Scheduler
 from bailie.scheduler.settings import SchedulerSettings
+from kubeapi import kubeconfig as kubeconfigs
 
 PODS = ("seldon-scheduler-0", "seldon-scheduler-1")
 _AGAIN_SECONDS = 1.0
@@ -56,7 +56,7 @@ class Schedulers:
             path = self.api.directory / f"{self.namespace}-{pod}.kubeconfig"
             url = f"https://127.0.0.1:{through}"
             kubeconfigs.write(
-                path, kubeconfigs.kubeconfig(server=url, ca=server.ca, token=server.admin_token)
+                path, kubeconfigs.kubeconfig("bailie", server=url, ca=server.ca, token=server.admin_token)
             )
             self._processes[pod] = _Process(free_port(), gate, path)
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from tests.support.hostile_pods import HOSTILE, MISSHAPEN
 from tests.support.node import pod_manifest, running_node
 
-from bailie.apiserver.store import Key
 from bailie.workloads.node.environment import ConfigError, Sources
 from bailie.workloads.node.pods import PodContext, process
 from bailie.workloads.node.settings import NodeSettings
 from bailie.workloads.node.setup import manifest_causes
 from bailie.workloads.node.volumes import realise
+from kubeapi.storage.store import Key
 
 KEYS = ("k", "../KEY", "/tmp/KEY", "a/b", "..", "x\0")
 

@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie import __version__
-from bailie.apiserver import schema
-from bailie.apiserver.pod_rules import spec_causes
-from bailie.apiserver.pod_schemas import POD_SPEC
 from bailie.kube.errors import ApiError, NotFound
 from bailie.workloads.node import tokens, volumes
 from bailie.workloads.node.environment import ConfigError
 from bailie.workloads.node.files import make_directory
 from bailie.workloads.node.pods import STATE_VARIABLE, PodContext
+from kubeapi.registry.pod_rules import spec_causes
+from kubeapi.schemas import schema
+from kubeapi.schemas.pod_schemas import POD_SPEC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bailie.apiserver.causes import Cause
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.manifests.workload import Manifest
     from bailie.workloads.node.records import Records
     from bailie.workloads.node.settings import NodeSettings
+    from kubeapi.causes import Cause
 
 _log = structlog.get_logger(__name__)
 

@@ -1,0 +1,88 @@
+"""What a fresh database starts with: namespace `default`, the definitions handed in, the admin's token.
+
+Called by `server.py` at every start; repeats safely.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from kubeapi import clock
+from kubeapi.access import rbac
+from kubeapi.files import write_private
+from kubeapi.registry.catalogue import Catalogue, builtin_resources, custom_resource
+from kubeapi.registry.metadata import stamp_new
+from kubeapi.registry.objects import WriteOptions
+from kubeapi.storage.store import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from kubeapi.http.app import App
+    from kubeapi.registry.catalogue import Resource
+    from kubeapi.storage.store import Store
+
+ADMIN = rbac.User("admin", groups=(rbac.MASTERS, rbac.AUTHENTICATED))
+_MANAGER = "kubeapi"
+
+
+def catalogue(definitions: Iterable[Mapping[str, Any]]) -> Catalogue:
+    """Returns every resource that is served: the built-in kinds, and those of CustomResourceDefinitions."""
+    return Catalogue([*builtin_resources(), *(custom_resource(each) for each in definitions)])
+
+
+def prepare(app: App, definitions: Iterable[Mapping[str, Any]]) -> None:
+    """Creates namespace `default` and the CustomResourceDefinitions before the first request."""
+    namespaces = app.catalogue.find("", "v1", "namespaces")
+    resource = app.catalogue.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+    assert namespaces is not None  # noqa: S101 - both are built in
+    assert resource is not None  # noqa: S101
+    if app.store.get(Key(namespaces.key, "", "default")) is None:
+        body = {"metadata": {"name": "default"}}
+        app.objects.create(namespaces, "", body, WriteOptions(field_manager=_MANAGER))
+    for manifest in definitions:
+        _put_definition(app.store, resource, manifest)
+
+
+def _put_definition(store: Store, resource: Resource, manifest: Mapping[str, Any]) -> None:
+    key = Key(resource.key, "", manifest["metadata"]["name"])
+    old = store.get(key)
+    if old is not None and old["spec"] == manifest["spec"]:
+        return
+    obj = {**manifest, "metadata": dict(manifest["metadata"])}
+    stamp_new(obj, resource)
+    if old is not None:
+        obj["metadata"] |= {f: old["metadata"][f] for f in ("uid", "creationTimestamp")}
+    moment = clock.stamp()
+    obj["status"] = {
+        "acceptedNames": manifest["spec"]["names"],
+        "conditions": [
+            {
+                "type": kind,
+                "status": "True",
+                "reason": reason,
+                "message": message,
+                "lastTransitionTime": moment,
+            }
+            for kind, reason, message in (
+                ("NamesAccepted", "NoConflicts", "no conflicts found"),
+                ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+            )
+        ],
+        "storedVersions": [v["name"] for v in manifest["spec"]["versions"] if v.get("storage")],
+    }
+    store.put(key, obj, old)
+
+
+def admin_token(app: App, path: Path) -> str:
+    """The administrator's token, made and written (0600) when it is not there yet."""
+    if path.exists():
+        token = path.read_text().strip()
+    else:
+        token = secrets.token_urlsafe(32)
+        write_private(path, token + "\n")
+    if app.tokens.user(token) is None:
+        app.tokens.register(token, ADMIN)
+    return token

@@ -1,0 +1,214 @@
+"""The HTTP application: who asks, may they, which verb; then one handler and one answer.
+
+Served by `server.py` (uvicorn). This is the only module that turns refusals into responses and knows the
+order of the steps; what the verbs mean is in `objects.py`, what a path means in `requests.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+
+from kubeapi import errors, limits
+from kubeapi.access.auth import Authoriser, Tokens
+from kubeapi.access.escalation import guard_of
+from kubeapi.access.impersonation import effective_user
+from kubeapi.access.rbac import PUBLIC_PATHS, Attributes, User, refusal
+from kubeapi.access.reviews import Reviewer
+from kubeapi.discovery.documents import Descriptions
+from kubeapi.http.handlers import Call, Handlers
+from kubeapi.registry.objects import Objects
+from kubeapi.storage.hub import Hub
+from kubeapi.verbs import requests
+from kubeapi.wire import codec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from kubeapi.http.audit import AuditLog
+    from kubeapi.registry.catalogue import Catalogue, Resource
+    from kubeapi.storage.store import Store
+    from kubeapi.verbs.requests import Target
+
+_log = structlog.get_logger(__name__)
+_BODY_SECONDS = 30.0
+_VERSION = {
+    "major": "1",
+    "minor": "36",
+    "gitVersion": "v1.36.0",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "linux/amd64",
+}
+
+
+class App:
+    """The ASGI application over one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        *,
+        name: str = "kubeapi",
+        log_dir: Path | None = None,
+        addresses: Path | None = None,
+        audit: AuditLog | None = None,
+    ) -> None:
+        self.store = store
+        self.catalogue = catalogue
+        self.descriptions = Descriptions(catalogue)
+        self.hub = Hub(store)
+        self._version = _VERSION | {"gitVersion": f"{_VERSION['gitVersion']}+{name}"}
+        self.objects = Objects(store)
+        self.tokens = Tokens(store)
+        self.authoriser = Authoriser(store)
+        self._audit = audit
+        self.handlers = Handlers(
+            objects=self.objects,
+            hub=self.hub,
+            reviewer=Reviewer(self.tokens, self.authoriser),
+            log_dir=log_dir,
+            addresses=addresses,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        try:
+            response: ASGIApp = await self._answer(request)
+        except errors.ApiError as error:
+            response = codec.error_response(error)
+        except ClientDisconnect:
+            return
+        except errors.StateError as error:
+            _log.error("state directory failed", error=str(error))
+            response = codec.error_response(errors.internal(str(error)))
+        except Exception as error:
+            _log.exception("request failed", method=request.method, path=request.scope["path"])
+            response = codec.error_response(errors.internal(f"{type(error).__name__}: {error}"))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> ASGIApp:
+        path = str(request.scope["path"])  # the URL's would depend on the Host header, which may be none
+        user = self._authenticate(request)
+        target = requests.target_of(path)
+        if target is None:
+            return self._answer_path(request, user, path)
+        if user is None:
+            raise errors.unauthorized()
+        verb = requests.verb_of(request.method, target, request.query_params)
+        asked = requests.attributes_of(verb, target, request.query_params)
+        try:
+            answer = await self._answer_resource(request, user, asked, target)
+        except errors.ApiError as error:
+            self._note(user, asked, error.code)
+            raise
+        self._note(user, asked, getattr(answer, "status_code", 200))
+        return answer
+
+    def _note(self, user: User, asked: Attributes, code: int) -> None:
+        if self._audit is not None:
+            self._audit.write(user, asked, code)
+
+    async def _answer_resource(
+        self, request: Request, user: User, asked: Attributes, target: Target
+    ) -> ASGIApp:
+        verb = asked.verb
+        self._authorise(user, asked, target)
+        resource = self._resource(target, verb)
+        body = b"" if verb in requests.READING else await _whole_body(request)
+        if codec.is_slow(body, request.headers.get("content-type", "")):
+            body = await asyncio.to_thread(codec.json_of_yaml, body)
+        call = Call(
+            user=user,
+            verb=verb,
+            resource=self.catalogue.stored(resource.key) or resource,
+            shown=resource,
+            target=target,
+            query=request.query_params,
+            headers=request.headers,
+            body=body,
+            guard=guard_of(self.authoriser, user, resource),
+        )
+        return self.handlers.answer(call)
+
+    def _authenticate(self, request: Request) -> User | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        user = self.tokens.user(token.strip())
+        if user is None:
+            raise errors.unauthorized()
+        return effective_user(user, request.headers, self.authoriser)
+
+    def _answer_path(self, request: Request, user: User | None, path: str) -> Response:
+        if path not in PUBLIC_PATHS:
+            if user is None:
+                raise errors.unauthorized()
+            asked = Attributes(verb=request.method.lower(), path=path)
+            if not self.authoriser.allowed(user, asked):
+                message = f"forbidden: {refusal(user, asked)}"
+                raise errors.ApiError(403, "Forbidden", message)
+        if path.rstrip("/") in {"/healthz", "/livez", "/readyz"}:
+            return codec.encoded_response(b"ok")
+        if path.rstrip("/") == "/version":
+            return codec.json_response(self._version)
+        described = self.descriptions.answer(path, request.headers.get("accept", ""))
+        response = codec.encoded_response(described.body)
+        response.headers["content-type"] = described.media
+        return response
+
+    def _authorise(self, user: User, asked: Attributes, target: Target) -> None:
+        if self.authoriser.allowed(user, asked):
+            return
+        resource = self.catalogue.find(target.group, target.version, target.plural)
+        if resource is None:
+            what = f"{target.plural}.{target.group}" if target.group else target.plural
+            raise errors.ApiError(403, "Forbidden", f"{what} is forbidden: {refusal(user, asked)}")
+        raise errors.forbidden(resource.kind, target.name, refusal(user, asked))
+
+    def _resource(self, target: Target, verb: str) -> Resource:
+        resource = self.catalogue.find(target.group, target.version, target.plural)
+        if resource is None or (target.namespace and not resource.kind.namespaced):
+            raise errors.unknown_path()
+        if (
+            resource.kind.namespaced
+            and not target.namespace
+            and (target.name or verb not in {"list", "watch"})
+        ):
+            raise errors.unknown_path() if target.name else errors.method_not_allowed()
+        if verb not in resource.verbs:
+            raise errors.method_not_allowed()
+        return resource
+
+
+async def _whole_body(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await _body(request)
+    except TimeoutError:
+        words = f"the body of the request was not whole within {_BODY_SECONDS:g} s"
+        raise errors.ApiError(408, "Timeout", words) from None
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than a body may be long."""
+    parts, length = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        length += len(part)
+        if length > limits.LARGEST:
+            break
+    return b"".join(parts)

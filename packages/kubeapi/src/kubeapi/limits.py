@@ -1,0 +1,51 @@
+"""How deep and how large the JSON data of a request or an object may be.
+
+Called for every body once it is decoded, in whatever format it came, and for what a patch makes of an object.
+The code behind relies on it: it may walk data by recursion, and may encode whatever it was given. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubeapi import errors
+
+LARGEST = 3 * 1024 * 1024
+"""Bytes of a body, and about those of an object, as on Kubernetes."""
+DEEPEST = 100
+"""Levels. Objects of this API have about 20; orjson encodes 254, and Python walks not many more."""
+
+
+def check(data: Any) -> None:
+    """Refuses data that is nested too deep or too large.
+
+    References of YAML count wherever they stand: a few lines may mean more than a machine can hold.
+
+    Raises:
+        ApiError: 400 for the depth, 413 for the size.
+    """
+    waiting, size = [(data, 1)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        size += len(value) + 1 if isinstance(value, str) else 1
+        if size > LARGEST:
+            raise too_large()
+        if not isinstance(value, dict | list):
+            continue
+        if depth > DEEPEST:
+            raise too_deep()
+        if isinstance(value, dict):
+            size += sum(len(key) + 1 for key in value if isinstance(key, str))
+        waiting += [(each, depth + 1) for each in (value.values() if isinstance(value, dict) else value)]
+
+
+def too_deep() -> errors.ApiError:
+    """400 for data with too many levels."""
+    return errors.bad_request(
+        f"the body of the request is nested deeper than {DEEPEST} levels, or makes an object so"
+    )
+
+
+def too_large() -> errors.ApiError:
+    """413 for data with too many values."""
+    return errors.ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {LARGEST}")

@@ -1,0 +1,155 @@
+"""The `log` subresource of Pods: serves the files that the node writes.
+
+Called by `http.handlers` with an authorised request. Layout: `<log dir>/<namespace>/<pod>/<container>.log`,
+the run before in `<container>.previous.log`. The node empties a file that grows too large and starts a new
+one when a container restarts, so a follower watches the file's size and identity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from kubeapi import errors
+from kubeapi.verbs.requests import is_true, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from starlette.types import Receive, Scope, Send
+
+    from kubeapi.storage.store import Obj
+
+_POLL_SECONDS = 0.2
+_CHUNK = 64 * 1024
+
+
+def container_of(pod: Obj, query: Mapping[str, str]) -> str:
+    """The container whose log is asked for.
+
+    Raises:
+        ApiError: the Pod has no such container, or several and none was named.
+    """
+    spec, name = pod["spec"], pod["metadata"]["name"]
+    containers: list[str] = [
+        c["name"] for group in ("containers", "initContainers") for c in spec.get(group) or ()
+    ]
+    wanted = query.get("container")
+    if wanted:
+        if wanted not in containers:
+            raise errors.bad_request(f"container {wanted} is not valid for pod {name}")
+        return wanted
+    if len(spec["containers"]) > 1:
+        listed = " ".join(c["name"] for c in spec["containers"])
+        raise errors.bad_request(
+            f"a container name must be specified for pod {name}, choose one of: [{listed}]"
+        )
+    return containers[0]
+
+
+class PodLog:
+    """One log request as an ASGI response."""
+
+    def __init__(self, path: Path, query: Mapping[str, str], *, is_over: Callable[[], bool]) -> None:
+        """`is_over` says that nothing will be written any more: the Pod is gone or the server stops."""
+        self._path = path
+        if is_true(query.get("previous")):
+            self._path = path.with_name(f"{path.stem}.previous.log")
+        self._follow = is_true(query.get("follow"))
+        self._tail = whole(query, "tailLines")
+        self._limit = whole(query, "limitBytes")
+        self._is_over = is_over
+        self._gone = False
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends what there is and, when following, what comes."""
+        async with asyncio.TaskGroup() as tasks:
+            leaving = tasks.create_task(self._until_gone(receive))
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._stream(send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            leaving.cancel()
+
+    async def _until_gone(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+
+    async def _stream(self, send: Send) -> None:
+        left = self._limit
+        file = await self._open()
+        if file is None:
+            return
+        with file:
+            for chunk in _tail(file, self._tail):
+                left = await _send(send, chunk, left)
+            while self._follow and not self._gone and left != 0:
+                over = self._is_over() or self._replaced(file)
+                if file.tell() > os.fstat(file.fileno()).st_size:
+                    file.seek(0)
+                while chunk := file.read(_CHUNK):
+                    left = await _send(send, chunk, left)
+                if over:
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _open(self) -> BinaryIO | None:
+        while True:
+            try:
+                return self._path.open("rb")
+            except FileNotFoundError:
+                if not self._follow or self._gone or self._is_over():
+                    return None
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _replaced(self, file: BinaryIO) -> bool:
+        """Whether the container was started again, which ends this run's log."""
+        try:
+            return self._path.stat().st_ino != os.fstat(file.fileno()).st_ino
+        except FileNotFoundError:
+            return True
+
+
+def _tail(file: BinaryIO, lines: int | None) -> Iterator[bytes]:
+    """The last `lines` lines of the file (all for None), in chunks; leaves the position at the end."""
+    if lines is not None:
+        file.seek(_start_of(file, lines))
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _start_of(file: BinaryIO, lines: int) -> int:
+    """Where the last `lines` lines begin, found from the end: a line may be as long as the file."""
+    at = file.seek(0, os.SEEK_END)
+    ends = lines + 1  # the last line has one, too, or is about to get it
+    if at and _piece(file, at - 1, at) != b"\n":
+        ends -= 1
+    while at:
+        begin = max(0, at - _CHUNK)
+        piece = _piece(file, begin, at)
+        if piece.count(b"\n") >= ends:
+            end = len(piece)
+            for _ in range(ends):
+                end = piece.rindex(b"\n", 0, end)
+            return begin + end + 1
+        ends -= piece.count(b"\n")
+        at = begin
+    return 0
+
+
+def _piece(file: BinaryIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    return file.read(end - begin)
+
+
+async def _send(send: Send, chunk: bytes, left: int | None) -> int | None:
+    if left is not None:
+        chunk = chunk[:left]
+        left -= len(chunk)
+    if chunk:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    return left

@@ -1,0 +1,196 @@
+"""The catalogue: which resources are served, under which paths, and what is particular to each.
+
+Read by the request decoder, discovery, OpenAPI, Table output and the verbs. A resource is data; its few
+functions are a `Strategy` (`strategies.py`). Nothing here reads or writes objects.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kubeapi import kinds
+from kubeapi.registry import events
+from kubeapi.registry.strategies import Strategy, core_strategies
+from kubeapi.registry.workload_strategies import workload_strategies
+from kubeapi.schemas.builtin_schemas import builtin_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from kubeapi.kinds import ApiKind
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_builtin_schema = functools.cache(builtin_schema)
+READ_VERBS = ("get", "list", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where the scale subresource finds its numbers; paths as lists of keys from the object's root."""
+
+    replicas: tuple[str, ...]
+    status_replicas: tuple[str, ...]
+    selector: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A subresource as discovery shows it: the kind of its objects and its verbs."""
+
+    kind: ApiKind
+    verbs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How objects of an alias are shown and kept."""
+
+    shown: Callable[[dict[str, Any]], dict[str, Any]]
+    kept: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One served resource.
+
+    `version_entry` is the entry of `spec.versions` of its CustomResourceDefinition (schema, printer columns),
+    None for the built-in kinds. `alias_of` is the store key of the resource whose objects this one shows in
+    another version or group, by `conversion`.
+    """
+
+    kind: ApiKind
+    singular: str
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    status: bool = False
+    scale: Scale | None = None
+    version_entry: Mapping[str, Any] | None = None
+    alias_of: str = ""
+    conversion: Conversion | None = None
+    subresources: Mapping[str, Subresource] = field(default_factory=dict)
+    strategy: Strategy = field(default_factory=Strategy)
+
+    @property
+    def key(self) -> str:
+        """The name of the resource in the store: `group/plural`."""
+        return self.alias_of or f"{self.kind.group}/{self.kind.plural}"
+
+    @property
+    def custom(self) -> bool:
+        """Whether a CustomResourceDefinition stands behind it."""
+        return self.version_entry is not None
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The structural schema: the definition's for custom resources, else ours of the built-in kind."""
+        entry = self.version_entry
+        if entry is None:
+            return _builtin_schema(self.kind)
+        schema: dict[str, Any] | None = entry.get("schema", {}).get("openAPIV3Schema")
+        return schema
+
+
+_POD_SCALE = Scale(("spec", "replicas"), ("status", "replicas"), ("spec", "selector"))
+"""Of what runs pods; the selector is an object there."""
+
+
+class Catalogue:
+    """All served resources, found by path or by kind."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self._all = tuple(resources)
+        self._by_path = {(r.kind.group, r.kind.version, r.kind.plural): r for r in self._all}
+        self._by_kind = {(r.kind.api_version, r.kind.kind): r for r in self._all}
+        self._by_key = {r.key: r for r in reversed(self._all)}
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self._all)
+
+    def find(self, group: str, version: str, plural: str) -> Resource | None:
+        """The resource that a request path names."""
+        return self._by_path.get((group, version, plural))
+
+    def of_kind(self, api_version: str, kind: str) -> Resource | None:
+        """The resource whose objects say this `apiVersion` and `kind`."""
+        return self._by_kind.get((api_version, kind))
+
+    def stored(self, key: str) -> Resource | None:
+        """The resource under which the store keeps objects with this key."""
+        return self._by_key.get(key)
+
+    def groups(self) -> list[tuple[str, str]]:
+        """The served (group, version) pairs, core first, in the order of the catalogue."""
+        return list(dict.fromkeys((r.kind.group, r.kind.version) for r in self._all))
+
+
+def custom_resource(manifest: Mapping[str, Any]) -> Resource:
+    """The resource that a CustomResourceDefinition manifest defines (its storage version)."""
+    spec = manifest["spec"]
+    names = spec["names"]
+    entry = next(version for version in spec["versions"] if version.get("storage"))
+    subresources = entry.get("subresources", {})
+    namespaced = spec.get("scope", "Namespaced") == "Namespaced"
+    return Resource(
+        kind=kinds.ApiKind(spec["group"], entry["name"], names["kind"], names["plural"], namespaced),
+        singular=names.get("singular", names["kind"].lower()),
+        short_names=tuple(names.get("shortNames", ())),
+        categories=tuple(names.get("categories", ())),
+        status="status" in subresources,
+        scale=_scale(subresources.get("scale")),
+        version_entry=entry,
+        strategy=Strategy(generation=True, strict_updates=True),
+    )
+
+
+def _scale(entry: Mapping[str, str] | None) -> Scale | None:
+    if entry is None:
+        return None
+
+    def keys(name: str) -> tuple[str, ...]:
+        path = entry.get(name, "")
+        return tuple(path.strip(".").split(".")) if path else ()
+
+    return Scale(keys("specReplicasPath"), keys("statusReplicasPath"), keys("labelSelectorPath"))
+
+
+def builtin_resources() -> list[Resource]:
+    """The built-in kinds that the embedded API serves, core group first."""
+    strategies = core_strategies() | workload_strategies()
+
+    def serve(kind: ApiKind, *short: str, **more: Any) -> Resource:
+        strategy = strategies.get(kind.plural, Strategy())
+        return Resource(kind=kind, singular=kind.kind.lower(), short_names=short, strategy=strategy, **more)
+
+    pod_parts = {"log": Subresource(kinds.POD, ("get",)), "proxy": Subresource(kinds.POD, ("get",))}
+    account_parts = {"token": Subresource(kinds.TOKEN_REQUEST, ("create",))}
+    reviewed = [serve(kind, verbs=("create",)) for kind in kinds.REVIEWS]
+    conversion = Conversion(events.to_new, events.to_core)
+    return [
+        serve(kinds.CONFIG_MAP, "cm"),
+        serve(kinds.EVENT, "ev"),
+        serve(kinds.NAMESPACE, "ns", status=True),
+        serve(kinds.PERSISTENT_VOLUME_CLAIM, "pvc", status=True),
+        serve(kinds.POD, "po", status=True, categories=("all",), subresources=pod_parts),
+        serve(kinds.SECRET),
+        serve(kinds.SERVICE, "svc", status=True, categories=("all",)),
+        serve(kinds.SERVICE_ACCOUNT, "sa", subresources=account_parts),
+        serve(
+            kinds.CUSTOM_RESOURCE_DEFINITION, "crd", "crds", categories=("api-extensions",), verbs=READ_VERBS
+        ),
+        serve(kinds.DEPLOYMENT, "deploy", status=True, scale=_POD_SCALE, categories=("all",)),
+        serve(kinds.STATEFUL_SET, "sts", status=True, scale=_POD_SCALE, categories=("all",)),
+        *reviewed,
+        serve(kinds.HORIZONTAL_POD_AUTOSCALER, "hpa", status=True, categories=("all",)),
+        serve(kinds.LEASE),
+        serve(kinds.ENDPOINT_SLICE),
+        serve(kinds.NEW_EVENT, "ev", alias_of="/events", conversion=conversion),
+        serve(kinds.NETWORK_POLICY, "netpol"),
+        serve(kinds.POD_DISRUPTION_BUDGET, "pdb", status=True),
+        serve(kinds.CLUSTER_ROLE_BINDING),
+        serve(kinds.CLUSTER_ROLE),
+        serve(kinds.ROLE_BINDING),
+        serve(kinds.ROLE),
+    ]

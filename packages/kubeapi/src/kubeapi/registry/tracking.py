@@ -1,0 +1,49 @@
+"""Field ownership at the verbs: who wrote which field, and what an apply patch makes of an object.
+
+Called by `objects.py`; the rules themselves are in `managedfields.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubeapi import clock, errors
+from kubeapi.apply import fieldsets, managedfields
+
+if TYPE_CHECKING:
+    from kubeapi.registry.catalogue import Resource
+    from kubeapi.registry.objects import WriteOptions
+    from kubeapi.storage.store import Obj
+
+
+def tracked(new: Obj, old: Obj | None, resource: Resource, options: WriteOptions) -> Obj:
+    """`new` with its managedFields, given what it replaces."""
+    if options.applied:
+        return new
+    return managedfields.update(old, new, resource.schema, _write(resource, options))
+
+
+def applied(live: Obj | None, config: Obj, resource: Resource, options: WriteOptions) -> Obj:
+    """What an applied configuration makes of the stored object.
+
+    Raises:
+        ApiError: other managers own changed fields (409), or a keyed list is malformed (400).
+    """
+    write = _write(resource, options)
+    try:
+        return managedfields.apply(live, config, resource.schema, write, force=options.force)
+    except managedfields.ApplyConflict as error:
+        details = {"causes": [cause.as_dict() for cause in error.causes()]}
+        raise errors.ApiError(409, "Conflict", str(error), details=details) from None
+    except fieldsets.FieldError as error:
+        raise errors.bad_request(str(error)) from None
+
+
+def _write(resource: Resource, options: WriteOptions) -> managedfields.Write:
+    return managedfields.Write(
+        manager=options.field_manager,
+        api_version=resource.kind.api_version,
+        now=clock.stamp(),
+        subresource=options.subresource,
+        status=resource.status,
+    )
