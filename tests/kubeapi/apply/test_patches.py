@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeapi.apply.patches import PatchError, apply_json_patch, merge
+from kubeapi.apply.patches import MalformedPatchError, PatchError, apply_json_patch, merge
 
 # RFC 7396, appendix A
 MERGES = [
@@ -117,3 +118,44 @@ def test_what_is_added_is_found_and_can_be_taken_back(target, key, value):
     apply_json_patch(added, [{"op": "test", "path": pointer, "value": value}])
     removed = apply_json_patch(added, [{"op": "remove", "path": pointer}])
     assert removed == {k: v for k, v in target.items() if k != key}
+
+
+POINTERS = st.lists(
+    st.sampled_from(["a", "b", "0", "-", "1", "01", "-1", "~1", "~2", "", "x~1y", "9" * 5000, "\uff11"]),
+    max_size=3,
+).map(lambda parts: "".join(f"/{part}" for part in parts))
+OPERATIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test", "jump", None, 3])
+        | json_values,
+        "path": POINTERS | json_values,
+        "from": POINTERS | json_values,
+        "value": json_values,
+    },
+)
+
+
+@given(json_values, st.lists(OPERATIONS | json_values, max_size=3) | json_values)
+def test_any_operations_on_any_document_end_in_a_document_or_a_refusal(target, operations):
+    before = copy.deepcopy((target, operations))
+    with contextlib.suppress(PatchError):
+        apply_json_patch(target, operations)
+    assert (target, operations) == before
+
+
+MALFORMED = ("no list", "unknown operation", "no path", "no value", "no pointer", "move without source")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_patch_is_told_from_what_does_not_fit(case):
+    with pytest.raises(PatchError) as raised:
+        apply_json_patch({"a": 1, "l": [1], "o": {}}, REFUSED[case])
+    assert isinstance(raised.value, MalformedPatchError) == (case in MALFORMED)
+
+
+@pytest.mark.parametrize("case", ["unknown operation", "no pointer", "missing parent", "index out of bounds"])
+def test_a_refusal_names_the_operation_and_its_path(case):
+    (operation,) = REFUSED[case]
+    with pytest.raises(PatchError, match=f"operation '{operation['op']}' at '{operation['path']}'"):
+        apply_json_patch({"a": 1, "l": [1], "o": {}}, [operation])
