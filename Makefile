@@ -92,7 +92,7 @@ lock: ## Pin the newest versions that fit requirements/*.in (needs uv)
 
 .PHONY: clean
 clean: ## Remove the environments and everything generated
-	@rm -rf $(VENV) $(BUILD) $(MLSERVER) build dist src/bailie/_gen .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	@rm -rf $(VENV) $(BUILD) $(MLSERVER) build dist src/bailie/_gen packages/kubeapi/src/kubeapi/_generated .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -105,7 +105,7 @@ $(BUILD)/.done: requirements/build.txt | $(VENV)/bin/python
 	@$(call complete,$(BUILD))
 	@touch $@
 
-$(VENV)/.core: requirements/core.txt pyproject.toml packages/kubeapi/pyproject.toml tools/protos.py tools/build_hook.py $(BUILD)/.done $(wildcard proto/bailie/_gen/*.proto) | $(VENV)/bin/python
+$(VENV)/.core: requirements/core.txt pyproject.toml packages/kubeapi/pyproject.toml tools/protos.py tools/build_hook.py $(wildcard packages/kubeapi/tools/*.py) packages/kubeapi/src/kubeapi/kinds.py $(BUILD)/.done $(wildcard proto/bailie/_gen/*.proto) | $(VENV)/bin/python
 	@echo "==> installing Bailie into $(VENV)"
 	@$(call install_lock,$(VENV),core)
 	@rm -rf $(BUILD)/wheel

@@ -1,4 +1,4 @@
-"""Hatch build hook: generates `bailie._gen` before the package is built or installed editable."""
+"""Hatch build hook: generates `bailie._gen` and `kubeapi._generated` before the package is built."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ProtoBuildHook(BuildHookInterface[Any]):
-    """Runs `tools/protos.py` in the isolated build environment."""
+    """Runs `tools/protos.py` and the generator of the embedded API in the isolated build environment."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the hook's signature
-        """Generates the modules and the Envoy descriptor set; `version` is "standard" or "editable"."""
+        """Generates what is not committed; `version` is "standard" or "editable"."""
         root = Path(self.root)
-        sys.path.insert(0, str(root / "tools"))
-        import protos  # noqa: PLC0415 - importable only once `tools` is on the path
+        kubeapi = root / "packages" / "kubeapi"
+        sys.path[:0] = [str(root / "tools"), str(kubeapi / "tools")]
+        import generate  # noqa: PLC0415 - importable only once both folders are on the path
+        import protos  # noqa: PLC0415
 
         protos.generate(root)
+        generate.generate(kubeapi)

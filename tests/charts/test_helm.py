@@ -91,6 +91,17 @@ def test_the_documented_commands(cluster):
     assert [item["metadata"]["namespace"] for item in cluster.get(path)["items"]] == [OTHER, HOME]
 
 
+def test_all_four_charts_install_and_the_definitions_outlive_theirs(cluster):
+    """`bailie up` serves the definitions already; the release takes them over, and leaves them behind."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    before = {item["metadata"]["uid"] for item in cluster.get(path)["items"]}
+    for chart, values in {"crds": {}, "setup": SCOPED, "runtime": {}, "servers": {}}.items():
+        cluster.helm("install", chart, values)
+    cluster.helm("upgrade", "crds")
+    cluster.uninstall("crds")
+    assert {item["metadata"]["uid"] for item in cluster.get(path)["items"]} == before
+
+
 def test_an_upgrade_keeps_the_tokens(cluster):
     cluster.helm("install", "setup", SCOPED)
     before = cluster.token(HOME), cluster.token(OTHER)

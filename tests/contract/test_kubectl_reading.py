@@ -178,6 +178,9 @@ def test_explain(kubectl):
     assert "FIELD: storageUri <string>" in kubectl("explain", "mlm.spec.storageUri")
     assert "creationTimestamp" in kubectl("explain", "model.metadata")
     assert "containers" in kubectl("explain", "pod", "--recursive")
+    assert "FIELD: loadBalancerClass <string>" in kubectl("explain", "service.spec.loadBalancerClass")
+    fields = kubectl("explain", "pod.spec", "--recursive")
+    assert all(f"  {name}\t" in fields for name in ("affinity", "hostAliases", "overhead", "schedulingGates"))
     assert 'field "nope" does not exist' in kubectl.fails("explain", "model.spec.nope")
 
 

@@ -54,6 +54,23 @@ def test_create_commands_of_built_in_kinds(kubectl, get):
     assert len(kubectl("create", "token", "sa").strip()) > 20
 
 
+def test_create_commands_of_workloads(kubectl, get):
+    """These send protobuf, too, with all that a pod may have."""
+    kubectl("create", "deployment", "web", "--image=nginx", "--replicas=2", "--port=80")
+    spec = get("deployment/web")["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert (spec["replicas"], spec["selector"]["matchLabels"]) == (2, {"app": "web"})
+    assert (container["name"], container["image"]) == ("nginx", "nginx")
+    assert container["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+    kubectl("create", "poddisruptionbudget", "web", "--selector=app=web", "--min-available=50%")
+    assert get("pdb/web")["spec"] == {
+        "minAvailable": "50%",
+        "selector": {"matchLabels": {"app": "web"}},
+    }
+    kubectl("expose", "deployment", "web", "--port=80")
+    assert get("service/web")["spec"]["selector"] == {"app": "web"}
+
+
 def test_cluster_wide_rights(one_kubectl, namespace):
     role, binding = f"{namespace}-role", f"{namespace}-binding"
     try:
@@ -175,6 +192,27 @@ def test_apply_and_delete_of_many(one_kubectl):
     text = yaml.safe_dump_all([model("a"), model("b"), config_map()])
     assert one_kubectl("apply", "-f", "-", stdin=text).count("created") == 3
     assert one_kubectl("delete", "-f", "-", stdin=text).count("deleted") == 3
+
+
+def test_apply_of_a_list(kubectl, get):
+    """What kubectl sends of a List it checks itself, by the OpenAPI document of version 2."""
+    many = {"apiVersion": "v1", "kind": "List", "items": [config_map("a"), model()]}
+    assert kubectl("apply", "-f", "-", stdin=many).splitlines() == [
+        "configmap/a created",
+        "model.mlops.seldon.io/iris created",
+    ]
+    many["items"][0]["data"]["a"] = "2"
+    assert "configmap/a configured" in kubectl("apply", "-f", "-", stdin=many)
+    assert get("configmap/a")["data"] == {"a": "2"}
+    many["items"][0]["dat"] = {}
+    assert 'unknown field "dat"' in kubectl.fails("apply", "-f", "-", stdin=many)
+
+
+def test_apply_of_a_kind_that_is_not_served(kubectl):
+    unknown = {"apiVersion": "example.org/v1", "kind": "Foo", "metadata": {"name": "a"}}
+    assert 'no matches for kind "Foo" in version "example.org/v1"' in kubectl.fails(
+        "apply", "-f", "-", stdin=unknown
+    )
 
 
 def test_apply_prunes_by_label(kubectl):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bailie.api.crd import crd_manifests
+from bailie.local.definitions import served_definitions
 from kubeapi import kubeconfig as kubeconfigs
 from kubeapi.access.auth import service_account_user
 from kubeapi.access.rbac import AUTHENTICATED, User
@@ -104,7 +104,7 @@ class Api:
 def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
     """The embedded API on a thread of this process, with its state in `directory/api`."""
     places = {"log_dir": directory / "logs", "addresses": directory / "node" / "addresses.json"}
-    ours = {"definitions": crd_manifests(), "name": "bailie"}
+    ours = {"definitions": served_definitions(), "name": "bailie"}
     server = ApiServer(Settings(state_dir=directory / "api", **{**places, **ours, **settings}))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(_served(server, loop)), name="api")

@@ -205,7 +205,7 @@ def _api_server(arguments: list[str]) -> None:
     parser.add_argument("--audit-log", type=Path, help="where to write who asked for what, a line each")
     options = parser.parse_args(arguments)
     set_up_logging(options.log_level)
-    from bailie.api.crd import crd_manifests
+    from bailie.local.definitions import served_definitions
     from bailie.local.settings import API_NAME
     from kubeapi.errors import StateError
     from kubeapi.server import serve
@@ -213,7 +213,7 @@ def _api_server(arguments: list[str]) -> None:
 
     state = options.state_dir
     settings = Settings(
-        definitions=crd_manifests(),
+        definitions=served_definitions(),
         name=API_NAME,
         state_dir=state / "api",
         log_dir=state / "logs",

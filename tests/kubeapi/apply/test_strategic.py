@@ -10,9 +10,9 @@ import pytest
 from kubeapi import kinds
 from kubeapi.apply.patches import PatchError
 from kubeapi.apply.strategic import merge
-from kubeapi.schemas.builtin_schemas import builtin_schema
+from kubeapi.schemas.definitions import structural
 
-POD = builtin_schema(kinds.POD)
+POD = structural(kinds.POD)
 
 
 def containers(*items):

@@ -68,10 +68,10 @@ def test_model_document_says_kind_and_field_validation(described):
     assert "application/apply-patch+yaml" in single["patch"]["requestBody"]["content"]
 
 
-def test_read_only_kinds_have_no_write_operations(described):
+def test_kinds_that_cannot_be_deleted_have_no_such_operation(described):
     document = described("/openapi/v3/apis/apiextensions.k8s.io/v1")
     single = document["paths"]["/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"]
-    assert set(single) == {"get"}
+    assert set(single) == {"get", "put", "patch"}
 
 
 def test_definition_names():
@@ -80,10 +80,11 @@ def test_definition_names():
     assert openapi.definition_name(MODEL.kind) == "io.seldon.mlops.v1alpha1.Model"
 
 
-def test_protobuf_only_clients_are_told_so(described):
-    with pytest.raises(ApiError) as raised:
-        described("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
-    assert raised.value.code == 406
+def test_clients_that_ask_for_protobuf_get_it():
+    accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    answer = Descriptions(CATALOGUE).answer("/openapi/v2", accept)
+    assert answer.media == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    assert answer.body.startswith(b"\x0a\x032.0")
 
 
 @pytest.mark.parametrize("path", ["/openapi/v3/apis/nothing/v1", "/openapi/v4", "/apis/nothing", "/else"])

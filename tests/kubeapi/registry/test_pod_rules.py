@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tests.support.hostile_pods import HOSTILE, MISSHAPEN
 
 from kubeapi.registry.pod_rules import key_causes, spec_causes
-from kubeapi.schemas.pod_schemas import POD_SPEC
+from kubeapi.schemas.definitions import pod_spec
 from kubeapi.schemas.schema import validate
 
+POD_SPEC = pod_spec()
 GOOD = {
     "serviceAccountName": "a.b",
     "volumes": [

@@ -92,7 +92,7 @@ def test_empty_parts_are_left_out():
     ("body", "words"),
     [
         (b"{}", "does not start like"),
-        (envelope("v1", "Pod", b""), "v1 Pod is not read as protobuf here"),
+        (envelope("v1", "Node", b""), "v1 Node is not read as protobuf here"),
         (envelope("v1", "ConfigMap", message((99, "x"))), "field 99 of ConfigMap"),
         (envelope("v1", "ConfigMap", b"\x0a\x7f"), "ends in the middle"),
         (envelope("v1", "ConfigMap", b"\x0b"), "wire type 3"),

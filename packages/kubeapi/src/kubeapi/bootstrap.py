@@ -54,7 +54,7 @@ def _put_definition(store: Store, resource: Resource, manifest: Mapping[str, Any
     obj = {**manifest, "metadata": dict(manifest["metadata"])}
     stamp_new(obj, resource)
     if old is not None:
-        obj["metadata"] |= {f: old["metadata"][f] for f in ("uid", "creationTimestamp")}
+        obj["metadata"] |= old["metadata"]
     moment = clock.stamp()
     obj["status"] = {
         "acceptedNames": manifest["spec"]["names"],

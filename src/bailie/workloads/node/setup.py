@@ -21,7 +21,7 @@ from bailie.workloads.node.files import make_directory
 from bailie.workloads.node.pods import STATE_VARIABLE, PodContext
 from kubeapi.registry.pod_rules import spec_causes
 from kubeapi.schemas import schema
-from kubeapi.schemas.pod_schemas import POD_SPEC
+from kubeapi.schemas.definitions import pod_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ it, which its user may reach. Pods have other loopback addresses, and stay close
 
 def manifest_causes(pod: Manifest) -> Iterator[Cause]:
     """What is wrong with a pod, once more: the API refuses it, too, but may have stored it before it did."""
-    yield from schema.validate({"properties": {"spec": POD_SPEC}}, pod)
+    yield from schema.validate({"properties": {"spec": pod_spec()}}, pod)
     yield from spec_causes(pod["spec"], "spec")
 
 

@@ -1,6 +1,6 @@
 """Strategic merge patches: a merge patch that knows which lists are maps, and has directives.
 
-Called by the PATCH handler for built-in kinds; the schemas (`builtin_schemas.py`) say which lists merge by
+Called by the PATCH handler for built-in kinds; the schemas (`schemas.definitions`) say which lists merge by
 which key. Pure. Rules: https://github.com/kubernetes/design-proposals-archive/blob/main/cli/preserve-order-in-strategic-merge-patch.md
 and k8s.io/apimachinery `strategicpatch`; list order directives only order what was patched.
 """

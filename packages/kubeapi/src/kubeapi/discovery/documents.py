@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from kubeapi import errors
-from kubeapi.discovery import groups, openapi
+from kubeapi.discovery import groups, openapi, openapi_v2
 
 if TYPE_CHECKING:
     from kubeapi.registry.catalogue import Catalogue
 
 _JSON = "application/json"
-_OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2"
+_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_PROTOBUF_ASKED = (_PROTOBUF, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+"""Clients ask with an @, which is in no media type; the answer has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +42,24 @@ class Descriptions:
         """The document at `path` in the form that the client asks for.
 
         Raises:
-            ApiError: nothing is described there (404), or the client wants protobuf only (406).
+            ApiError: nothing is described there (404).
         """
         path = path.rstrip("/")
         form = groups.aggregated_version(path, accept)
+        if path == "/openapi/v2" and any(each in accept for each in _PROTOBUF_ASKED):
+            form = _PROTOBUF
         if (path, form) not in self._kept:
-            self._kept[path, form] = self._make(path, form, accept)
+            self._kept[path, form] = self._make(path, form)
         return self._kept[path, form]
 
-    def _make(self, path: str, form: str, accept: str) -> Described:
-        if form:
+    def _make(self, path: str, form: str) -> Described:
+        if form and form != _PROTOBUF:
             document: Any = groups.aggregated(self._catalogue, path, form)
             return Described(orjson.dumps(document), groups.AGGREGATED.format(version=form))
         if path.startswith("/openapi/"):
-            if _OPENAPI_V2_PROTOBUF in accept and _JSON not in accept:
-                message = f"only the following media types are accepted: {_JSON}"
-                raise errors.ApiError(406, "NotAcceptable", message)
             document = openapi.document(self._catalogue, path)
+            if form == _PROTOBUF and document is not None:
+                return Described(openapi_v2.encode(document), _PROTOBUF)
         else:
             document = groups.document(self._catalogue, path)
         if document is None:

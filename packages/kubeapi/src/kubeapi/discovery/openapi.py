@@ -1,9 +1,9 @@
 """OpenAPI documents of the served kinds: what `kubectl explain`, `apply` and `--dry-run=server` read.
 
-Called by `documents` for `/openapi/v3`, `/openapi/v3/<group version>` and `/openapi/v2`. They are
-made from the catalogue and the kinds' structural schemas. They list the paths that clients look for (which
-kind, whether `fieldValidation` and `dryRun` are known), not every operation. JSON only: kubectl asks for
-version 3 as JSON, and does without version 2, which it only takes as protobuf.
+Called by `documents` for `/openapi/v3`, `/openapi/v3/<group version>` and `/openapi/v2`. They are made from
+the catalogue: Kubernetes' own definitions of the built-in kinds, the structural schemas of the others. They
+list the paths that clients look for (which kind, whether `fieldValidation` and `dryRun` are known), not every
+operation.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from kubeapi.apply.fieldsets import METADATA
+from kubeapi.schemas import definitions
+from kubeapi.schemas.definitions import META, REFERENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kubeapi.kinds import ApiKind
     from kubeapi.registry.catalogue import Catalogue, Resource
@@ -23,24 +24,18 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 _INFO = {"title": "Kubernetes", "version": "v1"}
-_META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _GVK = "x-kubernetes-group-version-kind"
 _PATCHES = (
     "application/apply-patch+yaml",
     "application/json-patch+json",
     "application/merge-patch+json",
 )
-# Names that built-in groups have in Kubernetes' own documents.
-_BUILTIN_PACKAGES = {
-    "": "io.k8s.api.core",
-    "coordination.k8s.io": "io.k8s.api.coordination",
-    "events.k8s.io": "io.k8s.api.events",
-    "rbac.authorization.k8s.io": "io.k8s.api.rbac",
-    "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",
+_V2, _V3 = "#/definitions/", "#/components/schemas/"
+# What has two types is a text in documents of version 2.
+_TEXTS_IN_V2 = {
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"type": "string", "format": "int-or-string"},
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": "string"},
 }
-_API_VERSION = "The version of the schema of this object, as group/version."
-_KIND = "The kind of the object, in CamelCase."
-_METADATA = "Names, labels and what the server keeps about every object."
 
 
 def document(catalogue: Catalogue, path: str) -> Document | None:
@@ -74,147 +69,112 @@ def _index(catalogue: Catalogue) -> Document:
 
 
 def _version_3(catalogue: Catalogue, group: str, version: str) -> Document:
-    reference = "#/components/schemas/"
     resources = [r for r in catalogue if (r.kind.group, r.kind.version) == (group, version)]
-    schemas: Document = _meta_schemas(reference)
-    paths: Document = {}
-    for resource in resources:
-        schemas |= _kind_schemas(resource, reference)
-        paths |= dict(_paths(resource, reference))
-    return {
-        "openapi": "3.0.0",
-        "info": _INFO,
-        "paths": paths,
-        "components": {"schemas": schemas},
-    }
+    paths = {path: item for resource in resources for path, item in _paths(resource)}
+    schemas = {name: _with_references(each, _V3) for name, each in _schemas(resources).items()}
+    return {"openapi": "3.0.0", "info": _INFO, "paths": paths, "components": {"schemas": schemas}}
 
 
 def _version_2(catalogue: Catalogue) -> Document:
-    reference = "#/definitions/"
-    definitions: Document = _meta_schemas(reference)
-    for resource in catalogue:
-        definitions |= _kind_schemas(resource, reference)
-    return {"swagger": "2.0", "info": _INFO, "paths": {}, "definitions": definitions}
+    schemas = _schemas(catalogue) | _TEXTS_IN_V2
+    found = {name: _with_references(schema, _V2) for name, schema in schemas.items()}
+    paths = {path: item for resource in catalogue for path, item in _patches(resource)}
+    return {"swagger": "2.0", "info": _INFO, "paths": paths, "definitions": found}
 
 
 def definition_name(kind: ApiKind) -> str:
     """The name of a kind's schema: `io.k8s.api.core.v1.Pod`, `io.seldon.mlops.v1alpha1.Model`."""
-    package = _BUILTIN_PACKAGES.get(kind.group) or ".".join(reversed(kind.group.split(".")))
-    return f"{package}.{kind.version}.{kind.kind}"
+    own = ".".join([*reversed(kind.group.split(".")), kind.version, kind.kind])
+    return definitions.name_of(kind) or own
 
 
 def _gvk(kind: ApiKind) -> Document:
     return {"group": kind.group, "version": kind.version, "kind": kind.kind}
 
 
-def _kind_schemas(resource: Resource, reference: str) -> Document:
-    kind, name = resource.kind, definition_name(resource.kind)
-    schema = dict(resource.schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
-    properties = dict(schema.get("properties") or {})
-    properties |= {
-        "apiVersion": {"type": "string", "description": _API_VERSION},
-        "kind": {"type": "string", "description": _KIND},
-        "metadata": _reference(reference, f"{_META}.ObjectMeta", _METADATA),
-    }
-    listed = {
-        "apiVersion": properties["apiVersion"],
-        "items": {"type": "array", "items": {"$ref": f"{reference}{name}"}},
-        "kind": properties["kind"],
-        "metadata": _reference(reference, f"{_META}.ListMeta", "What the server says about the list."),
-    }
-    of_list = {"group": kind.group, "version": kind.version, "kind": f"{kind.kind}List"}
+def _schemas(resources: Iterable[Resource]) -> dict[str, Document]:
+    """The schemas of these resources, of their lists, and all that these refer to, by name."""
+    own: dict[str, Document] = {}
+    for resource in resources:
+        name, schema = definition_name(resource.kind), _schema(resource)
+        own[name] = schema | {_GVK: [_gvk(resource.kind)]}
+        own[f"{name}List"] = _list_schema(resource.kind, schema, name)
+    return definitions.closure(own.values()) | own
+
+
+def _schema(resource: Resource) -> Document:
+    name = definitions.name_of(resource.kind)
+    if name is not None:
+        return definitions.definition(name)
+    schema = resource.schema or {"x-kubernetes-preserve-unknown-fields": True}
+    identity = definitions.definition("io.k8s.api.core.v1.ConfigMap")["properties"]
+    common = {field: identity[field] for field in ("apiVersion", "kind", "metadata")}
+    return {"type": "object", **schema, "properties": (schema.get("properties") or {}) | common}
+
+
+def _list_schema(kind: ApiKind, schema: Document, name: str) -> Document:
+    described = schema["properties"]
     return {
-        name: {"type": "object", **schema, "properties": properties, _GVK: [_gvk(kind)]},
-        f"{name}List": {
-            "type": "object",
-            "description": f"A list of {kind.kind} objects.",
-            "required": ["items"],
-            "properties": listed,
-            _GVK: [of_list],
+        "type": "object",
+        "description": f"A list of {kind.kind} objects.",
+        "required": ["items"],
+        "properties": {
+            "apiVersion": described["apiVersion"],
+            "items": {"type": "array", "items": {"$ref": f"{REFERENCE}{name}"}},
+            "kind": described["kind"],
+            "metadata": {"$ref": f"{REFERENCE}{META}.ListMeta"},
         },
+        _GVK: [_gvk(kind) | {"kind": f"{kind.kind}List"}],
     }
 
 
-def _reference(reference: str, name: str, description: str) -> Document:
-    return {"allOf": [{"$ref": f"{reference}{name}"}], "default": {}, "description": description}
+def _with_references(value: Any, start: str) -> Any:
+    """The schema with references that begin with `start`; in version 3 nothing may stand beside one."""
+    if isinstance(value, list):
+        return [_with_references(each, start) for each in value]
+    if not isinstance(value, dict):
+        return value
+    moved = {key: _with_references(each, start) for key, each in value.items() if key != "$ref"}
+    if not isinstance(value.get("$ref"), str):
+        return {key: _with_references(each, start) for key, each in value.items()}
+    target = {"$ref": start + value["$ref"].removeprefix(REFERENCE)}
+    return {"allOf": [target], "default": {}, **moved} if moved and start == _V3 else target | moved
 
 
-def _meta_schemas(reference: str) -> Document:
-    text, number = {"type": "string"}, {"type": "integer", "format": "int64"}
-    moment = {"type": "string", "format": "date-time"}
-    flag = {"type": "boolean"}
-    owner = f"{_META}.OwnerReference"
-    granular = METADATA["properties"]
-    metadata = {
-        "annotations": granular["annotations"] | {"description": "Free data by key, for tools."},
-        "creationTimestamp": moment | {"description": "When the object was created."},
-        "deletionGracePeriodSeconds": number | {"description": "Time to stop, in seconds."},
-        "deletionTimestamp": moment | {"description": "When the object is to be gone; set by a deletion."},
-        "finalizers": granular["finalizers"] | {"description": "What must be done before it is gone."},
-        "generateName": text | {"description": "A prefix from which the server makes a unique name."},
-        "generation": number | {"description": "Counts changes of what is wanted."},
-        "labels": granular["labels"] | {"description": "Values by key, for selecting objects."},
-        "managedFields": {
-            "type": "array",
-            "items": {"type": "object"},
-            "description": "Who set which field.",
-        },
-        "name": text | {"description": "The name, unique in the namespace."},
-        "namespace": text | {"description": "The namespace that the name is unique in."},
-        "ownerReferences": {
-            "type": "array",
-            "items": {"$ref": f"{reference}{owner}"},
-            "description": "Objects with which this one goes away.",
-        },
-        "resourceVersion": text | {"description": "Changes with every write; for detecting conflicts."},
-        "selfLink": text,
-        "uid": text | {"description": "Unique over time, where names come again."},
-    }
-    owned = {
-        "apiVersion": text,
-        "kind": text,
-        "name": text,
-        "uid": text,
-        "controller": flag,
-        "blockOwnerDeletion": flag,
-    }
-    listed = {"resourceVersion": text, "continue": text, "remainingItemCount": number}
-    return {
-        f"{_META}.ObjectMeta": {"type": "object", "description": _METADATA, "properties": metadata},
-        f"{_META}.ListMeta": {"type": "object", "properties": listed},
-        owner: {
-            "type": "object",
-            "description": "An object with which this one goes away.",
-            "required": ["apiVersion", "kind", "name", "uid"],
-            "properties": owned,
-            "x-kubernetes-map-type": "atomic",
-        },
-    }
-
-
-def _paths(resource: Resource, reference: str) -> Iterator[tuple[str, Document]]:
+def _paths(resource: Resource) -> Iterator[tuple[str, Document]]:
     kind = resource.kind
     root = f"/{_root(kind.group, kind.version)}"
     base = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
     one, many = definition_name(kind), f"{definition_name(kind)}List"
     verbs = set(resource.verbs)
     collection = {
-        "get": _operation(kind, "list", f"{reference}{many}"),
-        **({"post": _operation(kind, "post", f"{reference}{one}", writes=True)} if "create" in verbs else {}),
+        "get": _operation(kind, "list", f"{_V3}{many}"),
+        **({"post": _operation(kind, "post", f"{_V3}{one}", writes=True)} if "create" in verbs else {}),
     }
     yield base, collection
     if kind.namespaced:
-        yield f"{root}/{kind.plural}", {"get": _operation(kind, "list", f"{reference}{many}")}
-    single = {"get": _operation(kind, "get", f"{reference}{one}")}
+        yield f"{root}/{kind.plural}", {"get": _operation(kind, "list", f"{_V3}{many}")}
+    single = {"get": _operation(kind, "get", f"{_V3}{one}")}
     if "update" in verbs:
-        single["put"] = _operation(kind, "put", f"{reference}{one}", writes=True)
+        single["put"] = _operation(kind, "put", f"{_V3}{one}", writes=True)
     if "patch" in verbs:
         patches = {media: {"schema": {"type": "object"}} for media in _PATCHES}
-        single["patch"] = _operation(kind, "patch", f"{reference}{one}", writes=True)
+        single["patch"] = _operation(kind, "patch", f"{_V3}{one}", writes=True)
         single["patch"]["requestBody"] = {"required": True, "content": patches}
     if "delete" in verbs:
-        single["delete"] = _operation(kind, "delete", f"{reference}{one}", writes=True)
+        single["delete"] = _operation(kind, "delete", f"{_V3}{one}", writes=True)
     yield f"{base}/{{name}}", single
+
+
+def _patches(resource: Resource) -> Iterator[tuple[str, Document]]:
+    """The paths that can be patched, as version 2 has them; no client looks for others there."""
+    for path, item in _paths(resource):
+        if "patch" in item:
+            said = item["patch"]["parameters"]
+            parameters = [{"name": p["name"], "in": p["in"], "type": p["schema"]["type"]} for p in said]
+            answers = {"200": {"description": "OK"}}
+            gvk = {_GVK: _gvk(resource.kind), "x-kubernetes-action": "patch"}
+            yield path, {"patch": gvk | {"parameters": parameters, "responses": answers}}
 
 
 def _operation(kind: ApiKind, action: str, schema: str, *, writes: bool = False) -> Document:

@@ -14,7 +14,7 @@ from kubeapi import kinds
 from kubeapi.registry import events
 from kubeapi.registry.strategies import Strategy, core_strategies
 from kubeapi.registry.workload_strategies import workload_strategies
-from kubeapi.schemas.builtin_schemas import builtin_schema
+from kubeapi.schemas.definitions import structural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from kubeapi.kinds import ApiKind
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
-_builtin_schema = functools.cache(builtin_schema)
-READ_VERBS = ("get", "list", "watch")
+_structural = functools.cache(structural)
+_WITHOUT_DELETION = tuple(verb for verb in ALL_VERBS if not verb.startswith("delete"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Resource:
         """The structural schema: the definition's for custom resources, else ours of the built-in kind."""
         entry = self.version_entry
         if entry is None:
-            return _builtin_schema(self.kind)
+            return _structural(self.kind)
         schema: dict[str, Any] | None = entry.get("schema", {}).get("openAPIV3Schema")
         return schema
 
@@ -178,7 +178,11 @@ def builtin_resources() -> list[Resource]:
         serve(kinds.SERVICE, "svc", status=True, categories=("all",)),
         serve(kinds.SERVICE_ACCOUNT, "sa", subresources=account_parts),
         serve(
-            kinds.CUSTOM_RESOURCE_DEFINITION, "crd", "crds", categories=("api-extensions",), verbs=READ_VERBS
+            kinds.CUSTOM_RESOURCE_DEFINITION,
+            "crd",
+            "crds",
+            categories=("api-extensions",),
+            verbs=_WITHOUT_DELETION,
         ),
         serve(kinds.DEPLOYMENT, "deploy", status=True, scale=_POD_SCALE, categories=("all",)),
         serve(kinds.STATEFUL_SET, "sts", status=True, scale=_POD_SCALE, categories=("all",)),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubeapi import clock
-from kubeapi.causes import Cause
+from kubeapi.causes import Cause, forbidden
 from kubeapi.registry import names
 from kubeapi.registry.pod_rules import key_causes, spec_causes
 from kubeapi.registry.ports import assign_ports
@@ -189,6 +189,18 @@ def _check_role(new: Obj, _old: Obj | None) -> list[Cause]:
     ]
 
 
+def _definition(new: Obj, old: Obj | None, _store: Store) -> None:
+    """Its status is the server's own."""
+    new["status"] = (old or {}).get("status", {})
+
+
+def _check_definition(new: Obj, old: Obj | None) -> list[Cause]:
+    """The catalogue is made at the start: a definition can be labelled, but no kind added or changed."""
+    if old is not None and old["spec"] == new.get("spec"):
+        return []
+    return [forbidden("spec", "this API serves the definitions that it was started with, as they were then")]
+
+
 def core_strategies() -> dict[str, Strategy]:
     """The strategies of the built-in kinds by plural."""
     path = names.PATH_SEGMENT
@@ -201,6 +213,7 @@ def core_strategies() -> dict[str, Strategy]:
         "services": Strategy(prepare=_service, name_rule=names.LABEL_1035),
         "pods": Strategy(prepare=_pod, validate=_check_pod, generation=True),
         "events": Strategy(prepare=_event),
+        "customresourcedefinitions": Strategy(prepare=_definition, validate=_check_definition),
         "roles": role,
         "clusterroles": role,
         "rolebindings": binding,

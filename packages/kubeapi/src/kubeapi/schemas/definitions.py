@@ -1,0 +1,99 @@
+"""The definitions of the built-in kinds, as Kubernetes publishes them for its OpenAPI documents.
+
+Read by the catalogue and the OpenAPI documents. `tools/generate.py` cuts them out at build. `structural`
+gives them in the form that `schema` and `apply` work with: without references, and without the fields that
+have to be there, for of the built-in kinds Kubernetes checks those by hand (`registry.strategies`), and not
+all.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from kubeapi.apply.fieldsets import METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kubeapi.kinds import ApiKind
+
+Schema = dict[str, Any]
+
+REFERENCE = "#/$defs/"
+"""What a `$ref` starts with; behind it is a name."""
+META = "io.k8s.apimachinery.pkg.apis.meta.v1"
+_FOR_READERS = frozenset({"description", "required"})
+
+
+@functools.cache
+def _generated() -> tuple[dict[str, str], dict[str, Schema]]:
+    data = orjson.loads(resources.files("kubeapi._generated").joinpath("definitions.json").read_bytes())
+    return data["kinds"], data["definitions"]
+
+
+def name_of(kind: ApiKind) -> str | None:
+    """The name of a built-in kind's definition, `io.k8s.api.core.v1.Pod`; None for other kinds."""
+    return _generated()[0].get(f"{kind.api_version} {kind.kind}")
+
+
+def definition(name: str) -> Schema:
+    """One definition, with references to others. Not to be changed."""
+    return _generated()[1][name]
+
+
+def closure(schemas: Iterable[Schema]) -> dict[str, Schema]:
+    """The definitions that these schemas lead to, by name."""
+    found: dict[str, Schema] = {}
+    waiting = [name for schema in schemas for name in _referred(schema)]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in _generated()[1]:
+            found[name] = definition(name)
+            waiting += _referred(found[name])
+    return found
+
+
+def _referred(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"].removeprefix(REFERENCE)
+        for value in schema.values():
+            yield from _referred(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _referred(value)
+
+
+def structural(kind: ApiKind) -> Schema | None:
+    """The structural schema of a built-in kind; None for others. Its parts are shared: not to be changed."""
+    name = name_of(kind)
+    if name is None:
+        return None
+    schema = _structural(name)
+    return schema | {"properties": schema["properties"] | {"metadata": METADATA}}
+
+
+@functools.cache
+def _structural(name: str) -> Schema:
+    return _resolved(definition(name))
+
+
+def _resolved(schema: Schema) -> Schema:
+    resolved = {key: value for key, value in schema.items() if key not in _FOR_READERS}
+    if "$ref" in resolved:
+        resolved = _structural(resolved.pop("$ref").removeprefix(REFERENCE)) | resolved
+    if "properties" in schema:
+        resolved["properties"] = {name: _resolved(field) for name, field in schema["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            resolved[key] = _resolved(schema[key])
+    return resolved
+
+
+def pod_spec() -> Schema:
+    """The structural schema of `spec` of a Pod, and of the templates that make Pods."""
+    return _structural("io.k8s.api.core.v1.PodSpec")

@@ -1,0 +1,98 @@
+"""The OpenAPI definitions of the kinds that are served, cut from those of a whole Kubernetes.
+
+Used by `generate`. The wheel of kubernetes-validate brings what Kubernetes publishes (Apache-2.0), with the
+keys by which lists merge, in a form for JSON Schema: a field that may be absent may be null there, and the
+kind of an object is one of a list. Both are taken back here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Schema = dict[str, Any]
+
+REFERENCE = "#/$defs/"
+_GVK = "x-kubernetes-group-version-kind"
+_EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
+_OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
+# A schema within a schema has no end, and definitions are only read from this API.
+_CUT = {f"{_EXTENSIONS}JSONSchemaProps": {"type": "object", **_OPEN}}
+_INT_OR_TEXT = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+# Defaults that decide which item of a list is which; documents of version 2 leave them out.
+_DEFAULTS = {
+    ("io.k8s.api.core.v1.ContainerPort", "protocol"): "TCP",
+    ("io.k8s.api.core.v1.ServicePort", "protocol"): "TCP",
+    ("io.k8s.api.networking.v1.NetworkPolicyPort", "protocol"): "TCP",
+}
+
+
+def read(package: Path, version: str) -> dict[str, Schema]:
+    """All definitions of a Kubernetes version (`1.36.0`), by name.
+
+    Raises:
+        OSError: the package does not have this version.
+    """
+    folder = package / "kubernetes-json-schema" / f"v{version}-local"
+    found: dict[str, Schema] = json.loads((folder / "_definitions.json").read_text())["$defs"]
+    return found | _CUT
+
+
+def names(definitions: dict[str, Schema]) -> dict[tuple[str, str, str], str]:
+    """The name of each kind's definition, by group, version and kind; kinds of many groups have none."""
+    return {
+        (kind["group"], kind["version"], kind["kind"]): name
+        for name, schema in definitions.items()
+        if len(schema.get(_GVK, ())) == 1
+        for kind in schema[_GVK]
+    }
+
+
+def closure(definitions: dict[str, Schema], wanted: Iterable[str]) -> dict[str, Schema]:
+    """The definitions with these names and all that they refer to, as Kubernetes has them."""
+    found: dict[str, Schema] = {}
+    waiting = list(wanted)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = _plain(definitions[name])
+        waiting += _referred(definitions[name])
+    for (name, field), value in _DEFAULTS.items():
+        if name in found:
+            found[name]["properties"][field]["default"] = value
+    if _INT_OR_TEXT in found:
+        found[_INT_OR_TEXT] = {"x-kubernetes-int-or-string": True, **found[_INT_OR_TEXT]}
+    return dict(sorted(found.items()))
+
+
+def _referred(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"].removeprefix(REFERENCE)
+        for value in schema.values():
+            yield from _referred(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _referred(value)
+
+
+def _plain(schema: Schema) -> Schema:
+    """A schema without what JSON Schema needed; an object of which no field is described is left open."""
+    plain = {key: value for key, value in schema.items() if key not in ("enum", _GVK)}
+    if isinstance(plain.get("type"), list):
+        plain["type"] = plain["type"][0]
+    if "properties" in plain:
+        plain["properties"] = {name: _plain(field) for name, field in plain["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(plain.get(key), dict):
+            plain[key] = _plain(plain[key])
+    if "oneOf" in plain:
+        plain["oneOf"] = [_plain(each) for each in plain["oneOf"]]
+    if plain.get("type") == "object" and not plain.keys() & {"properties", "additionalProperties"}:
+        plain |= _OPEN
+    return plain
