@@ -3,7 +3,7 @@
 A real API process; first the requests that once found something, then seeded ones from several connections
 until the time is over. Beside them `/healthz` is asked on a connection of its own. It ends with code 1 on a
 500, a traceback in the log, a request without an answer, a slow `/healthz`, or memory that grows.
-`tests/apiserver/test_fuzz.py` runs a short form.
+`tests/kubeapi/test_fuzz.py` runs a short form.
 """
 
 from __future__ import annotations

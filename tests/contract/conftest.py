@@ -2,11 +2,13 @@
 
 By default the embedded server is started. With `BAILIE_TEST_KUBECONFIG` the suite runs against that cluster:
 it installs the CustomResourceDefinitions, works in namespaces of its own and deletes them; what only local
-processes can do is skipped.
+processes can do is skipped. With `KUBEBUILDER_ASSETS` it starts the etcd and kube-apiserver of that folder;
+what needs controllers is skipped, too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.support.cluster import (
     kubectl_binaries,
     model,
 )
+from tests.support.controlplane import control_plane, missing
 
 from bailie.api.crd import crd_manifests
 
@@ -50,10 +53,27 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         real.close()
         return
     directory = tmp_path_factory.mktemp("api")
+    assets = os.environ.get("KUBEBUILDER_ASSETS")  # noqa: TID251
+    if assets:
+        with _control_plane(Path(assets), directory) as bare:
+            yield bare
+        return
     with running_api(directory) as api:
         embedded = Cluster(api.kubeconfig, embedded=True, log_dir=directory / "logs")
         yield embedded
         embedded.close()
+
+
+@contextlib.contextmanager
+def _control_plane(assets: Path, directory: Path) -> Iterator[Cluster]:
+    lacking = missing(assets)
+    if lacking:
+        pytest.skip(lacking)
+    with control_plane(assets, directory) as kubeconfig:
+        bare = Cluster(kubeconfig, embedded=False, controllers=False)
+        _install_definitions(bare)
+        yield bare
+        bare.close()
 
 
 def _install_definitions(cluster: Cluster) -> None:
@@ -93,6 +113,13 @@ def embedded_only(cluster: Cluster) -> None:
     """For what only local processes, or a server of our own, can show."""
     if not cluster.embedded:
         pytest.skip("needs the embedded API: it has no counterpart on a cluster")
+
+
+@pytest.fixture
+def controllers(cluster: Cluster) -> None:
+    """For what the controller manager of a cluster does."""
+    if not cluster.controllers:
+        pytest.skip("needs the controllers of a cluster: etcd and kube-apiserver alone have none")
 
 
 @pytest.fixture

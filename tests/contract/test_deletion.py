@@ -110,6 +110,7 @@ def family(cluster, models, config_maps):
     return f"{models}/iris", f"{config_maps}/child", f"{config_maps}/grandchild"
 
 
+@pytest.mark.usefixtures("controllers")
 def test_background_deletion(cluster, family):
     parent, child, grandchild = family
     cluster.http.request("DELETE", parent, json={"propagationPolicy": "Background"})
@@ -118,6 +119,7 @@ def test_background_deletion(cluster, family):
     gone(cluster, grandchild)
 
 
+@pytest.mark.usefixtures("controllers")
 def test_background_is_the_default(cluster, family):
     parent, child, _ = family
     cluster.http.delete(parent)
@@ -125,6 +127,7 @@ def test_background_is_the_default(cluster, family):
     gone(cluster, child)
 
 
+@pytest.mark.usefixtures("controllers")
 def test_foreground_deletion_waits_for_the_dependents(cluster, family):
     parent, child, _ = family
     held = {"metadata": {"finalizers": ["bailie.io/test"]}}
@@ -140,6 +143,7 @@ def test_foreground_deletion_waits_for_the_dependents(cluster, family):
     gone(cluster, parent)
 
 
+@pytest.mark.usefixtures("controllers")
 def test_orphans_stay_without_their_owner(cluster, family):
     parent, child, grandchild = family
     cluster.http.request("DELETE", parent, json={"propagationPolicy": "Orphan"})
@@ -149,6 +153,7 @@ def test_orphans_stay_without_their_owner(cluster, family):
     assert cluster.http.get(grandchild).status_code == 200
 
 
+@pytest.mark.usefixtures("controllers")
 def test_two_owners_keep_a_dependent(cluster, models, config_maps):
     first, second = (cluster.http.post(models, json=model(name)).json() for name in ("a", "b"))
     owners = [owner_of(first), owner_of(second)]
@@ -169,6 +174,7 @@ def test_two_owners_keep_a_dependent(cluster, models, config_maps):
     gone(cluster, f"{config_maps}/child")
 
 
+@pytest.mark.usefixtures("controllers")
 def test_a_dependent_of_nobody_goes(cluster, models, config_maps):
     parent = cluster.http.post(models, json=model()).json()
     cluster.http.delete(f"{models}/iris")
@@ -179,6 +185,7 @@ def test_a_dependent_of_nobody_goes(cluster, models, config_maps):
 # --- namespaces ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("controllers")
 def test_deleting_a_namespace_deletes_what_is_in_it(cluster, namespace, models, config_maps):
     cluster.http.post(models, json=model())
     cluster.http.post(config_maps, json=config_map())

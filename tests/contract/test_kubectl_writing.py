@@ -334,6 +334,7 @@ def test_delete_waits_for_finalizers(kubectl):
     assert kubectl.run("get", "model/iris").code != 0
 
 
+@pytest.mark.usefixtures("controllers")
 @pytest.mark.parametrize(
     ("cascade", "stays"), [("background", False), ("foreground", False), ("orphan", True)]
 )
@@ -351,6 +352,7 @@ def test_cascades(kubectl, cluster, get, cascade, stays):
         eventually(lambda: kubectl.run("get", "configmap/child").code != 0, what="the child gone")
 
 
+@pytest.mark.usefixtures("controllers")
 def test_delete_of_a_namespace_waits(kubectl, cluster, new_namespace):
     other = new_namespace()
     cluster.http.post(MODELS.format(other), json=model())

@@ -345,6 +345,7 @@ def test_immutable_config_maps_stay(cluster, config_maps):
     assert ("data", "FieldValueForbidden") in fields_of(answer.json())
 
 
+@pytest.mark.usefixtures("controllers")
 def test_namespaces_are_active_and_have_a_service_account(cluster, namespace):
     found = cluster.http.get(f"/api/v1/namespaces/{namespace}").json()
     assert found["status"]["phase"] == "Active"

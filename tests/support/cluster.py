@@ -132,10 +132,11 @@ class Kubectl:
 
 @dataclass
 class Cluster:
-    """A Kubernetes API and its administrator."""
+    """A Kubernetes API and its administrator; `controllers`: whether somebody collects garbage there."""
 
     kubeconfig: Path
     embedded: bool
+    controllers: bool = True
     log_dir: Path | None = None
     _clients: list[httpx.Client] = field(default_factory=list)
 

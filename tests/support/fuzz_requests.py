@@ -1,7 +1,7 @@
 """Requests to the embedded API that nobody sends: seeded, and endless.
 
 Every format, verb and header of the API with something wrong in it, beside some that are well, so that there
-are objects to be changed. Used by `python -m benchmarks api-fuzz` and its short form in tests/apiserver.
+are objects to be changed. Used by `python -m benchmarks api-fuzz` and its short form in tests/kubeapi.
 """
 
 from __future__ import annotations
