@@ -7,7 +7,7 @@ from kubeapi.bootstrap import catalogue
 from kubeapi.discovery import openapi
 from kubeapi.discovery.documents import Descriptions
 from kubeapi.errors import ApiError
-from kubeapi.registry.catalogue import builtin_resources
+from kubeapi.registry.builtin import builtin_resources
 from kubeapi.schemas.schema import prune, validate
 
 CATALOGUE = catalogue(crd_manifests())

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from kubeapi import clock
 from kubeapi.access import rbac
 from kubeapi.files import write_private
-from kubeapi.registry.catalogue import Catalogue, builtin_resources, custom_resource
+from kubeapi.registry.builtin import builtin_resources
+from kubeapi.registry.catalogue import Catalogue, custom_resource
 from kubeapi.registry.metadata import stamp_new
 from kubeapi.registry.objects import WriteOptions
 from kubeapi.storage.store import Key

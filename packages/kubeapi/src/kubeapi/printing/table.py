@@ -1,7 +1,7 @@
 """Table answers: what `kubectl get` prints is decided here, by the server.
 
 Called by `views`. Custom resources have the columns of their definition (`additionalPrinterColumns`), the
-built-in kinds those of `columns`. Pure: `now` comes in. Format:
+built-in kinds those of the catalogue or of `columns`. Pure: `now` comes in. Format:
 https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables.
 """
 
@@ -25,10 +25,11 @@ _API_VERSION = "meta.k8s.io/v1"
 
 def columns_of(resource: Resource) -> tuple[Column, ...]:
     """The columns of a resource, name first."""
-    if resource.version_entry is None:
-        return BY_PLURAL.get(resource.kind.plural, (NAME, AGE))
-    declared = resource.version_entry.get("additionalPrinterColumns")
-    return (NAME, *(_declared(entry) for entry in declared)) if declared else (NAME, AGE)
+    if not resource.custom and resource.kind.plural in BY_PLURAL:
+        return BY_PLURAL[resource.kind.plural]
+    declared = tuple(_declared(entry) for entry in resource.columns)
+    ages = () if resource.custom and declared else (AGE,)
+    return (NAME, *declared, *ages)
 
 
 def _declared(entry: Mapping[str, Any]) -> Column:

@@ -10,20 +10,15 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kubeapi import kinds
-from kubeapi.registry import events
-from kubeapi.registry.strategies import Strategy, core_strategies
-from kubeapi.registry.workload_strategies import workload_strategies
+from kubeapi.kinds import ApiKind
+from kubeapi.registry.strategies import Strategy
 from kubeapi.schemas.definitions import structural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from kubeapi.kinds import ApiKind
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _structural = functools.cache(structural)
-_WITHOUT_DELETION = tuple(verb for verb in ALL_VERBS if not verb.startswith("delete"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +50,10 @@ class Conversion:
 class Resource:
     """One served resource.
 
-    `version_entry` is the entry of `spec.versions` of its CustomResourceDefinition (schema, printer columns),
-    None for the built-in kinds. `alias_of` is the store key of the resource whose objects this one shows in
-    another version or group, by `conversion`.
+    `version_entry` is the entry of `spec.versions` of its CustomResourceDefinition, None for the built-in
+    kinds. `columns` are what `kubectl get` prints between name and age, as `additionalPrinterColumns` says
+    it; columns that take code are in `printing.columns`. `alias_of` is the store key of the resource whose
+    objects this one shows in another version or group, by `conversion`.
     """
 
     kind: ApiKind
@@ -70,6 +66,7 @@ class Resource:
     version_entry: Mapping[str, Any] | None = None
     alias_of: str = ""
     conversion: Conversion | None = None
+    columns: Sequence[Mapping[str, Any]] = ()
     subresources: Mapping[str, Subresource] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=Strategy)
 
@@ -91,10 +88,6 @@ class Resource:
             return _structural(self.kind)
         schema: dict[str, Any] | None = entry.get("schema", {}).get("openAPIV3Schema")
         return schema
-
-
-_POD_SCALE = Scale(("spec", "replicas"), ("status", "replicas"), ("spec", "selector"))
-"""Of what runs pods; the selector is an object there."""
 
 
 class Catalogue:
@@ -134,13 +127,14 @@ def custom_resource(manifest: Mapping[str, Any]) -> Resource:
     subresources = entry.get("subresources", {})
     namespaced = spec.get("scope", "Namespaced") == "Namespaced"
     return Resource(
-        kind=kinds.ApiKind(spec["group"], entry["name"], names["kind"], names["plural"], namespaced),
+        kind=ApiKind(spec["group"], entry["name"], names["kind"], names["plural"], namespaced),
         singular=names.get("singular", names["kind"].lower()),
         short_names=tuple(names.get("shortNames", ())),
         categories=tuple(names.get("categories", ())),
         status="status" in subresources,
         scale=_scale(subresources.get("scale")),
         version_entry=entry,
+        columns=tuple(entry.get("additionalPrinterColumns") or ()),
         strategy=Strategy(generation=True, strict_updates=True),
     )
 
@@ -154,47 +148,3 @@ def _scale(entry: Mapping[str, str] | None) -> Scale | None:
         return tuple(path.strip(".").split(".")) if path else ()
 
     return Scale(keys("specReplicasPath"), keys("statusReplicasPath"), keys("labelSelectorPath"))
-
-
-def builtin_resources() -> list[Resource]:
-    """The built-in kinds that the embedded API serves, core group first."""
-    strategies = core_strategies() | workload_strategies()
-
-    def serve(kind: ApiKind, *short: str, **more: Any) -> Resource:
-        strategy = strategies.get(kind.plural, Strategy())
-        return Resource(kind=kind, singular=kind.kind.lower(), short_names=short, strategy=strategy, **more)
-
-    pod_parts = {"log": Subresource(kinds.POD, ("get",)), "proxy": Subresource(kinds.POD, ("get",))}
-    account_parts = {"token": Subresource(kinds.TOKEN_REQUEST, ("create",))}
-    reviewed = [serve(kind, verbs=("create",)) for kind in kinds.REVIEWS]
-    conversion = Conversion(events.to_new, events.to_core)
-    return [
-        serve(kinds.CONFIG_MAP, "cm"),
-        serve(kinds.EVENT, "ev"),
-        serve(kinds.NAMESPACE, "ns", status=True),
-        serve(kinds.PERSISTENT_VOLUME_CLAIM, "pvc", status=True),
-        serve(kinds.POD, "po", status=True, categories=("all",), subresources=pod_parts),
-        serve(kinds.SECRET),
-        serve(kinds.SERVICE, "svc", status=True, categories=("all",)),
-        serve(kinds.SERVICE_ACCOUNT, "sa", subresources=account_parts),
-        serve(
-            kinds.CUSTOM_RESOURCE_DEFINITION,
-            "crd",
-            "crds",
-            categories=("api-extensions",),
-            verbs=_WITHOUT_DELETION,
-        ),
-        serve(kinds.DEPLOYMENT, "deploy", status=True, scale=_POD_SCALE, categories=("all",)),
-        serve(kinds.STATEFUL_SET, "sts", status=True, scale=_POD_SCALE, categories=("all",)),
-        *reviewed,
-        serve(kinds.HORIZONTAL_POD_AUTOSCALER, "hpa", status=True, categories=("all",)),
-        serve(kinds.LEASE),
-        serve(kinds.ENDPOINT_SLICE),
-        serve(kinds.NEW_EVENT, "ev", alias_of="/events", conversion=conversion),
-        serve(kinds.NETWORK_POLICY, "netpol"),
-        serve(kinds.POD_DISRUPTION_BUDGET, "pdb", status=True),
-        serve(kinds.CLUSTER_ROLE_BINDING),
-        serve(kinds.CLUSTER_ROLE),
-        serve(kinds.ROLE_BINDING),
-        serve(kinds.ROLE),
-    ]

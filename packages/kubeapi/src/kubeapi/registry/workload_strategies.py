@@ -1,6 +1,6 @@
-"""What is particular to workloads, disruption budgets, endpoint slices and claims.
+"""What is particular to workloads, endpoint slices and claims.
 
-Joined with `strategies.core_strategies` by the catalogue. The checks are those that a mistake in a pod
+Joined with `strategies.core_strategies` in `builtin`. The checks are those that a mistake in a pod
 template would meet on a cluster, with the same field paths. After k8s.io/kubernetes `pkg/apis/apps`.
 """
 
@@ -141,9 +141,6 @@ def workload_strategies() -> dict[str, Strategy]:
     return {
         "statefulsets": Strategy(prepare=_stateful_set, validate=_check_stateful_set, generation=True),
         "deployments": Strategy(prepare=_deployment, validate=_check_deployment, generation=True),
-        "networkpolicies": Strategy(generation=True),
-        "poddisruptionbudgets": Strategy(generation=True),
         "endpointslices": Strategy(prepare=_slice, validate=_check_slice, generation=True),
         "persistentvolumeclaims": Strategy(prepare=_claim),
-        "horizontalpodautoscalers": Strategy(),
     }
