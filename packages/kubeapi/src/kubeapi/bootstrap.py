@@ -14,7 +14,7 @@ from kubeapi.files import write_private
 from kubeapi.registry.builtin import builtin_resources
 from kubeapi.registry.catalogue import Catalogue, custom_resource
 from kubeapi.registry.metadata import stamp_new
-from kubeapi.registry.objects import WriteOptions
+from kubeapi.registry.options import WriteOptions
 from kubeapi.storage.store import Key
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from kubeapi.storage.store import Key
 
 if TYPE_CHECKING:
     from kubeapi.access.auth import Tokens
-    from kubeapi.registry.objects import Objects, Place
+    from kubeapi.registry.objects import Objects
+    from kubeapi.registry.options import Place
     from kubeapi.storage.store import Obj
 
 _DEFAULT_SECONDS = 3600

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubeapi.controllers.worker import Worker
-from kubeapi.registry.objects import FOREGROUND, ORPHAN, DeleteOptions, Place, WriteOptions
+from kubeapi.registry.objects import FOREGROUND, ORPHAN
+from kubeapi.registry.options import DeleteOptions, Place, WriteOptions
 from kubeapi.storage.store import Key
 
 if TYPE_CHECKING:

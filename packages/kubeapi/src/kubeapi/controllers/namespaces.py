@@ -10,7 +10,7 @@ import copy
 from typing import TYPE_CHECKING
 
 from kubeapi.controllers.worker import Worker
-from kubeapi.registry.objects import DeleteOptions, Place
+from kubeapi.registry.options import DeleteOptions, Place
 from kubeapi.storage.store import Key
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import orjson
 from kubeapi import errors, kinds
 from kubeapi.access import accounts
 from kubeapi.pods import logs, proxy
-from kubeapi.registry.objects import Place
+from kubeapi.registry.options import Place
 from kubeapi.schemas import shapes
 from kubeapi.schemas.schema import without_nulls
 from kubeapi.verbs import filters, reading, scale, writing
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from kubeapi.access.rbac import User
     from kubeapi.access.reviews import Reviewer
     from kubeapi.registry.catalogue import Resource
-    from kubeapi.registry.objects import Objects, WriteOptions
+    from kubeapi.registry.objects import Objects
+    from kubeapi.registry.options import WriteOptions
     from kubeapi.storage.hub import Hub
     from kubeapi.storage.store import Obj
     from kubeapi.verbs.requests import Target

@@ -12,7 +12,7 @@ from kubeapi.apply import fieldsets, managedfields
 
 if TYPE_CHECKING:
     from kubeapi.registry.catalogue import Resource
-    from kubeapi.registry.objects import WriteOptions
+    from kubeapi.registry.options import WriteOptions
     from kubeapi.storage.store import Obj
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kubeapi.registry.catalogue import Resource, Scale
-    from kubeapi.registry.objects import Objects, Place, WriteOptions
+    from kubeapi.registry.objects import Objects
+    from kubeapi.registry.options import Place, WriteOptions
     from kubeapi.storage.store import Obj
 
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubeapi import errors, limits
 from kubeapi.apply import patches, strategic
 from kubeapi.apply.managedfields import manager_from_user_agent
-from kubeapi.registry.objects import DeleteOptions, WriteOptions
+from kubeapi.registry.options import DeleteOptions, WriteOptions
 from kubeapi.schemas import shapes
 from kubeapi.verbs.requests import is_true
 from kubeapi.wire import codec
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kubeapi.registry.catalogue import Resource
-    from kubeapi.registry.objects import Objects, Place
+    from kubeapi.registry.objects import Objects
+    from kubeapi.registry.options import Place
     from kubeapi.storage.store import Obj
     from kubeapi.verbs.requests import Target
 
