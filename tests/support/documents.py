@@ -12,7 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = tuple(
     sorted(
         path.relative_to(ROOT).as_posix()
-        for pattern in ("*.md", "docs/**/*.md", "charts/*/*.md", "examples/*.md", "benchmarks/*.md")
+        for pattern in (
+            "*.md",
+            "docs/**/*.md",
+            "packages/*/*.md",
+            "charts/*/*.md",
+            "examples/*.md",
+            "benchmarks/*.md",
+        )
         for path in ROOT.glob(pattern)
     )
 )
