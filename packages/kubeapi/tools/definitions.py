@@ -22,7 +22,10 @@ _EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
 _OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 # A schema within a schema has no end, and definitions are only read from this API.
 _CUT = {f"{_EXTENSIONS}JSONSchemaProps": {"type": "object", **_OPEN}}
-_INT_OR_TEXT = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+_INT_OR_TEXT = (
+    "io.k8s.apimachinery.pkg.api.resource.Quantity",
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+)
 # Defaults that decide which item of a list is which; documents of version 2 leave them out.
 _DEFAULTS = {
     ("io.k8s.api.core.v1.ContainerPort", "protocol"): "TCP",
@@ -65,8 +68,8 @@ def closure(definitions: dict[str, Schema], wanted: Iterable[str]) -> dict[str, 
     for (name, field), value in _DEFAULTS.items():
         if name in found:
             found[name]["properties"][field]["default"] = value
-    if _INT_OR_TEXT in found:
-        found[_INT_OR_TEXT] = {"x-kubernetes-int-or-string": True, **found[_INT_OR_TEXT]}
+    for name in found.keys() & set(_INT_OR_TEXT):
+        found[name] = {"x-kubernetes-int-or-string": True, **found[name]}
     return dict(sorted(found.items()))
 
 
