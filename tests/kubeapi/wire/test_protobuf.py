@@ -1,4 +1,8 @@
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kubeapi.wire.protobuf import ProtobufError, decode
 
@@ -128,3 +132,57 @@ def stamped(*parts):
 def test_what_is_no_protobuf_is_said_soon(raw):
     with pytest.raises(ProtobufError):
         decode(envelope("v1", "ConfigMap", raw))
+
+
+def test_a_pod_with_all_forms_that_json_has_otherwise():
+    """Flat messages, amounts, empty objects that count, and numbers or texts."""
+    volume = message((1, "v"), (2, message((2, b""))))
+    limits = message((1, "memory"), (2, message((1, "1Gi"))))
+    probe = message((1, message((3, message((1, message((1, 1), (3, "web"))))))), (2, 5))
+    container = message((1, "c"), (2, "i"), (8, message((1, limits))), (10, probe))
+    raw = message((1, META), (2, message((1, volume), (2, container), (4, 0))))
+    assert decode(envelope("v1", "Pod", raw))["spec"] == {
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "containers": [
+            {
+                "name": "c",
+                "image": "i",
+                "resources": {"limits": {"memory": "1Gi"}},
+                "livenessProbe": {"tcpSocket": {"port": "web"}, "initialDelaySeconds": 5},
+            }
+        ],
+        "terminationGracePeriodSeconds": 0,
+    }
+
+
+def test_managed_fields_are_json_within():
+    entry = message((1, "me"), (2, "Apply"), (7, message((1, '{"f:data":{}}'))))
+    found = decode(envelope("v1", "ConfigMap", message((1, message((1, "a"), (17, entry))))))
+    assert found["metadata"]["managedFields"] == [
+        {"manager": "me", "operation": "Apply", "fieldsV1": {"f:data": {}}}
+    ]
+
+
+def test_extra_of_a_user_is_a_list_for_each_key():
+    extra = message((1, "scopes"), (2, message((1, "a"), (1, "b"))))
+    raw = message((2, message((1, message((1, "me"), (4, extra))))))
+    found = decode(envelope("authentication.k8s.io/v1", "SelfSubjectReview", raw))
+    assert found["status"]["userInfo"] == {"username": "me", "extra": {"scopes": ["a", "b"]}}
+
+
+numbers = st.integers(1, 40)
+encoded = st.recursive(
+    st.lists(st.tuples(numbers, st.integers(0, 2**64 - 1) | st.binary(max_size=6)), max_size=4),
+    lambda inner: st.lists(st.tuples(numbers, inner.map(lambda fields: message(*fields))), max_size=4),
+    max_leaves=12,
+).map(lambda fields: message(*fields))
+
+
+@pytest.mark.parametrize(
+    "kind", ["v1 Pod", "v1 ConfigMap", "apps/v1 Deployment", "authentication.k8s.io/v1 TokenReview"]
+)
+@given(raw=encoded | st.binary(max_size=40))
+def test_whatever_is_sent_is_an_object_or_a_refusal(kind, raw):
+    with contextlib.suppress(ProtobufError):
+        found = decode(envelope(*kind.split(), raw))
+        assert (found["apiVersion"], found["kind"]) == tuple(kind.split())
