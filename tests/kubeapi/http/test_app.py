@@ -102,7 +102,7 @@ def test_paths_that_nobody_serves(http, path):
 
 
 def test_a_kind_without_a_verb(http):
-    refused = http.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json={})
+    refused = http.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/models.mlops.seldon.io")
     assert (refused.status_code, refused.json()["reason"]) == (405, "MethodNotAllowed")
 
 
