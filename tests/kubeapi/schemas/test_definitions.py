@@ -6,7 +6,8 @@ import pytest
 
 from kubeapi import kinds
 from kubeapi.kinds import ApiKind
-from kubeapi.schemas.definitions import REFERENCE, closure, definition, name_of, pod_spec, structural
+from kubeapi.schemas.definitions import definition, name_of, pod_spec, referred_by, structural
+from kubeapi.schemas.references import REFERENCE
 
 KINDS = [each for each in vars(kinds).values() if isinstance(each, ApiKind)]
 
@@ -52,10 +53,10 @@ def test_other_kinds_have_no_definition():
     assert (name_of(other), structural(other)) == (None, None)
 
 
-def test_a_closure_has_all_that_is_referred_to_and_nothing_else():
+def test_what_is_referred_to_is_found_and_nothing_else():
     name = "io.k8s.api.core.v1.ServicePort"
-    assert closure([{"items": {"$ref": REFERENCE + name}}]).keys() == {
+    assert referred_by([{"items": {"$ref": REFERENCE + name}}]).keys() == {
         name,
         "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
     }
-    assert closure([{"$ref": f"{REFERENCE}nothing"}, definition("io.k8s.api.rbac.v1.RoleRef")]) == {}
+    assert referred_by([{"$ref": f"{REFERENCE}nothing"}, definition("io.k8s.api.rbac.v1.RoleRef")]) == {}

@@ -101,7 +101,7 @@ def test_a_definition_is_cut_out_with_all_that_it_refers_to():
         "b": {"type": ["object", "null"], "x-kubernetes-group-version-kind": [{}]},
         "c": {},
     }
-    assert definitions.closure(known, ["a"]) == {
+    assert definitions.cut(known, ["a"]) == {
         "a": {
             "type": "object",
             "properties": {"b": {"$ref": "#/$defs/b", "description": "A b."}, "enum": {"type": "string"}},

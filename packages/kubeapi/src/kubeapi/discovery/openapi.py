@@ -13,7 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kubeapi.schemas import definitions
-from kubeapi.schemas.definitions import META, REFERENCE
+from kubeapi.schemas.definitions import META
+from kubeapi.schemas.references import REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -99,7 +100,7 @@ def _schemas(resources: Iterable[Resource]) -> dict[str, Document]:
         name, schema = definition_name(resource.kind), _schema(resource)
         own[name] = schema | {_GVK: [_gvk(resource.kind)]}
         own[f"{name}List"] = _list_schema(resource.kind, schema, name)
-    return definitions.closure(own.values()) | own
+    return definitions.referred_by(own.values()) | own
 
 
 def _schema(resource: Resource) -> Document:

@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from kubeapi.apply.fieldsets import METADATA
+from kubeapi.schemas.references import REFERENCE, closure, referred
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from kubeapi.kinds import ApiKind
 
 Schema = dict[str, Any]
 
-REFERENCE = "#/$defs/"
-"""What a `$ref` starts with; behind it is a name."""
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _FOR_READERS = frozenset({"description", "required"})
 
@@ -45,27 +44,9 @@ def definition(name: str) -> Schema:
     return _generated()[1][name]
 
 
-def closure(schemas: Iterable[Schema]) -> dict[str, Schema]:
+def referred_by(schemas: Iterable[Schema]) -> dict[str, Schema]:
     """The definitions that these schemas lead to, by name."""
-    found: dict[str, Schema] = {}
-    waiting = [name for schema in schemas for name in _referred(schema)]
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name in _generated()[1]:
-            found[name] = definition(name)
-            waiting += _referred(found[name])
-    return found
-
-
-def _referred(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(schema.get("$ref"), str):
-            yield schema["$ref"].removeprefix(REFERENCE)
-        for value in schema.values():
-            yield from _referred(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _referred(value)
+    return closure(_generated()[1], (name for schema in schemas for name in referred(schema)))
 
 
 def structural(kind: ApiKind) -> Schema | None:

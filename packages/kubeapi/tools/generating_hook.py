@@ -14,7 +14,8 @@ class GeneratingBuildHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the hook's signature
         """Generates what is not committed; `version` is "standard" or "editable"."""
-        sys.path.insert(0, str(Path(self.root) / "tools"))
-        import generate  # noqa: PLC0415 - importable only once `tools` is on the path
+        root = Path(self.root)
+        sys.path[:0] = [str(root / "tools"), str(root / "src")]
+        import generate  # noqa: PLC0415 - importable only once these folders are on the path
 
-        generate.generate(Path(self.root))
+        generate.generate(root)
