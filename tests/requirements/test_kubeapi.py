@@ -19,3 +19,11 @@ def test_the_extra_local_asks_for_what_the_embedded_api_needs():
 def test_the_wheel_has_both():
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     assert {"src/bailie", "packages/kubeapi/src/kubeapi"} <= set(build["wheel"]["packages"])
+
+
+def test_both_are_built_from_the_same_definitions():
+    ours, its = (
+        tomllib.loads((ROOT / path / "pyproject.toml").read_text())["build-system"]["requires"]
+        for path in (".", "packages/kubeapi")
+    )
+    assert {each for each in its if "==" in each} <= set(ours)
