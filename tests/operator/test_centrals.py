@@ -8,7 +8,7 @@ from bailie.operator.centrals import Centrals
 from bailie.operator.conditions import SCHEDULER_REFUSED, scheduler_refused
 
 
-class World:
+class Cache:
     """Namespaces with a runtime each; notes whom it was asked about. Stands for its informers, too."""
 
     def __init__(self, **central):
@@ -41,37 +41,37 @@ def runtime(namespace, central="", *, serves=("a", "b"), reason="", message=""):
 
 
 @pytest.fixture
-def world():
-    return World(a="hub", b="hub", c="", hub="hub")
+def cache():
+    return Cache(a="hub", b="hub", c="", hub="hub")
 
 
 @pytest.fixture
-def centrals(world):
-    found = Centrals(world)
-    for namespace in world.namespaces:
+def centrals(cache):
+    found = Centrals(cache)
+    for namespace in cache.namespaces:
         found.update(namespace)
     return found
 
 
-def test_both_ends_of_a_change_are_told(world, centrals):
+def test_both_ends_of_a_change_are_told(cache, centrals):
     assert centrals.served_by("hub") == ("a", "b")
-    world.runtimes["a"] = runtime("a", "c")
+    cache.runtimes["a"] = runtime("a", "c")
     assert centrals.update("a") == {"hub", "c"}
     assert (centrals.served_by("hub"), centrals.served_by("c")) == (("b",), ("a",))
     assert centrals.update("a") == frozenset()
 
 
-def test_a_namespace_that_is_not_watched_any_more_leaves_the_index(world, centrals):
-    del world.runtimes["a"]
+def test_a_namespace_that_is_not_watched_any_more_leaves_the_index(cache, centrals):
+    del cache.runtimes["a"]
     assert centrals.update("a") == {"hub"}
     assert centrals.served_by("hub") == ("b",)
 
 
-def test_a_change_looks_at_no_other_namespace(world, centrals):
-    world.asked.clear()
+def test_a_change_looks_at_no_other_namespace(cache, centrals):
+    cache.asked.clear()
     centrals.update("b")
     centrals.served_by("hub")
-    assert world.asked <= {"b", "hub"}
+    assert cache.asked <= {"b", "hub"}
 
 
 LETS = {
@@ -83,8 +83,8 @@ LETS = {
 
 
 @pytest.mark.parametrize(("serves", "served"), LETS.values(), ids=LETS)
-def test_only_who_is_let_is_served(world, centrals, serves, served):
-    world.runtimes["hub"] = runtime("hub", serves=serves)
+def test_only_who_is_let_is_served(cache, centrals, serves, served):
+    cache.runtimes["hub"] = runtime("hub", serves=serves)
     assert centrals.served_by("hub") == served
     assert centrals.asking("hub") == ("a", "b")
     refused = {name: centrals.refused_by(name) for name in ("a", "b", "c", "hub")}
@@ -92,18 +92,18 @@ def test_only_who_is_let_is_served(world, centrals, serves, served):
     assert [name for name in ("a", "b") if centrals.lets("hub", name)] == list(served)
 
 
-def test_what_was_said_holds_while_the_other_side_is_out_of_sight(world, centrals):
-    world.out_of_sight.add("hub")
+def test_what_was_said_holds_while_the_other_side_is_out_of_sight(cache, centrals):
+    cache.out_of_sight.add("hub")
     assert centrals.refused_by("a") == ""
     said = {"reason": SCHEDULER_REFUSED, "message": scheduler_refused("hub", "a")}
-    world.runtimes["a"] = runtime("a", "hub", **said)
+    cache.runtimes["a"] = runtime("a", "hub", **said)
     assert centrals.refused_by("a") == "hub"
-    world.out_of_sight.add("elsewhere")
-    world.runtimes["a"] = runtime("a", "elsewhere", **said)
+    cache.out_of_sight.add("elsewhere")
+    cache.runtimes["a"] = runtime("a", "elsewhere", **said)
     assert centrals.refused_by("a") == ""
 
 
-def test_a_namespace_without_a_runtime_refuses_nobody(world, centrals):
-    world.runtimes["hub"] = None
+def test_a_namespace_without_a_runtime_refuses_nobody(cache, centrals):
+    cache.runtimes["hub"] = None
     assert centrals.refused_by("a") == ""
     assert centrals.served_by("hub") == ()

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+from bailie.operator.cache import MissingConfig
 from bailie.operator.pins import Choice, Pins, marked
-from bailie.operator.world import Missing
 
 ONE, TWO = {"spec": {"a": 1}}, {"spec": {"a": 2}}
-GONE = Missing("there is none")
+GONE = MissingConfig("there is none")
 
 
 def user(generation=1, *, held=True, status=None):

@@ -98,7 +98,7 @@ async def test_a_namespace_taken_from_the_list_is_released_and_keeps_what_runs(i
         await installation.until(SERVER, "mlserver", "True", namespace=installation.b)
         await put_list(installation, installation.a)
         await until(lambda: state(operator, installation.b) == {})
-        assert installation.b not in operator.world.served.namespaces
+        assert installation.b not in operator.cache.served.namespaces
         claim = await installation.admin.get(LEASE, CLAIM_LEASE, installation.b)
         assert claim["spec"]["holderIdentity"] == ""
         assert state(operator, installation.a)["state"] == "served"
@@ -162,7 +162,7 @@ async def test_a_withdrawn_role_binding_is_noticed_and_others_go_on(installation
         await installation.admin.delete(ROLE_BINDING, MANAGER, installation.b)
         waiting = await until_state(operator, installation.b, "waiting", "NoRights")
         assert "no rights there" in waiting["message"]
-        await until(lambda: installation.b not in operator.world.served.namespaces)
+        await until(lambda: installation.b not in operator.cache.served.namespaces)
         assert state(operator, installation.a)["state"] == "served"
         await installation.grant(installation.b)
         await until_state(operator, installation.b, "served", seconds=5)
@@ -230,7 +230,7 @@ async def test_a_second_operator_stands_back_and_takes_over_after_release(instal
             foreign = await until_state(second, installation.b, "foreign", "ClaimedByAnother")
             owner = f"{installation.home}/seldon-v2-controller-manager"
             assert (foreign["owner"], bool(foreign["since"])) == (owner, True)
-            assert second.world.served.namespaces == frozenset()
+            assert second.cache.served.namespaces == frozenset()
             await until_true(lambda: events_of(installation, installation.b, "ClaimedByAnother"))
             await put_list(installation, installation.a)
             await until_state(second, installation.b, "served")

@@ -17,19 +17,19 @@ from bailie.scope.central import asked_of, let, redirected_to, served_of
 
 if TYPE_CHECKING:
     from bailie.kube.client import Object
-    from bailie.operator.world import World
+    from bailie.operator.cache import OperatorCache
 
 
-def hand_made(world: World, namespace: str, name: str) -> Object | None:
+def hand_made(cache: OperatorCache, namespace: str, name: str) -> Object | None:
     """Returns the Service of that name if it is there and nothing of ours made it."""
-    found = world.get(SERVICE, (namespace, name))
+    found = cache.get(SERVICE, (namespace, name))
     return None if found is None or is_ours(found) else found
 
 
-def scheduled_from(world: World, namespace: str) -> str:
+def scheduled_from(cache: OperatorCache, namespace: str) -> str:
     """Returns the other namespace whose scheduler serves this one, empty where its own does."""
-    asked = asked_of(world.runtime_of(namespace))
-    target = asked or redirected_to(hand_made(world, namespace, SCHEDULER))
+    asked = asked_of(cache.runtime_of(namespace))
+    target = asked or redirected_to(hand_made(cache, namespace, SCHEDULER))
     return "" if target == namespace else target
 
 
@@ -40,8 +40,8 @@ class Centrals:
     number of namespaces. Whether it gets what it asks for is the other side's word, read when it is needed.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, cache: OperatorCache) -> None:
+        self._cache = cache
         self._central_of: dict[str, str] = {}
         self._asking: dict[str, set[str]] = defaultdict(set)
 
@@ -51,7 +51,7 @@ class Centrals:
 
     def served_by(self, central: str) -> tuple[str, ...]:
         """Returns those of them that it lets its scheduler serve."""
-        served = served_of(self._world.runtime_of(central))
+        served = served_of(self._cache.runtime_of(central))
         return tuple(sorted(let(served, self._asking.get(central, ()))))
 
     def refused_by(self, namespace: str) -> str:
@@ -59,20 +59,20 @@ class Centrals:
 
         While the other namespace is out of sight, what was said last holds, so that nothing is rewired.
         """
-        other = scheduled_from(self._world, namespace)
+        other = scheduled_from(self._cache, namespace)
         if not other:
             return ""
-        if not self._world.is_known(other):
-            return other if _was_refused(self._world.runtime_of(namespace), other) else ""
-        runtime = self._world.runtime_of(other)
+        if not self._cache.is_known(other):
+            return other if _was_refused(self._cache.runtime_of(namespace), other) else ""
+        runtime = self._cache.runtime_of(other)
         return other if runtime is not None and not let(served_of(runtime), (namespace,)) else ""
 
     def update(self, namespace: str) -> frozenset[str]:
         """Looks at a namespace again; returns whose scheduler it asked for and asks for, if that differs."""
         before = self._central_of.pop(namespace, "")
         self._asking[before].discard(namespace)
-        present = namespace in self._world.served.namespaces
-        after = scheduled_from(self._world, namespace) if present else ""
+        present = namespace in self._cache.served.namespaces
+        after = scheduled_from(self._cache, namespace) if present else ""
         if after:
             self._central_of[namespace] = after
             self._asking[after].add(namespace)
@@ -82,7 +82,7 @@ class Centrals:
 
     def lets(self, central: str, namespace: str) -> bool:
         """Says whether the scheduler of `central` may serve the namespace."""
-        return bool(let(served_of(self._world.runtime_of(central)), (namespace,)))
+        return bool(let(served_of(self._cache.runtime_of(central)), (namespace,)))
 
 
 def _was_refused(runtime: Object | None, other: str) -> bool:

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bailie.operator.world import Missing
+from bailie.operator.cache import MissingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,16 +41,16 @@ class Pins:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[int, Object]] = {}
 
-    def choose(self, manifest: Object, present: Object | Missing) -> Choice | Missing:
+    def choose(self, manifest: Object, present: Object | MissingConfig) -> Choice | MissingConfig:
         """Returns the configuration that holds for the object, given the present one."""
         metadata = manifest["metadata"]
         if not (manifest.get("spec") or {}).get("disableAutoUpdate"):
-            return present if isinstance(present, Missing) else Choice(present)
+            return present if isinstance(present, MissingConfig) else Choice(present)
         generation, kept = self._kept.get(metadata["uid"], (None, None))
         if kept is not None and generation == metadata.get("generation"):
-            gone = isinstance(present, Missing)
+            gone = isinstance(present, MissingConfig)
             return Choice(kept, pending=not gone and _digest(present) != _digest(kept))
-        if isinstance(present, Missing):
+        if isinstance(present, MissingConfig):
             return present
         pending = _is_pending(manifest, present)
         return Choice(present, pending=pending, frozen=pending)
@@ -77,6 +77,6 @@ def _is_pending(manifest: Object, present: Object) -> bool:
     return generation == str(manifest["metadata"].get("generation", 0)) and digest != _digest(present)
 
 
-def _digest(config: Mapping[str, Any] | Missing) -> str:
-    spec = {} if isinstance(config, Missing) else config.get("spec")
+def _digest(config: Mapping[str, Any] | MissingConfig) -> str:
+    spec = {} if isinstance(config, MissingConfig) else config.get("spec")
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]

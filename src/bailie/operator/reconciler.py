@@ -1,6 +1,6 @@
 """What reconciling a SeldonRuntime and reconciling a Server have in common.
 
-Run by a Controller with keys: read the world, check, find the configuration, converge, report. What is made
+Run by a Controller with keys: read the cache, check, find the configuration, converge, report. What is made
 is owned by the object, so deletion is the API's work.
 """
 
@@ -14,6 +14,7 @@ from bailie.kube.controller import Result
 from bailie.kube.errors import ApiError, Conflict, Unreachable
 from bailie.manifests.checks import template_problems
 from bailie.manifests.fences import forbidden
+from bailie.operator.cache import MissingConfig
 from bailie.operator.conditions import (
     SCHEDULER_REFUSED,
     config_current,
@@ -22,7 +23,6 @@ from bailie.operator.conditions import (
     scheduler_refused,
 )
 from bailie.operator.pins import Pins, marked
-from bailie.operator.world import Missing
 from bailie.scope.central import asked_of
 from bailie.workloads.port import Refused
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from bailie.kube.informer import Key
     from bailie.manifests.fences import Fence, Origin
     from bailie.manifests.workload import Workload
+    from bailie.operator.cache import OperatorCache
     from bailie.operator.centrals import Centrals
     from bailie.operator.pins import Choice
     from bailie.operator.reporter import Reporter
-    from bailie.operator.world import World
     from bailie.workloads.port import Workloads
 
 RESYNC_SECONDS = 300.0
@@ -75,9 +75,15 @@ class Reconciler(Generic[R, C]):
     config: ClassVar[type[Resource]]
 
     def __init__(
-        self, world: World, workloads: Workloads, reporter: Reporter, *, centrals: Centrals, fence: Fence
+        self,
+        cache: OperatorCache,
+        workloads: Workloads,
+        reporter: Reporter,
+        *,
+        centrals: Centrals,
+        fence: Fence,
     ) -> None:
-        self._world = world
+        self._cache = cache
         self._workloads = workloads
         self._reporter = reporter
         self._centrals = centrals
@@ -92,7 +98,7 @@ class Reconciler(Generic[R, C]):
         """Returns why the object is not served although it is valid, None to serve it."""
         namespace = resource.metadata.namespace
         other = self._centrals.refused_by(namespace)
-        if not other or other != asked_of(self._world.runtime_of(namespace)):
+        if not other or other != asked_of(self._cache.runtime_of(namespace)):
             return None
         return not_ready(
             SCHEDULER_REFUSED, f"what runs stays as it is: {scheduler_refused(other, namespace)}"
@@ -109,10 +115,10 @@ class Reconciler(Generic[R, C]):
 
     async def reconcile(self, key: Key) -> Result | None:
         """Converges on one object. Raises ApiError."""
-        manifest = self._world.get(self.resource.resource_kind, key)
+        manifest = self._cache.get(self.resource.resource_kind, key)
         if (
             manifest is None
-            or not self._world.is_known(key[0])
+            or not self._cache.is_known(key[0])
             or manifest["metadata"].get("deletionTimestamp")
         ):
             return None
@@ -128,9 +134,9 @@ class Reconciler(Generic[R, C]):
 
     async def _with_config(self, manifest: Object, resource: R) -> Result:
         kind, name = self.config.resource_kind, self.config_name(resource)
-        present = self._world.config(kind, name, manifest["metadata"]["namespace"])
+        present = self._cache.config(kind, name, manifest["metadata"]["namespace"])
         choice = self._pins.choose(manifest, present)
-        if isinstance(choice, Missing):
+        if isinstance(choice, MissingConfig):
             if choice.pending:
                 return Result(PENDING_SECONDS)
             return await self._refuse(manifest, [not_ready(f"{kind.kind}NotFound", choice.message)])

@@ -20,6 +20,7 @@ from bailie.kube.health import HealthServer
 from bailie.kube.informer import ChangeType, key_of
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES
 from bailie.operator.announcer import Announcer
+from bailie.operator.cache import OperatorCache
 from bailie.operator.causes import ALL, concerned
 from bailie.operator.centrals import Centrals
 from bailie.operator.gate import ClaimGate, LeaderGate
@@ -31,7 +32,6 @@ from bailie.operator.scope_metrics import METRICS
 from bailie.operator.servers import ServerReconciler
 from bailie.operator.steward import Installation
 from bailie.operator.watch_list import WatchList
-from bailie.operator.world import World
 from bailie.scope.central import served_of
 from bailie.scope.claim import ELECTION_LEASE
 from bailie.scope.rights import Right, rights_of
@@ -73,19 +73,19 @@ class Operator:
         leading = client.guarded(LeaderGate(leads, self._refused))
         claiming = client.guarded(ClaimGate(leads, self._refused, self._claimed))
         workloads = adapter.make(claiming)
-        self.world = World(client, settings.namespace, workloads.watched)
+        self.cache = OperatorCache(client, settings.namespace, workloads.watched)
         self.scope = Scope(
-            self.world.served, _installation(settings, leading, adapter.rules, self.world.kinds)
+            self.cache.served, _installation(settings, leading, adapter.rules, self.cache.kinds)
         )
         self._recorders = [
             Recorder(each, OPERATOR_ACCOUNT, settings.pod_name) for each in (leading, claiming)
         ]
         self._announcer = Announcer(leading, self._recorders[0], self.scope, settings)
         self._list = WatchList(client, self.scope, settings)
-        self._centrals = Centrals(self.world)
+        self._centrals = Centrals(self.cache)
         self._reconcilers: Mapping[Kind, RuntimeReconciler | ServerReconciler] = {
             kind: reconciler(
-                self.world,
+                self.cache,
                 workloads,
                 Reporter(claiming, self._recorders[1], kind),
                 centrals=self._centrals,
@@ -97,17 +97,17 @@ class Operator:
             kind: Controller(kind.plural, reconciler.reconcile)
             for kind, reconciler in self._reconcilers.items()
         }
-        self.world.served.subscribe(self._served_changed)
-        self.world.served.subscribe_state(self._namespace_changed)
-        self.world.shared.subscribe(self._shared_changed)
-        self.world.shared.subscribe_state(lambda _: self._everything())
+        self.cache.served.subscribe(self._served_changed)
+        self.cache.served.subscribe_state(self._namespace_changed)
+        self.cache.shared.subscribe(self._shared_changed)
+        self.cache.shared.subscribe_state(lambda _: self._everything())
 
     async def run(self) -> None:
         """Works until cancelled."""
         problems = lambda: self._list.problems  # noqa: E731
         self._list.subscribe(self._announcer.follow_problems(problems))
         METRICS.follow(self.scope, problems)
-        following = [self.world.shared.run(), self.world.served.run(), self.scope.run(), self._list.run()]
+        following = [self.cache.shared.run(), self.cache.served.run(), self.scope.run(), self._list.run()]
         telling = [self._announcer.run(), *(recorder.run() for recorder in self._recorders)]
         working = [controller.run() for controller in self._controllers.values()]
         async with asyncio.TaskGroup() as group:
@@ -144,7 +144,7 @@ class Operator:
             self._controllers[kind].enqueue(key)
 
     def _config_changed(self, change: Change) -> None:
-        for kind, key in self.world.users(change.object):
+        for kind, key in self.cache.users(change.object):
             self._controllers[kind].enqueue(key)
 
     def _shared_changed(self, _: Kind, change: Change) -> None:
@@ -180,16 +180,16 @@ class Operator:
         """Looks at all of a namespace once it is listed: until then its keys were passed over."""
         self._centrals_changed(namespace)
         self._scheduler_came_or_went(namespace)
-        if self.world.is_known(namespace):
+        if self.cache.is_known(namespace):
             for kind in self._controllers:
                 self._all_of(kind, namespace)
 
     def _everything(self) -> None:
-        for namespace in self.world.served.namespaces:
+        for namespace in self.cache.served.namespaces:
             self._namespace_changed(namespace)
 
     def _all_of(self, kind: Kind, namespace: str) -> None:
-        for item in self.world.objects(kind, namespace):
+        for item in self.cache.objects(kind, namespace):
             self._controllers[kind].enqueue(key_of(item))
 
 

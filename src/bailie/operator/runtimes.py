@@ -48,7 +48,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
 
     def objection(self, resource: SeldonRuntime) -> Condition | None:
         """Only the oldest runtime of a namespace is served, and only by a scheduler that may serve it."""
-        oldest = self._world.runtime_of(resource.metadata.namespace)
+        oldest = self._cache.runtime_of(resource.metadata.namespace)
         first = oldest["metadata"]["name"] if oldest else resource.metadata.name
         if first == resource.metadata.name:
             return super().objection(resource)
@@ -67,7 +67,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
             await self._condition(resource, name, workloads.get(name), refusals.get(name, ""))
             for name in RUN_COMPONENTS
         ]
-        taken = [hand_made(self._world, namespace, name) for name in COMPONENT_SERVICES.values()]
+        taken = [hand_made(self._cache, namespace, name) for name in COMPONENT_SERVICES.values()]
         services = own_services([each for each in taken if each is not None])
         ready = happy(conditions, COMPONENT_CONDITIONS.values())
         made = not refusals and not using.frozen
@@ -77,7 +77,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
         """The others that its scheduler serves; who is out of sight just now keeps the one that it had."""
-        out_of_sight = {n for n in runtime.status.served_namespaces if not self._world.is_known(n)}
+        out_of_sight = {n for n in runtime.status.served_namespaces if not self._cache.is_known(n)}
         served = self._centrals.served_by(runtime.metadata.namespace)
         return tuple(sorted({*served, *let(runtime.spec.serves_namespaces, out_of_sight)}))
 
@@ -99,7 +99,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         self, runtime: SeldonRuntime, name: str, workload: Workload | None, refusal: str
     ) -> Condition:
         namespace, condition = runtime.metadata.namespace, COMPONENT_CONDITIONS[name]
-        service = hand_made(self._world, namespace, COMPONENT_SERVICES[name])
+        service = hand_made(self._cache, namespace, COMPONENT_SERVICES[name])
         absent = left_out_condition(runtime, name, service)
         if absent is not None or workload is None:
             nobody = self._nobody_there(runtime, name)
@@ -114,17 +114,17 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
     def _nobody_there(self, runtime: SeldonRuntime, name: str) -> Condition | None:
         """Says that no scheduler will serve this namespace, where that is certain."""
         namespace = runtime.metadata.namespace
-        other = scheduled_from(self._world, namespace) if name == SCHEDULER else ""
+        other = scheduled_from(self._cache, namespace) if name == SCHEDULER else ""
         if other and other == self._centrals.refused_by(namespace):
             text = scheduler_refused(other, namespace)
             return not_ready(SCHEDULER_REFUSED, text, COMPONENT_CONDITIONS[name])
-        if other and other not in self._world.served.namespaces:
+        if other and other not in self._cache.served.namespaces:
             if other != runtime.spec.scheduler_namespace:  # by hand: somebody else may see to it
                 return None
             text = (
                 f"this operator does not serve namespace {other}, so it cannot tell its scheduler of this one"
             )
-        elif not other or not self._world.is_known(other) or self._world.runtime_of(other) is not None:
+        elif not other or not self._cache.is_known(other) or self._cache.runtime_of(other) is not None:
             return None
         else:
             text = f"namespace {other} is to serve this one and has no SeldonRuntime, so no scheduler either"

@@ -32,7 +32,7 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
 
     async def converge(self, manifest: Object, resource: Server, using: Using[ServerConfig]) -> Found:
         """Makes the pods run and says how many are ready."""
-        runtime = self._world.runtime_of(manifest["metadata"]["namespace"])
+        runtime = self._cache.runtime_of(manifest["metadata"]["namespace"])
         workload = server_workload(resource, using.config, scheduled_from=asked_of(runtime))
         refusal = "" if using.frozen else await self._ensure(workload, server_origin(using.config))
         seen = await self._workloads.observe(workload.namespace, workload.name)

@@ -31,14 +31,14 @@ USED_BY = {SELDON_CONFIG: (SELDON_RUNTIME, "seldonConfig"), SERVER_CONFIG: (SERV
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingConfig:
     """A configuration that was not found: why, in words; `pending` while it may only be a matter of time."""
 
     message: str
     pending: bool = False
 
 
-class World:
+class OperatorCache:
     """The informers of the operator; `made` are the kinds that it follows because of what it makes."""
 
     def __init__(self, client: Client, home: str, made: Iterable[Kind]) -> None:
@@ -71,7 +71,7 @@ class World:
             default=None,
         )
 
-    def config(self, kind: Kind, name: str, namespace: str) -> Object | Missing:
+    def config(self, kind: Kind, name: str, namespace: str) -> Object | MissingConfig:
         """Returns the configuration: of the namespace itself, else of the operator's."""
         found = self.get(kind, (namespace, name))
         if found is not None:
@@ -84,8 +84,8 @@ class World:
         )
         message = f'there is no {kind.kind} "{name}" in {places}'
         if informer is not None and informer.failure is not None:
-            return Missing(f"{message}; {self.home} cannot be read: {informer.failure}")
-        return Missing(message, pending=not self.shared.synced(self.home))
+            return MissingConfig(f"{message}; {self.home} cannot be read: {informer.failure}")
+        return MissingConfig(message, pending=not self.shared.synced(self.home))
 
     def users(self, config: Object) -> Iterator[tuple[Kind, Key]]:
         """Yields who uses the configuration, those included who only say that they do not follow it."""
