@@ -17,7 +17,7 @@ from tests.support.waiting import until, until_true
 from bailie.api.kinds import LEASE, SERVER
 from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
-from bailie.operator.steward import CLAIM_TIMING
+from bailie.operator.namespace_claim import CLAIM_TIMING
 from bailie.scope.claim import CLAIM_LEASE
 
 ONE, TWO = "one", "two"

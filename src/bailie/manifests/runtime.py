@@ -47,8 +47,8 @@ def missing_components(runtime: SeldonRuntime, config: SeldonConfig) -> list[str
     ]
 
 
-def scheduled_from(runtime: SeldonRuntime) -> str:
-    """Returns the other namespace whose scheduler serves this one, empty when its own does."""
+def requested_scheduler_namespace(runtime: SeldonRuntime) -> str:
+    """Returns the other namespace whose scheduler the runtime's spec asks for, empty for its own."""
     other = runtime.spec.scheduler_namespace or ""
     return "" if other == runtime.metadata.namespace else other
 
@@ -59,7 +59,7 @@ def left_out(runtime: SeldonRuntime, component: str) -> bool:
     return (
         override.disable
         or override.replicas == 0
-        or (component == SCHEDULER and bool(scheduled_from(runtime)))
+        or (component == SCHEDULER and bool(requested_scheduler_namespace(runtime)))
     )
 
 
@@ -77,7 +77,7 @@ def runtime_workloads(
     for name in RUN_COMPONENTS:
         override = runtime.override(name)
         if left_out(runtime, name):
-            if override.keep_service and not (name == SCHEDULER and scheduled_from(runtime)):
+            if override.keep_service and not (name == SCHEDULER and requested_scheduler_namespace(runtime)):
                 found.append(_objects_only(runtime, name, (_service(runtime, override, settings),)))
         elif name not in missing:
             found.append(_workload(runtime, templates.get(name), settings, name))
@@ -115,7 +115,7 @@ def _workload(
     labels = {**(component.labels if component else {}), **selector}
     annotations = dict(component.annotations) if component else {}
     claims = component.volume_claim_templates if component else ()
-    pod = with_scheduler_of(merge_pod_spec(base, override.pod_spec), scheduled_from(runtime))
+    pod = with_scheduler_of(merge_pod_spec(base, override.pod_spec), requested_scheduler_namespace(runtime))
     pod = with_account(pod, name)
     own = _service(runtime, override, settings)
     return Workload(

@@ -1,7 +1,7 @@
-"""What the operator sees: the served namespaces, and the configurations of its own.
+"""The operator's copy of the API: the objects of served namespaces, and its own namespace's configurations.
 
-Read by the reconcilers, who see nothing else of the API. A namespace counts only when all of it was listed,
-so that what is merely not known yet is never taken for deleted.
+Read by the reconcilers, which read the API through nothing else. A namespace counts only when all its kinds
+were listed, so that an object that is not listed yet is never taken for a deleted one.
 """
 
 from __future__ import annotations
@@ -24,22 +24,25 @@ if TYPE_CHECKING:
 
 SERVED_KINDS = (SELDON_RUNTIME, SERVER, SELDON_CONFIG, SERVER_CONFIG)
 OWN_PODS = f"{NAME_LABEL} in ({','.join((*RUN_COMPONENTS, SERVER_COMPONENT))})"
-"""Of a namespace's pods only those that are made for us: it may have thousands of others."""
+"""Selects the pods of our workloads: a namespace may have thousands of other pods."""
 CONFIG_KINDS = (SELDON_CONFIG, SERVER_CONFIG)
 USED_BY = {SELDON_CONFIG: (SELDON_RUNTIME, "seldonConfig"), SERVER_CONFIG: (SERVER, "serverConfig")}
-"""Of each kind of configuration: who uses it, and the field of the spec that names it."""
+"""By kind of configuration: the kind of its users, and the field of their spec that names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingConfig:
-    """A configuration that was not found: why, in words; `pending` while it may only be a matter of time."""
+    """A configuration that was not found; `message` says why.
+
+    `pending`: the operator's own namespace is not listed yet, so the configuration may still be found.
+    """
 
     message: str
     pending: bool = False
 
 
 class OperatorCache:
-    """The informers of the operator; `made` are the kinds that it follows because of what it makes."""
+    """The informers of the operator; `made` are the kinds of the objects that the operator makes."""
 
     def __init__(self, client: Client, home: str, made: Iterable[Kind]) -> None:
         self.home = home
@@ -63,7 +66,7 @@ class OperatorCache:
         return [] if informer is None else [informer.store[key] for key in sorted(informer.store)]
 
     def runtime_of(self, namespace: str) -> Object | None:
-        """Returns the namespace's SeldonRuntime: of several the oldest, which alone is served."""
+        """Returns the namespace's SeldonRuntime; of several only the oldest is served."""
         found = self.objects(SELDON_RUNTIME, namespace)
         return min(
             found,
@@ -72,7 +75,7 @@ class OperatorCache:
         )
 
     def config(self, kind: Kind, name: str, namespace: str) -> Object | MissingConfig:
-        """Returns the configuration: of the namespace itself, else of the operator's."""
+        """Returns the configuration of this name from the namespace itself, else from the operator's."""
         found = self.get(kind, (namespace, name))
         if found is not None:
             return found
@@ -88,7 +91,7 @@ class OperatorCache:
         return MissingConfig(message, pending=not self.shared.synced(self.home))
 
     def users(self, config: Object) -> Iterator[tuple[Kind, Key]]:
-        """Yields who uses the configuration, those included who only say that they do not follow it."""
+        """Yields the objects that name the configuration, those with `disableAutoUpdate` included."""
         kind, field = next(
             used for config_kind, used in USED_BY.items() if config_kind.kind == config["kind"]
         )

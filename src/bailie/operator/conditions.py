@@ -12,7 +12,7 @@ from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import Condition
 from bailie.manifests.objects import is_seldon_cores
-from bailie.manifests.runtime import left_out, scheduled_from
+from bailie.manifests.runtime import left_out, requested_scheduler_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def left_out_condition(
     if not left_out(runtime, component):
         return None
     condition, override = COMPONENT_CONDITIONS[component], runtime.override(component)
-    elsewhere = scheduled_from(runtime) if component == SCHEDULER else ""
+    elsewhere = requested_scheduler_namespace(runtime) if component == SCHEDULER else ""
     if elsewhere:
         text = f"the scheduler of namespace {elsewhere} serves this one"
         return _holds(condition, "ServedElsewhere", text)

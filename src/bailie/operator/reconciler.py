@@ -22,7 +22,7 @@ from bailie.operator.conditions import (
     refused,
     scheduler_refused,
 )
-from bailie.operator.pins import Pins, marked
+from bailie.operator.config_pins import ConfigPins, config_status
 from bailie.scope.central import asked_of
 from bailie.workloads.port import Refused
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from bailie.manifests.fences import Fence, Origin
     from bailie.manifests.workload import Workload
     from bailie.operator.cache import OperatorCache
-    from bailie.operator.centrals import Centrals
-    from bailie.operator.pins import Choice
+    from bailie.operator.central_schedulers import CentralSchedulers
+    from bailie.operator.config_pins import PinnedConfig
     from bailie.operator.reporter import Reporter
     from bailie.workloads.port import Workloads
 
@@ -61,7 +61,7 @@ class Found:
 class Using(Generic[C]):
     """The configuration that an object is served with, and what is to be said of it."""
 
-    def __init__(self, config: C, choice: Choice, kind: str) -> None:
+    def __init__(self, config: C, choice: PinnedConfig, kind: str) -> None:
         self.config = config
         self.frozen = choice.frozen
         """Nothing that runs may be changed: it is only looked at."""
@@ -80,7 +80,7 @@ class Reconciler(Generic[R, C]):
         workloads: Workloads,
         reporter: Reporter,
         *,
-        centrals: Centrals,
+        centrals: CentralSchedulers,
         fence: Fence,
     ) -> None:
         self._cache = cache
@@ -88,7 +88,7 @@ class Reconciler(Generic[R, C]):
         self._reporter = reporter
         self._centrals = centrals
         self._fence = fence
-        self._pins = Pins()
+        self._pins = ConfigPins()
 
     def config_name(self, resource: R) -> str:
         """Returns the name of the configuration that the object asks for."""
@@ -149,7 +149,7 @@ class Reconciler(Generic[R, C]):
         fields = dict(found.fields)
         if found.made and not choice.frozen:
             self._pins.keep(manifest, choice.config)
-            fields |= marked(manifest, choice.config)
+            fields |= config_status(manifest, choice.config)
         await self._reporter.report(manifest, [*found.conditions, using.condition], fields)
         return Result(RESYNC_SECONDS)
 

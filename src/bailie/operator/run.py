@@ -1,7 +1,7 @@
 """The operator as a whole: scope, watches, two controllers, leader election, health.
 
 `run` is what `bailie operator` calls. It joins the parts and decides nothing; it never touches Models. What
-it writes goes through gates: nothing leaves a replica that does not lead, nor for a namespace not claimed.
+it writes passes a write guard: nothing leaves a replica that does not lead, nor for a namespace not claimed.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from bailie.kube.informer import ChangeType, key_of
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES
 from bailie.operator.announcer import Announcer
 from bailie.operator.cache import OperatorCache
-from bailie.operator.causes import ALL, concerned
-from bailie.operator.centrals import Centrals
-from bailie.operator.gate import ClaimGate, LeaderGate
-from bailie.operator.home import watch_home_rights
+from bailie.operator.central_schedulers import CentralSchedulers
+from bailie.operator.namespace_claim import Installation
+from bailie.operator.own_rights import watch_own_rights
 from bailie.operator.reporter import Reporter
 from bailie.operator.runtimes import RuntimeReconciler
 from bailie.operator.scope import Scope
 from bailie.operator.scope_metrics import METRICS
 from bailie.operator.servers import ServerReconciler
-from bailie.operator.steward import Installation
+from bailie.operator.triggers import ALL, objects_to_reconcile
 from bailie.operator.watch_list import WatchList
+from bailie.operator.write_guards import ClaimGuard, LeaderGuard
 from bailie.scope.central import served_of
 from bailie.scope.claim import ELECTION_LEASE
 from bailie.scope.rights import Right, rights_of
@@ -70,8 +70,8 @@ class Operator:
         self, settings: OperatorSettings, client: Client, adapter: Adapter, leads: Callable[[], bool]
     ) -> None:
         self._settings = settings
-        leading = client.guarded(LeaderGate(leads, self._refused))
-        claiming = client.guarded(ClaimGate(leads, self._refused, self._claimed))
+        leading = client.guarded(LeaderGuard(leads, self._refused))
+        claiming = client.guarded(ClaimGuard(leads, self._refused, self._claimed))
         workloads = adapter.make(claiming)
         self.cache = OperatorCache(client, settings.namespace, workloads.watched)
         self.scope = Scope(
@@ -82,7 +82,7 @@ class Operator:
         ]
         self._announcer = Announcer(leading, self._recorders[0], self.scope, settings)
         self._list = WatchList(client, self.scope, settings)
-        self._centrals = Centrals(self.cache)
+        self._centrals = CentralSchedulers(self.cache)
         self._reconcilers: Mapping[Kind, RuntimeReconciler | ServerReconciler] = {
             kind: reconciler(
                 self.cache,
@@ -152,7 +152,7 @@ class Operator:
 
     def _made_changed(self, kind: Kind, change: Change) -> None:
         namespace = change.object["metadata"]["namespace"]
-        for whose, name in concerned(kind, change):
+        for whose, name in objects_to_reconcile(kind, change):
             if name == ALL:
                 self._all_of(whose, namespace)
             else:
@@ -228,14 +228,14 @@ async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> N
             METRICS.miss_at_home(settings.namespace, missing)
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(watch_home_rights(client, settings.namespace, miss), name="home")
+            group.create_task(watch_own_rights(client, settings.namespace, miss), name="home")
             group.create_task(election.run(lead), name="election")
 
 
 def _installation(
     settings: OperatorSettings, client: Client, rules: Sequence[Rule], kinds: Sequence[Kind]
 ) -> Installation:
-    """Returns what stewards are to ask for; reading what is watched, and the claim, is essential."""
+    """Returns the rights that each claim reviews; essential are those to watch and to claim."""
     watched = {Right(kind.group, kind.plural, verb) for kind in kinds for verb in ("list", "watch")}
     claim = {Right(LEASE.group, LEASE.plural, verb) for verb in ("get", "create", "update")}
     essential = frozenset(watched | claim)

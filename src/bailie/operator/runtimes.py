@@ -13,7 +13,7 @@ from bailie.manifests.runtime import (
     missing_components,
     runtime_workloads,
 )
-from bailie.operator.centrals import hand_made, scheduled_from
+from bailie.operator.central_schedulers import central_namespace, hand_made
 from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
     SCHEDULER_REFUSED,
@@ -114,7 +114,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
     def _nobody_there(self, runtime: SeldonRuntime, name: str) -> Condition | None:
         """Says that no scheduler will serve this namespace, where that is certain."""
         namespace = runtime.metadata.namespace
-        other = scheduled_from(self._cache, namespace) if name == SCHEDULER else ""
+        other = central_namespace(self._cache, namespace) if name == SCHEDULER else ""
         if other and other == self._centrals.refused_by(namespace):
             text = scheduler_refused(other, namespace)
             return not_ready(SCHEDULER_REFUSED, text, COMPONENT_CONDITIONS[name])

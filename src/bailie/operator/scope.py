@@ -1,8 +1,8 @@
-"""Which namespaces the operator serves just now, and what becomes of each.
+"""The set of namespaces that the operator serves, with one claim for each.
 
-Owned by `run`. `Scope.serve` may be called at any time; namespaces are taken up and let go while everything
-else goes on. Letting go stops watching and releases the claim: what runs there keeps running. A namespace
-that cannot be served is its own steward's affair and stands in nobody's way.
+Owned by `run`. `Scope.serve` may be called at any time; namespaces are added and removed while all others go
+on. The removal of a namespace stops its watches and releases its claim; its workloads keep running. A
+namespace that cannot be served concerns its own claim only and delays no other namespace.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie.operator.steward import Steward
+from bailie.operator.namespace_claim import NamespaceClaim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from bailie.kube.informers import InformerSet
-    from bailie.operator.steward import Installation
+    from bailie.operator.namespace_claim import Installation
     from bailie.scope.standing import Standing
 
 log = structlog.get_logger(__name__)
 
 
 class Scope:
-    """The set of namespaces, a steward for each."""
+    """The set of namespaces and the claim of each."""
 
     def __init__(self, informers: InformerSet, installation: Installation) -> None:
         self._informers = informers
         self._installation = installation
         self._wanted: frozenset[str] = frozenset()
-        self._stewards: dict[str, Steward] = {}
+        self._claims: dict[str, NamespaceClaim] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._listeners: list[Callable[[str], None]] = []
         informers.subscribe_state(self._announce)
 
     def serve(self, namespaces: Iterable[str]) -> None:
-        """Wants exactly these namespaces served. Returns at once; `run` brings it about."""
+        """Sets the namespaces that are to be served, in place of the earlier ones. Returns at once."""
         self._wanted = frozenset(namespaces)
         self._changed.set()
 
@@ -48,26 +48,26 @@ class Scope:
 
     def standings(self) -> dict[str, Standing]:
         """Returns where each namespace stands."""
-        return {name: self._stewards[name].standing() for name in sorted(self._stewards)}
+        return {name: self._claims[name].standing() for name in sorted(self._claims)}
 
     def standing(self, namespace: str) -> Standing | None:
         """Returns where the namespace stands, None where it is not wanted."""
-        steward = self._stewards.get(namespace)
-        return None if steward is None else steward.standing()
+        claim = self._claims.get(namespace)
+        return None if claim is None else claim.standing()
 
     def state(self) -> dict[str, dict[str, object]]:
         """Returns the standings as plain data."""
         return {name: standing.manifest() for name, standing in self.standings().items()}
 
     def claimed(self, namespace: str) -> bool:
-        """Says whether the namespace is this installation's for certain at this moment."""
-        steward = self._stewards.get(namespace)
-        return steward is not None and steward.claimed
+        """Says whether this installation certainly holds the claim on the namespace at this moment."""
+        claim = self._claims.get(namespace)
+        return claim is not None and claim.claimed
 
     def refused(self, namespace: str | None) -> None:
-        """Has the rights in a namespace looked at, since the API has just answered Forbidden there."""
-        if namespace in self._stewards:
-            self._stewards[namespace].poke()
+        """Reviews the rights in a namespace soon, since the API has just answered Forbidden there."""
+        if namespace in self._claims:
+            self._claims[namespace].recheck_soon()
 
     async def run(self) -> None:
         """Follows `serve` until cancelled. Claims are then kept: another replica of ours may go on."""
@@ -78,24 +78,24 @@ class Scope:
                 self._changed.clear()
 
     async def _converge(self, group: asyncio.TaskGroup) -> None:
-        for namespace in sorted(self._wanted - self._stewards.keys()):
+        for namespace in sorted(self._wanted - self._claims.keys()):
             self._take_up(namespace, group)
-        gone = sorted(self._stewards.keys() - self._wanted)
+        gone = sorted(self._claims.keys() - self._wanted)
         tasks = [self._tasks.pop(namespace) for namespace in gone]
         for namespace, task in zip(gone, tasks, strict=True):
-            self._stewards[namespace].dismiss()
+            self._claims[namespace].release_at_end()
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
         for namespace in gone:
-            del self._stewards[namespace]
+            del self._claims[namespace]
             log.info("Namespace let go; what runs there keeps running", namespace=namespace)
             self._announce(namespace)
 
     def _take_up(self, namespace: str, group: asyncio.TaskGroup) -> None:
-        steward = Steward(namespace, self._installation, self._informers, self._announce)
-        self._stewards[namespace] = steward
-        self._tasks[namespace] = group.create_task(steward.run(), name=f"steward-{namespace}")
+        claim = NamespaceClaim(namespace, self._installation, self._informers, self._announce)
+        self._claims[namespace] = claim
+        self._tasks[namespace] = group.create_task(claim.run(), name=f"claim-{namespace}")
         self._announce(namespace)
 
     def _announce(self, namespace: str) -> None:

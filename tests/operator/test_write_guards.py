@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bailie.kube.errors import Withheld
-from bailie.operator.gate import ClaimGate, LeaderGate
+from bailie.operator.write_guards import ClaimGuard, LeaderGuard
 
 CASES = {
     "leads and owns": (True, {"a"}, "a", True),
@@ -15,19 +15,19 @@ CASES = {
 
 @pytest.mark.parametrize(("leads", "claimed", "namespace", "passes"), CASES.values(), ids=CASES)
 def test_what_is_claimed_is_written_by_the_leader(leads, claimed, namespace, passes):
-    gate = ClaimGate(lambda: leads, lambda _: None, claimed.__contains__)
+    guard = ClaimGuard(lambda: leads, lambda _: None, claimed.__contains__)
     if passes:
-        gate.check(namespace)
+        guard.check(namespace)
     else:
         with pytest.raises(Withheld, match="not written in"):
-            gate.check(namespace)
+            guard.check(namespace)
 
 
 def test_a_leader_may_write_elsewhere_through_the_other_gate():
     heard = []
-    gate = LeaderGate(lambda: True, heard.append)
-    gate.check(None)
-    gate.refused("a")
+    guard = LeaderGuard(lambda: True, heard.append)
+    guard.check(None)
+    guard.refused("a")
     assert heard == ["a"]
     with pytest.raises(Withheld):
-        LeaderGate(lambda: False, heard.append).check("a")
+        LeaderGuard(lambda: False, heard.append).check("a")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.operator.centrals import Centrals
+from bailie.operator.central_schedulers import CentralSchedulers
 from bailie.operator.conditions import SCHEDULER_REFUSED, scheduler_refused
 
 
@@ -47,7 +47,7 @@ def cache():
 
 @pytest.fixture
 def centrals(cache):
-    found = Centrals(cache)
+    found = CentralSchedulers(cache)
     for namespace in cache.namespaces:
         found.update(namespace)
     return found

@@ -1,7 +1,7 @@
-"""Looks whether the operator has its rights in its own namespace, at the start and while it runs.
+"""Reviews the operator's rights in its own namespace, at the start and while it runs.
 
-Run by every replica, leading or not: without these rights none can lead, nor say why anywhere but in its log
-and its metrics.
+Run by every replica, leading or not: without these rights no replica can lead, nor report the reason anywhere
+but in its log and its metrics.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RECHECK_SECONDS = 30.0
-"""Between two reviews; sooner while something is missing, so that mending it shows."""
+"""Between two reviews while all rights are held."""
 _MENDING_SECONDS = 3.0
 
 
-async def watch_home_rights(
-    client: Client, namespace: str, tell: Callable[[tuple[Right, ...]], None]
-) -> None:
-    """Calls `tell` with what is missing whenever that changes, until cancelled. Logs it verb by verb."""
+async def watch_own_rights(client: Client, namespace: str, tell: Callable[[tuple[Right, ...]], None]) -> None:
+    """Calls `tell` with the missing rights whenever they change, until cancelled; logs them verb by verb."""
     needed = rights_of(OPERATOR_HOME_RULES)
     said: tuple[Right, ...] = ()
     while True:

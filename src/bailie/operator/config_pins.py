@@ -1,8 +1,8 @@
 """Keeps the configuration of objects that do not follow its changes (`disableAutoUpdate`).
 
-Called by the reconcilers. The configuration itself is held in memory, so that what it asked for can be
-repaired; which one it was is written in the object's status, so that an operator that starts knows that a
-change is pending, and touches nothing.
+Called by the reconcilers. The pinned configuration is kept in memory, so that its workloads can be repaired.
+Its digest is written in the object's status, so that a restarted operator sees that a change of the
+configuration is pending, and changes no workload.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ MARK = "bailie.io/config"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The configuration to use. `pending`: the present one differs and waits.
+class PinnedConfig:
+    """The configuration to use. `pending`: the present configuration differs and waits for the object.
 
-    `frozen`: nobody knows any more what runs was made from, so nothing of it may be changed.
+    `frozen`: the pinned configuration was lost with an earlier process, so no workload may be changed.
     """
 
     config: Object
@@ -35,38 +35,38 @@ class Choice:
     frozen: bool = False
 
 
-class Pins:
-    """The configuration last used, by the uid of its user."""
+class ConfigPins:
+    """The configuration last used, by the uid of the object that uses it."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[int, Object]] = {}
 
-    def choose(self, manifest: Object, present: Object | MissingConfig) -> Choice | MissingConfig:
-        """Returns the configuration that holds for the object, given the present one."""
+    def choose(self, manifest: Object, present: Object | MissingConfig) -> PinnedConfig | MissingConfig:
+        """Returns the configuration to use for the object: the pinned or the present one."""
         metadata = manifest["metadata"]
         if not (manifest.get("spec") or {}).get("disableAutoUpdate"):
-            return present if isinstance(present, MissingConfig) else Choice(present)
+            return present if isinstance(present, MissingConfig) else PinnedConfig(present)
         generation, kept = self._kept.get(metadata["uid"], (None, None))
         if kept is not None and generation == metadata.get("generation"):
             gone = isinstance(present, MissingConfig)
-            return Choice(kept, pending=not gone and _digest(present) != _digest(kept))
+            return PinnedConfig(kept, pending=not gone and _digest(present) != _digest(kept))
         if isinstance(present, MissingConfig):
             return present
         pending = _is_pending(manifest, present)
-        return Choice(present, pending=pending, frozen=pending)
+        return PinnedConfig(present, pending=pending, frozen=pending)
 
     def keep(self, manifest: Object, config: Object) -> None:
-        """Notes the configuration that is used for the object now."""
+        """Pins the configuration that is used for the object now."""
         metadata = manifest["metadata"]
         self._kept[metadata["uid"]] = (metadata.get("generation", 0), config)
 
     def forget(self, uid: str) -> None:
-        """Drops what was kept for an object that is gone."""
+        """Drops the configuration that was pinned for a deleted object."""
         self._kept.pop(uid, None)
 
 
-def marked(manifest: Object, config: Object) -> dict[str, Any]:
-    """Returns the fields of the status that say which configuration is used."""
+def config_status(manifest: Object, config: Object) -> dict[str, Any]:
+    """Returns the fields of the object's status that name the configuration in use."""
     before = (manifest.get("status") or {}).get("annotations") or {}
     return {"annotations": {**before, MARK: f"{manifest['metadata'].get('generation', 0)}/{_digest(config)}"}}
 

@@ -1,7 +1,7 @@
-"""One namespace of the scope: are the rights there, is it free, then claim it and watch it.
+"""One namespace of the scope: review the operator's rights there, claim the namespace, and watch it.
 
-Owned by `Scope`, one task for each namespace. Decides nothing itself: `scope.standing` says what follows from
-what is seen here. A namespace that cannot be served costs one or two requests every three seconds at most.
+Owned by `Scope`, one task for each namespace. This module observes; `scope.standing` decides what the
+observations mean. A namespace that cannot be served costs one or two requests every three seconds at most.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ log = structlog.get_logger(__name__)
 CLAIM_TIMING = LeaseTiming(duration=15.0, renew=5.0, give_up=10.0, poll=2.0, retry=1.0)
 """A renewal every five seconds for each namespace; another installation takes over after fifteen."""
 RECHECK_SECONDS = 30.0
-"""Between two reviews of the rights in a namespace that is served. Forbidden makes it look at once."""
+"""Between two reviews of the rights in a namespace that is served; an answer Forbidden starts one."""
 _BACKOFF = Backoff(initial=0.5, maximum=3.0, jitter=0.2)
-"""At most 3 s: a namespace is to be served within five of its rights appearing."""
+"""At most 3 s: a namespace must be served within five seconds of the moment when its rights appear."""
 _AT_A_TIME = 4
-"""Namespaces looked at or listed at one time: hundreds at once would starve the renewal of leases."""
+"""Namespaces reviewed or listed at one time: hundreds at once would starve the renewal of leases."""
 _TURN_SECONDS = 5.0
-"""A namespace that cannot be listed gives way after this."""
+"""A namespace that is not listed after this time lets the next namespace begin."""
 _LEAST_SECONDS = 1.0
-"""Between two looks, however often somebody asks for one."""
+"""Between two reviews, however often `recheck_soon` is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """What all stewards have in common."""
+    """The values that the claims of all namespaces share."""
 
     client: Client
-    """Writes nothing unless this replica leads."""
+    """A guarded client: it writes nothing unless this replica leads."""
     name: str
     """`<namespace>/<release>`: the holder of claims."""
     needed: frozenset[Right]
@@ -67,8 +67,8 @@ class Installation:
     recheck: float = RECHECK_SECONDS
 
 
-class Steward:
-    """Brings one namespace to be served, for as long as it is wanted."""
+class NamespaceClaim:
+    """Claims one namespace and watches it, for as long as the scope contains it."""
 
     def __init__(
         self,
@@ -82,15 +82,15 @@ class Steward:
         self._client = installation.client
         self._informers = informers
         self._on_change = on_change
-        self._seen = Seen(essential=installation.essential, installation=installation.name)
+        self._observed = Seen(essential=installation.essential, installation=installation.name)
         self._claim = self._new_claim()
         self._may_ask = True
-        self._poked = asyncio.Event()
-        self._upstream = _Upstream(installation.client, namespace)
+        self._recheck = asyncio.Event()
+        self._upstream = _UpstreamOperator(installation.client, namespace)
 
     @property
     def claimed(self) -> bool:
-        """True while the namespace is this installation's for certain, also in a process that woke up."""
+        """True while this installation certainly holds the claim, also in a process that was suspended."""
         return self._claim.leading
 
     def standing(self) -> Standing:
@@ -98,52 +98,56 @@ class Steward:
         failures = self._informers.failures(self.namespace).values()
         return standing_of(
             replace(
-                self._seen,
+                self._observed,
                 owner=self._claim.holder,
                 claimed=self._claim.leading,
                 since=self._claim.acquired if self._claim.holder else "",
-                trouble=self._seen.trouble or self._claim.trouble,
+                trouble=self._observed.trouble or self._claim.trouble,
                 listed=self._informers.synced(self.namespace),
                 failures=tuple(str(failure) for failure in failures),
             )
         )
 
-    def poke(self) -> None:
-        """Has the namespace looked at soon."""
-        self._poked.set()
+    def recheck_soon(self) -> None:
+        """Reviews the rights in the namespace soon, at the latest one second after the last review."""
+        self._recheck.set()
 
-    def dismiss(self) -> None:
-        """Has the claim released when `run` is cancelled next; else it is kept for our standbys."""
+    def release_at_end(self) -> None:
+        """Makes the end of `run` release the claim; by default the claim is kept for our standbys."""
         self._claim.kept = False
 
     async def run(self) -> None:
-        """Serves the namespace until cancelled. What runs there is never touched by the end of it."""
+        """Serves the namespace until cancelled. The end of `run` touches no workload of the namespace."""
         attempts = 0
         while True:
             try:
                 await self._look()
                 attempts += 1
-                if obstacle(self._seen) is None:
+                if obstacle(self._observed) is None:
                     attempts = 0
                     await self._serve()
             except Exception:
-                log.exception("Steward failed", namespace=self.namespace)
+                log.exception("Claim of namespace failed", namespace=self.namespace)
                 attempts += 1
             await self._pause(_BACKOFF.delay(max(attempts, 1)))
 
     async def _serve(self) -> None:
-        """Claims and watches until something is in the way."""
+        """Claims and watches the namespace until an obstacle appears or the claim is lost."""
         self._claim = self._new_claim()
         async with asyncio.TaskGroup() as group:
-            holding = group.create_task(self._claim.run(self._watch), name=f"claim-{self.namespace}")
+            holding = group.create_task(self._claim.run(self._watch), name=f"lease-{self.namespace}")
             looking = group.create_task(self._look_on(), name=f"rights-{self.namespace}")
             await asyncio.wait({holding, looking}, return_when=asyncio.FIRST_COMPLETED)
+            # Released here and not at the end of `run`: a right is missing or another operator is at work, so
+            # no standby of ours could serve the namespace either, and another installation may.
             self._claim.kept = False
             holding.cancel()
             looking.cancel()
         self._claim = self._new_claim()
 
     async def _watch(self, _: int) -> None:
+        # Called by the election once the claim is held, never before: an operator that watched first would
+        # reconcile a namespace that another installation serves.
         try:
             async with self._of.turns:
                 informers = self._informers.add(self.namespace).values()
@@ -155,7 +159,7 @@ class Steward:
             await self._informers.remove(self.namespace)
 
     async def _look_on(self) -> None:
-        while obstacle(self._seen) is None:
+        while obstacle(self._observed) is None:
             await self._pause(self._of.recheck)
             await self._look()
 
@@ -163,24 +167,24 @@ class Steward:
         await asyncio.sleep(min(_LEAST_SECONDS, seconds))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(seconds - _LEAST_SECONDS, 0)):
-                await self._poked.wait()
-        self._poked.clear()
+                await self._recheck.wait()
+        self._recheck.clear()
 
     async def _look(self) -> None:
-        """Brings `_seen` up to date; what cannot be asked just now stays as it was."""
+        """Brings `_observed` up to date; while the API cannot be asked, the earlier observation stays."""
         try:
             async with self._of.turns:
                 found = await self._found()
         except ApiError as error:
-            found = replace(self._seen, trouble=str(error))
-        if found != self._seen:
-            self._seen = found
+            found = replace(self._observed, trouble=str(error))
+        if found != self._observed:
+            self._observed = found
             self._on_change(self.namespace)
 
     async def _found(self) -> Seen:
         missing = await own_missing_rights(self._client, self.namespace, self._of.needed)
         nothing = frozenset(missing) == self._of.needed
-        seen = replace(self._seen, looked=True, trouble="", missing=missing, nothing_held=nothing)
+        seen = replace(self._observed, looked=True, trouble="", missing=missing, nothing_held=nothing)
         exists = await self._exists() if nothing else True
         upstream = "" if set(missing) & self._of.essential else await self._upstream.found()
         return replace(seen, exists=exists, upstream=upstream)
@@ -206,8 +210,8 @@ class Steward:
         return claim
 
 
-class _Upstream:
-    """Looks for Seldon Core's operator in a namespace."""
+class _UpstreamOperator:
+    """Signs of Seldon Core's own operator in a namespace."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
@@ -216,7 +220,7 @@ class _Upstream:
         self._changed = 0.0
 
     async def found(self) -> str:
-        """Returns what was found of it at work, in words; empty for nothing. Raises ApiError."""
+        """Returns a sentence about the operator that was found at work; empty for none. Raises ApiError."""
         lease = await self._get(LEASE, UPSTREAM_LEASE)
         if lease is not None and self._alive(lease):
             return f"its Lease {UPSTREAM_LEASE} is being renewed; scale its Deployment to 0 or remove it"
@@ -226,7 +230,7 @@ class _Upstream:
         return ""
 
     def _alive(self, lease: Mapping[str, Any]) -> bool:
-        """As for elections, by our own clock: it lives if the record changed within its duration."""
+        """As in elections, by our own clock: the holder lives if the Lease changed within its duration."""
         claim, now = claim_of(lease), asyncio.get_running_loop().time()
         if claim.renewed != self._renewed:
             self._renewed, self._changed = claim.renewed, now

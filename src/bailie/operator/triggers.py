@@ -1,6 +1,7 @@
-"""Whose reconciliation a change calls for: of what was made, or of what stands in its way. Pure.
+"""The SeldonRuntimes and Servers that a change of another object triggers a reconciliation of. Pure.
 
-Called by `run` with every change of the kinds that the workloads adapter watches.
+Called by `run` with every change of the kinds that the workloads adapter watches: of an object that the
+operator made, or of a foreign object that has a name which the operator needs.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ ALL = ""
 _RUNTIME_NAMES = frozenset({*RUN_COMPONENTS, MESH_SERVICE})
 
 
-def concerned(kind: Kind, change: Change) -> frozenset[tuple[Kind, str]]:
-    """Returns kind and name of who is to be looked at in the namespace of the change."""
+def objects_to_reconcile(kind: Kind, change: Change) -> frozenset[tuple[Kind, str]]:
+    """Returns kind and name of the objects to reconcile, which are in the namespace of the changed one."""
     if kind == SERVICE and not _is_tampering(change):
         return frozenset()
     owners = frozenset(_owners(change.object))
@@ -44,7 +45,7 @@ def _owners(manifest: Object) -> Iterator[tuple[Kind, str]]:
 
 
 def _of_pod(pod: Object) -> Iterator[tuple[Kind, str]]:
-    """On a cluster a pod belongs to its controller; its labels say whose that is."""
+    """Reads the pod's labels: on a cluster the owner of a pod is its StatefulSet or ReplicaSet."""
     labels = pod["metadata"].get("labels") or {}
     if labels.get(SERVER_LABEL):
         yield SERVER, labels[SERVER_LABEL]
@@ -53,12 +54,12 @@ def _of_pod(pod: Object) -> Iterator[tuple[Kind, str]]:
 
 
 def _of_name(name: str) -> Iterator[tuple[Kind, str]]:
-    """Nobody of ours made it, but it may have a name that one of ours needs."""
+    """Yields the object that needs this name, which an object of somebody else has."""
     yield (SELDON_RUNTIME, ALL) if name in _RUNTIME_NAMES else (SERVER, name)
 
 
 def _is_tampering(change: Change) -> bool:
-    """Says whether somebody made, deleted or edited a Service; our own applies change nothing."""
+    """Says whether a Service was made, deleted or edited; our own repeated applies change nothing."""
     if change.type == ChangeType.DELETED or change.old is None:
         return True
     return bool(change.old.get("spec") != change.object.get("spec"))

@@ -4,7 +4,7 @@ import pytest
 
 from bailie.api.kinds import DEPLOYMENT, POD, SELDON_RUNTIME, SERVER, SERVICE, STATEFUL_SET
 from bailie.kube.informer import Change, ChangeType
-from bailie.operator.causes import ALL, concerned
+from bailie.operator.triggers import ALL, objects_to_reconcile
 
 API = "mlops.seldon.io/v1alpha1"
 
@@ -43,4 +43,4 @@ CASES = {
 
 @pytest.mark.parametrize(("kind", "change", "expected"), CASES.values(), ids=CASES)
 def test_whom_a_change_concerns(kind, change, expected):
-    assert concerned(kind, change) == expected
+    assert objects_to_reconcile(kind, change) == expected

@@ -1,8 +1,9 @@
-"""May this replica write there at this moment? Asked by the client before each write of the operator.
+"""Write guards: before each write of the operator, the client asks whether this replica may write there.
 
-Made by `run` for each term. A process that was suspended and wakes up may be neither leader nor owner any
-more; the monotonic clock behind both answers tells it so before any message could. What remains is a request
-that was already under way: leases are given up before they are free, which leaves it some seconds.
+Made by `run` for each term. A process that was suspended may have lost the leadership and its claims. Both
+answers come from the monotonic clock, so they are right before any message arrives. Only a request that was
+already under way can still be written: a lease is given up before it is free, which leaves that request some
+seconds.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class LeaderGate:
-    """Lets the leading replica write, in whatever namespace. `on_refusal` hears where Forbidden came from."""
+class LeaderGuard:
+    """Lets the leading replica write, in any namespace.
+
+    `on_refusal` is called with the namespace of each answer Forbidden.
+    """
 
     def __init__(self, leads: Callable[[], bool], on_refusal: Callable[[str | None], None]) -> None:
         self._leads = leads
@@ -30,12 +34,12 @@ class LeaderGate:
             )
 
     def refused(self, namespace: str | None) -> None:
-        """Passes it on."""
+        """Tells `on_refusal` of an answer Forbidden."""
         self._on_refusal(namespace)
 
 
-class ClaimGate(LeaderGate):
-    """Lets the leading replica write in the namespaces that are claimed."""
+class ClaimGuard(LeaderGuard):
+    """Lets the leading replica write in the namespaces that this installation has claimed."""
 
     def __init__(
         self,
@@ -47,7 +51,7 @@ class ClaimGate(LeaderGate):
         self._claimed = claimed
 
     def check(self, namespace: str | None) -> None:
-        """Raises Withheld unless this replica leads and the namespace is claimed for certain."""
+        """Raises Withheld unless this replica leads and certainly holds the claim on the namespace."""
         super().check(namespace)
         if namespace is None or not self._claimed(namespace):
             raise Withheld(f"not written in {namespace or 'the cluster'}: it is not claimed (any more)")

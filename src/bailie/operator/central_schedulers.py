@@ -1,7 +1,6 @@
-"""Which namespaces ask for the scheduler of another one, which that is, and whether it may serve them.
+"""The central schedulers: schedulers that serve other namespaces beside their own, and those namespaces.
 
-Read by the reconcilers; `run` keeps the index up to date. What single objects say is in `scope.central`.
-Decides nothing else.
+Read by the reconcilers; `run` keeps the index up to date. `scope.central` reads the single objects.
 """
 
 from __future__ import annotations
@@ -21,23 +20,24 @@ if TYPE_CHECKING:
 
 
 def hand_made(cache: OperatorCache, namespace: str, name: str) -> Object | None:
-    """Returns the Service of that name if it is there and nothing of ours made it."""
+    """Returns the Service of that name if it exists and was not made by Bailie."""
     found = cache.get(SERVICE, (namespace, name))
     return None if found is None or is_ours(found) else found
 
 
-def scheduled_from(cache: OperatorCache, namespace: str) -> str:
-    """Returns the other namespace whose scheduler serves this one, empty where its own does."""
+def central_namespace(cache: OperatorCache, namespace: str) -> str:
+    """Returns the other namespace whose scheduler this one asks for, by its SeldonRuntime or by a hand-made
+    Service; empty where it asks for its own."""
     asked = asked_of(cache.runtime_of(namespace))
     target = asked or redirected_to(hand_made(cache, namespace, SCHEDULER))
     return "" if target == namespace else target
 
 
-class Centrals:
+class CentralSchedulers:
     """An index: the namespaces that ask for each other namespace's scheduler.
 
-    Whom a namespace asks follows from what is in it alone, so a change costs what it changes and not the
-    number of namespaces. Whether it gets what it asks for is the other side's word, read when it is needed.
+    A namespace's request follows from the objects of that namespace alone, so a change costs the same however
+    many namespaces there are. The other namespace's permission is read when it is needed.
     """
 
     def __init__(self, cache: OperatorCache) -> None:
@@ -50,16 +50,17 @@ class Centrals:
         return tuple(sorted(self._asking.get(central, ())))
 
     def served_by(self, central: str) -> tuple[str, ...]:
-        """Returns those of them that it lets its scheduler serve."""
+        """Returns those of the asking namespaces that the central one lets its scheduler serve, by name."""
         served = served_of(self._cache.runtime_of(central))
         return tuple(sorted(let(served, self._asking.get(central, ()))))
 
     def refused_by(self, namespace: str) -> str:
-        """Returns the namespace whose scheduler this one asks for in vain, empty where there is none.
+        """Returns the namespace whose scheduler this one asks for without permission, empty for none.
 
-        While the other namespace is out of sight, what was said last holds, so that nothing is rewired.
+        While the other namespace is not listed, the refusal in this one's status stays valid, so that the
+        workloads are not switched to another scheduler and back.
         """
-        other = scheduled_from(self._cache, namespace)
+        other = central_namespace(self._cache, namespace)
         if not other:
             return ""
         if not self._cache.is_known(other):
@@ -68,11 +69,12 @@ class Centrals:
         return other if runtime is not None and not let(served_of(runtime), (namespace,)) else ""
 
     def update(self, namespace: str) -> frozenset[str]:
-        """Looks at a namespace again; returns whose scheduler it asked for and asks for, if that differs."""
+        """Reads a namespace again. If its request has changed, returns the central namespaces before and
+        after."""
         before = self._central_of.pop(namespace, "")
         self._asking[before].discard(namespace)
         present = namespace in self._cache.served.namespaces
-        after = scheduled_from(self._cache, namespace) if present else ""
+        after = central_namespace(self._cache, namespace) if present else ""
         if after:
             self._central_of[namespace] = after
             self._asking[after].add(namespace)
@@ -86,7 +88,7 @@ class Centrals:
 
 
 def _was_refused(runtime: Object | None, other: str) -> bool:
-    """Says whether the runtime's status tells of this refusal, and not of one by a third namespace."""
+    """Says whether the runtime's status has this refusal, and not a refusal by a third namespace."""
     conditions = ((runtime or {}).get("status") or {}).get("conditions") or ()
     return any(
         each.get("reason") == SCHEDULER_REFUSED and f"namespace {other} " in str(each.get("message"))
