@@ -1,6 +1,6 @@
 """The models of this replica: one small state machine per version, one worker per version at work.
 
-`session` submits commands, `monitor` says what the server lost, `room` who must leave memory, and `held`
+`session` submits commands, `monitor` says what the server lost, `room` who must leave memory, and `listeners`
 passes requests through `hold`; reports go to the outbox. Commands are safe to repeat: the newest per version
 wins, and a load that is not wanted any more is cancelled. A version
 is known by its server-side name, so two identities with one number follow each other there, never overlap.

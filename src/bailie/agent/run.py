@@ -20,7 +20,6 @@ from bailie.agent.deaths import Deaths
 from bailie.agent.draining import Draining
 from bailie.agent.egress import Egress
 from bailie.agent.errors import ServerError
-from bailie.agent.held import serve_held
 from bailie.agent.hung import RestartRequest
 from bailie.agent.loading import Loading, Queues
 from bailie.agent.measuring import Measuring
@@ -38,6 +37,7 @@ from bailie.agent.server import Health, InferenceServer
 from bailie.agent.session import Session
 from bailie.agent.store import Store
 from bailie.agent.turns import Turns
+from bailie.agent.waiting.listeners import serve_waiting
 from bailie.kube.health import HealthServer
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
     models.restore(records, in_memory)
     await loading.adopt(record.server_name for record in records if record.server_name in in_memory)
     log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
-    async with serve_held(models, settings) as endpoint:
+    async with serve_waiting(models, settings) as endpoint:
         session = Session(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
         probed.readiness = Readiness(
             session=session.trouble,

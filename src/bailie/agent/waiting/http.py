@@ -1,6 +1,7 @@
-"""REST requests for models that are not in memory: held until they are, then streamed to the server and back.
+"""REST requests for evicted models: each waits until its model is in memory, then streams to the server.
 
-Opened by `held`. An ASGI application of its own, because nothing of a request may be lost or read twice.
+Opened by `listeners`. It is an ASGI application of our own, because no part of a request may be lost or read
+twice.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import httpx2
 import structlog
 import uvicorn
 
-from bailie.agent.holding import NotAnswered
+from bailie.agent.waiting.requests import NotAnswered
 from bailie.routing.refusal import no_answer, not_served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from bailie.agent.holding import Holding
     from bailie.agent.settings import Settings
+    from bailie.agent.waiting.requests import WaitingRequests
     from bailie.routing.refusal import Refusal
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -37,19 +38,19 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
 _KEEP_ALIVE_SECONDS = 10
-"""Longer than Envoy keeps an idle connection (gateway/clusters.py), so that it is Envoy who closes."""
+"""Longer than Envoy keeps an idle connection (gateway/clusters.py), so that Envoy is the side that closes."""
 _STOP_SECONDS = 5
 _READ_AHEAD_BYTES = 320 << 10
-"""Of a body before anybody asks for it: uvicorn reads until it has 64 KiB, and up to 256 KiB at once."""
+"""The part of a body that uvicorn reads ahead: it reads until it has 64 KiB, and up to 256 KiB at once."""
 _CONNECT_SECONDS = 3.0
 
 
 class _CallerGone(Exception):  # noqa: N818 - a state of the world
-    """Nobody waits for the answer any more."""
+    """The caller of a request does not wait for the answer any more."""
 
 
 @asynccontextmanager
-async def serve_http(holding: Holding, settings: Settings) -> AsyncIterator[int]:
+async def serve_http(requests: WaitingRequests, settings: Settings) -> AsyncIterator[int]:
     """Listens while entered; yields the port. Raises OSError."""
     timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
@@ -57,7 +58,7 @@ async def serve_http(holding: Holding, settings: Settings) -> AsyncIterator[int]
     listening = socket.create_server((settings.address, settings.held_http_port))
     async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=timeout, limits=limits) as client:
         config = uvicorn.Config(
-            _Application(holding, settings, client),
+            _Application(requests, settings, client),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -87,10 +88,10 @@ class _Server(uvicorn.Server):
 
 
 class _Application:
-    """One request after the other; `__call__` is ASGI's."""
+    """Passes requests on; `__call__` is the entry that ASGI prescribes."""
 
-    def __init__(self, holding: Holding, settings: Settings, client: httpx2.AsyncClient) -> None:
-        self._holding, self._settings, self._client = holding, settings, client
+    def __init__(self, requests: WaitingRequests, settings: Settings, client: httpx2.AsyncClient) -> None:
+        self._requests, self._settings, self._client = requests, settings, client
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         path = scope["raw_path"].decode("ascii", "replace")
@@ -102,14 +103,14 @@ class _Application:
             await _refuse(send, not_served(self._settings.namespace, grpc=False))
             return
         asks_only = scope["method"] == "GET" and found["rest"] == "/ready"
-        if asks_only and self._holding.is_evicted(found["name"]):
+        if asks_only and self._requests.is_evicted(found["name"]):
             await _answer(send, 200, b"", [])
             return
         await self._hold(found["name"], scope, receive, send)
 
     async def _hold(self, name: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         try:
-            async with self._holding.hold(name, _read_ahead(scope["headers"])):
+            async with self._requests.hold(name, _read_ahead(scope["headers"])):
                 await self._pass_on(scope, receive, send)
         except NotAnswered as error:
             await _refuse(send, error.refusal)
@@ -158,7 +159,7 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
 
 
 def _read_ahead(headers: Headers) -> int:
-    """At most how many bytes of the body are read while the request waits."""
+    """Returns how many bytes of the body are read at most while the request waits."""
     length = dict(headers).get(b"content-length", b"")
     return min(int(length), _READ_AHEAD_BYTES) if length.isdigit() else _READ_AHEAD_BYTES
 

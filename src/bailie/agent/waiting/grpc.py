@@ -1,6 +1,6 @@
-"""gRPC calls for models that are not in memory: held until they are, then passed on, message by message.
+"""gRPC calls for evicted models: each call waits until its model is in memory, then it is passed on.
 
-Opened by `held`. Messages are bytes here: only the model's name in the first of a call is read.
+Opened by `listeners`. Messages stay bytes: only the model's name in the first message of a call is read.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from bailie._gen import inference_pb2
-from bailie.agent.holding import NotAnswered
+from bailie.agent.waiting.requests import NotAnswered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from bailie.agent.holding import Holding
     from bailie.agent.settings import Settings
+    from bailie.agent.waiting.requests import WaitingRequests
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
     Metadata = tuple[tuple[str, str | bytes], ...]
@@ -44,7 +44,7 @@ _OWN = ("grpc-", "user-agent", "content-", "te", ":")
 
 
 @asynccontextmanager
-async def serve_grpc(holding: Holding, settings: Settings) -> AsyncIterator[int]:
+async def serve_grpc(waiting: WaitingRequests, settings: Settings) -> AsyncIterator[int]:
     """Listens while entered; yields the port. Raises OSError."""
     longest = ("grpc.max_receive_message_length", settings.held_bytes)
     server = grpc.aio.server(options=(*_SERVER_OPTIONS, longest))
@@ -52,7 +52,7 @@ async def serve_grpc(holding: Holding, settings: Settings) -> AsyncIterator[int]
     async with grpc.aio.insecure_channel(
         f"{settings.address}:{settings.grpc_port}", options=_CHANNEL_OPTIONS
     ) as channel:
-        calls = _Calls(holding, channel)
+        calls = _Calls(waiting, channel)
         methods = {name: grpc.unary_unary_rpc_method_handler(calls.unary(name)) for name in UNARY}
         methods[STREAM] = grpc.stream_stream_rpc_method_handler(calls.stream)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
@@ -70,8 +70,8 @@ async def serve_grpc(holding: Holding, settings: Settings) -> AsyncIterator[int]
 class _Calls:
     """The methods that the data plane lets through."""
 
-    def __init__(self, holding: Holding, channel: grpc.aio.Channel) -> None:
-        self._holding, self._channel = holding, channel
+    def __init__(self, waiting: WaitingRequests, channel: grpc.aio.Channel) -> None:
+        self._requests, self._channel = waiting, channel
 
     def unary(self, method: str) -> Any:
         """Returns the handler of one method."""
@@ -79,10 +79,10 @@ class _Calls:
 
         async def handle(request: bytes, context: Context) -> bytes:
             name = _name_in(request)
-            if method == "ModelReady" and self._holding.is_evicted(name):
+            if method == "ModelReady" and self._requests.is_evicted(name):
                 return inference_pb2.ModelReadyResponse(ready=True).SerializeToString()
             try:
-                async with self._holding.hold(name, len(request)):
+                async with self._requests.hold(name, len(request)):
                     answer: bytes = await call(
                         request, metadata=_metadata(context), timeout=context.time_remaining()
                     )
@@ -102,7 +102,7 @@ class _Calls:
             return
         name = _name_in(first)
         try:
-            async with self._holding.hold(name, len(first)):
+            async with self._requests.hold(name, len(first)):
                 call = self._channel.stream_stream(f"/{SERVICE}/{STREAM}", None, None)(
                     _with_first(first, requests),
                     metadata=_metadata(context),
@@ -137,7 +137,7 @@ def _metadata(context: Context) -> Metadata:
 
 
 def _name_in(message: bytes) -> str:
-    """The name is the first field in every request; the rest stays unread in this smallest of them."""
+    """Reads the model's name, which is the first field of every request, by the smallest request's type."""
     try:
         name: str = inference_pb2.ModelReadyRequest.FromString(message).name
     except Exception:

@@ -16,7 +16,7 @@ from tests.support.waiting import until_true
 
 from bailie._gen import agent_pb2 as pb
 from bailie._gen import inference_pb2, inference_pb2_grpc
-from bailie.agent.holding import EACH_BYTES
+from bailie.agent.waiting.requests import EACH_BYTES
 
 LOADED, EVICTING, EVICTED = pb.MODEL_STATE_LOADED, pb.MODEL_STATE_EVICTING, pb.MODEL_STATE_EVICTED
 MIB = 1 << 20

@@ -1,7 +1,7 @@
-"""The requests that this agent has for models that are not in memory: how many bytes, and how they end.
+"""The requests that wait in this agent for evicted models: their bytes together, and how each ends.
 
-One for `held_http` and `held_grpc` together. A request waits until its version is in memory, and keeps it
-there while it is passed on; what would be too much beside the others is refused at once.
+Shared by `http` and `grpc`. A request waits until its version is in memory, and the version stays in memory
+while the request is passed on. A request that would exceed the bytes allowed for all is refused at once.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 EACH_BYTES = 24 << 10
-"""What a request takes beside its message: 22 KB of a gRPC call, measured; less of REST."""
+"""Memory of a waiting request beside its message: 22 KB for a gRPC call, measured; less for REST."""
 
 
 class NotAnswered(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
-    """A request is not passed on; `refusal` is what its caller is told."""
+    """A request is not passed on; `refusal` is the answer to its caller."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
 
 
-class Holding:
-    """All of them. One loop, no locks."""
+class WaitingRequests:
+    """All waiting requests of this replica. One loop, no locks."""
 
     def __init__(self, models: Models, settings: Settings) -> None:
         self._models = models
@@ -48,9 +48,10 @@ class Holding:
         self._bytes = 0
 
     def is_evicted(self, server_name: str) -> bool:
-        """Whether a version can answer and is not in memory.
+        """Says whether a version is evicted: it can answer, and is not in memory.
 
-        Who asks for that again and again must not keep it in memory so.
+        Readiness is answered from this and loads nothing, so that a caller who asks for readiness again and
+        again does not keep the version in memory.
         """
         return self._models.state(server_name) == EVICTED
 
@@ -58,7 +59,7 @@ class Holding:
     async def hold(self, server_name: str, message_bytes: int) -> AsyncIterator[None]:
         """Waits until the version is in memory, and keeps it there while the block runs. Raises NotAnswered.
 
-        `message_bytes` is what there is of the request in this process.
+        `message_bytes`: the part of the request that this process holds in memory.
         """
         namespace, model = self._settings.namespace, server_name.rpartition("_")[0]
         size, most = message_bytes + EACH_BYTES, self._settings.held_bytes

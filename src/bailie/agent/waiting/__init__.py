@@ -1,0 +1,1 @@
+"""Requests for evicted models: this replica keeps them waiting until the model is in memory again."""
