@@ -16,8 +16,8 @@ from bailie.agent.errors import LoadFailed, ServerError
 from bailie.agent.loading import Loading
 from bailie.agent.measuring import Measuring
 from bailie.agent.memory import Reading
+from bailie.agent.memory_budget import MemoryBudget
 from bailie.agent.order import SUSPECT_SECONDS, Rank
-from bailie.agent.room import Room
 from bailie.agent.run import queues
 from bailie.agent.settings import Settings
 from bailie.agent.store import Record, Store
@@ -93,7 +93,7 @@ def loader(store, tmp_path, *, artifacts=None, server=None):
         server=server,
         memory=Memory(),
         measuring=Measuring(),
-        room=Room(None),
+        budget=MemoryBudget(None),
         queues=queues(SETTINGS),
         deaths=Deaths(tmp_path / "deaths.json"),
     )
@@ -254,13 +254,13 @@ def test_who_waits_for_room_or_for_the_server_says_so(store, tmp_path):
     async def case():
         said = []
         loading = loader(store, tmp_path, server=Late())
-        room = Room(10)
-        await room.enter("another", 10)
-        loading = replace(loading, room=room)
+        budget = MemoryBudget(10)
+        await budget.reserve("another", 10)
+        loading = replace(loading, budget=budget)
         async with tasks() as begin:
             begin(loading.reload(replace(installed(store, "m"), declared_bytes=5), Rank.FIRST, said.append))
             await until(lambda: said == ["waits for room in the inference server's memory"], seconds=600)
-            room.leave("another")
+            budget.release("another")
             await until(lambda: said[1:] == ["waits for the inference server to answer"], seconds=600)
 
     with asyncio.Runner(loop_factory=lambda: TimelapseLoop(20)) as runner:

@@ -14,10 +14,10 @@ from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
 from bailie.agent.errors import ArtifactError, HoldRefused, LoadFailed
+from bailie.agent.memory_budget import MemoryBudget
 from bailie.agent.models import Models
 from bailie.agent.order import Rank
 from bailie.agent.outbox import Outbox
-from bailie.agent.room import Room
 from bailie.agent.slots import WELL_SECONDS
 from bailie.agent.store import Record
 
@@ -67,15 +67,15 @@ class ScriptedLoader:
             self.present.pop(record.server_name, None)
 
     async def _work(self, verb: str, record: Record) -> Record:
-        await self.room.enter(record.server_name, record.counted_bytes)
+        await self.budget.reserve(record.server_name, record.counted_bytes)
         done = False
         try:
             record = await self._do(verb, record)
             done = True
         finally:
             if not done:
-                self.room.leave(record.server_name)
-        self.room.settle(record.server_name, record.counted_bytes)
+                self.budget.release(record.server_name)
+        self.budget.confirm(record.server_name, record.counted_bytes)
         return record
 
     async def _do(self, verb: str, record: Record) -> Record:
@@ -122,9 +122,9 @@ class Bench:
         self.loader = ScriptedLoader()
         self.reports: list[pb.ModelReport] = []
         self.outbox = RecordingOutbox(self.reports)
-        self.room = Room(capacity)
-        self.loader.room = self.room
-        self.models = Models(self.loader, self.outbox, self.room)
+        self.budget = MemoryBudget(capacity)
+        self.loader.budget = self.budget
+        self.models = Models(self.loader, self.outbox, self.budget)
 
     def states(self, identity: str = "x") -> list[int]:
         return [r.state for r in self.reports if r.version.identity == identity]

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from bailie.agent.artifacts import Artifacts
     from bailie.agent.deaths import Deaths
     from bailie.agent.memory import Reading, ServerMemory
+    from bailie.agent.memory_budget import MemoryBudget
     from bailie.agent.repository import Prepare, Runtime
-    from bailie.agent.room import Room
     from bailie.agent.server import InferenceServer
     from bailie.agent.settings import Settings
     from bailie.agent.store import Store
@@ -93,7 +93,7 @@ class Loading:
     server: InferenceServer
     memory: ServerMemory
     measuring: Measuring
-    room: Room
+    budget: MemoryBudget
     queues: Queues
     deaths: Deaths
 
@@ -165,15 +165,15 @@ class Loading:
     async def _serve(self, record: Record, rank: Rank, say: Say) -> Record:
         """Loads it once there is room for it, which is given back where that fails."""
         with said_after(say, "waits for room in the inference server's memory"):
-            await self.room.enter(record.server_name, record.counted_bytes)
+            await self.budget.reserve(record.server_name, record.counted_bytes)
         loaded: Record | None = None
         try:
             loaded = await self._serve_in_turn(record, rank, say)
         finally:
             if loaded is None:
-                self.room.leave(record.server_name)
+                self.budget.release(record.server_name)
             else:
-                self.room.settle(record.server_name, loaded.counted_bytes)
+                self.budget.confirm(record.server_name, loaded.counted_bytes)
         return loaded
 
     async def _serve_in_turn(self, record: Record, rank: Rank, say: Say) -> Record:

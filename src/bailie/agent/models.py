@@ -1,9 +1,9 @@
 """The models of this replica: one small state machine per version, one worker per version at work.
 
-`session` submits commands, `monitor` says what the server lost, `room` who must leave memory, and `listeners`
-passes requests through `hold`; reports go to the outbox. Commands are safe to repeat: the newest per version
-wins, and a load that is not wanted any more is cancelled. A version
-is known by its server-side name, so two identities with one number follow each other there, never overlap.
+`session` submits commands, `monitor` tells which models the server lost, `memory_budget` which to evict, and
+`waiting` passes requests through `hold`; reports go to the outbox. Commands are safe to repeat: the newest
+command per version wins, and it cancels a load that it makes unnecessary. A version is known by its
+server-side name, so two identities with one number follow each other there and never overlap.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
     from bailie.agent.loading import Loader
+    from bailie.agent.memory_budget import MemoryBudget
     from bailie.agent.outbox import Outbox
-    from bailie.agent.room import Room
     from bailie.agent.slots import Command
     from bailie.agent.turns import Say
 
@@ -59,16 +59,16 @@ _GONE = frozenset({ABSENT, UNLOADING, UNLOADED})
 class Models:
     """Carries out commands. `run` must be running while commands are submitted."""
 
-    def __init__(self, loader: Loader, outbox: Outbox, room: Room) -> None:
+    def __init__(self, loader: Loader, outbox: Outbox, budget: MemoryBudget) -> None:
         self._loader = loader
         self._outbox = outbox
-        self._room = room
+        self._budget = budget
         self._slots: dict[str, Slot] = {}
         self._group: asyncio.TaskGroup | None = None
-        room.govern(self._announce, self._is_busy)
+        budget.evict_by(self._announce, self._is_busy)
 
     async def run(self) -> None:
-        """Works until cancelled; what is under way then is cancelled too and left to the next start."""
+        """Works until cancelled. Commands under way are then cancelled too; the next agent continues them."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             for slot in self._slots.values():
@@ -79,13 +79,13 @@ class Models:
                 self._group = None
 
     def restore(self, records: Iterable[Record], ready: frozenset[str]) -> None:
-        """Takes over what is on disk: loaded where the server says so, else it is loaded again, unless it was
-        evicted."""
+        """Takes over the versions on disk: a version counts as loaded if the server says so, stays evicted if
+        it was evicted, and is loaded again otherwise."""
         for record in records:
             slot = self._slots[record.server_name] = Slot(record)
             if record.server_name in ready:
                 self._move(slot, LOADED)
-                self._room.settle(record.server_name, record.counted_bytes)
+                self._budget.settle(record.server_name, record.counted_bytes)
             elif record.evicted:
                 self._move(slot, EVICTED)
             else:
@@ -93,7 +93,7 @@ class Models:
                 slot.wanted = Reload(record)
 
     def loaded(self) -> dict[str, int]:
-        """Returns the server-side names that should be loaded, each with a number that says since when."""
+        """Returns the server-side names that should be loaded, each with the number of its state changes."""
         return {name: slot.moves for name, slot in self._slots.items() if slot.answers}
 
     def state(self, server_name: str) -> agent_pb2.ModelState:
@@ -103,14 +103,16 @@ class Models:
 
     @property
     def at_work(self) -> bool:
-        """Whether anything is being loaded or unloaded."""
+        """Says whether a version is being loaded or unloaded."""
         return any(slot.task is not None and not slot.resting for slot in self._slots.values())
 
     def lost(self, seen: Mapping[str, int], *, restarted: bool) -> None:
-        """Loads again what the server does not have any more; what was to leave memory has left it.
+        """Loads the versions again that the server has lost; a lost version that was to be evicted is
+        evicted.
 
-        `seen` is of `loaded`: what has left memory and come back since then was not lost. Where the server
-        was not `restarted`, one that is lost soon after each load rests longer each time.
+        `seen`: the lost part of an earlier `loaded()`. A version whose number of state changes has grown
+        since then was loaded again meanwhile and is not lost. Unless the server was `restarted`, a version
+        that is lost soon after each load stays off the server for longer each time.
         """
         for name, moves in seen.items():
             slot = self._slots.get(name)
@@ -125,11 +127,11 @@ class Models:
             self._pump(slot)
 
     def used(self, server_names: Iterable[str]) -> None:
-        """Takes note of requests that went past this agent."""
-        self._room.use(server_names)
+        """Notes requests that Envoy sent directly to the server."""
+        self._budget.use(server_names)
 
     def submit(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
-        """Takes a command; the newest per version wins."""
+        """Accepts a command, in place of an earlier one for the same version that has not begun."""
         version = command.version
         name = f"{version.name}_{version.number}"
         slot = self._slots.get(name)
@@ -149,15 +151,15 @@ class Models:
         self._pump(slot)
 
     def evict(self, command: agent_pb2.Evict) -> None:
-        """Takes leave to evict; one that is not for the announcement that stands is of no effect."""
+        """Handles the scheduler's permission to evict. A permission for an older announcement is ignored."""
         slot = self._slots.get(f"{command.version.name}_{command.version.number}")
-        stands = (
+        is_current = (
             slot is not None
             and slot.state == EVICTING
             and slot.task is None
             and (slot.record.identity, slot.eviction) == (command.version.identity, command.eviction)
         )
-        if slot is not None and stands:
+        if slot is not None and is_current:
             slot.wanted = command
             self._pump(slot)
 
@@ -165,7 +167,7 @@ class Models:
     async def hold(self, server_name: str, seconds: float) -> AsyncIterator[Slot]:
         """Waits until the version is in memory, and keeps it there while the block runs.
 
-        Raises HoldRefused when that does not come to pass, at the latest after so many seconds.
+        Raises HoldRefused when the version does not come into memory within so many seconds.
         """
         slot = self._slots.get(server_name)
         if slot is None:
@@ -178,11 +180,11 @@ class Models:
                 yield slot
             finally:
                 slot.passing -= 1
-                self._room.use((server_name,))
+                self._budget.use((server_name,))
         finally:
             slot.held -= 1
             slot.tell()
-            self._room.arrange()
+            self._budget.arrange()
 
     async def _in_memory(self, slot: Slot, seconds: float) -> None:
         try:
@@ -198,7 +200,7 @@ class Models:
             ) from error
 
     def _bring_back(self, slot: Slot) -> None:
-        """Sees to it that a version comes into memory. Raises HoldRefused for one that will not."""
+        """Starts the load of an evicted version. Raises HoldRefused for a version that cannot be loaded."""
         if slot.state == FAILED:
             raise HoldRefused(slot.reason, slot.message)
         if slot.state in _GONE or isinstance(slot.wanted, agent_pb2.Unload):
@@ -209,14 +211,14 @@ class Models:
             self._pump(slot)
 
     def _announce(self, server_names: Iterable[str]) -> None:
-        """Asks for leave to evict; until it comes, requests are answered as before."""
+        """Announces evictions to the scheduler. Until it permits them, requests are answered as before."""
         for name in server_names:
             slot = self._slots[name]
             slot.eviction += 1
             self._move(slot, EVICTING)
 
     def _is_busy(self, server_name: str) -> bool:
-        """What was brought back answers who waited for it before it may leave again."""
+        """Says whether a version may not be evicted: requests wait for it, or a command is under way."""
         slot = self._slots.get(server_name)
         return slot is None or slot.state != LOADED or slot.held > 0 or slot.task is not None
 
@@ -225,16 +227,16 @@ class Models:
         slot.granted = False
         slot.record = replace(slot.record, evicted=True)
         self._move(slot, EVICTED)
-        self._room.leave(slot.record.server_name)
+        self._budget.leave(slot.record.server_name)
 
     def _answer_unknown(self, slot: Slot | None, version: agent_pb2.ModelVersion) -> None:
-        """Answers Unload of what is not there; a version that is being replaced is reported when it is
+        """Answers Unload of an unknown version; a version that is being replaced is reported when it is
         gone."""
         if slot is None or slot.record.identity != version.identity:
             self._outbox.publish(agent_pb2.ModelReport(version=version, state=UNLOADED))
 
     def _pump(self, slot: Slot) -> None:
-        """Starts the work wanted next, when none is under way."""
+        """Starts the next command of a version, unless one is under way."""
         if slot.task is not None or slot.wanted is None or self._group is None:
             return
         slot.doing, slot.wanted = slot.wanted, None
@@ -248,7 +250,7 @@ class Models:
             self._slots.pop(slot.record.server_name, None)
         slot.tell()
         self._pump(slot)
-        self._room.arrange()
+        self._budget.arrange()
 
     async def _carry_out(self, slot: Slot, command: Command) -> None:
         try:
@@ -286,12 +288,13 @@ class Models:
         if command.rest_seconds:
             await self._rest(slot, command.rest_seconds)
         self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
-        self._room.leave(slot.record.server_name)
+        self._budget.leave(slot.record.server_name)
         rank = Rank.AGAIN if slot.losses > 1 else Rank.FIRST
         self._loaded(slot, await self._loader.reload(command.record, rank, self._say(slot)))
 
     def _say(self, slot: Slot) -> Say:
-        """Returns what reports why a load takes long, after what was said when it began."""
+        """Returns a function that reports why a load takes long, behind the message that the load began
+        with."""
         reason, begun_with = slot.reason, slot.message
 
         def say(text: str) -> None:
@@ -302,20 +305,21 @@ class Models:
         return say
 
     async def _rest(self, slot: Slot, seconds: float) -> None:
-        """Keeps a version off the server, whose other models are ready without it."""
+        """Keeps a version off the server for a time, so that the server's other models are ready."""
         name, end = slot.record.server_name, utc_now() + timedelta(seconds=seconds)
         told = _LOST_AGAIN.format(slot.losses, name, f"it is loaded again at {end:%H:%M:%SZ}")
         self._move(slot, LOADING, "ModelNotReady", told)
         slot.resting = True
         try:
             await self._loader.take_off(name)
-            self._room.leave(name)
+            self._budget.leave(name)
             await asyncio.sleep(seconds)
         finally:
             slot.resting = False
 
     async def _evict(self, slot: Slot) -> None:
-        """From here on requests wait; those that are with the server end first."""
+        """Evicts the version after the requests that the server is answering; new requests wait from here
+        on."""
         slot.granted = True
         while slot.passing:
             await slot.news()
@@ -327,7 +331,7 @@ class Models:
             self._move(slot, UNLOADING)
             await self._loader.unload(slot.record.server_name)
         self._move(slot, UNLOADED)
-        self._room.leave(slot.record.server_name)
+        self._budget.leave(slot.record.server_name)
 
     def _loaded(self, slot: Slot, record: Record) -> None:
         LOADS.labels("").inc()
@@ -373,7 +377,7 @@ class Models:
 
 
 def _is_here(slot: Slot, command: agent_pb2.Load | agent_pb2.Unload) -> bool:
-    """Whether a load asks for what is here and may be on its way out of memory."""
+    """Says whether a load asks for content that this replica has, in memory or evicted."""
     same_content = slot.record.identity == command.version.identity
     return isinstance(command, agent_pb2.Load) and same_content and slot.state in {EVICTING, EVICTED}
 

@@ -24,6 +24,7 @@ from bailie.agent.hung import RestartRequest
 from bailie.agent.loading import Loading, Queues
 from bailie.agent.measuring import Measuring
 from bailie.agent.memory import ServerMemory
+from bailie.agent.memory_budget import MemoryBudget
 from bailie.agent.models import Models
 from bailie.agent.monitor import Monitor
 from bailie.agent.order import Limits
@@ -31,7 +32,6 @@ from bailie.agent.outbox import Outbox
 from bailie.agent.readiness import Readiness
 from bailie.agent.remotes import ConfiguredRemotes
 from bailie.agent.repository import PREPARE, RUNTIME
-from bailie.agent.room import Room
 from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
 from bailie.agent.session import Session
@@ -79,9 +79,9 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
     store = Store(settings.folder)
     ready, in_memory = await _look(server)
     outbox = Outbox(_first_status(settings, ready=ready))
-    room = Room(settings.memory_bytes if settings.overcommit_percent else None)
-    loading = _loading(settings, store, server, memory=memory, room=room)
-    models = Models(loading, outbox, room)
+    budget = MemoryBudget(settings.memory_bytes if settings.overcommit_percent else None)
+    loading = _loading(settings, store, server, memory=memory, budget=budget)
+    models = Models(loading, outbox, budget)
     monitor = Monitor(
         settings=settings,
         server=server,
@@ -116,7 +116,7 @@ def _first_status(settings: Settings, *, ready: bool) -> agent_pb2.ReplicaStatus
 
 
 def _loading(
-    settings: Settings, store: Store, server: InferenceServer, *, memory: ServerMemory, room: Room
+    settings: Settings, store: Store, server: InferenceServer, *, memory: ServerMemory, budget: MemoryBudget
 ) -> Loading:
     secrets = KubernetesSecrets()
     configured = ConfiguredRemotes(
@@ -142,7 +142,7 @@ def _loading(
         server=server,
         memory=memory,
         measuring=Measuring(),
-        room=room,
+        budget=budget,
         queues=queues(settings),
         deaths=Deaths(settings.folder / "deaths.json"),
     )

@@ -1,4 +1,4 @@
-"""What `models` keeps of each version: its state, what may follow it, and what is held for it."""
+"""The state of one version on this replica, the table of its transitions, and its pending commands."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ TRANSITIONS: dict[agent_pb2.ModelState, frozenset[agent_pb2.ModelState]] = {
     UNLOADING: frozenset({UNLOADING, UNLOADED}),
     UNLOADED: frozenset({UNLOADED, LOADING}),
 }
-"""From each state, what may come next."""
+"""From each state, the states that may follow."""
 WELL_SECONDS = 60.0
-"""One that was lost this long after its load was well: what happened before does not count any more."""
+"""A version that stayed loaded for this long counts as healthy: its earlier losses are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """The server lost a version that is on disk; `message` says how, empty at the start of the agent.
+    """Loads a version again that the server lost; `message` says how, empty at the start of the agent.
 
-    It is off the server for `rest_seconds` first.
+    The version stays off the server for `rest_seconds` first.
     """
 
     record: Record
@@ -48,7 +48,7 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A request came for a version that was evicted."""
+    """Loads an evicted version again, because a request came for it."""
 
     record: Record
 
@@ -58,12 +58,13 @@ Command = agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict | Reload | Return
 
 @dataclass(slots=True)
 class Slot:
-    """One server-side name: what is there, what is being done, and what is wanted next.
+    """One server-side name: the version there, the command under way, and the command that follows.
 
-    `eviction` counts the announcements, `granted`: no request comes past this agent any more. `held` are the
-    requests that this agent has for the version, `passing` those of them that are with the server. `moves`
-    counts the changes of its state, `losses` how often in a row it was lost soon after a load, `deaths` how
-    often the version has ended the server; `resting`: its task waits for the end of a rest.
+    `eviction` counts the announced evictions; `granted`: the scheduler has permitted the eviction, so Envoy
+    sends no request directly to the server any more. `held` counts the requests that wait in this agent for
+    the version, `passing` those of them that the server is answering. `moves` counts the changes of state,
+    `losses` how often in a row the version was lost soon after a load, `deaths` how often its load has ended
+    the server; `resting`: its task waits for the end of a rest.
     """
 
     record: Record
@@ -85,7 +86,7 @@ class Slot:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def meant(self) -> str:
-        """Returns the identity that the newest command is about."""
+        """Returns the identity of the version that the newest command names."""
         for command in (self.wanted, self.doing):
             if isinstance(command, agent_pb2.Load | agent_pb2.Unload):
                 return command.version.identity
@@ -93,28 +94,29 @@ class Slot:
 
     @property
     def answers(self) -> bool:
-        """Whether a request may be sent on to the server: the version is there and stays while it runs."""
+        """Says whether a request may be passed on: the version is loaded and stays so while it is
+        answered."""
         return self.state == LOADED or (self.state == EVICTING and not self.granted)
 
     def lose(self, now: float) -> float:
-        """Counts a loss that nothing but the model explains; returns how many seconds it is to rest."""
+        """Counts a loss that only the model explains; returns for how many seconds the version is to rest."""
         if now - self.loaded_at >= WELL_SECONDS:
             self.losses = 0
         self.losses += 1
         return retry_delay(self.losses - 1) if self.losses > 1 else 0.0
 
     def tell(self) -> None:
-        """Wakes everybody who waits for news of this slot."""
+        """Wakes all that wait in `news`."""
         self._news.set()
         self._news = asyncio.Event()
 
     async def news(self) -> None:
-        """Waits until something of this slot changes."""
+        """Waits until the state or the requests of this version change."""
         await self._news.wait()
 
 
 def same(doing: Command | None, command: Command) -> bool:
-    """Whether a command asks for what is being done."""
+    """Says whether a command asks for the work that is under way."""
     if isinstance(doing, agent_pb2.Load) and isinstance(command, agent_pb2.Load):
         return doing.version == command.version
     if isinstance(doing, Reload | Return) and isinstance(command, agent_pb2.Load):

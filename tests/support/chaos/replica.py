@@ -15,7 +15,7 @@ from tests.support.agents import connected, hello, status
 from tests.support.simulator import SimulatedReplica, name_of
 
 from bailie._gen import agent_pb2 as pb
-from bailie.agent.room import Room
+from bailie.agent.memory_budget import MemoryBudget
 
 LOADING, LOADED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED
 UNLOADING, UNLOADED = pb.MODEL_STATE_UNLOADING, pb.MODEL_STATE_UNLOADED
@@ -72,13 +72,13 @@ class TormentedReplica(SimulatedReplica):
 
     def _furnish(self):
         """An agent that starts finds in memory what is there; nothing is on its way out any more."""
-        self.room = Room(self.memory)
-        self.room.govern(self._announce, lambda name: name in self.work or not self._is_settled(name))
+        self.budget = MemoryBudget(self.memory)
+        self.budget.evict_by(self._announce, lambda name: name in self.work or not self._is_settled(name))
         for name, report in self.inventory.items():
             if report.state == EVICTING:
                 report.state = LOADED
             if report.state in {LOADED, UNLOADING}:
-                self.room.settle(name, report.declared_bytes)
+                self.budget.confirm(name, report.declared_bytes)
 
     def _is_settled(self, name):
         report = self.inventory.get(name)
@@ -189,7 +189,7 @@ class TormentedReplica(SimulatedReplica):
         if self.routed(name, str(self)):
             self.offence(f"{self}: {name} is to leave memory while requests are sent there")
         await self._say(report.version, EVICTED, declared_bytes=report.declared_bytes)
-        self.room.leave(name)
+        self.budget.release(name)
 
     def ask(self, name):
         """A request comes to the agent for what is not in memory."""
@@ -198,10 +198,10 @@ class TormentedReplica(SimulatedReplica):
             self._begin(report.version, self._bring_in(report.version, report.declared_bytes))
 
     async def _bring_in(self, version, memory):
-        await self.room.enter(name_of(version), memory)
+        await self.budget.reserve(name_of(version), memory)
         await asyncio.sleep(self.pace())
         await self._say(version, LOADED, declared_bytes=memory)
-        self.room.settle(name_of(version), memory)
+        self.budget.confirm(name_of(version), memory)
 
     async def _load(self, load):
         version, name = load.version, name_of(load.version)
@@ -273,7 +273,7 @@ class TormentedReplica(SimulatedReplica):
     async def _gone(self, version):
         self._end(name_of(version))
         self.inventory.pop(name_of(version), None)
-        self.room.leave(name_of(version))
+        self.budget.release(name_of(version))
         await self._say(version, UNLOADED)
 
     def _begin(self, version, work):
@@ -290,7 +290,7 @@ class TormentedReplica(SimulatedReplica):
     def _ended(self, name, task):
         if self.work.get(name) is task:
             del self.work[name]
-        self.room.arrange()
+        self.budget.rebalance()
 
     async def _say(self, version, state, **fields):
         report = pb.ModelReport(version=version, state=state, **fields)
