@@ -15,8 +15,8 @@ from tests.support.waiting import until
 
 from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent import rclone
+from bailie.agent.artifact_limits import ArtifactLimits
 from bailie.agent.errors import ArtifactError
-from bailie.agent.limits import Limits
 from bailie.agent.remotes import Remote
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ async def test_public_web_server(web_server: WebServer, target: Path):
 async def test_a_file_that_is_larger_than_allowed(bucket: ObjectStore, target: Path):
     (bucket.folder / "models" / "iris" / "large").write_bytes(b"x" * 200_000)
     source = ModelSource(storage_uri="store://models/iris", secret_name="creds")
-    limits = Limits(bytes=100_000, entries=100)
+    limits = ArtifactLimits(bytes=100_000, entries=100)
     error = await refused(artifacts(limits=limits, creds=bucket.remote()), source, target)
     assert error.reason == "ArtifactTooLarge"
     (bucket.folder / "models" / "iris" / "large").unlink()
@@ -237,7 +237,7 @@ async def test_a_file_that_is_larger_than_allowed(bucket: ObjectStore, target: P
 
 async def test_many_files_that_are_together_larger_than_allowed(bucket: ObjectStore, target: Path):
     source = ModelSource(storage_uri="store://models/iris", secret_name="creds")
-    for limits in (Limits(bytes=5, entries=100), Limits(bytes=1000, entries=2)):
+    for limits in (ArtifactLimits(bytes=5, entries=100), ArtifactLimits(bytes=1000, entries=2)):
         error = await refused(artifacts(limits=limits, creds=bucket.remote()), source, target)
         assert error.reason == "ArtifactTooLarge"
 

@@ -17,7 +17,7 @@ from tests.support.waiting import until
 from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent import rclone
 from bailie.agent.errors import ArtifactError
-from bailie.agent.outside import OutsideProxy
+from bailie.agent.outside_proxy import OutsideProxy
 from bailie.agent.remotes import Remote
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from tests.agent.conftest import load, version
 from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import until
 
-from bailie.agent.deaths import Deaths
 from bailie.agent.errors import LoadFailed, ServerError
+from bailie.agent.load_order import SUSPECT_SECONDS, Rank
 from bailie.agent.loading import Loading
-from bailie.agent.measuring import Measuring
 from bailie.agent.memory import Reading
 from bailie.agent.memory_budget import MemoryBudget
-from bailie.agent.order import SUSPECT_SECONDS, Rank
+from bailie.agent.memory_growth import MemoryGrowth
 from bailie.agent.run import queues
+from bailie.agent.server_deaths import ServerDeaths
 from bailie.agent.settings import Settings
-from bailie.agent.store import Record, Store
+from bailie.agent.store import Store, VersionRecord
 from bailie.lifecycle.retry import MOST_DEATHS
 
 PARALLEL = 3
@@ -92,15 +92,15 @@ def loader(store, tmp_path, *, artifacts=None, server=None):
         store=store,
         server=server,
         memory=Memory(),
-        measuring=Measuring(),
+        growth=MemoryGrowth(),
         budget=MemoryBudget(None),
         queues=queues(SETTINGS),
-        deaths=Deaths(tmp_path / "deaths.json"),
+        deaths=ServerDeaths(tmp_path / "deaths.json"),
     )
 
 
 def installed(store, name):
-    record = Record(name=name, identity=f"identity of {name}", number=1)
+    record = VersionRecord(name=name, identity=f"identity of {name}", number=1)
     folder = store.workplace(record.server_name) / "prepared"
     folder.mkdir()
     store.install(folder, record)
@@ -226,7 +226,7 @@ def test_what_served_goes_before_what_was_being_loaded_when_another_ended_the_se
 
 
 async def test_what_was_given_up_stays_so_when_the_agent_starts_anew_until_it_is_not_wanted(store, tmp_path):
-    deaths = Deaths(tmp_path / "deaths.json")
+    deaths = ServerDeaths(tmp_path / "deaths.json")
     for _ in range(MOST_DEATHS):
         deaths.count("x")
     loading = loader(store, tmp_path, artifacts=Artifacts())
@@ -243,7 +243,7 @@ async def test_a_server_that_ends_with_its_agent_is_nobody_s_death(store, tmp_pa
     loading.deaths.open = False
     error = await failure(loading.reload(installed(store, "last"), Rank.FIRST, print))
     assert (error.reason, error.deaths) == ("ServerCrashed", 0)
-    assert Deaths(tmp_path / "deaths.json").of("identity of last") == 0
+    assert ServerDeaths(tmp_path / "deaths.json").of("identity of last") == 0
 
 
 def test_who_waits_for_room_or_for_the_server_says_so(store, tmp_path):

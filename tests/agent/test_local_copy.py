@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from tests.support.artifacts import HOSTILE_FOLDERS
 
+from bailie.agent.artifact_limits import ArtifactLimits
 from bailie.agent.errors import ArtifactError
-from bailie.agent.limits import Limits
 from bailie.agent.local_copy import NEVER, Roots, copy
 
-LARGE = Limits()
+LARGE = ArtifactLimits()
 SECRET = "s3cret-of-the-agent"
 
 
@@ -29,7 +29,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def fetched(path: Path, root: Path, limits: Limits = LARGE, never: tuple[Path, ...] = ()) -> dict[str, str]:
+def fetched(
+    path: Path, root: Path, limits: ArtifactLimits = LARGE, never: tuple[Path, ...] = ()
+) -> dict[str, str]:
     """Copies, and returns what arrived: contents by path."""
     target = root.parent / "target"
     target.mkdir(exist_ok=True)
@@ -122,8 +124,8 @@ def test_a_folder_of_the_agent_below_an_allowed_one(root: Path):
     assert refused(root, root, never=(inner,)).reason == "ArtifactRefused"
 
 
-@pytest.mark.parametrize("limits", [Limits(bytes=5, entries=9), Limits(bytes=99, entries=2)])
-def test_too_large(root: Path, limits: Limits):
+@pytest.mark.parametrize("limits", [ArtifactLimits(bytes=5, entries=9), ArtifactLimits(bytes=99, entries=2)])
+def test_too_large(root: Path, limits: ArtifactLimits):
     assert refused(root / "iris", root, limits=limits).reason == "ArtifactTooLarge"
 
 

@@ -14,12 +14,12 @@ from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
 from bailie.agent.errors import ArtifactError, HoldRefused, LoadFailed
+from bailie.agent.load_order import Rank
 from bailie.agent.memory_budget import MemoryBudget
+from bailie.agent.model_state import WELL_SECONDS
 from bailie.agent.models import Models
-from bailie.agent.order import Rank
 from bailie.agent.outbox import Outbox
-from bailie.agent.slots import WELL_SECONDS
-from bailie.agent.store import Record
+from bailie.agent.store import VersionRecord
 
 LOADING, LOADED, FAILED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED, pb.MODEL_STATE_FAILED
 UNLOADING, UNLOADED = pb.MODEL_STATE_UNLOADING, pb.MODEL_STATE_UNLOADED
@@ -39,14 +39,14 @@ class ScriptedLoader:
         self.error: Exception | None = None
         self._busy: set[str] = set()
 
-    async def load(self, command: pb.Load, rank: Rank, say) -> Record:
+    async def load(self, command: pb.Load, rank: Rank, say) -> VersionRecord:
         self.ranks.append(rank)
         self.say = say
         v = command.version
-        record = Record(name=v.name, identity=v.identity, number=v.number)
+        record = VersionRecord(name=v.name, identity=v.identity, number=v.number)
         return await self._work("load", replace(record, declared_bytes=command.memory_bytes))
 
-    async def reload(self, record: Record, rank: Rank, say) -> Record:
+    async def reload(self, record: VersionRecord, rank: Rank, say) -> VersionRecord:
         self.ranks.append(rank)
         self.say = say
         return await self._work("reload", record)
@@ -62,11 +62,11 @@ class ScriptedLoader:
         async with self._turn("take off", server_name):
             self.present.pop(server_name, None)
 
-    async def evict(self, record: Record) -> None:
+    async def evict(self, record: VersionRecord) -> None:
         async with self._turn("evict", record.server_name):
             self.present.pop(record.server_name, None)
 
-    async def _work(self, verb: str, record: Record) -> Record:
+    async def _work(self, verb: str, record: VersionRecord) -> VersionRecord:
         await self.budget.reserve(record.server_name, record.counted_bytes)
         done = False
         try:
@@ -78,7 +78,7 @@ class ScriptedLoader:
         self.budget.confirm(record.server_name, record.counted_bytes)
         return record
 
-    async def _do(self, verb: str, record: Record) -> Record:
+    async def _do(self, verb: str, record: VersionRecord) -> VersionRecord:
         async with self._turn(verb, record.server_name):
             if self.error is not None:
                 self.present.pop(record.server_name, None)
@@ -336,7 +336,7 @@ async def test_other_identity_replaces():
 
 
 async def test_restored_versions():
-    records = [Record(name="iris", identity="x", number=n) for n in (1, 2)]
+    records = [VersionRecord(name="iris", identity="x", number=n) for n in (1, 2)]
     bench = Bench()
     bench.models.restore(records, frozenset({"iris_1", "foreign"}))
     assert [r.state for r in bench.outbox.inventory()] == [LOADED, LOADING]
@@ -642,7 +642,7 @@ async def test_what_the_server_lost_while_it_was_to_leave_has_left():
 async def test_at_the_start_what_was_evicted_stays_so_unless_the_server_has_it():
     bench = Bench(10)
     records = [
-        Record(name="iris", identity="x", number=n, declared_bytes=7, evicted=n < 3) for n in (1, 2, 3)
+        VersionRecord(name="iris", identity="x", number=n, declared_bytes=7, evicted=n < 3) for n in (1, 2, 3)
     ]
     bench.models.restore(records, frozenset({"iris_2"}))
     assert [state(bench, n) for n in (1, 2, 3)] == [EVICTED, LOADED, LOADING]

@@ -29,7 +29,7 @@ from bailie._gen.agent_pb2 import (
     MODEL_STATE_UNLOADED,
     Drained,
 )
-from bailie.agent.hung import HUNG_FILE
+from bailie.agent.server_restart import HUNG_FILE
 from bailie.lifecycle.retry import MOST_DEATHS
 
 

@@ -13,7 +13,7 @@ from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
 from bailie.agent.outbox import Outbox
-from bailie.agent.session import Session
+from bailie.agent.session import SchedulerSession
 from bailie.agent.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def replica(port: int, **changes) -> Settings:
 @asynccontextmanager
 async def dialling(settings: Settings):
     models: Models = Commands()  # type: ignore[assignment]
-    session = Session(
+    session = SchedulerSession(
         settings=settings,
         models=models,
         outbox=Outbox(pb.ReplicaStatus(memory_bytes=9)),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bailie.agent.addresses import Networks, parse_networks
-from bailie.agent.limits import Limits
+from bailie.agent.artifact_limits import ArtifactLimits
 from bailie.agent.local_copy import Roots
 from bailie.agent.settings import SettingsError, from_environment
 
@@ -84,7 +84,7 @@ def test_networks_and_sizes():
         }
     )
     assert settings.networks == Networks(parse_networks(["127.0.0.1/32", "10.1.0.0/16"]))
-    assert settings.limits == Limits(bytes=1000, entries=10)
+    assert settings.limits == ArtifactLimits(bytes=1000, entries=10)
 
 
 def test_the_kubernetes_api_is_known(tmp_path: Path):

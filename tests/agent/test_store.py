@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bailie.agent.errors import ArtifactError
-from bailie.agent.store import Record, Store
+from bailie.agent.store import Store, VersionRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-IRIS = Record(name="iris", identity="x", number=3, declared_bytes=10)
+IRIS = VersionRecord(name="iris", identity="x", number=3, declared_bytes=10)
 
 
 @pytest.fixture

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bailie.agent.addresses import Networks, parse_networks
+from bailie.agent.artifact_limits import ArtifactLimits
 from bailie.agent.artifacts import Artifacts
 from bailie.agent.egress import Egress, resolve
 from bailie.agent.errors import ArtifactError
-from bailie.agent.limits import Limits
 from bailie.agent.local_copy import Roots
-from bailie.agent.outside import OutsideProxy
+from bailie.agent.outside_proxy import OutsideProxy
 from bailie.agent.remotes import ConfiguredRemotes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 LOOPBACK = ("127.0.0.0/8",)
-LARGE = Limits()
+LARGE = ArtifactLimits()
 
 
 class Secrets:
@@ -60,7 +60,7 @@ def artifacts(
     config: Path | None = None,
     roots: Roots | None = None,
     out: Egress | None = None,
-    limits: Limits = LARGE,
+    limits: ArtifactLimits = LARGE,
     **secrets: object,
 ) -> Artifacts:
     """Downloads of namespace `a`; loopback is open unless `out` says otherwise."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bailie.agent import local_copy, rclone
+from bailie.agent.artifact_limits import ArtifactLimits, survey
 from bailie.agent.backends import problem_of
 from bailie.agent.errors import ArtifactError, disk_error
-from bailie.agent.limits import Limits, survey
 from bailie.agent.remotes import PUBLIC, ConfiguredRemotes, Remote, SecretReader, parse_remote, web_remote
 from bailie.agent.threads import in_thread
 from bailie.api.names import is_dns_subdomain
@@ -54,7 +54,7 @@ class Artifacts:
     roots: local_copy.Roots
     egress: Egress
     timeout: float
-    limits: Limits
+    limits: ArtifactLimits
     identity: bool
     """Whether remotes may use the cloud identity of the agent's pod."""
     environment: Mapping[str, str] = field(repr=False)

@@ -25,18 +25,20 @@ _SERVICE_ACCOUNT = "service_account_credentials"
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """One type: its parameters, and those of them that name hosts, as URLs or `host[:port]`."""
+class RemoteType:
+    """One type of remote: its parameters, and those of them that name hosts, as URLs or `host[:port]`."""
 
     parameters: frozenset[str]
     addresses: frozenset[str]
 
 
-def _backend(parameters: str, addresses: str) -> Backend:
-    return Backend(frozenset(f"{parameters} {addresses} description".split()), frozenset(addresses.split()))
+def _backend(parameters: str, addresses: str) -> RemoteType:
+    return RemoteType(
+        frozenset(f"{parameters} {addresses} description".split()), frozenset(addresses.split())
+    )
 
 
-BACKENDS: Mapping[str, Backend] = {
+BACKENDS: Mapping[str, RemoteType] = {
     "s3": _backend(
         "provider env_auth access_key_id secret_access_key session_token region location_constraint acl "
         "bucket_acl storage_class server_side_encryption requester_pays sse_customer_algorithm "
@@ -106,7 +108,7 @@ def hosts_of(kind: str, parameters: Mapping[str, str]) -> frozenset[tuple[str, i
     return frozenset(found for value in named if value and (found := _host(value)))
 
 
-def _identity_problem(parameters: Mapping[str, str], backend: Backend, *, identity: bool) -> str | None:
+def _identity_problem(parameters: Mapping[str, str], backend: RemoteType, *, identity: bool) -> str | None:
     if parameters.get(IDENTITY, "").lower() in {"", "false", "0", "f"}:
         return None
     if not identity:
@@ -140,7 +142,7 @@ def _is_service_account(text: str) -> bool:
     return isinstance(content, dict) and content.get("type") == "service_account"
 
 
-def _address_problem(parameters: Mapping[str, str], backend: Backend) -> str | None:
+def _address_problem(parameters: Mapping[str, str], backend: RemoteType) -> str | None:
     for name in sorted(backend.addresses):
         value = parameters.get(name)
         if value and _host(value) is None:

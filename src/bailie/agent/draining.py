@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bailie.agent.clients import Clients
-    from bailie.agent.session import Session
+    from bailie.agent.session import SchedulerSession
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ _STEP_SECONDS = 0.1
 class Draining:
     """`run` ends when the inference server may. `limit` is in seconds, all in all."""
 
-    session: Session
+    session: SchedulerSession
     clients: Clients
     server_ready: Callable[[], bool]
     limit: float

@@ -21,14 +21,14 @@ from urllib.parse import urlsplit
 
 from bailie.agent.addresses import plain
 from bailie.agent.errors import ArtifactError
-from bailie.agent.outside import OutsideProxy
+from bailie.agent.outside_proxy import OutsideProxy
 from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from bailie.agent.addresses import Networks
-    from bailie.agent.outside import Hop
+    from bailie.agent.outside_proxy import Hop
 
 _CONNECT_SECONDS = 15.0
 _HEAD_SECONDS = 60.0

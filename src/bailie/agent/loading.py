@@ -3,8 +3,8 @@
 `models` calls it, one call per version at a time, and reports what comes out. A call that is cancelled or
 fails leaves nothing half done behind: downloads go, and the repository holds a version whole or not at all.
 
-Whose load ends the server, or keeps it from answering anybody, is found out here: a version that was alone
-with the server did it; of several each is tried again, alone.
+A load may end the server, or block it for all callers. This module finds the version that did: a version that
+was loading alone is to blame; if several were loading, each is tried again, alone.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import structlog
 
 from bailie.agent.data_plane import addressed
 from bailie.agent.errors import LoadFailed, ServerError, disk_error
-from bailie.agent.measuring import Measure, Measuring, better
+from bailie.agent.load_order import LoadVerdict, Rank
+from bailie.agent.load_queue import LoadQueue, said_after
+from bailie.agent.memory_growth import Measure, MemoryGrowth, better
 from bailie.agent.metrics import STAGE_SECONDS
-from bailie.agent.order import Rank, Verdict
-from bailie.agent.store import Record
+from bailie.agent.store import VersionRecord
 from bailie.agent.threads import in_thread
-from bailie.agent.turns import Turns, said_after
 from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS, given_up
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     from bailie._gen import agent_pb2
     from bailie.agent.artifacts import Artifacts
-    from bailie.agent.deaths import Deaths
+    from bailie.agent.load_queue import Say, Turn
     from bailie.agent.memory import Reading, ServerMemory
     from bailie.agent.memory_budget import MemoryBudget
     from bailie.agent.repository import Prepare, Runtime
     from bailie.agent.server import InferenceServer
+    from bailie.agent.server_deaths import ServerDeaths
     from bailie.agent.settings import Settings
     from bailie.agent.store import Store
-    from bailie.agent.turns import Say, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -51,39 +51,40 @@ _FATAL = {
 
 
 class Loader(Protocol):
-    """What `models` needs. `say` is told what is waited for, and what takes long."""
+    """The work that `models` asks for. `say` is called with a sentence when a load waits or takes long."""
 
-    async def load(self, command: agent_pb2.Load, rank: Rank, say: Say) -> Record:
-        """Makes the version loaded. Raises LoadFailed, and then nothing of it is left."""
+    async def load(self, command: agent_pb2.Load, rank: Rank, say: Say) -> VersionRecord:
+        """Fetches and loads the version. Raises LoadFailed; then nothing of the version is left."""
 
-    async def reload(self, record: Record, rank: Rank, say: Say) -> Record:
-        """Has the server load what is on disk. Raises LoadFailed, and then nothing of it is left."""
+    async def reload(self, record: VersionRecord, rank: Rank, say: Say) -> VersionRecord:
+        """Loads a version that is on disk. Raises LoadFailed; then nothing of the version is left."""
 
-    async def evict(self, record: Record) -> None:
-        """Takes the version out of the server and leaves it on disk; repeats until it is out."""
+    async def evict(self, record: VersionRecord) -> None:
+        """Unloads the version from the server and leaves it on disk; repeats until it is unloaded."""
 
     async def take_off(self, server_name: str) -> None:
-        """Takes the version out of the server, as if it were to be loaded again; repeats until it is out."""
+        """Unloads the version from the server for a time; repeats until it is unloaded."""
 
     async def unload(self, server_name: str) -> None:
-        """Makes the version gone, from the server and from disk; repeats until it is."""
+        """Removes the version from the server and from disk; repeats until it is removed."""
 
     def forget(self, identity: str) -> None:
-        """The version is not wanted any more: nothing is held against it."""
+        """Drops the counted deaths of a version that is not wanted any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queues:
-    """Who waits for what. Local paths are copied whatever hangs in the network."""
+    """The queues of loads by the resource that they wait for. Copies of local paths have a queue of their
+    own, so that no download that hangs delays them."""
 
-    downloads: Turns
-    copies: Turns
-    server: Turns
+    downloads: LoadQueue
+    copies: LoadQueue
+    server: LoadQueue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loading:
-    """The real Loader. `queues` bound what happens at one time."""
+    """The real Loader. `queues` bound how many downloads, copies and loads happen at one time."""
 
     settings: Settings
     artifacts: Artifacts
@@ -92,21 +93,21 @@ class Loading:
     store: Store
     server: InferenceServer
     memory: ServerMemory
-    measuring: Measuring
+    growth: MemoryGrowth
     budget: MemoryBudget
     queues: Queues
-    deaths: Deaths
+    deaths: ServerDeaths
 
     async def adopt(self, server_names: Iterable[str]) -> None:
-        """Takes note of what the server had loaded when this agent started."""
+        """Notes the versions that the server had loaded when this agent started."""
         runtimes = [self.runtime(self.store.folder(name)) for name in server_names]
         if runtimes:
-            self.measuring.adopt((await self.memory.read()).process, runtimes)
+            self.growth.adopt((await self.memory.read()).process, runtimes)
 
-    async def load(self, command: agent_pb2.Load, rank: Rank, say: Say) -> Record:
+    async def load(self, command: agent_pb2.Load, rank: Rank, say: Say) -> VersionRecord:
         """Fetches, prepares, installs and loads. Raises LoadFailed."""
         self._refuse_given_up(command.version)
-        record = Record(
+        record = VersionRecord(
             name=command.version.name,
             identity=command.version.identity,
             number=command.version.number,
@@ -127,7 +128,7 @@ class Loading:
                 deaths,
             )
 
-    async def _install(self, source: agent_pb2.ModelSource, record: Record) -> None:
+    async def _install(self, source: agent_pb2.ModelSource, record: VersionRecord) -> None:
         try:
             workplace = self.store.workplace(record.server_name)
         except OSError as error:
@@ -143,13 +144,13 @@ class Loading:
         finally:
             await in_thread(self.store.discard, workplace)
 
-    def _put(self, workplace: Path, source: agent_pb2.ModelSource, record: Record) -> None:
+    def _put(self, workplace: Path, source: agent_pb2.ModelSource, record: VersionRecord) -> None:
         prepared, source = workplace / "prepared", addressed(source, self.settings)
         self.prepare(workplace / "artifact", prepared, source, record.server_name)
         self.store.install(prepared, record)
 
-    async def reload(self, record: Record, rank: Rank, say: Say) -> Record:
-        """Loads what is in the repository, and measures what it took. Raises LoadFailed."""
+    async def reload(self, record: VersionRecord, rank: Rank, say: Say) -> VersionRecord:
+        """Loads a version of the repository and measures the memory that it took. Raises LoadFailed."""
         if not self.store.has(record.server_name):
             raise LoadFailed(
                 "ArtifactLost", f"the folder of {record.server_name} is gone from the agent's volume"
@@ -162,11 +163,11 @@ class Loading:
         self.store.record(loaded)
         return loaded
 
-    async def _serve(self, record: Record, rank: Rank, say: Say) -> Record:
-        """Loads it once there is room for it, which is given back where that fails."""
+    async def _serve(self, record: VersionRecord, rank: Rank, say: Say) -> VersionRecord:
+        """Loads the version once the budget has memory for it; the memory is released if the load fails."""
         with said_after(say, "waits for room in the inference server's memory"):
             await self.budget.reserve(record.server_name, record.counted_bytes)
-        loaded: Record | None = None
+        loaded: VersionRecord | None = None
         try:
             loaded = await self._serve_in_turn(record, rank, say)
         finally:
@@ -176,11 +177,12 @@ class Loading:
                 self.budget.confirm(record.server_name, loaded.counted_bytes)
         return loaded
 
-    async def _serve_in_turn(self, record: Record, rank: Rank, say: Say) -> Record:
-        """A load that was not alone when the server went is repeated: perhaps another one did it."""
+    async def _serve_in_turn(self, record: VersionRecord, rank: Rank, say: Say) -> VersionRecord:
+        """Loads in turn. If the server ends while several versions load, each load is repeated: only one of
+        them is to blame."""
         suspected_from = 0.0
         while True:
-            await self._up(say)  # whoever waits for the server has no turn, and keeps nobody
+            await self._up(say)  # before the turn: a load that waits for the server must not take a place
             async with self.queues.server.turn(
                 record.server_name, rank, say, suspected_from=suspected_from
             ) as turn:
@@ -191,12 +193,12 @@ class Loading:
                     if error.reason not in _FATAL or not self.deaths.open:
                         raise
                     found = self.queues.server.judge(turn)
-                    if found is Verdict.GUILTY:
+                    if found is LoadVerdict.GUILTY:
                         raise self._convicted(record, error) from error
                     log.warning("server went", server_name=record.server_name, this_load=found.value)
-            # What served until now goes before what may hang for long.
+            # Below FIRST: versions that served until now are loaded before one that may hang for long.
             rank = max(rank, Rank.AGAIN)
-            if found is Verdict.SUSPECT:
+            if found is LoadVerdict.SUSPECT:
                 rank, suspected_from = Rank.SUSPECT, turn.worked_from
                 say("the inference server ended while it loaded this and other models; each is tried apart")
 
@@ -204,7 +206,7 @@ class Loading:
         with said_after(say, "waits for the inference server to answer"):
             await self.server.wait_until_up(self.settings.server_wait_seconds)
 
-    async def _serve_now(self, record: Record, turn: Turn) -> Record:
+    async def _serve_now(self, record: VersionRecord, turn: Turn) -> VersionRecord:
         self.queues.server.begin(turn)
         before = await self.memory.read()
         with STAGE_SECONDS.labels("load").time():
@@ -213,7 +215,7 @@ class Loading:
             )
         return self._measured(record, before, await self.memory.read(), alone=turn.alone)
 
-    def _convicted(self, record: Record, error: ServerError) -> LoadFailed:
+    def _convicted(self, record: VersionRecord, error: ServerError) -> LoadFailed:
         deaths = self.deaths.count(record.identity)
         happened = _FATAL[error.reason].format(self.settings.blocked_seconds)
         then = (
@@ -226,10 +228,12 @@ class Loading:
         log.error("load ended the server", server_name=record.server_name, deaths=deaths, error=error.message)
         return LoadFailed(error.reason, told, deaths)
 
-    def _measured(self, record: Record, before: Reading, after: Reading, *, alone: bool) -> Record:
-        """What the load took, with what earlier loads of the version have shown."""
+    def _measured(
+        self, record: VersionRecord, before: Reading, after: Reading, *, alone: bool
+    ) -> VersionRecord:
+        """Returns the record with the memory that this load and earlier loads of the version took."""
         runtime = self.runtime(self.store.folder(record.server_name))
-        new = self.measuring.judge(before, after, runtime=runtime, workers=record.workers, alone=alone)
+        new = self.growth.judge(before, after, runtime=runtime, workers=record.workers, alone=alone)
         measure = better(Measure(record.measured_bytes, record.measured_at_least), new)
         log.info(
             "load measured",
@@ -243,8 +247,8 @@ class Loading:
         return replace(record, measured_bytes=measure.used_bytes, measured_at_least=measure.at_least)
 
     async def _forget(self, server_name: str, why: LoadFailed) -> None:
-        """Drops a version that did not load; the server may hold a part of it, unless it is restarted."""
-        self.measuring.freed()
+        """Removes a version that did not load; the server may hold a part of it, unless it is restarted."""
+        self.growth.freed()
         try:
             if why.reason not in _FATAL:
                 await self.server.unload(server_name)
@@ -252,8 +256,8 @@ class Loading:
             log.info("version that failed was not unloaded", server_name=server_name, error=error.message)
         await in_thread(self.store.remove, server_name)
 
-    async def evict(self, record: Record) -> None:
-        """Unloads, and says so on disk first: an agent that ends here finds it either way."""
+    async def evict(self, record: VersionRecord) -> None:
+        """Unloads, after the eviction was noted on disk: an agent that ends in between finds it evicted."""
         await asyncio.sleep(self.settings.settle_seconds)
         await self.server.catch_up()
         try:
@@ -268,9 +272,9 @@ class Loading:
         await in_thread(self.store.remove, server_name)
 
     async def take_off(self, server_name: str) -> None:
-        """A server that is away holds nothing; one that hangs is asked again."""
+        """Unloads. A server that is gone holds nothing; a server that hangs is asked again."""
         delay = 1.0
-        self.measuring.freed()
+        self.growth.freed()
         while True:
             try:
                 await self.server.unload(server_name)

@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bailie.agent.artifact_limits import Budget, no_plain_file
 from bailie.agent.errors import ArtifactError
-from bailie.agent.limits import Budget, no_plain_file
 from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable
 
-    from bailie.agent.limits import Limits
+    from bailie.agent.artifact_limits import ArtifactLimits
 
 NEVER = tuple(map(Path, ("/proc", "/sys", "/dev", "/etc", "/run", "/var/run", "/boot")))
 """Folders that hold no models, whatever the setting says: the kernel's, devices, secrets of pods."""
@@ -84,7 +84,7 @@ def _listed(roots: Iterable[Path]) -> str:
     return ", ".join(shown(str(root)) for root in roots) or "none"
 
 
-def copy(path: Path, target: Path, *, roots: Roots, limits: Limits, stop: threading.Event) -> None:
+def copy(path: Path, target: Path, *, roots: Roots, limits: ArtifactLimits, stop: threading.Event) -> None:
     """Copies a file into a folder, or what a folder holds. Stops soon once `stop` is set.
 
     Raises:

@@ -18,9 +18,9 @@ import structlog
 
 from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
+from bailie.agent.load_order import Rank
 from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS
-from bailie.agent.order import Rank
-from bailie.agent.slots import (
+from bailie.agent.model_state import (
     ABSENT,
     EVICTED,
     EVICTING,
@@ -30,22 +30,22 @@ from bailie.agent.slots import (
     TRANSITIONS,
     UNLOADED,
     UNLOADING,
-    Reload,
-    Return,
+    BringBack,
+    ReloadLost,
     Slot,
     same,
 )
-from bailie.agent.store import Record
+from bailie.agent.store import VersionRecord
 from bailie.kube.clock import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
+    from bailie.agent.load_queue import Say
     from bailie.agent.loading import Loader
     from bailie.agent.memory_budget import MemoryBudget
+    from bailie.agent.model_state import Command
     from bailie.agent.outbox import Outbox
-    from bailie.agent.slots import Command
-    from bailie.agent.turns import Say
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ class Models:
             finally:
                 self._group = None
 
-    def restore(self, records: Iterable[Record], ready: frozenset[str]) -> None:
+    def restore(self, records: Iterable[VersionRecord], ready: frozenset[str]) -> None:
         """Takes over the versions on disk: a version counts as loaded if the server says so, stays evicted if
         it was evicted, and is loaded again otherwise."""
         for record in records:
@@ -90,7 +90,7 @@ class Models:
                 self._move(slot, EVICTED)
             else:
                 self._move(slot, LOADING)
-                slot.wanted = Reload(record)
+                slot.wanted = ReloadLost(record)
 
     def loaded(self) -> dict[str, int]:
         """Returns the server-side names that should be loaded, each with the number of its state changes."""
@@ -123,7 +123,7 @@ class Models:
                 self._evicted(slot)
                 continue
             rest = 0.0 if restarted else slot.lose(asyncio.get_running_loop().time())
-            slot.wanted = Reload(slot.record, _LOST.format(name), rest)
+            slot.wanted = ReloadLost(slot.record, _LOST.format(name), rest)
             self._pump(slot)
 
     def used(self, server_names: Iterable[str]) -> None:
@@ -207,7 +207,7 @@ class Models:
             raise HoldRefused("NoReplicaAvailable", "it is being taken off this replica")
         if slot.state == EVICTED and slot.task is None and slot.wanted is None:
             RETURNS.inc()
-            slot.wanted = Return(slot.record)
+            slot.wanted = BringBack(slot.record)
             self._pump(slot)
 
     def _announce(self, server_names: Iterable[str]) -> None:
@@ -259,9 +259,9 @@ class Models:
                 self._answer_unknown(slot, command.version)
             elif isinstance(command, agent_pb2.Evict):
                 await self._evict(slot)
-            elif isinstance(command, Reload):
+            elif isinstance(command, ReloadLost):
                 await self._reload(slot, command)
-            elif isinstance(command, Return):
+            elif isinstance(command, BringBack):
                 self._loaded(slot, await self._loader.reload(command.record, Rank.RETURN, self._say(slot)))
             else:
                 await self._load(slot, command)
@@ -284,7 +284,7 @@ class Models:
         self._move(slot, LOADING)
         self._loaded(slot, await self._loader.load(command, rank, self._say(slot)))
 
-    async def _reload(self, slot: Slot, command: Reload) -> None:
+    async def _reload(self, slot: Slot, command: ReloadLost) -> None:
         if command.rest_seconds:
             await self._rest(slot, command.rest_seconds)
         self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
@@ -333,7 +333,7 @@ class Models:
         self._move(slot, UNLOADED)
         self._budget.leave(slot.record.server_name)
 
-    def _loaded(self, slot: Slot, record: Record) -> None:
+    def _loaded(self, slot: Slot, record: VersionRecord) -> None:
         LOADS.labels("").inc()
         slot.record, slot.loaded_at, slot.deaths = record, asyncio.get_running_loop().time(), 0
         self._move(slot, LOADED)
@@ -382,5 +382,5 @@ def _is_here(slot: Slot, command: agent_pb2.Load | agent_pb2.Unload) -> bool:
     return isinstance(command, agent_pb2.Load) and same_content and slot.state in {EVICTING, EVICTED}
 
 
-def _record(version: agent_pb2.ModelVersion) -> Record:
-    return Record(name=version.name, identity=version.identity, number=version.number)
+def _record(version: agent_pb2.ModelVersion) -> VersionRecord:
+    return VersionRecord(name=version.name, identity=version.identity, number=version.number)

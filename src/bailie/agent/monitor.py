@@ -1,7 +1,7 @@
 """Looks at the inference server again and again: readiness and memory for the status, the index for losses.
 
 Runs beside `session`. What the server lost (it restarted, somebody unloaded it) is loaded again by `models`;
-one that answers nothing for long is restarted (`hung`).
+one that answers nothing for long is restarted (`server_restart`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bailie.agent.metrics import RESIDENT_BYTES, SERVER_READY
 from bailie.agent.server import INDEX_SECONDS, LOOK_SECONDS, Health
 
 if TYPE_CHECKING:
-    from bailie.agent.hung import RestartRequest
     from bailie.agent.memory import ServerMemory
     from bailie.agent.models import Models
     from bailie.agent.outbox import Outbox
     from bailie.agent.server import InferenceServer
+    from bailie.agent.server_restart import RestartRequest
     from bailie.agent.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -16,27 +16,27 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.artifacts import Artifacts
 from bailie.agent.clients import Clients
-from bailie.agent.deaths import Deaths
 from bailie.agent.draining import Draining
 from bailie.agent.egress import Egress
 from bailie.agent.errors import ServerError
-from bailie.agent.hung import RestartRequest
+from bailie.agent.load_order import LoadLimits
+from bailie.agent.load_queue import LoadQueue
 from bailie.agent.loading import Loading, Queues
-from bailie.agent.measuring import Measuring
 from bailie.agent.memory import ServerMemory
 from bailie.agent.memory_budget import MemoryBudget
+from bailie.agent.memory_growth import MemoryGrowth
 from bailie.agent.models import Models
 from bailie.agent.monitor import Monitor
-from bailie.agent.order import Limits
 from bailie.agent.outbox import Outbox
 from bailie.agent.readiness import Readiness
 from bailie.agent.remotes import ConfiguredRemotes
 from bailie.agent.repository import PREPARE, RUNTIME
 from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
-from bailie.agent.session import Session
+from bailie.agent.server_deaths import ServerDeaths
+from bailie.agent.server_restart import RestartRequest
+from bailie.agent.session import SchedulerSession
 from bailie.agent.store import Store
-from bailie.agent.turns import Turns
 from bailie.agent.waiting.listeners import serve_waiting
 from bailie.kube.health import HealthServer
 
@@ -96,7 +96,7 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
     await loading.adopt(record.server_name for record in records if record.server_name in in_memory)
     log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
     async with serve_waiting(models, settings) as endpoint:
-        session = Session(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
+        session = SchedulerSession(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
         probed.readiness = Readiness(
             session=session.trouble,
             server_ready=lambda: monitor.ready,
@@ -141,22 +141,22 @@ def _loading(
         store=store,
         server=server,
         memory=memory,
-        measuring=Measuring(),
+        growth=MemoryGrowth(),
         budget=budget,
         queues=queues(settings),
-        deaths=Deaths(settings.folder / "deaths.json"),
+        deaths=ServerDeaths(settings.folder / "deaths.json"),
     )
 
 
 def queues(settings: Settings) -> Queues:
     """Returns who waits for what: the server loads one model at a time while loads are short, so that memory
     is measured exactly and a crash is the fault of the model that was loading."""
-    several = Limits(places=settings.parallel_loads, patience=_DOWNLOAD_PATIENCE_SECONDS)
-    alone = Limits(places=1, patience=_LOAD_PATIENCE_SECONDS)
+    several = LoadLimits(places=settings.parallel_loads, patience=_DOWNLOAD_PATIENCE_SECONDS)
+    alone = LoadLimits(places=1, patience=_LOAD_PATIENCE_SECONDS)
     return Queues(
-        downloads=Turns(several, "downloading"),
-        copies=Turns(several, "copying"),
-        server=Turns(alone, "loading"),
+        downloads=LoadQueue(several, "downloading"),
+        copies=LoadQueue(several, "copying"),
+        server=LoadQueue(alone, "loading"),
     )
 
 
@@ -174,7 +174,7 @@ async def _look(server: InferenceServer) -> tuple[bool, frozenset[str]]:
 
 
 def _draining(
-    settings: Settings, session: Session, monitor: Monitor, endpoint: agent_pb2.Endpoint
+    settings: Settings, session: SchedulerSession, monitor: Monitor, endpoint: agent_pb2.Endpoint
 ) -> Draining:
     ports = (settings.http_port, settings.grpc_port, endpoint.held_http_port, endpoint.held_grpc_port)
     return Draining(
@@ -190,7 +190,7 @@ class _Ending:
     """What the end of the pod concerns."""
 
     draining: Draining
-    deaths: Deaths
+    deaths: ServerDeaths
 
     async def run(self) -> None:
         """Drains. A server that ends from now on ends with its pod, and no load is to blame."""
@@ -198,7 +198,7 @@ class _Ending:
         await self.draining.run()
 
 
-async def _serve(models: Models, monitor: Monitor, session: Session, ending: _Ending) -> None:
+async def _serve(models: Models, monitor: Monitor, session: SchedulerSession, ending: _Ending) -> None:
     """The first signal begins the drain, the second ends it."""
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[None] = asyncio.Queue()

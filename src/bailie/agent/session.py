@@ -55,7 +55,7 @@ class _Lost(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.
 
 
 @dataclass(slots=True, kw_only=True)
-class Session:
+class SchedulerSession:
     """Keeps one session open while `run` runs."""
 
     settings: Settings

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import yaml
 
 from bailie.agent.addresses import Networks, parse_networks
-from bailie.agent.limits import LARGEST_BYTES, MOST_ENTRIES, Limits
+from bailie.agent.artifact_limits import LARGEST_BYTES, MOST_ENTRIES, ArtifactLimits
 from bailie.agent.local_copy import Roots
-from bailie.agent.outside import OutsideProxy, outside_proxy
+from bailie.agent.outside_proxy import OutsideProxy, outside_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,7 @@ class Settings:
     """BAILIE_AGENT_CONFIG_FOLDER: where `agent.yaml` is mounted, with the remotes of the namespace."""
     parallel_loads: int = 4
     """BAILIE_PARALLEL_LOADS: downloads at one time, and copies of local paths; beside those that take long,
-    others begin (`order`)."""
+    others begin (`load_order`)."""
     download_seconds: float = 900.0
     """BAILIE_DOWNLOAD_SECONDS: limit of one download."""
     load_seconds: float = 900.0
@@ -126,7 +126,7 @@ class Settings:
     """Host and port of the Kubernetes API, which no download may reach."""
     outside: OutsideProxy = field(default_factory=OutsideProxy)
     """HTTPS_PROXY, HTTP_PROXY, NO_PROXY: the administrator's way to the internet."""
-    limits: Limits = field(default_factory=Limits)
+    limits: ArtifactLimits = field(default_factory=ArtifactLimits)
     """BAILIE_ARTIFACT_BYTES and BAILIE_ARTIFACT_FILES: the largest artifact."""
     cloud_identity: bool = False
     """BAILIE_CLOUD_IDENTITY: `true` lets remotes use the pod's cloud identity (`env_auth`)."""
@@ -193,7 +193,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         networks=_networks(env),
         api_server=_api_server(environ),
         outside=_outside(environ),
-        limits=Limits(
+        limits=ArtifactLimits(
             bytes=env.number("BAILIE_ARTIFACT_BYTES", LARGEST_BYTES, least=1),
             entries=env.number("BAILIE_ARTIFACT_FILES", MOST_ENTRIES, least=1),
         ),

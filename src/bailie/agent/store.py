@@ -37,7 +37,7 @@ _SERVER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?_[0-9]{1,19}", re.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class VersionRecord:
     """A version on disk."""
 
     name: str
@@ -67,7 +67,7 @@ class Store:
         self._models = folder / "models"
         self._incoming = folder / ".incoming"
 
-    def open(self) -> list[Record]:
+    def open(self) -> list[VersionRecord]:
         """Makes the folders, drops what was on its way, and returns the versions in the repository."""
         self._models.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._incoming, ignore_errors=True)
@@ -85,13 +85,13 @@ class Store:
         """Deletes the folder of an attempt."""
         shutil.rmtree(workplace, ignore_errors=True)
 
-    def install(self, prepared: Path, record: Record) -> None:
+    def install(self, prepared: Path, record: VersionRecord) -> None:
         """Moves a prepared version folder into the repository, in the place of an older one."""
         self.record(record, prepared)
         self.remove(record.server_name)
         prepared.rename(self.folder(record.server_name))
 
-    def record(self, record: Record, folder: Path | None = None) -> None:
+    def record(self, record: VersionRecord, folder: Path | None = None) -> None:
         """Writes a version's record, by default that of an installed one."""
         folder = folder or self.folder(record.server_name)
         write_text(folder / RECORD, json.dumps(asdict(record), indent=2) + "\n")
@@ -121,9 +121,9 @@ def _checked(server_name: str) -> str:
     return server_name
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> VersionRecord | None:
     try:
-        record = msgspec.json.decode(read_text(path), type=Record)
+        record = msgspec.json.decode(read_text(path), type=VersionRecord)
         problem = "" if record.server_name == path.parent.name else "it is another version's"
         _checked(record.server_name)
     except (OSError, ValueError, RecursionError, msgspec.MsgspecError, ArtifactError) as error:

@@ -30,7 +30,7 @@ from bailie.local.state import StateDirectory
 from bailie.workloads.node import node as nodes
 from bailie.workloads.node import proc
 from bailie.workloads.node.files import write_atomically
-from bailie.workloads.node.records import Record, Records, kill_orphans
+from bailie.workloads.node.records import ProcessRecord, ProcessRecords, kill_orphans
 from bailie.workloads.node.settings import NodeSettings
 
 NODE = """
@@ -179,8 +179,8 @@ async def test_processes_outlive_the_api_and_their_end_is_told_afterwards(tmp_pa
 
 
 def test_records_name_a_process_beyond_doubt(tmp_path):
-    records = Records(tmp_path)
-    own = Record(
+    records = ProcessRecords(tmp_path)
+    own = ProcessRecord(
         pod_uid="u",
         container="c",
         pid=os.getpid(),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.agent.errors import HoldRefused
-from bailie.agent.slots import EVICTED
+from bailie.agent.model_state import EVICTED
 from bailie.api.quantity import quantity_text
 from bailie.lifecycle.words import for_callers
 from bailie.routing.refusal import not_ready, overloaded

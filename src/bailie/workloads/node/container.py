@@ -22,7 +22,7 @@ from bailie.workloads.node.pods import ProcessSpec, process
 from bailie.workloads.node.probing import Probing
 from bailie.workloads.node.process import Exit, Process
 from bailie.workloads.node.programs import missing_program
-from bailie.workloads.node.records import Record
+from bailie.workloads.node.records import ProcessRecord
 from bailie.workloads.node.status import ContainerState, Running, Terminated, Waiting, ended
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class ContainerRunner:
             self._grace = grace
             self._running.end_soon(grace)
 
-    async def run(self, survivor: Record | None = None) -> None:
+    async def run(self, survivor: ProcessRecord | None = None) -> None:
         """Runs until stopped, beginning with the process of an earlier node when there is one."""
         failures = 0
         clock = asyncio.get_running_loop().time
@@ -181,7 +181,7 @@ class ContainerRunner:
         records = self._setup.tools.records
         try:
             records.write(
-                Record(
+                ProcessRecord(
                     pod_uid=self.key[0],
                     container=self.key[1],
                     pid=started.pid,
@@ -195,7 +195,7 @@ class ContainerRunner:
         except OSError as error:  # a full disk: it runs all the same, only nobody could adopt it
             _log.warning("record not written", **self._labels(), error=str(error))
 
-    def _adopt(self, record: Record) -> Process | None:
+    def _adopt(self, record: ProcessRecord) -> Process | None:
         adopted = Process.adopt(record.pid, record.start_time)
         if adopted is None:
             return None

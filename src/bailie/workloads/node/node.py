@@ -17,7 +17,7 @@ from bailie.kube.informer import Informer
 from bailie.workloads.node import endpoints, logs
 from bailie.workloads.node.addresses import Addresses
 from bailie.workloads.node.pod_worker import Ending, PodWorker
-from bailie.workloads.node.records import Records, kill_orphans
+from bailie.workloads.node.records import ProcessRecords, kill_orphans
 from bailie.workloads.node.setup import NodeTools, PodSetup
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.kube.informer import Change
     from bailie.manifests.workload import Manifest
-    from bailie.workloads.node.records import Record
+    from bailie.workloads.node.records import ProcessRecord
     from bailie.workloads.node.settings import NodeSettings
 
 _log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ class Node:
         self._settings = settings
         self._addresses = addresses
         self._recorder = Recorder(client, "bailie-node", settings.node_name)
-        self._tools = NodeTools(client, settings, Records(settings.records_dir), self._recorder)
+        self._tools = NodeTools(client, settings, ProcessRecords(settings.records_dir), self._recorder)
         self._pods = Informer(client, POD)
         self._services = Informer(client, SERVICE)
         self._slices = Informer(client, ENDPOINT_SLICE)
@@ -99,7 +99,9 @@ class Node:
         for informer in (self._services, self._slices):
             informer.subscribe(lambda change: self._mark(change.object))
 
-    def _adoptable(self, survivors: Mapping[tuple[str, str], Record]) -> dict[tuple[str, str], Record]:
+    def _adoptable(
+        self, survivors: Mapping[tuple[str, str], ProcessRecord]
+    ) -> dict[tuple[str, str], ProcessRecord]:
         """The processes whose pod is still wanted and that were told nothing that has changed."""
         result = {}
         for pod in self._pods.store.values():
@@ -125,7 +127,7 @@ class Node:
             grace = pod["metadata"].get("deletionGracePeriodSeconds")
             worker.end(Ending.DELETED, None if grace is None else float(grace))
 
-    def _start(self, pod: Manifest, survivors: Mapping[str, Record]) -> None:
+    def _start(self, pod: Manifest, survivors: Mapping[str, ProcessRecord]) -> None:
         if self._stopping:
             return
         metadata = pod["metadata"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bailie.manifests.workload import Manifest
-    from bailie.workloads.node.records import Record
+    from bailie.workloads.node.records import ProcessRecord
     from bailie.workloads.node.setup import PodSetup
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Ending(enum.Enum):
 class PodWorker:
     """Runs one pod until it ends. `survivors` are processes of an earlier node, by container name."""
 
-    def __init__(self, setup: PodSetup, survivors: Mapping[str, Record]) -> None:
+    def __init__(self, setup: PodSetup, survivors: Mapping[str, ProcessRecord]) -> None:
         self.setup = setup
         self.uid = str(setup.pod["metadata"]["uid"])
         self.ended = asyncio.Event()

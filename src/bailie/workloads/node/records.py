@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ProcessRecord:
     """One running container. `fixed` is what the process was told and could not learn anew (address, API)."""
 
     pod_uid: str
@@ -46,7 +46,7 @@ class Record:
         return self.pod_uid, self.container
 
 
-class Records:
+class ProcessRecords:
     """The directory of records."""
 
     def __init__(self, directory: Path) -> None:
@@ -58,7 +58,7 @@ class Records:
         """The boot that new records belong to."""
         return self._boot
 
-    def write(self, record: Record) -> None:
+    def write(self, record: ProcessRecord) -> None:
         """Keeps the record, in place of an earlier one of the same container."""
         write_atomically(self._path(record.key), json.dumps(asdict(record)))
 
@@ -66,7 +66,7 @@ class Records:
         """Forgets a container that has ended."""
         self._path(key).unlink(missing_ok=True)
 
-    def survivors(self) -> dict[tuple[str, str], Record]:
+    def survivors(self) -> dict[tuple[str, str], ProcessRecord]:
         """The records whose process still lives; the others are removed."""
         result = {}
         for path in self._directory.glob("*.json"):
@@ -81,11 +81,11 @@ class Records:
         return self._directory / f"{key[0]}.{key[1]}.json"
 
 
-def _record(data: object) -> Record | None:
+def _record(data: object) -> ProcessRecord | None:
     if not isinstance(data, dict):
         return None
     try:
-        return Record(**data)
+        return ProcessRecord(**data)
     except TypeError:  # written by another version
         return None
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.manifests.workload import Manifest
-    from bailie.workloads.node.records import Records
+    from bailie.workloads.node.records import ProcessRecords
     from bailie.workloads.node.settings import NodeSettings
     from kubeapi.causes import Cause
 
@@ -53,7 +53,7 @@ class NodeTools:
 
     client: Client
     settings: NodeSettings
-    records: Records
+    records: ProcessRecords
     recorder: Recorder
 
 

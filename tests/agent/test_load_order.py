@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.agent.order import SUSPECT_SECONDS, Limits, Rank, UnderWay, Verdict, verdict, wait_seconds
+from bailie.agent.load_order import (
+    SUSPECT_SECONDS,
+    LoadLimits,
+    LoadVerdict,
+    Rank,
+    UnderWay,
+    verdict,
+    wait_seconds,
+)
 
-ONE, FOUR = Limits(places=1, patience=1.0), Limits(places=4, patience=2.0)
+ONE, FOUR = LoadLimits(places=1, patience=1.0), LoadLimits(places=4, patience=2.0)
 RETURN, FIRST, AGAIN, SUSPECT = Rank.RETURN, Rank.FIRST, Rank.AGAIN, Rank.SUSPECT
 RANKS = st.sampled_from(Rank)
 
@@ -51,7 +59,7 @@ def test_ranks_are_in_the_order_in_which_they_begin():
 @given(st.lists(st.tuples(RANKS, st.floats(0, 1e4))), st.floats(0, 1e4), st.integers(1, 9))
 def test_nobody_waits_for_the_end_of_another(loads, now, places):
     under_way = [UnderWay(rank, begun) for rank, begun in loads]
-    limits = Limits(places, 1.0)
+    limits = LoadLimits(places, 1.0)
     for rank in Rank:
         seconds = wait_seconds(rank, under_way, now, limits)
         assert seconds >= 0
@@ -60,7 +68,7 @@ def test_nobody_waits_for_the_end_of_another(loads, now, places):
 
 @given(st.integers(1, 6), st.floats(0.5, 5), st.integers(0, 60))
 def test_loads_that_hang_delay_the_next_one_by_no_more_than_all_that_went_before(places, patience, hanging):
-    limits, now, begun = Limits(places, patience), 0.0, []
+    limits, now, begun = LoadLimits(places, patience), 0.0, []
     for _ in range(hanging):
         waits = wait_seconds(FIRST, begun, now, limits)
         now += waits
@@ -76,7 +84,7 @@ def test_however_many_hang_few_are_under_way_at_a_time():
     assert len(begun) == 12
 
 
-GUILTY, SUSPECTED, INNOCENT = Verdict.GUILTY, Verdict.SUSPECT, Verdict.INNOCENT
+GUILTY, SUSPECTED, INNOCENT = LoadVerdict.GUILTY, LoadVerdict.SUSPECT, LoadVerdict.INNOCENT
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.agent.outside import outside_proxy
+from bailie.agent.outside_proxy import outside_proxy
 
 GIVEN = {
     "https_proxy": "http://user:p%40ss@proxy:3128",

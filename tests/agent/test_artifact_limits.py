@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bailie.agent.artifact_limits import ArtifactLimits, survey
 from bailie.agent.errors import ArtifactError
-from bailie.agent.limits import Limits, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LARGE = Limits()
+LARGE = ArtifactLimits()
 
 
-def reason(folder: Path, limits: Limits = LARGE) -> str:
+def reason(folder: Path, limits: ArtifactLimits = LARGE) -> str:
     with pytest.raises(ArtifactError) as caught:
         survey(folder, limits)
     return caught.value.reason
@@ -26,9 +26,9 @@ def reason(folder: Path, limits: Limits = LARGE) -> str:
 def test_as_large_as_allowed(tmp_path: Path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b").write_bytes(b"12345")
-    survey(tmp_path, Limits(bytes=5, entries=2))
-    assert reason(tmp_path, Limits(bytes=4, entries=2)) == "ArtifactTooLarge"
-    assert reason(tmp_path, Limits(bytes=5, entries=1)) == "ArtifactTooLarge"
+    survey(tmp_path, ArtifactLimits(bytes=5, entries=2))
+    assert reason(tmp_path, ArtifactLimits(bytes=4, entries=2)) == "ArtifactTooLarge"
+    assert reason(tmp_path, ArtifactLimits(bytes=5, entries=1)) == "ArtifactTooLarge"
 
 
 def test_folders_without_end(tmp_path: Path):

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from bailie._gen import agent_pb2
-from bailie.agent.store import Record  # noqa: TC001 - dataclasses read their annotations
+from bailie.agent.store import VersionRecord  # noqa: TC001 - dataclasses read their annotations
 from bailie.lifecycle.retry import retry_delay
 
 ABSENT = agent_pb2.MODEL_STATE_UNSPECIFIED
@@ -35,25 +35,25 @@ WELL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reload:
+class ReloadLost:
     """Loads a version again that the server lost; `message` says how, empty at the start of the agent.
 
     The version stays off the server for `rest_seconds` first.
     """
 
-    record: Record
+    record: VersionRecord
     message: str = ""
     rest_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
+class BringBack:
     """Loads an evicted version again, because a request came for it."""
 
-    record: Record
+    record: VersionRecord
 
 
-Command = agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict | Reload | Return
+Command = agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict | ReloadLost | BringBack
 
 
 @dataclass(slots=True)
@@ -63,11 +63,11 @@ class Slot:
     `eviction` counts the announced evictions; `granted`: the scheduler has permitted the eviction, so Envoy
     sends no request directly to the server any more. `held` counts the requests that wait in this agent for
     the version, `passing` those of them that the server is answering. `moves` counts the changes of state,
-    `losses` how often in a row the version was lost soon after a load, `deaths` how often its load has ended
-    the server; `resting`: its task waits for the end of a rest.
+    `losses` how often in a row the version was lost soon after a load, `server_deaths` how often its load has
+    ended the server; `resting`: its task waits for the end of a rest.
     """
 
-    record: Record
+    record: VersionRecord
     state: agent_pb2.ModelState = ABSENT
     reason: str = ""
     message: str = ""
@@ -119,6 +119,6 @@ def same(doing: Command | None, command: Command) -> bool:
     """Says whether a command asks for the work that is under way."""
     if isinstance(doing, agent_pb2.Load) and isinstance(command, agent_pb2.Load):
         return doing.version == command.version
-    if isinstance(doing, Reload | Return) and isinstance(command, agent_pb2.Load):
+    if isinstance(doing, ReloadLost | BringBack) and isinstance(command, agent_pb2.Load):
         return doing.record.identity == command.version.identity
     return type(doing) is type(command)

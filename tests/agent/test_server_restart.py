@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bailie.agent.hung import HUNG_FILE, RestartRequest
+from bailie.agent.server_restart import HUNG_FILE, RestartRequest
 from bailie.manifests.defaults import AGENT_FOLDER, mlserver_config
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How much of a server's growth over a load is the model's. Called by `loading` after each load.
+"""Measures the memory of a model by the server's growth over its load. Called by `loading` after each load.
 
 Three things blur it, and all are known here. The first model of a runtime in the life of a server's process
 brings the runtime's libraries with it (sklearn: 52 MiB, measured with MLServer 1.7.1); and what an unload has
@@ -25,9 +25,9 @@ RUNTIME_WITH_FILES_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a version takes of the server's memory, all workers together. 0: unknown.
+    """The memory of a version in the server, in bytes, all workers together. 0: unknown.
 
-    `at_least`: it may take more.
+    `at_least`: the version may take more.
     """
 
     used_bytes: int = 0
@@ -37,8 +37,8 @@ class Measure:
 UNKNOWN = Measure()
 
 
-class Measuring:
-    """What has happened to the server's process so far."""
+class MemoryGrowth:
+    """What happened to the server's process so far, as far as it affects its growth over the next load."""
 
     def __init__(self) -> None:
         self._process = ""
@@ -46,17 +46,17 @@ class Measuring:
         self._freed = False
 
     def adopt(self, process: str, runtimes: Iterable[str]) -> None:
-        """Takes over a process that has models already: nobody knows what was unloaded before."""
+        """Takes over a process that has models already and may have unloaded others before."""
         self._process, self._runtimes, self._freed = process, set(runtimes), True
 
     def freed(self) -> None:
-        """Something was unloaded."""
+        """Notes that a version was unloaded."""
         self._freed = True
 
     def judge(
         self, before: Reading, after: Reading, *, runtime: str, workers: int, alone: bool = True
     ) -> Measure:
-        """Returns what the load between two readings took; a first load of `runtime` is noted.
+        """Returns the memory that the load between two readings took, and notes the first load of `runtime`.
 
         `alone`: no other load was under way between the two.
         """
@@ -80,7 +80,8 @@ def _at_least(growth: int) -> Measure:
 
 
 def better(known: Measure, new: Measure) -> Measure:
-    """Returns what two loads of one version say together: an exact figure, unless more is certain."""
+    """Returns the better of two measures of one version: the exact one, unless the other is certain of
+    more."""
     if UNKNOWN in (known, new):
         return known if new == UNKNOWN else new
     if known.at_least == new.at_least:

@@ -1,6 +1,6 @@
-"""Who loads now and who waits, by the decisions of `order`. `loading` takes a turn for a download or a load.
+"""The queues of downloads and loads, by the decisions of `load_order`. `loading` takes a turn for each.
 
-One that waits, or takes long, says so in words again and again, for the Model's status.
+A load that waits, or takes long, reports this again and again in a sentence, for the Model's status.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - dataclasses read their annotations
 from typing import TYPE_CHECKING
 
-from bailie.agent.order import Limits, Rank, UnderWay, Verdict, verdict, wait_seconds
+from bailie.agent.load_order import LoadLimits, LoadVerdict, Rank, UnderWay, verdict, wait_seconds
 from bailie.kube.clock import utc_now
 
 if TYPE_CHECKING:
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 TELL_SECONDS = 2.0
-"""One that waits or works for longer than this says so."""
+"""A load that waits or works for longer than this reports it."""
 TELL_AGAIN_SECONDS = 10.0
 NAMED = 3
-"""So many of those that are waited for are named."""
+"""A report names at most so many of the loads that are waited for."""
 
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """A load that is under way. `at_work`: since `begin`, at `worked_from`; `alone`: no other was meanwhile.
+    """A load that is under way. `at_work`: the server is loading it, since `worked_from`.
 
-    `company`: when the others began that were at work when the server ended.
+    `alone`: the server was loading no other version meanwhile. `company`: the times at which the other loads
+    began that were at work when the server ended.
     """
 
     server_name: str
@@ -46,7 +47,7 @@ class Turn:
 
 
 @dataclass(order=True, slots=True)
-class _Waiting:
+class _QueuedLoad:
     rank: Rank
     number: float
     server_name: str
@@ -55,14 +56,14 @@ class _Waiting:
     )
 
 
-class Turns:
-    """The turns of one kind. `doing` says of which: `downloading`, `loading`."""
+class LoadQueue:
+    """The turns of one kind of work; `doing` names it: `downloading`, `loading`."""
 
-    def __init__(self, limits: Limits, doing: str) -> None:
+    def __init__(self, limits: LoadLimits, doing: str) -> None:
         self._limits = limits
         self._doing = doing
         self._under_way: set[Turn] = set()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_QueuedLoad] = []
         self._numbers = itertools.count(1)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -70,13 +71,14 @@ class Turns:
     async def turn(
         self, server_name: str, rank: Rank, say: Say, *, suspected_from: float = 0.0
     ) -> AsyncIterator[Turn]:
-        """Waits for a turn and has it while the block runs.
+        """Waits for a turn and keeps it while the block runs.
 
-        `say` is told what is waited for, and what takes long. Of suspects the one that began last when the
-        server ended, at `suspected_from`, is the likeliest culprit and comes first.
+        `say` is called with a sentence that says why the load waits or takes long. Of several suspects the
+        load that began last before the server ended, at `suspected_from`, is the likeliest cause and goes
+        first.
         """
         number = -suspected_from if rank is Rank.SUSPECT else next(self._numbers)
-        turn = await self._admitted(_Waiting(rank, number, server_name), say)
+        turn = await self._admitted(_QueuedLoad(rank, number, server_name), say)
         told = f"{self._doing} since {turn.since:%H:%M:%SZ}"
         try:
             with said_after(say, told, TELL_AGAIN_SECONDS):
@@ -86,17 +88,18 @@ class Turns:
             self._arrange()
 
     def begin(self, turn: Turn) -> None:
-        """The turn's work begins only here: what it does from now on cannot be told from others' doing."""
+        """Notes that the server begins the load. From here on a crash of the server may be this load's
+        doing."""
         others = [each for each in self._under_way if each.at_work]
         turn.at_work, turn.alone = True, not others
         turn.worked_from = asyncio.get_running_loop().time()
         for each in others:
             each.alone = False
 
-    def judge(self, turn: Turn) -> Verdict:
-        """Says what the server's end has to do with a load that failed of it.
+    def judge(self, turn: Turn) -> LoadVerdict:
+        """Says whether a load that failed when the server ended is to blame for that end.
 
-        The loads under way learn of it one after the other: whoever is the first notes it for all.
+        The loads under way learn of the end one after the other; the first of them notes the company of all.
         """
         if turn.company is None:
             there = [each for each in self._under_way if each.at_work]
@@ -104,7 +107,7 @@ class Turns:
                 one.company = tuple(each.worked_from for each in there if each is not one)
         return verdict(turn.worked_from, turn.company or ())
 
-    async def _admitted(self, waiting: _Waiting, say: Say) -> Turn:
+    async def _admitted(self, waiting: _QueuedLoad, say: Say) -> Turn:
         heapq.heappush(self._waiting, waiting)
         self._arrange()
         delay = TELL_SECONDS
@@ -119,15 +122,15 @@ class Turns:
             raise
         return waiting.admitted.result()
 
-    def _leave(self, waiting: _Waiting) -> None:
+    def _leave(self, waiting: _QueuedLoad) -> None:
         if waiting.admitted.done():
             self._under_way.remove(waiting.admitted.result())
         else:
-            waiting.admitted.cancel()  # it leaves the queue when its time comes
+            waiting.admitted.cancel()  # `_arrange` takes it off the queue when it is the first
         self._arrange()
 
     def _arrange(self) -> None:
-        """Lets in whose time has come, and looks again when that of the next one comes."""
+        """Begins the loads whose time has come, and sets a timer for the next one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -148,7 +151,7 @@ class Turns:
             first.admitted.set_result(turn)
 
     def _whom(self) -> str:
-        """Names those under way, the one that has been so for the longest time first."""
+        """Names the loads under way, the oldest first."""
         oldest = sorted(self._under_way, key=lambda each: each.begun)
         named = [
             f"{model_of(each.server_name)}, which has been {self._doing} since {each.since:%H:%M:%SZ}"
@@ -160,7 +163,7 @@ class Turns:
 
 @contextmanager
 def said_after(say: Say, text: str, seconds: float = TELL_SECONDS) -> Iterator[None]:
-    """Says what takes so long where the block does not end before."""
+    """Calls `say` with the text after so many seconds, unless the block has ended by then."""
     telling = asyncio.get_running_loop().call_later(seconds, say, text)
     try:
         yield

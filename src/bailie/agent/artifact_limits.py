@@ -24,7 +24,7 @@ _DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ArtifactLimits:
     """The largest artifact: bytes of its files together, and entries, which are files and folders."""
 
     bytes: int = LARGEST_BYTES
@@ -35,7 +35,7 @@ class Limits:
 class Budget:
     """Counts one artifact against its limits. Every method raises ArtifactError (`ArtifactTooLarge`)."""
 
-    limits: Limits
+    limits: ArtifactLimits
     bytes: int = 0
     entries: int = 0
 
@@ -69,8 +69,8 @@ def _too_large(what: str, variable: str, instead: str) -> ArtifactError:
     )
 
 
-def survey(folder: Path, limits: Limits) -> None:
-    """Looks through a folder that another program fills or has filled. What goes meanwhile is passed over.
+def survey(folder: Path, limits: ArtifactLimits) -> None:
+    """Counts a folder that another program fills or has filled. Entries that vanish meanwhile do not count.
 
     Raises:
         ArtifactError: `ArtifactTooLarge`, `ArtifactRefused`.

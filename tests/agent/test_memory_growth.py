@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.agent.measuring import (
+from bailie.agent.memory import Reading
+from bailie.agent.memory_growth import (
     RUNTIME_BYTES,
     RUNTIME_WITH_FILES_BYTES,
     UNKNOWN,
     Measure,
-    Measuring,
+    MemoryGrowth,
     better,
 )
-from bailie.agent.memory import Reading
 
 MIB = 1 << 20
 
@@ -24,7 +24,7 @@ def grown(measuring, mebibytes, *, runtime="sklearn", process="1", workers=1, wi
 
 
 def test_the_start_of_a_runtime_is_not_the_model_s():
-    measuring = Measuring()
+    measuring = MemoryGrowth()
     assert grown(measuring, 60) == UNKNOWN
     assert grown(measuring, 60) == Measure(60 * MIB)
     assert grown(measuring, 60, runtime="torch") == UNKNOWN
@@ -32,15 +32,15 @@ def test_the_start_of_a_runtime_is_not_the_model_s():
 
 
 def test_what_is_beyond_any_runtime_is_the_model_s_at_least():
-    assert grown(Measuring(), 300) == Measure(300 * MIB - RUNTIME_BYTES, at_least=True)
-    assert grown(Measuring(), 900, workers=3) == Measure(900 * MIB - 3 * RUNTIME_BYTES, at_least=True)
-    assert grown(Measuring(), 1100, with_files=True) == Measure(
+    assert grown(MemoryGrowth(), 300) == Measure(300 * MIB - RUNTIME_BYTES, at_least=True)
+    assert grown(MemoryGrowth(), 900, workers=3) == Measure(900 * MIB - 3 * RUNTIME_BYTES, at_least=True)
+    assert grown(MemoryGrowth(), 1100, with_files=True) == Measure(
         1100 * MIB - RUNTIME_WITH_FILES_BYTES, at_least=True
     )
 
 
 def test_freed_memory_may_be_used_again():
-    measuring = Measuring()
+    measuring = MemoryGrowth()
     grown(measuring, 60)
     measuring.freed()
     assert grown(measuring, 20) == Measure(20 * MIB, at_least=True)
@@ -48,7 +48,7 @@ def test_freed_memory_may_be_used_again():
 
 
 def test_a_server_that_started_anew_has_no_history():
-    measuring = Measuring()
+    measuring = MemoryGrowth()
     grown(measuring, 60)
     measuring.freed()
     assert grown(measuring, 60, process="2") == UNKNOWN
@@ -56,14 +56,14 @@ def test_a_server_that_started_anew_has_no_history():
 
 
 def test_a_server_that_was_there_before_has_a_history_that_nobody_knows():
-    measuring = Measuring()
+    measuring = MemoryGrowth()
     measuring.adopt("1", ["sklearn"])
     assert grown(measuring, 20) == Measure(20 * MIB, at_least=True)
     assert grown(measuring, 20, runtime="torch") == UNKNOWN
 
 
 def test_a_server_that_is_not_seen_or_ended_meanwhile_says_nothing():
-    measuring = Measuring()
+    measuring = MemoryGrowth()
     assert grown(measuring, 60, process="") == UNKNOWN
     before, after = Reading(1, 1, "1"), Reading(9 * MIB, 9 * MIB, "2")
     assert measuring.judge(before, after, runtime="sklearn", workers=1) == UNKNOWN

@@ -1,8 +1,8 @@
-"""How often each version has ended its server while it was loading there, on disk, so that no restart of an
-agent makes it try again what it gave up.
+"""Counts, on disk, how often the load of each version has ended the server.
 
-`loading` writes and reads. What a version is, its content and its Model, is its identity: a corrected spec is
-another one.
+`loading` writes and reads the counts. They are on disk so that a restarted agent does not try a version again
+that an earlier agent gave up. A version is known by its identity, of its content and its Model: a corrected
+spec is another version.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MOST = 1000
-"""So many versions are remembered, the newest: a Model that is deleted while its agent is away is never
-forgotten otherwise."""
+"""Versions that are remembered, the newest ones: a Model that is deleted while its agent is away would be
+remembered for ever otherwise."""
 
 
-class Deaths:
+class ServerDeaths:
     """The counts of one replica, in a file of the agent's folder."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._counts = _read(file)
         self.open = True
-        """False once this process ends: the server ends with it, through no fault of a load."""
+        """False once this process ends: then the server ends with its pod, and no load is to blame."""
 
     def of(self, identity: str) -> int:
-        """Returns how many times."""
+        """Returns how many times the load of this version has ended the server."""
         return self._counts.get(identity, 0)
 
     def count(self, identity: str) -> int:
-        """Counts one more; returns how many there are."""
+        """Counts one more end of the server; returns how many there are."""
         found = self._counts.pop(identity, 0) + 1
         self._counts[identity] = found
         self._counts = dict(list(self._counts.items())[-MOST:])
@@ -44,12 +44,12 @@ class Deaths:
         return found
 
     def forget(self, identity: str) -> None:
-        """The version is not wanted any more."""
+        """Drops the count of a version that is not wanted any more."""
         if self._counts.pop(identity, None) is not None:
             self._write()
 
     def _write(self) -> None:
-        """A disk that is full costs the memory of a restart, not the load."""
+        """Writes the file. If the disk is full, the counts do not survive a restart, and the load goes on."""
         new = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The administrator's own way to the internet: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the agent.
+"""The administrator's proxy to the internet: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the agent.
 
-`egress` goes by way of it where one is set. Only proxies that are spoken to without TLS are known.
+`egress` connects through this proxy where one is set. Only proxies with an http:// address are supported.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _HEAD_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideProxy:
-    """Where proxies are, as URLs; empty where there is none. `bypass` lists hosts that need none."""
+    """The proxies as URLs, empty for none. `bypass` lists hosts that are reached without a proxy."""
 
     http: str = ""
     https: str = ""
     bypass: str = ""
 
     def way(self, host: str, *, tunnel: bool) -> Hop | None:
-        """Returns the proxy for a host, and None where it is reached directly."""
+        """Returns the proxy for a host, None for a host that is reached directly."""
         url = self.https if tunnel else self.http
         return None if not url or self._is_near(host) else Hop(urlsplit(url))
 
     def _is_near(self, host: str) -> bool:
-        """NO_PROXY as it is usual: names, ends of names, addresses, networks."""
+        """Says whether NO_PROXY names the host: by name, end of name, address or network, as is usual."""
         if proxy_bypass_environment(host, {"no": self.bypass}):
             return True
         return any(_contains(word.strip(), host) for word in self.bypass.split(",") if "/" in word)

@@ -9,17 +9,17 @@ import pytest
 from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import until
 
-from bailie.agent.order import SUSPECT_SECONDS, Limits, Rank
-from bailie.agent.turns import Turns
+from bailie.agent.load_order import SUSPECT_SECONDS, LoadLimits, Rank
+from bailie.agent.load_queue import LoadQueue
 
-ONE = Limits(places=1, patience=1.0)
+ONE = LoadLimits(places=1, patience=1.0)
 
 
 class Bench:
     """Loads that end when the test says; `log` has the order in which they began, `said` what was told."""
 
-    def __init__(self, group: asyncio.TaskGroup, limits: Limits) -> None:
-        self.turns = Turns(limits, "loading")
+    def __init__(self, group: asyncio.TaskGroup, limits: LoadLimits) -> None:
+        self.turns = LoadQueue(limits, "loading")
         self.log: list[str] = []
         self.said: dict[str, list[str]] = {}
         self.alone: dict[str, bool] = {}
@@ -51,7 +51,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(limits: Limits = ONE):
+async def bench(limits: LoadLimits = ONE):
     async with asyncio.TaskGroup() as group:
         made = Bench(group, limits)
         yield made
@@ -133,7 +133,7 @@ async def test_whoever_goes_leaves_its_place_to_the_next():
 
 
 async def test_so_many_at_a_time_as_there_are_places():
-    async with bench(Limits(3, 60.0)) as loads:
+    async with bench(LoadLimits(3, 60.0)) as loads:
         for number in range(10):
             await loads.begin(f"m{number}")
         assert len(loads.log) == 3
@@ -143,7 +143,7 @@ async def test_so_many_at_a_time_as_there_are_places():
 
 def test_of_many_that_are_waited_for_the_oldest_are_named(hurried):
     async def case():
-        async with bench(Limits(5, 600.0)) as loads:
+        async with bench(LoadLimits(5, 600.0)) as loads:
             for number in range(6):
                 await loads.begin(f"m{number}")
             await until(lambda: loads.said["m5"], seconds=600)

@@ -1,7 +1,7 @@
-"""How the agent has a server restarted that answers nothing any more: by a file on the volume of both.
+"""Asks the kubelet to restart a server that answers nothing any more, by a file on their common volume.
 
-`monitor` says when. The server's container has a liveness probe that asks whether the file is there; nothing
-else ends a server, so that no load and no absence of the agent does.
+`monitor` decides when. The liveness probe of the server's container fails while the file exists. The probe
+looks at nothing else, so neither a long load nor an absent agent ends a server.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HUNG_FILE = "models/.server-hung"
-"""Below the agent's folder, where the server sees it too; the liveness probes of ServerConfigs name it
-(manifests/defaults.py, charts)."""
+"""Path below the agent's folder, on the volume that the server mounts too; the liveness probes of
+ServerConfigs name it (manifests/defaults.py, charts)."""
 
 
 class RestartRequest:
-    """The file. An earlier agent may have left one."""
+    """The file that asks for a restart. An earlier agent may have left one."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / HUNG_FILE
         self._made: bool | None = None
 
     async def make(self, wanted: bool) -> None:
-        """Sees to it that the server is restarted, or is not. What fails is tried again the next time."""
+        """Makes or removes the file; if the disk refuses, the next call tries again."""
         if wanted == self._made:
             return
         try:
