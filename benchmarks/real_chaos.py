@@ -24,7 +24,7 @@ import httpx
 import psutil
 
 from bailie.api.kinds import LEASE, MODEL, POD, SERVER
-from bailie.inference.client import GrpcClient, RestClient, Unreachable
+from bailie.inference.client import GrpcClient, RestClient, ServerUnreachable
 from bailie.kube.client import Client
 from bailie.kube.errors import ApiError, NotFound
 from bailie.local.demo import model_manifest
@@ -224,7 +224,7 @@ async def broken(stack: RealStack, wanted: Mapping[str, tuple[str, int]], url: s
     for rule in (_all_run, _one_leads, _statuses, _memory, _answers):
         try:
             found += [f"{rule.__name__.strip('_')}: {words}" async for words in rule(stack, specs, url)]
-        except (ApiError, httpx.HTTPError, Unreachable, KeyError) as error:
+        except (ApiError, httpx.HTTPError, ServerUnreachable, KeyError) as error:
             found.append(f"{rule.__name__.strip('_')}: {type(error).__name__} {error}")
     return found
 

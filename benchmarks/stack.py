@@ -123,7 +123,7 @@ def cpu_seconds(running: psutil.Process) -> float:
 async def bailie_envoy(folder: Path, gateway: Gateway, *, workers: int = WORKERS) -> AsyncIterator[int]:
     """Runs an Envoy that `gateway` configures; the value is its data port."""
     port, probe = free_port(), Address("127.0.0.1", free_port())
-    home = ads.Door("bench", gateway, lambda: "bench")
+    home = ads.EnvoyTenant("bench", gateway, lambda: "bench")
     async with ads.serve(home, "127.0.0.1", 0) as xds:
         settings = EnvoySettings(
             pod="bench",

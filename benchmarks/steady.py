@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bailie.inference.client import Answer, GrpcClient, Unreachable
+from bailie.inference.client import GrpcClient, InferenceAnswer, ServerUnreachable
 from bailie.kube.clock import utc_now
 from benchmarks.processes import ask, spawned
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bailie.local.traffic import Expectation
 
-    Send = Callable[[], Awaitable[Answer]]
+    Send = Callable[[], Awaitable[InferenceAnswer]]
 
 _PATIENCE_SECONDS = 30.0
 
@@ -138,7 +138,7 @@ class _Source:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 answer = await send()
             problem, unanswered = expectation.wrong(answer), not answer.ok
-        except (Unreachable, TimeoutError) as error:
+        except (ServerUnreachable, TimeoutError) as error:
             problem, unanswered = str(error) or "no answer", True
         self._tally.pending -= 1
         self._tally.slowest = max(self._tally.slowest, asyncio.get_running_loop().time() - begun)
@@ -160,14 +160,14 @@ def _rest(url: str, expectation: Expectation) -> Send:
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def send() -> Answer:
+    async def send() -> InferenceAnswer:
         opened = None
         try:
             opened = idle.pop() if idle else await asyncio.open_connection(parts.hostname, parts.port)
             opened[1].write(request)
             answer = await _answer(opened[0])
         except (OSError, asyncio.IncompleteReadError) as error:
-            raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+            raise ServerUnreachable(f"{url}: {error or type(error).__name__}") from error
         else:
             if answer.headers.get("connection") != "close":
                 idle.append(opened)
@@ -180,11 +180,11 @@ def _rest(url: str, expectation: Expectation) -> Send:
     return send
 
 
-async def _answer(reader: asyncio.StreamReader) -> Answer:
+async def _answer(reader: asyncio.StreamReader) -> InferenceAnswer:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status, *lines = head.split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     code = status.split(" ", 2)[1]
     ok = code == "200"
-    return Answer(ok, code, json.loads(body) if ok else body.decode(errors="replace"), headers)
+    return InferenceAnswer(ok, code, json.loads(body) if ok else body.decode(errors="replace"), headers)

@@ -14,7 +14,7 @@ from bailie.manifests.fences import PERMISSIONS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bailie.manifests.rbac import Rule
+    from bailie.manifests.rbac import RbacRule
 
 NOTHING = "nothing"
 HOME, SERVED, CLUSTER = "home", "served", "cluster"
@@ -27,7 +27,7 @@ class RuleSet:
 
     title: str
     carrier: str
-    rules: Sequence[Rule]
+    rules: Sequence[RbacRule]
 
 
 SETS = {

@@ -32,7 +32,7 @@ NAMESPACE = NamespaceFacts(
     name="a",
     home="home",
     claim=MINE,
-    standing=SERVED,
+    status=SERVED,
     runtimes=(Thing(name="seldon", ready=True),),
     servers=(Thing(name="mlserver", ready=True, replicas=2),),
     models=(Thing(name="iris", ready=True),),
@@ -46,7 +46,7 @@ NAMESPACE = NamespaceFacts(
     ),
 )
 HOME = InstallationView(
-    home="home", listed=("a",), name="home/one", standings={"a": SERVED}, leader="operator-0", alive=True
+    home="home", listed=("a",), name="home/one", statuses={"a": SERVED}, leader="operator-0", alive=True
 )
 FACTS = Facts(
     server="https://api",
@@ -55,8 +55,8 @@ FACTS = Facts(
     installations=(HOME,),
     namespaces=(NAMESPACE,),
 )
-ELSEWHERE = dataclasses.replace(HOME, standings={}, listed=("other",))
-NOWHERE = {"home": "", "claim": None, "standing": {}, "runtimes": (), "servers": (), "term": None}
+ELSEWHERE = dataclasses.replace(HOME, statuses={}, listed=("other",))
+NOWHERE = {"home": "", "claim": None, "status": {}, "runtimes": (), "servers": (), "term": None}
 
 
 CENTRAL = {
@@ -66,7 +66,7 @@ CENTRAL = {
 
 
 def without_rights(**changes):
-    return {"claim": None, "standing": {"reason": "NoRights", "message": "no rights"}, **changes}
+    return {"claim": None, "status": {"reason": "NoRights", "message": "no rights"}, **changes}
 
 
 NAMESPACES = {
@@ -95,7 +95,7 @@ NAMESPACES = {
         "bailie scope remove a --operator-namespace home",
     ),
     "listed, not claimed": (
-        {"claim": None, "standing": {"reason": "x", "message": "claimed by nobody yet"}},
+        {"claim": None, "status": {"reason": "x", "message": "claimed by nobody yet"}},
         Level.ERROR,
         "has a in its list and does not serve it: claimed by nobody yet",
         "findings",

@@ -15,7 +15,7 @@ from bailie.gateway.resources import (
     Encoder,
     resource,
 )
-from bailie.gateway.session import LINGER_SECONDS, Session
+from bailie.gateway.session import LINGER_SECONDS, XdsSession
 from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
 
 R0 = Replica("s-0", "127.0.0.2", 9000, 9500)
@@ -31,7 +31,7 @@ def snapshot(*names, revision=1, encoder=None):
 @pytest.fixture
 def session():
     message = listener("ns", (Address("127.0.0.1", 9000),))
-    return Session(resource(message.name, message))
+    return XdsSession(resource(message.name, message))
 
 
 def request(url, *, names=(), gone=(), nonce="", error="", versions=None):

@@ -1,13 +1,13 @@
 import pytest
 
-from bailie.inference.client import Answer
+from bailie.inference.client import InferenceAnswer
 from bailie.local.traffic import Expectation
 
 IRIS = Expectation("iris", [[1.0, 2.0], [3.0, 4.0]], [0, 1])
 
 
 def answer(data):
-    return Answer(True, "200", {"outputs": [{"data": data}]}, {})
+    return InferenceAnswer(True, "200", {"outputs": [{"data": data}]}, {})
 
 
 def test_the_request_holds_all_inputs_row_major():
@@ -23,7 +23,7 @@ def test_the_request_holds_all_inputs_row_major():
         (answer([0, 1 + 1e-9]), ""),
         (answer([0, 2]), "answered [0, 2], expected [0, 1]"),
         (answer([0]), "answered [0], expected [0, 1]"),
-        (Answer(False, "503", {"error": "x"}, {}), "503 {'error': 'x'}"),
+        (InferenceAnswer(False, "503", {"error": "x"}, {}), "503 {'error': 'x'}"),
     ],
 )
 def test_an_answer_is_compared_with_what_the_model_says(given, wrong):

@@ -14,7 +14,7 @@ from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
 from bailie.local.bootstrap import bootstrap, watched
 from bailie.local.settings import OPERATOR_NAMESPACE, LocalSettings
-from bailie.local.watch_list import WatchList
+from bailie.local.watch_list import NamespaceProvisioner
 
 BINDING = "seldon-v2-manager-rolebinding"
 
@@ -28,7 +28,7 @@ async def client(tmp_path):
 
 @asynccontextmanager
 async def following(client, settings):
-    watch_list = WatchList(client, settings, await bootstrap(client, settings))
+    watch_list = NamespaceProvisioner(client, settings, await bootstrap(client, settings))
     async with asyncio.TaskGroup() as group:
         task = group.create_task(watch_list.run())
         yield watch_list

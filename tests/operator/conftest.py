@@ -22,7 +22,7 @@ from bailie.manifests.rbac import (
     OPERATOR_ACCOUNT,
     OPERATOR_POD_RULES,
     OPERATOR_STATEFUL_RULES,
-    Rule,
+    RbacRule,
     role_manifests,
 )
 from bailie.operator.run import Adapter, Operator
@@ -41,7 +41,7 @@ class Installation:
     home: str
     namespaces: tuple[str, str]
     workloads: MemoryWorkloads = field(default_factory=MemoryWorkloads)
-    rules: tuple[Rule, ...] = OPERATOR_POD_RULES
+    rules: tuple[RbacRule, ...] = OPERATOR_POD_RULES
 
     @property
     def a(self) -> str:

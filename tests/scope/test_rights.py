@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bailie.manifests.rbac import OPERATOR_HOME_RULES, OPERATOR_RULES, SCOPE_STATUS
-from bailie.scope.rights import Held, Right, full_name, missing_rights, named, rights_of
+from bailie.scope.rights import HeldRights, Right, full_name, missing_rights, named, rights_of
 
 SERVICES = Right("", "services", "get")
 STATUS = Right("mlops.seldon.io", "servers/status", "patch")
@@ -31,15 +31,17 @@ HELD = {
 
 @pytest.mark.parametrize(("given", "right", "expected"), HELD.values(), ids=HELD)
 def test_held(given, right, expected):
-    assert Held((given,)).has(right) is expected
+    assert HeldRights((given,)).has(right) is expected
 
 
 def test_what_a_role_grants_is_not_missing_and_all_else_is():
     needed = rights_of(OPERATOR_RULES)
-    granted = Held(tuple(each.manifest() for each in OPERATOR_RULES))
+    granted = HeldRights(tuple(each.manifest() for each in OPERATOR_RULES))
     assert missing_rights(needed, granted) == ()
-    assert set(missing_rights(needed, Held(()))) == needed
-    without = Held(tuple(each.manifest() for each in OPERATOR_RULES if "services" not in each.resources))
+    assert set(missing_rights(needed, HeldRights(()))) == needed
+    without = HeldRights(
+        tuple(each.manifest() for each in OPERATOR_RULES if "services" not in each.resources)
+    )
     assert {right.resource for right in missing_rights(needed, without)} == {"services", "configmaps"}
 
 

@@ -27,7 +27,7 @@ from tests.support.simulator import SimulatedReplica
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.kinds import LEASE
-from bailie.gateway import ads, asking, descriptors, uses
+from bailie.gateway import ads, descriptors, uses, xds_requests
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL
 from bailie.kube.client import Client
 from bailie.manifests.rbac import central_manifests, namespace_manifests
@@ -290,7 +290,7 @@ class Wild:
         request.node.id = self._text()
         request.resource_names_unsubscribe.extend(names[::2])
         request.initial_resource_versions.update({name: self._text() for name in names[::3]})
-        listen = request.node.metadata.fields[asking.LISTEN].list_value
+        listen = request.node.metadata.fields[xds_requests.LISTEN].list_value
         for _ in range(self.random.choice((1, 1, 1, 2, 40))):
             entry = listen.values.add().struct_value.fields
             wild = self._is(0.1)

@@ -62,7 +62,7 @@ def held(manifests: Iterable[Any], account: tuple[str, str], namespaces: Iterabl
     )
 
 
-def granted(rules: Iterable[rbac.Rule], namespace: str) -> frozenset[Right]:
+def granted(rules: Iterable[rbac.RbacRule], namespace: str) -> frozenset[Right]:
     """Returns the rights that rules give in a namespace."""
     return frozenset(
         Right(namespace, rule.group, resource, verb, name)

@@ -23,7 +23,7 @@ from bailie.manifests.objects import service
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, role_manifests
 from bailie.manifests.workload import Workload
 from bailie.workloads.kubernetes import KubernetesWorkloads
-from bailie.workloads.port import Observation, Refused
+from bailie.workloads.port import Observation, WorkloadRefused
 
 SELECTOR = {"seldon-server-name": "mlserver"}
 HEADLESS = service(
@@ -196,7 +196,7 @@ async def test_a_template_that_the_api_refuses_changes_nothing(admin, workloads)
     broken = replace(
         WORKLOAD, template=template(containers=[container]), objects=(HEADLESS, changed), replicas=3
     )
-    with pytest.raises(Refused, match="volumeMounts"):
+    with pytest.raises(WorkloadRefused, match="volumeMounts"):
         await workloads.ensure(broken)
     assert await versions(admin) == before
     await workloads.ensure(replace(WORKLOAD, objects=(HEADLESS, changed)))
@@ -206,7 +206,7 @@ async def test_a_template_that_the_api_refuses_changes_nothing(admin, workloads)
 async def test_fields_that_there_are_not_are_refused_in_the_apis_words(admin, workloads):
     """A cluster tells it as a failure of its own."""
     client = Untyped(workloads._client)
-    with pytest.raises(Refused, match="field not declared in schema"):
+    with pytest.raises(WorkloadRefused, match="field not declared in schema"):
         await KubernetesWorkloads(client).ensure(WORKLOAD)
     assert await kinds_of(admin) == set()
 
@@ -228,7 +228,7 @@ class Untyped:
 async def test_claims_that_change_are_refused_with_the_way_out(admin, workloads):
     claim = {"metadata": {"name": "models"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
     await workloads.ensure(WORKLOAD)
-    with pytest.raises(Refused, match="kubectl delete statefulset mlserver --cascade=orphan"):
+    with pytest.raises(WorkloadRefused, match="kubectl delete statefulset mlserver --cascade=orphan"):
         await workloads.ensure(replace(WORKLOAD, volume_claim_templates=(claim,)))
 
 
@@ -285,7 +285,7 @@ async def test_pods_of_somebody_else_are_not_taken_over(admin, workloads):
     await workloads.remove(NAMESPACE, "mlserver")
     metadata = {"name": "mlserver", "namespace": NAMESPACE}
     await admin.create({**found, "metadata": metadata, "status": None})
-    with pytest.raises(Refused, match="somebody else"):
+    with pytest.raises(WorkloadRefused, match="somebody else"):
         await workloads.ensure(WORKLOAD)
     await workloads.remove(NAMESPACE, "mlserver")
     assert await stateful_set(admin)
@@ -308,7 +308,7 @@ async def test_what_seldon_cores_operator_made_is_left_to_it(admin, workloads, f
     if form:
         await workloads.ensure(workload)
     else:
-        with pytest.raises(Refused, match="made by Seldon Core's operator; delete it"):
+        with pytest.raises(WorkloadRefused, match="made by Seldon Core's operator; delete it"):
             await workloads.ensure(workload)
         assert await workloads.observe(NAMESPACE, "mlserver") == Observation(replicas=0, ready_replicas=0)
     await workloads.remove(NAMESPACE, "mlserver")

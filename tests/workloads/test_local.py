@@ -12,7 +12,7 @@ from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
 from bailie.manifests.workload import Workload
 from bailie.workloads.local import LocalWorkloads
-from bailie.workloads.port import Observation, Refused
+from bailie.workloads.port import Observation, WorkloadRefused
 
 SERVICE_MANIFEST = {
     "apiVersion": "v1",
@@ -191,7 +191,7 @@ async def test_pods_that_the_api_would_refuse_change_nothing(client, replicas):
     template = {**TEMPLATE.template, "spec": spec}
     wrong = replace(TEMPLATE, template=template, replicas=replicas, objects=(SERVICE_MANIFEST, config))
     for _ in range(2):
-        with pytest.raises(Refused, match=r"spec\.volumes\[0\]\.name"):
+        with pytest.raises(WorkloadRefused, match=r"spec\.volumes\[0\]\.name"):
             await workloads.ensure(wrong)
     assert {pod["metadata"]["uid"] for pod in (await client.list(POD, NAMESPACE)).items} == before
     assert (await client.get(CONFIG_MAP, "conf", NAMESPACE))["data"] == {"a": "1"}

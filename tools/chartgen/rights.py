@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import yaml
 
 from bailie.manifests import rbac
-from bailie.manifests.rbac import Rule
+from bailie.manifests.rbac import RbacRule
 
-Rules = Sequence[Rule]
+Rules = Sequence[RbacRule]
 
 
 def rules_template(named: dict[str, Rules]) -> str:

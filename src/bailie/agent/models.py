@@ -85,7 +85,7 @@ class Models:
             slot = self._slots[record.server_name] = Slot(record)
             if record.server_name in ready:
                 self._move(slot, LOADED)
-                self._budget.settle(record.server_name, record.counted_bytes)
+                self._budget.confirm(record.server_name, record.counted_bytes)
             elif record.evicted:
                 self._move(slot, EVICTED)
             else:
@@ -128,7 +128,7 @@ class Models:
 
     def used(self, server_names: Iterable[str]) -> None:
         """Notes requests that Envoy sent directly to the server."""
-        self._budget.use(server_names)
+        self._budget.touch(server_names)
 
     def submit(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
         """Accepts a command, in place of an earlier one for the same version that has not begun."""
@@ -180,11 +180,11 @@ class Models:
                 yield slot
             finally:
                 slot.passing -= 1
-                self._budget.use((server_name,))
+                self._budget.touch((server_name,))
         finally:
             slot.held -= 1
             slot.tell()
-            self._budget.arrange()
+            self._budget.rebalance()
 
     async def _in_memory(self, slot: Slot, seconds: float) -> None:
         try:
@@ -227,7 +227,7 @@ class Models:
         slot.granted = False
         slot.record = replace(slot.record, evicted=True)
         self._move(slot, EVICTED)
-        self._budget.leave(slot.record.server_name)
+        self._budget.release(slot.record.server_name)
 
     def _answer_unknown(self, slot: Slot | None, version: agent_pb2.ModelVersion) -> None:
         """Answers Unload of an unknown version; a version that is being replaced is reported when it is
@@ -250,7 +250,7 @@ class Models:
             self._slots.pop(slot.record.server_name, None)
         slot.tell()
         self._pump(slot)
-        self._budget.arrange()
+        self._budget.rebalance()
 
     async def _carry_out(self, slot: Slot, command: Command) -> None:
         try:
@@ -288,7 +288,7 @@ class Models:
         if command.rest_seconds:
             await self._rest(slot, command.rest_seconds)
         self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
-        self._budget.leave(slot.record.server_name)
+        self._budget.release(slot.record.server_name)
         rank = Rank.AGAIN if slot.losses > 1 else Rank.FIRST
         self._loaded(slot, await self._loader.reload(command.record, rank, self._say(slot)))
 
@@ -312,7 +312,7 @@ class Models:
         slot.resting = True
         try:
             await self._loader.take_off(name)
-            self._budget.leave(name)
+            self._budget.release(name)
             await asyncio.sleep(seconds)
         finally:
             slot.resting = False
@@ -331,7 +331,7 @@ class Models:
             self._move(slot, UNLOADING)
             await self._loader.unload(slot.record.server_name)
         self._move(slot, UNLOADED)
-        self._budget.leave(slot.record.server_name)
+        self._budget.release(slot.record.server_name)
 
     def _loaded(self, slot: Slot, record: VersionRecord) -> None:
         LOADS.labels("").inc()

@@ -11,7 +11,7 @@ from bailie.api.status import ConditionedStatus
 RESOURCE_TYPES = ("model", "pipeline")
 
 
-class Candidate(Part):
+class ExperimentCandidate(Part):
     """One target and its share of the requests."""
 
     name: str
@@ -33,8 +33,8 @@ class ExperimentSpec(Part):
     """Which targets get which share."""
 
     default: str | None = None
-    """Candidate whose own endpoint the experiment takes over."""
-    candidates: tuple[Candidate, ...]
+    """ExperimentCandidate whose own endpoint the experiment takes over."""
+    candidates: tuple[ExperimentCandidate, ...]
     """Targets and their shares."""
     mirror: Mirror | None = None
     """A target that gets copies."""

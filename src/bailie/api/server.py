@@ -57,7 +57,7 @@ class ServerSpec(Scalable):
     """Keep the pods as they are when the ServerConfig changes."""
 
 
-class ReplicaState(LooseStatus):
+class ServerReplicaStatus(LooseStatus):
     """One replica as the scheduler sees it."""
 
     name: str
@@ -83,7 +83,7 @@ class ServerStatus(ConditionedStatus):
     """Replicas that exist."""
     selector: str | None = None
     """Label selector of the replicas' pods, for autoscalers."""
-    replica_states: tuple[ReplicaState, ...] = ()
+    replica_states: tuple[ServerReplicaStatus, ...] = ()
     """What the scheduler knows of each replica that has reported."""
 
 

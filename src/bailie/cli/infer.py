@@ -15,7 +15,7 @@ from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
 from bailie.cli.output import ExitCode, Output, fail, print_json, say
 
 if TYPE_CHECKING:
-    from bailie.inference.client import Answer, InferenceClient
+    from bailie.inference.client import InferenceAnswer, InferenceClient
 
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -78,7 +78,7 @@ def infer(
     body = read_request(data, file)
     headers = dict(_pair(item) for item in header or [])
 
-    async def send() -> list[Answer]:
+    async def send() -> list[InferenceAnswer]:
         target = host or await _target(namespace, kubeconfig, state_dir)
         client = _client(mode, target, timeout)
         try:
@@ -87,12 +87,12 @@ def infer(
         finally:
             await client.close()
 
-    from bailie.inference.client import Unreachable
+    from bailie.inference.client import ServerUnreachable
     from bailie.inference.codec import BadRequest
 
     try:
         answers = run(send())
-    except Unreachable as error:
+    except ServerUnreachable as error:
         fail(str(error), hint="is the data plane up? `bailie status`")
     except BadRequest as error:
         fail(f"the request is not valid: {error}", code=ExitCode.USAGE)
@@ -101,14 +101,14 @@ def infer(
 
 async def _further(
     client: InferenceClient, model: str, body: dict[str, Any], headers: dict[str, str]
-) -> Answer:
+) -> InferenceAnswer:
     """Sends one more request to somebody who has answered before; no answer is counted like a bad one."""
-    from bailie.inference.client import Answer, Unreachable
+    from bailie.inference.client import InferenceAnswer, ServerUnreachable
 
     try:
         return await client.infer(model, body, headers)
-    except Unreachable:
-        return Answer(ok=False, status="unanswered", body=None, headers={})
+    except ServerUnreachable:
+        return InferenceAnswer(ok=False, status="unanswered", body=None, headers={})
 
 
 def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _client(mode: Mode, target: str, timeout: float) -> InferenceClient:
     return RestClient(target if "://" in target else f"http://{target}", timeout=timeout)
 
 
-def _show(answers: list[Answer], *, show_headers: bool, output: Output) -> None:
+def _show(answers: list[InferenceAnswer], *, show_headers: bool, output: Output) -> None:
     """One answer is printed whole; several become counts by outcome and by the version that answered."""
     failed = [answer for answer in answers if not answer.ok]
     if len(answers) == 1:
@@ -206,7 +206,7 @@ def _reason(body: Any) -> str:
     return str(error or "")
 
 
-def _count(answers: list[Answer], *, ok: bool) -> dict[str, int]:
+def _count(answers: list[InferenceAnswer], *, ok: bool) -> dict[str, int]:
     counts: dict[str, int] = {}
     for answer in answers:
         if answer.ok is ok:

@@ -79,11 +79,11 @@ def fail(message: str, *, hint: str = "", code: int = ExitCode.FAILED) -> NoRetu
 def explained() -> Iterator[None]:
     """Turns the failures that a user can cause or mend into `fail`; a bug keeps its traceback."""
     from bailie.kube.errors import ApiError, Forbidden, NotFound, Unconfigured, Unreachable
-    from bailie.local.errors import LocalError, NotReady
+    from bailie.local.errors import DeadlinePassed, LocalError
 
     try:
         yield
-    except NotReady as error:
+    except DeadlinePassed as error:
         fail(error.message, hint=error.hint, code=ExitCode.NOT_READY)
     except LocalError as error:
         fail(error.message, hint=error.hint)

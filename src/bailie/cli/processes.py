@@ -31,7 +31,7 @@ class Unusable(Exception):  # noqa: N818 - the name of the state
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class PodProcess:
     """A process of a pod: its name on the command line, one line of help, and what it runs."""
 
     name: str
@@ -148,18 +148,18 @@ def _scheduler(_: list[str]) -> None:
     except SettingsError as error:
         raise Unusable(str(error)) from error
 
-    doors: dict[str, ads.Door] = {}
+    doors: dict[str, ads.EnvoyTenant] = {}
     max_requests = settings.max_requests_per_replica or MAX_REQUESTS_PER_REPLICA
 
     @asynccontextmanager
     async def data_plane(leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        home = ads.Door(settings.namespace, Gateway(max_requests), TokenFile(settings.token_file).read)
+        home = ads.EnvoyTenant(settings.namespace, Gateway(max_requests), TokenFile(settings.token_file).read)
         async with ads.serve(home, settings.address, XDS_PORT, leads=leads, others=doors.get):
             yield home.gateway
 
     @asynccontextmanager
     async def further(namespace: str, token: Token) -> AsyncIterator[Gateway]:
-        door = doors[namespace] = ads.Door(namespace, Gateway(max_requests), token.read)
+        door = doors[namespace] = ads.EnvoyTenant(namespace, Gateway(max_requests), token.read)
         try:
             yield door.gateway
         finally:
@@ -239,10 +239,10 @@ def _api_server(arguments: list[str]) -> None:
 PROCESSES = {
     process.name: process
     for process in (
-        Process("operator", "Serve namespaces: runtimes and servers to pods.", _operator),
-        Process("scheduler", "Place the models of a namespace and route to them.", _scheduler),
-        Process("agent", "Load and unload models beside an inference server.", _agent),
-        Process("envoy", "Become the Envoy of a namespace.", _envoy),
-        Process("apiserver", "Serve the embedded Kubernetes API.", _api_server),
+        PodProcess("operator", "Serve namespaces: runtimes and servers to pods.", _operator),
+        PodProcess("scheduler", "Place the models of a namespace and route to them.", _scheduler),
+        PodProcess("agent", "Load and unload models beside an inference server.", _agent),
+        PodProcess("envoy", "Become the Envoy of a namespace.", _envoy),
+        PodProcess("apiserver", "Serve the embedded Kubernetes API.", _api_server),
     )
 }

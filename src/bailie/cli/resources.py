@@ -292,7 +292,7 @@ def _reference(manifest: Manifest) -> str:
 async def _wait_ready(client: Client, manifest: Manifest, timeout: float) -> None:
     import asyncio
 
-    from bailie.local.errors import NotReady
+    from bailie.local.errors import DeadlinePassed
     from bailie.local.readiness import condition, is_current
 
     if not manifest["apiVersion"].startswith("mlops.seldon.io/") or manifest["kind"].endswith("Config"):
@@ -309,7 +309,7 @@ async def _wait_ready(client: Client, manifest: Manifest, timeout: float) -> Non
                 await asyncio.sleep(0.1)
     except TimeoutError as error:
         why = ready.get("message") or ready.get("reason") or "nobody has looked at it"
-        raise NotReady(
+        raise DeadlinePassed(
             f"{_reference(manifest)} is not ready after {timeout:g} s: {why}",
             hint=f"bailie explain {manifest['kind'].lower()} {metadata['name']} -n {metadata['namespace']}",
         ) from error

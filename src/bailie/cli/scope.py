@@ -163,7 +163,7 @@ async def home_of(client: Client, chosen: str | None, kubeconfig: Path | None, s
 async def scope_of(client: Client, home: str) -> dict[str, Any]:
     """Returns the scope as data: what the operator said, corrected by the claims as they are."""
     seen = await _view(client, home)
-    names = sorted({*(seen.listed or ()), *seen.standings})
+    names = sorted({*(seen.listed or ()), *seen.statuses})
     return {
         "operatorNamespace": home,
         "installation": seen.name,
@@ -178,7 +178,7 @@ async def _row(client: Client, namespace: str, seen: InstallationView) -> dict[s
     from bailie.doctor.installation import claim_on
     from bailie.kube.errors import ApiError
 
-    said = dict(seen.standings.get(namespace) or {})
+    said = dict(seen.statuses.get(namespace) or {})
     if not said:
         said = {"state": "waiting", "reason": "NotLookedAt", "message": "the operator has not seen it yet"}
     elif seen.listed is not None and namespace not in seen.listed:
@@ -225,13 +225,13 @@ async def _view(client: Client, home: str) -> InstallationView:
 
 async def _served(client: Client, home: str, names: Iterable[str], *, timeout: float, local: bool) -> None:
     """Waits until the namespaces are served, on a laptop until what runs there is ready."""
-    from bailie.local.errors import NotReady
+    from bailie.local.errors import DeadlinePassed
 
     wanted = list(names)
     ends = asyncio.get_running_loop().time() + timeout
     while left := await _left(client, home, wanted, local=local):
         if asyncio.get_running_loop().time() > ends:
-            raise NotReady(
+            raise DeadlinePassed(
                 f"not served after {timeout:g} s: {'; '.join(left)}", hint="see `bailie scope list`"
             )
         await asyncio.sleep(0.2)

@@ -42,8 +42,8 @@ class InstallationView:
     problems: tuple[str, ...] = ()
     name: str = ""
     version: str = ""
-    standings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What the operator said of each namespace: see `Standing.manifest`."""
+    statuses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the operator said of each namespace: see `NamespaceStatus.manifest`."""
     leader: str = ""
     alive: bool | None = None
     """Whether a replica leads; None where that may not be read."""
@@ -109,7 +109,7 @@ class NamespaceFacts:
     home: str = ""
     """The operator that has it in its list; empty for none that is known."""
     claim: Known[ClaimView | None] = None
-    standing: Mapping[str, object] = field(default_factory=dict)
+    status: Mapping[str, object] = field(default_factory=dict)
     """What its operator said of it."""
     missing: Known[tuple[str, ...]] = ()
     """Rights that its operator lacks there, in words, or why nobody knows."""

@@ -150,7 +150,7 @@ async def _concerned(client: Client, installations: Known[tuple[InstallationView
     """Returns the namespaces of lists, of claims, and those that have resources of ours."""
     names: set[str] = set()
     for seen in _views(installations):
-        names |= {*(seen.listed or ()), *seen.standings}
+        names |= {*(seen.listed or ()), *seen.statuses}
     for kind in (SELDON_RUNTIME, SERVER, MODEL):
         found = await _known(client.list(kind))
         if not isinstance(found, Unknown):
@@ -178,7 +178,7 @@ async def _namespace(
         exists=exists,
         home=seen.home if seen else "",
         claim=claim,
-        standing=(seen.standings.get(name) or {}) if seen else {},
+        status=(seen.statuses.get(name) or {}) if seen else {},
         missing=await _missing(client, name, seen, embedded=embedded),
         runtimes=runtimes,
         servers=await _things(client, SERVER, name),
@@ -198,7 +198,7 @@ def _responsible(
     Where no list may be read it is the owner.
     """
     owner = "" if claim is None or isinstance(claim, Unknown) else claim.claim.owner.partition("/")[0]
-    having = [each for each in views if name in (each.listed or ()) or name in each.standings]
+    having = [each for each in views if name in (each.listed or ()) or name in each.statuses]
     others = [each for each in having if each.home != owner]
     owners = [each for each in views if each.home == owner]
     return next(iter((*others, *having, *owners)), None)
@@ -220,7 +220,7 @@ async def _missing(
     """Takes the operator's word while it is at work, and else asks the API in its place."""
     if seen is None:
         return ()
-    said = seen.standings.get(namespace)
+    said = seen.statuses.get(namespace)
     if said is not None and seen.alive:
         return tuple(str(each) for each in said.get("missing") or ())
     rules = (*OPERATOR_RULES, *(OPERATOR_POD_RULES if embedded else OPERATOR_STATEFUL_RULES))

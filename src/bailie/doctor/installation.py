@@ -53,7 +53,7 @@ async def view(client: Client, home: str) -> InstallationView:
         problems=tuple(dict.fromkeys((*map(str, problems), *said.get("problems", ())))),
         name=str(said.get("installation") or ""),
         version=str(said.get("version") or ""),
-        standings=said.get("namespaces") or {},
+        statuses=said.get("namespaces") or {},
         leader=leader,
         alive=alive,
     )

@@ -57,7 +57,7 @@ def _unclaimed(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         if seen.claim is None and not seen.upstream and not known(seen.models):
             yield ok("claim", f"no operator serves {seen.name}, and it has no Models", seen.name)
         return
-    reason = str(seen.standing.get("message") or "it has not looked at it yet")
+    reason = str(seen.status.get("message") or "it has not looked at it yet")
     if seen.upstream:
         reason = seen.upstream
     text = f"the operator in {seen.home} has {seen.name} in its list and does not serve it: {reason}"
@@ -74,7 +74,7 @@ def _rights(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     if not seen.home:
         return
     remedy = f"bailie rbac {seen.name} --operator-namespace {seen.home} | kubectl apply -f -"
-    if seen.standing.get("reason") == "NoRights":
+    if seen.status.get("reason") == "NoRights":
         text = f"the operator in {seen.home} has no rights in {seen.name}: its RoleBinding is missing"
         yield error("rights", text, remedy, seen.name)
     elif seen.missing:

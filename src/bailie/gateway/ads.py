@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from bailie.gateway import asking, uses
+from bailie.gateway import uses, xds_requests
 from bailie.gateway.listener import listener
 from bailie.gateway.resources import resource
-from bailie.gateway.session import Session
+from bailie.gateway.session import XdsSession
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict, judged, named_namespace
 
@@ -56,7 +56,7 @@ OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class EnvoyTenant:
     """What the Envoys of one namespace are served with.
 
     `token` returns what they must present (`authorization: Bearer …`); it is asked at each new stream.
@@ -67,18 +67,18 @@ class Door:
     token: Callable[[], str]
 
 
-def _nobody(_: str) -> Door | None:
+def _nobody(_: str) -> EnvoyTenant | None:
     return None
 
 
 @asynccontextmanager
 async def serve(
-    home: Door,
+    home: EnvoyTenant,
     address: str,
     port: int,
     *,
     leads: Callable[[], bool] = lambda: True,
-    others: Callable[[str], Door | None] = _nobody,
+    others: Callable[[str], EnvoyTenant | None] = _nobody,
 ) -> AsyncIterator[int]:
     """Serves Envoys; the value is the port.
 
@@ -127,8 +127,8 @@ def _encode(message: Any) -> bytes:
 class Streams:
     """The handler of the ADS method, for one server."""
 
-    home: Door
-    others: Callable[[str], Door | None]
+    home: EnvoyTenant
+    others: Callable[[str], EnvoyTenant | None]
     leads: Callable[[], bool]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     complaints: Complaints = field(default_factory=Complaints)
@@ -145,7 +145,7 @@ class Streams:
     async def export(self, data: bytes, context: Any) -> bytes:
         """Takes what an Envoy has counted; the answer is an empty message."""
         door = await self._admitted(context)
-        request = asking.read(data, uses.REQUEST)
+        request = xds_requests.decoded(data, uses.REQUEST)
         if request is None:
             await self._refuse(context, "", f"this is no {uses.REQUEST}")
         door.gateway.note_used(uses.names_used(request))
@@ -162,14 +162,14 @@ class Streams:
         data = await anext(aiter(requests), None)
         if data is None:
             return
-        first = asking.read(data, REQUEST)
-        problem = _NO_REQUEST if first is None else asking.first_problem(first)
+        first = xds_requests.decoded(data, REQUEST)
+        problem = _NO_REQUEST if first is None else xds_requests.first_problem(first)
         if first is None or problem:
             await self._refuse(context, "", problem)
         if door.gateway.streams >= _MOST_STREAMS:
             await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
-        message = listener(door.namespace, asking.addresses(first.node))
-        session = Session(resource(message.name, message))
+        message = listener(door.namespace, xds_requests.addresses(first.node))
+        session = XdsSession(resource(message.name, message))
         problem = await self._run(first, requests, context, session, gateway=door.gateway)
         if problem:
             await self._refuse(context, first.node.id, problem)
@@ -180,7 +180,7 @@ class Streams:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
         raise AssertionError  # not reached: abort raises
 
-    async def _admitted(self, context: Any) -> Door:
+    async def _admitted(self, context: Any) -> EnvoyTenant:
         """Returns the caller's door; ends the call of one without the token of the namespace it names."""
         sent = context.invocation_metadata() or ()
         named = named_namespace(sent)
@@ -191,7 +191,13 @@ class Streams:
         return door
 
     async def _run(
-        self, first: Any, requests: AsyncIterator[bytes], context: Any, session: Session, *, gateway: Gateway
+        self,
+        first: Any,
+        requests: AsyncIterator[bytes],
+        context: Any,
+        session: XdsSession,
+        *,
+        gateway: Gateway,
     ) -> str | None:
         """Returns what the Envoy did that cannot be, None where the stream ended otherwise."""
         pod, wake = first.node.id, asyncio.Event()
@@ -208,13 +214,13 @@ class Streams:
         return None if reader.cancelled() else reader.result()
 
     async def _read(
-        self, requests: AsyncIterator[bytes], session: Session, wake: asyncio.Event, pod: str
+        self, requests: AsyncIterator[bytes], session: XdsSession, wake: asyncio.Event, pod: str
     ) -> str | None:
         allowance = Allowance(*_MESSAGES)
         try:
             async for data in requests:
-                request = asking.read(data, REQUEST)
-                problem = _NO_REQUEST if request is None else asking.problem(request)
+                request = xds_requests.decoded(data, REQUEST)
+                problem = _NO_REQUEST if request is None else xds_requests.problem(request)
                 problem = problem or session.full(request)
                 if problem:
                     return problem
@@ -226,7 +232,7 @@ class Streams:
             wake.set()
         return None
 
-    def _receive(self, session: Session, request: Any, pod: str) -> None:
+    def _receive(self, session: XdsSession, request: Any, pod: str) -> None:
         url = request.type_url
         rejected = session.receive(request)
         if rejected:
@@ -239,7 +245,7 @@ class Streams:
     async def _write(
         self,
         context: Any,
-        session: Session,
+        session: XdsSession,
         wake: asyncio.Event,
         reader: asyncio.Task[str | None],
         *,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors, uses
-from bailie.gateway.asking import LISTEN
 from bailie.gateway.clusters import HTTP_OPTIONS
 from bailie.gateway.listener import HEADERS_TIMEOUT, HTTP, ROUTER
+from bailie.gateway.xds_requests import LISTEN
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
 
 if TYPE_CHECKING:

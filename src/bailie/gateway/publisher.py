@@ -22,8 +22,8 @@ from bailie.kube.limits import Allowance
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from bailie.gateway.resources import Snapshot
-    from bailie.gateway.session import Session
+    from bailie.gateway.resources import ResourceSnapshot
+    from bailie.gateway.session import XdsSession
     from bailie.routing.table import RoutingTable
 
 log = structlog.get_logger(__name__)
@@ -59,13 +59,13 @@ class Gateway:
         self._encoder = Encoder(max_requests_per_replica)
         self._table: RoutingTable | None = None
         self._revision = 0
-        self._snapshot: Snapshot | None = None
+        self._snapshot: ResourceSnapshot | None = None
         self._acknowledged = 0
         self._callbacks: list[Callable[[int], None]] = []
         self._use_callbacks: list[Callable[[Collection[str]], None]] = []
         self._encoding = asyncio.Lock()
         self._whole_at = _now() + ABSENCE_SECONDS
-        self._sessions: dict[int, tuple[str, Session, asyncio.Event]] = {}
+        self._sessions: dict[int, tuple[str, XdsSession, asyncio.Event]] = {}
         self._lines = Allowance(*_LINES)
 
     @property
@@ -120,7 +120,7 @@ class Gateway:
             for pod, session, _ in sorted(self._sessions.values(), key=lambda entry: entry[0])
         )
 
-    async def snapshot(self) -> Snapshot | None:
+    async def snapshot(self) -> ResourceSnapshot | None:
         """Returns the newest table's resources; None before the first table.
 
         The first table of thousands of models takes a second to encode; others run meanwhile.
@@ -135,7 +135,7 @@ class Gateway:
             return self._snapshot
 
     @contextmanager
-    def connected(self, pod: str, session: Session, wake: asyncio.Event) -> Iterator[None]:
+    def connected(self, pod: str, session: XdsSession, wake: asyncio.Event) -> Iterator[None]:
         """Counts an Envoy in for as long as its stream lasts; `wake` is set when there is a new table."""
         key = id(session)
         self._sessions[key] = (pod, session, wake)

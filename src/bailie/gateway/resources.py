@@ -27,8 +27,8 @@ SCOPE_URL = descriptors.type_url(descriptors.SCOPE)
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
-    """A named, versioned resource; `message` is the `envoy.service.discovery.v3.Resource` that is sent."""
+class XdsResource:
+    """A named, versioned resource; `message` is the `envoy.service.discovery.v3.XdsResource` that is sent."""
 
     name: str
     version: str
@@ -36,22 +36,22 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class ResourceSnapshot:
     """What the Envoys of a namespace share, by type URL and name. The listener is each one's own."""
 
     revision: int
     namespace: str
-    resources: Mapping[str, Mapping[str, Resource]]
+    resources: Mapping[str, Mapping[str, XdsResource]]
 
 
-def resource(name: str, message: Any) -> Resource:
+def resource(name: str, message: Any) -> XdsResource:
     """Returns `message` as it goes into a discovery response."""
     packed = descriptors.pack(message)
     version = hashlib.blake2b(packed.value, digest_size=8).hexdigest()
     wrapped = descriptors.message_class("envoy.service.discovery.v3.Resource")(
         name=name, version=version, resource=packed
     )
-    return Resource(name, version, wrapped)
+    return XdsResource(name, version, wrapped)
 
 
 SLICE = 64
@@ -65,17 +65,17 @@ class Encoder:
     max_requests_per_replica: int = clusters.MAX_REQUESTS_PER_REPLICA
     _namespace: str = ""
     _entries: Mapping[str, Entry] = field(default_factory=dict)
-    _scopes: dict[str, Resource] = field(default_factory=dict)
+    _scopes: dict[str, XdsResource] = field(default_factory=dict)
     _pairs: dict[str, _Pair] = field(default_factory=dict)
 
-    def work(self, table: RoutingTable, revision: int) -> Iterator[Snapshot | None]:
+    def work(self, table: RoutingTable, revision: int) -> Iterator[ResourceSnapshot | None]:
         """Yields the snapshot of `table` last, and None after each slice before: given up there, it changes
         nothing."""
         if table.namespace != self._namespace:
             self._namespace, self._entries, self._scopes, self._pairs = table.namespace, {}, {}, {}
         before, now = self._entries, table.entries
         changed = [name for name, entry in now.items() if before.get(name) is not entry]
-        made: dict[str, Resource] = {}
+        made: dict[str, XdsResource] = {}
         for name in changed:
             if name not in before or before[name] != now[name]:
                 made[name] = resource(name, routes.scope(table.namespace, name, now[name]))
@@ -97,7 +97,7 @@ class Encoder:
             ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
             SCOPE_URL: dict(self._scopes),
         }
-        yield Snapshot(revision, table.namespace, resources)
+        yield ResourceSnapshot(revision, table.namespace, resources)
 
     def _count(self, entry: Entry, by: int) -> None:
         """A cluster stays as long as a route names it; its endpoints are where its replicas are now."""
@@ -125,10 +125,10 @@ class _Pair:
     """A cluster with its endpoints, and how many backends use it."""
 
     replicas: tuple[Replica, ...]
-    cluster: Resource
-    endpoints: Resource
+    cluster: XdsResource
+    endpoints: XdsResource
     routes: int = 0
 
 
-def _endpoints(name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> Resource:
+def _endpoints(name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> XdsResource:
     return resource(name, clusters.endpoints(name, protocol, replicas))

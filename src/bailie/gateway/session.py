@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
-from bailie.gateway.asking import MOST_NAMES
-from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, Resource
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, XdsResource
+from bailie.gateway.xds_requests import MOST_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bailie.gateway.resources import Snapshot
+    from bailie.gateway.resources import ResourceSnapshot
 
 REQUIRED = (CLUSTER_URL, LISTENER_URL, SCOPE_URL)
 """An Envoy that has not asked for all of these has not started up yet."""
@@ -61,10 +61,10 @@ class InFlight:
 
 
 @dataclass(slots=True)
-class Session:
+class XdsSession:
     """The protocol state of one stream."""
 
-    listener: Resource
+    listener: XdsResource
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     in_flight: dict[str, InFlight] = field(default_factory=dict)
     """By type URL."""
@@ -129,7 +129,7 @@ class Session:
             subscription.names.discard(name)
             subscription.sent.pop(name, None)
 
-    def next_response(self, snapshot: Snapshot, now: float) -> Any | None:
+    def next_response(self, snapshot: ResourceSnapshot, now: float) -> Any | None:
         """Returns the DeltaDiscoveryResponse to send now, or None while there is nothing to send.
 
         `now` is monotonic, in seconds.
@@ -143,7 +143,7 @@ class Session:
         removed = self._removable(snapshot, now)
         return self._respond(CLUSTER_URL, [], removed, snapshot.revision) if removed else None
 
-    def _removable(self, snapshot: Snapshot, now: float) -> list[str]:
+    def _removable(self, snapshot: ResourceSnapshot, now: float) -> list[str]:
         """The clusters that no route has named for long enough."""
         _, unneeded = self._changes(CLUSTER_URL, snapshot, remove=True)
         self._lingering = {name: self._lingering.get(name, now) for name in unneeded}
@@ -157,7 +157,7 @@ class Session:
         ends = (since + LINGER_SECONDS for since in self._lingering.values())
         return min((end for end in ends if end > now), default=None)
 
-    def _update(self, url: str, snapshot: Snapshot) -> Any | None:
+    def _update(self, url: str, snapshot: ResourceSnapshot) -> Any | None:
         if url in self.in_flight:
             return None
         changed, removed = self._changes(url, snapshot, remove=url != CLUSTER_URL)
@@ -170,7 +170,7 @@ class Session:
         subscription = self.subscriptions.get(url)
         return subscription is not None and subscription.wildcard and not subscription.answered
 
-    def settle(self, snapshot: Snapshot) -> bool:
+    def settle(self, snapshot: ResourceSnapshot) -> bool:
         """Returns whether the Envoy has taken over all of `snapshot`, and notes it.
 
         Clusters that no route names may still be there.
@@ -197,16 +197,18 @@ class Session:
             for name, (_, message) in subscription.rejected.items()
         }
 
-    def _resources(self, url: str, snapshot: Snapshot) -> Mapping[str, Resource]:
+    def _resources(self, url: str, snapshot: ResourceSnapshot) -> Mapping[str, XdsResource]:
         return {self.listener.name: self.listener} if url == LISTENER_URL else snapshot.resources.get(url, {})
 
-    def _has_endpoints(self, snapshot: Snapshot) -> bool:
+    def _has_endpoints(self, snapshot: ResourceSnapshot) -> bool:
         """An Envoy asks for endpoints by name once it has a cluster; routes wait for that."""
         wanted = snapshot.resources[ENDPOINTS_URL].keys()
         subscription = self.subscriptions.get(ENDPOINTS_URL)
         return wanted <= subscription.names if subscription is not None else not wanted
 
-    def _changes(self, url: str, snapshot: Snapshot, *, remove: bool) -> tuple[list[Resource], list[str]]:
+    def _changes(
+        self, url: str, snapshot: ResourceSnapshot, *, remove: bool
+    ) -> tuple[list[XdsResource], list[str]]:
         subscription = self.subscriptions.get(url)
         if subscription is None or subscription.clean == snapshot.revision:
             return [], []
@@ -230,7 +232,7 @@ class Session:
                 del subscription.rejected[name]
         return changed, removed
 
-    def _respond(self, url: str, changed: list[Resource], removed: list[str], revision: int) -> Any:
+    def _respond(self, url: str, changed: list[XdsResource], removed: list[str], revision: int) -> Any:
         subscription = self.subscriptions[url]
         subscription.answered = True
         self._nonce += 1

@@ -1,7 +1,7 @@
 """Calls of the Open Inference Protocol through a data plane, REST and gRPC behind one method.
 
-The caller owns the deadline. An answer that is not a success is a value (`Answer.ok` is False), because what
-the server says is what the person wants to read; only an endpoint that cannot be reached raises.
+The caller owns the deadline. An answer that is not a success is a value (`InferenceAnswer.ok` is False),
+because what the server says is what the person wants to read; only an endpoint that cannot be reached raises.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MAX_MESSAGE_BYTES = 1 << 30
 """As the servers are configured; gRPC's own default of 4 MiB is too small for images."""
 
 
-class Unreachable(Exception):  # noqa: N818 - the name of the state
+class ServerUnreachable(Exception):  # noqa: N818 - the name of the state
     """Nobody answers at the endpoint; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class InferenceAnswer:
     """What came back: `status` is the HTTP code or the gRPC code's name, `body` the JSON form."""
 
     ok: bool
@@ -44,7 +44,7 @@ class InferenceClient(Protocol):
 
     async def infer(
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> InferenceAnswer:
         """Sends one request for `model`; `headers` go along as headers or metadata."""
 
     async def close(self) -> None:
@@ -61,7 +61,7 @@ class RestClient:
 
     async def infer(
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> InferenceAnswer:
         """Posts to `/v2/models/<model>/infer`."""
         sent = {"seldon-model": model, **(headers or {})}
         try:
@@ -76,14 +76,16 @@ class RestClient:
                 headers=sent,
             )
         except TooLong as error:
-            raise Unreachable(f"{self._url} answers without an end: {error}") from error
+            raise ServerUnreachable(f"{self._url} answers without an end: {error}") from error
         except httpx2.InvalidURL as error:
-            raise Unreachable(f"{self._url} is not an address: {error}") from error
+            raise ServerUnreachable(f"{self._url} is not an address: {error}") from error
         except httpx2.TimeoutException as error:
-            raise Unreachable(f"{self._url} does not answer: not within {self._timeout:g} s") from error
+            raise ServerUnreachable(f"{self._url} does not answer: not within {self._timeout:g} s") from error
         except httpx2.TransportError as error:
-            raise Unreachable(f"{self._url} does not answer: {str(error) or type(error).__name__}") from error
-        return Answer(
+            raise ServerUnreachable(
+                f"{self._url} does not answer: {str(error) or type(error).__name__}"
+            ) from error
+        return InferenceAnswer(
             response.is_success, str(response.status), _parsed(response.content), dict(response.headers)
         )
 
@@ -107,7 +109,7 @@ class GrpcClient:
 
     async def infer(
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> InferenceAnswer:
         """Calls ModelInfer with the metadata `seldon-model`."""
         metadata = tuple({"seldon-model": model, **(headers or {})}.items())
         call = self._stub.ModelInfer(to_protobuf(model, body), metadata=metadata, timeout=self._timeout)
@@ -115,9 +117,11 @@ class GrpcClient:
             response: inference_pb2.ModelInferResponse = await call
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
-                raise Unreachable(f"{self._target} does not answer: {error.details()}") from error
-            return Answer(False, error.code().name, error.details(), _headers(error.initial_metadata()))
-        return Answer(True, "OK", from_protobuf(response), _headers(await call.initial_metadata()))
+                raise ServerUnreachable(f"{self._target} does not answer: {error.details()}") from error
+            return InferenceAnswer(
+                False, error.code().name, error.details(), _headers(error.initial_metadata())
+            )
+        return InferenceAnswer(True, "OK", from_protobuf(response), _headers(await call.initial_metadata()))
 
     async def close(self) -> None:
         """Closes the channel."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from bailie.scope.rights import Held, Right, missing_rights
+from bailie.scope.rights import HeldRights, Right, missing_rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ async def own_missing_rights(client: Client, namespace: str, needed: Iterable[Ri
     """Returns which of the rights this client lacks in the namespace. Raises ApiError."""
     answer = await _review(client, "SelfSubjectRulesReview", {"namespace": namespace})
     status = answer.get("status") or {}
-    held = Held(tuple(status.get("resourceRules") or ()), complete=not status.get("incomplete"))
+    held = HeldRights(tuple(status.get("resourceRules") or ()), complete=not status.get("incomplete"))
     missing = missing_rights(needed, held)
     if held.complete or not missing:
         return missing

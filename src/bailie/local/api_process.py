@@ -16,7 +16,7 @@ import structlog
 from bailie.kube.backoff import Backoff
 from bailie.kube.client import Client
 from bailie.kube.errors import ApiError
-from bailie.local.errors import LocalError, NotReady
+from bailie.local.errors import DeadlinePassed, LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class ApiProcess:
 
         Raises:
             LocalError: It ended; the message is what it said.
-            NotReady: It does not answer after `START_SECONDS`.
+            DeadlinePassed: It does not answer after `START_SECONDS`.
         """
         self._state.api_kubeconfig.unlink(missing_ok=True)
         offset = self._state.api_log.stat().st_size if self._state.api_log.exists() else 0
@@ -62,7 +62,7 @@ class ApiProcess:
             async with asyncio.timeout(START_SECONDS):
                 await self._answering(offset)
         except TimeoutError as error:
-            raise NotReady(
+            raise DeadlinePassed(
                 f"the API has not answered within {START_SECONDS:g} s", hint=f"see {self._state.api_log}"
             ) from error
 

@@ -58,7 +58,7 @@ async def bootstrap(client: Client, settings: LocalSettings) -> tuple[str, ...]:
         await _apply(client, _watch_list(settings.namespaces))
     namespaces = await watched(client)
     for namespace in namespaces:
-        await furnish(client, namespace, settings)
+        await provision_namespace(client, namespace, settings)
     return namespaces
 
 
@@ -76,7 +76,7 @@ def listed(config_map: Manifest) -> tuple[str, ...]:
     return parse_lines((config_map.get("data") or {}).get(NAMESPACES, ""))[0]
 
 
-async def furnish(client: Client, namespace: str, settings: LocalSettings) -> None:
+async def provision_namespace(client: Client, namespace: str, settings: LocalSettings) -> None:
     """Makes the namespace, its token, a runtime and a server where wanted, and at last accounts and rights.
 
     In this order nobody finds the namespace served before it has what it is to run.

@@ -22,7 +22,7 @@ from bailie.api.kinds import MODEL, SERVER
 from bailie.kube.client import Client
 from bailie.kube.reviews import own_missing_rights
 from bailie.local import detached
-from bailie.local.errors import LocalError, NotReady, NotRunning
+from bailie.local.errors import DeadlinePassed, LocalError, NotRunning
 from bailie.local.readiness import condition, is_current
 from bailie.local.settings import TRAINING_SCRIPT, LocalSettings
 from bailie.local.state import StateDirectory
@@ -172,7 +172,7 @@ async def _apply(client: Client, manifest: Manifest) -> float:
         await until(ready, READY_SECONDS)
     except TimeoutError as error:
         why = condition(await client.get(MODEL, name, namespace), "Ready")
-        raise NotReady(f"model {namespace}/{name} is not ready: {why.get('message', '')}") from error
+        raise DeadlinePassed(f"model {namespace}/{name} is not ready: {why.get('message', '')}") from error
     return time.monotonic() - started
 
 

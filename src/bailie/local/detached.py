@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from bailie.local.errors import LocalError, NotReady, NotRunning
+from bailie.local.errors import DeadlinePassed, LocalError, NotRunning
 from bailie.local.state import Lock, StateDirectory
 from bailie.workloads.node.records import kill_orphans, started_by
 
@@ -34,7 +34,7 @@ def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[
 
     Raises:
         LocalError: It ended or failed; the message carries its reason.
-        NotReady: It is not ready after `timeout` seconds; it goes on running.
+        DeadlinePassed: It is not ready after `timeout` seconds; it goes on running.
     """
     from bailie.local.supervisor import check  # noqa: PLC0415 - only to fail before a process is made
 
@@ -122,7 +122,7 @@ def _wait(
         if process.poll() is not None:
             raise LocalError(_end_of_log(state, process.returncode), hint=f"log: {state.supervisor_log}")
         time.sleep(POLL_SECONDS)
-    raise NotReady(f"`bailie up` said nothing for {timeout:g} s", hint=f"log: {state.supervisor_log}")
+    raise DeadlinePassed(f"`bailie up` said nothing for {timeout:g} s", hint=f"log: {state.supervisor_log}")
 
 
 def _failure(process: subprocess.Popen[bytes]) -> type[LocalError]:
@@ -130,7 +130,7 @@ def _failure(process: subprocess.Popen[bytes]) -> type[LocalError]:
     try:
         process.wait(ENDS_SECONDS)
     except subprocess.TimeoutExpired:
-        return NotReady
+        return DeadlinePassed
     return LocalError
 
 
@@ -160,7 +160,7 @@ def stop(state: StateDirectory, *, timeout: float) -> None:
 
     Raises:
         NotRunning: Nothing runs there.
-        NotReady: It has not ended after `timeout` seconds.
+        DeadlinePassed: It has not ended after `timeout` seconds.
     """
     record = state.supervisor()
     if not state.running() or record is None:
@@ -174,7 +174,7 @@ def stop(state: StateDirectory, *, timeout: float) -> None:
         if not state.running():
             return
         time.sleep(POLL_SECONDS)
-    raise NotReady(
+    raise DeadlinePassed(
         f"the supervisor (pid {record.pid}) has not ended after {timeout:g} s",
         hint=f"see {state.supervisor_log}",
     )

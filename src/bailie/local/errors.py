@@ -4,7 +4,7 @@ LocalError
 ├── AlreadyRunning   the state directory is in use
 ├── NotRunning       nothing serves from the state directory
 ├── StateUnusable    the state directory cannot be read or written
-└── NotReady         a wait ended before the thing was there
+└── DeadlinePassed         a wait ended before the thing was there
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ class StateUnusable(LocalError):  # noqa: N818
     """The state directory cannot be used."""
 
 
-class NotReady(LocalError):  # noqa: N818
+class DeadlinePassed(LocalError):  # noqa: N818
     """A deadline passed; the message says what was waited for."""

@@ -26,7 +26,7 @@ LAST_LINES, LAST_BYTES, LONGEST_LINE = 5, 64 * 1024, 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Unready:
     """One thing that is not ready: what, and why."""
 
     what: str
@@ -50,7 +50,7 @@ def is_current(manifest: Manifest) -> bool:
     return seen is None or seen == manifest["metadata"].get("generation")
 
 
-async def waiting_for(client: Client, namespaces: Iterable[str], operator_namespace: str) -> list[Waiting]:
+async def waiting_for(client: Client, namespaces: Iterable[str], operator_namespace: str) -> list[Unready]:
     """Returns what is not ready in the operator's and the served namespaces, empty when all is."""
     found = list(_pods(await client.list(POD, operator_namespace), expected="the operator's pod"))
     for namespace in namespaces:
@@ -61,26 +61,26 @@ async def waiting_for(client: Client, namespaces: Iterable[str], operator_namesp
     return found
 
 
-def _unready(kind: str, manifests: Iterable[Manifest]) -> Iterator[Waiting]:
+def _unready(kind: str, manifests: Iterable[Manifest]) -> Iterator[Unready]:
     for manifest in manifests:
         ready = condition(manifest, "Ready")
         if ready["status"] == "True" and is_current(manifest):
             continue
         name = f"{kind} {manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
-        yield Waiting(
+        yield Unready(
             name, ready.get("message") or ready.get("reason") or "not looked at by the operator yet"
         )
 
 
-def _pods(pods: Any, *, expected: str) -> Iterator[Waiting]:
+def _pods(pods: Any, *, expected: str) -> Iterator[Unready]:
     if expected and not pods.items:
-        yield Waiting(expected, "not made yet")
+        yield Unready(expected, "not made yet")
     for pod in pods.items:
         ready, lives = condition(pod, "Ready")["status"] == "True", _lives(pod)
         if ready and lives:
             continue
         why = why_not_ready(pod) if lives else "its process has ended, to be started again"
-        yield Waiting(f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}", why)
+        yield Unready(f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}", why)
 
 
 def _lives(pod: Manifest) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import LEASE, MODEL, POD, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import NotFound
 from bailie.local.bootstrap import watched
-from bailie.local.errors import NotReady
+from bailie.local.errors import DeadlinePassed
 from bailie.local.readiness import condition, process_id, why_not_ready
 from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
 from bailie.manifests.runtime import MESH_SERVICE
@@ -42,18 +42,18 @@ async def inference_address(client: Client, namespace: str) -> str:
     """Returns HOST:PORT of a namespace's data plane.
 
     Raises:
-        NotReady: The namespace has no data plane that can be reached from here.
+        DeadlinePassed: The namespace has no data plane that can be reached from here.
     """
     try:
         service = await client.get(SERVICE, MESH_SERVICE, namespace)
     except NotFound as error:
-        raise NotReady(
+        raise DeadlinePassed(
             f"namespace {namespace} has no Service {MESH_SERVICE}: no SeldonRuntime is served there",
             hint="name another namespace with -n, or see `bailie status`",
         ) from error
     address = _data_address(service)
     if address is None:
-        raise NotReady(
+        raise DeadlinePassed(
             f"Service {namespace}/{MESH_SERVICE} has no address that can be reached from here yet",
             hint="forward its port (`kubectl port-forward`) and use --inference-host",
         )
@@ -87,7 +87,7 @@ async def _namespace(client: Client, namespace: str) -> dict[str, Any]:
     try:
         address = await inference_address(client, namespace)
         inference = {"http": f"http://{address}", "grpc": address}
-    except NotReady:
+    except DeadlinePassed:
         inference = {"http": None, "grpc": None}
     return {
         "inference": inference,

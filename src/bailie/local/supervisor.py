@@ -22,10 +22,10 @@ from bailie.local.bootstrap import bootstrap, operator_workload
 from bailie.local.errors import LocalError
 from bailie.local.kubeconfigs import write_kubeconfigs
 from bailie.local.programs import node_settings
-from bailie.local.readiness import Waiting, last_lines, waiting_for
+from bailie.local.readiness import Unready, last_lines, waiting_for
 from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAMESPACE, missing_parts
 from bailie.local.state import Lock, StateDirectory, SupervisorRecord
-from bailie.local.watch_list import WatchList
+from bailie.local.watch_list import NamespaceProvisioner
 from bailie.workloads.local import LocalWorkloads
 from bailie.workloads.node import node
 
@@ -78,7 +78,7 @@ class Supervisor:
         self._settings = settings
         self._state = state
         self._api = ApiProcess(settings, state)
-        self._list: WatchList | None = None
+        self._list: NamespaceProvisioner | None = None
         self._stop = asyncio.Event()
         self._is_ready = False
         self._trouble = ""  # why the API does not start
@@ -91,7 +91,7 @@ class Supervisor:
             await self._api.start()
             async with Client.from_kubeconfig(self._state.api_kubeconfig) as client:
                 namespaces = await bootstrap(client, self._settings)
-                self._list = WatchList(client, self._settings, namespaces)
+                self._list = NamespaceProvisioner(client, self._settings, namespaces)
                 await write_kubeconfigs(client, self._state, next(iter(namespaces), DEFAULT_NAMESPACES[0]))
                 await self._serve(client, timeout, progress, ready)
         except LocalError as error:
@@ -165,16 +165,16 @@ class Supervisor:
                 self._record("starting", waiting=tuple(map(str, waiting)))
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _waiting(self, client: Client) -> list[Waiting]:
+    async def _waiting(self, client: Client) -> list[Unready]:
         try:
             return await waiting_for(client, self._namespaces(), OPERATOR_NAMESPACE)
         except ApiError as error:
-            return [Waiting("the API", self._trouble or str(error))]
+            return [Unready("the API", self._trouble or str(error))]
 
     def _namespaces(self) -> tuple[str, ...]:
         return self._list.namespaces if self._list is not None else self._settings.namespaces or ()
 
-    def _failure(self, waiting: list[Waiting], timeout: float) -> str:
+    def _failure(self, waiting: list[Unready], timeout: float) -> str:
         lines = [f"not ready after {timeout:g} s:"]
         for item in waiting:
             lines.append(f"  {item}")

@@ -10,7 +10,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bailie.inference.client import Answer, GrpcClient, InferenceClient, RestClient, Unreachable
+from bailie.inference.client import (
+    GrpcClient,
+    InferenceAnswer,
+    InferenceClient,
+    RestClient,
+    ServerUnreachable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -34,7 +40,7 @@ class Expectation:
         data = [value for row in self.inputs for value in row]
         return {"inputs": [{"name": "predict", "shape": shape, "datatype": "FP64", "data": data}]}
 
-    def wrong(self, answer: Answer) -> str:
+    def wrong(self, answer: InferenceAnswer) -> str:
         """Returns what is wrong with an answer, empty when it is right."""
         if not answer.ok:
             return f"{answer.status} {answer.body}"
@@ -57,7 +63,7 @@ async def check(client: InferenceClient, expectation: Expectation) -> str:
     """Sends one request and returns what is wrong with the answer, empty when it is right."""
     try:
         return expectation.wrong(await client.infer(expectation.model, expectation.request()))
-    except Unreachable as error:
+    except ServerUnreachable as error:
         return str(error)
 
 

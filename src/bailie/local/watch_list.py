@@ -16,7 +16,7 @@ import structlog
 from bailie.api.kinds import CONFIG_MAP
 from bailie.kube.errors import ApiError
 from bailie.kube.informer import Informer
-from bailie.local.bootstrap import furnish, listed
+from bailie.local.bootstrap import listed, provision_namespace
 from bailie.local.settings import OPERATOR_NAMESPACE
 from bailie.scope.watch_list import CONFIG_MAP_NAME
 
@@ -30,14 +30,14 @@ _log = structlog.get_logger(__name__)
 _AGAIN_SECONDS = 1.0
 
 
-class WatchList:
-    """The namespaces of the list; `furnished` are those that have been at the start."""
+class NamespaceProvisioner:
+    """The namespaces of the list; `provisioned` are those that have been at the start."""
 
-    def __init__(self, client: Client, settings: LocalSettings, furnished: Iterable[str]) -> None:
-        self.namespaces = tuple(furnished)
+    def __init__(self, client: Client, settings: LocalSettings, provisioned: Iterable[str]) -> None:
+        self.namespaces = tuple(provisioned)
         self._client = client
         self._settings = settings
-        self._furnished = frozenset(self.namespaces)
+        self._provisioned = frozenset(self.namespaces)
         self._informer = Informer(
             client, CONFIG_MAP, OPERATOR_NAMESPACE, fields=f"metadata.name={CONFIG_MAP_NAME}"
         )
@@ -58,14 +58,14 @@ class WatchList:
         if found is None:
             return
         self.namespaces = listed(found)
-        self._furnished &= frozenset(self.namespaces)
+        self._provisioned &= frozenset(self.namespaces)
         for namespace in self.namespaces:
-            if namespace not in self._furnished:
-                await self._furnish(namespace)
+            if namespace not in self._provisioned:
+                await self._provision(namespace)
 
-    async def _furnish(self, namespace: str) -> None:
+    async def _provision(self, namespace: str) -> None:
         try:
-            await furnish(self._client, namespace, self._settings)
+            await provision_namespace(self._client, namespace, self._settings)
         except ApiError as error:
             _log.warning("namespace not furnished", namespace=namespace, reason=str(error))
             with suppress(TimeoutError):
@@ -73,5 +73,5 @@ class WatchList:
                     await self._changed.wait()
             self._changed.set()
         else:
-            self._furnished |= {namespace}
+            self._provisioned |= {namespace}
             _log.info("namespace furnished", namespace=namespace)

@@ -61,7 +61,7 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class FenceDemand:
     """A field that asks for more; `permission` is empty for a service account, which is allowed by name."""
 
     path: str
@@ -91,12 +91,12 @@ def forbidden(workload: Workload, fence: Fence, origin: Origin) -> str:
     return f"{'; '.join(texts)}; {_remedy(found)}"
 
 
-def _described(demand: Demand, place: str) -> str:
+def _described(demand: FenceDemand, place: str) -> str:
     where = f" (written in {place})" if demand.path.startswith("podSpec.") else ""
     return f"{demand.path}{where} asks for {demand.what}"
 
 
-def _remedy(found: Iterable[Demand]) -> str:
+def _remedy(found: Iterable[FenceDemand]) -> str:
     permissions = sorted({each.permission for each in found if each.permission})
     settings = [f"{SETTING}.allow={{{','.join(permissions)}}}"] if permissions else []
     if not all(each.permission for each in found):
@@ -107,13 +107,13 @@ def _remedy(found: Iterable[Demand]) -> str:
     )
 
 
-def _demands(workload: Workload, fence: Fence) -> Iterator[Demand]:
+def _demands(workload: Workload, fence: Fence) -> Iterator[FenceDemand]:
     if not workload.template:
         return
     annotations = (workload.template.get("metadata") or {}).get("annotations") or {}
     for key, value in annotations.items():
         if key.startswith(_APPARMOR_ANNOTATION) and value == "unconfined":
-            yield Demand(f'metadata.annotations["{key}"]', PRIVILEGED, "no AppArmor profile")
+            yield FenceDemand(f'metadata.annotations["{key}"]', PRIVILEGED, "no AppArmor profile")
     yield from _demands_of_pod(workload.template["spec"], _component(workload), fence)
 
 
@@ -122,11 +122,13 @@ def _component(workload: Workload) -> str:
     return str(workload.template["metadata"]["labels"][NAME_LABEL])
 
 
-def _demands_of_pod(pod: Mapping[str, Any], component: str, fence: Fence) -> Iterator[Demand]:
+def _demands_of_pod(pod: Mapping[str, Any], component: str, fence: Fence) -> Iterator[FenceDemand]:
     for field in ("serviceAccountName", "serviceAccount"):
         account = pod.get(field)
         if account and account != component and account not in fence.accounts:
-            yield Demand(f"podSpec.{field}", "", f'the service account "{account}" in place of {component}')
+            yield FenceDemand(
+                f"podSpec.{field}", "", f'the service account "{account}" in place of {component}'
+            )
     yield from _machine(pod)
     yield from _volumes(pod)
     yield from _tokens(pod, component, fence)
@@ -142,47 +144,49 @@ def _containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, Manifest]]:
             yield f'podSpec.{group}["{container["name"]}"]', container
 
 
-def _machine(pod: Mapping[str, Any]) -> Iterator[Demand]:
+def _machine(pod: Mapping[str, Any]) -> Iterator[FenceDemand]:
     for field, what in (("hostNetwork", "network"), ("hostPID", "processes"), ("hostIPC", "shared memory")):
         if pod.get(field):
-            yield Demand(f"podSpec.{field}", HOST, f"the {what} of its machine")
+            yield FenceDemand(f"podSpec.{field}", HOST, f"the {what} of its machine")
     if pod.get("nodeName"):
-        yield Demand("podSpec.nodeName", HOST, "a machine past the scheduler (nodeSelector asks for labels)")
+        yield FenceDemand(
+            "podSpec.nodeName", HOST, "a machine past the scheduler (nodeSelector asks for labels)"
+        )
     if str(pod.get("priorityClassName", "")).startswith("system-"):
-        yield Demand("podSpec.priorityClassName", HOST, "the priority of the system's own pods")
+        yield FenceDemand("podSpec.priorityClassName", HOST, "the priority of the system's own pods")
 
 
-def _ports_and_probes(container: Manifest, path: str) -> Iterator[Demand]:
+def _ports_and_probes(container: Manifest, path: str) -> Iterator[FenceDemand]:
     if any(port.get("hostPort") for port in container.get("ports") or ()):
-        yield Demand(f"{path}.ports", HOST, "a port of its machine")
+        yield FenceDemand(f"{path}.ports", HOST, "a port of its machine")
     asked = {name: container.get(name) or {} for name in _PROBES}
     hooks = container.get("lifecycle") or {}
     asked |= {f"lifecycle.{name}": hook for name, hook in hooks.items() if isinstance(hook, dict)}
     for name, handlers in asked.items():
         for kind in ("httpGet", "tcpSocket"):
             if isinstance(handlers.get(kind), dict) and handlers[kind].get("host"):
-                yield Demand(f"{path}.{name}.{kind}.host", HOST, "another address, from its machine")
+                yield FenceDemand(f"{path}.{name}.{kind}.host", HOST, "another address, from its machine")
 
 
-def _volumes(pod: Mapping[str, Any]) -> Iterator[Demand]:
+def _volumes(pod: Mapping[str, Any]) -> Iterator[FenceDemand]:
     for volume in pod.get("volumes") or ():
         for kind in sorted(volume.keys() - {"name"} - _VOLUME_TYPES):
             text = f"a volume {kind} (a volume claim is for all kinds of storage)"
-            yield Demand(f'podSpec.volumes["{volume["name"]}"].{kind}', VOLUMES, text)
+            yield FenceDemand(f'podSpec.volumes["{volume["name"]}"].{kind}', VOLUMES, text)
 
 
-def _tokens(pod: Mapping[str, Any], component: str, fence: Fence) -> Iterator[Demand]:
+def _tokens(pod: Mapping[str, Any], component: str, fence: Fence) -> Iterator[FenceDemand]:
     if pod.get("automountServiceAccountToken"):
         text = "a token of the Kubernetes API in every container"
-        yield Demand("podSpec.automountServiceAccountToken", TOKENS, text)
+        yield FenceDemand("podSpec.automountServiceAccountToken", TOKENS, text)
     if pod.get("shareProcessNamespace"):
         text = "one view of all processes, so that models' code sees the agent's token"
-        yield Demand("podSpec.shareProcessNamespace", TOKENS, text)
+        yield FenceDemand("podSpec.shareProcessNamespace", TOKENS, text)
     holders = {volume["name"] for volume in pod.get("volumes") or () if _holds_token(volume, fence)}
     for path, container in _containers(pod):
         if container["name"] != _OWN_CONTAINERS.get(component):
             for field in _shown(container, holders, fence):
-                yield Demand(f"{path}.{field}", TOKENS, "a token that only Bailie's own containers get")
+                yield FenceDemand(f"{path}.{field}", TOKENS, "a token that only Bailie's own containers get")
 
 
 def _holds_token(volume: Manifest, fence: Fence) -> bool:
@@ -205,33 +209,33 @@ def _shown(container: Manifest, holders: set[str], fence: Fence) -> Iterator[str
         yield "envFrom"
 
 
-def _context(context: Mapping[str, Any], path: str) -> Iterator[Demand]:
+def _context(context: Mapping[str, Any], path: str) -> Iterator[FenceDemand]:
     """Of a pod or a container: what one of them does not have is not stated there."""
     if context.get("runAsUser") == 0:
-        yield Demand(f"{path}.runAsUser", ROOT, "user 0")
+        yield FenceDemand(f"{path}.runAsUser", ROOT, "user 0")
     if context.get("runAsNonRoot") is False:
-        yield Demand(f"{path}.runAsNonRoot", ROOT, "leave to be user 0")
+        yield FenceDemand(f"{path}.runAsNonRoot", ROOT, "leave to be user 0")
     if (context.get("windowsOptions") or {}).get("hostProcess"):
-        yield Demand(f"{path}.windowsOptions.hostProcess", HOST, "processes of its machine")
+        yield FenceDemand(f"{path}.windowsOptions.hostProcess", HOST, "processes of its machine")
     for field in ("privileged", "allowPrivilegeEscalation"):
         if context.get(field):
-            yield Demand(f"{path}.{field}", PRIVILEGED, "privileges that its user does not have")
+            yield FenceDemand(f"{path}.{field}", PRIVILEGED, "privileges that its user does not have")
     added = set((context.get("capabilities") or {}).get("add") or ()) - _SAFE_CAPABILITIES
     if added:
         text = f"the capabilities {', '.join(sorted(added))}"
-        yield Demand(f"{path}.capabilities.add", PRIVILEGED, text)
+        yield FenceDemand(f"{path}.capabilities.add", PRIVILEGED, text)
     yield from _confinement(context, path)
 
 
-def _confinement(context: Mapping[str, Any], path: str) -> Iterator[Demand]:
+def _confinement(context: Mapping[str, Any], path: str) -> Iterator[FenceDemand]:
     if context.get("procMount", "") not in {"", "Default"}:
-        yield Demand(f"{path}.procMount", PRIVILEGED, "an unmasked /proc")
+        yield FenceDemand(f"{path}.procMount", PRIVILEGED, "an unmasked /proc")
     for field in ("seccompProfile", "appArmorProfile"):
         if (context.get(field) or {}).get("type") == "Unconfined":
-            yield Demand(f"{path}.{field}", PRIVILEGED, "no confinement")
+            yield FenceDemand(f"{path}.{field}", PRIVILEGED, "no confinement")
     linux = context.get("seLinuxOptions") or {}
     if linux.get("user") or linux.get("role") or linux.get("type", "") not in _SAFE_SELINUX_TYPES:
-        yield Demand(f"{path}.seLinuxOptions", PRIVILEGED, "another SELinux domain")
+        yield FenceDemand(f"{path}.seLinuxOptions", PRIVILEGED, "another SELinux domain")
     unsafe = sorted({str(each.get("name")) for each in context.get("sysctls") or ()} - _SAFE_SYSCTLS)
     if unsafe:
-        yield Demand(f"{path}.sysctls", PRIVILEGED, f"settings of the kernel ({', '.join(unsafe)})")
+        yield FenceDemand(f"{path}.sysctls", PRIVILEGED, f"settings of the kernel ({', '.join(unsafe)})")

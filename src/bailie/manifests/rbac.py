@@ -32,7 +32,7 @@ _WRITE = ("create", "delete", "patch", "update")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RbacRule:
     """A right: who needs it for what is in `why`. `names` limits it to these objects."""
 
     group: str
@@ -50,74 +50,80 @@ class Rule:
 
 
 OPERATOR_RULES = (
-    Rule(
+    RbacRule(
         MLOPS_GROUP,
         ("seldonruntimes", "servers", "seldonconfigs", "serverconfigs"),
         _READ,
         "to know what is wanted",
     ),
-    Rule(
+    RbacRule(
         MLOPS_GROUP,
         ("seldonruntimes/status", "servers/status"),
         ("get", "patch", "update"),
         "to say what became of it",
     ),
-    Rule(
+    RbacRule(
         MLOPS_GROUP,
         ("seldonruntimes/finalizers", "servers/finalizers"),
         ("update",),
         "to own what it makes, where the cluster checks owner references",
     ),
-    Rule("", ("services", "configmaps"), (*_READ, *_WRITE), "to make what goes with the pods"),
-    Rule(
+    RbacRule("", ("services", "configmaps"), (*_READ, *_WRITE), "to make what goes with the pods"),
+    RbacRule(
         "discovery.k8s.io", ("endpointslices",), (*_READ, *_WRITE), "to make what the leading scheduler fills"
     ),
-    Rule("", ("events",), ("create", "patch"), "to tell what happened"),
-    Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to claim the namespace"),
+    RbacRule("", ("events",), ("create", "patch"), "to tell what happened"),
+    RbacRule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to claim the namespace"),
 )
 """The operator in a namespace that it serves."""
 
 OPERATOR_STATEFUL_RULES = (
-    Rule("apps", ("statefulsets", "deployments"), (*_READ, *_WRITE), "to run pods on a cluster"),
-    Rule("policy", ("poddisruptionbudgets",), (*_READ, *_WRITE), "to let machines be drained one at a time"),
-    Rule("", ("pods",), _READ, "to say why pods are not ready"),
+    RbacRule("apps", ("statefulsets", "deployments"), (*_READ, *_WRITE), "to run pods on a cluster"),
+    RbacRule(
+        "policy", ("poddisruptionbudgets",), (*_READ, *_WRITE), "to let machines be drained one at a time"
+    ),
+    RbacRule("", ("pods",), _READ, "to say why pods are not ready"),
 )
 """Further rights of the operator on a cluster, where controllers make the pods."""
 
-OPERATOR_POD_RULES = (Rule("", ("pods",), (*_READ, *_WRITE), "to run pods where no controller makes them"),)
+OPERATOR_POD_RULES = (
+    RbacRule("", ("pods",), (*_READ, *_WRITE), "to run pods where no controller makes them"),
+)
 """Further rights of the operator on a laptop, where it makes the pods itself."""
 
-NAMESPACE_RULE = Rule("", ("namespaces",), _READ, "to find the namespaces to serve")
+NAMESPACE_RULE = RbacRule("", ("namespaces",), _READ, "to find the namespaces to serve")
 """A further right of an operator that serves the whole cluster."""
 
 OPERATOR_HOME_RULES = (
-    Rule(MLOPS_GROUP, ("seldonconfigs", "serverconfigs"), _READ, "to find shared configurations"),
-    Rule("", ("configmaps",), _READ, "to follow its list of namespaces"),
-    Rule("", ("configmaps",), ("create",), "to tell what became of it: creating has no names"),
-    Rule("", ("configmaps",), ("patch",), "to tell what became of it", names=(SCOPE_STATUS,)),
-    Rule("", ("events",), ("create", "patch"), "to tell what happened"),
-    Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
+    RbacRule(MLOPS_GROUP, ("seldonconfigs", "serverconfigs"), _READ, "to find shared configurations"),
+    RbacRule("", ("configmaps",), _READ, "to follow its list of namespaces"),
+    RbacRule("", ("configmaps",), ("create",), "to tell what became of it: creating has no names"),
+    RbacRule("", ("configmaps",), ("patch",), "to tell what became of it", names=(SCOPE_STATUS,)),
+    RbacRule("", ("events",), ("create", "patch"), "to tell what happened"),
+    RbacRule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
 )
 """The operator in its own namespace."""
 
 SCHEDULER_RULES = (
-    Rule(
+    RbacRule(
         MLOPS_GROUP,
         ("models", "pipelines", "experiments", "servers"),
         _READ,
         "to know what is wanted",
     ),
-    Rule(
+    RbacRule(
         MLOPS_GROUP,
         ("models/status", "pipelines/status", "experiments/status", "servers/status"),
         ("get", "patch", "update"),
         "to say what became of it",
     ),
-    Rule(MLOPS_GROUP, ("models",), ("patch",), "to take off the finalizers that Seldon Core's operator left"),
-    Rule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
-    Rule("", ("events",), ("create", "patch"), "to tell what happened"),
-    Rule("", ("configmaps",), _READ, "to follow its settings"),
-    Rule(
+    RbacRule(
+        MLOPS_GROUP, ("models",), ("patch",), "to take off the finalizers that Seldon Core's operator left"
+    ),
+    RbacRule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
+    RbacRule("", ("events",), ("create", "patch"), "to tell what happened"),
+    RbacRule("", ("configmaps",), _READ, "to follow its settings"),
+    RbacRule(
         "discovery.k8s.io",
         ("endpointslices",),
         ("get", "patch"),
@@ -129,17 +135,17 @@ SCHEDULER_RULES = (
 
 CENTRAL_SCHEDULER_RULES = (
     *(rule for rule in SCHEDULER_RULES if rule.group == MLOPS_GROUP or rule.resources == ("events",)),
-    Rule(
+    RbacRule(
         "", ("secrets",), ("get",), "to know the token of the namespace's pods", names=(CONTROL_PLANE_SECRET,)
     ),
 )
 """A scheduler in another namespace that it serves."""
 
-AGENT_RULES = (Rule("", ("configmaps",), ("get",), "to know the namespace's remotes"),)
+AGENT_RULES = (RbacRule("", ("configmaps",), ("get",), "to know the namespace's remotes"),)
 """The agents in their namespace, whatever Secrets Models may name."""
 
 
-def server_rules(secrets: Iterable[str]) -> tuple[Rule, ...]:
+def server_rules(secrets: Iterable[str]) -> tuple[RbacRule, ...]:
     """Returns the agents' rights where Models may name these Secrets; `EVERY_SECRET` stands for all of them.
 
     A rule without names would give all, so no names make no rule.
@@ -148,7 +154,7 @@ def server_rules(secrets: Iterable[str]) -> tuple[Rule, ...]:
     if not names:
         return AGENT_RULES
     why = "to fetch artifacts with the Secret that a Model or the configuration names"
-    return (*AGENT_RULES, Rule("", ("secrets",), ("get",), why, () if EVERY_SECRET in names else names))
+    return (*AGENT_RULES, RbacRule("", ("secrets",), ("get",), why, () if EVERY_SECRET in names else names))
 
 
 SERVER_RULES = server_rules(MODEL_SECRETS)
@@ -224,7 +230,7 @@ def _account(namespace: str, name: str) -> Manifest:
 
 
 def _bound_role(
-    namespace: str, stem: str, rules: Sequence[Rule], account: tuple[str, str]
+    namespace: str, stem: str, rules: Sequence[RbacRule], account: tuple[str, str]
 ) -> tuple[Manifest, Manifest]:
     role: Manifest = {
         "apiVersion": f"{_RBAC}/v1",

@@ -20,7 +20,7 @@ from bailie.kube.errors import ApiError
 from bailie.kube.events import EventType
 from bailie.manifests.rbac import SCOPE_STATUS
 from bailie.scope.claim import CLAIM_LEASE, ELECTION_LEASE, STATUS_KEY
-from bailie.scope.standing import Standing, State
+from bailie.scope.namespace_status import NamespaceState, NamespaceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Announcer:
         self._installation = settings.installation
         self._about = _about(settings)
         self._problems: Callable[[], tuple[Problem, ...]] = tuple
-        self._said: dict[str, Standing] = {}
+        self._said: dict[str, NamespaceStatus] = {}
         self._since: dict[str, str] = {}
         self._touched = asyncio.Event()
         scope.subscribe(self._take)
@@ -78,8 +78,8 @@ class Announcer:
     def document(self) -> dict[str, Any]:
         """Returns what is published."""
         namespaces = {
-            name: {**standing.manifest(), "since": standing.since or self._since.get(name, "")}
-            for name, standing in self._scope.standings().items()
+            name: {**status.manifest(), "since": status.since or self._since.get(name, "")}
+            for name, status in self._scope.statuses().items()
         }
         return {
             "installation": self._installation,
@@ -104,39 +104,39 @@ class Announcer:
         self._touched.set()
 
     def _take(self, namespace: str) -> None:
-        standing = self._scope.standing(namespace)
+        status = self._scope.status(namespace)
         before = self._said.pop(namespace, None)
-        if standing is None:
+        if status is None:
             self._since.pop(namespace, None)
         else:
-            self._said[namespace] = standing
-            if before is None or before.state != standing.state:
+            self._said[namespace] = status
+            if before is None or before.state != status.state:
                 self._since[namespace] = stamp(utc_now())
-            if before is None or _news(before) != _news(standing):
-                self._tell(namespace, standing)
-        if standing != before:
+            if before is None or _news(before) != _news(status):
+                self._tell(namespace, status)
+        if status != before:
             self._touched.set()
 
-    def _tell(self, namespace: str, standing: Standing) -> None:
-        if standing.reason in _PASSING:
-            log.debug("Namespace stands", namespace=namespace, reason=standing.reason)
+    def _tell(self, namespace: str, status: NamespaceStatus) -> None:
+        if status.reason in _PASSING:
+            log.debug("Namespace stands", namespace=namespace, reason=status.reason)
             return
-        good = standing.state is State.SERVED
-        values = {"namespace": namespace, "state": standing.state.value, "reason": standing.reason}
+        good = status.state is NamespaceState.SERVED
+        values = {"namespace": namespace, "state": status.state.value, "reason": status.reason}
         if good:
             log.info("Namespace served", **values)
         else:
-            log.warning("Namespace not served as wanted", **values, message=standing.message)
+            log.warning("Namespace not served as wanted", **values, message=status.message)
         kind = EventType.NORMAL if good else EventType.WARNING
-        reason = "NamespaceServed" if good else standing.reason
-        self._recorder.event(self._about, kind, reason, f"{namespace}: {standing.message or 'is served'}")
-        if standing.reason == "ClaimedByAnother":
-            text = f"{self._installation} stands back: {standing.message}"
-            self._recorder.event(_claim(namespace), EventType.WARNING, standing.reason, text)
+        reason = "NamespaceServed" if good else status.reason
+        self._recorder.event(self._about, kind, reason, f"{namespace}: {status.message or 'is served'}")
+        if status.reason == "ClaimedByAnother":
+            text = f"{self._installation} stands back: {status.message}"
+            self._recorder.event(_claim(namespace), EventType.WARNING, status.reason, text)
 
 
-def _news(standing: Standing) -> tuple[object, ...]:
-    return standing.state, standing.reason, standing.owner, standing.missing
+def _news(status: NamespaceStatus) -> tuple[object, ...]:
+    return status.state, status.reason, status.owner, status.missing
 
 
 def _about(settings: OperatorSettings) -> Object:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bailie.kube.client import Client
     from bailie.operator.scope import Scope
-    from bailie.scope.watch_list import Wanted
+    from bailie.scope.watch_list import WantedNamespaces
 
 
 class Follower:
@@ -28,12 +28,12 @@ class Follower:
     def __init__(self, client: Client, scope: Scope) -> None:
         self._client = client
         self._scope = scope
-        self._wanted: Wanted | None = None
+        self._wanted: WantedNamespaces | None = None
         self._cluster: Cluster | None = None
         self._changed = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, wanted: WantedNamespaces) -> None:
         """Wants this served from now on. Returns at once."""
         if self._wanted is None or _target(wanted) != _target(self._wanted):
             self._wanted = wanted
@@ -117,5 +117,5 @@ def _sentence(informer: Informer) -> str:
     return f"the {informer.kind.plural} of the cluster cannot be listed: {informer.failure}"
 
 
-def _target(wanted: Wanted) -> tuple[object, ...]:
+def _target(wanted: WantedNamespaces) -> tuple[object, ...]:
     return wanted.namespaces, wanted.selector

@@ -1,6 +1,6 @@
 """One namespace of the scope: review the operator's rights there, claim the namespace, and watch it.
 
-Owned by `Scope`, one task for each namespace. This module observes; `scope.standing` decides what the
+Owned by `Scope`, one task for each namespace. This module observes; `scope.status` decides what the
 observations mean. A namespace that cannot be served costs one or two requests every three seconds at most.
 """
 
@@ -26,7 +26,7 @@ from bailie.scope.claim import (
     is_at_work,
     is_upstream_operator,
 )
-from bailie.scope.standing import Seen, Standing, obstacle, standing_of
+from bailie.scope.namespace_status import NamespaceStatus, Observations, namespace_status, obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +82,7 @@ class NamespaceClaim:
         self._client = installation.client
         self._informers = informers
         self._on_change = on_change
-        self._observed = Seen(essential=installation.essential, installation=installation.name)
+        self._observed = Observations(essential=installation.essential, installation=installation.name)
         self._claim = self._new_claim()
         self._may_ask = True
         self._recheck = asyncio.Event()
@@ -93,10 +93,10 @@ class NamespaceClaim:
         """True while this installation certainly holds the claim, also in a process that was suspended."""
         return self._claim.leading
 
-    def standing(self) -> Standing:
+    def status(self) -> NamespaceStatus:
         """Returns where the namespace stands now."""
         failures = self._informers.failures(self.namespace).values()
-        return standing_of(
+        return namespace_status(
             replace(
                 self._observed,
                 owner=self._claim.holder,
@@ -181,7 +181,7 @@ class NamespaceClaim:
             self._observed = found
             self._on_change(self.namespace)
 
-    async def _found(self) -> Seen:
+    async def _found(self) -> Observations:
         missing = await own_missing_rights(self._client, self.namespace, self._of.needed)
         nothing = frozenset(missing) == self._of.needed
         seen = replace(self._observed, looked=True, trouble="", missing=missing, nothing_held=nothing)

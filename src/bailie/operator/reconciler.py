@@ -24,7 +24,7 @@ from bailie.operator.conditions import (
 )
 from bailie.operator.config_pins import ConfigPins, config_status
 from bailie.scope.central import asked_of
-from bailie.workloads.port import Refused
+from bailie.workloads.port import WorkloadRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ C = TypeVar("C", bound=Resource)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Outcome:
     """What came of a reconciliation: conditions, further fields of the status, and whether all was made."""
 
     conditions: Sequence[Condition]
@@ -104,7 +104,7 @@ class Reconciler(Generic[R, C]):
             SCHEDULER_REFUSED, f"what runs stays as it is: {scheduler_refused(other, namespace)}"
         )
 
-    async def converge(self, manifest: Object, resource: R, using: Using[C]) -> Found:
+    async def converge(self, manifest: Object, resource: R, using: Using[C]) -> Outcome:
         """Ensures what the object asks for, and says what there is. Raises ApiError."""
         raise NotImplementedError
 
@@ -153,7 +153,7 @@ class Reconciler(Generic[R, C]):
         await self._reporter.report(manifest, [*found.conditions, using.condition], fields)
         return Result(RESYNC_SECONDS)
 
-    async def _converge(self, manifest: Object, resource: R, using: Using[C]) -> Found:
+    async def _converge(self, manifest: Object, resource: R, using: Using[C]) -> Outcome:
         """Converges; what the API refuses for good is told before it is tried again."""
         try:
             return await self.converge(manifest, resource, using)
@@ -177,7 +177,7 @@ class Reconciler(Generic[R, C]):
             return beyond
         try:
             await self._workloads.ensure(workload)
-        except Refused as refusal:
+        except WorkloadRefused as refusal:
             return str(refusal)
         return ""
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client, Object
     from bailie.kube.informer import Change, Key
-    from bailie.manifests.rbac import Rule
+    from bailie.manifests.rbac import RbacRule
     from bailie.operator.settings import OperatorSettings
     from bailie.workloads.port import Workloads
 
@@ -57,7 +57,7 @@ class Adapter:
     """What runs pods here: how to make it on a client, and the rights that it needs in a namespace."""
 
     make: Callable[[Client], Workloads]
-    rules: Sequence[Rule]
+    rules: Sequence[RbacRule]
 
 
 class Operator:
@@ -233,7 +233,7 @@ async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> N
 
 
 def _installation(
-    settings: OperatorSettings, client: Client, rules: Sequence[Rule], kinds: Sequence[Kind]
+    settings: OperatorSettings, client: Client, rules: Sequence[RbacRule], kinds: Sequence[Kind]
 ) -> Installation:
     """Returns the rights that each claim reviews; essential are those to watch and to claim."""
     watched = {Right(kind.group, kind.plural, verb) for kind in kinds for verb in ("list", "watch")}

@@ -25,7 +25,7 @@ from bailie.operator.conditions import (
     without_template,
     workload_condition,
 )
-from bailie.operator.reconciler import Found, Reconciler
+from bailie.operator.reconciler import Outcome, Reconciler
 from bailie.scope.central import let
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         text = f'the namespace has the SeldonRuntime "{first}" already; delete one of the two'
         return not_ready("AnotherRuntime", text)
 
-    async def converge(self, manifest: Object, resource: SeldonRuntime, using: Using[SeldonConfig]) -> Found:
+    async def converge(
+        self, manifest: Object, resource: SeldonRuntime, using: Using[SeldonConfig]
+    ) -> Outcome:
         """Makes the components run and finds one condition for each."""
         namespace = manifest["metadata"]["namespace"]
         serves = self._served_namespaces(resource)
@@ -73,7 +75,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         made = not refusals and not using.frozen
         told = made and (serves or resource.status.served_namespaces)
         fields = {"servedNamespaces": list(serves)} if told else {}
-        return Found([*conditions, services, ready], fields, made=not refusals)
+        return Outcome([*conditions, services, ready], fields, made=not refusals)
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
         """The others that its scheduler serves; who is out of sight just now keeps the one that it had."""

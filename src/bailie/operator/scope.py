@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bailie.kube.informers import InformerSet
     from bailie.operator.namespace_claim import Installation
-    from bailie.scope.standing import Standing
+    from bailie.scope.namespace_status import NamespaceStatus
 
 log = structlog.get_logger(__name__)
 
@@ -43,21 +43,21 @@ class Scope:
         self._changed.set()
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
-        """Calls back with a namespace whose standing may have changed; also when it was let go."""
+        """Calls back with a namespace whose status may have changed; also when it leaves the scope."""
         self._listeners.append(listener)
 
-    def standings(self) -> dict[str, Standing]:
+    def statuses(self) -> dict[str, NamespaceStatus]:
         """Returns where each namespace stands."""
-        return {name: self._claims[name].standing() for name in sorted(self._claims)}
+        return {name: self._claims[name].status() for name in sorted(self._claims)}
 
-    def standing(self, namespace: str) -> Standing | None:
+    def status(self, namespace: str) -> NamespaceStatus | None:
         """Returns where the namespace stands, None where it is not wanted."""
         claim = self._claims.get(namespace)
-        return None if claim is None else claim.standing()
+        return None if claim is None else claim.status()
 
     def state(self) -> dict[str, dict[str, object]]:
-        """Returns the standings as plain data."""
-        return {name: standing.manifest() for name, standing in self.standings().items()}
+        """Returns the status of each namespace as plain data."""
+        return {name: status.manifest() for name, status in self.statuses().items()}
 
     def claimed(self, namespace: str) -> bool:
         """Says whether this installation certainly holds the claim on the namespace at this moment."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
 
-from bailie.scope.standing import SERVING, State
+from bailie.scope.namespace_status import SERVING, NamespaceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from bailie.api.problems import Problem
     from bailie.operator.scope import Scope
+    from bailie.scope.namespace_status import NamespaceStatus
     from bailie.scope.rights import Right
-    from bailie.scope.standing import Standing
 
 
 class ScopeMetrics(Collector):
@@ -39,23 +39,23 @@ class ScopeMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Called for each scrape."""
-        standings = self._scope.standings() if self._scope is not None else {}
-        missing = {name: standing.missing for name, standing in standings.items()}
+        statuses = self._scope.statuses() if self._scope is not None else {}
+        missing = {name: status.missing for name, status in statuses.items()}
         for name, rights in self._at_home.items():
             missing[name] = tuple(sorted({*missing.get(name, ()), *rights}))
-        yield from (_counts(standings), _owners(standings), _missing(missing))
+        yield from (_counts(statuses), _owners(statuses), _missing(missing))
         problems = len(self._problems())
         yield GaugeMetricFamily(
             "bailie_operator_list_problems", "Mistakes in the list of namespaces.", value=problems
         )
 
 
-def _counts(standings: Mapping[str, Standing]) -> Metric:
+def _counts(statuses: Mapping[str, NamespaceStatus]) -> Metric:
     family = GaugeMetricFamily(
         "bailie_operator_namespaces", "Namespaces of the scope by state.", labels=["state"]
     )
-    for state in State:
-        family.add_metric([state.value], sum(each.state is state for each in standings.values()))
+    for state in NamespaceState:
+        family.add_metric([state.value], sum(each.state is state for each in statuses.values()))
     return family
 
 
@@ -71,15 +71,15 @@ def _missing(rights: Mapping[str, tuple[Right, ...]]) -> Metric:
     return family
 
 
-def _owners(standings: Mapping[str, Standing]) -> Metric:
+def _owners(statuses: Mapping[str, NamespaceStatus]) -> Metric:
     family = GaugeMetricFamily(
         "bailie_operator_claim",
         "1 where this installation serves the namespace, 0 where the owner is another.",
         labels=["namespace", "owner"],
     )
-    for name, standing in standings.items():
-        if standing.owner:
-            family.add_metric([name, standing.owner], standing.state in SERVING)
+    for name, status in statuses.items():
+        if status.owner:
+            family.add_metric([name, status.owner], status.state in SERVING)
     return family
 
 

@@ -12,7 +12,7 @@ from bailie.api.server_config import ServerConfig
 from bailie.api.status import happy
 from bailie.manifests.server import SERVER_LABEL, server_origin, server_workload
 from bailie.operator.conditions import WORKLOAD_READY, not_ready, workload_condition
-from bailie.operator.reconciler import Found, Reconciler
+from bailie.operator.reconciler import Outcome, Reconciler
 from bailie.scope.central import asked_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         """Returns the ServerConfig's name."""
         return resource.spec.server_config
 
-    async def converge(self, manifest: Object, resource: Server, using: Using[ServerConfig]) -> Found:
+    async def converge(self, manifest: Object, resource: Server, using: Using[ServerConfig]) -> Outcome:
         """Makes the pods run and says how many are ready."""
         runtime = self._cache.runtime_of(manifest["metadata"]["namespace"])
         workload = server_workload(resource, using.config, scheduled_from=asked_of(runtime))
@@ -43,4 +43,4 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
             else happy([condition], [WORKLOAD_READY])
         )
         fields = {"replicas": seen.replicas, "selector": f"{SERVER_LABEL}={resource.metadata.name}"}
-        return Found([condition, ready], fields, made=not refusal)
+        return Outcome([condition, ready], fields, made=not refusal)

@@ -15,7 +15,7 @@ from bailie.api.kinds import CONFIG_MAP
 from bailie.api.problems import Problem
 from bailie.kube.informer import Informer
 from bailie.operator.follower import Follower
-from bailie.scope.watch_list import Wanted, served_namespaces, wanted_of
+from bailie.scope.watch_list import WantedNamespaces, served_namespaces, wanted_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,11 +72,13 @@ class WatchList:
             data, clusterwide = found.get("data") or {}, self._settings.clusterwide
             self._take(wanted_of(data, self._home, clusterwide=clusterwide))
 
-    def _fixed(self) -> Wanted:
+    def _fixed(self) -> WantedNamespaces:
         settings = self._settings
-        return Wanted(served_namespaces(self._home, settings.watch, clusterwide=settings.clusterwide))
+        return WantedNamespaces(
+            served_namespaces(self._home, settings.watch, clusterwide=settings.clusterwide)
+        )
 
-    def _take(self, wanted: Wanted) -> None:
+    def _take(self, wanted: WantedNamespaces) -> None:
         self._follower.want(wanted)
         self._say((*wanted.problems, *self._follower.problems()))
 

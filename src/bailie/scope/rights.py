@@ -23,7 +23,7 @@ class Right(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldRights:
     """What a SelfSubjectRulesReview answered. `complete` is False where the server could not tell all."""
 
     rules: tuple[Mapping[str, Any], ...]
@@ -35,7 +35,8 @@ class Held:
 
 
 def rights_of(rules: Iterable[Any]) -> frozenset[Right]:
-    """Returns the single rights of rules that have `group`, `resources` and `verbs` (`manifests.rbac.Rule`).
+    """Returns the single rights of rules that have `group`, `resources` and `verbs`
+    (`manifests.rbac.RbacRule`).
 
     A rule for named objects is left out: a review of all rights in a namespace says nothing of it.
     """
@@ -48,7 +49,7 @@ def rights_of(rules: Iterable[Any]) -> frozenset[Right]:
     )
 
 
-def missing_rights(needed: Iterable[Right], held: Held) -> tuple[Right, ...]:
+def missing_rights(needed: Iterable[Right], held: HeldRights) -> tuple[Right, ...]:
     """Returns what is needed and not held, in order."""
     return tuple(sorted(right for right in needed if not held.has(right)))
 

@@ -26,7 +26,7 @@ _GLOB = frozenset("*?[]!")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedNamespaces:
     """What a list asks for. What is usable of it holds, whatever `problems` there are beside it."""
 
     namespaces: frozenset[str] | None
@@ -48,7 +48,7 @@ def parse_lines(text: str) -> tuple[tuple[str, ...], list[Problem]]:
     return _checked(NAMESPACES, text.strip().splitlines(), "remove the empty line")
 
 
-def wanted_of(data: Mapping[str, str], own: str, *, clusterwide: bool) -> Wanted:
+def wanted_of(data: Mapping[str, str], own: str, *, clusterwide: bool) -> WantedNamespaces:
     """Returns what the ConfigMap's data asks for. `own` is the operator's namespace."""
     problems: list[Problem] = []
     names: tuple[str, ...] | None = None
@@ -59,8 +59,8 @@ def wanted_of(data: Mapping[str, str], own: str, *, clusterwide: bool) -> Wanted
         problems.append(Problem(SELECTOR, "NoEffect", _why_no_selector(listed=names is not None)))
         selector = ""
     if names is not None:
-        return Wanted(frozenset(names), problems=tuple(problems))
-    return Wanted(served_namespaces(own, (), clusterwide=clusterwide), selector, tuple(problems))
+        return WantedNamespaces(frozenset(names), problems=tuple(problems))
+    return WantedNamespaces(served_namespaces(own, (), clusterwide=clusterwide), selector, tuple(problems))
 
 
 def served_namespaces(own: str, watch: Iterable[str], *, clusterwide: bool) -> frozenset[str] | None:

@@ -30,10 +30,10 @@ from bailie.kube.client import kind_of
 from bailie.kube.errors import ApiError, Conflict, Invalid, NotFound
 from bailie.manifests.cluster import companions, pod_controller
 from bailie.manifests.objects import WORKLOAD_LABEL, is_ours, is_seldon_cores
+from bailie.workloads.applied_digests import AppliedDigests, digest
 from bailie.workloads.ownership import OURS, scaled_by
-from bailie.workloads.port import Observation, Refused
+from bailie.workloads.port import Observation, WorkloadRefused
 from bailie.workloads.replicas import complaint, is_ready
-from bailie.workloads.settled import Settled, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,10 +60,10 @@ class KubernetesWorkloads:
         self._client = client
         self._tried: dict[tuple[str, str], str] = {}
         self._pruned: dict[tuple[str, str], frozenset[tuple[Kind, str]]] = {}
-        self._settled = Settled()
+        self._applied = AppliedDigests()
 
     async def ensure(self, workload: Workload) -> None:
-        """Converges on the workload. Raises ApiError, Refused."""
+        """Converges on the workload. Raises ApiError, WorkloadRefused."""
         controller = pod_controller(workload)
         present: Manifest | None = None
         if controller is not None:
@@ -138,7 +138,7 @@ class KubernetesWorkloads:
         if not is_ours(present):
             maker = "Seldon Core's operator" if is_seldon_cores(present) else "somebody else"
             text = f'the {kind.kind} "{metadata["name"]}" exists and was made by {maker}'
-            raise Refused(f"{text}; delete it, or choose another name")
+            raise WorkloadRefused(f"{text}; delete it, or choose another name")
         if not scaled_by(present):
             return controller, present
         yielding = copy.deepcopy(controller)
@@ -146,7 +146,8 @@ class KubernetesWorkloads:
         return yielding, present
 
     async def _try(self, workload: Workload, controller: Manifest) -> None:
-        """Asks the API whether it would take the pods, before anything else changes. Raises Refused."""
+        """Asks the API whether it would take the pods, before anything else changes. Raises
+        WorkloadRefused."""
         key, content = (workload.namespace, workload.name), digest(controller)
         if self._tried.get(key) == content:
             return
@@ -154,7 +155,7 @@ class KubernetesWorkloads:
             await self._client.apply(controller, field_manager=OURS, force=True, dry_run=True)
         except ApiError as error:
             if isinstance(error, Invalid) or _UNTYPED in error.message:
-                raise Refused(_explained(controller, error)) from error
+                raise WorkloadRefused(_explained(controller, error)) from error
             raise
         self._tried[key] = content
 
@@ -170,8 +171,8 @@ class KubernetesWorkloads:
 
     async def _apply(self, manifest: Manifest, present: Manifest | None) -> None:
         """Applies, unless it was applied as it is and nobody has changed the object since."""
-        if present is None or not self._settled.holds(manifest, present):
-            self._settled.note(manifest, await self._client.apply(manifest, field_manager=OURS, force=True))
+        if present is None or not self._applied.is_current(manifest, present):
+            self._applied.note(manifest, await self._client.apply(manifest, field_manager=OURS, force=True))
 
     async def _prune(self, workload: Workload, wanted: Iterable[Manifest]) -> None:
         """Deletes what belonged to an earlier form of the workload; looks only when the form has changed."""
@@ -201,7 +202,7 @@ class KubernetesWorkloads:
 
     async def _delete(self, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
-        self._settled.forget(manifest)
+        self._applied.forget(manifest)
         _log.info(
             "object deleted",
             kind=manifest["kind"],

@@ -15,7 +15,7 @@ from bailie.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, POD, SERVICE
 from bailie.kube.client import kind_of
 from bailie.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
-from bailie.workloads.port import Observation, Refused
+from bailie.workloads.port import Observation, WorkloadRefused
 from bailie.workloads.replicas import (
     complaint,
     hash_template,
@@ -47,7 +47,8 @@ class LocalWorkloads:
         """By workload: the hash of the template that the API would take."""
 
     async def ensure(self, workload: Workload) -> None:
-        """Converges on the workload. Raises ApiError, and Refused for pods that the API would not take."""
+        """Converges on the workload. Raises ApiError, and WorkloadRefused for pods that the API would not
+        take."""
         await self._try(workload)
         objects = [await self._apply(workload, manifest) for manifest in workload.objects]
         await self._prune(workload)
@@ -62,7 +63,8 @@ class LocalWorkloads:
             await self._create(pod_manifest(workload, template, template_hash, number))
 
     async def _try(self, workload: Workload) -> None:
-        """Asks the API whether it would take the pods, before the first one goes for it. Raises Refused."""
+        """Asks the API whether it would take the pods, before the first one goes for it. Raises
+        WorkloadRefused."""
         key = (workload.namespace, workload.name)
         content = hash_template(workload.template, workload.volume_claim_templates)
         if not workload.template or self._tried.get(key) == content:  # or it is made of objects alone
@@ -73,7 +75,7 @@ class LocalWorkloads:
             pass  # there is one of the same name; the new one was looked at all the same
         except Invalid as error:
             problems = [f"{problem.path}: {problem.message}" for problem in error.problems]
-            raise Refused("; ".join(problems) or error.message) from error
+            raise WorkloadRefused("; ".join(problems) or error.message) from error
         self._tried[key] = content
 
     async def remove(self, namespace: str, name: str) -> None:

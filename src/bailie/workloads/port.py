@@ -29,7 +29,7 @@ class Observation:
     wanted: int | None = None
 
 
-class Refused(Exception):  # noqa: N818 - what became of it
+class WorkloadRefused(Exception):  # noqa: N818 - what became of it
     """The workload cannot be as it is asked for, and nothing of it was changed. The text is for people."""
 
 
@@ -45,7 +45,7 @@ class Workloads(Protocol):
     async def ensure(self, workload: Workload) -> None:
         """Converges on the workload: creates, changes, scales. Safe to repeat.
 
-        Raises ApiError, and Refused for what cannot be made: then nothing was changed.
+        Raises ApiError, and WorkloadRefused for what cannot be made: then nothing was changed.
         """
 
     async def remove(self, namespace: str, name: str) -> None:

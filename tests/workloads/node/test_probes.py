@@ -11,7 +11,7 @@ import pytest
 
 from bailie.workloads.node.environment import ConfigError
 from bailie.workloads.node.pods import ProcessSpec
-from bailie.workloads.node.probes import Command, Probe, Target, check, follow, probe
+from bailie.workloads.node.probes import Command, ProbeSpec, Target, check, follow, probe
 
 CONTAINER = {"name": "c", "ports": [{"name": "http", "containerPort": 9000}]}
 
@@ -24,9 +24,9 @@ def made(spec):
     ("spec", "expected"),
     [
         (None, None),
-        ({"httpGet": {"port": "http"}}, Probe(target=Target(host="127.1.0.1", port=9000, path="/"))),
-        ({"tcpSocket": {"port": 9}}, Probe(target=Target(host="127.1.0.1", port=9))),
-        ({"grpc": {"port": 9}}, Probe(target=Target(host="127.1.0.1", port=9))),
+        ({"httpGet": {"port": "http"}}, ProbeSpec(target=Target(host="127.1.0.1", port=9000, path="/"))),
+        ({"tcpSocket": {"port": 9}}, ProbeSpec(target=Target(host="127.1.0.1", port=9))),
+        ({"grpc": {"port": 9}}, ProbeSpec(target=Target(host="127.1.0.1", port=9))),
         (
             {
                 "httpGet": {
@@ -41,7 +41,7 @@ def made(spec):
                 "successThreshold": 4,
                 "failureThreshold": 5,
             },
-            Probe(
+            ProbeSpec(
                 target=Target(host="h", port=1, path="/x", headers=(("A", "b"),)),
                 initial_delay=1,
                 period=2,
@@ -52,7 +52,7 @@ def made(spec):
         ),
         (
             {"exec": {"command": ["test", "-e", "/x"]}, "periodSeconds": 5},
-            Probe(target=Command(words=("test", "-e", "/x")), period=5),
+            ProbeSpec(target=Command(words=("test", "-e", "/x")), period=5),
         ),
         (
             {"smoke": {}},
@@ -145,14 +145,14 @@ async def test_a_closed_port():
 async def test_the_first_success_is_seen_long_before_the_period():
     async with answering(ERROR, ERROR, OK) as port:
         to = Target(host="127.0.0.1", port=port, path="/")
-        assert await first_report(Probe(target=to, period=3600), initially=False) == (True, "")
+        assert await first_report(ProbeSpec(target=to, period=3600), initially=False) == (True, "")
 
 
 async def test_failures_count_a_period_apart():
     async with answering(OK, ERROR) as port:
         to = Target(host="127.0.0.1", port=port, path="/")
         begun = asyncio.get_running_loop().time()
-        report = await first_report(Probe(target=to, period=0.1, failure_threshold=3), initially=True)
+        report = await first_report(ProbeSpec(target=to, period=0.1, failure_threshold=3), initially=True)
         assert report == (False, "/ answered HTTP 503")
         assert asyncio.get_running_loop().time() - begun >= 0.25
 

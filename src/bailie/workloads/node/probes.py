@@ -49,7 +49,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class ProbeSpec:
     """One probe with Kubernetes' defaults; times in seconds. `grace`: until what it gave up is killed."""
 
     target: Target | Command
@@ -63,7 +63,7 @@ class Probe:
 
 def probe(
     container: Manifest, key: str, ip: str, place: ProcessSpec | None = None
-) -> Probe | ConfigError | None:
+) -> ProbeSpec | ConfigError | None:
     """The probe under `key` (`readinessProbe`, …); None where the container has none."""
     spec = container.get(key)
     if not spec:
@@ -80,7 +80,7 @@ def probe(
     if isinstance(to, ConfigError):
         return to
     grace = spec.get("terminationGracePeriodSeconds")
-    return Probe(
+    return ProbeSpec(
         target=to,
         initial_delay=float(spec.get("initialDelaySeconds", 0)),
         # A zero stands for the default, as in Kubernetes: a probe without pauses would keep a processor.
@@ -172,7 +172,7 @@ def _request(to: Target) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-async def follow(probe: Probe, report: Callable[[bool, str], None], *, initially: bool) -> None:
+async def follow(probe: ProbeSpec, report: Callable[[bool, str], None], *, initially: bool) -> None:
     """Probes for ever; reports a success that changes the verdict, and failures from the threshold on."""
     clock = asyncio.get_running_loop().time
     good, successes, failures, pause = initially, 0, 0, _FIRST_PAUSE

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bailie.workloads.node.environment import ConfigError
-from bailie.workloads.node.probes import Probe, follow, probe
+from bailie.workloads.node.probes import ProbeSpec, follow, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,6 @@ class Probing:
         if not good:
             self.on_dead(f"liveness probe failed: {why}", grace)
 
-    def _probe(self, key: str) -> Probe | None:
+    def _probe(self, key: str) -> ProbeSpec | None:
         found = probe(self.container, key, self.ip, self.place)
-        return found if isinstance(found, Probe) else None
+        return found if isinstance(found, ProbeSpec) else None

@@ -17,13 +17,13 @@ _OBSERVED = ("resourceVersion", "managedFields", "generation")
 """Of the metadata: what changes without a change of what was applied, the status being one cause."""
 
 
-class Settled:
+class AppliedDigests:
     """Digests of what was applied and of what came of it, by kind, namespace and name."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str, str], tuple[str, str]] = {}
 
-    def holds(self, manifest: Manifest, present: Manifest) -> bool:
+    def is_current(self, manifest: Manifest, present: Manifest) -> bool:
         """Says whether this was applied last, and the object is still as it was then."""
         return self._seen.get(_key(manifest)) == (digest(manifest), digest(_stated(present)))
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from bailie.scope.namespace_status import NamespaceState, Observations, namespace_status
 from bailie.scope.rights import Right
-from bailie.scope.standing import Seen, State, standing_of
 
 READ = Right("mlops.seldon.io", "servers", "list")
 WRITE = Right("", "services", "patch")
@@ -60,20 +60,20 @@ CASES = {
 
 
 @pytest.mark.parametrize(("changes", "state", "reason", "message"), CASES.values(), ids=CASES)
-def test_standing(changes, state, reason, message):
-    found = standing_of(Seen(**{**GOOD, **changes}))
+def test_status(changes, state, reason, message):
+    found = namespace_status(Observations(**{**GOOD, **changes}))
     assert (found.state, found.reason) == (state, reason)
     assert message in found.message
 
 
 def test_who_owns_it_is_said_where_somebody_does():
-    assert standing_of(Seen(**GOOD)).owner == "home/one"
-    upstream = standing_of(Seen(**{**GOOD, "upstream": "x", "owner": ""}))
+    assert namespace_status(Observations(**GOOD)).owner == "home/one"
+    upstream = namespace_status(Observations(**{**GOOD, "upstream": "x", "owner": ""}))
     assert (upstream.owner, upstream.since) == ("Seldon Core", "")
 
 
 def test_it_is_published_as_plain_data():
-    assert standing_of(Seen(**{**GOOD, "missing": (WRITE,)})).manifest() == {
+    assert namespace_status(Observations(**{**GOOD, "missing": (WRITE,)})).manifest() == {
         "state": "limited",
         "reason": "MissingRights",
         "message": "the operator lacks patch on services",
@@ -81,4 +81,4 @@ def test_it_is_published_as_plain_data():
         "since": "2026-01-01T00:00:00Z",
         "missing": ["patch services"],
     }
-    assert State("served") in set(State)
+    assert NamespaceState("served") in set(NamespaceState)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bailie.scope.rights import Right, full_name, named
 
 
-class State(enum.StrEnum):
+class NamespaceState(enum.StrEnum):
     """What becomes of a namespace."""
 
     SERVED = "served"
@@ -23,11 +23,11 @@ class State(enum.StrEnum):
     WAITING = "waiting"
 
 
-SERVING = frozenset({State.SERVED, State.LIMITED})
+SERVING = frozenset({NamespaceState.SERVED, NamespaceState.LIMITED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Observations:
     """What the operator has seen of a namespace. The defaults are those of one not looked at yet."""
 
     looked: bool = False
@@ -53,10 +53,10 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class NamespaceStatus:
     """The result; `missing` are rights that are not held, whether they matter already or not."""
 
-    state: State
+    state: NamespaceState
     reason: str
     message: str
     owner: str = ""
@@ -76,28 +76,32 @@ class Standing:
         }
 
 
-def obstacle(seen: Seen) -> tuple[State, str, str] | None:
+def obstacle(seen: Observations) -> tuple[NamespaceState, str, str] | None:
     """Returns why the namespace may not even be claimed, None where nothing is in the way."""
     if seen.exists is False:
-        return State.WAITING, "NamespaceNotFound", "there is no such namespace yet"
+        return NamespaceState.WAITING, "NamespaceNotFound", "there is no such namespace yet"
     if not seen.looked:
-        return State.WAITING, "NotLookedAt", seen.trouble or "not looked at yet"
+        return NamespaceState.WAITING, "NotLookedAt", seen.trouble or "not looked at yet"
     if seen.nothing_held and seen.exists is None:
         text = "the operator has no rights there, or there is no such namespace (it may not ask which)"
-        return State.WAITING, "NoRights", text
+        return NamespaceState.WAITING, "NoRights", text
     lacking = tuple(right for right in seen.missing if right in seen.essential)
     if lacking:
-        return State.WAITING, "MissingRights", f"the operator lacks {named(seen.missing)}"
+        return NamespaceState.WAITING, "MissingRights", f"the operator lacks {named(seen.missing)}"
     if seen.upstream:
-        return State.FOREIGN, "UpstreamOperator", f"Seldon Core's own operator serves it: {seen.upstream}"
+        return (
+            NamespaceState.FOREIGN,
+            "UpstreamOperator",
+            f"Seldon Core's own operator serves it: {seen.upstream}",
+        )
     return None
 
 
-def standing_of(seen: Seen) -> Standing:
+def namespace_status(seen: Observations) -> NamespaceStatus:
     """Returns where the namespace stands."""
     state, reason, message = obstacle(seen) or _claimed(seen)
-    foreign = state is State.FOREIGN and not seen.owner
-    return Standing(
+    foreign = state is NamespaceState.FOREIGN and not seen.owner
+    return NamespaceStatus(
         state=state,
         reason=reason,
         message=message,
@@ -107,16 +111,16 @@ def standing_of(seen: Seen) -> Standing:
     )
 
 
-def _claimed(seen: Seen) -> tuple[State, str, str]:
+def _claimed(seen: Observations) -> tuple[NamespaceState, str, str]:
     if seen.owner and seen.owner != seen.installation:
         since = f" since {seen.since}" if seen.since else ""
-        return State.FOREIGN, "ClaimedByAnother", f"{seen.owner} has claimed it{since}"
+        return NamespaceState.FOREIGN, "ClaimedByAnother", f"{seen.owner} has claimed it{since}"
     if not seen.claimed:
-        return State.WAITING, "NotClaimed", seen.trouble or "the claim is not taken yet"
+        return NamespaceState.WAITING, "NotClaimed", seen.trouble or "the claim is not taken yet"
     if seen.failures:
-        return State.WAITING, "CannotBeRead", "; ".join(dict.fromkeys(seen.failures))
+        return NamespaceState.WAITING, "CannotBeRead", "; ".join(dict.fromkeys(seen.failures))
     if not seen.listed:
-        return State.WAITING, "NotListed", "claimed, not listed yet"
+        return NamespaceState.WAITING, "NotListed", "claimed, not listed yet"
     if seen.missing:
-        return State.LIMITED, "MissingRights", f"the operator lacks {named(seen.missing)}"
-    return State.SERVED, "Served", ""
+        return NamespaceState.LIMITED, "MissingRights", f"the operator lacks {named(seen.missing)}"
+    return NamespaceState.SERVED, "Served", ""

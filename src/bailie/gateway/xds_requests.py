@@ -28,7 +28,7 @@ _MOST_ADDRESSES = 16
 _KINDS = frozenset({CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL})
 
 
-def read(data: bytes, name: str) -> Any | None:
+def decoded(data: bytes, name: str) -> Any | None:
     """Returns the message `name` of the bytes, None where they are none."""
     try:
         return descriptors.message_class(name).FromString(data)

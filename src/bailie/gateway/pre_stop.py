@@ -1,6 +1,6 @@
 """The end of an Envoy's pod: its callers are led away before Envoy is told to end.
 
-`python -m bailie.gateway.leaving SECONDS` is the `preStop` hook of Envoy's container, run in the folder in
+`python -m bailie.gateway.pre_stop SECONDS` is the `preStop` hook of Envoy's container, run in the folder in
 which Envoy was started. Envoy then closes each connection with its next answer (HTTP/1.1 `connection: close`,
 HTTP/2 GOAWAY), takes new ones as before, and is not ready any more. It needs the standard library only: a
 hook that imports for seconds on a busy machine would come too late.

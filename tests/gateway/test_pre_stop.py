@@ -39,7 +39,7 @@ async def leaving(folder, seconds):
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "bailie.gateway.leaving",
+        "bailie.gateway.pre_stop",
         str(seconds),
         cwd=folder,
         env={"POD_NAME": POD, "PATH": os.defpath},

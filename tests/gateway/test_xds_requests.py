@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.support.dataplane import TOKEN, control_plane
 from tests.support.protocol import EXPORT, XDS, Wild
 
-from bailie.gateway import ads, asking, descriptors, uses
+from bailie.gateway import ads, descriptors, uses, xds_requests
 from bailie.gateway.resources import CLUSTER_URL
 from bailie.routing.table import RoutingTable
 
@@ -23,7 +23,7 @@ def request(*listen, url=CLUSTER_URL, **fields):
     """A first request of an Envoy that listens there."""
     made = descriptors.message_class(ads.REQUEST)(type_url=url, **fields)
     made.node.id = "seldon-envoy-0"
-    entries = made.node.metadata.fields[asking.LISTEN].list_value.values
+    entries = made.node.metadata.fields[xds_requests.LISTEN].list_value.values
     for address, port in listen or [("127.70.0.1", 9000)]:
         entry = entries.add().struct_value.fields
         entry["address"].string_value, entry["port"].number_value = address, port
@@ -32,8 +32,8 @@ def request(*listen, url=CLUSTER_URL, **fields):
 
 def test_what_an_envoy_asks_for_is_no_problem():
     asked = request(("127.70.0.1", 9000), ("::1", 80), resource_names_subscribe=["*"])
-    assert asking.first_problem(asked) is None
-    assert [(each.address, each.port) for each in asking.addresses(asked.node)] == [
+    assert xds_requests.first_problem(asked) is None
+    assert [(each.address, each.port) for each in xds_requests.addresses(asked.node)] == [
         ("127.70.0.1", 9000),
         ("::1", 80),
     ]
@@ -50,7 +50,7 @@ def test_what_an_envoy_asks_for_is_no_problem():
     ids=str,
 )
 def test_where_nobody_can_listen_is_a_problem(listen):
-    assert "must name addresses and ports" in asking.first_problem(request(*listen))
+    assert "must name addresses and ports" in xds_requests.first_problem(request(*listen))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_where_nobody_can_listen_is_a_problem(listen):
     ids=["type", "name", "version", "number"],
 )
 def test_what_nobody_has_is_a_problem_of_few_words(fields, words):
-    problem = asking.first_problem(request(**fields))
+    problem = xds_requests.first_problem(request(**fields))
     assert words in problem
     assert len(problem) < 1_200
 
@@ -73,10 +73,10 @@ def test_what_nobody_has_is_a_problem_of_few_words(fields, words):
 def test_no_message_raises(seed):
     wild = Wild(seed)
     for data in wild.envoy():
-        message = asking.read(data, ads.REQUEST)
-        if message is not None and asking.first_problem(message) is None:
-            assert asking.addresses(message.node)
-    counted = asking.read(wild.export(), uses.REQUEST)
+        message = xds_requests.decoded(data, ads.REQUEST)
+        if message is not None and xds_requests.first_problem(message) is None:
+            assert xds_requests.addresses(message.node)
+    counted = xds_requests.decoded(wild.export(), uses.REQUEST)
     if counted is not None:
         uses.names_used(counted)
 
