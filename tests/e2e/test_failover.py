@@ -118,7 +118,7 @@ def test_a_leader_that_was_stopped_and_wakes_up_says_nothing(trio, models):
         os.kill(stopped["pid"], signal.SIGCONT)
     ready_within(trio, models, "after-waking", 15)
     until(
-        lambda: "Lost the lease" in trio.log(stopped["pod"], "scheduler"),
+        lambda: "lost the lease" in trio.log(stopped["pod"], "scheduler"),
         seconds=10,
         what="the word of the one that woke",
     )

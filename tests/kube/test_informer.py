@@ -80,7 +80,7 @@ async def test_a_callback_that_raises_is_logged_and_stops_nothing(client, inform
             await client.create(config_map("one"))
             await client.create(config_map("two"))
             await until(lambda: names(informer) == ["one", "two"])
-    assert [entry["event"] for entry in logs] == ["Callback failed"] * 2
+    assert [entry["event"] for entry in logs] == ["callback failed"] * 2
 
 
 def lists():

@@ -82,7 +82,7 @@ async def test_health_says_which_namespaces_are_served(installation):
     with capture_logs() as logs:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(run(installation.settings(), installation.client, installation.adapter))
-            started = await until(lambda: [entry for entry in logs if entry["event"] == "Operator started"])
+            started = await until(lambda: [entry for entry in logs if entry["event"] == "operator started"])
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{started[0]['port']}") as http:
                 await until_true(lambda: _answers(http, "/ready"))
                 await until_true(lambda: _serves(http, installation.a))
@@ -156,10 +156,10 @@ async def test_rights_that_lack_at_home_are_named_verb_by_verb_until_they_are_th
             def said(event):
                 return [entry for entry in logs if entry["event"] == event]
 
-            missing = (await until(lambda: said("Rights are missing at home")))[0]["missing"]
+            missing = (await until(lambda: said("rights in own namespace are missing")))[0]["missing"]
             assert "create, delete, get, list, patch, update, watch on leases.coordination.k8s.io" in missing
             assert REGISTRY.get_sample_value("bailie_operator_missing_right", labels) == 1
             await installation.grant(installation.a)
-            await until(lambda: said("Rights at home are complete"))
+            await until(lambda: said("rights in own namespace are complete"))
             assert REGISTRY.get_sample_value("bailie_operator_missing_right", labels) is None
             task.cancel()

@@ -134,7 +134,8 @@ def _value_problem(parameters: Mapping[str, str]) -> str | None:
 
 
 def _is_service_account(text: str) -> bool:
-    """Other types of Google's credentials name files, programs and addresses to ask."""
+    """Says whether credentials are a service account's key: Google's other types name files, programs and
+    addresses."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

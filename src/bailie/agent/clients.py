@@ -38,7 +38,7 @@ class Clients:
         self._proc = proc
 
     async def connected(self) -> bool:
-        """Whether anybody but this process is connected. False where the kernel does not tell."""
+        """Says whether another process is connected; False where the kernel does not tell."""
         return await in_thread(self._look)
 
     def _look(self) -> bool:

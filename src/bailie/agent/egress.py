@@ -92,7 +92,8 @@ class Egress:
 
     @asynccontextmanager
     async def proxy(self, named: frozenset[str]) -> AsyncIterator[Proxy]:
-        """A proxy for one download, on a loopback port. `named` are the hosts of the remote's parameters."""
+        """Runs a proxy for one download, on a loopback port. `named` are the hosts of the remote's
+        parameters."""
         proxy = Proxy(egress=self, named=named)
         server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
         try:
@@ -233,8 +234,8 @@ def _split(method: str, target: str) -> tuple[str, int, str]:
 
 
 def _request(method: str, path: str, headers: list[tuple[str, str]], via: Hop | None) -> bytes:
-    """The request as the server, or another proxy, expects it. The connection is for this one, so the next is
-    checked anew."""
+    """Returns the request as the server, or another proxy, expects it. It closes the connection, so that the
+    next request is checked anew."""
     kept = [
         f"{name}: {value}"
         for name, value in headers

@@ -152,7 +152,7 @@ class _Processes:
         return lines[0].rpartition(")")[2].split() if lines else []
 
     def _sizes(self, pid: int) -> dict[str, int]:
-        """The sizes of `/proc/<pid>/status` in bytes."""
+        """Returns the sizes of `/proc/<pid>/status` in bytes."""
         fields = (line.partition(":") for line in self._lines(f"{pid}/status"))
         kilobytes = {name: value.split() for name, _, value in fields if value.endswith(" kB")}
         return {name: int(value[0]) * 1024 for name, value in kilobytes.items()}

@@ -96,9 +96,10 @@ class Monitor:
             await asyncio.sleep(self.settings.poll_seconds)
 
     async def _look(self) -> Health | None:
-        """A server says that it is not ready when one of its models is not: that model alone is at fault.
+        """Asks the server for its health. A server that is unready because one of its models is counts as
+        ready.
 
-        Returns None where this process was held up itself: then the look says nothing of the server.
+        Returns None if this process itself was held up: then the answer says nothing about the server.
         """
         clock = asyncio.get_running_loop().time
         begun, health = clock(), await self.server.health()
@@ -110,7 +111,7 @@ class Monitor:
         return health
 
     def _may_be_another(self) -> bool:
-        """Whether the server may have been restarted since its index was read, between two looks perhaps."""
+        """Says whether the server may have been restarted since its index was read."""
         return self.server.connections != self._connections
 
     def judge(self, health: Health | None, now: float) -> bool:
@@ -129,9 +130,10 @@ class Monitor:
         return self.ready and doubted_for < self.settings.silent_seconds
 
     def is_hung(self) -> bool:
-        """Whether the server is to be restarted: it has been silent for long, or a load has blocked it.
+        """Says whether to restart the server: it has been silent for long, or a load has blocked it.
 
-        One that has been silent since this agent began may be at a load that an earlier agent asked for.
+        A server that has been silent since this agent began may be busy with a load that an earlier agent
+        began.
         """
         limit = self.settings.hung_seconds
         if not self._answered:
@@ -153,7 +155,7 @@ class Monitor:
         return max(self.settings.index_seconds, min(self._index_took / _INDEX_SHARE, longest))
 
     async def _check_index(self) -> bool:
-        """Has loaded again what the server lost; says whether the server gave an index."""
+        """Starts the load of models that the server lost; says whether the server gave an index."""
         expected, connections = self.models.loaded(), self.server.connections
         restarted = self._may_be_another()
         clock = asyncio.get_running_loop().time

@@ -146,7 +146,7 @@ async def _run(command: list[str], environment: Mapping[str, str], most_bytes: i
 
 
 def _bound(pid: int, most_bytes: int) -> None:
-    """No file larger than an artifact, and no memory image of a process that holds credentials."""
+    """Forbids files larger than an artifact, and memory images of a process that holds credentials."""
     try:
         for what, most in ((resource.RLIMIT_FSIZE, most_bytes), (resource.RLIMIT_CORE, 0)):
             _, hard = resource.prlimit(pid, what)

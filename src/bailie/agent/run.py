@@ -199,7 +199,7 @@ class _Ending:
 
 
 async def _serve(models: Models, monitor: Monitor, session: SchedulerSession, ending: _Ending) -> None:
-    """The first signal begins the drain, the second ends it."""
+    """Serves until a signal: the first begins the drain, the second ends it."""
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[None] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -234,7 +234,8 @@ def _outside(environ: Mapping[str, str]) -> OutsideProxy:
 
 
 def _api_server(environ: Mapping[str, str]) -> tuple[str, int] | None:
-    """Where the client of the API would connect to: the kubeconfig's server, else that of the pod."""
+    """Returns the address that the client of the API would use: the kubeconfig's server, else that of the
+    pod."""
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     if path := environ.get("KUBECONFIG"):

@@ -115,7 +115,7 @@ class Store:
 
 
 def _checked(server_name: str) -> str:
-    """A version's name is one name of a folder, and nothing that leads elsewhere."""
+    """Returns the name if it is a plain name of a folder, so that no version leads out of the repository."""
     if _SERVER_NAME.fullmatch(server_name) is None:
         raise ArtifactError("NameRefused", f"{shown(server_name)} cannot be the name of a model's version")
     return server_name

@@ -140,7 +140,7 @@ def resource_schema(resource: type[Resource]) -> Schema:
 
 
 def _metadata(resource: type[Resource]) -> Schema:
-    """Of metadata a definition may restrict the name alone."""
+    """Returns the schema of the metadata, of which a definition may restrict only the name."""
     if not resource.label_name:
         return {"type": "object"}
     name = {"type": "string", "maxLength": LONGEST_LABEL, "pattern": f"^{DNS_LABEL.pattern}$"}

@@ -190,7 +190,8 @@ def _reference_problems(spec: ModelSpec) -> list[Problem]:
 
 
 def _name_problems(spec: ModelSpec) -> list[Problem]:
-    """The names become parts of addresses: of the API's objects, and of the models that this one calls."""
+    """Checks the names, which become parts of addresses: of API objects, and of models that this one
+    calls."""
     found = subdomain_problems("spec.secretName", spec.secret_name) if spec.secret_name else []
     for name, part in (("explainer", spec.explainer), ("llm", spec.llm)):
         if part and part.model_ref:

@@ -18,7 +18,8 @@ from bailie.api.quantity import parse_quantity
 
 
 def _amount(value: object) -> object:
-    """Unlike custom resources, Kubernetes' own take numbers with a fraction, too: `cpu: 0.5`."""
+    """Reads an amount. Unlike custom resources, Kubernetes' own take numbers with a fraction, too: `cpu:
+    0.5`."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("must be a number or a string")  # noqa: TRY004 -- pydantic reports only ValueErrors
     parse_quantity(str(value))

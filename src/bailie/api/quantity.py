@@ -65,7 +65,7 @@ def quantity_text(size: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _exact(text: str) -> Fraction:
-    """Kept, for the same few texts are read again and again: each Model's in every pass over it."""
+    """Reads a quantity. Results are cached, for each pass over a Model reads the same few texts again."""
     found = _GRAMMAR.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
         raise ValueError(

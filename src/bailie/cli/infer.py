@@ -167,7 +167,7 @@ def _client(mode: Mode, target: str, timeout: float) -> InferenceClient:
 
 
 def _show(answers: list[InferenceAnswer], *, show_headers: bool, output: Output) -> None:
-    """One answer is printed whole; several become counts by outcome and by the version that answered."""
+    """Prints one answer whole, and several as counts by outcome and by the version that answered."""
     failed = [answer for answer in answers if not answer.ok]
     if len(answers) == 1:
         answer = answers[0]

@@ -32,21 +32,21 @@ class Finding:
 
 
 def ok(check: str, message: str, namespace: str = "") -> Finding:
-    """All is well."""
+    """Makes a finding of a healthy part."""
     return Finding(check=check, level=Level.OK, message=message, namespace=namespace)
 
 
 def warning(check: str, message: str, remedy: str, namespace: str = "") -> Finding:
-    """Something to know."""
+    """Makes a finding that people should know."""
     return Finding(check=check, level=Level.WARNING, message=message, remedy=remedy, namespace=namespace)
 
 
 def error(check: str, message: str, remedy: str, namespace: str = "") -> Finding:
-    """Something to mend."""
+    """Makes a finding of a fault to mend."""
     return Finding(check=check, level=Level.ERROR, message=message, remedy=remedy, namespace=namespace)
 
 
 def unknown(check: str, message: str, namespace: str = "") -> Finding:
-    """A check that may not be done."""
+    """Makes a finding of a check that the caller's rights do not permit."""
     remedy = "look with the rights to read it, or ask who has them"
     return Finding(check=check, level=Level.UNKNOWN, message=message, remedy=remedy, namespace=namespace)

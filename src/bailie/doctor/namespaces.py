@@ -52,7 +52,8 @@ def _claim(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
 
 
 def _unclaimed(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
-    """An operator has it in its list and does not serve it; for the rest see `_models`."""
+    """Finds why a namespace is not served although an operator has it in its list; for others see
+    `_models`."""
     if not seen.home:
         if seen.claim is None and not seen.upstream and not known(seen.models):
             yield ok("claim", f"no operator serves {seen.name}, and it has no Models", seen.name)
@@ -193,7 +194,7 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
 
 
 def _is_unserved(facts: Facts, seen: NamespaceFacts) -> bool:
-    """True where it is certain that no operator has the namespace: Seldon Core's may be hidden from us."""
+    """Says whether certainly no operator has the namespace: Seldon Core's operator may be hidden from us."""
     if seen.home or seen.upstream or known(facts.upstream):
         return False
     if isinstance(seen.claim, Unknown) or (seen.claim is not None and seen.claim.fresh):

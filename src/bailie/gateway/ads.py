@@ -274,6 +274,6 @@ async def _woken(wake: asyncio.Event, deadline: float | None) -> None:
 
 
 def _caller(context: Any) -> str:
-    """The address that the peer calls from, without its port."""
+    """Returns the address that the peer calls from, without its port."""
     address: str = context.peer().rpartition(":")[0]
     return address

@@ -87,7 +87,8 @@ def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
 
 
 def _watchdogs() -> dict[str, Any]:
-    """A thread that hangs ends Envoy, which is started anew. Many routes may take the main thread long."""
+    """Returns watchdogs that end an Envoy with a hanging thread. Many routes may take the main thread
+    long."""
     return {
         "worker_watchdog": {"miss_timeout": "1s", "megamiss_timeout": "5s", "kill_timeout": "15s"},
         "main_thread_watchdog": {"miss_timeout": "5s", "megamiss_timeout": "15s", "kill_timeout": "60s"},
@@ -199,7 +200,8 @@ def _admin_cluster() -> dict[str, Any]:
 
 
 def _probe_listener(probe: Address) -> dict[str, Any]:
-    """`/live`, and to be read `PROBES` of the admin interface. Not refused when Envoy refuses callers."""
+    """Returns the listener of the probes: `/live`, and for reading `PROBES` of the admin interface. It
+    answers even when Envoy refuses callers."""
     only_read = [{"name": ":method", "string_match": {"exact": "GET"}}]
     routes: list[dict[str, Any]] = [{"match": {"path": "/live"}, "direct_response": {"status": 200}}]
     routes += [

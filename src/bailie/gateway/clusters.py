@@ -77,7 +77,7 @@ def cluster(name: str, protocol: Protocol, max_requests: int) -> Any:
 
 
 def _limits(priority: str, max_requests: int) -> dict[str, Any]:
-    """More requests are refused at once, they do not queue here. Connections only follow the requests."""
+    """Returns the limits of a cluster. Requests above them are refused at once and do not queue in Envoy."""
     return {
         "priority": priority,
         "max_connections": 2 * max_requests,
@@ -88,7 +88,7 @@ def _limits(priority: str, max_requests: int) -> dict[str, Any]:
 
 
 def _health_check() -> dict[str, Any]:
-    """Over HTTP for gRPC clusters too: MLServer answers it in the same event loop, more cheaply.
+    """Returns the health check, by HTTP for gRPC clusters too: MLServer answers it in the same event loop.
 
     A host that hangs has failed twice after 3.5 s at most, and after 5 s where the requests have just begun.
     """

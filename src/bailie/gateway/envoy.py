@@ -60,13 +60,13 @@ def settings_from(environment: Mapping[str, str]) -> EnvoySettings:
 
 
 def _own(pod_ip: str) -> tuple[Address, ...]:
-    """The pod's address, and on a cluster the pod's loopback: there `kubectl port-forward` knocks."""
+    """Returns the pod's address, and on a cluster the pod's loopback, which `kubectl port-forward` uses."""
     own = Address(pod_ip, DATA_PORT)
     return (own,) if pod_ip.startswith("127.") else (own, Address("127.0.0.1", DATA_PORT))
 
 
 def _endpoints(folder: Path, namespace: str, host: str) -> Path:
-    """The node's file for `<service>`, or for `<service>.<namespace>`."""
+    """Returns the node's file for `<service>`, or for `<service>.<namespace>`."""
     service, _, other = host.partition(".")
     return folder / (other.partition(".")[0] or namespace) / f"{service}.json"
 
@@ -86,7 +86,7 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _host_ports(text: str) -> tuple[Address, ...]:
-    """Only `http` is ours: `http=127.0.0.1:31000[,…]`."""
+    """Reads the host ports, of which only `http` concerns Envoy: `http=127.0.0.1:31000[,…]`."""
     addresses = []
     for item in filter(None, text.split(",")):
         name, _, place = item.partition("=")
@@ -170,5 +170,6 @@ def _raise_file_limit() -> int:
 
 
 def _log_level(environment: Mapping[str, str]) -> str:
-    """Envoy's `info` tells of its own start in 60 lines; ours stays quiet unless somebody debugs."""
+    """Returns Envoy's log level: `info` would print 60 lines at each start, so it is used for debugging
+    only."""
     return "debug" if environment.get("SELDON_LOG_LEVEL", "").lower() == "trace" else "warning"

@@ -135,7 +135,8 @@ def _scoped_routes() -> dict[str, Any]:
 
 
 def _lua(name: str, script: str) -> dict[str, Any]:
-    """`clear_route_cache` off: a route looked up again would throw the dice again after the name is set."""
+    """Returns the Lua filter. `clear_route_cache` is off: a second look-up of the route would choose another
+    backend after the name was set."""
     config = {"@type": descriptors.type_url(LUA), "default_source_code": {"inline_string": script}}
     return {"name": name, "typed_config": {**config, "clear_route_cache": False}}
 
@@ -179,7 +180,7 @@ def _flagged(*flags: str) -> dict[str, Any]:
 
 
 def _short_of_memory() -> dict[str, Any]:
-    """What the overload manager of the bootstrap refuses has no flag."""
+    """Returns the filter for requests that the bootstrap's overload manager refused: they have no flag."""
     expression = {
         "@type": descriptors.type_url(EXPRESSION),
         "expression": "response.code_details == 'overload'",
@@ -188,7 +189,8 @@ def _short_of_memory() -> dict[str, Any]:
 
 
 def _in_our_words(answer: Refusal, cause: dict[str, Any]) -> list[dict[str, Any]]:
-    """For gRPC and for REST; `cause` is a filter of access logs."""
+    """Returns the answers in Bailie's words for one cause, for gRPC and REST; `cause` is a filter of access
+    logs."""
     grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     return [
         {
@@ -203,7 +205,8 @@ def _in_our_words(answer: Refusal, cause: dict[str, Any]) -> list[dict[str, Any]
 
 
 def _errors_log() -> dict[str, Any]:
-    """One line of JSON on stdout per request that failed here or at a server (5xx, or no answer)."""
+    """Returns the log of failures: one line of JSON on stdout per request that failed here or at a server
+    (5xx, or no answer)."""
     fields = {
         "time": "%START_TIME%",
         "status": "%RESPONSE_CODE%",

@@ -55,7 +55,7 @@ class Gateway:
     """Satisfies `Publisher`; `ads` brings the Envoys. Used from one event loop only."""
 
     def __init__(self, max_requests_per_replica: int = MAX_REQUESTS_PER_REPLICA) -> None:
-        """`max_requests_per_replica`: in progress at a time, for each Envoy and protocol."""
+        """Takes the limit of requests in progress at a time, for each replica, Envoy and protocol."""
         self._encoder = Encoder(max_requests_per_replica)
         self._table: RoutingTable | None = None
         self._revision = 0

@@ -100,7 +100,7 @@ class Encoder:
         yield ResourceSnapshot(revision, table.namespace, resources)
 
     def _count(self, entry: Entry, by: int) -> None:
-        """A cluster stays as long as a route names it; its endpoints are where its replicas are now."""
+        """Counts the uses of clusters: a cluster stays as long as a route names it."""
         for backend in () if isinstance(entry, NotReady) else entry.backends:
             for protocol in Protocol:
                 name = clusters.cluster_name(backend, protocol)

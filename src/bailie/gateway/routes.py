@@ -57,7 +57,7 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
 
 
 def _one_backend(name: str, route: Route) -> dict[str, Any]:
-    """Nearly all REST calls are rewritten without Lua; a version in the path, or another name, needs it."""
+    """Returns routes to one backend. Only a version in the path, or another name, needs Lua to rewrite it."""
     (backend,), count = route.backends, stat_prefix(route)
     path = MODEL_PATH + name
     action = {"timeout": {}, "cluster": cluster_name(backend, Protocol.HTTP)}
@@ -83,7 +83,8 @@ def _one_backend(name: str, route: Route) -> dict[str, Any]:
 
 
 def _many_backends(route: Route) -> dict[str, Any]:
-    """Envoy throws the dice; the Lua filter learns the name of the backend that won from its context."""
+    """Returns a route to several backends. Envoy chooses by weight; the Lua filter learns the chosen
+    backend's name from its context."""
     count = stat_prefix(route)
     return {
         "routes": [
@@ -115,7 +116,8 @@ def _of_backend(backend: Backend) -> dict[str, Any]:
 
 
 def _refused(answer: Refusal) -> dict[str, Any]:
-    """The Lua filter answers before the direct response would, in the caller's protocol."""
+    """Returns the route of a refusal. The Lua filter answers before the direct response would, in the
+    caller's protocol."""
     context = _context(name=answer.model, reason=answer.reason, message=answer.message)
     return {
         "routes": [{"match": ANY_MATCH, "direct_response": {"status": answer.status}}],

@@ -144,13 +144,13 @@ class XdsSession:
         return self._respond(CLUSTER_URL, [], removed, snapshot.revision) if removed else None
 
     def _removable(self, snapshot: ResourceSnapshot, now: float) -> list[str]:
-        """The clusters that no route has named for long enough."""
+        """Returns the clusters that no route has named for long enough."""
         _, unneeded = self._changes(CLUSTER_URL, snapshot, remove=True)
         self._lingering = {name: self._lingering.get(name, now) for name in unneeded}
         return [name for name, since in self._lingering.items() if now - since >= LINGER_SECONDS]
 
     def deadline(self, now: float) -> float | None:
-        """When there is something to send even if nothing changes, None for never.
+        """Returns the time at which a message is due even if no resource changes, None for never.
 
         What could have been sent before `now` waits for an answer of the Envoy, which is a change.
         """
@@ -201,7 +201,8 @@ class XdsSession:
         return {self.listener.name: self.listener} if url == LISTENER_URL else snapshot.resources.get(url, {})
 
     def _has_endpoints(self, snapshot: ResourceSnapshot) -> bool:
-        """An Envoy asks for endpoints by name once it has a cluster; routes wait for that."""
+        """Says whether the Envoy has the endpoints of a cluster: it asks for them once it has the cluster,
+        and routes wait for that."""
         wanted = snapshot.resources[ENDPOINTS_URL].keys()
         subscription = self.subscriptions.get(ENDPOINTS_URL)
         return wanted <= subscription.names if subscription is not None else not wanted
@@ -257,7 +258,8 @@ class XdsSession:
         )
 
     def _send_endpoints_again(self, names: Iterable[str]) -> None:
-        """A cluster that was changed stays in warming until its endpoints come once more."""
+        """Sends the endpoints of changed clusters again: a changed cluster stays in warming until they
+        come."""
         subscription = self.subscriptions.get(ENDPOINTS_URL)
         if subscription is not None:
             subscription.clean = 0

@@ -35,7 +35,8 @@ class Fetched(NamedTuple):
 async def fetch(
     http: httpx2.AsyncClient, method: str, url: str, *, most: int, seconds: float, **options: Any
 ) -> Fetched:
-    """One request and its whole answer: at most `most` bytes, within `seconds` from the call to its end.
+    """Sends one request and returns its whole answer: at most `most` bytes, within `seconds` from the call to
+    its end.
 
     Raises:
         TooLong: there was more.

@@ -108,7 +108,8 @@ def object_path(
 
 
 def _segment(name: str) -> str:
-    """A name in a path. It may be a user's word: `x?watch=1` or `../y` must not become another request."""
+    """Returns a name for a path, quoted. A user may have written it: `x?watch=1` or `../y` must not become
+    another request."""
     return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe=":")
 
 
@@ -230,7 +231,8 @@ class Client:
         labels: str | None = None,
         fields: str | None = None,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """As `watch`, but enters once the server has accepted the watch and closes it on exit."""
+        """Watches as `watch` does, but enters once the server has accepted the watch and closes it on
+        exit."""
         params = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -298,7 +300,8 @@ class Client:
         subresource: str | None = None,
         dry_run: bool = False,
     ) -> Object:
-        """Server-side apply: creates, or takes exactly these fields. Raises Conflict with another manager.
+        """Applies on the server's side: creates, or takes exactly these fields. Raises Conflict with another
+        manager.
 
         With `dry_run` the server says what would come of it, and stores nothing.
         """
@@ -456,7 +459,8 @@ class _Opening:
 
 
 def _is_loopback(server: str) -> bool:
-    """Loopback never goes through a proxy, whatever the environment says (as in Go's clients)."""
+    """Says whether the host is this machine, which is reached without a proxy whatever the environment says
+    (as in Go's clients)."""
     host = urlsplit(server).hostname or ""
     try:
         return ip_address(host).is_loopback

@@ -80,16 +80,16 @@ class Controller(Generic[K]):
                     result = await self._reconcile(key)
             except Conflict as error:
                 self._failed(key, "conflict")
-                log.debug("Reconcile met a conflict", controller=self.name, key=key, error=str(error))
+                log.debug("reconcile met a conflict", controller=self.name, key=key, error=str(error))
             except (ApiError, TimeoutError) as error:
                 seconds = self._failed(key, "error")
                 cause = str(error) or f"not done after {self._deadline} s"
                 log.warning(
-                    "Reconcile failed", controller=self.name, key=key, error=cause, again_in=round(seconds, 2)
+                    "reconcile failed", controller=self.name, key=key, error=cause, again_in=round(seconds, 2)
                 )
             except Exception:
                 seconds = self._failed(key, "bug")
-                log.exception("Reconcile raised", controller=self.name, key=key, again_in=round(seconds, 2))
+                log.exception("reconcile raised", controller=self.name, key=key, again_in=round(seconds, 2))
             else:
                 self._succeeded(key, result)
 

@@ -78,7 +78,8 @@ class LeaderElection:
         address: str = "",
         timing: LeaseTiming = _TIMING,
     ) -> None:
-        """`address`, `<ip>:<port>`: where this process listens for as long as it lives; empty for nowhere."""
+        """Takes as `address`, `<ip>:<port>`, a port on which this process listens while it lives; empty for
+        none."""
         self.epoch = 0
         """Of the newest acquisition by this process; 0 before the first."""
         self.holder = ""
@@ -146,7 +147,7 @@ class LeaderElection:
 
     async def _lead(self, lead: Callable[[int], Awaitable[None]]) -> bool:
         """Returns True when `lead` came to its end by itself."""
-        log.info("Leading", lease=self._name, namespace=self._namespace, epoch=self.epoch)
+        log.info("leading", lease=self._name, namespace=self._namespace, epoch=self.epoch)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(_run(lead, self.epoch), name=f"lead-{self._name}")
             renewal = group.create_task(self._keep(), name=f"renew-{self._name}")
@@ -161,7 +162,7 @@ class LeaderElection:
 
     def _say_lost(self) -> None:
         log.warning(
-            "Lost the lease",
+            "lost the lease",
             lease=self._name,
             namespace=self._namespace,
             epoch=self.epoch,
@@ -313,10 +314,11 @@ class LeaderElection:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._write_release()
         except (ApiError, TimeoutError) as error:
-            log.info("Lease not released", lease=self._name, namespace=self._namespace, error=str(error))
+            log.info("lease not released", lease=self._name, namespace=self._namespace, error=str(error))
 
     async def _write_release(self) -> None:
-        """A renewal that was cancelled may have been written all the same: then the lease is read again."""
+        """Writes the release. A cancelled renewal may have been written all the same: then the lease is read
+        again."""
         spec = {**self._lease["spec"], "holderIdentity": "", "renewTime": stamp_micro(utc_now())}
         try:
             await self._client.replace({**self._lease, "spec": spec})
@@ -326,7 +328,7 @@ class LeaderElection:
                 await self._client.replace({**found, "spec": {**found["spec"], **spec}})
 
     def _is_mine(self, lease: Object) -> bool:
-        """True for this process's present term."""
+        """Says whether the lease is of this process's present term."""
         spec = lease.get("spec") or {}
         return (spec.get("holderIdentity"), spec.get("leaseTransitions")) == (self._identity, self.epoch)
 
@@ -362,7 +364,7 @@ class LeaderElection:
         trouble = str(error) or type(error).__name__
         if trouble != self.trouble:
             self.trouble = trouble
-            log.warning("Lease not reachable", lease=self._name, namespace=self._namespace, error=trouble)
+            log.warning("lease not reachable", lease=self._name, namespace=self._namespace, error=trouble)
             self._announce()
 
 

@@ -113,7 +113,7 @@ class Recorder:
                 await self._create(said, times)
         except ApiError as error:
             EVENTS_DROPPED.inc()
-            log.debug("Event not written", reason=said.reason, name=said.name, error=str(error))
+            log.debug("event not written", reason=said.reason, name=said.name, error=str(error))
 
     async def _count(self, said: _Said, times: int) -> bool:
         """Raises the count of the Event that says this already; False when there is none."""

@@ -113,7 +113,7 @@ async def _from_route(route: JsonRoute, rest: str) -> Answer:
         if inspect.isawaitable(answer):
             answer = await answer
     except Exception:
-        log.exception("Route raised", path=rest)
+        log.exception("route raised", path=rest)
         return HTTPStatus.INTERNAL_SERVER_ERROR, _JSON, b'{"error":"internal error"}'
     if answer is None:
         return HTTPStatus.NOT_FOUND, _JSON, msgspec.json.encode({"error": f"nothing is known of {rest!r}"})

@@ -188,7 +188,7 @@ class Informer:
             try:
                 callback(change)
             except Exception:
-                log.exception("Callback failed", kind=self.kind.kind, key=key_of(change.object))
+                log.exception("callback failed", kind=self.kind.kind, key=key_of(change.object))
 
     def _announce_state(self) -> None:
         for callback in tuple(self._state_callbacks):
@@ -198,7 +198,7 @@ class Informer:
         self._failures = 0
         if self.failure is not None:
             self.failure = None
-            log.info("Watch recovered", kind=self.kind.kind, namespace=self.namespace)
+            log.info("watch recovered", kind=self.kind.kind, namespace=self.namespace)
             self._announce_state()
 
     def _failed(self, error: ApiError) -> None:
@@ -212,7 +212,7 @@ class Informer:
         news = type(self.failure) is not type(error)
         self.failure = error
         if news:
-            log.warning("Watch failed", kind=self.kind.kind, namespace=self.namespace, error=str(error))
+            log.warning("watch failed", kind=self.kind.kind, namespace=self.namespace, error=str(error))
             self._announce_state()
 
 

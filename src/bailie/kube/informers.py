@@ -25,7 +25,7 @@ class InformerSet:
     def __init__(
         self, client: Client, kinds: Iterable[Kind], *, labels: Mapping[Kind, str] | None = None
     ) -> None:
-        """`labels`: selectors of the kinds of which not everything is wanted."""
+        """Takes as `labels` the selectors of kinds of which only some objects are wanted."""
         self._client = client
         self._kinds = tuple(kinds)
         self._labels = labels or {}

@@ -48,7 +48,7 @@ class Allowance:
         return min(self._burst, left + (now - since) * self._rate)
 
     def _forget(self, now: float) -> None:
-        """Names that have all again, and if there are none, the one that was there first."""
+        """Drops the callers whose allowance is full again, and if there are none, the oldest caller."""
         full = [name for name in self._left if self._now_left(name, now) >= self._burst]
         for name in full or [next(iter(self._left))]:
             del self._left[name]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bailie.local.settings import LocalSettings
     from bailie.local.state import StateDirectory
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -99,7 +99,7 @@ class ApiProcess:
             if self._stopping:
                 return
             if not failures:
-                _log.warning("API ended, starting it again", code=code)
+                log.warning("API ended, starting it again", code=code)
             await asyncio.sleep(BACK_OFF.delay(failures + 1))
             before, trouble = trouble, await self._begun()
             failures = failures + 1 if trouble else 0

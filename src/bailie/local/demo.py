@@ -245,7 +245,7 @@ def _show_traffic(demo: Demo, namespace: str, tallies: dict[str, Tally]) -> None
 
 
 async def _left_alone(demo: Demo, client: Client, models: Path) -> None:
-    """A Model where the operator has no business: nobody acts on it, and nobody could."""
+    """Shows a Model in a namespace that the operator does not serve: no process acts on it, or could."""
     await client.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": UNWATCHED}},
         field_manager="bailie-demo",

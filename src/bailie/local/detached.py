@@ -126,7 +126,8 @@ def _wait(
 
 
 def _failure(process: subprocess.Popen[bytes]) -> type[LocalError]:
-    """It has failed for good if it ends; else it goes on and may still become ready."""
+    """Returns why the start failed: a process that ended has failed for good, else it may still become
+    ready."""
     try:
         process.wait(ENDS_SECONDS)
     except subprocess.TimeoutExpired:

@@ -80,7 +80,7 @@ async def _asked_directly(pod: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 async def _scheduled_from(client: Client, namespace: str) -> str:
-    """The namespace whose scheduler serves this one; its own where nothing else is to be seen."""
+    """Returns the namespace whose scheduler serves this one: its own unless an object says otherwise."""
     try:
         runtimes = (await client.list(SELDON_RUNTIME, namespace)).items
         other = asked_of(runtimes[0]) if runtimes else ""

@@ -124,7 +124,8 @@ def last_lines(logs: Path, pod: str) -> list[str]:
 
 
 def _end_of(path: Path) -> list[str]:
-    """The last lines of a file, as far as they are in its last bytes: a line may be as long as the file."""
+    """Returns the last lines of a file, as far as its last bytes have them: a line may be as long as the
+    file."""
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
         lines = file.read(LAST_BYTES).decode(errors="replace").splitlines()

@@ -17,7 +17,7 @@ from bailie.manifests.defaults import MLSERVER_CAPABILITIES
 if TYPE_CHECKING:
     from pathlib import Path
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 ITSELF = frozenset({"mlserver", "python"})
 """What MLServer can do without a runtime of its own package."""
@@ -40,6 +40,6 @@ def installed(environment: Path) -> tuple[str, ...]:
         answer = subprocess.run(command, capture_output=True, check=True, timeout=_SECONDS)
         found = frozenset(json.loads(answer.stdout))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        _log.warning("MLServer's runtimes not known", environment=str(environment), reason=str(error))
+        log.warning("mLServer's runtimes not known", environment=str(environment), reason=str(error))
         found = frozenset()
     return tuple(name for name in MLSERVER_CAPABILITIES if name in ITSELF or modules[name] in found)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Progress = Callable[[tuple[str, ...]], None]
     Ready = Callable[[SupervisorRecord], None]
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.1
 OPERATOR_SECONDS = 2.0
@@ -102,7 +102,8 @@ class Supervisor:
 
     @staticmethod
     def _end_start_on_signal() -> None:
-        """SIGTERM while the API starts ends that too, as SIGINT does by itself; from then on see `_serve`."""
+        """Makes SIGTERM end the start of the API, as SIGINT does by itself; for later signals see
+        `_serve`."""
         if (task := asyncio.current_task()) is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
@@ -119,13 +120,13 @@ class Supervisor:
                 tasks.create_task(self._report(client, timeout, progress, ready))
                 tasks.create_task(self._run_node(client))
         except* Ended:
-            _log.info("ended")
+            log.info("ended")
 
     def _on_api(self, trouble: str) -> None:
         """Shows why the API does not start, for as long as it does not; pods go on meanwhile."""
         self._trouble = f"the API does not start: {trouble}" if trouble else ""
         if trouble:
-            _log.error("API does not start", reason=trouble)
+            log.error("API does not start", reason=trouble)
         if self._is_ready:
             self._record("failed" if trouble else "ready", self._trouble)
 
@@ -140,7 +141,7 @@ class Supervisor:
             try:
                 await workloads.ensure(operator_workload(self._settings))
             except ApiError as error:
-                _log.warning("operator's pod not ensured", reason=str(error))
+                log.warning("operator's pod not ensured", reason=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(OPERATOR_SECONDS):
                     await self._stop.wait()
@@ -189,5 +190,5 @@ class Supervisor:
         try:
             self._state.record(record)
         except OSError as error:  # a full disk must not end what runs
-            _log.warning("state not recorded", phase=phase, reason=str(error))
+            log.warning("state not recorded", phase=phase, reason=str(error))
         return record

@@ -35,7 +35,7 @@ class Expectation:
     outputs: Sequence[float]
 
     def request(self) -> dict[str, Any]:
-        """The request body of the Open Inference Protocol for all inputs at once."""
+        """Returns the request body of the Open Inference Protocol for all inputs at once."""
         shape = [len(self.inputs), len(self.inputs[0])]
         data = [value for row in self.inputs for value in row]
         return {"inputs": [{"name": "predict", "shape": shape, "datatype": "FP64", "data": data}]}

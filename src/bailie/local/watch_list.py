@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.local.settings import LocalSettings
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _AGAIN_SECONDS = 1.0
 
 
@@ -67,11 +67,11 @@ class NamespaceProvisioner:
         try:
             await provision_namespace(self._client, namespace, self._settings)
         except ApiError as error:
-            _log.warning("namespace not furnished", namespace=namespace, reason=str(error))
+            log.warning("namespace not furnished", namespace=namespace, reason=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(_AGAIN_SECONDS):
                     await self._changed.wait()
             self._changed.set()
         else:
             self._provisioned |= {namespace}
-            _log.info("namespace furnished", namespace=namespace)
+            log.info("namespace furnished", namespace=namespace)

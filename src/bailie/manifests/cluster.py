@@ -59,8 +59,8 @@ def companions(workload: Workload) -> list[Manifest]:
 
 
 def _stateful(workload: Workload) -> dict[str, Any]:
-    """Parallel: replicas of a server do not wait for each other, and a template that no pod came up with
-    can be put right: in order, the broken pod would have to become ready first."""
+    """Returns a StatefulSet. Parallel: replicas of a server do not wait for each other, and a template that
+    no pod came up with can be put right: in order, the broken pod would have to become ready first."""
     spec: dict[str, Any] = {
         "serviceName": workload.name,
         "podManagementPolicy": "Parallel",
@@ -77,7 +77,8 @@ def _stateful(workload: Workload) -> dict[str, Any]:
 
 
 def _surging() -> dict[str, Any]:
-    """The new pod is ready before an old one goes; one that never gets ready leaves the old ones alone."""
+    """Returns an update by surge: a new pod is ready before an old one ends, and if no new pod gets ready,
+    the old ones stay."""
     return {
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "progressDeadlineSeconds": 600,
@@ -96,7 +97,7 @@ def _template(workload: Workload) -> Manifest:
 
 
 def _spread(key: str, selector: Mapping[str, str]) -> Manifest:
-    """A wish, not a condition: a cluster of one machine runs everything all the same."""
+    """Returns a preference to spread replicas over nodes; a cluster of one machine runs them all the same."""
     return {
         "maxSkew": 1,
         "topologyKey": key,

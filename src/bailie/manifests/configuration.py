@@ -51,7 +51,7 @@ def _is_empty(value: object) -> bool:
 
 
 def _without_never(base: object) -> object:
-    """A part taken over as a whole still leaves out what is never taken over."""
+    """Returns the part without the fields that are never taken over."""
     if not isinstance(base, Part):
         return base
     cleared: Mapping[str, None] = dict.fromkeys(_NEVER & set(type(base).model_fields))

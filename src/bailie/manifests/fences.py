@@ -118,7 +118,7 @@ def _demands(workload: Workload, fence: Fence) -> Iterator[FenceDemand]:
 
 
 def _component(workload: Workload) -> str:
-    """The name of a component is that of its service account, too."""
+    """Returns the component's name, which its service account has, too."""
     return str(workload.template["metadata"]["labels"][NAME_LABEL])
 
 
@@ -210,7 +210,8 @@ def _shown(container: Manifest, holders: set[str], fence: Fence) -> Iterator[str
 
 
 def _context(context: Mapping[str, Any], path: str) -> Iterator[FenceDemand]:
-    """Of a pod or a container: what one of them does not have is not stated there."""
+    """Checks the security context of a pod or a container; a field that one of the two lacks is not stated
+    there."""
     if context.get("runAsUser") == 0:
         yield FenceDemand(f"{path}.runAsUser", ROOT, "user 0")
     if context.get("runAsNonRoot") is False:

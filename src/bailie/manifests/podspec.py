@@ -62,7 +62,7 @@ def _joined_lists(key: str, base: Sequence[Any], override: Sequence[Any]) -> lis
 
 
 def _has_identity(item: Any, name: str) -> bool:
-    """A list of the same name may stand elsewhere, in a field that Bailie does not know."""
+    """Says whether an item has the merge key; a field unknown to Bailie may have a list of the same name."""
     return isinstance(item, dict) and isinstance(item.get(name), str | int)
 
 

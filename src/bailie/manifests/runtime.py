@@ -145,7 +145,8 @@ def _service(runtime: SeldonRuntime, override: Override, settings: Configuration
 
 
 def _leader(scheduler_service: Manifest) -> Manifest:
-    """The endpoints of the scheduler's Service, for the leader to fill: `endpoints` is its field alone."""
+    """Returns the endpoints of the scheduler's Service, for the leader to fill: `endpoints` is its field
+    alone."""
     metadata = scheduler_service["metadata"]
     labels = {
         "kubernetes.io/service-name": metadata["name"],
@@ -178,7 +179,8 @@ def _mesh_service(namespace: str, override: Override, settings: Configuration) -
 
 
 def _stats_service(namespace: str) -> Manifest:
-    """Envoy's metrics, which name the models: not on the other Service, which may be a load balancer."""
+    """Returns the Service of Envoy's metrics. They name the models, so the mesh Service, which may be a load
+    balancer, has no port for them."""
     spec = {
         "type": "ClusterIP",
         "selector": {NAME_LABEL: ENVOY},
@@ -188,7 +190,7 @@ def _stats_service(namespace: str) -> Manifest:
 
 
 def _agent_config(namespace: str, settings: Configuration) -> Manifest:
-    """The remotes that agents of the namespace know without a Secret of the Model's own."""
+    """Returns the remotes that agents of the namespace know without a Secret of the Model's own."""
     agent = settings.agent_config
     content = agent.model_dump(by_alias=True, exclude_none=True, mode="json") if agent else {}
     return {

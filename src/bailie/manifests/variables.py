@@ -35,7 +35,8 @@ def rewritten(pod: Manifest, variable: str, change: Callable[[str], str]) -> Man
 
 
 def _rewritten(container: Manifest, variable: str, change: Callable[[str], str]) -> Manifest:
-    """A variable that is read from somewhere (`valueFrom`) is left as it is: its value is not known here."""
+    """Returns the variable rewritten; a variable with `valueFrom` stays as it is, for its value is not known
+    here."""
     if not any(each["name"] == variable for each in container.get("env") or ()):
         return container
     env = [

@@ -59,7 +59,7 @@ def settled(application: Application) -> Application:
 
 
 def keep_connections() -> None:
-    """Has MLServer serve a settled application."""
+    """Makes MLServer serve a settled application."""
     from mlserver import server  # noqa: PLC0415
     from mlserver.rest import RESTServer  # noqa: PLC0415
 
@@ -74,7 +74,7 @@ def keep_connections() -> None:
 
 
 def tell_what_is_not_loaded() -> None:
-    """Has MLServer answer 503 and UNAVAILABLE for models that it does not have."""
+    """Makes MLServer answer 503 and UNAVAILABLE for models that it does not have."""
     from grpc import StatusCode  # noqa: PLC0415
     from mlserver import server  # noqa: PLC0415
     from mlserver.errors import MLServerError, ModelNotFound, ModelNotReady  # noqa: PLC0415

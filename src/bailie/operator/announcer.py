@@ -68,7 +68,7 @@ class Announcer:
                 said = ""
             except ApiError as error:
                 if str(error) != said:
-                    log.warning("What became of the list is not published", error=str(error))
+                    log.warning("status of namespaces not published", error=str(error))
                 said = str(error)
                 self._touched.set()
             await asyncio.sleep(_AGAIN_SECONDS if said else _AT_MOST_EVERY_SECONDS)
@@ -119,14 +119,14 @@ class Announcer:
 
     def _tell(self, namespace: str, status: NamespaceStatus) -> None:
         if status.reason in _PASSING:
-            log.debug("Namespace stands", namespace=namespace, reason=status.reason)
+            log.debug("namespace status", namespace=namespace, reason=status.reason)
             return
         good = status.state is NamespaceState.SERVED
         values = {"namespace": namespace, "state": status.state.value, "reason": status.reason}
         if good:
-            log.info("Namespace served", **values)
+            log.info("namespace served", **values)
         else:
-            log.warning("Namespace not served as wanted", **values, message=status.message)
+            log.warning("namespace not served as wanted", **values, message=status.message)
         kind = EventType.NORMAL if good else EventType.WARNING
         reason = "NamespaceServed" if good else status.reason
         self._recorder.event(self._about, kind, reason, f"{namespace}: {status.message or 'is served'}")

@@ -127,7 +127,7 @@ class NamespaceClaim:
                     attempts = 0
                     await self._serve()
             except Exception:
-                log.exception("Claim of namespace failed", namespace=self.namespace)
+                log.exception("claim of namespace failed", namespace=self.namespace)
                 attempts += 1
             await self._pause(_BACKOFF.delay(max(attempts, 1)))
 
@@ -230,7 +230,8 @@ class _UpstreamOperator:
         return ""
 
     def _alive(self, lease: Mapping[str, Any]) -> bool:
-        """As in elections, by our own clock: the holder lives if the Lease changed within its duration."""
+        """Says whether the holder lives: by our own clock, as in elections, the Lease changed within its
+        duration."""
         claim, now = claim_of(lease), asyncio.get_running_loop().time()
         if claim.renewed != self._renewed:
             self._renewed, self._changed = claim.renewed, now

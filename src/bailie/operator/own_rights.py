@@ -37,13 +37,15 @@ async def watch_own_rights(client: Client, namespace: str, tell: Callable[[tuple
         try:
             missing = await own_missing_rights(client, namespace, needed)
         except ApiError as error:
-            log.debug("Rights at home not reviewed", namespace=namespace, error=str(error))
+            log.debug("rights in own namespace not reviewed", namespace=namespace, error=str(error))
             missing = said
         if missing != said:
             said = missing
             tell(missing)
             if missing:
-                log.warning("Rights are missing at home", namespace=namespace, missing=named(missing))
+                log.warning(
+                    "rights in own namespace are missing", namespace=namespace, missing=named(missing)
+                )
             else:
-                log.info("Rights at home are complete", namespace=namespace)
+                log.info("rights in own namespace are complete", namespace=namespace)
         await asyncio.sleep(_MENDING_SECONDS if missing else RECHECK_SECONDS)

@@ -105,7 +105,7 @@ class Reporter:
             after.message or f"{self._kind.kind} is ready",
         )
         log.info(
-            "Readiness changed",
+            "readiness changed",
             kind=self._kind.kind,
             namespace=manifest["metadata"]["namespace"],
             name=manifest["metadata"]["name"],

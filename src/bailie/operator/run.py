@@ -203,7 +203,7 @@ async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> N
         routes={"namespaces": lambda _: terms[0].scope.state() if terms else {}},
     )
     async with health.serve(settings.address, settings.port) as port:
-        log.info("Operator started", namespace=settings.namespace, port=port, watch=settings.watch)
+        log.info("operator started", namespace=settings.namespace, port=port, watch=settings.watch)
         # The pod's name alone: a restarted container takes its own lease back at once, and two containers of
         # one pod never live at a time.
         election = LeaderElection(
@@ -248,7 +248,8 @@ def _installation(
 
 
 def _wanted(manifest: Object) -> tuple[object, ...]:
-    """What a reconciliation depends on: not the status, which it writes itself."""
+    """Returns the parts of an object that its reconciliation depends on: not the status, which it writes
+    itself."""
     metadata = manifest["metadata"]
     return (
         manifest.get("spec"),

@@ -47,7 +47,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         return resource.spec.seldon_config
 
     def objection(self, resource: SeldonRuntime) -> Condition | None:
-        """Only the oldest runtime of a namespace is served, and only by a scheduler that may serve it."""
+        """Refuses a runtime beside an older one of the namespace, or with a scheduler that may not serve
+        it."""
         oldest = self._cache.runtime_of(resource.metadata.namespace)
         first = oldest["metadata"]["name"] if oldest else resource.metadata.name
         if first == resource.metadata.name:
@@ -78,7 +79,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         return Outcome([*conditions, services, ready], fields, made=not refusals)
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
-        """The others that its scheduler serves; who is out of sight just now keeps the one that it had."""
+        """Returns the other namespaces that the runtime's scheduler serves. A served namespace that is not
+        listed just now stays served."""
         out_of_sight = {n for n in runtime.status.served_namespaces if not self._cache.is_known(n)}
         served = self._centrals.served_by(runtime.metadata.namespace)
         return tuple(sorted({*served, *let(runtime.spec.serves_namespaces, out_of_sight)}))
@@ -86,7 +88,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
     async def _run(
         self, runtime: SeldonRuntime, config: SeldonConfig, workloads: Mapping[str, Workload]
     ) -> dict[str, str]:
-        """Ensures and removes first, so that what was started has had time to be seen; returns refusals."""
+        """Ensures and removes the workloads before any is observed, so that started pods can be seen; returns
+        refusals."""
         missing = missing_components(runtime, config)
         for name in RUN_COMPONENTS:
             if name not in workloads and name not in missing:

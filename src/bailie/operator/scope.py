@@ -89,7 +89,7 @@ class Scope:
             await asyncio.wait(tasks)
         for namespace in gone:
             del self._claims[namespace]
-            log.info("Namespace let go; what runs there keeps running", namespace=namespace)
+            log.info("namespace left the scope; its workloads keep running", namespace=namespace)
             self._announce(namespace)
 
     def _take_up(self, namespace: str, group: asyncio.TaskGroup) -> None:

@@ -38,7 +38,7 @@ class ScopeMetrics(Collector):
         self._problems = problems
 
     def collect(self) -> Iterable[Metric]:
-        """Called for each scrape."""
+        """Yields the metrics, at each scrape."""
         statuses = self._scope.statuses() if self._scope is not None else {}
         missing = {name: status.missing for name, status in statuses.items()}
         for name, rights in self._at_home.items():

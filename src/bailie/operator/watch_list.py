@@ -87,6 +87,6 @@ class WatchList:
             return
         self.problems = problems
         for problem in problems:
-            log.warning("List of namespaces has a mistake", problem=str(problem), reason=problem.reason)
+            log.warning("list of namespaces has a mistake", problem=str(problem), reason=problem.reason)
         for listener in tuple(self._listeners):
             listener()

@@ -44,7 +44,7 @@ def parse_watch_list(text: str) -> tuple[tuple[str, ...], list[Problem]]:
 
 
 def parse_lines(text: str) -> tuple[tuple[str, ...], list[Problem]]:
-    """The same for a list with a name on each line; blank lines around it do not count."""
+    """Returns the same for a list with a name on each line; blank lines around the list do not count."""
     return _checked(NAMESPACES, text.strip().splitlines(), "remove the empty line")
 
 

@@ -42,7 +42,7 @@ def _key(manifest: Manifest) -> tuple[str, str, str]:
 
 
 def _stated(manifest: Manifest) -> dict[str, Any]:
-    """The object without what is observed: another uid is another object, so that counts."""
+    """Returns the object without observed fields. The uid stays: another uid is another object."""
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in _OBSERVED}
     rest = {name: value for name, value in manifest.items() if name not in {"metadata", "status"}}
     return {**rest, "metadata": metadata}

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.manifests.workload import Manifest, Workload
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _CONTROLLERS = (STATEFUL_SET, DEPLOYMENT)
 _COMPANIONS = (POD_DISRUPTION_BUDGET, SERVICE, ENDPOINT_SLICE, CONFIG_MAP)
 _FIXED = "updates to statefulset spec"
@@ -118,7 +118,7 @@ class KubernetesWorkloads:
         )
 
     async def _trouble(self, controller: Manifest) -> str:
-        """The first complaint of a pod that is not ready, or why none could be made."""
+        """Returns the first complaint of a pod that is not ready, or why none could be made."""
         metadata = controller["metadata"]
         for condition in (controller.get("status") or {}).get("conditions") or ():
             if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
@@ -163,7 +163,7 @@ class KubernetesWorkloads:
         metadata = manifest["metadata"]
         present = await self._find(kind_of(manifest), metadata["name"], metadata["namespace"])
         if present is not None and not is_ours(present):
-            _log.debug("left alone", kind=manifest["kind"], name=metadata["name"])
+            log.debug("left alone", kind=manifest["kind"], name=metadata["name"])
             return
         if present is not None and _must_be_made_anew(present, manifest):
             await self._delete(present)
@@ -203,7 +203,7 @@ class KubernetesWorkloads:
     async def _delete(self, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
         self._applied.forget(manifest)
-        _log.info(
+        log.info(
             "object deleted",
             kind=manifest["kind"],
             namespace=metadata["namespace"],

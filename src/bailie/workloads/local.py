@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.manifests.workload import Manifest, Workload
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _FIELD_MANAGER = "bailie-workloads"
 _OBJECT_KINDS = (SERVICE, CONFIG_MAP, ENDPOINT_SLICE)
 
@@ -57,7 +57,7 @@ class LocalWorkloads:
         template_hash = hash_template(template, workload.volume_claim_templates)
         steps = next_steps(workload, template_hash, await self._pods(workload.namespace, workload.name))
         for name in steps.delete:
-            _log.info("pod deleted", namespace=workload.namespace, pod=name)
+            log.info("pod deleted", namespace=workload.namespace, pod=name)
             await self._delete(POD, name, workload.namespace)
         for number in steps.create:
             await self._create(pod_manifest(workload, template, template_hash, number))
@@ -136,7 +136,7 @@ class LocalWorkloads:
             await self._client.create(pod)
         except AlreadyExists:  # another reconcile was first; the Pod's change brings us back
             return
-        _log.info("pod created", namespace=metadata["namespace"], pod=metadata["name"])
+        log.info("pod created", namespace=metadata["namespace"], pod=metadata["name"])
 
     async def _delete(self, kind: Kind, name: str, namespace: str) -> None:
         try:

@@ -31,14 +31,14 @@ class Steps:
 
 
 def is_ready(pod: Manifest) -> bool:
-    """Whether the pod's Ready condition is true and it is not going away."""
+    """Says whether the pod's Ready condition is true and it is not going away."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
     return ready and not pod["metadata"].get("deletionTimestamp")
 
 
 def complaint(pod: Manifest) -> str:
-    """Why the pod is not ready, in one line; empty when it has not said yet."""
+    """Returns why the pod is not ready, in one line; empty while its status does not say."""
     name = pod["metadata"]["name"]
     status = pod.get("status") or {}
     for condition in status.get("conditions") or ():
@@ -56,7 +56,7 @@ def complaint(pod: Manifest) -> str:
 
 
 def ordinal(pod: Manifest) -> int:
-    """The number at the end of the pod's name; -1 for a name without one."""
+    """Returns the number at the end of the pod's name; -1 for a name without one."""
     last = str(pod["metadata"]["name"]).rpartition("-")[2]
     return int(last) if last.isdigit() else -1
 
@@ -85,13 +85,13 @@ def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest])
 
 
 def hash_template(template: Manifest, claims: Sequence[Manifest]) -> str:
-    """A short name for the content: pods made from equal templates have equal hashes."""
+    """Returns a short name for the content: pods made from equal templates have equal hashes."""
     text = json.dumps([template, list(claims)], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def with_host_ports(template: Manifest, services: Iterable[Manifest]) -> Manifest:
-    """The template with a `hostPort` for each `nodePort` of the Services that select it."""
+    """Returns the template with a `hostPort` for each `nodePort` of the Services that select it."""
     result = copy.deepcopy(template)
     labels = (result.get("metadata") or {}).get("labels") or {}
     for service in services:
@@ -105,7 +105,7 @@ def with_host_ports(template: Manifest, services: Iterable[Manifest]) -> Manifes
 
 
 def _set_host_port(template: Manifest, service_port: Mapping[str, object]) -> None:
-    """The first Service port that leads to a container port decides."""
+    """Sets the host port of a container port, by the first Service port that leads to it."""
     wanted = service_port.get("targetPort") or service_port["port"]
     for container in template["spec"]["containers"]:
         for port in container.get("ports") or []:
@@ -115,7 +115,8 @@ def _set_host_port(template: Manifest, service_port: Mapping[str, object]) -> No
 
 
 def pod_manifest(workload: Workload, template: Manifest, template_hash: str, number: int) -> Manifest:
-    """Pod `<name>-<number>`; a claim template becomes the volume `<claim>-<pod>`, as in a StatefulSet."""
+    """Returns Pod `<name>-<number>`; a claim template becomes the volume `<claim>-<pod>`, as in a
+    StatefulSet."""
     name = f"{workload.name}-{number}"
     metadata = template.get("metadata") or {}
     labels = {

@@ -96,7 +96,7 @@ class _Calls:
         return handle
 
     async def stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        """ModelStreamInfer: the model of the first message has the whole stream."""
+        """Passes on a ModelStreamInfer: the whole stream goes to the model of the first message."""
         first = await anext(aiter(requests), None)
         if first is None:
             return

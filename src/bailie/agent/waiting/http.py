@@ -83,7 +83,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The process has its own handlers."""
+        """Leaves the signals to the handlers of the process."""
         yield
 
 

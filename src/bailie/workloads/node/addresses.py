@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 NETWORKS = range(64, 251)
 
 
@@ -53,7 +53,7 @@ class Addresses:
             try:
                 self._save()
             except OSError as error:  # a full disk: the pod runs, only its next address may be another
-                _log.warning("address not kept", pod=key, error=str(error))
+                log.warning("address not kept", pod=key, error=str(error))
         return self._given[key]
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class Addresses:
         self._claim.close()
 
     def _free(self, start: int) -> str:
-        """The first free address from host number `start`; the last octet is never 0 or 255."""
+        """Returns the first free address from host number `start`; the last octet is never 0 or 255."""
         taken = set(self._given.values())
         for offset in range(1 << 16):
             host = (start + offset) & 0xFFFF

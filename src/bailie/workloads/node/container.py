@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bailie.manifests.workload import Manifest
     from bailie.workloads.node.setup import PodSetup
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _UNKNOWN_EXIT = 137
 """The code shown for a process whose own was lost with the node that started it, as in Kubernetes."""
 _LEFT_SECONDS = 2.0
@@ -49,7 +49,7 @@ class ContainerRunner:
         *,
         once: bool = False,
     ) -> None:
-        """`once` is for init containers: `run` returns after an end with code 0."""
+        """Takes `once` for init containers: `run` returns after an end with code 0."""
         self._container = container
         self._setup = setup
         self._changed = changed
@@ -108,7 +108,8 @@ class ContainerRunner:
             await self._back_off(failure, failures)
 
     def _was_killed(self, failure: Waiting | Terminated) -> bool:
-        """Whether somebody killed what was serving well: no crash loop, so it is not made to wait longer."""
+        """Says whether a healthy process was killed: that is no crash loop, so the restart is not delayed
+        further."""
         killed = isinstance(failure, Terminated) and failure.signal > 0 and not self._complaint
         return killed and self.state.ready and "readinessProbe" in self._container
 
@@ -170,7 +171,7 @@ class ContainerRunner:
             return Waiting("RunContainerError", f"{spec.argv[0]!r}: {error}")
         now = stamp(utc_now())
         self._record(started, now)
-        _log.info("container started", **self._labels(), pid=started.pid)
+        log.info("container started", **self._labels(), pid=started.pid)
         self._say(EventType.NORMAL, "Started", f"as process {started.pid}")
         begun = not self._container.get("startupProbe")
         ready = begun and not self._container.get("readinessProbe")
@@ -193,13 +194,13 @@ class ContainerRunner:
                 )
             )
         except OSError as error:  # a full disk: it runs all the same, only nobody could adopt it
-            _log.warning("record not written", **self._labels(), error=str(error))
+            log.warning("record not written", **self._labels(), error=str(error))
 
     def _adopt(self, record: ProcessRecord) -> Process | None:
         adopted = Process.adopt(record.pid, record.start_time)
         if adopted is None:
             return None
-        _log.info("container adopted", **self._labels(), pid=record.pid)
+        log.info("container adopted", **self._labels(), pid=record.pid)
         ready = self._was_ready or not self._container.get("readinessProbe")
         started = self._was_ready or not self._container.get("startupProbe")
         self.state = replace(self.state, restarts=record.restarts)
@@ -207,7 +208,7 @@ class ContainerRunner:
         return adopted
 
     def _count_lost(self) -> None:
-        """The run that an earlier node began has ended while no node was there."""
+        """Counts a run that an earlier node began and that ended while no node was there."""
         lost = Terminated(exit_code=_UNKNOWN_EXIT, message="ended while the node was away")
         self.state = replace(self.state, last=lost, restarts=self.state.restarts + 1)
 
@@ -230,7 +231,7 @@ class ContainerRunner:
             raise
         self._running = None
         self._setup.tools.records.remove(self.key)
-        _log.info("container ended", **self._labels(), pid=running.pid, code=ending.code)
+        log.info("container ended", **self._labels(), pid=running.pid, code=ending.code)
         return ending
 
     async def _end_when_told(self, running: Process) -> None:
@@ -262,14 +263,14 @@ class ContainerRunner:
         if not good:
             self._say(EventType.WARNING, "Unhealthy", f"readiness probe failed: {why}")
         if good != self.state.ready:
-            _log.info("container readiness changed", **self._labels(), ready=good, why=why)
+            log.info("container readiness changed", **self._labels(), ready=good, why=why)
             self._set(ready=good)
 
     def _give_up(self, why: str, grace: float | None) -> None:
         """Ends a process that does not answer; it is started again as after a crash."""
         if not self._complaint and not self._doomed.is_set():
             self._complaint = why
-            _log.warning("container does not answer", **self._labels(), why=why)
+            log.warning("container does not answer", **self._labels(), why=why)
             self._say(EventType.WARNING, "Unhealthy", why)
             self._grace = self._setup.tools.settings.grace if grace is None else grace
             self._doomed.set()

@@ -45,7 +45,7 @@ class Behind:
 
 
 def matching(service: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
-    """The Service's pods that have an address and are not going away, by name."""
+    """Returns the Service's pods that have an address and are not going away, by name."""
     selector = service["spec"].get("selector") or {}
     namespace = service["metadata"]["namespace"]
     found = [
@@ -60,7 +60,7 @@ def matching(service: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
 
 
 def port_number(service_port: Manifest, pod: Manifest) -> int | None:
-    """The port that a Service port leads to in one pod: a number, or the name of a container port."""
+    """Returns the port that a Service port leads to in one pod: a number, or the name of a container port."""
     wanted = service_port.get("targetPort") or service_port["port"]
     if str(wanted).isdecimal():
         return int(wanted)
@@ -72,7 +72,7 @@ def port_number(service_port: Manifest, pod: Manifest) -> int | None:
 
 
 def behind(service: Manifest, known: Known) -> Behind:
-    """What answers for the Service."""
+    """Returns the addresses that answer for the Service."""
     if service["spec"].get("selector"):
         return _of_pods(service, matching(service, known.pods.values()))
     external = stands_for(service)
@@ -83,13 +83,14 @@ def behind(service: Manifest, known: Known) -> Behind:
 
 
 def stands_for(service: Manifest) -> tuple[str, str] | None:
-    """The namespace and name of the Service that an ExternalName stands for; None for other Services."""
+    """Returns the namespace and name of the Service that an ExternalName stands for; None for other
+    Services."""
     name, _, rest = str(service["spec"].get("externalName") or "").partition(".")
     return (rest.partition(".")[0], name) if rest else None
 
 
 def _of_pods(service: Manifest, pods: Sequence[Manifest]) -> Behind:
-    """Envoy's are the ready pods, all of them while none is."""
+    """Returns the endpoints for Envoy: the ready pods, or all pods while none is ready."""
     port = _envoys(service["spec"].get("ports") or [])
     numbers = [port_number(port, pod) for pod in pods] if port else []
     number = next((each for each in numbers if each), None) or 0
@@ -118,7 +119,7 @@ def _of_slices(service: Manifest, slices: Iterable[Manifest]) -> Behind:
 
 
 def _envoys(ports: Sequence[Manifest]) -> Manifest | None:
-    """The port that Envoy connects to: the one named `xds`, else the first."""
+    """Returns the port that Envoy connects to: the one named `xds`, else the first."""
     return next((each for each in ports if each.get("name") == "xds"), ports[0] if ports else None)
 
 

@@ -52,7 +52,8 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def environment(pod: Manifest, container: Manifest, sources: Sources) -> dict[str, str] | ConfigError:
-    """The variables of one container in the order of its manifest; `envFrom` first, as in Kubernetes."""
+    """Returns the variables of one container in the order of its manifest; `envFrom` first, as in
+    Kubernetes."""
     result: dict[str, str] = {}
     for source in container.get("envFrom") or []:
         several = _from_source(source, sources)
@@ -100,7 +101,7 @@ def _value(
 
 
 def field_value(pod: Manifest, path: str, sources: Sources) -> str | ConfigError:
-    """The downward API's fields of a pod."""
+    """Returns a field of the pod, as the downward API has it."""
     metadata, spec = pod["metadata"], pod.get("spec", {})
     fields = {
         "metadata.name": metadata["name"],

@@ -22,7 +22,8 @@ def make_directory(path: Path) -> Path:
 
 
 def below(root: Path, inner: str) -> Path | None:
-    """The path `inner` below `root`; None where it would lead elsewhere: out of it, or through a link."""
+    """Returns the path `inner` below `root`; None where it would lead elsewhere: out of it, or through a
+    link."""
     parts = PurePosixPath(inner).parts
     if not parts or inner.startswith("/") or ".." in parts or "\0" in inner:
         return None
@@ -49,7 +50,8 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> 
 
 
 def write_when_changed(path: Path, content: str) -> None:
-    """As `write_atomically`, but leaves an equal file alone: watchers of it see real changes only."""
+    """Writes as `write_atomically` does, but leaves an equal file alone: its watchers see real changes
+    only."""
     with suppress(OSError):
         if path.read_text() == content:
             return
@@ -57,7 +59,7 @@ def write_when_changed(path: Path, content: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The parsed content; None where the file is absent or not whole."""
+    """Returns the parsed content; None where the file is absent or not whole."""
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):

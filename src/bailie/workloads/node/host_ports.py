@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def conflict(spec: ProcessSpec) -> str | None:
-    """A sentence about the first port that somebody else has; None when all are free."""
+    """Returns a sentence about the first port that another process has; None when all are free."""
     ours = spec.env.get(STATE_VARIABLE)
     for port in spec.host_ports:
         for listener in proc.listeners(port.ip, port.port):

@@ -20,7 +20,7 @@ _FRAME = " \t|+-"
 
 
 def log_path(logs_dir: Path, namespace: str, pod: str, container: str) -> Path:
-    """Where a container's output goes; the API server reads it there."""
+    """Returns the file of a container's output, which the API server reads."""
     return logs_dir / namespace / pod / f"{container}.log"
 
 
@@ -44,7 +44,7 @@ def rotate(path: Path, max_bytes: int) -> bool:
 
 
 def last_line(path: Path, *, limit: int = 400) -> str:
-    """The last line that says something, cut to `limit` characters; empty when there is none.
+    """Returns the last line that is not blank, cut to `limit` characters; empty when there is none.
 
     The frame that Python draws around a group of exceptions says nothing.
     """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bailie.workloads.node.records import ProcessRecord
     from bailie.workloads.node.settings import NodeSettings
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _NAME = "app.kubernetes.io/name"
 _FAILED_WORKER_SECONDS = 5.0
 _FORCED_GRACE = 2.0
@@ -88,7 +88,7 @@ class Node:
         """Adopts, kills the rest, starts the rest, and follows changes from here on."""
         survivors = self._adoptable(self._tools.records.survivors())
         killed = kill_orphans(self._settings.state_dir, survivors.keys())
-        _log.info("node started", adopted=len(survivors), killed=len(killed), pods=len(self._pods.store))
+        log.info("node started", adopted=len(survivors), killed=len(killed), pods=len(self._pods.store))
         for pod in list(self._pods.store.values()):
             uid = pod["metadata"]["uid"]
             self._start(pod, {name: record for (of, name), record in survivors.items() if of == uid})
@@ -102,7 +102,7 @@ class Node:
     def _adoptable(
         self, survivors: Mapping[tuple[str, str], ProcessRecord]
     ) -> dict[tuple[str, str], ProcessRecord]:
-        """The processes whose pod is still wanted and that were told nothing that has changed."""
+        """Returns the processes whose pod is still wanted and whose fixed settings have not changed."""
         result = {}
         for pod in self._pods.store.values():
             fixed = self._setup(pod).fixed
@@ -142,14 +142,14 @@ class Node:
         try:
             await worker.run(after)
         except Exception:
-            _log.exception("pod worker failed", namespace=key[0], pod=key[1])
+            log.exception("pod worker failed", namespace=key[0], pod=key[1])
             await asyncio.sleep(_FAILED_WORKER_SECONDS)
             self._begin_again(key, worker.uid)
         if self._workers.get(key) is worker:
             del self._workers[key]
 
     def _begin_again(self, key: tuple[str, str], uid: str) -> None:
-        """After a bug in a worker: a new one takes over what the old one left running."""
+        """Replaces a worker that failed by a bug; the new worker takes over the processes of the old one."""
         pod = self._pods.store.get(key)
         if pod and pod["metadata"]["uid"] == uid:
             survivors = self._adoptable(self._tools.records.survivors())
@@ -189,7 +189,7 @@ class Node:
         try:
             endpoints.write_namespace(self._settings.endpoints_dir / namespace, services, self._known)
         except OSError as error:
-            _log.error("endpoints not written", namespace=namespace, error=str(error))
+            log.warning("endpoints not written", namespace=namespace, error=str(error))
 
     async def _keep_logs(self) -> None:
         while True:
@@ -199,7 +199,7 @@ class Node:
                     try:
                         logs.rotate(runner.log, self._settings.log_max_bytes)
                     except OSError as error:
-                        _log.error("log not rotated", path=str(runner.log), error=str(error))
+                        log.warning("log not rotated", path=str(runner.log), error=str(error))
 
 
 def _component(pod: Manifest) -> str:

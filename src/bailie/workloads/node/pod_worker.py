@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bailie.workloads.node.records import ProcessRecord
     from bailie.workloads.node.setup import PodSetup
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _API_BACKOFF = Backoff(initial=0.2, maximum=5.0)
 
 
@@ -159,7 +159,7 @@ class PodWorker:
             except ApiError as error:
                 failures += 1
                 metadata = self.setup.pod["metadata"]
-                _log.warning(
+                log.warning(
                     "pod not written", namespace=metadata["namespace"], pod=metadata["name"], error=str(error)
                 )
                 if self._ending is Ending.STOPPED and failures > 3:

@@ -59,17 +59,17 @@ class ProcessSpec:
 
 
 def container_mark(pod_uid: str, container: str) -> str:
-    """The value of CONTAINER_VARIABLE."""
+    """Returns the value of CONTAINER_VARIABLE."""
     return f"{pod_uid}/{container}"
 
 
 def program_name(image: str) -> str:
-    """`registry/bailie-mlserver:1.0@sha256:…` -> `bailie-mlserver`."""
+    """Returns the program of an image: `bailie-mlserver` for `registry/bailie-mlserver:1.0@sha256:…`."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessSpec | ConfigError:
-    """What to start for one container."""
+    """Returns the process to start for one container."""
     variables = environment(pod, container, context.sources)
     if isinstance(variables, ConfigError):
         return variables

@@ -64,7 +64,7 @@ class ProbeSpec:
 def probe(
     container: Manifest, key: str, ip: str, place: ProcessSpec | None = None
 ) -> ProbeSpec | ConfigError | None:
-    """The probe under `key` (`readinessProbe`, …); None where the container has none."""
+    """Returns the probe under `key` (`readinessProbe`, …); None where the container has none."""
     spec = container.get(key)
     if not spec:
         return None
@@ -95,7 +95,7 @@ def probe(
 def target(
     container: Manifest, action: Manifest, ip: str, *, connect_only: bool = False
 ) -> Target | ConfigError:
-    """Where an `httpGet` or `tcpSocket` action of a container goes; ports by number or name."""
+    """Returns the target of an `httpGet` or `tcpSocket` action of a container; ports by number or name."""
     wanted = action.get("port")
     ports = {each["name"]: each["containerPort"] for each in container.get("ports") or [] if "name" in each}
     port = int(str(wanted)) if str(wanted).isdecimal() else ports.get(str(wanted))

@@ -24,12 +24,12 @@ _KEYS = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
 def runs_commands(container: Manifest) -> bool:
-    """Whether a probe needs to know how the process was started."""
+    """Says whether a probe runs a command, which needs the way in which the process was started."""
     return any("exec" in (container.get(key) or {}) for key in _KEYS)
 
 
 def problem(container: Manifest, ip: str) -> str | None:
-    """What is wrong with the container's probes, as a sentence; None when nothing is."""
+    """Returns a sentence about a mistake in the container's probes; None when there is none."""
     for key in _KEYS:
         found = probe(container, key, ip)
         if isinstance(found, ConfigError):

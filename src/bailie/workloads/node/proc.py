@@ -24,19 +24,19 @@ def boot_id() -> str:
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks after boot at which the process started; None when it is gone or a zombie."""
+    """Returns the clock ticks after boot at which the process started; None when it is gone or a zombie."""
     fields = _stat(pid)
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
 
 
 def process_group(pid: int) -> int | None:
-    """The process's group; None when it is gone."""
+    """Returns the process's group; None when the process is gone."""
     fields = _stat(pid)
     return None if fields is None else int(fields[2])
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/<pid>/stat after the command, which may hold spaces and brackets."""
+    """Returns the fields of /proc/<pid>/stat after the command, which may hold spaces and brackets."""
     try:
         text = (_PROC / str(pid) / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -45,7 +45,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def command(pid: int) -> str:
-    """A short name for people: the program and, for an interpreter, its script or module."""
+    """Returns a short name for people: the program and, for an interpreter, its script or module."""
     try:
         words = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
@@ -55,14 +55,15 @@ def command(pid: int) -> str:
 
 
 def pids() -> Iterator[int]:
-    """Every process that exists now."""
+    """Returns every process that exists now."""
     for entry in _PROC.iterdir():
         if entry.name.isdigit():
             yield int(entry.name)
 
 
 def variable(pid: int, name: str) -> str | None:
-    """A variable of the environment that the process was started with; None when it may not be read."""
+    """Returns a variable of the environment that the process was started with; None when it may not be
+    read."""
     try:
         content = (_PROC / str(pid) / "environ").read_bytes()
     except OSError:
@@ -79,7 +80,7 @@ class Listener:
 
 
 def listeners(ip: str, port: int) -> list[Listener]:
-    """Who listens on an IPv4 address and port, wildcard sockets included."""
+    """Returns the processes that listen on an IPv4 address and port, wildcard sockets included."""
     inodes = [*_inodes("tcp", _hex_ip(ip), port), *_inodes("tcp6", "0" * 32, port)]
     return [Listener(owner) for owner in _owners(inodes)] if inodes else []
 
@@ -102,7 +103,7 @@ def _inodes(table: str, ip: str, port: int) -> Iterator[str]:
 
 
 def _owners(inodes: list[str]) -> list[int | None]:
-    """One entry per inode, in any order; looks at every process that may be looked at."""
+    """Yields one entry per inode, in any order, from every process that this one may inspect."""
     wanted, found = set(inodes), dict[str, int]()
     for pid in pids():
         for inode in wanted.intersection(_sockets(pid)):

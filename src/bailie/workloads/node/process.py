@@ -87,7 +87,7 @@ class Process:
             await self.wait()
 
     def end_soon(self, grace: float) -> None:
-        """As `terminate`, for callers that cannot wait."""
+        """Ends the process as `terminate` does, for callers that cannot wait."""
         self._signal(signal.SIGTERM)
         loop = asyncio.get_running_loop()
         insist = loop.call_later(grace, self.kill_group)

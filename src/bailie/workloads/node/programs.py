@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def missing_program(spec: ProcessSpec) -> str | None:
-    """Why the process cannot be started for want of its program; None when it is there."""
+    """Returns a sentence about a program that is missing for the process; None when it is there."""
     name = spec.argv[0]
     path = (
         Path(spec.cwd, name) if "/" in name else Path(shutil.which(name, path=spec.env.get("PATH")) or name)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class ProcessRecords:
         self._path(key).unlink(missing_ok=True)
 
     def survivors(self) -> dict[tuple[str, str], ProcessRecord]:
-        """The records whose process still lives; the others are removed."""
+        """Returns the records whose process still lives, and removes the others."""
         result = {}
         for path in self._directory.glob("*.json"):
             record = _record(read_json(path))
@@ -103,7 +103,7 @@ def kill_orphans(state_dir: Path, adopted: Collection[tuple[str, str]]) -> list[
     for pid in started_by(state_dir):
         if proc.variable(pid, CONTAINER_VARIABLE) in marks:
             continue
-        _log.warning("orphan killed", pid=pid, command=proc.command(pid))
+        log.warning("orphan killed", pid=pid, command=proc.command(pid))
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)

@@ -38,7 +38,8 @@ INHERITED = (
 
 
 def inherited_environment() -> dict[str, str]:
-    """The part of this process's environment that pods get, so that no stray credential reaches them."""
+    """Returns the part of this process's environment that pods get, so that no stray credential reaches
+    them."""
     return {name: os.environ[name] for name in INHERITED if name in os.environ}  # noqa: TID251
 
 

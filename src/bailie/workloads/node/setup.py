@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bailie.workloads.node.settings import NodeSettings
     from kubeapi.causes import Cause
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 REACHABLE = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 """Where models may be downloaded from besides the internet: stores of this machine and of the networks around
@@ -42,7 +42,8 @@ it, which its user may reach. Pods have other loopback addresses, and stay close
 
 
 def manifest_causes(pod: Manifest) -> Iterator[Cause]:
-    """What is wrong with a pod, once more: the API refuses it, too, but may have stored it before it did."""
+    """Returns the mistakes in a pod. The API refuses them, too, but may hold a pod that an earlier version
+    stored."""
     yield from schema.validate({"properties": {"spec": pod_spec()}}, pod)
     yield from spec_causes(pod["spec"], "spec")
 
@@ -143,4 +144,4 @@ class PodSetup:
         except FileNotFoundError:
             pass
         except OSError as error:
-            _log.warning("pod directory not removed", path=str(self.directory), error=str(error))
+            log.warning("pod directory not removed", path=str(self.directory), error=str(error))

@@ -67,14 +67,14 @@ class PodFacts:
 
 
 def ended(terminated: Terminated) -> str:
-    """`exited with code 1`, `was killed by signal 9`."""
+    """Returns a phrase such as `exited with code 1` or `was killed by signal 9`."""
     if terminated.signal:
         return f"was killed by signal {terminated.signal}"
     return f"exited with code {terminated.exit_code}"
 
 
 def pod_status(pod: Manifest, facts: PodFacts) -> Manifest:
-    """The whole `status`; the times of conditions that did not change are kept from the pod's old one."""
+    """Returns the whole `status`; unchanged conditions keep the times of the pod's old status."""
     unready = [each.name for each in facts.containers if not each.ready]
     complaint = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
     old = {each["type"]: each for each in (pod.get("status") or {}).get("conditions") or []}
@@ -100,7 +100,7 @@ def pod_status(pod: Manifest, facts: PodFacts) -> Manifest:
 
 
 def _phase(facts: PodFacts) -> str:
-    """Running once every container ran at least once, as in Kubernetes."""
+    """Returns the phase: Running once every container ran at least once, as in Kubernetes."""
     ran = [not isinstance(each.current, Waiting) or each.last is not None for each in facts.containers]
     return "Running" if facts.initialised and all(ran) else "Pending"
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def account(pod: Manifest) -> str:
-    """The ServiceAccount that the pod runs as."""
+    """Returns the ServiceAccount that the pod runs as."""
     return str(pod["spec"].get("serviceAccountName") or "default")
 
 
 def holders(pod: Manifest) -> frozenset[str]:
-    """The names of the containers that get the account's token."""
+    """Returns the names of the containers that get the account's token."""
     spec = pod["spec"]
     containers = [*(spec.get("initContainers") or []), *spec["containers"]]
     if spec.get("automountServiceAccountToken") is not False:

@@ -30,7 +30,7 @@ Named = tuple[str, str]
 
 
 def named(pod: Manifest) -> set[Named]:
-    """Every Secret and ConfigMap that the pod's volumes and environments name."""
+    """Returns every Secret and ConfigMap that the pod's volumes and environments name."""
     spec = pod["spec"]
     found = {pair for volume in spec.get("volumes") or [] for pair in _in_volume(volume)}
     for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
@@ -75,7 +75,7 @@ def with_account(pod: Manifest, sources: Sources, token: str, settings: NodeSett
 
 
 async def _content(client: Client, kind: Kind, name: str, namespace: str) -> dict[str, str] | None:
-    """Decoded values; bytes that are no UTF-8 survive as surrogates."""
+    """Returns the decoded values; bytes that are no UTF-8 survive as surrogates."""
     try:
         found = await client.get(kind, name, namespace)
     except NotFound:
@@ -107,7 +107,8 @@ def _leads_out(name: str) -> ConfigError:
 
 
 def _host_path(volume: Manifest, pod: Manifest, settings: NodeSettings) -> Path | ConfigError | None:
-    """A directory that is not the pod's own; None for the kinds of volume that are."""
+    """Returns the machine's directory of a `hostPath` or claim; None for volumes in the pod's own
+    directory."""
     if "hostPath" in volume:
         return Path(volume["hostPath"]["path"])
     if "persistentVolumeClaim" in volume:
@@ -118,7 +119,7 @@ def _host_path(volume: Manifest, pod: Manifest, settings: NodeSettings) -> Path 
 
 
 def _written(volume: Manifest, pod: Manifest, sources: Sources, own: Path) -> Path | ConfigError:
-    """A directory of the pod's own, with what the volume puts there."""
+    """Returns a directory of the pod's own, filled with the volume's files."""
     make_directory(own)
     if "emptyDir" in volume:
         return own
@@ -148,7 +149,8 @@ def _write_part(part: Manifest, pod: Manifest, sources: Sources, own: Path) -> C
 
 
 def _write_token(reference: Manifest, sources: Sources, own: Path) -> ConfigError | None:
-    """The token that the kubeconfig has, too. One for another audience than the API is not made here."""
+    """Writes the token that the kubeconfig has, too. A token for another audience than the API is not made
+    here."""
     if reference.get("audience"):
         return ConfigError("serviceAccountToken.audience is not supported for local processes")
     path = below(own, reference["path"])
