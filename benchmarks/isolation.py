@@ -27,7 +27,7 @@ from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition, is_current, process_id
 from bailie.local.settings import OPERATOR_NAMESPACE
 from bailie.local.status import inference_address
-from bailie.local.traffic import Tally, check, stream
+from bailie.local.traffic import Tally, stream, wrong_answer
 from benchmarks.laptop import Laptop, laptop, seconds_until
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ async def without_operator(stack: Stack, seconds: float) -> dict[str, Any]:
             for step, artifact in (("created", "iris"), ("changed", "petal-width")):
                 found[step].append(await stack.apply(namespace, PASSING, artifact))
                 expectation = stack.laptop.expectation(PASSING, artifact)
-                problem = await check(await stack.rest(namespace), expectation)
+                problem = await wrong_answer(await stack.rest(namespace), expectation)
                 wrong.extend([f"{namespace} {step}: {problem}"] if problem else [])
             found["deleted"].append(await stack.delete(namespace, PASSING))
 
@@ -164,7 +164,7 @@ async def without_namespace(stack: Stack, seconds: float, rate: float) -> dict[s
     rest = await stack.rest(gone)
 
     async def answers() -> bool:
-        return not await check(rest, expectation)
+        return not await wrong_answer(rest, expectation)
 
     return {
         "requests": _sum(requests.result().values()),

@@ -25,7 +25,7 @@ import httpx
 import psutil
 
 from bailie.local.demo import model_manifest
-from bailie.local.traffic import Tally, connected, stream
+from bailie.local.traffic import Tally, inference_clients, stream
 from benchmarks.laptop import Laptop, laptop
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ async def kills(
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         tasks = {}
         for namespace, expectation in expectations.items():
-            clients = await stack.enter_async_context(connected(laptop.inference(namespace)))
+            clients = await stack.enter_async_context(inference_clients(laptop.inference(namespace)))
             tasks[namespace] = group.create_task(stream(clients, expectation, per_second=rate, stop=stop))
         await asyncio.to_thread(_kill_repeatedly, laptop, seconds, every)
         stop.set()

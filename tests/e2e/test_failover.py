@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 from tests.e2e.conftest import SYSTEM, Stack, bailie, processes_of, until
 
-from bailie.local.traffic import connected, stream
+from bailie.local.traffic import inference_clients, stream
 
 pytestmark = pytest.mark.e2e
 
@@ -92,7 +92,7 @@ def test_killed_and_ended_leaders_are_replaced_and_no_request_fails(trio, models
 
     async def run():
         stop = asyncio.Event()
-        async with connected(inference) as clients, asyncio.TaskGroup() as group:
+        async with inference_clients(inference) as clients, asyncio.TaskGroup() as group:
             task = group.create_task(stream(clients, steady, per_second=20, stop=stop))
             try:
                 await asyncio.to_thread(change_leaders)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.e2e.conftest import STAGING, SYSTEM, bailie, processes_of, until
 
-from bailie.local.traffic import connected, stream
+from bailie.local.traffic import inference_clients, stream
 from bailie.workloads.node import proc
 
 pytestmark = pytest.mark.e2e
@@ -34,7 +34,7 @@ def test_no_request_fails_while_a_scheduler_is_killed(stack, models, model):
         tasks = []
         async with AsyncExitStack() as stack_of_clients, asyncio.TaskGroup() as group:
             for namespace, expectation in expectations.items():
-                clients = await stack_of_clients.enter_async_context(connected(inference[namespace]))
+                clients = await stack_of_clients.enter_async_context(inference_clients(inference[namespace]))
                 steady = type(expectation)("steady", expectation.inputs, expectation.outputs)
                 tasks.append(group.create_task(stream(clients, steady, per_second=20, stop=stop)))
             before = await asyncio.to_thread(until, lambda: scheduler_pid(stack), what="a leader")
@@ -103,7 +103,7 @@ def test_no_request_meets_a_server_that_is_back_without_its_models(stack, models
 
     async def run():
         stop = asyncio.Event()
-        async with connected(inference) as clients, asyncio.TaskGroup() as group:
+        async with inference_clients(inference) as clients, asyncio.TaskGroup() as group:
             asking = group.create_task(stream(clients, expectation, per_second=50, stop=stop))
             before = await asyncio.to_thread(twins, 0)
             os.kill(before, signal.SIGKILL)

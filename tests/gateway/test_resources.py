@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.dataplane import encoded
 
 from bailie.gateway import descriptors
-from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, bootstrap
+from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
 from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.listener import Address, listener
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, SCOPE_URL, SLICE, Encoder
@@ -69,12 +69,12 @@ SETTINGS = EnvoySettings(
 
 
 def test_bootstrap_on_a_cluster(golden):
-    golden.check("bootstrap-cluster", plain(descriptors.parse(bootstrap(SETTINGS), BOOTSTRAP)))
+    golden.check("bootstrap-cluster", plain(descriptors.parse(envoy_bootstrap(SETTINGS), BOOTSTRAP)))
 
 
 def test_bootstrap_on_a_laptop(golden, tmp_path):
     settings = replace(SETTINGS, scheduler_endpoints=tmp_path / "seldon-scheduler.json")
-    config = bootstrap(settings)
+    config = envoy_bootstrap(settings)
     cluster = config["static_resources"]["clusters"][0]
     assert cluster["eds_cluster_config"]["eds_config"]["path_config_source"]["path"].startswith(str(tmp_path))
     cluster["eds_cluster_config"]["eds_config"]["path_config_source"]["path"] = "/endpoints/scheduler.json"

@@ -1,6 +1,6 @@
-"""Small files that others may have written: read whole up to a size, and never by way of a link.
+"""Reads and writes small files in folders that other processes may write to, and follows no link there.
 
-`store` and `repository` use it. A server's own code runs beside the models' folder, and what it puts there
+`store` and `repository` use it. The code of models can write to the models' folder; a link in that folder
 must not become a way to read or write the agent's files.
 """
 

@@ -1,8 +1,8 @@
-"""When a replica's pod counts as ready: only then does a roll-out or a drain go on to the next one.
+"""When a replica's pod counts as ready: only then does a roll-out or a drain go on to the next replica.
 
-Asked by the health server for each probe. A pod that is ready before its models are there would have them
-taken from the last replica that has them. Once ready it stays so: a scheduler that goes away, or a model that
-is loaded later, is no reason to take out a replica that serves.
+Made by `run`, whose health server asks for each probe. If a pod were ready before its models are loaded, a
+roll-out would end the last replica that has them. A ready pod stays ready: a scheduler that goes away, or a
+model that is loaded later, is no reason to take out a replica that serves.
 """
 
 from __future__ import annotations

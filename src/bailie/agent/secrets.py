@@ -1,7 +1,7 @@
 """Reads Secrets of the agent's namespace from the Kubernetes API, only when a Model names one.
 
-`artifacts` uses it through the port `remotes.SecretReader`. Errors name the Secret and never show its
-content.
+Made by `run` and handed to `artifacts`, as the port `remotes.SecretReader`. Errors name the Secret and never
+show its content.
 """
 
 from __future__ import annotations

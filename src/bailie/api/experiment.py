@@ -1,4 +1,4 @@
-"""Experiment: weights and a mirror over Models or Pipelines. Read by the scheduler."""
+"""Experiment: weights and a mirror over Models or Pipelines. The scheduler does not act on it yet."""
 
 from typing import ClassVar
 

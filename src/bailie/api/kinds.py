@@ -1,6 +1,6 @@
 """The Kubernetes kinds that Bailie reads or writes, by group, version and plural.
 
-Used by every package that talks to an API server; holds no behaviour.
+A list without behaviour, for every package that talks to an API server.
 """
 
 from __future__ import annotations

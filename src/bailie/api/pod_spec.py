@@ -1,8 +1,9 @@
 """The shape of PodSpecs and volume claims inside custom resources, whose definitions leave them open.
 
-Called by the `check` of the kinds that have a `podSpec`. It knows the fields that Bailie reads, joins or
-changes, so that the code behind it may rely on their types; all other fields are Kubernetes' to judge.
-Source: https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#podspec-v1-core
+Called by `seldon_config`, `seldon_runtime`, `server` and `server_config`, the kinds with PodSpecs. It knows
+the fields that Bailie reads, joins or changes, so that the code behind it may rely on their types; all other
+fields are Kubernetes' to judge. Source:
+https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#podspec-v1-core
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The rules by which replicas, minReplicas and maxReplicas make one number (Models and Servers).
 
-Called by the kinds' checks, the operator and the scheduler's snapshot. Unset replicas follow the minimum,
+Called by `model` and `server`. Unset replicas follow the minimum,
 zero means none, a negative number counts as unset.
 """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from bailie.cli.output import explained
+from bailie.cli.output import failures_explained
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -113,6 +113,6 @@ def local_kubeconfig(state_dir: Path | None) -> Path | None:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's coroutine; what the user can mend becomes a sentence and an exit code."""
-    with explained():
+    with failures_explained():
         return asyncio.run(work)
     raise AssertionError("unreachable: explained() ends the command")

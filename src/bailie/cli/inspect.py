@@ -10,7 +10,7 @@ import typer
 
 from bailie import __version__
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run, state_directory
-from bailie.cli.output import ExitCode, Output, console, explained, fail, print_json, say
+from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
 
 _DEMO_COLUMNS = 110
 """Of the demo's table where no terminal says how wide it is: people read it in the log of a build."""
@@ -150,7 +150,7 @@ def demo(
     settings = LocalSettings()
     if mlserver_environment is not None:
         settings = dataclasses.replace(settings, mlserver_environment=mlserver_environment.absolute())
-    with explained():
+    with failures_explained():
         rows = show.run(settings, say)
     if output is Output.JSON:
         print_json([dataclasses.asdict(row) for row in rows])

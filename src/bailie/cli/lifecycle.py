@@ -10,7 +10,7 @@ import typer
 
 from bailie.cli.cluster import StateDir, connected, run, state_directory
 from bailie.cli.logging import LogLevel, set_up_logging
-from bailie.cli.output import ExitCode, Output, console, explained, fail, print_json, say
+from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
 
 if TYPE_CHECKING:
     from bailie.local.state import StateDirectory, SupervisorRecord
@@ -76,7 +76,7 @@ def up(
         log_level=log_level,
         scheduler_replicas=scheduler_replicas,
     )
-    with explained():
+    with failures_explained():
         if detach:
             detached.start(settings, timeout=timeout, progress=_Progress())
             _announce(state, output)
@@ -136,11 +136,11 @@ def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = Fal
 async def _gather(state: StateDirectory) -> dict[str, Any]:
     from bailie.kube.errors import Unreachable
     from bailie.local.errors import LocalError
-    from bailie.local.status import gather
+    from bailie.local.status import local_status
 
     try:
         async with connected(state.kubeconfig, None) as client:
-            return await gather(client, state)
+            return await local_status(client, state)
     except Unreachable as error:
         record = state.supervisor()
         if record is not None and record.phase == "failed":
@@ -159,7 +159,7 @@ def down(
     from bailie.local import detached
 
     state = state_directory(state_dir)
-    with explained():
+    with failures_explained():
         detached.stop(state, timeout=timeout)
     if output is Output.JSON:
         print_json({"stateDirectory": str(state.root), "running": False})
@@ -176,7 +176,7 @@ def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) ->
     from bailie.local.detached import nothing_runs
 
     state = state_directory(state_dir)
-    with explained():
+    with failures_explained():
         if not state.running():
             raise nothing_runs(state)
     value = run(_gather(state))

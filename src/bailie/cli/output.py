@@ -76,7 +76,7 @@ def fail(message: str, *, hint: str = "", code: int = ExitCode.FAILED) -> NoRetu
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def failures_explained() -> Iterator[None]:
     """Turns the failures that a user can cause or mend into `fail`; a bug keeps its traceback."""
     from bailie.kube.errors import ApiError, Forbidden, NotFound, Unconfigured, Unreachable
     from bailie.local.errors import DeadlinePassed, LocalError

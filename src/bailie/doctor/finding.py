@@ -1,4 +1,5 @@
-"""What a check says: how bad, in which words, and what to do. Pure; made by the checks, shown by the CLI."""
+"""The result of a check: its severity, a sentence, and the remedy. Pure; made by `checks`, shown by
+`cli.doctor`."""
 
 from __future__ import annotations
 

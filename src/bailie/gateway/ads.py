@@ -1,8 +1,8 @@
 """The xDS server: one incremental ADS stream per Envoy, over gRPC.
 
-Opened by the scheduler's process while it leads; a standby does not listen, so that an Envoy goes to the
-scheduler that does. A stream ends when it is no longer certain that this scheduler leads, before anything
-more is sent: Envoy knows no epochs, so it is for the deposed to be silent. It moves messages between streams
+Opened by `cli.processes` while the scheduler leads; a standby does not listen, so that Envoys connect to the
+leader. A stream ends when it is no longer certain that this scheduler leads, before another message is sent:
+Envoy knows no epochs, so a former leader must be silent. It moves messages between streams
 and sessions, checks the token, and decides nothing.
 """
 

@@ -61,7 +61,7 @@ class EnvoySettings:
     max_connections: int = MAX_CONNECTIONS
 
 
-def bootstrap(settings: EnvoySettings) -> dict[str, Any]:
+def envoy_bootstrap(settings: EnvoySettings) -> dict[str, Any]:
     """Returns the bootstrap as JSON data, checked against Envoy's types. It holds the token."""
     listen = [{"address": a.address, "port": a.port} for a in settings.listen]
     config = {

@@ -1,6 +1,6 @@
 """Envoy's protobuf types, in a descriptor pool of their own.
 
-Used by every module of this package that makes or reads an Envoy message. The pool is private because
+All modules of this package make and read Envoy's messages by it. The pool is private because
 other libraries (OpenTelemetry, googleapis) bring the same files in other versions to the default one. The
 descriptor set is cut from xds-protos when the package is built (`tools/protos.py`).
 """

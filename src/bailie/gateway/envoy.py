@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bailie.gateway.bootstrap import ADMIN_SOCKET, MAX_CONNECTIONS, MEMORY, EnvoySettings, bootstrap
+from bailie.gateway.bootstrap import ADMIN_SOCKET, MAX_CONNECTIONS, MEMORY, EnvoySettings, envoy_bootstrap
 from bailie.gateway.listener import Address
 from bailie.manifests.endpoints import endpoints_file
 
@@ -114,7 +114,7 @@ def write_bootstrap(settings: EnvoySettings, path: Path) -> None:
         path.unlink()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(bootstrap(settings), file)
+        json.dump(envoy_bootstrap(settings), file)
 
 
 def _write_no_endpoints(path: Path, settings: EnvoySettings) -> None:

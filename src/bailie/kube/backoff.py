@@ -1,4 +1,5 @@
-"""How long to wait before the n-th try. Used by informers, the key queue and whatever reconnects."""
+"""How long to wait before the n-th try. Used by `informer`, `queue` and all loops that reconnect or
+restart."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The client of a Kubernetes API server: one method per verb, objects as plain dicts, one exception tree.
 
-Used by every process that talks to an API (embedded or real). It sends one request per call and never
+It talks to the embedded API and to real ones alike. It sends one request per call and never
 retries, caches or waits: informers and controllers decide that. A watch ends when the server ends it.
 
 lightkube gives the kubeconfig, in-cluster and exec credentials, token rotation and TLS (`KubeConfig`,

@@ -1,7 +1,7 @@
 """Workers over a key queue: the one loop in which reconcilers run.
 
-Used by the operator, the scheduler and the local adapter. A reconciler gets a key, reads the present,
-converges and is safe to repeat. What it raises is logged once, here, with the key; it counts in a metric and
+Used by the operator and the scheduler. A reconciler gets a key, reads the present,
+converges and is safe to repeat. An exception is logged once, here, with the key; it counts in a metric, and
 the key backs off.
 """
 

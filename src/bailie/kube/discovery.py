@@ -1,7 +1,7 @@
 """Where the pods behind a headless Service are: from the node's files on a laptop, from DNS on a cluster.
 
-Used by whoever dials a service of the control plane by name (agents and Envoy's bootstrap dial the
-scheduler). Reads afresh on every call: addresses change when pods move.
+Used by agents, which dial the scheduler by the name of its Service. Reads afresh on every call: addresses
+change when pods move.
 """
 
 from __future__ import annotations

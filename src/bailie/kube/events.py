@@ -1,8 +1,8 @@
-"""Kubernetes Events: what people see in `kubectl describe` and `kubectl events`.
+"""Kubernetes Events, which people see in `kubectl describe` and `kubectl events`.
 
-Used by every service that has something to say about an object. `Recorder.event` takes note and returns;
-`run` writes. The same words about the same object become one Event with a count. Nothing here fails its
-caller: what cannot be written is dropped and counted.
+Used by the operator, the scheduler and the node. `Recorder.event` queues an Event and returns; `run` writes
+it. The same message about the same object becomes one Event with a count. A failure to write never reaches
+the caller: the Event is dropped and counted.
 """
 
 from __future__ import annotations

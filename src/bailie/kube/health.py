@@ -1,8 +1,8 @@
 """A small HTTP server for `/live`, `/ready`, `/metrics` and a few JSON answers.
 
-Used by operator, scheduler and agent for probes, scraping and `bailie explain`. Answers GET only, one
-request per connection, and nothing that changes anything. It listens on the address given, never on all
-interfaces by itself.
+Used by the operator, the scheduler and the agent for probes, scraping and `bailie explain`. Answers only GET,
+one request per connection, and changes nothing. It listens on the address given, never on all interfaces by
+itself.
 """
 
 from __future__ import annotations

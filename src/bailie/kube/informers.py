@@ -1,7 +1,7 @@
 """Informers of some kinds in a set of namespaces that changes while they run.
 
-Used by the operator (watched namespaces) and by the scheduler (its one namespace). Taking a namespace out
-says nothing about its objects: no DELETED is announced, what runs there keeps running.
+Used by the operator for the served namespaces. When a namespace is removed, no DELETED is announced for its
+objects: its workloads keep running.
 """
 
 from __future__ import annotations

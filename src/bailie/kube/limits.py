@@ -1,7 +1,7 @@
-"""How often somebody may do something, and how often a log line about somebody is worth writing.
+"""Rate limits by caller: for what a caller asks, and for log lines about a caller.
 
-Used by the gRPC servers of the scheduler (agents, Envoys) against callers that never tire. Keeps a bounded
-number of names, whoever invents them.
+Used by the gRPC servers of the scheduler and the gateway against callers that repeat themselves without end.
+The number of callers that are remembered is bounded, whatever names callers invent.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Whether a process is gone for certain, seen from outside.
+"""Says whether a process is certainly gone, seen from outside.
 
-Used by the election: a closed port on a host that answers is proof, silence is none.
+Used by the election: a closed port on a host that answers proves that the process is gone; silence does not.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which version of a model answers, and where: the whole of the rolling update in one decision.
 
-Called by the scheduling loop for each model after placement. The version that is wanted takes over when it is
+Called by the scheduler for each model after placement. The version that is wanted takes over when it is
 loaded on every replica planned for it; until then what answered goes on answering. What is not chosen here
 takes no traffic, and the loop unloads it when the plan has no place for it.
 """

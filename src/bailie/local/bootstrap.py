@@ -41,7 +41,7 @@ MLSERVER_IMAGE = f"bailie-mlserver:{__version__}"
 
 
 async def bootstrap(client: Client, settings: LocalSettings) -> tuple[str, ...]:
-    """Makes what the operator needs and furnishes the namespaces of the list; returns them."""
+    """Makes the objects that the operator needs and provisions the listed namespaces; returns these."""
     await _apply(client, _namespace(OPERATOR_NAMESPACE))
     capabilities = await asyncio.to_thread(installed, settings.mlserver_environment)
     for manifest in (
@@ -68,10 +68,10 @@ async def watched(client: Client) -> tuple[str, ...]:
         found = await client.get(CONFIG_MAP, CONFIG_MAP_NAME, OPERATOR_NAMESPACE)
     except NotFound:
         return ()
-    return listed(found)
+    return listed_namespaces(found)
 
 
-def listed(config_map: Manifest) -> tuple[str, ...]:
+def listed_namespaces(config_map: Manifest) -> tuple[str, ...]:
     """Returns the namespaces of a list."""
     return parse_lines((config_map.get("data") or {}).get(NAMESPACES, ""))[0]
 

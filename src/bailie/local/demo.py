@@ -26,8 +26,8 @@ from bailie.local.errors import DeadlinePassed, LocalError, NotRunning
 from bailie.local.readiness import condition, is_current
 from bailie.local.settings import TRAINING_SCRIPT, LocalSettings
 from bailie.local.state import StateDirectory
-from bailie.local.status import gather
-from bailie.local.traffic import Expectation, Tally, check, connected, stream
+from bailie.local.status import local_status
+from bailie.local.traffic import Expectation, Tally, inference_clients, stream, wrong_answer
 from bailie.scope.rights import Right
 from bailie.workloads.node.records import kill_orphans
 
@@ -127,7 +127,7 @@ def _end(demo: Demo) -> None:
 
 async def _show(demo: Demo, models: Path, expectations: dict[str, Expectation]) -> None:
     async with Client.from_kubeconfig(demo.state.kubeconfig) as client:
-        status = await gather(client, demo.state)
+        status = await local_status(client, demo.state)
         served = {SYSTEM: expectations["iris"], STAGING: expectations["petal-width"]}
         for namespace, expectation in served.items():
             seconds = await _apply(client, model_manifest(namespace, expectation.model, models))
@@ -135,7 +135,7 @@ async def _show(demo: Demo, models: Path, expectations: dict[str, Expectation]) 
         async with AsyncExitStack() as stack:
             clients = {
                 namespace: await stack.enter_async_context(
-                    connected(status["namespaces"][namespace]["inference"])
+                    inference_clients(status["namespaces"][namespace]["inference"])
                 )
                 for namespace in served
             }
@@ -188,7 +188,7 @@ async def _answers(
 ) -> None:
     for namespace, expectation in served.items():
         for protocol, client in clients[namespace].items():
-            problem = await check(client, expectation)
+            problem = await wrong_answer(client, expectation)
             detail = problem or f"{[round(value, 2) for value in expectation.outputs]} as in process"
             demo.show(f"{namespace}: {expectation.model} answers over {protocol}", not problem, detail)
 
@@ -224,12 +224,12 @@ async def _failover(
 
 
 async def _kill_scheduler(demo: Demo, client: Client) -> None:
-    before = (await gather(client, demo.state))["namespaces"][SYSTEM]["schedulers"][0]["pid"]
+    before = (await local_status(client, demo.state))["namespaces"][SYSTEM]["schedulers"][0]["pid"]
     os.kill(before, signal.SIGKILL)
     killed = time.monotonic()
 
     async def back() -> bool:
-        scheduler = (await gather(client, demo.state))["namespaces"][SYSTEM]["schedulers"][0]
+        scheduler = (await local_status(client, demo.state))["namespaces"][SYSTEM]["schedulers"][0]
         return bool(scheduler["leader"] and scheduler["ready"] and scheduler["pid"] not in (None, before))
 
     await until(back, READY_SECONDS)

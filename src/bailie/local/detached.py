@@ -36,10 +36,10 @@ def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[
         LocalError: It ended or failed; the message carries its reason.
         DeadlinePassed: It is not ready after `timeout` seconds; it goes on running.
     """
-    from bailie.local.supervisor import check  # noqa: PLC0415 - only to fail before a process is made
+    from bailie.local.supervisor import check_installation  # noqa: PLC0415 - only to fail before a process is made
 
     state = StateDirectory(settings.state_directory)
-    check(settings)
+    check_installation(settings)
     with Lock(state):
         before = state.supervisor()
     process: subprocess.Popen[bytes] | None = None

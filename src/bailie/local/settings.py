@@ -1,6 +1,6 @@
 """Settings of everything that runs on one machine, and the one place that reads the environment for them.
 
-Called by the CLI. Holds paths and names; starts nothing.
+Read by the command line. Holds paths and names; starts nothing.
 """
 
 from __future__ import annotations

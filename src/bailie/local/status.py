@@ -25,7 +25,7 @@ Manifest = dict[str, Any]
 LOOPBACK = "127.0.0.1"
 
 
-async def gather(client: Client, state: StateDirectory) -> dict[str, Any]:
+async def local_status(client: Client, state: StateDirectory) -> dict[str, Any]:
     """Returns the API's address, the operator and every watched namespace with all that runs in it."""
     operator = await _operator(client)
     namespaces = {name: await _namespace(client, name) for name in operator["watching"]}

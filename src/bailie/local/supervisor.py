@@ -48,7 +48,7 @@ class Ended(Exception):  # noqa: N818 - not an error: it ends the task group
     """A signal asked for the end."""
 
 
-def check(settings: LocalSettings) -> None:
+def check_installation(settings: LocalSettings) -> None:
     """Raises LocalError when something that must be installed is not, or the state directory is unusable."""
     missing = missing_parts(settings)
     if missing:
@@ -62,7 +62,7 @@ def run(settings: LocalSettings, *, timeout: float, progress: Progress, ready: R
     Raises:
         LocalError: It cannot run here: see the tree in `local.errors`.
     """
-    check(settings)
+    check_installation(settings)
     state = StateDirectory(settings.state_directory)
     with Lock(state):
         try:

@@ -1,6 +1,6 @@
 """A steady stream of checked requests, for showing that nothing fails while something is killed.
 
-Used by the demo and by end-to-end tests. Every answer is compared with what the model answers in process.
+Used by `demo` and by end-to-end tests. Every answer is compared with what the model answers in process.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Tally:
     failures: list[str] = field(default_factory=list)
 
 
-async def check(client: InferenceClient, expectation: Expectation) -> str:
+async def wrong_answer(client: InferenceClient, expectation: Expectation) -> str:
     """Sends one request and returns what is wrong with the answer, empty when it is right."""
     try:
         return expectation.wrong(await client.infer(expectation.model, expectation.request()))
@@ -80,7 +80,7 @@ async def stream(
         clock = asyncio.get_running_loop().time
         due = clock()
         while not stop.is_set():
-            problem = await check(client, expectation)
+            problem = await wrong_answer(client, expectation)
             tally.sent += 1
             if problem:
                 tally.failures.append(problem)
@@ -95,7 +95,7 @@ async def stream(
 
 
 @asynccontextmanager
-async def connected(inference: Mapping[str, str]) -> AsyncIterator[dict[str, InferenceClient]]:
+async def inference_clients(inference: Mapping[str, str]) -> AsyncIterator[dict[str, InferenceClient]]:
     """Opens a REST and a gRPC client on a data plane (`http` and `grpc` as `bailie status` gives them)."""
     clients: dict[str, InferenceClient] = {
         "REST": RestClient(inference["http"]),

@@ -16,7 +16,7 @@ import structlog
 from bailie.api.kinds import CONFIG_MAP
 from bailie.kube.errors import ApiError
 from bailie.kube.informer import Informer
-from bailie.local.bootstrap import listed, provision_namespace
+from bailie.local.bootstrap import listed_namespaces, provision_namespace
 from bailie.local.settings import OPERATOR_NAMESPACE
 from bailie.scope.watch_list import CONFIG_MAP_NAME
 
@@ -57,7 +57,7 @@ class NamespaceProvisioner:
         found = self._informer.store.get((OPERATOR_NAMESPACE, CONFIG_MAP_NAME))
         if found is None:
             return
-        self.namespaces = listed(found)
+        self.namespaces = listed_namespaces(found)
         self._provisioned &= frozenset(self.namespaces)
         for namespace in self.namespaces:
             if namespace not in self._provisioned:

@@ -6,7 +6,7 @@ Here a load runs in a thread of its own. One that needs the event loop (it await
 yet, or asks for the running loop) is begun again in the loop, as MLServer does it: `await asyncio.sleep(0)`
 at its beginning is enough for a load that must run in the main thread.
 
-Used by `start`, under the Python of MLServer's environment, in the server's process and in its workers.
+`start` puts it into the Python of MLServer's environment, for the server's process and for its workers.
 """
 
 from __future__ import annotations

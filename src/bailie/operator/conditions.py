@@ -34,12 +34,10 @@ def refused(problems: Sequence[Problem]) -> Condition:
     """Returns `Ready` for a spec that cannot be acted on; what runs stays as it is."""
     errors = [problem for problem in problems if problem.reason != NO_EFFECT]
     scaling = all(problem.reason == "InvalidScaling" for problem in errors)
-    return not_ready(
-        "InvalidScaling" if scaling else "InvalidSpec", "; ".join(str(error) for error in errors)
-    )
+    return unmet("InvalidScaling" if scaling else "InvalidSpec", "; ".join(str(error) for error in errors))
 
 
-def not_ready(reason: str, message: str, condition: str = READY) -> Condition:
+def unmet(reason: str, message: str, condition: str = READY) -> Condition:
     """Returns a condition that does not hold."""
     return Condition(type=condition, status="False", reason=reason, message=message)
 
@@ -57,9 +55,9 @@ def workload_condition(condition: str, asked: int, seen: Observation) -> Conditi
         return _holds(condition, "ReplicasReady", count + update)
     if seen.replicas > wanted:
         text = f"{seen.replicas - wanted} of {seen.replicas} replicas are being removed"
-        return not_ready("ScalingDown", text, condition)
+        return unmet("ScalingDown", text, condition)
     text = f"{count}: {seen.message}" if seen.message else count
-    return not_ready("ReplicasNotReady", text, condition)
+    return unmet("ReplicasNotReady", text, condition)
 
 
 def _scaled_elsewhere(condition: Condition, seen: Observation) -> Condition:
@@ -93,7 +91,7 @@ def service_taken(service: Object, component: str) -> Condition:
         f"{_described(service)} is left alone, so nobody finds the pods of this namespace: delete it,"
         " or disable the component"
     )
-    return not_ready("ServiceTaken", text, COMPONENT_CONDITIONS[component])
+    return unmet("ServiceTaken", text, COMPONENT_CONDITIONS[component])
 
 
 def scheduler_refused(other: str, namespace: str) -> str:
@@ -109,7 +107,7 @@ def own_services(hand_made: Sequence[Object]) -> Condition:
     if not hand_made:
         return _holds(OWN_SERVICES, "Own", "the runtime has its Services to itself")
     text = "; ".join(f"{_described(each)} is left alone" for each in hand_made)
-    return not_ready("HandMade", text, OWN_SERVICES).model_copy(update={"severity": "Info"})
+    return unmet("HandMade", text, OWN_SERVICES).model_copy(update={"severity": "Info"})
 
 
 def config_current(kind: str, name: str, *, pending: bool) -> Condition:
@@ -120,7 +118,7 @@ def config_current(kind: str, name: str, *, pending: bool) -> Condition:
         f'{kind} "{name}" has changed; disableAutoUpdate keeps what runs as it is until this object changes'
         " or disableAutoUpdate is taken out"
     )
-    return not_ready("UpdatePending", text, CONFIG_CURRENT).model_copy(update={"severity": "Info"})
+    return unmet("UpdatePending", text, CONFIG_CURRENT).model_copy(update={"severity": "Info"})
 
 
 def _described(service: Object) -> str:
@@ -133,7 +131,7 @@ def _described(service: Object) -> str:
 def without_template(component: str, config: str) -> Condition:
     """Returns the condition of a component that nobody describes."""
     text = f'SeldonConfig "{config}" has no podSpec for component "{component}"'
-    return not_ready("NoTemplate", text, COMPONENT_CONDITIONS[component])
+    return unmet("NoTemplate", text, COMPONENT_CONDITIONS[component])
 
 
 def _holds(condition: str, reason: str, message: str) -> Condition:

@@ -1,7 +1,7 @@
 """Reviews the operator's rights in its own namespace, at the start and while it runs.
 
-Run by every replica, leading or not: without these rights no replica can lead, nor report the reason anywhere
-but in its log and its metrics.
+Run by `run` in every replica, leading or not: without these rights no replica can lead, nor report the reason
+anywhere but in its log and its metrics.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What reconciling a SeldonRuntime and reconciling a Server have in common.
+"""The common part of the reconciliation of SeldonRuntimes and of Servers.
 
-Run by a Controller with keys: read the cache, check, find the configuration, converge, report. What is made
-is owned by the object, so deletion is the API's work.
+A Controller passes keys to `reconcile`. The steps: read the cache, check, find the configuration, converge,
+report. Workloads are owned by the object, so the API deletes them with it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from bailie.operator.cache import MissingConfig
 from bailie.operator.conditions import (
     SCHEDULER_REFUSED,
     config_current,
-    not_ready,
     refused,
     scheduler_refused,
+    unmet,
 )
 from bailie.operator.config_pins import ConfigPins, config_status
 from bailie.scope.central import asked_of
@@ -100,9 +100,7 @@ class Reconciler(Generic[R, C]):
         other = self._centrals.refused_by(namespace)
         if not other or other != asked_of(self._cache.runtime_of(namespace)):
             return None
-        return not_ready(
-            SCHEDULER_REFUSED, f"what runs stays as it is: {scheduler_refused(other, namespace)}"
-        )
+        return unmet(SCHEDULER_REFUSED, f"what runs stays as it is: {scheduler_refused(other, namespace)}")
 
     async def converge(self, manifest: Object, resource: R, using: Using[C]) -> Outcome:
         """Ensures what the object asks for, and says what there is. Raises ApiError."""
@@ -139,11 +137,11 @@ class Reconciler(Generic[R, C]):
         if isinstance(choice, MissingConfig):
             if choice.pending:
                 return Result(PENDING_SECONDS)
-            return await self._refuse(manifest, [not_ready(f"{kind.kind}NotFound", choice.message)])
+            return await self._refuse(manifest, [unmet(f"{kind.kind}NotFound", choice.message)])
         config, problems = self.config.parse(choice.config)
         if config is None:
             text = f'{kind.kind} "{name}": {refused(problems).message}'
-            return await self._refuse(manifest, [not_ready(f"{kind.kind}Invalid", text)])
+            return await self._refuse(manifest, [unmet(f"{kind.kind}Invalid", text)])
         using = Using(cast("C", config), choice, kind.kind)
         found = await self._converge(manifest, resource, using)
         fields = dict(found.fields)
@@ -161,7 +159,7 @@ class Reconciler(Generic[R, C]):
             raise
         except ApiError as error:
             text = f"what the {self.resource.resource_kind.kind} needs could not be made: {error}"
-            await self._reporter.report(manifest, [not_ready("WorkloadFailed", text)])
+            await self._reporter.report(manifest, [unmet("WorkloadFailed", text)])
             raise
 
     async def _ensure(self, workload: Workload, origin: Origin) -> str:

@@ -18,10 +18,10 @@ from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
     SCHEDULER_REFUSED,
     left_out_condition,
-    not_ready,
     own_services,
     scheduler_refused,
     service_taken,
+    unmet,
     without_template,
     workload_condition,
 )
@@ -54,7 +54,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         if first == resource.metadata.name:
             return super().objection(resource)
         text = f'the namespace has the SeldonRuntime "{first}" already; delete one of the two'
-        return not_ready("AnotherRuntime", text)
+        return unmet("AnotherRuntime", text)
 
     async def converge(
         self, manifest: Object, resource: SeldonRuntime, using: Using[SeldonConfig]
@@ -110,7 +110,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
             nobody = self._nobody_there(runtime, name)
             return nobody or absent or without_template(name, runtime.spec.seldon_config)
         if refusal:
-            return not_ready("Refused", f"what runs stays as it is: {refusal}", condition)
+            return unmet("Refused", f"what runs stays as it is: {refusal}", condition)
         if service is not None and name == SCHEDULER:
             return service_taken(service, name)
         seen = await self._workloads.observe(namespace, name)
@@ -122,7 +122,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         other = central_namespace(self._cache, namespace) if name == SCHEDULER else ""
         if other and other == self._centrals.refused_by(namespace):
             text = scheduler_refused(other, namespace)
-            return not_ready(SCHEDULER_REFUSED, text, COMPONENT_CONDITIONS[name])
+            return unmet(SCHEDULER_REFUSED, text, COMPONENT_CONDITIONS[name])
         if other and other not in self._cache.served.namespaces:
             if other != runtime.spec.scheduler_namespace:  # by hand: somebody else may see to it
                 return None
@@ -133,4 +133,4 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
             return None
         else:
             text = f"namespace {other} is to serve this one and has no SeldonRuntime, so no scheduler either"
-        return not_ready("NoScheduler", text, COMPONENT_CONDITIONS[name])
+        return unmet("NoScheduler", text, COMPONENT_CONDITIONS[name])

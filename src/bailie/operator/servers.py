@@ -11,7 +11,7 @@ from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 from bailie.api.status import happy
 from bailie.manifests.server import SERVER_LABEL, server_origin, server_workload
-from bailie.operator.conditions import WORKLOAD_READY, not_ready, workload_condition
+from bailie.operator.conditions import WORKLOAD_READY, unmet, workload_condition
 from bailie.operator.reconciler import Outcome, Reconciler
 from bailie.scope.central import asked_of
 
@@ -38,7 +38,7 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         seen = await self._workloads.observe(workload.namespace, workload.name)
         condition = workload_condition(WORKLOAD_READY, workload.replicas, seen)
         ready = (
-            not_ready("Refused", f"what runs stays as it is: {refusal}")
+            unmet("Refused", f"what runs stays as it is: {refusal}")
             if refusal
             else happy([condition], [WORKLOAD_READY])
         )

@@ -1,4 +1,5 @@
-"""What a mistyped name may have meant. Called by `explain` for capabilities and server names."""
+"""What a mistyped name may have meant. Called by `explain` and `remedies` for capabilities and server
+names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`diff(snapshot, plan) -> Commands`: what to load and what to unload to get from what is to what is planned.
 
-Called by the scheduling loop after `place`. It does not know about routes: the loop holds an unload back
+Called by `incremental` after `place`. It does not know about routes: the loop holds an unload back
 for as long as requests still go there.
 """
 

@@ -1,6 +1,6 @@
 """The rules that say no, one small function each, and the two tables that order them.
 
-`place` asks them in order and keeps the first refusal; `refusals` asks them again for the explanation. The
+`place` asks them in order and keeps the first refusal; `remedies` asks them again for the explanation. The
 rules are those of Seldon Core v2's scheduler (server filters, then replica filters), with every no as a
 value.
 """

@@ -1,6 +1,6 @@
 """The plan from one change to the next: what `place` decides, for the cost of what changed.
 
-Called by the scheduling loop, which says what changed and works off the rest in slices. After any sequence
+Called by the engine, which says what changed and works off the rest in slices. After any sequence
 of changes `plan` equals `place(snapshot())`. Two observations make it cheap. A version that is whole on its
 only home stays there whatever the others do, so it is decided once. And who refuses a demand depends on that
 server alone, so an answer holds until the server's own state is another.

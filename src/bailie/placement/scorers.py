@@ -1,7 +1,8 @@
 """The order among what the filters let through: servers first, then the replicas of one server.
 
-Smaller keys come first. Called by `place` only. As in Seldon Core v2, what has the model dominates, then free
-memory, then the index; servers and replicas that are otherwise equal are filled evenly, and names break ties.
+Smaller keys come first. Used by `place`, `incremental`, `ledger` and `compare`. As in Seldon Core v2, what
+has the model dominates, then free memory, then the index; servers and replicas that are otherwise equal are
+filled evenly, and names break ties.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How amounts and names read in sentences. Used by every module of this package that speaks to people."""
+"""How amounts and names read in sentences. Used by `explain`, `compare` and `remedies`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The token of another namespace's control plane, read from its Secret.
 
-Used by a scheduler that serves further namespaces than its own: their pods show the token of their own
-namespace, and only one who has it may speak for that namespace. The right is to `get` this one Secret.
+Made by `run` in a scheduler that serves further namespaces than its own: their pods show the token of their
+own namespace, and only one who has it may speak for that namespace. The right is to `get` this one Secret.
 """
 
 from __future__ import annotations

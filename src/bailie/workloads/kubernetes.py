@@ -1,13 +1,13 @@
 """The workloads port on a cluster: StatefulSets and Deployments, and what goes with them.
 
-Used by the operator. Everything is written by server-side apply as `bailie`, so that fields that are not
-stated here belong to whoever sets them; how many replicas there are belongs to an autoscaler as soon as one
-has spoken. Nothing is written before the API has accepted a trial of the pods. It makes no pods and waits for
-none: the cluster's controllers do.
+Made by `cli.processes`; the operator calls it through `port`. All objects are written by server-side apply as
+`bailie`, so that other field managers keep the fields that are not stated here; the number of replicas
+belongs to an autoscaler as soon as it has set one. Nothing is written before the API has accepted a trial of
+the pods. The adapter makes no pods and waits for none: the cluster's controllers make them.
 
-What is there is read from the API each time, four small requests for a Server. The informers' copies would do
-for a few of them, but they leave out who set which field, budgets are not watched, and whether an object is
-somebody else's or scaled by somebody else is not to be judged on what was.
+The present objects are read from the API each time, four small requests for a Server. The informers' copies
+would not do: they leave out the managers of fields, budgets are not watched, and an outdated copy may not
+decide whether another manager owns or scales an object.
 """
 
 from __future__ import annotations

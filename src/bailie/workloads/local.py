@@ -1,7 +1,8 @@
 """The workloads port on a laptop: Pods in the embedded API, which the node runs as processes.
 
-Used by the operator for runtimes and servers, and by `bailie up` for the operator itself. Each call looks at
-what is there and takes the next steps; whoever calls it calls again when a Pod has changed. It starts no
+Made by `cli.processes` for the operator, which runs runtimes and servers by it, and by the supervisor for the
+operator itself. Each call observes the Pods and takes the next steps; the caller calls again when a Pod has
+changed. It starts no
 process: only the node does.
 """
 

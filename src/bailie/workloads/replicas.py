@@ -1,6 +1,6 @@
-"""What to do about a workload's pods next: the decision of a StatefulSet controller, as a pure function.
+"""The next steps for the pods of a workload: the decision of a StatefulSet controller, as a pure function.
 
-Called by `workloads.local`, which carries the steps out one reconcile at a time.
+Called by `local`, which carries the steps out one reconcile at a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One worker per Pod object: runs its containers, reports its status, and takes the object away in the end.
 
-Made by the node when a Pod appears. How it ends is one of `Ending`: told by a deletion timestamp, by the
-object's disappearance, or by the node's own stop. Cancelling leaves the processes alive.
+Made by the node when a Pod appears. Its `Ending` is a deletion timestamp, the disappearance of the object, or
+the stop of the node. A cancelled worker leaves the processes alive.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a Pod manifest to processes: programs for images, arguments, environment, mounts.
 
-Called by the pod worker before each start; pure. A manifest that cannot be run gives a `ConfigError`,
-which the worker shows as the container's waiting reason.
+Called by the container runner before each start; pure. A manifest that cannot be run gives a `ConfigError`,
+which the pod worker shows as the container's waiting reason.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Startup, readiness and liveness probes, run from the node: `httpGet`, `tcpSocket` and `exec`.
 
-Called by the container runner. A command runs beside the container's process, with its variables, paths and
+Called by `probing` and `hooks`. A command runs beside the container's process, with its variables, paths and
 working directory. A gRPC probe is taken as a TCP one. Until a first success a probe is repeated
 quickly, with growing pauses up to its period, so that a container is ready as soon as it is; only failures a
 period apart count.

@@ -1,0 +1,88 @@
+"""The source as the checks of prose see it: modules with their syntax trees, their imports, their classes."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_GENERATED = "_gen"
+_EMBEDDED = "bailie.apiserver"
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """One module: its dotted name and its tree. `package`: the name that its siblings begin with."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    @property
+    def package(self) -> str:
+        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+    @property
+    def prose(self) -> str:
+        """The docstring on one line."""
+        return " ".join((ast.get_docstring(self.tree) or "").split())
+
+    def line(self, node: ast.AST) -> str:
+        return f"{self.path.relative_to(ROOT)}:{node.lineno}"
+
+
+@cache
+def distributions() -> tuple[tuple[Module, ...], ...]:
+    """Returns the modules of each distribution of this repository, generated code left out.
+
+    The embedded API shares no names with the rest, so it counts as a distribution of its own wherever it is.
+    """
+    packages = [path.parent for path in sorted((ROOT / "packages").rglob("__init__.py"))]
+    roots = [path for path in packages if not (path.parent / "__init__.py").exists()]
+    main = tuple(_modules(ROOT / "src" / "bailie"))
+    embedded = tuple(module for module in main if module.name.startswith(_EMBEDDED))
+    found = (tuple(each for each in main if each not in embedded), embedded)
+    return tuple(filter(None, (*found, *(tuple(_modules(root)) for root in roots))))
+
+
+def modules() -> tuple[Module, ...]:
+    return tuple(module for distribution in distributions() for module in distribution)
+
+
+def _modules(root: Path):
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root.parent).with_suffix("").parts
+        if _GENERATED not in parts:
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            yield Module(name, path, ast.parse(path.read_text()))
+
+
+@cache
+def by_name() -> dict[str, Module]:
+    return {module.name: module for module in modules()}
+
+
+@cache
+def imports() -> dict[str, frozenset[str]]:
+    """Returns the modules that each module imports, for types only included.
+
+    Who imports from a package imports the modules that the package takes those names from.
+    """
+    found = {module.name: frozenset(_imported(module)) for module in modules()}
+    packages = {module.name for module in modules() if module.path.name == "__init__.py"}
+    return {
+        name: direct | {inner for package in direct & packages for inner in found[package]}
+        for name, direct in found.items()
+    }
+
+
+def _imported(module: Module):
+    known = by_name()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name for name in (node.module, *inner) if name in known)

@@ -1,0 +1,120 @@
+"""One form for log messages, one name for loggers, one mood for docstrings."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from tests.prose.sources import modules
+
+LATER = ("bailie.apiserver", "bailie.lifecycle", "bailie.placement", "bailie.routing", "bailie.scheduler")
+"""Packages whose messages and docstrings are still to be brought into this form."""
+_HELP = "bailie.cli."
+"""Commands' docstrings are their help, which is in the imperative."""
+_LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
+_VERB = re.compile(r"[A-Z][a-z-]+s\b")
+_NO_VERBS = frozenset({"Always", "As", "Has", "His", "Is", "Its", "Names", "This", "Times", "Yes"})
+_BOTH = frozenset({"Names", "Times"})
+
+checked = pytest.mark.parametrize(
+    "module",
+    [module for module in modules() if not f"{module.name}.".startswith(tuple(f"{name}." for name in LATER))],
+    ids=lambda module: module.name,
+)
+
+
+def log_calls(tree):
+    """Yields each call of a method of a logger."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in _LEVELS
+            and ast.unparse(node.func.value) in {"log", "_log", "logger", "self._log"}
+        ):
+            yield node
+
+
+def is_constant_and_begins_small(call):
+    """Says whether a message is constant, so that it can be searched for, and begins in lower case.
+
+    An abbreviation or a name keeps its capitals. A function may be given its message as `event`.
+    """
+    message = call.args[0]
+    if isinstance(message, ast.Name):
+        return message.id == "event"
+    if not isinstance(message, ast.Constant) or not isinstance(message.value, str):
+        return False
+    first = message.value.split()[0]
+    return first[0].islower() or not first[1:].islower()
+
+
+def begins_with_a_verb(docstring):
+    """Says whether it begins as `Returns …` does."""
+    return bool(_VERB.match(docstring)) and docstring.split()[0] not in _NO_VERBS - _BOTH
+
+
+def functions(tree):
+    """Yields each function but properties: those are named for what they are."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            decorators = [ast.unparse(each) for each in node.decorator_list]
+            if not any("property" in each for each in decorators):
+                yield node
+
+
+@checked
+def test_log_messages_are_constant_and_begin_in_lower_case(module):
+    wrong = [module.line(call) for call in log_calls(module.tree) if not is_constant_and_begins_small(call)]
+    assert wrong == []
+
+
+@checked
+def test_a_logger_is_named_log(module):
+    made = [
+        ast.unparse(node.targets[0])
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("structlog.get_logger(")
+    ]
+    assert made in ([], ["log"])
+
+
+@checked
+def test_docstrings_of_functions_begin_with_a_verb(module):
+    wrong = [
+        f"{module.line(node)} {node.name}: {docstring.splitlines()[0]}"
+        for node in functions(module.tree)
+        if (docstring := ast.get_docstring(node)) and not begins_with_a_verb(docstring)
+    ]
+    assert wrong == [] or module.name.startswith(_HELP)
+
+
+@pytest.mark.parametrize(
+    ("call", "good"),
+    [
+        ('log.info("server lost a model", name=name)', True),
+        ('log.info("MLServer has ended")', True),
+        ('log.info("Server lost a model")', False),
+        ('log.info(f"server lost {name}")', False),
+        ('log.info("server lost " + name)', False),
+    ],
+)
+def test_the_form_of_log_messages(call, good):
+    (found,) = log_calls(ast.parse(call))
+    assert is_constant_and_begins_small(found) is good
+
+
+@pytest.mark.parametrize(
+    ("docstring", "good"),
+    [
+        ("Returns the name.", True),
+        ("Says whether the lease is held.", True),
+        ("The name.", False),
+        ("Whether the lease is held.", False),
+        ("As `watch`, but once.", False),
+        ("Who calls.", False),
+    ],
+)
+def test_the_mood_of_docstrings(docstring, good):
+    assert begins_with_a_verb(docstring) is good
