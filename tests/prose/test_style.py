@@ -11,7 +11,7 @@ from tests.prose.sources import modules
 LATER = ("bailie.apiserver", "bailie.lifecycle", "bailie.placement", "bailie.routing", "bailie.scheduler")
 """Packages whose messages and docstrings are still to be brought into this form."""
 _HELP = "bailie.cli."
-"""Commands' docstrings are their help, which is in the imperative."""
+"""Public functions there are commands: their docstrings are their help, which is in the imperative."""
 _LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
 _VERB = re.compile(r"[A-Z][a-z-]+s\b")
 _NO_VERBS = frozenset({"Always", "As", "Has", "His", "Is", "Its", "Names", "This", "Times", "Yes"})
@@ -66,18 +66,22 @@ def functions(tree):
 
 @checked
 def test_log_messages_are_constant_and_begin_in_lower_case(module):
-    wrong = [module.line(call) for call in log_calls(module.tree) if not is_constant_and_begins_small(call)]
-    assert wrong == []
+    calls = log_calls(module.tree) if loggers(module) else ()
+    assert [module.line(call) for call in calls if not is_constant_and_begins_small(call)] == []
 
 
 @checked
 def test_a_logger_is_named_log(module):
-    made = [
+    assert loggers(module) in ([], ["log"])
+
+
+def loggers(module):
+    """Returns the names that the module gives to its structlog loggers."""
+    return [
         ast.unparse(node.targets[0])
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("structlog.get_logger(")
     ]
-    assert made in ([], ["log"])
 
 
 @checked
@@ -86,8 +90,9 @@ def test_docstrings_of_functions_begin_with_a_verb(module):
         f"{module.line(node)} {node.name}: {docstring.splitlines()[0]}"
         for node in functions(module.tree)
         if (docstring := ast.get_docstring(node)) and not begins_with_a_verb(docstring)
+        if node.name.startswith("_") or not module.name.startswith(_HELP)
     ]
-    assert wrong == [] or module.name.startswith(_HELP)
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ class Loading:
             delay = min(delay * 2, _UNLOAD_BACKOFF_SECONDS)
 
     def forget(self, identity: str) -> None:
-        """See Loader."""
+        """Drops the counted deaths of a version that is not wanted any more."""
         self.deaths.forget(identity)
 
 

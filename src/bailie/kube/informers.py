@@ -71,7 +71,7 @@ class InformerSet:
         return self._informers.get(namespace, {}).get(kind)
 
     def synced(self, namespace: str) -> bool:
-        """True once every kind of the namespace was listed."""
+        """Says whether every kind of the namespace was listed."""
         informers = self._informers.get(namespace)
         return informers is not None and all(informer.synced.is_set() for informer in informers.values())
 
