@@ -1,1 +1,1 @@
-"""What is wrong, for people: facts gathered through the API, and checks that judge them."""
+"""Finds faults and explains them to people: facts gathered through the API, and checks that judge them."""

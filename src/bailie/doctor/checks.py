@@ -1,6 +1,6 @@
 """Judges facts: one small function for each check, each finding with what to do. Pure.
 
-Called by `bailie doctor` with what `gather` found. Where a fact is unknown the finding says so, and why.
+Called by `bailie doctor` with the facts of `gather`. Where a fact is unknown the finding says so, and why.
 """
 
 from __future__ import annotations

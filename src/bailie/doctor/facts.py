@@ -1,4 +1,5 @@
-"""What was found out, as values. `gather` fills them, `checks` judge them; nothing here asks anybody.
+"""The facts that were found, as values. `gather` fills them, `checks` judge them; no function here reads the
+API.
 
 A fact that may not be read, or cannot be, is `Unknown` with the reason: never a guess, never left out.
 """
@@ -32,7 +33,7 @@ def known(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallationView:
-    """One operator. What could not be read is empty, and `unknown` says why."""
+    """One operator. A fact that could not be read is empty, and `unknown` says why."""
 
     home: str
     listed: tuple[str, ...] | None = None
@@ -43,7 +44,7 @@ class InstallationView:
     name: str = ""
     version: str = ""
     statuses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What the operator said of each namespace: see `NamespaceStatus.manifest`."""
+    """The operator's status of each namespace: see `NamespaceStatus.manifest`."""
     leader: str = ""
     alive: bool | None = None
     """Whether a replica leads; None where that may not be read."""
@@ -54,7 +55,7 @@ class InstallationView:
 
 @dataclass(frozen=True, slots=True)
 class ClaimView:
-    """The claim on a namespace; `fresh` is False where nobody renews it any more."""
+    """The claim on a namespace; `fresh` is False where the holder does not renew it any more."""
 
     claim: Claim
     fresh: bool
@@ -110,7 +111,7 @@ class NamespaceFacts:
     """The operator that has it in its list; empty for none that is known."""
     claim: Known[ClaimView | None] = None
     status: Mapping[str, object] = field(default_factory=dict)
-    """What its operator said of it."""
+    """The operator's status of the namespace."""
     missing: Known[tuple[str, ...]] = ()
     """Rights that its operator lacks there, in words, or why nobody knows."""
     runtimes: Known[tuple[Thing, ...]] = ()
@@ -122,7 +123,7 @@ class NamespaceFacts:
     """Of the scheduler that serves it, and what that says of this namespace."""
     redirects: Known[tuple[Redirect, ...]] = ()
     upstream: str = ""
-    """What was seen of Seldon Core's own operator in the namespace, in words."""
+    """A sentence about Seldon Core's own operator in the namespace, empty where it was not found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

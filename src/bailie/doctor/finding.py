@@ -19,7 +19,7 @@ class Level(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One result. `remedy` is what to do, empty where there is nothing to do."""
+    """One result. `remedy` says how to mend it, empty for a healthy part."""
 
     check: str
     level: Level

@@ -91,7 +91,7 @@ async def gather(client: Client, namespaces: Iterable[str] | None) -> Facts:
 
 
 async def _kinds(client: Client) -> Known[Mapping[str, tuple[str, ...]]]:
-    """Asks discovery, which everybody may, and not for the definitions, which few may read."""
+    """Asks discovery, which every account may read, and not for the definitions, which few may."""
     try:
         group = await client.call("GET", f"/apis/{MLOPS_GROUP}")
         found = {}
@@ -147,7 +147,7 @@ async def _upstream(client: Client) -> Known[tuple[str, ...]]:
 
 
 async def _concerned(client: Client, installations: Known[tuple[InstallationView, ...]]) -> list[str]:
-    """Returns the namespaces of lists, of claims, and those that have resources of ours."""
+    """Returns the namespaces that lists name, that are claimed, or that have resources of Bailie's."""
     names: set[str] = set()
     for seen in _views(installations):
         names |= {*(seen.listed or ()), *seen.statuses}
@@ -325,7 +325,7 @@ async def _redirects(client: Client, namespace: str) -> Known[tuple[Redirect, ..
 
 
 async def _upstream_in(client: Client, namespace: str) -> str:
-    """Returns what is seen of Seldon Core's operator in the namespace; empty where nothing may be seen."""
+    """Returns a sentence about Seldon Core's operator in the namespace; empty where nothing may be seen."""
     try:
         lease = claim_of(await client.get(LEASE, UPSTREAM_LEASE, namespace))
         if is_fresh(lease):

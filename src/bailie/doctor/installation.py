@@ -1,4 +1,4 @@
-"""An operator's scope as people can see and edit it: its list, and what the operator said became of it.
+"""An operator's scope as people can see and edit it: its list, and the operator's status of each namespace.
 
 Used by `bailie scope` and by the doctor. Reads ConfigMaps and Leases only, and needs no right to reach the
 operator itself.
@@ -60,7 +60,7 @@ async def view(client: Client, home: str) -> InstallationView:
 
 
 async def claim_on(client: Client, namespace: str) -> ClaimView | None:
-    """Returns the claim on a namespace, None for nobody's. Raises Forbidden where it may not be read."""
+    """Returns the claim on a namespace, None for a free one. Raises Forbidden where it may not be read."""
     lease = await _get(client, LEASE, CLAIM_LEASE, namespace)
     if lease is None:
         return None

@@ -166,7 +166,7 @@ class Client:
 
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[Self]:
-        """Yields a twin with connections of its own, for who keeps watching.
+        """Yields a twin with connections of its own, for watches.
 
         httpcore goes over all connections of its pool at each request: those that hundreds of watches keep
         would slow everybody's requests down.
@@ -265,7 +265,7 @@ class Client:
     async def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Creates the object in the namespace that it names. Raises AlreadyExists, Invalid.
 
-        With `dry_run` the server says what would come of it, and stores nothing.
+        With `dry_run` the server returns the result and stores nothing.
         """
         kind = kind_of(obj)
         params = {"dryRun": "All" if dry_run else None}
@@ -303,7 +303,7 @@ class Client:
         """Applies on the server's side: creates, or takes exactly these fields. Raises Conflict with another
         manager.
 
-        With `dry_run` the server says what would come of it, and stores nothing.
+        With `dry_run` the server returns the result and stores nothing.
         """
         kind = kind_of(obj)
         path = object_path(kind, _namespace(kind, obj), obj["metadata"]["name"], subresource)

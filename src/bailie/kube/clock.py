@@ -1,6 +1,6 @@
 """Wall-clock time at the edge, and how Kubernetes writes it.
 
-Objects carry wall-clock stamps for people; whoever measures a duration uses the event loop's monotonic time.
+Objects carry wall-clock stamps for people; durations are measured by the event loop's monotonic time.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a reconciler wants next: the key again in `requeue_after` seconds; None for never by itself."""
+    """The next reconciliation of a key: the key again in `requeue_after` seconds; None for never by
+    itself."""
 
     requeue_after: float | None = None
 
@@ -52,7 +53,7 @@ class Controller(Generic[K]):
         self.queue.add(key)
 
     def enqueue_after(self, key: K, seconds: float) -> None:
-        """Wants the key reconciled later, or sooner if something else enqueues it."""
+        """Asks for the key to be reconciled later; another cause may enqueue it sooner."""
         self.queue.add_after(key, seconds)
 
     async def run(self) -> None:

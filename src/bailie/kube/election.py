@@ -1,19 +1,19 @@
 """One leader among processes, by a Lease; or one owner among installations.
 
-Used by the scheduler and the operator for their standbys, and by the operator to claim namespaces: there the
-identity is an installation's, its processes share it, and whoever ends leaves the lease to the next of them
-(`kept`). The epoch (`leaseTransitions`) grows with every
-acquisition, one's own after a restart included, so that orders of an earlier leader can be told and refused.
-It grows beyond everything that this process has seen, in a lease that was deleted since, too: no clock has a
-part in it, and nobody's word. At the end of its numbers it begins anew (`next_epoch`), which those who obey
-must allow for (agent.epochs).
+Used by the scheduler and the operator for their standbys, and by the operator to claim namespaces. A claim's
+identity is the installation's: its processes share it, and a process that ends leaves the lease to the next
+of them (`kept`). The epoch (`leaseTransitions`) grows with every acquisition, also when a restarted process
+takes its own lease back, so that agents can tell and refuse the orders of an earlier leader. It grows beyond
+every epoch that this process has seen, also beyond those of a lease that was deleted since. No clock and no
+message of another process has a part in it. At the end of its numbers the epoch begins anew (`next_epoch`),
+which agents must allow for (agent.epochs).
 
-No wall clocks are compared. A candidate counts a lease as abandoned when the record that the server shows
-has not changed for the lease's duration on the candidate's own monotonic clock; a leader gives up earlier
-than that when it cannot renew. A leader that says where it listens is replaced sooner when it is dead: its
-address refuses connections and it has missed a renewal. One that is only slow, or stopped, does not refuse,
-so a busy machine keeps its leader. With the default timing a killed leader is replaced within 1.5 s where it
-gave an address, else within 5 s; a leader that ends releases the lease, and candidates see that at once.
+No wall clocks are compared. A candidate counts a lease as abandoned when the record that the server shows has
+not changed for the lease's duration on the candidate's own monotonic clock; a leader that cannot renew gives
+up earlier than that. A dead leader is replaced sooner if the lease has its address: the address refuses
+connections, and the leader has missed a renewal. A slow or stopped process does not refuse connections, so a
+busy machine keeps its leader. With the default timing a killed leader is replaced within 1.5 s where it gave
+an address, else within 5 s; a leader that ends releases the lease, and candidates see that at once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _ADDRESS = "bailie.io/holder-address"
 
 
 class LeaderElection:
-    """A candidate for one lease. `identity` must be this process's alone among those that are alive."""
+    """A candidate for one lease. No other live process may have the same `identity`."""
 
     def __init__(
         self,
@@ -83,13 +83,13 @@ class LeaderElection:
         self.epoch = 0
         """Of the newest acquisition by this process; 0 before the first."""
         self.holder = ""
-        """Who holds the lease, as last seen; empty for nobody."""
+        """The holder of the lease, as last seen; empty for a free lease."""
         self.acquired = ""
         """When the holder took it, as the lease says."""
         self.trouble = ""
         """Why the lease cannot be read or written just now; empty while it can."""
         self.notes: Callable[[], Mapping[str, str]] = dict
-        """Returns annotations that go along with each renewal, for people who look at the lease."""
+        """Returns annotations to write with each renewal, for people who read the lease."""
         self.kept = False
         """True: the end of `run` leaves the lease as it is, to run out or to go to the same identity."""
         self._client = client
@@ -114,14 +114,14 @@ class LeaderElection:
 
     @property
     def leaderless(self) -> str:
-        """Why nobody leads, as far as this candidate sees; empty where somebody does or soon will."""
+        """Why no process leads, as far as this candidate sees; empty while one leads or soon will."""
         others = self.holder not in {"", self._identity}
         if not self.trouble or self.leading or (others and self._remaining(self._lease) > 0):
             return ""
         return f"nobody leads, for Lease {self._name} cannot be taken: {self.trouble}"
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls back when `leading` or `holder` changes; returns what ends that."""
+        """Calls back when `leading` or `holder` changes; returns a function that ends the subscription."""
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
 
@@ -206,7 +206,7 @@ class LeaderElection:
         return False
 
     async def _write(self, lease: Object) -> bool:
-        """Takes the lease as it was read; False when somebody else was quicker."""
+        """Takes the lease as it was read; False when another candidate was quicker."""
         wanted = self._taken(lease)
         with contextlib.suppress(Conflict, NotFound):
             self._accept(await self._client.replace(wanted))
@@ -219,7 +219,7 @@ class LeaderElection:
         self._observe(lease)
 
     def _observe(self, lease: Object) -> None:
-        """Notes when the record was last seen to change, and by whom it is held."""
+        """Notes the holder, and when the record was last seen to change."""
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         self._highest = max(self._highest, int(spec.get("leaseTransitions") or 0))
@@ -244,14 +244,15 @@ class LeaderElection:
         return min((self._timing.poll, *ends))
 
     async def _sleep(self, seconds: float) -> None:
-        """Ends sooner when the lease is free, another's or gone."""
+        """Sleeps, but not beyond the moment when the lease is free, another's or gone."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         self._changed.clear()
 
     async def _watch(self) -> None:
-        """Wakes whoever waits, so that a released lease is taken at once; without a watch there are looks."""
+        """Wakes `_sleep`, so that a released lease is taken at once; while no watch is open, the lease is
+        polled."""
         fields = f"metadata.name={self._name}"
         while True:
             with contextlib.suppress(ApiError):

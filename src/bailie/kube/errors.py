@@ -149,7 +149,8 @@ def translated(server: str) -> Iterator[None]:
         cause = str(error) or type(error).__name__
         raise Unreachable(f"{server}: {cause}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # RecursionError: some object has a thousand levels. It must not end what follows other namespaces.
+        # RecursionError: some object has a thousand levels. It must not end tasks that follow other
+        # namespaces.
         raise Unreachable(f"{server}: the answer cannot be read as JSON: {error}") from error
     except ConfigError as error:
         raise Unconfigured(str(error)) from error
@@ -157,7 +158,7 @@ def translated(server: str) -> Iterator[None]:
 
 @contextmanager
 def translated_configuration(path: str) -> Iterator[None]:
-    """Turns whatever a broken kubeconfig makes the libraries raise into Unconfigured."""
+    """Turns the exceptions of libraries about a broken kubeconfig into Unconfigured."""
     try:
         yield
     except KeyError as error:

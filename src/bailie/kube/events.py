@@ -46,7 +46,7 @@ class EventType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What makes two events one."""
+    """The fields by which two Events count as the same."""
 
     api_version: str
     kind: str
@@ -99,7 +99,7 @@ class Recorder:
         self._some.set()
 
     async def run(self) -> None:
-        """Writes until cancelled; what is then pending is lost."""
+        """Writes until cancelled; Events that are pending then are lost."""
         while True:
             await self._some.wait()
             self._some.clear()

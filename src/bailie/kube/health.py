@@ -38,7 +38,7 @@ Answer = tuple[HTTPStatus, str, bytes]
 class HealthServer:
     """Routes of one process.
 
-    `live` and `ready` return what is wrong, in words; None when nothing is. `routes` maps a path prefix
+    `live` and `ready` return a sentence about a fault; None when nothing is. `routes` maps a path prefix
     without slashes (`explain`) to a JsonRoute.
     """
 

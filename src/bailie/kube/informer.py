@@ -1,8 +1,9 @@
 """A live copy of one kind in one namespace (or all): list, then watch, for ever.
 
-Every service reads the API through informers and writes through the client. An informer never gives up: what
-the server refuses (rights missing, kind not served) or does not answer shows in `failure` and is tried again
-with back-off. It decides nothing about the objects; callbacks must only take note (enqueue a key) and return.
+Every service reads the API through informers and writes through the client. An informer never gives up: a
+refused request (rights missing, kind not served) or one without an answer shows in `failure` and is repeated
+with back-off. The informer decides nothing about the objects; callbacks must only take note (enqueue a key)
+and return.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _SHORT_WATCH_SECONDS = 1.0
 
 
 class ChangeType(enum.StrEnum):
-    """What happened to an object, as seen from the store."""
+    """A change of an object in the store."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
@@ -143,7 +144,7 @@ class Informer:
             self._announce_state()
 
     def _difference(self, items: Iterable[Object]) -> Iterable[Change]:
-        """Brings the store to the listed state and yields what that changes."""
+        """Brings the store to the listed state and yields the changes."""
         present = {key_of(item): _slim(item) for item in items}
         for key in [key for key in self._objects if key not in present]:
             yield Change(ChangeType.DELETED, self._objects.pop(key), None)
@@ -217,7 +218,7 @@ class Informer:
 
 
 def _slim(obj: Object) -> Object:
-    """Drops the field owners: nobody here reads them, and they are a third of an object's size."""
+    """Drops the field owners: no module reads them, and they are a third of an object's size."""
     obj["metadata"].pop("managedFields", None)
     return obj
 

@@ -76,7 +76,7 @@ class InformerSet:
         return informers is not None and all(informer.synced.is_set() for informer in informers.values())
 
     def failures(self, namespace: str) -> Mapping[Kind, ApiError]:
-        """Returns what cannot be read in the namespace just now, and why."""
+        """Returns, by kind, why objects of the namespace cannot be read just now."""
         informers = self._informers.get(namespace, {}).items()
         return {kind: informer.failure for kind, informer in informers if informer.failure is not None}
 

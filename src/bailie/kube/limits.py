@@ -62,7 +62,7 @@ class Complaints:
         self._all = Allowance(10, 30, clock)
 
     def warn(self, event: str, caller: str, **more: object) -> None:
-        """Logs what is wrong with the caller, unless the same was logged just now."""
+        """Logs a complaint about the caller, unless the same complaint was logged just now."""
         caller = caller[:_LONGEST_CALLER]
         if self._each.take(f"{event} {caller}") and self._all.take():
             log.warning(event, caller=caller, **more)

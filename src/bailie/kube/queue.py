@@ -1,4 +1,4 @@
-"""A queue of keys: what wants to be looked at, never what happened to it.
+"""A queue of keys: the keys that are to be reconciled, never the changes.
 
 Used by `controller`. A key is in the queue at most once, is handed to one worker at a time, and comes again
 after `done` when it was added meanwhile. Adding may be delayed; failures of a key delay it longer each time.

@@ -13,7 +13,7 @@ _SECONDS = 0.3
 async def refuses(address: str) -> bool:
     """Tells whether connections to `<ip>:<port>` are refused: nobody listens there any more.
 
-    False for who accepts, for a host that does not answer in 0.3 s, and for any other trouble.
+    False if the port accepts, if the host does not answer in 0.3 s, and for any other trouble.
     """
     host, _, port = address.rpartition(":")
     try:

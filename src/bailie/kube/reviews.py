@@ -1,4 +1,4 @@
-"""What may I do? Asked of the API server, which knows best.
+"""Reviews of this process's own rights, by questions to the API server.
 
 Used by the operator for its own rights in each namespace, and by `bailie doctor` for those of the operator.
 A review of rules is one request for a namespace; where the server says that it cannot tell all (authorisers

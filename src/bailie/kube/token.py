@@ -1,8 +1,8 @@
 """The token of a namespace's control plane, as the file that every pod of it mounts.
 
-Used by the gRPC servers (agents' sessions, Envoy's ADS) to check a caller, and by agents to say who they
-are. The file is read at each use, because the Secret behind it may be rotated. The token never appears in a
-message.
+Used by the gRPC servers (agents' sessions, Envoy's ADS) to check a caller, and by agents to identify
+themselves. The file is read at each use, because the Secret behind it may be rotated. The token never appears
+in a message.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PREFIX = "Bearer "
 
 
 class Verdict(enum.Enum):
-    """What the check of a caller says."""
+    """The result of a check of a caller."""
 
     GOOD = "good"
     MISSING = "no bearer token was sent"
@@ -64,7 +64,7 @@ class TokenFile:
 
 
 def judged(metadata: Iterable[tuple[str, str | bytes]], read: Callable[[], str]) -> Verdict:
-    """Compares what a caller sent with the token that `read` returns, in constant time."""
+    """Compares a caller's header with the token that `read` returns, in constant time."""
     sent = next((value for key, value in metadata if key == METADATA_KEY), "")
     if not isinstance(sent, str) or not sent.startswith(_PREFIX):
         return Verdict.MISSING

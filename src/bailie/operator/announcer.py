@@ -1,8 +1,8 @@
-"""Says what becomes of the scope: log, Kubernetes Events, and a ConfigMap that people can read.
+"""Publishes the status of each namespace of the scope: in the log, as Kubernetes Events, and in a ConfigMap.
 
-Owned by `run`, one for each term. It hears of changes and looks at the scope; it decides nothing. The
-ConfigMap is what `bailie scope list` and `bailie doctor` show, for the operator's own HTTP port is not
-reachable for those who ask.
+Owned by `run`, one for each term. It is told of changes and reads the scope; it decides nothing. `bailie
+scope list` and `bailie doctor` show the ConfigMap, because the operator's own HTTP port is not reachable from
+a user's machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 _AT_MOST_EVERY_SECONDS = 1.0
 _AGAIN_SECONDS = 10.0
 _PASSING = frozenset({"NotLookedAt", "NotClaimed", "NotListed"})
-"""Reasons that are a matter of moments: in the log of debugging and in the ConfigMap, no Event."""
+"""Reasons that last for moments only: shown in the debug log and in the ConfigMap, but not as Events."""
 
 
 class Announcer:
@@ -55,12 +55,12 @@ class Announcer:
         scope.subscribe(self._take)
 
     def follow_problems(self, problems: Callable[[], tuple[Problem, ...]]) -> Callable[[], None]:
-        """Publishes these too; returns what is to be called when they change."""
+        """Publishes these problems too; returns the function to call when they change."""
         self._problems = problems
         return self._take_problems
 
     async def run(self) -> None:
-        """Writes the ConfigMap whenever something has changed, until cancelled."""
+        """Writes the ConfigMap after each change, until cancelled."""
         said = ""
         while True:
             try:
@@ -76,7 +76,7 @@ class Announcer:
             self._touched.clear()
 
     def document(self) -> dict[str, Any]:
-        """Returns what is published."""
+        """Returns the published document."""
         namespaces = {
             name: {**status.manifest(), "since": status.since or self._since.get(name, "")}
             for name, status in self._scope.statuses().items()
@@ -140,7 +140,8 @@ def _news(status: NamespaceStatus) -> tuple[object, ...]:
 
 
 def _about(settings: OperatorSettings) -> Object:
-    """Returns what Events on the scope regard: its list, or the operator's lease where there is none."""
+    """Returns the object that Events on the scope regard: the list, or the operator's Lease where there is
+    none."""
     name = settings.scope_config_map
     kind = CONFIG_MAP if name else LEASE
     metadata = {"name": name or ELECTION_LEASE, "namespace": settings.namespace}

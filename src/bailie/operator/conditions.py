@@ -1,4 +1,4 @@
-"""Conditions of SeldonRuntimes and Servers, from what is wanted and what was observed. Pure.
+"""Conditions of SeldonRuntimes and Servers, from their specs and the observed workloads. Pure.
 
 Called by the reconcilers. `reason` is a CamelCase token, `message` a sentence for people.
 """
@@ -31,14 +31,14 @@ COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
 
 
 def refused(problems: Sequence[Problem]) -> Condition:
-    """Returns `Ready` for a spec that cannot be acted on; what runs stays as it is."""
+    """Returns `Ready` for an invalid spec, which leaves the workloads as they are."""
     errors = [problem for problem in problems if problem.reason != NO_EFFECT]
     scaling = all(problem.reason == "InvalidScaling" for problem in errors)
     return unmet("InvalidScaling" if scaling else "InvalidSpec", "; ".join(str(error) for error in errors))
 
 
 def unmet(reason: str, message: str, condition: str = READY) -> Condition:
-    """Returns a condition that does not hold."""
+    """Returns a condition with status False."""
     return Condition(type=condition, status="False", reason=reason, message=message)
 
 
@@ -86,7 +86,7 @@ def left_out_condition(
 
 
 def service_taken(service: Object, component: str) -> Condition:
-    """Returns the condition of a component that nobody finds, because its Service is somebody else's."""
+    """Returns the condition of a component that no client finds, because its Service was made by others."""
     text = (
         f"{_described(service)} is left alone, so nobody finds the pods of this namespace: delete it,"
         " or disable the component"
@@ -95,7 +95,8 @@ def service_taken(service: Object, component: str) -> Condition:
 
 
 def scheduler_refused(other: str, namespace: str) -> str:
-    """Returns what the owner of the other namespace has to write, before its scheduler serves this one."""
+    """Returns a sentence: the field that the owner of the other namespace must set before its scheduler
+    serves this one."""
     return (
         f"the SeldonRuntime of namespace {other} does not let its scheduler serve {namespace}: its owner has"
         f" to add {namespace} to its spec.servesNamespaces; or ask for no scheduler of {other} here"
@@ -103,7 +104,7 @@ def scheduler_refused(other: str, namespace: str) -> str:
 
 
 def own_services(hand_made: Sequence[Object]) -> Condition:
-    """Returns whether the Services are the runtime's own. A hand-made one is told, and hinders nothing."""
+    """Returns whether the runtime made its Services. A hand-made Service is reported and does no harm."""
     if not hand_made:
         return _holds(OWN_SERVICES, "Own", "the runtime has its Services to itself")
     text = "; ".join(f"{_described(each)} is left alone" for each in hand_made)
@@ -111,7 +112,7 @@ def own_services(hand_made: Sequence[Object]) -> Condition:
 
 
 def config_current(kind: str, name: str, *, pending: bool) -> Condition:
-    """Returns whether what runs is what the configuration says now."""
+    """Returns whether the workloads follow the present configuration."""
     if not pending:
         return _holds(CONFIG_CURRENT, "UpToDate", f'what runs follows {kind} "{name}"')
     text = (
@@ -129,7 +130,7 @@ def _described(service: Object) -> str:
 
 
 def without_template(component: str, config: str) -> Condition:
-    """Returns the condition of a component that nobody describes."""
+    """Returns the condition of a component that has no pod template."""
     text = f'SeldonConfig "{config}" has no podSpec for component "{component}"'
     return unmet("NoTemplate", text, COMPONENT_CONDITIONS[component])
 

@@ -1,7 +1,7 @@
-"""Hands what a list asks for on to the scope; where the cluster is the list, follows the cluster.
+"""Passes the namespaces of a list to the scope; if the list is "all of the cluster", follows the cluster.
 
-Owned by `WatchList`. Of a whole cluster only those namespaces are taken up that have something to serve: a
-claim costs a write every few seconds, and a cluster has namespaces by the hundred.
+Owned by `WatchList`. Of a whole cluster only namespaces with a SeldonRuntime or Server are served: a claim
+costs a write every few seconds, and a cluster has namespaces by the hundred.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Follower:
-    """Tells the scope what is wanted, as that changes."""
+    """Keeps the scope's set of namespaces up to date."""
 
     def __init__(self, client: Client, scope: Scope) -> None:
         self._client = client
@@ -34,7 +34,7 @@ class Follower:
         self._listeners: list[Callable[[], None]] = []
 
     def want(self, wanted: WantedNamespaces) -> None:
-        """Wants this served from now on. Returns at once."""
+        """Serves these namespaces from now on. Returns at once."""
         if self._wanted is None or _target(wanted) != _target(self._wanted):
             self._wanted = wanted
             self._changed.set()
@@ -48,7 +48,7 @@ class Follower:
         return () if self._cluster is None else self._cluster.problems()
 
     async def run(self) -> None:
-        """Follows what is wanted until cancelled."""
+        """Follows the wanted namespaces until cancelled."""
         while True:
             if self._wanted is None:
                 await self._changed.wait()
@@ -60,7 +60,7 @@ class Follower:
             self._changed.clear()
 
     async def _follow(self, selector: str) -> None:
-        """Serves what the cluster has until something else is wanted."""
+        """Serves the namespaces of the cluster until the list changes."""
         self._cluster = cluster = Cluster(self._client, selector, lambda: self._serve(cluster))
         async with asyncio.TaskGroup() as group:
             following = group.create_task(cluster.run(), name="cluster")
@@ -77,7 +77,7 @@ class Follower:
 
 
 class Cluster:
-    """The namespaces of the cluster that a selector lets through and that have something to serve."""
+    """The namespaces of the cluster that match a selector and have a SeldonRuntime or Server."""
 
     def __init__(self, client: Client, selector: str, on_change: Callable[[], None]) -> None:
         self._selector = selector
@@ -96,7 +96,7 @@ class Cluster:
                 group.create_task(informer.run(), name=f"cluster-{informer.kind.plural}")
 
     def namespaces(self) -> frozenset[str] | None:
-        """Returns them, None as long as not all is known."""
+        """Returns the namespaces, None until all kinds are listed."""
         if not all(informer.synced.is_set() for informer in (self._all, *self._users)):
             return None
         metadata = [each["metadata"] for each in self._all.store.values()]
@@ -104,7 +104,7 @@ class Cluster:
         return frozenset(present & {namespace for users in self._users for namespace, _ in users.store})
 
     def problems(self) -> tuple[Problem, ...]:
-        """Returns what cannot be listed."""
+        """Returns a problem for each kind that cannot be listed."""
         path = SELECTOR if self._selector else ""
         return tuple(
             Problem(path if informer is self._all else "", "CannotList", _sentence(informer))

@@ -1,6 +1,6 @@
 """One namespace of the scope: review the operator's rights there, claim the namespace, and watch it.
 
-Owned by `Scope`, one task for each namespace. This module observes; `scope.status` decides what the
+Owned by `Scope`, one task for each namespace. This module observes; `scope.namespace_status` decides what the
 observations mean. A namespace that cannot be served costs one or two requests every three seconds at most.
 """
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from bailie.workloads.port import Workloads
 
 RESYNC_SECONDS = 300.0
-"""How often everything is looked at without a cause, to repair what no watch shows."""
+"""Between two reconciliations of an object that nothing has triggered; they repair changes that no watch
+shows."""
 PENDING_SECONDS = 1.0
 """How soon to look again while the configurations are not listed yet."""
 
@@ -51,7 +52,8 @@ C = TypeVar("C", bound=Resource)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a reconciliation: conditions, further fields of the status, and whether all was made."""
+    """The result of a reconciliation: conditions, further fields of the status, and whether all workloads
+    were made."""
 
     conditions: Sequence[Condition]
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -59,17 +61,17 @@ class Outcome:
 
 
 class Using(Generic[C]):
-    """The configuration that an object is served with, and what is to be said of it."""
+    """The configuration that an object is served with, and the condition that tells of it."""
 
     def __init__(self, config: C, choice: PinnedConfig, kind: str) -> None:
         self.config = config
         self.frozen = choice.frozen
-        """Nothing that runs may be changed: it is only looked at."""
+        """No workload may be changed, only observed."""
         self.condition = config_current(kind, config.metadata.name, pending=choice.pending)
 
 
 class Reconciler(Generic[R, C]):
-    """Makes what objects of one kind ask for run, each with the configuration that it names."""
+    """Runs the workloads of the objects of one kind, each with the configuration that its object names."""
 
     resource: ClassVar[type[Resource]]
     config: ClassVar[type[Resource]]
@@ -103,11 +105,11 @@ class Reconciler(Generic[R, C]):
         return unmet(SCHEDULER_REFUSED, f"what runs stays as it is: {scheduler_refused(other, namespace)}")
 
     async def converge(self, manifest: Object, resource: R, using: Using[C]) -> Outcome:
-        """Ensures what the object asks for, and says what there is. Raises ApiError."""
+        """Ensures the object's workloads and returns their observed state. Raises ApiError."""
         raise NotImplementedError
 
     def forget(self, uid: str) -> None:
-        """Drops what was remembered of an object that is gone."""
+        """Drops the memory of a deleted object."""
         self._pins.forget(uid)
         self._reporter.forget(uid)
 
@@ -152,7 +154,7 @@ class Reconciler(Generic[R, C]):
         return Result(RESYNC_SECONDS)
 
     async def _converge(self, manifest: Object, resource: R, using: Using[C]) -> Outcome:
-        """Converges; what the API refuses for good is told before it is tried again."""
+        """Converges; a lasting refusal by the API is reported before the next try."""
         try:
             return await self.converge(manifest, resource, using)
         except (Conflict, Unreachable):
@@ -163,7 +165,8 @@ class Reconciler(Generic[R, C]):
             raise
 
     async def _ensure(self, workload: Workload, origin: Origin) -> str:
-        """Ensures a workload. Returns why it is refused, empty when it is not; what runs then goes on.
+        """Ensures a workload. Returns why the workload is refused, empty when it is not; running pods of a
+        refused workload go on.
 
         `origin`: where its pods come from. Raises ApiError.
         """

@@ -1,6 +1,6 @@
-"""Writes status and events: once per reconciliation, and only where something is new.
+"""Writes status and events: once per reconciliation, and only on a change.
 
-Called by the reconcilers with what they found. Touches no field of the status that it is not given, because
+Called by the reconcilers with their results. Touches no field of the status that it is not given, because
 others (the scheduler's `loadedModels`) write there too.
 """
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class Reporter:
-    """Says what became of objects of one kind."""
+    """Writes the statuses and Events of objects of one kind."""
 
     def __init__(self, client: Client, recorder: Recorder, kind: Kind) -> None:
         self._client = client
@@ -77,7 +77,7 @@ class Reporter:
             self._recorder.event(manifest, EventType.WARNING, NO_EFFECT, str(warning))
 
     def forget(self, uid: str) -> None:
-        """Drops what was remembered of an object that is gone."""
+        """Drops the memory of a deleted object."""
         self._warned.pop(uid, None)
         self._announced.pop(uid, None)
         self._written.pop(uid, None)

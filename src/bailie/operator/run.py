@@ -1,7 +1,8 @@
 """The operator as a whole: scope, watches, two controllers, leader election, health.
 
-`run` is what `bailie operator` calls. It joins the parts and decides nothing; it never touches Models. What
-it writes passes a write guard: nothing leaves a replica that does not lead, nor for a namespace not claimed.
+`bailie operator` calls `run`. It joins the parts and decides nothing; it never touches Models. Each write
+passes a write guard, so that a replica that does not lead writes nothing, and no write goes to an unclaimed
+namespace.
 """
 
 from __future__ import annotations
@@ -54,14 +55,15 @@ TIMING = LeaseTiming(duration=15.0, renew=2.0, give_up=10.0, missed=3.0, poll=1.
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """What runs pods here: how to make it on a client, and the rights that it needs in a namespace."""
+    """The adapter that runs pods here: how to make it on a client, and the rights that it needs in a
+    namespace."""
 
     make: Callable[[Client], Workloads]
     rules: Sequence[RbacRule]
 
 
 class Operator:
-    """One term as leader: made anew each time, so that nothing of an earlier term is left.
+    """One term as leader. Each term makes a new one, so that no state of an earlier term is left.
 
     `leads` is asked at each write: does this replica lead, for certain, at this moment?
     """
@@ -159,7 +161,8 @@ class Operator:
                 self._controllers[whose].enqueue((namespace, name))
 
     def _centrals_changed(self, namespace: str) -> None:
-        """Looks at whoever serves the namespace, and at its servers, whose scheduler is another one now.
+        """Reconciles the runtime whose scheduler serves the namespace, and the namespace's Servers, which
+        have another scheduler now.
 
         A namespace that is asked in vain does not even notice.
         """
@@ -171,7 +174,7 @@ class Operator:
             self._all_of(SERVER, namespace)
 
     def _scheduler_came_or_went(self, central: str) -> None:
-        """Looks at those who may have waited for a scheduler there; no other change of it is theirs."""
+        """Reconciles the namespaces that may wait for a scheduler there; no other change of it is theirs."""
         for asking in self._centrals.asking(central):
             for kind in self._controllers:
                 self._all_of(kind, asking)

@@ -1,4 +1,5 @@
-"""Reconciles SeldonRuntimes: a scheduler and Envoys for each namespace. Knows no Models and makes no pods."""
+"""Reconciles SeldonRuntimes: a scheduler and Envoys for each namespace. It knows no Models and makes no pods
+itself."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
-    """Makes the components of SeldonRuntimes run."""
+    """Runs the components of SeldonRuntimes."""
 
     resource = SeldonRuntime
     config = SeldonConfig
@@ -59,7 +60,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
     async def converge(
         self, manifest: Object, resource: SeldonRuntime, using: Using[SeldonConfig]
     ) -> Outcome:
-        """Makes the components run and finds one condition for each."""
+        """Runs the components and returns one condition for each."""
         namespace = manifest["metadata"]["namespace"]
         serves = self._served_namespaces(resource)
         workloads = {

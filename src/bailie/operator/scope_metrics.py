@@ -29,7 +29,8 @@ class ScopeMetrics(Collector):
         self._at_home: dict[str, tuple[Right, ...]] = {}
 
     def miss_at_home(self, namespace: str, missing: tuple[Right, ...]) -> None:
-        """Shows what the operator lacks in its own namespace, besides what it lacks in those it serves."""
+        """Shows the rights that the operator lacks in its own namespace, beside those it lacks in served
+        namespaces."""
         self._at_home = {namespace: missing}
 
     def follow(self, scope: Scope | None, problems: Callable[[], tuple[Problem, ...]] = tuple) -> None:

@@ -20,12 +20,12 @@ KUBERNETES, LOCAL = "kubernetes", "local"
 
 
 class SettingsError(ValueError):
-    """The environment lacks something or has nonsense; the message names the variable."""
+    """A variable is missing or cannot be read; the message names the variable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorSettings:
-    """What the operator needs to know before it can ask the API."""
+    """The settings that the operator needs before it can ask the API."""
 
     namespace: str
     """POD_NAMESPACE: where the operator runs; configurations that all namespaces share are here. Required."""
@@ -46,15 +46,16 @@ class OperatorSettings:
     release: str = OPERATOR_DEPLOYMENT
     """BAILIE_RELEASE: with the namespace, names this installation in its claims. Default the Deployment."""
     fence: Fence = field(default_factory=Fence)
-    """What pods may ask for beyond the usual. BAILIE_POD_PERMISSIONS: names of `fences.PERMISSIONS`,
-    BAILIE_POD_SERVICE_ACCOUNTS: accounts besides the components' own, both separated by commas, default none;
-    BAILIE_TOKEN_SECRET: the Secret with the control plane's token, default `seldon-control-plane`."""
+    """The rights that pod templates may ask for beyond the usual ones. BAILIE_POD_PERMISSIONS: names of
+    `fences.PERMISSIONS`, BAILIE_POD_SERVICE_ACCOUNTS: accounts besides the components' own, both separated by
+    commas, default none; BAILIE_TOKEN_SECRET: the Secret with the control plane's token, default
+    `seldon-control-plane`."""
     log_level: str = "info"
     """SELDON_LOG_LEVEL: debug, info, warning or error."""
 
     @property
     def installation(self) -> str:
-        """Who claims namespaces: all replicas of one installation are one owner."""
+        """The holder of claims on namespaces: all replicas of one installation are one owner."""
         return f"{self.namespace}/{self.release}"
 
     @classmethod

@@ -1,7 +1,7 @@
 """Follows the list of namespaces while the operator runs: its ConfigMap, or its environment.
 
-Owned by `run`, one for each term. Tells the scope what is wanted and keeps what is wrong with the list. A
-list that is missing is not an empty one: what was served goes on, and at first nothing is served.
+Owned by `run`, one for each term. It passes the namespaces to the scope and keeps the problems of the list. A
+missing list is not an empty one: served namespaces stay served, and at the start none is served.
 """
 
 from __future__ import annotations

@@ -28,8 +28,9 @@ def asked_of(runtime: Mapping[str, Any] | None) -> str:
 def let(served: Iterable[str], asking: Iterable[str]) -> frozenset[str]:
     """Returns the namespaces that ask for a scheduler and may have it.
 
-    `served` is what the SeldonRuntime beside the scheduler lets it serve (`servesNamespaces`); the other side
-    asks in vain without: whoever may write in one namespace must not change what runs in another.
+    `served`: the namespaces that the SeldonRuntime beside the scheduler lets it serve (`servesNamespaces`).
+    The request of another namespace alone is not enough: a person who may write in one namespace must not
+    change the workloads of another.
     """
     named, all_that_ask = frozenset(served), frozenset(asking)
     return all_that_ask if ANY in named else named & all_that_ask

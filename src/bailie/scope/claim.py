@@ -1,7 +1,7 @@
-"""What claims on a namespace look like as objects, and signs of other operators. Pure.
+"""Claims on namespaces as objects of the API, and signs of other operators. Pure.
 
-A claim is a Lease in the namespace. It names an installation (`<namespace>/<release>`), not a pod: standbys
-of one installation share it, and their election says which of them acts.
+A claim is a Lease in the namespace. The Lease names an installation (`<namespace>/<release>`), not a pod:
+standbys of one installation share it, and their election says which of them acts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ SCHEDULER_LEASE = "seldon-scheduler"
 TERM_ANNOTATION = "bailie.io/term"
 """On the schedulers' Lease, as JSON: `agents` by server, `published` and `acknowledged` revisions."""
 STATUS_KEY = "status.json"
-"""The key of the ConfigMap in which the operator says what became of its list (`rbac.SCOPE_STATUS`)."""
+"""The key of the status of each namespace, in the ConfigMap that the operator writes
+(`rbac.SCOPE_STATUS`)."""
 UPSTREAM_LEASE = "e98130ae.seldon.io"
 """The leader Lease of Seldon Core's operator, in its own namespace, which it always serves."""
 OPERATOR_DEPLOYMENT = "seldon-v2-controller-manager"
@@ -29,7 +30,7 @@ OPERATOR_DEPLOYMENT = "seldon-v2-controller-manager"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who holds a Lease. Times as the object has them; `owner` is empty for nobody."""
+    """The holder of a Lease, empty for a free one. Times as the object has them."""
 
     owner: str
     acquired: str

@@ -1,6 +1,6 @@
-"""What is true of one namespace of the scope, in one word and one sentence. Pure.
+"""The status of one namespace of the scope: a state, a reason and a sentence. Pure.
 
-The operator decides it from what it has seen and publishes it; `bailie scope list` and `bailie doctor` show
+The operator decides it from its observations and publishes it; `bailie scope list` and `bailie doctor` show
 it. The order of the rules is the order in which a person would have to mend things.
 """
 
@@ -13,11 +13,11 @@ from bailie.scope.rights import Right, full_name, named
 
 
 class NamespaceState(enum.StrEnum):
-    """What becomes of a namespace."""
+    """The state of a namespace."""
 
     SERVED = "served"
     LIMITED = "limited"
-    """Served, but not all that may be needed is permitted."""
+    """Served, though some of the rights that may be needed are missing."""
     FOREIGN = "foreign"
     """Another operator serves it; this one stands back."""
     WAITING = "waiting"
@@ -28,11 +28,11 @@ SERVING = frozenset({NamespaceState.SERVED, NamespaceState.LIMITED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
-    """What the operator has seen of a namespace. The defaults are those of one not looked at yet."""
+    """The operator's observations of a namespace. The defaults hold before the first observation."""
 
     looked: bool = False
     trouble: str = ""
-    """Why it could not be looked at."""
+    """Why the namespace could not be observed."""
     exists: bool | None = None
     """None where the operator may not ask."""
     missing: tuple[Right, ...] = ()
@@ -40,12 +40,12 @@ class Observations:
     """Rights without which the namespace cannot be served at all."""
     nothing_held: bool = False
     upstream: str = ""
-    """What was found of Seldon Core's own operator, in words."""
+    """A sentence about Seldon Core's own operator, empty where it was not found."""
     installation: str = ""
     owner: str = ""
-    """Who holds the claim, as `<namespace>/<release>`; empty for nobody."""
+    """The holder of the claim, as `<namespace>/<release>`; empty for a free claim."""
     claimed: bool = False
-    """True while the claim is this installation's for certain."""
+    """True while this installation certainly holds the claim."""
     since: str = ""
     """When the owner took the claim."""
     listed: bool = False
@@ -54,7 +54,7 @@ class Observations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceStatus:
-    """The result; `missing` are rights that are not held, whether they matter already or not."""
+    """The decided status; `missing` are rights that are not held, whether they are needed yet or not."""
 
     state: NamespaceState
     reason: str
@@ -64,7 +64,7 @@ class NamespaceStatus:
     missing: tuple[Right, ...] = ()
 
     def manifest(self) -> dict[str, object]:
-        """Returns it as it is published."""
+        """Returns the status as it is published."""
         lacking = [f"{right.verb} {full_name(right.group, right.resource)}" for right in self.missing]
         return {
             "state": self.state.value,
@@ -77,7 +77,7 @@ class NamespaceStatus:
 
 
 def obstacle(seen: Observations) -> tuple[NamespaceState, str, str] | None:
-    """Returns why the namespace may not even be claimed, None where nothing is in the way."""
+    """Returns why the namespace may not even be claimed, None where it may be."""
     if seen.exists is False:
         return NamespaceState.WAITING, "NamespaceNotFound", "there is no such namespace yet"
     if not seen.looked:
@@ -98,7 +98,7 @@ def obstacle(seen: Observations) -> tuple[NamespaceState, str, str] | None:
 
 
 def namespace_status(seen: Observations) -> NamespaceStatus:
-    """Returns where the namespace stands."""
+    """Returns the status that follows from the observations."""
     state, reason, message = obstacle(seen) or _claimed(seen)
     foreign = state is NamespaceState.FOREIGN and not seen.owner
     return NamespaceStatus(

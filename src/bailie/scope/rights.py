@@ -24,7 +24,7 @@ class Right(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HeldRights:
-    """What a SelfSubjectRulesReview answered. `complete` is False where the server could not tell all."""
+    """The answer of a SelfSubjectRulesReview. `complete` is False where the server could not tell all."""
 
     rules: tuple[Mapping[str, Any], ...]
     complete: bool = True
@@ -50,7 +50,7 @@ def rights_of(rules: Iterable[Any]) -> frozenset[Right]:
 
 
 def missing_rights(needed: Iterable[Right], held: HeldRights) -> tuple[Right, ...]:
-    """Returns what is needed and not held, in order."""
+    """Returns the rights that are needed and not held, in order."""
     return tuple(sorted(right for right in needed if not held.has(right)))
 
 

@@ -27,7 +27,8 @@ _GLOB = frozenset("*?[]!")
 
 @dataclass(frozen=True, slots=True)
 class WantedNamespaces:
-    """What a list asks for. What is usable of it holds, whatever `problems` there are beside it."""
+    """The namespaces that a list asks for. The usable part of a list holds, whatever `problems` the rest
+    has."""
 
     namespaces: frozenset[str] | None
     """None for all namespaces of the cluster that `selector` lets through."""
@@ -49,7 +50,7 @@ def parse_lines(text: str) -> tuple[tuple[str, ...], list[Problem]]:
 
 
 def wanted_of(data: Mapping[str, str], own: str, *, clusterwide: bool) -> WantedNamespaces:
-    """Returns what the ConfigMap's data asks for. `own` is the operator's namespace."""
+    """Returns the namespaces that the ConfigMap's data asks for. `own` is the operator's namespace."""
     problems: list[Problem] = []
     names: tuple[str, ...] | None = None
     if NAMESPACES in data:
