@@ -1,1 +1,2 @@
-"""The process beside every inference server: fetches artifacts, drives the server, reports what is there."""
+"""The process beside every inference server: fetches artifacts, drives the server, reports the loaded
+models."""

@@ -1,9 +1,9 @@
 """Which network addresses a download may reach. Pure: names are resolved by `egress`, which asks here.
 
-An artifact's address is written by who may create Models, the agent stands inside the cluster, and what it
-fetches ends in files and messages that others read. So the public internet is open, and of the rest only what
-somebody with more rights has named: private addresses as the endpoint of a Secret's or a configured remote,
-everything else by the administrator's list of networks.
+Any person who may create Models writes an artifact's address. The agent stands inside the cluster, and the
+content that it fetches ends in files and messages that others read. So the public internet is open, and of
+all other addresses only those that a person with more rights has named: private addresses as the endpoint of
+a Secret's or a configured remote, everything else by the administrator's list of networks.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """What downloads may reach besides the public internet. `allowed` is the administrator's list."""
+    """The networks that downloads may reach besides the public internet. `allowed` is the administrator's
+    list."""
 
     allowed: tuple[Network, ...] = ()
 
     def refusal(self, text: str, *, named: bool) -> str | None:
-        """Returns what kind of address is refused, as in `is a loopback address`; None for one that is open.
+        """Returns why an address is refused, as in `is a loopback address`; None for an open address.
 
         `named` says that a Secret or the configuration names the host.
         """

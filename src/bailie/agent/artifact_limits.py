@@ -1,7 +1,8 @@
-"""How large an artifact may be, and what may be in it: plain files and folders, nothing that leads elsewhere.
+"""Limits of an artifact: its size and its entries, which are plain files and folders, nothing that leads
+elsewhere.
 
-`local_copy` counts with a Budget while it copies. `artifacts` surveys what rclone has written, now and then
-while it writes and once at the end.
+`local_copy` counts with a Budget while it copies. `artifacts` surveys the files of rclone, now and then while
+rclone writes and once at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 256 << 30
 MOST_ENTRIES = 100_000
 _DEEPEST = 64
-"""Folders within folders; more are a loop or an attack on whatever walks through them."""
+"""Folders within folders; more are a loop, or an attack on programs that walk through them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Fetches a model's artifact into a folder: paths of this machine by copying, everything else with rclone.
 
 `loading` calls `Artifacts.fetch`. The URI goes by the grammar of `api.storage`, the remote by the table of
-`backends`, each host by `egress`, each local path by `local_copy`: what these refuse starts no process and
-opens no connection. rclone is started once per download, behind a proxy that checks where it connects. What
-fails becomes an ArtifactError with the true cause.
+`backends`, each host by `egress`, each local path by `local_copy`: an address that these refuse starts no
+process and opens no connection. rclone is started once per download, behind a proxy that checks where it
+connects. Each failure becomes an ArtifactError with its cause.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _OF_THE_ARTIFACT = frozenset({"ArtifactRefused", "ArtifactTooLarge", "DiskFull"})
 """Reasons of a download that no host has to do with; of others the proxy may know more than rclone."""
 _SURVEY_SECONDS = 2.0
-"""Between two looks at what rclone has written."""
+"""Between two surveys of the files that rclone has written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Artifacts:
     environment: Mapping[str, str] = field(repr=False)
 
     async def fetch(self, source: agent_pb2.ModelSource, target: Path) -> None:
-        """Fills `target`, an empty folder, with what the URI names. Raises ArtifactError."""
+        """Fills `target`, an empty folder, with the files that the URI names. Raises ArtifactError."""
         uri = source.storage_uri
         address = _address(uri)
         if not isinstance(address, RemotePath) and source.secret_name:
@@ -131,7 +131,7 @@ class Artifacts:
             ) from error
 
     async def _watched(self, job: rclone.Job) -> None:
-        """Runs rclone, and ends it as soon as what it has written is more than an artifact may have."""
+        """Runs rclone, and ends it as soon as the written files exceed the limits of an artifact."""
         try:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(self._survey_repeatedly(job.target))

@@ -1,8 +1,8 @@
 """Which rclone remotes a Secret or the configuration may define: types, parameters, and their hosts.
 
-`remotes` calls `problem_of` when it reads a definition. It is a list of what is allowed, for rclone has
-remotes that run programs, read this machine's files, or take the identity of its surroundings, and gets new
-ones with each release. Every type here speaks HTTP by rclone's own client, and so by our proxy (`egress`).
+`remotes` calls `problem_of` when it reads a definition. Only listed types and parameters are allowed: rclone
+has remotes that run programs, read this machine's files, or take the identity of its surroundings, and each
+release adds new ones. Every type here speaks HTTP by rclone's own client, and so by our proxy (`egress`).
 """
 
 from __future__ import annotations

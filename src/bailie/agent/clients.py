@@ -1,7 +1,8 @@
-"""Who is connected to the inference server, and to the agent's own held ports, by the kernel's list.
+"""The clients of the inference server, and of the agent's own ports for waiting requests, by the kernel's
+table of sockets.
 
-Asked by `draining`: an Envoy closes its connections to a replica once no route leads there and what was
-under way has ended. The containers of a pod share their network, so the agent sees the server's connections;
+Asked by `draining`: an Envoy closes its connections to a replica once no route leads there and the last
+requests have ended. The containers of a pod share their network, so the agent sees the server's connections;
 its own to the server are not counted.
 """
 

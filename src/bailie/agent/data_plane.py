@@ -1,7 +1,7 @@
 """Where a model calls other models: the namespace's data plane, by an address that its server can reach.
 
 `loading` calls `addressed` before it prepares a folder. On a cluster that is the Service's name and port; on
-a laptop, where no DNS knows the name, what the node's file says stands behind it.
+a laptop, where no DNS knows the name, it is the address in the node's file.
 """
 
 from __future__ import annotations

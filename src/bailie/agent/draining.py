@@ -1,10 +1,11 @@
-"""The end of a replica: from the SIGTERM of the agent until nobody needs its inference server any more.
+"""The end of a replica: from the SIGTERM of the agent until no client needs its inference server any more.
 
 Run by `run`. The agent announces that it drains and goes on as before; the scheduler has the models loaded
-elsewhere, leads the data plane away and says so (`Drained`). Then what is under way ends, and only then the
-server is told to: its container's `preStop` hook asks this agent for `/drained`, which answers at the end.
+elsewhere, leads the data plane away and says so (`Drained`). Then the requests under way end, and only then
+the server gets its signal: its container's `preStop` hook asks this agent for `/drained`, which answers at
+the end.
 
-The request for `/drained` starts nothing, because anybody in the network can send it. What starts a drain is
+The request for `/drained` starts nothing, because any host in the network can send it. A drain begins with
 the signal, which only the pod's own node sends.
 """
 
@@ -72,7 +73,8 @@ class Draining:
             self._over.set()
 
     async def _released(self) -> None:
-        """Waits for the scheduler's word. Without a session: until nobody asks, or none can be hoped for."""
+        """Waits for the scheduler's word. Without a session: until no client is connected, or the model
+        cannot be served elsewhere."""
         now = asyncio.get_running_loop().time
         heard_at = now()
         while self.session.stranded is None:
@@ -86,7 +88,7 @@ class Draining:
             await asyncio.sleep(_STEP_SECONDS)
 
     async def _quiet(self, seconds: float) -> None:
-        """Waits until nobody has been connected to the server for so long."""
+        """Waits until no client has been connected to the server for some seconds."""
         now = asyncio.get_running_loop().time
         seen_at = now()
         while True:

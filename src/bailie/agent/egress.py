@@ -2,8 +2,8 @@
 
 `artifacts` checks the hosts that it knows before it starts rclone, and runs rclone behind a proxy of this
 module, which lives as long as the download. So an address is checked when it is connected to: a redirect, or
-a name that resolves to something else the second time, meets the same rules. Who may use the proxy shows a
-password, for other processes of the pod share its loopback interface.
+a name that resolves to another address the second time, meets the same rules. A client of the proxy shows a
+password, because other processes of the pod share its loopback interface.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ async def resolve(host: str, port: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Egress:
-    """What downloads may reach. `api_server` is the host and port of the Kubernetes API, never reached."""
+    """The hosts and networks that downloads may reach. `api_server` is the host and port of the Kubernetes
+    API, never reached."""
 
     networks: Networks
     api_server: tuple[str, int] | None = None

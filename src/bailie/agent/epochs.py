@@ -1,10 +1,10 @@
-"""Whose orders an agent obeys: those of the newest leader that it has seen.
+"""An agent obeys only the orders of the newest leader that it has seen.
 
 Used by `session`. Every term has a higher epoch than the one before, unless the Lease that counts them was
-deleted, or has come to the end of its numbers, and begins anew. So a lower epoch is either that of a leader
-that does not know yet that it is deposed, which knows it within the Lease's four seconds, or it is that of
-the only leader there is. An agent that is offered nothing else for longer takes it. What agents have seen
-has no effect on the scheduler: no word of an agent moves a Lease.
+deleted, or has come to the end of its numbers, and begins anew. So a lower epoch belongs either to a former
+leader that does not know yet that it was replaced, which it learns within the Lease's four seconds, or to the
+only leader there is. An agent that is offered no other epoch for longer accepts the lower one. The epochs
+that agents have seen have no effect on the scheduler: no message of an agent moves a Lease.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STEADY_SECONDS = 6.0
-"""Longer than a deposed leader can take itself for the leader (kube.election.LeaseTiming.duration)."""
+"""Longer than a former leader can believe that it leads (kube.election.LeaseTiming.duration)."""
 GAP_SECONDS = 5.0
 """Offers further apart are not one steady offer. Above the longest pause between two attempts."""
 
 
 @dataclass(slots=True)
 class Epochs:
-    """What an agent remembers while its process lives."""
+    """The epochs that an agent remembers while its process lives."""
 
     seen: int = 0
-    """The highest that was welcomed or obeyed."""
+    """The highest epoch that was accepted or obeyed."""
     _offered: int = 0
     _since: float = 0.0
     _last: float = 0.0

@@ -1,4 +1,4 @@
-"""What can go wrong in an agent, as one small tree.
+"""The failures of an agent, as one small tree.
 
     LoadFailed             a model version could not be fetched, prepared or loaded
     ├── ArtifactError      the artifact, its storage or its Secret
@@ -6,8 +6,8 @@
     └── ServerError        the inference server refused, crashed or did not answer
     HoldRefused            a request was held for a version that does not come into memory
 
-`models` turns each into a report: `reason` is its token, `message` its sentence. What rclone, httpx2, grpc
-and the file system raise is translated where it arises and never reaches `models`.
+`models` turns each into a report: `reason` is its token, `message` its sentence. Exceptions of rclone,
+httpx2, grpc and the file system are translated where they arise and never reach `models`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RepositoryError(LoadFailed):
 
 
 class ServerError(LoadFailed):
-    """The inference server did not do what it was asked."""
+    """The inference server refused or failed a request of the agent."""
 
 
 class HoldRefused(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors

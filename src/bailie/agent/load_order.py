@@ -28,7 +28,7 @@ class Rank(IntEnum):
     RETURN = 0
     """Requests wait for the version, and it was loaded before."""
     FIRST = 1
-    """Nothing is known against the version: it has not been tried, or it served until the server lost it."""
+    """The version has not failed: it has not been tried, or it served until the server lost it."""
     AGAIN = 2
     """The version failed before."""
     SUSPECT = 3

@@ -1,7 +1,7 @@
 """Loads and unloads one version: fetch, prepare, install, load by the server, measure.
 
-`models` calls it, one call per version at a time, and reports what comes out. A call that is cancelled or
-fails leaves nothing half done behind: downloads go, and the repository holds a version whole or not at all.
+`models` calls it, one call per version at a time, and reports the result. A call that is cancelled or fails
+leaves nothing half done behind: downloads go, and the repository holds a version whole or not at all.
 
 A load may end the server, or block it for all callers. This module finds the version that did: a version that
 was loading alone is to blame; if several were loading, each is tried again, alone.
@@ -47,7 +47,7 @@ _FATAL = {
     "ServerCrashed": "the inference server ended",
     "ServerBlocked": "the inference server answered nobody for {:.0f} s, and is to be restarted,",
 }
-"""Reasons of a load that took the server from every other model, and what happened."""
+"""Reasons of a load that took the server from every other model, each with a phrase for the event."""
 
 
 class Loader(Protocol):

@@ -1,10 +1,10 @@
 """Copies an artifact of this machine: from below the allowed folders, and through no link that leaves it.
 
-`artifacts` runs `copy` in a thread. Whoever may write into such a folder, a model's own code for one, may
-turn any part of it into a link at any time. So a path is first resolved and compared with the allowed
-folders, and then walked again from that folder, name by name, by descriptors that follow no link: what was
-swapped in between is refused. Links inside the artifact are followed in the same way as far as they stay
-inside, and come out as files.
+`artifacts` runs `copy` in a thread. A process that may write into such a folder, a model's own code for
+example, may turn any part of it into a link at any time. So a path is first resolved and compared with the
+allowed folders, and then walked again from that folder, name by name, by descriptors that follow no link: a
+part that was swapped in between is refused. Links inside the artifact are followed in the same way as far as
+they stay inside, and come out as files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bailie.agent.artifact_limits import ArtifactLimits
 
 NEVER = tuple(map(Path, ("/proc", "/sys", "/dev", "/etc", "/run", "/var/run", "/boot")))
-"""Folders that hold no models, whatever the setting says: the kernel's, devices, secrets of pods."""
+"""Folders that never hold models, even if the setting names them: the kernel's, devices, secrets of pods."""
 _CHUNK = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -60,8 +60,8 @@ class Roots:
         )
 
     def _refuse_outside(self, path: Path, asked: Path) -> Path:
-        """Returns the allowed folder that the path is in. Asked of the path as written, too: what is outside
-        is not even looked at, and the message does not say whether it exists."""
+        """Returns the allowed folder that the path is in. Asked of the path as written, too: paths outside
+        are not even looked at, and the message does not say whether they exist."""
         for root in self.allowed:
             for real in (root, Path(os.path.realpath(root))):
                 if path.is_relative_to(real) and not any(map(path.is_relative_to, (*NEVER, *self.never))):
@@ -85,7 +85,7 @@ def _listed(roots: Iterable[Path]) -> str:
 
 
 def copy(path: Path, target: Path, *, roots: Roots, limits: ArtifactLimits, stop: threading.Event) -> None:
-    """Copies a file into a folder, or what a folder holds. Stops soon once `stop` is set.
+    """Copies a file into a folder, or the content of a folder. Stops soon once `stop` is set.
 
     Raises:
         ArtifactError: `StorageUriRefused`, `ArtifactRefused`, `ArtifactTooLarge`.
@@ -144,7 +144,7 @@ class _Copy:
         raise no_plain_file(name, status.st_mode)
 
     def folder(self, source: int, target: Path, path: Path) -> None:
-        """Copies what a folder holds. `path` is where it is; `target` exists."""
+        """Copies the content of a folder. `path` is where it is; `target` exists."""
         status = os.fstat(source)
         mark = (status.st_dev, status.st_ino)
         if mark in self._entered:
@@ -173,7 +173,7 @@ class _Copy:
             os.close(found)
 
     def _follow(self, link: Path) -> tuple[int, Path]:
-        """Opens what a link leads to, and returns where that is. Raises ArtifactError."""
+        """Opens the target of a link, and returns its path. Raises ArtifactError."""
         try:
             real = link.resolve(strict=True)
         except (OSError, RuntimeError):  # nothing there, or a loop

@@ -3,12 +3,12 @@
 `loading` asks before and after a load, `monitor` now and then. On a laptop agent and server are processes of
 one machine. On a cluster they are two containers, and a process namespace that they share would show the
 agent's files, the control plane's token among them, to the code of models (`/proc/<pid>/root`). So there the
-agent reads what MLServer says of its own process. With parallel workers it says nothing, for their
-memory is not its own; then everything is 0, unknown.
+agent reads MLServer's metrics of its own process. With parallel workers it says nothing, for their memory is
+not its own; then everything is 0, unknown.
 
-What counts as used is anonymous and shared memory: pages of files (libraries, mapped models) can be dropped
-by the kernel and are read again. Proportional shares (PSS) come to the same, because MLServer spawns its
-workers and these share no anonymous pages, and cost a walk through the page tables.
+Anonymous and shared memory counts as used: pages of files (libraries, mapped models) can be dropped by the
+kernel and are read again. Proportional shares (PSS) come to the same, because MLServer spawns its workers and
+these share no anonymous pages, and cost a walk through the page tables.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _START_FIELD = 19
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look. Sizes are bytes, 0 where unknown.
+    """One reading of the server's memory. Sizes are bytes, 0 where unknown.
 
     `process` is another after a restart of the server, empty where unknown. `with_files`: `used_bytes` has
     the pages of files in it.
@@ -73,7 +73,7 @@ class ServerMemory:
 
 
 def _from_metrics(text: str) -> Reading:
-    """Reads what every Python server with prometheus_client says of its process."""
+    """Reads the metrics that every Python server with prometheus_client has of its process."""
     values: dict[str, float] = {}
     for line in text.splitlines():
         if line.startswith("process_"):

@@ -50,7 +50,8 @@ class MemoryBudget:
         self._is_busy: Callable[[str], bool] = lambda _: False
 
     def evict_by(self, evict: Callable[[Iterable[str]], None], is_busy: Callable[[str], bool]) -> None:
-        """Sets the function that begins evictions, and the one that says which version may not be evicted."""
+        """Sets the function that begins evictions, and the function that says which version may not be
+        evicted."""
         self._evict, self._is_busy = evict, is_busy
 
     async def reserve(self, name: str, size: int) -> None:

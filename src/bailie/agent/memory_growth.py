@@ -1,10 +1,10 @@
 """Measures the memory of a model by the server's growth over its load. Called by `loading` after each load.
 
 Three things blur it, and all are known here. The first model of a runtime in the life of a server's process
-brings the runtime's libraries with it (sklearn: 52 MiB, measured with MLServer 1.7.1); and what an unload has
-freed stays with the allocator, so that a later load may grow nothing at all. In both cases the figure is what
-the model takes at least. Of two loads at one time neither's growth is known. Otherwise the figure is exact to
-a few pages (a model of 20 MiB: 20.0 MiB).
+brings the runtime's libraries with it (sklearn: 52 MiB, measured with MLServer 1.7.1); and memory that an
+unload has freed stays with the allocator, so that a later load may not grow the server at all. In both cases
+the figure is a lower bound. Of two loads at one time neither's growth is known. Otherwise the figure is exact
+to a few pages (a model of 20 MiB: 20.0 MiB).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bailie.agent.memory import Reading
 
 RUNTIME_BYTES = 256 << 20
-"""What a runtime may take in each worker when it is first used; taken off the growth over that load."""
+"""Allowance for a runtime in each worker when it is first used; subtracted from the growth over that load."""
 RUNTIME_WITH_FILES_BYTES = 1 << 30
 """The same where the pages of its libraries are counted too (torch: several hundred MiB of them)."""
 

@@ -1,7 +1,7 @@
 """Looks at the inference server again and again: readiness and memory for the status, the index for losses.
 
-Runs beside `session`. What the server lost (it restarted, somebody unloaded it) is loaded again by `models`;
-one that answers nothing for long is restarted (`server_restart`).
+Runs beside `session`. `models` loads the models again that the server lost (by a restart, or an unload by
+another client). A server that answers nothing for long is restarted (`server_restart`).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _INDEX_SHARE = 0.01
 
 @dataclass(slots=True)
 class Stretch:
-    """Since when something holds without a break; the times are of a monotonic clock, in seconds."""
+    """The time since when a condition holds without a break, in seconds of a monotonic clock."""
 
     _since: float | None = None
 
     def note(self, *, holds: bool, now: float) -> float:
-        """Returns for how many seconds it has held."""
+        """Returns for how many seconds the condition has held."""
         if not holds:
             self._since = None
             return 0.0
@@ -81,7 +81,8 @@ class Monitor:
             health = await self._look()
             self.ready = self.judge(health, now())
             await self.restart.make(self.is_hung())
-            # One that has come back may have lost everything; it is not ready before that is told.
+            # A server that has come back may have lost its models; it is not ready before the lost ones are
+            # known.
             another = health is Health.READY and self._may_be_another()
             if another or (self.ready and now() - indexed_at >= self._index_pause()):
                 self.ready = await self._check_index() or not another
@@ -117,8 +118,8 @@ class Monitor:
     def judge(self, health: Health | None, now: float) -> bool:
         """Decides whether the server counts as ready, and for how long it has been silent.
 
-        A load, or a long inference in the server's own process, keeps MLServer from answering in time: one
-        that was ready stays so while it loads, and otherwise until it has been silent for `silent_seconds`.
+        A load, or a long inference in the server's own process, keeps MLServer from answering in time: a
+        ready server stays ready while it loads, and otherwise until it has been silent for `silent_seconds`.
         """
         silent = health is Health.BUSY and not self.server.loading
         unready = health is Health.UNREADY and not self.models.at_work
@@ -160,7 +161,7 @@ class Monitor:
         restarted = self._may_be_another()
         clock = asyncio.get_running_loop().time
         begun = clock()
-        # One that hangs meanwhile must not keep us from looking at it.
+        # A server that hangs meanwhile must not keep the monitor from noticing.
         patience = min(INDEX_SECONDS, max(LOOK_SECONDS, 10 * self._index_took))
         try:
             ready = await self.server.ready_models(patience)

@@ -1,7 +1,7 @@
-"""What the scheduler should know: the newest report per version and the newest status of the replica.
+"""News for the scheduler: the newest report per version and the newest status of the replica.
 
-`models` and `monitor` write here, `session` sends. A value that is overtaken before it is sent is never sent;
-after a reconnect the inventory says everything, so nothing is lost with a connection.
+`models` and `monitor` write here, `session` sends. Only the newest value is sent. After a reconnect the
+inventory has every version, so no news is lost with a connection.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def version_key(version: agent_pb2.ModelVersion) -> VersionKey:
 
 
 class Outbox:
-    """Newest values and what of them is not sent yet. One loop, no locks."""
+    """The newest values, and which of them are not sent yet. One loop, no locks."""
 
     def __init__(self, status: agent_pb2.ReplicaStatus) -> None:
         self._status = status
@@ -41,9 +41,9 @@ class Outbox:
         self._changed.set()
 
     def update_status(self, **fields: int) -> None:
-        """Changes these fields of the status and no others, for several parts write them.
+        """Changes these fields of the status and no others: each field has a writer of its own.
 
-        The status is sent soon when something else than the resident set changed.
+        The status is sent soon when a field other than the resident set changed.
         """
         status = agent_pb2.ReplicaStatus()
         status.CopyFrom(self._status)
@@ -55,7 +55,7 @@ class Outbox:
             self._changed.set()
 
     def inventory(self) -> list[agent_pb2.ModelReport]:
-        """Returns every version on this replica, and forgets what was unsent: this is sent in its place."""
+        """Returns every version on this replica. The inventory is sent in place of all unsent news."""
         for key in [k for k, r in self._reports.items() if r.state == agent_pb2.MODEL_STATE_UNLOADED]:
             del self._reports[key]
         self._unsent.clear()
@@ -64,7 +64,7 @@ class Outbox:
         return list(self._reports.values())
 
     def take(self, *, status: bool = False) -> list[agent_pb2.AgentMessage]:
-        """Returns what is unsent, with the status when it changed or is asked for."""
+        """Returns the unsent messages, with the status when it changed or is asked for."""
         messages = []
         for key in self._unsent:
             messages.append(agent_pb2.AgentMessage(report=self._reports[key]))
@@ -78,7 +78,7 @@ class Outbox:
         return messages
 
     async def wait(self, seconds: float) -> bool:
-        """Waits until something is unsent, so long at most. Returns whether something is."""
+        """Waits for unsent news, for `seconds` at most. Returns whether there is any."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()

@@ -46,7 +46,7 @@ _WORDS = 500
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """What marks a cause in rclone's last words, the reason it gets, and a sentence to put in front."""
+    """By cause: the text that marks it in rclone's last lines, its reason, and a sentence to put in front."""
 
     marks: tuple[str, ...]
     reason: str

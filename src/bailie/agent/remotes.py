@@ -44,7 +44,7 @@ class SecretReader(Protocol):
 class Remote:
     """An rclone remote as a Secret or the configuration defines it.
 
-    `trusted` says that its hosts were named by somebody with more rights than to create Models.
+    `trusted`: a person with more rights than to create Models named its hosts.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Remote:
 
 
 def web_remote(origin: str) -> Remote:
-    """Returns a public web server as a remote; whoever writes a Model names it."""
+    """Returns a public web server as a remote; the author of a Model names it."""
     return Remote("web", "http", {"url": origin}, trusted=False)
 
 

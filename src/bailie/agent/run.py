@@ -52,7 +52,7 @@ _LOAD_PATIENCE_SECONDS = 1.0
 
 @dataclass(slots=True)
 class _Probed:
-    """What the health server is asked for, from before there is anything to say."""
+    """The answers of the health server, which exists before there is anything to report."""
 
     readiness: Readiness | None = None
     draining: Draining | None = None
@@ -149,8 +149,8 @@ def _loading(
 
 
 def queues(settings: Settings) -> Queues:
-    """Returns who waits for what: the server loads one model at a time while loads are short, so that memory
-    is measured exactly and a crash is the fault of the model that was loading."""
+    """Returns the queues of downloads and loads: the server loads one model at a time while loads are short,
+    so that memory is measured exactly and a crash is the fault of the model that was loading."""
     several = LoadLimits(places=settings.parallel_loads, patience=_DOWNLOAD_PATIENCE_SECONDS)
     alone = LoadLimits(places=1, patience=_LOAD_PATIENCE_SECONDS)
     return Queues(
@@ -187,7 +187,7 @@ def _draining(
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """What the end of the pod concerns."""
+    """The parts that the end of the pod concerns."""
 
     draining: Draining
     deaths: ServerDeaths

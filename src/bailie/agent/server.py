@@ -50,13 +50,13 @@ _CHANNEL_OPTIONS = (
 
 
 class Health(enum.Enum):
-    """What a look at the server says."""
+    """The health of the server, as one look found it."""
 
     READY = "ready"
     UNREADY = "unready"
-    """It says that it is not ready: one of its models is not, or is being loaded."""
+    """The server answers that it is not ready: one of its models is not, or is being loaded."""
     BUSY = "busy"
-    """It runs but does not answer in time; a load in progress keeps it from that."""
+    """The server runs but does not answer in time; a load in progress keeps it from that."""
     GONE = "gone"
     """Nothing listens."""
 

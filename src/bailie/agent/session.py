@@ -1,4 +1,5 @@
-"""The session with the namespace's leading scheduler: who we are, what we have, what we are told.
+"""The session with the namespace's leading scheduler: who this agent is, its inventory, and the scheduler's
+commands.
 
 Runs beside `monitor`. Addresses are looked up at each attempt and tried in turn: only the leader keeps a
 session open. A lost session is dialled again at once, then with growing pauses; the whole inventory goes
@@ -245,7 +246,7 @@ class SchedulerSession:
             self.models.submit(command)
 
     async def _tell(self, call: Call) -> None:
-        """Sends what is new, the status at least every few seconds."""
+        """Sends the news, and the status at least every few seconds."""
         while True:
             new = await self.outbox.wait(self.settings.status_seconds)
             for message in self.outbox.take(status=not new):

@@ -1,7 +1,7 @@
 """Settings of an agent, read from the environment once, at the start of the process.
 
 `cli` calls `read`; everything else is handed a `Settings`. A value that cannot be used is a SettingsError
-with one sentence. Nothing else of the agent looks at the environment.
+with one sentence. No other module of the agent reads the environment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one agent is and where its neighbours are. Times are seconds, sizes bytes."""
+    """The settings of one agent, the addresses of its neighbours among them. Times are seconds, sizes
+    bytes."""
 
     namespace: str
     """POD_NAMESPACE."""
@@ -117,8 +118,8 @@ class Settings:
     status_seconds: float = 5.0
     """Between two status reports when nothing changes; the protocol asks for one every 10 s."""
     roots: Roots = field(default_factory=lambda: Roots(allowed=(Path("/mnt/models"),)))
-    """BAILIE_LOCAL_ROOTS: folders, separated by colons, below which a storageUri may be a path. Never the
-    agent's own folders, whatever it says."""
+    """BAILIE_LOCAL_ROOTS: folders, separated by colons, below which a storageUri may be a path. The agent's
+    own folders never count, even if the setting names them."""
     networks: Networks = field(default_factory=Networks)
     """BAILIE_ALLOWED_NETWORKS: networks, separated by commas, that downloads may reach besides the internet
     and the private addresses that a Secret names: `10.1.0.0/16`."""

@@ -1,7 +1,7 @@
-"""The agent's folder: the server's model repository, and what is on its way there.
+"""The agent's folder: the server's model repository, and downloads on their way there.
 
 `loading` installs and removes versions here, `models` reads the records at the start. A version appears and
-disappears by one rename, so what is in the repository is whole and ours:
+disappears by one rename, so every version in the repository is whole and ours:
 
     models/iris_3/bailie.json    the record: which version this is
     models/iris_3/1/…            the server's model folder; the inner version is always 1
@@ -56,7 +56,7 @@ class VersionRecord:
 
     @property
     def counted_bytes(self) -> int:
-        """What the version counts for in the server's memory: the larger of declared and measured."""
+        """The memory that is counted for the version: the larger of declared and measured."""
         return max(self.declared_bytes * max(self.workers, 1), self.measured_bytes)
 
 
@@ -68,7 +68,7 @@ class Store:
         self._incoming = folder / ".incoming"
 
     def open(self) -> list[VersionRecord]:
-        """Makes the folders, drops what was on its way, and returns the versions in the repository."""
+        """Makes the folders, drops unfinished downloads, and returns the versions in the repository."""
         self._models.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir()
@@ -97,7 +97,7 @@ class Store:
         write_text(folder / RECORD, json.dumps(asdict(record), indent=2) + "\n")
 
     def folder(self, server_name: str) -> Path:
-        """Returns where the version is, or would be. Raises ArtifactError for what is no version's name."""
+        """Returns where the version is, or would be. Raises ArtifactError if the name is not a version's."""
         return self._models / _checked(server_name)
 
     def has(self, server_name: str) -> bool:

@@ -33,7 +33,7 @@ class ExperimentSpec(Part):
     """Which targets get which share."""
 
     default: str | None = None
-    """ExperimentCandidate whose own endpoint the experiment takes over."""
+    """Candidate whose own endpoint the experiment takes over."""
     candidates: tuple[ExperimentCandidate, ...]
     """Targets and their shares."""
     mirror: Mirror | None = None

@@ -41,7 +41,7 @@ _MOST_STREAMS = 500
 _STREAMS = (20.0, 200)
 """Per second from one address, and at once."""
 _MESSAGES = (200.0, 2_000)
-"""Per second of one stream, and at once. Who says more is read more slowly."""
+"""Per second of one stream, and at once. Messages beyond these are read more slowly."""
 STOP_GRACE = 0.2
 """Seconds that streams get to end when the server stops; Envoys keep what they have."""
 
@@ -57,9 +57,10 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class EnvoyTenant:
-    """What the Envoys of one namespace are served with.
+    """The Envoys of one namespace: their gateway and their token.
 
-    `token` returns what they must present (`authorization: Bearer …`); it is asked at each new stream.
+    `token` returns the token that they must present (`authorization: Bearer …`); it is asked at each new
+    stream.
     """
 
     namespace: str
@@ -83,11 +84,9 @@ async def serve(
     """Serves Envoys; the value is the port.
 
     Args:
-        home: for the Envoys of the scheduler's own namespace.
-        address: IP address to listen on.
-        port: TCP port; 0 for a free one.
-        leads: whether this scheduler may speak at this moment, asked before each message.
-        others: returns what Envoys of another namespace get, None for one that is not served.
+        home: for the Envoys of the scheduler's own namespace. address: IP address to listen on. port: TCP
+        port; 0 for a free one. leads: whether this scheduler may speak at this moment, asked before each
+        message. others: returns the tenant of another namespace, None for a namespace that is not served.
 
     Raises:
         OSError: the address is in use or not ours.
@@ -143,7 +142,7 @@ class Streams:
         return SERVING if self.leads() and not self.closing.is_set() else NOT_SERVING
 
     async def export(self, data: bytes, context: Any) -> bytes:
-        """Takes what an Envoy has counted; the answer is an empty message."""
+        """Takes the counts of an Envoy; the answer is an empty message."""
         door = await self._admitted(context)
         request = xds_requests.decoded(data, uses.REQUEST)
         if request is None:
@@ -152,8 +151,8 @@ class Streams:
         return b""
 
     async def delta(self, requests: AsyncIterator[bytes], context: Any) -> None:
-        """Serves one stream until either side ends it. Messages come as bytes, and are read here: what gRPC
-        fails to parse it answers with a traceback in the log."""
+        """Serves one stream until either side ends it. Messages come as bytes, and are read here: on bytes
+        that gRPC itself cannot parse it logs a traceback."""
         door = await self._admitted(context)
         if not self.begun.take(_caller(context)):
             await self._refuse(
@@ -199,7 +198,8 @@ class Streams:
         *,
         gateway: Gateway,
     ) -> str | None:
-        """Returns what the Envoy did that cannot be, None where the stream ended otherwise."""
+        """Returns a sentence about an impossible message of the Envoy, None where the stream ended
+        otherwise."""
         pod, wake = first.node.id, asyncio.Event()
         self._receive(session, first, pod)
         with gateway.connected(pod, session, wake):

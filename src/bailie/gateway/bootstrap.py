@@ -1,4 +1,5 @@
-"""Envoy's bootstrap configuration: who it is, where its scheduler is, and its own listener for probes.
+"""Envoy's bootstrap configuration: its identity, the address of its scheduler, and its own listener for
+probes.
 
 Called by `envoy` (the process) and by tests. A pure function of its settings; everything about models comes
 over ADS afterwards.
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 XDS_CLUSTER = "xds"
 ADMIN_CLUSTER = "admin"
 ADMIN_SOCKET = "admin/socket"
-"""Where the admin interface is, in the folder that Envoy is started in. It shows the token and can end Envoy,
-so it has no port, and its folder is for its owner only (`envoy.write_bootstrap`). The path is relative, for
-that of a socket must be short."""
+"""Where the admin interface is, in the folder that Envoy is started in. The interface shows the token and can
+end Envoy, so it has no port, and the socket's folder is for its owner only (`envoy.write_bootstrap`). The
+path is relative, for that of a socket must be short."""
 PROBES = ("/ready", "/stats", "/stats/prometheus")
-"""What of the admin interface can be read on the probe listener."""
+"""The paths of the admin interface that the probe listener serves."""
 CONNECTIONS = "global_downstream_max_connections"
 CONNECTIONS_CONFIG = "downstream_connections.v3.DownstreamConnectionsConfig"
 HEAP = "fixed_heap"
@@ -36,13 +37,13 @@ MEMORY = 2**30
 """Bytes that an Envoy may use, where no limit of its container says more or less."""
 MAX_CONNECTIONS = 10_000
 HEAP_SHARE = 0.8
-"""Of the memory; the rest is for the program, its threads, and what malloc has not given back."""
+"""Of the memory; the rest is for the program, its threads, and memory that malloc has not given back."""
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoySettings:
-    """What an Envoy process has to know before it can ask for the rest.
+    """The settings that an Envoy process needs before it can ask for the rest.
 
     `scheduler_endpoints` is the file that names the schedulers' addresses (a laptop); None: `scheduler_host`
     is a DNS name (a cluster). `probe` is where `/live` and `PROBES` answer. Callers are refused above

@@ -39,7 +39,7 @@ WINDOW = 16 * 1024 * 1024
 
 
 class Protocol(Enum):
-    """What a cluster's endpoints speak."""
+    """The protocol of a cluster's endpoints."""
 
     HTTP = "http"
     GRPC = "grpc"
@@ -133,7 +133,7 @@ def _protocol_options(protocol: Protocol) -> dict[str, Any]:
 
 
 def _retry_policy() -> dict[str, Any]:
-    """Repeats only what cannot have been executed: an inference never runs twice."""
+    """Repeats only requests that cannot have been executed: an inference never runs twice."""
     return {
         "retry_on": "connect-failure,refused-stream,reset-before-request",
         "num_retries": 3,

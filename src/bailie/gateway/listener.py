@@ -32,7 +32,8 @@ WINDOW = 16 * 1024 * 1024
 STREAMS = 1_000
 """Requests at a time on one HTTP/2 connection."""
 IDLE_TIMEOUT = "300s"
-"""How long a connection without a request is kept: each takes one of those that an Envoy may have."""
+"""How long a connection without a request is kept: each takes one of the connections that an Envoy may
+have."""
 HEADERS_TIMEOUT = "15s"
 """How long the headers of a request may take; what follows them takes as long as it takes."""
 

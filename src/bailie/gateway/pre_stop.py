@@ -2,8 +2,8 @@
 
 `python -m bailie.gateway.pre_stop SECONDS` is the `preStop` hook of Envoy's container, run in the folder in
 which Envoy was started. Envoy then closes each connection with its next answer (HTTP/1.1 `connection: close`,
-HTTP/2 GOAWAY), takes new ones as before, and is not ready any more. It needs the standard library only: a
-hook that imports for seconds on a busy machine would come too late.
+HTTP/2 GOAWAY), takes new ones as before, and is not ready any more. The module needs the standard library
+only: a hook that imports for seconds on a busy machine would come too late.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _connected(address: dict[str, Any]) -> socket.socket:
 
 
 def main(seconds: float, folder: Path, pod: str) -> None:
-    """Leads callers away and gives them so much time; an Envoy that cannot be told gets the time, too."""
+    """Leads callers away and waits for `seconds`, also for an Envoy that cannot be told."""
     try:
         lead_away(folder / f"envoy-{pod}.json")
     except (OSError, ValueError, http.client.HTTPException) as error:

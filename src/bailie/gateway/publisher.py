@@ -1,8 +1,8 @@
 """The gateway of one namespace: takes routing tables, and knows how far the Envoys have followed.
 
 Held by the scheduler's process, which calls `publish` (bailie.routing.table.Publisher) and opens `ads.serve`
-around it. Only the newest table counts: one that comes while Envoys still take over the last is sent
-instead of it, not after it.
+around it. Only the newest table counts: a table that comes while Envoys still take over the last one is sent
+in its place, not after it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LINES = (2.0, 1_000)
 
 @dataclass(frozen=True, slots=True)
 class EnvoyState:
-    """One connected Envoy: its pod, the revision it has taken over, and what it refused, in its words."""
+    """One connected Envoy: its pod, the revision it has taken over, and its refusals in its own words."""
 
     pod: str
     acknowledged: int
@@ -86,12 +86,12 @@ class Gateway:
     def whole(self) -> bool:
         """False until every Envoy that served has been connected, or away for ABSENCE_SECONDS.
 
-        When a term begins nobody knows yet who will come.
+        When a term begins, the Envoys that will connect are not known yet.
         """
         return _now() >= self._whole_at
 
     def publish(self, table: RoutingTable) -> int:
-        """Makes `table` the one that Envoys get; returns its revision."""
+        """Publishes `table` to the Envoys; returns its revision."""
         if self._table is None or table != self._table:
             self._table = table
             self._revision += 1
@@ -108,7 +108,7 @@ class Gateway:
         self._use_callbacks.append(callback)
 
     def note_used(self, names: Collection[str]) -> None:
-        """Takes what an Envoy reports."""
+        """Takes a report of an Envoy."""
         if names:
             for callback in self._use_callbacks:
                 callback(names)

@@ -1,8 +1,8 @@
-"""From a routing table to Envoy's resources, making again only what changed.
+"""From a routing table to Envoy's resources; only changed resources are made again.
 
-Called by `publisher` with each new table; the result is what `session` compares with what an Envoy has.
-Resources carry the digest of their content as version, so that an Envoy that reconnects, to this scheduler
-or to the next one, is sent only what differs.
+Called by `publisher` with each new table; `session` compares the result with the resources of an Envoy.
+Resources carry the digest of their content as version, so that an Envoy that reconnects, to this scheduler or
+to the next one, is sent only the differences.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SCOPE_URL = descriptors.type_url(descriptors.SCOPE)
 
 @dataclass(frozen=True, slots=True)
 class XdsResource:
-    """A named, versioned resource; `message` is the `envoy.service.discovery.v3.XdsResource` that is sent."""
+    """A named, versioned resource; `message` is the `envoy.service.discovery.v3.Resource` that is sent."""
 
     name: str
     version: str
@@ -37,7 +37,8 @@ class XdsResource:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSnapshot:
-    """What the Envoys of a namespace share, by type URL and name. The listener is each one's own."""
+    """The resources that the Envoys of a namespace share, by type URL and name. The listener is each one's
+    own."""
 
     revision: int
     namespace: str

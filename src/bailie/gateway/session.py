@@ -1,4 +1,5 @@
-"""What one Envoy has been sent, what it took, and what it must be sent next (incremental xDS).
+"""The state of one Envoy's stream: the resources that were sent, acknowledged, and are due next (incremental
+xDS).
 
 Called by `ads`, which owns the stream: requests go in through `receive`, `next_response` says what to send.
 No I/O here. At most one response per type is under way, in the order that never leaves a route without its
@@ -152,7 +153,7 @@ class XdsSession:
     def deadline(self, now: float) -> float | None:
         """Returns the time at which a message is due even if no resource changes, None for never.
 
-        What could have been sent before `now` waits for an answer of the Envoy, which is a change.
+        Messages that could have been sent before `now` wait for an answer of the Envoy, which is a change.
         """
         ends = (since + LINGER_SECONDS for since in self._lingering.values())
         return min((end for end in ends if end > now), default=None)
@@ -190,7 +191,7 @@ class XdsSession:
         return whole
 
     def rejections(self) -> dict[str, str]:
-        """Returns what the Envoy refuses now: resource name -> its message."""
+        """Returns the Envoy's present refusals: resource name -> its message."""
         return {
             name: message
             for subscription in self.subscriptions.values()
@@ -223,7 +224,7 @@ class XdsSession:
         ]
         removed: list[str] = []
         if not subscription.wildcard:
-            # Endpoints go with their cluster; only who waits for some that are not there must be told.
+            # Endpoints go with their cluster; only Envoys that wait for absent ones must be told.
             removed = [name for name in subscription.names if name not in wanted and name not in sent]
         elif remove:
             removed = [name for name in sent if name not in wanted]

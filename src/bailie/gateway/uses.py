@@ -1,7 +1,7 @@
 """Which models were asked for, as Envoys count it: counted routes, and a sink for their counters alone.
 
-`routes` gives counted routes a counter, `bootstrap` makes Envoy send what it counted every few seconds to the
-scheduler that it has its configuration from, `ads` takes it in. No request waits for any of this.
+`routes` gives counted routes a counter, `bootstrap` makes Envoy send its counts every few seconds to the
+scheduler that configures it, `ads` receives them. No request waits for any of this.
 
 Envoy's own metrics service would send every statistic there is; this sink leaves out what it is told to.
 """
@@ -30,7 +30,7 @@ _COUNTER_NAME = re.compile(_COUNTER)
 
 
 def stat_prefix(route: Route) -> dict[str, str]:
-    """Returns what each of Envoy's routes of a name gets besides, for it to be counted."""
+    """Returns the addition to each of Envoy's routes of a name that makes Envoy count its uses."""
     return {"stat_prefix": _PREFIX} if route.counted else {}
 
 

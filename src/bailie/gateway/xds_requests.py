@@ -1,6 +1,6 @@
-"""What an Envoy may ask for: its messages read from bytes, and what is wrong with them in words.
+"""Reads the requests of Envoys from bytes, and says in a sentence why one cannot be served.
 
-Called by `ads` for everything that comes from outside. Pure. Who has the namespace's token may send anything.
+Called by `ads` for every message of an Envoy. Pure. A caller with the namespace's token may send any bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KINDS = frozenset({CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL})
 
 
 def decoded(data: bytes, name: str) -> Any | None:
-    """Returns the message `name` of the bytes, None where they are none."""
+    """Returns the bytes as a message of type `name`, None where they are none."""
     try:
         return descriptors.message_class(name).FromString(data)
     except DecodeError:
@@ -61,7 +61,7 @@ def problem(request: Any) -> str | None:
 
 
 def addresses(node: Any) -> tuple[Address, ...]:
-    """Returns where the Envoy is to listen; empty where what it says cannot be."""
+    """Returns where the Envoy is to listen; empty where the node's addresses are impossible."""
     if LISTEN not in node.metadata.fields:
         return ()
     entries = [entry.struct_value.fields for entry in node.metadata.fields[LISTEN].list_value.values]

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     Runtime = Callable[[Path], str]
 
 PREPARE: Mapping[str, Prepare] = {"mlserver": mlserver.prepare, "triton": triton.prepare}
-"""By server type: `prepare(artifact, target, source, server_name)` moves what counts of the artifact's folder
-into `target`, a folder that does not exist yet. Raises RepositoryError; OSError when the disk fails."""
+"""By server type: `prepare(artifact, target, source, server_name)` moves the needed part of the artifact's
+folder into `target`, a folder that does not exist yet. Raises RepositoryError; OSError when the disk
+fails."""
 
 RUNTIME: Mapping[str, Runtime] = {"mlserver": mlserver.runtime, "triton": triton.runtime}
-"""By server type: `runtime(folder)` names what the server runs a prepared model with: two models of one name
-share its libraries."""
+"""By server type: `runtime(folder)` names the runtime of a prepared model: two models of one name share its
+libraries."""

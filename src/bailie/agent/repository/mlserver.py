@@ -210,7 +210,7 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 def rewrite_settings(
     given: Mapping[str, Any], source: agent_pb2.ModelSource, server_name: str
 ) -> dict[str, Any]:
-    """Returns settings for this version: everything that was given, and what the Model says on top.
+    """Returns settings for this version: everything that was given, with the Model's own values on top.
 
     `name` and `parameters.version` are ours; `spec.parameters` come last. Raises RepositoryError.
     """

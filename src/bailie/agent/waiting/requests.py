@@ -50,8 +50,8 @@ class WaitingRequests:
     def is_evicted(self, server_name: str) -> bool:
         """Says whether a version is evicted: it can answer, and is not in memory.
 
-        Readiness is answered from this and loads nothing, so that a caller who asks for readiness again and
-        again does not keep the version in memory.
+        Readiness is answered without a load, so that a caller who asks for readiness again and again does not
+        keep the version in memory.
         """
         return self._models.state(server_name) == EVICTED
 
