@@ -33,7 +33,7 @@ UNDER_WAY_SECONDS = 30.0
 ALONE_SECONDS = 10.0
 """How long a scheduler is waited for; another one leads within 4 s where there is one."""
 QUIET_SECONDS = 1.0
-"""Nobody is connected to the server for so long: nobody asks it."""
+"""The server counts as unused when no client has been connected to it for so long."""
 _STEP_SECONDS = 0.1
 
 
@@ -73,8 +73,8 @@ class Draining:
             self._over.set()
 
     async def _released(self) -> None:
-        """Waits for the scheduler's word. Without a session: until no client is connected, or the model
-        cannot be served elsewhere."""
+        """Waits until the scheduler says `Drained`. Without a session: until no client is connected, or no
+        scheduler can be expected."""
         now = asyncio.get_running_loop().time
         heard_at = now()
         while self.session.stranded is None:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def _directory(text: str) -> Path:
-    """Returns the absolute path, so that what is printed holds in any folder; refuses a blank one."""
+    """Returns the absolute path, so that a printed path holds in any folder; refuses a blank one."""
     if not text.strip():
         raise typer.BadParameter("is blank; name a folder")
     return Path(text).expanduser().absolute()
@@ -69,7 +69,7 @@ Namespace = Annotated[
 
 
 def object_name(text: str) -> str:
-    """Parses an argument that names an object; refuses what would be another path of the API."""
+    """Parses an argument that names an object; refuses text that would be another path of the API."""
     if not text.strip() or text in {".", ".."} or "/" in text:
         raise typer.BadParameter(f'"{text}" cannot be a name')
     return text
@@ -112,7 +112,7 @@ def local_kubeconfig(state_dir: Path | None) -> Path | None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's coroutine; what the user can mend becomes a sentence and an exit code."""
+    """Runs a command's coroutine; a failure that the user can mend becomes a sentence and an exit code."""
     with failures_explained():
         return asyncio.run(work)
     raise AssertionError("unreachable: explained() ends the command")

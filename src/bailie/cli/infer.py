@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-"""What both HTTP and gRPC metadata take as a name."""
+"""The names that both HTTP and gRPC metadata accept."""
 
 
 _CODES = {
@@ -102,7 +102,7 @@ def infer(
 async def _further(
     client: InferenceClient, model: str, body: dict[str, Any], headers: dict[str, str]
 ) -> InferenceAnswer:
-    """Sends one more request to somebody who has answered before; no answer is counted like a bad one."""
+    """Sends one more request to an endpoint that has answered before; no answer is counted like a bad one."""
     from bailie.inference.client import InferenceAnswer, ServerUnreachable
 
     try:
@@ -193,7 +193,7 @@ def _show(answers: list[InferenceAnswer], *, show_headers: bool, output: Output)
 
 
 def _reason(body: Any) -> str:
-    """Returns what is wrong from Envoy's answer, a V2 server's, or a list of wrong fields (FastAPI's)."""
+    """Returns the error in an answer: Envoy's, a V2 server's, or a list of wrong fields (FastAPI's)."""
     if not isinstance(body, dict):
         return ""
     error = body.get("error")

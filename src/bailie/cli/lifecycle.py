@@ -90,7 +90,8 @@ def up(
 
 
 def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:
-    """Returns the namespaces to watch, None to leave them as they are; refuses what is no list of names."""
+    """Returns the namespaces to watch, None to leave them as they are; refuses text that is no list of
+    names."""
     from bailie.scope.watch_list import parse_watch_list
 
     if values is None:
@@ -104,7 +105,7 @@ def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:
 
 
 class _Progress:
-    """Says what is waited for, when it changes."""
+    """Prints the parts that are not ready, when they change."""
 
     def __init__(self) -> None:
         self._last: tuple[str, ...] = ()
@@ -117,7 +118,7 @@ class _Progress:
 
 
 def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = False) -> None:
-    """Prints the status of what is now ready; from within a running loop it does so in a thread."""
+    """Prints the status of the ready parts; from within a running loop it does so in a thread."""
     if asynchronous:
         import threading
 
@@ -189,7 +190,7 @@ def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) ->
 
 
 def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
-    """Returns (namespace, what, ready, detail) for everything in a status value."""
+    """Returns (namespace, part, ready, detail) for every part of a status."""
     found = [
         ("bailie-system", f"operator {pod['pod']}", pod["ready"], pod["message"] or f"pid {pod['pid']}")
         for pod in value["operator"]["pods"]

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _OF_THE_MACHINE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
-"""What nobody expected and a person can mend: no right to a file, no room. Other errors are bugs."""
+"""Unexpected failures that a person can mend: no right to a file, no room. Other errors are bugs."""
 _FAILED, _INTERRUPTED = 1, 130
 """Those of `output.ExitCode`, which is not imported for the processes of pods."""
 
 
 def main() -> None:
-    """Runs `bailie`. What a person or the machine puts an end to leaves no traceback."""
+    """Runs `bailie`. A command that is interrupted or killed leaves no traceback."""
     signal.signal(signal.SIGTERM, _end)
     try:
         _run(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""What commands print: data on stdout, words for people on stderr, and how a failure ends the process."""
+"""The output of commands: data on stdout, words for people on stderr, and how a failure ends the process."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def console(columns: int = WIDE) -> Console:
 
 
 def say(message: str) -> None:
-    """Says something to the person at the terminal, on stderr."""
+    """Prints a line for the person at the terminal, on stderr."""
     sys.stderr.write(message + "\n")
     sys.stderr.flush()
 

@@ -1,6 +1,7 @@
-"""What pods run: each process joins one service with what it needs from others, until it is told to end.
+"""The processes of pods: each runs one service with the parts that it needs from others, until it is told to
+end.
 
-Settings come from the environment (the API's from arguments). Nothing here decides anything.
+Settings come from the environment (the API's from arguments). This module decides nothing.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class Unusable(Exception):  # noqa: N818 - the name of the state
-    """What the process was given cannot be used; the message is one sentence."""
+    """The process cannot use its environment or arguments; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class PodProcess:
-    """A process of a pod: its name on the command line, one line of help, and what it runs."""
+    """A process of a pod: its name on the command line, one line of help, and the function that it runs."""
 
     name: str
     help: str
@@ -44,7 +45,8 @@ class PodProcess:
 
 
 def run(name: str, arguments: list[str]) -> int:
-    """Runs a process until it ends; returns its exit code. What its environment lacks is one sentence."""
+    """Runs a process until it ends; returns its exit code. A mistake in its environment is printed as one
+    sentence."""
     gc.disable()  # until the imports are done: nothing of them is garbage
     try:
         PROCESSES[name].start(arguments)
@@ -78,14 +80,14 @@ def _until_told(work: Coroutine[None, None, None]) -> None:
 
 
 def _collect_from_now_on() -> None:
-    """Lets the garbage collector work, and never look at what was imported."""
+    """Starts the garbage collector, which from here on ignores all imported objects."""
     gc.freeze()
     gc.enable()
 
 
 @contextmanager
 def _ends_with_standard_input() -> Iterator[None]:
-    """Asks this process to end when whoever started it is gone, which closes our standard input."""
+    """Makes this process end with its parent, whose end closes our standard input."""
     loop = asyncio.get_running_loop()
     descriptor = sys.stdin.fileno()
 

@@ -1,4 +1,5 @@
-"""`bailie rbac`: what an administrator applies so that an operator may serve a namespace. Also offline."""
+"""`bailie rbac`: the objects that an administrator applies so that an operator may serve a namespace. Also
+offline."""
 
 from __future__ import annotations
 
@@ -117,7 +118,7 @@ def _token(namespace: str) -> Manifest:
 
 
 def _has_token(namespace: str) -> bool:
-    """Asks the cluster that `kubectl apply` would talk to, and says what came of it."""
+    """Asks the cluster that `kubectl apply` would talk to, and returns its answer."""
     import asyncio
 
     from bailie.api.kinds import SECRET

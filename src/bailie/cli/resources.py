@@ -1,4 +1,4 @@
-"""`bailie apply`, `get`, `delete`: the few resource commands for those who have no kubectl at hand."""
+"""`bailie apply`, `get`, `delete`: the few resource commands for users who have no kubectl at hand."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def delete(
 async def _delete(
     client: Client, manifests: list[Manifest], namespace: str, tell: Callable[[str], None]
 ) -> list[str]:
-    """Deletes what is there, telling each; returns a sentence for each that is not."""
+    """Deletes the objects that exist, and prints each; returns a sentence for each that is not."""
     from bailie.kube.errors import NotFound
 
     absent = []
@@ -208,7 +208,7 @@ def read_manifests(path: Path) -> Iterator[Manifest]:
 
 
 def stated(manifest: Manifest) -> Manifest:
-    """Returns an object that an API answered (it has a uid) without what only the API writes."""
+    """Returns an object that an API answered (it has a uid) without the fields that only the API writes."""
     if "uid" not in manifest["metadata"]:
         return manifest
     metadata = {key: value for key, value in manifest["metadata"].items() if key not in _OF_THE_API}

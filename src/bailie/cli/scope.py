@@ -161,7 +161,7 @@ async def home_of(client: Client, chosen: str | None, kubeconfig: Path | None, s
 
 
 async def scope_of(client: Client, home: str) -> dict[str, Any]:
-    """Returns the scope as data: what the operator said, corrected by the claims as they are."""
+    """Returns the scope as data: the operator's status, corrected by the present claims."""
     seen = await _view(client, home)
     names = sorted({*(seen.listed or ()), *seen.statuses})
     return {
@@ -224,7 +224,7 @@ async def _view(client: Client, home: str) -> InstallationView:
 
 
 async def _served(client: Client, home: str, names: Iterable[str], *, timeout: float, local: bool) -> None:
-    """Waits until the namespaces are served, on a laptop until what runs there is ready."""
+    """Waits until the namespaces are served, on a laptop until their pods are ready."""
     from bailie.local.errors import DeadlinePassed
 
     wanted = list(names)
@@ -252,7 +252,7 @@ async def _left(client: Client, home: str, wanted: list[str], *, local: bool) ->
 
 
 def _refuse(names: list[str]) -> None:
-    """Ends the command where a name cannot be a namespace's; one that is named twice does no harm."""
+    """Ends the command where a name cannot be a namespace's; a name given twice does no harm."""
     from bailie.scope.watch_list import parse_lines
 
     problems = [problem.message for name in names for problem in parse_lines(name)[1]]

@@ -1,7 +1,7 @@
 """Answers of strangers over HTTP, read no further than an answer may be long or may take.
 
-Used wherever a whole answer of a model's server or of a pod is wanted: an endless one, or one that comes byte
-by byte, would otherwise fill the memory or the time of whoever asked.
+Used wherever a whole answer of a model's server or of a pod is wanted: an endless answer, or one that comes
+byte by byte, would otherwise exhaust the caller's memory or time.
 """
 
 from __future__ import annotations

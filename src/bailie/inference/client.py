@@ -1,7 +1,7 @@
 """Calls of the Open Inference Protocol through a data plane, REST and gRPC behind one method.
 
 The caller owns the deadline. An answer that is not a success is a value (`InferenceAnswer.ok` is False),
-because what the server says is what the person wants to read; only an endpoint that cannot be reached raises.
+because the person wants to read the server's words; only an endpoint that cannot be reached raises.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MAX_MESSAGE_BYTES = 1 << 30
 
 
 class ServerUnreachable(Exception):  # noqa: N818 - the name of the state
-    """Nobody answers at the endpoint; the message names it."""
+    """The endpoint does not answer; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceAnswer:
-    """What came back: `status` is the HTTP code or the gRPC code's name, `body` the JSON form."""
+    """The answer to a request: `status` is the HTTP code or the gRPC code's name, `body` the JSON form."""
 
     ok: bool
     status: str

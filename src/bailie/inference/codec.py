@@ -32,7 +32,7 @@ CONTENTS = {
 
 
 class BadRequest(ValueError):  # noqa: N818 - the name of what the user made
-    """The JSON is not a request of the protocol; the message says what is wrong and where."""
+    """The JSON is not a request of the protocol; the message says which part is wrong."""
 
 
 def to_protobuf(model: str, body: Mapping[str, Any]) -> inference_pb2.ModelInferRequest:

@@ -45,8 +45,8 @@ class ApiProcess:
         """Starts the process and waits until it answers.
 
         Raises:
-            LocalError: It ended; the message is what it said.
-            DeadlinePassed: It does not answer after `START_SECONDS`.
+            LocalError: The process ended; the message has its last words.
+            DeadlinePassed: The process does not answer after `START_SECONDS`.
         """
         self._state.api_kubeconfig.unlink(missing_ok=True)
         offset = self._state.api_log.stat().st_size if self._state.api_log.exists() else 0

@@ -1,9 +1,9 @@
-"""What `bailie up` puts into an empty API: what the charts install on a cluster, as the same objects.
+"""The objects that `bailie up` puts into an empty API: the same that the charts install on a cluster.
 
-Called by the supervisor at each start, and by `watch_list` for namespaces that come into the list later. What
-a person may have changed since (runtimes, servers) is made only
-where it is missing, but for the number of schedulers where one is asked for; what belongs to this version of
-Bailie (rights, configs) is brought up to date.
+Called by the supervisor at each start, and by `watch_list` for namespaces that come into the list later.
+Objects that a person may have changed since (runtimes, servers) are made only where they are missing, but for
+the number of schedulers where one is asked for. Objects that belong to this version of Bailie (rights,
+configs) are brought up to date.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def listed_namespaces(config_map: Manifest) -> tuple[str, ...]:
 async def provision_namespace(client: Client, namespace: str, settings: LocalSettings) -> None:
     """Makes the namespace, its token, a runtime and a server where wanted, and at last accounts and rights.
 
-    In this order nobody finds the namespace served before it has what it is to run.
+    The order matters: the namespace must not be served before its accounts, rights and token exist.
     """
     await _apply(client, _namespace(namespace))
     await _create(client, token_secret(namespace, secrets.token_urlsafe(32)))
@@ -88,7 +88,7 @@ async def provision_namespace(client: Client, namespace: str, settings: LocalSet
         await _create(client, _server(namespace))
     if settings.scheduler_replicas is not None:
         await _scale_schedulers(client, namespace, settings.scheduler_replicas)
-    # Whoever can call this API may read its Secrets, so their names need no list.
+    # Every caller of this API may read its Secrets, so their names need no list.
     for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, pods=True, secrets=(EVERY_SECRET,)):
         await _apply(client, manifest)
 

@@ -1,7 +1,7 @@
 """`bailie demo`: shows the main job on this machine, checks every claim, and leaves nothing running.
 
 Trains two models, serves one in each of two watched namespaces, kills a scheduler under traffic, and leaves a
-third namespace alone. Each claim becomes a row of the final table; one that does not hold fails the demo.
+third namespace alone. Each claim becomes a row of the final table; a claim that does not hold fails the demo.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Row:
 
 @dataclass(slots=True)
 class Demo:
-    """One run: where it lives, what it says while it runs, and what it has shown."""
+    """One run: its folder, its output, and its results."""
 
     settings: LocalSettings
     say: Callable[[str], None]
@@ -80,7 +80,7 @@ def run(settings: LocalSettings, say: Callable[[str], None]) -> list[Row]:
     """Runs the demo in a state directory of its own and returns a row per claim.
 
     Raises:
-        LocalError: It could not be set up; what had started has been ended.
+        LocalError: The demo could not be set up; its processes have been ended.
     """
     with tempfile.TemporaryDirectory(prefix="bailie-demo-") as folder:
         root = Path(folder)

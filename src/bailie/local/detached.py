@@ -64,7 +64,7 @@ def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[
 def interrupts_held() -> Iterator[None]:
     """Raises the KeyboardInterrupt of a SIGINT after the block, not in it.
 
-    Raised while `Popen` returns, the exception would leave a process behind that nobody knows of.
+    Raised while `Popen` returns, the exception would leave a process behind that no code knows of.
     """
     before, interrupted = signal.getsignal(signal.SIGINT), False
 
@@ -144,7 +144,7 @@ def _end_of_log(state: StateDirectory, code: int) -> str:
 
 
 def nothing_runs(state: StateDirectory) -> NotRunning:
-    """Says that no supervisor runs there, and what it left running if it was killed."""
+    """Says that no supervisor runs there, and which processes it left if it was killed."""
     left = len(started_by(state.root))
     if not left:
         return NotRunning(f"nothing runs in {state.root}", hint="start with `bailie up`")
@@ -157,7 +157,7 @@ def nothing_runs(state: StateDirectory) -> NotRunning:
 def stop(state: StateDirectory, *, timeout: float) -> None:
     """Ends the supervisor of a state directory and everything that it runs.
 
-    Where the supervisor is dead already, what it left running is ended.
+    Processes that a dead supervisor left are ended.
 
     Raises:
         NotRunning: Nothing runs there.

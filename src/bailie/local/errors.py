@@ -1,4 +1,4 @@
-"""What can go wrong around `bailie up`, drawn as one small tree; the CLI prints message and hint.
+"""The failures around `bailie up`, drawn as one small tree; the CLI prints message and hint.
 
 LocalError
 ├── AlreadyRunning   the state directory is in use
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 
 class LocalError(Exception):
-    """Something the user can act on: `message` says what is wrong, `hint` what to do."""
+    """A failure that the user can mend: `message` says what is wrong, `hint` what to do."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -76,7 +76,7 @@ async def _asked_directly(pod: dict[str, Any], path: str) -> dict[str, Any]:
             answer = await fetch(http, "GET", url, most=LONGEST_ANSWER, seconds=TIMEOUT_SECONDS)
             return dict(json.loads(answer.content)) if answer.is_success else {}
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError):
-            return {}  # whatever answers there is no scheduler
+            return {}  # the process that answers there is no scheduler
 
 
 async def _scheduled_from(client: Client, namespace: str) -> str:

@@ -1,4 +1,5 @@
-"""What images stand for on this machine, and the node's settings that follow from `bailie up`'s."""
+"""The programs that images stand for on this machine, and the node's settings that follow from `bailie
+up`'s."""
 
 from __future__ import annotations
 
@@ -36,5 +37,5 @@ def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) 
 
 
 def mlserver_command(environment: Path) -> tuple[str, ...]:
-    """Returns what starts MLServer from its virtual environment, as its image does."""
+    """Returns the command that starts MLServer from its virtual environment, as its image does."""
     return (str(environment / "bin" / "python"), str(START_SCRIPT), "start", "$(MLSERVER_MODELS_DIR)")

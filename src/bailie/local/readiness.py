@@ -1,7 +1,7 @@
-"""Decides from objects of the API what of a `bailie up` is not ready yet, and why.
+"""Decides from objects of the API which parts of a `bailie up` are not ready yet, and why.
 
-Called by the supervisor until nothing is left. Looks whether the processes of pods live, and into logs only
-to show the last lines of what failed.
+Called by the supervisor until nothing is left. Checks whether the processes of pods live, and reads logs only
+to show the last lines of a failed one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LAST_LINES, LAST_BYTES, LONGEST_LINE = 5, 64 * 1024, 1000
 
 @dataclass(frozen=True, slots=True)
 class Unready:
-    """One thing that is not ready: what, and why."""
+    """A part that is not ready: its name, and why."""
 
     what: str
     why: str
@@ -51,7 +51,7 @@ def is_current(manifest: Manifest) -> bool:
 
 
 async def waiting_for(client: Client, namespaces: Iterable[str], operator_namespace: str) -> list[Unready]:
-    """Returns what is not ready in the operator's and the served namespaces, empty when all is."""
+    """Returns the parts of the operator's and the served namespaces that are not ready."""
     found = list(_pods(await client.list(POD, operator_namespace), expected="the operator's pod"))
     for namespace in namespaces:
         pods = list(_pods(await client.list(POD, namespace), expected=""))
@@ -84,7 +84,7 @@ def _pods(pods: Any, *, expected: str) -> Iterator[Unready]:
 
 
 def _lives(pod: Manifest) -> bool:
-    """Tells whether its processes are there: after a crash, what the API says may be of the life before."""
+    """Tells whether its processes are there: after a crash, the API's status may be from before the crash."""
     pids = map(process_id, pod.get("status", {}).get("containerStatuses", []))
     return all(pid is None or proc.start_time(pid) is not None for pid in pids)
 

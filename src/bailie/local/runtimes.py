@@ -1,4 +1,4 @@
-"""Which of MLServer's runtimes are installed on this machine: what its server says that it can serve.
+"""Which of MLServer's runtimes are installed on this machine: the runtimes that its server can load.
 
 Asked by `bootstrap` at each start, so that a Model for another runtime is refused in words when it is placed,
 and does not fail when it is loaded. On a cluster the chart's values say what the image has.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ITSELF = frozenset({"mlserver", "python"})
-"""What MLServer can do without a runtime of its own package."""
+"""The runtimes that MLServer has without a package of their own."""
 _MODULES = {"spark-mlib": "mlserver_mllib"}
 """Where the name of the module is not made from the capability's."""
 _QUESTION = "import json, sys; from importlib.util import find_spec; "

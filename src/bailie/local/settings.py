@@ -20,7 +20,7 @@ OPERATOR_NAMESPACE = "bailie-system"
 OPERATOR_NAME = "seldon-v2-controller-manager"
 
 DEFAULT_NAMESPACES = ("default",)
-"""Watched when nobody says otherwise, so that a manifest without a namespace is served."""
+"""Watched by default, so that a manifest without a namespace is served."""
 
 TRAINING_SCRIPT = Path(__file__).with_name("training.py")
 """Run by the inference server's Python, which has scikit-learn; never imported."""
@@ -55,11 +55,11 @@ def default_local_roots() -> tuple[Path, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
-    """What `bailie up` was asked for."""
+    """The options of `bailie up`."""
 
     state_directory: Path = field(default_factory=default_state_directory)
     namespaces: tuple[str, ...] | None = None
-    """What the list of namespaces is set to; None leaves it as it is, and begins with DEFAULT_NAMESPACES."""
+    """The namespaces to set the list to; None leaves it as it is, and begins with DEFAULT_NAMESPACES."""
     default_servers: bool = True
     api_port: int = 0
     """Port of the embedded API on 127.0.0.1; 0 takes the one used before, or a free one."""

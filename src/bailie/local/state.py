@@ -1,4 +1,4 @@
-"""The state directory: where everything of one `bailie up` lives, and who holds it.
+"""The state directory: the files of one `bailie up`, and the lock of the process that uses them.
 
 Used by the supervisor (which locks it) and by commands that only look. Layout:
 

@@ -1,6 +1,7 @@
-"""The present state of a laptop's Bailie as one value: what `bailie status` prints and `-o json` promises.
+"""The present state of a laptop's Bailie as one value: the facts that `bailie status` prints and `-o json`
+promises.
 
-Reads the API only, so that what it says is what the API says.
+Reads only the API, so that it agrees with `kubectl get`.
 """
 
 from __future__ import annotations

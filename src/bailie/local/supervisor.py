@@ -49,7 +49,7 @@ class Ended(Exception):  # noqa: N818 - not an error: it ends the task group
 
 
 def check_installation(settings: LocalSettings) -> None:
-    """Raises LocalError when something that must be installed is not, or the state directory is unusable."""
+    """Raises LocalError when a needed program is not installed, or the state directory is unusable."""
     missing = missing_parts(settings)
     if missing:
         raise LocalError(missing[0])
@@ -148,7 +148,8 @@ class Supervisor:
         self._record("stopping")
 
     async def _report(self, client: Client, timeout: float, progress: Progress, ready: Ready) -> None:
-        """Says what is waited for until nothing is; after the deadline says what failed, and waits on."""
+        """Prints the parts that are not ready until all are; after the deadline prints the failed ones, and
+        waits on."""
         deadline: float | None = time.monotonic() + timeout
         while not self._stop.is_set():
             waiting = await self._waiting(client)
@@ -189,6 +190,6 @@ class Supervisor:
         record = SupervisorRecord(os.getpid(), phase, message, self._namespaces(), waiting)
         try:
             self._state.record(record)
-        except OSError as error:  # a full disk must not end what runs
+        except OSError as error:  # a full disk must not end running processes
             log.warning("state not recorded", phase=phase, reason=str(error))
         return record

@@ -1,6 +1,6 @@
-"""A steady stream of checked requests, for showing that nothing fails while something is killed.
+"""A steady stream of checked requests, to show that no request fails while a process is killed.
 
-Used by `demo` and by end-to-end tests. Every answer is compared with what the model answers in process.
+Used by `demo` and by end-to-end tests. Every answer is compared with the model's own answer in this process.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-6
 LATE_SECONDS = 1.0
-"""What a stream that fell behind makes up for, at most."""
+"""The most that a stream that fell behind makes up for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A model, inputs for it (rows of numbers), and what it answers to each."""
+    """A model, inputs for it (rows of numbers), and its answer to each."""
 
     model: str
     inputs: Sequence[Sequence[float]]
@@ -41,7 +41,7 @@ class Expectation:
         return {"inputs": [{"name": "predict", "shape": shape, "datatype": "FP64", "data": data}]}
 
     def wrong(self, answer: InferenceAnswer) -> str:
-        """Returns what is wrong with an answer, empty when it is right."""
+        """Returns why an answer is wrong, empty for a right one."""
         if not answer.ok:
             return f"{answer.status} {answer.body}"
         got = answer.body["outputs"][0]["data"]
@@ -53,14 +53,14 @@ class Expectation:
 
 @dataclass(slots=True)
 class Tally:
-    """Requests sent and what went wrong with how many."""
+    """The number of requests sent, and of failed ones by kind of failure."""
 
     sent: int = 0
     failures: list[str] = field(default_factory=list)
 
 
 async def wrong_answer(client: InferenceClient, expectation: Expectation) -> str:
-    """Sends one request and returns what is wrong with the answer, empty when it is right."""
+    """Sends one request and returns why the answer is wrong, empty for a right one."""
     try:
         return expectation.wrong(await client.infer(expectation.model, expectation.request()))
     except ServerUnreachable as error:

@@ -3,7 +3,7 @@
     python training.py FOLDER
 
 Writes `FOLDER/iris` and `FOLDER/petal-width` (a `model.joblib` each) and `FOLDER/expected.json`: for each
-model a few inputs and what the model answers in this process, to be compared with what comes over the wire.
+model a few inputs and its answers in this process, to be compared with the answers over the network.
 """
 
 from __future__ import annotations

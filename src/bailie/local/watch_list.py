@@ -1,8 +1,8 @@
-"""Follows the list of namespaces of a running `bailie up`, and furnishes what comes into it.
+"""Follows the list of namespaces of a running `bailie up`, and provisions new namespaces.
 
 Run by the supervisor. On a cluster the chart or an administrator makes accounts, rights and tokens; on a
-laptop this does. It only ever adds: what leaves the list keeps what it has, and what a person took away from
-a furnished namespace stays away until the next start.
+laptop this does. It only adds: a namespace that leaves the list keeps its objects, and an object that a
+person deleted from a provisioned namespace is not made again before the next start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _AGAIN_SECONDS = 1.0
 
 
 class NamespaceProvisioner:
-    """The namespaces of the list; `provisioned` are those that have been at the start."""
+    """The namespaces of the list; `provisioned` are those that were provisioned at the start."""
 
     def __init__(self, client: Client, settings: LocalSettings, provisioned: Iterable[str]) -> None:
         self.namespaces = tuple(provisioned)

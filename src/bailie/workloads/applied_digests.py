@@ -1,4 +1,4 @@
-"""Remembers what became of each apply, so that nothing is written again while nothing has changed.
+"""Remembers the result of each apply, so that an unchanged object is not written again.
 
 Used by `kubernetes`: reconciliations come with every change of a pod, and most change nothing. Held in
 memory; an operator that starts applies everything once, which changes nothing either.
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from bailie.manifests.workload import Manifest
 
 _OBSERVED = ("resourceVersion", "managedFields", "generation")
-"""Of the metadata: what changes without a change of what was applied, the status being one cause."""
+"""Fields of the metadata that change without a change of the applied ones, for one by a new status."""
 
 
 class AppliedDigests:
-    """Digests of what was applied and of what came of it, by kind, namespace and name."""
+    """Digests of the applied objects and of the API's answers, by kind, namespace and name."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str, str], tuple[str, str]] = {}
@@ -32,7 +32,7 @@ class AppliedDigests:
         self._seen[_key(manifest)] = (digest(manifest), digest(_stated(result)))
 
     def forget(self, manifest: Manifest) -> None:
-        """Drops what is known of an object that is removed."""
+        """Drops the digests of an object that is removed."""
         self._seen.pop(_key(manifest), None)
 
 

@@ -1,4 +1,4 @@
-"""The workloads port on a cluster: StatefulSets and Deployments, and what goes with them.
+"""The workloads port on a cluster: StatefulSets and Deployments, and the objects around them.
 
 Made by `cli.processes`; the operator calls it through `port`. All objects are written by server-side apply as
 `bailie`, so that other field managers keep the fields that are not stated here; the number of replicas
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 _CONTROLLERS = (STATEFUL_SET, DEPLOYMENT)
 _COMPANIONS = (POD_DISRUPTION_BUDGET, SERVICE, ENDPOINT_SLICE, CONFIG_MAP)
 _FIXED = "updates to statefulset spec"
-"""What the API says of a StatefulSet whose claims or Service name would change."""
+"""The API's answer to a change of a StatefulSet's claims or Service name."""
 _UNTYPED = "typed patch object"
 """What it says, as a failure of its own, of fields that there are not, or of two items with one key."""
 
@@ -91,7 +91,8 @@ class KubernetesWorkloads:
         self._pruned[key] = frozenset()
 
     async def observe(self, namespace: str, name: str) -> Observation:
-        """Counts what the cluster's controller says; asks the pods only where something lacks.
+        """Counts the pods by the status that the cluster's controller writes; asks the pods only where
+        something lacks.
 
         Raises ApiError.
         """
@@ -130,7 +131,7 @@ class KubernetesWorkloads:
         return next((each for each in complaints if each), "")
 
     async def _yielding(self, controller: Manifest) -> tuple[Manifest, Manifest | None]:
-        """Leaves the number of replicas to whoever has set it since; returns what is there, too."""
+        """Leaves the number of replicas to the manager that has set it since; returns what is there, too."""
         kind, metadata = kind_of(controller), controller["metadata"]
         present = await self._find(kind, metadata["name"], metadata["namespace"])
         if present is None:
@@ -170,12 +171,12 @@ class KubernetesWorkloads:
         await self._apply(manifest, present)
 
     async def _apply(self, manifest: Manifest, present: Manifest | None) -> None:
-        """Applies, unless it was applied as it is and nobody has changed the object since."""
+        """Applies the object, unless it was applied before and is unchanged since."""
         if present is None or not self._applied.is_current(manifest, present):
             self._applied.note(manifest, await self._client.apply(manifest, field_manager=OURS, force=True))
 
     async def _prune(self, workload: Workload, wanted: Iterable[Manifest]) -> None:
-        """Deletes what belonged to an earlier form of the workload; looks only when the form has changed."""
+        """Deletes the objects of an earlier form of the workload; looks only when the form has changed."""
         key = (workload.namespace, workload.name)
         keep = frozenset((kind_of(each), each["metadata"]["name"]) for each in wanted)
         if self._pruned.get(key) == keep:
@@ -222,7 +223,8 @@ class KubernetesWorkloads:
 
 
 def _must_be_made_anew(present: Manifest, wanted: Manifest) -> bool:
-    """Says whether a Service has what no apply takes away: a selector, or the nature of its address."""
+    """Says whether a Service has fields that no apply takes away: a selector, or the nature of its
+    address."""
     if present["kind"] != SERVICE.kind:
         return False
     before, after = present["spec"], wanted["spec"]

@@ -1,7 +1,7 @@
-"""Who owns the number of replicas, read from `metadata.managedFields`. Pure.
+"""The owner of the number of replicas, read from `metadata.managedFields`. Pure.
 
-Called by `workloads.kubernetes`. Whoever scaled last (`kubectl scale`, an autoscaler) or applies the field
-owns it; a plain edit owns nothing, for it may be what an earlier operator wrote.
+Called by `workloads.kubernetes`. The manager that scaled last (`kubectl scale`, an autoscaler) or applies the
+field owns it; a plain edit owns nothing, for an earlier operator may have written it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OURS = "bailie"
 
 
 def scaled_by(controller: Manifest) -> str:
-    """Returns who sets the replicas in our place, empty when nobody does."""
+    """Returns the manager that sets the replicas in our place, empty when there is none."""
     for entry in controller["metadata"].get("managedFields") or ():
         claims = entry.get("subresource") == "scale" or entry.get("operation") == "Apply"
         if claims and entry.get("manager") != OURS and _has_replicas(entry):

@@ -1,4 +1,5 @@
-"""The port between the operator and what runs pods: the one place where laptop and cluster differ.
+"""The port between the operator and the adapters that run pods: the one place where laptop and cluster
+differ.
 
 The operator calls it; `workloads.local` (Pods of the embedded API, run as processes by the node) and,
 on a cluster, the Kubernetes adapter implement it.
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What runs of a workload now. `message` says what is wrong, empty when nothing is.
+    """The running pods of a workload. `message` says why they are not all ready, empty when they are.
 
-    `scaled_by` names who decides how many replicas there are when that is not the workload: an autoscaler or
-    a person on a cluster; `wanted` is then their number.
+    `scaled_by` names the manager that sets the number of replicas when that is not the workload: an
+    autoscaler or a person on a cluster; `wanted` is then their number.
     """
 
     replicas: int
@@ -36,7 +37,7 @@ class WorkloadRefused(Exception):  # noqa: N818 - what became of it
 class Workloads(Protocol):
     """Keeps groups of identical pods, and the objects that go with them.
 
-    An object that has the name of one of these but was made by somebody else is left alone.
+    An object of the same name that was made by others is left alone.
     """
 
     watched: tuple[Kind, ...]
@@ -45,11 +46,11 @@ class Workloads(Protocol):
     async def ensure(self, workload: Workload) -> None:
         """Converges on the workload: creates, changes, scales. Safe to repeat.
 
-        Raises ApiError, and WorkloadRefused for what cannot be made: then nothing was changed.
+        Raises ApiError, and WorkloadRefused for a workload that cannot be made: then nothing was changed.
         """
 
     async def remove(self, namespace: str, name: str) -> None:
         """Deletes the workload's pods and objects; does nothing where there are none."""
 
     async def observe(self, namespace: str, name: str) -> Observation:
-        """Counts what is there now."""
+        """Counts the pods that exist now."""

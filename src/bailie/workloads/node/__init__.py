@@ -1,1 +1,1 @@
-"""The node: what a kubelet is to containers, for processes. It runs inside `bailie up` and nowhere else."""
+"""The node: runs pods as processes, as a kubelet runs them as containers. It runs inside `bailie up` only."""

@@ -1,7 +1,7 @@
 """One container of a pod: starts its process, probes it, starts it again with back-off, until told to stop.
 
-Run by the pod worker, which turns `state` into the Pod's status at every `changed`. Never raises for what a
-manifest or a program does wrong: that is the state. Cancelling `run` leaves the process alive, for the next
+Run by the pod worker, which turns `state` into the Pod's status at every `changed`. Never raises for a
+mistake in a manifest or program: that is the state. Cancelling `run` leaves the process alive, for the next
 node to adopt; `stop` ends it.
 """
 
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 _UNKNOWN_EXIT = 137
 """The code shown for a process whose own was lost with the node that started it, as in Kubernetes."""
 _LEFT_SECONDS = 2.0
-"""What a process gets to end after a hook that has used up the grace period, as in Kubernetes."""
+"""Time for a process to end after a hook that has used up the grace period, as in Kubernetes."""
 
 
 class ContainerRunner:

@@ -28,7 +28,7 @@ _OF_SERVICE = "kubernetes.io/service-name"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the node sees of the API, by namespace and name."""
+    """The objects that the node reads from the API, by namespace and name."""
 
     services: Mapping[tuple[str, str], Manifest]
     pods: Mapping[tuple[str, str], Manifest]

@@ -1,6 +1,7 @@
 """A container's environment from its manifest: every form of `env` and `envFrom`, and `$(VAR)`.
 
-Called by `pods`; pure. What cannot be resolved is a `ConfigError` value with a sentence for people.
+Called by `pods`; pure. A reference that cannot be resolved is a `ConfigError` value with a sentence for
+people.
 """
 
 from __future__ import annotations

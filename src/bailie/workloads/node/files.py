@@ -1,6 +1,6 @@
 """Small files of the node: written whole or not at all, and readable by the owner only.
 
-Used by every module of the node that keeps something on disk.
+The modules of the node keep their files on disk by it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The `preStop` hook of a container, as a kubelet runs it: `httpGet`, `exec` or `sleep`, before the SIGTERM.
 
-Called by the container runner. A hook that fails holds nothing up; one that does not end is left when the
+Called by the container runner. A hook that fails holds nothing up; a hook that does not end is left when the
 grace period has passed.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def pre_stop(container: Manifest, setup: PodSetup, log: Path, seconds: float) -> str | None:
-    """Runs the hook for at most so many seconds; None is success, anything else says what went wrong."""
+    """Runs the hook for at most so many seconds; None is success, a sentence is a failure."""
     hook = (container.get("lifecycle") or {}).get("preStop") or {}
     if "exec" in hook:
         return await _execute(hook["exec"].get("command") or [], container, setup, log=log, seconds=seconds)

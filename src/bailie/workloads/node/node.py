@@ -1,7 +1,8 @@
 """The node itself: joins Pods and Services of the API with processes of this machine.
 
 `bailie up` runs it beside the API server. Every Pod of every namespace is this node's: there is no other, so
-there is no scheduling either. After a crash the next node adopts what still runs and kills what nobody wants.
+there is no scheduling either. After a crash the next node adopts the processes that a Pod still wants and
+kills the others.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ _FAILED_WORKER_SECONDS = 5.0
 _FORCED_GRACE = 2.0
 """Seconds for processes whose Pod object is gone already (`kubectl delete --force`), as a kubelet gives."""
 STOP_ORDER = ("seldon-v2-controller-manager", "seldon-scheduler", "", "seldon-envoy", "seldon-server")
-"""Who is stopped first, by component: whoever would replace or reroute, then the door, then the servers, so
-that requests are answered until the door closes. Pods of other components stand at the empty name."""
+"""The order of stopping, by component: first the processes that would replace or reroute, then Envoy, then
+the servers, so that requests are answered until Envoy ends. Pods of other components stand at the empty
+name."""
 
 
 async def run(client: Client, settings: NodeSettings, *, stop: asyncio.Event) -> None:
@@ -85,7 +87,8 @@ class Node:
                 loop.cancel()
 
     def _begin(self) -> None:
-        """Adopts, kills the rest, starts the rest, and follows changes from here on."""
+        """Adopts the wanted processes, kills the others, starts the missing ones, and follows changes from
+        here on."""
         survivors = self._adoptable(self._tools.records.survivors())
         killed = kill_orphans(self._settings.state_dir, survivors.keys())
         log.info("node started", adopted=len(survivors), killed=len(killed), pods=len(self._pods.store))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONTAINER_VARIABLE = "BAILIE_NODE_CONTAINER"
 STATE_VARIABLE = "BAILIE_NODE_STATE"
-"""The two marks by which a later node recognises what an earlier one started."""
+"""The two variables by which a later node recognises the processes of an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodContext:
-    """What the node knows about a pod beyond its manifest. `volumes` are host paths by volume name."""
+    """The facts that the node knows about a pod beyond its manifest. `volumes` are host paths by volume
+    name."""
 
     sources: Sources
     programs: Mapping[str, Program]
@@ -86,7 +87,7 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
     env = {**context.base, **account, **mark, **_host_port_variable(host_ports), **own}
     # Paths of this machine stay as they are: the program, the directory, what variables hold by now.
     words = [*([] if program else container["command"]), *(container.get("args") or [])]
-    # What is substituted is expanded below with the rest, and must be the same afterwards.
+    # The substituted part is expanded below with the rest, and must be the same afterwards.
     literal = tuple((seen, host.replace("$", "$$")) for seen, host in mounts)
     command = (*(program.argv if program else ()), *(substitute(word, literal) for word in words))
     directory = container.get("workingDir")

@@ -41,8 +41,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run. `place` is None where the node does not know how the process was started: then nothing is
-    run and nothing is known, which is no failure."""
+    """The command to run. `place` is None where the node does not know how the process was started: then
+    nothing is run and nothing is known, which is no failure."""
 
     words: tuple[str, ...]
     place: ProcessSpec | None = None
@@ -50,7 +50,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSpec:
-    """One probe with Kubernetes' defaults; times in seconds. `grace`: until what it gave up is killed."""
+    """One probe with Kubernetes' defaults; times in seconds. `grace`: until a process that failed the probe
+    is killed."""
 
     target: Target | Command
     initial_delay: float = 0.0
@@ -112,7 +113,7 @@ def target(
 
 
 async def check(to: Target | Command, timeout: float) -> str | None:
-    """Probes once; None is success, anything else says what was wrong."""
+    """Probes once; None is success, a sentence is a failure."""
     if isinstance(to, Command):
         return await _run(to, timeout)
     where = f"{to.host}:{to.port}"

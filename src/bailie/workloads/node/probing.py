@@ -1,6 +1,6 @@
 """The probes of one running process: startup first, then readiness and liveness side by side.
 
-Run by the container runner beside its process; tells it what they find and decides nothing.
+Run by the container runner beside its process; reports the results to it and decides nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Probing:
     on_dead: Callable[[str, float | None], None]
 
     async def run(self, started: bool, ready: bool) -> None:
-        """Goes on from what is known already: a process of an earlier node may have been ready."""
+        """Goes on from the known results: a process of an earlier node may have been ready."""
         if not started:
             await self._startup()
             self.on_started()

@@ -1,4 +1,5 @@
-"""What Linux says about processes and sockets in `/proc`: the node's eyes on what it did not start itself.
+"""Reads `/proc`, where Linux lists processes and sockets: the node sees there processes that it did not
+start.
 
 Used by `records` (is this still the process that we started?) and `host_ports` (who listens there?).
 """

@@ -1,4 +1,4 @@
-"""What this node started, on disk, so that the next one can go on with it.
+"""Records, on disk, of the processes that this node started, so that the next node can adopt them.
 
 Called by the container runner (write, remove) and once at the node's start (`survivors`). A record names a
 process beyond doubt: boot, pid and start time. Processes that carry this state directory's mark but belong to
@@ -29,7 +29,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
-    """One running container. `fixed` is what the process was told and could not learn anew (address, API)."""
+    """One running container. `fixed`: the settings that the process got at its start and cannot learn anew
+    (address, API)."""
 
     pod_uid: str
     container: str
@@ -91,13 +92,13 @@ def _record(data: object) -> ProcessRecord | None:
 
 
 def started_by(state_dir: Path) -> list[int]:
-    """Returns the pids of what any node of this state directory has started and still lives."""
+    """Returns the pids of live processes that any node of this state directory has started."""
     own, mark = os.getpid(), str(state_dir)
     return [pid for pid in proc.pids() if pid != own and proc.variable(pid, STATE_VARIABLE) == mark]
 
 
 def kill_orphans(state_dir: Path, adopted: Collection[tuple[str, str]]) -> list[int]:
-    """Kills what an earlier node of this state directory started and nobody adopted; returns the pids."""
+    """Kills processes of an earlier node of this state directory that were not adopted; returns the pids."""
     marks = {container_mark(*key) for key in adopted}
     killed = []
     for pid in started_by(state_dir):

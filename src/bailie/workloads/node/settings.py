@@ -1,4 +1,4 @@
-"""What the node is told at its start: places, programs, limits.
+"""The settings of the node at its start: places, programs, limits.
 
 The supervisor (`bailie.local`) builds one `NodeSettings`; every module of the node reads it, none changes it.
 """
@@ -45,7 +45,7 @@ def inherited_environment() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What an image stands for on a laptop.
+    """The program that an image stands for on a laptop.
 
     `argv` may hold `$(VAR)`, expanded with the container's environment; a container's `args` are appended.
     `title` and `hint` make the sentence for people when `argv[0]` is missing:
@@ -90,7 +90,7 @@ class NodeSettings:
 
     @property
     def claims_dir(self) -> Path:
-        """`<namespace>/<claim>`: what PersistentVolumeClaims stand for; outlives pods."""
+        """`<namespace>/<claim>`: the folders that PersistentVolumeClaims stand for; outlives pods."""
         return self.state_dir / "node" / "claims"
 
     @property
@@ -105,5 +105,5 @@ class NodeSettings:
 
     @property
     def records_dir(self) -> Path:
-        """What was started, so that the next supervisor can adopt it."""
+        """Records of the started processes, so that the next supervisor can adopt them."""
         return self.state_dir / "node" / "records"

@@ -50,7 +50,7 @@ def manifest_causes(pod: Manifest) -> Iterator[Cause]:
 
 @dataclass(frozen=True, slots=True)
 class NodeTools:
-    """What all pods of a node share."""
+    """The tools that all pods of a node share."""
 
     client: Client
     settings: NodeSettings
@@ -75,7 +75,8 @@ class PodSetup:
 
     @property
     def fixed(self) -> str:
-        """What a process of this pod was told once and for all; when it changes, it must be started anew."""
+        """The settings that a process of this pod keeps from its start; when it changes, it must be started
+        anew."""
         return f"{self.ip} {self.tools.settings.api_url} {__version__}"
 
     async def context(self) -> PodContext | ConfigError:

@@ -56,7 +56,7 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodFacts:
-    """What the node itself knows of the pod; with the containers' states it makes the status."""
+    """The node's own facts about the pod; with the containers' states it makes the status."""
 
     ip: str
     start_time: str
