@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a CRD says beyond the schema."""
+    """The parts of a CRD beside the schema."""
 
     resource: type[Resource]
     columns: tuple[Column, ...]

@@ -43,7 +43,7 @@ class ExperimentSpec(Part):
 
 
 class ExperimentStatus(ConditionedStatus):
-    """Whether it is in force."""
+    """Observed state."""
 
 
 class Experiment(Resource):
@@ -55,7 +55,7 @@ class Experiment(Resource):
     spec: ExperimentSpec
     """Which targets get which share."""
     status: ExperimentStatus = ExperimentStatus()
-    """Whether it is in force."""
+    """Observed state."""
 
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec."""

@@ -1,6 +1,6 @@
 """ObjectMeta: the part of it that Bailie reads.
 
-The API server owns these fields; what it sends beyond them is ignored.
+The API server owns these fields; further fields are ignored.
 """
 
 from pydantic import Field

@@ -1,7 +1,7 @@
 """Model: one artifact to be served under one name.
 
-Read by the scheduler. `content_identity` tells versions apart: it covers what the server would load,
-and nothing that only says how often or how its traffic is treated.
+Read by the scheduler. `content_identity` tells versions apart: it covers the fields that decide the loaded
+content, and no field about the number of replicas or the traffic.
 """
 
 import hashlib
@@ -107,7 +107,7 @@ class ModelSpec(Scalable):
 
 
 class ModelStatus(ConditionedStatus):
-    """What became of it."""
+    """Observed state."""
 
     replicas: Int32 | None = Field(default=None)
     """Replicas that exist, ready or not."""
@@ -128,7 +128,7 @@ class Model(Resource):
     spec: ModelSpec
     """What to serve, and how often."""
     status: ModelStatus = ModelStatus()
-    """What became of it."""
+    """Observed state."""
 
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec, and warnings for fields without effect."""

@@ -18,7 +18,7 @@ def is_dns_label(text: str) -> bool:
 
 
 def label_problems(path: str, text: str) -> list[Problem]:
-    """Returns what keeps `text` from being a DNS label."""
+    """Returns why `text` is no DNS label."""
     if is_dns_label(text):
         return []
     return [
@@ -37,7 +37,7 @@ def is_dns_subdomain(text: str) -> bool:
 
 
 def subdomain_problems(path: str, text: str) -> list[Problem]:
-    """Returns what keeps `text` from being a DNS subdomain."""
+    """Returns why `text` is no DNS subdomain."""
     if is_dns_subdomain(text):
         return []
     return [

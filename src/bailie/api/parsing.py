@@ -1,4 +1,4 @@
-"""Turns what pydantic finds into problems that read as Kubernetes writes them.
+"""Turns pydantic's errors into problems that read as Kubernetes writes them.
 
 Called by `Resource.parse`; knows no kind. Paths use the names on the wire (`spec.candidates[1].weight`).
 """

@@ -30,7 +30,7 @@ class Batch(Part):
 
 
 class Step(Part):
-    """One Model and where its data comes from."""
+    """One Model and the source of its data."""
 
     name: str
     """The Model."""
@@ -68,7 +68,7 @@ class PipelineInput(Part):
 
 
 class PipelineOutput(Part):
-    """What the pipeline answers."""
+    """The answer of the pipeline."""
 
     steps: tuple[str, ...] = ()
     """Steps whose data is the answer."""
@@ -88,7 +88,7 @@ class PipelineSpec(Part):
     input: PipelineInput | None = None
     """Data of other pipelines that this one reads."""
     output: PipelineOutput | None = None
-    """What the pipeline answers."""
+    """The answer of the pipeline."""
     dataflow: DataflowSpec | None = None
     """How the pipeline's data on the message broker is treated."""
     allow_cycles: Flag = False
@@ -98,7 +98,7 @@ class PipelineSpec(Part):
 
 
 class PipelineStatus(ConditionedStatus):
-    """Whether it is in force."""
+    """Observed state."""
 
 
 class Pipeline(Resource):
@@ -110,7 +110,7 @@ class Pipeline(Resource):
     spec: PipelineSpec
     """Steps and how they are joined."""
     status: PipelineStatus = PipelineStatus()
-    """Whether it is in force."""
+    """Observed state."""
 
     def check(self) -> list[Problem]:
         """Returns every mistake in the steps and references, and warnings for fields without effect."""

@@ -68,7 +68,7 @@ class Profile(Open):
 
 
 class WindowsOptions(Open):
-    """What only Windows knows."""
+    """Settings of Windows only."""
 
     host_process: Flag = False
 
@@ -189,7 +189,7 @@ class Volume(Open):
 
 
 class PodShape(Open):
-    """A PodSpec, or what is to be joined with one."""
+    """A PodSpec, or a part that is to be joined with one."""
 
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
@@ -229,7 +229,7 @@ class ClaimShape(Open):
 
 
 def pod_spec_problems(path: str, pod: Mapping[str, Any] | None) -> list[Problem]:
-    """Returns what in the PodSpec at `path` is not of the type that Kubernetes gives it."""
+    """Returns the fields of the PodSpec at `path` that do not have Kubernetes' type."""
     found = _shape_problems(PodShape, path, pod)
     if pod and "ephemeralContainers" in pod:
         text = "may not be given here: Kubernetes adds them to pods that run (kubectl debug)"
@@ -238,7 +238,7 @@ def pod_spec_problems(path: str, pod: Mapping[str, Any] | None) -> list[Problem]
 
 
 def claim_problems(path: str, claim: Mapping[str, Any]) -> list[Problem]:
-    """Returns what in the PersistentVolumeClaimSpec at `path` is not of its type."""
+    """Returns the fields of the PersistentVolumeClaimSpec at `path` that do not have their type."""
     return _shape_problems(ClaimShape, path, claim)
 
 

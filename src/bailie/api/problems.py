@@ -1,4 +1,4 @@
-"""Validation results: what is wrong with an object, where, and in words.
+"""Validation results: the mistakes in an object: where, and a sentence.
 
 Pure values. A user's mistake is a list of these, never an exception (ARCHITECTURE.md, kinds of "no").
 """

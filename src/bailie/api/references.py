@@ -18,7 +18,7 @@ _SIDES = ("inputs", "outputs")
 
 
 def reference_problems(path: str, references: Sequence[str], known: Collection[str]) -> list[Problem]:
-    """Returns what is wrong with references inside one pipeline.
+    """Returns the mistakes in references inside one pipeline.
 
     `known` are the names that a reference may start with.
     """
@@ -31,7 +31,7 @@ def reference_problems(path: str, references: Sequence[str], known: Collection[s
 
 
 def external_problems(path: str, references: Sequence[str]) -> list[Problem]:
-    """Returns what is wrong with references into other pipelines."""
+    """Returns the mistakes in references to other pipelines."""
     found = []
     for index, reference in enumerate(references):
         parts = reference.split(".")

@@ -1,4 +1,4 @@
-"""Every kind of `mlops.seldon.io/v1alpha1` by name, for those who hold a manifest of any of them."""
+"""Every kind of `mlops.seldon.io/v1alpha1` by name, for callers with a manifest of any of them."""
 
 from __future__ import annotations
 

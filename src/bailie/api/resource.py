@@ -1,4 +1,4 @@
-"""What all kinds share: `parse`, which gives the object or the whole list of what is wrong with it.
+"""The common part of all kinds: `parse`, which gives the object or the whole list of its mistakes.
 
 Kinds derive from `Resource` and add `check`. A problem with reason `NoEffect` is a warning: the field is
 accepted, as upstream accepts it, and nothing acts on it.
@@ -55,12 +55,12 @@ class Resource(Part):
         return [problem for problem in rest.all_checks() if problem.path not in told]
 
     def all_checks(self) -> list[Problem]:
-        """Returns what types alone cannot say, of every kind and of this one."""
+        """Returns the mistakes that types alone cannot express, of every kind and of this one."""
         names = label_problems("metadata.name", self.metadata.name) if self.label_name else []
         return [*names, *self.check()]
 
     def check(self) -> list[Problem]:
-        """Returns what types alone cannot say; the kinds override it."""
+        """Returns the mistakes that types alone cannot express; the kinds override it."""
         return []
 
 

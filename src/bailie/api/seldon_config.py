@@ -39,21 +39,21 @@ class ServerScaling(Part):
 
 
 class PipelineScaling(Part):
-    """Scaling of what runs pipelines."""
+    """Scaling of the processes that run pipelines."""
 
     max_shard_count_multiplier: Int32 | None = Field(default=None, ge=1)
     """Most replicas per pipeline or model; the number of partitions of a topic."""
 
 
 class ScalingConfig(Part):
-    """When what is scaled."""
+    """Rules of scaling."""
 
     models: ModelScaling | None = None
     """Scaling of models."""
     servers: ServerScaling | None = None
     """Scaling of servers."""
     pipelines: PipelineScaling | None = None
-    """Scaling of what runs pipelines."""
+    """Scaling of the processes that run pipelines."""
 
 
 class TracingConfig(Part):
@@ -119,7 +119,7 @@ class Configuration(Part):
     """Settings that the components share."""
 
     scaling_config: ScalingConfig | None = None
-    """When what is scaled."""
+    """Rules of scaling."""
     tracing_config: TracingConfig | None = None
     """Where traces go."""
     kafka_config: KafkaConfig | None = None
@@ -177,10 +177,10 @@ class SeldonConfig(Resource):
     spec: SeldonConfigSpec
     """Components and their settings."""
     status: EmptyStatus = EmptyStatus()
-    """Nobody writes it."""
+    """Always empty."""
 
     def check(self) -> list[Problem]:
-        """Returns unknown components, and warnings for what has no effect."""
+        """Returns unknown components, and warnings for fields without effect."""
         found = self.spec.config.warnings("spec.config")
         for index, component in enumerate(self.spec.components):
             path = f"spec.components[{index}]"
@@ -195,7 +195,7 @@ class SeldonConfig(Resource):
 
 
 def component_problems(path: str, name: str) -> list[Problem]:
-    """Returns what is to be said about a component's name."""
+    """Returns problems and warnings about a component's name."""
     if name in RUN_COMPONENTS:
         return []
     if name in OTHER_COMPONENTS:

@@ -15,7 +15,7 @@ ServiceType = Literal["", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName
 
 
 class Override(Part):
-    """What differs from the SeldonConfig for one component."""
+    """The differences from the SeldonConfig for one component."""
 
     name: str
     """Component, for example seldon-scheduler."""
@@ -28,20 +28,20 @@ class Override(Part):
     pod_spec: OpenObject | None = None
     """PodSpec merged over that of the SeldonConfig, containers by name."""
     keep_service: Flag = False
-    """Keep the Service of a component that is left out, for those who point it elsewhere."""
+    """Keep the Service of a component that is left out, so that it can point elsewhere."""
 
 
 class SeldonRuntimeSpec(Part):
-    """What runs in the namespace."""
+    """The scheduler and Envoys to run in the namespace."""
 
     seldon_config: str
     """SeldonConfig to build on, looked up in this namespace first and then in the operator's."""
     overrides: tuple[Override, ...] = ()
-    """What differs from the SeldonConfig, by component."""
+    """Differences from the SeldonConfig, by component."""
     config: Configuration = Configuration()
     """Settings that go before those of the SeldonConfig."""
     disable_auto_update: Flag = False
-    """Keep what runs as it is when the SeldonConfig changes."""
+    """Keep the workloads as they are when the SeldonConfig changes."""
     scheduler_namespace: str | None = None
     """Namespace whose scheduler serves this one; its own when unset. Needs servesNamespaces there."""
     serves_namespaces: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class SeldonRuntimeSpec(Part):
 
 
 class SeldonRuntimeStatus(ConditionedStatus):
-    """What runs."""
+    """Observed state."""
 
     served_namespaces: tuple[str, ...] = ()
     """The other namespaces that this one's scheduler serves."""
@@ -61,16 +61,16 @@ class SeldonRuntime(Resource):
     resource_kind: ClassVar[Kind] = SELDON_RUNTIME
 
     spec: SeldonRuntimeSpec
-    """What runs in the namespace."""
+    """The scheduler and Envoys to run in the namespace."""
     status: SeldonRuntimeStatus = SeldonRuntimeStatus()
-    """What runs."""
+    """Observed state."""
 
     def override(self, component: str) -> Override:
         """Returns the override of that component, one without content where there is none."""
         return next((o for o in self.spec.overrides if o.name == component), Override(name=component))
 
     def check(self) -> list[Problem]:
-        """Returns contradictions within the spec, and warnings for what has no effect."""
+        """Returns contradictions within the spec, and warnings for fields without effect."""
         found = self.spec.config.warnings("spec.config")
         seen: set[str] = set()
         for index, override in enumerate(self.spec.overrides):

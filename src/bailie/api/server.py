@@ -75,7 +75,7 @@ class ServerReplicaStatus(LooseStatus):
 
 
 class ServerStatus(ConditionedStatus):
-    """What runs."""
+    """Observed state."""
 
     loaded_models: Int32 | None = None
     """Models on the server's replicas."""
@@ -96,7 +96,7 @@ class Server(Resource):
     spec: ServerSpec
     """Which pods, and how many."""
     status: ServerStatus = ServerStatus()
-    """What runs."""
+    """Observed state."""
 
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec, and warnings for fields without effect."""

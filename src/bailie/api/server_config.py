@@ -33,7 +33,7 @@ class ServerConfigSpec(Part):
 
 
 class EmptyStatus(LooseStatus):
-    """Nobody writes it."""
+    """Always empty."""
 
 
 class ServerConfig(Resource):
@@ -44,10 +44,10 @@ class ServerConfig(Resource):
     spec: ServerConfigSpec
     """Pods of the Servers that name this configuration."""
     status: EmptyStatus = EmptyStatus()
-    """Nobody writes it."""
+    """Always empty."""
 
     def check(self) -> list[Problem]:
-        """Returns what pods or claims cannot be made from."""
+        """Returns the parts that no pod or claim can be made from."""
         found = pod_spec_problems("spec.podSpec", self.spec.pod_spec)
         for index, claim in enumerate(self.spec.volume_claim_templates):
             found += claim.problems(f"spec.volumeClaimTemplates[{index}]")

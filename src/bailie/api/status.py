@@ -1,7 +1,7 @@
 """Status as Knative shapes it: conditions, and the happy condition `Ready` computed from the others.
 
-Read with every kind; written by operator and scheduler, who pass the time in. `reason` is a CamelCase
-token for programs, `message` a text for people.
+Read with every kind; written by the operator and the scheduler, which pass the time in. `reason` is a
+CamelCase token for programs, `message` a text for people.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ class Condition(LooseStatus):
 
 
 class ConditionedStatus(LooseStatus):
-    """What every status has."""
+    """The fields of every status."""
 
     observed_generation: int | None = Field(default=None, json_schema_extra={"format": "int64"})
     """Generation of the spec that this status describes."""

@@ -1,7 +1,7 @@
 """The grammar of `storageUri`: an address of an artifact, and never anything else.
 
-Called by `model` before anything is placed, and by the agent again before it fetches, for it trusts nobody.
-A text that is no address is a StorageUriRefused; no rule here looks at a disk or a network.
+Called by `model` before anything is placed, and by the agent again before it fetches, for it trusts no other
+process. A text that is no address is a StorageUriRefused; no rule here looks at a disk or a network.
 """
 
 import re
@@ -59,7 +59,7 @@ StorageAddress = LocalPath | WebAddress | RemotePath
 
 
 def parse_storage_uri(uri: str) -> StorageAddress:
-    """Returns what a storageUri names. Raises StorageUriRefused."""
+    """Returns the place that a storageUri names. Raises StorageUriRefused."""
     if len(uri) > LONGEST_URI:
         raise StorageUriRefused(f"{shown(uri)} has more than {LONGEST_URI} characters")
     _refuse_unprintable(uri, uri)

@@ -4,6 +4,6 @@ _SHOWN = 200
 
 
 def shown(text: str, longest: int = _SHOWN) -> str:
-    """Returns the text on one line, with what is not printable escaped, cut after `longest` characters."""
+    """Returns the text on one line, with unprintable characters escaped, cut after `longest` characters."""
     plain = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text[: longest + 1])
     return plain if len(plain) <= longest else f"{plain[:longest]}…"

@@ -33,7 +33,8 @@ ACCOUNT_VOLUME: Manifest = {
         ]
     },
 }
-"""The pod's account, for the containers that mount it: those that call the API, and no model's code."""
+"""The pod's account, for the containers that mount it: the containers that call the API, and no model's
+code."""
 _ADDED = "bailie-account"
 """Name of the volume in pods whose template has none."""
 _CALLERS = {SERVER_ACCOUNT: "agent", SCHEDULER_ACCOUNT: "scheduler"}
@@ -43,8 +44,8 @@ _CALLERS = {SERVER_ACCOUNT: "agent", SCHEDULER_ACCOUNT: "scheduler"}
 def with_account(pod: Manifest, component: str) -> Manifest:
     """Returns the pod with the account of its component, and with the token where it is needed only.
 
-    What is stated stays. A template that was made for Seldon Core says nothing of tokens; Kubernetes would
-    mount the account's into the containers of models, too.
+    Fields that are stated stay. A template that was made for Seldon Core says nothing of tokens; Kubernetes
+    would mount the account's into the containers of models, too.
     """
     if not (pod.get("serviceAccountName") or pod.get("serviceAccount")):
         pod = {**pod, "serviceAccountName": component}

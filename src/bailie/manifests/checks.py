@@ -22,7 +22,7 @@ _HANDLERS = ("httpGet", "tcpSocket", "grpc")
 
 
 def template_problems(workload: Workload) -> list[Problem]:
-    """Returns what is wrong with the workload's pods, with paths below `podSpec`."""
+    """Returns the mistakes in the workload's pods, with paths below `podSpec`."""
     if not workload.template:
         return []
     pod = workload.template["spec"]

@@ -45,7 +45,7 @@ def pod_controller(workload: Workload) -> Manifest | None:
 
 
 def companions(workload: Workload) -> list[Manifest]:
-    """Returns what goes with the pods: Services, ConfigMaps, and the budget for drains."""
+    """Returns the objects around the pods: Services, ConfigMaps, and the budget for drains."""
     objects = [_labelled(workload, manifest) for manifest in workload.objects]
     if not workload.template or not workload.replicas:
         return objects

@@ -50,7 +50,7 @@ _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
 _MODELS_MOUNT = {"name": "models", "mountPath": AGENT_FOLDER}
 _SERVED_MOUNT = {"name": "models", "mountPath": f"{AGENT_FOLDER}/models", "subPath": "models"}
-"""For servers: the models alone, and not what the agent is fetching."""
+"""For servers: the models alone, and not the agent's downloads."""
 _TOKEN_MOUNT = {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True}
 _CONFIG_MOUNT = {"name": "config", "mountPath": AGENT_CONFIG_FOLDER, "readOnly": True}
 _CONFIG_VOLUME = {"name": "config", "configMap": {"name": AGENT_CONFIG_MAP, "optional": True}}
@@ -145,8 +145,9 @@ def _envoy(image: str, log_level: str) -> Manifest:
             _variable("SELDON_SCHEDULER_XDS_PORT", "9002"),
         ],
         "ports": [_port("http", 9000), _port("envoy-stats", 9003)],
-        # Envoy opens its ports with its first routes, and one that waits for a scheduler is not dead: it may
-        # wait for ever. After that, one that does not answer for 15 s is hung, and would not hear SIGTERM.
+        # Envoy opens its ports with its first routes, and an Envoy that waits for a scheduler is not dead: it
+        # may wait for ever. After that, an Envoy that does not answer for 15 s is hung, and would not hear
+        # SIGTERM.
         "startupProbe": {**_http_probe("/live", "envoy-stats", period=1), "failureThreshold": NEVER},
         "readinessProbe": _http_probe("/ready", "envoy-stats", period=2),
         "livenessProbe": {

@@ -1,11 +1,11 @@
-"""What a pod may not ask for unless the administrator allows it: whatever reaches beyond its namespace. Pure.
+"""Fields of pods that need the administrator's permission, because they reach beyond the namespace. Pure.
 
-Called by the operator with merged templates. Who may write a Server, a SeldonRuntime or one of their
-configurations need not be one who may make pods, and gets no more by the operator than these fences leave.
-What is refused is what the Pod Security Standards refuse as soon as a field states it; a field that nobody
-states is the cluster's to judge (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
-It does not count where a field is written: a container of the administrator's configuration that is
-privileged runs the command of whoever changes it under its name.
+Called by the operator with merged templates. A person who may write a Server, a SeldonRuntime or one of their
+configurations may lack the right to make pods, and gets no more through the operator than these fences allow.
+A stated value is refused if the Pod Security Standards refuse it; an unstated field is for the cluster to
+judge (https://kubernetes.io/docs/concepts/security/pod-security-standards/). The place of a field does not
+matter: a user who overrides the command of a privileged container in the administrator's configuration gets
+its privileges.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ PERMISSIONS = {
     ROOT: "user 0",
     TOKENS: "tokens of the Kubernetes API and of the control plane in other containers than Bailie's own",
 }
-"""What an administrator can allow, by name."""
+"""The permissions that an administrator can give, by name."""
 SETTING = "controller.podPermissions"
 _OWN_CONTAINERS = {SERVER_ACCOUNT: "agent", SCHEDULER_ACCOUNT: "scheduler", ENVOY_ACCOUNT: "envoy"}
 _VOLUME_TYPES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected",
     "secret",
 }  # fmt: skip
-"""Those of the standard `restricted`: what they may reach is decided by the API and by drivers."""
+"""Those of the standard `restricted`: the API and drivers decide which data they reach."""
 _SAFE_SYSCTLS = {
     "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
     "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout",
@@ -53,7 +53,7 @@ _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What the administrator allows, and the name of the Secret with the control plane's token."""
+    """The administrator's permissions, and the name of the Secret with the control plane's token."""
 
     allowed: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
@@ -79,7 +79,7 @@ class Origin:
 
 
 def forbidden(workload: Workload, fence: Fence, origin: Origin) -> str:
-    """Returns which fields may not be what they are, where they are written, and which setting allows them.
+    """Returns the forbidden fields, where they are written, and the setting that allows them.
 
     Empty where the workload's pods ask for nothing that is not allowed.
     """

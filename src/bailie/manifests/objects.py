@@ -21,7 +21,7 @@ _NOT_CARRIED = ("helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", "app.kube
 
 
 def owner_reference(resource: Resource) -> Manifest:
-    """Returns the ownerReference that ties what is made for `resource` to it."""
+    """Returns the ownerReference that ties the objects made for `resource` to it."""
     kind = resource.resource_kind
     return {
         "apiVersion": kind.api_version,

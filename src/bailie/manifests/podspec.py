@@ -1,4 +1,4 @@
-"""Joins a PodSpec with what overrides it, as the operator does for Servers and runtime components.
+"""Joins a PodSpec with its overrides, for Servers and runtime components.
 
 Scalars and maps: the override wins. Lists: joined by the key in `_KEYS` where there is one, otherwise the
 override's items come after the base's. A `command` is replaced, because half of two commands is none.

@@ -25,7 +25,7 @@ MODEL_SECRETS = ("seldon-rclone-gs-public",)
 """The Secrets that Models may name where nothing else is said: the one that the runtime chart makes."""
 EVERY_SECRET = "*"  # noqa: S105 - a pattern
 SCOPE_STATUS = "bailie-scope-status"
-"""The ConfigMap in which the operator says what became of its list of namespaces."""
+"""The ConfigMap in which the operator publishes the status of each namespace."""
 _RBAC = "rbac.authorization.k8s.io"
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "delete", "patch", "update")
@@ -33,7 +33,8 @@ _WRITE = ("create", "delete", "patch", "update")
 
 @dataclass(frozen=True, slots=True)
 class RbacRule:
-    """A right: who needs it for what is in `why`. `names` limits it to these objects."""
+    """A right: `why` says which process needs it, and for which purpose. `names` limits it to these
+    objects."""
 
     group: str
     resources: tuple[str, ...]
@@ -142,7 +143,7 @@ CENTRAL_SCHEDULER_RULES = (
 """A scheduler in another namespace that it serves."""
 
 AGENT_RULES = (RbacRule("", ("configmaps",), ("get",), "to know the namespace's remotes"),)
-"""The agents in their namespace, whatever Secrets Models may name."""
+"""The agents in their namespace, if Models may name any Secret."""
 
 
 def server_rules(secrets: Iterable[str]) -> tuple[RbacRule, ...]:

@@ -1,7 +1,7 @@
 """A SeldonRuntime and its SeldonConfig as workloads: the scheduler and the Envoys of one namespace.
 
 Called by the operator. A component that is disabled, has no replicas or is served from another namespace is
-left out, with all that goes with it; what is left out and not in the result is to be removed. Its Service
+left out, with all that goes with it; the operator removes workloads that are not in the result. Its Service
 stays only where that is asked for.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MESH_SERVICE = "seldon-mesh"
 AGENT_CONFIG_MAP = "seldon-agent"
 SETTINGS = AGENT_CONFIG_MAP
-"""Name of the workload without pods that holds what the runtime's settings are for the agents."""
+"""Name of the workload without pods that holds the runtime's settings for the agents."""
 COMPONENT_SERVICES = {SCHEDULER: SCHEDULER, ENVOY: MESH_SERVICE}
 DEFAULT_SERVICE_TYPE = "LoadBalancer"
 _SCHEDULER_PORTS = (("xds", 9002), ("agent", 9005), ("http", 9006))
@@ -136,7 +136,7 @@ def _service(runtime: SeldonRuntime, override: Override, settings: Configuration
     if override.name == ENVOY:
         return _mesh_service(namespace, override, settings)
     # Without a selector: the leader alone answers here, and writes itself into the EndpointSlice. An address
-    # of its own, not a headless Service: whoever leads next is found as soon as the machines' tables change,
+    # of its own, not a headless Service: clients find the next leader as soon as the machines' tables change,
     # not when a cached name expires.
     ports = [port(name if name == "http" else prefix + name, number) for name, number in _SCHEDULER_PORTS]
     for each in ports:

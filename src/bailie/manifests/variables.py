@@ -1,7 +1,7 @@
 """Variables of containers that the operator sets: scheduler of a pod, namespaces of a scheduler, workers.
 
-Called by `runtime` and `server` with pods that are merged already. A variable that somebody has given another
-value than the default is left alone.
+Called by `runtime` and `server` with pods that are merged already. A variable with another value than the
+default is left alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DRAIN_VARIABLE = "BAILIE_DRAIN_SECONDS"
 KUBERNETES_GRACE_SECONDS = 30
 """Of a pod that states none."""
 SERVER_END_SECONDS = 15
-"""Kept of a server pod's grace period for what the server does when it is told to end."""
+"""The part of a server pod's grace period that is left to the server's own end."""
 AGENT = "agent"
 """Name of the container."""
 SERVES_VARIABLE = "BAILIE_SERVES_NAMESPACES"

@@ -17,14 +17,14 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """Pods `<name>-0` … `<name>-<replicas - 1>` made from one template, and what goes with them.
+    """Pods `<name>-0` … `<name>-<replicas - 1>` made from one template, and the objects around them.
 
     `template` is a PodTemplateSpec (`metadata` with labels and annotations, `spec`); `selector` the labels
     that tell the workload's pods from all others; `objects` are complete manifests (Services, ConfigMaps)
     that live and die with the workload; `owner` is the ownerReference for everything. `claim_retention` says
     what happens to the volume claims (`whenDeleted`, `whenScaled`: Retain or Delete); empty means Retain.
-    `interchangeable` pods need no names of their own: where a cluster offers it, a new one is there before
-    an old one goes, and one on a lost machine is replaced without anybody's word that it is gone. Without a
+    `interchangeable` pods need no names of their own: where a cluster offers it, a new pod is ready before an
+    old one ends, and a pod on a lost machine is replaced before the machine confirms its end. Without a
     template there are objects only.
     """
 

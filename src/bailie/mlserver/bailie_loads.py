@@ -27,11 +27,11 @@ _MAIN_THREAD_ONLY = re.compile(r"event loop|async|inside a task|main thread")
 
 
 class NeedsLoop(Exception):  # noqa: N818 - not an error: it is done in the event loop instead
-    """What was begun in a thread can only be done in the event loop."""
+    """Work that was begun in a thread can only be done in the event loop."""
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:
-    """Returns what `work` returns, in a thread that nobody waits for at the end of the process.
+    """Returns the result of `work`, run in a thread that the end of the process does not wait for.
 
     Cancelled, the thread goes on to its end, and what it makes is dropped.
     """
