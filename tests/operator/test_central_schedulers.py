@@ -46,31 +46,31 @@ def cache():
 
 
 @pytest.fixture
-def centrals(cache):
+def central_schedulers(cache):
     found = CentralSchedulers(cache)
     for namespace in cache.namespaces:
         found.update(namespace)
     return found
 
 
-def test_both_ends_of_a_change_are_told(cache, centrals):
-    assert centrals.served_by("hub") == ("a", "b")
+def test_both_ends_of_a_change_are_told(cache, central_schedulers):
+    assert central_schedulers.served_by("hub") == ("a", "b")
     cache.runtimes["a"] = runtime("a", "c")
-    assert centrals.update("a") == {"hub", "c"}
-    assert (centrals.served_by("hub"), centrals.served_by("c")) == (("b",), ("a",))
-    assert centrals.update("a") == frozenset()
+    assert central_schedulers.update("a") == {"hub", "c"}
+    assert (central_schedulers.served_by("hub"), central_schedulers.served_by("c")) == (("b",), ("a",))
+    assert central_schedulers.update("a") == frozenset()
 
 
-def test_a_namespace_that_is_not_watched_any_more_leaves_the_index(cache, centrals):
+def test_a_namespace_that_is_not_watched_any_more_leaves_the_index(cache, central_schedulers):
     del cache.runtimes["a"]
-    assert centrals.update("a") == {"hub"}
-    assert centrals.served_by("hub") == ("b",)
+    assert central_schedulers.update("a") == {"hub"}
+    assert central_schedulers.served_by("hub") == ("b",)
 
 
-def test_a_change_looks_at_no_other_namespace(cache, centrals):
+def test_a_change_looks_at_no_other_namespace(cache, central_schedulers):
     cache.asked.clear()
-    centrals.update("b")
-    centrals.served_by("hub")
+    central_schedulers.update("b")
+    central_schedulers.served_by("hub")
     assert cache.asked <= {"b", "hub"}
 
 
@@ -83,27 +83,27 @@ LETS = {
 
 
 @pytest.mark.parametrize(("serves", "served"), LETS.values(), ids=LETS)
-def test_only_who_is_let_is_served(cache, centrals, serves, served):
+def test_only_who_is_let_is_served(cache, central_schedulers, serves, served):
     cache.runtimes["hub"] = runtime("hub", serves=serves)
-    assert centrals.served_by("hub") == served
-    assert centrals.asking("hub") == ("a", "b")
-    refused = {name: centrals.refused_by(name) for name in ("a", "b", "c", "hub")}
+    assert central_schedulers.served_by("hub") == served
+    assert central_schedulers.asking("hub") == ("a", "b")
+    refused = {name: central_schedulers.refused_by(name) for name in ("a", "b", "c", "hub")}
     assert refused == {name: "hub" if name in {"a", "b"} - set(served) else "" for name in refused}
-    assert [name for name in ("a", "b") if centrals.lets("hub", name)] == list(served)
+    assert [name for name in ("a", "b") if central_schedulers.lets("hub", name)] == list(served)
 
 
-def test_what_was_said_holds_while_the_other_side_is_out_of_sight(cache, centrals):
+def test_what_was_said_holds_while_the_other_side_is_out_of_sight(cache, central_schedulers):
     cache.out_of_sight.add("hub")
-    assert centrals.refused_by("a") == ""
+    assert central_schedulers.refused_by("a") == ""
     said = {"reason": SCHEDULER_REFUSED, "message": scheduler_refused("hub", "a")}
     cache.runtimes["a"] = runtime("a", "hub", **said)
-    assert centrals.refused_by("a") == "hub"
+    assert central_schedulers.refused_by("a") == "hub"
     cache.out_of_sight.add("elsewhere")
     cache.runtimes["a"] = runtime("a", "elsewhere", **said)
-    assert centrals.refused_by("a") == ""
+    assert central_schedulers.refused_by("a") == ""
 
 
-def test_a_namespace_without_a_runtime_refuses_nobody(cache, centrals):
+def test_a_namespace_without_a_runtime_refuses_nobody(cache, central_schedulers):
     cache.runtimes["hub"] = None
-    assert centrals.refused_by("a") == ""
-    assert centrals.served_by("hub") == ()
+    assert central_schedulers.refused_by("a") == ""
+    assert central_schedulers.served_by("hub") == ()

@@ -44,7 +44,7 @@ class NamespaceProvisioner:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Furnishes until cancelled."""
+        """Provisions namespaces until cancelled."""
         self._informer.subscribe(lambda _: self._changed.set())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._informer.run())
@@ -67,11 +67,11 @@ class NamespaceProvisioner:
         try:
             await provision_namespace(self._client, namespace, self._settings)
         except ApiError as error:
-            log.warning("namespace not furnished", namespace=namespace, reason=str(error))
+            log.warning("namespace not provisioned", namespace=namespace, reason=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(_AGAIN_SECONDS):
                     await self._changed.wait()
             self._changed.set()
         else:
             self._provisioned |= {namespace}
-            log.info("namespace furnished", namespace=namespace)
+            log.info("namespace provisioned", namespace=namespace)

@@ -82,13 +82,13 @@ class Reconciler(Generic[R, C]):
         workloads: Workloads,
         reporter: Reporter,
         *,
-        centrals: CentralSchedulers,
+        central_schedulers: CentralSchedulers,
         fence: Fence,
     ) -> None:
         self._cache = cache
         self._workloads = workloads
         self._reporter = reporter
-        self._centrals = centrals
+        self._central_schedulers = central_schedulers
         self._fence = fence
         self._pins = ConfigPins()
 
@@ -99,7 +99,7 @@ class Reconciler(Generic[R, C]):
     def objection(self, resource: R) -> Condition | None:
         """Returns why the object is not served although it is valid, None to serve it."""
         namespace = resource.metadata.namespace
-        other = self._centrals.refused_by(namespace)
+        other = self._central_schedulers.refused_by(namespace)
         if not other or other != asked_of(self._cache.runtime_of(namespace)):
             return None
         return unmet(SCHEDULER_REFUSED, f"what runs stays as it is: {scheduler_refused(other, namespace)}")

@@ -84,13 +84,13 @@ class Operator:
         ]
         self._announcer = Announcer(leading, self._recorders[0], self.scope, settings)
         self._list = WatchList(client, self.scope, settings)
-        self._centrals = CentralSchedulers(self.cache)
+        self._central_schedulers = CentralSchedulers(self.cache)
         self._reconcilers: Mapping[Kind, RuntimeReconciler | ServerReconciler] = {
             kind: reconciler(
                 self.cache,
                 workloads,
                 Reporter(claiming, self._recorders[1], kind),
-                centrals=self._centrals,
+                central_schedulers=self._central_schedulers,
                 fence=settings.fence,
             )
             for kind, reconciler in ((SELDON_RUNTIME, RuntimeReconciler), (SERVER, ServerReconciler))
@@ -130,7 +130,7 @@ class Operator:
         else:
             self._made_changed(kind, change)
         if kind in {SELDON_RUNTIME, SERVICE}:
-            self._centrals_changed(change.object["metadata"]["namespace"])
+            self._central_schedulers_changed(change.object["metadata"]["namespace"])
         if kind == SELDON_RUNTIME and (
             change.type != ChangeType.MODIFIED or served_of(change.old) != served_of(change.object)
         ):
@@ -160,28 +160,28 @@ class Operator:
             else:
                 self._controllers[whose].enqueue((namespace, name))
 
-    def _centrals_changed(self, namespace: str) -> None:
+    def _central_schedulers_changed(self, namespace: str) -> None:
         """Reconciles the runtime whose scheduler serves the namespace, and the namespace's Servers, which
         have another scheduler now.
 
         A namespace that is asked in vain does not even notice.
         """
-        centrals = self._centrals.update(namespace)
-        for central in centrals:
-            if self._centrals.lets(central, namespace):
+        central_schedulers = self._central_schedulers.update(namespace)
+        for central in central_schedulers:
+            if self._central_schedulers.lets(central, namespace):
                 self._all_of(SELDON_RUNTIME, central)
-        if centrals:
+        if central_schedulers:
             self._all_of(SERVER, namespace)
 
     def _scheduler_came_or_went(self, central: str) -> None:
         """Reconciles the namespaces that may wait for a scheduler there; no other change of it is theirs."""
-        for asking in self._centrals.asking(central):
+        for asking in self._central_schedulers.asking(central):
             for kind in self._controllers:
                 self._all_of(kind, asking)
 
     def _namespace_changed(self, namespace: str) -> None:
         """Looks at all of a namespace once it is listed: until then its keys were passed over."""
-        self._centrals_changed(namespace)
+        self._central_schedulers_changed(namespace)
         self._scheduler_came_or_went(namespace)
         if self.cache.is_known(namespace):
             for kind in self._controllers:

@@ -83,7 +83,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         """Returns the other namespaces that the runtime's scheduler serves. A served namespace that is not
         listed just now stays served."""
         out_of_sight = {n for n in runtime.status.served_namespaces if not self._cache.is_known(n)}
-        served = self._centrals.served_by(runtime.metadata.namespace)
+        served = self._central_schedulers.served_by(runtime.metadata.namespace)
         return tuple(sorted({*served, *let(runtime.spec.serves_namespaces, out_of_sight)}))
 
     async def _run(
@@ -121,7 +121,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         """Says that no scheduler will serve this namespace, where that is certain."""
         namespace = runtime.metadata.namespace
         other = central_namespace(self._cache, namespace) if name == SCHEDULER else ""
-        if other and other == self._centrals.refused_by(namespace):
+        if other and other == self._central_schedulers.refused_by(namespace):
             text = scheduler_refused(other, namespace)
             return unmet(SCHEDULER_REFUSED, text, COMPONENT_CONDITIONS[name])
         if other and other not in self._cache.served.namespaces:
