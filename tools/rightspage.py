@@ -74,12 +74,12 @@ def page() -> str:
 
 _HEAD = """# Rights
 
-What the charts give each account, and `bailie rbac` prints. The operator knows the same list and names
-what it lacks, verb by verb, in its log, in `bailie scope list` and in `bailie doctor`.
+The rights that the charts give to each account, and that `bailie rbac` prints. The operator knows the same
+list and names missing rights, verb by verb, in its log, in `bailie scope list` and in `bailie doctor`.
 
 ## By pattern
 
-| pattern | operator at home | serving | in the cluster | scheduler at home | in others | agents | Envoy |
+| pattern | operator, own namespace | served ones | cluster | scheduler, own namespace | others | agents | Envoy |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -96,7 +96,7 @@ which runs in the server's container.
 
 The operator makes no pod that reaches beyond its namespace. It refuses the fields that do, with the
 condition `Ready` (reason `Refused`), which names the field, where it is written and the value that would
-allow it; what runs goes on as it is. An administrator allows more for the whole installation, by
+allow it; running pods go on as they are. An administrator allows more for the whole installation, by
 `controller.podPermissions` of the chart `seldon-core-v2-setup`:
 """
 _FENCES = """
@@ -104,13 +104,13 @@ Where a template says nothing of `automountServiceAccountToken`, the operator st
 token in the agent's or scheduler's container only, so that a ServerConfig made for Seldon Core gives models
 no token either.
 
-`serviceAccounts` lists further service accounts by name. It does not count where a field is written: a
-privileged container of the administrator's own ServerConfig would run the command of whoever changes it
-under its name in a Server.
+`serviceAccounts` lists further service accounts by name. The place of a field does not matter:
+a user who overrides the command of a privileged container in the administrator's own ServerConfig, by a
+Server, would get its privileges.
 
-These fences look at what is stated. What nobody states is the cluster's default, such as the user of an
-image without a user; give the namespaces that are served the Pod Security Standard `restricted`, which
-demands that it be stated:
+These fences check stated fields only. For an unstated field the cluster's default holds, such as the user of
+an image without a user; give the served namespaces the Pod Security Standard `restricted`, which demands that
+these fields be stated:
 
 ```console
 $ kubectl label namespace financial-staging pod-security.kubernetes.io/enforce=restricted

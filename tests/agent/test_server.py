@@ -125,7 +125,7 @@ async def test_a_load_that_keeps_the_server_from_answering_condemns_it():
     async with slow_server() as client:
         assert client.condemned == ""
         assert await reason(client.load("iris_1", 60, 2)) == "ServerBlocked"
-        assert client.condemned == "it has answered nobody for 2 s while it loads iris_1"
+        assert client.condemned == "it has answered no request for 2 s while it loads iris_1"
 
 
 async def test_a_server_that_answers_or_is_gone_is_not_condemned(nobody: InferenceServer):

@@ -103,7 +103,7 @@ def test_what_the_operator_said_is_not_believed_when_nobody_renews_the_claim(sco
     put_lease(api, HOME, "bailie-operator", "operator-0", age=100)
     result = scope("list")
     assert "waiting" in result.stdout
-    assert "the operator does not run; what runs there goes on" in result.stdout
+    assert "the operator does not run; running pods go on" in result.stdout
     assert f"no operator runs in {HOME}" in result.stderr
 
 

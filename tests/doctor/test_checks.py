@@ -236,7 +236,7 @@ NAMESPACES = {
     "a status of an older generation": (
         {"models": (Thing(name="iris", ready=True, current=False),)},
         Level.ERROR,
-        "Model a/iris is not ready: nobody has looked at it",
+        "Model a/iris is not ready: its controller has not reported on it yet",
         "explain",
     ),
     "many Models are not ready": (
@@ -249,13 +249,13 @@ NAMESPACES = {
     "Models without a runtime": (
         {"runtimes": ()},
         Level.ERROR,
-        "nobody serves the 1 Model of a (iris): it has no SeldonRuntime, so no scheduler",
+        "no scheduler serves the 1 Model of a (iris): the namespace has no SeldonRuntime",
         "helm install seldon-core-v2-runtime",
     ),
     "Models in an unserved namespace": (
         {**NOWHERE, "models": tuple(Thing(name=f"m{i}", ready=False) for i in range(4))},
         Level.ERROR,
-        "nobody serves the 4 Models of a (m0, m1, m2, …): no operator has the namespace in its list",
+        "no operator serves the 4 Models of a (m0, m1, m2, …): the namespace is in no operator's list",
         "bailie scope add a --operator-namespace home",
     ),
     "a namespace without anything": ({**NOWHERE, "models": ()}, Level.OK, "no operator serves a", ""),
@@ -384,7 +384,7 @@ def test_an_owner_that_is_gone_is_said_to_be():
     gone = dataclasses.replace(HOME, alive=False)
     facts = dataclasses.replace(FACTS, installations=(gone,), namespaces=(namespace,))
     assert found(
-        facts, Level.ERROR, "nobody renews the claim on a: no operator runs in home; what runs goes on"
+        facts, Level.ERROR, "the claim on a is not renewed: no operator runs in home; running pods go on"
     )
 
 
@@ -393,7 +393,7 @@ def test_models_that_upstream_may_serve_are_not_called_unserved():
     facts = dataclasses.replace(
         FACTS, installations=(ELSEWHERE,), upstream=("mesh",), namespaces=(namespace,)
     )
-    assert not found(facts, Level.ERROR, "no operator has the namespace in its list")
+    assert not found(facts, Level.ERROR, "the namespace is in no operator's list")
 
 
 def test_a_central_scheduler_may_be_upstream_s():

@@ -147,7 +147,7 @@ async def test_a_foreign_claim(api, admin, tmp_path):
         await until_found(admin, "b is served by home/one since", ["b"])
         async with operator(api, tmp_path, OTHER):
             finding = await until_found(
-                admin, "the operator in other has it in its list too and stands back", ["b"]
+                admin, "the operator in other has it in its list too, and does not act there", ["b"]
             )
             assert finding.message.startswith("b is served by home/one since 20")
             assert finding.remedy == (
@@ -201,7 +201,7 @@ async def test_models_in_an_unserved_namespace(api, admin, tmp_path):
         await until_found(admin, "is at work")
         found = await findings_of(admin)
         assert found["models"].message == (
-            "nobody serves the 1 Model of forgotten (iris): no operator has the namespace in its list"
+            "no operator serves the 1 Model of forgotten (iris): the namespace is in no operator's list"
         )
         assert found["models"].remedy == "bailie scope add forgotten --operator-namespace home"
 

@@ -253,7 +253,7 @@ class TestLeaderless:
             client = Client.from_kubeconfig(api.kubeconfig)
             async with standing(client, "one") as first:  # there is no namespace "a"
                 await until(lambda: first.leaderless)
-                assert "nobody leads, for Lease lease cannot be taken: " in first.leaderless
+                assert "no replica leads, because Lease lease cannot be taken: " in first.leaderless
                 assert "namespace" in first.leaderless
             await client.aclose()
 

@@ -488,7 +488,7 @@ async def test_who_may_not_take_the_lease_is_not_ready_and_says_why(namespace, a
     account = api.service_account_token(namespace.name, "seldon-scheduler")
     admin, scheduler = namespace.client, api.kubeconfig_for(account, tmp_path / "scheduler.kubeconfig")
     async with Client.from_kubeconfig(scheduler) as namespace.client, namespace.scheduler() as running:
-        await until(lambda: "nobody leads" in (running.unready() or ""))
+        await until(lambda: "no replica leads" in (running.unready() or ""))
         assert "Lease seldon-scheduler cannot be taken" in running.unready()
         assert "forbidden" in running.unready()
     namespace.client = admin

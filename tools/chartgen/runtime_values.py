@@ -34,12 +34,12 @@ def _component(name: str, text: str) -> tuple[Value, ...]:
 
 RUNTIME: tuple[Row, ...] = (
     Value("seldonConfig", "default", "SeldonConfig to build on, in this namespace or in the operator's.", STRING),
-    Value("disableAutoUpdate", False, "Keep what runs as it is when the SeldonConfig changes.", BOOLEAN),
+    Value("disableAutoUpdate", False, "Keep the workloads as they are when the SeldonConfig changes.", BOOLEAN),
     Value("schedulerNamespace", "", "Namespace whose scheduler serves this one. Default: its own.", STRING),
     Value("servesNamespaces", [], "Other namespaces that may name this one in `schedulerNamespace`; `*` for all that the operator serves.", {"type": "array", "items": {"type": "string", "pattern": r"^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$"}}),
     *network_policies("the scheduler, the servers and the Envoys' statistics"),
     Value("networkPolicies.apiServer", [], "Addresses from which the API server reaches pods, as CIDRs: `bailie explain` asks the scheduler by way of it.", {"type": "array", "items": {"type": "string", "pattern": r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"}}),
-    Value("rights.create", "auto", "Make the runtime's service accounts, Roles and token here: `true`, `false`, or `auto`, unless somebody else made them.", {"enum": ["auto", True, False]}),
+    Value("rights.create", "auto", "Make the runtime's service accounts, Roles and token here: `true`, `false`, or `auto`, unless they exist already.", {"enum": ["auto", True, False]}),
     Value("security.controlplane.token.existingSecret", "", "Secret with the control plane's token; the chart then makes none. As in the setup chart.", STRING),
     Value("security.controlplane.token.value", "", "Text from which the token is derived. As in the setup chart.", STRING),
     MODEL_SECRETS,
@@ -64,7 +64,7 @@ RUNTIME: tuple[Row, ...] = (
         ("disable", "otelExporterEndpoint", "otelExporterProtocol", "ratio"),
         "Bailie sends no traces",
     ),
-    Ignored("config", ("scalingConfig",), "replicas are scaled by whoever writes `spec.replicas`"),
+    Ignored("config", ("scalingConfig",), "`spec.replicas` alone sets the number of replicas; an autoscaler such as an HPA may write it"),
 )  # fmt: skip
 
 

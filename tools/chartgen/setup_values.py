@@ -86,7 +86,7 @@ CONTROLLER: tuple[Row, ...] = (
     Value(
         "controller.skipClusterRoleCreation",
         False,
-        "Make neither ClusterRole nor ClusterRoleBinding; somebody else makes them.",
+        "Make neither ClusterRole nor ClusterRoleBinding, because they are made elsewhere.",
         BOOLEAN,
     ),
     Value("controller.skipOperatorClusterRoleCreation", False, "The same under its other name.", BOOLEAN),
@@ -202,11 +202,11 @@ IGNORED: tuple[Row, ...] = (
     Ignored("modelgateway", (*_COMPONENT_KEYS, "workers", "maxNumConsumers"), _NO_GATEWAYS),
     Ignored("pipelinegateway", (*_COMPONENT_KEYS, "maxNumConsumers"), _NO_GATEWAYS),
     Ignored("dataflow", (*_COMPONENT_KEYS, "cores", "logLevelKafka", "pipelineCtlopsThreads"), "Bailie has no such component"),
-    Ignored("hodometer", (*_COMPONENT_KEYS, "metricsLevel", "extraPublishUrls"), "Bailie reports its use to nobody"),
+    Ignored("hodometer", (*_COMPONENT_KEYS, "metricsLevel", "extraPublishUrls"), "Bailie reports no use"),
     Ignored(
         "autoscaling",
         ("autoscalingModelEnabled", "autoscalingServerEnabled", "serverPackingEnabled", "serverPackingPercentage"),
-        "replicas are scaled by whoever writes `spec.replicas`, for example an HPA",
+        "`spec.replicas` alone sets the number of replicas; an autoscaler such as an HPA may write it",
     ),
     Ignored("serverConfig.rclone", (*_IMAGE_KEYS, "resources.cpu", "resources.memory", "resources.memoryLimit", "logLevel"), "the agent runs rclone itself, when it needs it"),
     Ignored(

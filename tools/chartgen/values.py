@@ -71,7 +71,7 @@ def network_policies(whose: str) -> tuple[Value, ...]:
         Value(
             "networkPolicies.enabled",
             True,
-            f"Let nobody connect to {whose} but those who have to, by NetworkPolicies.",
+            f"Let only the pods that need to connect to {whose}, by NetworkPolicies.",
             BOOLEAN,
         ),
         Value(

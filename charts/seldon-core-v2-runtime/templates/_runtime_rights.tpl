@@ -2,7 +2,7 @@
 {{- /*
 What pods of a runtime need in their namespace: service accounts, Roles, the control plane's token. The setup
 chart makes it in the namespaces it lists, the runtime chart in its own. Kept when a release ends, or when a
-namespace leaves the list, because what runs there goes on. What somebody else made is left alone.
+namespace leaves the list, because its workloads go on. Objects that others made are left alone.
 */ -}}
 {{- define "bailie.runtimeRights" -}}
 {{- $root := .root -}}
@@ -66,7 +66,7 @@ subjects:
 {{- end -}}
 {{- end -}}
 
-{{- /* The Secret of the token, unless somebody else made it. */ -}}
+{{- /* The Secret of the token, unless it exists already. */ -}}
 {{- define "bailie.tokenSecret" -}}
 {{- $settings := .root.Values.security.controlplane.token -}}
 {{- if and $settings.existingSecret $settings.value -}}

@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 _UNLOAD_BACKOFF_SECONDS = 30.0
 _FATAL = {
     "ServerCrashed": "the inference server ended",
-    "ServerBlocked": "the inference server answered nobody for {:.0f} s, and is to be restarted,",
+    "ServerBlocked": "the inference server answered no request for {:.0f} s, and is to be restarted,",
 }
 """Reasons of a load that took the server from every other model, each with a phrase for the event."""
 

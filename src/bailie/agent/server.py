@@ -199,8 +199,8 @@ class InferenceServer:
                     raise self._blocked(name, blocked_seconds) from None
 
     def _blocked(self, name: str, seconds: float) -> ServerError:
-        self.condemned = f"it has answered nobody for {seconds:.0f} s while it loads {name}"
-        return ServerError("ServerBlocked", f"{self._name} answers nobody: {self.condemned}")
+        self.condemned = f"it has answered no request for {seconds:.0f} s while it loads {name}"
+        return ServerError("ServerBlocked", f"{self._name} answers no request: {self.condemned}")
 
     def _crash(self, name: str, details: str) -> ServerError:
         self._channel = (

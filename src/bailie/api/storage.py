@@ -124,7 +124,7 @@ def _web(scheme: str, rest: str, uri: str) -> WebAddress:
         raise StorageUriRefused(f"{shown(uri)} names no host; write {scheme}://host/path")
     if "@" in parts.netloc:
         raise StorageUriRefused(
-            f"{scheme}://…@{host} holds credentials, which everybody who reads the Model would see; "
+            f"{scheme}://…@{host} holds credentials, which every reader of the Model would see; "
             "put them into a Secret and name that in secretName"
         )
     if "?" in rest or "#" in rest:

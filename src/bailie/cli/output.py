@@ -39,10 +39,10 @@ class ExitCode(IntEnum):
 
 
 MEANINGS = {
-    ExitCode.DONE: "done, and what was looked at is well",
+    ExitCode.DONE: "done, and nothing is wrong",
     ExitCode.FAILED: "failed: refused, no answer, nothing runs; `doctor` found an error, `demo` did not hold",
-    ExitCode.USAGE: "what was given cannot be used (an option, a name, a file); nothing was sent",
-    ExitCode.NOT_FOUND: "what was named is not there",
+    ExitCode.USAGE: "an argument cannot be used (an option, a name, a file); nothing was sent",
+    ExitCode.NOT_FOUND: "a named object does not exist",
     ExitCode.NOT_READY: "not ready: what `status` shows, or what `up` and `--wait` waited for",
     ExitCode.INTERRUPTED: "interrupted",
 }

@@ -308,7 +308,7 @@ async def _wait_ready(client: Client, manifest: Manifest, timeout: float) -> Non
                     return
                 await asyncio.sleep(0.1)
     except TimeoutError as error:
-        why = ready.get("message") or ready.get("reason") or "nobody has looked at it"
+        why = ready.get("message") or ready.get("reason") or "its controller has not reported on it yet"
         raise DeadlinePassed(
             f"{_reference(manifest)} is not ready after {timeout:g} s: {why}",
             hint=f"bailie explain {manifest['kind'].lower()} {metadata['name']} -n {metadata['namespace']}",

@@ -191,7 +191,7 @@ async def _row(client: Client, namespace: str, seen: InstallationView) -> dict[s
     if found is not None:
         row |= {"owner": found.claim.owner, "since": found.claim.acquired}
         if not found.fresh and row["state"] in {"served", "limited"}:
-            text = "nobody renews the claim: the operator does not run; what runs there goes on"
+            text = "the claim is not renewed, because the operator does not run; running pods go on"
             row |= {"state": "waiting", "reason": "NotRenewed", "message": text}
     return row
 
@@ -284,7 +284,7 @@ def _print(value: dict[str, Any]) -> None:
     for problem in value["problems"]:
         say(f"warning: {problem}")
     if value["operator"]["alive"] is False:
-        say(f"warning: no operator runs in {value['operatorNamespace']}; this is what it said last")
+        say(f"warning: no operator runs in {value['operatorNamespace']}; this is its last report")
     if not value["namespaces"]:
         say("no namespace is in the list")
         return

@@ -68,7 +68,7 @@ def _operator(seen: InstallationView) -> Iterator[Finding]:
     elif seen.alive is None:
         yield unknown("operator", f"whether the operator in {home} is at work may not be read here", home)
     else:
-        text = f"no operator runs in {home}: what runs goes on, new runtimes and servers are not made"
+        text = f"no operator runs in {home}: running pods go on, new runtimes and servers are not made"
         remedy = (
             f"kubectl get deployment,pods -n {home} -l app.kubernetes.io/name=seldon-v2-controller-manager"
         )

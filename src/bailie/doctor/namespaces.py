@@ -44,7 +44,7 @@ def _claim(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         text = (
             f"{seen.name} is served by {owner} since {since}; the operator in {seen.home} has it in its list "
         )
-        text += "too and stands back"
+        text += "too, and does not act there"
         remedy = f"take it from one of the lists: bailie scope remove {seen.name} --operator-namespace "
         yield error("claim", text, f"{remedy}{seen.home}", seen.name)
     else:
@@ -64,7 +64,7 @@ def _unclaimed(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     text = f"the operator in {seen.home} has {seen.name} in its list and does not serve it: {reason}"
     running = next((each for each in known(facts.installations) if each.home == seen.home), None)
     if running is not None and running.alive is False:
-        text = f"nobody renews the claim on {seen.name}: no operator runs in {seen.home}; what runs goes on"
+        text = f"the claim on {seen.name} is not renewed: no operator runs in {seen.home}; running pods go on"
     yield error("claim", text, "see the findings on its rights and on the operator", seen.name)
 
 
@@ -181,14 +181,15 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     if _is_unserved(facts, seen):
         names = _names(seen.models)
         home = next((each.home for each in known(facts.installations)), "")
-        text = f"nobody serves the {_count(seen.models, 'Model')} of {seen.name} ({names}): "
-        text += "no operator has the namespace in its list"
+        text = f"no operator serves the {_count(seen.models, 'Model')} of {seen.name} ({names}): "
+        text += "the namespace is in no operator's list"
         place = f" --operator-namespace {home}" if home else ""
         yield error("models", text, f"bailie scope add {seen.name}{place}", seen.name)
     elif not known(seen.runtimes) and not isinstance(seen.runtimes, Unknown):
-        text = f"nobody serves the {_count(seen.models, 'Model')} of {seen.name} ({_names(seen.models)}): "
+        text = f"no scheduler serves the {_count(seen.models, 'Model')} of {seen.name} "
+        text += f"({_names(seen.models)}): "
         remedy = f"helm install seldon-core-v2-runtime ./charts/seldon-core-v2-runtime -n {seen.name}"
-        yield error("models", f"{text}it has no SeldonRuntime, so no scheduler", remedy, seen.name)
+        yield error("models", f"{text}the namespace has no SeldonRuntime", remedy, seen.name)
     else:
         yield from _things("models", "Model", seen, seen.models)
 
@@ -211,7 +212,7 @@ def _things(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]
         yield ok(check, f"{_count(ready, kind)} of {seen.name} {verb} ready: {_names(ready)}", seen.name)
     waiting = [each for each in things if each not in ready]
     for thing in waiting[:_SHOWN]:
-        why = thing.message or "nobody has looked at it"
+        why = thing.message or "its controller has not reported on it yet"
         remedy = f"kubectl describe {kind.lower()} {thing.name} -n {seen.name}"
         if kind == "Model":
             remedy = f"bailie explain model {thing.name} -n {seen.name}"

@@ -118,7 +118,7 @@ class LeaderElection:
         others = self.holder not in {"", self._identity}
         if not self.trouble or self.leading or (others and self._remaining(self._lease) > 0):
             return ""
-        return f"nobody leads, for Lease {self._name} cannot be taken: {self.trouble}"
+        return f"no replica leads, because Lease {self._name} cannot be taken: {self.trouble}"
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back when `leading` or `holder` changes; returns a function that ends the subscription."""

@@ -55,7 +55,7 @@ OPERATOR_RULES = (
         MLOPS_GROUP,
         ("seldonruntimes", "servers", "seldonconfigs", "serverconfigs"),
         _READ,
-        "to know what is wanted",
+        "to read the desired state",
     ),
     RbacRule(
         MLOPS_GROUP,
@@ -67,7 +67,7 @@ OPERATOR_RULES = (
         MLOPS_GROUP,
         ("seldonruntimes/finalizers", "servers/finalizers"),
         ("update",),
-        "to own what it makes, where the cluster checks owner references",
+        "to own the objects that it makes, where the cluster checks owner references",
     ),
     RbacRule("", ("services", "configmaps"), (*_READ, *_WRITE), "to make what goes with the pods"),
     RbacRule(
@@ -110,7 +110,7 @@ SCHEDULER_RULES = (
         MLOPS_GROUP,
         ("models", "pipelines", "experiments", "servers"),
         _READ,
-        "to know what is wanted",
+        "to read the desired state",
     ),
     RbacRule(
         MLOPS_GROUP,

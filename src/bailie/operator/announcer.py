@@ -131,7 +131,7 @@ class Announcer:
         reason = "NamespaceServed" if good else status.reason
         self._recorder.event(self._about, kind, reason, f"{namespace}: {status.message or 'is served'}")
         if status.reason == "ClaimedByAnother":
-            text = f"{self._installation} stands back: {status.message}"
+            text = f"{self._installation} does not act there: {status.message}"
             self._recorder.event(_claim(namespace), EventType.WARNING, status.reason, text)
 
 

@@ -88,7 +88,7 @@ def left_out_condition(
 def service_taken(service: Object, component: str) -> Condition:
     """Returns the condition of a component that no client finds, because its Service was made by others."""
     text = (
-        f"{_described(service)} is left alone, so nobody finds the pods of this namespace: delete it,"
+        f"{_described(service)} is left alone, so clients do not find the pods of this namespace: delete it,"
         " or disable the component"
     )
     return unmet("ServiceTaken", text, COMPONENT_CONDITIONS[component])
@@ -114,10 +114,10 @@ def own_services(hand_made: Sequence[Object]) -> Condition:
 def config_current(kind: str, name: str, *, pending: bool) -> Condition:
     """Returns whether the workloads follow the present configuration."""
     if not pending:
-        return _holds(CONFIG_CURRENT, "UpToDate", f'what runs follows {kind} "{name}"')
+        return _holds(CONFIG_CURRENT, "UpToDate", f'the workloads follow {kind} "{name}"')
     text = (
-        f'{kind} "{name}" has changed; disableAutoUpdate keeps what runs as it is until this object changes'
-        " or disableAutoUpdate is taken out"
+        f'{kind} "{name}" has changed; disableAutoUpdate keeps the workloads as they are until'
+        " this object changes or disableAutoUpdate is removed"
     )
     return unmet("UpdatePending", text, CONFIG_CURRENT).model_copy(update={"severity": "Info"})
 

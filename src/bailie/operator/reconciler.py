@@ -102,7 +102,8 @@ class Reconciler(Generic[R, C]):
         other = self._central_schedulers.refused_by(namespace)
         if not other or other != asked_of(self._cache.runtime_of(namespace)):
             return None
-        return unmet(SCHEDULER_REFUSED, f"what runs stays as it is: {scheduler_refused(other, namespace)}")
+        text = scheduler_refused(other, namespace)
+        return unmet(SCHEDULER_REFUSED, f"running pods stay as they are: {text}")
 
     async def converge(self, manifest: Object, resource: R, using: Using[C]) -> Outcome:
         """Ensures the object's workloads and returns their observed state. Raises ApiError."""

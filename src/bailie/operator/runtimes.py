@@ -111,7 +111,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
             nobody = self._nobody_there(runtime, name)
             return nobody or absent or without_template(name, runtime.spec.seldon_config)
         if refusal:
-            return unmet("Refused", f"what runs stays as it is: {refusal}", condition)
+            return unmet("Refused", f"running pods stay as they are: {refusal}", condition)
         if service is not None and name == SCHEDULER:
             return service_taken(service, name)
         seen = await self._workloads.observe(namespace, name)

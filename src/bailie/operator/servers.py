@@ -38,7 +38,7 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         seen = await self._workloads.observe(workload.namespace, workload.name)
         condition = workload_condition(WORKLOAD_READY, workload.replicas, seen)
         ready = (
-            unmet("Refused", f"what runs stays as it is: {refusal}")
+            unmet("Refused", f"running pods stay as they are: {refusal}")
             if refusal
             else happy([condition], [WORKLOAD_READY])
         )

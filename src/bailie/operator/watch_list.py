@@ -66,7 +66,7 @@ class WatchList:
 
     def _read(self, found: Object | None) -> None:
         if found is None:
-            text = f"there is no ConfigMap {self._home}/{self._name}; what was served goes on"
+            text = f"there is no ConfigMap {self._home}/{self._name}; served namespaces stay served"
             self._say((Problem("", "NotFound", text),))
         else:
             data, clusterwide = found.get("data") or {}, self._settings.clusterwide

@@ -19,7 +19,7 @@ class NamespaceState(enum.StrEnum):
     LIMITED = "limited"
     """Served, though some of the rights that may be needed are missing."""
     FOREIGN = "foreign"
-    """Another operator serves it; this one stands back."""
+    """Another operator serves the namespace; this one does not act there."""
     WAITING = "waiting"
 
 

@@ -95,7 +95,7 @@ def _lines(names: Sequence[str]) -> str:
 def _why_no_selector(*, listed: bool) -> str:
     if listed:
         return (
-            f"has no effect beside a list: with a list nobody need have the right to read namespaces; "
+            f"has no effect beside a list: with a list no right to read namespaces is needed; "
             f'remove "{NAMESPACES}" or "{SELECTOR}"'
         )
     return "has no effect: only a cluster-wide operator (controller.clusterwide=true) may read namespaces"
