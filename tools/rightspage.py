@@ -79,7 +79,7 @@ list and names missing rights, verb by verb, in its log, in `bailie scope list` 
 
 ## By pattern
 
-| pattern | operator, own namespace | served ones | cluster | scheduler, own namespace | others | agents | Envoy |
+| pattern | operator, own namespace | served | cluster | scheduler, own namespace | others | agents | Envoy |
 |---|---|---|---|---|---|---|---|
 """
 
