@@ -154,6 +154,7 @@ class LeaderElection:
             await asyncio.wait({work, renewal}, return_when=asyncio.FIRST_COMPLETED)
             finished = work.done()
             if not finished:
+                # Before `work` is cancelled: while its tasks end, their writes must be refused already.
                 self._say_lost()
                 self._set_held(held=False)
             work.cancel()
@@ -171,6 +172,8 @@ class LeaderElection:
 
     async def _acquire(self) -> None:
         while True:
+            # Before the request: other candidates may count the lease's duration from the moment when the
+            # server stored it, so counting from the answer would let two processes lead.
             started = _monotonic()
             try:
                 if await self._try_acquire():
@@ -187,6 +190,7 @@ class LeaderElection:
             lease = await self._client.get(LEASE, self._name, self._namespace)
         except NotFound:
             return await self._create()
+        # Observed even when it is not free: how long the record stays unchanged is measured from here.
         self._observe(lease)
         return await self._is_free(lease) and await self._write(lease)
 
@@ -195,6 +199,8 @@ class LeaderElection:
             return True
         address = (lease["metadata"].get("annotations") or {}).get(_ADDRESS, "")
         missed = _monotonic() >= self._seen_at + self._timing.missed
+        # Both are needed: a leader whose address refuses for a moment still renews, and a leader that misses
+        # a renewal on a busy machine still accepts connections.
         return missed and bool(address) and await refuses(address)
 
     async def _create(self) -> bool:
@@ -281,6 +287,8 @@ class LeaderElection:
             await self._sleep(pause)
             started = _monotonic()
             try:
+                # The request must not outlast `give_up`: it would end as a renewal of a lease that another
+                # process may have taken meanwhile.
                 async with asyncio.timeout(max(self._renewed + self._timing.give_up - started, 0.05)):
                     if not await self._renew():
                         return
@@ -301,6 +309,8 @@ class LeaderElection:
         except NotFound:
             return False
         except Conflict:
+            # A person edited the lease, or an earlier renewal was stored without an answer. Only another
+            # holder or epoch means that the lease is lost.
             self._lease = await self._client.get(LEASE, self._name, self._namespace)
             self._observe(self._lease)
             return self._is_mine(self._lease) and await self._renew()
@@ -310,6 +320,7 @@ class LeaderElection:
         """Frees the lease for the next one, if it is held; within 2 s, and without complaint if it cannot."""
         if not self._held:
             return
+        # Before the request, which hands the lease to the next process at once.
         self._set_held(held=False)
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
@@ -340,6 +351,8 @@ class LeaderElection:
         spec = {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": max(1, round(self._timing.duration)),
+            # A claim that passes between processes of one installation keeps the time of the first of them:
+            # `bailie scope list` shows since when the installation owns the namespace.
             "acquireTime": self.acquired if self.kept and self.holder == self._identity else now,
             "renewTime": now,
             "leaseTransitions": next_epoch(self._highest, counted),

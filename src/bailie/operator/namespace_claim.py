@@ -121,6 +121,8 @@ class NamespaceClaim:
         attempts = 0
         while True:
             try:
+                # Before each claim: a namespace without the rights to serve it must stay free for an
+                # installation that has them.
                 await self._look()
                 attempts += 1
                 if obstacle(self._observed) is None:
@@ -156,6 +158,8 @@ class NamespaceClaim:
                         await asyncio.gather(*(informer.synced.wait() for informer in informers))
             await asyncio.get_running_loop().create_future()
         finally:
+            # Also when the claim is lost: a copy that is kept would let reconcilers act for a namespace that
+            # another installation serves.
             await self._informers.remove(self.namespace)
 
     async def _look_on(self) -> None:
