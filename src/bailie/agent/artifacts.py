@@ -1,7 +1,7 @@
 """Fetches a model's artifact into a folder: paths of this machine by copying, everything else with rclone.
 
 `loading` calls `Artifacts.fetch`. The URI goes by the grammar of `api.storage`, the remote by the table of
-`backends`, each host by `egress`, each local path by `local_copy`: an address that these refuse starts no
+`remote_types`, each host by `egress`, each local path by `local_copy`: an address that these refuse starts no
 process and opens no connection. rclone is started once per download, behind a proxy that checks where it
 connects. Each failure becomes an ArtifactError with its cause.
 """
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from bailie.agent import local_copy, rclone
 from bailie.agent.artifact_limits import ArtifactLimits, survey
-from bailie.agent.backends import problem_of
 from bailie.agent.errors import ArtifactError, disk_error
+from bailie.agent.remote_types import problem_of
 from bailie.agent.remotes import PUBLIC, ConfiguredRemotes, Remote, SecretReader, parse_remote, web_remote
 from bailie.agent.threads import in_thread
 from bailie.api.names import is_dns_subdomain

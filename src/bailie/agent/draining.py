@@ -20,7 +20,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bailie.agent.clients import Clients
+    from bailie.agent.server_clients import ServerClients
     from bailie.agent.session import SchedulerSession
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ class Draining:
     """`run` ends when the inference server may. `limit` is in seconds, all in all."""
 
     session: SchedulerSession
-    clients: Clients
+    clients: ServerClients
     server_ready: Callable[[], bool]
     limit: float
     _begun: asyncio.Event = field(default_factory=asyncio.Event)

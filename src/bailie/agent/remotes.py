@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 import yaml
 
-from bailie.agent.backends import hosts_of
 from bailie.agent.errors import ArtifactError
+from bailie.agent.remote_types import hosts_of
 from bailie.api.texts import shown
 
 if TYPE_CHECKING:

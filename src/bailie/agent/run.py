@@ -15,7 +15,6 @@ import structlog
 
 from bailie._gen import agent_pb2
 from bailie.agent.artifacts import Artifacts
-from bailie.agent.clients import Clients
 from bailie.agent.draining import Draining
 from bailie.agent.egress import Egress
 from bailie.agent.errors import ServerError
@@ -33,6 +32,7 @@ from bailie.agent.remotes import ConfiguredRemotes
 from bailie.agent.repository import PREPARE, RUNTIME
 from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
+from bailie.agent.server_clients import ServerClients
 from bailie.agent.server_deaths import ServerDeaths
 from bailie.agent.server_restart import RestartRequest
 from bailie.agent.session import SchedulerSession
@@ -179,7 +179,7 @@ def _draining(
     ports = (settings.http_port, settings.grpc_port, endpoint.held_http_port, endpoint.held_grpc_port)
     return Draining(
         session=session,
-        clients=Clients(settings.address, ports),
+        clients=ServerClients(settings.address, ports),
         server_ready=lambda: monitor.ready,
         limit=settings.drain_seconds,
     )

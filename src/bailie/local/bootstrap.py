@@ -16,7 +16,7 @@ from bailie import __version__
 from bailie.api.kinds import CONFIG_MAP, MLOPS_GROUP, MLOPS_VERSION, SELDON_RUNTIME
 from bailie.api.seldon_config import SCHEDULER
 from bailie.kube.errors import AlreadyExists, NotFound
-from bailie.local.runtimes import installed
+from bailie.local.mlserver_runtimes import installed
 from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAME, OPERATOR_NAMESPACE
 from bailie.manifests.account import ACCOUNT_MOUNT, ACCOUNT_VOLUME
 from bailie.manifests.defaults import mlserver_config, seldon_config, token_secret

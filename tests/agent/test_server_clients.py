@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from tests.support.waiting import until_true
 
-from bailie.agent.clients import Clients
+from bailie.agent.server_clients import ServerClients
 
 CLIENT = """
 import socket, sys
@@ -48,7 +48,7 @@ def another_process(address, port):
 )
 async def test_a_client_is_seen_until_it_goes(listens, asked):
     with listening(listens) as port:
-        clients = Clients(asked, (port, 0))
+        clients = ServerClients(asked, (port, 0))
         assert not await clients.connected()
         with socket.create_connection((asked, port)):
             assert not await clients.connected(), "this process is no client"
@@ -63,10 +63,10 @@ async def test_a_client_is_seen_until_it_goes(listens, asked):
 
 async def test_clients_of_other_addresses_and_ports_do_not_count():
     with listening("127.0.0.1") as port, listening("127.0.0.2") as other, another_process("127.0.0.2", other):
-        assert not await Clients("127.0.0.1", (port, other)).connected()
-        assert not await Clients("127.0.0.2", (port,)).connected()
-        assert await Clients("127.0.0.2", (other,)).connected()
+        assert not await ServerClients("127.0.0.1", (port, other)).connected()
+        assert not await ServerClients("127.0.0.2", (port,)).connected()
+        assert await ServerClients("127.0.0.2", (other,)).connected()
 
 
 async def test_nobody_is_seen_where_the_kernel_does_not_tell(tmp_path):
-    assert not await Clients("127.0.0.1", (9000,), proc=tmp_path).connected()
+    assert not await ServerClients("127.0.0.1", (9000,), proc=tmp_path).connected()

@@ -31,7 +31,7 @@ class _Connection(NamedTuple):
     inode: str
 
 
-class Clients:
+class ServerClients:
     """Looks at the connections to some ports of one address."""
 
     def __init__(self, address: str, ports: Iterable[int], proc: Path = _PROC) -> None:

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from bailie.agent.backends import BACKENDS, LONGEST_VALUE, hosts_of, problem_of
 from bailie.agent.rclone import binary
+from bailie.agent.remote_types import BACKENDS, LONGEST_VALUE, hosts_of, problem_of
 
 USABLE = {
     "MinIO": ("s3", {"provider": "Minio", "endpoint": "http://minio.store:9000", "env_auth": "false"}),

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bailie.local.runtimes import installed
+from bailie.local.mlserver_runtimes import installed
 
 
 @pytest.fixture
