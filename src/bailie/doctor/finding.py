@@ -49,5 +49,5 @@ def error(check: str, message: str, remedy: str, namespace: str = "") -> Finding
 
 def unknown(check: str, message: str, namespace: str = "") -> Finding:
     """Makes a finding of a check that the caller's rights do not permit."""
-    remedy = "check again with an account that may read it"
+    remedy = "check again with an account that has the rights to read it"
     return Finding(check=check, level=Level.UNKNOWN, message=message, remedy=remedy, namespace=namespace)
