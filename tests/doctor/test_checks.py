@@ -116,7 +116,7 @@ NAMESPACES = {
         {"missing": UNREADABLE},
         Level.UNKNOWN,
         "rights in a: you may not",
-        "ask",
+        "an account that has the rights",
     ),
     "ExternalName redirect": (
         {
@@ -194,7 +194,7 @@ NAMESPACES = {
         CENTRAL | {"term": UNREADABLE},
         Level.UNKNOWN,
         "the scheduler in mesh for a: you may not",
-        "ask who has them",
+        "an account that has the rights",
     ),
     "agents away": (
         {"term": dataclasses.replace(NAMESPACE.term, agents={"mlserver": 1})},
@@ -406,7 +406,7 @@ def test_an_operator_of_the_whole_cluster_leaves_nothing_unserved():
     namespace = dataclasses.replace(NAMESPACE, **NOWHERE)
     whole = dataclasses.replace(HOME, listed=None)
     facts = dataclasses.replace(FACTS, installations=(whole,), namespaces=(namespace,))
-    assert found(facts, Level.ERROR, "it has no SeldonRuntime")
+    assert found(facts, Level.ERROR, "the namespace has no SeldonRuntime")
 
 
 def test_a_namespace_whose_runtime_has_no_scheduler_needs_none():
