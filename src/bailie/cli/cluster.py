@@ -46,7 +46,7 @@ StateDir = Annotated[
         "--state-dir",
         parser=_directory,
         metavar="PATH",
-        help="Where everything of one `bailie up` lives.",
+        help="State directory of one `bailie up`.",
         envvar="BAILIE_STATE_DIR",
         show_default="the user's state folder",
     ),

@@ -19,12 +19,12 @@ def doctor(
     all_namespaces: Annotated[
         bool, typer.Option("-A", "--all-namespaces", help="Every namespace that has to do with Bailie.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show what is well, too.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show healthy parts, too.")] = False,
     output: Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")] = Output.TEXT,
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Look for what is wrong: operators, claims, rights, schedulers, agents, Envoys, servers, models.
+    """Look for faults: operators, claims, rights, schedulers, agents, Envoys, servers, models.
 
     Only reads, on our clusters and on those of Seldon Core, and says which checks your rights do not allow.
     Exit code 0 when nothing is wrong, 1 when something is.

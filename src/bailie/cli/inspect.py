@@ -19,7 +19,7 @@ OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of th
 
 
 def explain(
-    kind: Annotated[str, typer.Argument(help="What: model.")],
+    kind: Annotated[str, typer.Argument(help="Kind: model.")],
     name: Annotated[str, typer.Argument(parser=object_name, metavar="name", help="Its name.")],
     *,
     namespace: Namespace = None,
@@ -27,7 +27,7 @@ def explain(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Say where a model is placed and why, or why it is not.
+    """Show where a model is placed and why, or why it is not.
 
     Examples:
 
@@ -63,7 +63,7 @@ def logs(
     pod: Annotated[str, typer.Argument(parser=object_name, metavar="pod", help="A pod's name.")],
     *,
     container: Annotated[str | None, typer.Option("-c", "--container", help="One of its containers.")] = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it is written.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the log.")] = False,
     tail: Annotated[
         int | None, typer.Option("--tail", min=0, help="Only the last lines.", show_default="all")
     ] = None,
@@ -92,7 +92,9 @@ def logs(
 
 def kubeconfig(
     *,
-    operator: Annotated[bool, typer.Option("--operator", help="The one with the operator's rights.")] = False,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="The kubeconfig with the operator's rights.")
+    ] = False,
     output: OutputOption = Output.TEXT,
     state_dir: StateDir = None,
 ) -> None:
@@ -138,7 +140,7 @@ def demo(
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show it all on this machine in about a minute, and leave nothing running.
+    """Show everything on this machine in about a minute, and leave nothing running.
 
     Exit code 0 only if everything that the table claims held.
     """

@@ -20,7 +20,7 @@ OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of th
 
 def up(
     *,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; it goes on.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; all goes on.")] = False,
     namespaces: Annotated[
         list[str] | None,
         typer.Option("--namespaces", help="Namespaces to watch: a,b.", show_default="as before, or default"),
@@ -49,11 +49,11 @@ def up(
         float, typer.Option("--timeout", min=0, help="Seconds to wait until all is ready.")
     ] = 120.0,
     log_level: Annotated[
-        LogLevel, typer.Option("--log-level", help="The least that is logged.")
+        LogLevel, typer.Option("--log-level", help="The lowest level to log.")
     ] = LogLevel.INFO,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Start everything on this machine: the API, the operator, and what it runs in each namespace.
+    """Start everything on this machine: the API, the operator, and its pods in each namespace.
 
     Without --detach it stays in the foreground; Ctrl-C ends everything and keeps what was stored.
 
@@ -156,7 +156,7 @@ def down(
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the end.")] = 60.0,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """End what `bailie up` started. What was stored stays, and `bailie up` goes on from there."""
+    """End all that `bailie up` started. Stored objects stay, and `bailie up` goes on from there."""
     from bailie.local import detached
 
     state = state_directory(state_dir)

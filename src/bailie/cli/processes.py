@@ -204,7 +204,7 @@ def _api_server(arguments: list[str]) -> None:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log-level", default="info")
-    parser.add_argument("--audit-log", type=Path, help="where to write who asked for what, a line each")
+    parser.add_argument("--audit-log", type=Path, help="file for an audit log, one line per request")
     options = parser.parse_args(arguments)
     set_up_logging(options.log_level)
     from bailie.local.definitions import served_definitions

@@ -17,7 +17,9 @@ _LOOK_SECONDS = 5.0
 Namespaces = Annotated[list[str] | None, typer.Argument(metavar="NAMESPACE...", help="Namespaces to serve.")]
 Home = Annotated[
     str,
-    typer.Option("--operator-namespace", help="Where the operator is.", envvar="BAILIE_OPERATOR_NAMESPACE"),
+    typer.Option(
+        "--operator-namespace", help="The operator's namespace.", envvar="BAILIE_OPERATOR_NAMESPACE"
+    ),
 ]
 
 
@@ -42,7 +44,7 @@ def rbac(
     ] = None,
     scheduler_namespace: Annotated[
         str | None,
-        typer.Option(help="Where the scheduler is that serves them, if they have none of their own."),
+        typer.Option(help="Namespace of the scheduler that serves them, if not their own."),
     ] = None,
     cluster_wide: Annotated[
         bool, typer.Option("--cluster-wide", help="The operator's rights in all namespaces instead.")

@@ -42,13 +42,13 @@ def apply(
     filename: Files,
     *,
     namespace: Namespace = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until what was applied is ready.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the objects are ready.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds that --wait waits.")] = 60.0,
     output: Annotated[Form, typer.Option("-o", "--output", help="Form of the result.")] = Form.TEXT,
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Create or update what files say (server-side apply).
+    """Create or update the objects in files (server-side apply).
 
     Every object is validated before the first one is sent. Of objects that were read from a cluster
     (`kubectl get -o yaml`) only what somebody once stated is applied, so that a backup can be restored.
@@ -128,14 +128,14 @@ def delete(
     ] = None,
     *,
     filename: Annotated[
-        list[Path] | None, typer.Option("-f", "--filename", help="Delete what files name.")
+        list[Path] | None, typer.Option("-f", "--filename", help="Delete the objects in a file.")
     ] = None,
     namespace: Namespace = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")] = Output.TEXT,
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Delete objects by name or as files say.
+    """Delete objects by name, or those in files.
 
     Examples:
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from bailie.doctor.facts import InstallationView
     from bailie.kube.client import Client
 
-app = typer.Typer(name="scope", help="Say and change which namespaces the operator serves.")
+app = typer.Typer(name="scope", help="Show and change the namespaces that the operator serves.")
 
 Home = Annotated[
     str | None,
     typer.Option(
         "--operator-namespace",
-        help="Where the operator is.",
+        help="The operator's namespace.",
         envvar="BAILIE_OPERATOR_NAMESPACE",
         show_default="the only one that there is",
     ),
@@ -41,7 +41,7 @@ def list_(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Show each namespace of the list: its state, who owns it, since when, and why.
+    """Show each namespace of the list: its state, its owner, since when, and why.
 
     Examples:
 
@@ -111,7 +111,7 @@ def remove(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Take namespaces from the list. What runs there keeps running; nobody looks after it.
+    """Remove namespaces from the list. Their pods keep running, but no operator repairs them.
 
     Of several names those that are in the list are taken; exit code 3 when one is not.
 
