@@ -16,6 +16,11 @@ _LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
 _VERB = re.compile(r"[A-Z][a-z-]+s\b")
 _NO_VERBS = frozenset({"Always", "As", "Has", "His", "Is", "Its", "Names", "This", "Times", "Yes"})
 _BOTH = frozenset({"Names", "Times"})
+_NAMELESS = re.compile(
+    r"(?:What|Who|Whoever|Whatever|Whom|Whose|One (?:that|who)|Those (?:that|who)|The ones"
+    r"|Nobody|Somebody|Everybody|Anybody)\b"
+)
+"""A sentence that begins so does not name its thing."""
 
 checked = pytest.mark.parametrize(
     "module",
@@ -95,6 +100,24 @@ def test_docstrings_of_functions_begin_with_a_verb(module):
     assert wrong == []
 
 
+@checked
+def test_sentences_of_docstrings_name_their_thing(module):
+    wrong = [
+        f"{module.line(node)}: {sentence}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for sentence in nameless(str(node.value.value))
+    ]
+    assert wrong == []
+
+
+def nameless(docstring):
+    """Yields the sentences that begin with a pronoun in place of a noun."""
+    for sentence in re.split(r"(?<=[.;:])\s", " ".join(docstring.split())):
+        if _NAMELESS.match(sentence[:1].upper() + sentence[1:]):
+            yield sentence
+
+
 @pytest.mark.parametrize(
     ("call", "good"),
     [
@@ -123,3 +146,15 @@ def test_the_form_of_log_messages(call, good):
 )
 def test_the_mood_of_docstrings(docstring, good):
     assert begins_with_a_verb(docstring) is good
+
+
+@pytest.mark.parametrize(
+    ("docstring", "found"),
+    [
+        ("Returns the name. What is not loaded has none.", 1),
+        ("Called by `a`: one that hangs is left; nobody waits.", 2),
+        ("Returns what the server said. A model that hangs is left.", 0),
+    ],
+)
+def test_sentences_without_a_noun_are_found(docstring, found):
+    assert len(list(nameless(docstring))) == found

@@ -38,7 +38,7 @@ UNKNOWN = Measure()
 
 
 class MemoryGrowth:
-    """What happened to the server's process so far, as far as it affects its growth over the next load."""
+    """The history of the server's process, as far as it affects the growth over the next load."""
 
     def __init__(self) -> None:
         self._process = ""

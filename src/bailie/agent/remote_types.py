@@ -73,7 +73,7 @@ BACKENDS: Mapping[str, RemoteType] = {
 }
 _OTHER_NAMES = {"gcs": "google cloud storage"}
 _WEBDAV_VENDORS = {"", "other", "nextcloud", "owncloud", "infinitescale", "fastmail", "rclone"}
-"""Those that log in as WebDAV does; SharePoint's have a client of their own."""
+"""Vendors with WebDAV's own login; SharePoint has a client of its own."""
 
 
 def problem_of(kind: str, parameters: Mapping[str, str], *, identity: bool) -> str | None:

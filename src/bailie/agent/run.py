@@ -161,8 +161,7 @@ def queues(settings: Settings) -> Queues:
 
 
 async def _look(server: InferenceServer) -> tuple[bool, frozenset[str]]:
-    """Reads the index of a server that runs; one that is not there has nothing, one that is busy is waited
-    for."""
+    """Reads the index of a running server, and waits for a busy one; an absent server has no models."""
     if await server.health() is Health.GONE:
         return False, frozenset()
     try:

@@ -2,8 +2,8 @@
 
 `loading` loads and unloads, `health` looks at readiness and the index. Load and unload go over gRPC:
 MLServer's REST answer to a model that raises is `Internal Server Error` without a cause, its gRPC answer
-says what was raised (measured with 1.7.1; Triton says it on both). The rest is REST. Every call has a
-deadline; what fails is a ServerError or, for looks, a value.
+names the exception (measured with 1.7.1; Triton names it on both). All other calls are REST. Every call has a
+deadline; a failure is a ServerError or, for looks, a value.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class InferenceServer:
     async def load(self, name: str, seconds: float, blocked_seconds: float) -> None:
         """Loads a model and checks that it is ready. Raises ServerError.
 
-        `ServerBlocked`: the server has answered nobody for `blocked_seconds`, and is condemned.
+        `ServerBlocked`: the server has answered no request for `blocked_seconds`, and is to be restarted.
         Call it after `wait_until_up`: a connection that fails from here on is a server that died.
         """
         self.loading += 1
@@ -227,7 +227,7 @@ class InferenceServer:
         return response.is_success
 
     async def unload(self, name: str) -> None:
-        """Unloads a model; one that is not there is no error. Raises ServerError, `ServerUnavailable` when
+        """Unloads a model; the absence of the model is no error. Raises ServerError, `ServerUnavailable` when
         nothing listens: then the model is not in memory either."""
         if await self.health() is Health.GONE:
             raise ServerError("ServerUnavailable", f"{self._name} is not there to unload {name}")
@@ -242,9 +242,9 @@ class InferenceServer:
             raise ServerError(reason, f"{self._name} could not unload {name}: {error.details()}") from error
 
     async def catch_up(self) -> None:
-        """Returns when the server has taken up what had arrived before: it answers what was asked later.
+        """Returns when the server has taken up all earlier requests, which an answer to a later one shows.
 
-        One that does not answer in time is not waited for.
+        A server that does not answer in time is not waited for.
         """
         await self.health()
         try:

@@ -1,5 +1,5 @@
-"""The session with the namespace's leading scheduler: who this agent is, its inventory, and the scheduler's
-commands.
+"""The session with the namespace's leading scheduler: the agent's identity, its inventory, and the
+scheduler's commands.
 
 Runs beside `monitor`. Addresses are looked up at each attempt and tried in turn: only the leader keeps a
 session open. A lost session is dialled again at once, then with growing pauses; the whole inventory goes
@@ -75,8 +75,8 @@ class SchedulerSession:
     _noted: dict[str, str] = field(default_factory=dict)
 
     def trouble(self) -> str | None:
-        """Says why the agent is not ready: no scheduler knows it yet. One that went away later is no
-        reason to take a replica out that serves."""
+        """Says why the agent is not ready: no scheduler knows it yet. A scheduler that went away later is no
+        reason to take out a replica that serves."""
         if self.welcomed:
             return None
         causes = "".join(f"; {address}: {error}" for address, error in sorted(self._noted.items()))

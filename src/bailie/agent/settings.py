@@ -58,8 +58,8 @@ class Settings:
     """BAILIE_HELD_BYTES: requests of so many bytes may wait at a time for models to come into memory; others
     get a 503, or RESOURCE_EXHAUSTED. No gRPC message for such a model may be longer."""
     settle_seconds: float = 0.25
-    """From the moment when every data plane sends a model's requests here until it is unloaded: what was on
-    its way to the server arrives there."""
+    """From the moment when every Envoy sends a model's requests to the agent until the model is unloaded:
+    requests on their way to the server arrive there."""
     drain_seconds: float = 105.0
     """BAILIE_DRAIN_SECONDS: how long a replica that ends waits for its models to be answered elsewhere. The
     operator sets it, shorter than the pod's grace period by what the server needs for its own end."""
@@ -136,7 +136,7 @@ class Settings:
 
 
 _DIGITS = 18
-"""Of numbers: what fits into the 64 bits of the kernel and the protocols."""
+"""Digits of a number that fits into the 64 bits of the kernel and the protocols."""
 _FOR_CHILDREN = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _IDENTITIES = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "OS_")
 _OWN_FILES = ("BAILIE_TOKEN_FILE", "KUBECONFIG")

@@ -209,7 +209,7 @@ def _structural(node: Schema, definitions: Schema) -> Schema:
 
 
 def _resolved(node: Schema, definitions: Schema) -> Schema:
-    """Follows `$ref` and the one alternative beside null; what stands beside the reference wins."""
+    """Follows `$ref` and the one alternative beside null; keys beside the reference win."""
     node = dict(node)
     while "$ref" in node:
         target = definitions[node.pop("$ref").rpartition("/")[2]]

@@ -39,7 +39,7 @@ class ExperimentSpec(Part):
     mirror: Mirror | None = None
     """A target that gets copies."""
     resource_type: str = "model"
-    """What the names mean: model or pipeline."""
+    """The kind of the names: model or pipeline."""
 
 
 class ExperimentStatus(ConditionedStatus):

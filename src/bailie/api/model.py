@@ -31,7 +31,7 @@ class Parameter(Part):
 
 
 class LLM(Part):
-    """What a language-model runtime calls."""
+    """The model or pipeline that a language-model runtime calls."""
 
     model_ref: str | None = None
     """Model that it calls."""
@@ -40,7 +40,7 @@ class LLM(Part):
 
 
 class Explainer(LLM):
-    """What an explainer explains."""
+    """The model or pipeline that an explainer explains."""
 
     type: str | None = None
     """Kind of explainer, for example anchor_tabular."""
@@ -61,7 +61,7 @@ class DataflowSpec(Part):
 
 
 class ModelSpec(Scalable):
-    """What to serve, and how often."""
+    """The artifact to serve, and the number of replicas."""
 
     storage_uri: str
     """Where the artifact is: a path, an https address, or a path on a remote (gs://..., store:...)."""
@@ -126,7 +126,7 @@ class Model(Resource):
     label_name: ClassVar[bool] = True
 
     spec: ModelSpec
-    """What to serve, and how often."""
+    """The artifact to serve, and the number of replicas."""
     status: ModelStatus = ModelStatus()
     """Observed state."""
 

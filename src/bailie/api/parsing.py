@@ -43,7 +43,7 @@ class TooDeepError(ValueError):
 def without_nulls(value: object, levels: int = DEEPEST) -> object:
     """Returns `value` without members that are null, as an API server drops them before it validates.
 
-    Raises TooDeepError: what follows goes down level by level, and Python ends that with a RecursionError.
+    Raises TooDeepError: validation goes down level by level, and Python would end it with a RecursionError.
     """
     if not levels and isinstance(value, dict | list):
         raise TooDeepError
@@ -55,7 +55,7 @@ def without_nulls(value: object, levels: int = DEEPEST) -> object:
 
 
 def without_faults(manifest: Mapping[str, Any], error: ValidationError) -> object:
-    """Returns a copy of `manifest` without the members that are at fault. What is missing stays missing."""
+    """Returns a copy of `manifest` without the members that are at fault. A missing member stays missing."""
     copied = without_nulls(dict(manifest))
     for details in error.errors(include_url=False):
         *way, last = details["loc"]

@@ -122,7 +122,7 @@ class Mount(Open):
 
 
 class PortHandler(Open):
-    """What a probe asks at a port."""
+    """A probe of a port."""
 
     port: IntOrString | None = None
 
@@ -137,7 +137,7 @@ class Probe(Open):
 
 
 class Resources(Open):
-    """What a container asks for, and may use at most."""
+    """The resources that a container requests, and may use at most."""
 
     requests: Quantities = {}
     limits: Quantities = {}

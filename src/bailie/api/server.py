@@ -28,7 +28,7 @@ class ImageOverrides(Part):
 
 
 class ClaimRetention(Part):
-    """What happens to the replicas' volume claims."""
+    """When to delete the replicas' volume claims."""
 
     when_deleted: Retention | None = None
     """When the Server is deleted."""
@@ -50,7 +50,7 @@ class ServerSpec(Scalable):
     pod_spec: OpenObject | None = None
     """PodSpec merged over that of the ServerConfig, containers by name."""
     stateful_set_persistent_volume_claim_retention_policy: ClaimRetention | None = None
-    """What happens to the replicas' volume claims."""
+    """When to delete the replicas' volume claims."""
     deployment_strategy: OpenObject | None = None
     """Accepted without effect: replicas of a server have stable names, which Deployments do not give."""
     disable_auto_update: Flag = False
@@ -69,7 +69,7 @@ class ServerReplicaStatus(LooseStatus):
     reason: str | None = None
     """Why it does not: `ServerNotResponding` (it takes connections, no more) or `ServerNotReady`."""
     draining: bool = False
-    """It takes no models and gives away those that it has."""
+    """The replica takes no models and hands over those that it has."""
     model_versions: Int32 = 0
     """Model versions in its memory."""
 
@@ -84,7 +84,7 @@ class ServerStatus(ConditionedStatus):
     selector: str | None = None
     """Label selector of the replicas' pods, for autoscalers."""
     replica_states: tuple[ServerReplicaStatus, ...] = ()
-    """What the scheduler knows of each replica that has reported."""
+    """The scheduler's view of each replica that has reported."""
 
 
 class Server(Resource):

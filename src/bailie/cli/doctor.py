@@ -1,4 +1,4 @@
-"""`bailie doctor`: what is wrong, and what to do about it. Reads only."""
+"""`bailie doctor`: faults and their remedies. Reads only."""
 
 from __future__ import annotations
 

@@ -139,7 +139,8 @@ def remove(
 
 
 async def home_of(client: Client, chosen: str | None, kubeconfig: Path | None, state_dir: Path | None) -> str:
-    """Returns the operator's namespace: the one chosen, the laptop's, or the only one that has a list."""
+    """Returns the operator's namespace: the chosen namespace, the laptop's, or the only namespace with a
+    list."""
     from bailie.doctor.installation import find_homes
     from bailie.kube.errors import Forbidden
     from bailie.local.settings import OPERATOR_NAMESPACE

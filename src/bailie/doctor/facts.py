@@ -81,7 +81,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """The schedulers' Lease: who leads, whether it is renewed, and what the leader says of itself."""
+    """The schedulers' Lease: its holder, whether it is renewed, and the leader's notes on itself."""
 
     leader: str
     fresh: bool

@@ -1,7 +1,7 @@
 """Asks the API for facts: reads only, and takes each refusal for a fact that is unknown.
 
-Called by `bailie doctor`. It judges nothing. It asks nothing of pods: who may read a namespace gets the same
-answer inside and outside of the cluster.
+Called by `bailie doctor`. It judges nothing and asks no pod, so an account that may read a namespace gets the
+same answer inside and outside of the cluster.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ async def _kinds(client: Client) -> Known[Mapping[str, tuple[str, ...]]]:
 async def _installations(
     client: Client, namespaces: Iterable[str] | None
 ) -> Known[tuple[InstallationView, ...]]:
-    """Looks for operators everywhere; who may not is led by the claims on the namespaces asked for."""
+    """Looks for operators in all namespaces; without that right, by the claims on the namespaces asked
+    for."""
     try:
         homes: Iterable[str] = await find_homes(client)
     except ApiError as error:

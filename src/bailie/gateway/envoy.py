@@ -101,9 +101,9 @@ def _host_ports(text: str) -> tuple[Address, ...]:
 def write_bootstrap(settings: EnvoySettings, path: Path) -> None:
     """Writes the bootstrap to `path`, readable by its owner only, for it holds the token.
 
-    Envoy is to be started in the folder of `path`, where it finds the folder of its admin socket.
-    Envoy does not start without the file of its scheduler's endpoints; one that names none takes its place
-    until the node has written it.
+    Envoy is to be started in the folder of `path`, where it finds the folder of its admin socket. Envoy does
+    not start without the file of its scheduler's endpoints; a file without endpoints takes its place until
+    the node has written it.
     """
     if settings.scheduler_endpoints is not None:
         _write_no_endpoints(settings.scheduler_endpoints, settings)

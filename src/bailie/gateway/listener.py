@@ -35,7 +35,7 @@ IDLE_TIMEOUT = "300s"
 """How long a connection without a request is kept: each takes one of the connections that an Envoy may
 have."""
 HEADERS_TIMEOUT = "15s"
-"""How long the headers of a request may take; what follows them takes as long as it takes."""
+"""How long the headers of a request may take; the body has no limit of time."""
 
 
 @dataclass(frozen=True, slots=True)

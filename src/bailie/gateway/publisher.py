@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 ABSENCE_SECONDS = 3.0
-"""Envoys look for their scheduler four times a second; one that lives has found it by then."""
+"""Envoys look for their scheduler four times a second; a live Envoy has found it by then."""
 
 
 def _now() -> float:
@@ -72,8 +72,8 @@ class Gateway:
     def acknowledged(self) -> int:
         """The lowest revision that every serving Envoy has taken over; 0 when there is none.
 
-        An Envoy that has just started counts once it has taken over its first snapshot: until then it
-        answers nobody. One that comes back, with routes of a former scheduler, counts at once.
+        An Envoy that has just started counts once it has taken over its first snapshot: until then it answers
+        no request. An Envoy that comes back with routes of a former scheduler counts at once.
         """
         return self._acknowledged
 

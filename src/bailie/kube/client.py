@@ -168,8 +168,8 @@ class Client:
     async def apart(self) -> AsyncIterator[Self]:
         """Yields a twin with connections of its own, for watches.
 
-        httpcore goes over all connections of its pool at each request: those that hundreds of watches keep
-        would slow everybody's requests down.
+        httpcore goes over all connections of its pool at each request: the connections of hundreds of watches
+        would slow all requests down.
         """
         twin = copy.copy(self)
         twin._http = httpx2.AsyncClient(**self._options)  # noqa: SLF001 - of this class

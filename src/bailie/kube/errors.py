@@ -1,4 +1,4 @@
-"""What can go wrong between us and a Kubernetes API server, as one small tree.
+"""The failures between us and a Kubernetes API server, as one small tree.
 
     ApiError               the server said no, or said nothing
     ├── Unreachable        no (whole) answer: refused, reset, timed out, TLS, 5xx of something in between
@@ -6,14 +6,14 @@
     ├── Unauthorized       401: the token is missing, wrong or expired
     ├── Forbidden          403: RBAC (or a quota) says no
     ├── NotFound           404: no such object, or the kind is not served
-    ├── Conflict           409: somebody else changed the object, or owns the field
+    ├── Conflict           409: another client changed the object, or owns the field
     ├── AlreadyExists      409: create of a name that is taken
     ├── Gone               410: the resource version is too old; list again
     ├── Invalid            400, 422: the object is refused; `problems` says where
     └── Withheld           not sent: this process may not write there any more (`Client.guarded`)
 
-`client` raises these and nothing else; nobody above it sees an exception of lightkube or httpx2. Translation
-happens here, once. Anything not in the tree (429, 500, …) is the base class with its `status`.
+`client` raises only these; no module above it sees an exception of lightkube or httpx2. Translation happens
+here, once. Anything not in the tree (429, 500, …) is the base class with its `status`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Gone(ApiError):
 
 
 class Withheld(ApiError):
-    """The write was not sent: who asked has lost the lease that entitles to it."""
+    """The write was not sent: this process has lost the lease that entitles to it."""
 
 
 class Invalid(ApiError):

@@ -11,7 +11,7 @@ _SECONDS = 0.3
 
 
 async def refuses(address: str) -> bool:
-    """Tells whether connections to `<ip>:<port>` are refused: nobody listens there any more.
+    """Tells whether connections to `<ip>:<port>` are refused: no process listens there any more.
 
     False if the port accepts, if the host does not answer in 0.3 s, and for any other trouble.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "authorization"
 NAMESPACE_KEY = "bailie-namespace"
-"""Metadata: whose token it is, for a scheduler that serves several namespaces."""
+"""Metadata: the namespace of the token, for a scheduler that serves several namespaces."""
 _PREFIX = "Bearer "
 
 

@@ -30,11 +30,10 @@ ENDS_SECONDS = 2.0
 def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[str, ...]], None]) -> None:
     """Starts `bailie up` in a session of its own and returns when it says that it is ready.
 
-    Whoever interrupts the wait does not want what is waited for: it is ended again, however far it is.
+    A user who interrupts the wait does not want the `bailie up`: it is ended, however far it is.
 
     Raises:
-        LocalError: It ended or failed; the message carries its reason.
-        DeadlinePassed: It is not ready after `timeout` seconds; it goes on running.
+        X: It is not ready after `timeout` seconds; it goes on running.
     """
     from bailie.local.supervisor import check_installation  # noqa: PLC0415 - only to fail before a process is made
 

@@ -44,7 +44,8 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
 
 
 async def _asked(client: Client, namespace: str, name: str) -> tuple[dict[str, Any], list[str]]:
-    """Asks by way of the API, which reaches pods where we cannot; who may not do that asks them directly.
+    """Asks through the API, which reaches pods that this machine may not reach; without that right, asks them
+    directly.
 
     Returns the answer, and a line for each scheduler that gave none, with what may be in the way.
     """

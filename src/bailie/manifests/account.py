@@ -17,7 +17,7 @@ ROOT_CA_CONFIG_MAP = "kube-root-ca.crt"
 ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where clients of the API look for their account's token."""
 _TOKEN_SECONDS = 3607
-"""What Kubernetes gives tokens that it mounts by itself; kubelet renews them in time."""
+"""The lifetime that Kubernetes gives tokens that it mounts by itself; kubelet renews them in time."""
 ACCOUNT_MOUNT = {"name": "account", "mountPath": ACCOUNT_FOLDER, "readOnly": True}
 ACCOUNT_VOLUME: Manifest = {
     "name": "account",

@@ -1,6 +1,7 @@
 """Whether pods can be made from a template at all, before anything that runs is touched. Pure.
 
-Called by the operator with merged templates. Only what is certain: what depends on the cluster, its API says.
+Called by the operator with merged templates. Only certain mistakes are found here; the cluster's API finds
+those that depend on the cluster.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A workload as the objects of a cluster, whose controllers make the pods.
 
-Called by `workloads.kubernetes`, which applies them. The pod template is the laptop's; what is added here is
-what only a cluster has: how pods are spread over machines, replaced, and protected from drains.
+Called by `workloads.kubernetes`, which applies them. The pod template is the laptop's. Added here are the
+parts that only a cluster has: how pods are spread over machines, replaced, and protected from drains.
 """
 
 from __future__ import annotations

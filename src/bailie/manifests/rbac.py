@@ -22,7 +22,7 @@ SERVER_ACCOUNT = "seldon-server"
 ENVOY_ACCOUNT = "seldon-envoy"
 CONTROL_PLANE_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
 MODEL_SECRETS = ("seldon-rclone-gs-public",)
-"""The Secrets that Models may name where nothing else is said: the one that the runtime chart makes."""
+"""The Secrets that Models may name by default: the Secret that the runtime chart makes."""
 EVERY_SECRET = "*"  # noqa: S105 - a pattern
 SCOPE_STATUS = "bailie-scope-status"
 """The ConfigMap in which the operator publishes the status of each namespace."""

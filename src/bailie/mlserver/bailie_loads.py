@@ -2,9 +2,9 @@
 
 MLServer calls `load` of a model in the event loop that answers every request, and libraries read models
 without giving it back: for as long as that takes, no model of the server answers, and the server looks dead.
-Here a load runs in a thread of its own. One that needs the event loop (it awaits something that is not there
-yet, or asks for the running loop) is begun again in the loop, as MLServer does it: `await asyncio.sleep(0)`
-at its beginning is enough for a load that must run in the main thread.
+Here a load runs in a thread of its own. A load that needs the event loop (it awaits an unfinished result, or
+asks for the running loop) is begun again in the loop, as MLServer does it: `await asyncio.sleep(0)` at its
+beginning is enough for a load that must run in the main thread.
 
 `start` puts it into the Python of MLServer's environment, for the server's process and for its workers.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 _MAIN_THREAD_ONLY = re.compile(r"event loop|async|inside a task|main thread")
-"""What is said by asyncio, sniffio and signal to who calls them in another thread."""
+"""The messages of asyncio, sniffio and signal for calls from another thread."""
 
 
 class NeedsLoop(Exception):  # noqa: N818 - not an error: it is done in the event loop instead

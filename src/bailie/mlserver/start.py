@@ -86,7 +86,7 @@ def tell_what_is_not_loaded() -> None:
             super().__init__(f"{cause}; it is being loaded, or goes to another server", UNAVAILABLE)
 
     class Loaded:
-        """A registry for requests: what is not ready is not there."""
+        """A registry for requests, without the models that are not ready."""
 
         def __init__(self, registry: Any) -> None:
             self._registry = registry

@@ -32,7 +32,7 @@ class OperatorSettings:
     pod_name: str
     """POD_NAME: identity among the operator's replicas. Required."""
     address: str = "127.0.0.1"
-    """POD_IP: what to listen on. Default 127.0.0.1, never all interfaces."""
+    """POD_IP: the address to listen on. Default 127.0.0.1, never all interfaces."""
     port: int = HTTP_PORT
     """Where health and metrics are served; 0 takes a free port."""
     watch: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""Which rights are missing: what is needed against what the API says is held. Pure.
+"""The missing rights: needed rights against those that the API says are held. Pure.
 
 The operator asks for its own rights in each namespace that it is to serve; `bailie doctor` asks in a user's
-place. What is needed comes from the one list in `manifests.rbac`; it is handed in.
+place. The needed rights come from the one list in `manifests.rbac`; they are handed in.
 """
 
 from __future__ import annotations

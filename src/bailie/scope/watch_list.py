@@ -77,7 +77,7 @@ def served_namespaces(own: str, watch: Iterable[str], *, clusterwide: bool) -> f
 
 
 def with_names(text: str, names: Iterable[str]) -> str:
-    """Returns the list with the names added at its end; those that are in it stay where they are."""
+    """Returns the list with the names added at its end; names that are in it keep their place."""
     present = parse_lines(text)[0]
     return _lines([*present, *(name for name in dict.fromkeys(names) if name not in present)])
 

@@ -48,7 +48,7 @@ _COMPANIONS = (POD_DISRUPTION_BUDGET, SERVICE, ENDPOINT_SLICE, CONFIG_MAP)
 _FIXED = "updates to statefulset spec"
 """The API's answer to a change of a StatefulSet's claims or Service name."""
 _UNTYPED = "typed patch object"
-"""What it says, as a failure of its own, of fields that there are not, or of two items with one key."""
+"""The API's answer, as an internal error, to unknown fields, or to two items with one key."""
 
 
 class KubernetesWorkloads:

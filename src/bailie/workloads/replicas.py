@@ -64,8 +64,8 @@ def ordinal(pod: Manifest) -> int:
 def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest]) -> Steps:
     """Scales, fills gaps, and replaces pods of an older template one at a time, the highest number first.
 
-    An old pod that is not ready is replaced at once: it serves nobody. One that is ready waits until every
-    other pod is there and ready.
+    An old pod that is not ready is replaced at once: it serves no request. A ready one is replaced only when
+    every other pod exists and is ready.
     """
     by_number = {ordinal(pod): pod for pod in pods}
     staying = {number: by_number[number] for number in by_number if 0 <= number < workload.replicas}

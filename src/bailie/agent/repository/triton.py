@@ -53,7 +53,7 @@ def _read_config(path: Path) -> str:
 
 
 def runtime(folder: Path) -> str:
-    """Returns the backend or platform that a prepared model names; one that names none is like no other."""
+    """Returns the backend or platform that a prepared model names, and its folder's name if it names none."""
     try:
         found = _RUNTIME.search(read_text(folder / CONFIG))
     except (OSError, ValueError):
@@ -62,7 +62,7 @@ def runtime(folder: Path) -> str:
 
 
 def choose_folder(artifact: Path, version: int | None) -> Path:
-    """Returns the version folder: the one asked for, else the highest above 0, else the artifact itself."""
+    """Returns the version folder: the wanted version, else the highest above 0, else the artifact itself."""
     numbered = {
         int(path.name): path for path in artifact.iterdir() if path.is_dir() and path.name.isdecimal()
     }

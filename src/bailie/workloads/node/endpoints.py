@@ -119,7 +119,7 @@ def _of_slices(service: Manifest, slices: Iterable[Manifest]) -> Behind:
 
 
 def _envoys(ports: Sequence[Manifest]) -> Manifest | None:
-    """Returns the port that Envoy connects to: the one named `xds`, else the first."""
+    """Returns the port that Envoy connects to: the port named `xds`, else the first."""
     return next((each for each in ports if each.get("name") == "xds"), ports[0] if ports else None)
 
 

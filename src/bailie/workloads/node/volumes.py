@@ -55,7 +55,7 @@ def _referenced(source: Manifest, secret: str, config_map: str) -> set[Named]:
 
 
 async def fetch_sources(client: Client, pod: Manifest, ip: str) -> Sources:
-    """Reads the objects that `named` lists; one that does not exist is absent from the result. Raises
+    """Reads the objects that `named` lists; an object that does not exist is absent from the result. Raises
     ApiError."""
     secrets: dict[str, Mapping[str, str]] = {}
     config_maps: dict[str, Mapping[str, str]] = {}
