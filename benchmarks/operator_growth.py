@@ -79,7 +79,7 @@ class RemoteApi:
         return Path(ask(self._pipe, token, str(path)))
 
 
-async def furnish(client: Client, namespaces: Sequence[str]) -> None:
+async def provision(client: Client, namespaces: Sequence[str]) -> None:
     """Makes a runtime and a server in each."""
     for namespace in namespaces:
         for kind, name, spec in (
@@ -181,7 +181,7 @@ async def measure(api: RemoteApi, folder: Path, options: argparse.Namespace) -> 
 async def grow(api: RemoteApi, client: Client, names: Sequence[str], before: int) -> float:
     """Adds the namespaces after the first `before`; returns the seconds until what is in them is ready."""
     await grant(api, HOME, names[before:], pods=False)
-    await furnish(client, names[before:])
+    await provision(client, names[before:])
     await put_list(client, HOME, names)
     return await seconds_until(lambda: all_ready(client, names), f"{len(names)} namespaces ready", 300)
 

@@ -63,7 +63,7 @@ async def put(admin, kind, name, spec, namespace="a"):
     await admin.create(manifest)
 
 
-async def furnish(admin, namespace="a"):
+async def provision(admin, namespace="a"):
     """A runtime and a server, and a scheduler's lease as the leader writes it."""
     await put(admin, "SeldonRuntime", "seldon", {"seldonConfig": "default"}, namespace)
     await put(admin, "Server", "mlserver", {"serverConfig": "mlserver", "replicas": 1}, namespace)
@@ -108,7 +108,7 @@ async def findings_of(client, namespaces=None):
 
 async def test_a_healthy_installation(api, admin, tmp_path):
     async with operator(api, tmp_path):
-        await furnish(admin)
+        await provision(admin)
         await until_found(admin, "a is served by home/one since")
         await until_found(admin, "the operator has all its rights in a")
         findings = examine(await gather(admin, ["a"]))
@@ -208,7 +208,7 @@ async def test_models_in_an_unserved_namespace(api, admin, tmp_path):
 
 async def test_with_narrow_rights_it_says_which_checks_could_not_be_done(api, admin, tmp_path):
     async with operator(api, tmp_path):
-        await furnish(admin)
+        await provision(admin)
         await until_found(admin, "a is served by home/one since")
         token = api.token("reader")
         rules = [

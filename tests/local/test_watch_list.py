@@ -56,7 +56,7 @@ async def test_a_namespace_that_comes_into_the_list_gets_all_that_it_needs(clien
         assert watch_list.namespaces == ("default", "late")
 
 
-async def test_what_was_taken_away_from_a_furnished_namespace_stays_away(client, tmp_path):
+async def test_what_was_deleted_from_a_provisioned_namespace_stays_away(client, tmp_path):
     settings = LocalSettings(state_directory=tmp_path, default_servers=False)
     async with following(client, settings) as watch_list:
         await put(client, "default", "one")
