@@ -50,7 +50,7 @@ def tables(readme: str, rows: tuple[Row, ...]) -> str:
     dropped = [row for row in rows if isinstance(row, Ignored)]
     if dropped:
         text += "\n### Accepted without effect\n\nKeys of Seldon Core's chart that Bailie has no use for. "
-        text += "Who sets one reads so in the notes of the install.\n"
+        text += "If you set one, the notes of the install say so.\n"
         text += "\n| value | why |\n|---|---|\n"
         text += "".join(f"| {_names(row)} | {_cell(row.why)} |\n" for row in dropped)
     return f"{before}{BEGIN}{text}\n{END}{after}"

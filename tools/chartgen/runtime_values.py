@@ -78,10 +78,12 @@ def _server(name: str) -> tuple[Row, ...]:
         Value(
             f"{policy}.whenDeleted",
             "Retain",
-            "What becomes of the volume claims with the Server.",
+            "Fate of the volume claims when the Server is deleted.",
             _RETENTION,
         ),
-        Value(f"{policy}.whenScaled", "Retain", "What becomes of a claim when its replica goes.", _RETENTION),
+        Value(
+            f"{policy}.whenScaled", "Retain", "Fate of a claim when its replica is scaled away.", _RETENTION
+        ),
         Value(f"{name}.annotations", {}, "Annotations of the Server and its pods.", MAP),
         Value(f"{name}.labels", {}, "Labels of the Server and its pods.", MAP),
         Value(f"{name}.podSpec", {}, "PodSpec merged over the ServerConfig's, containers by name.", OBJECT),
