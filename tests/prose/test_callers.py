@@ -58,7 +58,7 @@ def named_in(callers):
 
 
 def resolved(name, module):
-    """Returns the modules that a name means in the prose of a module: its siblings, or those of a package."""
+    """Returns the modules that a name means in the prose of a module: the nearest of that name."""
     known, top = by_name(), module.name.partition(".")[0]
     parents = [module.package]
     while "." in parents[-1]:
@@ -69,7 +69,8 @@ def resolved(name, module):
     for each in candidates:
         if each in known and each != top:
             return [found for found in known if found == each or found.startswith(f"{each}.")]
-    return _defining(name.partition(".")[0], module)
+    anywhere = [found for found in known if found.startswith(f"{top}.") and found.endswith(f".{name}")]
+    return anywhere or _defining(name.partition(".")[0], module)
 
 
 def _defining(name, module):
