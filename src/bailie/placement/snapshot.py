@@ -1,7 +1,7 @@
 """What placement decides on: demands, servers and what their replicas hold, frozen.
 
-Made by `bailie.scheduler.assembly` from the API's objects and the agents' inventories; all other
-modules of this package read it. Holds no rule of its own.
+Made by `bailie.scheduler.assembly` from the API's objects and the agents' inventories; read by every
+other module of this package. Holds no rule of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether this process's copy of the API is of today, asked once when a term begins.
 
-Called by `governed`. A standby follows the API by watches, and a watch can be silent for two minutes before
-it is known to be broken. A leader that does not know the newest Models would unload them, so a term begins
-with a list that is compared with the copy.
+Called by `run`. A standby follows the API by watches, and a watch can be silent for two minutes before it is
+known to be broken. A leader that does not know the newest Models would unload them, so a term begins with a
+list that is compared with the copy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The scheduling loop of one namespace: observe, place, diff, assume, dispatch, route, report.
 
-Run by `governed` while this scheduler leads; one loop, woken by whatever changed, so that many changes are
-one pass. A pass finds out by itself which models differ from the last one and looks at these only; it pauses
+Run by `run` while this scheduler leads; one loop, woken by whatever changed, so that many changes are one
+pass. A pass finds out by itself which models differ from the last one and looks at these only; it pauses
 whenever it has held the event loop for a while. It keeps nothing that the API or the agents could not tell
 again: a first start, a restart and a failover are the same path. Until its picture is complete it commands
 nothing and publishes nothing.

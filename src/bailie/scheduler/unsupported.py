@@ -1,6 +1,6 @@
 """Says of each Pipeline and Experiment that nothing acts on it yet, so that nobody waits for it in vain.
 
-Run by `governed` while this scheduler leads. It writes conditions and nothing else.
+Run by `run` while this scheduler leads. It writes conditions and nothing else.
 """
 
 from __future__ import annotations
