@@ -56,7 +56,7 @@ def test_each_run_draws_a_token():
 def test_without_a_cluster_a_token_is_printed_with_a_warning():
     result = run("team-a")
     assert "kind: Secret" in result.stdout
-    assert "a new token for team-a: no telling if it has one" in result.stderr
+    assert "a new token for team-a: it is unknown whether there is one already" in result.stderr
     assert "--no-token" in result.stderr
 
 

@@ -159,7 +159,7 @@ def demo(
     else:
         _print_rows(rows)
     if not all(row.held for row in rows):
-        fail("not everything held", hint="see the rows marked NO")
+        fail("the demo failed", hint="see the rows marked NO")
 
 
 def _print_rows(rows: list[Any]) -> None:

@@ -137,8 +137,11 @@ def _has_token(namespace: str) -> bool:
     except NotFound:
         return False
     except (ApiError, TimeoutError) as error:
-        say(f"warning: a new token for {namespace}: no telling if it has one ({str(error) or 'no answer'})")
-        say("hint: a new one shuts out the pods that run there with another; then use --no-token")
+        cause = str(error) or "no answer"
+        say(f"warning: a new token for {namespace}: it is unknown whether there is one already ({cause})")
+        say(
+            "hint: a new token locks out running pods that have another one; if there are any, use --no-token"
+        )
         return False
     say(f"{namespace} has a token, which is left alone; --token draws another one")
     return True
