@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_GENERATED = "_gen"
-_EMBEDDED = "bailie.apiserver"
+_GENERATED = frozenset({"_gen", "_generated"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +34,10 @@ class Module:
 
 @cache
 def distributions() -> tuple[tuple[Module, ...], ...]:
-    """Returns the modules of each distribution of this repository, generated code left out.
-
-    The embedded API shares no names with the rest, so it counts as a distribution of its own wherever it is.
-    """
+    """Returns the modules of each distribution of this repository, generated code left out."""
     packages = [path.parent for path in sorted((ROOT / "packages").rglob("__init__.py"))]
     roots = [path for path in packages if not (path.parent / "__init__.py").exists()]
-    main = tuple(_modules(ROOT / "src" / "bailie"))
-    embedded = tuple(module for module in main if module.name.startswith(_EMBEDDED))
-    found = (tuple(each for each in main if each not in embedded), embedded)
-    return tuple(filter(None, (*found, *(tuple(_modules(root)) for root in roots))))
+    return tuple(tuple(_modules(root)) for root in (ROOT / "src" / "bailie", *roots))
 
 
 def modules() -> tuple[Module, ...]:
@@ -54,7 +47,7 @@ def modules() -> tuple[Module, ...]:
 def _modules(root: Path):
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root.parent).with_suffix("").parts
-        if _GENERATED not in parts:
+        if not _GENERATED & set(parts):
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             yield Module(name, path, ast.parse(path.read_text()))
 

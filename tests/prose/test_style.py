@@ -9,7 +9,6 @@ import pytest
 from tests.prose.sources import modules
 
 LATER = (
-    "bailie.apiserver",
     "bailie.control",
     "bailie.lifecycle",
     "bailie.placement",
