@@ -38,7 +38,7 @@ _ROLES = {
 }
 """Words for packages and modules that need no backticks; all other callers are named as modules. Of two names
 of a module that is being moved either will do."""
-MOVING = ("bailie.scheduler.",)
+MOVING = ("bailie.mlserver.", "bailie.scheduler.")
 """Modules that are being moved, and their docstrings mended: not checked until they have arrived."""
 ROLES_LATER = ("kubeapi.", "bailie.lifecycle.wire")
 """Modules whose docstrings still name some callers by their role: only the modules that they name are

@@ -11,6 +11,7 @@ from tests.prose.sources import modules
 LATER = (
     "bailie.control",
     "bailie.lifecycle",
+    "bailie.mlserver",
     "bailie.placement",
     "bailie.routing",
     "bailie.scheduler",

@@ -2,11 +2,11 @@
 
 MLServer calls `load` of a model in the event loop that answers every request, and libraries read models
 without giving it back: for as long as that takes, no model of the server answers, and the server looks dead.
-Here a load runs in a thread of its own. A load that needs the event loop (it awaits an unfinished result, or
-asks for the running loop) is begun again in the loop, as MLServer does it: `await asyncio.sleep(0)` at its
-beginning is enough for a load that must run in the main thread.
+Here a load runs in a thread of its own. One that needs the event loop (it awaits something that is not there
+yet, or asks for the running loop) is begun again in the loop, as MLServer does it: `await asyncio.sleep(0)`
+at its beginning is enough for a load that must run in the main thread.
 
-`start` puts it into the Python of MLServer's environment, for the server's process and for its workers.
+Used by `start`, under the Python of MLServer's environment, in the server's process and in its workers.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 _MAIN_THREAD_ONLY = re.compile(r"event loop|async|inside a task|main thread")
-"""The messages of asyncio, sniffio and signal for calls from another thread."""
+"""What is said by asyncio, sniffio and signal to who calls them in another thread."""
 
 
 class NeedsLoop(Exception):  # noqa: N818 - not an error: it is done in the event loop instead
-    """Work that was begun in a thread can only be done in the event loop."""
+    """What was begun in a thread can only be done in the event loop."""
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:
-    """Returns the result of `work`, run in a thread that the end of the process does not wait for.
+    """Returns what `work` returns, in a thread that nobody waits for at the end of the process.
 
     Cancelled, the thread goes on to its end, and what it makes is dropped.
     """

@@ -59,7 +59,7 @@ def settled(application: Application) -> Application:
 
 
 def keep_connections() -> None:
-    """Makes MLServer serve a settled application."""
+    """Has MLServer serve a settled application."""
     from mlserver import server  # noqa: PLC0415
     from mlserver.rest import RESTServer  # noqa: PLC0415
 
@@ -74,7 +74,7 @@ def keep_connections() -> None:
 
 
 def tell_what_is_not_loaded() -> None:
-    """Makes MLServer answer 503 and UNAVAILABLE for models that it does not have."""
+    """Has MLServer answer 503 and UNAVAILABLE for models that it does not have."""
     from grpc import StatusCode  # noqa: PLC0415
     from mlserver import server  # noqa: PLC0415
     from mlserver.errors import MLServerError, ModelNotFound, ModelNotReady  # noqa: PLC0415
@@ -86,7 +86,7 @@ def tell_what_is_not_loaded() -> None:
             super().__init__(f"{cause}; it is being loaded, or goes to another server", UNAVAILABLE)
 
     class Loaded:
-        """A registry for requests, without the models that are not ready."""
+        """A registry for requests: what is not ready is not there."""
 
         def __init__(self, registry: Any) -> None:
             self._registry = registry
