@@ -67,3 +67,18 @@ def test_init_containers_hold_the_pod_back():
     by_type = {each["type"]: each["status"] for each in result["conditions"]}
     assert by_type["Initialized"] == "False"
     assert result["initContainerStatuses"][0]["name"] == "i"
+
+
+@pytest.mark.parametrize(
+    ("times", "stated"),
+    [
+        ({}, set()),
+        ({"finished_at": "t2"}, {"finishedAt"}),
+        ({"started_at": "t1", "finished_at": "t2"}, {"startedAt", "finishedAt"}),
+    ],
+)
+def test_unknown_times_of_an_end_are_left_out(times, stated):
+    """A run that ended while no node was there has no known times."""
+    ended = Terminated(exit_code=137, message="gone", **{"started_at": "", "finished_at": "", **times})
+    entry = status(container(current=Waiting("CrashLoopBackOff"), last=ended))["containerStatuses"][0]
+    assert {"startedAt", "finishedAt"} & set(entry["lastState"]["terminated"]) == stated

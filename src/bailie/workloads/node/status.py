@@ -139,12 +139,13 @@ def _state(state: Waiting | Running | Terminated) -> Manifest:
 
 
 def _terminated(state: Terminated) -> Manifest:
+    """Returns the state without times that are unknown: the API takes a time or none, and no empty text."""
     failed = state.exit_code != 0
+    times = {"startedAt": state.started_at, "finishedAt": state.finished_at}
     return {
         "exitCode": state.exit_code,
         **({"signal": state.signal} if state.signal else {}),
         "reason": "Error" if failed else "Completed",
         "message": state.message,
-        "startedAt": state.started_at,
-        "finishedAt": state.finished_at,
+        **{name: time for name, time in times.items() if time},
     }
