@@ -60,7 +60,10 @@ WITHOUT_EFFECT = {
     "schemaUri": ({"schemaUri": "x"}, "spec.schemaUri"),
     "preloaded": ({"preloaded": True}, "spec.preloaded"),
     "dedicated": ({"dedicated": True}, "spec.dedicated"),
-    "percent": ({"logger": {"percent": 10}}, "spec.logger.percent"),
+    "logger": ({"logger": {}}, "spec.logger"),
+    "percent": ({"logger": {"percent": 10}}, "spec.logger"),
+    "dataflow": ({"dataflow": {}}, "spec.dataflow"),
+    "topics": ({"dataflow": {"cleanTopicsOnDelete": True}}, "spec.dataflow"),
 }
 NEW_VERSION = {
     "artifact": {"storageUri": "/other"},
@@ -85,7 +88,10 @@ SAME_VERSION = {
 
 def test_every_field_is_read(manifest):
     model, problems = Model.parse(manifest("Model", EVERYTHING))
-    assert problems == []
+    assert [(p.path, p.reason) for p in problems] == [
+        ("spec.logger", "NoEffect"),
+        ("spec.dataflow", "NoEffect"),
+    ]
     assert model.spec.storage_uri == "gs://bucket/iris"
     assert model.spec.memory_bytes == 500 * 2**20
     assert model.spec.effective_requirements == ("python", "mlserver", "sklearn")

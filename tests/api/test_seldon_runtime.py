@@ -27,6 +27,8 @@ CONFIG = {
     "serviceConfig": {"grpcServicePrefix": "http2-", "serviceType": "ClusterIP"},
 }
 
+WITHOUT_EFFECT = ("spec.config.scalingConfig", "spec.config.tracingConfig", "spec.config.kafkaConfig")
+
 
 def test_every_field_is_read(manifest):
     override = {
@@ -46,7 +48,7 @@ def test_every_field_is_read(manifest):
         "servesNamespaces": ["a", "*"],
     }
     runtime, problems = SeldonRuntime.parse(manifest("SeldonRuntime", spec))
-    assert problems == []
+    assert [(p.path, p.reason) for p in problems] == [(path, "NoEffect") for path in WITHOUT_EFFECT]
     assert runtime.spec.model_dump(by_alias=True, exclude_none=True, mode="json") == spec
     assert runtime.override("seldon-envoy").replicas == 2
     assert runtime.override("seldon-scheduler").replicas is None
@@ -88,15 +90,24 @@ def test_the_schedulers_service_has_no_type(manifest):
     assert [(p.path, p.reason) for p in problems] == [("spec.overrides[0].serviceType", "NoEffect")]
 
 
-def test_scaling_settings_have_no_effect(manifest):
-    scaling = {"models": {"enabled": True}, "servers": {"enabled": False, "scaleDownPackingPercentage": 1}}
-    config, problems = SeldonConfig.parse(manifest("SeldonConfig", {"config": {"scalingConfig": scaling}}))
-    assert config is not None
-    assert [p.path for p in problems] == [
-        "spec.config.scalingConfig.models.enabled",
-        "spec.config.scalingConfig.servers.enabled",
-        "spec.config.scalingConfig.servers.scaleDownPackingPercentage",
-    ]
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"scalingConfig": {}},
+        {"scalingConfig": {"models": {"enabled": True}, "servers": {"enabled": False}}},
+        {"scalingConfig": {"servers": {"scaleDownPackingPercentage": 1}}},
+        {"scalingConfig": {"pipelines": {"maxShardCountMultiplier": 4}}},
+        {"tracingConfig": {"disable": True}},
+        {"kafkaConfig": {"topics": {}}},
+    ],
+)
+@pytest.mark.parametrize("kind", [SeldonConfig, SeldonRuntime])
+def test_settings_that_nothing_reads_have_no_effect(manifest, kind, setting):
+    spec = {"config": setting} | ({"seldonConfig": "default"} if kind is SeldonRuntime else {})
+    resource, problems = kind.parse(manifest(kind.__name__, spec))
+    assert resource is not None
+    assert [(p.path, p.reason) for p in problems] == [(f"spec.config.{name}", "NoEffect") for name in setting]
+    assert all(p.message.startswith("has no effect: ") for p in problems)
 
 
 def test_components_of_a_config(manifest):
@@ -112,7 +123,7 @@ def test_components_of_a_config(manifest):
 def test_broker_settings_are_numbers_or_texts(manifest):
     kafka = {"kafkaConfig": {"consumer": {"a.b": [], "c": True}}}
     _, problems = SeldonConfig.parse(manifest("SeldonConfig", {"config": kafka}))
-    assert [str(p) for p in problems] == [
+    assert [str(p) for p in problems if p.reason != "NoEffect"] == [
         "spec.config.kafkaConfig.consumer[a.b]: must be an integer or a string",
         "spec.config.kafkaConfig.consumer.c: must be an integer or a string",
     ]

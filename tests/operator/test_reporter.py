@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bailie.api.kinds import SERVER
+from bailie.api.problems import Problem
 from bailie.api.status import Condition
 from bailie.operator.reporter import Reporter
 
@@ -29,8 +30,11 @@ class Api:
 
 
 class Recorder:
-    def event(self, *said):
-        pass
+    def __init__(self):
+        self.messages = []
+
+    def event(self, manifest, kind, reason, message):
+        self.messages.append(message)
 
 
 @pytest.fixture
@@ -39,8 +43,13 @@ def api():
 
 
 @pytest.fixture
-def reporter(api):
-    return Reporter(api, Recorder(), SERVER)
+def recorder():
+    return Recorder()
+
+
+@pytest.fixture
+def reporter(api, recorder):
+    return Reporter(api, recorder, SERVER)
 
 
 async def test_nothing_is_written_while_nothing_changes(api, reporter):
@@ -64,3 +73,16 @@ async def test_what_somebody_else_wrote_is_put_right(api, reporter):
     await api.patch(SERVER, "s", "a", {"status": {"conditions": []}}, subresource="status")
     await reporter.report(api.server, [READY])
     assert api.ready == "True"
+
+
+def test_each_field_without_effect_is_told_once_per_generation(api, reporter, recorder):
+    own, of_config = Problem("spec.x", "NoEffect", "own"), Problem("spec.y", "NoEffect", "configured")
+    for problems in ([own, Problem("spec.z", "Invalid", "wrong")], [of_config], [own], [of_config]):
+        reporter.warn(api.server, problems)
+    assert recorder.messages == ["spec.x: own", "spec.y: configured"]
+    api.server["metadata"]["generation"] = 2
+    reporter.warn(api.server, [own])
+    assert recorder.messages[2:] == ["spec.x: own"]
+    reporter.forget("u")
+    reporter.warn(api.server, [own])
+    assert recorder.messages[3:] == ["spec.x: own"]

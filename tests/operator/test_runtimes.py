@@ -118,6 +118,24 @@ async def test_fields_without_effect_are_told_once(installation):
         assert "hodometer" in events[0]["message"]
 
 
+async def test_settings_of_the_config_without_effect_are_told_at_the_runtime(installation):
+    body = {"spec": {"config": {"kafkaConfig": {"topicPrefix": "x"}}}}
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", {**RUNTIME, "config": {"tracingConfig": {}}})
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        await installation.admin.patch(SELDON_CONFIG, "default", installation.home, body)
+
+        async def told():
+            messages = {each["message"] for each in await installation.events("NoEffect")}
+            return messages if len(messages) == 2 else None
+
+        said = sorted(await until_true(told))
+    assert [each.partition(": ")[0] for each in said] == [
+        'SeldonConfig "default" spec.config.kafkaConfig',
+        "spec.config.tracingConfig",
+    ]
+
+
 async def test_an_invalid_runtime_is_refused_and_what_runs_stays(installation):
     async with installation.operator():
         await installation.make("SeldonRuntime", "seldon", RUNTIME)

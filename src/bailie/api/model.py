@@ -47,10 +47,10 @@ class Explainer(LLM):
 
 
 class Logger(Part):
-    """Presence asks for logging of payloads."""
+    """Accepted without effect: payloads are not logged."""
 
     percent: UInt32 | None = None
-    """Accepted without effect: all payloads are logged."""
+    """Accepted without effect."""
 
 
 class DataflowSpec(Part):
@@ -84,7 +84,7 @@ class ModelSpec(Scalable):
     dedicated: Flag | None = None
     """Accepted without effect."""
     logger: Logger | None = None
-    """Log the payloads of requests."""
+    """Accepted without effect: payloads are not logged."""
     explainer: Explainer | None = None
     """The model explains another one."""
     llm: LLM | None = None
@@ -92,7 +92,7 @@ class ModelSpec(Scalable):
     parameters: tuple[Parameter, ...] = ()
     """Extra parameters for the model's settings."""
     dataflow: DataflowSpec | None = None
-    """How the model's data on the message broker is treated."""
+    """Accepted without effect: a model has no data on a message broker."""
 
     @property
     def memory_bytes(self) -> int | None:
@@ -206,6 +206,10 @@ def _warnings(spec: ModelSpec) -> list[Problem]:
         "spec.schemaUri": spec.schema_uri,
         "spec.preloaded": spec.preloaded,
         "spec.dedicated": spec.dedicated,
-        "spec.logger.percent": spec.logger and spec.logger.percent,
     }
-    return [no_effect(path) for path, value in ignored.items() if value]
+    found = [no_effect(path) for path, value in ignored.items() if value]
+    if spec.logger is not None:
+        found.append(no_effect("spec.logger", "has no effect: Bailie does not log payloads"))
+    if spec.dataflow is not None:
+        found.append(no_effect("spec.dataflow", "has no effect: a Model has no topics on a message broker"))
+    return found

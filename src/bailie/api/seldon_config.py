@@ -20,6 +20,14 @@ RUN_COMPONENTS = (SCHEDULER, ENVOY)
 OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway", "seldon-pipelinegateway")
 
 
+_IGNORED = {
+    "scaling_config": "has no effect: spec.replicas of a Model or Server is what runs, whoever writes it",
+    "tracing_config": "has no effect: Bailie sends no traces",
+    "kafka_config": "has no effect: nothing that Bailie runs needs a message broker",
+}
+"""Settings of `Configuration` that nothing reads, and why."""
+
+
 class ModelScaling(Part):
     """Scaling of models."""
 
@@ -42,11 +50,11 @@ class PipelineScaling(Part):
     """Scaling of the processes that run pipelines."""
 
     max_shard_count_multiplier: Int32 | None = Field(default=None, ge=1)
-    """Most replicas per pipeline or model; the number of partitions of a topic."""
+    """Accepted without effect."""
 
 
 class ScalingConfig(Part):
-    """Rules of scaling."""
+    """Accepted without effect: `spec.replicas` says how many replicas run."""
 
     models: ModelScaling | None = None
     """Scaling of models."""
@@ -119,11 +127,11 @@ class Configuration(Part):
     """Settings that the components share."""
 
     scaling_config: ScalingConfig | None = None
-    """Rules of scaling."""
+    """Accepted without effect: `spec.replicas` says how many replicas run."""
     tracing_config: TracingConfig | None = None
-    """Where traces go."""
+    """Accepted without effect: no traces are sent."""
     kafka_config: KafkaConfig | None = None
-    """How the message broker is used."""
+    """Accepted without effect: nothing needs a message broker."""
     agent_config: AgentConfig | None = None
     """Settings of the agents."""
     service_config: ServiceConfig | None = None
@@ -131,15 +139,10 @@ class Configuration(Part):
 
     def warnings(self, path: str) -> list[Problem]:
         """Returns a warning for each setting without effect; `path` is where this object stands."""
-        scaling = self.scaling_config
-        if scaling is None:
-            return []
         return [
-            no_effect(f"{path}.scalingConfig.{name}.{field.alias}")
-            for name, part in (("models", scaling.models), ("servers", scaling.servers))
-            if part is not None
-            for attribute, field in type(part).model_fields.items()
-            if getattr(part, attribute) is not None
+            no_effect(f"{path}.{field.alias}", _IGNORED[name])
+            for name, field in type(self).model_fields.items()
+            if name in _IGNORED and getattr(self, name) is not None
         ]
 
 

@@ -6,7 +6,7 @@ report. Workloads are owned by the object, so the API deletes them with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from bailie.api.resource import Resource
@@ -145,6 +145,7 @@ class Reconciler(Generic[R, C]):
         if config is None:
             text = f'{kind.kind} "{name}": {refused(problems).message}'
             return await self._refuse(manifest, [unmet(f"{kind.kind}Invalid", text)])
+        self._reporter.warn(manifest, [replace(p, path=f'{kind.kind} "{name}" {p.path}') for p in problems])
         using = Using(cast("C", config), choice, kind.kind)
         found = await self._converge(manifest, resource, using)
         fields = dict(found.fields)

@@ -35,7 +35,7 @@ class Reporter:
         self._client = client
         self._recorder = recorder
         self._kind = kind
-        self._warned: dict[str, tuple[Any, ...]] = {}
+        self._warned: dict[str, tuple[Any, set[Problem]]] = {}
         self._announced: dict[str, tuple[Any, ...]] = {}
         self._written: dict[str, dict[str, Any]] = {}
 
@@ -66,14 +66,14 @@ class Reporter:
         self._announce(manifest, old, conditions)
 
     def warn(self, manifest: Object, problems: Sequence[Problem]) -> None:
-        """Tells once per generation which fields have no effect."""
-        warnings = [problem for problem in problems if problem.reason == NO_EFFECT]
+        """Tells each field without effect once per generation of the object."""
         metadata = manifest["metadata"]
-        said = (metadata.get("generation"), *warnings)
-        if not warnings or self._warned.get(metadata["uid"]) == said:
-            return
-        self._warned[metadata["uid"]] = said
-        for warning in warnings:
+        generation, told = self._warned.get(metadata["uid"], (None, set()))
+        if generation != metadata.get("generation"):
+            told = set()
+        new = [problem for problem in problems if problem.reason == NO_EFFECT and problem not in told]
+        self._warned[metadata["uid"]] = (metadata.get("generation"), told.union(new))
+        for warning in new:
             self._recorder.event(manifest, EventType.WARNING, NO_EFFECT, str(warning))
 
     def forget(self, uid: str) -> None:
