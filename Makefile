@@ -15,6 +15,9 @@ BIN := $(VENV)/bin
 BUILD := $(VENV)-build
 # Packages whose every line and branch the tests beside them must reach.
 DECISIONS := placement lifecycle routing
+# Files of tests go to the next free process, in the order of tests/conftest.py: the longest first. Most of them
+# wait more than they compute, so there are more processes than processors; each of the whole has a `bailie up`.
+PARALLEL := --dist loadfile --no-loadscope-reorder
 export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
 
 # A lock names every package with its hashes, so nothing is resolved and nothing is built; `complete` fails where
@@ -43,21 +46,28 @@ test: $(VENV)/.dev $(MLSERVER)/.done ## Run every test against real processes; A
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest $(PARALLEL) -n 3 --ignore tests/e2e
+	@$(BIN)/python -m pytest $(PARALLEL) -n 2 tests/e2e
 endif
+
+.PHONY: test-fast
+test-fast: $(VENV)/.dev ## Run the tests that start neither Envoy nor MLServer and take no time (a minute)
+	@$(BIN)/python -m pytest $(PARALLEL) -n 2 -m 'not slow' --ignore tests/e2e
 
 .PHONY: test-kubernetes
 test-kubernetes: $(VENV)/.dev $(MLSERVER)/.done ## Try the API contract and the charts on the cluster of BAILIE_TEST_KUBECONFIG
 	@test -n "$${BAILIE_TEST_KUBECONFIG:-}" || { echo "set BAILIE_TEST_KUBECONFIG to the kubeconfig of a cluster to test against" >&2; exit 2; }
 	@$(BIN)/python -m pytest -m kubernetes $(ARGS)
 
-.PHONY: check
-check: $(VENV)/.dev ## Format, lint, types, the direction of imports, and full coverage of the decisions
+.PHONY: lint
+lint: $(VENV)/.dev ## Format, lint, types and the direction of imports: seconds, for each commit
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+.PHONY: check
+check: lint ## What lint does, and full coverage of the decisions
 	@$(BIN)/python -m pytest -q $(addprefix tests/,$(DECISIONS)) $(addprefix --cov=bailie.,$(DECISIONS)) \
 		--cov-fail-under=100 --cov-report=term-missing:skip-covered
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 from benchmarks import (
     api_fuzz,
@@ -26,6 +28,10 @@ from benchmarks import (
     startup,
 )
 
+if TYPE_CHECKING:
+    from types import FrameType
+
+INTERRUPTED = 130
 BENCHMARKS = {
     "main-job": main_job.main,
     "failover": failover.main,
@@ -50,7 +56,21 @@ BENCHMARKS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Runs what the arguments name; returns the exit code."""
+    """Runs what the arguments name; returns the exit code. Told to end, it ends what it has started first."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    """Takes SIGTERM (of a CI, of `timeout`) for ^C, once: the next one must not end the tidying up."""
+    signal.signal(number, lambda *_: None)
+    signal.raise_signal(signal.SIGINT)
+
+
+def _run(arguments: list[str]) -> int:
     if arguments and not arguments[0].startswith("-"):
         name, *rest = arguments
         if name not in BENCHMARKS:

@@ -72,11 +72,23 @@ def laptop(
         subprocess.run([mlserver_environment() / "bin" / "python", *training, models], check=True)
         started = time.monotonic()
         detached = ["--detach", "--timeout", "600", "--namespaces", ",".join(namespaces)]
-        subprocess.run([*_bailie("up", state), *detached, *options], check=True)
+        _start([*_bailie("up", state), *detached, *options])
         try:
             yield Laptop(state, models, time.monotonic() - started)
         finally:
-            subprocess.run(_bailie("down", state), check=True)
+            subprocess.run(_bailie("down", state), check=True, timeout=PATIENCE)
+
+
+def _start(command: Sequence[str]) -> None:
+    """Runs `bailie up --detach`. An interrupt is passed on and waited for: it ends what it has started."""
+    with subprocess.Popen(command) as child:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            child.terminate()
+            raise
+    if code:
+        raise RuntimeError(f"{' '.join(command)} ended with {code}")
 
 
 def _bailie(command: str, state: Path) -> list[str]:

@@ -33,6 +33,8 @@ TRAINING = ROOT / "src" / "bailie" / "local" / "training.py"
 """A script for the Python of MLServer's environment; it cannot be imported here."""
 
 MODEL = "iris_1"
+END_SECONDS = 30.0
+"""How long a process that is told to end may take."""
 WORKERS = min(4, os.cpu_count() or 1)
 
 FASTEST = {"DEBUG": "false", "PARALLEL_WORKERS": "0", "GZIP_ENABLED": "false"}
@@ -61,7 +63,10 @@ def process(arguments: list[str], log: Path, **options: Any) -> Iterator[subproc
         yield started
     finally:
         started.terminate()
-        started.wait()
+        try:
+            started.wait(END_SECONDS)
+        finally:
+            started.kill()
 
 
 async def answers(url: str, log: Path) -> None:

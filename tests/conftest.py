@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 import structlog
@@ -23,14 +24,57 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup` a file stays on one worker, and all end-to-end tests share one stack."""
+SLOW = (
+    "agent/test_run.py",
+    "apiserver/test_fuzz.py",
+    "scheduler/test_run.py",
+    "gateway/test_control_plane.py",
+    "gateway/test_dataplane.py",
+    "apiserver/test_limits.py",
+    "apiserver/test_connections.py",
+    "contract/test_kubectl_writing.py",
+    "gateway/test_overload.py",
+    "operator/test_on_kubernetes.py",
+    "operator/test_two_operators.py",
+    "operator/test_scope.py",
+    "kube/test_election.py",
+    "gateway/test_envoy.py",
+    "agent/test_held.py",
+    "kube/test_informer.py",
+    "contract/test_kubectl_reading.py",
+    "agent/test_server.py",
+    "apiserver/test_server.py",
+    "agent/test_session.py",
+    "contract/test_kubectl_rights_and_pods.py",
+    "scheduler/test_agents.py",
+    "gateway/test_edge_fuzz.py",
+    "gateway/test_request_lua.py",
+    "scheduler/test_further_namespaces.py",
+    "kube/test_limits.py",
+    "local/test_api_process.py",
+    "gateway/test_leaving.py",
+    "agent/test_hung.py",
+    "benchmarks/test_main.py",
+)
+"""Files that take long, or start Envoy or MLServer, the longest first."""
+_SERVERS = {"mlserver_process", "trained_models", "stack"}
+"""Fixtures that start MLServer or need it; their tests are slow wherever they stand."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks what is slow. Where workers share the files, the longest come first, so that none is left."""
+    places = {name: place for place, name in enumerate(SLOW)}
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        return places.get(item.path.relative_to(tests).as_posix(), len(places))
+
     for item in items:
-        package = item.path.parent.name
-        item.add_marker(
-            pytest.mark.xdist_group(package if package == "e2e" else f"{package}/{item.path.stem}")
-        )
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if place(item) < len(places) or _SERVERS & fixtures:
+            item.add_marker("slow")
+    if hasattr(config, "workerinput"):
+        items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 from bailie.cli.app import app
+from bailie.cli.processes import PROCESSES
 
 KINDS = {
     kind.__name__: kind
@@ -36,6 +37,8 @@ def understood(arguments, *, whole=True):
     What is not whole may lack arguments, its own and those of its options.
     """
     command, name, arguments = BAILIE, "bailie", list(arguments)
+    if arguments and arguments[0] in PROCESSES:  # they read their arguments by themselves
+        return ""
     while hasattr(command, "commands"):
         if not arguments and not whole:
             return ""

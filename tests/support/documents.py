@@ -19,6 +19,7 @@ DOCUMENTS = tuple(
             "charts/*/*.md",
             "examples/*.md",
             "benchmarks/*.md",
+            "tests/*.md",
         )
         for path in ROOT.glob(pattern)
     )

@@ -31,6 +31,8 @@ def main() -> None:
     except BrokenPipeError:
         _give_up_output()
         sys.exit(_FAILED)
+    except ModuleNotFoundError as error:
+        _fail_without_extra(error)
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
@@ -59,6 +61,16 @@ def _run(arguments: list[str]) -> None:
         app()
     finally:
         sys.stdout.flush()
+
+
+def _fail_without_extra(error: ModuleNotFoundError) -> None:
+    """Says which extra has the module that is missing. Raises the error again where none has: it is a bug."""
+    from bailie.local.settings import EXTRA_MODULES, INSTALL_EXTRA
+
+    if error.name not in EXTRA_MODULES:
+        raise error
+    sys.stderr.write(f"error: this command needs {error.name}: {INSTALL_EXTRA}\n")
+    sys.exit(_FAILED)
 
 
 def _give_up_output() -> None:

