@@ -1,8 +1,17 @@
 import pytest
+from hypothesis import given
+from tests.support.anyjson import changed
 
 from bailie._gen import inference_pb2
 from bailie.inference.codec import CONTENTS, BadRequest, from_protobuf, to_protobuf
 
+TENSOR = {"name": "x", "shape": [1], "datatype": "INT64", "data": [1]}
+GOOD = {
+    "id": "7",
+    "parameters": {"a": True, "b": 3, "c": 0.5, "d": "text"},
+    "inputs": [TENSOR, TENSOR | {"datatype": "BYTES", "data": ["a"], "parameters": {"content_type": "str"}}],
+    "outputs": [{"name": "y", "parameters": {"content_type": "np"}}],
+}
 VALUES = {"BOOL": [True, False], "FP32": [1.5, 2.5], "FP64": [1.5, 2.5], "BYTES": ["a", "b"]}
 
 
@@ -59,6 +68,19 @@ def test_parameters_keep_their_types():
             {"inputs": [{"name": "x", "shape": [1], "datatype": "INT64", "data": ["a"]}]},
             "does not hold INT64 data",
         ),
+        ({"inputs": [TENSOR | {"datatype": ["INT64"]}]}, "inputs[0].datatype ['INT64']"),
+        ({"inputs": [TENSOR | {"name": 5}]}, "inputs[0].name must be a string"),
+        ({"inputs": [TENSOR | {"name": "\ud800"}]}, "inputs[0].name is not Unicode"),
+        ({"inputs": [TENSOR | {"data": [2**64]}]}, "inputs[0] does not hold INT64 data"),
+        ({"inputs": [TENSOR | {"datatype": "BYTES", "data": [5]}]}, "5 is not a string"),
+        ({"inputs": [TENSOR | {"parameters": "x"}]}, "inputs[0].parameters must be an object"),
+        ({"inputs": [], "parameters": [1]}, "parameters must be an object"),
+        ({"inputs": [], "parameters": {"a": 2**64}}, "parameters.a: Value out of range"),
+        ({"inputs": [], "parameters": {"a": []}}, "parameters.a must be a boolean, a number or a string"),
+        ({"inputs": [], "outputs": "ab"}, '"outputs" must be a list of tensors'),
+        ({"inputs": [], "outputs": ["a"]}, "outputs[0] must be an object"),
+        ({"inputs": [], "outputs": [{}]}, "outputs[0].name must be a string"),
+        ({"inputs": [], "id": "\ud800"}, "id is not Unicode"),
     ],
 )
 def test_a_bad_request_says_what_is_wrong_and_where(body, message):
@@ -71,3 +93,32 @@ def test_raw_outputs_become_base64():
     response = inference_pb2.ModelInferResponse(model_name="m", raw_output_contents=[b"\x01\x02"])
     response.outputs.add(name="y", datatype="FP16", shape=[1])
     assert from_protobuf(response)["outputs"][0]["data"] == "AQI="
+
+
+def converted(body):
+    """Returns the request, None where the body is refused in words; anything else is raised."""
+    try:
+        return to_protobuf("m", body)
+    except BadRequest as refused:
+        return None if str(refused) else pytest.fail("refused without a word")
+
+
+@given(changed(GOOD))
+def test_any_json_is_a_request_or_a_sentence(body):
+    request = converted(body if isinstance(body, dict) else {"inputs": body})
+    assert request is None or type(request).FromString(request.SerializeToString()) == request
+
+
+def test_data_may_be_nested_deeper_than_python_calls():
+    data = 1
+    for _ in range(10_000):
+        data = [data]
+    assert list(
+        to_protobuf("m", {"inputs": [TENSOR | {"data": data}]}).inputs[0].contents.int64_contents
+    ) == [1]
+
+
+def test_a_parameter_without_a_value_is_null():
+    response = inference_pb2.ModelInferResponse(model_name="m")
+    response.parameters["empty"].SetInParent()
+    assert from_protobuf(response)["parameters"] == {"empty": None}

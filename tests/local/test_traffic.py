@@ -23,6 +23,11 @@ def test_the_request_holds_all_inputs_row_major():
         (answer([0, 1 + 1e-9]), ""),
         (answer([0, 2]), "answered [0, 2], expected [0, 1]"),
         (answer([0]), "answered [0], expected [0, 1]"),
+        (answer([0, 1, 1]), "answered [0, 1, 1], expected [0, 1]"),
+        (answer(["0", "1"]), "answered {'outputs': [{'data': ['0', '1']}]}, expected [0, 1]"),
+        (answer(None), "answered {'outputs': [{'data': None}]}, expected [0, 1]"),
+        (InferenceAnswer(True, "200", "<html>", {}), "answered '<html>', expected [0, 1]"),
+        (InferenceAnswer(True, "200", {"outputs": []}, {}), "answered {'outputs': []}, expected [0, 1]"),
         (InferenceAnswer(False, "503", {"error": "x"}, {}), "503 {'error': 'x'}"),
     ],
 )

@@ -131,7 +131,7 @@ def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
         fail(f"{file or 'standard input'} is not text", code=ExitCode.USAGE)
     try:
         body = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of levels
         fail(f"the request is not JSON: {error}", code=ExitCode.USAGE)
     if not isinstance(body, dict):
         fail("the request must be a JSON object with `inputs`", code=ExitCode.USAGE)

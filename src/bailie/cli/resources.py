@@ -229,7 +229,7 @@ def _documents(path: Path, source: str) -> list[Any]:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         fail(f"{source}{place}: not YAML: {error.problem}", code=ExitCode.USAGE)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month, thousands of levels
         fail(f"{source} is not YAML: {' '.join(str(error).split())}", code=ExitCode.USAGE)
 
 

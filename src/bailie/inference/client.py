@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -65,7 +66,7 @@ class RestClient:
         """Posts to `/v2/models/<model>/infer`."""
         sent = {"seldon-model": model, **(headers or {})}
         try:
-            url = f"{self._url}/v2/models/{model}/infer"
+            url = f"{self._url}/v2/models/{quote(model, safe='')}/infer"
             response = await fetch(
                 self._http,
                 "POST",

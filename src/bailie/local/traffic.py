@@ -44,10 +44,15 @@ class Expectation:
         """Returns why an answer is wrong, empty for a right one."""
         if not answer.ok:
             return f"{answer.status} {answer.body}"
-        got = answer.body["outputs"][0]["data"]
-        pairs = zip(got, self.outputs, strict=False)
-        if len(got) == len(self.outputs) and all(abs(a - b) <= TOLERANCE for a, b in pairs):
-            return ""
+        try:
+            got = answer.body["outputs"][0]["data"]
+            pairs = zip(got, self.outputs, strict=True)
+            if all(abs(a - b) <= TOLERANCE for a, b in pairs):
+                return ""
+        except (LookupError, TypeError):  # not an answer of the protocol
+            return f"answered {answer.body!r}, expected {list(self.outputs)}"
+        except ValueError:  # more or fewer
+            pass
         return f"answered {got}, expected {list(self.outputs)}"
 
 
