@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from tests.support.api import running_api
 from tests.support.manifests import manifest_of
 from typer.testing import CliRunner
@@ -52,3 +53,116 @@ def test_the_same_as_json(kubeconfig):
     result = RUNNER.invoke(app, ["delete", "model", "a", "b", "-o", "json", "--kubeconfig", kubeconfig])
     assert result.exit_code == 1
     assert json.loads(result.stdout) == {"deleted": ["model/a"]}
+
+
+@pytest.fixture(scope="module")
+def everybody(tmp_path_factory):
+    """The administrator's kubeconfig of an API."""
+    with running_api(tmp_path_factory.mktemp("api")) as api:
+        yield api
+
+
+@pytest.fixture
+def bailie(everybody):
+    """Runs a command as the administrator."""
+
+    def run(*arguments, stdin=None):
+        options = ("--kubeconfig", str(everybody.kubeconfig))
+        return RUNNER.invoke(app, [*map(str, arguments), *options], input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes manifests of Models to a file."""
+
+    def write(*names, **spec):
+        path = tmp_path / "models.yaml"
+        manifests = [manifest_of("Model", name, {"storageUri": "/m", **spec}, "default") for name in names]
+        for manifest in manifests:
+            del manifest["metadata"]["uid"]
+        path.write_text(yaml.safe_dump_all(manifests))
+        return path
+
+    return write
+
+
+def test_apply_get_and_delete_go_round(bailie, file):
+    path = file("a", "b")
+    assert bailie("apply", "-f", path).stdout == "model/a applied\nmodel/b applied\n"
+    assert [
+        each["metadata"]["name"] for each in json.loads(bailie("get", "models", "-o", "json").stdout)
+    ] == [
+        "a",
+        "b",
+    ]
+    assert yaml.safe_load(bailie("get", "mlm", "a", "-o", "yaml").stdout)["spec"]["storageUri"] == "/m"
+    table = bailie("get", "models", "-A").stdout.splitlines()
+    assert table[0].split() == ["NAMESPACE", "NAME", "READY", "REASON", "MESSAGE", "CREATED"]
+    assert [line.split()[:2] for line in table[1:]] == [["default", "a"], ["default", "b"]]
+    assert bailie("delete", "-f", path).stdout == "model/a deleted\nmodel/b deleted\n"
+    assert bailie("get", "models").stderr == "no models found in namespace default\n"
+    assert bailie("get", "models", "-A").stderr == "no models found\n"
+
+
+def test_what_was_read_from_a_cluster_can_be_applied_again(bailie, file):
+    bailie("apply", "-f", file("kept"))
+    backup = bailie("get", "model", "kept", "-o", "yaml").stdout
+    assert "resourceVersion" in backup
+    bailie("delete", "model", "kept")
+    restored = bailie("apply", "-f", "-", "-o", "json", stdin=backup)
+    assert restored.exit_code == 0, restored.stderr
+    assert json.loads(restored.stdout)[0]["spec"]["storageUri"] == "/m"
+    bailie("delete", "model", "kept")
+
+
+def test_nothing_is_applied_where_one_object_is_wrong(bailie, file):
+    good, wrong = file("good").read_text(), file("wrong", replicas="3").read_text()
+    result = bailie("apply", "-f", "-", stdin=f"{good}\n---\n{wrong}")
+    assert result.exit_code == 2
+    assert "error: model/wrong: spec.replicas" in result.stderr
+    assert bailie("get", "model", "good").exit_code == 3
+
+
+def test_waiting_says_what_keeps_it_from_being_ready(bailie, file, everybody):
+    path = file("slow")
+    result = bailie("apply", "-f", path, "--wait", "--timeout", "0.2")
+    assert result.exit_code == 4
+    assert "model/slow is not ready after 0.2 s: nobody has looked at it" in result.stderr
+    assert "bailie explain model slow -n default" in result.stderr
+
+    status = {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Ready", "status": "False", "message": "full"}],
+    }
+    set_status(everybody, "slow", status)
+    assert "0.2 s: full" in bailie("apply", "-f", path, "--wait", "--timeout", "0.2").stderr
+
+    set_status(everybody, "slow", {**status, "conditions": [{"type": "Ready", "status": "True"}]})
+    result = bailie("apply", "-f", path, "--wait", "--timeout", "30")
+    assert (result.exit_code, result.stdout) == (0, "model/slow applied\n")
+    bailie("delete", "model", "slow")
+
+
+def set_status(api, name, status):
+    headers = {"content-type": "application/merge-patch+json"}
+    path = f"/apis/mlops.seldon.io/v1alpha1/namespaces/default/models/{name}/status"
+    api.request("PATCH", path, json={"status": status}, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("get", "model", "absent"), 3, "absent"),
+        (("delete", "model", "absent"), 3, "absent"),
+        (("get", "frobnicate"), 2, "is not a kind that Bailie uses"),
+        (("get", "model", "../x"), 2, "cannot be a name"),
+        (("delete", "model"), 2, "name a kind and at least one object"),
+        (("delete",), 2, "or a file with -f"),
+    ],
+)
+def test_what_cannot_be_done_is_said(bailie, arguments, code, message):
+    result = bailie(*arguments)
+    assert result.exit_code == code, result.output
+    assert message in " ".join(result.stderr.replace("│", " ").split())

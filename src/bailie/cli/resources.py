@@ -199,7 +199,7 @@ def read_manifests(path: Path) -> Iterator[Manifest]:
             if item is None:
                 continue
             if not _is_object(item):
-                text = "not a Kubernetes object (it needs apiVersion, kind and metadata.name)"
+                text = "not a Kubernetes object (it needs apiVersion, kind and metadata.name, each a string)"
                 fail(f"{source}, document {number}: {text}", code=ExitCode.USAGE)
             found = True
             yield item
@@ -236,7 +236,11 @@ def _documents(path: Path, source: str) -> list[Any]:
 def _is_object(item: Any) -> bool:
     if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
         return False
-    return bool(item.get("apiVersion") and item.get("kind") and item["metadata"].get("name"))
+    metadata = item["metadata"]
+    needed = (item.get("apiVersion"), item.get("kind"), metadata.get("name"))
+    return all(isinstance(text, str) and text for text in needed) and isinstance(
+        metadata.get("namespace", ""), str
+    )
 
 
 def _refuse_problems(manifests: list[Manifest]) -> None:
