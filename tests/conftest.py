@@ -54,7 +54,7 @@ SLOW = (
     "local/test_api_process.py",
     "gateway/test_leaving.py",
     "agent/test_hung.py",
-    "benchmarks/test_main.py",
+    "benches/test_main.py",
 )
 """Files that take long, or start Envoy or MLServer, the longest first."""
 _SERVERS = {"mlserver_process", "trained_models", "stack"}

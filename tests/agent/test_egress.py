@@ -284,7 +284,7 @@ def test_whatever_is_sent_the_proxy_answers_or_hangs_up(data: bytes):
                 writer.write(head)
                 writer.write_eof()
                 try:
-                    async with asyncio.timeout(10):
+                    async with asyncio.timeout(60):
                         await reader.read()
                 except ConnectionError:
                     pass

@@ -190,7 +190,7 @@ async def monitored(world: Any, **others: Any):
     settings = Settings(namespace="a", pod="m-0", server="m", replica=0, poll_seconds=0.001)
     parts = {"server": world, "memory": world, "models": world, "outbox": world, "restart": world}
     monitor = Monitor(settings=settings, **parts | others)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         running = group.create_task(monitor.run())
         yield
         running.cancel()

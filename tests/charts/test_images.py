@@ -107,7 +107,7 @@ def test_a_process_ends_when_its_container_is_told(tmp_path, image, name, told):
         assert process.stdout.readline() == told.format(folder=tmp_path) + "\n"
         process.terminate()
         assert process.stdout.read() == "ends\n"
-        assert process.wait(20) == 4
+        assert process.wait(60) == 4
 
 
 @IMAGES
@@ -115,16 +115,16 @@ def test_a_process_that_cannot_hear_yet_ends_when_its_container_is_told(tmp_path
     with started(tmp_path, image, name, "echo up; exec sleep 60") as process:
         assert process.stdout.readline() == "up\n"
         process.terminate()
-        assert process.wait(20) == 128 + signal.SIGTERM
+        assert process.wait(60) == 128 + signal.SIGTERM
 
 
 @IMAGES
 def test_a_process_that_ends_by_itself_ends_its_container(tmp_path, image, name, told):
     with started(tmp_path, image, name, "exit 3") as process:
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
 
 
 @IMAGES
 def test_a_process_reads_what_its_container_is_given(tmp_path, image, name, told):
     with started(tmp_path, image, name, "exec cat", stdin=subprocess.PIPE) as process:
-        assert process.communicate("words", timeout=20)[0] == "words"
+        assert process.communicate("words", timeout=60)[0] == "words"

@@ -26,7 +26,7 @@ def test_a_process_that_still_starts_ends_when_told(tmp_path):
     try:
         with token.open("w"):  # opens once the process reads
             process.terminate()
-            assert process.wait(20) == 128 + signal.SIGTERM
+            assert process.wait(60) == 128 + signal.SIGTERM
     finally:
         process.kill()
         process.wait()

@@ -227,7 +227,7 @@ def test_waiting_for_a_condition(kubectl, cluster, models):
     assert "timed out" in kubectl.fails("wait", "--for=condition=Ready", "model/wine", "--timeout=1s")
     with kubectl.streaming("wait", "--for=condition=Ready", "model/wine", "--timeout=30s") as process:
         cluster.http.patch(f"{models}/wine/status", json={"status": {"conditions": READY}}, headers=MERGE)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     value = "--for=jsonpath={.status.availableReplicas}=1"
     assert "condition met" in kubectl("wait", value, "model/iris", "--timeout=30s")
 
@@ -235,5 +235,5 @@ def test_waiting_for_a_condition(kubectl, cluster, models):
 def test_waiting_for_deletion(kubectl, cluster, models):
     with kubectl.streaming("wait", "--for=delete", "model/iris", "--timeout=30s") as process:
         cluster.http.delete(f"{models}/iris")
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     eventually(lambda: kubectl.run("get", "model", "iris").code != 0)

@@ -330,7 +330,7 @@ def test_delete_waits_for_finalizers(kubectl):
     assert "deleted" in kubectl("delete", "model/iris", "--wait=false")
     with kubectl.streaming("delete", "model/iris", "--ignore-not-found", "--timeout=30s") as process:
         kubectl("patch", "model/iris", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert kubectl.run("get", "model/iris").code != 0
 
 

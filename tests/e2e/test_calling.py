@@ -14,7 +14,7 @@ class Caller(MLModel):
         body = json.dumps({"inputs": inputs}).encode()
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(self.settings.parameters.extra["infer_uri"], body, headers)
-        answer = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(request, timeout=10)))
+        answer = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(request, timeout=30)))
         data = [answer["model_name"], *map(str, answer["outputs"][0]["data"])]
         output = ResponseOutput(name="said", shape=[len(data)], datatype="BYTES", data=data)
         return InferenceResponse(model_name=self.name, outputs=[output])

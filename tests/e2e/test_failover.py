@@ -119,7 +119,7 @@ def test_a_leader_that_was_stopped_and_wakes_up_says_nothing(trio, models):
     ready_within(trio, models, "after-waking", 15)
     until(
         lambda: "lost the lease" in trio.log(stopped["pod"], "scheduler"),
-        seconds=10,
+        seconds=60,
         what="the word of the one that woke",
     )
     assert trio.leader()["pod"] == now[0]

@@ -33,7 +33,7 @@ def test_a_model_that_is_no_longer_ready_shows_it_and_recovers(stack, model, mod
     sick.touch()
     ready = until(
         lambda: (found := stack.condition("sickly")).get("status") == "False" and found,
-        seconds=20,
+        seconds=60,
         what="the end of readiness",
     )
     assert ready["reason"] in {"ModelNotReady", "ModelProgressing"}, ready
@@ -42,7 +42,7 @@ def test_a_model_that_is_no_longer_ready_shows_it_and_recovers(stack, model, mod
     assert response.status_code == 200
     until(
         lambda: "does not say that it is ready" in stack.condition("sickly").get("message", ""),
-        seconds=20,
+        seconds=60,
         what="the failed load",
     )
     assert stack.condition("healthy")["status"] == "True"

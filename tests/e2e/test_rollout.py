@@ -128,7 +128,7 @@ def test_a_request_under_way_is_answered_by_the_version_that_it_went_to(
     until(lambda: states().count("Loaded") == 1, what="the unload of the old version")
     assert answers == []
     (tmp_path / "go on").touch()
-    under_way.join(30)
+    under_way.join(60)
     (answer,) = answers
     assert answer.status_code == 200, answer.text
     assert json.loads(answer.text)["outputs"][0]["data"] == ["old"]

@@ -32,7 +32,7 @@ def test_grpc_answers_as_rest_does(stack, models, model):
     with grpc.insecure_channel(target) as channel:
         stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
         request = to_protobuf("over-grpc", expectation.request())
-        response = stub.ModelInfer(request, metadata=(("seldon-model", "over-grpc"),), timeout=10)
+        response = stub.ModelInfer(request, metadata=(("seldon-model", "over-grpc"),), timeout=30)
     assert list(response.outputs[0].contents.int64_contents) == expectation.outputs
 
 
@@ -118,7 +118,7 @@ def test_a_deleted_model_is_gone_from_api_and_data_plane(stack, models, model):
     stack.kubectl("delete", "model", "short-lived", "-n", SYSTEM, "--timeout=30s")
     until(
         lambda: stack.infer(models.expected["iris"], model="short-lived").status_code == 404,
-        seconds=10,
+        seconds=60,
         what="the route's removal",
     )
 

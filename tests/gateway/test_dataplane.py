@@ -162,7 +162,7 @@ async def test_a_stream_is_answered_message_by_message(world):
     call = mesh.stub.ModelStreamInfer(metadata=(("seldon-model", "iris"),))
     for size in (0, 1, 100_000, 5):
         await call.write(pb.ModelInferRequest(model_name="iris", id="i" * size))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             answer = await call.read()
         assert (answer.model_name, len(answer.id)) == ("iris_1", size)
     await call.done_writing()
@@ -322,5 +322,5 @@ async def test_a_request_is_repeated_though_its_route_goes_elsewhere_meanwhile(w
         await until(lambda: two.grpc.calls, "some are answered")
         await took(gateway, RoutingTable("ns", {"iris": other}))
         assert two.grpc.calls < len(calls), "nobody waits for the replica that cannot be reached"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             assert {(await call).id for call in calls} == {"mlserver-1 0"}

@@ -83,7 +83,7 @@ def test_no_message_raises(seed):
 
 async def ended(port, *messages):
     """How a stream ends on which these bytes are sent, and in which words."""
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(30):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(60):
         call = channel.stream_stream(XDS)(metadata=METADATA)
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             for message in messages:

@@ -33,7 +33,7 @@ async def model(client):
 
 async def written(client, count):
     """Returns the Events once their counts add up."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             items = (await client.list(kinds.EVENT, "a")).items
             if sum(item["count"] for item in items) >= count:

@@ -149,7 +149,7 @@ async def test_missing_rights_show_and_are_served_when_they_come(api, client, gr
             assert isinstance(informer.failure, Forbidden)
             assert not informer.synced.is_set()
             await grant("a", "reader", ["configmaps"])
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await informer.synced.wait()
         assert names(informer) == ["one"]
     assert states == [(False, Forbidden), (False, type(None)), (True, type(None))]

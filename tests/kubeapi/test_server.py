@@ -69,7 +69,7 @@ def start(tmp_path):
     for child in started:
         if child.poll() is None:
             child.kill()
-        child.wait(10)
+        child.wait(60)
 
 
 def test_kill_9_in_a_storm_of_writes_loses_none_that_was_acknowledged(start):
@@ -97,8 +97,8 @@ def test_kill_9_in_a_storm_of_writes_loses_none_that_was_acknowledged(start):
     until(lambda: len(acknowledged) > 150, seconds=30)
     os.kill(first.child.pid, signal.SIGKILL)
     for worker in workers:
-        worker.join(20)
-    first.child.wait(10)
+        worker.join(60)
+    first.child.wait(60)
     second = start()
     with second.client() as client:
         listed = client.get(CONFIG_MAPS).json()
@@ -115,7 +115,7 @@ def test_a_watch_resumes_over_a_restart_on_the_same_address(start):
         since = client.get(CONFIG_MAPS).json()["metadata"]["resourceVersion"]
         client.post(CONFIG_MAPS, json={"metadata": {"name": "before"}})
     os.kill(first.child.pid, signal.SIGKILL)
-    first.child.wait(10)
+    first.child.wait(60)
     second = start()
     with second.client() as client:
         assert client.base_url == address
@@ -133,7 +133,7 @@ def test_sigterm_ends_watches_in_order_and_the_process(start):
     with process.client() as client, client.stream("GET", CONFIG_MAPS, params={"watch": "1"}) as stream:
         process.child.send_signal(signal.SIGTERM)
         assert list(stream.iter_lines()) == []
-    assert process.child.wait(30) == 0
+    assert process.child.wait(60) == 0
 
 
 def test_secrets_on_disk_are_the_owners_only(tmp_path):

@@ -46,11 +46,11 @@ async def test_a_database_damaged_under_it_is_said_once_and_the_api_comes_back_w
         await process._process.wait()
         copy, rest = database.read_bytes(), log.read_bytes()
         database.write_bytes(b"")
-        await until(lambda: told, seconds=20)
+        await until(lambda: told, seconds=60)
         assert "objects.db is empty, but this state directory was used before" in told[0]
         assert "apply your manifests again" in told[0]
         written = state.api_log.read_text()
-        await until(lambda: state.api_log.read_text() != written, seconds=20)  # tried again
+        await until(lambda: state.api_log.read_text() != written, seconds=60)  # tried again
         assert len(told) == 1
         database.write_bytes(copy)
         log.write_bytes(rest)

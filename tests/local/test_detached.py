@@ -96,5 +96,5 @@ def test_what_a_killed_supervisor_left_is_told_and_ended(tmp_path):
         # Its environment can be read a moment after it was started.
         until_blocking(lambda: "1 of its processes go on without it" in detached.nothing_runs(state).message)
         detached.stop(state, timeout=5)
-        assert left.wait(10) == -signal.SIGKILL
+        assert left.wait(60) == -signal.SIGKILL
     assert "nothing runs in" in detached.nothing_runs(state).message

@@ -79,7 +79,7 @@ async def test_a_namespace_is_served_within_seconds_of_the_list_and_then_its_rig
         await put_list(installation, installation.a, installation.b)
         await until_state(operator, installation.b, "waiting", "NoRights")
         await installation.grant(installation.b)
-        await until_state(operator, installation.b, "served", seconds=5)
+        await until_state(operator, installation.b, "served", seconds=30)
         await installation.until(SERVER, "mlserver", "True", namespace=installation.b)
 
 
@@ -88,7 +88,7 @@ async def test_rights_that_were_there_first_do_as_well(installation):
     async with listed(installation) as operator:
         await until_state(operator, installation.a, "served")
         await put_list(installation, installation.a, installation.b)
-        await until_state(operator, installation.b, "served", seconds=5)
+        await until_state(operator, installation.b, "served", seconds=30)
 
 
 async def test_a_namespace_taken_from_the_list_is_released_and_keeps_what_runs(installation):
@@ -165,7 +165,7 @@ async def test_a_withdrawn_role_binding_is_noticed_and_others_go_on(installation
         await until(lambda: installation.b not in operator.cache.served.namespaces)
         assert state(operator, installation.a)["state"] == "served"
         await installation.grant(installation.b)
-        await until_state(operator, installation.b, "served", seconds=5)
+        await until_state(operator, installation.b, "served", seconds=30)
 
 
 async def test_a_namespace_that_does_not_exist_waits_and_is_picked_up(installation):
@@ -175,7 +175,7 @@ async def test_a_namespace_that_does_not_exist_waits_and_is_picked_up(installati
         await until_state(operator, late, "waiting", "NoRights")
         installation.api.namespace(late)
         await installation.grant(late)
-        await until_state(operator, late, "served", seconds=5)
+        await until_state(operator, late, "served", seconds=30)
 
 
 async def test_who_may_read_namespaces_says_that_there_is_none(installation):
@@ -244,7 +244,7 @@ async def test_a_claim_that_is_no_longer_renewed_is_taken_over(installation):
     )
     async with installation.operator() as operator:
         await until_state(operator, installation.a, "foreign")
-        await until_state(operator, installation.a, "served", seconds=10)
+        await until_state(operator, installation.a, "served", seconds=30)
 
 
 async def test_the_end_of_a_term_keeps_the_claim_for_a_standby(installation):
@@ -253,7 +253,7 @@ async def test_the_end_of_a_term_keeps_the_claim_for_a_standby(installation):
     kept = (await installation.admin.get(LEASE, CLAIM_LEASE, installation.a))["spec"]
     assert kept["holderIdentity"] == f"{installation.home}/seldon-v2-controller-manager"
     async with installation.operator() as operator:
-        await until_state(operator, installation.a, "served", seconds=5)
+        await until_state(operator, installation.a, "served", seconds=30)
         taken = (await installation.admin.get(LEASE, CLAIM_LEASE, installation.a))["spec"]
         assert taken["acquireTime"] == kept["acquireTime"]
 
@@ -286,7 +286,7 @@ async def test_upstreams_operator_at_work_in_the_namespace_is_left_to_it(install
         foreign = await until_state(operator, installation.a, "foreign", "UpstreamOperator")
         assert foreign["owner"] == "Seldon Core"
         assert "scale its Deployment to 0" in foreign["message"]
-        await until_state(operator, installation.a, "served", seconds=10)
+        await until_state(operator, installation.a, "served", seconds=30)
 
 
 async def test_upstreams_deployment_is_seen_where_the_operator_may_read_deployments(installation):

@@ -471,7 +471,7 @@ async def test_the_process_answers_probes_and_explains(namespace, unused_tcp_por
 
     async with asyncio.TaskGroup() as group, httpx.AsyncClient(trust_env=False) as client:
         task = group.create_task(run(settings, namespace.client, data_plane))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 if await ask("/ready") == "ok\n" and "0/0 servers fit" in str(await ask("/explain/iris")):
                     break

@@ -115,7 +115,7 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
         yield api
     finally:
         server.stop()
-        thread.join(15)
+        thread.join(60)
         loop.close()
 
 

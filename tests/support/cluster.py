@@ -125,7 +125,7 @@ class Kubectl:
             yield process
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
             if process.stdout:
                 process.stdout.close()
 

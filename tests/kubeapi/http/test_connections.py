@@ -73,7 +73,7 @@ def few(tmp_path_factory):
         until(lambda: client.get("/readyz").text == "ok")
     yield api
     api.process.terminate()
-    assert api.process.wait(20) == 0
+    assert api.process.wait(60) == 0
     assert "Traceback" not in api.log.read_text()
 
 

@@ -102,7 +102,7 @@ def test_logs_tail_and_follow(api, http, core, namespace):
         file.write("four\n")
     until(lambda: "four" in seen)
     http.delete(f"{core}/pods/p")
-    follower.join(10)
+    follower.join(60)
     assert seen[-1] == "four"
 
 

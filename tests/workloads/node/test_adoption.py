@@ -66,7 +66,7 @@ async def node_process(api, state_dir):
 
 async def ready_pod(client, name):
     """The pod once it is ready."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_ready(found := await client.get(POD, name, NAMESPACE)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return found
@@ -172,7 +172,7 @@ async def test_processes_outlive_the_api_and_their_end_is_told_afterwards(tmp_pa
             await process.start()
             pod = await node.until("p", lambda pod: pod if container_status(pod)["restartCount"] else None)
             assert container_status(pod)["lastState"]["terminated"]["signal"] == 9
-            await node.until_ready("p", seconds=20)
+            await node.until_ready("p", seconds=60)
             node.stop.set()
             await running
     await process.stop()

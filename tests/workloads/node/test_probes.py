@@ -159,7 +159,7 @@ async def test_failures_count_a_period_apart():
 
 async def first_report(what, *, initially):
     reports = asyncio.Queue()
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         task = group.create_task(
             follow(what, lambda good, why: reports.put_nowait((good, why)), initially=initially)
         )
