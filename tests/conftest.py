@@ -28,12 +28,20 @@ SLOW = (
     "agent/test_run.py",
     "apiserver/test_fuzz.py",
     "scheduler/test_run.py",
+    "workloads/node/test_node.py",
     "gateway/test_control_plane.py",
     "gateway/test_dataplane.py",
     "apiserver/test_limits.py",
     "apiserver/test_connections.py",
+    "workloads/test_kubernetes.py",
     "contract/test_kubectl_writing.py",
     "gateway/test_overload.py",
+    "chaos/test_deletion.py",
+    "workloads/node/test_adoption.py",
+    "workloads/test_local.py",
+    "mlserver/test_bailie_loads.py",
+    "chaos/test_chaos.py",
+    "workloads/node/test_setup.py",
     "operator/test_on_kubernetes.py",
     "operator/test_two_operators.py",
     "operator/test_scope.py",
@@ -55,6 +63,7 @@ SLOW = (
     "gateway/test_leaving.py",
     "agent/test_hung.py",
     "benches/test_main.py",
+    "mlserver/test_start.py",
 )
 """Files that take long, or start Envoy or MLServer, the longest first."""
 _SERVERS = {"mlserver_process", "trained_models", "stack"}
