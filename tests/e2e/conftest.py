@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -91,9 +91,10 @@ def until(condition, *, seconds=60, what="the condition"):
 
 @dataclass
 class Stack:
-    """A running `bailie up`."""
+    """A running `bailie up`. `urls` are the data planes of the namespaces that stay."""
 
     state: Path
+    urls: dict[str, str] = field(default_factory=dict)
 
     def kubectl(self, *arguments, stdin=None, check=True, kubeconfig=None, timeout=90):
         """Runs kubectl against the stack's API; returns its output."""
@@ -129,7 +130,14 @@ class Stack:
         )
 
     def url(self, namespace=SYSTEM):
-        """The data plane of a namespace."""
+        """The data plane of a namespace. It stays where it is while the namespace is there."""
+        if namespace not in (SYSTEM, STAGING):
+            return self._url(namespace)
+        if namespace not in self.urls:
+            self.urls[namespace] = self._url(namespace)
+        return self.urls[namespace]
+
+    def _url(self, namespace):
         return self.status()["namespaces"][namespace]["inference"]["http"]
 
     def infer(self, expectation, *, model=None, namespace=SYSTEM, url=None, timeout=30):
