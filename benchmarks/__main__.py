@@ -57,6 +57,9 @@ BENCHMARKS = {
 
 def main(arguments: list[str]) -> int:
     """Runs what the arguments name; returns the exit code. Told to end, it ends what it has started first."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored by what a shell starts in the background
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _run(arguments)

@@ -20,8 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """SIGTERM (of a CI, of `timeout`) ends the run as ^C does, so that no process is left behind."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    """SIGTERM (of a CI, of `timeout`) ends the run as ^C does, so that no process is left behind.
+
+    Both are handled here: what a shell starts in the background ignores ^C.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 SLOW = (

@@ -48,14 +48,14 @@ def command_of(pid):
 
 @pytest.fixture
 def benchmark(tmp_path):
-    """Starts the benchmark of a name; its `bailie up` is in the test's folder."""
+    """Starts a benchmark as a shell does in the background; its `bailie up` is in the test's folder."""
     given = {"TMPDIR": str(tmp_path), "BAILIE_MLSERVER_ENV": str(mlserver_environment())}
     environment = {**os.environ, **given}  # noqa: TID251 - as a developer's shell has it
     started = []
 
     def start(name):
         process = subprocess.Popen(
-            [sys.executable, "-c", BENCHMARK, name],
+            ["env", "--ignore-signal=INT", sys.executable, "-c", BENCHMARK, name],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
