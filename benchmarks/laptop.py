@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -85,7 +86,7 @@ def _start(command: Sequence[str]) -> None:
         try:
             code = child.wait()
         except KeyboardInterrupt:
-            child.terminate()
+            child.send_signal(signal.SIGINT)
             raise
     if code:
         raise RuntimeError(f"{' '.join(command)} ended with {code}")

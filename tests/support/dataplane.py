@@ -102,6 +102,14 @@ class Backend:
         self._stop.clear()
 
 
+class _Web(uvicorn.Server):
+    """A server that leaves the signals of the tests' process alone."""
+
+    @contextmanager
+    def capture_signals(self):
+        yield
+
+
 @asynccontextmanager
 async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
     """Runs a replica until the block ends or it is stopped."""
@@ -133,7 +141,7 @@ async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
 
     app = Starlette(routes=[Path_("/{path:path}", answer, methods=["GET", "POST"])])
     config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", access_log=False)
-    web = uvicorn.Server(config)
+    web = _Web(config)
     task = asyncio.get_running_loop().create_task(web.serve(sockets=[http]))
 
     async def stop_http():
