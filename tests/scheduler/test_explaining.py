@@ -153,6 +153,7 @@ async def test_the_page_shows_what_is_printed(namespace):
             assert found["detail"].keys() - {"model", "identity", "generation", "trail"} == named_fields()
         for replica in replicas:
             await replica.say_status(draining=True)
+        await namespace.says("2 are draining", "Scheduled", "iris")  # or the next one is placed before
         namespace.model("late", requirements=["sklearn"])
         await namespace.says("2 are draining", "Scheduled", "late")
         line, output = shown["late"]
