@@ -11,7 +11,7 @@ import grpc
 import pytest
 from tests.support.dataplane import backend
 
-from bailie.inference.client import GrpcClient, RestClient, Unreachable
+from bailie.inference.client import GrpcClient, RestClient, ServerUnreachable
 
 TENSOR = {"name": "x", "shape": [1], "datatype": "INT64", "data": [1]}
 BODY = {"inputs": [TENSOR]}
@@ -77,7 +77,7 @@ async def test_what_a_server_refuses_is_a_value(server):
 async def test_an_answer_that_does_not_come_in_time_is_said(server):
     server.held = asyncio.Event()
     async with clients(server, timeout=0.2) as by:
-        with pytest.raises(Unreachable, match=r"does not answer: not within 0\.2 s"):
+        with pytest.raises(ServerUnreachable, match=r"does not answer: not within 0\.2 s"):
             await by["REST"].infer("iris", BODY)
         server.held.set()
 
@@ -88,7 +88,7 @@ async def test_a_closed_port_is_named(server, name):
     replica = server.replica
     port = replica.http_port if name == "REST" else replica.grpc_port
     async with clients(server) as by:
-        with pytest.raises(Unreachable, match=rf"127\.0\.0\.1:{port}.* does not answer: \S"):
+        with pytest.raises(ServerUnreachable, match=rf"127\.0\.0\.1:{port}.* does not answer: \S"):
             await by[name].infer("iris", BODY)
 
 
@@ -118,7 +118,7 @@ async def test_an_answer_that_is_no_json_is_shown_as_it_is(said, body):
 @pytest.mark.parametrize("url", ["nonsense", "http://", "http://[::1", "http://a:99999"])
 async def test_what_is_no_address_is_said(url):
     client = RestClient(url, timeout=5)
-    with pytest.raises(Unreachable, match=r"is not an address|does not answer"):
+    with pytest.raises(ServerUnreachable, match=r"is not an address|does not answer"):
         await client.infer("iris", BODY)
     await client.close()
 

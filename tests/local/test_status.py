@@ -8,7 +8,7 @@ from tests.support.manifests import manifest_of
 
 from bailie.api.kinds import LEASE, POD, SERVER, SERVICE
 from bailie.kube.client import Client
-from bailie.local.errors import NotReady
+from bailie.local.errors import DeadlinePassed
 from bailie.local.status import _namespace, inference_address
 
 COMPONENT = "app.kubernetes.io/name"
@@ -61,7 +61,7 @@ async def test_where_the_data_plane_is(client, ports, ingress, expected):
 
 
 async def test_a_namespace_without_a_data_plane_says_what_to_do(client):
-    with pytest.raises(NotReady, match="no SeldonRuntime is served there") as raised:
+    with pytest.raises(DeadlinePassed, match="no SeldonRuntime is served there") as raised:
         await inference_address(client, "a")
     assert "-n" in raised.value.hint
     assert (await _namespace(client, "a"))["inference"] == {"http": None, "grpc": None}
