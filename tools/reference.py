@@ -1,4 +1,5 @@
-"""Writes docs/reference from the code: resources from the CRDs, commands from the CLI, rights from the rules.
+"""Writes docs/reference from the code: resources from the CRDs, commands from the CLI, variables from the
+settings, rights from the rules.
 
     python tools/reference.py [FOLDER]
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer.main
 
+import environmentpage
 import rightspage
 from bailie.api.crd import crd_manifests
 from bailie.cli.app import app
@@ -34,7 +36,12 @@ def write(folder: Path) -> None:
 
 def pages() -> dict[str, str]:
     """Returns the text of each page by file name."""
-    made = {"resources.md": resources(), "cli.md": commands(), "rights.md": rightspage.page()}
+    made = {
+        "resources.md": resources(),
+        "cli.md": commands(),
+        "environment.md": environmentpage.page(),
+        "rights.md": rightspage.page(),
+    }
     return {name: NOTE + text for name, text in made.items()}
 
 

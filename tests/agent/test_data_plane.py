@@ -40,7 +40,7 @@ def test_on_a_laptop_it_is_what_stands_behind_the_service(laptop):
 
 
 def test_an_address_needs_no_look_up(laptop):
-    given = replace(laptop, inference_url="http://10.0.0.1:8080")
+    given = replace(laptop, envoy_host="10.0.0.1", envoy_port=8080)
     assert addressed(CALLS, given).inference_url == "http://10.0.0.1:8080"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.agent.outside_proxy import outside_proxy
+from bailie.agent.outside_proxy import OutsideProxy
+from bailie.settings.reader import read
 
 GIVEN = {
     "https_proxy": "http://user:p%40ss@proxy:3128",
@@ -27,20 +28,20 @@ GIVEN = {
     ],
 )
 def test_who_is_reached_without(host: str, is_direct: bool):
-    proxy = outside_proxy(GIVEN)
+    proxy = read(OutsideProxy, GIVEN)
     assert (proxy.way(host, tunnel=True) is None) == is_direct
     assert proxy.way(host, tunnel=False) is None
 
 
 def test_everything_is_near():
-    assert outside_proxy({**GIVEN, "NO_PROXY": "*"}).way("example.org", tunnel=True) is None
+    assert read(OutsideProxy, {**GIVEN, "NO_PROXY": "*"}).way("example.org", tunnel=True) is None
 
 
 def test_place_and_login():
-    hop = outside_proxy(GIVEN).way("example.org", tunnel=True)
+    hop = read(OutsideProxy, GIVEN).way("example.org", tunnel=True)
     assert hop is not None
     assert hop.place == ("proxy", 3128)
     assert hop.login == [("proxy-authorization", "Basic dXNlcjpwQHNz")]
-    plain = outside_proxy({"HTTP_PROXY": "http://proxy"}).way("example.org", tunnel=False)
+    plain = read(OutsideProxy, {"HTTP_PROXY": "http://proxy"}).way("example.org", tunnel=False)
     assert plain is not None
     assert (plain.place, plain.login) == (("proxy", 80), [])

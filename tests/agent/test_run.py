@@ -364,9 +364,9 @@ async def test_one_number_with_another_identity_replaces(settings, scheduler, ml
 
 _PROCESS = """
 import asyncio, sys
-from bailie.agent import settings
 from bailie.agent.run import run
-asyncio.run(run(settings.read()))
+from bailie.agent.settings import Settings
+asyncio.run(run(Settings.from_environment()))
 """
 _HOLDER = """
 import socket, sys, time

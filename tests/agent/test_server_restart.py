@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bailie.agent.server_restart import HUNG_FILE, RestartRequest
-from bailie.manifests.defaults import AGENT_FOLDER, mlserver_config
+from bailie.manifests.defaults import mlserver_config
+from bailie.wellknown.paths import AGENT_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path

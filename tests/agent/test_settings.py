@@ -9,8 +9,10 @@ import pytest
 from bailie.agent.addresses import Networks, parse_networks
 from bailie.agent.artifact_limits import ArtifactLimits
 from bailie.agent.local_copy import Roots
-from bailie.agent.settings import SettingsError, from_environment
+from bailie.agent.settings import Settings
+from bailie.settings.reader import SettingsError
 
+from_environment = Settings.from_environment
 MINIMAL = {"POD_NAME": "my-server-3", "POD_NAMESPACE": "a"}
 
 
@@ -96,27 +98,45 @@ def test_the_kubernetes_api_is_known(tmp_path: Path):
     assert from_environment({**pod, "KUBECONFIG": str(config)}).api_server == ("127.0.0.1", 7443)
 
 
+@pytest.mark.parametrize("server", ["[", "https://h:x", "https://[::1", "7", "[]", "", "{}", "null"])
+def test_an_address_of_the_api_that_is_none_is_left_to_the_client(tmp_path: Path, server: str):
+    config = tmp_path / "kubeconfig"
+    config.write_text(f"clusters: [{{name: local, cluster: {{server: {server!r}}}}}]")
+    assert from_environment({**MINIMAL, "KUBECONFIG": str(config)}).api_server is None
+    config.write_text(f"clusters: [{{name: local, cluster: {{server: {server or 'null'}}}}}]")
+    assert from_environment({**MINIMAL, "KUBECONFIG": str(config)}).api_server is None
+    config.write_bytes(b"\xff\xfe\x00")
+    assert from_environment({**MINIMAL, "KUBECONFIG": str(config)}).api_server is None
+
+
+@pytest.mark.parametrize(("host", "port"), [("[", "443"), ("h", "x"), ("h", "99999"), ("h", "-1")])
+def test_an_address_of_the_pods_api_that_is_none_is_left_to_the_client(host: str, port: str):
+    pod = {**MINIMAL, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+    assert from_environment(pod).api_server is None
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
         ("POD_NAME", "", "POD_NAME is not set"),
+        ("POD_NAME", f"mlserver-{'9' * 5000}", "<server>-<index>"),
         ("POD_NAME", "mlserver", "<server>-<index>"),
         ("POD_NAMESPACE", "", "POD_NAMESPACE is not set"),
         ("SELDON_SERVER_TYPE", "torch", "mlserver or triton"),
-        ("SELDON_SERVER_HTTP_PORT", "x", "whole number"),
-        ("BAILIE_PARALLEL_LOADS", "0", "at least 1"),
-        ("BAILIE_HUNG_SECONDS", "9", "at least 10"),
-        ("BAILIE_HUNG_SECONDS", "-60", "at least 10"),
+        ("SELDON_SERVER_HTTP_PORT", "x", "a port, from 1 to 65535"),
+        ("BAILIE_PARALLEL_LOADS", "0", "1 or more"),
+        ("BAILIE_HUNG_SECONDS", "9", "10 or more"),
+        ("BAILIE_HUNG_SECONDS", "-60", "10 or more"),
         ("BAILIE_LOCAL_ROOTS", "/", "not the root"),
         ("BAILIE_LOCAL_ROOTS", "models", "absolute paths"),
         ("BAILIE_LOCAL_ROOTS", "/a/../b", "absolute paths"),
-        ("BAILIE_ALLOWED_NETWORKS", "10.1.2.3/8", "host bits set"),
+        ("BAILIE_ALLOWED_NETWORKS", "10.1.2.3/8", "networks such as 10.1.0.0/16.*host bits set"),
         ("BAILIE_ALLOWED_NETWORKS", "minio", "networks such as"),
         ("BAILIE_ARTIFACT_BYTES", "1G", "whole number"),
         ("BAILIE_CLOUD_IDENTITY", "yes", "true or false"),
-        ("BAILIE_ARTIFACT_BYTES", "9" * 30, "at least 1 and 18 digits"),
-        ("https_proxy", "socks5://proxy:1080", "HTTPS_PROXY is no http:// address"),
-        ("HTTP_PROXY", "proxy:3128", "HTTP_PROXY is no http:// address"),
+        ("BAILIE_ARTIFACT_BYTES", "9" * 30, "1 or more .18 digits at most"),
+        ("https_proxy", "socks5://proxy:1080", "HTTPS_PROXY is set; it should be an http:// address"),
+        ("HTTP_PROXY", "proxy:3128", "HTTP_PROXY is set; it should be an http:// address"),
     ],
 )
 def test_unusable_values(variable: str, value: str, message: str):

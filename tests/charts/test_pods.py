@@ -3,11 +3,18 @@
 import pytest
 from tests.support.charts import render
 
+from bailie.agent.settings import Settings as AgentSettings
 from bailie.api.seldon_config import SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
+from bailie.gateway.settings import StarterSettings
+from bailie.local.bootstrap import operator_workload
+from bailie.local.settings import LocalSettings
 from bailie.manifests.defaults import mlserver_config, seldon_config
+from bailie.operator.settings import OperatorSettings
+from bailie.scheduler.settings import SchedulerSettings
+from bailie.settings.reader import read, rows
 
 HOME = "seldon-system"
 IMAGES = {"image": "bailie:0.1.0"}
@@ -36,7 +43,40 @@ LAPTOP = pods(
 )
 
 
+PROCESSES = {
+    "manager": OperatorSettings,
+    "scheduler": SchedulerSettings,
+    "envoy": StarterSettings,
+    "agent": AgentSettings,
+}
+"""What the containers read, by their names."""
+KNOWN_LATER = {
+    "POD_NAME": "mlserver-0", "POD_NAMESPACE": "a", "POD_IP": "10.0.0.7", "MEMORY_REQUEST": "1073741824",
+    "BAILIE_ENVOY_MEMORY": "1073741824",
+}  # fmt: skip
+"""Values that the kubelet knows."""
 OPERATOR = SETUP.of("Deployment")[0]["spec"]["template"]["spec"]
+
+
+def containers():
+    """Returns the containers of Bailie's own image, on a cluster and on a laptop."""
+    every = {"operator": OPERATOR, **CLUSTER, **{f"laptop's {name}": pod for name, pod in LAPTOP.items()}}
+    every["laptop's operator"] = operator_workload(LocalSettings()).template["spec"]
+    return {
+        f"{name}, {container['name']}": container
+        for name, pod in every.items()
+        for container in pod["containers"]
+        if container["name"] in PROCESSES
+    }
+
+
+@pytest.mark.parametrize("container", containers().values(), ids=containers())
+def test_a_process_reads_the_variables_that_it_is_given(container):
+    kind = PROCESSES[container["name"]]
+    given = {each["name"]: each.get("value") or KNOWN_LATER[each["name"]] for each in container["env"]}
+    assert given.keys() <= {row.variable for row in rows(kind)}
+    others = {"server": "", "replica": 0} if kind is AgentSettings else {}
+    assert read(kind, given, **others)
 
 
 @pytest.mark.parametrize("name", LAPTOP)

@@ -321,6 +321,7 @@ def test_a_process_says_what_its_environment_lacks():
     [
         (("--namespaces", ""), "name at least one namespace"),
         (("--state-dir", ""), "is blank"),
+        (("--state-dir", "~nobody-of-this-name/bailie"), "nobody here has that home"),
         (("--log-level", "silly"), "silly"),
         (("--timeout", "-5"), "--timeout"),
     ],

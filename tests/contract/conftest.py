@@ -22,11 +22,11 @@ from tests.support.cluster import (
     Cluster,
     Kubectl,
     config_map,
-    eventually,
     kubectl_binaries,
     model,
 )
 from tests.support.controlplane import control_plane, missing
+from tests.support.waiting import until_blocking as eventually
 
 from bailie.api.crd import crd_manifests
 

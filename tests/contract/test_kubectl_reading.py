@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support.cluster import MERGE, MODELS, eventually, model
+from tests.support.cluster import MERGE, MODELS, model
+from tests.support.waiting import until_blocking as eventually
 
 READY = [
     {"type": "Ready", "status": "True", "reason": "ModelReady", "message": "serving"},

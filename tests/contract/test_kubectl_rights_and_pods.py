@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.cluster import MERGE, Kubectl, eventually
+from tests.support.cluster import MERGE, Kubectl
+from tests.support.waiting import until_blocking as eventually
 
 
 @pytest.fixture

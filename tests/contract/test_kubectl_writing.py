@@ -6,7 +6,8 @@ import json
 
 import pytest
 import yaml
-from tests.support.cluster import MODELS, config_map, eventually, model
+from tests.support.cluster import MODELS, config_map, model
+from tests.support.waiting import until_blocking as eventually
 
 
 @pytest.fixture

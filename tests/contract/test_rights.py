@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.cluster import CONFIG_MAPS, MERGE, MODELS, RBAC, config_map, eventually, model
+from tests.support.cluster import CONFIG_MAPS, MERGE, MODELS, RBAC, config_map, model
+from tests.support.waiting import until_blocking as eventually
 
 
 @pytest.fixture

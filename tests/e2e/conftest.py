@@ -4,14 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.waiting import until_blocking
 
-from bailie.local.settings import TRAINING_SCRIPT, default_mlserver_environment
+from bailie.local.settings import TRAINING_SCRIPT, machine_settings
 from bailie.local.traffic import Expectation
 from bailie.workloads.node import proc
 from bailie.workloads.node.pods import STATE_VARIABLE
@@ -44,7 +45,7 @@ class Models:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
     """The demo's two models, trained by the inference server's Python."""
-    environment = default_mlserver_environment()
+    environment = machine_settings().mlserver_environment
     if not (environment / "bin" / "python").exists():
         pytest.fail(f"no MLServer environment at {environment}: run `make setup`")
     folder = tmp_path_factory.mktemp("models")
@@ -78,15 +79,8 @@ def kubectl_program():
     return found
 
 
-def until(condition, *, seconds=60, what="the condition"):
-    """Waits for a condition and returns its first true value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"{what} did not hold within {seconds} s"
-        time.sleep(0.05)
+until = partial(until_blocking, seconds=60)
+"""As `until_blocking`, with the time that several processes on a busy machine take."""
 
 
 @dataclass

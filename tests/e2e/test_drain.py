@@ -7,7 +7,7 @@ from benchmarks.drain import ANSWER, MAKE, REQUEST
 from benchmarks.witnesses import Task, witnesses
 from tests.e2e.conftest import SYSTEM, until
 
-from bailie.local.settings import default_mlserver_environment
+from bailie.local.settings import machine_settings
 
 pytestmark = pytest.mark.e2e
 SERVER, MODEL = "leaving", "moving"
@@ -17,7 +17,9 @@ SERVER, MODEL = "leaving", "moving"
 def artifact(tmp_path_factory):
     """A model whose load takes three seconds, in which its server answers nobody."""
     folder = tmp_path_factory.mktemp("drain")
-    subprocess.run([default_mlserver_environment() / "bin" / "python", "-c", MAKE % 3, folder], check=True)
+    subprocess.run(
+        [machine_settings().mlserver_environment / "bin" / "python", "-c", MAKE % 3, folder], check=True
+    )
     return folder / "slow"
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import STAGING, SYSTEM, bailie
 from tests.support.objectstore import ACCESS_KEY, SECRET_KEY, object_store
 
-from bailie.local.settings import default_mlserver_environment
+from bailie.local.settings import machine_settings
 
 __all__ = ["object_store"]
 pytestmark = pytest.mark.e2e
@@ -28,7 +28,7 @@ CLASSES = [0, 2]
 def artifact(tmp_path_factory):
     """The example's model, trained as the example says."""
     folder = tmp_path_factory.mktemp("examples") / "iris"
-    python = default_mlserver_environment() / "bin" / "python"
+    python = machine_settings().mlserver_environment / "bin" / "python"
     subprocess.run([python, EXAMPLES / "iris" / "train.py", folder], check=True)
     return folder
 

@@ -9,7 +9,7 @@ from benchmarks.rollout import ANSWERS, REQUEST, TRAIN
 from benchmarks.witnesses import Task, switched_once, witnesses
 from tests.e2e.conftest import SYSTEM, until
 
-from bailie.local.settings import default_mlserver_environment
+from bailie.local.settings import machine_settings
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +36,7 @@ class Slow(MLModel):
 def artifacts(tmp_path_factory):
     """Two models that answer differently, and a slow one."""
     folder = tmp_path_factory.mktemp("rollout") / "models"
-    python = default_mlserver_environment() / "bin" / "python"
+    python = machine_settings().mlserver_environment / "bin" / "python"
     subprocess.run([python, "-c", TRAIN, folder], check=True)
     (folder / "slow").mkdir()
     (folder / "slow" / "slow.py").write_text(SLOW)

@@ -9,10 +9,12 @@ from tests.support.dataplane import TOKEN, control_plane, envoy, free_port, proc
 
 from bailie.gateway import descriptors
 from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings
-from bailie.gateway.envoy import command, settings_from, write_bootstrap
+from bailie.gateway.envoy import command, settings_of, write_bootstrap
 from bailie.gateway.listener import HTTP, LUA, ROUTER, Address
+from bailie.gateway.settings import StarterSettings
 from bailie.manifests.endpoints import endpoints_file
 from bailie.routing.table import RoutingTable
+from bailie.settings.reader import SettingsError
 
 
 @pytest.fixture
@@ -20,6 +22,10 @@ def environment(tmp_path):
     token = tmp_path / "token"
     token.write_text("secret\n")
     return {"POD_NAME": "seldon-envoy-0", "POD_NAMESPACE": "a", "BAILIE_TOKEN_FILE": str(token)}
+
+
+def settings_from(environment):
+    return settings_of(StarterSettings.from_environment(environment))
 
 
 def test_the_endpoints_file_of_a_scheduler_elsewhere(environment):
@@ -67,16 +73,19 @@ def test_settings_on_a_laptop(environment, tmp_path):
         ({"POD_NAME": ""}, "POD_NAME is not set"),
         ({"POD_NAMESPACE": ""}, "POD_NAMESPACE is not set"),
         ({"BAILIE_TOKEN_FILE": ""}, "BAILIE_TOKEN_FILE is not set"),
-        ({"BAILIE_ENVOY_MEMORY": "0"}, "BAILIE_ENVOY_MEMORY: '0' is not a whole number from 1"),
-        ({"BAILIE_ENVOY_MEMORY": "9" * 30}, "is not a whole number from 1"),
-        ({"BAILIE_ENVOY_MEMORY": "1Gi"}, "'1Gi' is not a whole number"),
-        ({"BAILIE_ENVOY_MAX_CONNECTIONS": "-1"}, "BAILIE_ENVOY_MAX_CONNECTIONS: '-1'"),
-        ({"BAILIE_HOST_PORTS": "http"}, "'http' is not name=address:port"),
-        ({"BAILIE_HOST_PORTS": "http=127.0.0.1:x"}, "is not name=address:port"),
+        (
+            {"BAILIE_ENVOY_MEMORY": "0"},
+            "BAILIE_ENVOY_MEMORY is '0'; it should be a whole number of bytes, 1 or more",
+        ),
+        ({"BAILIE_ENVOY_MEMORY": "9" * 30}, "a whole number of bytes, 1 or more"),
+        ({"BAILIE_ENVOY_MEMORY": "1Gi"}, "is '1Gi'; it should be a whole number"),
+        ({"BAILIE_ENVOY_MAX_CONNECTIONS": "-1"}, "BAILIE_ENVOY_MAX_CONNECTIONS is '-1'"),
+        ({"BAILIE_HOST_PORTS": "http"}, "it should be name=address:port, separated by commas .not 'http'."),
+        ({"BAILIE_HOST_PORTS": "http=127.0.0.1:x"}, "it should be name=address:port"),
     ],
 )
 def test_what_is_missing_is_named(environment, change, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(SettingsError, match=says):
         settings_from(environment | change)
 
 

@@ -191,7 +191,7 @@ async def test_who_may_not_is_forbidden_and_who_is_unknown_unauthorised(api, tmp
         with pytest.raises(errors.Forbidden, match="configmaps"):
             await nobody.list(kinds.CONFIG_MAP, "a")
         with pytest.raises(errors.Forbidden):
-            async for _ in nobody.watch(kinds.CONFIG_MAP, "a", resource_version="1"):
+            async with nobody.open_watch(kinds.CONFIG_MAP, "a", resource_version="1"):
                 pass
     async with Client.from_kubeconfig(api.kubeconfig_for("wrong", tmp_path / "wrong")) as unknown:
         with pytest.raises(errors.Unauthorized):
@@ -213,9 +213,12 @@ async def test_a_long_list_comes_in_pages_of_one_moment(client, config_map):
 
 
 async def test_watch_ends_by_an_error_where_the_history_is_not_known(client):
+    async def watch():
+        async with client.open_watch(kinds.CONFIG_MAP, "a", resource_version="999999999") as events:
+            return [event async for event in events]
+
     with pytest.raises(errors.Gone):
-        async for _ in client.watch(kinds.CONFIG_MAP, "a", resource_version="999999999"):
-            pass
+        await watch()
 
 
 async def test_what_is_no_object_is_called_by_its_path(client):
@@ -244,6 +247,17 @@ async def test_without_any_kubeconfig_the_message_says_where_it_was_looked_for(t
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(errors.Unconfigured, match=r"\.kube/config"):
         Client.from_environment()
+
+
+@pytest.mark.parametrize("kubeconfig", ["~nobody-of-this-name/config", "", "missing"])
+async def test_no_kubeconfig_ends_in_anything_but_a_sentence(kubeconfig, tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", kubeconfig)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(errors.Unconfigured, match=r"(?i)kubeconfig"):
+        Client.from_environment()
+    with pytest.raises(errors.Unconfigured, match="kubeconfig"):
+        Client.from_kubeconfig(kubeconfig or "~nobody-of-this-name/config")
 
 
 async def test_a_guard_is_asked_before_each_write_and_hears_of_refusals(api, client, tmp_path):

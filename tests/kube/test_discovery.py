@@ -21,7 +21,7 @@ async def test_the_nodes_files_are_read(tmp_path, host, expected):
     for namespace, content in {"a": "127.70.0.1\n127.70.0.2\n127.70.0.1\n", "b": "127.70.0.9\n"}.items():
         (tmp_path / namespace).mkdir()
         (tmp_path / namespace / "seldon-scheduler.hosts").write_text(content)
-    resolver = Resolver.from_environment("a", {"BAILIE_ENDPOINTS_DIR": str(tmp_path)})
+    resolver = Resolver("a", tmp_path)
     assert await resolver.resolve(host) == expected
 
 
@@ -39,7 +39,7 @@ async def test_a_file_is_read_afresh_each_time(tmp_path):
 
 
 async def test_without_files_names_come_from_dns():
-    resolver = Resolver.from_environment("a", {})
+    resolver = Resolver("a")
     assert "127.0.0.1" in await resolver.resolve("localhost")
     with pytest.raises(Unresolved, match=r"name\.invalid"):
         await resolver.resolve("name.invalid")

@@ -53,7 +53,6 @@ async def test_an_add_replaces_the_delayed_one():
 async def test_failures_back_off_until_forgotten():
     queue: KeyQueue[str] = KeyQueue(Backoff(initial=1, factor=2, maximum=5, jitter=0))
     assert [queue.retry("a") for _ in range(4)] == [1, 2, 4, 5]
-    assert queue.failures("a") == 4
     queue.forget("a")
     assert queue.retry("a") == 1
     queue.close()

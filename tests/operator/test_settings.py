@@ -3,18 +3,19 @@ from __future__ import annotations
 import pytest
 
 from bailie.manifests.fences import Fence
-from bailie.operator.settings import OperatorSettings, SettingsError
+from bailie.operator.settings import OperatorSettings
+from bailie.settings.reader import SettingsError
 
 POD = {"POD_NAMESPACE": "home", "POD_NAME": "operator-0"}
 BAD = {
     "no namespace": ({"POD_NAME": "x"}, "POD_NAMESPACE is not set"),
     "no name": ({"POD_NAMESPACE": "x"}, "POD_NAME is not set"),
-    "glob": ({**POD, "WATCH_NAMESPACES": "team-*"}, "WATCH_NAMESPACES: .*is a pattern"),
+    "glob": ({**POD, "WATCH_NAMESPACES": "team-*"}, "WATCH_NAMESPACES is 'team-.*is a pattern"),
     "no permission": (
         {**POD, "BAILIE_POD_PERMISSIONS": "root,everything"},
-        'BAILIE_POD_PERMISSIONS: there is no "everything"; the permissions are host, volumes',
+        'BAILIE_POD_PERMISSIONS is .*; it should be permissions.*: host, volumes, .*there is no "everything"',
     ),
-    "no truth": ({**POD, "CLUSTERWIDE": "maybe"}, "CLUSTERWIDE must be true or false"),
+    "no truth": ({**POD, "CLUSTERWIDE": "maybe"}, "CLUSTERWIDE is 'maybe'; it should be true or false"),
 }
 
 

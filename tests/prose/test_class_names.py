@@ -13,7 +13,6 @@ TWICE = {
     "Replica": "as Refusal",
     "Seat": "as Refusal",
     "Server": "as Refusal",
-    "SettingsError": "one reader of settings is to replace the three",
     "_Key": "as Refusal",
 }
 """Class names that still stand in two modules, and why."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bailie.scheduler.settings import SchedulerSettings, SettingsError
+from bailie.scheduler.settings import SchedulerSettings
+from bailie.settings.reader import SettingsError
 
 NEEDED = {"POD_NAMESPACE": "a", "POD_NAME": "seldon-scheduler-0"}
 
@@ -28,7 +29,7 @@ def test_given_values():
     assert (settings.address, settings.token_file, settings.log_level) == ("127.70.0.1", Path("/t"), "debug")
 
 
-@pytest.mark.parametrize(("given", "limit"), [("", None), (" 7 ", 7), ("1000000", 1_000_000)])
+@pytest.mark.parametrize(("given", "limit"), [("", 1000), (" 7 ", 7), ("1000000", 1_000_000)])
 def test_the_limit_of_requests(given, limit):
     settings = SchedulerSettings.from_environment({**NEEDED, "BAILIE_MAX_REQUESTS_PER_REPLICA": given})
     assert settings.max_requests_per_replica == limit

@@ -13,7 +13,6 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ import httpx
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 MODELS = "/apis/mlops.seldon.io/v1alpha1/namespaces/{}/models"
 EXPERIMENTS = "/apis/mlops.seldon.io/v1alpha1/namespaces/{}/experiments"
@@ -47,17 +46,6 @@ def config_map(name: str = "settings", **metadata: Any) -> dict[str, Any]:
     """A ConfigMap manifest."""
     meta = {"name": name, **metadata}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "1"}}
-
-
-def eventually(condition: Callable[[], Any], *, seconds: float = 20, what: str = "the condition") -> Any:
-    """The first true answer of `condition`; fails after the deadline."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        time.sleep(0.02)
 
 
 @dataclass

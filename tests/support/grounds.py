@@ -36,7 +36,7 @@ from bailie.api.kinds import CONFIG_MAP, MLOPS_KINDS, NAMESPACE, SERVICE
 from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
 from bailie.local.programs import mlserver_command
-from bailie.local.settings import default_mlserver_environment
+from bailie.local.settings import machine_settings
 from bailie.manifests.runtime import MESH_SERVICE
 from bailie.workloads.node.settings import Program
 
@@ -61,7 +61,7 @@ put them, and nothing of one test that keeps its processor time while the next b
 
 def programs() -> dict[str, Program]:
     """What the images of the charts stand for on this machine."""
-    mlserver = mlserver_command(default_mlserver_environment())
+    mlserver = mlserver_command(machine_settings().mlserver_environment)
     return {
         "bailie": Program(title="Bailie", argv=(sys.executable, "-m", "bailie")),
         "bailie-mlserver": Program(title="MLServer", argv=mlserver),

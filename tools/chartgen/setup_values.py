@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bailie.agent.settings import Settings as AgentSettings
+from bailie.gateway.settings import StarterSettings
 from bailie.manifests.fences import PERMISSIONS
+from bailie.wellknown import limits, variables
 from chartgen.values import (
     AT_LEAST_TEN,
     BOOLEAN,
@@ -21,6 +24,7 @@ from chartgen.values import (
     Ignored,
     Row,
     Value,
+    default_of,
     image,
     network_policies,
     resources,
@@ -122,12 +126,12 @@ COMPONENTS: tuple[Row, ...] = (
     *_pods("envoy", "the Envoys"),
     *resources("envoy", "100m", "128Mi", "1Gi"),
     *image("envoy", "the Envoys"),
-    Value("envoy.maxConnections", 10_000, "Connections of callers that an Envoy takes; more are closed at once.", POSITIVE),
+    Value("envoy.maxConnections", int(default_of(StarterSettings, variables.ENVOY_MAX_CONNECTIONS)), "Connections of callers that an Envoy takes; more are closed at once.", POSITIVE),
     Value(
         "envoy.maxRequestsPerReplica",
-        1_000,
+        limits.REQUESTS_PER_REPLICA,
         "Requests in progress that each Envoy allows per server replica; more are answered 503 with the reason `Overloaded`.",
-        {**POSITIVE, "maximum": 1_000_000},
+        {**POSITIVE, "maximum": limits.MOST_REQUESTS_PER_REPLICA},
     ),
     Value("envoy.preStopSleepPeriodSeconds", 30, "Seconds that an Envoy goes on while clients learn that it leaves.", COUNT),
     Value("envoy.terminationGracePeriodSeconds", 120, "Seconds until one that leaves is killed.", COUNT),
@@ -149,12 +153,12 @@ SERVERS: tuple[Row, ...] = (
     *resources("serverConfig.agent", "50m", "128Mi", "512Mi"),
     Value("serverConfig.agent.overcommitPercentage", "10", "Memory beyond the server's that models may declare, in percent.", NUMBER_OR_TEXT),
     Value("serverConfig.agent.maxLoadElapsedTimeMinutes", "15", "Minutes that one download and one load may take, each.", NUMBER_OR_TEXT),
-    Value("serverConfig.agent.hungServerSeconds", "60", "Seconds without any answer, and without a load, until a model server is restarted, 10 or more; more than the longest inference takes where models run in MLServer's own process.", AT_LEAST_TEN),
+    Value("serverConfig.agent.hungServerSeconds", default_of(AgentSettings, variables.HUNG_SECONDS), "Seconds without any answer, and without a load, until a model server is restarted, 10 or more; more than the longest inference takes where models run in MLServer's own process.", AT_LEAST_TEN),
     Value("serverConfig.agent.localRoots", [], "Folders of the agent's container below which a `storageUri` may be a path. Empty: `/mnt/models`.", {"type": "array", "items": STRING}),
     Value("serverConfig.agent.allowedNetworks", [], "Networks that downloads may reach besides the internet and the private addresses that a Secret names, such as `10.1.0.0/16`.", {"type": "array", "items": STRING}),
     Value("serverConfig.agent.cloudIdentity", False, "Let remotes use the cloud identity of the servers' pods (`env_auth`).", BOOLEAN),
-    Value("serverConfig.agent.artifactMaxBytes", 274877906944, "Bytes of the largest artifact.", COUNT),
-    Value("serverConfig.agent.artifactMaxFiles", 100000, "Files and folders of the largest artifact.", COUNT),
+    Value("serverConfig.agent.artifactMaxBytes", int(default_of(AgentSettings, variables.ARTIFACT_BYTES)), "Bytes of the largest artifact.", COUNT),
+    Value("serverConfig.agent.artifactMaxFiles", int(default_of(AgentSettings, variables.ARTIFACT_FILES)), "Files and folders of the largest artifact.", COUNT),
     *image("serverConfig.mlserver", "MLServer", "|bailie-mlserver"),
     Value("serverConfig.mlserver.serverCapabilities", "mlserver,python,sklearn", "What models may require of it, separated by commas: what the image has.", STRING),
     Value("serverConfig.mlserver.modelVolumeStorage", "1Gi", "Size of each replica's volume claim for models; empty: no claim, models go with the pod.", QUANTITY),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bailie.manifests import rbac
+from bailie.settings.reader import rows
 
 Schema = dict[str, Any]
 
@@ -29,6 +30,11 @@ QUANTITY: Schema = {
 LOG_LEVEL: Schema = {"enum": ["", "trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"]}
 SERVICE_TYPE: Schema = {"enum": ["", "ClusterIP", "NodePort", "LoadBalancer"]}
 PULL_POLICY: Schema = {"enum": ["", "Always", "IfNotPresent", "Never"]}
+
+
+def default_of(kind: type[Any], variable: str) -> str:
+    """Returns the default of a variable that a process reads, as it stands in the environment."""
+    return next(row.default or "" for row in rows(kind) if row.variable == variable)
 
 
 @dataclass(frozen=True, slots=True)

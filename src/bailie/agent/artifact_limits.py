@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bailie.agent.errors import ArtifactError
 from bailie.api.texts import shown
+from bailie.settings import fields
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LARGEST_BYTES = 256 << 30
-MOST_ENTRIES = 100_000
 _DEEPEST = 64
 """Folders within folders; more are a loop, or an attack on programs that walk through them."""
 
@@ -28,8 +28,16 @@ _DEEPEST = 64
 class ArtifactLimits:
     """The largest artifact: bytes of its files together, and entries, which are files and folders."""
 
-    bytes: int = LARGEST_BYTES
-    entries: int = MOST_ENTRIES
+    bytes: int = field(
+        default=256 << 30,
+        metadata=fields.whole(variables.ARTIFACT_BYTES, "The largest artifact.", unit="bytes", least=1),
+    )
+    entries: int = field(
+        default=100_000,
+        metadata=fields.whole(
+            variables.ARTIFACT_FILES, "Files and folders of the largest artifact.", least=1
+        ),
+    )
 
 
 @dataclass(slots=True)
@@ -46,7 +54,7 @@ class Budget:
         if self.entries > self.limits.entries:
             raise _too_large(
                 f"more than {self.limits.entries} files and folders",
-                "BAILIE_ARTIFACT_FILES",
+                variables.ARTIFACT_FILES,
                 "models of one file",
             )
         if depth > _DEEPEST:
@@ -59,7 +67,7 @@ class Budget:
         self.bytes += size
         if self.bytes > self.limits.bytes:
             raise _too_large(
-                f"more than {self.limits.bytes} bytes", "BAILIE_ARTIFACT_BYTES", "the model alone"
+                f"more than {self.limits.bytes} bytes", variables.ARTIFACT_BYTES, "the model alone"
             )
 
 

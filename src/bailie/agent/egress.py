@@ -23,6 +23,7 @@ from bailie.agent.addresses import plain
 from bailie.agent.errors import ArtifactError
 from bailie.agent.outside_proxy import OutsideProxy
 from bailie.api.texts import shown
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -109,7 +110,7 @@ def _sentence(host: str, port: int, address: str, kind: str) -> str:
     where = shown(host) if host == address else f"{shown(host)} ({address})"
     return (
         f"{where} is {kind}, and downloads may not connect to it (port {port}); the administrator may allow "
-        "networks in BAILIE_ALLOWED_NETWORKS of the agent"
+        f"networks in {variables.ALLOWED_NETWORKS} of the agent"
     )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from bailie.agent.artifact_limits import Budget, no_plain_file
 from bailie.agent.errors import ArtifactError
 from bailie.api.texts import shown
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     import threading
@@ -69,7 +70,7 @@ class Roots:
         raise ArtifactError(
             "StorageUriRefused",
             f"{shown(str(asked))} is in no folder that artifacts may come from, or leads out of it; these "
-            f"are {_listed(self.allowed)} (BAILIE_LOCAL_ROOTS of the agent)",
+            f"are {_listed(self.allowed)} ({variables.LOCAL_ROOTS} of the agent)",
         )
 
 

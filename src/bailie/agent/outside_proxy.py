@@ -7,26 +7,61 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
+from bailie.settings import fields
+from bailie.settings.reader import Setting
+from bailie.wellknown import variables
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from urllib.parse import SplitResult
 
 _HEAD_SECONDS = 30.0
+
+
+def _proxy(variable: str, scheme: str) -> dict[str, Setting]:
+    """Describes a variable that may hold a password. Its name in small letters comes first, as elsewhere."""
+    return fields.of(
+        Setting(
+            variable=variable,
+            meaning=f"The administrator's proxy for downloads by {scheme}. Small letters will do.",
+            allowed="an http:// address of a proxy, as the agent speaks to no other kind",
+            parse=_proxy_url,
+            secret=True,
+            small=True,
+        )
+    )
+
+
+def _proxy_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideProxy:
     """The proxies as URLs, empty for none. `bypass` lists hosts that are reached without a proxy."""
 
-    http: str = ""
-    https: str = ""
-    bypass: str = ""
+    http: str = field(default="", metadata=_proxy(variables.HTTP_PROXY, "http"))
+    https: str = field(default="", metadata=_proxy(variables.HTTPS_PROXY, "https"))
+    bypass: str = field(
+        default="",
+        metadata=fields.of(
+            Setting(
+                variable=variables.NO_PROXY,
+                meaning="Hosts that downloads reach without a proxy. Small letters will do.",
+                allowed="names, ends of names, addresses and networks, separated by commas",
+                parse=str,
+                small=True,
+            )
+        ),
+    )
 
     def way(self, host: str, *, tunnel: bool) -> Hop | None:
         """Returns the proxy for a host, None for a host that is reached directly."""
@@ -38,19 +73,6 @@ class OutsideProxy:
         if proxy_bypass_environment(host, {"no": self.bypass}):
             return True
         return any(_contains(word.strip(), host) for word in self.bypass.split(",") if "/" in word)
-
-
-def outside_proxy(environ: Mapping[str, str]) -> OutsideProxy:
-    """Reads the variables, in capitals or not. Raises ValueError with a sentence."""
-    found = {name: environ.get(name.lower()) or environ.get(name, "") for name in _VARIABLES}
-    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-        parts = urlsplit(found[name])
-        if found[name] and not (parts.scheme == "http" and parts.hostname):
-            raise ValueError(f"{name} is no http:// address of a proxy; the agent speaks to no other kind")
-    return OutsideProxy(http=found["HTTP_PROXY"], https=found["HTTPS_PROXY"], bypass=found["NO_PROXY"])
-
-
-_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 def _contains(network: str, host: str) -> bool:

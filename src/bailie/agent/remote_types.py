@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bailie.api.texts import shown
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +115,7 @@ def _identity_problem(parameters: Mapping[str, str], backend: RemoteType, *, ide
     if not identity:
         return (
             f"asks for the agent's own identity ({IDENTITY}), which the administrator does not allow "
-            "(BAILIE_CLOUD_IDENTITY of the agent)"
+            f"({variables.CLOUD_IDENTITY} of the agent)"
         )
     named = sorted(name for name in backend.addresses if parameters.get(name))
     if named:

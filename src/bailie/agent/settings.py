@@ -1,115 +1,255 @@
 """Settings of an agent, read from the environment once, at the start of the process.
 
-`cli` calls `read`; everything else is handed a `Settings`. A value that cannot be used is a SettingsError
-with one sentence. No other module of the agent reads the environment.
+`cli` calls `Settings.from_environment`; everything else is handed a `Settings`. Nothing else of the agent
+looks at the environment.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import yaml
 
 from bailie.agent.addresses import Networks, parse_networks
-from bailie.agent.artifact_limits import LARGEST_BYTES, MOST_ENTRIES, ArtifactLimits
+from bailie.agent.artifact_limits import ArtifactLimits
 from bailie.agent.local_copy import Roots
-from bailie.agent.outside_proxy import OutsideProxy, outside_proxy
+from bailie.agent.outside_proxy import OutsideProxy
+from bailie.settings import fields, shared
+from bailie.settings.reader import read
+from bailie.wellknown import names, paths, ports, variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_MOST_DIGITS = 9
+"""Of a replica's index, which is a number of 32 bits in the protocol."""
+_FOR_CHILDREN = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_IDENTITIES = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "OS_")
 
-class SettingsError(Exception):
-    """A value of the environment cannot be used; the text says which and why."""
+
+def _pod_name(value: str) -> str:
+    server, _, index = value.rpartition("-")
+    if not server or not (index.isascii() and index.isdecimal() and len(index) <= _MOST_DIGITS):
+        raise ValueError
+    return value
+
+
+def _roots(value: str) -> Roots:
+    folders = tuple(Path(word) for word in value.split(os.pathsep) if word)
+    for each in folders:
+        if not each.is_absolute() or ".." in each.parts or each == Path("/"):
+            raise ValueError(f"not {str(each)!r}")
+    return Roots(allowed=folders)
+
+
+def _networks(value: str) -> Networks:
+    return Networks(parse_networks(fields.split(value)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one agent, the addresses of its neighbours among them. Times are seconds, sizes
-    bytes."""
+    """Name, limits and neighbours of one agent. Times are seconds, sizes bytes."""
 
-    namespace: str
-    """POD_NAMESPACE."""
-    pod: str
-    """POD_NAME, `<server>-<replica>`: the Server's name and the replica's index come from it."""
+    namespace: str = field(metadata=shared.NAMESPACE)
+    pod: str = field(
+        metadata=fields.custom(
+            variables.POD_NAME,
+            "Name of the pod, which says whose replica it is.",
+            allowed="<server>-<index>, such as mlserver-0",
+            parse=_pod_name,
+        )
+    )
     server: str
+    """The Server's name, from the pod's."""
     replica: int
-    address: str = "127.0.0.1"
-    """POD_IP: Envoy reaches the inference server here, and so does the agent; the health port binds it."""
-    http_port: int = 9000
-    """SELDON_SERVER_HTTP_PORT, of the inference server."""
-    grpc_port: int = 9500
-    """SELDON_SERVER_GRPC_PORT."""
-    metrics_port: int = 8082
-    """SELDON_SERVER_METRICS_PORT, of the inference server: asked for its memory where its processes cannot be
-    seen. 0: it has none."""
-    held_http_port: int = 9001
-    """SELDON_REVERSE_PROXY_HTTP_PORT: requests for models that are not in memory come here, where memory is
-    overcommitted."""
-    held_grpc_port: int = 9501
-    """SELDON_REVERSE_PROXY_GRPC_PORT."""
-    hold_seconds: float = 60.0
-    """BAILIE_HOLD_SECONDS: how long a request waits for its model to come into memory; then it gets a 503."""
-    held_bytes: int = 256 << 20
-    """BAILIE_HELD_BYTES: requests of so many bytes may wait at a time for models to come into memory; others
-    get a 503, or RESOURCE_EXHAUSTED. No gRPC message for such a model may be longer."""
+    """Index of the replica, from the pod's name."""
+    address: str = field(default=shared.LOOPBACK, metadata=shared.ADDRESS)
+    """Envoy reaches the inference server here, and so does the agent; the health port binds it."""
+    log_level: str = field(default="info", metadata=shared.LOG_LEVEL)
+    http_port: int = field(
+        default=ports.SERVER_HTTP,
+        metadata=fields.port(variables.SERVER_HTTP_PORT, "REST of the inference server."),
+    )
+    grpc_port: int = field(
+        default=ports.SERVER_GRPC,
+        metadata=fields.port(variables.SERVER_GRPC_PORT, "gRPC of the inference server."),
+    )
+    metrics_port: int = field(
+        default=ports.SERVER_METRICS,
+        metadata=fields.port(
+            variables.SERVER_METRICS_PORT,
+            "Metrics of the inference server, asked for its memory where its processes cannot be seen."
+            " 0: it has none.",
+            least=0,
+        ),
+    )
+    held_http_port: int = field(
+        default=ports.HELD_HTTP,
+        metadata=fields.port(
+            variables.HELD_HTTP_PORT,
+            "REST of the agent, where memory is overcommitted: for models that are not in memory.",
+        ),
+    )
+    held_grpc_port: int = field(
+        default=ports.HELD_GRPC,
+        metadata=fields.port(variables.HELD_GRPC_PORT, "gRPC of the agent, for the same requests."),
+    )
+    hold_seconds: float = field(
+        default=60.0,
+        metadata=fields.seconds(
+            variables.HOLD_SECONDS,
+            "How long a request waits for its model to come into memory; then the answer is 503.",
+            least=1,
+        ),
+    )
+    held_bytes: int = field(
+        default=256 << 20,
+        metadata=fields.whole(
+            variables.HELD_BYTES,
+            "Size of all requests together that may wait for models to come into memory, and of the longest"
+            " gRPC message among them; others are answered 503 or RESOURCE_EXHAUSTED.",
+            unit="bytes",
+            least=1 << 20,
+        ),
+    )
     settle_seconds: float = 0.25
     """From the moment when every Envoy sends a model's requests to the agent until the model is unloaded:
     requests on their way to the server arrive there."""
-    drain_seconds: float = 105.0
-    """BAILIE_DRAIN_SECONDS: how long a replica that ends waits for its models to be answered elsewhere. The
-    operator sets it, shorter than the pod's grace period by what the server needs for its own end."""
-    health_port: int = 9006
-    """SELDON_METRICS_PORT: `/live`, `/ready` and `/metrics` of the agent."""
-    server_type: str = "mlserver"
-    """SELDON_SERVER_TYPE: `mlserver` or `triton`."""
-    capabilities: tuple[str, ...] = ("sklearn", "xgboost")
-    """SELDON_SERVER_CAPABILITIES, a comma-separated list."""
-    memory_bytes: int = 1_000_000
-    """MEMORY_REQUEST, of the inference server's container."""
-    overcommit_percent: int = 0
-    """SELDON_OVERCOMMIT_PERCENTAGE, on top of memory_bytes."""
-    parallel_workers: int = 1
-    """MLSERVER_PARALLEL_WORKERS: a model's memory counts this many times; 0 (in-process) counts once."""
-    scheduler_host: str = "seldon-scheduler"
-    """SELDON_SCHEDULER_HOST, a Service of the namespace."""
-    scheduler_port: int = 9005
-    """SELDON_SCHEDULER_PORT."""
-    endpoints_dir: Path | None = None
-    """BAILIE_ENDPOINTS_DIR: host files instead of DNS, on a laptop."""
-    token_file: Path | None = None
-    """BAILIE_TOKEN_FILE: read again at each connect, so that a rotated token takes effect."""
-    inference_url: str = "http://seldon-mesh:80"
-    """From SELDON_ENVOY_HOST and _PORT: where models call other models, unless a command says otherwise."""
-    folder: Path = Path("/mnt/agent")
-    """BAILIE_AGENT_FOLDER: `models` below it is the server's repository; downloads are on the same volume,
-    so that a finished one is moved there by a rename."""
-    config_folder: Path | None = None
-    """BAILIE_AGENT_CONFIG_FOLDER: where `agent.yaml` is mounted, with the remotes of the namespace."""
-    parallel_loads: int = 4
-    """BAILIE_PARALLEL_LOADS: downloads at one time, and copies of local paths; beside those that take long,
-    others begin (`load_order`)."""
-    download_seconds: float = 900.0
-    """BAILIE_DOWNLOAD_SECONDS: limit of one download."""
-    load_seconds: float = 900.0
-    """BAILIE_LOAD_SECONDS: limit of one load by the server."""
-    blocked_seconds: float = 120.0
-    """BAILIE_BLOCKED_SECONDS: how long a load may keep the server from answering anybody; then the server is
-    to be restarted."""
-    server_wait_seconds: float = 300.0
-    """BAILIE_SERVER_WAIT_SECONDS: how long a load waits for a server that is not up."""
+    drain_seconds: float = field(
+        default=105.0,
+        metadata=fields.seconds(
+            variables.DRAIN_SECONDS,
+            "How long a replica that ends waits for its models to be answered elsewhere. The operator"
+            " sets it, shorter than the pod's grace period by what the server needs for its own end.",
+        ),
+    )
+    health_port: int = field(
+        default=ports.HEALTH,
+        metadata=fields.port(
+            variables.METRICS_PORT,
+            "`/live`, `/ready` and `/metrics` of the agent. 0: any free port.",
+            least=0,
+        ),
+    )
+    server_type: str = field(
+        default="mlserver",
+        metadata=fields.choice(
+            variables.SERVER_TYPE, "Which server's repository the agent writes.", "mlserver", "triton"
+        ),
+    )
+    capabilities: tuple[str, ...] = field(
+        default=("sklearn", "xgboost"),
+        metadata=fields.words(
+            variables.SERVER_CAPABILITIES, "Requirements of models that the server meets.", "capabilities"
+        ),
+    )
+    memory_bytes: int = field(
+        default=1_000_000,
+        metadata=fields.whole(
+            variables.MEMORY_REQUEST, "Memory of the inference server's container.", unit="bytes"
+        ),
+    )
+    overcommit_percent: int = field(
+        default=0,
+        metadata=fields.whole(
+            variables.OVERCOMMIT_PERCENTAGE,
+            "Memory beyond the server's that models may declare together.",
+            unit="percent",
+        ),
+    )
+    parallel_workers: int = field(
+        default=1,
+        metadata=fields.whole(
+            variables.PARALLEL_WORKERS,
+            "Processes of MLServer that run models: a model's memory counts so many times. 0: MLServer's own"
+            " process runs them.",
+        ),
+    )
+    scheduler_host: str = field(default=names.SCHEDULER, metadata=shared.SCHEDULER_HOST)
+    scheduler_port: int = field(
+        default=ports.SCHEDULER_AGENTS,
+        metadata=fields.port(variables.SCHEDULER_PORT, "Port of the scheduler for agents."),
+    )
+    endpoints_dir: Path | None = field(default=None, metadata=shared.ENDPOINTS_DIR)
+    token_file: Path | None = field(default=None, metadata=shared.TOKEN_FILE)
+    """Read again at each connect, so that a rotated token takes effect."""
+    envoy_host: str = field(
+        default=names.MESH,
+        metadata=fields.text(
+            variables.ENVOY_HOST,
+            "Where models call other models, unless the scheduler says otherwise.",
+            "the name of a Service or an address",
+        ),
+    )
+    envoy_port: int = field(
+        default=ports.MESH, metadata=fields.port(variables.ENVOY_PORT, "Port of that Service.")
+    )
+    folder: Path = field(
+        default=Path(paths.AGENT_FOLDER),
+        metadata=fields.path(
+            variables.AGENT_FOLDER,
+            "The agent's volume: `models` below it is the server's repository.",
+            "the path of a folder",
+        ),
+    )
+    """Downloads are on the same volume, so that a finished one is moved into the repository by a rename."""
+    config_folder: Path | None = field(
+        default=None,
+        metadata=fields.path(
+            variables.AGENT_CONFIG_FOLDER,
+            "Where `agent.yaml` is mounted, with the remotes of the namespace.",
+            "the path of a folder",
+        ),
+    )
+    parallel_loads: int = field(
+        default=4,
+        metadata=fields.whole(
+            variables.PARALLEL_LOADS,
+            "Downloads at one time, and copies of local paths at one time. Beside those that take long,"
+            " others begin.",
+            least=1,
+        ),
+    )
+    download_seconds: float = field(
+        default=900.0, metadata=fields.seconds(variables.DOWNLOAD_SECONDS, "Limit of one download.", least=1)
+    )
+    load_seconds: float = field(
+        default=900.0,
+        metadata=fields.seconds(variables.LOAD_SECONDS, "Limit of one load by the server.", least=1),
+    )
+    blocked_seconds: float = field(
+        default=120.0,
+        metadata=fields.seconds(
+            variables.BLOCKED_SECONDS,
+            "How long a load may keep the server from answering anybody, until the server is restarted.",
+            least=5,
+        ),
+    )
+    server_wait_seconds: float = field(
+        default=300.0,
+        metadata=fields.seconds(
+            variables.SERVER_WAIT_SECONDS, "How long a load waits for a server that is not up."
+        ),
+    )
     poll_seconds: float = 1.0
     """Between two looks at the server's readiness."""
     silent_seconds: float = 8.0
     """How long a server may not answer, without a load, from the first look that failed (after 2 s) until it
     counts as not ready and its callers are refused at once."""
-    hung_seconds: float = 60.0
-    """BAILIE_HUNG_SECONDS: how long it may not answer, counted alike, until it is to be restarted. MLServer
-    answers nothing while a model computes in its own process: give more than the longest inference takes."""
+    hung_seconds: float = field(
+        default=60.0,
+        metadata=fields.seconds(
+            variables.HUNG_SECONDS,
+            "How long a server may answer nothing, without a load, until it is restarted. MLServer answers"
+            " nothing while a model computes in its own process: give more than the longest inference takes.",
+            least=10,
+        ),
+    )
     index_seconds: float = 2.0
     """Between two readings of the server's repository index. MLServer rescans its folders each time, so they
     are further apart where a reading takes long: a hundred times what the last one took."""
@@ -117,182 +257,92 @@ class Settings:
     """Between two readings at most."""
     status_seconds: float = 5.0
     """Between two status reports when nothing changes; the protocol asks for one every 10 s."""
-    roots: Roots = field(default_factory=lambda: Roots(allowed=(Path("/mnt/models"),)))
-    """BAILIE_LOCAL_ROOTS: folders, separated by colons, below which a storageUri may be a path. The agent's
-    own folders never count, even if the setting names them."""
-    networks: Networks = field(default_factory=Networks)
-    """BAILIE_ALLOWED_NETWORKS: networks, separated by commas, that downloads may reach besides the internet
-    and the private addresses that a Secret names: `10.1.0.0/16`."""
+    roots: Roots = field(
+        default=Roots(allowed=(Path("/mnt/models"),)),
+        metadata=fields.custom(
+            variables.LOCAL_ROOTS,
+            "Folders below which a storageUri may be a path; never the agent's own.",
+            allowed="absolute paths of folders, separated by colons, and not the root of the file system",
+            parse=_roots,
+            otherwise="/mnt/models",
+        ),
+    )
+    networks: Networks = field(
+        default=Networks(),
+        metadata=fields.custom(
+            variables.ALLOWED_NETWORKS,
+            "Networks that downloads may reach besides the internet and the private addresses that a Secret"
+            " names.",
+            allowed="networks such as 10.1.0.0/16, separated by commas",
+            parse=_networks,
+        ),
+    )
     api_server: tuple[str, int] | None = None
     """Host and port of the Kubernetes API, which no download may reach."""
-    outside: OutsideProxy = field(default_factory=OutsideProxy)
-    """HTTPS_PROXY, HTTP_PROXY, NO_PROXY: the administrator's way to the internet."""
-    limits: ArtifactLimits = field(default_factory=ArtifactLimits)
-    """BAILIE_ARTIFACT_BYTES and BAILIE_ARTIFACT_FILES: the largest artifact."""
-    cloud_identity: bool = False
-    """BAILIE_CLOUD_IDENTITY: `true` lets remotes use the pod's cloud identity (`env_auth`)."""
+    outside: OutsideProxy = field(default=OutsideProxy(), metadata=fields.group(OutsideProxy))
+    limits: ArtifactLimits = field(default=ArtifactLimits(), metadata=fields.group(ArtifactLimits))
+    cloud_identity: bool = field(
+        default=False,
+        metadata=fields.flag(
+            variables.CLOUD_IDENTITY, "Lets remotes use the pod's cloud identity (`env_auth`)."
+        ),
+    )
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """For rclone: where programs, certificates and temporary files are; cloud identities where allowed."""
 
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Reads the process's environment, or the one given. Raises SettingsError."""
+        values = os.environ if environment is None else environment  # noqa: TID251
+        made = read(cls, values, server="", replica=0)
+        server, _, index = made.pod.rpartition("-")
+        return replace(
+            made,
+            server=server,
+            replica=int(index),
+            roots=replace(made.roots, never=_own_folders(made, values)),
+            api_server=_api_server(values),
+            child_environment=_for_children(values, identity=made.cloud_identity),
+        )
 
-_DIGITS = 18
-"""Digits of a number that fits into the 64 bits of the kernel and the protocols."""
-_FOR_CHILDREN = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_IDENTITIES = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "OS_")
-_OWN_FILES = ("BAILIE_TOKEN_FILE", "KUBECONFIG")
-_OWN_FOLDERS = ("BAILIE_AGENT_CONFIG_FOLDER", "BAILIE_NODE_STATE")
-_AGENT_FOLDER = Path("/mnt/agent")
-
-
-def read() -> Settings:
-    """Reads the process's environment. Raises SettingsError."""
-    return from_environment(os.environ)  # noqa: TID251
-
-
-def from_environment(environ: Mapping[str, str]) -> Settings:
-    """Makes settings from environment variables. Raises SettingsError."""
-    env = _Reader(environ)
-    pod = env.text("POD_NAME")
-    server, replica = _identity(pod)
-    server_type = env.text("SELDON_SERVER_TYPE", "mlserver")
-    if server_type not in {"mlserver", "triton"}:
-        raise SettingsError(f"SELDON_SERVER_TYPE is {server_type!r}; it is mlserver or triton")
-    return Settings(
-        namespace=env.text("POD_NAMESPACE"),
-        pod=pod,
-        server=server,
-        replica=replica,
-        address=env.text("POD_IP", "127.0.0.1"),
-        http_port=env.number("SELDON_SERVER_HTTP_PORT", 9000),
-        grpc_port=env.number("SELDON_SERVER_GRPC_PORT", 9500),
-        held_http_port=env.number("SELDON_REVERSE_PROXY_HTTP_PORT", 9001),
-        held_grpc_port=env.number("SELDON_REVERSE_PROXY_GRPC_PORT", 9501),
-        hold_seconds=float(env.number("BAILIE_HOLD_SECONDS", 60, least=1)),
-        held_bytes=env.number("BAILIE_HELD_BYTES", 256 << 20, least=1 << 20),
-        metrics_port=env.number("SELDON_SERVER_METRICS_PORT", 8082),
-        health_port=env.number("SELDON_METRICS_PORT", 9006),
-        server_type=server_type,
-        capabilities=env.words("SELDON_SERVER_CAPABILITIES", "sklearn,xgboost"),
-        memory_bytes=env.number("MEMORY_REQUEST", 1_000_000),
-        overcommit_percent=env.number("SELDON_OVERCOMMIT_PERCENTAGE", 0),
-        parallel_workers=env.number("MLSERVER_PARALLEL_WORKERS", 1),
-        scheduler_host=env.text("SELDON_SCHEDULER_HOST", "seldon-scheduler"),
-        scheduler_port=env.number("SELDON_SCHEDULER_PORT", 9005),
-        endpoints_dir=env.path("BAILIE_ENDPOINTS_DIR"),
-        token_file=env.path("BAILIE_TOKEN_FILE"),
-        inference_url=env.url("SELDON_ENVOY_HOST", "SELDON_ENVOY_PORT"),
-        folder=env.path("BAILIE_AGENT_FOLDER") or _AGENT_FOLDER,
-        config_folder=env.path("BAILIE_AGENT_CONFIG_FOLDER"),
-        parallel_loads=env.number("BAILIE_PARALLEL_LOADS", 4, least=1),
-        download_seconds=float(env.number("BAILIE_DOWNLOAD_SECONDS", 900, least=1)),
-        load_seconds=float(env.number("BAILIE_LOAD_SECONDS", 900, least=1)),
-        blocked_seconds=float(env.number("BAILIE_BLOCKED_SECONDS", 120, least=5)),
-        server_wait_seconds=float(env.number("BAILIE_SERVER_WAIT_SECONDS", 300)),
-        hung_seconds=float(env.number("BAILIE_HUNG_SECONDS", 60, least=10)),
-        drain_seconds=float(env.number("BAILIE_DRAIN_SECONDS", 105)),
-        roots=_roots(env),
-        networks=_networks(env),
-        api_server=_api_server(environ),
-        outside=_outside(environ),
-        limits=ArtifactLimits(
-            bytes=env.number("BAILIE_ARTIFACT_BYTES", LARGEST_BYTES, least=1),
-            entries=env.number("BAILIE_ARTIFACT_FILES", MOST_ENTRIES, least=1),
-        ),
-        cloud_identity=env.flag("BAILIE_CLOUD_IDENTITY"),
-        child_environment=_for_children(environ, identity=env.flag("BAILIE_CLOUD_IDENTITY")),
-    )
+    @property
+    def inference_url(self) -> str:
+        """Where models call other models, as a URL."""
+        return f"http://{self.envoy_host}:{self.envoy_port}"
 
 
-def _roots(env: _Reader) -> Roots:
-    words = [word for word in env.text("BAILIE_LOCAL_ROOTS", "/mnt/models").split(os.pathsep) if word]
-    for word in words:
-        if not word.startswith("/") or ".." in Path(word).parts or Path(word) == Path("/"):
-            raise SettingsError(
-                f"BAILIE_LOCAL_ROOTS names {word!r}; it should have absolute paths of folders, and not the "
-                "root of the file system"
-            )
-    own = [env.path("BAILIE_AGENT_FOLDER") or _AGENT_FOLDER]
-    own += [path for name in _OWN_FOLDERS if (path := env.path(name))]
-    own += [path.parent for name in _OWN_FILES if (path := env.path(name))]
-    return Roots(allowed=tuple(map(Path, words)), never=tuple(own))
+def _own_folders(made: Settings, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Returns the folders of the agent's own files, from which no artifact comes."""
+    kubeconfig, state = environment.get(variables.KUBECONFIG), environment.get(variables.NODE_STATE)
+    folders = [made.folder, made.config_folder, Path(state) if state else None]
+    files = [made.token_file, Path(kubeconfig) if kubeconfig else None]
+    return tuple(each for each in (*folders, *(file and file.parent for file in files)) if each)
 
 
-def _networks(env: _Reader) -> Networks:
-    words = env.words("BAILIE_ALLOWED_NETWORKS", ",")
-    try:
-        return Networks(parse_networks(words))
-    except ValueError as error:
-        raise SettingsError(
-            f"BAILIE_ALLOWED_NETWORKS: {error}; it should have networks such as 10.1.0.0/16"
-        ) from error
-
-
-def _outside(environ: Mapping[str, str]) -> OutsideProxy:
-    try:
-        return outside_proxy(environ)
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
-
-
-def _api_server(environ: Mapping[str, str]) -> tuple[str, int] | None:
-    """Returns the address that the client of the API would use: the kubeconfig's server, else that of the
-    pod."""
-    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
+def _api_server(environment: Mapping[str, str]) -> tuple[str, int] | None:
+    """Returns the host and port of the kubeconfig's server, else of the pod's; None for no usable one."""
+    host = environment.get(variables.KUBERNETES_SERVICE_HOST, "")
+    port = environment.get(variables.KUBERNETES_SERVICE_PORT, "443")
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    if path := environ.get("KUBECONFIG"):
+    if path := environment.get(variables.KUBECONFIG):
         try:
             url = yaml.safe_load(Path(path).read_text())["clusters"][0]["cluster"]["server"]
-        except (OSError, yaml.YAMLError, LookupError, TypeError):
+        except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
             return None
-    parts = urlsplit(url)
-    return (parts.hostname, parts.port or 443) if parts.hostname else None
+    return _place(url) if isinstance(url, str) else None
 
 
-def _for_children(environ: Mapping[str, str], *, identity: bool) -> dict[str, str]:
+def _place(url: str) -> tuple[str, int] | None:
+    """Returns host and port; None where the URL has none, of which the client speaks when it connects."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        return (parts.hostname, parts.port or 443) if parts.hostname else None
+    return None
+
+
+def _for_children(environment: Mapping[str, str], *, identity: bool) -> dict[str, str]:
     return {
         name: value
-        for name, value in environ.items()
+        for name, value in environment.items()
         if name in _FOR_CHILDREN or (identity and name.startswith(_IDENTITIES))
     }
-
-
-def _identity(pod: str) -> tuple[str, int]:
-    server, _, index = pod.rpartition("-")
-    if not server or not index.isdecimal():
-        raise SettingsError(f"POD_NAME is {pod!r}; it should be <server>-<index>, such as mlserver-0")
-    return server, int(index)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    environ: Mapping[str, str]
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self.environ.get(name) or default
-        if value is None:
-            raise SettingsError(f"{name} is not set; the agent cannot know who it is without it")
-        return value
-
-    def number(self, name: str, default: int, *, least: int = 0) -> int:
-        text = self.text(name, str(default))
-        if not text.isdecimal() or len(text) > _DIGITS or int(text) < least:
-            raise SettingsError(
-                f"{name} is {text!r}; it should be a whole number of at least {least} and {_DIGITS} digits"
-            )
-        return int(text)
-
-    def flag(self, name: str) -> bool:
-        text = self.text(name, "false")
-        if text not in {"true", "false"}:
-            raise SettingsError(f"{name} is {text!r}; it should be true or false")
-        return text == "true"
-
-    def words(self, name: str, default: str) -> tuple[str, ...]:
-        return tuple(word for part in self.text(name, default).split(",") if (word := part.strip()))
-
-    def url(self, host: str, port: str) -> str:
-        return f"http://{self.text(host, 'seldon-mesh')}:{self.number(port, 80)}"
-
-    def path(self, name: str) -> Path | None:
-        value = self.environ.get(name)
-        return Path(value) if value else None

@@ -13,9 +13,10 @@ from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
 from bailie.api.server_config import EmptyStatus, VolumeClaimTemplate
+from bailie.wellknown import names
 
-SCHEDULER = "seldon-scheduler"
-ENVOY = "seldon-envoy"
+SCHEDULER = names.SCHEDULER
+ENVOY = names.ENVOY
 RUN_COMPONENTS = (SCHEDULER, ENVOY)
 OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway", "seldon-pipelinegateway")
 

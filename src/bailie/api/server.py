@@ -13,8 +13,9 @@ from bailie.api.resource import Resource, no_effect
 from bailie.api.scaling import Scalable
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import ConditionedStatus
+from bailie.wellknown import names
 
-_TAKEN_NAMES = (SCHEDULER, ENVOY, "seldon-mesh", "seldon-agent")
+_TAKEN_NAMES = (SCHEDULER, ENVOY, names.MESH, names.AGENT_CONFIG)
 Retention = Literal["Retain", "Delete"]
 
 

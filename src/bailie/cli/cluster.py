@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from bailie.cli.output import failures_explained
+from bailie.settings.fields import users_path
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -29,7 +31,10 @@ def _directory(text: str) -> Path:
     """Returns the absolute path, so that a printed path holds in any folder; refuses a blank one."""
     if not text.strip():
         raise typer.BadParameter("is blank; name a folder")
-    return Path(text).expanduser().absolute()
+    try:
+        return users_path(text).absolute()
+    except ValueError as error:
+        raise typer.BadParameter(f"cannot be used: {error}") from error
 
 
 def _namespace(text: str) -> str:
@@ -47,7 +52,7 @@ StateDir = Annotated[
         parser=_directory,
         metavar="PATH",
         help="State directory of one `bailie up`.",
-        envvar="BAILIE_STATE_DIR",
+        envvar=variables.STATE_DIR,
         show_default="the user's state folder",
     ),
 ]
@@ -90,10 +95,10 @@ async def connected(kubeconfig: Path | None, state_dir: Path | None) -> AsyncIte
 
 def state_directory(chosen: Path | None) -> StateDirectory:
     """Returns the state directory that was named, else the user's."""
-    from bailie.local.settings import default_state_directory
+    from bailie.local.settings import machine_settings
     from bailie.local.state import StateDirectory
 
-    return StateDirectory(chosen or default_state_directory().absolute())
+    return StateDirectory(chosen or machine_settings().state_directory.absolute())
 
 
 def local_kubeconfig(state_dir: Path | None) -> Path | None:

@@ -13,6 +13,7 @@ import typer
 
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
 from bailie.cli.output import ExitCode, Output, fail, print_json, say
+from bailie.wellknown import headers
 
 if TYPE_CHECKING:
     from bailie.inference.client import InferenceAnswer, InferenceClient
@@ -210,6 +211,6 @@ def _count(answers: list[InferenceAnswer], *, ok: bool) -> dict[str, int]:
     counts: dict[str, int] = {}
     for answer in answers:
         if answer.ok is ok:
-            key = answer.headers.get("x-seldon-route", "answered") if ok else answer.status
+            key = answer.headers.get(headers.ROUTE, "answered") if ok else answer.status
             counts[key] = counts.get(key, 0) + 1
     return counts

@@ -11,6 +11,7 @@ import typer
 from bailie import __version__
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run, state_directory
 from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
+from bailie.wellknown import variables
 
 _DEMO_COLUMNS = 110
 """Of the demo's table where no terminal says how wide it is: people read it in the log of a build."""
@@ -136,7 +137,7 @@ def demo(
     *,
     mlserver_environment: Annotated[
         Path | None,
-        typer.Option("--mlserver-env", help="MLServer's virtual environment.", envvar="BAILIE_MLSERVER_ENV"),
+        typer.Option("--mlserver-env", help="MLServer's virtual environment.", envvar=variables.MLSERVER_ENV),
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:

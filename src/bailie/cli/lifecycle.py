@@ -11,6 +11,7 @@ import typer
 from bailie.cli.cluster import StateDir, connected, run, state_directory
 from bailie.cli.logging import LogLevel, set_up_logging
 from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
+from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from bailie.local.state import StateDirectory, SupervisorRecord
@@ -192,7 +193,7 @@ def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) ->
 def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
     """Returns (namespace, part, ready, detail) for every part of a status."""
     found = [
-        ("bailie-system", f"operator {pod['pod']}", pod["ready"], pod["message"] or f"pid {pod['pid']}")
+        (names.LOCAL_NAMESPACE, f"operator {pod['pod']}", pod["ready"], pod["message"] or f"pid {pod['pid']}")
         for pod in value["operator"]["pods"]
     ]
     for name, namespace in value["namespaces"].items():

@@ -12,6 +12,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from bailie.settings.reader import SettingsError
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -33,6 +35,9 @@ def main() -> None:
         sys.exit(_FAILED)
     except ModuleNotFoundError as error:
         _fail_without_extra(error)
+    except SettingsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(_FAILED)
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bailie.cli.logging import set_up_logging
+from bailie.settings.reader import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -52,14 +53,10 @@ def run(name: str, arguments: list[str]) -> int:
         PROCESSES[name].start(arguments)
     except KeyboardInterrupt:
         return 130
-    except (Unusable, OSError) as error:
+    except (Unusable, SettingsError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
-
-
-def _log_level() -> str:
-    return os.environ.get("SELDON_LOG_LEVEL") or "info"  # noqa: TID251 - needed before any settings are read
 
 
 def _until_told(work: Coroutine[None, None, None]) -> None:
@@ -107,20 +104,17 @@ def _ends_with_standard_input() -> Iterator[None]:
 
 
 def _operator(_: list[str]) -> None:
-    set_up_logging(_log_level())
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
     from bailie.manifests.rbac import OPERATOR_POD_RULES, OPERATOR_STATEFUL_RULES
     from bailie.operator.run import Adapter
     from bailie.operator.run import run as serve
-    from bailie.operator.settings import LOCAL, OperatorSettings, SettingsError
+    from bailie.operator.settings import LOCAL, OperatorSettings
     from bailie.workloads.kubernetes import KubernetesWorkloads
     from bailie.workloads.local import LocalWorkloads
 
-    try:
-        settings = OperatorSettings.from_environment()
-    except SettingsError as error:
-        raise Unusable(str(error)) from error
+    settings = OperatorSettings.from_environment()
+    set_up_logging(settings.log_level)
 
     async def main() -> None:
         async with Client.from_environment() as client:
@@ -135,28 +129,25 @@ def _operator(_: list[str]) -> None:
 
 
 def _scheduler(_: list[str]) -> None:
-    set_up_logging(_log_level())
     from bailie.gateway import ads, descriptors
-    from bailie.gateway.clusters import MAX_REQUESTS_PER_REPLICA
     from bailie.gateway.publisher import Gateway
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
     from bailie.kube.token import TokenFile
     from bailie.scheduler.run import run as serve
-    from bailie.scheduler.settings import XDS_PORT, SchedulerSettings, SettingsError
+    from bailie.scheduler.settings import SchedulerSettings
+    from bailie.wellknown import ports
 
-    try:
-        settings = SchedulerSettings.from_environment()
-    except SettingsError as error:
-        raise Unusable(str(error)) from error
+    settings = SchedulerSettings.from_environment()
+    set_up_logging(settings.log_level)
 
     doors: dict[str, ads.EnvoyTenant] = {}
-    max_requests = settings.max_requests_per_replica or MAX_REQUESTS_PER_REPLICA
+    max_requests = settings.max_requests_per_replica
 
     @asynccontextmanager
     async def data_plane(leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
         home = ads.EnvoyTenant(settings.namespace, Gateway(max_requests), TokenFile(settings.token_file).read)
-        async with ads.serve(home, settings.address, XDS_PORT, leads=leads, others=doors.get):
+        async with ads.serve(home, settings.address, ports.SCHEDULER_XDS, leads=leads, others=doors.get):
             yield home.gateway
 
     @asynccontextmanager
@@ -179,24 +170,19 @@ def _scheduler(_: list[str]) -> None:
 
 
 def _agent(_: list[str]) -> None:
-    from bailie.agent import settings as agent_settings
     from bailie.agent.run import run as serve
+    from bailie.agent.settings import Settings
 
-    set_up_logging(_log_level())
-    try:
-        settings = agent_settings.read()
-    except agent_settings.SettingsError as error:
-        raise Unusable(str(error)) from error
+    settings = Settings.from_environment()
+    set_up_logging(settings.log_level)
     _until_told(serve(settings))
 
 
 def _envoy(_: list[str]) -> None:
-    from bailie.gateway import envoy
+    from bailie.gateway.envoy import run as become
+    from bailie.gateway.settings import StarterSettings
 
-    try:
-        envoy.run(Path.cwd(), os.environ)  # noqa: TID251 - handed to the settings module
-    except ValueError as error:
-        raise Unusable(str(error)) from error
+    become(Path.cwd(), StarterSettings.from_environment())
 
 
 def _api_server(arguments: list[str]) -> None:

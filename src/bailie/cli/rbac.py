@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bailie.cli.output import ExitCode, Output, fail, print_json, say
+from bailie.wellknown import names, variables
 
 Manifest = dict[str, Any]
 _LOOK_SECONDS = 5.0
@@ -18,7 +19,7 @@ Namespaces = Annotated[list[str] | None, typer.Argument(metavar="NAMESPACE...", 
 Home = Annotated[
     str,
     typer.Option(
-        "--operator-namespace", help="The operator's namespace.", envvar="BAILIE_OPERATOR_NAMESPACE"
+        "--operator-namespace", help="The operator's namespace.", envvar=variables.OPERATOR_NAMESPACE
     ),
 ]
 
@@ -39,7 +40,7 @@ def rbac(
         list[str] | None,
         typer.Option(
             help="A Secret that Models may name; again for more. '*': every one of the namespace.",
-            show_default="seldon-rclone-gs-public",
+            show_default=names.REMOTE_SECRET,
         ),
     ] = None,
     scheduler_namespace: Annotated[

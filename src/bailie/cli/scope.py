@@ -10,6 +10,7 @@ import typer
 
 from bailie.cli.cluster import Kubeconfig, StateDir, connected, local_kubeconfig, run
 from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
+from bailie.wellknown import names, variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ Home = Annotated[
     typer.Option(
         "--operator-namespace",
         help="The operator's namespace.",
-        envvar="BAILIE_OPERATOR_NAMESPACE",
+        envvar=variables.OPERATOR_NAMESPACE,
         show_default="the only one that there is",
     ),
 ]
@@ -133,7 +134,7 @@ def remove(
     value, unknown = run(change())
     _tell(value, output, "removed")
     if unknown:
-        where = f"the list, which is ConfigMap bailie-scope in namespace {value['operatorNamespace']}"
+        where = f"the list, which is ConfigMap {names.WATCH_LIST} in namespace {value['operatorNamespace']}"
         hint = "`bailie scope list` shows what is"
         fail(f"{', '.join(unknown)}: not in {where}", hint=hint, code=ExitCode.NOT_FOUND)
 
@@ -155,7 +156,7 @@ async def home_of(client: Client, chosen: str | None, kubeconfig: Path | None, s
     except Forbidden as error:
         fail(f"operators cannot be looked for: {error}", hint=hint)
     if not homes:
-        fail("no operator was found: no namespace has a ConfigMap bailie-scope", hint=hint)
+        fail(f"no operator was found: no namespace has a ConfigMap {names.WATCH_LIST}", hint=hint)
     if len(homes) > 1:
         fail(f"there are several operators: in {', '.join(homes)}", hint=hint, code=ExitCode.USAGE)
     return homes[0]
@@ -205,7 +206,8 @@ async def _edit(client: Client, home: str, change: Callable[[str], str]) -> tupl
     if not seen.unknown and seen.listed is None:
         fail(
             "this operator serves all namespaces of the cluster; a list would take it away from all others",
-            hint="narrow it with a label selector, or write the whole list into ConfigMap bailie-scope",
+            hint="narrow it with a label selector, or write the whole list into ConfigMap "
+            f"{names.WATCH_LIST}",
         )
     return await edit(client, home, change)
 
@@ -218,7 +220,7 @@ async def _view(client: Client, home: str) -> InstallationView:
         return await view(client, home)
     except NotFound:
         fail(
-            f"there is no list in namespace {home} (ConfigMap bailie-scope)",
+            f"there is no list in namespace {home} (ConfigMap {names.WATCH_LIST})",
             hint="is the operator there? name its namespace with --operator-namespace",
             code=ExitCode.NOT_FOUND,
         )

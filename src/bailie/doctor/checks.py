@@ -11,6 +11,7 @@ from bailie.api.kinds import MLOPS_KINDS, MLOPS_VERSION
 from bailie.doctor.facts import Unknown, known
 from bailie.doctor.finding import Finding, Level, error, ok, unknown, warning
 from bailie.doctor.namespaces import examine_namespace
+from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,9 +70,7 @@ def _operator(seen: InstallationView) -> Iterator[Finding]:
         yield unknown("operator", f"whether the operator in {home} is at work may not be read here", home)
     else:
         text = f"no operator runs in {home}: running pods go on, new runtimes and servers are not made"
-        remedy = (
-            f"kubectl get deployment,pods -n {home} -l app.kubernetes.io/name=seldon-v2-controller-manager"
-        )
+        remedy = f"kubectl get deployment,pods -n {home} -l {labels.NAME}={names.OPERATOR}"
         yield error("operator", text, remedy, home)
     if isinstance(seen.missing, Unknown):
         yield unknown("rights", f"the operator's rights in {home}: {seen.missing.why}", home)
@@ -81,7 +80,9 @@ def _operator(seen: InstallationView) -> Iterator[Finding]:
             "rights", text, f"helm upgrade its release in {home}: the setup chart makes its Role", home
         )
     for problem in seen.problems:
-        remedy = f"kubectl edit configmap bailie-scope -n {home}, or the chart's controller.watchNamespaces"
+        remedy = (
+            f"kubectl edit configmap {names.WATCH_LIST} -n {home}, or the chart's controller.watchNamespaces"
+        )
         yield error("scope", problem, remedy, home)
 
 
@@ -93,7 +94,7 @@ def _no_operator(facts: Facts) -> Iterator[Finding]:
         found = f"; Seldon Core's own is in {where}" if where else ""
         level = Level.WARNING if where else Level.ERROR
         remedy = "" if where else "install the chart seldon-core-v2-setup, or `bailie up` on a laptop"
-        text = f"no operator of Bailie's is here (no ConfigMap bailie-scope){found}"
+        text = f"no operator of Bailie's is here (no ConfigMap {names.WATCH_LIST}){found}"
         yield Finding(check="operator", level=level, message=text, remedy=remedy)
 
 
@@ -108,5 +109,5 @@ def _upstream(facts: Facts) -> Iterator[Finding]:
             yield ok("upstream", text, place)
             continue
         remedy = f"take Bailie's namespaces from its watch list, or scale it to 0: kubectl scale -n {place} "
-        remedy += "deployment seldon-v2-controller-manager --replicas 0"
+        remedy += f"deployment {names.OPERATOR} --replicas 0"
         yield warning("upstream", f"{text}; it may act where Bailie does", remedy, place)

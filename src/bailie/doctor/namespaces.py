@@ -8,6 +8,7 @@ from bailie.api.seldon_config import SCHEDULER
 from bailie.doctor.facts import Unknown, known
 from bailie.doctor.finding import Finding, error, ok, unknown, warning
 from bailie.scope.central import namespace_of
+from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,7 +120,7 @@ def _scheduler(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         yield unknown("scheduler", f"Seldon Core's scheduler in {where} tells the API nothing", seen.name)
     elif seen.term is None or not seen.term.fresh or not seen.term.leader:
         text = f"no scheduler leads in {where}: requests are answered, nothing new is placed"
-        remedy = f"kubectl get pods -n {place} -l app.kubernetes.io/name=seldon-scheduler, and their logs"
+        remedy = f"kubectl get pods -n {place} -l {labels.NAME}={names.SCHEDULER}, and their logs"
         yield error("scheduler", text, remedy, seen.name)
     elif not seen.term.serves:
         text = f"the scheduler in {place} does not serve {seen.name}, which asks for it"
@@ -146,7 +147,7 @@ def _term(seen: NamespaceFacts) -> Iterator[Finding]:
         if connected >= server.replicas:
             yield ok("agents", text, seen.name)
         else:
-            remedy = f"kubectl logs -n {seen.name} -l seldon-server-name={server.name} -c agent"
+            remedy = f"kubectl logs -n {seen.name} -l {labels.SERVER}={server.name} -c agent"
             yield error("agents", text, remedy, seen.name)
     if not any(runtime.has_envoy for runtime in known(seen.runtimes)):
         return
@@ -159,7 +160,7 @@ def _term(seen: NamespaceFacts) -> Iterator[Finding]:
         yield ok("envoy", f"every Envoy has the newest routes (revision {term.published})", seen.name)
     else:
         text = f"Envoy has routes of revision {term.acknowledged}, the scheduler is at {term.published}"
-        remedy = f"kubectl logs -n {seen.name} -l app.kubernetes.io/name=seldon-envoy"
+        remedy = f"kubectl logs -n {seen.name} -l {labels.NAME}={names.ENVOY}"
         yield warning(
             "envoy", text if term.acknowledged else f"no Envoy has routes in {seen.name}", remedy, seen.name
         )

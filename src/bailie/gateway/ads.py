@@ -19,6 +19,7 @@ from bailie.gateway import uses, xds_requests
 from bailie.gateway.listener import listener
 from bailie.gateway.resources import resource
 from bailie.gateway.session import XdsSession
+from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict, judged, named_namespace
 
@@ -47,7 +48,7 @@ STOP_GRACE = 0.2
 
 OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),  # an Envoy comes back with all that it has
-    ("grpc.so_reuseport", 0),
+    PORT_OF_ITS_OWN,
     # Envoy pings to notice a dead scheduler (bootstrap.py); without these gRPC calls that abuse.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
@@ -105,16 +106,11 @@ async def serve(
             ),
         )
     )
-    try:
-        bound = server.add_insecure_port(f"{address}:{port}")
-    except RuntimeError as error:
-        raise OSError(f"cannot listen on {address}:{port} for Envoys: {error}") from error
-    await server.start()
-    try:
-        yield bound
-    finally:
-        streams.close()
-        await server.stop(STOP_GRACE)
+    async with listening(server, address, port, grace=STOP_GRACE) as bound:
+        try:
+            yield bound
+        finally:
+            streams.close()
 
 
 def _encode(message: Any) -> bytes:

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
+from bailie.wellknown import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 READABLE_NAME = 100
 """Longest cluster name that spells its replicas out; longer ones get a digest."""
 
-MAX_REQUESTS_PER_REPLICA = 1_000
+MAX_REQUESTS_PER_REPLICA = limits.REQUESTS_PER_REPLICA
 """Requests that one Envoy may have in progress on one server replica and protocol, unless somebody says
 otherwise: some seconds of work for a small model."""
 MOST_REQUESTS = 2**31 - 1

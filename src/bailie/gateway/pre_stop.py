@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bailie.wellknown import variables
+
 _PATIENCE_SECONDS = 5.0
 
 
@@ -59,4 +61,4 @@ def main(seconds: float, folder: Path, pod: str) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), Path.cwd(), os.environ["POD_NAME"])  # noqa: TID251 - what the hook is given
+    main(float(sys.argv[1]), Path.cwd(), os.environ[variables.POD_NAME])  # noqa: TID251 - what the hook is given

@@ -16,16 +16,17 @@ from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.uses import stat_prefix
 from bailie.routing.refusal import not_ready
 from bailie.routing.table import NotReady
+from bailie.wellknown import headers
 
 if TYPE_CHECKING:
     from bailie.routing.refusal import Refusal
     from bailie.routing.table import Backend, Entry, Route
 
 REQUEST_FILTER = "bailie.request"
-MODEL_HEADER = "seldon-model"
+MODEL_HEADER = headers.MODEL
 MODEL_PATH = "/v2/models/"
-ROUTE_HEADER = "x-seldon-route"
-INTERNAL_HEADER = "seldon-internal-model"
+ROUTE_HEADER = headers.ROUTE
+INTERNAL_HEADER = headers.INTERNAL_MODEL
 """Upstream's header between its Envoy and its agents; a caller's value is not passed on."""
 
 FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"

@@ -18,6 +18,7 @@ import httpx2
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.inference.bodies import TooLong, fetch
 from bailie.inference.codec import from_protobuf, to_protobuf
+from bailie.wellknown.headers import MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ class RestClient:
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> InferenceAnswer:
         """Posts to `/v2/models/<model>/infer`."""
-        sent = {"seldon-model": model, **(headers or {})}
+        sent = {MODEL: model, **(headers or {})}
         try:
             url = f"{self._url}/v2/models/{quote(model, safe='')}/infer"
             response = await fetch(
@@ -112,7 +113,7 @@ class GrpcClient:
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> InferenceAnswer:
         """Calls ModelInfer with the metadata `seldon-model`."""
-        metadata = tuple({"seldon-model": model, **(headers or {})}.items())
+        metadata = tuple({MODEL: model, **(headers or {})}.items())
         call = self._stub.ModelInfer(to_protobuf(model, body), metadata=metadata, timeout=self._timeout)
         try:
             response: inference_pb2.ModelInferResponse = await call

@@ -18,7 +18,6 @@ import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from urllib.parse import quote, urlsplit
 
@@ -33,9 +32,11 @@ from lightkube.core.exceptions import ConfigError
 from bailie.api import kinds
 from bailie.api.kinds import Kind
 from bailie.kube import errors, settings
+from bailie.settings.fields import users_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
     from types import TracebackType
 
 Object = dict[str, Any]
@@ -128,19 +129,20 @@ class Client:
     @classmethod
     def from_environment(cls) -> Self:
         """Uses KUBECONFIG, else the pod's service account, else ~/.kube/config. Raises Unconfigured."""
-        path = settings.kubeconfig_path()
+        with errors.translated_settings():
+            path = settings.kubeconfig_path()
         if path is not None:
             return cls.from_kubeconfig(path)
         try:
             return cls(_selected(KubeConfig.from_service_account()))
         except (ConfigError, KeyError):
-            return cls.from_kubeconfig(Path(DEFAULT_KUBECONFIG).expanduser())
+            return cls.from_kubeconfig(DEFAULT_KUBECONFIG)
 
     @classmethod
     def from_kubeconfig(cls, path: Path | str, context: str | None = None) -> Self:
         """Uses a kubeconfig file, by default its current context. Raises Unconfigured."""
         with errors.translated_configuration(str(path)):
-            content = yaml.safe_load(Path(path).expanduser().read_text())
+            content = yaml.safe_load(users_path(str(path)).read_text())
             if not isinstance(content, dict):
                 raise ConfigError("it is empty or no mapping")
             config = _selected(KubeConfig.from_dict(content, fname=path), context)
@@ -202,25 +204,6 @@ class Client:
             if params["continue"] is None:
                 return ObjectList(items, str(metadata.get("resourceVersion", "")))
 
-    async def watch(
-        self,
-        kind: Kind,
-        namespace: str | None = None,
-        *,
-        resource_version: str,
-        labels: str | None = None,
-        fields: str | None = None,
-    ) -> AsyncIterator[WatchEvent]:
-        """Yields what changed after `resource_version`, bookmarks included, until the server ends the watch.
-
-        Raises Gone when the version is too old, Unreachable when the connection breaks.
-        """
-        async with self.open_watch(
-            kind, namespace, resource_version=resource_version, labels=labels, fields=fields
-        ) as events:
-            async for event in events:
-                yield event
-
     @asynccontextmanager
     async def open_watch(
         self,
@@ -231,8 +214,11 @@ class Client:
         labels: str | None = None,
         fields: str | None = None,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """Watches as `watch` does, but enters once the server has accepted the watch and closes it on
-        exit."""
+        """Enters once the server has accepted the watch, and closes the watch on exit.
+
+        The iterator yields what changed after `resource_version`, bookmarks included, until the server ends
+        the watch. Raises Gone when the version is too old, Unreachable when the connection breaks.
+        """
         params = {
             "watch": "true",
             "allowWatchBookmarks": "true",

@@ -52,10 +52,6 @@ class Controller(Generic[K]):
         """Wants the key reconciled. Callable from informer callbacks."""
         self.queue.add(key)
 
-    def enqueue_after(self, key: K, seconds: float) -> None:
-        """Asks for the key to be reconciled later; another cause may enqueue it sooner."""
-        self.queue.add_after(key, seconds)
-
     async def run(self) -> None:
         """Works until cancelled. A reconciliation under way is cancelled with it."""
         QUEUE_LENGTH.labels(self.name).set_function(lambda: len(self.queue))

@@ -7,15 +7,13 @@ change when pods move.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
 
 class Unresolved(OSError):  # noqa: N818 - a state of the world, as in bailie.kube.errors
@@ -27,16 +25,9 @@ class Resolver:
     """Turns a Service's name into the addresses of its pods."""
 
     namespace: str
-    """POD_NAMESPACE: where a bare name is looked up."""
+    """Where a bare name is looked up."""
     directory: Path | None = None
-    """BAILIE_ENDPOINTS_DIR: the node's files, `<namespace>/<service>.hosts`; None for DNS."""
-
-    @classmethod
-    def from_environment(cls, namespace: str, environment: Mapping[str, str] | None = None) -> Self:
-        """Reads BAILIE_ENDPOINTS_DIR from the process's environment, or from the one given."""
-        values = os.environ if environment is None else environment  # noqa: TID251 - a setting of the edge
-        directory = values.get("BAILIE_ENDPOINTS_DIR")
-        return cls(namespace, Path(directory) if directory else None)
+    """The node's files, `<namespace>/<service>.hosts`; None for DNS."""
 
     async def resolve(self, host: str) -> tuple[str, ...]:
         """Returns the IP addresses, each once, in the order given. Raises Unresolved when there is none.

@@ -30,6 +30,7 @@ from bailie.kube.clock import stamp_micro, utc_now
 from bailie.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from bailie.kube.metrics import LEADING
 from bailie.kube.reachability import refuses
+from bailie.wellknown import labels
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -61,7 +62,7 @@ _TIMING = LeaseTiming()
 _RELEASE_SECONDS = 2.0
 LAST_EPOCH = 2**31 - 1
 """A Lease counts its transitions in 32 bits with a sign."""
-_ADDRESS = "bailie.io/holder-address"
+_ADDRESS = labels.HOLDER_ADDRESS
 """Annotation: `<ip>:<port>` where the holder listens as long as its process lives."""
 
 

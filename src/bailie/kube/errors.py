@@ -28,6 +28,7 @@ import yaml
 from lightkube.core.exceptions import ConfigError
 
 from bailie.api.problems import Problem
+from bailie.settings.reader import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -153,6 +154,15 @@ def translated(server: str) -> Iterator[None]:
         # namespaces.
         raise Unreachable(f"{server}: the answer cannot be read as JSON: {error}") from error
     except ConfigError as error:
+        raise Unconfigured(str(error)) from error
+
+
+@contextmanager
+def translated_settings() -> Iterator[None]:
+    """Turns a variable that cannot be used into Unconfigured."""
+    try:
+        yield
+    except SettingsError as error:
         raise Unconfigured(str(error)) from error
 
 

@@ -70,10 +70,6 @@ class KeyQueue(Generic[K]):
         """Ends the key's back-off: it was handled."""
         self._failures.pop(key, None)
 
-    def failures(self, key: K) -> int:
-        """Returns how often in a row the key failed."""
-        return self._failures.get(key, 0)
-
     async def get(self) -> K:
         """Waits for a key and hands it out; the caller must call `done` with it."""
         while not self._waiting:

@@ -12,12 +12,14 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bailie.wellknown import headers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
 METADATA_KEY = "authorization"
-NAMESPACE_KEY = "bailie-namespace"
+NAMESPACE_KEY = headers.NAMESPACE
 """Metadata: the namespace of the token, for a scheduler that serves several namespaces."""
 _PREFIX = "Bearer "
 

@@ -23,6 +23,7 @@ from bailie.manifests.defaults import mlserver_config, seldon_config, token_secr
 from bailie.manifests.rbac import EVERY_SECRET, operator_manifests, role_manifests
 from bailie.manifests.workload import Workload
 from bailie.scope.watch_list import CONFIG_MAP_NAME, NAMESPACES, parse_lines, with_names
+from bailie.wellknown import labels, ports, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,21 +96,21 @@ async def provision_namespace(client: Client, namespace: str, settings: LocalSet
 
 def operator_workload(settings: LocalSettings) -> Workload:
     """Returns the operator as a workload of its own namespace."""
-    labels = {"app.kubernetes.io/name": OPERATOR_NAME}
+    selector = {labels.NAME: OPERATOR_NAME}
     env = [
-        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
-        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
-        {"name": "BAILIE_SCOPE_CONFIGMAP", "value": CONFIG_MAP_NAME},
-        {"name": "BAILIE_WORKLOADS", "value": "local"},
-        {"name": "SELDON_LOG_LEVEL", "value": settings.log_level},
+        {"name": variables.POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": variables.POD_NAMESPACE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        {"name": variables.POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": variables.SCOPE_CONFIGMAP, "value": CONFIG_MAP_NAME},
+        {"name": variables.WORKLOADS, "value": "local"},
+        {"name": variables.LOG_LEVEL, "value": settings.log_level},
     ]
     container = {
         "name": "manager",
         "image": IMAGE,
         "args": ["operator"],
         "env": env,
-        "ports": [{"name": "http", "containerPort": 9006}],
+        "ports": [{"name": "http", "containerPort": ports.HEALTH}],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
         "volumeMounts": [ACCOUNT_MOUNT],
     }
@@ -123,8 +124,8 @@ def operator_workload(settings: LocalSettings) -> Workload:
         namespace=OPERATOR_NAMESPACE,
         name=OPERATOR_NAME,
         replicas=1,
-        selector=labels,
-        template={"metadata": {"labels": labels}, "spec": pod},
+        selector=selector,
+        template={"metadata": {"labels": selector}, "spec": pod},
         owner={},
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bailie.api.crd import crd_manifests
+from bailie.wellknown import labels
 
 RELEASE, NAMESPACE = "seldon-core-v2-crds", "seldon-system"
 
@@ -16,7 +17,7 @@ RELEASE, NAMESPACE = "seldon-core-v2-crds", "seldon-system"
 def served_definitions() -> list[dict[str, Any]]:
     """Returns the seven definitions with Helm's marks of ownership."""
     marks = {
-        "labels": {"app.kubernetes.io/managed-by": "Helm"},
+        "labels": {labels.MANAGED_BY: "Helm"},
         "annotations": {
             "meta.helm.sh/release-name": RELEASE,
             "meta.helm.sh/release-namespace": NAMESPACE,

@@ -14,11 +14,12 @@ from bailie.inference.bodies import fetch
 from bailie.kube.errors import ApiError, Forbidden, NotFound
 from bailie.local.readiness import condition
 from bailie.scope.central import asked_of, redirected_to
+from bailie.wellknown import labels, names, ports
 
 if TYPE_CHECKING:
     from bailie.kube.client import Client
 
-SCHEDULER_HTTP_PORT = 9006
+SCHEDULER_HTTP_PORT = ports.HEALTH
 TIMEOUT_SECONDS = 2.0
 LONGEST_ANSWER = 32 * 1024 * 1024
 _UNHEARD = (
@@ -51,7 +52,7 @@ async def _asked(client: Client, namespace: str, name: str) -> tuple[dict[str, A
     """
     unheard = []
     place, path = await _scheduled_from(client, namespace), f"explain/{namespace}/{name}"
-    pods = (await client.list(POD, place, labels="app.kubernetes.io/name=seldon-scheduler")).items
+    pods = (await client.list(POD, place, labels=labels.selector(labels.NAME, names.SCHEDULER))).items
     for pod in pods:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bailie.mlserver import START_SCRIPT
+from bailie.wellknown import variables
 from bailie.workloads.node.settings import NodeSettings, Program
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) 
     mlserver = Program(
         title="MLServer",
         argv=mlserver_command(settings.mlserver_environment),
-        hint="run `make setup`, or name its environment in BAILIE_MLSERVER_ENV",
+        hint=f"run `make setup`, or name its environment in {variables.MLSERVER_ENV}",
     )
     return NodeSettings(
         state_dir=state.root,
@@ -38,4 +39,9 @@ def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) 
 
 def mlserver_command(environment: Path) -> tuple[str, ...]:
     """Returns the command that starts MLServer from its virtual environment, as its image does."""
-    return (str(environment / "bin" / "python"), str(START_SCRIPT), "start", "$(MLSERVER_MODELS_DIR)")
+    return (
+        str(environment / "bin" / "python"),
+        str(START_SCRIPT),
+        "start",
+        f"$({variables.MLSERVER_MODELS_DIR})",
+    )

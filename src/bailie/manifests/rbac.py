@@ -10,21 +10,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import MLOPS_GROUP
+from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bailie.manifests.workload import Manifest
 
-OPERATOR_ACCOUNT = "seldon-v2-controller-manager"
-SCHEDULER_ACCOUNT = "seldon-scheduler"
-SERVER_ACCOUNT = "seldon-server"
-ENVOY_ACCOUNT = "seldon-envoy"
-CONTROL_PLANE_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
-MODEL_SECRETS = ("seldon-rclone-gs-public",)
+OPERATOR_ACCOUNT = names.OPERATOR
+SCHEDULER_ACCOUNT = names.SCHEDULER
+SERVER_ACCOUNT = names.SERVER
+ENVOY_ACCOUNT = names.ENVOY
+CONTROL_PLANE_SECRET = names.CONTROL_PLANE_SECRET
+MODEL_SECRETS = (names.REMOTE_SECRET,)
 """The Secrets that Models may name by default: the Secret that the runtime chart makes."""
 EVERY_SECRET = "*"  # noqa: S105 - a pattern
-SCOPE_STATUS = "bailie-scope-status"
+SCOPE_STATUS = names.SCOPE_STATUS
 """The ConfigMap in which the operator publishes the status of each namespace."""
 _RBAC = "rbac.authorization.k8s.io"
 _READ = ("get", "list", "watch")
@@ -185,7 +186,7 @@ def namespace_manifests(
     return [
         *(_account(namespace, name) for name in (SCHEDULER_ACCOUNT, SERVER_ACCOUNT, ENVOY_ACCOUNT)),
         *_bound_role(namespace, "seldon-v2-manager", (*OPERATOR_RULES, *workloads), operator),
-        *_bound_role(namespace, "seldon-scheduler", SCHEDULER_RULES, (SCHEDULER_ACCOUNT, namespace)),
+        *_bound_role(namespace, SCHEDULER_ACCOUNT, SCHEDULER_RULES, (SCHEDULER_ACCOUNT, namespace)),
         *_bound_role(namespace, "agent", server_rules(secrets), (SERVER_ACCOUNT, namespace)),
     ]
 

@@ -20,6 +20,7 @@ from bailie.manifests.objects import MANAGED_BY, NAME_LABEL, described, owner_re
 from bailie.manifests.podspec import merge_pod_spec
 from bailie.manifests.variables import serving_namespaces, with_scheduler_of
 from bailie.manifests.workload import Workload
+from bailie.wellknown import names, ports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
     from bailie.api.seldon_runtime import Override, SeldonRuntime
     from bailie.manifests.workload import Manifest
 
-MESH_SERVICE = "seldon-mesh"
-AGENT_CONFIG_MAP = "seldon-agent"
+MESH_SERVICE = names.MESH
+AGENT_CONFIG_MAP = names.AGENT_CONFIG
 SETTINGS = AGENT_CONFIG_MAP
 """Name of the workload without pods that holds the runtime's settings for the agents."""
 COMPONENT_SERVICES = {SCHEDULER: SCHEDULER, ENVOY: MESH_SERVICE}
 DEFAULT_SERVICE_TYPE = "LoadBalancer"
-_SCHEDULER_PORTS = (("xds", 9002), ("agent", 9005), ("http", 9006))
+_SCHEDULER_PORTS = (
+    ("xds", ports.SCHEDULER_XDS),
+    ("agent", ports.SCHEDULER_AGENTS),
+    ("http", ports.HEALTH),
+)
 
 
 def missing_components(runtime: SeldonRuntime, config: SeldonConfig) -> list[str]:
@@ -173,7 +178,7 @@ def _mesh_service(namespace: str, override: Override, settings: Configuration) -
         {
             "type": override.service_type or shared or DEFAULT_SERVICE_TYPE,
             "selector": {NAME_LABEL: ENVOY},
-            "ports": [port(f"{_prefix(settings)}data", 80, "http")],
+            "ports": [port(f"{_prefix(settings)}data", ports.MESH, "http")],
         },
     )
 
@@ -184,7 +189,7 @@ def _stats_service(namespace: str) -> Manifest:
     spec = {
         "type": "ClusterIP",
         "selector": {NAME_LABEL: ENVOY},
-        "ports": [port("stats", 9003, "envoy-stats")],
+        "ports": [port("stats", ports.ENVOY_PROBES, "envoy-stats")],
     }
     return service(namespace, ENVOY, spec)
 

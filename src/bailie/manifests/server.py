@@ -10,16 +10,21 @@ from bailie.manifests.objects import NAME_LABEL, carried, described, headless, o
 from bailie.manifests.podspec import merge_pod_spec
 from bailie.manifests.variables import rewritten, with_drain, with_scheduler_of, with_workers
 from bailie.manifests.workload import Workload
+from bailie.wellknown import labels, names, ports, variables
 
 if TYPE_CHECKING:
     from bailie.api.server import Server, ServerSpec
     from bailie.api.server_config import ServerConfig
     from bailie.manifests.workload import Manifest
 
-SERVER_LABEL = "seldon-server-name"
-SERVER_COMPONENT = "seldon-server"
-CAPABILITIES_VARIABLE = "SELDON_SERVER_CAPABILITIES"
-_PORTS = (("http", 9000, "server-http"), ("grpc", 9500, "server-grpc"), ("agent", 9006, "agent-http"))
+SERVER_LABEL = labels.SERVER
+SERVER_COMPONENT = names.SERVER
+CAPABILITIES_VARIABLE = variables.SERVER_CAPABILITIES
+_PORTS = (
+    ("http", ports.SERVER_HTTP, "server-http"),
+    ("grpc", ports.SERVER_GRPC, "server-grpc"),
+    ("agent", ports.HEALTH, "agent-http"),
+)
 
 
 def server_selector(name: str) -> dict[str, str]:

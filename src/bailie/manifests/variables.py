@@ -10,22 +10,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bailie.api.seldon_config import SCHEDULER
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bailie.manifests.workload import Manifest, Workload
 
-HOST_VARIABLE = "SELDON_SCHEDULER_HOST"
-WORKERS_VARIABLE = "MLSERVER_PARALLEL_WORKERS"
-DRAIN_VARIABLE = "BAILIE_DRAIN_SECONDS"
+HOST_VARIABLE = variables.SCHEDULER_HOST
+WORKERS_VARIABLE = variables.PARALLEL_WORKERS
+DRAIN_VARIABLE = variables.DRAIN_SECONDS
 KUBERNETES_GRACE_SECONDS = 30
 """Of a pod that states none."""
 SERVER_END_SECONDS = 15
 """The part of a server pod's grace period that is left to the server's own end."""
 AGENT = "agent"
 """Name of the container."""
-SERVES_VARIABLE = "BAILIE_SERVES_NAMESPACES"
+SERVES_VARIABLE = variables.SERVES_NAMESPACES
 _CONTAINER = "scheduler"
 
 

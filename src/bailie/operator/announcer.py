@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_FIELD_MANAGER = ELECTION_LEASE
 _AT_MOST_EVERY_SECONDS = 1.0
 _AGAIN_SECONDS = 10.0
 _PASSING = frozenset({"NotLookedAt", "NotClaimed", "NotListed"})
@@ -64,7 +65,7 @@ class Announcer:
         said = ""
         while True:
             try:
-                await self._client.apply(self._manifest(), field_manager="bailie-operator", force=True)
+                await self._client.apply(self._manifest(), field_manager=_FIELD_MANAGER, force=True)
                 said = ""
             except ApiError as error:
                 if str(error) != said:

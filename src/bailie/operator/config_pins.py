@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.operator.cache import MissingConfig
+from bailie.wellknown import labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.kube.client import Object
 
-MARK = "bailie.io/config"
+MARK = labels.CONFIG
 """Annotation of a status: generation of the object and digest of the configuration it was served with."""
 
 

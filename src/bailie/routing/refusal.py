@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from bailie.wellknown import headers
+
 if TYPE_CHECKING:
     from bailie.routing.table import NotReady
 
@@ -112,7 +114,7 @@ def not_served(namespace: str, *, grpc: bool) -> Refusal:
 
 def not_named(namespace: str) -> Refusal:
     """A gRPC call that does not say which model it is for."""
-    text = f"name the model in the metadata seldon-model (namespace {namespace})"
+    text = f"name the model in the metadata {headers.MODEL} (namespace {namespace})"
     return Refusal(400, GrpcStatus.INVALID_ARGUMENT, MODEL_NOT_NAMED, text, "", namespace)
 
 

@@ -24,6 +24,7 @@ import structlog
 from prometheus_client import Gauge
 
 from bailie._gen import agent_pb2 as pb
+from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict
 from bailie.scheduler import peers, wire
@@ -64,7 +65,7 @@ _SERVER_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    ("grpc.so_reuseport", 0),  # else a second process would share the port in silence
+    PORT_OF_ITS_OWN,
 )
 _REFUSALS = {
     Verdict.MISSING: grpc.StatusCode.UNAUTHENTICATED,
@@ -328,14 +329,8 @@ async def serve_agents(service: AgentService | AgentDoor, address: str, port: in
     """Listens while entered; yields the port (the system chooses for 0). Raises OSError when it is taken."""
     server = grpc.aio.server(options=_SERVER_OPTIONS)
     server.add_generic_rpc_handlers((_handler(service),))
-    host = f"[{address}]" if ":" in address else address
-    try:
-        bound = server.add_insecure_port(f"{host}:{port}")
-    except RuntimeError as error:
-        raise OSError(f"cannot listen on {host}:{port}: {error}") from error
-    await server.start()
-    try:
-        yield bound
-    finally:
-        service.stand_down()
-        await server.stop(_STOP_SECONDS)
+    async with listening(server, address, port, grace=_STOP_SECONDS) as bound:
+        try:
+            yield bound
+        finally:
+            service.stand_down()

@@ -24,6 +24,7 @@ from bailie.scheduler.endpoint import keep_endpoint
 from bailie.scheduler.governed import Governed
 from bailie.scheduler.secret_token import SecretToken
 from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
+from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ class Scheduler:
         self._client = client
         self._data_plane = data_plane
         self._further = further
-        self._recorder = Recorder(client, "seldon-scheduler", settings.pod_name)
+        self._recorder = Recorder(client, names.SCHEDULER, settings.pod_name)
         self._home = self._governed(namespace, TokenFile(settings.token_file))
         self._secrets = {name: SecretToken(client, name) for name in settings.serves} if further else {}
         self._others = {name: self._governed(name, token) for name, token in self._secrets.items()}

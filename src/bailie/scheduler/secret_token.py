@@ -16,7 +16,8 @@ import structlog
 from bailie.api.kinds import SECRET
 from bailie.kube.errors import ApiError
 from bailie.kube.token import Verdict, judged
-from bailie.manifests.defaults import TOKEN_KEY, TOKEN_SECRET
+from bailie.manifests.defaults import TOKEN_SECRET
+from bailie.wellknown.paths import TOKEN_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,6 +26,7 @@ from bailie.lifecycle.replica import ReplicaState
 from bailie.scheduler.deletion import FINALIZER, LONGEST_SECONDS, Waits, without_finalizer
 from bailie.scheduler.picture import Picture
 from bailie.scheduler.server_statuses import ServerStatuses
+from bailie.wellknown import labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,7 +137,7 @@ class StatusWriter:
         if pause > 0:
             return Result(requeue_after=pause)
         self._server_writes[name] = now
-        own = {"selector": f"seldon-server-name={name}", "replicas": 0}
+        own = {"selector": labels.selector(labels.SERVER, name), "replicas": 0}
         await self._write(SERVER, name, {**{k: v for k, v in own.items() if k not in status}, **found})
         return None
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bailie.wellknown import labels, names
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CLAIM_LEASE = "bailie-operator-claim"
-ELECTION_LEASE = "bailie-operator"
+CLAIM_LEASE = names.CLAIM_LEASE
+ELECTION_LEASE = names.ELECTION_LEASE
 """The election among the pods of one installation, in the operator's namespace."""
-SCHEDULER_LEASE = "seldon-scheduler"
+SCHEDULER_LEASE = names.SCHEDULER
 """The election among the schedulers of a namespace, in the namespace."""
-TERM_ANNOTATION = "bailie.io/term"
+TERM_ANNOTATION = labels.TERM
 """On the schedulers' Lease, as JSON: `agents` by server, `published` and `acknowledged` revisions."""
 STATUS_KEY = "status.json"
 """The key of the status of each namespace, in the ConfigMap that the operator writes
 (`rbac.SCOPE_STATUS`)."""
 UPSTREAM_LEASE = "e98130ae.seldon.io"
 """The leader Lease of Seldon Core's operator, in its own namespace, which it always serves."""
-OPERATOR_DEPLOYMENT = "seldon-v2-controller-manager"
+OPERATOR_DEPLOYMENT = names.OPERATOR
 """Seldon Core's operator and ours have the same Deployment."""
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from bailie.api.names import label_problems
 from bailie.api.problems import Problem
+from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 PATH = "watchNamespaces"
-CONFIG_MAP_NAME = "bailie-scope"
+CONFIG_MAP_NAME = names.WATCH_LIST
 """The ConfigMap of the list, in the operator's namespace, unless the operator is told another name."""
 NAMESPACES = "namespaces"
 """Its key of the list: one name on each line. A blank list is nobody; without the key the mode decides."""

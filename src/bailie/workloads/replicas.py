@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailie.manifests.objects import WORKLOAD_LABEL
+from bailie.wellknown import labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bailie.manifests.workload import Manifest, Workload
 
-HASH_LABEL = "bailie.io/template-hash"
+HASH_LABEL = labels.TEMPLATE_HASH
 ORDINAL_LABEL = "apps.kubernetes.io/pod-index"
 
 

@@ -12,6 +12,7 @@ import grpc
 
 from bailie._gen import inference_pb2
 from bailie.agent.waiting.requests import NotAnswered
+from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,10 +27,7 @@ SERVICE = "inference.GRPCInferenceService"
 UNARY = ("ModelInfer", "ModelMetadata", "ModelReady")
 STREAM = "ModelStreamInfer"
 _STOP_SECONDS = 5.0
-_SERVER_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),
-)
+_SERVER_OPTIONS = (("grpc.max_send_message_length", -1), PORT_OF_ITS_OWN)
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", -1),
@@ -48,7 +46,6 @@ async def serve_grpc(waiting: WaitingRequests, settings: Settings) -> AsyncItera
     """Listens while entered; yields the port. Raises OSError."""
     longest = ("grpc.max_receive_message_length", settings.held_bytes)
     server = grpc.aio.server(options=(*_SERVER_OPTIONS, longest))
-    where = f"{settings.address}:{settings.held_grpc_port}"
     async with grpc.aio.insecure_channel(
         f"{settings.address}:{settings.grpc_port}", options=_CHANNEL_OPTIONS
     ) as channel:
@@ -56,15 +53,8 @@ async def serve_grpc(waiting: WaitingRequests, settings: Settings) -> AsyncItera
         methods = {name: grpc.unary_unary_rpc_method_handler(calls.unary(name)) for name in UNARY}
         methods[STREAM] = grpc.stream_stream_rpc_method_handler(calls.stream)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
-        try:
-            port = server.add_insecure_port(where)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {where}: {error}") from error
-        await server.start()
-        try:
+        async with listening(server, settings.address, settings.held_grpc_port, grace=_STOP_SECONDS) as port:
             yield port
-        finally:
-            await server.stop(_STOP_SECONDS)
 
 
 class _Calls:

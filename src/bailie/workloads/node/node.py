@@ -15,6 +15,7 @@ import structlog
 from bailie.api.kinds import ENDPOINT_SLICE, POD, SERVICE
 from bailie.kube.events import Recorder
 from bailie.kube.informer import Informer
+from bailie.wellknown import labels, names
 from bailie.workloads.node import endpoints, logs
 from bailie.workloads.node.addresses import Addresses
 from bailie.workloads.node.pod_worker import Ending, PodWorker
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
     from bailie.workloads.node.settings import NodeSettings
 
 log = structlog.get_logger(__name__)
-_NAME = "app.kubernetes.io/name"
+_NAME = labels.NAME
 _FAILED_WORKER_SECONDS = 5.0
 _FORCED_GRACE = 2.0
 """Seconds for processes whose Pod object is gone already (`kubectl delete --force`), as a kubelet gives."""
-STOP_ORDER = ("seldon-v2-controller-manager", "seldon-scheduler", "", "seldon-envoy", "seldon-server")
+STOP_ORDER = (names.OPERATOR, names.SCHEDULER, "", names.ENVOY, names.SERVER)
 """The order of stopping, by component: first the processes that would replace or reroute, then Envoy, then
 the servers, so that requests are answered until Envoy ends. Pods of other components stand at the empty
 name."""

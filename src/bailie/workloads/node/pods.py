@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from bailie.wellknown import variables
 from bailie.workloads.node.environment import ConfigError, Sources, environment, expand
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from bailie.manifests.workload import Manifest
     from bailie.workloads.node.settings import Program
 
-CONTAINER_VARIABLE = "BAILIE_NODE_CONTAINER"
-STATE_VARIABLE = "BAILIE_NODE_STATE"
+CONTAINER_VARIABLE = variables.NODE_CONTAINER
+STATE_VARIABLE = variables.NODE_STATE
 """The two variables by which a later node recognises the processes of an earlier one."""
 
 
@@ -143,7 +144,7 @@ def _host_ports(container: Manifest) -> tuple[HostPort, ...]:
 def _host_port_variable(ports: tuple[HostPort, ...]) -> dict[str, str]:
     if not ports:
         return {}
-    return {"BAILIE_HOST_PORTS": ",".join(f"{each.name}={each.ip}:{each.port}" for each in ports)}
+    return {variables.HOST_PORTS: ",".join(f"{each.name}={each.ip}:{each.port}" for each in ports)}
 
 
 def _unknown_image(image: str, programs: Mapping[str, Program]) -> str:

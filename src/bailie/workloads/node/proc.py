@@ -30,12 +30,6 @@ def start_time(pid: int) -> int | None:
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
 
 
-def process_group(pid: int) -> int | None:
-    """Returns the process's group; None when the process is gone."""
-    fields = _stat(pid)
-    return None if fields is None else int(fields[2])
-
-
 def _stat(pid: int) -> list[str] | None:
     """Returns the fields of /proc/<pid>/stat after the command, which may hold spaces and brackets."""
     try:

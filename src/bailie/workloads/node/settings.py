@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bailie.kube.backoff import Backoff
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+PROXIES = (variables.HTTP_PROXY, variables.HTTPS_PROXY, variables.NO_PROXY)
 INHERITED = (
     "PATH",
     "HOME",
@@ -27,12 +29,8 @@ INHERITED = (
     "LD_LIBRARY_PATH",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
+    *PROXIES,
+    *map(str.lower, PROXIES),
 )
 """Variables that a pod's processes get from the supervisor; everything else comes from the manifest."""
 

@@ -15,6 +15,7 @@ import structlog
 
 from bailie import __version__
 from bailie.kube.errors import ApiError, NotFound
+from bailie.wellknown import variables
 from bailie.workloads.node import tokens, volumes
 from bailie.workloads.node.environment import ConfigError
 from bailie.workloads.node.files import make_directory
@@ -104,9 +105,9 @@ class PodSetup:
         base = {
             **settings.environment,
             STATE_VARIABLE: str(settings.state_dir),
-            "BAILIE_ENDPOINTS_DIR": str(settings.endpoints_dir),
-            "BAILIE_LOCAL_ROOTS": ":".join(map(str, settings.local_roots)),
-            "BAILIE_ALLOWED_NETWORKS": REACHABLE,
+            variables.ENDPOINTS_DIR: str(settings.endpoints_dir),
+            variables.LOCAL_ROOTS: ":".join(map(str, settings.local_roots)),
+            variables.ALLOWED_NETWORKS: REACHABLE,
         }
         return PodContext(
             sources=sources,

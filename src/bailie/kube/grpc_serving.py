@@ -1,0 +1,42 @@
+"""Opens and closes a gRPC server's port, in one way for all servers of the control plane.
+
+Used by the scheduler for agents and Envoys, and by agents for requests that wait.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import grpc
+
+PORT_OF_ITS_OWN = ("grpc.so_reuseport", 0)
+"""Without this option a second process would share the port in silence."""
+
+
+@asynccontextmanager
+async def listening(server: grpc.aio.Server, address: str, port: int, *, grace: float) -> AsyncIterator[int]:
+    """Serves while entered, and yields the port.
+
+    Args:
+        server: has its handlers already.
+        address: IP address to listen on.
+        port: TCP port; 0 for a free one.
+        grace: seconds that calls get to end when the server stops.
+
+    Raises:
+        OSError: the address is in use or not this machine's.
+    """
+    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    try:
+        bound = server.add_insecure_port(where)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {where}: {error}") from error
+    await server.start()
+    try:
+        yield bound
+    finally:
+        await server.stop(grace)

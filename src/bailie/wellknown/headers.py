@@ -1,0 +1,10 @@
+"""HTTP headers and gRPC metadata that Envoy, the agents, the scheduler and callers share."""
+
+MODEL = "seldon-model"
+"""Of a request: the Model that is to answer."""
+INTERNAL_MODEL = "seldon-internal-model"
+"""Of a request behind Envoy: the version that Envoy chose."""
+ROUTE = "x-seldon-route"
+"""Of an answer: the version that answered."""
+NAMESPACE = "bailie-namespace"
+"""Of a call to the scheduler: the namespace that the caller speaks for."""

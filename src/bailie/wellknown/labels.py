@@ -1,0 +1,22 @@
+"""Labels and annotations of objects that Bailie makes or looks for."""
+
+NAME = "app.kubernetes.io/name"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+SERVER = "seldon-server-name"
+"""The Server that a pod belongs to."""
+WORKLOAD = "bailie.io/workload"
+"""The workload that an object belongs to."""
+TEMPLATE_HASH = "bailie.io/template-hash"
+"""The pod template that a Pod was made from."""
+CONFIG = "bailie.io/config"
+"""The configuration that a runtime or a Server was made with."""
+TERM = "bailie.io/term"
+"""On the schedulers' Lease, as JSON: `agents` by server, `published` and `acknowledged` revisions."""
+HOLDER_ADDRESS = "bailie.io/holder-address"
+"""On a Lease: where its holder listens."""
+
+
+def selector(label: str, value: str) -> str:
+    """Returns `label=value`, as the API and `kubectl -l` take it."""
+    return f"{label}={value}"

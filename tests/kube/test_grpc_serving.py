@@ -1,0 +1,79 @@
+"""The port of a gRPC server: open while entered, and of one server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from contextlib import AsyncExitStack
+
+import grpc
+import pytest
+
+from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
+
+ECHO = "/test.Echo/Say"
+
+
+def server(handle):
+    made = grpc.aio.server(options=(PORT_OF_ITS_OWN,))
+    methods = {"Say": grpc.unary_unary_rpc_method_handler(handle)}
+    made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
+    return made
+
+
+async def echo(request, _):
+    return request
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_a_server_answers_while_entered_and_not_after(address):
+    if address == "::1" and not has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    where = f"[{address}]" if ":" in address else address
+    async with (
+        listening(server(echo), address, 0, grace=0) as port,
+        grpc.aio.insecure_channel(f"{where}:{port}") as channel,
+    ):
+        assert await channel.unary_unary(ECHO)(b"hello", timeout=30) == b"hello"
+    async with grpc.aio.insecure_channel(f"{where}:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await channel.unary_unary(ECHO)(b"hello", timeout=10)
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def has_ipv6():
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "203.0.113.1"])
+async def test_an_address_that_is_taken_or_elsewhere_is_named(address):
+    async with listening(server(echo), "127.0.0.1", 0, grace=0) as port:
+        with pytest.raises(OSError, match=f"cannot listen on {address}:{port}"):
+            async with listening(server(echo), address, port, grace=0):
+                pass
+
+
+async def test_a_call_under_way_gets_the_grace_and_no_longer():
+    begun = asyncio.Event()
+
+    async def hang(*_):
+        begun.set()
+        await asyncio.sleep(3600)
+
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(listening(server(hang), "127.0.0.1", 0, grace=0.2))
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        call = channel.unary_unary(ECHO)(b"hello", timeout=60)
+        async with asyncio.timeout(20):
+            await begun.wait()
+        before = time.monotonic()
+    assert 0.1 < time.monotonic() - before < 10
+    with pytest.raises(grpc.aio.AioRpcError):
+        await call
+    await channel.close()
