@@ -10,7 +10,7 @@ from bailie.settings.reader import KEY, Setting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from _typeshed import DataclassInstance
+    from bailie.settings.reader import Dataclass
 
 _DIGITS = 18
 """Longest number: so many digits fit into the 64 bits of the kernel and of protocols."""
@@ -28,7 +28,7 @@ def custom(
     return of(Setting(variable=variable, meaning=meaning, allowed=allowed, parse=parse, otherwise=otherwise))
 
 
-def group(kind: type[DataclassInstance]) -> dict[str, type[DataclassInstance]]:
+def group(kind: type[Dataclass]) -> dict[str, type[Dataclass]]:
     """Returns the metadata of a field that is settings itself."""
     return {KEY: kind}
 

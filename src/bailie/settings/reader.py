@@ -13,18 +13,22 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from dataclasses import Field
 
-    from _typeshed import DataclassInstance
-
-_Settings = TypeVar("_Settings", bound="DataclassInstance")
+_Settings = TypeVar("_Settings", bound="Dataclass")
 KEY = "setting"
 _SHOWN = 100
 """Characters of a value in a message."""
+
+
+class Dataclass(Protocol):
+    """Any dataclass, as `dataclasses.fields` takes it."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 class SettingsError(ValueError):
@@ -88,7 +92,7 @@ def read(kind: type[_Settings], environment: Mapping[str, str], **others: Any) -
     return kind(**values, **others)
 
 
-def rows(kind: type[DataclassInstance]) -> Iterator[VariableRow]:
+def rows(kind: type[Dataclass]) -> Iterator[VariableRow]:
     """Yields the variables of a kind of settings, in the order of its fields."""
     for field in fields(kind):
         setting = field.metadata.get(KEY)
