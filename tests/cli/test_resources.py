@@ -129,7 +129,7 @@ def test_waiting_says_what_keeps_it_from_being_ready(bailie, file, everybody):
     path = file("slow")
     result = bailie("apply", "-f", path, "--wait", "--timeout", "0.2")
     assert result.exit_code == 4
-    assert "model/slow is not ready after 0.2 s: nobody has looked at it" in result.stderr
+    assert "model/slow is not ready after 0.2 s: its controller has not reported on it yet" in result.stderr
     assert "bailie explain model slow -n default" in result.stderr
 
     status = {
