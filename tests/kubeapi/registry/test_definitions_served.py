@@ -65,8 +65,22 @@ def test_marks_outlive_a_start_with_newer_definitions(tmp_path):
     with running_api(tmp_path, definitions=older) as api:
         api.request("PATCH", path, json={"metadata": {"annotations": {"a": "b"}}}, headers=MERGE)
         before = api.request("GET", path)
-    with running_api(tmp_path, definitions=crd_manifests()) as api:
+    newer = copy.deepcopy(crd_manifests())
+    newer[0]["metadata"]["annotations"] = {"a": "other", "c": "d"}
+    with running_api(tmp_path, definitions=newer) as api:
         after = api.request("GET", path)
     assert after["spec"] == crd_manifests()[0]["spec"] != before["spec"]
-    assert after["metadata"]["annotations"] == {"a": "b"}
+    assert after["metadata"]["annotations"] == {"a": "b", "c": "d"}
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def test_a_start_with_the_same_definitions_writes_nothing_and_with_a_new_mark_adds_it(tmp_path):
+    path = f"{PATH}/{MODEL}"
+    with running_api(tmp_path, definitions=crd_manifests()) as api:
+        first = api.request("GET", path)
+    with running_api(tmp_path, definitions=crd_manifests()) as api:
+        assert api.request("GET", path) == first
+    with running_api(tmp_path) as api:  # with Helm's marks
+        marked = api.request("GET", path)
+    assert marked["metadata"]["annotations"]["meta.helm.sh/release-name"] == "seldon-core-v2-crds"
+    assert marked["metadata"]["uid"] == first["metadata"]["uid"]

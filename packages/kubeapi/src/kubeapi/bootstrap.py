@@ -50,12 +50,11 @@ def prepare(app: App, definitions: Iterable[Mapping[str, Any]]) -> None:
 def _put_definition(store: Store, resource: Resource, manifest: Mapping[str, Any]) -> None:
     key = Key(resource.key, "", manifest["metadata"]["name"])
     old = store.get(key)
-    if old is not None and old["spec"] == manifest["spec"]:
+    obj = {**manifest, "metadata": _marked(manifest["metadata"], old["metadata"] if old else {})}
+    if old is not None and (old["spec"], old["metadata"]) == (obj["spec"], obj["metadata"]):
         return
-    obj = {**manifest, "metadata": dict(manifest["metadata"])}
-    stamp_new(obj, resource)
-    if old is not None:
-        obj["metadata"] |= old["metadata"]
+    if old is None:
+        stamp_new(obj, resource)
     moment = clock.stamp()
     obj["status"] = {
         "acceptedNames": manifest["spec"]["names"],
@@ -75,6 +74,16 @@ def _put_definition(store: Store, resource: Resource, manifest: Mapping[str, Any
         "storedVersions": [v["name"] for v in manifest["spec"]["versions"] if v.get("storage")],
     }
     store.put(key, obj, old)
+
+
+def _marked(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of a definition: as it is stored, with the labels and annotations that it lacks."""
+    marks = {
+        name: {**new.get(name, {}), **old.get(name, {})}
+        for name in ("labels", "annotations")
+        if name in new or name in old
+    }
+    return {**new, **old, **marks}
 
 
 def admin_token(app: App, path: Path) -> str:

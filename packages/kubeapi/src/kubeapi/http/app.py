@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.requests import ClientDisconnect, Request
 
-from kubeapi import errors, limits
+from kubeapi import errors, kinds, limits
 from kubeapi.access.auth import Authoriser, Tokens
 from kubeapi.access.escalation import guard_of
 from kubeapi.access.impersonation import effective_user
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _BODY_SECONDS = 30.0
+_MAJOR, _MINOR, _ = kinds.KUBERNETES.split(".")
 _VERSION = {
-    "major": "1",
-    "minor": "36",
-    "gitVersion": "v1.36.0",
+    "major": _MAJOR,
+    "minor": _MINOR,
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z",
@@ -68,7 +68,7 @@ class App:
         self.catalogue = catalogue
         self.descriptions = Descriptions(catalogue)
         self.hub = Hub(store)
-        self._version = _VERSION | {"gitVersion": f"{_VERSION['gitVersion']}+{name}"}
+        self._version = _VERSION | {"gitVersion": f"v{kinds.KUBERNETES}+{name}"}
         self.objects = Objects(store)
         self.tokens = Tokens(store)
         self.authoriser = Authoriser(store)
