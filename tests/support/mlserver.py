@@ -17,6 +17,7 @@ from tests.support.ports import free_port
 from bailie.mlserver import START_SCRIPT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _START_SECONDS = 60.0
@@ -27,12 +28,16 @@ class MlserverProcess:
 
     host = "127.0.0.1"
 
-    def __init__(self, environment: Path, folder: Path) -> None:
+    def __init__(
+        self, environment: Path, folder: Path, variables: Mapping[str, str] | None = None, *, workers: int = 0
+    ) -> None:
         self.folder = folder
         self.http_port = free_port()
         self.grpc_port = free_port()
         self.log = folder / "mlserver.log"
         self._environment = environment
+        self._variables = variables or {}
+        self._workers = workers
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "models").mkdir(parents=True, exist_ok=True)
 
@@ -52,7 +57,7 @@ class MlserverProcess:
             "http_port": self.http_port,
             "grpc_port": self.grpc_port,
             "metrics_endpoint": None,
-            "parallel_workers": 0,
+            "parallel_workers": self._workers,
             "load_models_at_startup": False,
             "debug": False,
         }
@@ -61,6 +66,7 @@ class MlserverProcess:
             self._process = subprocess.Popen(
                 [self._environment / "bin" / "python", START_SCRIPT, "start", self.folder / "models"],
                 cwd=self.folder,
+                env={**os.environ, **self._variables},  # noqa: TID251 - what the test run has
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -82,6 +88,14 @@ class MlserverProcess:
 
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        """Returns its exit code; raises TimeoutExpired."""
+        assert self._process is not None
+        return self._process.wait(seconds)
 
     def kill(self) -> None:
         """Kills the server as a crash would, and waits until it is gone."""

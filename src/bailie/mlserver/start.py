@@ -3,7 +3,7 @@
     python start.py start FOLDER
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
-the same arguments. Two things are other than there:
+the same arguments. Three things are other than there:
 
 * What a model raises is answered with a whole 500 and then raised again (by Starlette's
   ServerErrorMiddleware), upon which uvicorn closes the connection without having said so. Envoy sends
@@ -12,11 +12,14 @@ the same arguments. Two things are other than there:
 * A request for a model that is not in memory gets 503 and UNAVAILABLE, not 404 or 400: the caller asked for a
   model that exists, which the server does not have at this moment (it has just started, or somebody
   unloaded the model). Commands to the repository are answered as before.
+* Each model has an event loop of its own (`bailie_models`). One that hangs is not ready, with the reason.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import resource
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     Application = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaitable[None]]
 
-UNAVAILABLE = 503
+ELSEWHERE = "it is being loaded, or goes to another server"
 IDLE_SECONDS = 600
 """Longer than Envoy keeps an idle connection (gateway/clusters.py), also for a process that was suspended: it
 looks at the clock before it looks at what has arrived."""
@@ -75,15 +78,17 @@ def keep_connections() -> None:
 
 def tell_what_is_not_loaded() -> None:
     """Has MLServer answer 503 and UNAVAILABLE for models that it does not have."""
+    from bailie_models import (  # type: ignore[import-not-found] # noqa: PLC0415
+        NOT_RESPONDING,
+        UNAVAILABLE,
+        UnavailableError,
+        trouble_of,
+    )
     from grpc import StatusCode  # noqa: PLC0415
     from mlserver import server  # noqa: PLC0415
-    from mlserver.errors import MLServerError, ModelNotFound, ModelNotReady  # noqa: PLC0415
+    from mlserver.errors import ModelNotFound, ModelNotReady  # noqa: PLC0415
     from mlserver.grpc import utils  # noqa: PLC0415
     from mlserver.rest import app, responses  # noqa: PLC0415
-
-    class NotLoadedError(MLServerError):  # type: ignore[misc]
-        def __init__(self, cause: Exception) -> None:
-            super().__init__(f"{cause}; it is being loaded, or goes to another server", UNAVAILABLE)
 
     class Loaded:
         """A registry for requests: what is not ready is not there."""
@@ -98,22 +103,40 @@ def tell_what_is_not_loaded() -> None:
             try:
                 model = await self._registry.get_model(name, version)
             except ModelNotFound as error:
-                raise NotLoadedError(error) from error
+                raise UnavailableError(f"{error}; {ELSEWHERE}") from error
+            if trouble := trouble_of(model):
+                raise UnavailableError(trouble, NOT_RESPONDING)
             if not model.ready:
-                raise NotLoadedError(ModelNotReady(name, version))
+                raise UnavailableError(f"{ModelNotReady(name, version)}; {ELSEWHERE}")
             return model
+
+    class Told(server.ModelRepositoryHandlers):  # type: ignore[misc]
+        """The index, with the reason of what is not ready."""
+
+        async def _to_item(self, model_settings: Any) -> Any:
+            item = await super()._to_item(model_settings)
+            with contextlib.suppress(ModelNotFound):
+                item.reason = trouble_of(await self._model_registry.get_model(model_settings.name))
+            return item
 
     class Served(server.DataPlane):  # type: ignore[misc]
         def __init__(self, settings: Any, model_registry: Any) -> None:
             super().__init__(settings=settings, model_registry=Loaded(model_registry))
 
-    async def answer(_: object, error: NotLoadedError) -> Any:
-        body = {"error": str(error), "reason": "ModelNotLoaded"}
+    async def answer(_: object, error: UnavailableError) -> Any:
+        body = {"error": str(error), "reason": error.reason}
         return responses.Response(status_code=UNAVAILABLE, content=body)
 
-    server.DataPlane = Served
-    app._EXCEPTION_HANDLERS[NotLoadedError] = answer  # noqa: SLF001 - MLServer has no other way
+    server.DataPlane, server.ModelRepositoryHandlers = Served, Told
+    app._EXCEPTION_HANDLERS[UnavailableError] = answer  # noqa: SLF001 - MLServer has no other way
     utils.STATUS_CODE_MAPPING[UNAVAILABLE] = StatusCode.UNAVAILABLE
+
+
+def allow_many_files() -> None:
+    """Each model's loop has three files open. A system that allows no more leaves it as it is."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def main() -> None:
@@ -121,6 +144,7 @@ def main() -> None:
     # Imported here: only MLServer's environment has it, and Bailie's own imports this module in tests.
     from mlserver.cli import main as command  # noqa: PLC0415
 
+    allow_many_files()
     keep_connections()
     tell_what_is_not_loaded()
     sys.argv[0] = "mlserver"
@@ -129,7 +153,7 @@ def main() -> None:
 
 if __name__ in {"__main__", "__mp_main__"}:  # the server, and each of its parallel workers
     # Beside this file, where Bailie is not installed.
-    from bailie_loads import install  # type: ignore[import-not-found]
+    from bailie_models import install
 
     install()
 
