@@ -1,8 +1,9 @@
-"""Do models that hang or die in their load harm the others of their server?
+"""Do models that hang or die harm the others of their server?
 
 `bailie up` with one MLServer and 20 models that answer, asked without a pause throughout. Beside them: a
 load that sleeps for ten minutes, one that does so without giving the event loop back, four downloads that
-hang, and one that ends the server's process. Meanwhile small models are applied, each of which should be
+hang, a model whose `predict` sleeps for ten minutes, and one that ends the server's process in its load.
+Meanwhile small models are applied, each of which should be
 ready within two seconds. Ends everything that it started.
 """
 
@@ -40,6 +41,7 @@ from mlserver import MLModel
 from mlserver.types import InferenceResponse
 class Model(MLModel):
     async def predict(self, payload):
+        time.sleep(payload.inputs[0].data[0])
         return InferenceResponse(model_name=self.name, outputs=[])
     async def load(self):
         {load}
@@ -51,7 +53,14 @@ LOADS = {
     "sleeps": "time.sleep(600)",
     "exits": "os._exit(3)",
 }
-NONE = {"inputs": [{"name": "x", "shape": [1], "datatype": "INT64", "data": [1]}]}
+
+
+def asking(seconds: int) -> dict[str, Any]:
+    """Returns a request that keeps its model's thread for so long."""
+    return {"inputs": [{"name": "x", "shape": [1], "datatype": "INT64", "data": [seconds]}]}
+
+
+NONE = asking(0)
 
 
 @dataclass(slots=True)
@@ -177,6 +186,28 @@ async def hang(models: Namespace, port: int) -> list[str]:
     return lines + [f"{name}: {await models.said(name, 'since')}" for name in hanging]
 
 
+async def stall(models: Namespace, url: str, seen: Seen) -> list[str]:
+    """Has a model hang in its `predict`; returns what it cost, line by line."""
+    await models.add("stalls", "good")
+    await models.ready("stalls")
+    begun, answers = time.monotonic(), seen.answers
+    async with httpx.AsyncClient(trust_env=False, timeout=300) as http, asyncio.TaskGroup() as group:
+        asked = group.create_task(http.post(f"{url}/v2/models/stalls/infer", json=asking(600)))
+        await asyncio.sleep(SETTLED_SECONDS)
+        took = [await models.small() for _ in range(5)]
+        told = await models.said("stalls", "ModelNotResponding")
+        took += [await models.small()]
+        back = await models.ready("stalls")
+        answer = await asked
+    failed, _ = seen.since(begun)
+    return [
+        f"one that hangs in predict: {failed} of {seen.answers - answers} requests to the others failed",
+        f"six small models meanwhile: {', '.join(f'{each:.2f} s' for each in took)}",
+        f"stalls: {told}; ready again {back:.1f} s later",
+        f"its caller got {answer.status_code} {answer.text}",
+    ]
+
+
 async def die(models: Namespace, seen: Seen) -> list[str]:
     """Applies what ends the server; returns what it cost, line by line."""
     begun = time.monotonic()
@@ -201,8 +232,10 @@ async def measure(laptop: Laptop, options: argparse.Namespace) -> Seen:
             await models.add(name, "good")
         for name in names:
             await models.ready(name)
-        async with asked(names, laptop.inference()["http"]) as seen:
+        url = laptop.inference()["http"]
+        async with asked(names, url) as seen:
             print("\n".join(await hang(models, port)), flush=True)
+            print("\n".join(await stall(models, url, seen)), flush=True)
             hung = Seen(seen.answers, seen.longest, list(seen.failures))
             count = f"{hung.answers} requests, {len(hung.failures)} failed"
             print(f"meanwhile {count}, longest {hung.longest:.2f} s", flush=True)
@@ -219,4 +252,4 @@ def main(arguments: Sequence[str]) -> None:
     with laptop() as running:
         hung = asyncio.run(measure(running, parser.parse_args(arguments)))
     if hung.failures:
-        raise SystemExit("a load that hangs failed requests to other models")
+        raise SystemExit("a model that hangs failed requests to other models")

@@ -43,7 +43,7 @@ SLOW = (
     "chaos/test_deletion.py",
     "workloads/node/test_adoption.py",
     "workloads/test_local.py",
-    "mlserver/test_bailie_loads.py",
+    "mlserver/test_bailie_models.py",
     "chaos/test_chaos.py",
     "charts/test_values.py",
     "cli/test_processes.py",

@@ -16,7 +16,7 @@ from bailie._gen import agent_pb2 as pb
 from bailie.agent.errors import ArtifactError, HoldRefused, LoadFailed
 from bailie.agent.load_order import Rank
 from bailie.agent.memory_budget import MemoryBudget
-from bailie.agent.model_state import WELL_SECONDS
+from bailie.agent.model_state import WELL_AFTER_HANGING_SECONDS, WELL_SECONDS
 from bailie.agent.models import Models
 from bailie.agent.outbox import Outbox
 from bailie.agent.store import VersionRecord
@@ -283,7 +283,7 @@ async def test_who_failed_comes_after_who_was_not_tried_and_a_return_before_both
         bench.loader.error = None
         bench.models.submit(load())
         await bench.idle()
-        bench.models.lost(bench.models.loaded(), restarted=True)
+        bench.models.lost(bench.models.loaded(), {}, restarted=True)
         await bench.idle()
         assert bench.loader.ranks == [Rank.FIRST, Rank.AGAIN, Rank.FIRST]
 
@@ -313,7 +313,7 @@ async def test_what_is_loaded_again_keeps_saying_why():
         bench.models.submit(load())
         await bench.idle()
         bench.loader.go.clear()
-        bench.models.lost(bench.models.loaded(), restarted=False)
+        bench.models.lost(bench.models.loaded(), {}, restarted=False)
         await until(lambda: len(bench.loader.calls) == 2)
         bench.loader.say("waits for wine")
         assert bench.reports[-1].reason == "ModelNotReady"
@@ -351,7 +351,7 @@ async def test_lost_version_is_loaded_again():
     async with working() as bench:
         bench.models.submit(load())
         await bench.idle()
-        bench.models.lost({**bench.models.loaded(), "unknown_1": 1}, restarted=False)
+        bench.models.lost({**bench.models.loaded(), "unknown_1": 1}, {}, restarted=False)
         await bench.idle()
         assert bench.states() == [LOADING, LOADED, LOADING, LOADED]
         assert bench.loader.calls == ["load iris_1", "reload iris_1"]
@@ -375,10 +375,11 @@ async def _lost_again_and_again() -> None:
         assert 5 <= await _rest(bench, now) < 10
 
 
-async def _rest(bench: Bench, now, *, restarted: bool = False) -> float:
+async def _rest(bench: Bench, now, *, restarted: bool = False, trouble: str = "") -> float:
     """Loses the version and returns how long it was away."""
     began, heard = now(), len(bench.reports)
-    bench.models.lost(bench.models.loaded(), restarted=restarted)
+    troubles = {"iris_1": trouble} if trouble else {}
+    bench.models.lost(bench.models.loaded(), troubles, restarted=restarted)
     await until(lambda: len(bench.reports) > heard)
     await until(lambda: state(bench) == LOADED, seconds=3000)
     return now() - began
@@ -388,12 +389,12 @@ async def test_what_rests_says_so_and_is_off_the_server_and_no_work():
     async with working() as bench:
         bench.models.submit(load())
         await bench.idle()
-        bench.models.lost(bench.models.loaded(), restarted=False)
+        bench.models.lost(bench.models.loaded(), {}, restarted=False)
         await bench.idle()
-        bench.models.lost(bench.models.loaded(), restarted=False)
+        bench.models.lost(bench.models.loaded(), {}, restarted=False)
         await until(lambda: bench.loader.calls[-1] == "take off iris_1")
         await bench.idle()
-        bench.models.lost({"iris_1": 3}, restarted=True)
+        bench.models.lost({"iris_1": 3}, {}, restarted=True)
         said = bench.reports[-1]
         assert (said.state, said.reason) == (LOADING, "ModelNotReady")
         words = "the inference server said 2 times in a row, soon after a load, that iris_1 is not ready; "
@@ -402,6 +403,28 @@ async def test_what_rests_says_so_and_is_off_the_server_and_no_work():
         bench.models.submit(unload())
         await until(lambda: bench.states()[-1] == UNLOADED)
         assert bench.loader.calls[-1] == "unload iris_1"
+
+
+def test_what_hangs_after_each_load_rests_from_the_first_time_on():
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(50)) as runner:
+        runner.run(_hangs_again_and_again())
+
+
+async def _hangs_again_and_again() -> None:
+    now = asyncio.get_running_loop().time
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        rests = []
+        for _ in range(4):
+            await asyncio.sleep(WELL_SECONDS)
+            rests.append(await _rest(bench, now, trouble="it computes"))
+        assert [5 * round(rest / 5) for rest in rests] == [5, 10, 20, 40]
+        said = [each for each in bench.reports if each.reason == "ModelNotResponding"]
+        assert said[0].message.startswith("it computes; it is loaded again at ")
+        assert "take off iris_1" in bench.loader.calls
+        await asyncio.sleep(WELL_AFTER_HANGING_SECONDS)
+        assert await _rest(bench, now, trouble="it computes") < 10
 
 
 COMMANDS = st.lists(
@@ -445,7 +468,7 @@ async def _step(bench: Bench, what: str, identity: str, number: int) -> None:
         case "unload":
             bench.models.submit(unload(identity, number))
         case "lost":
-            bench.models.lost(_seen(bench, number), restarted=True)
+            bench.models.lost(_seen(bench, number), {}, restarted=True)
         case "step":
             await asyncio.sleep(0)
         case "fail":
@@ -631,10 +654,10 @@ async def test_what_the_server_lost_while_it_was_to_leave_has_left():
         await bench.idle()
         bench.models.submit(load(number=2))
         await until(lambda: state(bench, 1) == EVICTING)
-        bench.models.lost(_seen(bench, 1), restarted=True)
+        bench.models.lost(_seen(bench, 1), {}, restarted=True)
         await bench.idle()
         assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
-        bench.models.lost(_seen(bench, 2), restarted=True)
+        bench.models.lost(_seen(bench, 2), {}, restarted=True)
         await bench.idle()
         assert state(bench, 2) == LOADED
 
@@ -665,7 +688,7 @@ async def test_what_left_memory_and_came_back_while_the_server_was_asked_was_not
             await until(lambda: state(bench, 1) == EVICTING)
             bench.models.evict(evict(1, eviction=2))
         calls = list(bench.loader.calls)
-        bench.models.lost(before, restarted=True)
+        bench.models.lost(before, {}, restarted=True)
         await asyncio.sleep(0.01)
         assert (state(bench, 2), bench.loader.calls) == (LOADED, calls)
 

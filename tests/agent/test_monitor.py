@@ -14,7 +14,7 @@ from bailie._gen import agent_pb2
 from bailie.agent.errors import ServerError
 from bailie.agent.monitor import Monitor
 from bailie.agent.outbox import Outbox
-from bailie.agent.server import Health
+from bailie.agent.server import Health, Index
 from bailie.agent.settings import Settings
 
 READY, BUSY, GONE, UNREADY = Health.READY, Health.BUSY, Health.GONE, Health.UNREADY
@@ -114,11 +114,11 @@ class Restarted:
     async def health(self) -> Health:
         return self.health_now
 
-    async def ready_models(self, seconds: float) -> frozenset[str]:
+    async def index(self, seconds: float) -> Index:
         assert seconds > 0
         if not self._answers.pop(0):
             raise ServerError("Unreachable", "no index yet")
-        return frozenset()
+        return Index()
 
     async def make(self, wanted: bool) -> None:
         assert not wanted
@@ -129,8 +129,9 @@ class Restarted:
     def loaded(self) -> dict[str, int]:
         return {"iris_1": 1}
 
-    def lost(self, seen: dict[str, int], *, restarted: bool) -> None:
+    def lost(self, seen: dict[str, int], troubles: dict[str, str], *, restarted: bool) -> None:
         assert restarted
+        assert troubles == {}
         self.told.append(list(seen))
 
     def update_status(self, **fields: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from contextlib import asynccontextmanager, suppress
 
@@ -12,7 +13,7 @@ from tests.support.mlserver import MlserverProcess, free_port
 
 from bailie._gen import inference_pb2_grpc
 from bailie.agent.errors import ServerError
-from bailie.agent.server import Health, InferenceServer
+from bailie.agent.server import Health, Index, InferenceServer
 
 
 class SlowServer(inference_pb2_grpc.GRPCInferenceServiceServicer):
@@ -55,7 +56,7 @@ async def reason(awaitable) -> str:
 async def test_nobody_listens(nobody: InferenceServer):
     assert await nobody.health() is Health.GONE
     assert await reason(nobody.wait_until_up(0.3)) == "ServerNotReady"
-    assert await reason(nobody.ready_models()) == "ServerUnavailable"
+    assert await reason(nobody.index()) == "ServerUnavailable"
     assert await reason(nobody.unload("iris_1")) == "ServerUnavailable"
     assert await reason(nobody.load("iris_1", 5, 5)) == "ServerCrashed"
 
@@ -107,12 +108,25 @@ HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
 )
 async def test_an_index_that_is_none(said):
     async with saying(HEAD, said) as client:
-        assert await reason(client.ready_models()) == "ServerUnavailable"
+        assert await reason(client.index()) == "ServerUnavailable"
+
+
+async def test_an_index_says_what_is_loaded_and_why_others_are_not():
+    said = [
+        {"name": "a_1", "state": "READY", "reason": ""},
+        {"name": "b_1", "state": "READY", "reason": "well"},
+        {"name": "c_1", "state": "UNKNOWN", "reason": "it computes"},
+        {"name": "d_1", "state": "UNAVAILABLE", "reason": "unloaded"},
+        {"name": "f_1"},
+        {"name": "e_1", "state": "UNAVAILABLE", "reason": None},
+    ]
+    async with saying(HEAD, json.dumps(said).encode()) as client:
+        assert await client.index() == Index(frozenset({"a_1", "b_1"}), {"c_1": "it computes"})
 
 
 async def test_an_index_without_an_end():
     async with saying(HEAD, b"[", endless=b'{"name": "x"},' * 10_000) as client:
-        assert await reason(client.ready_models()) == "ServerUnavailable"
+        assert await reason(client.index()) == "ServerUnavailable"
 
 
 async def test_slow_server():
@@ -140,7 +154,7 @@ async def test_real_server(mlserver: MlserverProcess):
     ) as client:
         assert await client.health() is Health.READY
         await client.wait_until_up(1)
-        assert await client.ready_models() == frozenset()
+        assert await client.index() == Index()
         await client.unload("unknown_1")
         assert await reason(client.load("unknown_1", 5, 5)) == "ModelNotFound"
 

@@ -1,11 +1,12 @@
-"""Loads that hang, fail or end the server: the others go on, and each Model says what it is about."""
+"""Models that hang, fail or end the server: the others go on, and each Model says what it is about."""
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from benchmarks.bad_loads import HEAD, LOADS, NONE
+from benchmarks.bad_loads import HEAD, LOADS, NONE, asking
 from tests.e2e.conftest import SYSTEM, until
 
 pytestmark = pytest.mark.e2e
@@ -45,7 +46,8 @@ class Callers:
 def server(stack):
     """One replica that no other test uses."""
     metadata = {"name": SERVER, "namespace": SYSTEM}
-    spec = {"serverConfig": "mlserver", "replicas": 1}
+    hasty = {"name": "mlserver", "env": [{"name": "BAILIE_HUNG_SECONDS", "value": "4"}]}
+    spec = {"serverConfig": "mlserver", "replicas": 1, "podSpec": {"containers": [hasty]}}
     stack.apply(
         {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "Server", "metadata": metadata, "spec": spec}
     )
@@ -109,6 +111,25 @@ def test_loads_that_hang_or_fail_leave_the_others_alone(stack, put, good):
             "namespace": SYSTEM,
         },
     )
+
+
+def test_a_model_that_hangs_in_predict_leaves_the_others_alone(stack, put, good):
+    put("loads-stalls", "good")
+    stack.wait_ready("loads-stalls", seconds=30)
+    url = f"{stack.url()}/v2/models/loads-stalls/infer"
+    with Callers(stack.url()) as callers, ThreadPoolExecutor() as pool:
+        answer = pool.submit(httpx.post, url, json=asking(600), timeout=60, trust_env=False)
+        put("loads-small", "good")
+        stack.wait_ready("loads-small", seconds=30)
+        told = said(stack, "loads-stalls", "ModelNotResponding", "a request has been computing since")
+        refused = httpx.post(url, json=NONE, trust_env=False)
+        stack.wait_ready("loads-stalls", seconds=60)
+        assert httpx.post(url, json=NONE, trust_env=False).is_success
+    assert "it is loaded again at" in told
+    for each in (answer.result(), refused):
+        assert (each.status_code, each.json()["reason"]) == (503, "ModelNotResponding")
+    assert callers.answers > 20
+    assert callers.failures == []
 
 
 def test_a_load_that_ends_the_server_is_found_out_and_costs_one_restart(stack, put, good):

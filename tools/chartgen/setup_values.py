@@ -153,7 +153,7 @@ SERVERS: tuple[Row, ...] = (
     *resources("serverConfig.agent", "50m", "128Mi", "512Mi"),
     Value("serverConfig.agent.overcommitPercentage", "10", "Memory beyond the server's that models may declare, in percent.", NUMBER_OR_TEXT),
     Value("serverConfig.agent.maxLoadElapsedTimeMinutes", "15", "Minutes that one download and one load may take, each.", NUMBER_OR_TEXT),
-    Value("serverConfig.agent.hungServerSeconds", default_of(AgentSettings, variables.HUNG_SECONDS), "Seconds without any answer, and without a load, until a model server is restarted, 10 or more; more than the longest inference takes where models run in MLServer's own process.", AT_LEAST_TEN),
+    Value("serverConfig.agent.hungServerSeconds", default_of(AgentSettings, variables.HUNG_SECONDS), "Seconds without any answer, and without a load, until a model server is restarted, 10 or more. A model of MLServer that computes for so long, and answers nothing else meanwhile, is loaded again: more than the longest inference takes.", AT_LEAST_TEN),
     Value("serverConfig.agent.localRoots", [], "Folders of the agent's container below which a `storageUri` may be a path. Empty: `/mnt/models`.", {"type": "array", "items": STRING}),
     Value("serverConfig.agent.allowedNetworks", [], "Networks that downloads may reach besides the internet and the private addresses that a Secret names, such as `10.1.0.0/16`.", {"type": "array", "items": STRING}),
     Value("serverConfig.agent.cloudIdentity", False, "Let remotes use the cloud identity of the servers' pods (`env_auth`).", BOOLEAN),

@@ -127,8 +127,8 @@ spec:
 {{- end -}}
 
 {{- /*
-Liveness is the agent's word, a file on the volume of both: a load occupies MLServer's event loop for as long as it
-takes, and the agent knows of it. An agent that is away says nothing, and nothing is restarted.
+Liveness is the agent's word, a file on the volume of both: only the agent knows whether a server that does not answer
+is at a load. An agent that is away says nothing, and nothing is restarted.
 */ -}}
 {{- define "bailie.serverLiveness" -}}
 livenessProbe:
@@ -165,6 +165,7 @@ lifecycle:
   - {name: MLSERVER_GZIP_ENABLED, value: "false"}
   - {name: MLSERVER_GRPC_MAX_MESSAGE_LENGTH, value: "1048576000"}
   - {name: MLSERVER_ENVIRONMENTS_DIR, value: /tmp/.envs}
+  - {name: BAILIE_HUNG_SECONDS, value: {{ $.root.Values.serverConfig.agent.hungServerSeconds | toString | quote }}}
   - {name: MLSERVER_METRICS_DIR, value: /tmp/.metrics}
   - {name: HOME, value: /tmp}
   ports:

@@ -33,17 +33,23 @@ TRANSITIONS: dict[agent_pb2.ModelState, frozenset[agent_pb2.ModelState]] = {
 WELL_SECONDS = 60.0
 """A version that stayed loaded for this long counts as healthy: its earlier losses are forgotten."""
 
+WELL_AFTER_HANGING_SECONDS = 3600.0
+"""The same for one that hangs: that takes a minute to be seen, each time."""
+NOT_RESPONDING = "ModelNotResponding"
+"""Reason of one that hangs."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReloadLost:
     """Loads a version again that the server lost; `message` says how, empty at the start of the agent.
 
-    The version stays off the server for `rest_seconds` first.
+    The version stays off the server for `rest_seconds` first. `reason` is a token for the status.
     """
 
     record: VersionRecord
     message: str = ""
     rest_seconds: float = 0.0
+    reason: str = "ModelNotReady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +106,16 @@ class Slot:
 
     def lose(self, now: float) -> float:
         """Counts a loss that only the model explains; returns for how many seconds the version is to rest."""
-        if now - self.loaded_at >= WELL_SECONDS:
-            self.losses = 0
-        self.losses += 1
+        self._count_loss(now, WELL_SECONDS)
         return retry_delay(self.losses - 1) if self.losses > 1 else 0.0
+
+    def hang(self, now: float) -> float:
+        """Counts that it hung; returns how many seconds it is to rest, from the first time on."""
+        self._count_loss(now, WELL_AFTER_HANGING_SECONDS)
+        return retry_delay(self.losses)
+
+    def _count_loss(self, now: float, well_seconds: float) -> None:
+        self.losses = 1 if now - self.loaded_at >= well_seconds else self.losses + 1
 
     def tell(self) -> None:
         """Wakes all that wait in `news`."""

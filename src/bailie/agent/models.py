@@ -27,6 +27,7 @@ from bailie.agent.model_state import (
     FAILED,
     LOADED,
     LOADING,
+    NOT_RESPONDING,
     TRANSITIONS,
     UNLOADED,
     UNLOADING,
@@ -106,14 +107,16 @@ class Models:
         """Says whether a version is being loaded or unloaded."""
         return any(slot.task is not None and not slot.resting for slot in self._slots.values())
 
-    def lost(self, seen: Mapping[str, int], *, restarted: bool) -> None:
+    def lost(self, seen: Mapping[str, int], troubles: Mapping[str, str], *, restarted: bool) -> None:
         """Loads the versions again that the server has lost; a lost version that was to be evicted is
         evicted.
 
         `seen`: the lost part of an earlier `loaded()`. A version whose number of state changes has grown
-        since then was loaded again meanwhile and is not lost. Unless the server was `restarted`, a version
-        that is lost soon after each load stays off the server for longer each time.
+        since then was loaded again meanwhile and is not lost. `troubles`: the server's words about those
+        that hang. Unless the server was `restarted`, a version that is lost soon after each load stays off
+        the server for longer each time.
         """
+        now = asyncio.get_running_loop().time()
         for name, moves in seen.items():
             slot = self._slots.get(name)
             if slot is None or slot.task is not None or not slot.answers or slot.moves != moves:
@@ -122,8 +125,11 @@ class Models:
             if slot.state == EVICTING:
                 self._evicted(slot)
                 continue
-            rest = 0.0 if restarted else slot.lose(asyncio.get_running_loop().time())
-            slot.wanted = ReloadLost(slot.record, _LOST.format(name), rest)
+            if trouble := troubles.get(name):
+                slot.wanted = ReloadLost(slot.record, trouble, slot.hang(now), NOT_RESPONDING)
+            else:
+                rest = 0.0 if restarted else slot.lose(now)
+                slot.wanted = ReloadLost(slot.record, _LOST.format(name), rest)
             self._pump(slot)
 
     def used(self, server_names: Iterable[str]) -> None:
@@ -286,8 +292,8 @@ class Models:
 
     async def _reload(self, slot: Slot, command: ReloadLost) -> None:
         if command.rest_seconds:
-            await self._rest(slot, command.rest_seconds)
-        self._move(slot, LOADING, "ModelNotReady" if command.message else "", command.message)
+            await self._rest(slot, command)
+        self._move(slot, LOADING, command.reason if command.message else "", command.message)
         self._budget.release(slot.record.server_name)
         rank = Rank.AGAIN if slot.losses > 1 else Rank.FIRST
         self._loaded(slot, await self._loader.reload(command.record, rank, self._say(slot)))
@@ -304,16 +310,18 @@ class Models:
 
         return say
 
-    async def _rest(self, slot: Slot, seconds: float) -> None:
+    async def _rest(self, slot: Slot, command: ReloadLost) -> None:
         """Keeps a version off the server for a time, so that the server's other models are ready."""
-        name, end = slot.record.server_name, utc_now() + timedelta(seconds=seconds)
-        told = _LOST_AGAIN.format(slot.losses, name, f"it is loaded again at {end:%H:%M:%SZ}")
-        self._move(slot, LOADING, "ModelNotReady", told)
+        name, end = slot.record.server_name, utc_now() + timedelta(seconds=command.rest_seconds)
+        then = f"it is loaded again at {end:%H:%M:%SZ}"
+        hangs = command.reason == NOT_RESPONDING
+        told = f"{command.message}; {then}" if hangs else _LOST_AGAIN.format(slot.losses, name, then)
+        self._move(slot, LOADING, command.reason, told)
         slot.resting = True
         try:
             await self._loader.take_off(name)
             self._budget.release(name)
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(command.rest_seconds)
         finally:
             slot.resting = False
 

@@ -164,12 +164,12 @@ class Monitor:
         # A server that hangs meanwhile must not keep the monitor from noticing.
         patience = min(INDEX_SECONDS, max(LOOK_SECONDS, 10 * self._index_took))
         try:
-            ready = await self.server.ready_models(patience)
+            index = await self.server.index(patience)
         except ServerError as error:
             log.info("index is not available", error=error.message)
             return False
         self._connections = connections
         self._index_took = clock() - begun
-        lost = {name: since for name, since in expected.items() if name not in ready}
-        self.models.lost(lost, restarted=restarted)
+        lost = {name: since for name, since in expected.items() if name not in index.ready}
+        self.models.lost(lost, index.troubles, restarted=restarted)
         return True

@@ -166,7 +166,7 @@ async def _look(server: InferenceServer) -> tuple[bool, frozenset[str]]:
         return False, frozenset()
     try:
         await server.wait_until_up(_RESTORE_SECONDS)
-        return True, await server.ready_models()
+        return True, (await server.index()).ready
     except ServerError as error:
         log.warning("index is not available at the start", error=error.message)
         return False, frozenset()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -21,6 +22,7 @@ from bailie.agent.errors import ServerError
 from bailie.inference.bodies import Fetched, fetch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 _LONGEST_ANSWER = 16 * 1024 * 1024
@@ -59,6 +61,18 @@ class Health(enum.Enum):
     """The server runs but does not answer in time; a load in progress keeps it from that."""
     GONE = "gone"
     """Nothing listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The names that are loaded and ready, and why others are loaded but not ready, where the server says it.
+
+    Our MLServer says it of a model that hangs, in the state UNKNOWN. Reasons in other states are of no
+    interest: Triton gives one for each model that it has unloaded.
+    """
+
+    ready: frozenset[str] = frozenset()
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 class InferenceServer:
@@ -138,14 +152,13 @@ class InferenceServer:
         except httpx2.HTTPError:
             return False
 
-    async def ready_models(self, seconds: float = INDEX_SECONDS) -> frozenset[str]:
-        """Returns the names that are loaded. Raises ServerError (`ServerUnavailable`)."""
+    async def index(self, seconds: float = INDEX_SECONDS) -> Index:
+        """Reads the repository's index. Raises ServerError (`ServerUnavailable`)."""
         try:
-            response = await self._ask("POST", "/v2/repository/index", seconds, json={"ready": True})
+            response = await self._ask("POST", "/v2/repository/index", seconds, json={})
             if not response.is_success:
                 raise ServerError("ServerUnavailable", f"{self._name} gave no index: HTTP {response.status}")
-            items = json.loads(response.content)
-            return frozenset(str(item["name"]) for item in items if item.get("state") == "READY")
+            return _index(json.loads(response.content))
         except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise ServerError("ServerUnavailable", f"{self._name} gave no index: {_text(error)}") from error
         except (AttributeError, KeyError, TypeError) as error:
@@ -259,6 +272,14 @@ class InferenceServer:
         if self._channel is None:
             self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
         return self._channel
+
+
+def _index(items: Any) -> Index:
+    stated = [(str(item["name"]), item.get("state"), item.get("reason")) for item in items]
+    return Index(
+        frozenset(name for name, state, _ in stated if state == "READY"),
+        {name: str(reason) for name, state, reason in stated if state == "UNKNOWN" and reason},
+    )
 
 
 def _text(error: Exception) -> str:

@@ -245,8 +245,8 @@ class Settings:
         default=60.0,
         metadata=fields.seconds(
             variables.HUNG_SECONDS,
-            "How long a server may answer nothing, without a load, until it is restarted. MLServer answers"
-            " nothing while a model computes in its own process: give more than the longest inference takes.",
+            "How long a server may answer nothing, without a load, until it is restarted. MLServer's"
+            " container has the same variable, for each model: give more than the longest inference takes.",
             least=10,
         ),
     )

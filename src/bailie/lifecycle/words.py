@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _FOR_CALLERS = {
     "ModelProgressing": "it is being loaded",
     "ModelNotReady": "it was loaded, its server says that it is not ready, and it is being loaded again",
+    "ModelNotResponding": "a request to it does not end, it answers nothing else, and it is loaded again",
     "RoutePending": "it is loaded and is about to be served",
     "InvalidSpec": "its spec has a mistake",
     "ModelTerminating": "it is being deleted",

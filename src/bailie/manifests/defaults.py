@@ -195,8 +195,8 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
 
 
 def _mlserver(image: str) -> Manifest:
-    """Liveness is the agent's word: a load occupies MLServer's event loop for as long as it takes, and the
-    agent knows of it. An agent that is away says nothing, and nothing is restarted.
+    """Liveness is the agent's word: only the agent knows whether a server that does not answer is at a load.
+    An agent that is away says nothing, and nothing is restarted.
 
     Debug (access logs) costs a sixth of the processor time per request, gzip a fiftieth and far more on large
     answers; metrics cost a sixteenth and stay (`python -m benchmarks mlserver-settings`).
