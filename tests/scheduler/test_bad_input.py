@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from tests.support.fleet import FAILED, LOADED
 from tests.support.passes import Pass
 
+from bailie.control.routes import DRAIN_SECONDS
 from bailie.lifecycle.conditions import model_status
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
-from bailie.scheduler.routes import DRAIN_SECONDS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -57,7 +57,7 @@ def test_no_model_spec_holds_up_another_model(spec):
     found.models["bad"]["spec"] = spec
     found.model("good")
     assert "load good_1 mlserver-0" in found.step()
-    facts = found.engine.picture.facts["bad"]
+    facts = found.engine.result.facts["bad"]
     conditions = said(facts)
     assert facts.version.placed or conditions["ModelReady"].partition(": ")[2]
 
@@ -77,7 +77,7 @@ def test_no_server_holds_up_another_server(spec, status):
     found.agents.connect(ReplicaId("bad", 0), capabilities=("xgboost",))
     found.model("good", requirements=["sklearn"])
     assert "load good_1 mlserver-0" in found.step()
-    found.engine._missing()
+    found.engine.missing(found.now())
 
 
 def test_memory_beyond_all_numbers_of_a_replica_is_counted_as_it_is_said():
@@ -86,7 +86,7 @@ def test_memory_beyond_all_numbers_of_a_replica_is_counted_as_it_is_said():
     found.model("large", memory="8Ei")
     found.model("larger", memory="7.9Ei")
     assert found.step() == ["load larger_1 mlserver-0"]
-    assert "is too large" in said(found.engine.picture.facts["large"])["ModelReady"]
+    assert "is too large" in said(found.engine.result.facts["large"])["ModelReady"]
 
 
 def test_an_agent_of_a_server_that_nobody_asked_for_gets_nothing():
@@ -94,7 +94,7 @@ def test_an_agent_of_a_server_that_nobody_asked_for_gets_nothing():
     found.agents.connect(ReplicaId("stranger", 0), memory_bytes=1 << 40)
     found.model(server="stranger")
     assert found.step() == []
-    assert found.engine.picture.facts["iris"].scheduling == (
+    assert found.engine.result.facts["iris"].scheduling == (
         '0/2 servers fit: 1 is scaled to zero, 1 is not server "stranger"'
     )
 

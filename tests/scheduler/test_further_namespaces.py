@@ -1,4 +1,4 @@
-"""One scheduler for several namespaces: each is governed for itself, with its own token and rights."""
+"""One scheduler for several namespaces: each has its own engine, with its own token and rights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bailie.api.kinds import LEASE
 from bailie.kube.client import Client
 from bailie.kube.token import Verdict
 from bailie.manifests.rbac import central_manifests, namespace_manifests
-from bailie.scheduler.agents import serve_agents
+from bailie.scheduler.agents.secret_token import SecretToken
+from bailie.scheduler.agents.service import serve_agents
 from bailie.scheduler.run import Scheduler
-from bailie.scheduler.secret_token import SecretToken
 from bailie.scheduler.settings import SchedulerSettings
 from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
 
@@ -80,7 +80,7 @@ async def central(namespace, api, tmp_path):
     async with Client.from_kubeconfig(kubeconfig) as client:
         made = Central(names, settings, client)
         async with (
-            serve_agents(made.scheduler.door, "127.0.0.1", 0) as made.port,
+            serve_agents(made.scheduler.tenants, "127.0.0.1", 0) as made.port,
             asyncio.TaskGroup() as group,
         ):
             task = group.create_task(made.scheduler.run())

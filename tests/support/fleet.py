@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+from bailie.control.agent_port import ConnectedReplica, ModelReport, ModelState
 from bailie.placement import ReplicaId, VersionId
-from bailie.scheduler.world import ConnectedReplica, ModelReport, ModelState
 
 FIRST = ReplicaId("mlserver", 0)
 

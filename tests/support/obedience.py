@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tests.support.fleet import FAILED, LOADED, LOADING, UNLOADING, Agents
 
-from bailie.scheduler.world import LoadCommand, ModelReport, UnloadCommand
+from bailie.control.agent_port import LoadCommand, ModelReport, UnloadCommand
 
 
 class ObedientAgents(Agents):

@@ -7,9 +7,10 @@ from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
 
 from bailie.api.model import Model, content_identity
+from bailie.control.engine import Engine
+from bailie.control.load_failures import Now
 from bailie.lifecycle.version import VersionState, state_of
-from bailie.scheduler.engine import Engine
-from bailie.scheduler.failures import Now
+from bailie.scheduler.loop import write_notice
 
 
 class Pass:
@@ -22,6 +23,7 @@ class Pass:
         self.servers = {}
         self.time = 100.0
         self.wall = 1000.0
+        self.reports = []
         self.server()
         self.engine = self.new_engine()
 
@@ -33,7 +35,7 @@ class Pass:
             servers=lambda: self.servers.values(),  # noqa: PLW0108 - replaced by tests
             agents=self.agents,
             publisher=self.publisher,
-            clock=lambda: Now(self.time, self.wall + self.time),
+            notify=write_notice,
         )
 
     def server(self, name="mlserver", replicas=1, running=0, **metadata):
@@ -54,11 +56,18 @@ class Pass:
     def step(self, seconds=0.0):
         """Lets time pass, runs one pass, returns the commands."""
         self.time += seconds
-        self.engine.step()
+        for _ in self.engine.steps(self.now()):
+            pass
+        for report in self.reports:
+            report(self.engine.result)
         return self.agents.take_sent()
 
+    def now(self):
+        """The moment on both clocks."""
+        return Now(self.time, self.wall + self.time)
+
     def state(self, name="iris"):
-        return state_of(self.engine.picture.facts[name].version)
+        return state_of(self.engine.result.facts[name].version)
 
     def served(self, name="iris", **spec):
         """A model that is loaded and routed; returns its identity."""

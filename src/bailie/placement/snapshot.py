@@ -1,6 +1,6 @@
 """What placement decides on: demands, servers and what their replicas hold, frozen.
 
-Made by `bailie.scheduler.assembly` from the API's objects and the agents' inventories; read by every
+Made by `bailie.control.placement_input` from the API's objects and the agents' inventories; read by every
 other module of this package. Holds no rule of its own.
 """
 

@@ -2,7 +2,7 @@
 
 Called by `bailie scheduler` (bailie.cli.processes), which hands in the data plane. A standby keeps its copy
 of the API warm and answers its probes; agents and Envoys are served by the leader only. A scheduler may serve
-further namespaces than its own: each is governed for itself.
+further namespaces than its own: each has its own engine.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.token import TokenFile
-from bailie.scheduler.agents import AgentService, serve_agents
-from bailie.scheduler.currency import Stale
-from bailie.scheduler.door import AgentDoor
-from bailie.scheduler.endpoint import keep_endpoint
-from bailie.scheduler.governed import Governed
-from bailie.scheduler.secret_token import SecretToken
+from bailie.scheduler.agents.secret_token import SecretToken
+from bailie.scheduler.agents.service import AgentService, serve_agents
+from bailie.scheduler.agents.tenants import AgentTenants
+from bailie.scheduler.freshness import Stale
+from bailie.scheduler.leader_endpoint import keep_endpoint
+from bailie.scheduler.namespace import NamespaceScheduler
 from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
 from bailie.wellknown import names
 
@@ -58,7 +58,7 @@ async def run(
     health = HealthServer(live=lambda: None, ready=scheduler.unready, routes=routes)
     async with (
         health.serve(settings.address, settings.http_port),
-        serve_agents(scheduler.door, settings.address, settings.agent_port),
+        serve_agents(scheduler.tenants, settings.address, settings.agent_port),
     ):
         await scheduler.run()
 
@@ -79,30 +79,30 @@ class Scheduler:
         self._data_plane = data_plane
         self._further = further
         self._recorder = Recorder(client, names.SCHEDULER, settings.pod_name)
-        self._home = self._governed(namespace, TokenFile(settings.token_file))
+        self._home = self._namespace_scheduler(namespace, TokenFile(settings.token_file))
         self._secrets = {name: SecretToken(client, name) for name in settings.serves} if further else {}
-        self._others = {name: self._governed(name, token) for name, token in self._secrets.items()}
+        self._others = {name: self._namespace_scheduler(name, token) for name, token in self._secrets.items()}
         self.agents = self._home.agents
-        self.door = AgentDoor(namespace, {each.namespace: each.agents for each in self._all})
+        self.tenants = AgentTenants(namespace, {each.namespace: each.agents for each in self._all})
         # The pod's name alone: after a crash the restarted container takes its own lease back at once. Two
         # containers of one pod never live at a time, and the epoch would tell their orders apart.
         address = f"{settings.address}:{settings.agent_port}"
         self._election = LeaderElection(client, namespace, LEASE, settings.pod_name, address=address)
         self._election.notes = self._notes
 
-    def _governed(self, namespace: str, token: Token) -> Governed:
+    def _namespace_scheduler(self, namespace: str, token: Token) -> NamespaceScheduler:
         agents = AgentService(namespace, token, self._settings.address)
-        return Governed(self._client, self._recorder, agents)
+        return NamespaceScheduler(self._client, self._recorder, agents)
 
     @property
-    def _all(self) -> tuple[Governed, ...]:
+    def _all(self) -> tuple[NamespaceScheduler, ...]:
         return (self._home, *self._others.values())
 
     async def run(self) -> None:
         """Follows the API and leads whenever the lease is held."""
         async with asyncio.TaskGroup() as group:
-            for governed in self._all:
-                group.create_task(governed.follow(), name=f"follow-{governed.namespace}")
+            for each in self._all:
+                group.create_task(each.follow(), name=f"follow-{each.namespace}")
             for namespace, token in self._secrets.items():
                 group.create_task(token.run(), name=f"token-{namespace}")
             group.create_task(self._recorder.run(), name="events")
@@ -124,27 +124,27 @@ class Scheduler:
 
     async def _lead(self, epoch: int) -> None:
         """One term. Everything that it knows ends with it."""
-        for governed in self._all:
-            governed.agents.lead(epoch, self._leads)
+        for each in self._all:
+            each.agents.lead(epoch, self._leads)
         try:
             async with self._data_plane(self._leads) as publisher, asyncio.TaskGroup() as group:
                 group.create_task(keep_endpoint(self._client, self._settings, self._leads))
                 for other in self._others.values():
-                    group.create_task(self._govern_other(other), name=f"govern-{other.namespace}")
-                await self._home.govern(publisher, self._leads)
+                    group.create_task(self._schedule_other(other), name=f"schedule-{other.namespace}")
+                await self._home.schedule(publisher, self._leads)
         finally:
-            for governed in self._all:
-                governed.agents.stand_down()
+            for each in self._all:
+                each.agents.stand_down()
 
-    async def _govern_other(self, other: Governed) -> None:
-        """Governs another namespace; what is wrong there is tried again and ends nothing here."""
+    async def _schedule_other(self, other: NamespaceScheduler) -> None:
+        """Schedules another namespace; what is wrong there is tried again and ends nothing here."""
         assert self._further is not None  # noqa: S101 - without it there are no others
         async with self._further(other.namespace, other.token) as publisher:
             while True:
                 try:
-                    await other.govern(publisher, self._leads)
+                    await other.schedule(publisher, self._leads)
                 except Stale as error:
-                    log.warning("Namespace not governed", namespace=other.namespace, error=str(error))
+                    log.warning("Namespace not scheduled", namespace=other.namespace, error=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _notes(self) -> dict[str, str]:

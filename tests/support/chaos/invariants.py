@@ -31,7 +31,7 @@ _HELD = {LOADED: Held.LOADED, EVICTING: Held.EVICTED, EVICTED: Held.EVICTED}
 
 
 @dataclass
-class Found:
+class ModelFindings:
     """One Model and what is true of it."""
 
     manifest: dict
@@ -157,7 +157,7 @@ def _found(manifest):
     leaving = bool(metadata.get("deletionTimestamp"))
     identity = content_identity(model) if model else ""
     wanted = model.spec.scaling.replicas if model and not leaving else 0
-    return Found(manifest, model, VersionId(metadata["name"], identity), wanted)
+    return ModelFindings(manifest, model, VersionId(metadata["name"], identity), wanted)
 
 
 def _demand(found):

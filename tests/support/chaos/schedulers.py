@@ -16,8 +16,8 @@ from tests.support.chaos.gate import Gate
 from tests.support.ports import free_port
 
 from bailie.kube.client import Client
-from bailie.scheduler.agents import serve_agents
-from bailie.scheduler.currency import Stale
+from bailie.scheduler.agents.service import serve_agents
+from bailie.scheduler.freshness import Stale
 from bailie.scheduler.run import Scheduler
 from bailie.scheduler.settings import SchedulerSettings
 from kubeapi import kubeconfig as kubeconfigs

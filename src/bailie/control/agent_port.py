@@ -1,0 +1,139 @@
+"""The agents as the engine sees and commands them: values and one port.
+
+`scheduler.agents.service` implements the port over gRPC; the engine reads it. Nothing here waits, decides or
+knows the wire.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from bailie.api.model import Model
+    from bailie.placement.snapshot import ReplicaId, VersionId
+
+
+class ModelState(enum.Enum):
+    """What a replica has of a version, in its agent's words (proto/bailie/_gen/agent.proto).
+
+    There is no state for `unloaded`: what is gone is no longer in the inventory.
+    """
+
+    LOADING = "Loading"
+    LOADED = "Loaded"
+    FAILED = "Failed"
+    UNLOADING = "Unloading"
+    EVICTED = "Evicted"
+    EVICTING = "Evicting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReport:
+    """The newest that a replica said of one version.
+
+    `number` makes the name that the server knows, `<model>_<number>`; it belongs to the replica, and two
+    replicas may have one version under different numbers. `revision` grows with every report of the
+    process, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown. What is
+    declared counts `workers` times; what was measured has all workers in it, and may be more where
+    `measured_at_least`. `deaths`: how often the load has ended the replica's server.
+    """
+
+    version: VersionId
+    number: int
+    state: ModelState
+    revision: int
+    reason: str = ""
+    message: str = ""
+    declared_bytes: int = 0
+    measured_bytes: int = 0
+    measured_at_least: bool = False
+    workers: int = 1
+    eviction: int = 0
+    deaths: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectedReplica:
+    """One server replica whose agent is connected now.
+
+    `session` differs between two connections of one replica: after a change of it, commands that were sent
+    before may be lost and `models` is everything that the replica has. `memory_bytes` is without
+    overcommit, `resident_bytes` measured (0 if unknown). `server_silent`: the server takes connections and
+    has long answered nothing. At the held ports, 0 for none, the agent answers for models that are not in
+    memory. `models` is in the order of name, identity and number.
+    """
+
+    id: ReplicaId
+    session: int
+    pod: str
+    capabilities: tuple[str, ...]
+    address: str
+    http_port: int
+    grpc_port: int
+    memory_bytes: int
+    held_http_port: int = 0
+    held_grpc_port: int = 0
+    overcommit_percent: int = 0
+    resident_bytes: int = 0
+    server_ready: bool = True
+    server_silent: bool = False
+    draining: bool = False
+    models: tuple[ModelReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadCommand:
+    """Bring the version into memory; `memory_bytes` is what one replica reserves, workers not counted."""
+
+    version: VersionId
+    number: int
+    model: Model
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnloadCommand:
+    """Take the version off the replica, memory and disk."""
+
+    version: VersionId
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvictCommand:
+    """The version may leave memory: its requests go to the agent. `eviction` is the report's."""
+
+    version: VersionId
+    number: int
+    eviction: int
+
+
+Command = LoadCommand | UnloadCommand | EvictCommand
+
+
+class Agents(Protocol):
+    """The connected agents of the namespace. Every method returns at once."""
+
+    def replicas(self) -> Mapping[ReplicaId, ConnectedReplica]:
+        """Returns what is connected now, as a copy. Empty while not leading."""
+
+    def send(self, replica: ReplicaId, command: Command) -> bool:
+        """Queues the command for the replica; False when it is not connected.
+
+        A command replaces one for the same version and number that has not left yet. It may still be lost
+        with the session: the engine compares plan and inventory again on every change.
+        """
+
+    def note_used(self, replica: ReplicaId, server_names: Iterable[str]) -> None:
+        """Tells the replica which of its versions were asked for just now; lost if it is not connected."""
+
+    def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
+        """Tells a draining replica that it may end: nobody needs it but for the models `stranded`, which have
+        no other place. Lost if it is not connected."""
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back, without waiting, whenever `replicas` changed; returns what ends that."""

@@ -1,0 +1,144 @@
+"""The answer of `/explain/<model>`: a model's placement as JSON data. Read by `bailie explain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.placement import compare, explain, remedies
+from bailie.placement.words import amount, counted
+
+if TYPE_CHECKING:
+    from bailie.control.pass_result import PassResult
+    from bailie.placement import Place, Refusal, VersionId
+
+
+def explained(result: PassResult, name: str) -> dict[str, Any] | None:
+    """Returns what the last pass found about the model; None where there is no such Model."""
+    wanted, facts = result.wanted.get(name), result.facts.get(name)
+    if wanted is None or facts is None:
+        return None
+    answer: dict[str, Any] = {
+        "model": name,
+        "version": facts.number,
+        "identity": wanted.identity,
+        "generation": wanted.generation,
+        "summary": facts.scheduling or "; ".join(map(str, wanted.problems)) or "the model wants no place",
+        "standings": _copies(result, name),
+        "server": "",
+        "replicas": [],
+        "wanted": wanted.replicas,
+        "refusals": [],
+        "suggestions": {},
+        "servers": [],
+        "candidates": [],
+        "anew": "",
+        "remedies": [],
+    }
+    if wanted.version in {demand.version for demand in result.snapshot.demands}:
+        answer |= _placement(result, wanted.version)
+    answer["trail"] = [
+        *map(_copy_line, answer["standings"]),
+        *map(_place_line, (*answer["servers"], *answer["candidates"])),
+        *map(_refusal_line, () if answer["servers"] else answer["refusals"]),
+        *(f"would fit: {each['sentence']}" for each in answer["remedies"]),
+    ]
+    return answer
+
+
+def _placement(result: PassResult, version: VersionId) -> dict[str, Any]:
+    """`servers` and `candidates` (replicas of the chosen server) are compared only where there is a place."""
+    snapshot, plan = result.snapshot, result.plan
+    found, others = explain(snapshot, plan, version), compare(snapshot, plan, version)
+    return {
+        "summary": found.sentence,
+        "server": found.server,
+        "replicas": list(found.replicas),
+        "refusals": [_refusal(no) for no in found.refusals],
+        "suggestions": found.suggestions,
+        "servers": [_place(each) for each in others.servers],
+        "candidates": [_place(each) for each in others.replicas],
+        "anew": others.anew,
+        "remedies": [
+            {"server": each.server, "changes": list(each.changes), "sentence": each.sentence}
+            for each in remedies(snapshot, plan, version)
+        ],
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "server": place.server,
+        "replica": place.replica,
+        "chosen": place.chosen,
+        "takes": place.takes,
+        "has": place.has,
+        "freeBytes": place.free_bytes,
+        "versions": place.versions,
+        "lostBy": place.lost_by.value if place.lost_by else "",
+        "sentence": place.sentence,
+        "refusals": [_refusal(no) for no in place.refusals],
+    }
+
+
+def _copies(result: PassResult, name: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": each.id.name,
+            "replica": str(each.id.replica),
+            "state": each.state.value,
+            "memoryBytes": each.memory_bytes,
+            "measuredBytes": each.report.measured_bytes if each.report else 0,
+            "measuredAtLeast": bool(each.report and each.report.measured_at_least),
+            "agentConnected": each.connected,
+            "serverReady": each.server_ready,
+        }
+        for each in result.copies.get(name, ())
+    ]
+
+
+def _refusal(no: Refusal) -> dict[str, Any]:
+    return {
+        "code": no.code.value,
+        "filter": no.filter,
+        "server": no.server,
+        "replica": no.replica,
+        "need": no.need,
+        "have": no.have,
+    }
+
+
+def _copy_line(copy: dict[str, Any]) -> str:
+    told = f"{copy['replica']}: {copy['name']} is {copy['state']}"
+    if copy["memoryBytes"] or copy["measuredBytes"]:
+        told += f", {amount(copy['memoryBytes'])} declared"
+    if copy["measuredBytes"]:
+        least = "at least " if copy["measuredAtLeast"] else ""
+        told += f", {least}{amount(copy['measuredBytes'])} measured"
+    if not copy["agentConnected"]:
+        told += ", its agent is away"
+    if not copy["serverReady"]:
+        told += ", its server is not ready"
+    return told
+
+
+def _place_line(place: dict[str, Any]) -> str:
+    name = f"server {place['server']}" if place["replica"] is None else _replica_name(place)
+    if not place["chosen"]:
+        return f"{name}: {place['sentence'] or '; '.join(map(_refusal_text, place['refusals']))}"
+    if place["replica"] is not None:
+        return f"{name}: chosen"
+    room = f"{amount(place['freeBytes'])} free, {counted(place['versions'], 'other model version')}"
+    return f"{name}: chosen ({room})"
+
+
+def _refusal_line(no: dict[str, Any]) -> str:
+    return f"{no['server'] if no['replica'] is None else _replica_name(no)}: {_refusal_text(no)}"
+
+
+def _replica_name(found: dict[str, Any]) -> str:
+    return f"{found['server']}-{found['replica']}"
+
+
+def _refusal_text(no: dict[str, Any]) -> str:
+    compared = f": needs {amount(no['need'])}, has {amount(no['have'])}" if no["need"] != "" else ""
+    return f"{no['code']}{compared}"

@@ -1,0 +1,328 @@
+"""Every server replica and what stands on it, as the engine may rely on it: reports plus commands just sent.
+
+Called by the engine. A command counts as carried out until the agent says otherwise (assume), and no longer
+once the session is another or nothing was heard for a while (forget). A replica whose agent is away keeps
+its place for a grace, so that a reconnect moves nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from bailie.control.agent_port import EvictCommand, LoadCommand, ModelState, UnloadCommand
+from bailie.lifecycle.replica import ReplicaEvent, ReplicaState, next_state
+
+if TYPE_CHECKING:
+    from bailie.control.agent_port import Agents, Command, ConnectedReplica, ModelReport
+    from bailie.placement import ReplicaId, VersionId
+
+AWAY_SECONDS = 3.0
+"""How long a replica whose agent is away keeps its models in the plan and in the routes."""
+ASSUMED_SECONDS = 30.0
+"""How long a command counts as carried out without a word from the agent; then it is sent again."""
+
+_EVENTS = {
+    ModelState.LOADING: ReplicaEvent.SAYS_LOADING,
+    ModelState.LOADED: ReplicaEvent.SAYS_LOADED,
+    ModelState.FAILED: ReplicaEvent.SAYS_FAILED,
+    ModelState.UNLOADING: ReplicaEvent.SAYS_UNLOADING,
+    ModelState.EVICTED: ReplicaEvent.SAYS_EVICTED,
+    ModelState.EVICTING: ReplicaEvent.SAYS_EVICTING,
+}
+_SENT: dict[type[Command], ReplicaEvent] = {
+    LoadCommand: ReplicaEvent.LOAD_SENT,
+    UnloadCommand: ReplicaEvent.UNLOAD_SENT,
+    EvictCommand: ReplicaEvent.EVICT_SENT,
+}
+_PREFERENCE = (
+    ReplicaState.LOADED,
+    ReplicaState.EVICTING,
+    ReplicaState.EVICT_REQUESTED,
+    ReplicaState.EVICTED,
+    ReplicaState.LOADING,
+    ReplicaState.REQUESTED,
+)
+CROWDED = 0.5
+"""On a replica with overcommit that is filled beyond this part of its memory, uses are counted: by then they
+have a history when the first model must leave."""
+
+
+class CopyId(NamedTuple):
+    """One version, by its number, on one replica."""
+
+    replica: ReplicaId
+    version: VersionId
+    number: int
+
+    @property
+    def name(self) -> str:
+        """What the inference server calls the version."""
+        return f"{self.version.model}_{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCopy:
+    """How a version stands on a replica.
+
+    `memory_bytes` counts workers; `connected`: its agent is there; `server_silent`: the server takes
+    connections and has long answered nothing; `draining`: the replica is to end.
+    """
+
+    id: CopyId
+    state: ReplicaState
+    report: ModelReport | None
+    memory_bytes: int
+    connected: bool
+    server_ready: bool
+    server_silent: bool = False
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FleetReplica:
+    """A replica as last reported; `connected` is False while its agent is away."""
+
+    replica: ConnectedReplica
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Assumption:
+    state: ReplicaState
+    session: int
+    revision: int
+    memory_bytes: int
+    since: float
+
+
+class Fleet:
+    """What the engine knows of replicas between two passes; made anew only where an agent said something.
+
+    `replicas` and `copies` are current. `touched` are the models whose copies changed, until they are
+    taken; `crowded` the replicas on which uses are counted.
+    """
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+        self._away_since: dict[ReplicaId, float] = {}
+        self._assumed: dict[ReplicaId, dict[CopyId, _Assumption]] = {}
+        self._here: dict[ReplicaId, dict[CopyId, ModelCopy]] = {}
+        self._models: dict[str, dict[CopyId, ModelCopy]] = {}
+        self.replicas: dict[ReplicaId, FleetReplica] = {}
+        self.copies: dict[CopyId, ModelCopy] = {}
+        self.touched: set[str] = set()
+        self.crowded: set[ReplicaId] = set()
+        self._used: dict[ReplicaId, int] = defaultdict(int)
+
+    def observe(self, now: float) -> None:
+        """Takes over what the agents say now. `now` is monotonic, in seconds."""
+        present = self._agents.replicas()
+        for key in self.replicas.keys() | present.keys():
+            before, seen = self.replicas.get(key), self._seen(key, present.get(key), now)
+            if seen is None:
+                del self.replicas[key], self._away_since[key]
+                self._refresh(key, {})
+                self._used.pop(key, None)
+            elif seen is not before or self._is_overdue(key, now):
+                self.replicas[key] = seen
+                self._refresh(key, self._copies_of(key, seen, now))
+                if before is not None and _place(before) != _place(seen):
+                    self._touch(key)
+                self._weigh(key)
+
+    def take_touched(self) -> set[str]:
+        """Returns the models whose copies changed since this was called last."""
+        touched, self.touched = self.touched, set()
+        return touched
+
+    def of_model(self, name: str) -> list[ModelCopy]:
+        """Everything that stands of a model, in the order of replicas."""
+        found = self._models.get(name, {})
+        return [found[copy_id] for copy_id in sorted(found)]
+
+    def deadline(self) -> float | None:
+        """When something changes by itself, None where nothing will."""
+        ends = [since + AWAY_SECONDS for since in self._away_since.values()]
+        ends += [_oldest(each) + ASSUMED_SECONDS for each in self._assumed.values()]
+        return min(ends, default=None)
+
+    def load(self, replica: ReplicaId, command: LoadCommand, *, memory_bytes: int, now: float) -> bool:
+        """Sends the command and assumes that it is obeyed; False where the agent is away.
+
+        `memory_bytes` is what is taken there meanwhile, workers counted.
+        """
+        return self._command(replica, command, memory_bytes, now)
+
+    def unload(self, copy_id: CopyId, now: float) -> bool:
+        """Sends the command and assumes that it is obeyed; False where the agent is away."""
+        copy = self.copies[copy_id]
+        command = UnloadCommand(version=copy_id.version, number=copy_id.number)
+        return self._command(copy_id.replica, command, copy.memory_bytes, now)
+
+    def evict(self, copy_id: CopyId, now: float) -> bool:
+        """Sends the command and assumes that it is obeyed; False where the agent is away."""
+        copy = self.copies[copy_id]
+        eviction = copy.report.eviction if copy.report else 0
+        command = EvictCommand(version=copy_id.version, number=copy_id.number, eviction=eviction)
+        return self._command(copy_id.replica, command, copy.memory_bytes, now)
+
+    def _command(self, replica: ReplicaId, command: Command, memory_bytes: int, now: float) -> bool:
+        copy_id = CopyId(replica, command.version, command.number)
+        before = self.copies.get(copy_id)
+        state = next_state(before.state if before else ReplicaState.ABSENT, _SENT[type(command)])
+        if not self._agents.send(replica, command):
+            return False
+        report, seen = (before.report if before else None), self.replicas[replica]
+        revision = report.revision if report else 0
+        assumed = self._assumed.setdefault(replica, {})
+        assumed.pop(copy_id, None)  # so that the oldest comes first
+        assumed[copy_id] = _Assumption(state, seen.replica.session, revision, memory_bytes, now)
+        self._put(copy_id, _copy_of(copy_id, state, report, memory_bytes, seen))
+        return True
+
+    def _seen(self, key: ReplicaId, present: ConnectedReplica | None, now: float) -> FleetReplica | None:
+        """The replica as it is now; None once it has been away for too long."""
+        before = self.replicas.get(key)
+        if present is not None:
+            self._away_since.pop(key, None)
+            known = before is not None and before.replica is present and before.connected
+            return before if known else FleetReplica(present, connected=True)
+        assert before is not None  # noqa: S101 - a replica that is not present was seen before
+        if now - self._away_since.setdefault(key, now) >= AWAY_SECONDS:
+            return None
+        return FleetReplica(before.replica, connected=False) if before.connected else before
+
+    def _is_overdue(self, key: ReplicaId, now: float) -> bool:
+        assumed = self._assumed.get(key)
+        return assumed is not None and now - _oldest(assumed) >= ASSUMED_SECONDS
+
+    def _refresh(self, key: ReplicaId, copies: dict[CopyId, ModelCopy]) -> None:
+        before = self._here.get(key, {})
+        for copy_id in [copy_id for copy_id in before if copy_id not in copies]:
+            self._put(copy_id, None)
+        for copy_id, copy in copies.items():
+            if before.get(copy_id) != copy:
+                self._put(copy_id, copy)
+        if not copies:
+            self._here.pop(key, None)
+            self._assumed.pop(key, None)
+
+    def _put(self, copy_id: CopyId, copy: ModelCopy | None) -> None:
+        self.touched.add(copy_id.version.model)
+        here = self._here.setdefault(copy_id.replica, {})
+        of_model = self._models.setdefault(copy_id.version.model, {})
+        self._count(copy_id.replica, copy, here.get(copy_id))
+        for where in (self.copies, here, of_model):
+            if copy is None:
+                where.pop(copy_id, None)
+            else:
+                where[copy_id] = copy
+        if not of_model:
+            del self._models[copy_id.version.model]
+        self._weigh(copy_id.replica)
+
+    def _weigh(self, key: ReplicaId) -> None:
+        """Keeps `crowded`; what stands there gets another route when it changes."""
+        seen = self.replicas.get(key)
+        crowded = False
+        if seen is not None and seen.replica.overcommit_percent and seen.replica.held_http_port:
+            crowded = self._used[key] > seen.replica.memory_bytes * CROWDED
+        if crowded != (key in self.crowded):
+            self.crowded ^= {key}
+            self._touch(key)
+
+    def _count(self, key: ReplicaId, now: ModelCopy | None, before: ModelCopy | None) -> None:
+        self._used[key] += _size(now) - _size(before)
+
+    def _touch(self, key: ReplicaId) -> None:
+        self.touched |= {copy_id.version.model for copy_id in self._here.get(key, ())}
+
+    def _copies_of(self, key: ReplicaId, seen: FleetReplica, now: float) -> dict[CopyId, ModelCopy]:
+        reports = {CopyId(key, each.version, each.number): each for each in seen.replica.models}
+        assumed = {
+            copy_id: each
+            for copy_id, each in self._assumed.get(key, {}).items()
+            if _holds(each, reports.get(copy_id), seen.replica.session, now)
+        }
+        self._assumed[key] = assumed
+        if not assumed:
+            del self._assumed[key]
+        found = {}
+        for copy_id, report in reports.items():
+            state = _state(report, assumed.get(copy_id))
+            memory = report.declared_bytes * max(report.workers, 1)
+            found[copy_id] = _copy_of(copy_id, state, report, memory, seen)
+        for copy_id, each in assumed.items():
+            if copy_id not in reports:
+                found[copy_id] = _copy_of(copy_id, each.state, None, each.memory_bytes, seen)
+        return found
+
+
+def _copy_of(  # noqa: PLR0917 - the fields in their order
+    copy_id: CopyId, state: ReplicaState, report: ModelReport | None, memory_bytes: int, seen: FleetReplica
+) -> ModelCopy:
+    own = seen.replica
+    return ModelCopy(
+        copy_id,
+        state,
+        report,
+        memory_bytes,
+        connected=seen.connected,
+        server_ready=own.server_ready,
+        server_silent=own.server_silent,
+        draining=own.draining,
+    )
+
+
+def _holds(assumption: _Assumption, report: ModelReport | None, session: int, now: float) -> bool:
+    """False once the session is another, the agent has answered, or it has been silent for too long."""
+    if session != assumption.session or now - assumption.since >= ASSUMED_SECONDS:
+        return False
+    if report is None:
+        return assumption.state is ReplicaState.REQUESTED
+    if report.revision <= assumption.revision:
+        return True
+    return next_state(assumption.state, _EVENTS[report.state]) is assumption.state
+
+
+def _state(report: ModelReport, assumption: _Assumption | None) -> ReplicaState:
+    if assumption is not None:
+        return assumption.state
+    return next_state(ReplicaState.ABSENT, _EVENTS[report.state])
+
+
+def _size(copy: ModelCopy | None) -> int:
+    """The larger of declared and measured."""
+    if copy is None:
+        return 0
+    return max(copy.memory_bytes, copy.report.measured_bytes if copy.report else 0)
+
+
+def _oldest(assumed: dict[CopyId, _Assumption]) -> float:
+    """Since when the first of them is assumed; they are in the order of time."""
+    return next(iter(assumed.values())).since
+
+
+def _place(seen: FleetReplica) -> tuple[object, ...]:
+    own = seen.replica
+    return own.address, own.http_port, own.grpc_port, own.held_http_port, own.held_grpc_port
+
+
+def preferred(copies: list[ModelCopy]) -> ModelCopy:
+    """Of one version under several numbers on one replica: the one to keep."""
+    return min(copies, key=_preference)
+
+
+def one_each(copies: list[ModelCopy]) -> tuple[ModelCopy, ...]:
+    """One for each version and replica, in that order."""
+    places: dict[tuple[VersionId, ReplicaId], list[ModelCopy]] = {}
+    for each in copies:
+        places.setdefault((each.id.version, each.id.replica), []).append(each)
+    return tuple(preferred(places[place]) for place in sorted(places))
+
+
+def _preference(copy: ModelCopy) -> tuple[int, int]:
+    known = copy.state in _PREFERENCE
+    return (_PREFERENCE.index(copy.state) if known else len(_PREFERENCE), -copy.id.number)

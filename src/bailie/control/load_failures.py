@@ -1,0 +1,116 @@
+"""Loads that failed: why, how often in a row, and when they are tried again.
+
+Called by the engine. A failure belongs to a version on a replica; another content of the spec is another
+version, so a corrected Model is tried at once. A version that ends the servers that load it is given up on
+all of them: what it does to one it would do to the next.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from bailie.lifecycle.replica import SERVING, ReplicaState
+from bailie.lifecycle.retry import LONGEST_SECONDS, given_up, retry_delay
+from bailie.lifecycle.version import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bailie.control.agent_port import ModelReport
+    from bailie.control.fleet import ModelCopy
+    from bailie.placement import ReplicaId, VersionId
+
+Place = tuple["VersionId", "ReplicaId"]
+
+
+class Now(NamedTuple):
+    """One moment on both clocks: monotonic seconds for waiting, seconds since 1970 for people."""
+
+    monotonic: float
+    wall: float
+
+
+class _Entry(NamedTuple):
+    failure: Failure
+    revision: int
+    retry_at: float
+    deaths: int
+
+
+class LoadFailures:
+    """The failures that still matter, by model, version and replica."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, dict[Place, _Entry]] = {}
+
+    def observe(self, name: str, copies: Iterable[ModelCopy], wanted: VersionId | None, now: Now) -> None:
+        """Counts each failure of a model once; forgets what is loaded by now and other versions' failures."""
+        entries = {place: each for place, each in self._entries.get(name, {}).items() if place[0] == wanted}
+        for copy in copies:
+            place = (copy.id.version, copy.id.replica)
+            if copy.state in SERVING:
+                entries.pop(place, None)
+            elif copy.state is ReplicaState.FAILED and place[0] == wanted:
+                _count(entries, place, copy.report, now)
+        if entries:
+            self._entries[name] = entries
+        else:
+            self._entries.pop(name, None)
+
+    def may_try(self, place: Place, now: Now) -> bool:
+        """False while the place is backing off, and for a version that is given up."""
+        entries = self._entries.get(place[0].model, {})
+        entry = entries.get(place)
+        return not _given_up(entries) and (entry is None or now.monotonic >= entry.retry_at)
+
+    def of(self, version: VersionId) -> Failure | None:
+        """The failure to show for a version: that of the first replica by name; one that ended a server goes
+        before others."""
+        entries = self._entries.get(version.model)
+        if not entries:
+            return None
+        shown = min(entries.items(), key=lambda each: (not each[1].deaths, each[0]))[1].failure
+        if not _given_up(entries):
+            return shown
+        text = (
+            f"given up until its spec changes: its load has ended inference servers {_deaths(entries)} times"
+        )
+        return replace(shown, message=text, retry_at=0.0)
+
+    def deadline(self, now: Now) -> float | None:
+        """When the next place may be tried again."""
+        ends = (each.retry_at for entries in self._entries.values() for each in entries.values())
+        return min((end for end in ends if now.monotonic < end < math.inf), default=None)
+
+
+def _deaths(entries: Mapping[Place, _Entry]) -> int:
+    return sum(each.deaths for each in entries.values())
+
+
+def _given_up(entries: Mapping[Place, _Entry]) -> bool:
+    return given_up(_deaths(entries))
+
+
+def _count(entries: dict[Place, _Entry], place: Place, report: ModelReport | None, now: Now) -> None:
+    before = entries.get(place)
+    if report is None or (before and before.revision >= report.revision):
+        return
+    attempts = before.failure.attempts + 1 if before else 1
+    deaths = max(report.deaths, before.deaths if before else 0)
+    delay = _delay(attempts, report.deaths)
+    failure = Failure(
+        reason=report.reason or "ModelFailed",
+        message=report.message or "the model could not be loaded",
+        replica=str(place[1]),
+        attempts=attempts,
+        retry_at=0.0 if math.isinf(delay) else now.wall + delay,
+    )
+    entries[place] = _Entry(failure, report.revision, now.monotonic + delay, deaths)
+
+
+def _delay(attempts: int, deaths: int) -> float:
+    if given_up(deaths):
+        return math.inf
+    return LONGEST_SECONDS if deaths else retry_delay(attempts)

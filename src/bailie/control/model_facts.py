@@ -1,0 +1,142 @@
+"""What the status of a Model is made from, counted from one pass.
+
+Called by the engine for the models that it looks at. Only counts; the words are those of
+`bailie.lifecycle.conditions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.control.placement_input import measured
+from bailie.lifecycle.conditions import ModelFacts
+from bailie.lifecycle.memory import MemoryFacts
+from bailie.lifecycle.replica import SERVING, ReplicaState
+from bailie.lifecycle.version import Setback, VersionFacts
+from bailie.placement import sentence
+
+if TYPE_CHECKING:
+    from bailie.control.fleet import ModelCopy
+    from bailie.control.pass_result import RouteChoice
+    from bailie.control.routes import Routes
+    from bailie.control.wanted_models import WantedModel
+    from bailie.lifecycle.version import Failure
+    from bailie.placement import Assignment, Plan, Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFindings:
+    """What a pass found about one Model: its place, what stands of it, and what answers for it.
+
+    `number`, `scheduling` and `failure` belong to the wanted version, `answer` to the one that answers.
+    """
+
+    wanted: WantedModel
+    assignment: Assignment | None
+    copies: tuple[ModelCopy, ...]
+    answer: RouteChoice | None
+    number: int = 0
+    scheduling: str = ""
+    failure: Failure | None = None
+
+
+def facts_of(found: ModelFindings, routes: Routes) -> ModelFacts:
+    """Counts what answers by the routes that the data plane has."""
+    wanted, answer = found.wanted, found.answer
+    serving = sum(_serves(copy, routes) for copy in answer.copies) if answer else 0
+    older = answer is not None and answer.choice.identity != wanted.identity
+    return ModelFacts(
+        generation=wanted.generation,
+        version=_version(found, available=0 if older else serving),
+        number=found.number,
+        server=_server(found),
+        scheduling=found.scheduling,
+        problems=wanted.problems,
+        warnings=wanted.warnings,
+        answering=answer.choice.number if answer and older and serving else None,
+        answering_replicas=serving if older else 0,
+        memory=_memory(found),
+        evicted=_evicted(answer),
+    )
+
+
+def _evicted(answer: RouteChoice | None) -> int:
+    """How many of the replicas that answer have the version on disk only."""
+    return sum(each.state is ReplicaState.EVICTED for each in answer.copies) if answer else 0
+
+
+def _memory(found: ModelFindings) -> MemoryFacts:
+    model, version = found.wanted.model, found.wanted.version
+    if model is None:
+        return MemoryFacts()
+    own = [each for each in found.copies if each.id.version == version]
+    workers = max((each.report.workers for each in own if each.report), default=1)
+    size = measured(own).get(version)
+    return MemoryFacts(declared_bytes=model.spec.memory_bytes or 0, workers=workers, measured=size)
+
+
+def _version(found: ModelFindings, *, available: int) -> VersionFacts:
+    wanted = found.wanted
+    own = [each for each in found.copies if each.id.version == wanted.version]
+    loaded = [each for each in own if each.state in SERVING]
+    return VersionFacts(
+        valid=wanted.model is not None,
+        deleted=wanted.deleting,
+        wanted=wanted.replicas,
+        minimum=wanted.minimum,
+        placed=len(found.assignment.replicas) if found.assignment else 0,
+        loaded=len(loaded),
+        silent=sum(not _answers(each) for each in loaded),
+        hung=sum(each.connected and each.server_silent for each in loaded),
+        available=available,
+        failure=found.failure,
+        setback=next(filter(None, map(_setback, own)), None),
+    )
+
+
+def _setback(copy: ModelCopy) -> Setback | None:
+    """An agent that loads a version again says why."""
+    report = copy.report
+    if copy.state is not ReplicaState.LOADING or report is None or not report.message:
+        return None
+    replica = str(copy.id.replica)
+    return Setback(reason=report.reason or "ModelProgressing", message=report.message, replica=replica)
+
+
+def _serves(copy: ModelCopy, routes: Routes) -> bool:
+    return _answers(copy) and routes.is_available(copy)
+
+
+def _answers(copy: ModelCopy) -> bool:
+    return copy.connected and copy.server_ready
+
+
+def _server(found: ModelFindings) -> str:
+    if found.assignment:
+        return found.assignment.server
+    return found.answer.copies[0].id.replica.server if found.answer else ""
+
+
+class Sentences:
+    """Why each model is where it is, in words; models that are refused alike share theirs.
+
+    For one pass: what refuses may read otherwise in the next.
+    """
+
+    def __init__(self, snapshot: Snapshot, plan: Plan) -> None:
+        self._snapshot = snapshot
+        self._plan = plan
+        self._known: dict[int, str] = {}
+
+    def of(self, wanted: WantedModel) -> str:
+        """Empty for a model that asks for no place."""
+        version = wanted.version
+        if wanted.model is None or wanted.replicas == 0:
+            return ""
+        if version in self._plan.assignments:
+            return sentence(self._snapshot, self._plan, version)
+        key = id(self._plan.refusals.get(version))
+        if key not in self._known:
+            self._known[key] = sentence(self._snapshot, self._plan, version)
+        return self._known[key]

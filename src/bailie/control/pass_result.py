@@ -1,0 +1,46 @@
+"""The result of one pass of the engine, as values.
+
+Made by the engine; read by the status writers, the metrics and the health endpoint. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bailie.placement import Plan, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.control.fleet import ModelCopy
+    from bailie.control.wanted_models import WantedModel
+    from bailie.lifecycle.conditions import ModelFacts
+    from bailie.lifecycle.rollout import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChoice:
+    """The version that answers for a model, and the copies behind it."""
+
+    choice: Choice
+    copies: tuple[ModelCopy, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassResult:
+    """The result of one pass.
+
+    `wanted` are the Models by name, `copies` the copies of each (one per version and replica), and `facts`
+    has every Model of `wanted`. `looked_at` are the Models that may differ from the result before, deleted
+    ones among them. `settling`: the data planes have not come to this leader yet, so it is not known whether
+    they still have routes of the leader before.
+    """
+
+    wanted: Mapping[str, WantedModel] = field(default_factory=dict)
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    plan: Plan = field(default_factory=Plan)
+    copies: Mapping[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
+    facts: Mapping[str, ModelFacts] = field(default_factory=dict)
+    looked_at: frozenset[str] = frozenset()
+    settling: bool = False

@@ -1,0 +1,173 @@
+"""Puts together what placement decides on, from the Models, the Servers and the fleet.
+
+Called by the engine with what changed. Only translation: which state of a replica counts as held, how much
+memory is counted, which replica is on its way out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.server import Server as ServerResource
+from bailie.control.wanted_models import demand_of
+from bailie.lifecycle.memory import Measured
+from bailie.lifecycle.replica import ReplicaState
+from bailie.placement import Held, Holding, Replica, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bailie.control.fleet import FleetReplica, ModelCopy
+    from bailie.control.wanted_models import WantedModel
+    from bailie.placement import Demand, ReplicaId, VersionId
+
+_HELD = {
+    ReplicaState.REQUESTED: Held.LOADING,
+    ReplicaState.LOADING: Held.LOADING,
+    ReplicaState.LOADED: Held.LOADED,
+    ReplicaState.EVICTING: Held.EVICTED,
+    ReplicaState.EVICT_REQUESTED: Held.EVICTED,
+    ReplicaState.EVICTED: Held.EVICTED,
+    ReplicaState.UNLOAD_REQUESTED: Held.LEAVING,
+    ReplicaState.UNLOADING: Held.LEAVING,
+}
+
+
+_MOST_REPLICAS = 10_000
+"""A status that speaks of more than that was not written by an operator."""
+
+
+class ServerBook:
+    """The Servers of the namespace as placement sees them, made again only where something changed."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[str, tuple[Mapping[str, Any], int]] = {}
+        self._made: dict[str, tuple[int, list[FleetReplica], Server]] = {}
+
+    def wanted(self, manifests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+        """How many replicas each Server asks for; 0 where it is being deleted."""
+        parsed: dict[str, tuple[Mapping[str, Any], int]] = {}
+        for manifest in manifests:
+            name = manifest["metadata"]["name"]
+            known = self._parsed.get(name)
+            fresh = known is None or known[0] is not manifest
+            parsed[name] = (manifest, _wanted_replicas(manifest)) if known is None or fresh else known
+        self._parsed = parsed
+        return {name: count for name, (_, count) in parsed.items()}
+
+    def assemble(
+        self, wanted: Mapping[str, int], replicas: Mapping[ReplicaId, FleetReplica]
+    ) -> tuple[Server, ...]:
+        """A server that only agents know of has no object any more: it is going away."""
+        grouped: dict[str, list[FleetReplica]] = defaultdict(list)
+        for key in sorted(replicas):
+            grouped[key.server].append(replicas[key])
+        names = sorted(wanted.keys() | grouped.keys())
+        self._made = {name: self._make(name, wanted.get(name, 0), grouped[name]) for name in names}
+        return tuple(server for _, _, server in self._made.values())
+
+    def _make(
+        self, name: str, wanted: int, seen: list[FleetReplica]
+    ) -> tuple[int, list[FleetReplica], Server]:
+        known = self._made.get(name)
+        if known and known[0] == wanted and list(map(id, known[1])) == list(map(id, seen)):
+            return known
+        server = _server(name, wanted, seen)
+        return wanted, seen, known[2] if known and known[2] == server else server
+
+
+def _wanted_replicas(manifest: Mapping[str, Any]) -> int:
+    """A Server whose spec is invalid keeps what it has: its replicas are not counted out."""
+    if manifest["metadata"].get("deletionTimestamp"):
+        return 0
+    server, _ = ServerResource.parse({key: value for key, value in manifest.items() if key != "status"})
+    return server.spec.scaling.replicas if server else running_replicas(manifest) or 1
+
+
+def running_replicas(manifest: Mapping[str, Any]) -> int:
+    """How many replicas the Server's status speaks of; 0 where what is written there is no such number."""
+    status = manifest.get("status")
+    count = status.get("replicas") if isinstance(status, dict) else None
+    return min(max(count, 0), _MOST_REPLICAS) if isinstance(count, int) else 0
+
+
+def told_replicas(manifest: Mapping[str, Any]) -> frozenset[str] | None:
+    """The replicas that a leader knew when it wrote the Server's status last, by name; None if none did."""
+    status = manifest.get("status")
+    states = status.get("replicaStates") if isinstance(status, dict) else None
+    if not isinstance(states, list):
+        return None
+    return frozenset(str(each.get("name")) for each in states if isinstance(each, dict))
+
+
+def demand_and_holdings(
+    wanted: WantedModel | None, copies: Iterable[ModelCopy]
+) -> tuple[Demand | None, tuple[Holding, ...]]:
+    """What a model asks placement for, None for nothing, and what replicas have of its versions."""
+    held = [copy for copy in copies if copy.state in _HELD]
+    sizes = measured(held)
+    demand = None
+    if wanted is not None:
+        demand = demand_of(wanted, _workers(wanted.version, held))
+        size = sizes.get(wanted.version)
+        demand = replace(demand, measured_bytes=size.used_bytes) if demand and size else demand
+    return demand, tuple(_holding(copy, sizes.get(copy.id.version)) for copy in held)
+
+
+def measured(copies: Iterable[ModelCopy]) -> dict[VersionId, Measured]:
+    """What loads of each version have taken.
+
+    One content takes the same everywhere: the largest figure counts, and it is exact where one is.
+    """
+    found: dict[VersionId, Measured] = {}
+    for version, report in ((each.id.version, each.report) for each in copies):
+        if report is not None and report.measured_bytes:
+            before = found.get(version, Measured(0, at_least=True))
+            found[version] = Measured(
+                max(before.used_bytes, report.measured_bytes),
+                at_least=before.at_least and report.measured_at_least,
+            )
+    return found
+
+
+def _server(name: str, wanted: int, replicas: list[FleetReplica]) -> Server:
+    """What all replicas can is what the server can."""
+    capabilities = [frozenset(map(str.strip, seen.replica.capabilities)) for seen in replicas]
+    return Server(
+        name=name,
+        capabilities=frozenset.intersection(*capabilities) if capabilities else frozenset(),
+        replicas=tuple(_replica(seen, wanted) for seen in replicas),
+        wanted_replicas=wanted,
+    )
+
+
+def _replica(seen: FleetReplica, wanted: int) -> Replica:
+    """A replica beyond the wanted number is about to be scaled away, so it drains."""
+    replica = seen.replica
+    return Replica(
+        index=replica.id.ordinal,
+        memory_bytes=replica.memory_bytes,
+        overcommit_percent=replica.overcommit_percent,
+        connected=seen.connected,
+        ready=replica.server_ready,
+        silent=replica.server_silent,
+        draining=replica.draining or replica.id.ordinal >= wanted,
+    )
+
+
+def _holding(copy: ModelCopy, size: Measured | None) -> Holding:
+    return Holding(
+        version=copy.id.version,
+        replica=copy.id.replica,
+        state=_HELD[copy.state],
+        memory_bytes=copy.memory_bytes,
+        measured_bytes=size.used_bytes if size else 0,
+    )
+
+
+def _workers(version: VersionId, held: Iterable[ModelCopy]) -> int:
+    """The most workers that any replica runs a version with; memory counts that many times."""
+    reports = (each.report for each in held if each.id.version == version)
+    return max((report.workers for report in reports if report), default=1)

@@ -1,0 +1,48 @@
+"""Which draining replicas may end: nobody needs them, or only models that have no other place.
+
+Called by the engine at the end of each pass. An agent that drains keeps its inference server until it is
+told; it is told once in each session, and its own limit holds where it is told nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.control.notices import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.control.agent_port import Agents
+    from bailie.control.fleet import Fleet
+    from bailie.control.notices import Notify
+    from bailie.control.routes import Routes
+    from bailie.placement import ReplicaId
+
+
+class Releases:
+    """Who was let go, by the session in which that was said."""
+
+    def __init__(self, agents: Agents, notify: Notify) -> None:
+        self._notify = notify
+        self._agents = agents
+        self._told: dict[ReplicaId, int] = {}
+
+    def release(self, fleet: Fleet, routes: Routes, moves: Callable[[str], bool], now: float) -> None:
+        """Tells the replicas that may end. `moves` says whether a model is on its way to another place."""
+        draining = {
+            key: seen.replica.session
+            for key, seen in fleet.replicas.items()
+            if seen.connected and seen.replica.draining
+        }
+        self._told = {key: session for key, session in self._told.items() if draining.get(key) == session}
+        for key, session in draining.items():
+            if key in self._told or not routes.is_left(key, now):
+                continue
+            needing = routes.leading_to(key)
+            if any(map(moves, needing)):
+                continue
+            self._told[key] = session
+            self._agents.note_drained(key, needing)
+            fields = {"replica": str(key), "without_another_place": sorted(needing)}
+            self._notify(Notice("Replica may end", fields, warning=bool(needing)))

@@ -1,0 +1,338 @@
+"""The gRPC server that the agents of a namespace dial: sessions in, commands out.
+
+`AgentService` implements `agent_port.Agents`: the engine reads replicas from it and sends commands by it.
+Only the leader of the namespace takes sessions; every command carries its epoch, and none is sent while it
+is not certain that the lease is held (a process that was suspended). One session for each
+server replica: a newer hello of the same pod replaces the older stream, one of another pod is taken when the
+older has ended. A peer that is dead or stopped is noticed by HTTP/2
+pings within about 4 s, one whose event loop hangs by its silence.
+
+Whoever has the namespace's token may send anything. What cannot be is refused in words, once in a while in
+the log, and never has an effect beyond the namespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+from prometheus_client import Gauge
+
+from bailie._gen import agent_pb2 as pb
+from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
+from bailie.kube.limits import Allowance, Complaints
+from bailie.kube.token import Verdict
+from bailie.scheduler.agents import peers, wire
+from bailie.scheduler.agents.session import AgentRefused, AgentSession
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+    from bailie.control.agent_port import Command, ConnectedReplica
+    from bailie.kube.token import Token
+    from bailie.placement.snapshot import ReplicaId
+    from bailie.scheduler.agents.tenants import AgentTenants
+
+    Context = grpc.aio.ServicerContext[bytes, pb.SchedulerMessage]
+
+log = structlog.get_logger(__name__)
+
+CONNECTED = Gauge("bailie_agents_connected", "Server replicas whose agent is connected.", ["namespace"])
+
+_HELLO_SECONDS = 5.0
+_SILENCE_SECONDS = 30.0
+"""Agents report at least every 10 s; without a word for this long, the session ends."""
+_STOP_SECONDS = 0.5
+_MOST_SESSIONS = 2_000
+"""Of one namespace, in one scheduler."""
+_HELLOS = (50.0, 500)
+"""Per second from one address, and at once: on a laptop all agents call from one."""
+_LINES = (2.0, 1_000)
+"""Per second, and at once: lines of the log about agents that come and go."""
+_MESSAGES = (2_000.0, 20_000)
+"""Per second of one session, and at once. Who says more is read more slowly."""
+_SERVER_OPTIONS = (
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 2500),
+    ("grpc.http2.ping_timeout_ms", 2500),  # the one that counts: the default of a minute hides keepalive's
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    PORT_OF_ITS_OWN,
+)
+_REFUSALS = {
+    Verdict.MISSING: grpc.StatusCode.UNAUTHENTICATED,
+    Verdict.WRONG: grpc.StatusCode.PERMISSION_DENIED,
+    Verdict.UNKNOWN: grpc.StatusCode.UNAVAILABLE,
+}
+_UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+_FAULTS = {*_REFUSALS.values(), _INVALID, _EXHAUSTED, grpc.StatusCode.FAILED_PRECONDITION} - {_UNAVAILABLE}
+"""What is worth a line in the log; the others are the ways of a standby and of agents that go."""
+_LONGEST_POD = 253
+_NOT_LEADING = "this scheduler does not lead; try the next address"
+_SERVICE = "bailie.agent.v1.AgentService"
+
+
+def _always() -> bool:
+    return True
+
+
+class AgentService:
+    """The agents of one namespace. Serves nobody until `lead`."""
+
+    def __init__(self, namespace: str, token: Token, address: str) -> None:
+        """`address`: the scheduler's own."""
+        self.namespace = namespace
+        self.token = token
+        self._address = address
+        self._epoch: int | None = None
+        self._leads: Callable[[], bool] = _always
+        self._sessions: dict[ReplicaId, AgentSession] = {}
+        self._speakers: dict[str, AgentSession] = {}
+        """By the address of their endpoint."""
+        self._hellos = Allowance(*_HELLOS)
+        self._complaints = Complaints()
+        self._lines = Allowance(*_LINES)
+        self._callbacks: list[Callable[[], None]] = []
+        self._numbers = itertools.count(1)
+        self._revisions = itertools.count(1)
+
+    def lead(self, epoch: int, leads: Callable[[], bool] = _always) -> None:
+        """Takes sessions from now on, in the name of this epoch. `leads` is asked before anything is sent."""
+        self._epoch, self._leads = epoch, leads
+
+    def stand_down(self) -> None:
+        """Ends every session and takes none: another scheduler leads."""
+        self._epoch = None
+        for session in self._sessions.values():
+            session.end(_UNAVAILABLE, _NOT_LEADING)
+        self._sessions.clear()
+        self._speakers.clear()
+        self._changed()
+
+    def replicas(self) -> Mapping[ReplicaId, ConnectedReplica]:
+        """See `agent_port.Agents`."""
+        return MappingProxyType({key: self._sessions[key].snapshot() for key in sorted(self._sessions)})
+
+    @property
+    def connected(self) -> tuple[ReplicaId, ...]:
+        """Whose agent is there, without what it reports."""
+        return tuple(self._sessions)
+
+    def send(self, replica: ReplicaId, command: Command) -> bool:
+        """See `agent_port.Agents`."""
+        session = self._sessions.get(replica)
+        if session is None or not self._leads():
+            return False
+        session.put(command)
+        return True
+
+    def note_used(self, replica: ReplicaId, server_names: Iterable[str]) -> None:
+        """See `agent_port.Agents`."""
+        session = self._sessions.get(replica)
+        if session is not None:
+            session.note_used(server_names)
+
+    def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
+        """See `agent_port.Agents`."""
+        session = self._sessions.get(replica)
+        if session is not None:
+            session.note_drained(stranded)
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """See `agent_port.Agents`."""
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: ARG002, N802 - gRPC's
+        """One stream, from Hello to its end."""
+        try:
+            epoch = self._admitted(context)
+            hello = await self._greeted(context, epoch)
+            session = self._open(hello)
+            try:
+                await context.write(wire.welcome(epoch))
+                await self._converse(session, context, epoch)
+            finally:
+                self._close(session)
+            session.raise_end()
+        except AgentRefused as refused:
+            if refused.code in _FAULTS:
+                self._complaints.warn("Agent refused", refused.pod or _caller(context), cause=str(refused))
+            await context.abort(refused.code, str(refused))
+
+    def _admitted(self, context: Context) -> int:
+        """Returns the epoch for a caller with the right token. Raises AgentRefused for any other."""
+        verdict = self.token.check(context.invocation_metadata() or ())
+        if verdict is not Verdict.GOOD:
+            raise AgentRefused(_REFUSALS[verdict], verdict.value)
+        if self._epoch is None or not self._leads():
+            raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
+        if not self._hellos.take(_caller(context)):
+            raise AgentRefused(
+                _EXHAUSTED, f"more than {_HELLOS[0]:.0f} sessions a second are begun from there"
+            )
+        return self._epoch
+
+    async def _greeted(self, context: Context, epoch: int) -> pb.Hello:
+        """Returns a hello that makes sense, of an agent that may have a session now. Raises AgentRefused."""
+        try:
+            message = await _read(context, _HELLO_SECONDS)
+        except TimeoutError:
+            message = None
+        if message is None or not message.HasField("hello"):
+            raise AgentRefused(_INVALID, "a session begins with a hello")
+        hello = message.hello
+        if hello.protocol != wire.PROTOCOL:
+            told = f"the scheduler speaks protocol {wire.PROTOCOL}, the agent {hello.protocol}"
+            raise AgentRefused(grpc.StatusCode.FAILED_PRECONDITION, told)
+        problem = wire.hello_problem(hello, self.namespace)
+        problem = problem or peers.address_problem(hello.endpoint.address, context.peer(), self._address)
+        if problem:
+            raise AgentRefused(_INVALID, problem, hello.pod[:_LONGEST_POD])
+        if self._epoch != epoch or not self._leads():
+            raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
+        if hello.epoch > epoch:  # it takes this leader, or not: agent.epochs
+            await context.write(wire.welcome(epoch))
+            told = f"the agent has obeyed epoch {hello.epoch}, this scheduler leads {epoch}"
+            raise AgentRefused(_UNAVAILABLE, told)
+        if problem := self._occupied(hello):
+            raise AgentRefused(_EXHAUSTED, problem, hello.pod)
+        return hello
+
+    def _occupied(self, hello: pb.Hello) -> str | None:
+        """Returns why there is no room for the session beside those that live; None where there is.
+
+        Agents try again, and a session whose agent is dead ends within seconds.
+        """
+        replica, address = wire.replica_id(hello), hello.endpoint.address
+        session = self._sessions.get(replica)
+        if session is not None and not session.ended.done():
+            if session.endpoint == hello.endpoint:
+                return None
+            return f"{replica} at {session.endpoint.address} is connected and alive: it keeps its session"
+        if len(self._sessions) >= _MOST_SESSIONS:
+            return f"{_MOST_SESSIONS} agents are connected, which is all that one scheduler takes"
+        other = None if peers.is_loopback(address) else self._speakers.get(address)
+        return f"the agent at {address} speaks for {other.id}, so not for {replica}" if other else None
+
+    def _open(self, hello: pb.Hello) -> AgentSession:
+        session = AgentSession(next(self._numbers), hello, self._revisions.__next__)
+        older = self._sessions.get(session.id)
+        if older is not None:
+            older.end(grpc.StatusCode.ABORTED, "a newer session of this replica has begun")
+        self._sessions[session.id] = self._speakers[hello.endpoint.address] = session
+        if self._lines.take():
+            log.info("Agent connected", replica=str(session.id), models=len(hello.inventory))
+        self._changed()
+        return session
+
+    def _close(self, session: AgentSession) -> None:
+        if self._speakers.get(session.endpoint.address) is session:
+            del self._speakers[session.endpoint.address]
+        if self._sessions.get(session.id) is session:
+            del self._sessions[session.id]
+            if self._lines.take():
+                log.info("Agent gone", replica=str(session.id))
+            self._changed()
+
+    async def _converse(self, session: AgentSession, context: Context, epoch: int) -> None:
+        """Reads and writes until one side ends the session."""
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(self._listen(session, context))
+            talking = group.create_task(self._talk(session, context, epoch))
+            ends: set[asyncio.Future[Any]] = {listening, talking, session.ended}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            listening.cancel()
+            talking.cancel()
+        session.end(grpc.StatusCode.OK, "")
+
+    async def _listen(self, session: AgentSession, context: Context) -> None:
+        """Takes reports until the agent ends the stream, breaks the protocol or falls silent."""
+        allowance = Allowance(*_MESSAGES)
+        while True:
+            try:
+                message = await _read(context, _SILENCE_SECONDS)
+            except TimeoutError:
+                session.end(grpc.StatusCode.DEADLINE_EXCEEDED, f"no word for {_SILENCE_SECONDS:.0f} s")
+                return
+            except AgentRefused as refused:
+                session.end(refused.code, str(refused))
+                return
+            if message is None:
+                return
+            problem = "one session, one hello" if message.HasField("hello") else self._take(session, message)
+            if problem:
+                session.end(_INVALID, problem)
+                return
+            if not allowance.take():
+                await asyncio.sleep(allowance.wait())
+
+    def _take(self, session: AgentSession, message: pb.AgentMessage) -> str | None:
+        """Returns why the message cannot be taken, None where it was."""
+        changed, problem = True, None
+        if message.HasField("report"):
+            problem = session.take_report(message.report)
+        elif message.HasField("status"):
+            changed = session.take_status(message.status)
+        if changed and not problem and self._sessions.get(session.id) is session:
+            self._changed()
+        return problem
+
+    async def _talk(self, session: AgentSession, context: Context, epoch: int) -> None:
+        while True:
+            message = await session.next_message(epoch)
+            if not self._leads():
+                session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
+                return
+            await context.write(message)
+
+    def _changed(self) -> None:
+        CONNECTED.labels(self.namespace).set(len(self._sessions))
+        for callback in tuple(self._callbacks):
+            callback()
+
+
+def _caller(context: Context) -> str:
+    return str(peers.address_of(context.peer()))
+
+
+async def _read(context: Context, seconds: float) -> pb.AgentMessage | None:
+    """Returns the next message, None at the end of the stream. Raises TimeoutError, AgentRefused."""
+    async with asyncio.timeout(seconds):
+        data: object = await context.read()
+    if not isinstance(data, bytes):
+        return None
+    message = wire.parsed(data)
+    if message is None:
+        raise AgentRefused(_INVALID, "this is no message of the agents' protocol")
+    return message
+
+
+def _handler(service: AgentService | AgentTenants) -> Any:
+    """Hands on messages as bytes: what gRPC fails to parse it answers with a traceback in the log."""
+    method = grpc.stream_stream_rpc_method_handler(
+        service.Session, response_serializer=pb.SchedulerMessage.SerializeToString
+    )
+    return grpc.method_handlers_generic_handler(_SERVICE, {"Session": method})
+
+
+@asynccontextmanager
+async def serve_agents(service: AgentService | AgentTenants, address: str, port: int) -> AsyncIterator[int]:
+    """Listens while entered; yields the port (the system chooses for 0). Raises OSError when it is taken."""
+    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    server.add_generic_rpc_handlers((_handler(service),))
+    async with listening(server, address, port, grace=_STOP_SECONDS) as bound:
+        try:
+            yield bound
+        finally:
+            service.stand_down()

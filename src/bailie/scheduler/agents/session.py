@@ -1,0 +1,149 @@
+"""One agent's session: what the agent has said, and what is still to be said to it.
+
+Used by `service`, one for each open stream. Holds state and decides nothing; the newest word on a version
+replaces the one before, in both directions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import grpc
+
+from bailie.control.agent_port import ConnectedReplica
+from bailie.scheduler.agents import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from bailie._gen import agent_pb2 as pb
+    from bailie.control.agent_port import Command, ModelReport
+    from bailie.placement.snapshot import ReplicaId, VersionId
+
+    Ending = tuple[grpc.StatusCode, str]
+    Name = tuple[VersionId, int]
+
+
+class AgentRefused(Exception):  # noqa: N818 - what becomes of a caller, not an error of ours
+    """What a caller says or is cannot be; the text says why. `pod` is empty where it is not known."""
+
+    def __init__(self, code: grpc.StatusCode, told: str, pod: str = "") -> None:
+        super().__init__(told)
+        self.code, self.pod = code, pod
+
+
+class AgentSession:
+    """From Hello to the end of the stream."""
+
+    def __init__(self, number: int, hello: pb.Hello, next_revision: Callable[[], int]) -> None:
+        self.number = number
+        self.id: ReplicaId = wire.replica_id(hello)
+        self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        """Set to end the stream from our side, with what the agent is told."""
+        self.endpoint: pb.Endpoint = hello.endpoint
+        self._hello = hello
+        self._status = hello.status
+        self._next_revision = next_revision
+        self._models: dict[Name, ModelReport] = {}
+        self._outbox: dict[Name, Command] = {}
+        self._used: set[str] = set()
+        self._drained: tuple[str, ...] | None = None
+        self._some = asyncio.Event()
+        self._snapshot: ConnectedReplica | None = None
+        for report in hello.inventory:
+            self.take_report(report)
+
+    def take_report(self, report: pb.ModelReport) -> str | None:
+        """Notes the newest state of a version; what is gone leaves the inventory.
+
+        Returns why the report cannot be taken, None where it was.
+        """
+        state = wire.model_state(report)
+        name = wire.version_of(report)
+        if problem := wire.report_problem(report):
+            return problem
+        if state is None:
+            self._models.pop(name, None)
+        elif name not in self._models and len(self._models) >= wire.MOST_VERSIONS:
+            return f"a replica has at most {wire.MOST_VERSIONS} versions"
+        else:
+            self._models[name] = wire.model_report(report, state, self._next_revision())
+        self._snapshot = None
+        return None
+
+    def take_status(self, status: pb.ReplicaStatus) -> bool:
+        """Notes memory and health; True when they differ from before."""
+        if status == self._status:
+            return False
+        self._status = status
+        self._snapshot = None
+        return True
+
+    def snapshot(self) -> ConnectedReplica:
+        """Returns the replica as it is now."""
+        if self._snapshot is None:
+            self._snapshot = self._connected()
+        return self._snapshot
+
+    def put(self, command: Command) -> None:
+        """Queues a command in place of an older one for the same version that has not left."""
+        name = (command.version, command.number)
+        self._outbox.pop(name, None)
+        self._outbox[name] = command
+        self._some.set()
+
+    def note_used(self, server_names: Iterable[str]) -> None:
+        """Queues what was asked for, joined with what has not left yet."""
+        self._used.update(server_names)
+        self._some.set()
+
+    def note_drained(self, stranded: Iterable[str]) -> None:
+        """Queues the word that the replica may end."""
+        self._drained = tuple(stranded)
+        self._some.set()
+
+    async def next_message(self, epoch: int) -> pb.SchedulerMessage:
+        """Waits for the oldest command, or else for other news, and takes it out."""
+        while not (self._outbox or self._used or self._drained is not None):
+            self._some.clear()
+            await self._some.wait()
+        if self._outbox:
+            return wire.command_message(self._outbox.pop(next(iter(self._outbox))), epoch)
+        if self._drained is not None:
+            stranded, self._drained = self._drained, None
+            return wire.drained_message(stranded, epoch)
+        used, self._used = self._used, set()
+        return wire.used_message(used)
+
+    def end(self, code: grpc.StatusCode, message: str) -> None:
+        """Ends the stream from our side; only the first reason counts."""
+        if not self.ended.done():
+            self.ended.set_result((code, message))
+
+    def raise_end(self) -> None:
+        """Raises AgentRefused where the session, which has ended, did not end well."""
+        code, told = self.ended.result()
+        if code is not grpc.StatusCode.OK:
+            raise AgentRefused(code, told, self._hello.pod)
+
+    def _connected(self) -> ConnectedReplica:
+        hello, status = self._hello, self._status
+        return ConnectedReplica(
+            id=self.id,
+            session=self.number,
+            pod=hello.pod,
+            capabilities=tuple(hello.capabilities),
+            address=hello.endpoint.address,
+            http_port=hello.endpoint.http_port,
+            grpc_port=hello.endpoint.grpc_port,
+            held_http_port=hello.endpoint.held_http_port,
+            held_grpc_port=hello.endpoint.held_grpc_port,
+            memory_bytes=status.memory_bytes,
+            overcommit_percent=status.overcommit_percent,
+            resident_bytes=status.resident_bytes,
+            server_ready=status.server_ready,
+            server_silent=status.server_silent,
+            draining=status.draining,
+            models=tuple(self._models[name] for name in sorted(self._models)),
+        )

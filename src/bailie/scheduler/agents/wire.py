@@ -1,0 +1,195 @@
+"""Between the values of `agent_port` and the messages of the agent protocol (proto/bailie/_gen/agent.proto).
+
+Used by `session` and `service`. Translates and checks; keeps nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError
+
+from bailie._gen import agent_pb2 as pb
+from bailie.api.names import is_dns_label
+from bailie.control.agent_port import EvictCommand, ModelReport, ModelState, UnloadCommand
+from bailie.placement.snapshot import ReplicaId, VersionId
+from bailie.routing.table import MAX_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bailie.api.model import Model
+    from bailie.control.agent_port import Command
+
+PROTOCOL = 1
+MOST_VERSIONS = 50_000
+"""On one replica, in whatever state: more than twice what the largest measurements load."""
+MOST_REPLICAS = 10_000
+"""Of one Server."""
+_MOST_CAPABILITIES = 256
+_LONGEST_NAME = 253
+"""Characters of a capability, a Model's name or an identity."""
+_LONGEST_MESSAGE = 4096
+"""Characters of an agent's words about a model; conditions hold 32,768 together."""
+_REASON = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,63})?")
+
+_STATES: Mapping[int, ModelState] = {
+    pb.MODEL_STATE_LOADING: ModelState.LOADING,
+    pb.MODEL_STATE_LOADED: ModelState.LOADED,
+    pb.MODEL_STATE_FAILED: ModelState.FAILED,
+    pb.MODEL_STATE_UNLOADING: ModelState.UNLOADING,
+    pb.MODEL_STATE_EVICTED: ModelState.EVICTED,
+    pb.MODEL_STATE_EVICTING: ModelState.EVICTING,
+}
+
+
+def parsed(data: bytes) -> pb.AgentMessage | None:
+    """Returns the message, None where the bytes are none."""
+    try:
+        return pb.AgentMessage.FromString(data)
+    except DecodeError:
+        return None
+
+
+def replica_id(hello: pb.Hello) -> ReplicaId:
+    """Returns who says hello."""
+    return ReplicaId(hello.server, hello.replica)
+
+
+def hello_problem(hello: pb.Hello, namespace: str) -> str | None:
+    """Returns why the hello cannot be accepted in this namespace, in words; None when it can."""
+    if hello.namespace != namespace:
+        return f"this scheduler serves namespace {namespace!r}, not {hello.namespace[:_LONGEST_NAME]!r}"
+    if not is_dns_label(hello.server):
+        return f"{hello.server[:_LONGEST_NAME]!r} cannot be the name of a Server"
+    expected = str(replica_id(hello))
+    if hello.pod != expected:
+        said = hello.pod[:_LONGEST_NAME]
+        return f"replica {hello.replica} of server {hello.server!r} is pod {expected!r}, not {said!r}"
+    if hello.replica >= MOST_REPLICAS:
+        return f"a Server has at most {MOST_REPLICAS} replicas, so none has the number {hello.replica}"
+    return _amount_problem(hello) or _endpoint_problem(hello.endpoint)
+
+
+def _amount_problem(hello: pb.Hello) -> str | None:
+    if len(hello.capabilities) > _MOST_CAPABILITIES or _longest(hello.capabilities) > _LONGEST_NAME:
+        return f"capabilities are at most {_MOST_CAPABILITIES}, of at most {_LONGEST_NAME} characters each"
+    if len(hello.inventory) > MOST_VERSIONS:
+        return f"a replica has at most {MOST_VERSIONS} versions, not {len(hello.inventory)}"
+    problems = (report_problem(report) for report in hello.inventory)
+    return next(filter(None, problems), None)
+
+
+def report_problem(report: pb.ModelReport) -> str | None:
+    """Returns why the report cannot be of a Model's version, in words; None when it can."""
+    if _longest((report.version.name, report.version.identity)) > _LONGEST_NAME:
+        return f"a Model's name and a version's identity have at most {_LONGEST_NAME} characters"
+    return None
+
+
+def _longest(texts: Iterable[str]) -> int:
+    return max(map(len, texts), default=0)
+
+
+def _endpoint_problem(endpoint: pb.Endpoint) -> str | None:
+    """What Envoy would refuse must not get into its configuration: it would refuse the other routes too."""
+    try:
+        ipaddress.ip_address(endpoint.address.replace("%", " "))  # no zones: they are a machine's own
+    except ValueError:
+        return f"the endpoint's address is {endpoint.address[:_LONGEST_NAME]!r}, which is no IP address"
+    for name, number in (("HTTP", endpoint.http_port), ("gRPC", endpoint.grpc_port)):
+        if not 0 < number <= MAX_PORT:
+            return f"the endpoint's {name} port is {number}, which is no port"
+    if max(endpoint.held_http_port, endpoint.held_grpc_port) > MAX_PORT:
+        return "the endpoint's ports for models that are not in memory are no ports"
+    return None
+
+
+def model_state(report: pb.ModelReport) -> ModelState | None:
+    """Returns the state, None when nothing of the version is there (or the state is not known here)."""
+    return _STATES.get(report.state)
+
+
+def version_of(report: pb.ModelReport) -> tuple[VersionId, int]:
+    """Returns which version the report is of, and its number on the replica."""
+    return VersionId(report.version.name, report.version.identity), report.version.number
+
+
+def model_report(report: pb.ModelReport, state: ModelState, revision: int) -> ModelReport:
+    """Returns the report as a value. Its words go into conditions, so they must be fit for one."""
+    version, number = version_of(report)
+    reason = report.reason if _REASON.fullmatch(report.reason) else "Unknown"
+    return ModelReport(
+        version=version,
+        number=number,
+        state=state,
+        revision=revision,
+        reason=reason,
+        message=report.message[:_LONGEST_MESSAGE],
+        declared_bytes=report.declared_bytes,
+        measured_bytes=report.measured_bytes,
+        measured_at_least=report.measured_at_least,
+        workers=max(1, report.workers),
+        eviction=report.eviction,
+        deaths=report.deaths,
+    )
+
+
+def welcome(epoch: int) -> pb.SchedulerMessage:
+    """Returns the answer to a hello."""
+    return pb.SchedulerMessage(welcome=pb.Welcome(epoch=epoch))
+
+
+def used_message(server_names: Iterable[str]) -> pb.SchedulerMessage:
+    """Returns the message that says what was asked for."""
+    return pb.SchedulerMessage(used=pb.Used(server_names=sorted(server_names)))
+
+
+def drained_message(stranded: Iterable[str], epoch: int) -> pb.SchedulerMessage:
+    """Returns the message that lets a draining replica end."""
+    return pb.SchedulerMessage(drained=pb.Drained(epoch=epoch, stranded=sorted(stranded)))
+
+
+def command_message(command: Command, epoch: int) -> pb.SchedulerMessage:
+    """Returns the message that orders the command."""
+    version = pb.ModelVersion(
+        name=command.version.model, identity=command.version.identity, number=command.number
+    )
+    if isinstance(command, EvictCommand):
+        return pb.SchedulerMessage(evict=pb.Evict(epoch=epoch, version=version, eviction=command.eviction))
+    if isinstance(command, UnloadCommand):
+        return pb.SchedulerMessage(unload=pb.Unload(epoch=epoch, version=version))
+    load = pb.Load(
+        epoch=epoch,
+        version=version,
+        source=model_source(command.model),
+        memory_bytes=command.memory_bytes,
+    )
+    return pb.SchedulerMessage(load=load)
+
+
+def model_source(model: Model) -> pb.ModelSource:
+    """Returns what the agent needs to know of the Model's spec."""
+    spec = model.spec
+    source = pb.ModelSource(
+        storage_uri=spec.storage_uri,
+        artifact_version=spec.artifact_version,
+        secret_name=spec.secret_name or "",
+        requirements=spec.effective_requirements,
+        parameters=[pb.Parameter(name=item.name, value=item.value) for item in spec.parameters],
+    )
+    if spec.explainer is not None:
+        source.explainer.CopyFrom(
+            pb.Explainer(
+                type=spec.explainer.type or "",
+                model_ref=spec.explainer.model_ref or "",
+                pipeline_ref=spec.explainer.pipeline_ref or "",
+            )
+        )
+    if spec.llm is not None:
+        source.llm.CopyFrom(
+            pb.Llm(model_ref=spec.llm.model_ref or "", pipeline_ref=spec.llm.pipeline_ref or "")
+        )
+    return source

@@ -1,0 +1,64 @@
+"""Whether this process's copy of the API is of today, asked once when a term begins.
+
+Called by `namespace`. A standby follows the API by watches, and a watch can be silent for two minutes before
+it is known to be broken. A leader that does not know the newest Models would unload them, so a term begins
+with a list that is compared with the copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from bailie.kube.errors import ApiError
+from bailie.kube.informer import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.kube.client import Client
+    from bailie.kube.informer import Informer
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS = 10.0
+"""How long a copy may be behind while it is looked at; the process then starts anew, with a list."""
+_PAUSE_SECONDS = 0.2
+
+
+class Stale(RuntimeError):  # noqa: N818 - the name of the state
+    """The copy does not follow the API; the message says of which kind."""
+
+
+async def current(client: Client, informer: Informer, patience: float = PATIENCE_SECONDS) -> None:
+    """Returns once the informer holds everything that the API has. Raises Stale after `patience` seconds."""
+    await informer.synced.wait()
+    clock = asyncio.get_running_loop().time
+    ends = clock() + patience
+    while behind := await _behind(client, informer):
+        if clock() >= ends:
+            raise Stale(f"the copy of {informer.kind.plural} is behind the API: {behind}")
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _behind(client: Client, informer: Informer) -> str:
+    """Returns what the copy lacks, empty for nothing."""
+    try:
+        listed = await client.list(informer.kind, informer.namespace)
+    except ApiError as error:
+        log.info("Copy not compared", kind=informer.kind.kind, error=str(error))
+        return str(error)
+    for item in listed.items:
+        if _mark(item) > _mark(informer.store.get(key_of(item))):
+            return str(item["metadata"]["name"])
+    return ""
+
+
+def _mark(manifest: Mapping[str, Any] | None) -> tuple[str, int]:
+    """Compares as older or newer: of one object by its generation, of two of one name by their age."""
+    if manifest is None:
+        return "", 0
+    metadata = manifest["metadata"]
+    return str(metadata.get("creationTimestamp") or "-"), int(metadata.get("generation") or 0)

@@ -1,0 +1,120 @@
+"""The scheduling loop of one namespace: pass after pass for as long as this scheduler leads.
+
+Run by `namespace`. Whatever changes wakes the one loop, so that many changes are one pass. The loop lends the
+engine the moment, pauses whenever a pass has held the event loop for a while, and writes the engine's notices
+into the log. Until the expected agents have reported, it makes no pass: nothing is commanded or published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from bailie.control.load_failures import Now
+    from bailie.control.notices import Notice
+    from bailie.control.pass_result import PassResult
+    from bailie.placement import ReplicaId
+
+log = structlog.get_logger(__name__)
+
+SPACING_SECONDS = 0.01
+"""Least time between two passes: changes that come together are decided together."""
+RETRY_SECONDS = 1.0
+"""Wait after a pass that raised."""
+HOLD_SECONDS = 0.02
+"""How long a pass may hold the event loop: reports, leases and data planes wait meanwhile."""
+
+
+class Passes(Protocol):
+    """What the loop needs of `control.engine.Engine`."""
+
+    @property
+    def result(self) -> PassResult:
+        """The result of the last pass."""
+        ...
+
+    def missing(self, now: Now) -> Mapping[ReplicaId, float]:
+        """Returns the replicas that have not reported, and for how many seconds in all each is waited for."""
+        ...
+
+    def steps(self, now: Now) -> Generator[None, None, float | None]:
+        """Makes one pass, yielding between slices; returns when the next one is due, None for never."""
+        ...
+
+
+class SchedulingLoop:
+    """Makes passes. `wake` may be called from any callback; `run` does the work."""
+
+    def __init__(
+        self, engine: Passes, clock: Callable[[], Now], reports: tuple[Callable[[PassResult], None], ...] = ()
+    ) -> None:
+        """`reports` are called after every pass."""
+        self._engine = engine
+        self._clock = clock
+        self._reports = reports
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something changed: there will be a pass."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Waits until the expected agents have reported, then decides on every change until cancelled."""
+        await self._complete()
+        while True:
+            self._changed.clear()
+            await self._wait(await self._try_pass())
+            await asyncio.sleep(SPACING_SECONDS)
+
+    async def _try_pass(self) -> float | None:
+        """A bug must not end the loop: models that serve go on serving, and the pass is tried again."""
+        try:
+            return await self._considerate_pass()
+        except Exception:
+            log.exception("Scheduling pass raised", again_in=RETRY_SECONDS)
+            return self._clock().monotonic + RETRY_SECONDS
+
+    async def _considerate_pass(self) -> float | None:
+        """One pass that lets others run whenever it has taken long."""
+        now = self._clock()
+        steps, begun = self._engine.steps(now), now.monotonic
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                deadline: float | None = end.value
+                for report in self._reports:
+                    report(self._engine.result)
+                return deadline
+            if self._clock().monotonic - begun >= HOLD_SECONDS:
+                await asyncio.sleep(0)
+                begun = self._clock().monotonic
+
+    async def _complete(self) -> None:
+        """Waits for the agents that are to be expected, for each as long as the engine says."""
+        begun = self._clock().monotonic
+        while missing := self._engine.missing(self._clock()):
+            end = begun + max(missing.values())
+            if self._clock().monotonic >= end:
+                log.warning("Agents did not report in time", missing=sorted(map(str, missing)))
+                return
+            self._changed.clear()
+            await self._wait(end)
+
+    async def _wait(self, deadline: float | None) -> None:
+        seconds = None if deadline is None else max(deadline - self._clock().monotonic, 0.0)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+
+def write_notice(notice: Notice) -> None:
+    """Writes one notice of a pass into the log."""
+    (log.warning if notice.warning else log.info)(notice.text, **notice.fields)

@@ -1,0 +1,138 @@
+"""One namespace of a scheduler: the copy of the API, the agents' sessions, the engine of a term.
+
+`run` has one for its own namespace, and one more for each other namespace that it serves; they share the
+process, its ports and its lease, and nothing else. What goes wrong in one is that one's alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SERVER
+from bailie.control.engine import Engine
+from bailie.control.explanation import explained
+from bailie.control.load_failures import Now
+from bailie.kube.clock import utc_now
+from bailie.kube.informer import Informer
+from bailie.scheduler.freshness import current
+from bailie.scheduler.loop import SchedulingLoop, write_notice
+from bailie.scheduler.status.metrics import ModelCounts
+from bailie.scheduler.status.unsupported import Unsupported
+from bailie.scheduler.status.writer import StatusWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bailie.kube.client import Client
+    from bailie.kube.events import Recorder
+    from bailie.kube.informer import Change
+    from bailie.routing.table import Publisher
+    from bailie.scheduler.agents.service import AgentService
+
+_NEEDED = (MODEL, SERVER)
+"""Nothing is decided before these are known. The rest only gets conditions."""
+
+
+class NamespaceScheduler:
+    """What is kept of a namespace, for as long as the process lives; an engine only while it leads."""
+
+    def __init__(self, client: Client, recorder: Recorder, agents: AgentService) -> None:
+        self.namespace = namespace = agents.namespace
+        self.token = agents.token
+        self.agents = agents
+        self._client = client
+        self._recorder = recorder
+        self._informers = {
+            kind: Informer(client, kind, namespace) for kind in (MODEL, SERVER, EXPERIMENT, PIPELINE)
+        }
+        self._engine: Engine | None = None
+        self._publisher: Publisher | None = None
+
+    async def follow(self) -> None:
+        """Keeps the copy of the API until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for informer in self._informers.values():
+                group.create_task(informer.run(), name=f"informer-{self.namespace}-{informer.kind.plural}")
+
+    def unready(self) -> str | None:
+        """Why no engine could begin now; None when nothing keeps it from that."""
+        missing = [kind.plural for kind in _NEEDED if not self._informers[kind].synced.is_set()]
+        if not missing:
+            return None
+        causes = {str(self._informers[kind].failure) for kind in _NEEDED if self._informers[kind].failure}
+        return f"{', '.join(missing)} not listed yet" + "".join(f": {cause}" for cause in sorted(causes))
+
+    def explain(self, name: str) -> dict[str, Any] | None:
+        """The placement of a model; None on a standby and for a model that is not there."""
+        return explained(self._engine.result, name) if self._engine else None
+
+    def state(self) -> dict[str, Any]:
+        """Which agents are connected, and how far the data plane has followed, for `bailie doctor`."""
+        return {
+            "agents": Counter(replica.server for replica in self.agents.connected),
+            "published": self._engine.published if self._engine else 0,
+            "acknowledged": self._publisher.acknowledged if self._publisher else 0,
+        }
+
+    async def schedule(self, publisher: Publisher, leads: Callable[[], bool]) -> None:
+        """Decides until cancelled, once the copy is no older than the term. Raises Stale.
+
+        `leads` is asked before anything is said to agents, Envoys or the API.
+        """
+        for kind in _NEEDED:
+            await current(self._client, self._informers[kind])
+        models, servers = self._informers[MODEL], self._informers[SERVER]
+        engine = Engine(
+            self.namespace,
+            models=models.store.values,
+            servers=servers.store.values,
+            agents=self.agents,
+            publisher=publisher,
+            notify=write_notice,
+        )
+        writer = StatusWriter(
+            self._client,
+            self.namespace,
+            informers=self._informers,
+            recorder=self._recorder,
+            leads=leads,
+        )
+        counts = ModelCounts(self.namespace)
+        unsupported = Unsupported(self._client, self.namespace, self._informers, leads)
+        loop = SchedulingLoop(engine, _now, reports=(writer.take, counts.take))
+        publisher.on_acknowledged(lambda _: loop.wake())
+        publisher.on_used(engine.note_used)
+        ends = [
+            self.agents.subscribe(loop.wake),
+            models.subscribe(lambda change: loop.wake() if _matters(change) else None),
+            servers.subscribe(lambda change: loop.wake() if _matters(change) else None),
+        ]
+        self._engine, self._publisher = engine, publisher
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(loop.run(), name="scheduling")
+                group.create_task(writer.run(), name="statuses")
+                group.create_task(unsupported.run(), name="unsupported")
+        finally:
+            self._engine = self._publisher = None
+            for end in (*ends, counts.end):
+                end()
+
+
+def _matters(change: Change) -> bool:
+    """False for what this scheduler writes itself: conditions and counts."""
+    if change.old is None or change.new is None:
+        return True
+    return _mark(change.old) != _mark(change.new)
+
+
+def _mark(manifest: Mapping[str, Any]) -> tuple[object, ...]:
+    metadata, running = manifest["metadata"], (manifest.get("status") or {}).get("replicas")
+    own = ("uid", "generation", "deletionTimestamp", "finalizers")
+    return (*(metadata.get(field) for field in own), running if manifest["kind"] == SERVER.kind else None)
+
+
+def _now() -> Now:
+    return Now(asyncio.get_running_loop().time(), utc_now().timestamp())

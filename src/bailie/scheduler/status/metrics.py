@@ -1,0 +1,45 @@
+"""How many Models are in which state, for `/metrics`: counted by what each pass looked at.
+
+Fed by `namespace` with the results of one term's passes. A standby counts nothing, so that nothing is counted
+twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Gauge
+
+from bailie.lifecycle.conditions import readiness
+
+if TYPE_CHECKING:
+    from bailie.control.pass_result import PassResult
+
+MODELS = Gauge(
+    "bailie_models", "Models, by what their condition ModelReady comes from.", ["namespace", "state"]
+)
+
+
+class ModelCounts:
+    """The Models of one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._states: dict[str, str] = {}
+        self._seen: set[str] = set()
+
+    def take(self, result: PassResult) -> None:
+        """Takes over the result of a pass."""
+        for name in result.looked_at:
+            facts, before = result.facts.get(name), self._states.pop(name, None)
+            if before is not None:
+                MODELS.labels(self._namespace, before).dec()
+            if facts is not None:
+                state = self._states[name] = readiness(facts)
+                self._seen.add(state)
+                MODELS.labels(self._namespace, state).inc()
+
+    def end(self) -> None:
+        """The term is over: another scheduler counts."""
+        for state in self._seen:
+            MODELS.remove(self._namespace, state)

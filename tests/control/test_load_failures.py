@@ -1,0 +1,89 @@
+"""When a load that failed is tried again, and when a version is given up everywhere."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from bailie.control.agent_port import ModelReport, ModelState
+from bailie.control.fleet import CopyId, ModelCopy
+from bailie.control.load_failures import LoadFailures, Now
+from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS
+from bailie.placement import ReplicaId, VersionId
+
+VERSION = VersionId("iris", "x")
+FIRST, SECOND, THIRD = (ReplicaId("mlserver", index) for index in range(3))
+PLACES = [(VERSION, each) for each in (FIRST, SECOND, THIRD)]
+
+
+class Told(NamedTuple):
+    """What a replica says: how often the version has ended its server, and the number of the report."""
+
+    replica: ReplicaId
+    deaths: int
+    revision: int = 1
+
+
+def copy(told: Told) -> ModelCopy:
+    report = ModelReport(
+        version=VERSION,
+        number=1,
+        state=ModelState.FAILED,
+        revision=told.revision,
+        reason="ServerCrashed" if told.deaths else "ArtifactNotFound",
+        message="words",
+        deaths=told.deaths,
+    )
+    return ModelCopy(CopyId(told.replica, VERSION, 1), ReplicaState.FAILED, report, 0, True, True)
+
+
+def at(seconds: float) -> Now:
+    return Now(seconds, 1_000_000 + seconds)
+
+
+@pytest.mark.parametrize(
+    ("told", "given_up"),
+    [
+        pytest.param([Told(FIRST, 0)], False, id="no death"),
+        pytest.param([Told(FIRST, MOST_DEATHS - 1)], False, id="a few"),
+        pytest.param([Told(FIRST, MOST_DEATHS)], True, id="enough on one"),
+        pytest.param([Told(FIRST, 1), Told(SECOND, 1), Told(THIRD, 1)], True, id="one on each of three"),
+        pytest.param([Told(FIRST, 1), Told(SECOND, 0), Told(THIRD, 1)], False, id="two on three"),
+        pytest.param([Told(FIRST, 2), Told(FIRST, 0, 2), Told(SECOND, 1)], True, id="what was is not undone"),
+        pytest.param([Told(FIRST, 1), Told(FIRST, 2, 2)], False, id="no death counts twice"),
+    ],
+)
+def test_a_version_that_ended_enough_servers_is_tried_on_none(told, given_up):
+    failures = LoadFailures()
+    for each in told:
+        failures.observe("iris", [copy(each)], VERSION, at(0))
+    assert [failures.may_try(place, at(1e9)) for place in PLACES] == [not given_up] * 3
+    shown = failures.of(VERSION)
+    assert (shown.retry_at == 0) == given_up
+    assert shown.message.startswith("given up until its spec changes: its load has ended") == given_up
+    assert (failures.deadline(at(0)) is None) == (given_up and told[0].deaths == MOST_DEATHS)
+
+
+def test_after_a_death_the_next_try_is_minutes_away_and_other_replicas_are_free():
+    failures = LoadFailures()
+    failures.observe("iris", [copy(Told(FIRST, 1))], VERSION, at(0))
+    assert not failures.may_try(PLACES[0], at(LONGEST_SECONDS - 1))
+    assert failures.may_try(PLACES[0], at(LONGEST_SECONDS))
+    assert failures.may_try(PLACES[1], at(0))
+
+
+def test_a_death_is_shown_before_other_failures():
+    failures = LoadFailures()
+    failures.observe("iris", [copy(Told(FIRST, 0)), copy(Told(SECOND, 1))], VERSION, at(0))
+    assert failures.of(VERSION).reason == "ServerCrashed"
+
+
+def test_another_content_is_another_version():
+    failures = LoadFailures()
+    failures.observe("iris", [copy(Told(FIRST, MOST_DEATHS))], VERSION, at(0))
+    corrected = VersionId("iris", "y")
+    failures.observe("iris", [copy(Told(FIRST, MOST_DEATHS))], corrected, at(0))
+    assert failures.may_try((corrected, FIRST), at(0))
+    assert failures.of(corrected) is None

@@ -1,0 +1,489 @@
+"""The agents' server over real gRPC on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+import grpc
+import pytest
+from structlog.testing import capture_logs
+from tests.support.agents import MIB, TOKEN, connected, hello, report, status
+from tests.support.simulator import SimulatedReplica
+from tests.support.waiting import DEADLINE
+
+from bailie._gen import agent_pb2 as pb
+from bailie.api.model import Model
+from bailie.control.agent_port import LoadCommand, ModelState, UnloadCommand
+from bailie.kube.token import TokenFile
+from bailie.placement.snapshot import ReplicaId, VersionId
+from bailie.scheduler.agents.service import AgentService, serve_agents
+
+FIRST = ReplicaId("mlserver", 0)
+IRIS = VersionId("iris", "abc")
+
+
+def at(address="127.70.0.1", http_port=9000, grpc_port=9500):
+    return pb.Endpoint(address=address, http_port=http_port, grpc_port=grpc_port)
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+@pytest.fixture
+def service(token_file):
+    return AgentService("a", TokenFile(token_file), "127.0.0.1")
+
+
+@pytest.fixture
+async def port(service):
+    service.lead(7)
+    async with serve_agents(service, "127.0.0.1", 0) as port:
+        yield port
+
+
+async def until(service, condition, seconds=DEADLINE):
+    """Waits for a change of the replicas after which the condition holds; returns the replicas."""
+    changed = asyncio.Event()
+    unsubscribe = service.subscribe(changed.set)
+    try:
+        async with asyncio.timeout(seconds):
+            while not condition(service.replicas()):
+                await changed.wait()
+                changed.clear()
+    finally:
+        unsubscribe()
+    return service.replicas()
+
+
+def iris(**spec):
+    manifest = {
+        "apiVersion": "mlops.seldon.io/v1alpha1",
+        "kind": "Model",
+        "metadata": {"name": "iris", "namespace": "a", "uid": "u", "generation": 1},
+        "spec": {"storageUri": "/models/iris", "requirements": ["sklearn"], **spec},
+    }
+    model, problems = Model.parse(manifest)
+    assert model is not None, problems
+    return model
+
+
+def load(number=1, **spec):
+    return LoadCommand(version=IRIS, number=number, model=iris(**spec), memory_bytes=MIB)
+
+
+async def test_a_hello_is_welcomed_with_the_epoch_and_its_replica_is_seen(service, port):
+    inventory = [report(), report("wine", "def", 2, pb.MODEL_STATE_EVICTED), report("old", "x", 1, 5)]
+    async with connected(port) as agent:
+        await agent.say(hello(inventory=inventory))
+        assert (await agent.heard()).welcome.epoch == 7
+        replica = service.replicas()[FIRST]
+    assert (replica.pod, replica.address, replica.http_port, replica.grpc_port) == (
+        "mlserver-0",
+        "127.70.0.1",
+        9000,
+        9500,
+    )
+    assert replica.capabilities == ("mlserver", "sklearn")
+    assert (replica.memory_bytes, replica.overcommit_percent, replica.server_ready) == (1024 * MIB, 10, True)
+    assert [(model.version.model, model.number, model.state) for model in replica.models] == [
+        ("iris", 1, ModelState.LOADED),
+        ("wine", 2, ModelState.EVICTED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("greeting", "code", "words"),
+    [
+        (hello(protocol=2), grpc.StatusCode.FAILED_PRECONDITION, "speaks protocol 1, the agent 2"),
+        (hello(namespace="b"), grpc.StatusCode.INVALID_ARGUMENT, "serves namespace 'a', not 'b'"),
+        (hello(server=""), grpc.StatusCode.INVALID_ARGUMENT, "'' cannot be the name"),
+        (hello(pod="mlserver-1"), grpc.StatusCode.INVALID_ARGUMENT, "is pod 'mlserver-0', not 'mlserver-1'"),
+        (hello(endpoint=pb.Endpoint()), grpc.StatusCode.INVALID_ARGUMENT, "'', which is no IP address"),
+        (hello(endpoint=at("mlserver-0")), grpc.StatusCode.INVALID_ARGUMENT, "is no IP address"),
+        (
+            hello(endpoint=at(http_port=0)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "HTTP port is 0, which is no port",
+        ),
+        (hello(endpoint=at(grpc_port=70000)), grpc.StatusCode.INVALID_ARGUMENT, "gRPC port is 70000"),
+        (
+            hello(endpoint=pb.Endpoint(address="::1", http_port=1, grpc_port=1, held_grpc_port=70000)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "are no ports",
+        ),
+        (hello("a/b"), grpc.StatusCode.INVALID_ARGUMENT, "'a/b' cannot be the name of a Server"),
+        (report(), grpc.StatusCode.INVALID_ARGUMENT, "begins with a hello"),
+    ],
+    ids=[
+        "protocol",
+        "namespace",
+        "server",
+        "pod",
+        "endpoint",
+        "address",
+        "no port",
+        "port",
+        "held port",
+        "server's name",
+        "no hello",
+    ],
+)
+async def test_a_hello_that_cannot_be_is_refused_in_words(service, port, greeting, code, words):
+    async with connected(port) as agent:
+        await agent.say(greeting)
+        ended, details = await agent.ended()
+    assert ended is code
+    assert words in details
+    assert service.replicas() == {}
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [("wrong", grpc.StatusCode.PERMISSION_DENIED), (None, grpc.StatusCode.UNAUTHENTICATED)],
+)
+async def test_a_wrong_token_is_refused(port, token, code):
+    async with connected(port, token=token) as agent:
+        ended, details = await agent.ended()
+    assert ended is code
+    assert TOKEN not in details
+
+
+async def test_a_rotated_token_counts_at_once_and_a_missing_file_is_not_the_agents_fault(port, token_file):
+    token_file.write_text("new")
+    async with connected(port, hello(), token="new"):
+        pass
+    token_file.unlink()
+    async with connected(port, token="new") as agent:
+        assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_who_does_not_lead_sends_agents_on(service, port):
+    async with connected(port, hello()) as agent:
+        service.stand_down()
+        assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
+        assert service.replicas() == {}
+        assert not service.send(FIRST, load())
+    async with connected(port) as agent:
+        code, details = await agent.ended()
+        assert (code, details) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "this scheduler does not lead; try the next address",
+        )
+    service.lead(9)
+    async with connected(port) as agent:
+        await agent.say(hello())
+        assert (await agent.heard()).welcome.epoch == 9
+
+
+async def test_a_load_carries_the_spec_and_the_epoch(service, port):
+    spec = {
+        "artifactVersion": 3,
+        "secretName": "s3",
+        "modelType": "xgboost",
+        "parameters": [{"name": "p", "value": "v"}],
+        "explainer": {"type": "anchor_tabular", "modelRef": "income"},
+    }
+    async with connected(port, hello()) as agent:
+        assert service.send(FIRST, load(2, **spec))
+        got = (await agent.heard()).load
+    assert (got.epoch, got.version.name, got.version.identity, got.version.number) == (7, "iris", "abc", 2)
+    assert got.memory_bytes == MIB
+    source = got.source
+    assert (source.storage_uri, source.artifact_version, source.secret_name) == ("/models/iris", 3, "s3")
+    assert list(source.requirements) == ["sklearn", "xgboost"]
+    assert [(item.name, item.value) for item in source.parameters] == [("p", "v")]
+    assert (source.explainer.type, source.explainer.model_ref) == ("anchor_tabular", "income")
+    assert not source.HasField("llm")
+
+
+async def test_what_is_not_in_the_spec_is_not_in_the_load(service, port):
+    async with connected(port, hello()) as agent:
+        service.send(FIRST, load(llm={"pipelineRef": "chain"}))
+        source = (await agent.heard()).load.source
+    assert not source.HasField("artifact_version")
+    assert not source.HasField("explainer")
+    assert source.llm.pipeline_ref == "chain"
+
+
+async def test_the_newest_command_for_a_version_replaces_one_that_has_not_left(service, port):
+    other = UnloadCommand(version=VersionId("wine", "def"), number=4)
+    async with connected(port, hello()) as agent:
+        service.send(FIRST, load())
+        service.send(FIRST, other)
+        service.send(FIRST, UnloadCommand(version=IRIS, number=1))
+        heard = [(await agent.heard()).unload.version.name for _ in range(2)]
+    assert heard == ["wine", "iris"]
+
+
+async def test_reports_and_status_change_what_is_seen(service, port):
+    async with connected(port, hello()) as agent:
+        await agent.say(
+            report(state=pb.MODEL_STATE_FAILED, reason="ArtifactNotFound", message="no such path")
+        )
+        seen = await until(service, lambda replicas: replicas[FIRST].models)
+        first = seen[FIRST].models[0]
+        assert (first.state, first.reason, first.message) == (
+            ModelState.FAILED,
+            "ArtifactNotFound",
+            "no such path",
+        )
+        await agent.say(
+            report(state=pb.MODEL_STATE_FAILED, reason="ArtifactNotFound", message="no such path")
+        )
+        await until(service, lambda replicas: replicas[FIRST].models[0].revision > first.revision)
+        await agent.say(report(state=pb.MODEL_STATE_UNLOADED))
+        await until(service, lambda replicas: not replicas[FIRST].models)
+        await agent.say(status(memory=2048 * MIB, draining=True))
+        seen = await until(service, lambda replicas: replicas[FIRST].draining)
+        assert seen[FIRST].memory_bytes == 2048 * MIB
+
+
+async def test_a_status_that_says_nothing_new_is_no_change(service, port):
+    async with connected(port, hello()) as agent:
+        changes = []
+        service.subscribe(lambda: changes.append(1))
+        await agent.say(status())
+        await agent.say(report())
+        await until(service, lambda replicas: replicas[FIRST].models)
+    assert len(changes) == 1
+
+
+async def test_a_snapshot_does_not_change_afterwards(service, port):
+    async with connected(port, hello()):
+        before = service.replicas()
+        async with connected(port, hello(replica=1)):
+            assert list(service.replicas()) == [FIRST, ReplicaId("mlserver", 1)]
+        assert list(before) == [FIRST]
+
+
+async def test_a_newer_session_replaces_the_older(service, port):
+    async with connected(port, hello(inventory=[report()])) as older:
+        first = service.replicas()[FIRST].session
+        async with connected(port, hello()):
+            assert (await older.ended())[0] is grpc.StatusCode.ABORTED
+            replica = service.replicas()[FIRST]
+            assert replica.session > first
+            assert replica.models == ()
+
+
+async def test_a_session_that_lives_is_not_taken_by_a_newcomer_from_another_address(service, port):
+    async with connected(port, hello(endpoint=at("127.70.0.1"))) as one:
+        for other in (at("127.70.0.2"), at(http_port=9001), at(grpc_port=9501)):
+            async with connected(port) as newcomer:
+                await newcomer.say(hello(endpoint=other))
+                code, words = await newcomer.ended()
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert words == "mlserver-0 at 127.70.0.1 is connected and alive: it keeps its session"
+        assert service.replicas()[FIRST].http_port == 9000
+        assert service.send(FIRST, load())
+        assert (await one.heard()).load.version.name == "iris"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+async def test_a_replaced_pod_with_a_new_address_is_taken_within_seconds(service, port, how):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", AGENT_PROCESS, str(port), stdout=asyncio.subprocess.PIPE
+    )
+    newcomer = SimulatedReplica(port, endpoint=at("127.70.0.99"))
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"connected\n"
+        os.kill(process.pid, how)
+        async with newcomer.running():
+            await until(service, lambda found: found.get(FIRST) and found[FIRST].address == "127.70.0.99", 8)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_one_address_speaks_for_one_replica(token_file):
+    """Behind a mesh, where agents call from a loopback address and have others."""
+    service = AgentService("a", TokenFile(token_file), "10.0.0.9")
+    service.lead(7)
+    async with serve_agents(service, "127.0.0.1", 0) as port:
+        async with connected(port, hello(endpoint=at("10.0.0.7"))), connected(port) as second:
+            await second.say(hello(replica=1, endpoint=at("10.0.0.7")))
+            code, words = await second.ended()
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert words == "the agent at 10.0.0.7 speaks for mlserver-0, so not for mlserver-1"
+        await until(service, lambda found: not found)
+        async with connected(port, hello(replica=1, endpoint=at("10.0.0.7"))):
+            assert list(service.replicas()) == [ReplicaId("mlserver", 1)]
+
+
+async def test_an_agent_that_comes_back_elsewhere_is_taken_once_the_old_one_is_gone(service, port):
+    for number in range(3):
+        async with connected(port, hello(endpoint=at(f"127.70.0.{number + 1}"))):
+            assert service.replicas()[FIRST].address == f"127.70.0.{number + 1}"
+        await until(service, lambda found: not found)
+
+
+async def test_a_second_hello_ends_the_session(port):
+    async with connected(port, hello()) as agent:
+        await agent.say(hello())
+        assert (await agent.ended())[0] is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_agent_that_says_goodbye_is_gone(service, port):
+    async with connected(port, hello()) as agent:
+        await agent.stream.done_writing()
+        assert (await agent.ended())[0] is grpc.StatusCode.OK
+    assert service.replicas() == {}
+
+
+async def test_an_agent_that_hangs_up_is_gone(service, port):
+    async with connected(port, hello()):
+        pass
+    await until(service, lambda replicas: not replicas)
+
+
+AGENT_PROCESS = """
+import asyncio, sys
+from tests.support.agents import connected, hello
+
+async def main():
+    async with connected(int(sys.argv[1]), hello()):
+        print("connected", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+async def test_a_dead_or_stopped_agent_is_noticed_without_its_word(service, port, how):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", AGENT_PROCESS, str(port), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"connected\n"
+        os.kill(process.pid, how)
+        await until(service, lambda replicas: not replicas)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_a_port_in_use_is_said(service, port):
+    with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+        async with serve_agents(service, "127.0.0.1", port):
+            pass
+
+
+class TestFence:
+    """Who does not hold the lease for certain says nothing, though nobody has told it to stand down yet."""
+
+    @pytest.fixture
+    async def deposed(self, service):
+        """Set to make the service's process one that was suspended and woke up too late."""
+        event = asyncio.Event()
+        service.lead(7, lambda: not event.is_set())
+        async with serve_agents(service, "127.0.0.1", 0) as self.port:
+            yield event
+
+    async def test_a_command_is_not_sent_and_the_next_one_not_taken(self, service, deposed):
+        async with connected(self.port, hello()) as agent:
+            assert service.send(FIRST, load())
+            deposed.set()
+            assert not service.send(FIRST, load(2))
+            assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
+
+    async def test_no_session_is_opened(self, service, deposed):
+        deposed.set()
+        async with connected(self.port) as agent:
+            await agent.say(hello())
+            assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
+
+    @pytest.mark.parametrize("epoch", [8, 2**31 - 2, 2**31, 2**64 - 1])
+    async def test_an_agent_that_obeyed_a_later_epoch_is_told_this_one_and_has_no_effect(
+        self, service, port, epoch
+    ):
+        async with connected(port, hello(replica=1)) as neighbour, connected(port) as agent:
+            await agent.say(hello(epoch=epoch))
+            assert (await agent.heard()).welcome.epoch == 7
+            code, told = await agent.ended()
+            assert code is grpc.StatusCode.UNAVAILABLE
+            assert told == f"the agent has obeyed epoch {epoch}, this scheduler leads 7"
+            assert list(service.replicas()) == [ReplicaId("mlserver", 1)]
+            assert service.send(ReplicaId("mlserver", 1), load())
+            assert (await neighbour.heard()).load.epoch == 7
+
+
+async def raw(port, *messages):
+    """Sends bytes as a holder of the token may, and returns what the scheduler says at the end."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.stream_stream("/bailie.agent.v1.AgentService/Session")(
+            metadata=(("authorization", f"Bearer {TOKEN}"),)
+        )
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            for message in messages:
+                await call.write(message)
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        return await call.code(), await call.details()
+
+
+def encoded(**fields):
+    return pb.AgentMessage(**fields).SerializeToString()
+
+
+LARGE = 60_000
+IMPOSSIBLE = {
+    "no message": ((b"\xff" * 40,), "no message of the agents' protocol"),
+    "empty": ((b"",), "begins with a hello"),
+    "later": ((encoded(hello=hello()), b"\x0a\xff"), "no message of the agents' protocol"),
+    "replica": ((encoded(hello=hello(replica=10**9)),), "a Server has at most 10000 replicas"),
+    "capabilities": ((encoded(hello=hello(capabilities=["x"] * 300)),), "capabilities are at most 256"),
+    "capability": ((encoded(hello=hello(capabilities=["x" * 2**20])),), "of at most 253 characters"),
+    "zone": ((encoded(hello=hello(endpoint=at("fe80::1%eth0"))),), "is no IP address"),
+    "name": ((encoded(hello=hello(inventory=[report("x" * 300)])),), "have at most 253 characters"),
+    "identity": ((encoded(hello=hello()), encoded(report=report(identity="x" * 300))), "at most 253"),
+    "versions": (
+        (encoded(hello=hello(inventory=[report(number=n) for n in range(LARGE)])),),
+        f"at most 50000 versions, not {LARGE}",
+    ),
+    "more than a message": ((b"\x12" * (17 * MIB),), "larger than max"),
+    "namespace": ((encoded(hello=hello(namespace="x" * MIB)),), "serves namespace 'a'"),
+}
+
+
+@pytest.mark.parametrize(("messages", "words"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+async def test_what_cannot_be_is_refused_in_words_without_a_traceback(service, port, caplog, messages, words):
+    with capture_logs() as lines:
+        code, told = await raw(port, *messages)
+    assert code in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert words in told
+    assert len(told) < 1_000
+    assert len([line for line in lines if line["log_level"] == "warning"]) <= 1
+    assert caplog.records == []
+    await until(service, lambda found: not found)
+
+
+async def test_the_words_of_an_agent_are_fit_for_a_condition(service, port):
+    wild = report(state=pb.MODEL_STATE_FAILED, reason="no reason\n", message="x" * 2**20)
+    async with connected(port, hello(inventory=[wild])):
+        [model] = service.replicas()[FIRST].models
+    assert (model.reason, len(model.message)) == ("Unknown", 4096)
+
+
+async def test_sessions_are_begun_at_a_bounded_rate(service, port):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(DEADLINE):
+        code = None
+        while code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            call = channel.stream_stream("/bailie.agent.v1.AgentService/Session")(
+                metadata=(("authorization", f"Bearer {TOKEN}"),)
+            )
+            await call.done_writing()
+            code, told = await call.code(), await call.details()
+    assert told == "more than 50 sessions a second are begun from there"

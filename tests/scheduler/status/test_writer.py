@@ -1,0 +1,103 @@
+"""What the status writer does with objects that others have touched, against the embedded API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+
+import pytest
+from tests.support.waiting import until as until_within
+
+from bailie.api.kinds import MODEL, SERVER
+from bailie.control.fleet import CopyId, ModelCopy
+from bailie.control.pass_result import PassResult
+from bailie.kube.events import Recorder
+from bailie.kube.informer import Informer
+from bailie.lifecycle.conditions import ModelFacts
+from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.version import VersionFacts
+from bailie.placement import ReplicaId, Server, Snapshot, VersionId
+from bailie.scheduler.status import writer as statuses
+from bailie.scheduler.status.writer import StatusWriter
+
+until = partial(until_within, seconds=30.0)
+COPY = ModelCopy(
+    CopyId(ReplicaId("mlserver", 0), VersionId("iris", "x"), 1), ReplicaState.LOADED, None, 0, True, True
+)
+
+
+@contextlib.asynccontextmanager
+async def writing(namespace, **fields):
+    """A status writer that runs while entered, and the Models that it sees."""
+    informers = {kind: Informer(namespace.client, kind, namespace.name) for kind in (MODEL, SERVER)}
+    recorder = Recorder(namespace.client, "seldon-scheduler", "test")
+    fields.setdefault("leads", lambda: True)
+    writer = StatusWriter(namespace.client, namespace.name, informers=informers, recorder=recorder, **fields)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each.run()) for each in (*informers.values(), recorder, writer)]
+        for informer in informers.values():
+            await informer.synced.wait()
+        try:
+            yield writer, informers[MODEL].store
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def result(*, left=(), generation=1, **version):
+    facts = ModelFacts(
+        generation=generation, version=VersionFacts(**version), server="mlserver", scheduling="words"
+    )
+    return PassResult(
+        snapshot=Snapshot(servers=(Server(name="mlserver"),)),
+        copies={"iris": tuple(left)},
+        facts={"iris": facts},
+        looked_at=frozenset({"iris"}),
+    )
+
+
+async def test_a_status_that_somebody_else_wrote_is_put_right(namespace):
+    namespace.model()
+    async with writing(namespace) as (writer, _):
+        writer.take(result(placed=1, loaded=1, available=1))
+        await until(lambda: namespace.condition().startswith("True"))
+        wrong = {"status": {"availableReplicas": 9, "conditions": []}}
+        await namespace.client.patch(MODEL, "iris", namespace.name, wrong, subresource="status")
+        await until(lambda: namespace.status()["availableReplicas"] == 1 and namespace.condition())
+
+
+async def test_models_on_a_server_are_counted_and_the_operators_fields_left_alone(namespace):
+    namespace.server(running=3)
+    async with writing(namespace) as (writer, _):
+        writer.take(result(left=[COPY]))
+        await until(lambda: namespace.status("mlserver", "servers").get("loadedModels") == 1)
+        assert namespace.status("mlserver", "servers")["replicas"] == 3
+
+
+async def test_a_model_of_another_generation_waits_for_the_next_pass(namespace):
+    namespace.model()
+    async with writing(namespace) as (writer, models):
+        namespace.change("iris", replicas=2)
+        await until(lambda: models[namespace.name, "iris"]["metadata"]["generation"] == 2)
+        writer.take(result(placed=1))
+        with pytest.raises(AssertionError):
+            await until_within(lambda: namespace.status() or None, seconds=0.5)
+
+
+async def test_a_deletion_goes_on_when_the_unload_took_too_long_and_says_so(namespace):
+    namespace.model(metadata={"finalizers": ["seldon.model.finalizer"]})
+    async with writing(namespace, unload_wait=1.0) as (writer, models):
+        writer.take(result(deleted=True, left=[COPY]))
+        namespace.delete("iris")
+        await until(lambda: models[namespace.name, "iris"]["metadata"].get("deletionTimestamp"))
+        assert namespace.names() == {"iris"}
+        generation = models[namespace.name, "iris"]["metadata"]["generation"]
+        writer.take(result(deleted=True, left=[COPY], generation=generation))
+        await until(lambda: namespace.names() == set())
+        await until(lambda: "UnloadGivenUp" in namespace.events())
+
+
+def test_conditions_that_cannot_be_read_are_left_out():
+    good = {"type": "Ready", "status": "True"}
+    assert [each.type for each in statuses._conditions({"conditions": [good, {"type": 1}]})] == ["Ready"]
