@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import pytest
 
-from bailie.control.agent_port import ModelReport, ModelState
+from bailie.control.agent_port import ModelReport
 from bailie.control.fleet import CopyId, ModelCopy
 from bailie.control.load_failures import LoadFailures, Now
-from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS
 from bailie.placement import ReplicaId, VersionId
 
@@ -30,13 +30,13 @@ def copy(told: Told) -> ModelCopy:
     report = ModelReport(
         version=VERSION,
         number=1,
-        state=ModelState.FAILED,
+        state=CopyState.FAILED,
         revision=told.revision,
         reason="ServerCrashed" if told.deaths else "ArtifactNotFound",
         message="words",
         deaths=told.deaths,
     )
-    return ModelCopy(CopyId(told.replica, VERSION, 1), ReplicaState.FAILED, report, 0, True, True)
+    return ModelCopy(CopyId(told.replica, VERSION, 1), CopyState.FAILED, report, 0, True, True)
 
 
 def at(seconds: float) -> Now:

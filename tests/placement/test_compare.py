@@ -7,7 +7,8 @@ from hypothesis import given
 from tests.placement.test_place import snapshots
 from tests.support.placement import demand, holding, replica, server, snapshot, version
 
-from bailie.placement import Held, Rule, compare, place
+from bailie.lifecycle.copies import CopyState
+from bailie.placement import Rule, compare, place
 
 CASES = {
     "stays": (
@@ -102,7 +103,7 @@ REPLICAS = {
     ),
     "does not fit": (
         [replica(0), replica(1, draining=True)],
-        [holding("s-1", state=Held.LEAVING)],
+        [holding("s-1", state=CopyState.UNLOADING)],
         [(0, None, ""), (1, None, "")],
     ),
 }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from tests.support.placement import demand, holding, replica, server, snapshot
 
-from bailie.placement import Held, diff, place
+from bailie.lifecycle.copies import CopyState
+from bailie.placement import diff, place
 
 
 def commands(demands, servers, holdings=()):
     state = snapshot(demands, servers, holdings)
     found = diff(state, place(state))
     return [
-        [f"{each.version.model}@{each.replica}" for each in group] for group in (found.loads, found.unloads)
+        [f"{each.version.model}@{each.replica}" for each in group]
+        for group in (found.to_load, found.to_unload)
     ]
 
 
@@ -21,12 +23,15 @@ def test_what_is_missing_is_loaded_in_order():
 
 
 def test_what_is_there_or_coming_is_not_loaded_again():
-    for state in (Held.LOADING, Held.LOADED, Held.EVICTED):
+    for state in (CopyState.LOADING, CopyState.LOADED, CopyState.EVICTED):
         assert commands([demand()], [server("s", replica())], [holding("s-0", state=state)]) == [[], []]
 
 
 def test_what_is_leaving_its_place_is_loaded_once_it_is_gone():
-    assert commands([demand()], [server("s", replica())], [holding("s-0", state=Held.LEAVING)]) == [[], []]
+    assert commands([demand()], [server("s", replica())], [holding("s-0", state=CopyState.UNLOADING)]) == [
+        [],
+        [],
+    ]
 
 
 def test_what_nobody_wants_is_unloaded_once():
@@ -34,7 +39,7 @@ def test_what_nobody_wants_is_unloaded_once():
     held = [
         holding("s-0", identity="old"),
         holding("s-1", "gone"),
-        holding("s-0", "going", state=Held.LEAVING),
+        holding("s-0", "going", state=CopyState.UNLOADING),
     ]
     assert commands([demand()], servers, held) == [["iris@s-1"], ["gone@s-1", "iris@s-0"]]
 

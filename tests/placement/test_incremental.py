@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.support.placement import demand, holding, placed, replica, server, version
 
-from bailie.placement import Held, Planner, diff, place
+from bailie.lifecycle.copies import CopyState
+from bailie.placement import Planner, diff, place
 from bailie.placement.incremental import SLICE
 
 MODELS = "abcdef"
@@ -63,7 +64,7 @@ def some_holdings(draw, model):
             model,
             identity=identity,
             mi=draw(st.sampled_from([0, 5, 12])),
-            state=draw(st.sampled_from(Held)),
+            state=draw(st.sampled_from([state for state in CopyState if state.occupies])),
         )
         for identity, where, index in draw(st.sets(keys, max_size=4))
     )
@@ -140,9 +141,9 @@ class Changes(RuleBasedStateMachine):
         plan = self._decide()
         assert plan == place(self.planner.snapshot())
         whole = diff(self.planner.snapshot(), plan)
-        parts = [self.planner.commands(name) for name in sorted(self.models)]
-        assert [load for part in parts for load in part.loads] == list(whole.loads)
-        assert [unload for part in parts for unload in part.unloads] == list(whole.unloads)
+        parts = [self.planner.difference(name) for name in sorted(self.models)]
+        assert [load for part in parts for load in part.to_load] == list(whole.to_load)
+        assert [unload for part in parts for unload in part.to_unload] == list(whole.to_unload)
         wanted = {wanted.version for wanted, _ in self.models.values() if wanted}
         assert {each.version for each in self.planner.snapshot().demands} == wanted
         assert decided(self.planner) == set()

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.placement import MI, demand, holding, placed, replica, server, snapshot
 
-from bailie.placement import Code, Held, Holding, ReplicaId, Snapshot, diff, place
+from bailie.lifecycle.copies import CopyState
+from bailie.placement import Code, Holding, ReplicaId, Snapshot, diff, place
 
 SMALL = [replica(0, 100), replica(1, 100)]
 CASES = {
@@ -47,13 +48,13 @@ CASES = {
     "loaded counts before loading": (
         [demand()],
         [server("a", replica(0), replica(1))],
-        [holding("a-0", state=Held.LOADING), holding("a-1")],
+        [holding("a-0", state=CopyState.LOADING), holding("a-1")],
         "a:1",
     ),
     "leaving is not having": (
         [demand()],
         [server("a", replica(0, 10)), server("b", replica(0, 999))],
-        [holding("a-0", state=Held.LEAVING)],
+        [holding("a-0", state=CopyState.UNLOADING)],
         "b:0",
     ),
     "what is there needs no free memory": (
@@ -108,7 +109,7 @@ CASES = {
     "leaving still takes memory": (
         [demand(mi=80)],
         [server("a", replica(0, 100))],
-        [holding("a-0", "b", mi=30, state=Held.LEAVING)],
+        [holding("a-0", "b", mi=30, state=CopyState.UNLOADING)],
         None,
     ),
     "partial": ([demand(replicas=3, mi=80)], [server("a", *SMALL)], [], "a:0,1"),
@@ -254,7 +255,7 @@ def snapshots(draw):
         Holding(
             version=(version := demand(model).version),
             replica=ReplicaId(*seat),
-            state=draw(st.sampled_from(Held)),
+            state=draw(st.sampled_from([state for state in CopyState if state.occupies])),
             memory_bytes=MI,
             measured_bytes=sizes.get(version, MI),
         )
@@ -266,16 +267,12 @@ def snapshots(draw):
 def carry_out(before: Snapshot, plan) -> Snapshot:
     """The world after every command was obeyed."""
     commands = diff(before, plan)
-    gone = {(each.version, each.replica) for each in commands.unloads}
+    gone = {(each.version, each.replica) for each in commands.to_unload}
     sizes = {each.version: each.needed_bytes for each in before.demands}
-    kept = [
-        each
-        for each in before.holdings
-        if (each.version, each.replica) not in gone and each.state is not Held.LEAVING
-    ]
+    kept = [each for each in before.holdings if (each.version, each.replica) not in gone and each.state.keeps]
     new = [
         Holding(version=each.version, replica=each.replica, memory_bytes=sizes[each.version])
-        for each in commands.loads
+        for each in commands.to_load
     ]
     return replace(before, holdings=(*kept, *new))
 
@@ -297,7 +294,7 @@ def test_capacity_is_never_exceeded_by_what_is_added(before):
         for one in each.replicas
     }
     total = used(before)
-    for load in diff(before, plan).loads:
+    for load in diff(before, plan).to_load:
         total[load.replica] = total.get(load.replica, 0) + sizes[load.version]
         assert total[load.replica] <= room[load.replica] or sizes[load.version] == 0
 
@@ -308,8 +305,8 @@ def test_placing_is_idempotent_on_its_own_result(before):
     for _ in range(8):
         settled = carry_out(settled, place(settled))
     again = place(settled)
-    assert diff(settled, again).loads == ()
-    assert diff(settled, again).unloads == ()
+    assert diff(settled, again).to_load == ()
+    assert diff(settled, again).to_unload == ()
 
 
 @given(snapshots(), st.randoms())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from bailie.control.agent_port import ConnectedReplica, ModelReport, ModelState
+from bailie.control.agent_port import ConnectedReplica, ModelReport
+from bailie.lifecycle.copies import CopyState
 from bailie.placement import ReplicaId, VersionId
 
 FIRST = ReplicaId("mlserver", 0)
@@ -76,10 +77,10 @@ class Agents:
 
 
 LOADED, LOADING, FAILED, UNLOADING, EVICTED, EVICTING = (
-    ModelState.LOADED,
-    ModelState.LOADING,
-    ModelState.FAILED,
-    ModelState.UNLOADING,
-    ModelState.EVICTED,
-    ModelState.EVICTING,
+    CopyState.LOADED,
+    CopyState.LOADING,
+    CopyState.FAILED,
+    CopyState.UNLOADING,
+    CopyState.EVICTED,
+    CopyState.EVICTING,
 )

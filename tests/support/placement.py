@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bailie.placement import Demand, Held, Holding, Replica, ReplicaId, Server, Snapshot, VersionId
+from bailie.lifecycle.copies import CopyState
+from bailie.placement import Demand, Holding, Replica, ReplicaId, Server, Snapshot, VersionId
 
 MI = 1 << 20
 
@@ -25,7 +26,7 @@ def replica(ordinal=0, mi=1000, **fields):
     return Replica(index=ordinal, memory_bytes=mi * MI, **fields)
 
 
-def holding(where="mlserver-0", model="iris", *, identity="a", mi=0, measured=0, state=Held.LOADED):
+def holding(where="mlserver-0", model="iris", *, identity="a", mi=0, measured=0, state=CopyState.LOADED):
     name, _, ordinal = where.rpartition("-")
     return Holding(
         version=version(model, identity),

@@ -1,4 +1,4 @@
-"""The state of one version on this replica, the table of its transitions, and its pending commands."""
+"""The state of one version on this replica, its pending commands and waiting requests."""
 
 from __future__ import annotations
 
@@ -8,28 +8,9 @@ from dataclasses import dataclass, field
 
 from bailie._gen import agent_pb2
 from bailie.agent.store import VersionRecord  # noqa: TC001 - dataclasses read their annotations
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.retry import retry_delay
 
-ABSENT = agent_pb2.MODEL_STATE_UNSPECIFIED
-LOADING = agent_pb2.MODEL_STATE_LOADING
-LOADED = agent_pb2.MODEL_STATE_LOADED
-FAILED = agent_pb2.MODEL_STATE_FAILED
-UNLOADING = agent_pb2.MODEL_STATE_UNLOADING
-UNLOADED = agent_pb2.MODEL_STATE_UNLOADED
-EVICTING = agent_pb2.MODEL_STATE_EVICTING
-EVICTED = agent_pb2.MODEL_STATE_EVICTED
-
-TRANSITIONS: dict[agent_pb2.ModelState, frozenset[agent_pb2.ModelState]] = {
-    ABSENT: frozenset({LOADING, LOADED, EVICTED, UNLOADED}),  # LOADED, EVICTED: found so at the start
-    LOADING: frozenset({LOADING, LOADED, FAILED, UNLOADING}),
-    LOADED: frozenset({LOADED, LOADING, EVICTING, UNLOADING}),  # LOADING: the server lost it
-    EVICTING: frozenset({EVICTING, EVICTED, UNLOADING}),
-    EVICTED: frozenset({EVICTED, LOADED, FAILED, UNLOADING}),  # LOADED: a request brought it back
-    FAILED: frozenset({FAILED, LOADING, UNLOADED}),
-    UNLOADING: frozenset({UNLOADING, UNLOADED}),
-    UNLOADED: frozenset({UNLOADED, LOADING}),
-}
-"""From each state, the states that may follow."""
 WELL_SECONDS = 60.0
 """A version that stayed loaded for this long counts as healthy: its earlier losses are forgotten."""
 
@@ -74,7 +55,7 @@ class Slot:
     """
 
     record: VersionRecord
-    state: agent_pb2.ModelState = ABSENT
+    state: CopyState = CopyState.ABSENT
     reason: str = ""
     message: str = ""
     doing: Command | None = None
@@ -102,7 +83,7 @@ class Slot:
     def answers(self) -> bool:
         """Says whether a request may be passed on: the version is loaded and stays so while it is
         answered."""
-        return self.state == LOADED or (self.state == EVICTING and not self.granted)
+        return self.state is CopyState.LOADED or (self.state is CopyState.EVICTING and not self.granted)
 
     def lose(self, now: float) -> float:
         """Counts a loss that only the model explains; returns for how many seconds the version is to rest."""

@@ -20,24 +20,11 @@ from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
 from bailie.agent.load_order import Rank
 from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS
-from bailie.agent.model_state import (
-    ABSENT,
-    EVICTED,
-    EVICTING,
-    FAILED,
-    LOADED,
-    LOADING,
-    NOT_RESPONDING,
-    TRANSITIONS,
-    UNLOADED,
-    UNLOADING,
-    BringBack,
-    ReloadLost,
-    Slot,
-    same,
-)
+from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, same
 from bailie.agent.store import VersionRecord
 from bailie.kube.clock import utc_now
+from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
+from bailie.lifecycle.wire import to_wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -54,7 +41,7 @@ _LOST = "the inference server no longer says that {} is ready; it is being loade
 _LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
 _LONGEST_MESSAGE = 4000
 """Characters of a report: the log has the whole of an exception's text."""
-_GONE = frozenset({ABSENT, UNLOADING, UNLOADED})
+_GONE = frozenset({CopyState.ABSENT, CopyState.UNLOADING, CopyState.UNLOADED})
 
 
 class Models:
@@ -85,22 +72,22 @@ class Models:
         for record in records:
             slot = self._slots[record.server_name] = Slot(record)
             if record.server_name in ready:
-                self._move(slot, LOADED)
+                self._move(slot, CopyState.LOADED)
                 self._budget.confirm(record.server_name, record.counted_bytes)
             elif record.evicted:
-                self._move(slot, EVICTED)
+                self._move(slot, CopyState.EVICTED)
             else:
-                self._move(slot, LOADING)
+                self._move(slot, CopyState.LOADING)
                 slot.wanted = ReloadLost(record)
 
     def loaded(self) -> dict[str, int]:
         """Returns the server-side names that should be loaded, each with the number of its state changes."""
         return {name: slot.moves for name, slot in self._slots.items() if slot.answers}
 
-    def state(self, server_name: str) -> agent_pb2.ModelState:
+    def state(self, server_name: str) -> CopyState:
         """Returns the state of a version, ABSENT where there is none."""
         slot = self._slots.get(server_name)
-        return slot.state if slot is not None else ABSENT
+        return slot.state if slot is not None else CopyState.ABSENT
 
     @property
     def at_work(self) -> bool:
@@ -122,7 +109,7 @@ class Models:
             if slot is None or slot.task is not None or not slot.answers or slot.moves != moves:
                 continue
             log.warning("server lost a model", server_name=name)
-            if slot.state == EVICTING:
+            if slot.state is CopyState.EVICTING:
                 self._evicted(slot)
                 continue
             if trouble := troubles.get(name):
@@ -161,7 +148,7 @@ class Models:
         slot = self._slots.get(f"{command.version.name}_{command.version.number}")
         is_current = (
             slot is not None
-            and slot.state == EVICTING
+            and slot.state is CopyState.EVICTING
             and slot.task is None
             and (slot.record.identity, slot.eviction) == (command.version.identity, command.eviction)
         )
@@ -207,11 +194,11 @@ class Models:
 
     def _bring_back(self, slot: Slot) -> None:
         """Starts the load of an evicted version. Raises HoldRefused for a version that cannot be loaded."""
-        if slot.state == FAILED:
+        if slot.state is CopyState.FAILED:
             raise HoldRefused(slot.reason, slot.message)
         if slot.state in _GONE or isinstance(slot.wanted, agent_pb2.Unload):
             raise HoldRefused("NoReplicaAvailable", "it is being taken off this replica")
-        if slot.state == EVICTED and slot.task is None and slot.wanted is None:
+        if slot.state is CopyState.EVICTED and slot.task is None and slot.wanted is None:
             RETURNS.inc()
             slot.wanted = BringBack(slot.record)
             self._pump(slot)
@@ -221,25 +208,25 @@ class Models:
         for name in server_names:
             slot = self._slots[name]
             slot.eviction += 1
-            self._move(slot, EVICTING)
+            self._move(slot, CopyState.EVICTING)
 
     def _is_busy(self, server_name: str) -> bool:
         """Says whether a version may not be evicted: requests wait for it, or a command is under way."""
         slot = self._slots.get(server_name)
-        return slot is None or slot.state != LOADED or slot.held > 0 or slot.task is not None
+        return slot is None or slot.state != CopyState.LOADED or slot.held > 0 or slot.task is not None
 
     def _evicted(self, slot: Slot) -> None:
         EVICTIONS.inc()
         slot.granted = False
         slot.record = replace(slot.record, evicted=True)
-        self._move(slot, EVICTED)
+        self._move(slot, CopyState.EVICTED)
         self._budget.release(slot.record.server_name)
 
     def _answer_unknown(self, slot: Slot | None, version: agent_pb2.ModelVersion) -> None:
         """Answers Unload of an unknown version; a version that is being replaced is reported when it is
         gone."""
         if slot is None or slot.record.identity != version.identity:
-            self._outbox.publish(agent_pb2.ModelReport(version=version, state=UNLOADED))
+            self._outbox.publish(agent_pb2.ModelReport(version=version, state=to_wire(CopyState.UNLOADED)))
 
     def _pump(self, slot: Slot) -> None:
         """Starts the next command of a version, unless one is under way."""
@@ -252,7 +239,7 @@ class Models:
     def _finished(self, slot: Slot) -> None:
         slot.task = slot.doing = None
         slot.granted = False
-        if slot.wanted is None and slot.state == UNLOADED:
+        if slot.wanted is None and slot.state is CopyState.UNLOADED:
             self._slots.pop(slot.record.server_name, None)
         slot.tell()
         self._pump(slot)
@@ -283,17 +270,17 @@ class Models:
             await self._unload(slot)
             slot.record, slot.losses = _record(command.version), 0
         slot.record = replace(slot.record, declared_bytes=command.memory_bytes)
-        if slot.state in {LOADED, EVICTING, EVICTED}:
+        if slot.state in {CopyState.LOADED, CopyState.EVICTING, CopyState.EVICTED}:
             self._report(slot)
             return
-        rank = Rank.AGAIN if slot.state == FAILED else Rank.FIRST
-        self._move(slot, LOADING)
+        rank = Rank.AGAIN if slot.state is CopyState.FAILED else Rank.FIRST
+        self._move(slot, CopyState.LOADING)
         self._loaded(slot, await self._loader.load(command, rank, self._say(slot)))
 
     async def _reload(self, slot: Slot, command: ReloadLost) -> None:
         if command.rest_seconds:
             await self._rest(slot, command)
-        self._move(slot, LOADING, command.reason if command.message else "", command.message)
+        self._move(slot, CopyState.LOADING, command.reason if command.message else "", command.message)
         self._budget.release(slot.record.server_name)
         rank = Rank.AGAIN if slot.losses > 1 else Rank.FIRST
         self._loaded(slot, await self._loader.reload(command.record, rank, self._say(slot)))
@@ -305,7 +292,7 @@ class Models:
 
         def say(text: str) -> None:
             told = f"{begun_with}; {text}" if begun_with else text
-            if slot.state in {LOADING, EVICTED} and told != slot.message:
+            if slot.state in {CopyState.LOADING, CopyState.EVICTED} and told != slot.message:
                 self._move(slot, slot.state, reason, told)
 
         return say
@@ -316,7 +303,7 @@ class Models:
         then = f"it is loaded again at {end:%H:%M:%SZ}"
         hangs = command.reason == NOT_RESPONDING
         told = f"{command.message}; {then}" if hangs else _LOST_AGAIN.format(slot.losses, name, then)
-        self._move(slot, LOADING, command.reason, told)
+        self._move(slot, CopyState.LOADING, command.reason, told)
         slot.resting = True
         try:
             await self._loader.take_off(name)
@@ -335,29 +322,29 @@ class Models:
         self._evicted(slot)
 
     async def _unload(self, slot: Slot) -> None:
-        if slot.state not in {ABSENT, FAILED, UNLOADED}:
-            self._move(slot, UNLOADING)
+        if slot.state not in {CopyState.ABSENT, CopyState.FAILED, CopyState.UNLOADED}:
+            self._move(slot, CopyState.UNLOADING)
             await self._loader.unload(slot.record.server_name)
-        self._move(slot, UNLOADED)
+        self._move(slot, CopyState.UNLOADED)
         self._budget.release(slot.record.server_name)
 
     def _loaded(self, slot: Slot, record: VersionRecord) -> None:
         LOADS.labels("").inc()
         slot.record, slot.loaded_at, slot.deaths = record, asyncio.get_running_loop().time(), 0
-        self._move(slot, LOADED)
+        self._move(slot, CopyState.LOADED)
 
     def _failed(self, slot: Slot, reason: str, message: str) -> None:
-        state = FAILED if FAILED in TRANSITIONS[slot.state] else slot.state
+        state = CopyState.FAILED if CopyState.FAILED in AGENT_TRANSITIONS[slot.state] else slot.state
         log.warning("load failed", server_name=slot.record.server_name, reason=reason, message=message)
         LOADS.labels(reason).inc()
         self._move(slot, state, reason, message)
 
-    def _move(self, slot: Slot, state: agent_pb2.ModelState, reason: str = "", message: str = "") -> None:
-        if state not in TRANSITIONS[slot.state]:
-            before, after = agent_pb2.ModelState.Name(slot.state), agent_pb2.ModelState.Name(state)
+    def _move(self, slot: Slot, state: CopyState, reason: str = "", message: str = "") -> None:
+        if state not in AGENT_TRANSITIONS[slot.state]:
+            before, after = slot.state.name, state.name
             raise AssertionError(f"{slot.record.server_name} cannot go from {before} to {after}")
         if state != slot.state:
-            said = agent_pb2.ModelState.Name(state).removeprefix("MODEL_STATE_").lower()
+            said = state.name.lower()
             log.info("model moved", server_name=slot.record.server_name, state=said)
             slot.moves += 1
         slot.state, slot.reason, slot.message = state, reason, message
@@ -371,7 +358,7 @@ class Models:
                 version=agent_pb2.ModelVersion(
                     name=record.name, identity=record.identity, number=record.number
                 ),
-                state=slot.state,
+                state=to_wire(slot.state),
                 reason=slot.reason,
                 message=slot.message[:_LONGEST_MESSAGE],
                 declared_bytes=record.declared_bytes,
@@ -387,7 +374,8 @@ class Models:
 def _is_here(slot: Slot, command: agent_pb2.Load | agent_pb2.Unload) -> bool:
     """Says whether a load asks for content that this replica has, in memory or evicted."""
     same_content = slot.record.identity == command.version.identity
-    return isinstance(command, agent_pb2.Load) and same_content and slot.state in {EVICTING, EVICTED}
+    leaving = slot.state in {CopyState.EVICTING, CopyState.EVICTED}
+    return isinstance(command, agent_pb2.Load) and same_content and leaving
 
 
 def _record(version: agent_pb2.ModelVersion) -> VersionRecord:

@@ -6,29 +6,17 @@ knows the wire.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from bailie.lifecycle.copies import CopyEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from bailie.api.model import Model
+    from bailie.lifecycle.copies import CopyState
     from bailie.placement.snapshot import ReplicaId, VersionId
-
-
-class ModelState(enum.Enum):
-    """What a replica has of a version, in its agent's words (proto/bailie/_gen/agent.proto).
-
-    There is no state for `unloaded`: what is gone is no longer in the inventory.
-    """
-
-    LOADING = "Loading"
-    LOADED = "Loaded"
-    FAILED = "Failed"
-    UNLOADING = "Unloading"
-    EVICTED = "Evicted"
-    EVICTING = "Evicting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +32,7 @@ class ModelReport:
 
     version: VersionId
     number: int
-    state: ModelState
+    state: CopyState
     revision: int
     reason: str = ""
     message: str = ""
@@ -89,6 +77,7 @@ class ConnectedReplica:
 class LoadCommand:
     """Bring the version into memory; `memory_bytes` is what one replica reserves, workers not counted."""
 
+    event: ClassVar[CopyEvent] = CopyEvent.LOAD_SENT
     version: VersionId
     number: int
     model: Model
@@ -99,6 +88,7 @@ class LoadCommand:
 class UnloadCommand:
     """Take the version off the replica, memory and disk."""
 
+    event: ClassVar[CopyEvent] = CopyEvent.UNLOAD_SENT
     version: VersionId
     number: int
 
@@ -107,6 +97,7 @@ class UnloadCommand:
 class EvictCommand:
     """The version may leave memory: its requests go to the agent. `eviction` is the report's."""
 
+    event: ClassVar[CopyEvent] = CopyEvent.EVICT_SENT
     version: VersionId
     number: int
     eviction: int

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.control.notices import Notice
-from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.copies import CopyState
 from bailie.placement import ReplicaId
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ def _stands(assigned: Assignment, copies: Iterable[ModelCopy]) -> bool:
     """True where replicas say that they have it; what was only just asked of them is no answer."""
     version = assigned.demand.version
     own = (each for each in copies if each.id.version == version)
-    there = {each.id.replica for each in own if each.state is not ReplicaState.REQUESTED}
+    there = {each.id.replica for each in own if each.state is not CopyState.REQUESTED}
     return there >= {ReplicaId(assigned.server, index) for index in assigned.replicas}

@@ -22,7 +22,7 @@ from bailie.control.routes import Routes
 from bailie.control.version_numbers import VersionNumbers
 from bailie.control.wanted_models import WantedModels
 from bailie.lifecycle.conditions import unready_reason
-from bailie.lifecycle.replica import SERVING, ReplicaState
+from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
 from bailie.routing.table import NotReady
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bailie.control.pass_result import RouteChoice
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.conditions import ModelFacts
-    from bailie.placement import Assignment, Load
+    from bailie.placement import Assignment, VersionPlace
     from bailie.routing.table import Publisher
 
 _T = TypeVar("_T")
@@ -48,7 +48,6 @@ SLICE = 32
 """Models looked at between two chances to pause."""
 TRIES = 2
 """How often the load of a model may fail in a row before a draining replica ends all the same."""
-_PRESENT = SERVING | {ReplicaState.LOADING}
 
 
 class Engine:
@@ -78,7 +77,7 @@ class Engine:
         self._routes = Routes(namespace, publisher)
         self._releases = Releases(agents, notify)
         self._dirty: set[str] = set()
-        self._unsent: dict[str, tuple[Load, ...]] = {}
+        self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
         self._leaving: dict[str, list[CopyId]] = {}
         self._evicting: dict[str, list[CopyId]] = {}
         self._copies: dict[str, tuple[ModelCopy, ...]] = {}
@@ -140,7 +139,7 @@ class Engine:
         """Sends what is planned and not there, unless it failed there just now."""
         for names in _batches(self._dirty):
             for name in names:
-                _put(self._unsent, name, self._planner.commands(name).loads or None)
+                _put(self._unsent, name, self._planner.difference(name).to_load or None)
             yield
         for names in _batches(self._unsent):
             for name in names:
@@ -149,9 +148,9 @@ class Engine:
             yield
         self._dirty |= self._fleet.touched
 
-    def _send_load(self, load: Load, now: Now) -> None:
+    def _send_load(self, load: VersionPlace, now: Now) -> None:
         model = self._models.wanted[load.version.model].model
-        if model is None or not self._failures.may_try((load.version, load.replica), now):
+        if model is None or not self._failures.may_try(load, now):
             return
         command = LoadCommand(
             version=load.version,
@@ -250,7 +249,7 @@ class Engine:
             yield
 
     def _to_evict(self, name: str) -> list[CopyId]:
-        return [each.id for each in self._fleet.of_model(name) if each.state is ReplicaState.EVICTING]
+        return [each.id for each in self._fleet.of_model(name) if each.state is CopyState.EVICTING]
 
     def note_used(self, names: Iterable[str]) -> None:
         """Models that were asked for just now: the agents that have them are told."""
@@ -263,17 +262,17 @@ class Engine:
 
     def _unwanted(self, name: str) -> list[CopyId]:
         wanted, copies = self._models.wanted.get(name), self._fleet.of_model(name)
-        unwanted = {(each.version, each.replica) for each in self._planner.commands(name).unloads}
+        unwanted = set(self._planner.difference(name).to_unload)
         kept = {copy.id for copy in one_each(copies)}
         found = []
         for copy_id, state in ((each.id, each.state) for each in copies):
             if copy_id in kept:
-                forgotten = state is ReplicaState.FAILED and (
+                forgotten = state is CopyState.FAILED and (
                     wanted is None or copy_id.version != wanted.version
                 )
                 goes = forgotten or (copy_id.version, copy_id.replica) in unwanted
             else:
-                goes = state in _PRESENT
+                goes = state.serves or state is CopyState.LOADING
             if goes:
                 found.append(copy_id)
         return found

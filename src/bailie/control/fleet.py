@@ -11,11 +11,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from bailie.control.agent_port import EvictCommand, LoadCommand, ModelState, UnloadCommand
-from bailie.lifecycle.replica import ReplicaEvent, ReplicaState, next_state
+from bailie.control.agent_port import EvictCommand, UnloadCommand
+from bailie.lifecycle.copies import CopyState, next_state, report_of
 
 if TYPE_CHECKING:
-    from bailie.control.agent_port import Agents, Command, ConnectedReplica, ModelReport
+    from bailie.control.agent_port import Agents, Command, ConnectedReplica, LoadCommand, ModelReport
     from bailie.placement import ReplicaId, VersionId
 
 AWAY_SECONDS = 3.0
@@ -23,27 +23,7 @@ AWAY_SECONDS = 3.0
 ASSUMED_SECONDS = 30.0
 """How long a command counts as carried out without a word from the agent; then it is sent again."""
 
-_EVENTS = {
-    ModelState.LOADING: ReplicaEvent.SAYS_LOADING,
-    ModelState.LOADED: ReplicaEvent.SAYS_LOADED,
-    ModelState.FAILED: ReplicaEvent.SAYS_FAILED,
-    ModelState.UNLOADING: ReplicaEvent.SAYS_UNLOADING,
-    ModelState.EVICTED: ReplicaEvent.SAYS_EVICTED,
-    ModelState.EVICTING: ReplicaEvent.SAYS_EVICTING,
-}
-_SENT: dict[type[Command], ReplicaEvent] = {
-    LoadCommand: ReplicaEvent.LOAD_SENT,
-    UnloadCommand: ReplicaEvent.UNLOAD_SENT,
-    EvictCommand: ReplicaEvent.EVICT_SENT,
-}
-_PREFERENCE = (
-    ReplicaState.LOADED,
-    ReplicaState.EVICTING,
-    ReplicaState.EVICT_REQUESTED,
-    ReplicaState.EVICTED,
-    ReplicaState.LOADING,
-    ReplicaState.REQUESTED,
-)
+_ORDER = {state: order for order, state in enumerate(CopyState)}
 CROWDED = 0.5
 """On a replica with overcommit that is filled beyond this part of its memory, uses are counted: by then they
 have a history when the first model must leave."""
@@ -71,7 +51,7 @@ class ModelCopy:
     """
 
     id: CopyId
-    state: ReplicaState
+    state: CopyState
     report: ModelReport | None
     memory_bytes: int
     connected: bool
@@ -90,7 +70,7 @@ class FleetReplica:
 
 @dataclass(frozen=True, slots=True)
 class _Assumption:
-    state: ReplicaState
+    state: CopyState
     session: int
     revision: int
     memory_bytes: int
@@ -171,7 +151,7 @@ class Fleet:
     def _command(self, replica: ReplicaId, command: Command, memory_bytes: int, now: float) -> bool:
         copy_id = CopyId(replica, command.version, command.number)
         before = self.copies.get(copy_id)
-        state = next_state(before.state if before else ReplicaState.ABSENT, _SENT[type(command)])
+        state = next_state(before.state if before else CopyState.ABSENT, command.event)
         if not self._agents.send(replica, command):
             return False
         report, seen = (before.report if before else None), self.replicas[replica]
@@ -261,7 +241,7 @@ class Fleet:
 
 
 def _copy_of(  # noqa: PLR0917 - the fields in their order
-    copy_id: CopyId, state: ReplicaState, report: ModelReport | None, memory_bytes: int, seen: FleetReplica
+    copy_id: CopyId, state: CopyState, report: ModelReport | None, memory_bytes: int, seen: FleetReplica
 ) -> ModelCopy:
     own = seen.replica
     return ModelCopy(
@@ -281,16 +261,16 @@ def _holds(assumption: _Assumption, report: ModelReport | None, session: int, no
     if session != assumption.session or now - assumption.since >= ASSUMED_SECONDS:
         return False
     if report is None:
-        return assumption.state is ReplicaState.REQUESTED
+        return assumption.state is CopyState.REQUESTED
     if report.revision <= assumption.revision:
         return True
-    return next_state(assumption.state, _EVENTS[report.state]) is assumption.state
+    return next_state(assumption.state, report_of(report.state)) is assumption.state
 
 
-def _state(report: ModelReport, assumption: _Assumption | None) -> ReplicaState:
+def _state(report: ModelReport, assumption: _Assumption | None) -> CopyState:
     if assumption is not None:
         return assumption.state
-    return next_state(ReplicaState.ABSENT, _EVENTS[report.state])
+    return next_state(CopyState.ABSENT, report_of(report.state))
 
 
 def _size(copy: ModelCopy | None) -> int:
@@ -324,5 +304,6 @@ def one_each(copies: list[ModelCopy]) -> tuple[ModelCopy, ...]:
 
 
 def _preference(copy: ModelCopy) -> tuple[int, int]:
-    known = copy.state in _PREFERENCE
-    return (_PREFERENCE.index(copy.state) if known else len(_PREFERENCE), -copy.id.number)
+    """Copies that keep no place are alike."""
+    order = _ORDER[copy.state] if copy.state.keeps else len(_ORDER)
+    return order, -copy.id.number

@@ -11,18 +11,17 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from bailie.lifecycle.replica import SERVING, ReplicaState
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.retry import LONGEST_SECONDS, given_up, retry_delay
 from bailie.lifecycle.version import Failure
+from bailie.placement import VersionPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bailie.control.agent_port import ModelReport
     from bailie.control.fleet import ModelCopy
-    from bailie.placement import ReplicaId, VersionId
-
-Place = tuple["VersionId", "ReplicaId"]
+    from bailie.placement import VersionId
 
 
 class Now(NamedTuple):
@@ -43,23 +42,23 @@ class LoadFailures:
     """The failures that still matter, by model, version and replica."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, dict[Place, _Entry]] = {}
+        self._entries: dict[str, dict[VersionPlace, _Entry]] = {}
 
     def observe(self, name: str, copies: Iterable[ModelCopy], wanted: VersionId | None, now: Now) -> None:
         """Counts each failure of a model once; forgets what is loaded by now and other versions' failures."""
         entries = {place: each for place, each in self._entries.get(name, {}).items() if place[0] == wanted}
         for copy in copies:
-            place = (copy.id.version, copy.id.replica)
-            if copy.state in SERVING:
+            place = VersionPlace(copy.id.version, copy.id.replica)
+            if copy.state.serves:
                 entries.pop(place, None)
-            elif copy.state is ReplicaState.FAILED and place[0] == wanted:
+            elif copy.state is CopyState.FAILED and place[0] == wanted:
                 _count(entries, place, copy.report, now)
         if entries:
             self._entries[name] = entries
         else:
             self._entries.pop(name, None)
 
-    def may_try(self, place: Place, now: Now) -> bool:
+    def may_try(self, place: VersionPlace, now: Now) -> bool:
         """False while the place is backing off, and for a version that is given up."""
         entries = self._entries.get(place[0].model, {})
         entry = entries.get(place)
@@ -85,15 +84,17 @@ class LoadFailures:
         return min((end for end in ends if now.monotonic < end < math.inf), default=None)
 
 
-def _deaths(entries: Mapping[Place, _Entry]) -> int:
+def _deaths(entries: Mapping[VersionPlace, _Entry]) -> int:
     return sum(each.deaths for each in entries.values())
 
 
-def _given_up(entries: Mapping[Place, _Entry]) -> bool:
+def _given_up(entries: Mapping[VersionPlace, _Entry]) -> bool:
     return given_up(_deaths(entries))
 
 
-def _count(entries: dict[Place, _Entry], place: Place, report: ModelReport | None, now: Now) -> None:
+def _count(
+    entries: dict[VersionPlace, _Entry], place: VersionPlace, report: ModelReport | None, now: Now
+) -> None:
     before = entries.get(place)
     if report is None or (before and before.revision >= report.revision):
         return

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from bailie.control.placement_input import measured
 from bailie.lifecycle.conditions import ModelFacts
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.memory import MemoryFacts
-from bailie.lifecycle.replica import SERVING, ReplicaState
 from bailie.lifecycle.version import Setback, VersionFacts
 from bailie.placement import sentence
 
@@ -63,7 +63,7 @@ def facts_of(found: ModelFindings, routes: Routes) -> ModelFacts:
 
 def _evicted(answer: RouteChoice | None) -> int:
     """How many of the replicas that answer have the version on disk only."""
-    return sum(each.state is ReplicaState.EVICTED for each in answer.copies) if answer else 0
+    return sum(each.state is CopyState.EVICTED for each in answer.copies) if answer else 0
 
 
 def _memory(found: ModelFindings) -> MemoryFacts:
@@ -79,7 +79,7 @@ def _memory(found: ModelFindings) -> MemoryFacts:
 def _version(found: ModelFindings, *, available: int) -> VersionFacts:
     wanted = found.wanted
     own = [each for each in found.copies if each.id.version == wanted.version]
-    loaded = [each for each in own if each.state in SERVING]
+    loaded = [each for each in own if each.state.serves]
     return VersionFacts(
         valid=wanted.model is not None,
         deleted=wanted.deleting,
@@ -98,7 +98,7 @@ def _version(found: ModelFindings, *, available: int) -> VersionFacts:
 def _setback(copy: ModelCopy) -> Setback | None:
     """An agent that loads a version again says why."""
     report = copy.report
-    if copy.state is not ReplicaState.LOADING or report is None or not report.message:
+    if copy.state is not CopyState.LOADING or report is None or not report.message:
         return None
     replica = str(copy.id.replica)
     return Setback(reason=report.reason or "ModelProgressing", message=report.message, replica=replica)

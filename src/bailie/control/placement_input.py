@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.server import Server as ServerResource
 from bailie.control.wanted_models import demand_of
 from bailie.lifecycle.memory import Measured
-from bailie.lifecycle.replica import ReplicaState
-from bailie.placement import Held, Holding, Replica, Server
+from bailie.placement import Holding, Replica, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,18 +21,6 @@ if TYPE_CHECKING:
     from bailie.control.fleet import FleetReplica, ModelCopy
     from bailie.control.wanted_models import WantedModel
     from bailie.placement import Demand, ReplicaId, VersionId
-
-_HELD = {
-    ReplicaState.REQUESTED: Held.LOADING,
-    ReplicaState.LOADING: Held.LOADING,
-    ReplicaState.LOADED: Held.LOADED,
-    ReplicaState.EVICTING: Held.EVICTED,
-    ReplicaState.EVICT_REQUESTED: Held.EVICTED,
-    ReplicaState.EVICTED: Held.EVICTED,
-    ReplicaState.UNLOAD_REQUESTED: Held.LEAVING,
-    ReplicaState.UNLOADING: Held.LEAVING,
-}
-
 
 _MOST_REPLICAS = 10_000
 """A status that speaks of more than that was not written by an operator."""
@@ -106,7 +93,7 @@ def demand_and_holdings(
     wanted: WantedModel | None, copies: Iterable[ModelCopy]
 ) -> tuple[Demand | None, tuple[Holding, ...]]:
     """What a model asks placement for, None for nothing, and what replicas have of its versions."""
-    held = [copy for copy in copies if copy.state in _HELD]
+    held = [copy for copy in copies if copy.state.occupies]
     sizes = measured(held)
     demand = None
     if wanted is not None:
@@ -161,7 +148,7 @@ def _holding(copy: ModelCopy, size: Measured | None) -> Holding:
     return Holding(
         version=copy.id.version,
         replica=copy.id.replica,
-        state=_HELD[copy.state],
+        state=copy.state,
         memory_bytes=copy.memory_bytes,
         measured_bytes=size.used_bytes if size else 0,
     )

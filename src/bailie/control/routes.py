@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bailie.control.diversions import Diversions
 from bailie.control.fleet import CopyId
 from bailie.control.pass_result import RouteChoice
-from bailie.lifecycle.replica import SERVING, ReplicaState
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.rollout import Candidate, choose
 from bailie.routing.build import Serving, build_entry
 from bailie.routing.table import Replica, RoutingTable
@@ -122,7 +122,7 @@ class Routes:
         self, wanted: WantedModel, assignment: Assignment | None, copies: tuple[ModelCopy, ...]
     ) -> RouteChoice | None:
         """What answers for the model; what answers now goes on where the wanted version is not complete."""
-        loaded = [copy for copy in copies if copy.state in SERVING]
+        loaded = [copy for copy in copies if copy.state.serves]
         planned = {f"{assignment.server}-{index}" for index in assignment.replicas} if assignment else ()
         choice = choose(
             _candidates(loaded),
@@ -163,7 +163,7 @@ class Routes:
             self._entries = table
         if first:
             self._inherited.since = now
-            there = [copy_id for copy_id, each in fleet.copies.items() if each.state in SERVING]
+            there = [copy_id for copy_id, each in fleet.copies.items() if each.state.serves]
             self._diversions.leave(there, self._revision, now)
         for name, (answer, _) in self._changes.items():
             self._note(name, answer, now)
@@ -193,7 +193,7 @@ class Routes:
         if answer:
             asked = _asked(answer)
             told = _Told(answer.choice.identity, frozenset(copy.id for copy in asked))
-            direct = frozenset(each.id for each in asked if each.state is ReplicaState.LOADED)
+            direct = frozenset(each.id for each in asked if each.state is CopyState.LOADED)
         self._diversions.lead(name, direct, self._revision, now)
         before = self._told.get(name, _NOTHING).copy_ids
         _put(self._told, name, told if told.identity else None)
@@ -218,7 +218,7 @@ class Routes:
         if self._is_heard(copy.id):
             return True
         told = self._told.get(copy.id.version.model, _NOTHING)
-        if copy.state is ReplicaState.LOADED or told.identity != copy.id.version.identity:
+        if copy.state is CopyState.LOADED or told.identity != copy.id.version.identity:
             return False
         leaving = self._leaving.get(copy.id)
         still_asked = leaving is not None and leaving.acknowledged_at is None
@@ -237,7 +237,7 @@ class Routes:
         if copy.id in self._routed:
             return False
         leaving = self._leaving.get(copy.id)
-        if leaving is None and copy.state in SERVING:
+        if leaving is None and copy.state.serves:
             leaving = self._inherited
         return leaving is None or now >= _end(leaving)
 
@@ -308,7 +308,7 @@ def _asked(answer: RouteChoice) -> tuple[ModelCopy, ...]:
     """
     ready = tuple(each for each in answer.copies if each.server_ready)
     staying = tuple(each for each in ready if not each.draining) or ready
-    return tuple(each for each in staying if each.state is ReplicaState.LOADED) or staying
+    return tuple(each for each in staying if each.state is CopyState.LOADED) or staying
 
 
 def _put(where: dict[str, _T], name: str, value: _T | None) -> None:
@@ -323,7 +323,7 @@ def _servings(answer: RouteChoice) -> list[Serving]:
     names: dict[str, set[str]] = defaultdict(set)
     for copy in _asked(answer):
         place = str(copy.id.replica)
-        held = copy.state is not ReplicaState.LOADED
+        held = copy.state is not CopyState.LOADED
         names[copy.id.name].add(f"{place}{HELD}" if held else place)
     return [Serving(name=name, weight=len(found), replicas=frozenset(found)) for name, found in names.items()]
 

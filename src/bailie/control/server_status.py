@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from bailie.lifecycle.conditions import NOT_RESPONDING
-from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 
@@ -48,7 +48,7 @@ class ServerStatuses:
 
     def _count(self, model: str, copies: Iterable[ModelCopy]) -> None:
         """Takes the model's old places out and puts its new ones in."""
-        held = Counter(each.id.replica for each in copies if each.state is ReplicaState.LOADED)
+        held = Counter(each.id.replica for each in copies if each.state is CopyState.LOADED)
         servers = frozenset(replica.server for replica in held)
         old_servers, old_held = self._places.pop(model, (frozenset(), Counter()))
         self._models.update(servers - old_servers)

@@ -12,20 +12,18 @@ from bailie.placement.evictions import Resident, choose_evictions
 from bailie.placement.explain import Explanation, explain, sentence
 from bailie.placement.incremental import Planner
 from bailie.placement.place import place
-from bailie.placement.plan import Assignment, Code, Commands, Load, Plan, Refusal, Unload
+from bailie.placement.plan import Assignment, Code, Difference, Plan, Refusal, VersionPlace
 from bailie.placement.remedies import Remedy, remedies
-from bailie.placement.snapshot import Demand, Held, Holding, Replica, ReplicaId, Server, Snapshot, VersionId
+from bailie.placement.snapshot import Demand, Holding, Replica, ReplicaId, Server, Snapshot, VersionId
 
 __all__ = [
     "Assignment",
     "Code",
-    "Commands",
     "Comparison",
     "Demand",
+    "Difference",
     "Explanation",
-    "Held",
     "Holding",
-    "Load",
     "Place",
     "Plan",
     "Planner",
@@ -37,8 +35,8 @@ __all__ = [
     "Rule",
     "Server",
     "Snapshot",
-    "Unload",
     "VersionId",
+    "VersionPlace",
     "choose_evictions",
     "compare",
     "diff",

@@ -15,7 +15,6 @@ from bailie.placement.filters import refuse_seat, refuse_server
 from bailie.placement.ledger import Ledger
 from bailie.placement.place import assign, refusals_of
 from bailie.placement.scorers import seat_key, server_key
-from bailie.placement.snapshot import Held
 from bailie.placement.words import amount, counted
 
 if TYPE_CHECKING:
@@ -88,9 +87,7 @@ class _Compared:
         self.now = _ledger(snapshot, earlier)
         self.without = _ledger(replace(snapshot, holdings=strangers), earlier)
         self.homes = Counter(
-            replica.server
-            for replica, state in self.now.held.get(version, {}).items()
-            if state is not Held.LEAVING
+            replica.server for replica, state in self.now.held.get(version, {}).items() if state.keeps
         )
 
     def anew(self) -> str:

@@ -8,12 +8,15 @@ value.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bailie.placement.plan import Code, Refusal
-from bailie.placement.snapshot import Demand, Held, Replica, Server
+
+if TYPE_CHECKING:
+    from bailie.lifecycle.copies import CopyState
+    from bailie.placement.snapshot import Demand, Replica, Server
 
 EXPLAINER_CAPABILITY = "alibi-explain"
-_KEEPING = frozenset({Held.LOADING, Held.LOADED, Held.EVICTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,12 @@ class Seat:
     replica: Replica
     free_bytes: int
     versions: int
-    held: Held | None
+    held: CopyState | None
 
     @property
     def keeps(self) -> bool:
         """True where the version is, or is coming, and is not on its way out."""
-        return self.held in _KEEPING
+        return self.held is not None and self.held.keeps
 
 
 def pinned_here(demand: Demand, server: Server) -> Refusal | None:

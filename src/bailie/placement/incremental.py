@@ -18,13 +18,13 @@ from bailie.placement.ledger import Ledger, signature
 from bailie.placement.place import assign, refusals_of
 from bailie.placement.plan import Assignment, Plan, Refusal
 from bailie.placement.scorers import seat_key
-from bailie.placement.snapshot import Held, ReplicaId, Snapshot
+from bailie.placement.snapshot import ReplicaId, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from bailie.placement.ledger import Signature
-    from bailie.placement.plan import Commands
+    from bailie.placement.plan import Difference
     from bailie.placement.snapshot import Demand, Holding, Server, VersionId
 
 SLICE = 64
@@ -103,7 +103,7 @@ class Planner:
             self._plan = Plan(assignments=dict(self._assignments), refusals=dict(self._refusals))
         return self._plan
 
-    def commands(self, name: str) -> Commands:
+    def difference(self, name: str) -> Difference:
         """What `diff` says of one model, as of the last `decide`."""
         version = self._planned.get(name)
         found = self._assignments.get(version) if version else None
@@ -158,7 +158,7 @@ class Planner:
     def _settled(self, demand: Demand) -> Assignment | None:
         """What `assign` finds where that depends on nobody else: all of it is on its only home."""
         held = self._ledger.held.get(demand.version, {})
-        homes = {replica.server for replica, state in held.items() if state is not Held.LEAVING}
+        homes = {replica.server for replica, state in held.items() if state.keeps}
         server = self._ledger.servers.get(homes.pop()) if len(homes) == 1 else None
         if server is None or refuse_server(demand, server):
             return None

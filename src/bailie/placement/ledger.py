@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from bailie.placement.filters import Seat, refuse_server
 from bailie.placement.scorers import server_key
-from bailie.placement.snapshot import Held, ReplicaId
+from bailie.placement.snapshot import ReplicaId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from bailie.lifecycle.copies import CopyState
     from bailie.placement.plan import Assignment
     from bailie.placement.snapshot import Demand, Holding, Server, VersionId
 
@@ -38,7 +39,7 @@ class Ledger:
         self.versions: dict[ReplicaId, int] = defaultdict(int)
         self.server_versions: dict[str, int] = defaultdict(int)
         self.server_free: dict[str, int] = {}
-        self.held: dict[VersionId, dict[ReplicaId, Held]] = {}
+        self.held: dict[VersionId, dict[ReplicaId, CopyState]] = {}
         self._used: dict[ReplicaId, int] = defaultdict(int)
         self._usable: dict[str, int] = {}
         self._matching: dict[Signature, list[str]] = {}
@@ -97,7 +98,7 @@ class Ledger:
     def _new(self, assignment: Assignment) -> list[ReplicaId]:
         held = self.held.get(assignment.demand.version, {})
         replicas = (ReplicaId(assignment.server, index) for index in assignment.replicas)
-        return [replica for replica in replicas if held.get(replica) in {None, Held.LEAVING}]
+        return [replica for replica in replicas if replica not in held or not held[replica].keeps]
 
     def _spend(self, replica: ReplicaId, memory_bytes: int, versions: int) -> None:
         self.versions[replica] += versions
@@ -119,7 +120,7 @@ class Ledger:
         """The servers that have the version, most of it first."""
         count: dict[str, int] = defaultdict(int)
         for replica, state in self.held.get(demand.version, {}).items():
-            if state is not Held.LEAVING and replica.server in self.servers:
+            if state.keeps and replica.server in self.servers:
                 count[replica.server] += 1
         return self._ordered([name for name in count if not refuse_server(demand, self.servers[name])], count)
 

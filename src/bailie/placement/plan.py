@@ -1,4 +1,4 @@
-"""What placement answers: assignments, refusals with their reasons, and the commands that follow.
+"""What placement answers: assignments, refusals with their reasons, and the difference from what is.
 
 Made by `place` and `diff`; read by the scheduler's engine, by `explain` and by the status writer. Values
 only.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,25 +68,19 @@ class Plan:
     refusals: Mapping[VersionId, tuple[Refusal, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """Put the version on the replica."""
+class VersionPlace(NamedTuple):
+    """A version on a replica, whether it is there or is to be there."""
 
     version: VersionId
     replica: ReplicaId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unload:
-    """Take the version off the replica, once no route needs it there."""
+class Difference:
+    """Where to load and where to unload to get from what is to what is planned, in a fixed order.
 
-    version: VersionId
-    replica: ReplicaId
+    An unload is due once no route needs the version there.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commands:
-    """What must be said to agents to get from what is to what is planned, in a fixed order."""
-
-    loads: tuple[Load, ...] = ()
-    unloads: tuple[Unload, ...] = ()
+    to_load: tuple[VersionPlace, ...] = ()
+    to_unload: tuple[VersionPlace, ...] = ()

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.placement.snapshot import Held
+from bailie.lifecycle.copies import Presence
 
 if TYPE_CHECKING:
     from bailie.placement.filters import Seat
-
-_RANK = {Held.LOADED: 0, Held.EVICTED: 1, Held.LOADING: 2, Held.LEAVING: 3, None: 3}
 
 
 def server_key(name: str, *, held: int, free_bytes: int, versions: int) -> tuple[int, int, int, str]:
@@ -27,7 +25,7 @@ def seat_key(seat: Seat) -> tuple[int, int, int, int]:
 
     Among those that have the version only the index counts, so that a change of free memory moves nothing.
     """
-    rank = _RANK[seat.held]
+    rank = seat.held.presence if seat.held and seat.held.keeps else Presence.LEAVING
     if seat.keeps:
         return (rank, 0, 0, seat.replica.index)
     return (rank, -seat.free_bytes, seat.versions, seat.replica.index)

@@ -7,8 +7,9 @@ other module of this package. Holds no rule of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
+
+from bailie.lifecycle.copies import CopyState
 
 
 class ReplicaId(NamedTuple):
@@ -26,15 +27,6 @@ class VersionId(NamedTuple):
 
     model: str
     identity: str
-
-
-class Held(Enum):
-    """What a replica has of a version."""
-
-    LOADING = "Loading"
-    LOADED = "Loaded"
-    EVICTED = "Evicted"
-    LEAVING = "Leaving"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +88,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """What one replica has of one version, and what is declared and measured of it, as for a demand."""
+    """What one replica has of one version, and what is declared and measured of it, as for a demand.
+
+    Only copies that occupy memory are holdings: `state.occupies`.
+    """
 
     version: VersionId
     replica: ReplicaId
-    state: Held = Held.LOADED
+    state: CopyState = CopyState.LOADED
     memory_bytes: int = 0
     measured_bytes: int = 0
 

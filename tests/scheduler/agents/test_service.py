@@ -17,8 +17,9 @@ from tests.support.waiting import DEADLINE
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.model import Model
-from bailie.control.agent_port import LoadCommand, ModelState, UnloadCommand
+from bailie.control.agent_port import LoadCommand, UnloadCommand
 from bailie.kube.token import TokenFile
+from bailie.lifecycle.copies import CopyState
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.scheduler.agents.service import AgentService, serve_agents
 
@@ -94,8 +95,8 @@ async def test_a_hello_is_welcomed_with_the_epoch_and_its_replica_is_seen(servic
     assert replica.capabilities == ("mlserver", "sklearn")
     assert (replica.memory_bytes, replica.overcommit_percent, replica.server_ready) == (1024 * MIB, 10, True)
     assert [(model.version.model, model.number, model.state) for model in replica.models] == [
-        ("iris", 1, ModelState.LOADED),
-        ("wine", 2, ModelState.EVICTED),
+        ("iris", 1, CopyState.LOADED),
+        ("wine", 2, CopyState.EVICTED),
     ]
 
 
@@ -231,7 +232,7 @@ async def test_reports_and_status_change_what_is_seen(service, port):
         seen = await until(service, lambda replicas: replicas[FIRST].models)
         first = seen[FIRST].models[0]
         assert (first.state, first.reason, first.message) == (
-            ModelState.FAILED,
+            CopyState.FAILED,
             "ArtifactNotFound",
             "no such path",
         )

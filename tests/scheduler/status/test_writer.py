@@ -15,7 +15,7 @@ from bailie.control.pass_result import PassResult
 from bailie.kube.events import Recorder
 from bailie.kube.informer import Informer
 from bailie.lifecycle.conditions import ModelFacts
-from bailie.lifecycle.replica import ReplicaState
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.version import VersionFacts
 from bailie.placement import ReplicaId, Server, Snapshot, VersionId
 from bailie.scheduler.status import writer as statuses
@@ -23,7 +23,7 @@ from bailie.scheduler.status.writer import StatusWriter
 
 until = partial(until_within, seconds=30.0)
 COPY = ModelCopy(
-    CopyId(ReplicaId("mlserver", 0), VersionId("iris", "x"), 1), ReplicaState.LOADED, None, 0, True, True
+    CopyId(ReplicaId("mlserver", 0), VersionId("iris", "x"), 1), CopyState.LOADED, None, 0, True, True
 )
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.agent.errors import HoldRefused
-from bailie.agent.model_state import EVICTED
 from bailie.api.quantity import quantity_text
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.words import for_callers
 from bailie.routing.refusal import not_ready, overloaded
 from bailie.routing.table import NotReady
@@ -53,7 +53,7 @@ class WaitingRequests:
         Readiness is answered without a load, so that a caller who asks for readiness again and again does not
         keep the version in memory.
         """
-        return self._models.state(server_name) == EVICTED
+        return self._models.state(server_name) is CopyState.EVICTED
 
     @asynccontextmanager
     async def hold(self, server_name: str, message_bytes: int) -> AsyncIterator[None]:

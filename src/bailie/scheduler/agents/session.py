@@ -59,7 +59,7 @@ class AgentSession:
 
         Returns why the report cannot be taken, None where it was.
         """
-        state = wire.model_state(report)
+        state = wire.copy_state(report)
         name = wire.version_of(report)
         if problem := wire.report_problem(report):
             return problem

@@ -13,12 +13,14 @@ from google.protobuf.message import DecodeError
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.names import is_dns_label
-from bailie.control.agent_port import EvictCommand, ModelReport, ModelState, UnloadCommand
+from bailie.control.agent_port import EvictCommand, ModelReport, UnloadCommand
+from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.wire import from_wire
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.routing.table import MAX_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from bailie.api.model import Model
     from bailie.control.agent_port import Command
@@ -34,15 +36,6 @@ _LONGEST_NAME = 253
 _LONGEST_MESSAGE = 4096
 """Characters of an agent's words about a model; conditions hold 32,768 together."""
 _REASON = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,63})?")
-
-_STATES: Mapping[int, ModelState] = {
-    pb.MODEL_STATE_LOADING: ModelState.LOADING,
-    pb.MODEL_STATE_LOADED: ModelState.LOADED,
-    pb.MODEL_STATE_FAILED: ModelState.FAILED,
-    pb.MODEL_STATE_UNLOADING: ModelState.UNLOADING,
-    pb.MODEL_STATE_EVICTED: ModelState.EVICTED,
-    pb.MODEL_STATE_EVICTING: ModelState.EVICTING,
-}
 
 
 def parsed(data: bytes) -> pb.AgentMessage | None:
@@ -107,9 +100,10 @@ def _endpoint_problem(endpoint: pb.Endpoint) -> str | None:
     return None
 
 
-def model_state(report: pb.ModelReport) -> ModelState | None:
+def copy_state(report: pb.ModelReport) -> CopyState | None:
     """Returns the state, None when nothing of the version is there (or the state is not known here)."""
-    return _STATES.get(report.state)
+    state = from_wire(report.state)
+    return None if state is CopyState.UNLOADED else state
 
 
 def version_of(report: pb.ModelReport) -> tuple[VersionId, int]:
@@ -117,7 +111,7 @@ def version_of(report: pb.ModelReport) -> tuple[VersionId, int]:
     return VersionId(report.version.name, report.version.identity), report.version.number
 
 
-def model_report(report: pb.ModelReport, state: ModelState, revision: int) -> ModelReport:
+def model_report(report: pb.ModelReport, state: CopyState, revision: int) -> ModelReport:
     """Returns the report as a value. Its words go into conditions, so they must be fit for one."""
     version, number = version_of(report)
     reason = report.reason if _REASON.fullmatch(report.reason) else "Unknown"

@@ -23,8 +23,8 @@ from bailie.kube.controller import Controller, Result
 from bailie.kube.errors import NotFound
 from bailie.kube.events import EventType
 from bailie.lifecycle.conditions import model_status
+from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.news import news
-from bailie.lifecycle.replica import ReplicaState
 from bailie.scheduler.status.finalizers import FINALIZER, LONGEST_SECONDS, Waits, without_finalizer
 from bailie.wellknown import labels
 
@@ -196,7 +196,7 @@ class StatusWriter:
         left = [
             f"{each.id.name} on {each.id.replica}"
             for each in self._result.copies.get(name, ())
-            if each.state is not ReplicaState.FAILED
+            if each.state is not CopyState.FAILED
         ]
         seconds = self._waits.remaining(metadata, utc_now(), asyncio.get_running_loop().time())
         if left and seconds > 0:

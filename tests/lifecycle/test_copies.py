@@ -6,15 +6,18 @@ import itertools
 
 import pytest
 
-from bailie.lifecycle.replica import (
+from bailie.lifecycle.copies import (
+    AGENT_TRANSITIONS,
     TRANSITIONS,
+    CopyEvent,
+    CopyState,
     ImpossibleTransitionError,
-    ReplicaEvent,
-    ReplicaState,
     next_state,
+    report_of,
 )
 
-S, E = ReplicaState, ReplicaEvent
+S, E = CopyState, CopyEvent
+STORED = set(CopyState) - {S.UNLOADED}
 STORIES = {
     "load": (
         [E.LOAD_SENT, E.SAYS_LOADING, E.SAYS_LOADED],
@@ -78,7 +81,7 @@ IMPOSSIBLE = [
     (S.EVICTING, E.LOAD_SENT),
     (S.EVICT_REQUESTED, E.LOAD_SENT),
     (S.EVICTED, E.LOAD_SENT),
-    *((state, E.EVICT_SENT) for state in S if state is not S.EVICTING),
+    *((state, E.EVICT_SENT) for state in STORED if state is not S.EVICTING),
     (S.UNLOAD_REQUESTED, E.LOAD_SENT),
     (S.UNLOADING, E.LOAD_SENT),
 ]
@@ -92,6 +95,41 @@ def test_a_command_out_of_place_is_refused(state, event):
 
 
 def test_the_table_is_whole():
-    assert set(TRANSITIONS) == set(ReplicaState)
-    refused = {(s, e) for s in ReplicaState for e in ReplicaEvent if e not in TRANSITIONS[s]}
+    assert set(TRANSITIONS) == STORED
+    refused = {(s, e) for s in STORED for e in CopyEvent if e not in TRANSITIONS[s]}
     assert refused == set(IMPOSSIBLE)
+
+
+def test_every_state_that_an_agent_reports_is_taken_in_every_state():
+    reports = {report_of(state) for state in AGENT_TRANSITIONS if state is not S.ABSENT}
+    for state in STORED:
+        assert {next_state(state, report) for report in reports} <= STORED
+
+
+def test_the_agents_table_is_closed_and_leads_everywhere_and_out_again():
+    assert set().union(*AGENT_TRANSITIONS.values()) == set(AGENT_TRANSITIONS) - {S.ABSENT}
+    for state in AGENT_TRANSITIONS:
+        reached, before = {state}, set()
+        while reached != before:
+            before, reached = reached, reached.union(*(AGENT_TRANSITIONS[each] for each in reached))
+        assert S.UNLOADED in reached
+
+
+@pytest.mark.parametrize(
+    ("state", "serves", "keeps", "occupies"),
+    [
+        (S.LOADED, True, True, True),
+        (S.EVICTING, True, True, True),
+        (S.EVICT_REQUESTED, True, True, True),
+        (S.EVICTED, True, True, True),
+        (S.LOADING, False, True, True),
+        (S.REQUESTED, False, True, True),
+        (S.UNLOAD_REQUESTED, False, False, True),
+        (S.UNLOADING, False, False, True),
+        (S.UNLOADED, False, False, False),
+        (S.FAILED, False, False, False),
+        (S.ABSENT, False, False, False),
+    ],
+)
+def test_what_a_copy_is_good_for(state, serves, keeps, occupies):
+    assert (state.serves, state.keeps, state.occupies) == (serves, keeps, occupies)

@@ -1,0 +1,27 @@
+"""The states of a copy as the agents' protocol numbers them (proto/bailie/_gen/agent.proto).
+
+Used by both sides of the protocol. A state is called there as here, so that no table has to be kept.
+"""
+
+from __future__ import annotations
+
+from bailie._gen import agent_pb2 as pb
+from bailie.lifecycle.copies import CopyState
+
+_NUMBERS = dict(pb.ModelState.items())
+_TO_WIRE = {
+    state: _NUMBERS[f"MODEL_STATE_{state.name}"]
+    for state in CopyState
+    if f"MODEL_STATE_{state.name}" in _NUMBERS
+}
+_FROM_WIRE = {number: state for state, number in _TO_WIRE.items()}
+
+
+def to_wire(state: CopyState) -> pb.ModelState:
+    """Returns the protocol's number. Raises KeyError for a state that agents do not report."""
+    return _TO_WIRE[state]
+
+
+def from_wire(number: int) -> CopyState | None:
+    """Returns the state; None for a number that this version does not know."""
+    return _FROM_WIRE.get(number)

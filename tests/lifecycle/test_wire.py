@@ -1,0 +1,28 @@
+"""The states of a copy and the numbers of the protocol: one for each state that an agent reports."""
+
+from __future__ import annotations
+
+import pytest
+
+from bailie._gen import agent_pb2 as pb
+from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
+from bailie.lifecycle.wire import from_wire, to_wire
+
+
+def test_every_state_of_an_agent_has_a_number_and_comes_back():
+    reported = set(AGENT_TRANSITIONS) - {CopyState.ABSENT}
+    assert {from_wire(to_wire(state)) for state in reported} == reported
+    assert {to_wire(state) for state in reported} == set(pb.ModelState.values()) - {
+        pb.MODEL_STATE_UNSPECIFIED
+    }
+
+
+def test_a_number_of_a_newer_protocol_is_no_state():
+    assert from_wire(pb.MODEL_STATE_UNSPECIFIED) is None
+    assert from_wire(999) is None
+
+
+@pytest.mark.parametrize("state", [CopyState.ABSENT, CopyState.REQUESTED, CopyState.EVICT_REQUESTED])
+def test_the_schedulers_own_states_are_never_sent(state):
+    with pytest.raises(KeyError):
+        to_wire(state)
