@@ -20,6 +20,7 @@ from bailie.agent.model_state import WELL_AFTER_HANGING_SECONDS, WELL_SECONDS
 from bailie.agent.models import Models
 from bailie.agent.outbox import Outbox
 from bailie.agent.store import VersionRecord
+from bailie.lifecycle.wire import to_wire
 
 LOADING, LOADED, FAILED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED, pb.MODEL_STATE_FAILED
 UNLOADING, UNLOADED = pb.MODEL_STATE_UNLOADING, pb.MODEL_STATE_UNLOADED
@@ -501,7 +502,7 @@ def evict(number: int = 1, eviction: int = 1, identity: str = "x") -> pb.Evict:
 
 
 def state(bench: Bench, number: int = 1) -> int:
-    return bench.models.state(f"iris_{number}")
+    return to_wire(bench.models.state(f"iris_{number}"))
 
 
 @asynccontextmanager

@@ -156,6 +156,23 @@ Worlds.TestCase.settings = settings(max_examples=100, stateful_step_count=40, de
 TestWorlds = Worlds.TestCase
 
 
+@pytest.fixture
+def worlds():
+    made = Worlds()
+    made.begin()
+    made.both_do_the_same()
+    made.obey(share=1, state=LOADED)
+    made.both_do_the_same()
+    return made
+
+
+def test_a_failure_beside_a_copy_that_serves_is_not_counted_again_and_again(worlds):
+    worlds.report(replica=REPLICAS[2], model="a", number=2, state=FAILED)
+    worlds.both_do_the_same()
+    worlds.wait(seconds=0.5)
+    worlds.both_do_the_same()
+
+
 def test_a_pass_without_news_looks_at_nothing():
     world = Pass()
     world.agents.connect()

@@ -27,7 +27,7 @@ def scheduling(world):
     return SchedulingLoop(world.engine, world.now)
 
 
-async def test_a_pass_that_raises_is_tried_again_and_ends_nothing(self, world):
+async def test_a_pass_that_raises_is_tried_again_and_ends_nothing(world, scheduling):
     world.model()
     good = world.servers
     async with asyncio.TaskGroup() as group:
@@ -44,7 +44,7 @@ async def test_a_pass_that_raises_is_tried_again_and_ends_nothing(self, world):
         task.cancel()
 
 
-async def test_the_picture_is_complete_when_every_expected_agent_has_reported(self, world):
+async def test_the_picture_is_complete_when_every_expected_agent_has_reported(world, scheduling):
     world.server(replicas=2, running=2)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(scheduling.run())
@@ -56,7 +56,7 @@ async def test_the_picture_is_complete_when_every_expected_agent_has_reported(se
         task.cancel()
 
 
-async def test_what_never_reports_is_not_waited_for_longer_than_said(self, world):
+async def test_what_never_reports_is_not_waited_for_longer_than_said(world, scheduling):
     world.server(replicas=2, running=2)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(scheduling.run())
@@ -67,7 +67,7 @@ async def test_what_never_reports_is_not_waited_for_longer_than_said(self, world
         task.cancel()
 
 
-async def test_what_the_leader_before_had_given_up_is_not_waited_for_as_long(self, world):
+async def test_what_the_leader_before_had_given_up_is_not_waited_for_as_long(world, scheduling):
     world.server(replicas=2, running=2)
     world.servers["mlserver"]["status"]["replicaStates"] = [{"name": "mlserver-0"}]
     async with asyncio.TaskGroup() as group:
@@ -80,7 +80,7 @@ async def test_what_the_leader_before_had_given_up_is_not_waited_for_as_long(sel
         task.cancel()
 
 
-async def test_what_the_leader_before_knew_is_waited_for_beside_what_it_had_given_up(self, world):
+async def test_what_the_leader_before_knew_is_waited_for_beside_what_it_had_given_up(world, scheduling):
     world.agents.disconnect()
     world.server(replicas=2, running=2)
     world.servers["mlserver"]["status"]["replicaStates"] = [{"name": "mlserver-0"}, "what?"]

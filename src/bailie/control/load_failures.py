@@ -17,7 +17,7 @@ from bailie.lifecycle.version import Failure
 from bailie.placement import VersionPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from bailie.control.agent_port import ModelReport
     from bailie.control.fleet import ModelCopy
@@ -44,14 +44,18 @@ class LoadFailures:
     def __init__(self) -> None:
         self._entries: dict[str, dict[VersionPlace, _Entry]] = {}
 
-    def observe(self, name: str, copies: Iterable[ModelCopy], wanted: VersionId | None, now: Now) -> None:
+    def observe(self, name: str, copies: Collection[ModelCopy], wanted: VersionId | None, now: Now) -> None:
         """Counts each failure of a model once; forgets what is loaded by now and other versions' failures."""
-        entries = {place: each for place, each in self._entries.get(name, {}).items() if place[0] == wanted}
+        serving = {_place(copy) for copy in copies if copy.state.serves}
+        entries = {
+            place: each
+            for place, each in self._entries.get(name, {}).items()
+            if place.version == wanted and place not in serving
+        }
         for copy in copies:
-            place = VersionPlace(copy.id.version, copy.id.replica)
-            if copy.state.serves:
-                entries.pop(place, None)
-            elif copy.state is CopyState.FAILED and place[0] == wanted:
+            place = _place(copy)
+            # One version may be there under two numbers: where a copy serves, the failure of the other is no matter.
+            if copy.state is CopyState.FAILED and place.version == wanted and place not in serving:
                 _count(entries, place, copy.report, now)
         if entries:
             self._entries[name] = entries
@@ -82,6 +86,10 @@ class LoadFailures:
         """When the next place may be tried again."""
         ends = (each.retry_at for entries in self._entries.values() for each in entries.values())
         return min((end for end in ends if now.monotonic < end < math.inf), default=None)
+
+
+def _place(copy: ModelCopy) -> VersionPlace:
+    return VersionPlace(copy.id.version, copy.id.replica)
 
 
 def _deaths(entries: Mapping[VersionPlace, _Entry]) -> int:

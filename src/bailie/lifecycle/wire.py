@@ -8,7 +8,7 @@ from __future__ import annotations
 from bailie._gen import agent_pb2 as pb
 from bailie.lifecycle.copies import CopyState
 
-_NUMBERS = dict(pb.ModelState.items())
+_NUMBERS = {name: pb.ModelState.Value(name) for name in pb.ModelState.keys()}  # noqa: SIM118 - no mapping
 _TO_WIRE = {
     state: _NUMBERS[f"MODEL_STATE_{state.name}"]
     for state in CopyState
