@@ -54,7 +54,7 @@ class LoadFailures:
         }
         for copy in copies:
             place = _place(copy)
-            # One version may be there under two numbers: where a copy serves, the failure of the other is no matter.
+            # A version may be there under two numbers: where one serves, the other's failure does not matter.
             if copy.state is CopyState.FAILED and place.version == wanted and place not in serving:
                 _count(entries, place, copy.report, now)
         if entries:

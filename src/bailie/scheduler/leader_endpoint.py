@@ -16,11 +16,9 @@ import structlog
 
 from bailie.api.kinds import ENDPOINT_SLICE
 from bailie.api.seldon_config import SCHEDULER
-from bailie.kube.errors import ApiError, NotFound
+from bailie.kube.errors import ApiError, NotFound, Withheld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bailie.kube.client import Client, Object
     from bailie.scheduler.settings import SchedulerSettings
 
@@ -31,14 +29,15 @@ CHECK_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 
 
-async def keep_endpoint(client: Client, settings: SchedulerSettings, leads: Callable[[], bool]) -> None:
-    """Keeps this process the one endpoint until cancelled."""
+async def keep_endpoint(client: Client, settings: SchedulerSettings) -> None:
+    """Keeps this process the one endpoint until cancelled; `client` writes only while the lease is held."""
     wanted, trouble = [_endpoint(settings)], ""
     while True:
         try:
-            if leads():
-                await _converge(client, settings.namespace, wanted)
+            await _converge(client, settings.namespace, wanted)
             pause, trouble = CHECK_SECONDS, ""
+        except Withheld:  # not certain at this moment that this process leads: the term ends, or goes on
+            pause = RETRY_SECONDS
         except NotFound:  # nobody has made it yet, or nobody does: agents are then told an address
             pause = RETRY_SECONDS
         except ApiError as error:

@@ -19,17 +19,21 @@ from bailie.kube.informer import Informer
 from bailie.scheduler.freshness import current
 from bailie.scheduler.loop import SchedulingLoop, write_notice
 from bailie.scheduler.status.metrics import ModelCounts
-from bailie.scheduler.status.unsupported import Unsupported
+from bailie.scheduler.status.models import ModelWriter
+from bailie.scheduler.status.servers import ServerWriter
+from bailie.scheduler.status.unsupported import UnsupportedWriter
 from bailie.scheduler.status.writer import StatusWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from bailie.api.kinds import Kind
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.kube.informer import Change
     from bailie.routing.table import Publisher
     from bailie.scheduler.agents.service import AgentService
+    from bailie.scheduler.status.writer import KindWriter
 
 _NEEDED = (MODEL, SERVER)
 """Nothing is decided before these are known. The rest only gets conditions."""
@@ -42,7 +46,6 @@ class NamespaceScheduler:
         self.namespace = namespace = agents.namespace
         self.token = agents.token
         self.agents = agents
-        self._client = client
         self._recorder = recorder
         self._informers = {
             kind: Informer(client, kind, namespace) for kind in (MODEL, SERVER, EXPERIMENT, PIPELINE)
@@ -76,13 +79,13 @@ class NamespaceScheduler:
             "acknowledged": self._publisher.acknowledged if self._publisher else 0,
         }
 
-    async def schedule(self, publisher: Publisher, leads: Callable[[], bool]) -> None:
+    async def schedule(self, publisher: Publisher, client: Client) -> None:
         """Decides until cancelled, once the copy is no older than the term. Raises Stale.
 
-        `leads` is asked before anything is said to agents, Envoys or the API.
+        `client` is that of the term: it writes only while the lease is held.
         """
         for kind in _NEEDED:
-            await current(self._client, self._informers[kind])
+            await current(client, self._informers[kind])
         models, servers = self._informers[MODEL], self._informers[SERVER]
         engine = Engine(
             self.namespace,
@@ -92,15 +95,8 @@ class NamespaceScheduler:
             publisher=publisher,
             notify=write_notice,
         )
-        writer = StatusWriter(
-            self._client,
-            self.namespace,
-            informers=self._informers,
-            recorder=self._recorder,
-            leads=leads,
-        )
+        writer = StatusWriter(self.namespace, self._informers, self._writers(client))
         counts = ModelCounts(self.namespace)
-        unsupported = Unsupported(self._client, self.namespace, self._informers, leads)
         loop = SchedulingLoop(engine, _now, reports=(writer.take, counts.take))
         publisher.on_acknowledged(lambda _: loop.wake())
         publisher.on_used(engine.note_used)
@@ -114,11 +110,19 @@ class NamespaceScheduler:
             async with asyncio.TaskGroup() as group:
                 group.create_task(loop.run(), name="scheduling")
                 group.create_task(writer.run(), name="statuses")
-                group.create_task(unsupported.run(), name="unsupported")
         finally:
             self._engine = self._publisher = None
             for end in (*ends, counts.end):
                 end()
+
+    def _writers(self, client: Client) -> dict[Kind, KindWriter]:
+        """Returns who writes the status of each kind: another kind is another line."""
+        return {
+            MODEL: ModelWriter(client, self.namespace, self._recorder),
+            SERVER: ServerWriter(client, self.namespace),
+            EXPERIMENT: UnsupportedWriter(client, self.namespace, EXPERIMENT),
+            PIPELINE: UnsupportedWriter(client, self.namespace, PIPELINE),
+        }
 
 
 def _matters(change: Change) -> bool:

@@ -22,6 +22,7 @@ from bailie.scheduler.agents.service import AgentService, serve_agents
 from bailie.scheduler.agents.tenants import AgentTenants
 from bailie.scheduler.freshness import Stale
 from bailie.scheduler.leader_endpoint import keep_endpoint
+from bailie.scheduler.lease_guard import LeaseGuard
 from bailie.scheduler.namespace import NamespaceScheduler
 from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
 from bailie.wellknown import names
@@ -124,25 +125,26 @@ class Scheduler:
 
     async def _lead(self, epoch: int) -> None:
         """One term. Everything that it knows ends with it."""
+        client = self._client.guarded(LeaseGuard(self._leads))
         for each in self._all:
             each.agents.lead(epoch, self._leads)
         try:
             async with self._data_plane(self._leads) as publisher, asyncio.TaskGroup() as group:
-                group.create_task(keep_endpoint(self._client, self._settings, self._leads))
+                group.create_task(keep_endpoint(client, self._settings))
                 for other in self._others.values():
-                    group.create_task(self._schedule_other(other), name=f"schedule-{other.namespace}")
-                await self._home.schedule(publisher, self._leads)
+                    group.create_task(self._schedule_other(other, client), name=f"schedule-{other.namespace}")
+                await self._home.schedule(publisher, client)
         finally:
             for each in self._all:
                 each.agents.stand_down()
 
-    async def _schedule_other(self, other: NamespaceScheduler) -> None:
+    async def _schedule_other(self, other: NamespaceScheduler, client: Client) -> None:
         """Schedules another namespace; what is wrong there is tried again and ends nothing here."""
         assert self._further is not None  # noqa: S101 - without it there are no others
         async with self._further(other.namespace, other.token) as publisher:
             while True:
                 try:
-                    await other.schedule(publisher, self._leads)
+                    await other.schedule(publisher, client)
                 except Stale as error:
                     log.warning("Namespace not scheduled", namespace=other.namespace, error=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)

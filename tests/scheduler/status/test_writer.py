@@ -18,8 +18,10 @@ from bailie.lifecycle.conditions import ModelFacts
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.version import VersionFacts
 from bailie.placement import ReplicaId, Server, Snapshot, VersionId
-from bailie.scheduler.status import writer as statuses
-from bailie.scheduler.status.writer import StatusWriter
+from bailie.scheduler.lease_guard import LeaseGuard
+from bailie.scheduler.status.models import ModelWriter, _conditions
+from bailie.scheduler.status.servers import ServerWriter
+from bailie.scheduler.status.writer import UNCERTAIN_SECONDS, StatusWriter
 
 until = partial(until_within, seconds=30.0)
 COPY = ModelCopy(
@@ -28,12 +30,16 @@ COPY = ModelCopy(
 
 
 @contextlib.asynccontextmanager
-async def writing(namespace, **fields):
+async def writing(namespace, leads=lambda: True, **fields):
     """A status writer that runs while entered, and the Models that it sees."""
+    client = namespace.client.guarded(LeaseGuard(leads))
     informers = {kind: Informer(namespace.client, kind, namespace.name) for kind in (MODEL, SERVER)}
     recorder = Recorder(namespace.client, "seldon-scheduler", "test")
-    fields.setdefault("leads", lambda: True)
-    writer = StatusWriter(namespace.client, namespace.name, informers=informers, recorder=recorder, **fields)
+    writers = {
+        MODEL: ModelWriter(client, namespace.name, recorder, **fields),
+        SERVER: ServerWriter(client, namespace.name),
+    }
+    writer = StatusWriter(namespace.name, informers, writers)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each.run()) for each in (*informers.values(), recorder, writer)]
         for informer in informers.values():
@@ -77,9 +83,9 @@ async def test_models_on_a_server_are_counted_and_the_operators_fields_left_alon
 
 async def test_a_model_of_another_generation_waits_for_the_next_pass(namespace):
     namespace.model()
-    async with writing(namespace) as (writer, models):
+    async with writing(namespace) as (writer, store):
         namespace.change("iris", replicas=2)
-        await until(lambda: models[namespace.name, "iris"]["metadata"]["generation"] == 2)
+        await until(lambda: store[namespace.name, "iris"]["metadata"]["generation"] == 2)
         writer.take(result(placed=1))
         with pytest.raises(AssertionError):
             await until_within(lambda: namespace.status() or None, seconds=0.5)
@@ -87,12 +93,12 @@ async def test_a_model_of_another_generation_waits_for_the_next_pass(namespace):
 
 async def test_a_deletion_goes_on_when_the_unload_took_too_long_and_says_so(namespace):
     namespace.model(metadata={"finalizers": ["seldon.model.finalizer"]})
-    async with writing(namespace, unload_wait=1.0) as (writer, models):
+    async with writing(namespace, unload_wait=1.0) as (writer, store):
         writer.take(result(deleted=True, left=[COPY]))
         namespace.delete("iris")
-        await until(lambda: models[namespace.name, "iris"]["metadata"].get("deletionTimestamp"))
+        await until(lambda: store[namespace.name, "iris"]["metadata"].get("deletionTimestamp"))
         assert namespace.names() == {"iris"}
-        generation = models[namespace.name, "iris"]["metadata"]["generation"]
+        generation = store[namespace.name, "iris"]["metadata"]["generation"]
         writer.take(result(deleted=True, left=[COPY], generation=generation))
         await until(lambda: namespace.names() == set())
         await until(lambda: "UnloadGivenUp" in namespace.events())
@@ -100,4 +106,16 @@ async def test_a_deletion_goes_on_when_the_unload_took_too_long_and_says_so(name
 
 def test_conditions_that_cannot_be_read_are_left_out():
     good = {"type": "Ready", "status": "True"}
-    assert [each.type for each in statuses._conditions({"conditions": [good, {"type": 1}]})] == ["Ready"]
+    assert [each.type for each in _conditions({"conditions": [good, {"type": 1}]})] == ["Ready"]
+
+
+async def test_nothing_is_written_while_it_is_not_certain_that_the_lease_is_held(namespace):
+    leads = []
+    namespace.model()
+    before = namespace.version()
+    async with writing(namespace, leads=lambda: bool(leads)) as (writer, _):
+        writer.take(result(placed=1, loaded=1, available=1))
+        await asyncio.sleep(2 * UNCERTAIN_SECONDS)
+        assert namespace.version() == before
+        leads.append("again")
+        await until(lambda: namespace.condition().startswith("True"))

@@ -1,78 +1,45 @@
 """Says of each Pipeline and Experiment that nothing acts on it yet, so that nobody waits for it in vain.
 
-Run by `namespace` while this scheduler leads. It writes conditions and nothing else.
+Used by `writer`, with one writer for each kind of CONDITIONS.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import EXPERIMENT, PIPELINE, Kind
 from bailie.api.status import Condition, happy, merge_conditions
 from bailie.kube.clock import stamp, utc_now
-from bailie.kube.controller import Controller, Result
-from bailie.kube.errors import NotFound
-from bailie.scheduler.status.writer import UNCERTAIN_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from bailie.kube.client import Client
-    from bailie.kube.informer import Change, Informer
+    from bailie.control.pass_result import PassResult
+    from bailie.kube.client import Client, Object
 
 CONDITIONS = {PIPELINE: "PipelineReady", EXPERIMENT: "ExperimentReady"}
 REASON = "NotSupported"
 
 
-class _Key(NamedTuple):
-    kind: Kind
-    name: str
+class UnsupportedWriter:
+    """Satisfies `writer.KindWriter` for a kind that no pass looks at."""
 
-
-class Unsupported:
-    """Follows the informers that it is given, one for each kind of CONDITIONS."""
-
-    def __init__(
-        self,
-        client: Client,
-        namespace: str,
-        informers: Mapping[Kind, Informer],
-        leads: Callable[[], bool],
-    ) -> None:
-        """While `leads` says no, nothing is written."""
+    def __init__(self, client: Client, namespace: str, kind: Kind) -> None:
         self._client = client
-        self._leads = leads
         self._namespace = namespace
-        self._informers = {kind: informers[kind] for kind in CONDITIONS}
-        self._controller: Controller[_Key] = Controller("unsupported", self._reconcile, workers=1)
+        self._kind = kind
 
-    async def run(self) -> None:
-        """Writes until cancelled."""
-        ends = []
-        for kind, informer in self._informers.items():
-            ends.append(informer.subscribe(lambda change, kind=kind: self._note(kind, change)))  # type: ignore[misc]
-            for _, name in informer.store:
-                self._controller.enqueue(_Key(kind, name))
-        try:
-            await self._controller.run()
-        finally:
-            for end in ends:
-                end()
+    def take(self, result: PassResult) -> tuple[str, ...]:  # noqa: ARG002 - no pass knows of these objects
+        """See `writer.KindWriter`."""
+        return ()
 
-    def _note(self, kind: Kind, change: Change) -> None:
-        self._controller.enqueue(_Key(kind, change.object["metadata"]["name"]))
-
-    async def _reconcile(self, key: _Key) -> Result | None:
-        manifest = self._informers[key.kind].store.get((self._namespace, key.name))
-        if manifest is None or _is_said(manifest):
-            return None
-        if not self._leads():
-            return Result(requeue_after=UNCERTAIN_SECONDS)
-        body = {"status": _status(key.kind, manifest)}
-        with suppress(NotFound):
-            await self._client.patch(key.kind, key.name, self._namespace, body, subresource="status")
-        return None
+    async def write(self, manifest: Object) -> None:
+        """See `writer.KindWriter`."""
+        if _is_said(manifest):
+            return
+        body = {"status": _status(self._kind, manifest)}
+        name = manifest["metadata"]["name"]
+        await self._client.patch(self._kind, name, self._namespace, body, subresource="status")
 
 
 def _is_said(manifest: Mapping[str, Any]) -> bool:
