@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from bailie._gen import inference_pb2 as pb
 from bailie.gateway.publisher import Gateway
-from bailie.routing.table import Backend, Replica, Route, RoutingTable
+from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from benchmarks import load, stack
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ async def measure(options: argparse.Namespace) -> dict[str, dict[str, object]]:
         http, rpc, _ = await running.enter_async_context(stack.mlserver(folder))
         static = await running.enter_async_context(stack.static_envoy(folder, http, rpc))
         gateway = Gateway()
-        replica = Replica("mlserver-0", "127.0.0.1", http, rpc)
+        replica = ReplicaEndpoint("mlserver-0", "127.0.0.1", http, rpc)
         entries = {"iris": Route((Backend(stack.MODEL, 1, (replica,)),))}
         gateway.publish(RoutingTable("bench", entries))
         bailie = await running.enter_async_context(stack.bailie_envoy(folder, gateway))

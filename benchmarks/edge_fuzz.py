@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bailie.gateway.publisher import Gateway
-from bailie.routing.table import Backend, Replica, Route, RoutingTable
+from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from benchmarks import malformed, raw_http2, stack
 from benchmarks.data_plane import BODY, rpc_request
 
@@ -212,7 +212,7 @@ async def measure(options: argparse.Namespace) -> Outcome:
         stack.train(folder)
         http, rpc, _ = await running.enter_async_context(stack.mlserver(folder))
         gateway = Gateway()
-        replica = Replica("mlserver-0", "127.0.0.1", http, rpc)
+        replica = ReplicaEndpoint("mlserver-0", "127.0.0.1", http, rpc)
         gateway.publish(RoutingTable("bench", {"iris": Route((Backend(stack.MODEL, 1, (replica,)),))}))
         port = await running.enter_async_context(stack.bailie_envoy(folder, gateway))
         envoy = stack.process_of("--config-path", str(folder / "bailie-envoy.json"))

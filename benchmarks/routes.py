@@ -22,7 +22,7 @@ import httpx
 
 from bailie.gateway.envoy import command
 from bailie.gateway.publisher import Gateway
-from bailie.routing.table import Backend, Replica, Route, RoutingTable
+from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from benchmarks import load, stack
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _set_routes(config: dict[str, Any], routes: list[dict[str, Any]]) -> None:
     manager["route_config"]["virtual_hosts"][0]["routes"] = routes
 
 
-def models(count: int, replica: Replica, changed: int = 0) -> RoutingTable:
+def models(count: int, replica: ReplicaEndpoint, changed: int = 0) -> RoutingTable:
     """Returns a table of `count` models; the last one is at version `changed`."""
     entries = {
         f"model-{i}": Route((Backend(f"model-{i}_{changed if i == count - 1 else 0}", 1, (replica,)),))
@@ -87,7 +87,7 @@ async def measure_one(count: int, options: argparse.Namespace) -> dict[str, floa
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         server = await running.enter_async_context(instant_server(folder))
         static = await running.enter_async_context(stack.static_envoy(folder, server, server, workers=1))
-        replica = Replica("instant-0", "127.0.0.1", server, server)
+        replica = ReplicaEndpoint("instant-0", "127.0.0.1", server, server)
         gateway = Gateway()
         start = time.perf_counter()
         revision = gateway.publish(models(count, replica))

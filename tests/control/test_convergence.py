@@ -15,9 +15,9 @@ from tests.support.obedience import ObedientAgents
 from tests.support.passes import Pass
 from tests.support.publisher import RecordingPublisher
 
+from bailie.control.acknowledgements import GIVE_UP_SECONDS
 from bailie.control.agent_port import LoadCommand, UnloadCommand
 from bailie.control.fleet import ASSUMED_SECONDS
-from bailie.control.routes import GIVE_UP_SECONDS
 from bailie.lifecycle.version import VersionState, state_of
 from bailie.placement import ReplicaId, place
 from bailie.routing.table import Route

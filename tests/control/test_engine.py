@@ -6,9 +6,10 @@ import pytest
 from tests.support.fleet import EVICTED, FAILED, FIRST, LOADED, LOADING, UNLOADING
 from tests.support.passes import Pass
 
+from bailie.control.acknowledgements import DRAIN_SECONDS, GIVE_UP_SECONDS, REJOIN_SECONDS
+from bailie.control.engine import LOST_SECONDS, REBUILD_SECONDS
 from bailie.control.explanation import explained
 from bailie.control.fleet import ASSUMED_SECONDS, AWAY_SECONDS
-from bailie.control.routes import DRAIN_SECONDS, GIVE_UP_SECONDS, REJOIN_SECONDS
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 from bailie.routing.table import NotReady
@@ -492,3 +493,77 @@ def test_what_comes_back_while_its_route_is_not_left_everywhere_stays_loaded(wor
     world.agents.connect(models=models)
     assert world.step() == []
     assert world.step(GIVE_UP_SECONDS) == ["unload iris_1 mlserver-0"]
+
+
+def test_a_refusal_of_the_data_plane_is_told_of_the_models_that_wait_for_it(world):
+    world.served("other")
+    world.publisher.prompt = False
+    identity = world.model()
+    world.step()
+    world.agents.report("iris", identity, 1, LOADED)
+    world.step()
+    world.publisher.refusal = "Envoy seldon-mesh-0 refuses iris: no such filter"
+    world.step()
+    assert world.state() is VersionState.ROUTE_PENDING
+    assert world.engine.result.facts["iris"].refusal == world.publisher.refusal
+    assert world.engine.result.facts["other"].refusal == ""
+    world.publisher.refusal = ""
+    world.publisher.acknowledge()
+    world.step()
+    assert world.state() is VersionState.AVAILABLE
+    assert world.engine.result.facts["iris"].refusal == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "missing"),
+    [
+        pytest.param({}, {}, id="no status promises anything"),
+        pytest.param({"replicas": 1}, {}, id="all are there"),
+        pytest.param({"replicas": 3}, {SECOND: REBUILD_SECONDS}, id="no more than are wanted"),
+        pytest.param(
+            {"replicas": 2, "replicaStates": [{"name": "mlserver-0"}]},
+            {SECOND: LOST_SECONDS},
+            id="the leader before had given it up",
+        ),
+        pytest.param(
+            {"replicas": 2, "replicaStates": [{"name": "mlserver-1"}]},
+            {SECOND: REBUILD_SECONDS},
+            id="the leader before knew it",
+        ),
+    ],
+)
+def test_which_agents_are_to_be_expected(world, status, missing):
+    world.server(replicas=2)
+    world.servers["mlserver"]["status"] = status
+    assert world.engine.missing(world.now()) == missing
+
+
+def test_a_command_that_reaches_nobody_is_sent_again(world):
+    world.agents.deaf = True
+    world.model()
+    assert world.step() == []
+    world.agents.deaf = False
+    assert world.step() == ["load iris_1 mlserver-0"]
+
+
+def test_the_newest_revision_is_known(world):
+    assert world.engine.published == 0
+    world.step()
+    assert world.engine.published == 1
+
+
+def test_models_that_are_refused_alike_share_their_words(world):
+    for name in ("a", "b"):
+        world.model(name, requirements=["none-has-this"])
+    world.step()
+    told = [world.engine.result.facts[name].scheduling for name in ("a", "b")]
+    assert told[0] is told[1]
+
+
+def test_an_explanation_says_whose_agent_is_away(world):
+    world.served()
+    world.agents.disconnect()
+    world.step()
+    (line,) = (each for each in explained(world.engine.result, "iris")["trail"] if "agent" in each)
+    assert line.startswith("mlserver-0: iris_1 is Loaded")
+    assert line.endswith("its agent is away")

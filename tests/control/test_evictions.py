@@ -6,9 +6,8 @@ import pytest
 from tests.support.fleet import EVICTED, EVICTING, FIRST, LOADED
 from tests.support.passes import Pass
 
-from bailie.control.diversions import GIVE_UP_SECONDS
+from bailie.control.acknowledgements import DRAIN_SECONDS, GIVE_UP_SECONDS
 from bailie.control.fleet import ASSUMED_SECONDS
-from bailie.control.routes import DRAIN_SECONDS
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 

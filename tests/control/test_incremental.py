@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.support.fleet import EVICTED, FAILED, LOADED, LOADING, UNLOADING
 from tests.support.passes import Pass
 
+from bailie.control.subjects import Subject
 from bailie.placement import ReplicaId, place
 
 MODELS = ("a", "b", "c")
@@ -21,7 +22,7 @@ class Thorough(Pass):
     """Takes every model for changed, in every pass."""
 
     def step(self, seconds=0.0):
-        self.engine._dirty |= {*MODELS, "stranger"}
+        self.engine._dirty |= {Subject("Model", name) for name in (*MODELS, "stranger")}
         return super().step(seconds)
 
 
@@ -109,7 +110,7 @@ class Worlds(RuleBasedStateMachine):
     def report(self, replica, model, number, state):
         """What the model wants now, under some number."""
         for world in self.worlds:
-            wanted = world.engine._models.wanted.get(model)
+            wanted = world.engine._models.models.wanted.get(model)
             identity = wanted.identity if wanted else "old"
             if replica in world.agents.connected:
                 world.agents.report(model, identity, number, state, replica=replica, declared_bytes=1 << 20)
@@ -181,7 +182,7 @@ def test_a_pass_without_news_looks_at_nothing():
     assert world.engine.result.looked_at == frozenset()
     world.model("b")
     world.step()
-    assert world.engine.result.looked_at == {"b"}
+    assert world.engine.result.looked_at == {Subject("Model", "b")}
 
 
 def test_what_a_pass_that_raised_did_not_come_to_is_looked_at_in_the_next():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -11,11 +12,11 @@ from bailie.control.fleet import CopyId, ModelCopy
 from bailie.control.load_failures import LoadFailures, Now
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS
-from bailie.placement import ReplicaId, VersionId
+from bailie.placement import ReplicaId, VersionId, VersionPlace
 
 VERSION = VersionId("iris", "x")
 FIRST, SECOND, THIRD = (ReplicaId("mlserver", index) for index in range(3))
-PLACES = [(VERSION, each) for each in (FIRST, SECOND, THIRD)]
+PLACES = [VersionPlace(VERSION, replica) for replica in (FIRST, SECOND, THIRD)]
 
 
 class Told(NamedTuple):
@@ -58,32 +59,47 @@ def at(seconds: float) -> Now:
 def test_a_version_that_ended_enough_servers_is_tried_on_none(told, given_up):
     failures = LoadFailures()
     for each in told:
-        failures.observe("iris", [copy(each)], VERSION, at(0))
-    assert [failures.may_try(place, at(1e9)) for place in PLACES] == [not given_up] * 3
+        failures.observe(at(0))
+        failures.count("iris", [copy(each)], VERSION)
+    assert (failures.deadline() is None) == (given_up and told[0].deaths == MOST_DEATHS)
+    failures.observe(at(1e9))
+    assert [failures.may_try(place) for place in PLACES] == [not given_up] * 3
     shown = failures.of(VERSION)
     assert (shown.retry_at == 0) == given_up
     assert shown.message.startswith("given up until its spec changes: its load has ended") == given_up
-    assert (failures.deadline(at(0)) is None) == (given_up and told[0].deaths == MOST_DEATHS)
 
 
 def test_after_a_death_the_next_try_is_minutes_away_and_other_replicas_are_free():
     failures = LoadFailures()
-    failures.observe("iris", [copy(Told(FIRST, 1))], VERSION, at(0))
-    assert not failures.may_try(PLACES[0], at(LONGEST_SECONDS - 1))
-    assert failures.may_try(PLACES[0], at(LONGEST_SECONDS))
-    assert failures.may_try(PLACES[1], at(0))
+    failures.observe(at(0))
+    failures.count("iris", [copy(Told(FIRST, 1))], VERSION)
+    assert failures.may_try(PLACES[1])
+    failures.observe(at(LONGEST_SECONDS - 1))
+    assert not failures.may_try(PLACES[0])
+    failures.observe(at(LONGEST_SECONDS))
+    assert failures.may_try(PLACES[0])
 
 
 def test_a_death_is_shown_before_other_failures():
     failures = LoadFailures()
-    failures.observe("iris", [copy(Told(FIRST, 0)), copy(Told(SECOND, 1))], VERSION, at(0))
+    failures.observe(at(0))
+    failures.count("iris", [copy(Told(FIRST, 0)), copy(Told(SECOND, 1))], VERSION)
     assert failures.of(VERSION).reason == "ServerCrashed"
 
 
 def test_another_content_is_another_version():
     failures = LoadFailures()
-    failures.observe("iris", [copy(Told(FIRST, MOST_DEATHS))], VERSION, at(0))
+    failures.observe(at(0))
+    failures.count("iris", [copy(Told(FIRST, MOST_DEATHS))], VERSION)
     corrected = VersionId("iris", "y")
-    failures.observe("iris", [copy(Told(FIRST, MOST_DEATHS))], corrected, at(0))
-    assert failures.may_try((corrected, FIRST), at(0))
+    failures.observe(at(0))
+    failures.count("iris", [copy(Told(FIRST, MOST_DEATHS))], corrected)
+    assert failures.may_try(VersionPlace(corrected, FIRST))
     assert failures.of(corrected) is None
+
+
+def test_a_failure_without_a_report_is_none():
+    failures = LoadFailures()
+    failures.observe(at(0))
+    failures.count("iris", [replace(copy(Told(FIRST, 0)), report=None)], VERSION)
+    assert failures.of(VERSION) is None

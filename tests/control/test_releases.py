@@ -6,8 +6,8 @@ import pytest
 from tests.support.fleet import EVICTED, FAILED, FIRST, LOADED, LOADING
 from tests.support.passes import Pass
 
+from bailie.control.acknowledgements import DRAIN_SECONDS, GIVE_UP_SECONDS
 from bailie.control.fleet import AWAY_SECONDS
-from bailie.control.routes import DRAIN_SECONDS, GIVE_UP_SECONDS
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 

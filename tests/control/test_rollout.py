@@ -8,7 +8,7 @@ import pytest
 from tests.support.fleet import FAILED, LOADED, LOADING
 from tests.support.passes import Pass
 
-from bailie.control.routes import DRAIN_SECONDS
+from bailie.control.acknowledgements import DRAIN_SECONDS
 from bailie.lifecycle.conditions import model_status
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId

@@ -85,13 +85,19 @@ async def test_a_rejection_is_told_and_does_not_stop_the_rest(tmp_path):
         entry = Route((Backend("bad_1", 1, (bad,)),))
         table = one_route(one.replica)
         gateway.publish(replace(table, entries={**table.entries, "bad": entry}))
+        told = []
+        gateway.on_acknowledged(lambda _: told.append(gateway.refusal))
         (state,) = await until(lambda: [e for e in gateway.envoys() if e.rejected], "the rejection is seen")
+        await until(lambda: told, "the rejection is told")
+        assert told[0].startswith(f"Envoy {state.pod} refuses ")
+        assert "malformed IP address: no address" in told[0]
         assert "malformed IP address: no address" in str(state.rejected)
         assert gateway.acknowledged == good
         assert (await mesh.http.get("/v2/models/iris")).status_code == 200
         assert set(state.rejected) <= {"http/mlserver-1", "grpc/mlserver-1"}
         await took(gateway, one_route(one.replica, "iris_2"))
         assert gateway.envoys()[0].rejected == {}
+        assert gateway.refusal == ""
 
 
 @pytest.mark.parametrize("token", ["", "another"])

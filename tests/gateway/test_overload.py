@@ -17,7 +17,7 @@ from bailie.gateway import descriptors
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, Encoder
 from bailie.routing.refusal import data_plane_overloaded, replicas_overloaded
-from bailie.routing.table import Backend, Replica, Route, RoutingTable
+from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 
 MEBIBYTE = 2**20
 METADATA = (("seldon-model", "iris"),)
@@ -54,7 +54,7 @@ async def test_what_the_replicas_cannot_take_is_refused_at_once(tmp_path, replic
 
 
 def test_no_limit_is_too_high_for_envoy():
-    replicas = tuple(Replica(f"s-{n:04}", "127.0.0.1", 1, 2) for n in range(5_000))
+    replicas = tuple(ReplicaEndpoint(f"s-{n:04}", "127.0.0.1", 1, 2) for n in range(5_000))
     *_, snapshot = Encoder(1_000_000).work(iris(*replicas), 1)
     (made, _) = snapshot.resources[CLUSTER_URL].values()
     assert descriptors.to_dict(made.message)["resource"]["circuit_breakers"]["thresholds"][0][

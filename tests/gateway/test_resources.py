@@ -13,10 +13,10 @@ from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
 from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.listener import Address, listener
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, SCOPE_URL, SLICE, Encoder
-from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
+from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
-R0 = Replica("mlserver-0", "127.70.0.4", 9000, 9500)
-R1 = Replica("mlserver-1", "127.70.0.5", 9000, 9500)
+R0 = ReplicaEndpoint("mlserver-0", "127.70.0.4", 9000, 9500)
+R1 = ReplicaEndpoint("mlserver-1", "127.70.0.5", 9000, 9500)
 TABLE = RoutingTable(
     "seldon-system",
     {
@@ -165,7 +165,7 @@ def test_another_namespace_begins_anew():
 
 
 def test_a_long_list_of_replicas_gets_a_short_name():
-    many = tuple(Replica(f"a-server-{i:03}", "127.0.0.1", 9000, 9500) for i in range(60))
+    many = tuple(ReplicaEndpoint(f"a-server-{i:03}", "127.0.0.1", 9000, 9500) for i in range(60))
     one, other = (cluster_name(Backend("m_1", 1, r), Protocol.HTTP) for r in (many, many[:-1]))
     assert one.startswith("http/a-server-000+59-")
     assert len(one) < 100

@@ -16,9 +16,9 @@ from bailie.gateway.resources import (
     resource,
 )
 from bailie.gateway.session import LINGER_SECONDS, XdsSession
-from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
+from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
-R0 = Replica("s-0", "127.0.0.2", 9000, 9500)
+R0 = ReplicaEndpoint("s-0", "127.0.0.2", 9000, 9500)
 PAIR = {"http/s-0", "grpc/s-0"}
 NOW = 100.0
 

@@ -93,6 +93,19 @@ CASES = {
         {"Ready": "False RoutePending: loaded; waiting for the data plane to take over the route"},
         (3, 1, 0),
     ),
+    "loaded, route refused": (
+        facts(version={"placed": 1, "loaded": 1}, refusal="Envoy mesh-0 refuses iris: no such filter"),
+        {
+            "Ready": "False RoutePending: loaded; waiting for the data plane to take over the route; "
+            "Envoy mesh-0 refuses iris: no such filter"
+        },
+        (3, 1, 0),
+    ),
+    "available, something else refused": (
+        facts(version={"placed": 1, "loaded": 1, "available": 1}, refusal="Envoy mesh-0 refuses other: no"),
+        {"ModelReady": 'True ModelAvailable: 1/1 replicas answer on server "s"'},
+        (3, 1, 1),
+    ),
     "loaded, server silent": (
         facts(version={"placed": 1, "loaded": 1, "silent": 1}),
         {

@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailie.routing.build import NO_REPLICA, Serving, build_entry
-from bailie.routing.table import Backend, NotReady, Replica, Route
+from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route
 
-R0 = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
-R1 = Replica("mlserver-1", "127.0.0.3", 9000, 9500)
+R0 = ReplicaEndpoint("mlserver-0", "127.0.0.2", 9000, 9500)
+R1 = ReplicaEndpoint("mlserver-1", "127.0.0.3", 9000, 9500)
 
 
 def serving(name="iris_1", weight=1, replicas=("mlserver-0",)):
@@ -75,7 +75,7 @@ servings = st.builds(Serving, names, st.integers(0, 5), st.frozensets(st.sampled
     data=st.data(),
 )
 def test_order_of_input_does_not_matter_and_nothing_dangles(wanted, present, data):
-    replicas = {name: Replica(name, "127.0.0.1", 9000, 9500) for name in present}
+    replicas = {name: ReplicaEndpoint(name, "127.0.0.1", 9000, 9500) for name in present}
     entry = build_entry(wanted, replicas)
     assert build_entry(data.draw(st.permutations(wanted)), replicas) == entry
     backends = entry.backends if isinstance(entry, Route) else ()

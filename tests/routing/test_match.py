@@ -1,10 +1,10 @@
 import pytest
 
 from bailie.routing.match import Forward, match
-from bailie.routing.refusal import GrpcStatus, Refusal, shown
-from bailie.routing.table import Backend, NotReady, Replica, Route, RoutingTable
+from bailie.routing.refusal import ErrorAnswer, GrpcStatus, shown
+from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
-R0 = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
+R0 = ReplicaEndpoint("mlserver-0", "127.0.0.2", 9000, 9500)
 IRIS = (Backend("iris_3", 1, (R0,)),)
 WINE = (Backend("wine_1", 1, (R0,)), Backend("wine_2", 3, (R0,)))
 TABLE = RoutingTable(
@@ -102,7 +102,7 @@ def test_grpc_is_forwarded_by_its_metadata(method):
 )
 def test_refusals(request_, status, grpc_status, reason, message):
     outcome = match(TABLE, **request_)
-    assert isinstance(outcome, Refusal)
+    assert isinstance(outcome, ErrorAnswer)
     got = (outcome.status, outcome.grpc_status, outcome.reason, outcome.message)
     assert got == (status, grpc_status, reason, message)
     assert outcome.body() == {

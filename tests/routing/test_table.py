@@ -4,22 +4,26 @@ from bailie.routing.table import (
     MAX_TOTAL_WEIGHT,
     Backend,
     NotReady,
-    Replica,
+    ReplicaEndpoint,
     Route,
     RoutingTable,
 )
 
-R0 = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
-R1 = Replica("mlserver-1", "127.0.0.3", 9000, 9500)
+R0 = ReplicaEndpoint("mlserver-0", "127.0.0.2", 9000, 9500)
+R1 = ReplicaEndpoint("mlserver-1", "127.0.0.3", 9000, 9500)
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        pytest.param(lambda: Replica("", "127.0.0.1", 1, 2), "needs a name", id="replica without name"),
-        pytest.param(lambda: Replica("a", "", 1, 2), "needs a name and an address", id="without address"),
-        pytest.param(lambda: Replica("a", "127.0.0.1", 0, 2), "0 is no port", id="http port"),
-        pytest.param(lambda: Replica("a", "127.0.0.1", 1, 65536), "65536 is no port", id="grpc port"),
+        pytest.param(
+            lambda: ReplicaEndpoint("", "127.0.0.1", 1, 2), "needs a name", id="replica without name"
+        ),
+        pytest.param(
+            lambda: ReplicaEndpoint("a", "", 1, 2), "needs a name and an address", id="without address"
+        ),
+        pytest.param(lambda: ReplicaEndpoint("a", "127.0.0.1", 0, 2), "0 is no port", id="http port"),
+        pytest.param(lambda: ReplicaEndpoint("a", "127.0.0.1", 1, 65536), "65536 is no port", id="grpc port"),
         pytest.param(lambda: Backend("", 1, (R0,)), "the server knows", id="backend without name"),
         pytest.param(lambda: Backend("m_1", 0, (R0,)), "weight 0", id="weight zero"),
         pytest.param(lambda: Backend("m_1", -1, (R0,)), "weight -1", id="weight below zero"),
@@ -39,7 +43,9 @@ R1 = Replica("mlserver-1", "127.0.0.3", 9000, 9500)
                 "ns",
                 {
                     "a": Route((Backend("a_1", 1, (R0,)),)),
-                    "b": Route((Backend("b_1", 1, (Replica("mlserver-0", "127.0.0.9", 9000, 9500),)),)),
+                    "b": Route(
+                        (Backend("b_1", 1, (ReplicaEndpoint("mlserver-0", "127.0.0.9", 9000, 9500),)),)
+                    ),
                 },
             ),
             "two places",
@@ -53,7 +59,7 @@ def test_impossible_states_are_refused(make, says):
 
 
 def test_routes_share_replicas_that_are_equal():
-    same = Replica("mlserver-0", "127.0.0.2", 9000, 9500)
+    same = ReplicaEndpoint("mlserver-0", "127.0.0.2", 9000, 9500)
     routes = {"a": Route((Backend("a_1", 1, (R0, R1)),)), "b": Route((Backend("b_1", 1, (same,)),))}
     assert dict(RoutingTable("ns", routes).entries) == routes
 

@@ -25,7 +25,7 @@ from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
 from bailie.gateway.listener import Address
 from bailie.gateway.publisher import Gateway
-from bailie.routing.table import Replica
+from bailie.routing.table import ReplicaEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -88,7 +88,7 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
 class Backend:
     """A server replica: an HTTP and a gRPC server that say what they were asked."""
 
-    replica: Replica
+    replica: ReplicaEndpoint
     grpc: Servicer
     calls: int = 0
     status: int = 200
@@ -119,7 +119,7 @@ async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
     grpc_port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    made = Backend(Replica(name, "127.0.0.1", http.getsockname()[1], grpc_port), servicer)
+    made = Backend(ReplicaEndpoint(name, "127.0.0.1", http.getsockname()[1], grpc_port), servicer)
 
     async def answer(request):
         if request.url.path == "/v2/health/live":

@@ -17,6 +17,7 @@ class Agents:
 
     def __init__(self):
         self.connected = {}
+        self.deaf = False
         self.sent = []
         self.used = []
         self.drained = []
@@ -55,7 +56,7 @@ class Agents:
         return dict(self.connected)
 
     def send(self, replica, command):
-        if replica not in self.connected:
+        if self.deaf or replica not in self.connected:
             return False
         verb = type(command).__name__.removesuffix("Command").lower()
         self.sent.append(f"{verb} {command.version.model}_{command.number} {replica}")

@@ -6,6 +6,7 @@ from tests.support.fleet import LOADED, Agents
 from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
 
+from bailie.api.kinds import MODEL
 from bailie.api.model import Model, content_identity
 from bailie.control.engine import Engine
 from bailie.control.load_failures import Now
@@ -16,7 +17,8 @@ from bailie.scheduler.loop import write_notice
 class Pass:
     """An engine with a clock that the test turns."""
 
-    def __init__(self):
+    def __init__(self, further=()):
+        self.further = further
         self.agents = Agents()
         self.publisher = RecordingPublisher()
         self.models = {}
@@ -31,11 +33,11 @@ class Pass:
         """As a leader begins: it knows nothing yet."""
         return Engine(
             "a",
-            models=lambda: self.models.values(),  # noqa: PLW0108 - replaced by tests
-            servers=lambda: self.servers.values(),  # noqa: PLW0108 - replaced by tests
+            objects=lambda kind: (self.models if kind is MODEL else self.servers).values(),
             agents=self.agents,
             publisher=self.publisher,
             notify=write_notice,
+            further=self.further,
         )
 
     def server(self, name="mlserver", replicas=1, running=0, **metadata):

@@ -13,6 +13,7 @@ class RecordingPublisher:
         self.tables = []
         self.acknowledged = 0
         self.whole = True
+        self.refusal = ""
         self.callbacks = []
         self.use_callbacks = []
 

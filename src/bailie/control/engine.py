@@ -7,38 +7,33 @@ that the API or the agents could not tell again: a first start, a restart and a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from bailie.api.kinds import MODEL, SERVER
 from bailie.control.agent_port import LoadCommand
 from bailie.control.decision_log import DecisionLog
 from bailie.control.fleet import Fleet, one_each
-from bailie.control.load_failures import LoadFailures, Now
-from bailie.control.model_facts import ModelFindings, Sentences, facts_of
+from bailie.control.model_subjects import ModelSubjects
 from bailie.control.notices import Notice
 from bailie.control.pass_result import PassResult
 from bailie.control.placement_input import ServerBook, demand_and_holdings, running_replicas, told_replicas
 from bailie.control.releases import Releases
 from bailie.control.routes import Routes
-from bailie.control.version_numbers import VersionNumbers
-from bailie.control.wanted_models import WantedModels
-from bailie.lifecycle.conditions import unready_reason
+from bailie.control.subjects import Subject, put
 from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
-from bailie.routing.table import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
+    from bailie.api.kinds import Kind
     from bailie.control.agent_port import Agents
-    from bailie.control.fleet import CopyId, ModelCopy
+    from bailie.control.fleet import CopyId
+    from bailie.control.load_failures import Now
     from bailie.control.notices import Notify
-    from bailie.control.pass_result import RouteChoice
-    from bailie.control.wanted_models import WantedModel
-    from bailie.lifecycle.conditions import ModelFacts
-    from bailie.placement import Assignment, VersionPlace
+    from bailie.control.subjects import Contribution, SubjectKind
+    from bailie.placement import VersionPlace
     from bailie.routing.table import Publisher
-
-_T = TypeVar("_T")
 
 REBUILD_SECONDS = 10.0
 """How long a scheduler that starts waits for the agents that the Servers' status promises."""
@@ -57,31 +52,37 @@ class Engine:
         self,
         namespace: str,
         *,
-        models: Callable[[], Iterable[Mapping[str, Any]]],
-        servers: Callable[[], Iterable[Mapping[str, Any]]],
+        objects: Callable[[Kind], Iterable[Mapping[str, Any]]],
         agents: Agents,
         publisher: Publisher,
         notify: Notify,
+        further: tuple[SubjectKind, ...] = (),
     ) -> None:
-        self._model_objects = models
-        self._server_objects = servers
+        """`objects` returns the namespace's Models or Servers as they are now.
+
+        `further` are the routable kinds beside Models, each after those on which it depends.
+        """
+        self._objects = objects
         self._notify = notify
-        self._models = WantedModels()
-        self._servers = ServerBook()
         self._agents = agents
+        self._servers = ServerBook()
         self._fleet = Fleet(agents)
         self._planner = Planner()
-        self._numbers = VersionNumbers()
-        self._failures = LoadFailures()
-        self._decisions = DecisionLog(notify)
         self._routes = Routes(namespace, publisher)
         self._releases = Releases(agents, notify)
-        self._dirty: set[str] = set()
+        self._models = ModelSubjects(
+            manifests=lambda: objects(MODEL),
+            fleet=self._fleet,
+            planner=self._planner,
+            routes=self._routes,
+            decisions=DecisionLog(notify),
+        )
+        self._kinds: tuple[SubjectKind, ...] = (self._models, *further)
+        self._contributions: dict[Subject, Contribution] = {}
+        self._dirty: set[Subject] = set()
         self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
         self._leaving: dict[str, list[CopyId]] = {}
         self._evicting: dict[str, list[CopyId]] = {}
-        self._copies: dict[str, tuple[ModelCopy, ...]] = {}
-        self._facts: dict[str, ModelFacts] = {}
         self.result = PassResult()
 
     @property
@@ -93,7 +94,7 @@ class Engine:
         """The replicas that have not reported, and for how many seconds in all they are waited for."""
         self._fleet.observe(now.monotonic)
         missing: dict[ReplicaId, float] = {}
-        manifests = list(self._server_objects())
+        manifests = list(self._objects(SERVER))
         wanted = self._servers.wanted(manifests)
         for manifest in manifests:
             name, told = manifest["metadata"]["name"], told_replicas(manifest)
@@ -105,145 +106,124 @@ class Engine:
         return missing
 
     def steps(self, now: Now) -> Generator[None, None, float | None]:
-        """One pass, yielding between slices. A model stays dirty until a pass has come to its end."""
+        """One pass, yielding between slices; returns when the next is due, None for not before a change.
+
+        A subject stays dirty until a pass has come to its end.
+        """
         self._fleet.observe(now.monotonic)
-        self._dirty |= self._fleet.take_touched() | self._routes.observe(now.monotonic)
-        yield from self._models.read(self._model_objects(), self._dirty)
-        yield from self._plan(now)
-        yield from self._load(now)
-        yield from self._route(now)
-        yield from self._unload(now)
-        yield from self._evict(now)
-        self._releases.release(self._fleet, self._routes, self._moves, now.monotonic)
-        self._report(now)
-        return self._deadline(now)
+        self._models.failures.observe(now)
+        self._dirty |= _models(self._fleet.take_touched()) | self._routes.observe(now.monotonic)
+        for kind in self._kinds:
+            yield from kind.read(self._dirty)
+        yield from self._plan()
+        yield from self._load()
+        yield from self._route()
+        yield from self._unload()
+        yield from self._evict()
+        self._releases.release(self._fleet, self._routes, self._moves)
+        self._report()
+        return self._deadline()
 
-    def _plan(self, now: Now) -> Generator[None, None, None]:
+    def _names(self) -> list[str]:
+        """The dirty Models, in order."""
+        return sorted(each.name for each in self._dirty if each.kind == MODEL.kind)
+
+    def _plan(self) -> Generator[None, None, None]:
         """Tells placement what changed, and notes for whom that changed the plan."""
-        wanted = self._servers.wanted(self._server_objects())
+        wanted = self._servers.wanted(self._objects(SERVER))
         self._planner.set_servers(self._servers.assemble(wanted, self._fleet.replicas))
-        for names in _batches(self._dirty):
+        for names in _batches(self._names()):
             for name in names:
-                self._tell(name, now)
+                self._tell(name)
             yield
-        self._dirty |= yield from self._planner.decide()
+        self._dirty |= _models((yield from self._planner.decide()))
 
-    def _tell(self, name: str, now: Now) -> None:
-        wanted, copies = self._models.wanted.get(name), self._fleet.of_model(name)
+    def _tell(self, name: str) -> None:
+        wanted, copies = self._models.models.wanted.get(name), self._fleet.of_model(name)
         version = wanted.version if wanted and wanted.model else None
-        self._numbers.observe(name, (each.id for each in copies), wanted)
-        self._failures.observe(name, copies, version, now)
+        self._models.numbers.observe(name, (each.id for each in copies), wanted)
+        self._models.failures.count(name, copies, version)
         self._planner.set_model(name, *demand_and_holdings(wanted, copies))
 
-    def _load(self, now: Now) -> Generator[None, None, None]:
+    def _load(self) -> Generator[None, None, None]:
         """Sends what is planned and not there, unless it failed there just now."""
-        for names in _batches(self._dirty):
+        for names in _batches(self._names()):
             for name in names:
-                _put(self._unsent, name, self._planner.difference(name).to_load or None)
+                put(self._unsent, name, self._planner.difference(name).to_load or None)
             yield
-        for names in _batches(self._unsent):
+        for names in _batches(sorted(self._unsent)):
             for name in names:
                 for each in self._unsent[name]:
-                    self._send_load(each, now)
+                    self._send_load(each)
             yield
-        self._dirty |= self._fleet.touched
+        self._dirty |= _models(self._fleet.touched)
 
-    def _send_load(self, load: VersionPlace, now: Now) -> None:
-        model = self._models.wanted[load.version.model].model
-        if model is None or not self._failures.may_try(load, now):
+    def _send_load(self, load: VersionPlace) -> None:
+        model = self._models.models.wanted[load.version.model].model
+        if model is None or not self._models.failures.may_try(load):
             return
         command = LoadCommand(
             version=load.version,
-            number=self._numbers.of(load.version),
+            number=self._models.numbers.of(load.version),
             model=model,
             memory_bytes=model.spec.memory_bytes or 0,
         )
         needed = self._planner.plan().assignments[load.version].demand.memory_bytes
-        if self._fleet.load(load.replica, command, memory_bytes=needed, now=now.monotonic):
+        if self._fleet.load(load.replica, command, memory_bytes=needed):
             said = {"model": load.version.model, "number": command.number, "replica": str(load.replica)}
             self._notify(Notice("Load sent", said))
 
-    def _route(self, now: Now) -> Generator[None, None, None]:
-        """Decides what answers for each model, tells the data plane, and finds what is to be said of it."""
-        sentences = Sentences(self._planner.snapshot(), self._planner.plan())
-        for names in _batches(self._dirty):
-            for name in names:
-                copies = one_each(self._fleet.of_model(name))
-                _put(self._copies, name, copies or None)
-                wanted = self._models.wanted.get(name)
-                if wanted is None:
-                    self._facts.pop(name, None)
-                    self._decisions.forget(name)
-                    self._routes.set(name, None)
-                else:
-                    said = sentences.of(wanted)
-                    self._decisions.note(wanted, self._planner.plan(), copies, said)
-                    self._routes.set(name, *self._find(wanted, copies, said))
-            yield
-        self._routes.publish(self._fleet, now.monotonic)
+    def _route(self) -> Generator[None, None, None]:
+        """Asks each dirty subject for its contribution, kind by kind, and tells the data plane."""
+        changes: dict[Subject, tuple[str, Contribution | None]] = {}
+        for kind in self._kinds:
+            # Here and not earlier: what a kind depends on is dirty by now.
+            self._dirty |= set(kind.affected(self._dirty))
+            for names in _batches(sorted(each.name for each in self._dirty if each.kind == kind.kind)):
+                for name in names:
+                    subject = Subject(kind.kind, name)
+                    contribution = kind.contribute(name, self._contributions)
+                    put(self._contributions, subject, contribution)
+                    changes[subject] = kind.route_name(name), contribution
+                yield
+        self._routes.publish(changes, self._fleet)
 
-    def _find(
-        self, wanted: WantedModel, copies: tuple[ModelCopy, ...], scheduling: str
-    ) -> tuple[RouteChoice | None, NotReady | None]:
-        """Notes the facts of a model; returns what answers for it, and what callers get if nothing does."""
-        assignment = self._planner.plan().assignments.get(wanted.version)
-        found = ModelFindings(
-            wanted=wanted,
-            assignment=assignment,
-            copies=copies,
-            answer=self._answer(wanted, assignment, copies),
-            number=self._numbers.of(wanted.version) if wanted.model else 0,
-            scheduling=scheduling,
-            failure=self._failures.of(wanted.version),
-        )
-        facts = self._facts[wanted.name] = facts_of(found, self._routes)
-        answered = facts.version.available > 0 or facts.answering is not None
-        return found.answer, None if wanted.deleting or answered else NotReady(*unready_reason(facts))
-
-    def _answer(
-        self, wanted: WantedModel, assignment: Assignment | None, copies: tuple[ModelCopy, ...]
-    ) -> RouteChoice | None:
-        """An invalid spec leaves what answers alone; what is leaving or scaled to zero has no route."""
-        if wanted.deleting or (wanted.model and wanted.replicas == 0):
-            return None
-        return self._routes.choose(wanted, assignment, copies)
-
-    def _unload(self, now: Now) -> Generator[None, None, None]:
+    def _unload(self) -> Generator[None, None, None]:
         """Takes away what has no place, second copies and old failures, once no request goes there."""
-        for names in _batches(self._dirty):
+        for names in _batches(self._names()):
             for name in names:
-                _put(self._leaving, name, self._unwanted(name) or None)
+                put(self._leaving, name, self._unwanted(name) or None)
             yield
-        for names in _batches(self._leaving):
+        for names in _batches(sorted(self._leaving)):
             for copy_id in (copy_id for name in names for copy_id in self._leaving[name]):
                 copy = self._fleet.copies[copy_id]
                 # A replica that drains ends as a whole, and the server has better to do until then.
                 here = copy.connected and not copy.draining
-                if here and self._routes.may_unload(copy, now.monotonic):
-                    self._fleet.unload(copy_id, now.monotonic)
+                if here and self._routes.may_unload(copy):
+                    self._fleet.unload(copy_id)
                     model, number = copy_id.version.model, copy_id.number
                     said = {"model": model, "number": number, "replica": str(copy_id.replica)}
                     self._notify(Notice("Unload sent", said))
             yield
 
-    def _moves(self, name: str) -> bool:
-        """Whether what answers for the model now will answer elsewhere: its load is under way there."""
-        wanted = self._models.wanted.get(name)
+    def _moves(self, subject: Subject) -> bool:
+        """Whether what answers for the subject now will answer elsewhere: its load is under way there."""
+        wanted = self._models.models.wanted.get(subject.name) if subject.kind == MODEL.kind else None
         if wanted is None or wanted.version not in self._planner.plan().assignments:
             return False
-        failure = self._failures.of(wanted.version)
+        failure = self._models.failures.of(wanted.version)
         return failure is None or failure.attempts < TRIES
 
-    def _evict(self, now: Now) -> Generator[None, None, None]:
+    def _evict(self) -> Generator[None, None, None]:
         """Lets agents take versions out of memory once no request reaches these past the agent."""
-        for names in _batches(self._dirty):
+        for names in _batches(self._names()):
             for name in names:
-                _put(self._evicting, name, self._to_evict(name) or None)
+                put(self._evicting, name, self._to_evict(name) or None)
             yield
-        for names in _batches(self._evicting):
+        for names in _batches(sorted(self._evicting)):
             for copy_id in (copy_id for name in names for copy_id in self._evicting[name]):
-                if self._fleet.copies[copy_id].connected and self._routes.may_evict(copy_id, now.monotonic):
-                    self._fleet.evict(copy_id, now.monotonic)
+                if self._fleet.copies[copy_id].connected and self._routes.may_evict(copy_id):
+                    self._fleet.evict(copy_id)
                     said = {"model": copy_id.version.model, "replica": str(copy_id.replica)}
                     self._notify(Notice("Eviction granted", said))
             yield
@@ -261,7 +241,7 @@ class Engine:
             self._agents.note_used(replica, server_names)
 
     def _unwanted(self, name: str) -> list[CopyId]:
-        wanted, copies = self._models.wanted.get(name), self._fleet.of_model(name)
+        wanted, copies = self._models.models.wanted.get(name), self._fleet.of_model(name)
         unwanted = set(self._planner.difference(name).to_unload)
         kept = {copy.id for copy in one_each(copies)}
         found = []
@@ -277,31 +257,28 @@ class Engine:
                 found.append(copy_id)
         return found
 
-    def _report(self, now: Now) -> None:
+    def _report(self) -> None:
         looked_at, self._dirty = frozenset(self._dirty), set()
         self.result = PassResult(
-            wanted=dict(self._models.wanted),
+            wanted=dict(self._models.models.wanted),
             snapshot=self._planner.snapshot(),
             plan=self._planner.plan(),
-            copies=dict(self._copies),
-            facts=dict(self._facts),
+            copies=dict(self._models.copies),
+            facts=dict(self._models.facts),
+            contributions=dict(self._contributions),
             looked_at=looked_at,
-            settling=self._routes.is_settling(now.monotonic),
+            settling=self._routes.settling,
         )
 
-    def _deadline(self, now: Now) -> float | None:
-        ends = (self._fleet.deadline(), self._failures.deadline(now), self._routes.deadline(now.monotonic))
+    def _deadline(self) -> float | None:
+        ends = (self._fleet.deadline(), self._models.failures.deadline(), self._routes.deadline())
         return min((end for end in ends if end is not None), default=None)
 
 
-def _batches(names: Iterable[str]) -> Iterator[list[str]]:
-    """The names in order, a few at a time."""
-    ordered = sorted(names)
-    return (ordered[start : start + SLICE] for start in range(0, len(ordered), SLICE))
+def _models(names: Iterable[str]) -> set[Subject]:
+    return {Subject(MODEL.kind, name) for name in names}
 
 
-def _put(where: dict[str, _T], name: str, value: _T | None) -> None:
-    if value is None:
-        where.pop(name, None)
-    else:
-        where[name] = value
+def _batches(names: list[str]) -> Iterator[list[str]]:
+    """The names, a few at a time."""
+    return (names[start : start + SLICE] for start in range(0, len(names), SLICE))

@@ -59,6 +59,11 @@ class ModelCopy:
     server_silent: bool = False
     draining: bool = False
 
+    @property
+    def answers(self) -> bool:
+        """Whether the agent and the server are there."""
+        return self.connected and self.server_ready
+
 
 @dataclass(frozen=True, slots=True)
 class FleetReplica:
@@ -86,6 +91,7 @@ class Fleet:
 
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
+        self._now = 0.0
         self._away_since: dict[ReplicaId, float] = {}
         self._assumed: dict[ReplicaId, dict[CopyId, _Assumption]] = {}
         self._here: dict[ReplicaId, dict[CopyId, ModelCopy]] = {}
@@ -97,17 +103,21 @@ class Fleet:
         self._used: dict[ReplicaId, int] = defaultdict(int)
 
     def observe(self, now: float) -> None:
-        """Takes over what the agents say now. `now` is monotonic, in seconds."""
+        """Takes over what the agents say now.
+
+        `now` is monotonic, in seconds, and is the moment of everything until the next call.
+        """
+        self._now = now
         present = self._agents.replicas()
         for key in self.replicas.keys() | present.keys():
-            before, seen = self.replicas.get(key), self._seen(key, present.get(key), now)
+            before, seen = self.replicas.get(key), self._seen(key, present.get(key))
             if seen is None:
                 del self.replicas[key], self._away_since[key]
                 self._refresh(key, {})
                 self._used.pop(key, None)
-            elif seen is not before or self._is_overdue(key, now):
+            elif seen is not before or self._is_overdue(key):
                 self.replicas[key] = seen
-                self._refresh(key, self._copies_of(key, seen, now))
+                self._refresh(key, self._copies_of(key, seen))
                 if before is not None and _place(before) != _place(seen):
                     self._touch(key)
                 self._weigh(key)
@@ -128,27 +138,27 @@ class Fleet:
         ends += [_oldest(each) + ASSUMED_SECONDS for each in self._assumed.values()]
         return min(ends, default=None)
 
-    def load(self, replica: ReplicaId, command: LoadCommand, *, memory_bytes: int, now: float) -> bool:
+    def load(self, replica: ReplicaId, command: LoadCommand, *, memory_bytes: int) -> bool:
         """Sends the command and assumes that it is obeyed; False where the agent is away.
 
         `memory_bytes` is what is taken there meanwhile, workers counted.
         """
-        return self._command(replica, command, memory_bytes, now)
+        return self._command(replica, command, memory_bytes)
 
-    def unload(self, copy_id: CopyId, now: float) -> bool:
+    def unload(self, copy_id: CopyId) -> bool:
         """Sends the command and assumes that it is obeyed; False where the agent is away."""
         copy = self.copies[copy_id]
         command = UnloadCommand(version=copy_id.version, number=copy_id.number)
-        return self._command(copy_id.replica, command, copy.memory_bytes, now)
+        return self._command(copy_id.replica, command, copy.memory_bytes)
 
-    def evict(self, copy_id: CopyId, now: float) -> bool:
+    def evict(self, copy_id: CopyId) -> bool:
         """Sends the command and assumes that it is obeyed; False where the agent is away."""
         copy = self.copies[copy_id]
         eviction = copy.report.eviction if copy.report else 0
         command = EvictCommand(version=copy_id.version, number=copy_id.number, eviction=eviction)
-        return self._command(copy_id.replica, command, copy.memory_bytes, now)
+        return self._command(copy_id.replica, command, copy.memory_bytes)
 
-    def _command(self, replica: ReplicaId, command: Command, memory_bytes: int, now: float) -> bool:
+    def _command(self, replica: ReplicaId, command: Command, memory_bytes: int) -> bool:
         copy_id = CopyId(replica, command.version, command.number)
         before = self.copies.get(copy_id)
         state = next_state(before.state if before else CopyState.ABSENT, command.event)
@@ -158,11 +168,11 @@ class Fleet:
         revision = report.revision if report else 0
         assumed = self._assumed.setdefault(replica, {})
         assumed.pop(copy_id, None)  # so that the oldest comes first
-        assumed[copy_id] = _Assumption(state, seen.replica.session, revision, memory_bytes, now)
+        assumed[copy_id] = _Assumption(state, seen.replica.session, revision, memory_bytes, self._now)
         self._put(copy_id, _copy_of(copy_id, state, report, memory_bytes, seen))
         return True
 
-    def _seen(self, key: ReplicaId, present: ConnectedReplica | None, now: float) -> FleetReplica | None:
+    def _seen(self, key: ReplicaId, present: ConnectedReplica | None) -> FleetReplica | None:
         """The replica as it is now; None once it has been away for too long."""
         before = self.replicas.get(key)
         if present is not None:
@@ -170,13 +180,13 @@ class Fleet:
             known = before is not None and before.replica is present and before.connected
             return before if known else FleetReplica(present, connected=True)
         assert before is not None  # noqa: S101 - a replica that is not present was seen before
-        if now - self._away_since.setdefault(key, now) >= AWAY_SECONDS:
+        if self._now - self._away_since.setdefault(key, self._now) >= AWAY_SECONDS:
             return None
         return FleetReplica(before.replica, connected=False) if before.connected else before
 
-    def _is_overdue(self, key: ReplicaId, now: float) -> bool:
+    def _is_overdue(self, key: ReplicaId) -> bool:
         assumed = self._assumed.get(key)
-        return assumed is not None and now - _oldest(assumed) >= ASSUMED_SECONDS
+        return assumed is not None and self._now - _oldest(assumed) >= ASSUMED_SECONDS
 
     def _refresh(self, key: ReplicaId, copies: dict[CopyId, ModelCopy]) -> None:
         before = self._here.get(key, {})
@@ -219,12 +229,12 @@ class Fleet:
     def _touch(self, key: ReplicaId) -> None:
         self.touched |= {copy_id.version.model for copy_id in self._here.get(key, ())}
 
-    def _copies_of(self, key: ReplicaId, seen: FleetReplica, now: float) -> dict[CopyId, ModelCopy]:
+    def _copies_of(self, key: ReplicaId, seen: FleetReplica) -> dict[CopyId, ModelCopy]:
         reports = {CopyId(key, each.version, each.number): each for each in seen.replica.models}
         assumed = {
             copy_id: each
             for copy_id, each in self._assumed.get(key, {}).items()
-            if _holds(each, reports.get(copy_id), seen.replica.session, now)
+            if _holds(each, reports.get(copy_id), seen.replica.session, self._now)
         }
         self._assumed[key] = assumed
         if not assumed:

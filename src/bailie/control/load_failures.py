@@ -43,8 +43,13 @@ class LoadFailures:
 
     def __init__(self) -> None:
         self._entries: dict[str, dict[VersionPlace, _Entry]] = {}
+        self._now = Now(0.0, 0.0)
 
-    def observe(self, name: str, copies: Collection[ModelCopy], wanted: VersionId | None, now: Now) -> None:
+    def observe(self, now: Now) -> None:
+        """Begins a pass: `now` is the moment of everything until the next call."""
+        self._now = now
+
+    def count(self, name: str, copies: Collection[ModelCopy], wanted: VersionId | None) -> None:
         """Counts each failure of a model once; forgets what is loaded by now and other versions' failures."""
         serving = {_place(copy) for copy in copies if copy.state.serves}
         entries = {
@@ -56,17 +61,17 @@ class LoadFailures:
             place = _place(copy)
             # A version may be there under two numbers: where one serves, the other's failure does not matter.
             if copy.state is CopyState.FAILED and place.version == wanted and place not in serving:
-                _count(entries, place, copy.report, now)
+                _count(entries, place, copy.report, self._now)
         if entries:
             self._entries[name] = entries
         else:
             self._entries.pop(name, None)
 
-    def may_try(self, place: VersionPlace, now: Now) -> bool:
+    def may_try(self, place: VersionPlace) -> bool:
         """False while the place is backing off, and for a version that is given up."""
         entries = self._entries.get(place[0].model, {})
         entry = entries.get(place)
-        return not _given_up(entries) and (entry is None or now.monotonic >= entry.retry_at)
+        return not _given_up(entries) and (entry is None or self._now.monotonic >= entry.retry_at)
 
     def of(self, version: VersionId) -> Failure | None:
         """The failure to show for a version: that of the first replica by name; one that ended a server goes
@@ -82,10 +87,10 @@ class LoadFailures:
         )
         return replace(shown, message=text, retry_at=0.0)
 
-    def deadline(self, now: Now) -> float | None:
+    def deadline(self) -> float | None:
         """When the next place may be tried again."""
         ends = (each.retry_at for entries in self._entries.values() for each in entries.values())
-        return min((end for end in ends if now.monotonic < end < math.inf), default=None)
+        return min((end for end in ends if self._now.monotonic < end < math.inf), default=None)
 
 
 def _place(copy: ModelCopy) -> VersionPlace:

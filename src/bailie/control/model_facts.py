@@ -14,37 +14,36 @@ from bailie.lifecycle.conditions import ModelFacts
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.memory import MemoryFacts
 from bailie.lifecycle.version import Setback, VersionFacts
-from bailie.placement import sentence
+from bailie.placement import Plan, Snapshot, sentence
 
 if TYPE_CHECKING:
     from bailie.control.fleet import ModelCopy
-    from bailie.control.pass_result import RouteChoice
-    from bailie.control.routes import Routes
+    from bailie.control.routes import RouteDecision
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.version import Failure
-    from bailie.placement import Assignment, Plan, Snapshot
+    from bailie.placement import Assignment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFindings:
-    """What a pass found about one Model: its place, what stands of it, and what answers for it.
+    """What a pass found about one Model: its place, its copies, and what answers for it.
 
-    `number`, `scheduling` and `failure` belong to the wanted version, `answer` to the one that answers.
+    `number`, `scheduling` and `failure` belong to the wanted version, `decision` to the one that answers.
     """
 
     wanted: WantedModel
     assignment: Assignment | None
     copies: tuple[ModelCopy, ...]
-    answer: RouteChoice | None
+    decision: RouteDecision | None
     number: int = 0
     scheduling: str = ""
     failure: Failure | None = None
 
 
-def facts_of(found: ModelFindings, routes: Routes) -> ModelFacts:
-    """Counts what answers by the routes that the data plane has."""
-    wanted, answer = found.wanted, found.answer
-    serving = sum(_serves(copy, routes) for copy in answer.copies) if answer else 0
+def facts_of(found: ModelFindings) -> ModelFacts:
+    """Returns what the status is made from: the findings, counted."""
+    wanted, answer = found.wanted, found.decision
+    serving = answer.available if answer else 0
     older = answer is not None and answer.choice.identity != wanted.identity
     return ModelFacts(
         generation=wanted.generation,
@@ -58,12 +57,13 @@ def facts_of(found: ModelFindings, routes: Routes) -> ModelFacts:
         answering_replicas=serving if older else 0,
         memory=_memory(found),
         evicted=_evicted(answer),
+        refusal=answer.refusal if answer else "",
     )
 
 
-def _evicted(answer: RouteChoice | None) -> int:
+def _evicted(decision: RouteDecision | None) -> int:
     """How many of the replicas that answer have the version on disk only."""
-    return sum(each.state is CopyState.EVICTED for each in answer.copies) if answer else 0
+    return sum(each.state is CopyState.EVICTED for each in decision.copies) if decision else 0
 
 
 def _memory(found: ModelFindings) -> MemoryFacts:
@@ -87,7 +87,7 @@ def _version(found: ModelFindings, *, available: int) -> VersionFacts:
         minimum=wanted.minimum,
         placed=len(found.assignment.replicas) if found.assignment else 0,
         loaded=len(loaded),
-        silent=sum(not _answers(each) for each in loaded),
+        silent=sum(not each.answers for each in loaded),
         hung=sum(each.connected and each.server_silent for each in loaded),
         available=available,
         failure=found.failure,
@@ -104,30 +104,25 @@ def _setback(copy: ModelCopy) -> Setback | None:
     return Setback(reason=report.reason or "ModelProgressing", message=report.message, replica=replica)
 
 
-def _serves(copy: ModelCopy, routes: Routes) -> bool:
-    return _answers(copy) and routes.is_available(copy)
-
-
-def _answers(copy: ModelCopy) -> bool:
-    return copy.connected and copy.server_ready
-
-
 def _server(found: ModelFindings) -> str:
     if found.assignment:
         return found.assignment.server
-    return found.answer.copies[0].id.replica.server if found.answer else ""
+    return found.decision.copies[0].id.replica.server if found.decision else ""
 
 
 class Sentences:
-    """Why each model is where it is, in words; models that are refused alike share theirs.
+    """Why each model is where it is, in words; models that are refused alike share theirs."""
 
-    For one pass: what refuses may read otherwise in the next.
-    """
-
-    def __init__(self, snapshot: Snapshot, plan: Plan) -> None:
-        self._snapshot = snapshot
-        self._plan = plan
+    def __init__(self) -> None:
+        self._snapshot = Snapshot()
+        self._plan = Plan()
         self._known: dict[int, str] = {}
+
+    def of_plan(self, snapshot: Snapshot, plan: Plan) -> Sentences:
+        """Returns itself; forgets the words for another snapshot or plan: a refusal may read otherwise."""
+        if snapshot is not self._snapshot or plan is not self._plan:
+            self._snapshot, self._plan, self._known = snapshot, plan, {}
+        return self
 
     def of(self, wanted: WantedModel) -> str:
         """Empty for a model that asks for no place."""

@@ -11,20 +11,13 @@ from typing import TYPE_CHECKING
 from bailie.placement import Plan, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from bailie.api.kinds import Kind
     from bailie.control.fleet import ModelCopy
+    from bailie.control.subjects import Contribution, Subject
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.conditions import ModelFacts
-    from bailie.lifecycle.rollout import Choice
-
-
-@dataclass(frozen=True, slots=True)
-class RouteChoice:
-    """The version that answers for a model, and the copies behind it."""
-
-    choice: Choice
-    copies: tuple[ModelCopy, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +25,10 @@ class PassResult:
     """The result of one pass.
 
     `wanted` are the Models by name, `copies` the copies of each (one per version and replica), and `facts`
-    has every Model of `wanted`. `looked_at` are the Models that may differ from the result before, deleted
-    ones among them. `settling`: the data planes have not come to this leader yet, so it is not known whether
-    they still have routes of the leader before.
+    has every Model of `wanted`. `contributions` is what each subject has in the routing table. `looked_at`
+    are the subjects that may differ from the result before, deleted ones among them. `settling`: the data
+    planes have not come to this leader yet, so it is not known whether they still have routes of the leader
+    before.
     """
 
     wanted: Mapping[str, WantedModel] = field(default_factory=dict)
@@ -42,5 +36,10 @@ class PassResult:
     plan: Plan = field(default_factory=Plan)
     copies: Mapping[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: Mapping[str, ModelFacts] = field(default_factory=dict)
-    looked_at: frozenset[str] = frozenset()
+    contributions: Mapping[Subject, Contribution] = field(default_factory=dict)
+    looked_at: frozenset[Subject] = frozenset()
     settling: bool = False
+
+    def looked_at_of(self, kind: Kind) -> Iterator[str]:
+        """Yields the names of the subjects of a kind that may differ from the result before."""
+        return (each.name for each in self.looked_at if each.kind == kind.kind)

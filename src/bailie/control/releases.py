@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bailie.control.fleet import Fleet
     from bailie.control.notices import Notify
     from bailie.control.routes import Routes
+    from bailie.control.subjects import Subject
     from bailie.placement import ReplicaId
 
 
@@ -28,8 +29,8 @@ class Releases:
         self._agents = agents
         self._told: dict[ReplicaId, int] = {}
 
-    def release(self, fleet: Fleet, routes: Routes, moves: Callable[[str], bool], now: float) -> None:
-        """Tells the replicas that may end. `moves` says whether a model is on its way to another place."""
+    def release(self, fleet: Fleet, routes: Routes, moves: Callable[[Subject], bool]) -> None:
+        """Tells the replicas that may end. `moves` says whether a subject will answer elsewhere."""
         draining = {
             key: seen.replica.session
             for key, seen in fleet.replicas.items()
@@ -37,12 +38,13 @@ class Releases:
         }
         self._told = {key: session for key, session in self._told.items() if draining.get(key) == session}
         for key, session in draining.items():
-            if key in self._told or not routes.is_left(key, now):
+            if key in self._told or not routes.is_left(key):
                 continue
             needing = routes.leading_to(key)
             if any(map(moves, needing)):
                 continue
             self._told[key] = session
-            self._agents.note_drained(key, needing)
-            fields = {"replica": str(key), "without_another_place": sorted(needing)}
-            self._notify(Notice("Replica may end", fields, warning=bool(needing)))
+            stranded = frozenset(each.name for each in needing)
+            self._agents.note_drained(key, stranded)
+            fields = {"replica": str(key), "without_another_place": sorted(stranded)}
+            self._notify(Notice("Replica may end", fields, warning=bool(stranded)))

@@ -1,8 +1,8 @@
-"""What answers for each model, told to the data plane, and when the data plane has heard it.
+"""The routes of the namespace, told to the data planes, and what follows from how far these have followed.
 
-Called by the engine after placement. Keeps, for everything that is or was in a route, the revision of the
-table that put it in or took it out: a model is available once its route is acknowledged, and nothing is
-unloaded while a data plane may still send requests there.
+Called by the engine after placement, in terms of subjects: a subject's contribution becomes an entry of the
+table. For each copy that is or was in a route the revision is kept of the table that put it in or took it
+out.
 """
 
 from __future__ import annotations
@@ -11,175 +11,178 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from bailie.control.diversions import Diversions
-from bailie.control.fleet import CopyId
-from bailie.control.pass_result import RouteChoice
+from bailie.control.acknowledgements import REJOIN_SECONDS, Acknowledgements, Departure
+from bailie.control.routed_copies import RoutedCopies
+from bailie.control.subjects import Contribution
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.rollout import Candidate, choose
 from bailie.routing.build import Serving, build_entry
-from bailie.routing.table import Replica, RoutingTable
+from bailie.routing.table import ReplicaEndpoint, RoutingTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
-    from bailie.control.fleet import Fleet, FleetReplica, ModelCopy
-    from bailie.control.wanted_models import WantedModel
-    from bailie.placement import Assignment, ReplicaId
-    from bailie.routing.table import Entry, NotReady, Publisher
+    from bailie.control.fleet import CopyId, Fleet, FleetReplica, ModelCopy
+    from bailie.control.subjects import Subject
+    from bailie.lifecycle.rollout import Choice
+    from bailie.placement import ReplicaId
+    from bailie.routing.table import Entry, Publisher
 
-_T = TypeVar("_T")
-
-DRAIN_SECONDS = 1.0
-"""From the acknowledgement that a route is gone to the unload: requests under way end."""
-GIVE_UP_SECONDS = 10.0
-"""How long an unload waits for a data plane that does not acknowledge."""
 HELD = ".held"
 """After a replica's name: its agent, for models that are not in memory."""
-REJOIN_SECONDS = 5.0
-"""How long an acknowledgement counts after the data plane that gave it went away."""
-
-
-@dataclass(slots=True)
-class _Leaving:
-    revision: int
-    since: float
-    acknowledged_at: float | None = None
+_NOTHING = Contribution()
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What a model got: its version, and the copy_ids in its route."""
+class RouteDecision:
+    """The version that is to answer for a subject, the copies behind it, and how many of these answer now."""
 
-    identity: str = ""
-    copy_ids: frozenset[CopyId] = frozenset()
-
-
-_NOTHING = _Told()
+    choice: Choice
+    copies: tuple[ModelCopy, ...]
+    available: int
+    refusal: str = ""
+    """What a data plane refuses, in its own words, while the route is not acknowledged."""
 
 
 class Routes:
-    """The routes of the namespace between two passes."""
+    """The routes of the namespace between two passes. A pass begins with `observe`."""
 
     def __init__(self, namespace: str, publisher: Publisher) -> None:
         self._namespace = namespace
         self._publisher = publisher
         self._entries: dict[str, Entry] = {}
-        self._told: dict[str, _Told] = {}
-        self._replicas: dict[str, Replica] = {}
-        self._changes: dict[str, tuple[RouteChoice | None, NotReady | None]] = {}
-        self._routed: dict[CopyId, int] = {}
-        self._unheard: deque[tuple[int, str]] = deque()
-        """Models that came into a route, by a revision that is not acknowledged: the oldest first."""
-        self._leaving: dict[CopyId, _Leaving] = {}
-        self._diversions = Diversions()
-        self._inherited = _Leaving(revision=1, since=inf)
-        """What the routes of an earlier scheduler lead to, until the data plane has taken over ours."""
+        self._replicas: dict[str, ReplicaEndpoint] = {}
+        self._told: dict[Subject, str] = {}
+        """The identity of the version that answers for each subject with a route."""
+        self._asked = RoutedCopies()
+        self._direct = RoutedCopies()
+        self._unheard: deque[tuple[int, Subject]] = deque()
+        """Subjects whose route got or lost a copy, by a revision that is not acknowledged; oldest first."""
+        self._acknowledgements = Acknowledgements()
+        self._before_us = Departure(1, inf)
+        """The routes of an earlier scheduler, which the data planes leave with our first table."""
         self._revision = 0
-        self._heard = 0
-        self._heard_at = 0.0
+        self._refusal = ""
+        self._now = 0.0
 
-    def observe(self, now: float) -> set[str]:
-        """Takes over what the data plane has acknowledged; returns the models that this concerns.
+    def observe(self, now: float) -> set[Subject]:
+        """Takes over what the data planes have acknowledged; returns the subjects that this concerns.
 
-        `now` is monotonic, in seconds.
+        `now` is monotonic, in seconds, and is the moment of everything until the next call.
         """
-        before, acknowledged = self._heard, self._publisher.acknowledged
-        if acknowledged >= self._heard or now - self._heard_at >= REJOIN_SECONDS:
-            self._heard = acknowledged
-        if acknowledged >= self._heard:
-            self._heard_at = now
-        self._diversions.observe(acknowledged, whole=self._publisher.whole)
-        left = self._take_leave(acknowledged, now)
-        return left | (self._unhear() if self._heard < before else self._hear())
+        self._now, clock = now, self._acknowledgements
+        before = clock.newest
+        clock.observe(self._publisher.acknowledged, whole=self._publisher.whole, now=now)
+        refused, self._refusal = self._refusal, self._publisher.refusal
+        pending = {subject for _, subject in self._unheard} if refused != self._refusal else set()
+        return pending | (self._unhear() if clock.newest < before else self._hear())
 
-    def _take_leave(self, acknowledged: int, now: float) -> set[str]:
-        """Notes which departures every data plane has taken over; returns the models that are concerned."""
-        if self._inherited.acknowledged_at is None and acknowledged >= self._inherited.revision:
-            self._inherited.acknowledged_at = now
-        concerned = set()
-        for key, leaving in self._leaving.items():
-            if leaving.acknowledged_at is None and acknowledged >= leaving.revision:
-                leaving.acknowledged_at = now
-                concerned.add(key.version.model)
-        return concerned
-
-    def _hear(self) -> set[str]:
-        concerned: set[str] = set()
-        while self._unheard and 0 < self._unheard[0][0] <= self._heard:
+    def _hear(self) -> set[Subject]:
+        concerned: set[Subject] = set()
+        while self._unheard and self._acknowledgements.has(self._unheard[0][0]):
             concerned.add(self._unheard.popleft()[1])
         return concerned
 
-    def _unhear(self) -> set[str]:
-        """The data plane went away: what it had heard must be heard again."""
-        routed = sorted((revision, copy_id.version.model) for copy_id, revision in self._routed.items())
-        self._unheard = deque(each for each in routed if each[0] > self._heard)
-        return {name for _, name in routed}
+    def _unhear(self) -> set[Subject]:
+        """A data plane went away: the tables that it had acknowledged must be acknowledged again."""
+        routed = [(revision, subject) for subject, _, revision in self._asked.pairs()]
+        self._unheard = deque(sorted(each for each in routed if not self._acknowledgements.has(each[0])))
+        return {subject for _, subject in routed}
 
-    def choose(
-        self, wanted: WantedModel, assignment: Assignment | None, copies: tuple[ModelCopy, ...]
-    ) -> RouteChoice | None:
-        """What answers for the model; what answers now goes on where the wanted version is not complete."""
+    def decide(
+        self, subject: Subject, identity: str, planned: frozenset[str], copies: tuple[ModelCopy, ...]
+    ) -> RouteDecision | None:
+        """Decides which version answers for the subject, and counts what answers; None where nothing can.
+
+        `identity` is that of the wanted version, `planned` are the replicas that placement chose for it.
+        While the wanted version is not complete, the version that answers now goes on.
+        """
         loaded = [copy for copy in copies if copy.state.serves]
-        planned = {f"{assignment.server}-{index}" for index in assignment.replicas} if assignment else ()
-        choice = choose(
-            _candidates(loaded),
-            target=wanted.identity,
-            planned=frozenset(planned),
-            answering=self._told.get(wanted.name, _NOTHING).identity,
-        )
+        answering = self._told.get(subject, "")
+        choice = choose(_candidates(loaded), target=identity, planned=planned, answering=answering)
         if choice is None:
             return None
         alike = tuple(each for each in loaded if each.id.version.identity == choice.identity)
         behind = tuple(each for each in alike if str(each.id.replica) in choice.replicas)
         # Where none of these answers, a copy that is about to leave does.
-        return RouteChoice(choice, behind if any(each.server_ready for each in behind) else alike)
+        chosen = behind if any(each.server_ready for each in behind) else alike
+        available = sum(each.answers and self._is_available(subject, each) for each in chosen)
+        refusal = "" if available else self._refusal
+        return RouteDecision(choice, chosen, available, refusal)
 
-    def set(self, name: str, answer: RouteChoice | None, otherwise: NotReady | None = None) -> None:
-        """What the model gets from the next `publish` on: `otherwise` where nobody may be asked.
+    def _is_available(self, subject: Subject, copy: ModelCopy) -> bool:
+        """Whether every data plane sends requests there, as far as they have said.
 
-        Without both it has no route.
+        An evicted copy gets no requests while another copy is in memory. It counts if that one has a route,
+        for it would get the requests if that one went away; and it gets requests still until the data planes
+        have the table that leads to the other.
         """
-        self._changes[name] = answer, otherwise
+        has = self._acknowledgements.has
+        if has(self._asked.since(subject, copy.id)):
+            return True
+        if copy.state is CopyState.LOADED or self._told.get(subject) != copy.id.version.identity:
+            return False
+        departure = self._asked.left.get(copy.id)
+        still_asked = departure is not None and not self._acknowledgements.is_acknowledged(departure)
+        return still_asked or any(has(revision) for _, revision in self._asked.of(subject))
 
     @property
     def revision(self) -> int:
-        """Of the newest table that was published."""
+        """The revision of the newest published table; 0 before the first."""
         return self._revision
 
-    def publish(self, fleet: Fleet, now: float) -> None:
-        """Publishes the table if it changed, and notes what came into a route and what left it."""
+    def publish(self, changes: Mapping[Subject, tuple[str, Contribution | None]], fleet: Fleet) -> None:
+        """Publishes the table if it changed, and notes the copies that came into a route or left one.
+
+        `changes` has the route's name and the new contribution, None for no route, of each changed subject.
+        """
         first = self._revision == 0
-        present = self._present(fleet)
-        entries = {name: _entry(*found, present, fleet.crowded) for name, found in self._changes.items()}
+        entries = {name: _entry(each, self._present(fleet), fleet.crowded) for name, each in changes.values()}
         news = {name: entry for name, entry in entries.items() if entry != self._entries.get(name)}
         if news or first:
-            table = {**self._entries}
-            for name, entry in news.items():
-                _put(table, name, entry)
+            table = {name: entry for name, entry in self._entries.items() if name not in news}
+            table |= {name: entry for name, entry in news.items() if entry is not None}
             self._revision = self._publisher.publish(RoutingTable(self._namespace, MappingProxyType(table)))
             self._entries = table
+        self._acknowledgements.hear(self._publisher.acknowledged)
         if first:
-            self._inherited.since = now
-            there = [copy_id for copy_id, each in fleet.copies.items() if each.state.serves]
-            self._diversions.leave(there, self._revision, now)
-        for name, (answer, _) in self._changes.items():
-            self._note(name, answer, now)
-        self._changes = {}
-        self._forget(fleet.copies.keys(), now)
+            self._begin(fleet)
+        for subject, (_, contribution) in changes.items():
+            self._note(subject, contribution or _NOTHING)
+        self._forget(fleet.copies.keys())
 
-    def _forget(self, present: AbstractSet[CopyId], now: float) -> None:
-        """A replica that is away may come back while requests can still go there."""
-        self._leaving = {
-            copy_id: leaving
-            for copy_id, leaving in self._leaving.items()
-            if copy_id not in self._routed and (copy_id in present or now < _end(leaving))
-        }
-        self._diversions.forget(present)
+    def _begin(self, fleet: Fleet) -> None:
+        """Our first table: the routes of the leader before may lead to any copy that serves, and end now."""
+        self._before_us = self._departure
+        serving = [copy for copy, each in fleet.copies.items() if each.state.serves]
+        self._direct.leave(serving, self._departure)
 
-    def _present(self, fleet: Fleet) -> Mapping[str, Replica]:
+    @property
+    def _departure(self) -> Departure:
+        return Departure(self._revision, self._now)
+
+    def _note(self, subject: Subject, contribution: Contribution) -> None:
+        asked = _asked(contribution.copies)
+        in_memory = [each.id for each in asked if each.state is CopyState.LOADED]
+        self._direct.lead(subject, in_memory, self._departure)
+        if self._asked.lead(subject, [each.id for each in asked], self._departure):
+            self._unheard.append((self._revision, subject))
+        if contribution.copies:
+            self._told[subject] = contribution.identity
+        else:
+            self._told.pop(subject, None)
+
+    def _forget(self, present: AbstractSet[CopyId]) -> None:
+        """A copy whose replica is away may come back while requests can still go there."""
+        ended = self._acknowledgements.may_end
+        self._asked.forget(lambda copy, departure: copy in present or not ended(departure))
+        self._direct.forget(lambda copy, _: copy in present)
+        self._acknowledgements.forget(self._asked.left.values())
+
+    def _present(self, fleet: Fleet) -> Mapping[str, ReplicaEndpoint]:
         """Every replica by name; the same value for as long as it is at the same place."""
         found = (place for seen in fleet.replicas.values() for place in _replicas(seen))
         before = self._replicas
@@ -188,89 +191,46 @@ class Routes:
         }
         return self._replicas
 
-    def _note(self, name: str, answer: RouteChoice | None, now: float) -> None:
-        told, direct = _NOTHING, frozenset[CopyId]()
-        if answer:
-            asked = _asked(answer)
-            told = _Told(answer.choice.identity, frozenset(copy.id for copy in asked))
-            direct = frozenset(each.id for each in asked if each.state is CopyState.LOADED)
-        self._diversions.lead(name, direct, self._revision, now)
-        before = self._told.get(name, _NOTHING).copy_ids
-        _put(self._told, name, told if told.identity else None)
-        for copy_id in before - told.copy_ids:
-            del self._routed[copy_id]
-        self._leave(before - told.copy_ids, now)
-        for copy_id in told.copy_ids - before:
-            self._routed[copy_id] = self._revision
-            self._unheard.append((self._revision, name))
-
-    def _leave(self, copy_ids: Iterable[CopyId], now: float) -> None:
-        heard = now if self._publisher.acknowledged >= self._revision else None
-        for copy_id in copy_ids:
-            self._leaving[copy_id] = _Leaving(self._revision, now, heard)
-
-    def is_available(self, copy: ModelCopy) -> bool:
-        """True where every data plane sends requests there, as far as it has said.
-
-        What is not in memory gets none while another replica has it there; it would if that went away, and
-        it does until the data plane has heard that the other is back.
-        """
-        if self._is_heard(copy.id):
-            return True
-        told = self._told.get(copy.id.version.model, _NOTHING)
-        if copy.state is CopyState.LOADED or told.identity != copy.id.version.identity:
+    def may_evict(self, copy: CopyId) -> bool:
+        """Whether every request for the copy goes to its agent: only then may it leave memory."""
+        if copy in self._direct:
             return False
-        leaving = self._leaving.get(copy.id)
-        still_asked = leaving is not None and leaving.acknowledged_at is None
-        return still_asked or any(self._is_heard(copy_id) for copy_id in told.copy_ids)
+        # A copy that no route of this term led to directly may be in a table of the leader before.
+        departure = self._direct.left.setdefault(copy, self._departure)
+        return self._acknowledgements.is_left_everywhere(departure)
 
-    def _is_heard(self, copy_id: CopyId) -> bool:
-        revision = self._routed.get(copy_id)
-        return revision is not None and 0 < revision <= self._heard
-
-    def may_evict(self, copy_id: CopyId, now: float) -> bool:
-        """True once every request for it goes to its agent."""
-        return self._diversions.is_diverted(copy_id, self._revision, now)
-
-    def may_unload(self, copy: ModelCopy, now: float) -> bool:
-        """True once no request goes there any more, or the wait for that has an end."""
-        if copy.id in self._routed:
+    def may_unload(self, copy: ModelCopy) -> bool:
+        """Whether no request goes to the copy any more, or the wait for that has an end."""
+        if copy.id in self._asked:
             return False
-        leaving = self._leaving.get(copy.id)
-        if leaving is None and copy.state.serves:
-            leaving = self._inherited
-        return leaving is None or now >= _end(leaving)
+        departure = self._asked.left.get(copy.id)
+        if departure is None and copy.state.serves:
+            departure = self._before_us
+        return departure is None or self._acknowledgements.may_end(departure)
 
-    def leading_to(self, replica: ReplicaId) -> frozenset[str]:
-        """Returns the models whose routes lead to the replica."""
-        return frozenset(copy_id.version.model for copy_id in self._routed if copy_id.replica == replica)
+    def leading_to(self, replica: ReplicaId) -> frozenset[Subject]:
+        """Returns the subjects whose routes lead to the replica."""
+        return frozenset(subject for subject, copy, _ in self._asked.pairs() if copy.replica == replica)
 
-    def is_left(self, replica: ReplicaId, now: float) -> bool:
-        """True once no route but the present ones leads to the replica, or the wait for that has an end."""
-        ends = [_end(each) for copy_id, each in self._leaving.items() if copy_id.replica == replica]
-        return now >= max((*ends, _end(self._inherited)))
+    def is_left(self, replica: ReplicaId) -> bool:
+        """Whether no route but the present ones leads to the replica, or the wait for that has an end."""
+        departures = [each for copy, each in self._asked.left.items() if copy.replica == replica]
+        return all(map(self._acknowledgements.may_end, (*departures, self._before_us)))
 
-    def is_settling(self, now: float) -> bool:
-        """True while data planes that had the routes of the leader before are still to come to this one."""
-        return self._inherited.acknowledged_at is None and now < self._inherited.since + REJOIN_SECONDS
+    @property
+    def settling(self) -> bool:
+        """Whether data planes that had the routes of the leader before are still to come to this one."""
+        rejoined = self._now >= self._before_us.since + REJOIN_SECONDS
+        return not rejoined and not self._acknowledgements.is_acknowledged(self._before_us)
 
-    def deadline(self, now: float) -> float | None:
-        """When something changes by itself."""
-        leaving = (*self._leaving.values(), self._inherited)
-        ends = [end for each in leaving if now < (end := _end(each)) < inf]
-        diverted = self._diversions.deadline(now)
-        ends += [diverted] if diverted is not None else []
-        if self._revision and self.is_settling(now):
-            ends.append(self._inherited.since + REJOIN_SECONDS)
-        if self._publisher.acknowledged < self._heard:
-            ends.append(self._heard_at + REJOIN_SECONDS)
-        return min(ends, default=None)
-
-
-def _end(leaving: _Leaving) -> float:
-    if leaving.acknowledged_at is None:
-        return leaving.since + GIVE_UP_SECONDS
-    return leaving.acknowledged_at + DRAIN_SECONDS
+    def deadline(self) -> float | None:
+        """When something changes by itself, monotonic seconds; None for never."""
+        ending = (*self._asked.left.values(), self._before_us)
+        end = self._acknowledgements.deadline(ending, self._direct.left.values())
+        if self._revision and self.settling:
+            rejoined = self._before_us.since + REJOIN_SECONDS
+            return rejoined if end is None else min(end, rejoined)
+        return end
 
 
 def _candidates(loaded: Iterable[ModelCopy]) -> tuple[Candidate, ...]:
@@ -288,49 +248,41 @@ def _candidates(loaded: Iterable[ModelCopy]) -> tuple[Candidate, ...]:
 
 
 def _entry(
-    answer: RouteChoice | None,
-    otherwise: NotReady | None,
-    present: Mapping[str, Replica],
-    crowded: AbstractSet[ReplicaId],
+    contribution: Contribution | None, present: Mapping[str, ReplicaEndpoint], crowded: AbstractSet[ReplicaId]
 ) -> Entry | None:
-    if answer is None or not _asked(answer):
-        return otherwise
-    counted = any(each.id.replica in crowded for each in answer.copies)
-    return build_entry(_servings(answer), present, counted=counted)
+    if contribution is None:
+        return None
+    asked = _asked(contribution.copies)
+    if not asked:
+        return contribution.otherwise
+    counted = any(each.id.replica in crowded for each in contribution.copies)
+    return build_entry(_servings(asked), present, counted=counted)
 
 
-def _asked(answer: RouteChoice) -> tuple[ModelCopy, ...]:
-    """Who gets the requests: servers that are ready; of these, who stays before who drains, and who has it in
-    memory.
+def _asked(copies: Collection[ModelCopy]) -> tuple[ModelCopy, ...]:
+    """Returns the copies that get the requests.
 
-    A server that crashed listens again before its models are there, and one that hangs takes connections:
-    while no server is ready nobody is asked. Where none has it in memory, their agents bring it back.
+    Only servers that are ready are asked: a server that crashed listens again before its models are there,
+    and one that hangs takes connections. Of these, copies that stay go before copies that drain, and copies
+    in memory before evicted ones; where none is in memory, the agents bring them back.
     """
-    ready = tuple(each for each in answer.copies if each.server_ready)
+    ready = tuple(each for each in copies if each.server_ready)
     staying = tuple(each for each in ready if not each.draining) or ready
     return tuple(each for each in staying if each.state is CopyState.LOADED) or staying
 
 
-def _put(where: dict[str, _T], name: str, value: _T | None) -> None:
-    if value is None:
-        where.pop(name, None)
-    else:
-        where[name] = value
-
-
-def _servings(answer: RouteChoice) -> list[Serving]:
+def _servings(asked: Iterable[ModelCopy]) -> list[Serving]:
     """One backend per name on the servers; its weight is its number of replicas."""
     names: dict[str, set[str]] = defaultdict(set)
-    for copy in _asked(answer):
+    for copy in asked:
         place = str(copy.id.replica)
-        held = copy.state is not CopyState.LOADED
-        names[copy.id.name].add(f"{place}{HELD}" if held else place)
+        names[copy.id.name].add(place if copy.state is CopyState.LOADED else f"{place}{HELD}")
     return [Serving(name=name, weight=len(found), replicas=frozenset(found)) for name, found in names.items()]
 
 
-def _replicas(seen: FleetReplica) -> Iterator[Replica]:
+def _replicas(seen: FleetReplica) -> Iterator[ReplicaEndpoint]:
     """A replica is at two places: its server, and its agent for what is not in memory."""
     one = seen.replica
-    yield Replica(str(one.id), one.address, one.http_port, one.grpc_port)
+    yield ReplicaEndpoint(str(one.id), one.address, one.http_port, one.grpc_port)
     if one.held_http_port and one.held_grpc_port:
-        yield Replica(f"{one.id}{HELD}", one.address, one.held_http_port, one.held_grpc_port)
+        yield ReplicaEndpoint(f"{one.id}{HELD}", one.address, one.held_http_port, one.held_grpc_port)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.kinds import MODEL
 from bailie.lifecycle.conditions import NOT_RESPONDING
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.version import VersionState
@@ -36,7 +37,7 @@ class ServerStatuses:
 
     def take(self, result: PassResult) -> list[str]:
         """Takes over a result; returns the names of the Servers of which there is something new to say."""
-        for name in result.looked_at:
+        for name in result.looked_at_of(MODEL):
             self._count(name, result.copies.get(name, ()))
         before = self._found
         self._found = {each.name: self._status(each) for each in result.snapshot.servers}

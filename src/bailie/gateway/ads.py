@@ -255,7 +255,8 @@ class Streams:
             if response is not None:
                 await context.write(response)
                 continue
-            if snapshot is not None and session.settle(snapshot):
+            if snapshot is not None:
+                session.settle(snapshot)
                 gateway.recount()
             await _woken(wake, session.deadline(clock()))
 

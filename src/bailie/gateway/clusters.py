@@ -22,7 +22,7 @@ from bailie.wellknown import limits
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bailie.routing.table import Backend, Replica
+    from bailie.routing.table import Backend, ReplicaEndpoint
 
 READABLE_NAME = 100
 """Longest cluster name that spells its replicas out; longer ones get a digest."""
@@ -149,7 +149,7 @@ def _retry_policy() -> dict[str, Any]:
     }
 
 
-def endpoints(name: str, protocol: Protocol, replicas: Iterable[Replica]) -> Any:
+def endpoints(name: str, protocol: Protocol, replicas: Iterable[ReplicaEndpoint]) -> Any:
     """Returns the ClusterLoadAssignment of the cluster `name`."""
     hosts = [_host(replica, protocol) for replica in replicas]
     return descriptors.message_class(descriptors.ENDPOINTS)(
@@ -157,7 +157,7 @@ def endpoints(name: str, protocol: Protocol, replicas: Iterable[Replica]) -> Any
     )
 
 
-def _host(replica: Replica, protocol: Protocol) -> dict[str, Any]:
+def _host(replica: ReplicaEndpoint, protocol: Protocol) -> dict[str, Any]:
     if protocol is Protocol.HTTP:
         return {"endpoint": {"address": _address(replica, replica.http_port)}}
     return {
@@ -168,5 +168,5 @@ def _host(replica: Replica, protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def _address(replica: Replica, port: int) -> dict[str, Any]:
+def _address(replica: ReplicaEndpoint, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": replica.address, "port_value": port}}

@@ -18,7 +18,7 @@ from bailie.gateway.routes import MODEL_HEADER, MODEL_PATH, REQUEST_FILTER
 from bailie.routing import refusal
 
 if TYPE_CHECKING:
-    from bailie.routing.refusal import Refusal
+    from bailie.routing.refusal import ErrorAnswer
 
 LISTENER_NAME = "inference"
 HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -189,7 +189,7 @@ def _short_of_memory() -> dict[str, Any]:
     return {"extension_filter": {"name": "overload", "typed_config": expression}}
 
 
-def _in_our_words(answer: Refusal, cause: dict[str, Any]) -> list[dict[str, Any]]:
+def _in_our_words(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the answers in Bailie's words for one cause, for gRPC and REST; `cause` is a filter of access
     logs."""
     grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}

@@ -61,6 +61,7 @@ class Gateway:
         self._revision = 0
         self._snapshot: ResourceSnapshot | None = None
         self._acknowledged = 0
+        self._refusal = ""
         self._callbacks: list[Callable[[int], None]] = []
         self._use_callbacks: list[Callable[[Collection[str]], None]] = []
         self._encoding = asyncio.Lock()
@@ -76,6 +77,11 @@ class Gateway:
         no request. An Envoy that comes back with routes of a former scheduler counts at once.
         """
         return self._acknowledged
+
+    @property
+    def refusal(self) -> str:
+        """The first thing that an Envoy refuses now, in its words; empty where none does."""
+        return self._refusal
 
     @property
     def streams(self) -> int:
@@ -100,7 +106,7 @@ class Gateway:
         return self._revision
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
-        """Calls `callback` with `acknowledged` whenever it changes."""
+        """Calls `callback` with `acknowledged` whenever that or `refusal` changes."""
         self._callbacks.append(callback)
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
@@ -153,10 +159,16 @@ class Gateway:
                 log.info("envoy disconnected", pod=pod)
 
     def recount(self) -> None:
-        """Works `acknowledged` out again after anything that may have changed it."""
+        """Works `acknowledged` and `refusal` out again after anything that may have changed them."""
         serving = [session.acknowledged for _, session, _ in self._sessions.values() if session.serving]
         now = min(serving, default=0)
-        if now != self._acknowledged:
-            self._acknowledged = now
+        refusal = next((words for each in self.envoys() if (words := _refusal(each))), "")
+        if (now, refusal) != (self._acknowledged, self._refusal):
+            self._acknowledged, self._refusal = now, refusal
             for callback in self._callbacks:
                 callback(now)
+
+
+def _refusal(envoy: EnvoyState) -> str:
+    first = min(envoy.rejected, default="")
+    return f"Envoy {envoy.pod} refuses {first}: {envoy.rejected[first]}" if first else ""

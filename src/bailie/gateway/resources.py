@@ -18,7 +18,7 @@ from bailie.routing.table import NotReady
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bailie.routing.table import Entry, Replica, RoutingTable
+    from bailie.routing.table import Entry, ReplicaEndpoint, RoutingTable
 
 CLUSTER_URL = descriptors.type_url(descriptors.CLUSTER)
 ENDPOINTS_URL = descriptors.type_url(descriptors.ENDPOINTS)
@@ -115,7 +115,7 @@ class Encoder:
                 if not pair.routes:
                     del self._pairs[name]
 
-    def _pair(self, name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> _Pair:
+    def _pair(self, name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...]) -> _Pair:
         max_requests = min(self.max_requests_per_replica * len(replicas), clusters.MOST_REQUESTS)
         cluster = resource(name, clusters.cluster(name, protocol, max_requests))
         return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
@@ -125,11 +125,11 @@ class Encoder:
 class _Pair:
     """A cluster with its endpoints, and how many backends use it."""
 
-    replicas: tuple[Replica, ...]
+    replicas: tuple[ReplicaEndpoint, ...]
     cluster: XdsResource
     endpoints: XdsResource
     routes: int = 0
 
 
-def _endpoints(name: str, protocol: Protocol, replicas: tuple[Replica, ...]) -> XdsResource:
+def _endpoints(name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...]) -> XdsResource:
     return resource(name, clusters.endpoints(name, protocol, replicas))

@@ -19,7 +19,7 @@ from bailie.routing.table import NotReady
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
-    from bailie.routing.refusal import Refusal
+    from bailie.routing.refusal import ErrorAnswer
     from bailie.routing.table import Backend, Entry, Route
 
 REQUEST_FILTER = "bailie.request"
@@ -116,7 +116,7 @@ def _of_backend(backend: Backend) -> dict[str, Any]:
     }
 
 
-def _refused(answer: Refusal) -> dict[str, Any]:
+def _refused(answer: ErrorAnswer) -> dict[str, Any]:
     """Returns the route of a refusal. The Lua filter answers before the direct response would, in the
     caller's protocol."""
     context = _context(name=answer.model, reason=answer.reason, message=answer.message)

@@ -41,7 +41,8 @@ class ModelFacts:
 
     `answering` is the number of an older version that has the route, None when the wanted version has it or
     none has; `answering_replicas` counts its replicas. `evicted` counts the replicas of what answers that
-    have it on disk and not in memory. `observed` is the observedGeneration that the API
+    have it on disk and not in memory. `refusal` is what the data plane refuses while the route is not taken
+    over, in its own words. `observed` is the observedGeneration that the API
     holds now.
     """
 
@@ -57,6 +58,7 @@ class ModelFacts:
     answering_replicas: int = 0
     memory: MemoryFacts = field(default=MemoryFacts())
     evicted: int = 0
+    refusal: str = ""
     conditions: Sequence[Condition] = field(default=())
 
 
@@ -156,7 +158,8 @@ def _words(facts: ModelFacts) -> str:
         return facts.scheduling
     if state in {VersionState.SERVER_NOT_READY, VersionState.PROGRESSING}:
         return _loaded_text(facts)
-    return _WORDS[state]
+    refused = facts.refusal if state is VersionState.ROUTE_PENDING else ""
+    return f"{_WORDS[state]}; {brief(refused)}" if refused else _WORDS[state]
 
 
 def _available_text(facts: ModelFacts) -> str:

@@ -8,13 +8,10 @@ from __future__ import annotations
 from bailie._gen import agent_pb2 as pb
 from bailie.lifecycle.copies import CopyState
 
-_NUMBERS = {name: pb.ModelState.Value(name) for name in pb.ModelState.keys()}  # noqa: SIM118 - no mapping
-_TO_WIRE = {
-    state: _NUMBERS[f"MODEL_STATE_{state.name}"]
-    for state in CopyState
-    if f"MODEL_STATE_{state.name}" in _NUMBERS
+_TO_WIRE: dict[CopyState, pb.ModelState] = {
+    state: getattr(pb, name) for state in CopyState if hasattr(pb, name := f"MODEL_STATE_{state.name}")
 }
-_FROM_WIRE = {number: state for state, number in _TO_WIRE.items()}
+_FROM_WIRE: dict[int, CopyState] = {number: state for state, number in _TO_WIRE.items()}
 
 
 def to_wire(state: CopyState) -> pb.ModelState:

@@ -16,7 +16,7 @@ from bailie.routing.table import Backend, NotReady, Route
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bailie.routing.table import Entry, Replica
+    from bailie.routing.table import Entry, ReplicaEndpoint
 
 NO_REPLICA = "NoReplicaAvailable"
 
@@ -30,7 +30,9 @@ class Serving:
     replicas: frozenset[str]
 
 
-def build_entry(wanted: Iterable[Serving], present: Mapping[str, Replica], *, counted: bool = False) -> Entry:
+def build_entry(
+    wanted: Iterable[Serving], present: Mapping[str, ReplicaEndpoint], *, counted: bool = False
+) -> Entry:
     """Returns what one name of a table gets.
 
     Args:
@@ -46,7 +48,7 @@ def build_entry(wanted: Iterable[Serving], present: Mapping[str, Replica], *, co
     return Route(backends, counted) if backends else _nothing_left(servings)
 
 
-def _backend(serving: Serving, present: Mapping[str, Replica]) -> Backend | None:
+def _backend(serving: Serving, present: Mapping[str, ReplicaEndpoint]) -> Backend | None:
     if serving.weight < 0:
         raise ValueError(f"{serving.name!r}: weight {serving.weight} is below zero")
     replicas = tuple(present[name] for name in sorted(serving.replicas) if name in present)

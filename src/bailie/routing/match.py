@@ -14,7 +14,7 @@ from bailie.routing import refusal
 from bailie.routing.table import Backend, NotReady, RoutingTable
 
 if TYPE_CHECKING:
-    from bailie.routing.refusal import Refusal
+    from bailie.routing.refusal import ErrorAnswer
 
 GRPC_SERVICE = "/inference.GRPCInferenceService/"
 GRPC_METHODS = frozenset({"ModelInfer", "ModelStreamInfer", "ModelMetadata", "ModelReady"})
@@ -41,7 +41,7 @@ class Forward:
 
 def match(
     table: RoutingTable, *, path: str, model: str = "", grpc: bool = False, encoding: str = "identity"
-) -> Forward | Refusal:
+) -> Forward | ErrorAnswer:
     """Returns what becomes of a request.
 
     Args:
@@ -60,7 +60,7 @@ def match(
     return _look_up(table, model or found["name"], found["rest"])
 
 
-def _match_grpc(table: RoutingTable, path: str, model: str, encoding: str) -> Forward | Refusal:
+def _match_grpc(table: RoutingTable, path: str, model: str, encoding: str) -> Forward | ErrorAnswer:
     method = path.removeprefix(GRPC_SERVICE)
     if method == path or method not in GRPC_METHODS:
         return refusal.not_served(table.namespace, grpc=True)
@@ -72,7 +72,7 @@ def _match_grpc(table: RoutingTable, path: str, model: str, encoding: str) -> Fo
     return outcome
 
 
-def _look_up(table: RoutingTable, model: str, rest: str) -> Forward | Refusal:
+def _look_up(table: RoutingTable, model: str, rest: str) -> Forward | ErrorAnswer:
     entry = table.entries.get(model)
     if entry is None:
         return refusal.not_found(table.namespace, model)

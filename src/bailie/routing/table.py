@@ -21,7 +21,7 @@ MAX_TOTAL_WEIGHT = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Replica:
+class ReplicaEndpoint:
     """One replica of a server: its stable name (`mlserver-0`), and where it answers now.
 
     The name outlives the address: a pod that comes back elsewhere is the same replica.
@@ -50,7 +50,7 @@ class Backend:
 
     name: str
     weight: int
-    replicas: tuple[Replica, ...]
+    replicas: tuple[ReplicaEndpoint, ...]
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -134,12 +134,20 @@ class Publisher(Protocol):
         """
         ...
 
+    @property
+    def refusal(self) -> str:
+        """The first thing that a data plane refuses now, in its own words; empty where none does.
+
+        A data plane that refuses something acknowledges no table until that is gone.
+        """
+        ...
+
     def publish(self, table: RoutingTable) -> int:
         """Returns the table's revision, from 1 upwards; the same number for a table that changes nothing."""
         ...
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
-        """Calls `callback` with `acknowledged` whenever it changes."""
+        """Calls `callback` with `acknowledged` whenever that or `refusal` changes."""
         ...
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:

@@ -89,8 +89,7 @@ class NamespaceScheduler:
         models, servers = self._informers[MODEL], self._informers[SERVER]
         engine = Engine(
             self.namespace,
-            models=models.store.values,
-            servers=servers.store.values,
+            objects=lambda kind: self._informers[kind].store.values(),
             agents=self.agents,
             publisher=publisher,
             notify=write_notice,

@@ -12,6 +12,7 @@ from tests.support.waiting import until as until_within
 from bailie.api.kinds import MODEL, SERVER
 from bailie.control.fleet import CopyId, ModelCopy
 from bailie.control.pass_result import PassResult
+from bailie.control.subjects import Subject
 from bailie.kube.events import Recorder
 from bailie.kube.informer import Informer
 from bailie.lifecycle.conditions import ModelFacts
@@ -59,7 +60,7 @@ def result(*, left=(), generation=1, **version):
         snapshot=Snapshot(servers=(Server(name="mlserver"),)),
         copies={"iris": tuple(left)},
         facts={"iris": facts},
-        looked_at=frozenset({"iris"}),
+        looked_at=frozenset({Subject("Model", "iris")}),
     )
 
 

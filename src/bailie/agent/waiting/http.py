@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bailie.agent.settings import Settings
     from bailie.agent.waiting.requests import WaitingRequests
-    from bailie.routing.refusal import Refusal
+    from bailie.routing.refusal import ErrorAnswer
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -168,7 +168,7 @@ def _end_to_end(headers: Headers) -> Headers:
     return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
 
 
-async def _refuse(send: Send, refusal: Refusal) -> None:
+async def _refuse(send: Send, refusal: ErrorAnswer) -> None:
     body = json.dumps(refusal.body()).encode()
     await _answer(send, refusal.status, body, [(b"content-type", b"application/json")])
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bailie.agent.models import Models
     from bailie.agent.settings import Settings
-    from bailie.routing.refusal import Refusal
+    from bailie.routing.refusal import ErrorAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ EACH_BYTES = 24 << 10
 class NotAnswered(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
     """A request is not passed on; `refusal` is the answer to its caller."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ErrorAnswer) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
 
@@ -79,6 +79,6 @@ class WaitingRequests:
             self._bytes -= size
 
 
-def _not_answered(server_name: str, refusal: Refusal, cause: str) -> NotAnswered:
+def _not_answered(server_name: str, refusal: ErrorAnswer, cause: str) -> NotAnswered:
     log.info("request not answered", server_name=server_name, reason=refusal.reason, cause=cause)
     return NotAnswered(refusal)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Gauge
 
+from bailie.api.kinds import MODEL
 from bailie.lifecycle.conditions import readiness
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class ModelCounts:
 
     def take(self, result: PassResult) -> None:
         """Takes over the result of a pass."""
-        for name in result.looked_at:
+        for name in result.looked_at_of(MODEL):
             facts, before = result.facts.get(name), self._states.pop(name, None)
             if before is not None:
                 MODELS.labels(self._namespace, before).dec()

@@ -55,7 +55,7 @@ class ModelWriter:
         """See `writer.KindWriter`. Models that were held back are named once data planes have settled."""
         before, self._result = self._result, result
         names = set()
-        for name in result.looked_at:
+        for name in result.looked_at_of(MODEL):
             facts = result.facts.get(name)
             if facts and (before.facts.get(name) != facts or facts.version.deleted):
                 names.add(name)

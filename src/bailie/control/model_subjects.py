@@ -1,0 +1,112 @@
+"""Models as subjects: which version answers for each, and what its status is made from.
+
+Made by the engine, as the first of the routable kinds. It routes only; places and commands are the engine's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bailie.api.kinds import MODEL
+from bailie.control.fleet import Fleet, one_each
+from bailie.control.load_failures import LoadFailures
+from bailie.control.model_facts import ModelFindings, Sentences, facts_of
+from bailie.control.subjects import Contribution, Subject
+from bailie.control.version_numbers import VersionNumbers
+from bailie.control.wanted_models import WantedModels
+from bailie.lifecycle.conditions import unready_reason
+from bailie.routing.table import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from bailie.control.decision_log import DecisionLog
+    from bailie.control.fleet import ModelCopy
+    from bailie.control.routes import RouteDecision, Routes
+    from bailie.control.wanted_models import WantedModel
+    from bailie.lifecycle.conditions import ModelFacts
+    from bailie.placement import Planner
+
+
+@dataclass(slots=True)
+class ModelSubjects:
+    """Satisfies `subjects.SubjectKind`. `copies` and `facts` are by name, as of the last `contribute`."""
+
+    kind: ClassVar[str] = MODEL.kind
+
+    manifests: Callable[[], Iterable[Mapping[str, Any]]]
+    fleet: Fleet
+    planner: Planner
+    routes: Routes
+    decisions: DecisionLog
+    numbers: VersionNumbers = field(default_factory=VersionNumbers)
+    failures: LoadFailures = field(default_factory=LoadFailures)
+    models: WantedModels = field(default_factory=WantedModels)
+    copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
+    facts: dict[str, ModelFacts] = field(default_factory=dict)
+    _sentences: Sentences = field(default_factory=Sentences)
+
+    def route_name(self, name: str) -> str:
+        """See `subjects.SubjectKind`."""
+        return name
+
+    def read(self, dirty: set[Subject]) -> Generator[None, None, None]:
+        """See `subjects.SubjectKind`."""
+        changed: set[str] = set()
+        yield from self.models.read(self.manifests(), changed)
+        dirty |= {Subject(self.kind, name) for name in changed}
+
+    def affected(self, dirty: AbstractSet[Subject]) -> Iterable[Subject]:  # noqa: ARG002 - depends on no other
+        """See `subjects.SubjectKind`."""
+        return ()
+
+    def contribute(
+        self,
+        name: str,
+        contributions: Mapping[Subject, Contribution],  # noqa: ARG002 - depends on no other
+    ) -> Contribution | None:
+        """See `subjects.SubjectKind`. Notes the facts of the Model, too."""
+        copies = one_each(self.fleet.of_model(name))
+        if copies:
+            self.copies[name] = copies
+        else:
+            self.copies.pop(name, None)
+        wanted = self.models.wanted.get(name)
+        if wanted is None:
+            self.facts.pop(name, None)
+            self.decisions.forget(name)
+            return None
+        snapshot, plan = self.planner.snapshot(), self.planner.plan()
+        said = self._sentences.of_plan(snapshot, plan).of(wanted)
+        self.decisions.note(wanted, plan, copies, said)
+        return self._contribution(wanted, copies, said)
+
+    def _contribution(
+        self, wanted: WantedModel, copies: tuple[ModelCopy, ...], scheduling: str
+    ) -> Contribution | None:
+        decision = self._decide(wanted, copies)
+        found = ModelFindings(
+            wanted=wanted,
+            assignment=self.planner.plan().assignments.get(wanted.version),
+            copies=copies,
+            decision=decision,
+            number=self.numbers.of(wanted.version) if wanted.model else 0,
+            scheduling=scheduling,
+            failure=self.failures.of(wanted.version),
+        )
+        facts = self.facts[wanted.name] = facts_of(found)
+        answered = facts.version.available > 0 or facts.answering is not None
+        otherwise = None if wanted.deleting or answered else NotReady(*unready_reason(facts))
+        if decision is None:
+            return Contribution(otherwise=otherwise) if otherwise else None
+        return Contribution(decision.copies, decision.choice.identity, otherwise)
+
+    def _decide(self, wanted: WantedModel, copies: tuple[ModelCopy, ...]) -> RouteDecision | None:
+        """An invalid spec leaves what answers alone; what is leaving or scaled to zero has no route."""
+        if wanted.deleting or (wanted.model and wanted.replicas == 0):
+            return None
+        found = self.planner.plan().assignments.get(wanted.version)
+        planned = frozenset(f"{found.server}-{index}" for index in found.replicas) if found else frozenset()
+        return self.routes.decide(Subject(self.kind, wanted.name), wanted.identity, planned, copies)

@@ -1,0 +1,39 @@
+"""Models are parsed once per generation, a slice at a time."""
+
+from __future__ import annotations
+
+from tests.support.manifests import manifest_of
+
+from bailie.control.wanted_models import SLICE, WantedModels
+
+
+def model(name, generation=1, **metadata):
+    made = manifest_of("Model", name, {"storageUri": "/m"}, generation=generation)
+    made["metadata"] |= metadata
+    return made
+
+
+def read(models, manifests):
+    """The names that changed, and how often the reading paused."""
+    changed = set()
+    pauses = sum(1 for _ in models.read(manifests, changed))
+    return changed, pauses
+
+
+def test_many_models_are_read_in_slices():
+    models = WantedModels()
+    manifests = [model(f"m{index}") for index in range(2 * SLICE + 1)]
+    changed, pauses = read(models, manifests)
+    assert (len(changed), pauses) == (2 * SLICE + 1, 2)
+    assert read(models, manifests) == (set(), 0)
+
+
+def test_only_what_matters_is_a_change():
+    models = WantedModels()
+    read(models, [model("a"), model("b")])
+    before = models.wanted["a"]
+    assert read(models, [model("a", resourceVersion="9"), model("b")]) == (set(), 0)
+    assert models.wanted["a"] is before
+    assert read(models, [model("a", 2), model("b")])[0] == {"a"}
+    assert read(models, [model("a", 2)])[0] == {"b"}
+    assert set(models.wanted) == {"a"}
