@@ -1,4 +1,4 @@
-"""Every server replica and what stands on it, as the engine may rely on it: reports plus commands just sent.
+"""Every server replica and its copies, as the engine may rely on them: reports plus commands just sent.
 
 Called by the engine. A command counts as carried out until the agent says otherwise (assume), and no longer
 once the session is another or nothing was heard for a while (forget). A replica whose agent is away keeps

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Releases:
-    """Who was let go, by the session in which that was said."""
+    """The replicas that were told that they may end, each with the session in which it was told."""
 
     def __init__(self, agents: Agents, notify: Notify) -> None:
         self._notify = notify

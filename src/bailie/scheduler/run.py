@@ -92,7 +92,7 @@ class Scheduler:
         self._election.notes = self._notes
 
     def _namespace_scheduler(self, namespace: str, token: Token) -> NamespaceScheduler:
-        agents = AgentService(namespace, token, self._settings.address)
+        agents = AgentService(namespace, token, self._settings.address, self._leads)
         return NamespaceScheduler(self._client, self._recorder, agents)
 
     @property
@@ -127,7 +127,7 @@ class Scheduler:
         """One term. Everything that it knows ends with it."""
         client = self._client.guarded(LeaseGuard(self._leads))
         for each in self._all:
-            each.agents.lead(epoch, self._leads)
+            each.agents.lead(epoch)
         try:
             async with self._data_plane(self._leads) as publisher, asyncio.TaskGroup() as group:
                 group.create_task(keep_endpoint(client, self._settings))

@@ -386,10 +386,21 @@ class TestFence:
     """Who does not hold the lease for certain says nothing, though nobody has told it to stand down yet."""
 
     @pytest.fixture
-    async def deposed(self, service):
+    def deposed_event(self):
+        return asyncio.Event()
+
+    @pytest.fixture
+    def service(self, token_file, deposed_event):
+        def leads():
+            return not deposed_event.is_set()
+
+        return AgentService("a", TokenFile(token_file), "127.0.0.1", leads)
+
+    @pytest.fixture
+    async def deposed(self, service, deposed_event):
         """Set to make the service's process one that was suspended and woke up too late."""
-        event = asyncio.Event()
-        service.lead(7, lambda: not event.is_set())
+        event = deposed_event
+        service.lead(7)
         async with serve_agents(service, "127.0.0.1", 0) as self.port:
             yield event
 

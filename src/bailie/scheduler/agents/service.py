@@ -2,13 +2,13 @@
 
 `AgentService` implements `agent_port.Agents`: the engine reads replicas from it and sends commands by it.
 Only the leader of the namespace takes sessions; every command carries its epoch, and none is sent while it
-is not certain that the lease is held (a process that was suspended). One session for each
-server replica: a newer hello of the same pod replaces the older stream, one of another pod is taken when the
-older has ended. A peer that is dead or stopped is noticed by HTTP/2
-pings within about 4 s, one whose event loop hangs by its silence.
+is not certain that the lease is held (a process that was suspended). A server replica has one session: a
+newer hello of the same pod replaces the older stream, a hello of another pod is taken when the older session
+has ended. A peer that is dead or stopped is noticed by HTTP/2 pings within about 4 s, a peer whose event loop
+hangs by its silence.
 
-Whoever has the namespace's token may send anything. What cannot be is refused in words, once in a while in
-the log, and never has an effect beyond the namespace.
+Whoever has the namespace's token may send anything. A message that makes no sense is refused in words, once
+in a while in the log, and never has an effect beyond the namespace.
 """
 
 from __future__ import annotations
@@ -89,13 +89,15 @@ def _always() -> bool:
 class AgentService:
     """The agents of one namespace. Serves nobody until `lead`."""
 
-    def __init__(self, namespace: str, token: Token, address: str) -> None:
-        """`address`: the scheduler's own."""
+    def __init__(
+        self, namespace: str, token: Token, address: str, leads: Callable[[], bool] = _always
+    ) -> None:
+        """`address`: the scheduler's own. `leads` is asked before anything is sent."""
         self.namespace = namespace
         self.token = token
         self._address = address
         self._epoch: int | None = None
-        self._leads: Callable[[], bool] = _always
+        self._leads = leads
         self._sessions: dict[ReplicaId, AgentSession] = {}
         self._speakers: dict[str, AgentSession] = {}
         """By the address of their endpoint."""
@@ -106,9 +108,9 @@ class AgentService:
         self._numbers = itertools.count(1)
         self._revisions = itertools.count(1)
 
-    def lead(self, epoch: int, leads: Callable[[], bool] = _always) -> None:
-        """Takes sessions from now on, in the name of this epoch. `leads` is asked before anything is sent."""
-        self._epoch, self._leads = epoch, leads
+    def lead(self, epoch: int) -> None:
+        """Takes sessions from now on, in the name of this epoch."""
+        self._epoch = epoch
 
     def stand_down(self) -> None:
         """Ends every session and takes none: another scheduler leads."""
