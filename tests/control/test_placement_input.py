@@ -14,6 +14,7 @@ from bailie.control.placement_input import (
     running_replicas,
     told_replicas,
 )
+from bailie.lifecycle.copies import Presence
 from bailie.lifecycle.memory import Measured
 from bailie.placement import ReplicaId, VersionId
 
@@ -98,7 +99,7 @@ def test_only_copies_that_take_memory_are_holdings_and_the_largest_measure_count
     assert measured(copies) == {VersionId("iris", "x"): Measured(30, at_least=False)}
     demand, holdings = demand_and_holdings(None, copies)
     assert demand is None
-    assert [(each.state, each.memory_bytes, each.counted_bytes) for each in holdings] == [
-        (LOADED, 20, 30),
-        (EVICTED, 20, 30),
+    assert [(each.presence, each.memory_bytes, each.counted_bytes) for each in holdings] == [
+        (Presence.LOADED, 20, 30),
+        (Presence.EVICTED, 20, 30),
     ]

@@ -17,12 +17,18 @@ def test_every_state_of_an_agent_has_a_number_and_comes_back():
     }
 
 
+def test_a_copy_of_which_nothing_is_there_is_reported_without_a_state():
+    assert to_wire(CopyState.ABSENT) == pb.MODEL_STATE_UNSPECIFIED
+
+
 def test_a_number_of_a_newer_protocol_is_no_state():
     assert from_wire(pb.MODEL_STATE_UNSPECIFIED) is None
     assert from_wire(999) is None
 
 
-@pytest.mark.parametrize("state", [CopyState.ABSENT, CopyState.REQUESTED, CopyState.EVICT_REQUESTED])
+@pytest.mark.parametrize(
+    "state", [CopyState.REQUESTED, CopyState.EVICT_REQUESTED, CopyState.UNLOAD_REQUESTED]
+)
 def test_the_schedulers_own_states_are_never_sent(state):
     with pytest.raises(KeyError):
         to_wire(state)

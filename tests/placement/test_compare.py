@@ -7,7 +7,7 @@ from hypothesis import given
 from tests.placement.test_place import snapshots
 from tests.support.placement import demand, holding, replica, server, snapshot, version
 
-from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.copies import Presence
 from bailie.placement import Rule, compare, place
 
 CASES = {
@@ -103,7 +103,7 @@ REPLICAS = {
     ),
     "does not fit": (
         [replica(0), replica(1, draining=True)],
-        [holding("s-1", state=CopyState.UNLOADING)],
+        [holding("s-1", presence=Presence.LEAVING)],
         [(0, None, ""), (1, None, "")],
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.placement import demand, holding, replica, server, snapshot
 
-from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.copies import Presence
 from bailie.placement import diff, place
 
 
@@ -23,12 +23,12 @@ def test_what_is_missing_is_loaded_in_order():
 
 
 def test_what_is_there_or_coming_is_not_loaded_again():
-    for state in (CopyState.LOADING, CopyState.LOADED, CopyState.EVICTED):
-        assert commands([demand()], [server("s", replica())], [holding("s-0", state=state)]) == [[], []]
+    for presence in (Presence.COMING, Presence.LOADED, Presence.EVICTED):
+        assert commands([demand()], [server("s", replica())], [holding("s-0", presence=presence)]) == [[], []]
 
 
 def test_what_is_leaving_its_place_is_loaded_once_it_is_gone():
-    assert commands([demand()], [server("s", replica())], [holding("s-0", state=CopyState.UNLOADING)]) == [
+    assert commands([demand()], [server("s", replica())], [holding("s-0", presence=Presence.LEAVING)]) == [
         [],
         [],
     ]
@@ -39,7 +39,7 @@ def test_what_nobody_wants_is_unloaded_once():
     held = [
         holding("s-0", identity="old"),
         holding("s-1", "gone"),
-        holding("s-0", "going", state=CopyState.UNLOADING),
+        holding("s-0", "going", presence=Presence.LEAVING),
     ]
     assert commands([demand()], servers, held) == [["iris@s-1"], ["gone@s-1", "iris@s-0"]]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.support.placement import demand, holding, placed, replica, server, version
 
-from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.copies import Presence
 from bailie.placement import Planner, diff, place
 from bailie.placement.incremental import SLICE
 
@@ -64,7 +64,7 @@ def some_holdings(draw, model):
             model,
             identity=identity,
             mi=draw(st.sampled_from([0, 5, 12])),
-            state=draw(st.sampled_from([state for state in CopyState if state.occupies])),
+            presence=draw(st.sampled_from(list(Presence)[:-1])),
         )
         for identity, where, index in draw(st.sets(keys, max_size=4))
     )

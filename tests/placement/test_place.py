@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.placement import MI, demand, holding, placed, replica, server, snapshot
 
-from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.copies import Presence
 from bailie.placement import Code, Holding, ReplicaId, Snapshot, diff, place
 
 SMALL = [replica(0, 100), replica(1, 100)]
@@ -48,13 +48,13 @@ CASES = {
     "loaded counts before loading": (
         [demand()],
         [server("a", replica(0), replica(1))],
-        [holding("a-0", state=CopyState.LOADING), holding("a-1")],
+        [holding("a-0", presence=Presence.COMING), holding("a-1")],
         "a:1",
     ),
     "leaving is not having": (
         [demand()],
         [server("a", replica(0, 10)), server("b", replica(0, 999))],
-        [holding("a-0", state=CopyState.UNLOADING)],
+        [holding("a-0", presence=Presence.LEAVING)],
         "b:0",
     ),
     "what is there needs no free memory": (
@@ -109,7 +109,7 @@ CASES = {
     "leaving still takes memory": (
         [demand(mi=80)],
         [server("a", replica(0, 100))],
-        [holding("a-0", "b", mi=30, state=CopyState.UNLOADING)],
+        [holding("a-0", "b", mi=30, presence=Presence.LEAVING)],
         None,
     ),
     "partial": ([demand(replicas=3, mi=80)], [server("a", *SMALL)], [], "a:0,1"),
@@ -255,7 +255,7 @@ def snapshots(draw):
         Holding(
             version=(version := demand(model).version),
             replica=ReplicaId(*seat),
-            state=draw(st.sampled_from([state for state in CopyState if state.occupies])),
+            presence=draw(st.sampled_from(list(Presence)[:-1])),
             memory_bytes=MI,
             measured_bytes=sizes.get(version, MI),
         )
@@ -269,7 +269,9 @@ def carry_out(before: Snapshot, plan) -> Snapshot:
     commands = diff(before, plan)
     gone = {(each.version, each.replica) for each in commands.to_unload}
     sizes = {each.version: each.needed_bytes for each in before.demands}
-    kept = [each for each in before.holdings if (each.version, each.replica) not in gone and each.state.keeps]
+    kept = [
+        each for each in before.holdings if (each.version, each.replica) not in gone and each.presence.keeps
+    ]
     new = [
         Holding(version=each.version, replica=each.replica, memory_bytes=sizes[each.version])
         for each in commands.to_load

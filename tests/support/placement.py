@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.copies import Presence
 from bailie.placement import Demand, Holding, Replica, ReplicaId, Server, Snapshot, VersionId
 
 MI = 1 << 20
@@ -26,12 +26,12 @@ def replica(ordinal=0, mi=1000, **fields):
     return Replica(index=ordinal, memory_bytes=mi * MI, **fields)
 
 
-def holding(where="mlserver-0", model="iris", *, identity="a", mi=0, measured=0, state=CopyState.LOADED):
+def holding(where="mlserver-0", model="iris", *, identity="a", mi=0, measured=0, presence=Presence.LOADED):
     name, _, ordinal = where.rpartition("-")
     return Holding(
         version=version(model, identity),
         replica=ReplicaId(name, int(ordinal)),
-        state=state,
+        presence=presence,
         memory_bytes=mi * MI,
         measured_bytes=measured * MI,
     )

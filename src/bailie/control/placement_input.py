@@ -148,7 +148,7 @@ def _holding(copy: ModelCopy, size: Measured | None) -> Holding:
     return Holding(
         version=copy.id.version,
         replica=copy.id.replica,
-        state=copy.state,
+        presence=copy.state.presence,
         memory_bytes=copy.memory_bytes,
         measured_bytes=size.used_bytes if size else 0,
     )

@@ -139,8 +139,8 @@ class Routes:
 
         `changes` has the route's name and the new contribution, None for no route, of each changed subject.
         """
-        first = self._revision == 0
-        entries = {name: _entry(each, self._present(fleet), fleet.crowded) for name, each in changes.values()}
+        first, present = self._revision == 0, self._present(fleet)
+        entries = {name: _entry(each, present, fleet.crowded) for name, each in changes.values()}
         news = {name: entry for name, entry in entries.items() if entry != self._entries.get(name)}
         if news or first:
             table = {name: entry for name, entry in self._entries.items() if name not in news}

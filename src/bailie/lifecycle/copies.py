@@ -20,6 +20,11 @@ class Presence(IntEnum):
     LEAVING = 3
     NOTHING = 4
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the copy is there, or is coming, and is not on its way out."""
+        return self <= Presence.COMING
+
 
 class CopyState(Enum):
     """The state of a copy, and its presence.
@@ -59,7 +64,7 @@ class CopyState(Enum):
     @property
     def keeps(self) -> bool:
         """Whether the copy is there, or is coming, and is not on its way out."""
-        return self.presence <= Presence.COMING
+        return self.presence.keeps
 
     @property
     def occupies(self) -> bool:

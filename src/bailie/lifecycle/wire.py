@@ -12,10 +12,12 @@ _TO_WIRE: dict[CopyState, pb.ModelState] = {
     state: getattr(pb, name) for state in CopyState if hasattr(pb, name := f"MODEL_STATE_{state.name}")
 }
 _FROM_WIRE: dict[int, CopyState] = {number: state for state, number in _TO_WIRE.items()}
+# After the other direction is made: a copy of which nothing is there yet has no state in a report.
+_TO_WIRE[CopyState.ABSENT] = pb.MODEL_STATE_UNSPECIFIED
 
 
 def to_wire(state: CopyState) -> pb.ModelState:
-    """Returns the protocol's number. Raises KeyError for a state that agents do not report."""
+    """Returns the protocol's number. Raises KeyError for the scheduler's own states."""
     return _TO_WIRE[state]
 
 

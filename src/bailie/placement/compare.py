@@ -87,7 +87,7 @@ class _Compared:
         self.now = _ledger(snapshot, earlier)
         self.without = _ledger(replace(snapshot, holdings=strangers), earlier)
         self.homes = Counter(
-            replica.server for replica, state in self.now.held.get(version, {}).items() if state.keeps
+            replica.server for replica, presence in self.now.held.get(version, {}).items() if presence.keeps
         )
 
     def anew(self) -> str:

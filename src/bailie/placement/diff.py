@@ -26,6 +26,6 @@ def diff(snapshot: Snapshot, plan: Plan) -> Difference:
         for version, found in plan.assignments.items()
         for index in found.replicas
     }
-    held = {VersionPlace(holding.version, holding.replica): holding.state for holding in snapshot.holdings}
-    surplus = (key for key, state in held.items() if key not in planned and state.keeps)
+    held = {VersionPlace(holding.version, holding.replica): holding.presence for holding in snapshot.holdings}
+    surplus = (key for key, presence in held.items() if key not in planned and presence.keeps)
     return Difference(to_load=tuple(sorted(planned - held.keys())), to_unload=tuple(sorted(surplus)))

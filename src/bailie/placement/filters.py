@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bailie.placement.plan import Code, Refusal
 
 if TYPE_CHECKING:
-    from bailie.lifecycle.copies import CopyState
+    from bailie.lifecycle.copies import Presence
     from bailie.placement.snapshot import Demand, Replica, Server
 
 EXPLAINER_CAPABILITY = "alibi-explain"
@@ -27,7 +27,7 @@ class Seat:
     replica: Replica
     free_bytes: int
     versions: int
-    held: CopyState | None
+    held: Presence | None
 
     @property
     def keeps(self) -> bool:

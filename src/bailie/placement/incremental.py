@@ -158,7 +158,7 @@ class Planner:
     def _settled(self, demand: Demand) -> Assignment | None:
         """What `assign` finds where that depends on nobody else: all of it is on its only home."""
         held = self._ledger.held.get(demand.version, {})
-        homes = {replica.server for replica, state in held.items() if state.keeps}
+        homes = {replica.server for replica, presence in held.items() if presence.keeps}
         server = self._ledger.servers.get(homes.pop()) if len(homes) == 1 else None
         if server is None or refuse_server(demand, server):
             return None

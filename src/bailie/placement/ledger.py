@@ -16,7 +16,7 @@ from bailie.placement.snapshot import ReplicaId
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bailie.lifecycle.copies import CopyState
+    from bailie.lifecycle.copies import Presence
     from bailie.placement.plan import Assignment
     from bailie.placement.snapshot import Demand, Holding, Server, VersionId
 
@@ -39,7 +39,7 @@ class Ledger:
         self.versions: dict[ReplicaId, int] = defaultdict(int)
         self.server_versions: dict[str, int] = defaultdict(int)
         self.server_free: dict[str, int] = {}
-        self.held: dict[VersionId, dict[ReplicaId, CopyState]] = {}
+        self.held: dict[VersionId, dict[ReplicaId, Presence]] = {}
         self._used: dict[ReplicaId, int] = defaultdict(int)
         self._usable: dict[str, int] = {}
         self._matching: dict[Signature, list[str]] = {}
@@ -76,7 +76,7 @@ class Ledger:
     def hold(self, holdings: Iterable[Holding]) -> None:
         """Counts what replicas have."""
         for each in holdings:
-            self.held.setdefault(each.version, {})[each.replica] = each.state
+            self.held.setdefault(each.version, {})[each.replica] = each.presence
             self._spend(each.replica, each.counted_bytes, 1)
 
     def release(self, holdings: Iterable[Holding]) -> None:
@@ -119,8 +119,8 @@ class Ledger:
     def homes(self, demand: Demand) -> list[str]:
         """The servers that have the version, most of it first."""
         count: dict[str, int] = defaultdict(int)
-        for replica, state in self.held.get(demand.version, {}).items():
-            if state.keeps and replica.server in self.servers:
+        for replica, presence in self.held.get(demand.version, {}).items():
+            if presence.keeps and replica.server in self.servers:
                 count[replica.server] += 1
         return self._ordered([name for name in count if not refuse_server(demand, self.servers[name])], count)
 

@@ -25,7 +25,7 @@ def seat_key(seat: Seat) -> tuple[int, int, int, int]:
 
     Among those that have the version only the index counts, so that a change of free memory moves nothing.
     """
-    rank = seat.held.presence if seat.held and seat.held.keeps else Presence.LEAVING
+    rank = Presence.LEAVING if seat.held is None else min(seat.held, Presence.LEAVING)
     if seat.keeps:
         return (rank, 0, 0, seat.replica.index)
     return (rank, -seat.free_bytes, seat.versions, seat.replica.index)

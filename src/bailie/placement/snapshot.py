@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.copies import Presence
 
 
 class ReplicaId(NamedTuple):
@@ -90,12 +90,12 @@ class Server:
 class Holding:
     """What one replica has of one version, and what is declared and measured of it, as for a demand.
 
-    Only copies that occupy memory are holdings: `state.occupies`.
+    Only copies that occupy memory are holdings (`CopyState.occupies`).
     """
 
     version: VersionId
     replica: ReplicaId
-    state: CopyState = CopyState.LOADED
+    presence: Presence = Presence.LOADED
     memory_bytes: int = 0
     measured_bytes: int = 0
 

@@ -13,7 +13,7 @@ from tests.support.chaos.plane import backends
 from tests.support.chaos.replica import EVICTED, EVICTING, FAILED, LOADED, OVERCOMMIT, SERVING
 
 from bailie.api.model import Model, content_identity
-from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.copies import Presence
 from bailie.placement import (
     Assignment,
     Demand,
@@ -27,7 +27,7 @@ from bailie.placement import (
 )
 from bailie.routing.table import NotReady
 
-_HELD = {LOADED: CopyState.LOADED, EVICTING: CopyState.EVICTED, EVICTED: CopyState.EVICTED}
+_HELD = {LOADED: Presence.LOADED, EVICTING: Presence.EVICTED, EVICTED: Presence.EVICTED}
 
 
 @dataclass
@@ -92,7 +92,7 @@ class World:
             Holding(
                 version=VersionId(report.version.name, report.version.identity),
                 replica=key,
-                state=_HELD.get(report.state, CopyState.LOADING),
+                presence=_HELD.get(report.state, Presence.COMING),
                 memory_bytes=report.declared_bytes,
             )
             for key, replica in self.alive.items()
