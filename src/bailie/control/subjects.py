@@ -42,7 +42,10 @@ class Contribution:
 class SubjectKind(Protocol):
     """One routable kind, as the engine uses it."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """The name of the kind (`Model`)."""
+        ...
 
     def route_name(self, name: str) -> str:
         """Returns the name by which callers ask for the subject."""
