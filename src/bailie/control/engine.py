@@ -116,10 +116,13 @@ class Engine:
         for kind in self._kinds:
             yield from kind.read(self._dirty)
         yield from self._plan()
+        # Before routes: a copy whose load is sent now is no failure any more, and the status says so.
         yield from self._load()
+        # Before unloads and evictions: both ask by which table the copy was left, which may be this one.
         yield from self._route()
         yield from self._unload()
         yield from self._evict()
+        # At last: a replica may end when nothing of this pass needs it.
         self._releases.release(self._fleet, self._routes, self._moves)
         self._report()
         return self._deadline()

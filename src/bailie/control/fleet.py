@@ -271,7 +271,9 @@ def _holds(assumption: _Assumption, report: ModelReport | None, session: int, no
     if session != assumption.session or now - assumption.since >= ASSUMED_SECONDS:
         return False
     if report is None:
+        # An inventory without the copy answers an unload; a load may still be on its way.
         return assumption.state is CopyState.REQUESTED
+    # A report that is older than the command says nothing of it.
     if report.revision <= assumption.revision:
         return True
     return next_state(assumption.state, report_of(report.state)) is assumption.state
