@@ -118,7 +118,7 @@ class Engine:
         yield from self._plan()
         # Before routes: a copy whose load is sent now is no failure any more, and the status says so.
         yield from self._load()
-        # Before unloads and evictions: both ask by which table the copy was left, which may be this one.
+        # Before unloads and evictions: both ask which table the copy was left by, maybe this one.
         yield from self._route()
         yield from self._unload()
         yield from self._evict()

@@ -47,7 +47,7 @@ def choose(
     wanted = loaded.get(target)
     if wanted and planned and planned <= wanted.replicas:
         return _chosen(wanted, planned, took_over=True)
-    # From here on the wanted version is not complete. It answers only where it answered before or nothing else
+    # From here on the wanted version is not complete. It answers only where it did before or nothing else
     # can: half a roll-out must not take replicas away from callers.
     others = sorted((each for each in loaded.values() if each is not wanted), key=lambda each: -each.number)
     if wanted and (answering == target or not others):
