@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROW = re.compile(r"^\| (\d+) \| `([\w.]+)` \| `([\w.]+)` \|", re.MULTILINE)
+ROW = re.compile(r"^\| (\d+) \| `bailie\.([\w.]+)` \| `bailie\.([\w.]+)` \|", re.MULTILINE)
 CALLS = [found.groups() for found in ROW.finditer((ROOT / "ARCHITECTURE.md").read_text())]
 
 
