@@ -9,11 +9,7 @@ import pytest
 from tests.prose.sources import distributions
 
 TWICE = {
-    "Refusal": "placement's refusals go to the scheduler's core, which renames them",
-    "Replica": "as Refusal",
-    "Seat": "as Refusal",
-    "Server": "as Refusal",
-    "_Key": "as Refusal",
+    "Server": "placement's values are named after the API's objects",
 }
 """Class names that still stand in two modules, and why."""
 ENTRIES = frozenset({"run"})

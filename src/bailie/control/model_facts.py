@@ -1,6 +1,6 @@
 """What the status of a Model is made from, counted from one pass.
 
-Called by the engine for the models that it looks at. Only counts; the words are those of
+Used by `model_subjects` for the Models that a pass looks at. Only counts; the words are those of
 `bailie.lifecycle.conditions`.
 """
 

@@ -1,7 +1,7 @@
 """What the status of each Server says of its replicas: which answer, and how much they hold.
 
-Used by the status writer, which hands in every result and writes what is new. Counts only; `replicas` and
-`selector` of the status are the operator's.
+Used by `bailie.scheduler.status.servers`, which hands in every result and writes what is new. Counts only;
+`replicas` and `selector` of the status are the operator's.
 """
 
 from __future__ import annotations

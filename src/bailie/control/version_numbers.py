@@ -1,6 +1,7 @@
 """The numbers by which inference servers know versions (`iris_3`): given once, recognised in inventories.
 
-Called by the engine. A number belongs to one version of a name; it is taken for as long as a replica has it.
+Used by `model_subjects`. A number belongs to one version of a name; it is taken for as long as a replica has
+it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Models of the namespace as the scheduler reads them: parsed once per generation, each a frozen value.
 
-Called by the engine on every pass. Decides nothing about places; says what is wanted, and what is wrong
+Used by `model_subjects` on every pass. Decides nothing about places; says what is wanted, and what is wrong
 with it.
 """
 

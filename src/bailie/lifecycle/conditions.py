@@ -1,6 +1,6 @@
 """What a Model's status says, from what is known of the model.
 
-Called by the status writer with every change. `Ready` and `ModelReady` speak of what answers;
+Called by `bailie.scheduler.status.models` with every change. `Ready` and `ModelReady` speak of what answers;
 `observedGeneration` names the generation that they speak of, so while an older version answers it stays
 behind and `kubectl wait` goes on waiting. `RolledOut` speaks of the newest version, `Scheduled` of its
 places.

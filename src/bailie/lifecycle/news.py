@@ -1,6 +1,6 @@
 """Which conditions of a Model are worth an event: once for each change of the reason, not for each retry.
 
-Called by the status writer with what the API held before and what it holds now. Figures are no
+Called by `bailie.scheduler.status.models` with what the API held before and what it holds now. Figures are no
 news: the next attempt, a little more memory free.
 """
 
