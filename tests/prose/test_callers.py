@@ -25,7 +25,7 @@ _ROLES = {
     "container runner": "workloads.node.container",
     "doctor": "doctor",
     "election": "kube.election",
-    "engine": "scheduler.engine|control.engine",
+    "engine": "control.engine",
     "gateway": "gateway",
     "node": "workloads.node",
     "operator": "operator",
@@ -33,12 +33,12 @@ _ROLES = {
     "pod's set-up": "workloads.node.setup",
     "reconcilers": "operator.reconciler",
     "scheduler": "scheduler|control",
-    "status writer": "scheduler.statuses|scheduler.status.writer",
+    "status writer": "scheduler.status.writer",
     "supervisor": "local.supervisor",
 }
 """Words for packages and modules that need no backticks; all other callers are named as modules. Of two names
 of a module that is being moved either will do."""
-MOVING = ("bailie.mlserver.", "bailie.scheduler.")
+MOVING = ("bailie.mlserver.",)
 """Modules that are being moved, and their docstrings mended: not checked until they have arrived."""
 ROLES_LATER = ("kubeapi.", "bailie.lifecycle.wire")
 """Modules whose docstrings still name some callers by their role: only the modules that they name are

@@ -1,4 +1,4 @@
-"""When the deletion of a Model may end. Called by the status writer.
+"""When the deletion of a Model may end. Called by `models`.
 
 Bailie sets no finalizer: what a deleted Model leaves on servers shows in their inventories. Models that
 come from Seldon Core carry the one that its operator set. It is taken off when the Model is first seen; where

@@ -1,6 +1,6 @@
 """The status of Models, their events, and the end of their deletion.
 
-Used by `writer`. An object's present status is read first, so that nothing is written twice, and an event is
+Made by `namespace`. An object's present status is read first, so that nothing is written twice, and an event is
 sent only when a reason changes.
 """
 

@@ -1,6 +1,6 @@
 """The status of Servers, which changes with every model that comes or goes.
 
-Used by `writer`. `control.server_status` says what a status is; here is when it is written.
+Made by `namespace`. `control.server_status` says what a status is; here is when it is written.
 """
 
 from __future__ import annotations

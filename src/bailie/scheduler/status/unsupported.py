@@ -1,6 +1,6 @@
 """Says of each Pipeline and Experiment that nothing acts on it yet, so that nobody waits for it in vain.
 
-Used by `writer`, with one writer for each kind of CONDITIONS.
+Made by `namespace`, one writer for each kind of CONDITIONS.
 """
 
 from __future__ import annotations
