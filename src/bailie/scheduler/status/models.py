@@ -1,7 +1,7 @@
 """The status of Models, their events, and the end of their deletion.
 
-Made by `namespace`. An object's present status is read first, so that nothing is written twice, and an event is
-sent only when a reason changes.
+Made by `namespace`. An object's present status is read first, so that nothing is written twice, and an event
+is sent only when a reason changes.
 """
 
 from __future__ import annotations
