@@ -71,7 +71,7 @@ SLOW = (
     "kubeapi/test_server.py",
     "agent/test_session.py",
     "contract/test_kubectl_rights_and_pods.py",
-    "scheduler/test_agents.py",
+    "scheduler/agents/test_service.py",
     "gateway/test_edge_fuzz.py",
     "gateway/test_request_lua.py",
     "scheduler/test_further_namespaces.py",
