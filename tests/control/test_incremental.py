@@ -167,6 +167,17 @@ def worlds():
     return made
 
 
+def test_an_evicted_copy_counts_alike_before_and_after_the_table_that_leads_to_it(worlds):
+    worlds.acknowledge(back=0)
+    worlds.both_do_the_same()
+    worlds.delete_server(name="triton")
+    worlds.both_do_the_same()
+    worlds.obey(share=1, state=EVICTED)
+    worlds.both_do_the_same()
+    worlds.acknowledge(back=1)
+    worlds.both_do_the_same()
+
+
 def test_a_failure_beside_a_copy_that_serves_is_not_counted_again_and_again(worlds):
     worlds.report(replica=REPLICAS[2], model="a", number=2, state=FAILED)
     worlds.both_do_the_same()

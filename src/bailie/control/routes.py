@@ -59,6 +59,8 @@ class Routes:
         """The identity of the version that answers for each subject with a route."""
         self._asked = RoutedCopies()
         self._direct = RoutedCopies()
+        self._former: dict[Subject, Departure] = {}
+        """When the last route that data planes had of a subject, to the same version, was replaced."""
         self._unheard: deque[tuple[int, Subject]] = deque()
         """Subjects whose route got or lost a copy, by a revision that is not acknowledged; oldest first."""
         self._acknowledgements = Acknowledgements()
@@ -89,6 +91,7 @@ class Routes:
     def _unhear(self) -> set[Subject]:
         """A data plane went away: the tables that it had acknowledged must be acknowledged again."""
         routed = [(revision, subject) for subject, _, revision in self._asked.pairs()]
+        routed += [(former.revision, subject) for subject, former in self._former.items()]
         self._unheard = deque(sorted(each for each in routed if not self._acknowledgements.has(each[0])))
         return {subject for _, subject in routed}
 
@@ -127,7 +130,14 @@ class Routes:
             return False
         departure = self._asked.left.get(copy.id)
         still_asked = departure is not None and not self._acknowledgements.is_acknowledged(departure)
-        return still_asked or any(has(revision) for _, revision in self._asked.of(subject))
+        return still_asked or self._has_route(subject)
+
+    def _has_route(self, subject: Subject) -> bool:
+        """Whether data planes have a route of the subject: that of the newest table, or the one before."""
+        former = self._former.get(subject)
+        if former is not None and not self._acknowledgements.is_acknowledged(former):
+            return True
+        return any(self._acknowledgements.has(revision) for _, revision in self._asked.of(subject))
 
     @property
     def revision(self) -> int:
@@ -166,10 +176,15 @@ class Routes:
 
     def _note(self, subject: Subject, contribution: Contribution) -> None:
         asked = _asked(contribution.copies)
+        had = self._has_route(subject) and self._told.get(subject) == contribution.identity
         in_memory = [each.id for each in asked if each.state is CopyState.LOADED]
         self._direct.lead(subject, in_memory, self._departure)
         if self._asked.lead(subject, [each.id for each in asked], self._departure):
             self._unheard.append((self._revision, subject))
+            if had:
+                self._former[subject] = self._departure
+            else:
+                self._former.pop(subject, None)
         if contribution.copies:
             self._told[subject] = contribution.identity
         else:
