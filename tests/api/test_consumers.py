@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from bailie.scheduler.unsupported import CONDITIONS
 from pydantic import BaseModel
 
 import bailie
 from bailie.api.kinds import EXPERIMENT, PIPELINE
 from bailie.api.registry import RESOURCES
 from bailie.api.resource import NO_EFFECT
+from bailie.scheduler.status.unsupported import CONDITIONS
 
 KINDS = {resource.resource_kind.kind: resource for resource in RESOURCES.values()}
 NOT_RUN = {PIPELINE.kind, EXPERIMENT.kind}

@@ -81,7 +81,7 @@ IMPOSSIBLE = [
     (S.EVICTING, E.LOAD_SENT),
     (S.EVICT_REQUESTED, E.LOAD_SENT),
     (S.EVICTED, E.LOAD_SENT),
-    *((state, E.EVICT_SENT) for state in STORED if state is not S.EVICTING),
+    *((state, E.EVICT_SENT) for state in S if state in STORED and state is not S.EVICTING),
     (S.UNLOAD_REQUESTED, E.LOAD_SENT),
     (S.UNLOADING, E.LOAD_SENT),
 ]
