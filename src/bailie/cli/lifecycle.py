@@ -17,41 +17,43 @@ if TYPE_CHECKING:
     from bailie.local.state import StateDirectory, SupervisorRecord
 
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")]
+DetachOption = Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; all goes on.")]
+NamespacesOption = Annotated[
+    list[str] | None,
+    typer.Option("--namespaces", help="Namespaces to watch: a,b.", show_default="as before, or default"),
+]
+DefaultServersOption = Annotated[
+    bool, typer.Option("--default-servers/--no-default-servers", help="A runtime and one MLServer in each.")
+]
+ApiPortOption = Annotated[
+    int,
+    typer.Option(
+        "--api-port", min=0, max=65535, help="Port of the API.", show_default="the last one, or free"
+    ),
+]
+SchedulerReplicasOption = Annotated[
+    int | None,
+    typer.Option(
+        "--scheduler-replicas",
+        min=1,
+        help="Schedulers in each namespace: one leads, the others stand by.",
+        show_default="as it was, or 1",
+    ),
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait until all is ready.")]
+LogLevelOption = Annotated[LogLevel, typer.Option("--log-level", help="The lowest level to log.")]
 
 
 def up(
     *,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when ready; all goes on.")] = False,
-    namespaces: Annotated[
-        list[str] | None,
-        typer.Option("--namespaces", help="Namespaces to watch: a,b.", show_default="as before, or default"),
-    ] = None,
+    detach: DetachOption = False,
+    namespaces: NamespacesOption = None,
     state_dir: StateDir = None,
-    default_servers: Annotated[
-        bool,
-        typer.Option("--default-servers/--no-default-servers", help="A runtime and one MLServer in each."),
-    ] = True,
-    api_port: Annotated[
-        int,
-        typer.Option(
-            "--api-port", min=0, max=65535, help="Port of the API.", show_default="the last one, or free"
-        ),
-    ] = 0,
-    scheduler_replicas: Annotated[
-        int | None,
-        typer.Option(
-            "--scheduler-replicas",
-            min=1,
-            help="Schedulers in each namespace: one leads, the others stand by.",
-            show_default="as it was, or 1",
-        ),
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0, help="Seconds to wait until all is ready.")
-    ] = 120.0,
-    log_level: Annotated[
-        LogLevel, typer.Option("--log-level", help="The lowest level to log.")
-    ] = LogLevel.INFO,
+    default_servers: DefaultServersOption = True,
+    api_port: ApiPortOption = 0,
+    scheduler_replicas: SchedulerReplicasOption = None,
+    timeout: TimeoutOption = 120.0,
+    log_level: LogLevelOption = LogLevel.INFO,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Start everything on this machine: the API, the operator, and its pods in each namespace.

@@ -11,27 +11,24 @@ wraps each dict that it returns.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import enum
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 import msgspec
 import yaml
-from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, KubeConfig, SingleConfig
-from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError
 
 from bailie.api import kinds
 from bailie.api.kinds import Kind
 from bailie.kube import errors, settings
+from bailie.kube.connections import http_options, selected, timeouts
 from bailie.settings.fields import users_path
 
 if TYPE_CHECKING:
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 """A Kubernetes object as plain JSON data."""
 
-_CONNECT_SECONDS = 5.0
-_READ_SECONDS = 30.0
 _WATCH_SECONDS = 300
 """Asked of the server: it ends a watch after 1 to 1.5 times this."""
 _WATCH_SILENCE_SECONDS = 120.0
@@ -123,7 +118,7 @@ class Client:
         self.namespace: str = config.namespace
         """The namespace of the kubeconfig's context, else `default`. No method uses it by itself."""
         with errors.translated(self.server):
-            self._options = _http_options(config)
+            self._options = http_options(config)
         self._http = httpx2.AsyncClient(**self._options)
 
     @classmethod
@@ -134,7 +129,7 @@ class Client:
         if path is not None:
             return cls.from_kubeconfig(path)
         try:
-            return cls(_selected(KubeConfig.from_service_account()))
+            return cls(selected(KubeConfig.from_service_account()))
         except (ConfigError, KeyError):
             return cls.from_kubeconfig(DEFAULT_KUBECONFIG)
 
@@ -145,7 +140,7 @@ class Client:
             content = yaml.safe_load(users_path(str(path)).read_text())
             if not isinstance(content, dict):
                 raise ConfigError("it is empty or no mapping")
-            config = _selected(KubeConfig.from_dict(content, fname=path), context)
+            config = selected(KubeConfig.from_dict(content, fname=path), context)
         return cls(config)
 
     async def __aenter__(self) -> Self:
@@ -227,10 +222,9 @@ class Client:
             "labelSelector": labels,
             "fieldSelector": fields,
         }
-        timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS, read=_WATCH_SILENCE_SECONDS)
-        request = self._http.build_request(
-            "GET", object_path(kind, namespace), params=_given(params), headers=_ACCEPT, timeout=timeout
-        )
+        path, timeout = object_path(kind, namespace), timeouts(read=_WATCH_SILENCE_SECONDS)
+        query = _given(params)
+        request = self._http.build_request("GET", path, params=query, headers=_ACCEPT, timeout=timeout)
         with errors.translated(self.server):
             response = await self._http.send(request, stream=True)
         try:
@@ -338,10 +332,9 @@ class Client:
         tail: int | None = None,
     ) -> AsyncIterator[str]:
         """Yields a pod's log in pieces as they come; with `follow` until the pod ends. Raises NotFound."""
-        lines = str(tail) if tail is not None else None
-        params = {"container": container, "follow": "true" if follow else None, "tailLines": lines}
-        silence = None if follow else _READ_SECONDS
-        timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS, read=silence)
+        params = {"container": container, "follow": "true" if follow else None}
+        params["tailLines"] = str(tail) if tail is not None else None
+        timeout = timeouts(read=None) if follow else timeouts()
         path = object_path(kinds.POD, namespace, pod, "log")
         with errors.translated(self.server):
             async with self._http.stream("GET", path, params=_given(params), timeout=timeout) as response:
@@ -405,50 +398,3 @@ def _namespace(kind: Kind, obj: Mapping[str, Any]) -> str | None:
     if kind.namespaced and not namespace:
         raise ValueError(f"{kind.kind} {obj['metadata'].get('name', '')} names no namespace")
     return namespace if kind.namespaced else None
-
-
-def _selected(config: KubeConfig, context: str | None = None) -> SingleConfig:
-    selected = config.get(context)
-    if selected is None:
-        raise ConfigError("it selects no context")
-    return selected
-
-
-def _http_options(config: SingleConfig) -> dict[str, Any]:
-    """Returns lightkube's options for httpx2 with our limits; pools share credentials and TLS context."""
-    timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
-    params = ConnectionParams(timeout=timeout, trust_env=not _is_loopback(config.cluster.server))
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
-    known = config if config.user else config._replace(user=User())
-    hooks = {"request": [_watch_opening]}
-    return {**params.httpx_params(known), "limits": limits, "event_hooks": hooks}
-
-
-async def _watch_opening(request: httpx2.Request) -> None:
-    request.extensions = {**request.extensions, "trace": _Opening()}
-
-
-class _Opening:
-    """Closes the connection of a request that is cancelled within its TLS handshake.
-
-    httpcore closes it after an error only: the socket would stay open until the collector finds it.
-    """
-
-    def __init__(self) -> None:
-        self._stream: Any = None
-
-    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        if event == "connection.connect_tcp.complete":
-            self._stream = info["return_value"]
-        elif event == "connection.start_tls.failed" and isinstance(info["exception"], asyncio.CancelledError):
-            await self._stream.aclose()
-
-
-def _is_loopback(server: str) -> bool:
-    """Says whether the host is this machine, which is reached without a proxy whatever the environment says
-    (as in Go's clients)."""
-    host = urlsplit(server).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

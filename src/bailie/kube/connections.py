@@ -1,0 +1,76 @@
+"""How the client connects to an API server: credentials, TLS, proxies, time-outs and limits, for httpx2.
+
+Used by `client`. The credentials and the TLS context are lightkube's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx2
+from lightkube.config.client_adapter import ConnectionParams
+from lightkube.config.models import User
+from lightkube.core.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 30.0
+
+
+def selected(config: KubeConfig, context: str | None = None) -> SingleConfig:
+    """Returns a context of a kubeconfig, by default the current one. Raises ConfigError."""
+    selected = config.get(context)
+    if selected is None:
+        raise ConfigError("it selects no context")
+    return selected
+
+
+def timeouts(read: float | None = _READ_SECONDS) -> httpx2.Timeout:
+    """Returns the time-outs of a call; `read`: seconds without a byte of the answer, None for no limit."""
+    return httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS, read=read)
+
+
+def http_options(config: SingleConfig) -> dict[str, Any]:
+    """Returns lightkube's options for httpx2 with our limits; pools share credentials and TLS context."""
+    params = ConnectionParams(timeout=timeouts(), trust_env=not _is_loopback(config.cluster.server))
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
+    known = config if config.user else config._replace(user=User())
+    hooks = {"request": [_watch_opening]}
+    return {**params.httpx_params(known), "limits": limits, "event_hooks": hooks}
+
+
+async def _watch_opening(request: httpx2.Request) -> None:
+    request.extensions = {**request.extensions, "trace": _Opening()}
+
+
+class _Opening:
+    """Closes the connection of a request that is cancelled within its TLS handshake.
+
+    httpcore closes it after an error only: the socket would stay open until the collector finds it.
+    """
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        elif event == "connection.start_tls.failed" and isinstance(info["exception"], asyncio.CancelledError):
+            await self._stream.aclose()
+
+
+def _is_loopback(server: str) -> bool:
+    """Says whether the host is this machine, which is reached without a proxy whatever the environment says
+    (as in Go's clients)."""
+    host = urlsplit(server).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
