@@ -1,8 +1,9 @@
-"""How long do callers suffer from a model server that hangs, and when is it restarted?
+"""How long do callers suffer from a model server or an Envoy that hangs, and when is it restarted?
 
 `bailie up` with a server of two replicas and one of a single replica, each with a model that gets requests at
 a steady rate. MLServer of one of the two is stopped (SIGSTOP), then that of the single one, and is left so.
-Ends everything that it started.
+At last one of two Envoys is stopped, while each request goes by a connection of its own to a ready one, as a
+Service on a cluster has it. Ends everything that it started.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ import json
 import os
 import signal
 import time
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import MODEL, POD, SERVER
+import httpx
+
+from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVER
 from bailie.kube.client import Client
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition, process_id
+from bailie.wellknown.names import ENVOY
 from benchmarks.calls import Call, Stream, caller, failed, outcomes, send
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 
@@ -120,11 +125,80 @@ def _seen(calls: list[Call], offset: float) -> dict[str, Any]:
     }
 
 
+async def stop_envoy(client: Client, running: Laptop, rate: float) -> dict[str, Any]:
+    """Stops one of two Envoys for good; returns what callers of the ready ones saw until both were ready."""
+    overrides = [{"name": ENVOY, "replicas": 2}]
+    await client.patch(SELDON_RUNTIME, "seldon", NAMESPACE, {"spec": {"overrides": overrides}})
+    await until(lambda: _both(client), "two ready Envoys")
+    path, body = "/v2/models/twins/infer", running.expectation("twins", "iris").request()
+    ready = dict(await _both(client))
+    calls: list[Call] = []
+
+    async def call(http: httpx.AsyncClient, number: int, began: float) -> None:
+        sent = time.monotonic()
+        url = f"http://{list(ready)[number % len(ready)]}:9000{path}"
+        try:
+            outcome = str((await http.post(url, json=body)).status_code)
+        except httpx.HTTPError as error:
+            outcome = type(error).__name__
+        calls.append(Call(number, sent - began, time.monotonic() - sent, outcome))
+
+    async def follow() -> None:
+        while True:
+            found = dict(await _ready_envoys(client))
+            ready.clear()
+            ready.update(found)
+            await asyncio.sleep(0.1)
+
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    http = httpx.AsyncClient(timeout=PATIENCE_SECONDS, limits=limits, trust_env=False)
+    async with http, asyncio.TaskGroup() as group:
+        following, begun = group.create_task(follow()), time.monotonic()
+        pid = next(iter(ready.values()))
+        asking = group.create_task(_steadily(group, rate, lambda number: call(http, number, begun)))
+        await asyncio.sleep(STEADY_SECONDS)
+        signalled = time.monotonic()
+        os.kill(pid, signal.SIGSTOP)
+
+        async def back() -> bool:
+            found = await _both(client)
+            return bool(found) and pid not in dict(found).values()
+
+        restarted = await seconds_until(back, "both Envoys ready again", signalled)
+        await asyncio.sleep(2)
+        asking.cancel()
+        following.cancel()
+    return {**_seen(calls, signalled - begun), "seconds until": {"both are ready again": restarted}}
+
+
+async def _steadily(group: asyncio.TaskGroup, rate: float, call: Callable[[int], Any]) -> None:
+    began = time.monotonic()
+    for number in count():
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+        group.create_task(call(number))
+
+
+async def _ready_envoys(client: Client) -> list[tuple[str, int]]:
+    """Returns address and pid of each."""
+    pods = (await client.list(POD, NAMESPACE, labels=f"app.kubernetes.io/name={ENVOY}")).items
+    return [
+        (pod["status"]["podIP"], process_id(pod["status"]["containerStatuses"][0]) or 0)
+        for pod in pods
+        if condition(pod, "Ready").get("status") == "True"
+    ]
+
+
+async def _both(client: Client) -> list[tuple[str, int]]:
+    found = await _ready_envoys(client)
+    return found if len(found) == 2 else []
+
+
 async def measure(running: Laptop, rate: float) -> dict[str, Any]:
-    """Plays both."""
+    """Plays all three."""
     async with Client.from_kubeconfig(running.kubeconfig) as client:
         await prepare(client, running)
-        return {server: await stop(client, running, server, rate) for server in REPLICAS}
+        figures = {server: await stop(client, running, server, rate) for server in REPLICAS}
+        return {**figures, "envoys": await stop_envoy(client, running, rate)}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -136,7 +210,7 @@ def main(arguments: Sequence[str]) -> None:
     with laptop() as running:
         figures = asyncio.run(measure(running, options.rate))
     for server, found in figures.items():
-        print(f"{server} (1 of {REPLICAS[server]} stopped)")
+        print(f"{server} (1 of {REPLICAS.get(server, 2)} stopped)")
         for name, value in found.items():
             print(f"  {name}: {value}")
     if options.json:

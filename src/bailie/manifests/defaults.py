@@ -150,7 +150,12 @@ def _envoy(image: str, log_level: str) -> Manifest:
         # may wait for ever. After that, an Envoy that does not answer for 15 s is hung, and would not hear
         # SIGTERM.
         "startupProbe": {**_http_probe("/live", "envoy-stats", period=1), "failureThreshold": NEVER},
-        "readinessProbe": _http_probe("/ready", "envoy-stats", period=2),
+        # Out of its Service within 4 s of a hang: callers go to another Envoy.
+        "readinessProbe": {
+            **_http_probe("/ready", "envoy-stats", period=1),
+            "timeoutSeconds": 1,
+            "failureThreshold": 2,
+        },
         "livenessProbe": {
             **_http_probe("/live", "envoy-stats", period=5),
             "terminationGracePeriodSeconds": 5,
