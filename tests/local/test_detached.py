@@ -48,8 +48,9 @@ def test_a_port_in_use_is_one_sentence(tmp_path):
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("processes", [2, 3], ids=["supervisor", "API"])
-def test_an_interrupted_start_leaves_nothing(tmp_path, processes):
+def test_an_interrupted_start_leaves_nothing(tmp_path, processes, number):
     """Whether the supervisor has just been made, or its API has."""
     state = tmp_path / "state"
     process = up(state)
@@ -58,7 +59,7 @@ def test_an_interrupted_start_leaves_nothing(tmp_path, processes):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "error: interrupted" in said

@@ -42,44 +42,57 @@ def start(settings: LocalSettings, *, timeout: float, progress: Callable[[tuple[
     with Lock(state):
         before = state.supervisor()
     process: subprocess.Popen[bytes] | None = None
-    try:
-        with interrupts_held(), state.supervisor_log.open("ab") as log:
-            process = subprocess.Popen(
-                _command(settings, timeout),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        _wait(state, process, before, timeout=timeout, progress=progress)
-    except KeyboardInterrupt:
-        if process is not None:
-            process.terminate()
-            process.wait()
-        raise
+    with _ended_as_interrupted():
+        try:
+            with interrupts_held(), state.supervisor_log.open("ab") as log:
+                process = subprocess.Popen(
+                    _command(settings, timeout),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            _wait(state, process, before, timeout=timeout, progress=progress)
+        except KeyboardInterrupt:
+            if process is not None:
+                process.terminate()
+                process.wait()
+            raise
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Raises the KeyboardInterrupt of a SIGINT after the block, not in it.
+    """Raises the KeyboardInterrupt of a SIGINT or SIGTERM after the block, not in it.
 
-    Raised while `Popen` returns, the exception would leave a process behind that no code knows of.
+    Raised while `Popen` returns, the exception would leave a process behind that nobody knows of.
     """
-    before, interrupted = signal.getsignal(signal.SIGINT), False
+    interrupted = False
 
     def note(_: int, __: FrameType | None) -> None:
         nonlocal interrupted
         interrupted = True
 
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, note)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    held = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in held:
+        signal.signal(number, note)
     try:
         yield
     finally:
-        if before is signal.default_int_handler:
-            signal.signal(signal.SIGINT, before)
+        for number, handler in held.items():
+            signal.signal(number, handler)
     if interrupted:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Makes SIGTERM raise KeyboardInterrupt within the block, so that the supervisor ends, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _command(settings: LocalSettings, timeout: float) -> list[str]:
