@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from multiprocessing.connection import Connection
 
-    from bailie.routing.table import RoutingTable
+    from bailie.routing.table import Publisher, RoutingTable
 
 MODELS_PER_SERVER = 100
 MIB = 2**20
@@ -79,6 +79,7 @@ class EncodingPublisher:
         self._some = asyncio.Event()
         self.acknowledged = 0
         self.whole = True
+        self.refusal = ""
 
     def publish(self, table: RoutingTable) -> int:
         self._table, self._revision = table, self._revision + 1
@@ -155,7 +156,7 @@ def scheduler_process(kubeconfig: str, token: Path, ports: Ports, pipe: Connecti
             group.create_task(run(settings, client, data_plane))
 
     @asynccontextmanager
-    async def data_plane(_leads: object) -> Any:
+    async def data_plane(_leads: Callable[[], bool]) -> AsyncIterator[Publisher]:
         publisher = EncodingPublisher()
         async with asyncio.TaskGroup() as group:
             task = group.create_task(publisher.run())
