@@ -45,11 +45,11 @@ def test_one_line_for_each_kind_and_caller_and_few_in_all():
     complaints = Complaints(clock)
     with capture_logs() as lines:
         for number in range(10_000):
-            complaints.warn("Agent refused", "mlserver-0", cause=f"bytes {number}")
-            complaints.warn("Agent refused", f"invented-{number}", cause="bytes")
+            complaints.warn("agent refused", "mlserver-0", cause=f"bytes {number}")
+            complaints.warn("agent refused", f"invented-{number}", cause="bytes")
     assert [line["caller"] for line in lines].count("mlserver-0") == 1
     assert len(lines) == 30
     clock.now += 61
     with capture_logs() as lines:
-        complaints.warn("Agent refused", "mlserver-0", cause="bytes")
+        complaints.warn("agent refused", "mlserver-0", cause="bytes")
     assert len(lines) == 1

@@ -1,4 +1,4 @@
-"""Whether this process's copy of the API is of today, asked once when a term begins.
+"""Whether this process's copy of the API is up to date, asked once when a term begins.
 
 Called by `namespace`. A standby follows the API by watches, and a watch can be silent for two minutes before
 it is known to be broken. A leader that does not know the newest Models would unload them, so a term begins
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 10.0
-"""How long a copy may be behind while it is looked at; the process then starts anew, with a list."""
+"""How long a copy may stay behind once the comparison begins; the process then starts anew, with a list."""
 _PAUSE_SECONDS = 0.2
 
 
 class Stale(RuntimeError):  # noqa: N818 - the name of the state
-    """The copy does not follow the API; the message says of which kind."""
+    """The copy of one kind's objects does not follow the API; the message names the kind."""
 
 
 async def current(client: Client, informer: Informer, patience: float = PATIENCE_SECONDS) -> None:
@@ -44,11 +44,11 @@ async def current(client: Client, informer: Informer, patience: float = PATIENCE
 
 
 async def _behind(client: Client, informer: Informer) -> str:
-    """Returns what the copy lacks, empty for nothing."""
+    """Returns the name of an object that the copy lacks, or why that is not known; empty for none."""
     try:
         listed = await client.list(informer.kind, informer.namespace)
     except ApiError as error:
-        log.info("Copy not compared", kind=informer.kind.kind, error=str(error))
+        log.info("copy not compared", kind=informer.kind.kind, error=str(error))
         return str(error)
     for item in listed.items:
         if _mark(item) > _mark(informer.store.get(key_of(item))):
@@ -57,7 +57,7 @@ async def _behind(client: Client, informer: Informer) -> str:
 
 
 def _mark(manifest: Mapping[str, Any] | None) -> tuple[str, int]:
-    """Compares as older or newer: of one object by its generation, of two of one name by their age."""
+    """Returns a mark that grows: with the generation of an object, and from an object to its successor."""
     if manifest is None:
         return "", 0
     metadata = manifest["metadata"]

@@ -3,8 +3,9 @@
 Run by `run` for as long as a term lasts. The Service has no selector; its EndpointSlice is made by the
 operator with everything but the endpoints, and the leader writes itself into it. Other ways were worse:
 readiness that only the leader has makes every standby look broken and no roll-out ends; a label on the
-leader's pod needs the right to patch pods, which is the right to run anything. This needs `get` and `patch`
-of one named object. What a former leader leaves behind refuses connections until the next one has written.
+leader's pod needs the right to patch pods, which is the right to run anything. This way needs `get` and
+`patch` of one named object. The address of a former leader refuses connections until the next leader has
+written its own.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 5.0
-"""How often the slice is read again: it may have been deleted and made anew."""
+"""Between two reads of the slice, which may have been deleted and made anew."""
 RETRY_SECONDS = 0.5
 
 
 async def keep_endpoint(client: Client, settings: SchedulerSettings) -> None:
-    """Keeps this process the one endpoint until cancelled; `client` writes only while the lease is held."""
+    """Keeps this process the only endpoint until cancelled; `client` writes only while the lease is held."""
     wanted, trouble = [_endpoint(settings)], ""
     while True:
         try:
@@ -38,13 +39,13 @@ async def keep_endpoint(client: Client, settings: SchedulerSettings) -> None:
             pause, trouble = CHECK_SECONDS, ""
         except Withheld:  # not certain at this moment that this process leads: the term ends, or goes on
             pause = RETRY_SECONDS
-        except NotFound:  # nobody has made it yet, or nobody does: agents are then told an address
+        except NotFound:  # the operator has not made it yet, or none does: agents are then told an address
             pause = RETRY_SECONDS
         except ApiError as error:
             pause = RETRY_SECONDS
             if str(error) != trouble:
                 trouble = str(error)
-                log.warning("Not written as the leader's endpoint", error=trouble)
+                log.warning("leader's endpoint not written", error=trouble)
         await asyncio.sleep(pause)
 
 
@@ -53,7 +54,7 @@ async def _converge(client: Client, namespace: str, wanted: list[Object]) -> Non
     if found.get("endpoints") == wanted:
         return
     await client.patch(ENDPOINT_SLICE, SCHEDULER, namespace, {"endpoints": wanted})
-    log.info("Endpoint of the scheduler's Service", address=wanted[0]["addresses"][0])
+    log.info("leader's endpoint written", address=wanted[0]["addresses"][0])
 
 
 def _endpoint(settings: SchedulerSettings) -> Object:

@@ -1,7 +1,7 @@
 """Writes to the API only while the lease of the term is held for certain.
 
-Made by `run` for each term and asked by the client before each write. A process that was suspended and wakes
-up may be deposed since; its own monotonic clock tells it so before any message could.
+Made by `run` for each term and asked by the client before each write. Another scheduler may lead since this
+process was suspended; its own monotonic clock tells it so before any message could.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class LeaseGuard:
     """Satisfies `kube.client.Guard`."""
 
     def __init__(self, leads: Callable[[], bool]) -> None:
-        """`leads` says whether the lease is held for certain at this moment."""
+        """Takes `leads`, which says whether the lease is held for certain at this moment."""
         self._leads = leads
 
     def check(self, namespace: str | None) -> None:
@@ -29,4 +29,4 @@ class LeaseGuard:
             )
 
     def refused(self, namespace: str | None) -> None:
-        """Notes nothing: whoever wrote hears of the refusal by the exception."""
+        """Notes nothing: the exception of the write tells its caller of the refusal."""

@@ -1,8 +1,9 @@
 """The scheduling loop of one namespace: pass after pass for as long as this scheduler leads.
 
-Run by `namespace`. Whatever changes wakes the one loop, so that many changes are one pass. The loop lends the
-engine the moment, pauses whenever a pass has held the event loop for a while, and writes the engine's notices
-into the log. Until the expected agents have reported, it makes no pass: nothing is commanded or published.
+Run by `namespace`. Every change wakes the one loop, so that many changes are one pass. The loop hands the
+engine the present time, pauses whenever a pass has held the event loop for a while, and writes the engine's
+notices into the log. Until the expected agents have reported, it makes no pass: nothing is commanded or
+published.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ HOLD_SECONDS = 0.02
 
 
 class Passes(Protocol):
-    """What the loop needs of `control.engine.Engine`."""
+    """The part of `control.engine.Engine` that the loop needs."""
 
     @property
     def result(self) -> PassResult:
@@ -39,11 +40,14 @@ class Passes(Protocol):
         ...
 
     def missing(self, now: Now) -> Mapping[ReplicaId, float]:
-        """Returns the replicas that have not reported, and for how many seconds in all each is waited for."""
+        """Returns the replicas that have not reported, each with the seconds to wait for it in all."""
         ...
 
     def steps(self, now: Now) -> Generator[None, None, float | None]:
-        """Makes one pass, yielding between slices; returns when the next one is due, None for never."""
+        """Makes one pass, yielding between slices of the work.
+
+        Returns the monotonic time at which the next pass is due; None where it is due at the next change.
+        """
         ...
 
 
@@ -53,14 +57,14 @@ class SchedulingLoop:
     def __init__(
         self, engine: Passes, clock: Callable[[], Now], reports: tuple[Callable[[PassResult], None], ...] = ()
     ) -> None:
-        """`reports` are called after every pass."""
+        """Takes `reports`, which are called with the result of every pass."""
         self._engine = engine
         self._clock = clock
         self._reports = reports
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
-        """Something changed: there will be a pass."""
+        """Notes a change, so that there will be a pass."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -72,15 +76,18 @@ class SchedulingLoop:
             await asyncio.sleep(SPACING_SECONDS)
 
     async def _try_pass(self) -> float | None:
-        """A bug must not end the loop: models that serve go on serving, and the pass is tried again."""
+        """Makes a pass; returns when the next one is due, which is soon after a pass that raised.
+
+        A bug must not end the loop: models that serve go on serving, and the pass is tried again.
+        """
         try:
             return await self._considerate_pass()
         except Exception:
-            log.exception("Scheduling pass raised", again_in=RETRY_SECONDS)
+            log.exception("scheduling pass raised", again_in=RETRY_SECONDS)
             return self._clock().monotonic + RETRY_SECONDS
 
     async def _considerate_pass(self) -> float | None:
-        """One pass that lets others run whenever it has taken long."""
+        """Makes a pass that lets other tasks run whenever it has held the event loop for HOLD_SECONDS."""
         now = self._clock()
         steps, begun = self._engine.steps(now), now.monotonic
         while True:
@@ -96,12 +103,12 @@ class SchedulingLoop:
                 begun = self._clock().monotonic
 
     async def _complete(self) -> None:
-        """Waits for the agents that are to be expected, for each as long as the engine says."""
+        """Waits for the expected agents, for each as long as the engine says."""
         begun = self._clock().monotonic
         while missing := self._engine.missing(self._clock()):
             end = begun + max(missing.values())
             if self._clock().monotonic >= end:
-                log.warning("Agents did not report in time", missing=sorted(map(str, missing)))
+                log.warning("agents did not report in time", missing=sorted(map(str, missing)))
                 return
             self._changed.clear()
             await self._wait(end)

@@ -1,7 +1,7 @@
 """One namespace of a scheduler: the copy of the API, the agents' sessions, the engine of a term.
 
 `run` has one for its own namespace, and one more for each other namespace that it serves; they share the
-process, its ports and its lease, and nothing else. What goes wrong in one is that one's alone.
+process, its ports and its lease, and nothing else. A fault in one namespace stops no other.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from bailie.scheduler.status.writer import KindWriter
 
 _NEEDED = (MODEL, SERVER)
-"""Nothing is decided before these are known. The rest only gets conditions."""
+"""Nothing is decided before these objects are known. Those of other kinds only get conditions."""
 
 
 class NamespaceScheduler:
-    """What is kept of a namespace, for as long as the process lives; an engine only while it leads."""
+    """One namespace for as long as the process lives; it has an engine only while this process leads."""
 
     def __init__(self, client: Client, recorder: Recorder, agents: AgentService) -> None:
         self.namespace = namespace = agents.namespace
@@ -54,13 +54,13 @@ class NamespaceScheduler:
         self._publisher: Publisher | None = None
 
     async def follow(self) -> None:
-        """Keeps the copy of the API until cancelled."""
+        """Keeps the copy of the namespace's objects up to date until cancelled."""
         async with asyncio.TaskGroup() as group:
             for informer in self._informers.values():
                 group.create_task(informer.run(), name=f"informer-{self.namespace}-{informer.kind.plural}")
 
     def unready(self) -> str | None:
-        """Why no engine could begin now; None when nothing keeps it from that."""
+        """Returns why no engine could begin now; None when nothing keeps it from that."""
         missing = [kind.plural for kind in _NEEDED if not self._informers[kind].synced.is_set()]
         if not missing:
             return None
@@ -68,11 +68,14 @@ class NamespaceScheduler:
         return f"{', '.join(missing)} not listed yet" + "".join(f": {cause}" for cause in sorted(causes))
 
     def explain(self, name: str) -> dict[str, Any] | None:
-        """The placement of a model; None on a standby and for a model that is not there."""
+        """Returns the placement of a model; None on a standby and for a model that does not exist."""
         return explained(self._engine.result, name) if self._engine else None
 
     def state(self) -> dict[str, Any]:
-        """Which agents are connected, and how far the data plane has followed, for `bailie doctor`."""
+        """Returns, for `bailie doctor`, the agents connected to each Server and the newest revisions.
+
+        `published` is the revision of the newest table, `acknowledged` that which every connected Envoy has.
+        """
         return {
             "agents": Counter(replica.server for replica in self.agents.connected),
             "published": self._engine.published if self._engine else 0,
@@ -80,7 +83,7 @@ class NamespaceScheduler:
         }
 
     async def schedule(self, publisher: Publisher, client: Client) -> None:
-        """Decides until cancelled, once the copy is no older than the term. Raises Stale.
+        """Makes passes until cancelled, once the copy is no older than the term. Raises Stale.
 
         `client` is that of the term: it writes only while the lease is held.
         """
@@ -115,7 +118,7 @@ class NamespaceScheduler:
                 end()
 
     def _writers(self, client: Client) -> dict[Kind, KindWriter]:
-        """Returns who writes the status of each kind: another kind is another line."""
+        """Returns the writer of each kind's status: another kind is another line."""
         return {
             MODEL: ModelWriter(client, self.namespace, self._recorder),
             SERVER: ServerWriter(client, self.namespace),
@@ -125,7 +128,7 @@ class NamespaceScheduler:
 
 
 def _matters(change: Change) -> bool:
-    """False for what this scheduler writes itself: conditions and counts."""
+    """Says whether a change may alter a decision: this scheduler's own conditions and counts cannot."""
     if change.old is None or change.new is None:
         return True
     return _mark(change.old) != _mark(change.new)

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from bailie.scheduler.settings import SchedulerSettings
 
     DataPlane = Callable[[Callable[[], bool]], AbstractAsyncContextManager[Publisher]]
-    """Entered when leading begins, left when it ends: opens the data plane's door with an empty publisher.
+    """Entered when a term begins and left when it ends: listens for Envoys, and yields an empty publisher.
 
     Its argument says whether the lease is held for certain at this moment; nothing may be sent when not.
     """
     FurtherPlane = Callable[[str, Token], AbstractAsyncContextManager[Publisher]]
-    """Lets the Envoys of another namespace, who have that token, in through the same door while entered."""
+    """While entered, serves the Envoys of another namespace, which show its token, at the same port."""
 
 log = structlog.get_logger(__name__)
 
@@ -110,21 +110,24 @@ class Scheduler:
             group.create_task(self._election.run(self._lead), name="election")
 
     def unready(self) -> str | None:
-        """What keeps this process from doing its part, None when nothing does; others must not hinder it."""
+        """Returns what keeps this process from doing its part; None when nothing does.
+
+        The other namespaces are left out: their troubles must not make this process unready.
+        """
         return self._home.unready() or self._election.leaderless or None
 
     def namespaces(self, _: str) -> dict[str, str]:
-        """What each namespace waits for, empty for nothing."""
+        """Returns what each namespace waits for, empty for nothing."""
         return {each.namespace: each.unready() or "" for each in self._all}
 
     def explain(self, name: str) -> dict[str, Any] | None:
-        """The placement of a model (`<name>`, or `<namespace>/<name>`); None where it is not known."""
+        """Returns the placement of a model, `<name>` or `<namespace>/<name>`; None for an unknown model."""
         namespace, _, model = name.rpartition("/")
         found = [each for each in self._all if each.namespace == namespace] if namespace else [self._home]
         return found[0].explain(model) if found else None
 
     async def _lead(self, epoch: int) -> None:
-        """One term. Everything that it knows ends with it."""
+        """Leads for one term; nothing that the engines learn in it outlives it."""
         client = self._client.guarded(LeaseGuard(self._leads))
         for each in self._all:
             each.agents.lead(epoch)
@@ -139,25 +142,25 @@ class Scheduler:
                 each.agents.stand_down()
 
     async def _schedule_other(self, other: NamespaceScheduler, client: Client) -> None:
-        """Schedules another namespace; what is wrong there is tried again and ends nothing here."""
+        """Schedules another namespace; while its copy of the API is stale, the namespace is tried again."""
         assert self._further is not None  # noqa: S101 - without it there are no others
         async with self._further(other.namespace, other.token) as publisher:
             while True:
                 try:
                     await other.schedule(publisher, client)
                 except Stale as error:
-                    log.warning("Namespace not scheduled", namespace=other.namespace, error=str(error))
+                    log.warning("namespace not scheduled", namespace=other.namespace, error=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _notes(self) -> dict[str, str]:
-        """What the lease says of the term, for `bailie doctor`: it goes along with each renewal."""
+        """Returns the annotation of the lease that `bailie doctor` reads; each renewal writes it again."""
         others = {name: other.state() for name, other in self._others.items()}
         return {TERM_ANNOTATION: json.dumps({**self._home.state(), "others": others})}
 
     def _leads(self) -> bool:
-        """Asked before anything is said to agents, Envoys or the API.
+        """Says whether the lease is held for certain; asked before each message to agents, Envoys or the API.
 
-        A process that was suspended and wakes up may be deposed since; its own monotonic clock tells it so
+        Another scheduler may lead since this process was suspended; its own monotonic clock tells it so
         before any message could.
         """
         return self._election.leading

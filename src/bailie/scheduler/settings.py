@@ -42,12 +42,12 @@ class SchedulerSettings:
         ),
     )
     agent_port: int = ports.SCHEDULER_AGENTS
-    """Where agents dial. Not from the environment; 0 for a free one."""
+    """The port that agents dial. Not from the environment; 0 for a free one."""
     http_port: int = ports.HEALTH
-    """Where probes and `bailie explain` ask. Not from the environment; 0 for a free one."""
+    """The port that probes and `bailie explain` ask. Not from the environment; 0 for a free one."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Reads the process's environment, or the one given. Raises SettingsError."""
+        """Reads the environment of the process, or the one given. Raises SettingsError."""
         made = read(cls, os.environ if environment is None else environment)  # noqa: TID251
         return replace(made, serves=tuple(sorted({*made.serves} - {made.namespace})))

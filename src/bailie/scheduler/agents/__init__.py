@@ -1,1 +1,1 @@
-"""The agents of the namespaces: their sessions over gRPC, and what may be believed of them."""
+"""The agents of the namespaces: their sessions over gRPC, and the checks of all that they say."""

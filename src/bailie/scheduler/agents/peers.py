@@ -1,8 +1,8 @@
-"""Where an agent may say that Envoy finds its server: at its pod's address, which is where it calls from.
+"""The address that an agent may give for its server: that of its pod, from which the agent calls.
 
 Called by `service` for each hello. Pure. A caller at a loopback address is a process of this machine (a
 laptop's pods have addresses of their own but call from 127.0.0.1) or a sidecar of a service mesh, which has
-judged the caller already; what it says is believed as far as it makes sense.
+judged the caller already; the address that such a caller gives is taken if a pod can have it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def address_of(peer: str) -> Address | None:
-    """Returns the address in gRPC's name of a peer, `ipv4:10.0.0.7:4711`; None where it has none."""
+    """Returns the address in gRPC's name of a peer, `ipv4:10.0.0.7:4711`; None for a peer without one."""
     scheme, _, rest = unquote(peer).partition(":")
     if scheme not in {"ipv4", "ipv6"}:
         return None
@@ -27,7 +27,7 @@ def address_of(peer: str) -> Address | None:
 def address_problem(claimed: str, peer: str, own: str) -> str | None:
     """Returns why an agent that calls from `peer` cannot have its server at `claimed`; None if it can.
 
-    `own`: the scheduler's address. Where that is a loopback address, so are those of the pods.
+    `own`: the scheduler's address. Where that is a loopback address, so are the addresses of the pods.
     """
     caller, address = address_of(peer), _plain(claimed)
     if caller is None:
@@ -47,12 +47,12 @@ def address_problem(claimed: str, peer: str, own: str) -> str | None:
 
 
 def is_loopback(address: str) -> bool:
-    """Says whether the address is one of the machine itself."""
+    """Says whether the address is a loopback address."""
     return _plain(address).is_loopback
 
 
 def _plain(text: str) -> Address:
-    """Raises ValueError."""
+    """Returns the address, IPv4 mapped into IPv6 as plain IPv4. Raises ValueError for other text."""
     address = ipaddress.ip_address(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address

@@ -1,7 +1,8 @@
 """The token of another namespace's control plane, read from its Secret.
 
 Made by `run` in a scheduler that serves further namespaces than its own: their pods show the token of their
-own namespace, and only one who has it may speak for that namespace. The right is to `get` this one Secret.
+own namespace, and only a caller with that token may speak for the namespace. The scheduler needs the right to
+`get` this one Secret.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class SecretToken:
             try:
                 async with asyncio.timeout(pause):
                     await self._doubted.wait()
-                await asyncio.sleep(RETRY_SECONDS)  # however often somebody tries wrong tokens
+                await asyncio.sleep(RETRY_SECONDS)  # or wrong tokens would have it read all the time
             except TimeoutError:
                 pass
             self._doubted.clear()
@@ -61,7 +62,7 @@ class SecretToken:
         return self._token
 
     def check(self, metadata: Iterable[tuple[str, str | bytes]]) -> Verdict:
-        """Judges a caller's gRPC metadata, in constant time."""
+        """Judges the token in a caller's gRPC metadata, in constant time."""
         verdict = judged(metadata, self.read)
         if verdict is Verdict.WRONG:
             self._doubted.set()
@@ -74,7 +75,7 @@ class SecretToken:
         except (ApiError, ValueError) as error:
             trouble = str(error)
         if trouble and trouble != self._trouble:
-            log.warning("Token of a namespace not read", namespace=self._namespace, error=trouble)
+            log.warning("token of a namespace not read", namespace=self._namespace, error=trouble)
         self._trouble = trouble
 
 

@@ -7,8 +7,8 @@ newer hello of the same pod replaces the older stream, a hello of another pod is
 has ended. A peer that is dead or stopped is noticed by HTTP/2 pings within about 4 s, a peer whose event loop
 hangs by its silence.
 
-Whoever has the namespace's token may send anything. A message that makes no sense is refused in words, once
-in a while in the log, and never has an effect beyond the namespace.
+A caller with the namespace's token may send anything. A message that makes no sense is refused with the
+reason, which the log repeats once in a while, and never has an effect beyond the namespace.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _STOP_SECONDS = 0.5
 _MOST_SESSIONS = 2_000
 """Of one namespace, in one scheduler."""
 _HELLOS = (50.0, 500)
-"""Per second from one address, and at once: on a laptop all agents call from one."""
+"""Hellos per second from one address, and at once: on a laptop all agents call from one address."""
 _LINES = (2.0, 1_000)
 """Per second, and at once: lines of the log about agents that come and go."""
 _MESSAGES = (2_000.0, 20_000)
-"""Per second of one session, and at once. Who says more is read more slowly."""
+"""Messages per second of one session, and at once. Messages beyond these are read more slowly."""
 _SERVER_OPTIONS = (
     ("grpc.keepalive_time_ms", 1000),
     ("grpc.keepalive_timeout_ms", 2500),
@@ -76,7 +76,7 @@ _UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 _FAULTS = {*_REFUSALS.values(), _INVALID, _EXHAUSTED, grpc.StatusCode.FAILED_PRECONDITION} - {_UNAVAILABLE}
-"""What is worth a line in the log; the others are the ways of a standby and of agents that go."""
+"""Refusals that are worth a line in the log. The others are usual: of a standby, or to agents that end."""
 _LONGEST_POD = 253
 _NOT_LEADING = "this scheduler does not lead; try the next address"
 _SERVICE = "bailie.agent.v1.AgentService"
@@ -87,12 +87,12 @@ def _always() -> bool:
 
 
 class AgentService:
-    """The agents of one namespace. Serves nobody until `lead`."""
+    """The agents of one namespace. Takes no session before `lead`."""
 
     def __init__(
         self, namespace: str, token: Token, address: str, leads: Callable[[], bool] = _always
     ) -> None:
-        """`address`: the scheduler's own. `leads` is asked before anything is sent."""
+        """Takes the scheduler's own `address`, and `leads`, which is asked before anything is sent."""
         self.namespace = namespace
         self.token = token
         self._address = address
@@ -100,7 +100,7 @@ class AgentService:
         self._leads = leads
         self._sessions: dict[ReplicaId, AgentSession] = {}
         self._speakers: dict[str, AgentSession] = {}
-        """By the address of their endpoint."""
+        """The sessions by the address of their endpoint."""
         self._hellos = Allowance(*_HELLOS)
         self._complaints = Complaints()
         self._lines = Allowance(*_LINES)
@@ -122,16 +122,16 @@ class AgentService:
         self._changed()
 
     def replicas(self) -> Mapping[ReplicaId, ConnectedReplica]:
-        """See `agent_port.Agents`."""
+        """Returns the connected replicas in the order of their names, as `agent_port.Agents` says."""
         return MappingProxyType({key: self._sessions[key].snapshot() for key in sorted(self._sessions)})
 
     @property
     def connected(self) -> tuple[ReplicaId, ...]:
-        """Whose agent is there, without what it reports."""
+        """The replicas whose agent is connected, without their reports."""
         return tuple(self._sessions)
 
     def send(self, replica: ReplicaId, command: Command) -> bool:
-        """See `agent_port.Agents`."""
+        """Queues a command, as `agent_port.Agents` says; False, too, unless the lease is held for certain."""
         session = self._sessions.get(replica)
         if session is None or not self._leads():
             return False
@@ -139,24 +139,24 @@ class AgentService:
         return True
 
     def note_used(self, replica: ReplicaId, server_names: Iterable[str]) -> None:
-        """See `agent_port.Agents`."""
+        """Queues the names of the versions that were asked for, as `agent_port.Agents` says."""
         session = self._sessions.get(replica)
         if session is not None:
             session.note_used(server_names)
 
     def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
-        """See `agent_port.Agents`."""
+        """Queues the permission to end, as `agent_port.Agents` says."""
         session = self._sessions.get(replica)
         if session is not None:
             session.note_drained(stranded)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """See `agent_port.Agents`."""
+        """Calls back on every change of `replicas`; returns a function that ends the subscription."""
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: ARG002, N802 - gRPC's
-        """One stream, from Hello to its end."""
+        """Serves one stream, from the hello to its end."""
         try:
             epoch = self._admitted(context)
             hello = await self._greeted(context, epoch)
@@ -169,7 +169,7 @@ class AgentService:
             session.raise_end()
         except AgentRefused as refused:
             if refused.code in _FAULTS:
-                self._complaints.warn("Agent refused", refused.pod or _caller(context), cause=str(refused))
+                self._complaints.warn("agent refused", refused.pod or _caller(context), cause=str(refused))
             await context.abort(refused.code, str(refused))
 
     def _admitted(self, context: Context) -> int:
@@ -186,7 +186,7 @@ class AgentService:
         return self._epoch
 
     async def _greeted(self, context: Context, epoch: int) -> pb.Hello:
-        """Returns a hello that makes sense, of an agent that may have a session now. Raises AgentRefused."""
+        """Returns the hello of an agent that may have a session now. Raises AgentRefused for any other."""
         try:
             message = await _read(context, _HELLO_SECONDS)
         except TimeoutError:
@@ -212,9 +212,9 @@ class AgentService:
         return hello
 
     def _occupied(self, hello: pb.Hello) -> str | None:
-        """Returns why there is no room for the session beside those that live; None where there is.
+        """Returns why there is no room for the session beside those that live; None where there is room.
 
-        Agents try again, and a session whose agent is dead ends within seconds.
+        A refused agent tries again, and a session whose agent is dead ends within seconds.
         """
         replica, address = wire.replica_id(hello), hello.endpoint.address
         session = self._sessions.get(replica)
@@ -234,7 +234,7 @@ class AgentService:
             older.end(grpc.StatusCode.ABORTED, "a newer session of this replica has begun")
         self._sessions[session.id] = self._speakers[hello.endpoint.address] = session
         if self._lines.take():
-            log.info("Agent connected", replica=str(session.id), models=len(hello.inventory))
+            log.info("agent connected", replica=str(session.id), models=len(hello.inventory))
         self._changed()
         return session
 
@@ -244,7 +244,7 @@ class AgentService:
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
             if self._lines.take():
-                log.info("Agent gone", replica=str(session.id))
+                log.info("agent gone", replica=str(session.id))
             self._changed()
 
     async def _converse(self, session: AgentSession, context: Context, epoch: int) -> None:
@@ -280,7 +280,7 @@ class AgentService:
                 await asyncio.sleep(allowance.wait())
 
     def _take(self, session: AgentSession, message: pb.AgentMessage) -> str | None:
-        """Returns why the message cannot be taken, None where it was."""
+        """Returns why the message cannot be taken; None where it was taken."""
         changed, problem = True, None
         if message.HasField("report"):
             problem = session.take_report(message.report)
@@ -321,7 +321,7 @@ async def _read(context: Context, seconds: float) -> pb.AgentMessage | None:
 
 
 def _handler(service: AgentService | AgentTenants) -> Any:
-    """Hands on messages as bytes: what gRPC fails to parse it answers with a traceback in the log."""
+    """Returns a handler that gets messages as bytes: gRPC logs a traceback for bytes that it cannot parse."""
     method = grpc.stream_stream_rpc_method_handler(
         service.Session, response_serializer=pb.SchedulerMessage.SerializeToString
     )
@@ -330,7 +330,10 @@ def _handler(service: AgentService | AgentTenants) -> Any:
 
 @asynccontextmanager
 async def serve_agents(service: AgentService | AgentTenants, address: str, port: int) -> AsyncIterator[int]:
-    """Listens while entered; yields the port (the system chooses for 0). Raises OSError when it is taken."""
+    """Listens while entered; yields the port, which the system chooses for 0.
+
+    Raises OSError when the port is taken.
+    """
     server = grpc.aio.server(options=_SERVER_OPTIONS)
     server.add_generic_rpc_handlers((_handler(service),))
     async with listening(server, address, port, grace=_STOP_SECONDS) as bound:

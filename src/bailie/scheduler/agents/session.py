@@ -1,7 +1,7 @@
-"""One agent's session: what the agent has said, and what is still to be said to it.
+"""One agent's session: the reports that the agent has sent, and the messages that are still to be sent to it.
 
-Used by `service`, one for each open stream. Holds state and decides nothing; the newest word on a version
-replaces the one before, in both directions.
+Used by `service`, one for each open stream. Holds state and decides nothing; in both directions, the newest
+message about a version replaces the one before.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AgentRefused(Exception):  # noqa: N818 - what becomes of a caller, not an error of ours
-    """What a caller says or is cannot be; the text says why. `pod` is empty where it is not known."""
+    """The refusal of a caller or of its message; the text says why. `pod` is empty where it is not known."""
 
     def __init__(self, code: grpc.StatusCode, told: str, pod: str = "") -> None:
         super().__init__(told)
@@ -40,7 +40,7 @@ class AgentSession:
         self.number = number
         self.id: ReplicaId = wire.replica_id(hello)
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        """Set to end the stream from our side, with what the agent is told."""
+        """Set to end the stream from our side, with the status and the text that the agent gets."""
         self.endpoint: pb.Endpoint = hello.endpoint
         self._hello = hello
         self._status = hello.status
@@ -55,9 +55,9 @@ class AgentSession:
             self.take_report(report)
 
     def take_report(self, report: pb.ModelReport) -> str | None:
-        """Notes the newest state of a version; what is gone leaves the inventory.
+        """Notes the newest state of a version; a version that is gone leaves the inventory.
 
-        Returns why the report cannot be taken, None where it was.
+        Returns why the report cannot be taken; None where it was taken.
         """
         state = wire.copy_state(report)
         name = wire.version_of(report)
@@ -73,7 +73,7 @@ class AgentSession:
         return None
 
     def take_status(self, status: pb.ReplicaStatus) -> bool:
-        """Notes memory and health; True when they differ from before."""
+        """Notes memory and health; returns True when they differ from before."""
         if status == self._status:
             return False
         self._status = status
@@ -94,17 +94,17 @@ class AgentSession:
         self._some.set()
 
     def note_used(self, server_names: Iterable[str]) -> None:
-        """Queues what was asked for, joined with what has not left yet."""
+        """Queues the names of versions that were asked for, joined with those that have not left yet."""
         self._used.update(server_names)
         self._some.set()
 
     def note_drained(self, stranded: Iterable[str]) -> None:
-        """Queues the word that the replica may end."""
+        """Queues the permission for the replica to end."""
         self._drained = tuple(stranded)
         self._some.set()
 
     async def next_message(self, epoch: int) -> pb.SchedulerMessage:
-        """Waits for the oldest command, or else for other news, and takes it out."""
+        """Waits for a message and takes it out: the oldest command first, then the other messages."""
         while not (self._outbox or self._used or self._drained is not None):
             self._some.clear()
             await self._some.wait()
@@ -122,7 +122,7 @@ class AgentSession:
             self.ended.set_result((code, message))
 
     def raise_end(self) -> None:
-        """Raises AgentRefused where the session, which has ended, did not end well."""
+        """Raises AgentRefused unless the session, which has ended, ended well."""
         code, told = self.ended.result()
         if code is not grpc.StatusCode.OK:
             raise AgentRefused(code, told, self._hello.pod)

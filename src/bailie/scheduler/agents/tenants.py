@@ -1,7 +1,7 @@
 """The one gRPC servicer behind which the agents of several namespaces have a service each.
 
 Handed to `service.serve_agents`. An agent says its namespace in the metadata, so that its token can be judged
-before anything else of it is read; one that says none belongs to the scheduler's own.
+before anything else of it is read; an agent that says none belongs to the scheduler's own namespace.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class AgentTenants:
             service.stand_down()
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802 - gRPC's
-        """One stream, from Hello to its end."""
+        """Serves one stream, from the hello to its end, by the service of the agent's namespace."""
         namespace = named_namespace(context.invocation_metadata() or ()) or self._home
         service = self._services.get(namespace)
         if service is None:
             told = f"this scheduler does not serve namespace {namespace[:_LONGEST_NAMESPACE]!r}"
-            self._complaints.warn("Agent refused", str(address_of(context.peer())), cause=told)
+            self._complaints.warn("agent refused", str(address_of(context.peer())), cause=told)
             await context.abort(grpc.StatusCode.UNAVAILABLE, told)
             raise AssertionError  # not reached: abort raises
         await service.Session(request_iterator, context)

@@ -1,6 +1,6 @@
-"""Between the values of `agent_port` and the messages of the agent protocol (proto/bailie/_gen/agent.proto).
+"""Translates between the values of `agent_port` and the agents' protocol (proto/bailie/_gen/agent.proto).
 
-Used by `session` and `service`. Translates and checks; keeps nothing.
+Used by `session` and `service`. Checks each message of an agent; keeps nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 MOST_VERSIONS = 50_000
-"""On one replica, in whatever state: more than twice what the largest measurements load."""
+"""On one replica, in any state: more than twice as many as the largest measurements load."""
 MOST_REPLICAS = 10_000
 """Of one Server."""
 _MOST_CAPABILITIES = 256
@@ -39,7 +39,7 @@ _REASON = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,63})?")
 
 
 def parsed(data: bytes) -> pb.AgentMessage | None:
-    """Returns the message, None where the bytes are none."""
+    """Returns the message; None for bytes that are no message of the protocol."""
     try:
         return pb.AgentMessage.FromString(data)
     except DecodeError:
@@ -47,12 +47,12 @@ def parsed(data: bytes) -> pb.AgentMessage | None:
 
 
 def replica_id(hello: pb.Hello) -> ReplicaId:
-    """Returns who says hello."""
+    """Returns the replica whose agent says hello."""
     return ReplicaId(hello.server, hello.replica)
 
 
 def hello_problem(hello: pb.Hello, namespace: str) -> str | None:
-    """Returns why the hello cannot be accepted in this namespace, in words; None when it can."""
+    """Returns a sentence that says why the hello is refused in this namespace; None when it is accepted."""
     if hello.namespace != namespace:
         return f"this scheduler serves namespace {namespace!r}, not {hello.namespace[:_LONGEST_NAME]!r}"
     if not is_dns_label(hello.server):
@@ -76,7 +76,7 @@ def _amount_problem(hello: pb.Hello) -> str | None:
 
 
 def report_problem(report: pb.ModelReport) -> str | None:
-    """Returns why the report cannot be of a Model's version, in words; None when it can."""
+    """Returns a sentence that says why the report cannot be of a Model's version; None when it can be."""
     if _longest((report.version.name, report.version.identity)) > _LONGEST_NAME:
         return f"a Model's name and a version's identity have at most {_LONGEST_NAME} characters"
     return None
@@ -87,7 +87,10 @@ def _longest(texts: Iterable[str]) -> int:
 
 
 def _endpoint_problem(endpoint: pb.Endpoint) -> str | None:
-    """What Envoy would refuse must not get into its configuration: it would refuse the other routes too."""
+    """Returns why Envoy would refuse the endpoint; None when it would not.
+
+    With one endpoint that it refuses, Envoy would refuse the other routes too.
+    """
     try:
         ipaddress.ip_address(endpoint.address.replace("%", " "))  # no zones: they are a machine's own
     except ValueError:
@@ -101,18 +104,18 @@ def _endpoint_problem(endpoint: pb.Endpoint) -> str | None:
 
 
 def copy_state(report: pb.ModelReport) -> CopyState | None:
-    """Returns the state, None when nothing of the version is there (or the state is not known here)."""
+    """Returns the reported state; None where the replica has nothing of the version, or the state is new."""
     state = from_wire(report.state)
     return None if state is CopyState.UNLOADED else state
 
 
 def version_of(report: pb.ModelReport) -> tuple[VersionId, int]:
-    """Returns which version the report is of, and its number on the replica."""
+    """Returns the version of which the report speaks, and its number on the replica."""
     return VersionId(report.version.name, report.version.identity), report.version.number
 
 
 def model_report(report: pb.ModelReport, state: CopyState, revision: int) -> ModelReport:
-    """Returns the report as a value. Its words go into conditions, so they must be fit for one."""
+    """Returns the report as a value, its reason and message made fit for a condition."""
     version, number = version_of(report)
     reason = report.reason if _REASON.fullmatch(report.reason) else "Unknown"
     return ModelReport(
@@ -137,7 +140,7 @@ def welcome(epoch: int) -> pb.SchedulerMessage:
 
 
 def used_message(server_names: Iterable[str]) -> pb.SchedulerMessage:
-    """Returns the message that says what was asked for."""
+    """Returns the message that names the versions for which requests came."""
     return pb.SchedulerMessage(used=pb.Used(server_names=sorted(server_names)))
 
 
@@ -165,7 +168,7 @@ def command_message(command: Command, epoch: int) -> pb.SchedulerMessage:
 
 
 def model_source(model: Model) -> pb.ModelSource:
-    """Returns what the agent needs to know of the Model's spec."""
+    """Returns the part of the Model's spec that the agent needs."""
     spec = model.spec
     source = pb.ModelSource(
         storage_uri=spec.storage_uri,

@@ -1,1 +1,1 @@
-"""What is written into the API and into metrics from the result of each pass."""
+"""Statuses and metrics, written from the result of each pass."""

@@ -1,8 +1,8 @@
 """When the deletion of a Model may end. Called by `models`.
 
-Bailie sets no finalizer: what a deleted Model leaves on servers shows in their inventories. Models that
-come from Seldon Core carry the one that its operator set. It is taken off when the Model is first seen; where
-it is back when the Model is deleted, the unload is waited for, but not for ever.
+Bailie sets no finalizer: the copies that a deleted Model leaves on servers show in their inventories. Models
+that come from Seldon Core carry the finalizer that its operator set. Bailie takes it off when the Model is
+first seen; where it is back when the Model is deleted, the deletion waits for the unload, but not for ever.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ LONGEST_SECONDS = 60.0
 
 
 class Waits:
-    """How much longer each unload may be waited for: `longest` seconds by any clock.
+    """How much longer each deletion may wait for its unload: `longest` seconds by any clock.
 
-    The API's clock may be ahead of ours or ours may jump back; the time that was waited here ends it then.
+    The API's clock may be ahead of ours, or ours may jump back; the time that was waited here ends the wait
+    then.
     """
 
     def __init__(self, longest: float = LONGEST_SECONDS) -> None:
@@ -28,13 +29,16 @@ class Waits:
         self._since: dict[str, float] = {}
 
     def remaining(self, metadata: Mapping[str, Any], now: datetime, monotonic: float) -> float:
-        """Returns seconds, none above zero when it is over. `metadata` is that of a deleted object."""
+        """Returns the seconds that are left, 0 or less when the wait is over.
+
+        `metadata` is that of a deleted object.
+        """
         since = self._since.setdefault(metadata["uid"], monotonic)
         began = datetime.fromisoformat(metadata["deletionTimestamp"])
         return self._longest - max((now - began).total_seconds(), monotonic - since)
 
     def forget(self, metadata: Mapping[str, Any]) -> None:
-        """It is over."""
+        """Forgets a wait that is over."""
         self._since.pop(metadata["uid"], None)
 
 

@@ -1,7 +1,7 @@
-"""How many Models are in which state, for `/metrics`: counted by what each pass looked at.
+"""The number of Models in each state, for `/metrics`: counted anew for the Models that a pass looked at.
 
-Fed by `namespace` with the results of one term's passes. A standby counts nothing, so that nothing is counted
-twice.
+Fed by `namespace` with the results of one term's passes. A standby counts nothing, so that no Model is
+counted twice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ModelCounts:
         self._seen: set[str] = set()
 
     def take(self, result: PassResult) -> None:
-        """Takes over the result of a pass."""
+        """Counts the Models that the pass looked at by their new states."""
         for name in result.looked_at_of(MODEL):
             facts, before = result.facts.get(name), self._states.pop(name, None)
             if before is not None:
@@ -41,6 +41,6 @@ class ModelCounts:
                 MODELS.labels(self._namespace, state).inc()
 
     def end(self) -> None:
-        """The term is over: another scheduler counts."""
+        """Takes the counts out when the term is over: another scheduler counts."""
         for state in self._seen:
             MODELS.remove(self._namespace, state)

@@ -42,7 +42,7 @@ class ModelWriter:
     def __init__(
         self, client: Client, namespace: str, recorder: Recorder, unload_wait: float = LONGEST_SECONDS
     ) -> None:
-        """`unload_wait`: seconds until a deletion goes on without the unload."""
+        """Takes as `unload_wait` the seconds after which a deletion goes on without the unload."""
         self._client = client
         self._namespace = namespace
         self._recorder = recorder
@@ -52,7 +52,10 @@ class ModelWriter:
         self._premature: set[str] = set()
 
     def take(self, result: PassResult) -> set[str]:
-        """See `writer.KindWriter`. Models that were held back are named once data planes have settled."""
+        """Takes over a result, as `writer.KindWriter` says.
+
+        Models whose status was held back are named once the data planes have settled.
+        """
         before, self._result = self._result, result
         names = set()
         for name in result.looked_at_of(MODEL):
@@ -65,7 +68,7 @@ class ModelWriter:
         return names
 
     async def write(self, manifest: Object) -> Result | None:
-        """See `writer.KindWriter`."""
+        """Writes the Model's status, as `writer.KindWriter` says, and ends its deletion."""
         name = manifest["metadata"]["name"]
         facts = self._result.facts.get(name)
         if facts is None or facts.generation != int(manifest["metadata"].get("generation") or 0):
@@ -80,17 +83,17 @@ class ModelWriter:
         return None
 
     async def _adopt(self, manifest: Manifest) -> None:
-        """Takes the finalizer of Seldon Core's operator off while there is somebody to do it, once.
+        """Takes the finalizer of Seldon Core's operator off once, while a scheduler is there to do it.
 
-        A namespace that is deleted takes its scheduler with it, and the Models would wait for ever. An
-        operator that puts the finalizer back still runs; it keeps it until the deletion.
+        A namespace that is deleted takes its scheduler with it, and the Models would wait for ever. Where the
+        finalizer comes back, that operator still runs, and the finalizer stays until the deletion.
         """
         metadata = manifest["metadata"]
         if FINALIZER not in (metadata.get("finalizers") or ()) or metadata["uid"] in self._adopted:
             return
         await self._client.patch(MODEL, metadata["name"], self._namespace, without_finalizer(metadata))
         self._adopted.add(metadata["uid"])
-        log.info("Finalizer taken off", model=metadata["name"], finalizer=FINALIZER)
+        log.info("finalizer taken off", model=metadata["name"], finalizer=FINALIZER)
 
     async def _write_status(self, manifest: Manifest, facts: ModelFacts) -> None:
         status = manifest.get("status") or {}
@@ -104,14 +107,14 @@ class ModelWriter:
         self._tell(manifest, {each.type: each for each in before}, wanted["conditions"])
 
     def _tell(self, manifest: Manifest, before: Mapping[str, Condition], now: list[Manifest]) -> None:
-        """One event for each condition that is news."""
+        """Sends an event for each condition that is news."""
         for condition in news(before, map(Condition.model_validate, now)):
             kind = EventType.NORMAL if condition.status == "True" else EventType.WARNING
             reason = condition.reason or condition.type
             self._recorder.event(manifest, kind, reason, condition.message or reason)
 
     async def _release(self, manifest: Manifest) -> Result | None:
-        """Takes the finalizer of Seldon Core's operator off once nothing is left, or the wait is over."""
+        """Takes the finalizer of Seldon Core's operator off once no copy is left, or the wait is over."""
         metadata = manifest["metadata"]
         if FINALIZER not in (metadata.get("finalizers") or ()) or not metadata.get("deletionTimestamp"):
             return None
@@ -128,23 +131,23 @@ class ModelWriter:
         self._waits.forget(metadata)
         if left:
             told = f"gave up waiting for the unload of {', '.join(left)}"
-            log.warning("Deletion goes on without an unload", model=name, left=left)
+            log.warning("deletion goes on without an unload", model=name, left=left)
             self._recorder.event(manifest, EventType.WARNING, "UnloadGivenUp", told)
         return None
 
 
 def _conditions(status: Manifest) -> tuple[Condition, ...]:
-    """The conditions that can be read; what somebody else wrote wrongly is replaced."""
+    """Returns the conditions that can be read; a condition that another writer made wrong is replaced."""
     found: list[Condition] = []
     for each in status.get("conditions") or ():
         try:
             found.append(Condition.model_validate(each))
         except ValidationError:
-            log.debug("Condition not understood", condition=each)
+            log.debug("condition not understood", condition=each)
     return tuple(found)
 
 
 def _says_ready(manifest: Manifest) -> bool:
-    """Whether the leader before said Ready: a new one does not take that back before data planes reach it."""
+    """Says whether the leader before wrote Ready; a new leader keeps that until Envoys have reached it."""
     conditions = _conditions(manifest.get("status") or {})
     return any(each.type == "Ready" and each.status == "True" for each in conditions)

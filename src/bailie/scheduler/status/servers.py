@@ -1,6 +1,6 @@
 """The status of Servers, which changes with every model that comes or goes.
 
-Made by `namespace`. `control.server_status` says what a status is; here is when it is written.
+Made by `namespace`. `control.server_status` makes the statuses; this module decides when one is written.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class ServerWriter:
         self._written: dict[str, float] = {}
 
     def take(self, result: PassResult) -> list[str]:
-        """See `writer.KindWriter`."""
+        """Takes over a result, as `writer.KindWriter` says."""
         return self._statuses.take(result)
 
     async def write(self, manifest: Object) -> Result | None:
-        """See `writer.KindWriter`.
+        """Writes the Server's status, as `writer.KindWriter` says.
 
-        `replicas` and `selector` are the operator's; they are given only where the schema lacks them.
+        The operator writes `replicas` and `selector`; they are written here only where the status lacks them.
         """
         name, status = manifest["metadata"]["name"], manifest.get("status") or {}
         found, now = self._statuses.of(name), asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Says of each Pipeline and Experiment that nothing acts on it yet, so that nobody waits for it in vain.
+"""Writes into each Pipeline and Experiment that nothing acts on it yet, so that no user waits for it in vain.
 
 Made by `namespace`, one writer for each kind of CONDITIONS.
 """
@@ -30,11 +30,11 @@ class UnsupportedWriter:
         self._kind = kind
 
     def take(self, result: PassResult) -> tuple[str, ...]:  # noqa: ARG002 - no pass knows of these objects
-        """See `writer.KindWriter`."""
+        """Names no object: each is written when it changes."""
         return ()
 
     async def write(self, manifest: Object) -> None:
-        """See `writer.KindWriter`."""
+        """Writes the condition, as `writer.KindWriter` says, unless the object has it."""
         if _is_said(manifest):
             return
         body = {"status": _status(self._kind, manifest)}

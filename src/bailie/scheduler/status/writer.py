@@ -2,7 +2,7 @@
 
 Made by `namespace` with a table of writers. The loop hands over the result of every pass; each writer names
 the objects whose status may differ from the result before, and a few workers write these, each object by one
-worker at a time, with back-off while the API is away. A change of an object by somebody else brings it to its
+worker at a time, with back-off while the API is away. Any change of an object in the API brings it to its
 writer again.
 """
 
@@ -37,9 +37,9 @@ class KindWriter(Protocol):
         ...
 
     async def write(self, manifest: Object) -> Result | None:
-        """Writes what the object's status lacks; `manifest` is the object as it is in the API.
+        """Writes the object's status where it differs; `manifest` is the object as it is in the API.
 
-        Returns when the object is to be looked at again, None for at the next change. Raises ApiError.
+        Returns when the object is to be looked at again; None: at its next change. Raises ApiError.
         """
         ...
 
@@ -55,7 +55,7 @@ class StatusWriter:
     def __init__(
         self, namespace: str, informers: Mapping[Kind, Informer], writers: Mapping[Kind, KindWriter]
     ) -> None:
-        """`informers` has at least the kinds of `writers`."""
+        """Takes `informers` for at least the kinds of `writers`."""
         self._namespace = namespace
         self._informers = {kind: informers[kind] for kind in writers}
         self._writers = writers
@@ -68,7 +68,7 @@ class StatusWriter:
                 self._controller.enqueue(_Key(kind, name))
 
     async def run(self) -> None:
-        """Writes until cancelled; objects that others change are compared again."""
+        """Writes until cancelled; an object that changes in the API is compared again."""
         ends = []
         for kind, informer in self._informers.items():
             ends.append(informer.subscribe(lambda change, kind=kind: self._note(kind, change)))  # type: ignore[misc]
@@ -92,5 +92,5 @@ class StatusWriter:
         except Withheld:
             return Result(requeue_after=UNCERTAIN_SECONDS)
         except NotFound:
-            log.debug("Object went away", kind=key.kind.kind, name=key.name)
+            log.debug("object went away", kind=key.kind.kind, name=key.name)
         return None
