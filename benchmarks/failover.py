@@ -106,7 +106,7 @@ class Stack:
             at
             for p in paths
             for at, event, pairs in lines(p)
-            if event == "Load sent" and pairs["model"] == name
+            if event == "load sent" and pairs["model"] == name
         )
 
     def complaints(self) -> list[str]:

@@ -16,7 +16,7 @@ def decided(world, seconds=0.0):
     return [
         (each["log_level"], each["model"], each["server"], each["replicas"], each["refusals"])
         for each in lines
-        if each["event"] == "Placement decided"
+        if each["event"] == "placement decided"
     ]
 
 
@@ -31,9 +31,9 @@ def test_a_decision_is_told_once_with_its_fields():
     found.model(requirements=["sklearn"])
     with structlog.testing.capture_logs() as lines:
         found.step()
-    (line,) = (each for each in lines if each["event"] == "Placement decided")
+    (line,) = (each for each in lines if each["event"] == "placement decided")
     assert line == {
-        "event": "Placement decided",
+        "event": "placement decided",
         "log_level": "info",
         "model": "iris",
         "server": "mlserver",

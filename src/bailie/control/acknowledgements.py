@@ -1,9 +1,10 @@
 """How far the data planes have followed the published tables: one clock for status, unloads and evictions.
 
-Kept by `routes`. "Has every data plane revision r?" has three answers, because a wrong one costs something
-else each time. A status forgives a data plane that is away for a moment, or it would flap (`has`). An unload
-waits, but not for ever, or one hanging Envoy would fill the servers (`may_end`). An eviction waits without an
-end, for a copy that a data plane can still ask directly must stay in memory (`is_left_everywhere`).
+Kept by `routes`. "Has every data plane revision r?" has three answers, because a wrong answer costs something
+else each time. A status forgives a data plane that is away for a moment, or the status would flap (`has`). An
+unload waits, but not for ever, or one hanging Envoy would fill the servers (`may_end`). An eviction waits
+without an end, for a copy that a data plane can still ask directly must stay in memory
+(`is_left_everywhere`).
 """
 
 from __future__ import annotations
@@ -22,18 +23,21 @@ GIVE_UP_SECONDS = 10.0
 REJOIN_SECONDS = 5.0
 """How long an acknowledgement counts after the data plane that gave it went away."""
 LOOK_SECONDS = 0.5
-"""Until it is asked again whether the data planes are whole."""
+"""Until the next look at whether a data plane is away."""
 
 
 class Departure(NamedTuple):
-    """From this revision on, no route leads to a copy; published at `since`, monotonic seconds."""
+    """The revision from which on no route leads to a copy; published at `since`, monotonic seconds."""
 
     revision: int
     since: float
 
 
 class Acknowledgements:
-    """What data planes have acknowledged, as of the last `observe`. All times are monotonic, in seconds."""
+    """The revisions that data planes have acknowledged, as of the last `observe`.
+
+    All times are monotonic, in seconds.
+    """
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -46,9 +50,10 @@ class Acknowledgements:
         """Each new highest revision, and when it was acknowledged first; both grow."""
 
     def observe(self, acknowledged: int, *, whole: bool, now: float) -> None:
-        """Begins a pass: takes over what every connected data plane has now, 0 where none is connected.
+        """Begins a pass with the revision that every connected data plane has now, 0 where none is connected.
 
-        While they are not `whole`, one that is away for a moment may go on by an older table.
+        While the data planes are not `whole`, one of them is away for a moment and may go on by an older
+        table.
         """
         self._now, self._acknowledged, self._whole = now, acknowledged, whole
         self._ever = self._ever or acknowledged > 0
@@ -59,7 +64,7 @@ class Acknowledgements:
         self.hear(acknowledged)
 
     def hear(self, acknowledged: int) -> None:
-        """Notes when a revision was acknowledged first, within a pass too: a drain begins then."""
+        """Notes when a revision was acknowledged first; within a pass, too, for a drain begins then."""
         if acknowledged > (self._firsts[-1][0] if self._firsts else 0):
             self._firsts.append((acknowledged, self._now))
 
@@ -69,15 +74,15 @@ class Acknowledgements:
         return self._forgiven
 
     def has(self, revision: int) -> bool:
-        """Whether every data plane has the table, as far as they have said; a short absence is forgiven."""
+        """Says whether every data plane has acknowledged the table; a short absence is forgiven."""
         return 0 < revision <= self._forgiven
 
     def is_acknowledged(self, departure: Departure) -> bool:
-        """Whether every data plane that was connected at some moment had the table of the departure."""
+        """Says whether, at some moment, every connected data plane had the table of the departure."""
         return self._first(departure.revision) is not None
 
     def end(self, departure: Departure) -> float:
-        """When no request reaches the copy any more, or the wait for that is over."""
+        """Returns when no request reaches the copy any more, or the wait for that is over."""
         first, given_up = self._first(departure.revision), departure.since + GIVE_UP_SECONDS
         # An acknowledgement that comes after the wait was over does not begin another one.
         if first is None or first >= given_up:
@@ -85,20 +90,23 @@ class Acknowledgements:
         return max(first, departure.since) + DRAIN_SECONDS
 
     def may_end(self, departure: Departure) -> bool:
-        """Whether the copy may be unloaded."""
+        """Says whether the copy may be unloaded."""
         return self._now >= self.end(departure)
 
     def is_left_everywhere(self, departure: Departure) -> bool:
-        """Whether every data plane has the table, and none is away that may have an older one.
+        """Says whether every data plane has the table, and none is away that may have an older table.
 
-        Only where no data plane was ever heard of in this term has the wait an end.
+        The wait has an end only where no data plane was ever connected in this term.
         """
         if self._whole and 0 < departure.revision <= self._acknowledged:
             return True
         return not self._ever and self._now >= departure.since + GIVE_UP_SECONDS
 
     def deadline(self, ending: Iterable[Departure], evicting: Iterable[Departure]) -> float | None:
-        """When an answer changes by itself: for copies to unload, for copies to evict, or for `has`."""
+        """Returns when an answer changes by itself: for copies to unload, for copies to evict, or of `has`.
+
+        None: no answer does.
+        """
         ends = [self.end(each) for each in ending]
         strict = list(evicting)
         if strict and not self._whole:
@@ -110,7 +118,7 @@ class Acknowledgements:
         return min((end for end in ends if self._now < end < inf), default=None)
 
     def forget(self, pending: Iterable[Departure]) -> None:
-        """Keeps only the times for which these departures, newer ones and that of the first table can ask."""
+        """Forgets acknowledgements, but for those of the first table, of `pending` departures and later."""
         newest = self._firsts[-1][0] if self._firsts else 0
         oldest = min((each.revision for each in pending), default=newest)
         del self._firsts[1 : bisect_left(self._firsts, (min(oldest, newest), -inf))]

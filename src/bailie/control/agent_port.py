@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReport:
-    """The newest that a replica said of one version.
+    """The newest report of a replica about one version.
 
     `number` makes the name that the server knows, `<model>_<number>`; it belongs to the replica, and two
-    replicas may have one version under different numbers. `revision` grows with every report of the
-    process, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown. What is
-    declared counts `workers` times; what was measured has all workers in it, and may be more where
-    `measured_at_least`. `deaths`: how often the load has ended the replica's server.
+    replicas may have one version under different numbers. `revision` grows with every report that this
+    process gets, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown. The
+    declared size counts `workers` times; the measured size has all workers in it, and may be more where
+    `measured_at_least`. `eviction`: the number of the announcement that the version is to leave memory.
+    `deaths`: how often the load has ended the replica's server.
     """
 
     version: VersionId
@@ -75,7 +76,7 @@ class ConnectedReplica:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadCommand:
-    """Bring the version into memory; `memory_bytes` is what one replica reserves, workers not counted."""
+    """Bring the version into memory. `memory_bytes`: reserved on the replica for each worker."""
 
     event: ClassVar[CopyEvent] = CopyEvent.LOAD_SENT
     version: VersionId
@@ -110,21 +111,27 @@ class Agents(Protocol):
     """The connected agents of the namespace. Every method returns at once."""
 
     def replicas(self) -> Mapping[ReplicaId, ConnectedReplica]:
-        """Returns what is connected now, as a copy. Empty while not leading."""
+        """Returns the connected replicas, as a copy; empty while this scheduler does not lead."""
 
     def send(self, replica: ReplicaId, command: Command) -> bool:
-        """Queues the command for the replica; False when it is not connected.
+        """Queues the command for the replica; returns False when the replica is not connected.
 
-        A command replaces one for the same version and number that has not left yet. It may still be lost
-        with the session: the engine compares plan and inventory again on every change.
+        A command replaces a command for the same version and number that has not left yet. It may still be
+        lost with the session: the engine compares plan and inventory again on every change.
         """
 
     def note_used(self, replica: ReplicaId, server_names: Iterable[str]) -> None:
-        """Tells the replica which of its versions were asked for just now; lost if it is not connected."""
+        """Tells the replica which of its versions were asked for just now.
+
+        The message is lost if the replica is not connected.
+        """
 
     def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
-        """Tells a draining replica that it may end: nobody needs it but for the models `stranded`, which have
-        no other place. Lost if it is not connected."""
+        """Tells a draining replica that it may end: only the models `stranded` need it, which have no other
+        place. The message is lost if the replica is not connected."""
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls back, without waiting, whenever `replicas` changed; returns what ends that."""
+        """Calls back whenever `replicas` changed, and waits for nothing.
+
+        Returns a function that ends the subscription.
+        """

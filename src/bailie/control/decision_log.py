@@ -1,7 +1,8 @@
-"""Writes each decision of placement into the log: once, and again only when it is another one.
+"""Writes each decision of placement into the log: once, and again only when the decision is another one.
 
-Called by the engine for the models that it looks at, with what `bailie explain` shows too. Figures do not
-make another decision, and what an earlier scheduler placed and stands is none.
+Called by the engine for the models that it looks at, with the sentence that `bailie explain` shows, too.
+Other figures do not make another decision, and a model that stands where an earlier scheduler placed it gets
+no line.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class _Decision(NamedTuple):
 
 
 class DecisionLog:
-    """What was decided last of each model that wants a place."""
+    """The last decision about each model that wants a place."""
 
     def __init__(self, notify: Notify) -> None:
         self._notify = notify
@@ -41,7 +42,7 @@ class DecisionLog:
         self._reasons: tuple[Plan | None, dict[int, Reasons]] = (None, {})
 
     def note(self, wanted: WantedModel, plan: Plan, copies: Iterable[ModelCopy], sentence: str) -> None:
-        """Says what is decided of a model where that is new; `sentence` is its explanation."""
+        """Writes the decision about a model where it is new; `sentence` is its explanation."""
         if wanted.model is None or wanted.replicas == 0:
             self.forget(wanted.name)
             return
@@ -65,14 +66,14 @@ class DecisionLog:
             "summary": sentence,
         }
         whole = assigned is not None and not assigned.missing
-        self._notify(Notice("Placement decided", fields, warning=not whole))
+        self._notify(Notice("placement decided", fields, warning=not whole))
 
     def forget(self, name: str) -> None:
-        """The model wants no place any more."""
+        """Forgets a model that wants no place any more."""
         self._told.pop(name, None)
 
     def _counted(self, plan: Plan, refusals: tuple[Refusal, ...]) -> Reasons:
-        """How often each reason comes; models that are refused alike share the answer."""
+        """Returns how often each reason comes; models that are refused alike share the answer."""
         if self._reasons[0] is not plan:
             self._reasons = (plan, {})
         known = self._reasons[1]
@@ -82,7 +83,7 @@ class DecisionLog:
 
 
 def _stands(assigned: Assignment, copies: Iterable[ModelCopy]) -> bool:
-    """True where replicas say that they have it; what was only just asked of them is no answer."""
+    """Says whether all assigned replicas have reported the version; a load only sent is no report."""
     version = assigned.demand.version
     own = (each for each in copies if each.id.version == version)
     there = {each.id.replica for each in own if each.state is not CopyState.REQUESTED}

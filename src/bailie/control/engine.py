@@ -1,8 +1,9 @@
 """One pass over a namespace: observe, place, diff, assume, dispatch, route, report.
 
-Driven by `scheduler.loop`, which lends it the moment and lets other tasks run between two slices. A pass
-finds out by itself which models differ from the last one and looks at these only. The engine keeps nothing
-that the API or the agents could not tell again: a first start, a restart and a failover are the same path.
+Driven by `scheduler.loop`, which hands in the present time and lets other tasks run between two slices. A
+pass finds out by itself which models have changed since the last pass, and looks at these only. The engine
+keeps nothing that the API or the agents could not tell again: a first start, a restart and a failover are the
+same path.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 REBUILD_SECONDS = 10.0
 """How long a scheduler that starts waits for the agents that the Servers' status promises."""
 LOST_SECONDS = 3.0
-"""The same for those that the leader before had given up: it had routes and a plan without them."""
+"""The same for agents that the leader before had given up: it had routes and a plan without them."""
 SLICE = 32
 """Models looked at between two chances to pause."""
 TRIES = 2
@@ -46,7 +47,7 @@ TRIES = 2
 
 
 class Engine:
-    """Decides for one namespace. Each call of `steps` is a pass; `result` is that of the last one."""
+    """Decides for one namespace. Each call of `steps` is a pass; `result` is that of the last pass."""
 
     def __init__(
         self,
@@ -58,9 +59,9 @@ class Engine:
         notify: Notify,
         further: tuple[SubjectKind, ...] = (),
     ) -> None:
-        """`objects` returns the namespace's Models or Servers as they are now.
+        """Takes `objects`, which returns the namespace's Models or Servers as they are now.
 
-        `further` are the routable kinds beside Models, each after those on which it depends.
+        `further` are the routable kinds beside Models, each after the kinds on which it depends.
         """
         self._objects = objects
         self._notify = notify
@@ -91,7 +92,7 @@ class Engine:
         return self._routes.revision
 
     def missing(self, now: Now) -> dict[ReplicaId, float]:
-        """The replicas that have not reported, and for how many seconds in all they are waited for."""
+        """Returns the replicas that have not reported, each with the seconds to wait for it in all."""
         self._fleet.observe(now.monotonic)
         missing: dict[ReplicaId, float] = {}
         manifests = list(self._objects(SERVER))
@@ -106,9 +107,10 @@ class Engine:
         return missing
 
     def steps(self, now: Now) -> Generator[None, None, float | None]:
-        """One pass, yielding between slices; returns when the next is due, None for not before a change.
+        """Makes one pass, yielding between slices of the work.
 
-        A subject stays dirty until a pass has come to its end.
+        Returns the monotonic time at which the next pass is due; None where it is due at the next change. A
+        subject stays dirty until a pass has come to its end.
         """
         self._fleet.observe(now.monotonic)
         self._models.failures.observe(now)
@@ -122,17 +124,17 @@ class Engine:
         yield from self._route()
         yield from self._unload()
         yield from self._evict()
-        # At last: a replica may end when nothing of this pass needs it.
+        # Last: the routes and commands of this pass say which replicas are still needed.
         self._releases.release(self._fleet, self._routes, self._moves)
         self._report()
         return self._deadline()
 
     def _names(self) -> list[str]:
-        """The dirty Models, in order."""
+        """Returns the names of the dirty Models, in order."""
         return sorted(each.name for each in self._dirty if each.kind == MODEL.kind)
 
     def _plan(self) -> Generator[None, None, None]:
-        """Tells placement what changed, and notes for whom that changed the plan."""
+        """Tells placement of the changes, and marks the Models dirty whose plan they changed."""
         wanted = self._servers.wanted(self._objects(SERVER))
         self._planner.set_servers(self._servers.assemble(wanted, self._fleet.replicas))
         for names in _batches(self._names()):
@@ -149,7 +151,7 @@ class Engine:
         self._planner.set_model(name, *demand_and_holdings(wanted, copies))
 
     def _load(self) -> Generator[None, None, None]:
-        """Sends what is planned and not there, unless it failed there just now."""
+        """Sends the loads that are planned and not there, but for those that back off after a failure."""
         for names in _batches(self._names()):
             for name in names:
                 put(self._unsent, name, self._planner.difference(name).to_load or None)
@@ -174,13 +176,13 @@ class Engine:
         needed = self._planner.plan().assignments[load.version].demand.memory_bytes
         if self._fleet.load(load.replica, command, memory_bytes=needed):
             said = {"model": load.version.model, "number": command.number, "replica": str(load.replica)}
-            self._notify(Notice("Load sent", said))
+            self._notify(Notice("load sent", said))
 
     def _route(self) -> Generator[None, None, None]:
         """Asks each dirty subject for its contribution, kind by kind, and tells the data plane."""
         changes: dict[Subject, tuple[str, Contribution | None]] = {}
         for kind in self._kinds:
-            # Here and not earlier: what a kind depends on is dirty by now.
+            # Here and not earlier: the subjects on which this kind depends are marked dirty by now.
             self._dirty |= set(kind.affected(self._dirty))
             for names in _batches(sorted(each.name for each in self._dirty if each.kind == kind.kind)):
                 for name in names:
@@ -192,7 +194,7 @@ class Engine:
         self._routes.publish(changes, self._fleet)
 
     def _unload(self) -> Generator[None, None, None]:
-        """Takes away what has no place, second copies and old failures, once no request goes there."""
+        """Unloads copies without a place, second copies and old failures, once no request goes there."""
         for names in _batches(self._names()):
             for name in names:
                 put(self._leaving, name, self._unwanted(name) or None)
@@ -200,17 +202,17 @@ class Engine:
         for names in _batches(sorted(self._leaving)):
             for copy_id in (copy_id for name in names for copy_id in self._leaving[name]):
                 copy = self._fleet.copies[copy_id]
-                # A replica that drains ends as a whole, and the server has better to do until then.
+                # A replica that drains ends as a whole; until then unloads would only keep its server busy.
                 here = copy.connected and not copy.draining
                 if here and self._routes.may_unload(copy):
                     self._fleet.unload(copy_id)
                     model, number = copy_id.version.model, copy_id.number
                     said = {"model": model, "number": number, "replica": str(copy_id.replica)}
-                    self._notify(Notice("Unload sent", said))
+                    self._notify(Notice("unload sent", said))
             yield
 
     def _moves(self, subject: Subject) -> bool:
-        """Whether what answers for the subject now will answer elsewhere: its load is under way there."""
+        """Says whether the subject will answer elsewhere: its wanted version is being loaded there."""
         wanted = self._models.models.wanted.get(subject.name) if subject.kind == MODEL.kind else None
         if wanted is None or wanted.version not in self._planner.plan().assignments:
             return False
@@ -218,7 +220,7 @@ class Engine:
         return failure is None or failure.attempts < TRIES
 
     def _evict(self) -> Generator[None, None, None]:
-        """Lets agents take versions out of memory once no request reaches these past the agent."""
+        """Lets agents take versions out of memory once all requests for these go through the agent."""
         for names in _batches(self._names()):
             for name in names:
                 put(self._evicting, name, self._to_evict(name) or None)
@@ -228,14 +230,14 @@ class Engine:
                 if self._fleet.copies[copy_id].connected and self._routes.may_evict(copy_id):
                     self._fleet.evict(copy_id)
                     said = {"model": copy_id.version.model, "replica": str(copy_id.replica)}
-                    self._notify(Notice("Eviction granted", said))
+                    self._notify(Notice("eviction granted", said))
             yield
 
     def _to_evict(self, name: str) -> list[CopyId]:
         return [each.id for each in self._fleet.of_model(name) if each.state is CopyState.EVICTING]
 
     def note_used(self, names: Iterable[str]) -> None:
-        """Models that were asked for just now: the agents that have them are told."""
+        """Tells the agents which of their models were asked for just now; `names` are those of Models."""
         used: dict[ReplicaId, list[str]] = {}
         for name in names:
             for each in self._fleet.of_model(name):
@@ -283,5 +285,5 @@ def _models(names: Iterable[str]) -> set[Subject]:
 
 
 def _batches(names: list[str]) -> Iterator[list[str]]:
-    """The names, a few at a time."""
+    """Returns the names in batches of SLICE."""
     return (names[start : start + SLICE] for start in range(0, len(names), SLICE))

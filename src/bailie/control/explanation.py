@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def explained(result: PassResult, name: str) -> dict[str, Any] | None:
-    """Returns what the last pass found about the model; None where there is no such Model."""
+    """Returns the findings of the last pass about the model; None where there is no such Model."""
     wanted, facts = result.wanted.get(name), result.facts.get(name)
     if wanted is None or facts is None:
         return None
@@ -46,7 +46,10 @@ def explained(result: PassResult, name: str) -> dict[str, Any] | None:
 
 
 def _placement(result: PassResult, version: VersionId) -> dict[str, Any]:
-    """`servers` and `candidates` (replicas of the chosen server) are compared only where there is a place."""
+    """Returns the part of the answer about the version's place.
+
+    `servers` and `candidates` (replicas of the chosen server) are empty where there is no place.
+    """
     snapshot, plan = result.snapshot, result.plan
     found, others = explain(snapshot, plan, version), compare(snapshot, plan, version)
     return {

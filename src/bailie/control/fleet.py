@@ -1,8 +1,8 @@
 """Every server replica and its copies, as the engine may rely on them: reports plus commands just sent.
 
 Called by the engine. A command counts as carried out until the agent says otherwise (assume), and no longer
-once the session is another or nothing was heard for a while (forget). A replica whose agent is away keeps
-its place for a grace, so that a reconnect moves nothing.
+once the session is another or the agent has reported nothing of it for ASSUMED_SECONDS (forget). A replica
+whose agent is away keeps its place for AWAY_SECONDS, so that a reconnect moves nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 AWAY_SECONDS = 3.0
 """How long a replica whose agent is away keeps its models in the plan and in the routes."""
 ASSUMED_SECONDS = 30.0
-"""How long a command counts as carried out without a word from the agent; then it is sent again."""
+"""How long a command counts as carried out without a report from the agent; then it is sent again."""
 
 _ORDER = {state: order for order, state in enumerate(CopyState)}
 CROWDED = 0.5
-"""On a replica with overcommit that is filled beyond this part of its memory, uses are counted: by then they
-have a history when the first model must leave."""
+"""On a replica with overcommit that is filled beyond this part of its memory, the uses of models are counted,
+so that there is a history when the first model must leave."""
 
 
 class CopyId(NamedTuple):
@@ -38,16 +38,17 @@ class CopyId(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the inference server calls the version."""
+        """The name by which the inference server knows the version."""
         return f"{self.version.model}_{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCopy:
-    """How a version stands on a replica.
+    """A version on a replica.
 
-    `memory_bytes` counts workers; `connected`: its agent is there; `server_silent`: the server takes
-    connections and has long answered nothing; `draining`: the replica is to end.
+    `report` is None before the agent has reported it. `memory_bytes` counts workers; `connected`: the
+    replica's agent is connected; `server_silent`: the server takes connections and has long answered nothing;
+    `draining`: the replica is to end.
     """
 
     id: CopyId
@@ -61,7 +62,7 @@ class ModelCopy:
 
     @property
     def answers(self) -> bool:
-        """Whether the agent and the server are there."""
+        """Whether the agent is connected and the server ready."""
         return self.connected and self.server_ready
 
 
@@ -83,10 +84,10 @@ class _Assumption:
 
 
 class Fleet:
-    """What the engine knows of replicas between two passes; made anew only where an agent said something.
+    """The replicas and their copies, as of the last `observe` and the commands since.
 
-    `replicas` and `copies` are current. `touched` are the models whose copies changed, until they are
-    taken; `crowded` the replicas on which uses are counted.
+    `replicas` and `copies` are current. `touched` are the models whose copies have changed since
+    `take_touched`; `crowded` are the replicas on which uses are counted.
     """
 
     def __init__(self, agents: Agents) -> None:
@@ -103,9 +104,9 @@ class Fleet:
         self._used: dict[ReplicaId, int] = defaultdict(int)
 
     def observe(self, now: float) -> None:
-        """Takes over what the agents say now.
+        """Takes over the agents' newest reports.
 
-        `now` is monotonic, in seconds, and is the moment of everything until the next call.
+        `now` is monotonic, in seconds, and is the present time until the next call.
         """
         self._now = now
         present = self._agents.replicas()
@@ -123,36 +124,36 @@ class Fleet:
                 self._weigh(key)
 
     def take_touched(self) -> set[str]:
-        """Returns the models whose copies changed since this was called last."""
+        """Returns the names of the models whose copies have changed since the last call."""
         touched, self.touched = self.touched, set()
         return touched
 
     def of_model(self, name: str) -> list[ModelCopy]:
-        """Everything that stands of a model, in the order of replicas."""
+        """Returns the copies of a model, in the order of replicas."""
         found = self._models.get(name, {})
         return [found[copy_id] for copy_id in sorted(found)]
 
     def deadline(self) -> float | None:
-        """When something changes by itself, None where nothing will."""
+        """Returns the monotonic time at which a replica or an assumption expires; None where none will."""
         ends = [since + AWAY_SECONDS for since in self._away_since.values()]
         ends += [_oldest(each) + ASSUMED_SECONDS for each in self._assumed.values()]
         return min(ends, default=None)
 
     def load(self, replica: ReplicaId, command: LoadCommand, *, memory_bytes: int) -> bool:
-        """Sends the command and assumes that it is obeyed; False where the agent is away.
+        """Sends the command and assumes that it is obeyed; returns False where the agent is away.
 
-        `memory_bytes` is what is taken there meanwhile, workers counted.
+        `memory_bytes` counts as taken on the replica meanwhile, workers included.
         """
         return self._command(replica, command, memory_bytes)
 
     def unload(self, copy_id: CopyId) -> bool:
-        """Sends the command and assumes that it is obeyed; False where the agent is away."""
+        """Sends the command and assumes that it is obeyed; returns False where the agent is away."""
         copy = self.copies[copy_id]
         command = UnloadCommand(version=copy_id.version, number=copy_id.number)
         return self._command(copy_id.replica, command, copy.memory_bytes)
 
     def evict(self, copy_id: CopyId) -> bool:
-        """Sends the command and assumes that it is obeyed; False where the agent is away."""
+        """Sends the command and assumes that it is obeyed; returns False where the agent is away."""
         copy = self.copies[copy_id]
         eviction = copy.report.eviction if copy.report else 0
         command = EvictCommand(version=copy_id.version, number=copy_id.number, eviction=eviction)
@@ -167,13 +168,13 @@ class Fleet:
         report, seen = (before.report if before else None), self.replicas[replica]
         revision = report.revision if report else 0
         assumed = self._assumed.setdefault(replica, {})
-        assumed.pop(copy_id, None)  # so that the oldest comes first
+        assumed.pop(copy_id, None)  # else the key would keep its place, and `_oldest` takes the first
         assumed[copy_id] = _Assumption(state, seen.replica.session, revision, memory_bytes, self._now)
         self._put(copy_id, _copy_of(copy_id, state, report, memory_bytes, seen))
         return True
 
     def _seen(self, key: ReplicaId, present: ConnectedReplica | None) -> FleetReplica | None:
-        """The replica as it is now; None once it has been away for too long."""
+        """Returns the replica as it is now; None once its agent has been away for AWAY_SECONDS."""
         before = self.replicas.get(key)
         if present is not None:
             self._away_since.pop(key, None)
@@ -214,7 +215,7 @@ class Fleet:
         self._weigh(copy_id.replica)
 
     def _weigh(self, key: ReplicaId) -> None:
-        """Keeps `crowded`; what stands there gets another route when it changes."""
+        """Keeps `crowded` up to date; the models on a replica get another route when it changes there."""
         seen = self.replicas.get(key)
         crowded = False
         if seen is not None and seen.replica.overcommit_percent and seen.replica.held_http_port:
@@ -267,13 +268,13 @@ def _copy_of(  # noqa: PLR0917 - the fields in their order
 
 
 def _holds(assumption: _Assumption, report: ModelReport | None, session: int, now: float) -> bool:
-    """False once the session is another, the agent has answered, or it has been silent for too long."""
+    """Says whether an assumption holds: in the same session, unanswered, and for ASSUMED_SECONDS at most."""
     if session != assumption.session or now - assumption.since >= ASSUMED_SECONDS:
         return False
     if report is None:
         # An inventory without the copy answers an unload; a load may still be on its way.
         return assumption.state is CopyState.REQUESTED
-    # A report that is older than the command says nothing of it.
+    # A report from before the command is no answer to it.
     if report.revision <= assumption.revision:
         return True
     return next_state(assumption.state, report_of(report.state)) is assumption.state
@@ -286,14 +287,14 @@ def _state(report: ModelReport, assumption: _Assumption | None) -> CopyState:
 
 
 def _size(copy: ModelCopy | None) -> int:
-    """The larger of declared and measured."""
+    """Returns the larger of declared and measured bytes; 0 without a copy."""
     if copy is None:
         return 0
     return max(copy.memory_bytes, copy.report.measured_bytes if copy.report else 0)
 
 
 def _oldest(assumed: dict[CopyId, _Assumption]) -> float:
-    """Since when the first of them is assumed; they are in the order of time."""
+    """Returns the monotonic time of the first assumption; they are in the order of time."""
     return next(iter(assumed.values())).since
 
 
@@ -303,12 +304,12 @@ def _place(seen: FleetReplica) -> tuple[object, ...]:
 
 
 def preferred(copies: list[ModelCopy]) -> ModelCopy:
-    """Of one version under several numbers on one replica: the one to keep."""
+    """Returns the copy to keep of one version that has several numbers on one replica."""
     return min(copies, key=_preference)
 
 
 def one_each(copies: list[ModelCopy]) -> tuple[ModelCopy, ...]:
-    """One for each version and replica, in that order."""
+    """Returns the preferred copy for each version and replica, in that order."""
     places: dict[tuple[VersionId, ReplicaId], list[ModelCopy]] = {}
     for each in copies:
         places.setdefault((each.id.version, each.id.replica), []).append(each)
@@ -316,6 +317,6 @@ def one_each(copies: list[ModelCopy]) -> tuple[ModelCopy, ...]:
 
 
 def _preference(copy: ModelCopy) -> tuple[int, int]:
-    """Copies that keep no place are alike."""
+    """Returns the key of `preferred`; among copies that keep no place only their number counts."""
     order = _ORDER[copy.state] if copy.state.keeps else len(_ORDER)
     return order, -copy.id.number

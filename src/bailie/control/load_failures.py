@@ -2,7 +2,7 @@
 
 Called by the engine. A failure belongs to a version on a replica; another content of the spec is another
 version, so a corrected Model is tried at once. A version that ends the servers that load it is given up on
-all of them: what it does to one it would do to the next.
+all replicas: it would end the next server as well.
 """
 
 from __future__ import annotations
@@ -46,11 +46,14 @@ class LoadFailures:
         self._now = Now(0.0, 0.0)
 
     def observe(self, now: Now) -> None:
-        """Begins a pass: `now` is the moment of everything until the next call."""
+        """Begins a pass: `now` is the present time until the next call."""
         self._now = now
 
     def count(self, name: str, copies: Collection[ModelCopy], wanted: VersionId | None) -> None:
-        """Counts each failure of a model once; forgets what is loaded by now and other versions' failures."""
+        """Counts each failure of a model once.
+
+        Forgets the failures of other versions than the wanted one, and of places where it is loaded by now.
+        """
         serving = {_place(copy) for copy in copies if copy.state.serves}
         entries = {
             place: each
@@ -68,14 +71,16 @@ class LoadFailures:
             self._entries.pop(name, None)
 
     def may_try(self, place: VersionPlace) -> bool:
-        """False while the place is backing off, and for a version that is given up."""
+        """Says whether a load may be tried: False while the place backs off, and for a version given up."""
         entries = self._entries.get(place[0].model, {})
         entry = entries.get(place)
         return not _given_up(entries) and (entry is None or self._now.monotonic >= entry.retry_at)
 
     def of(self, version: VersionId) -> Failure | None:
-        """The failure to show for a version: that of the first replica by name; one that ended a server goes
-        before others."""
+        """Returns the failure to show for a version, None where there is none.
+
+        It is that of the first replica by name; a failure that ended a server goes before others.
+        """
         entries = self._entries.get(version.model)
         if not entries:
             return None
@@ -88,7 +93,7 @@ class LoadFailures:
         return replace(shown, message=text, retry_at=0.0)
 
     def deadline(self) -> float | None:
-        """When the next place may be tried again."""
+        """Returns the monotonic time at which the next place may be tried again; None where none waits."""
         ends = (each.retry_at for entries in self._entries.values() for each in entries.values())
         return min((end for end in ends if self._now.monotonic < end < math.inf), default=None)
 

@@ -1,7 +1,7 @@
-"""What the status of a Model is made from, counted from one pass.
+"""The facts of which a Model's status is made, counted from one pass.
 
-Used by `model_subjects` for the Models that a pass looks at. Only counts; the words are those of
-`bailie.lifecycle.conditions`.
+Used by `model_subjects` for the Models that a pass looks at. Only counts; `bailie.lifecycle.conditions` has
+the sentences.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFindings:
-    """What a pass found about one Model: its place, its copies, and what answers for it.
+    """The findings of a pass about one Model: its place, its copies, and the version that answers.
 
-    `number`, `scheduling` and `failure` belong to the wanted version, `decision` to the one that answers.
+    `number`, `scheduling` and `failure` belong to the wanted version, `decision` to the version that answers.
     """
 
     wanted: WantedModel
@@ -41,7 +41,7 @@ class ModelFindings:
 
 
 def facts_of(found: ModelFindings) -> ModelFacts:
-    """Returns what the status is made from: the findings, counted."""
+    """Returns the facts for the status: the findings, counted."""
     wanted, answer = found.wanted, found.decision
     serving = answer.available if answer else 0
     older = answer is not None and answer.choice.identity != wanted.identity
@@ -62,7 +62,7 @@ def facts_of(found: ModelFindings) -> ModelFacts:
 
 
 def _evicted(decision: RouteDecision | None) -> int:
-    """How many of the replicas that answer have the version on disk only."""
+    """Returns how many of the replicas that answer have the version on disk only."""
     return sum(each.state is CopyState.EVICTED for each in decision.copies) if decision else 0
 
 
@@ -96,7 +96,7 @@ def _version(found: ModelFindings, *, available: int) -> VersionFacts:
 
 
 def _setback(copy: ModelCopy) -> Setback | None:
-    """An agent that loads a version again says why."""
+    """Returns why an agent loads the version again; None where it does not."""
     report = copy.report
     if copy.state is not CopyState.LOADING or report is None or not report.message:
         return None
@@ -111,7 +111,7 @@ def _server(found: ModelFindings) -> str:
 
 
 class Sentences:
-    """Why each model is where it is, in words; models that are refused alike share theirs."""
+    """One sentence for each model that says why it is where it is; models that are refused alike share it."""
 
     def __init__(self) -> None:
         self._snapshot = Snapshot()
@@ -119,13 +119,13 @@ class Sentences:
         self._known: dict[int, str] = {}
 
     def of_plan(self, snapshot: Snapshot, plan: Plan) -> Sentences:
-        """Returns itself; forgets the words for another snapshot or plan: a refusal may read otherwise."""
+        """Returns itself; forgets the sentences of another snapshot or plan, which may read otherwise now."""
         if snapshot is not self._snapshot or plan is not self._plan:
             self._snapshot, self._plan, self._known = snapshot, plan, {}
         return self
 
     def of(self, wanted: WantedModel) -> str:
-        """Empty for a model that asks for no place."""
+        """Returns the sentence for a model; empty for a model that asks for no place."""
         version = wanted.version
         if wanted.model is None or wanted.replicas == 0:
             return ""

@@ -1,6 +1,6 @@
-"""Models as subjects: which version answers for each, and what its status is made from.
+"""Models as subjects: the version that answers for each, and the facts for its status.
 
-Made by the engine, as the first of the routable kinds. It routes only; places and commands are the engine's.
+Made by the engine, as the first of the routable kinds. It routes only; the engine places and commands.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ class ModelSubjects:
     _sentences: Sentences = field(default_factory=Sentences)
 
     def route_name(self, name: str) -> str:
-        """See `subjects.SubjectKind`."""
+        """Returns the Model's own name: callers ask for that."""
         return name
 
     def read(self, dirty: set[Subject]) -> Generator[None, None, None]:
-        """See `subjects.SubjectKind`."""
+        """Takes over the Models, as `subjects.SubjectKind` says."""
         changed: set[str] = set()
         yield from self.models.read(self.manifests(), changed)
         dirty |= {Subject(self.kind, name) for name in changed}
 
     def affected(self, dirty: AbstractSet[Subject]) -> Iterable[Subject]:  # noqa: ARG002 - depends on no other
-        """See `subjects.SubjectKind`."""
+        """Returns none: a Model's route depends on no other subject."""
         return ()
 
     def contribute(
@@ -67,7 +67,7 @@ class ModelSubjects:
         name: str,
         contributions: Mapping[Subject, Contribution],  # noqa: ARG002 - depends on no other
     ) -> Contribution | None:
-        """See `subjects.SubjectKind`. Notes the facts of the Model, too."""
+        """Returns the Model's route, as `subjects.SubjectKind` says, and notes the Model's facts."""
         copies = one_each(self.fleet.of_model(name))
         if copies:
             self.copies[name] = copies
@@ -104,7 +104,10 @@ class ModelSubjects:
         return Contribution(decision.copies, decision.choice.identity, otherwise)
 
     def _decide(self, wanted: WantedModel, copies: tuple[ModelCopy, ...]) -> RouteDecision | None:
-        """An invalid spec leaves what answers alone; what is leaving or scaled to zero has no route."""
+        """Returns the decision of the routes; None for a Model that is being deleted or scaled to zero.
+
+        A Model whose spec has become invalid keeps the version that answers.
+        """
         if wanted.deleting or (wanted.model and wanted.replicas == 0):
             return None
         found = self.planner.plan().assignments.get(wanted.version)

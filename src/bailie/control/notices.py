@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One line of the log: a constant text, its fields, and whether somebody should look into it."""
+    """One line of the log: a constant text in lower case, its fields, and whether an operator should look."""
 
     text: str
     fields: Mapping[str, object]

@@ -25,9 +25,9 @@ class PassResult:
     """The result of one pass.
 
     `wanted` are the Models by name, `copies` the copies of each (one per version and replica), and `facts`
-    has every Model of `wanted`. `contributions` is what each subject has in the routing table. `looked_at`
-    are the subjects that may differ from the result before, deleted ones among them. `settling`: the data
-    planes have not come to this leader yet, so it is not known whether they still have routes of the leader
+    has every Model of `wanted`. `contributions` has the part of each subject in the routing table.
+    `looked_at` are the subjects that may differ from the result before, deleted subjects among them.
+    `settling`: the data planes have not come to this leader yet, so they may still have routes of the leader
     before.
     """
 

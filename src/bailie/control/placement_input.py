@@ -1,7 +1,7 @@
-"""Puts together what placement decides on, from the Models, the Servers and the fleet.
+"""Puts together the input of placement from the Models, the Servers and the fleet.
 
-Called by the engine with what changed. Only translation: which state of a replica counts as held, how much
-memory is counted, which replica is on its way out.
+Called by the engine with the Models and replicas that changed. Only translates: which state of a copy counts
+as held, how much memory is counted, which replica drains.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bailie.placement import Demand, ReplicaId, VersionId
 
 _MOST_REPLICAS = 10_000
-"""A status that speaks of more than that was not written by an operator."""
+"""A status that speaks of more replicas was not written by an operator."""
 
 
 class ServerBook:
@@ -34,7 +34,7 @@ class ServerBook:
         self._made: dict[str, tuple[int, list[FleetReplica], Server]] = {}
 
     def wanted(self, manifests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-        """How many replicas each Server asks for; 0 where it is being deleted."""
+        """Returns how many replicas each Server asks for; 0 for a Server that is being deleted."""
         parsed: dict[str, tuple[Mapping[str, Any], int]] = {}
         for manifest in manifests:
             name = manifest["metadata"]["name"]
@@ -47,7 +47,10 @@ class ServerBook:
     def assemble(
         self, wanted: Mapping[str, int], replicas: Mapping[ReplicaId, FleetReplica]
     ) -> tuple[Server, ...]:
-        """A server that only agents know of has no object any more: it is going away."""
+        """Returns the servers with their connected replicas, in the order of their names.
+
+        A server of which only agents speak has no object any more: it wants no replica.
+        """
         grouped: dict[str, list[FleetReplica]] = defaultdict(list)
         for key in sorted(replicas):
             grouped[key.server].append(replicas[key])
@@ -66,7 +69,10 @@ class ServerBook:
 
 
 def _wanted_replicas(manifest: Mapping[str, Any]) -> int:
-    """A Server whose spec is invalid keeps what it has: its replicas are not counted out."""
+    """Returns how many replicas the Server asks for; 0 while it is being deleted.
+
+    A Server whose spec has become invalid keeps the replicas of which its status speaks.
+    """
     if manifest["metadata"].get("deletionTimestamp"):
         return 0
     server, _ = ServerResource.parse({key: value for key, value in manifest.items() if key != "status"})
@@ -74,14 +80,14 @@ def _wanted_replicas(manifest: Mapping[str, Any]) -> int:
 
 
 def running_replicas(manifest: Mapping[str, Any]) -> int:
-    """How many replicas the Server's status speaks of; 0 where what is written there is no such number."""
+    """Returns how many replicas the Server's status speaks of; 0 where it has no valid number."""
     status = manifest.get("status")
     count = status.get("replicas") if isinstance(status, dict) else None
     return min(max(count, 0), _MOST_REPLICAS) if isinstance(count, int) else 0
 
 
 def told_replicas(manifest: Mapping[str, Any]) -> frozenset[str] | None:
-    """The replicas that a leader knew when it wrote the Server's status last, by name; None if none did."""
+    """Returns the names of the replicas in the status that a leader wrote last; None if none has written."""
     status = manifest.get("status")
     states = status.get("replicaStates") if isinstance(status, dict) else None
     if not isinstance(states, list):
@@ -92,7 +98,7 @@ def told_replicas(manifest: Mapping[str, Any]) -> frozenset[str] | None:
 def demand_and_holdings(
     wanted: WantedModel | None, copies: Iterable[ModelCopy]
 ) -> tuple[Demand | None, tuple[Holding, ...]]:
-    """What a model asks placement for, None for nothing, and what replicas have of its versions."""
+    """Returns a model's demand for placement, None for none, and the holdings of its versions on replicas."""
     held = [copy for copy in copies if copy.state.occupies]
     sizes = measured(held)
     demand = None
@@ -104,9 +110,9 @@ def demand_and_holdings(
 
 
 def measured(copies: Iterable[ModelCopy]) -> dict[VersionId, Measured]:
-    """What loads of each version have taken.
+    """Returns the bytes that loads of each version have taken.
 
-    One content takes the same everywhere: the largest figure counts, and it is exact where one is.
+    One content takes the same everywhere: the largest figure counts, and it is exact where one figure is.
     """
     found: dict[VersionId, Measured] = {}
     for version, report in ((each.id.version, each.report) for each in copies):
@@ -120,7 +126,7 @@ def measured(copies: Iterable[ModelCopy]) -> dict[VersionId, Measured]:
 
 
 def _server(name: str, wanted: int, replicas: list[FleetReplica]) -> Server:
-    """What all replicas can is what the server can."""
+    """Returns the server with the capabilities that all of its replicas have."""
     capabilities = [frozenset(map(str.strip, seen.replica.capabilities)) for seen in replicas]
     return Server(
         name=name,
@@ -131,7 +137,7 @@ def _server(name: str, wanted: int, replicas: list[FleetReplica]) -> Server:
 
 
 def _replica(seen: FleetReplica, wanted: int) -> Replica:
-    """A replica beyond the wanted number is about to be scaled away, so it drains."""
+    """Returns the replica; beyond the wanted number it drains, for it is about to be scaled away."""
     replica = seen.replica
     return Replica(
         index=replica.id.ordinal,
@@ -155,6 +161,6 @@ def _holding(copy: ModelCopy, size: Measured | None) -> Holding:
 
 
 def _workers(version: VersionId, held: Iterable[ModelCopy]) -> int:
-    """The most workers that any replica runs a version with; memory counts that many times."""
+    """Returns the most workers with which a replica runs the version; its memory counts so many times."""
     reports = (each.report for each in held if each.id.version == version)
     return max((report.workers for report in reports if report), default=1)

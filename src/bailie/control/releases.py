@@ -1,7 +1,7 @@
-"""Which draining replicas may end: nobody needs them, or only models that have no other place.
+"""Which draining replicas may end: no model needs them, or only models that have no other place.
 
 Called by the engine at the end of each pass. An agent that drains keeps its inference server until it is
-told; it is told once in each session, and its own limit holds where it is told nothing.
+told that the replica may end, once in each session; without that message the agent's own limit holds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Releases:
         self._told: dict[ReplicaId, int] = {}
 
     def release(self, fleet: Fleet, routes: Routes, moves: Callable[[Subject], bool]) -> None:
-        """Tells the replicas that may end. `moves` says whether a subject will answer elsewhere."""
+        """Tells each replica that may end, once. `moves` says whether a subject will answer elsewhere."""
         draining = {
             key: seen.replica.session
             for key, seen in fleet.replicas.items()
@@ -47,4 +47,4 @@ class Releases:
             stranded = frozenset(each.name for each in needing)
             self._agents.note_drained(key, stranded)
             fields = {"replica": str(key), "without_another_place": sorted(stranded)}
-            self._notify(Notice("Replica may end", fields, warning=bool(stranded)))
+            self._notify(Notice("replica may end", fields, warning=bool(stranded)))

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class RoutedCopies:
-    """`left` has the departure of each copy that was left and is still kept in mind."""
+    """The copies of each subject's route.
+
+    `left` has the departure of each copy to which no route leads any more, until `forget`.
+    """
 
     def __init__(self) -> None:
         self._revisions: dict[Subject, dict[CopyId, int]] = {}
@@ -26,7 +29,10 @@ class RoutedCopies:
         self.left: dict[CopyId, Departure] = {}
 
     def lead(self, subject: Subject, copies: Collection[CopyId], now: Departure) -> bool:
-        """From the revision of `now` on, the subject's route leads to these copies; True for others."""
+        """Notes that the subject's route leads to these copies from the revision of `now` on.
+
+        Returns whether they are other copies than before.
+        """
         before = self._revisions.get(subject, {})
         for gone in before.keys() - set(copies):
             self._subjects[gone].discard(subject)
@@ -43,12 +49,12 @@ class RoutedCopies:
         return before.keys() != set(copies)
 
     def leave(self, copies: Iterable[CopyId], now: Departure) -> None:
-        """From the revision of `now` on, no route leads to these copies."""
+        """Notes that no route leads to these copies from the revision of `now` on."""
         for each in copies:
             self.left[each] = now
 
     def forget(self, keep: Callable[[CopyId, Departure], bool]) -> None:
-        """Keeps the departures in mind for which `keep` is true."""
+        """Forgets the departures for which `keep` is false."""
         self.left = {each: departure for each, departure in self.left.items() if keep(each, departure)}
 
     def of(self, subject: Subject) -> Iterator[tuple[CopyId, int]]:
@@ -60,11 +66,11 @@ class RoutedCopies:
         return self._revisions.get(subject, {}).get(copy, 0)
 
     def __contains__(self, copy: object) -> bool:
-        """Whether the route of any subject leads to the copy."""
+        """Says whether the route of any subject leads to the copy."""
         return copy in self._subjects
 
     def pairs(self) -> Iterator[tuple[Subject, CopyId, int]]:
-        """Yields every subject with each copy of its route, and the revision."""
+        """Yields every subject with each copy of its route, and the revision that led there first."""
         for subject, copies in self._revisions.items():
             for copy, revision in copies.items():
                 yield subject, copy, revision

@@ -1,4 +1,4 @@
-"""The routes of the namespace, told to the data planes, and what follows from how far these have followed.
+"""The routes of the namespace, published to the data planes, and what their acknowledgements permit.
 
 Called by the engine after placement, in terms of subjects: a subject's contribution becomes an entry of the
 table. For each copy that is or was in a route the revision is kept of the table that put it in or took it
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from bailie.routing.table import Entry, Publisher
 
 HELD = ".held"
-"""After a replica's name: its agent, for models that are not in memory."""
+"""Suffix of a replica's name that stands for its agent, which answers for models that are not in memory."""
 _NOTHING = Contribution()
 
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
-    """The version that is to answer for a subject, the copies behind it, and how many of these answer now."""
+    """The version that is to answer for a subject, its copies, and how many of these answer now."""
 
     choice: Choice
     copies: tuple[ModelCopy, ...]
     available: int
     refusal: str = ""
-    """What a data plane refuses, in its own words, while the route is not acknowledged."""
+    """The refusal of a data plane, in its own words, while the route is not acknowledged."""
 
 
 class Routes:
@@ -60,20 +60,20 @@ class Routes:
         self._asked = RoutedCopies()
         self._direct = RoutedCopies()
         self._former: dict[Subject, Departure] = {}
-        """When the last route that data planes had of a subject, to the same version, was replaced."""
+        """By subject: when the last acknowledged route to the version that still answers was replaced."""
         self._unheard: deque[tuple[int, Subject]] = deque()
-        """Subjects whose route got or lost a copy, by a revision that is not acknowledged; oldest first."""
+        """Subjects whose route got or lost a copy by a revision that is not acknowledged; oldest first."""
         self._acknowledgements = Acknowledgements()
         self._before_us = Departure(1, inf)
-        """The routes of an earlier scheduler, which the data planes leave with our first table."""
+        """The routes of the leader before, which the data planes leave with our first table."""
         self._revision = 0
         self._refusal = ""
         self._now = 0.0
 
     def observe(self, now: float) -> set[Subject]:
-        """Takes over what the data planes have acknowledged; returns the subjects that this concerns.
+        """Takes over the acknowledgements of the data planes; returns the subjects that they concern.
 
-        `now` is monotonic, in seconds, and is the moment of everything until the next call.
+        `now` is monotonic, in seconds, and is the present time until the next call.
         """
         self._now, clock = now, self._acknowledgements
         before = clock.newest
@@ -89,7 +89,10 @@ class Routes:
         return concerned
 
     def _unhear(self) -> set[Subject]:
-        """A data plane went away: the tables that it had acknowledged must be acknowledged again."""
+        """Returns every routed subject after a data plane went away.
+
+        The tables that this data plane had acknowledged must be acknowledged again.
+        """
         routed = [(revision, subject) for subject, _, revision in self._asked.pairs()]
         routed += [(former.revision, subject) for subject, former in self._former.items()]
         self._unheard = deque(sorted(each for each in routed if not self._acknowledgements.has(each[0])))
@@ -98,7 +101,7 @@ class Routes:
     def decide(
         self, subject: Subject, identity: str, planned: frozenset[str], copies: tuple[ModelCopy, ...]
     ) -> RouteDecision | None:
-        """Decides which version answers for the subject, and counts what answers; None where nothing can.
+        """Decides which version answers for the subject, and counts its copies; None where no version can.
 
         `identity` is that of the wanted version, `planned` are the replicas that placement chose for it.
         While the wanted version is not complete, the version that answers now goes on.
@@ -110,18 +113,18 @@ class Routes:
             return None
         alike = tuple(each for each in loaded if each.id.version.identity == choice.identity)
         behind = tuple(each for each in alike if str(each.id.replica) in choice.replicas)
-        # Where none of these answers, a copy that is about to leave does.
+        # Where no planned copy has a server that answers, a copy that is about to be unloaded still does.
         chosen = behind if any(each.server_ready for each in behind) else alike
         available = sum(each.answers and self._is_available(subject, each) for each in chosen)
         refusal = "" if available else self._refusal
         return RouteDecision(choice, chosen, available, refusal)
 
     def _is_available(self, subject: Subject, copy: ModelCopy) -> bool:
-        """Whether every data plane sends requests there, as far as they have said.
+        """Says whether every data plane sends the copy requests, by their acknowledgements.
 
-        An evicted copy gets no requests while another copy is in memory. It counts if that one has a route,
-        for it would get the requests if that one went away; and it gets requests still until the data planes
-        have the table that leads to the other.
+        An evicted copy gets no requests while another copy is in memory. It counts all the same if that copy
+        has a route, for if that copy went away, the evicted one would get the requests. Until the data planes
+        have the table that leads to the copy in memory, the evicted one still gets requests, and counts.
         """
         has = self._acknowledgements.has
         if has(self._asked.since(subject, copy.id)):
@@ -133,7 +136,7 @@ class Routes:
         return still_asked or self._has_route(subject)
 
     def _has_route(self, subject: Subject) -> bool:
-        """Whether data planes have a route of the subject: that of the newest table, or the one before."""
+        """Says whether every data plane has a route of the subject, the newest one or the one before."""
         former = self._former.get(subject)
         if former is not None and not self._acknowledgements.is_acknowledged(former):
             return True
@@ -165,7 +168,7 @@ class Routes:
         self._forget(fleet.copies.keys())
 
     def _begin(self, fleet: Fleet) -> None:
-        """Our first table: the routes of the leader before may lead to any copy that serves, and end now."""
+        """Notes that our first table ends the routes of the leader before, which may lead to any copy."""
         self._before_us = self._departure
         serving = [copy for copy, each in fleet.copies.items() if each.state.serves]
         self._direct.leave(serving, self._departure)
@@ -191,14 +194,17 @@ class Routes:
             self._told.pop(subject, None)
 
     def _forget(self, present: AbstractSet[CopyId]) -> None:
-        """A copy whose replica is away may come back while requests can still go there."""
+        """Forgets departures of copies that are gone, once no request can reach the copy.
+
+        Until then the copy's replica, which is away, may come back and get requests by an older table.
+        """
         ended = self._acknowledgements.may_end
         self._asked.forget(lambda copy, departure: copy in present or not ended(departure))
         self._direct.forget(lambda copy, _: copy in present)
         self._acknowledgements.forget(self._asked.left.values())
 
     def _present(self, fleet: Fleet) -> Mapping[str, ReplicaEndpoint]:
-        """Every replica by name; the same value for as long as it is at the same place."""
+        """Returns every replica by name; the same value for as long as its addresses are the same."""
         found = (place for seen in fleet.replicas.values() for place in _replicas(seen))
         before = self._replicas
         self._replicas = {
@@ -207,7 +213,7 @@ class Routes:
         return self._replicas
 
     def may_evict(self, copy: CopyId) -> bool:
-        """Whether every request for the copy goes to its agent: only then may it leave memory."""
+        """Says whether every request for the copy goes to its agent: only then may the copy leave memory."""
         if copy in self._direct:
             return False
         # A copy that no route of this term led to directly may be in a table of the leader before.
@@ -215,7 +221,7 @@ class Routes:
         return self._acknowledgements.is_left_everywhere(departure)
 
     def may_unload(self, copy: ModelCopy) -> bool:
-        """Whether no request goes to the copy any more, or the wait for that has an end."""
+        """Says whether no request goes to the copy any more, or the wait for that is over."""
         if copy.id in self._asked:
             return False
         departure = self._asked.left.get(copy.id)
@@ -228,18 +234,18 @@ class Routes:
         return frozenset(subject for subject, copy, _ in self._asked.pairs() if copy.replica == replica)
 
     def is_left(self, replica: ReplicaId) -> bool:
-        """Whether no route but the present ones leads to the replica, or the wait for that has an end."""
+        """Says whether only the present routes lead to the replica, or the wait for that is over."""
         departures = [each for copy, each in self._asked.left.items() if copy.replica == replica]
         return all(map(self._acknowledgements.may_end, (*departures, self._before_us)))
 
     @property
     def settling(self) -> bool:
-        """Whether data planes that had the routes of the leader before are still to come to this one."""
+        """Whether data planes with the routes of the leader before may still have to connect to this one."""
         rejoined = self._now >= self._before_us.since + REJOIN_SECONDS
         return not rejoined and not self._acknowledgements.is_acknowledged(self._before_us)
 
     def deadline(self) -> float | None:
-        """When something changes by itself, monotonic seconds; None for never."""
+        """Returns the monotonic time at which an answer changes by itself; None where none does."""
         ending = (*self._asked.left.values(), self._before_us)
         end = self._acknowledgements.deadline(ending, self._direct.left.values())
         if self._revision and self.settling:
@@ -249,7 +255,7 @@ class Routes:
 
 
 def _candidates(loaded: Iterable[ModelCopy]) -> tuple[Candidate, ...]:
-    """One per version; its number is the highest that a replica knows it by."""
+    """Returns a candidate for each version; its number is the highest that a replica has for the version."""
     replicas: dict[str, set[str]] = defaultdict(set)
     numbers: dict[str, int] = {}
     for copy in loaded:
@@ -287,7 +293,7 @@ def _asked(copies: Collection[ModelCopy]) -> tuple[ModelCopy, ...]:
 
 
 def _servings(asked: Iterable[ModelCopy]) -> list[Serving]:
-    """One backend per name on the servers; its weight is its number of replicas."""
+    """Returns a backend for each name on the servers, with the number of its replicas as its weight."""
     names: dict[str, set[str]] = defaultdict(set)
     for copy in asked:
         place = str(copy.id.replica)
@@ -296,7 +302,7 @@ def _servings(asked: Iterable[ModelCopy]) -> list[Serving]:
 
 
 def _replicas(seen: FleetReplica) -> Iterator[ReplicaEndpoint]:
-    """A replica is at two places: its server, and its agent for what is not in memory."""
+    """Yields a replica's two endpoints: its server, and its agent for models that are not in memory."""
     one = seen.replica
     yield ReplicaEndpoint(str(one.id), one.address, one.http_port, one.grpc_port)
     if one.held_http_port and one.held_grpc_port:

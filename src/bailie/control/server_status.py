@@ -1,7 +1,7 @@
-"""What the status of each Server says of its replicas: which answer, and how much they hold.
+"""The replicas in the status of each Server: which of them answer, and how much they hold.
 
-Used by `bailie.scheduler.status.servers`, which hands in every result and writes what is new. Counts only;
-`replicas` and `selector` of the status are the operator's.
+Used by `bailie.scheduler.status.servers`, which hands in every result and writes the statuses that are new.
+Counts only; `replicas` and `selector` of the status are the operator's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ServerStatuses:
         self._found: dict[str, Status] = {}
 
     def take(self, result: PassResult) -> list[str]:
-        """Takes over a result; returns the names of the Servers of which there is something new to say."""
+        """Takes over a result; returns the names of the Servers whose status differs from the one before."""
         for name in result.looked_at_of(MODEL):
             self._count(name, result.copies.get(name, ()))
         before = self._found
@@ -44,11 +44,11 @@ class ServerStatuses:
         return [name for name, status in self._found.items() if before.get(name) != status]
 
     def of(self, name: str) -> Status | None:
-        """`loadedModels` and `replicaStates`; None for a Server that is not known yet."""
+        """Returns `loadedModels` and `replicaStates`; None for a Server that is not known yet."""
         return self._found.get(name)
 
     def _count(self, model: str, copies: Iterable[ModelCopy]) -> None:
-        """Takes the model's old places out and puts its new ones in."""
+        """Takes the places where the model was loaded out of the counts, and puts its present ones in."""
         held = Counter(each.id.replica for each in copies if each.state is CopyState.LOADED)
         servers = frozenset(replica.server for replica in held)
         old_servers, old_held = self._places.pop(model, (frozenset(), Counter()))

@@ -1,7 +1,7 @@
-"""Whatever has a name that callers may ask for: a kind and a name, and what it adds to the routing table.
+"""Subjects: objects with a name that callers may ask for, and the part of each in the routing table.
 
 The engine works on subjects alone when it routes. Each routable kind is one `SubjectKind`, handed to the
-engine in a tuple: another kind is another one in that tuple.
+engine in a tuple: another kind is another element of that tuple.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """The route of a subject: to `copies`, all of version `identity`; `otherwise` if none may be asked.
+    """The route of a subject: to `copies`, all of version `identity`; `otherwise` if no copy may be asked.
 
     Without both the subject has no route.
     """
@@ -52,7 +52,7 @@ class SubjectKind(Protocol):
         ...
 
     def read(self, dirty: set[Subject]) -> Generator[None, None, None]:
-        """Takes over the objects of the kind; adds those that are new, changed or gone to `dirty`.
+        """Takes over the objects of the kind; adds the subjects that are new, changed or gone to `dirty`.
 
         Yields between slices of the work.
         """
@@ -63,7 +63,7 @@ class SubjectKind(Protocol):
         ...
 
     def contribute(self, name: str, contributions: Mapping[Subject, Contribution]) -> Contribution | None:
-        """Returns what the subject adds to the table, None where there is no such object any more.
+        """Returns the subject's part of the routing table; None where there is no such object any more.
 
         `contributions` are those of all subjects as they are now; kinds are asked in their order.
         """

@@ -1,7 +1,7 @@
 """The numbers by which inference servers know versions (`iris_3`): given once, recognised in inventories.
 
-Used by `model_subjects`. A number belongs to one version of a name; it is taken for as long as a replica has
-it.
+Used by `model_subjects`. A number belongs to one version of a model; no other version gets it for as long as
+a replica has it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class VersionNumbers:
-    """What number each version has, by model."""
+    """The number of each version, by model."""
 
     def __init__(self) -> None:
         self._given: dict[str, dict[VersionId, int]] = {}
 
     def observe(self, name: str, copy_ids: Iterable[CopyId], wanted: WantedModel | None) -> None:
-        """Learns a model's numbers from where it stands; the wanted version gets one if it has none."""
+        """Learns a model's numbers from its copies; the wanted version gets a number if it has none."""
         seen: dict[VersionId, set[int]] = defaultdict(set)
         for copy_id in copy_ids:
             seen[copy_id.version].add(copy_id.number)
@@ -39,7 +39,7 @@ class VersionNumbers:
             self._given.pop(name, None)
 
     def _number(self, wanted: WantedModel, seen: Mapping[VersionId, set[int]]) -> int:
-        """One that no other version has anywhere: on a replica it would take the place of the other."""
+        """Returns a number that no other version has on any replica: there it would replace that version."""
         own = seen.get(wanted.version, set())
         others = {each for version, numbers in seen.items() if version != wanted.version for each in numbers}
         if own - others:
@@ -50,5 +50,5 @@ class VersionNumbers:
         return number_for(wanted.generation, frozenset(own | others))
 
     def of(self, version: VersionId) -> int:
-        """The version's number; raises KeyError for one that is neither wanted nor loaded."""
+        """Returns the version's number. Raises KeyError for a version that is neither wanted nor loaded."""
         return self._given[version.model][version]

@@ -1,7 +1,7 @@
 """The Models of the namespace as the scheduler reads them: parsed once per generation, each a frozen value.
 
-Used by `model_subjects` on every pass. Decides nothing about places; says what is wanted, and what is wrong
-with it.
+Used by `model_subjects` on every pass. Decides nothing about places; says which version is wanted, and which
+mistakes a spec has.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class WantedModel:
 
     @property
     def replicas(self) -> int:
-        """How many replicas are to serve; 0 for a model that is invalid, leaving or scaled down."""
+        """How many replicas are to serve; 0 for a model that is invalid, being deleted or scaled down."""
         return self.model.spec.scaling.replicas if self.model and not self.deleting else 0
 
     @property
@@ -57,7 +57,7 @@ class WantedModel:
 
 
 def demand_of(wanted: WantedModel, workers: int) -> Demand | None:
-    """What placement is asked for; None for a model that wants no place. `workers` multiplies the memory."""
+    """Returns the demand for placement; None for a model that wants no place. `workers` multiplies memory."""
     if wanted.model is None or wanted.replicas == 0:
         return None
     spec = wanted.model.spec
@@ -73,7 +73,7 @@ def demand_of(wanted: WantedModel, workers: int) -> Demand | None:
 
 
 class WantedModels:
-    """Keeps what was parsed for as long as a Model's generation stays the same. `wanted` is by name."""
+    """The Models by name, `wanted`; each is parsed again only when its generation changes."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Manifest, tuple[object, ...]]] = {}
@@ -81,7 +81,7 @@ class WantedModels:
         self.wanted: dict[str, WantedModel] = {}
 
     def read(self, manifests: Iterable[Manifest], changed: set[str]) -> Generator[None, None, None]:
-        """Takes over every Model; adds the names of those that are new, changed or gone to `changed`.
+        """Takes over every Model; adds the names of Models that are new, changed or gone to `changed`.
 
         Yields between slices of the work.
         """
@@ -115,7 +115,7 @@ def _mark(metadata: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _parse(manifest: Manifest) -> WantedModel:
-    """The status is left out: what others wrote there must not make a good spec bad."""
+    """Returns the Model parsed without its status: a mistake in the status must not make its spec invalid."""
     metadata = manifest["metadata"]
     model, found = Model.parse({key: value for key, value in manifest.items() if key != "status"})
     return WantedModel(
