@@ -1,4 +1,4 @@
-"""Where each model version belongs, as a pure function of what is wanted and what is there.
+"""The place of each model version, as a pure function of the demands, the servers and their holdings.
 
 The scheduler keeps a `Planner`, whose plan is always that of `place`, and calls `diff` and `explain`; nothing
 here reads a clock, an environment or a socket.

@@ -1,5 +1,5 @@
-"""What a mistyped name may have meant. Called by `explain` and `remedies` for capabilities and server
-names."""
+"""The known name that a mistyped one may stand for. Called by `explain` and `remedies` for capabilities and
+server names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-# What people call the runtimes -> the capability that servers declare.
+# Other names of the runtimes -> the capability that servers declare.
 ALIASES = {
     "alibi": "alibi-explain",
     "catboost-model": "catboost",
@@ -37,10 +37,10 @@ _SHORTEST = 3
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """The known name that `name` is an alias of, differs from in case, or is one edit away from.
+    """Returns the known name that `name` is an alias of, differs from in case, or is one edit away from.
 
-    None where `name` is known itself or nothing is near. An edit is one character added, dropped, changed,
-    or two neighbours swapped; names under three characters are near nothing but their aliases.
+    None where `name` is known itself or no known name is near. An edit is one character added, dropped,
+    changed, or two neighbours swapped; a name under three characters may only be an alias.
     """
     if name in known:
         return None
@@ -54,7 +54,7 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 
 def one_edit_apart(left: str, right: str) -> bool:
-    """True for equal names too."""
+    """Says whether one edit at most makes one name of the other."""
     if abs(len(left) - len(right)) > 1:
         return False
     start = next((at for at, (one, two) in enumerate(zip(left, right, strict=False)) if one != two), None)

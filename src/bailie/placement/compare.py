@@ -1,4 +1,4 @@
-"""Why a version is here and not there: every server and replica against the ones that got it.
+"""The comparison of every server and replica with those that got a version.
 
 Called for `bailie explain`. Reads the same ledger, filters and keys as `place` and names the first of them
 that decided; it decides nothing itself.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Rule(Enum):
-    """What decided between two places that both fit, in the order in which the rules are asked."""
+    """The rule that decided between two places that both fit, in the order in which the rules are asked."""
 
     STAYS = "StaysWhereItIs"
     TAKES_MORE = "TakesMoreReplicas"
@@ -41,9 +41,9 @@ _KEY_RULES = (Rule.STAYS, Rule.FREE_MEMORY, Rule.FEWEST_VERSIONS, Rule.NAME)
 class Place:
     """A server (`replica` is None) or a replica of the chosen server, and how it compares.
 
-    `takes` is how many of the wanted replicas it would take, `has` how many it has. Of a server, `free_bytes`
-    and `versions` leave the version itself out. `lost_by` is None where the place was chosen or does not fit;
-    `refusals` say why it does not.
+    `takes` is how many of the wanted replicas the place would take, `has` how many it has. Of a server,
+    `free_bytes` and `versions` leave the version itself out. `lost_by` is None where the place was chosen or
+    does not fit; `refusals` say why it does not.
     """
 
     server: str
@@ -60,7 +60,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Every server in the order of preference, the chosen one's replicas, and where it would go anew."""
+    """Every server in the order of preference, the replicas of the chosen server, and the server that the
+    version would get if it were placed anew."""
 
     servers: tuple[Place, ...] = ()
     replicas: tuple[Place, ...] = ()
@@ -68,7 +69,7 @@ class Comparison:
 
 
 def compare(snapshot: Snapshot, plan: Plan, version: VersionId) -> Comparison:
-    """Compares the place of an assigned version with all others; empty where it has none."""
+    """Compares the place of an assigned version with all others; the result is empty without a place."""
     assigned = plan.assignments.get(version)
     if assigned is None:
         return Comparison()
@@ -148,7 +149,7 @@ class _Compared:
         return seat.replica.index in self.assigned.replicas
 
     def _replica(self, seat: Seat, last: Seat) -> Place:
-        """`last` is the least preferred one that got the version."""
+        """Compares a replica with `last`, the least preferred replica that got the version."""
         no = None if self._got(seat) else refuse_seat(self.demand, seat)
         place = Place(
             server=seat.server.name,
@@ -168,7 +169,7 @@ class _Compared:
 
 
 def _ledger(snapshot: Snapshot, earlier: list[Assignment]) -> Ledger:
-    """Everything as it is when the turn comes to the version that is explained."""
+    """Returns the ledger of the moment when the explained version is placed, after the `earlier` ones."""
     ledger = Ledger()
     ledger.set_servers(snapshot.servers)
     ledger.hold(snapshot.holdings)

@@ -1,7 +1,7 @@
-"""`diff(snapshot, plan) -> Difference`: where to load and unload to get from what is to what is planned.
+"""`diff(snapshot, plan) -> Difference`: the loads and unloads that lead from the holdings to the plan.
 
-Called by `incremental` after `place`. It does not know about routes: the loop holds an unload back
-for as long as requests still go there.
+Called by `incremental` after `place`. Knows nothing of routes: the engine holds an unload back for as long as
+requests still go there.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def diff(snapshot: Snapshot, plan: Plan) -> Difference:
-    """Loads what is planned and not held; unloads what is held and not planned, unless it is leaving already.
+    """Returns a load for each planned version that is not held, and an unload for each held one not planned.
 
-    A version that is leaving a replica it is planned for is loaded again only once it is gone.
+    A version that is leaving its replica already needs no unload; where it is planned again, it is loaded
+    only once it is gone.
     """
     planned = {
         VersionPlace(version, ReplicaId(found.server, index))

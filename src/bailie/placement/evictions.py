@@ -1,7 +1,7 @@
 """Which models leave a replica's memory so that another can be in it: the least recently used.
 
-Called by agents, each for its own replica; whether and when that happens is for them and the scheduler. What
-is evicted keeps its place in the plan, so nothing here moves a model to another replica.
+Called by agents, each for its own replica; agent and scheduler decide whether and when a model leaves. An
+evicted model keeps its place in the plan, so nothing here moves a model to another replica.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resident:
-    """A version in memory. `used_at` grows with time, in any unit; `busy`: it may not leave now."""
+    """A version in memory. `used_at` grows with time, in any unit; a `busy` version may not leave now."""
 
     name: str
     memory_bytes: int
@@ -24,10 +24,11 @@ class Resident:
 
 
 def choose_evictions(residents: Iterable[Resident], needed_bytes: int) -> tuple[str, ...]:
-    """Returns who leaves to free `needed_bytes`, the least recently used first; ties break by name.
+    """Returns the names of the versions that leave to free `needed_bytes`.
 
-    Who frees nothing stays, and so does a less used one that is not needed beside a larger one. Where even
-    all of them are too little, all of them go: a model that takes more than was known must not wait for ever.
+    The least recently used comes first; ties break by name. A version that frees nothing stays, and so does
+    one that a larger version makes needless. Where all of them together are too little, all of them leave: a
+    model that takes more than was known must not wait for ever.
     """
     if needed_bytes <= 0:
         return ()

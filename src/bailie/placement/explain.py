@@ -1,6 +1,6 @@
-"""Why a version is where it is, or is nowhere: one sentence for people and the whole trail as values.
+"""Why a version is where it is, or is nowhere: one sentence for people, and every reason as a value.
 
-Called by the scheduler for the `Scheduled` condition and its event, and by `bailie explain`. It adds no
+Called by the scheduler for the `Scheduled` condition and its event, and by `bailie explain`. Adds no
 decision: everything is read from the plan's assignment and refusals.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bailie.placement.snapshot import Demand, Snapshot, VersionId
 
-# How each no reads of one server or replica, and of several.
+# The words of each refusal for one server or replica, and for several.
 _PHRASES = {
     Code.NOT_PINNED: ('is not server "{need}"', 'are not server "{need}"'),
     Code.NOT_SHARED: ("is not shared", "are not shared"),
@@ -35,13 +35,13 @@ _PHRASES = {
     Code.NOT_READY: ("has a model server that does not answer", "have model servers that do not answer"),
     Code.DRAINING: ("is draining", "are draining"),
 }
-# Which no speaks for a server whose replicas differ: the one nearest to a yes.
+# The order in which the refusal is chosen that speaks for a server whose replicas differ: the mildest first.
 _NEARNESS = (Code.MEMORY_SHORT, Code.NOT_READY, Code.NOT_CONNECTED, Code.DRAINING, Code.TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One version's placement. `suggestions` maps what was asked for to what may have been meant."""
+    """One version's placement. `suggestions` maps names that were asked for to names that may be meant."""
 
     version: VersionId
     sentence: str
@@ -53,7 +53,7 @@ class Explanation:
 
 
 def explain(snapshot: Snapshot, plan: Plan, version: VersionId) -> Explanation:
-    """The trail of one demanded version. Raises KeyError where the snapshot has no such demand."""
+    """Returns the explanation of a version. Raises KeyError where the snapshot has no demand for it."""
     demand = {demand.version: demand for demand in snapshot.demands}[version]
     assigned = plan.assignments.get(version)
     refusals = plan.refusals.get(version, ())
@@ -69,7 +69,7 @@ def explain(snapshot: Snapshot, plan: Plan, version: VersionId) -> Explanation:
 
 
 def sentence(snapshot: Snapshot, plan: Plan, version: VersionId) -> str:
-    """The trail folded into one sentence with counts."""
+    """Returns the assignment and the refusals of a version folded into one sentence with counts."""
     refusals = plan.refusals.get(version, ())
     assigned = plan.assignments.get(version)
     if assigned is None:
@@ -103,7 +103,7 @@ def _shortfall(snapshot: Snapshot, assigned: Assignment, refusals: tuple[Refusal
 
 
 def _measured(demand: Demand) -> str:
-    """Says where the amount that is needed comes from when nobody has written it."""
+    """Says where the needed amount comes from when it is measured and the Model does not declare it."""
     if demand.measured_bytes <= demand.memory_bytes:
         return ""
     return f" ({amount(demand.measured_bytes)} measured, {amount(demand.memory_bytes)} declared)"
@@ -123,7 +123,7 @@ def _spokesman(refusals: list[Refusal]) -> Refusal:
 
 
 def _grouped(refusals: Iterable[Refusal]) -> list[list[Refusal]]:
-    """Alike together; in each group the one that has most comes first."""
+    """Returns the refusals in groups that are alike; in each, the refusal that has most comes first."""
     groups: dict[tuple[Code, int | str], list[Refusal]] = defaultdict(list)
     for no in refusals:
         groups[no.code, no.need].append(no)
@@ -143,12 +143,12 @@ def _text(no: Refusal) -> str:
 
 
 def _have(no: Refusal) -> str:
-    """Rounded as people write it, unless that would make it look like what is needed."""
+    """Returns the amount that is there, rounded, unless both amounts would then read alike."""
     return amount(no.have) if amount(no.need) != amount(no.have) else at_most(_number(no.have))
 
 
 def _hint(no: Refusal, servers: set[str], suggestions: dict[str, str]) -> str:
-    """What may have been meant, for capabilities that nobody has and servers that are not there."""
+    """Returns the question after the name that may be meant, for unknown capabilities and servers."""
     if no.code is Code.LACKS_CAPABILITY:
         meant = [suggestions[tag] for tag in _tags(no) if tag in suggestions]
         return f" (did you mean {listed(meant)}?)" if meant else ""
@@ -163,7 +163,7 @@ def _hint(no: Refusal, servers: set[str], suggestions: dict[str, str]) -> str:
 
 
 def _is_noise(no: Refusal, servers: set[str]) -> bool:
-    """That other servers are not the pinned one matters only when the pinned one is missing."""
+    """Says whether a refusal is not worth telling: that a server is not the pinned one, while that exists."""
     return no.code is Code.NOT_PINNED and no.need in servers
 
 

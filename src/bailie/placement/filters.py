@@ -1,7 +1,7 @@
-"""The rules that say no, one small function each, and the two tables that order them.
+"""The rules that refuse a demand, one small function each, and the two tables that order them.
 
 `place` asks them in order and keeps the first refusal; `remedies` asks them again for the explanation. The
-rules are those of Seldon Core v2's scheduler (server filters, then replica filters), with every no as a
+rules are those of Seldon Core v2's scheduler (server filters, then replica filters), with every refusal as a
 value.
 """
 
@@ -21,7 +21,7 @@ EXPLAINER_CAPABILITY = "alibi-explain"
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One replica as one demand sees it: what is free there now, and what it has of the version."""
+    """One replica for one demand: the bytes that are free there now, and `held`, its version's presence."""
 
     server: Server
     replica: Replica
@@ -31,12 +31,12 @@ class Seat:
 
     @property
     def keeps(self) -> bool:
-        """True where the version is, or is coming, and is not on its way out."""
+        """Whether the version is there, or is coming, and is not on its way out."""
         return self.held is not None and self.held.keeps
 
 
 def pinned_here(demand: Demand, server: Server) -> Refusal | None:
-    """A model that names a server goes nowhere else; one that names none needs a shared server."""
+    """Refuses all but the server that a model names; a model that names none needs a shared server."""
     if demand.server and demand.server != server.name:
         return _no(Code.NOT_PINNED, "pinned_here", server, need=demand.server, have=server.name)
     if not demand.server and not server.shared:
@@ -45,55 +45,58 @@ def pinned_here(demand: Demand, server: Server) -> Refusal | None:
 
 
 def not_going_away(_demand: Demand, server: Server) -> Refusal | None:
-    """A server that is deleted or scaled to zero takes nothing."""
+    """Refuses a server that is deleted or scaled to zero."""
     if server.wanted_replicas == 0:
         return _no(Code.GOING_AWAY, "not_going_away", server)
     return None
 
 
 def has_replica(_demand: Demand, server: Server) -> Refusal | None:
-    """At least one replica must have reported."""
+    """Refuses a server of which no replica has reported."""
     if not server.replicas:
         return _no(Code.NO_REPLICA, "has_replica", server, need=server.wanted_replicas, have=0)
     return None
 
 
 def has_capabilities(demand: Demand, server: Server) -> Refusal | None:
-    """Every requirement is a capability of the server: exact, case-sensitive, outer blanks ignored."""
+    """Refuses a server without a capability for each requirement.
+
+    Both must be equal, upper and lower case distinguished, blanks around them ignored.
+    """
     lacking = [tag for tag in map(str.strip, demand.requirements) if tag not in server.capabilities]
     return _lacks(lacking, "has_capabilities", server)
 
 
 def can_explain(demand: Demand, server: Server) -> Refusal | None:
-    """Explainers need the runtime that runs them."""
+    """Refuses an explainer on a server without the runtime that runs explainers."""
     if demand.explainer and EXPLAINER_CAPABILITY not in server.capabilities:
         return _lacks([EXPLAINER_CAPABILITY], "can_explain", server)
     return None
 
 
 def not_draining(_demand: Demand, seat: Seat) -> Refusal | None:
-    """A draining replica takes nothing and keeps nothing."""
+    """Refuses a draining replica, also to a version that is there."""
     return _no(Code.DRAINING, "not_draining", seat.server, seat.replica) if seat.replica.draining else None
 
 
 def is_connected(_demand: Demand, seat: Seat) -> Refusal | None:
-    """Nothing new goes to a replica whose agent is away; what it has is given time to come back."""
+    """Refuses a replica whose agent is away to a version that is not there already."""
     if seat.keeps or seat.replica.connected:
         return None
     return _no(Code.NOT_CONNECTED, "is_connected", seat.server, seat.replica)
 
 
 def is_ready(_demand: Demand, seat: Seat) -> Refusal | None:
-    """Nothing new goes to a replica whose model server does not answer."""
+    """Refuses a replica whose model server does not answer to a version that is not there already."""
     if seat.keeps or seat.replica.ready:
         return None
     return _no(Code.NOT_READY, "is_ready", seat.server, seat.replica)
 
 
 def has_memory(demand: Demand, seat: Seat) -> Refusal | None:
-    """What it needs fits in what is free, or is there already.
+    """Refuses a replica with too little free memory to a version that is not there already.
 
-    Overcommit lends room for more models, but each of them must be in memory as a whole.
+    Overcommit lends room for more models, but each of them must fit into memory as a whole.
     """
     need = demand.needed_bytes
     if seat.keeps or need == 0:
@@ -112,12 +115,12 @@ REPLICA_FILTERS = (not_draining, is_connected, is_ready, has_memory)
 
 
 def refuse_server(demand: Demand, server: Server) -> Refusal | None:
-    """The first server filter that says no."""
+    """Returns the refusal of the first server filter that refuses; None where all let the demand in."""
     return next((no for rule in SERVER_FILTERS if (no := rule(demand, server))), None)
 
 
 def refuse_seat(demand: Demand, seat: Seat) -> Refusal | None:
-    """The first replica filter that says no."""
+    """Returns the refusal of the first replica filter that refuses; None where all let the demand in."""
     return next((no for rule in REPLICA_FILTERS if (no := rule(demand, seat))), None)
 
 

@@ -1,9 +1,9 @@
-"""The plan from one change to the next: what `place` decides, for the cost of what changed.
+"""The plan from one change to the next: the decisions of `place`, for the cost of the changes alone.
 
-Called by the engine, which says what changed and works off the rest in slices. After any sequence
-of changes `plan` equals `place(snapshot())`. Two observations make it cheap. A version that is whole on its
-only home stays there whatever the others do, so it is decided once. And who refuses a demand depends on that
-server alone, so an answer holds until the server's own state is another.
+Called by the engine, which tells the changes and then has them decided in slices. After any sequence of
+changes `plan` equals `place(snapshot())`. Two observations make it cheap. A version that is whole on its only
+home stays there whatever the others do, so it is decided once. And whether a server refuses a demand depends
+on that server alone, so its answer holds until its own state is another.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ _Free = tuple["Server", tuple[int, ...]]
 
 
 class Planner:
-    """Keeps a plan up to date. One demand for each model; `decide` must run to its end or be run again."""
+    """Keeps a plan up to date, with one demand for each model.
+
+    `decide` must run to its end or be run again.
+    """
 
     def __init__(self) -> None:
         self._ledger = Ledger()
@@ -63,13 +66,13 @@ class Planner:
         self._plan: Plan | None = None
 
     def set_servers(self, servers: Iterable[Server]) -> None:
-        """Takes over all the servers that there are."""
+        """Takes over all the servers of the namespace."""
         for name in self._ledger.set_servers(servers):
             self._stale |= self._on_server.get(name, set())
             self._due, self._snapshot = True, None
 
     def set_model(self, name: str, demand: Demand | None, holdings: tuple[Holding, ...]) -> None:
-        """Takes over what is wanted of a model, None for nothing, and what replicas have of its versions."""
+        """Takes over the demand of a model, None for none, and the holdings of its versions on replicas."""
         before, now = self._models.get(name, _NOTHING), _Model(demand, holdings)
         if now == before:
             return
@@ -87,7 +90,7 @@ class Planner:
         self._due, self._snapshot = True, None
 
     def snapshot(self) -> Snapshot:
-        """What the plan is made from."""
+        """Returns the input of which the plan is made."""
         if self._snapshot is None:
             models = self._models.values()
             self._snapshot = Snapshot(
@@ -98,13 +101,13 @@ class Planner:
         return self._snapshot
 
     def plan(self) -> Plan:
-        """The decision for every demand, as of the last `decide`."""
+        """Returns the decision for every demand, as of the last `decide`."""
         if self._plan is None:
             self._plan = Plan(assignments=dict(self._assignments), refusals=dict(self._refusals))
         return self._plan
 
     def difference(self, name: str) -> Difference:
-        """What `diff` says of one model, as of the last `decide`."""
+        """Returns the loads and unloads of one model, as of the last `decide`."""
         version = self._planned.get(name)
         found = self._assignments.get(version) if version else None
         assignments = {found.demand.version: found} if found else {}
@@ -131,7 +134,7 @@ class Planner:
         return changed
 
     def _settle(self) -> Generator[None, None, None]:
-        """Finds out whose place has come to depend on the others, and whose no longer does."""
+        """Finds the models whose place has come to depend on others, and those whose place no longer does."""
         for count, name in enumerate(sorted(self._stale), start=1):
             demand = self._models.get(name, _NOTHING).demand
             self._drop_former(name, demand)
@@ -147,7 +150,7 @@ class Planner:
         self._stale.clear()
 
     def _drop_former(self, name: str, demand: Demand | None) -> None:
-        """Forgets what was decided of another version."""
+        """Forgets the decision about a version that is not wanted any more."""
         former = self._planned.get(name)
         if former is not None and (demand is None or demand.version != former):
             self._changed.add(name)
@@ -156,7 +159,10 @@ class Planner:
             del self._planned[name]
 
     def _settled(self, demand: Demand) -> Assignment | None:
-        """What `assign` finds where that depends on nobody else: all of it is on its only home."""
+        """Returns the assignment of a version that is whole on its only home, None for any other version.
+
+        It is that of `assign`, and depends on no other model.
+        """
         held = self._ledger.held.get(demand.version, {})
         homes = {replica.server for replica, presence in held.items() if presence.keeps}
         server = self._ledger.servers.get(homes.pop()) if len(homes) == 1 else None
@@ -172,7 +178,7 @@ class Planner:
         return Assignment(demand=demand, server=server.name, replicas=indexes)
 
     def _share(self, taken: list[Assignment]) -> Generator[None, None, None]:
-        """Gives places to the open models, in the order of their names; `taken` is what they were given."""
+        """Gives places to the open models, in the order of their names; puts the assignments into `taken`."""
         self._ledger.begin()
         demands = sorted((self._demand(name) for name in self._open), key=lambda demand: demand.version)
         found: dict[str, Assignment | None] = {}
@@ -205,7 +211,7 @@ class Planner:
         self._forget()
 
     def _each_refusal(self, demand: Demand, assigned: Assignment | None) -> _Refusals:
-        """Servers that have something of the version, or take it, are asked anew."""
+        """Returns the refusals of every server; a server that has or takes the version is asked anew."""
         own = {replica.server for replica in self._ledger.held.get(demand.version, ())}
         if assigned:
             own.add(assigned.server)
@@ -220,7 +226,7 @@ class Planner:
         )
 
     def _answer(self, demand: Demand, key: Signature, name: str) -> _Refusals:
-        """What a server says to a demand of which it has nothing; the same as long as it is the same."""
+        """Returns a server's refusals of a demand of which it holds nothing; asks only a changed server."""
         server, ledger = self._ledger.servers[name], self._ledger
         free = server, tuple(ledger.free[ReplicaId(name, replica.index)] for replica in server.replicas)
         known = self._answers.get((key, name))
@@ -231,7 +237,7 @@ class Planner:
         return answer
 
     def _forget(self) -> None:
-        """Drops the answers to demands that nobody makes any more, once they outweigh the others."""
+        """Drops the answers to demands that no model makes any more, once they outnumber the others."""
         kept = {signature(self._demand(version.model), memory=True) for version in self._refusals}
         if len(self._answers) > 2 * len(kept) * len(self._ledger.servers):
             self._answers = {
@@ -263,5 +269,5 @@ def _put(where: dict[VersionId, _T], version: VersionId, value: _T | None) -> No
 
 
 def _same(before: _Refusals | None, now: _Refusals) -> _Refusals:
-    """The former value where nothing is new, so that comparing them again costs nothing."""
+    """Returns the former value where both are equal, so that comparing them again costs nothing."""
     return before if before is not None and before == now else now

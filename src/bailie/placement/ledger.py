@@ -1,7 +1,7 @@
-"""What is free and who holds what, kept up to date while places are given out.
+"""Free memory and holdings, kept up to date while places are given out.
 
-Used by `place`, which makes one for each snapshot, and by `incremental`, which keeps one. It counts and
-puts in order; it decides nothing.
+Used by `place`, which makes a ledger for each snapshot, and by `incremental`, which keeps one. Counts and
+puts in order; decides nothing.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from bailie.placement.snapshot import Demand, Holding, Server, VersionId
 
 Signature = tuple[tuple[str, ...], int, str, bool]
-"""What decides which servers refuse a demand that holds nothing there."""
+"""The parts of a demand that decide which servers refuse it, where it holds nothing."""
 
 
 def signature(demand: Demand, *, memory: bool) -> Signature:
-    """Equal for demands that every server answers alike; `memory`: and every replica too."""
+    """Returns a key, equal for demands that every server answers alike; with `memory`, every replica, too."""
     return (demand.requirements, demand.needed_bytes if memory else 0, demand.server, demand.explainer)
 
 
@@ -46,7 +46,7 @@ class Ledger:
         self._refused: dict[Signature, int] = {}
 
     def set_servers(self, servers: Iterable[Server]) -> set[str]:
-        """Takes over the servers that there are; returns the names of those that are not as before."""
+        """Takes over all the servers; returns the names of those that changed, appeared or went."""
         before, self.servers = self.servers, {server.name: server for server in servers}
         names = before.keys() | self.servers.keys()
         changed = {name for name in names if before.get(name) != self.servers.get(name)}
@@ -74,24 +74,24 @@ class Ledger:
         self._usable[name] = sum(usable)
 
     def hold(self, holdings: Iterable[Holding]) -> None:
-        """Counts what replicas have."""
+        """Counts holdings: the presence of their versions, and their bytes as spent."""
         for each in holdings:
             self.held.setdefault(each.version, {})[each.replica] = each.presence
             self._spend(each.replica, each.counted_bytes, 1)
 
     def release(self, holdings: Iterable[Holding]) -> None:
-        """Takes back what `hold` counted; all holdings of a version together."""
+        """Takes back the counts of `hold`, for all holdings of a version together."""
         for each in holdings:
             self.held.pop(each.version, None)
             self._spend(each.replica, -each.counted_bytes, -1)
 
     def take(self, assignment: Assignment) -> None:
-        """Counts what is new in the assignment; what was held is counted already."""
+        """Counts the replicas that the assignment adds; holdings are counted already."""
         for replica in self._new(assignment):
             self._spend(replica, assignment.demand.needed_bytes, 1)
 
     def give_back(self, assignment: Assignment) -> None:
-        """Takes back what `take` counted."""
+        """Takes back the counts of `take`."""
         for replica in self._new(assignment):
             self._spend(replica, -assignment.demand.needed_bytes, -1)
 
@@ -110,14 +110,14 @@ class Ledger:
             self.server_free[replica.server] += max(after, 0) - max(before, 0)
 
     def seats(self, demand: Demand, server: Server) -> Iterator[Seat]:
-        """The server's replicas as the demand sees them."""
+        """Yields the server's replicas as the demand sees them."""
         held = self.held.get(demand.version, {})
         for replica in server.replicas:
             key = ReplicaId(server.name, replica.index)
             yield Seat(server, replica, self.free[key], self.versions.get(key, 0), held.get(key))
 
     def homes(self, demand: Demand) -> list[str]:
-        """The servers that have the version, most of it first."""
+        """Returns the names of the servers that have the version, most of it first."""
         count: dict[str, int] = defaultdict(int)
         for replica, presence in self.held.get(demand.version, {}).items():
             if presence.keeps and replica.server in self.servers:
@@ -125,16 +125,16 @@ class Ledger:
         return self._ordered([name for name in count if not refuse_server(demand, self.servers[name])], count)
 
     def others(self, demand: Demand, homes: list[str]) -> list[str]:
-        """Every other server that passes the server filters, emptiest first."""
+        """Returns the names of all other servers that pass the server filters, the emptiest first."""
         return self._ordered([name for name in self.matching(demand) if name not in homes], {})
 
     def room(self, demand: Demand, name: str) -> int:
-        """At most how many replicas a server takes that has nothing of the version."""
+        """Returns the most replicas that a server can take which has nothing of the version."""
         most = self._usable[name]
         return min(most, self.server_free[name] // demand.needed_bytes) if demand.needed_bytes else most
 
     def matching(self, demand: Demand) -> list[str]:
-        """The servers that pass the server filters, which depend on nothing that placing changes."""
+        """Returns the names of the servers that pass the server filters, which placing does not change."""
         key = signature(demand, memory=False)
         if key not in self._matching:
             names = self.names
@@ -142,18 +142,18 @@ class Ledger:
         return self._matching[key]
 
     def begin(self) -> None:
-        """A new round: what found no place in the last one may find one now."""
+        """Begins a new round: a demand that found no place in the last round may find one now."""
         self._refused.clear()
 
     def is_hopeless(self, demand: Demand) -> bool:
-        """True where one alike that needs no more found no place: free memory only gets less."""
+        """Says whether a demand alike that needs no more found no place: free memory only gets less."""
         if self.held.get(demand.version):
             return False
         least = self._refused.get(signature(demand, memory=False))
         return least is not None and demand.needed_bytes >= least
 
     def give_up(self, demand: Demand) -> None:
-        """Notes that nothing takes the demand, for those alike that come after it."""
+        """Notes that no server takes the demand, for demands alike that come after it."""
         key = signature(demand, memory=False)
         if not self.held.get(demand.version):
             self._refused[key] = min(demand.needed_bytes, self._refused.get(key, demand.needed_bytes))

@@ -1,10 +1,10 @@
 """`place(snapshot) -> Plan`: which server and which of its replicas each version belongs on.
 
-The whole decision at once, from nothing but the snapshot; `incremental` gives the same answer from one
-change to the next and is what the scheduling loop calls. Pure and deterministic: the order of the input
-does not matter, ties break by name. Rules: all replicas of a version on one server; what fits where it is
-stays; a server that takes every wanted replica before one that takes some; otherwise what fits is placed
-and the rest is refused with reasons.
+The whole decision at once, from nothing but the snapshot; `incremental`, which the scheduling loop calls,
+gives the same answer from one change to the next. Pure and deterministic: the order of the input does not
+matter, ties break by name. Rules: all replicas of a version are on one server; a version that fits where it
+is stays; a server that takes every wanted replica goes before a server that takes some; where none takes
+all, the replicas that fit are placed and the others refused with reasons.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def place(snapshot: Snapshot) -> Plan:
 
 
 def assign(ledger: Ledger, demand: Demand) -> Assignment | None:
-    """The first server that takes every replica, else the one that keeps most, else that takes most."""
+    """Returns the place of a demand, None where no server takes any of it.
+
+    It is the first server that takes every replica, else the server that keeps most, else that takes most.
+    """
     if ledger.is_hopeless(demand):
         return None
     homes = ledger.homes(demand)
@@ -75,7 +78,7 @@ def assign(ledger: Ledger, demand: Demand) -> Assignment | None:
 
 
 def on_server(ledger: Ledger, demand: Demand, server: Server) -> Assignment | None:
-    """As many of the wanted replicas as the server takes; None for none."""
+    """Returns as many of the wanted replicas as the server takes; None for none."""
     seats = [seat for seat in ledger.seats(demand, server) if not refuse_seat(demand, seat)]
     chosen = sorted(seats, key=seat_key)[: demand.replicas]
     if not chosen:
@@ -90,7 +93,7 @@ def _refusals(
     assigned: Assignment | None,
     shared: dict[Signature, tuple[Refusal, ...]],
 ) -> tuple[Refusal, ...]:
-    """Who says no, after everything is placed. Demands alike that hold nothing share one answer."""
+    """Returns the refusals of a demand after all are placed. Demands alike that hold nothing share them."""
     if assigned or ledger.held.get(demand.version):
         return tuple(_each_refusal(ledger, demand, assigned))
     key = signature(demand, memory=True)
@@ -107,7 +110,7 @@ def _each_refusal(ledger: Ledger, demand: Demand, assigned: Assignment | None) -
 def refusals_of(
     ledger: Ledger, demand: Demand, server: Server, assigned: Assignment | None
 ) -> Iterator[Refusal]:
-    """Why a server, or each of its replicas that the assignment leaves out, does not take the demand."""
+    """Yields why a server, or each of its replicas that the assignment leaves out, refuses the demand."""
     whole = refuse_server(demand, server)
     if whole:
         yield whole

@@ -1,4 +1,4 @@
-"""What placement answers: assignments, refusals with their reasons, and the difference from what is.
+"""The answer of placement: assignments, refusals with their reasons, and the difference from the holdings.
 
 Made by `place` and `diff`; read by the scheduler's engine, by `explain` and by the status writer. Values
 only.
@@ -33,9 +33,9 @@ class Code(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """One server (`replica` is None) or one replica said no.
+    """The refusal of one server (`replica` is None) or of one replica.
 
-    `need` and `have` are what the filter compared: bytes as numbers, everything else as text.
+    `need` and `have` are the two values that the filter compared: bytes as numbers, everything else as text.
     """
 
     code: Code
@@ -48,7 +48,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """Where a version belongs, all of it on one server. Fewer `replicas` than wanted: a partial placement."""
+    """The place of a version, all of it on one server. Fewer `replicas` than wanted: a partial placement."""
 
     demand: Demand
     server: str
@@ -77,7 +77,7 @@ class VersionPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Where to load and where to unload to get from what is to what is planned, in a fixed order.
+    """The loads and unloads that lead from the holdings to the plan, in a fixed order.
 
     An unload is due once no route needs the version there.
     """

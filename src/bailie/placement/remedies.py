@@ -1,7 +1,7 @@
-"""What would make a version fit: for each server the changes that answer its refusals, one after the other.
+"""Remedies: for each server the changes that answer its refusals one after the other, so that a version fits.
 
-Called for `bailie explain`. The filters are asked again after each change, so that what is told leads to the
-whole version's place there and not to the next refusal.
+Called for `bailie explain`. The filters are asked again after each change, so that the changes together give
+the whole version a place there and do not lead to the next refusal.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from bailie.placement.snapshot import Demand, Server, Snapshot, VersionId
 
 MOST = 5
-"""How many remedies are worth telling."""
+"""Remedies in one answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """Changes that together let the whole version in; `server` is where it would go, empty for a new one.
+    """Changes that together let the whole version in, on `server`, which is empty for a new Server.
 
     `of_model` is how many of the changes are to the Model; the others are to servers.
     """
@@ -64,7 +64,7 @@ class _Trial:
 
 
 def remedies(snapshot: Snapshot, plan: Plan, version: VersionId) -> tuple[Remedy, ...]:
-    """At most `MOST`, fewest changes first; empty for what is placed in full.
+    """Returns at most `MOST` remedies, fewest changes first; none for a version that is placed in full.
 
     Raises KeyError where the snapshot has no such demand.
     """
@@ -92,7 +92,7 @@ def _remedy(ledger: Ledger, demand: Demand, server: Server) -> Remedy | None:
     if found.server.replicas:
         tried = _fix_seats(ledger, found)
         return _told(tried) if tried else None
-    if not found.of_server:  # nobody knows yet what its replicas can, and how large they are
+    if not found.of_server:  # the capabilities and sizes of its replicas are not known yet
         change = f'see to it that a replica of server "{server.name}" connects'
         found = found.with_server(change, server)
     return _told(found)
@@ -103,7 +103,7 @@ def _told(trial: _Trial) -> Remedy:
 
 
 def _let_in(trial: _Trial) -> _Trial:
-    """Changes what the server's filters refuse, as far as that can be known without a replica."""
+    """Makes the changes that answer the server's filters, as far as they can be known without a replica."""
     while (no := refuse_server(trial.demand, trial.server)) and no.code in _SERVER_FIXES:
         trial = _SERVER_FIXES[no.code](trial, no)
     return trial
@@ -121,7 +121,7 @@ def _pin(trial: _Trial, _: Refusal) -> _Trial:
 
 
 def _scale_up(trial: _Trial, _: Refusal) -> _Trial:
-    """What still runs there drains only because none is wanted."""
+    """Scales the server up; the replicas that still run drain only because none is wanted."""
     server, count = trial.server, max(trial.demand.replicas, len(trial.server.replicas))
     back = tuple(replace(each, draining=False) for each in server.replicas)
     after = replace(server, wanted_replicas=count, replicas=back)
@@ -129,7 +129,7 @@ def _scale_up(trial: _Trial, _: Refusal) -> _Trial:
 
 
 def _add_capabilities(trial: _Trial, no: Refusal) -> _Trial:
-    """A tag that may be meant for one of the server's is a mistake of the Model, any other one a lack."""
+    """Corrects requirements that look like a capability of the server, and gives the server the others."""
     tags, server = str(no.need).split(", "), trial.server
     meant = {tag: near for tag in tags if (near := nearest(tag, server.capabilities))}
     for tag, near in meant.items():
@@ -153,7 +153,10 @@ _SERVER_FIXES: dict[Code, Callable[[_Trial, Refusal], _Trial]] = {
 
 
 def _fix_seats(ledger: Ledger, trial: _Trial) -> _Trial | None:
-    """What each replica says decides: enough of them lack only memory, or too few of them are fit to use."""
+    """Makes the changes that answer the refusals of the replicas: more memory, or more replicas.
+
+    None where the demand is larger than the largest replica and too few replicas are fit to use.
+    """
     demand, seats = trial.demand, list(ledger.seats(trial.demand, trial.server))
     refused = {seat.replica.index: no for seat in seats if (no := refuse_seat(demand, seat))}
     if len(seats) - len(refused) >= demand.replicas:
@@ -170,7 +173,7 @@ def _is_out(no: Refusal | None) -> bool:
 
 
 def _with_memory(trial: _Trial, usable: list[Seat], refused: Mapping[int, Refusal]) -> _Trial:
-    """The replicas with most room are the ones to look at; memory is needed on those that say no."""
+    """Makes memory fit on the replicas with most room: less is needed, or more is free where they refuse."""
     demand, server = trial.demand, trial.server
     roomiest = sorted(usable, key=lambda seat: (not seat.keeps, -seat.free_bytes, seat.replica.index))
     needing = [seat for seat in roomiest[: demand.replicas] if seat.replica.index in refused]
@@ -189,7 +192,7 @@ def _with_memory(trial: _Trial, usable: list[Seat], refused: Mapping[int, Refusa
 
 
 def _with_replicas(trial: _Trial, usable: int) -> _Trial:
-    """Replicas that are wanted and not here yet are waited for, others must be asked for."""
+    """Adds replicas: waits for replicas that are wanted and not connected yet, or asks for more of them."""
     server, missing = trial.server, trial.demand.replicas - usable
     here = sum(each.index < server.wanted_replicas for each in server.replicas)
     coming = server.wanted_replicas - here
@@ -209,7 +212,7 @@ def _name(seat: Seat) -> str:
 
 
 def _new_server(demand: Demand) -> Remedy:
-    """Nothing that is there can be made to fit, or nothing is there."""
+    """Returns the remedy where no Server can be made to fit, or there is none: a new Server."""
     named = f' named "{demand.server}"' if demand.server else ""
     tags = [*demand.requirements, *([EXPLAINER_CAPABILITY] if demand.explainer else ())]
     able = f" with {'capability' if len(tags) == 1 else 'capabilities'} {listed(tags)}" if tags else ""

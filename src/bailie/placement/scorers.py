@@ -1,7 +1,7 @@
-"""The order among what the filters let through: servers first, then the replicas of one server.
+"""The order among the places that the filters let through: servers first, then the replicas of one server.
 
-Smaller keys come first. Used by `place`, `incremental`, `ledger` and `compare`. As in Seldon Core v2, what
-has the model dominates, then free memory, then the index; servers and replicas that are otherwise equal are
+Smaller keys come first. Used by `place`, `incremental`, `ledger` and `compare`. As in Seldon Core v2, having
+the model counts most, then free memory, then the index; servers and replicas that are otherwise equal are
 filled evenly, and names break ties.
 """
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def server_key(name: str, *, held: int, free_bytes: int, versions: int) -> tuple[int, int, int, str]:
-    """Most replicas that have the version, most free memory, fewest versions, name."""
+    """Returns a server's key: most replicas with the version, most free memory, fewest versions, name."""
     return (-held, -free_bytes, versions, name)
 
 
 def seat_key(seat: Seat) -> tuple[int, int, int, int]:
-    """Loaded before evicted before loading before the rest.
+    """Returns a replica's key: loaded before evicted before loading before the rest.
 
-    Among those that have the version only the index counts, so that a change of free memory moves nothing.
+    Among replicas that have the version only the index counts, so that a change of free memory moves nothing.
     """
     rank = Presence.LEAVING if seat.held is None else min(seat.held, Presence.LEAVING)
     if seat.keeps:

@@ -1,4 +1,4 @@
-"""What placement decides on: demands, servers and what their replicas hold, frozen.
+"""The input of placement: demands, servers, and the holdings of their replicas, frozen.
 
 Made by `bailie.control.placement_input` from the API's objects and the agents' inventories; read by every
 other module of this package. Holds no rule of its own.
@@ -33,9 +33,9 @@ class VersionId(NamedTuple):
 class Demand:
     """A model version that wants places.
 
-    `memory_bytes` is what is declared for one replica of it, workers included; `measured_bytes` what a load
-    of this version has been seen to take somewhere, 0 where unknown. `replicas` is at least 1: a model scaled
-    to zero is no demand. `min_replicas` does not decide where it goes, only what is said of a partial
+    `memory_bytes` is declared for one replica of the version, workers included; `measured_bytes` is the most
+    that a load of the version has taken on any replica, 0 where unknown. `replicas` is at least 1: a model
+    scaled to zero is no demand. `min_replicas` does not decide the place, only the words about a partial
     placement.
     """
 
@@ -50,7 +50,7 @@ class Demand:
 
     @property
     def needed_bytes(self) -> int:
-        """What one replica must find free: the larger of declared and measured."""
+        """The bytes that one replica must find free: the larger of declared and measured."""
         return max(self.memory_bytes, self.measured_bytes)
 
 
@@ -71,7 +71,7 @@ class Replica:
 
     @property
     def capacity_bytes(self) -> int:
-        """What may be placed here in all, overcommit included."""
+        """The bytes that may be placed on the replica in all, overcommit included."""
         return self.memory_bytes * (100 + self.overcommit_percent) // 100
 
 
@@ -88,7 +88,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """What one replica has of one version, and what is declared and measured of it, as for a demand.
+    """One version on one replica, with its declared and measured bytes, as for a demand.
 
     Only copies that occupy memory are holdings (`CopyState.occupies`).
     """
@@ -101,13 +101,13 @@ class Holding:
 
     @property
     def counted_bytes(self) -> int:
-        """What the replica has less: the larger of declared and measured."""
+        """The bytes that the holding takes of the replica: the larger of declared and measured."""
         return max(self.memory_bytes, self.measured_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything that one placement sees. The order of its tuples has no meaning."""
+    """The whole input of one placement. The order of its tuples has no meaning."""
 
     demands: tuple[Demand, ...] = ()
     servers: tuple[Server, ...] = ()

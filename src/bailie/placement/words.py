@@ -1,4 +1,4 @@
-"""How amounts and names read in sentences. Used by `explain`, `compare` and `remedies`."""
+"""Amounts and names as sentences show them. Used by `explain`, `compare` and `remedies`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def amount(value: int | str) -> str:
-    """Bytes as Kubernetes writes them, at most one decimal; text as it is."""
+    """Returns bytes as Kubernetes writes them, with one decimal at most; returns text as it is."""
     return value if isinstance(value, str) else quantity_text(value)
 
 
 def at_most(size: int) -> str:
-    """Whole mebibytes that are no more than the bytes given."""
+    """Returns the most whole mebibytes that are no more than `size` bytes."""
     return _mebibytes(size >> 20)
 
 
 def at_least(size: int) -> str:
-    """Whole mebibytes that are no less than the bytes given."""
+    """Returns the fewest whole mebibytes that are no less than `size` bytes."""
     return _mebibytes(-(-size >> 20))
 
 
@@ -30,10 +30,10 @@ def _mebibytes(count: int) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """`"a", "b"`."""
+    """Returns names in quotes, as in `"a", "b"`."""
     return ", ".join(f'"{name}"' for name in names)
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 replica`, `2 replicas`."""
+    """Returns a number with its noun, as in `1 replica` and `2 replicas`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
