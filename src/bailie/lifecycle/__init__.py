@@ -1,4 +1,4 @@
-"""States of model versions and replicas, and what is said of them, as tables and pure functions.
+"""States of model versions and their copies, and the words about them, as tables and pure functions.
 
 The scheduler calls these between placement and the API; nothing here reads a clock, an environment or a
 socket.

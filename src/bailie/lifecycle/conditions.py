@@ -1,8 +1,8 @@
-"""What a Model's status says, from what is known of the model.
+"""The status of a Model, made from the facts about the model.
 
-Called by `bailie.scheduler.status.models` with every change. `Ready` and `ModelReady` speak of what answers;
-`observedGeneration` names the generation that they speak of, so while an older version answers it stays
-behind and `kubectl wait` goes on waiting. `RolledOut` speaks of the newest version, `Scheduled` of its
+Called by `bailie.scheduler.status.models` with every change. `Ready` and `ModelReady` speak of the version
+that answers; `observedGeneration` names the generation of that version, so while an older version answers it
+stays behind and `kubectl wait` goes on waiting. `RolledOut` speaks of the newest version, `Scheduled` of its
 places.
 """
 
@@ -31,19 +31,18 @@ _WORDS = {
 NOT_RESPONDING = "ServerNotResponding"
 """Reason of a model whose server takes connections and answers nothing."""
 PREVIOUS_ANSWERS = "PreviousVersionAnswers"
-"""Reason of a model that is ready by an older version than the wanted one."""
+"""Reason of a model that is ready because an older version than the wanted one answers."""
 _OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", MEMORY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """Everything that the status of a Model is made from.
+    """Every fact of which the status of a Model is made.
 
-    `answering` is the number of an older version that has the route, None when the wanted version has it or
-    none has; `answering_replicas` counts its replicas. `evicted` counts the replicas of what answers that
-    have it on disk and not in memory. `refusal` is what the data plane refuses while the route is not taken
-    over, in its own words. `observed` is the observedGeneration that the API
-    holds now.
+    `answering` is the number of an older version that has the route, None when the wanted version has the
+    route or no version has; `answering_replicas` counts its replicas. `evicted` counts the replicas that have
+    the version that answers on disk and not in memory. `refusal` is the data plane's refusal, in its own
+    words, while the route is not acknowledged. `observed` is the observedGeneration that the API holds now.
     """
 
     generation: int
@@ -86,14 +85,14 @@ def _type_in(old: Condition, conditions: list[Condition]) -> bool:
 
 
 def _observed(facts: ModelFacts) -> int:
-    """An older version that answers keeps its own generation, as far as it is known."""
+    """Returns the generation of the version that answers; of an older version, as far as it is known."""
     if facts.answering is None:
         return facts.generation
     return max(min(facts.observed, facts.generation - 1), 0)
 
 
 def readiness(facts: ModelFacts) -> str:
-    """Returns what a model's readiness comes from: the state of the wanted version, or PREVIOUS_ANSWERS."""
+    """Returns the source of a model's readiness: the state of the wanted version, or PREVIOUS_ANSWERS."""
     state = state_of(facts.version)
     if facts.answering is not None and state is not VersionState.TERMINATING:
         return PREVIOUS_ANSWERS
@@ -203,7 +202,7 @@ def _replicas(count: int) -> str:
 
 
 def unready_reason(facts: ModelFacts) -> tuple[str, str]:
-    """Why a model does not answer: the token and the sentence that callers of the data plane get."""
+    """Returns why a model does not answer: the token and the sentence that callers of the data plane get."""
     reason, state = _reason(facts), state_of(facts.version)
     if not is_token(reason):
         reason = state.value

@@ -1,4 +1,4 @@
-"""A model version on one server replica, a *copy*: its states, and on each side everything that moves it.
+"""A model version on one server replica, a *copy*: its states, and the transitions between them on each side.
 
 The only place for them. The agent drives its server by AGENT_TRANSITIONS; the scheduler follows by
 TRANSITIONS, where an agent's report is the truth and is taken in every state, and a command that makes no
@@ -12,7 +12,7 @@ from typing import Self
 
 
 class Presence(IntEnum):
-    """How far a copy is there. Placement prefers a lower one, and keeps a version up to COMING."""
+    """How far a copy is on its replica. Placement prefers a lower presence, and keeps copies up to COMING."""
 
     LOADED = 0
     EVICTED = 1
@@ -38,7 +38,7 @@ class CopyState(Enum):
     presence: Presence
 
     def __new__(cls, value: str, presence: Presence) -> Self:
-        """The value is the name that people see."""
+        """Makes a state of the name that people see, its value, and its presence."""
         member = object.__new__(cls)
         member._value_ = value
         member.presence = presence
@@ -73,7 +73,7 @@ class CopyState(Enum):
 
 
 class CopyEvent(Enum):
-    """What happens to a copy: three commands, and one report for each state that an agent may report."""
+    """An event of a copy: three commands, and one report for each state that an agent may report."""
 
     LOAD_SENT = "load sent"
     UNLOAD_SENT = "unload sent"
@@ -111,7 +111,7 @@ _REPORTED = {
     _E.SAYS_EVICTED: _S.EVICTED,
     _E.SAYS_EVICTING: _S.EVICTING,
 }
-# After an unload was sent, what the agent still says of the load that came before changes nothing.
+# After an unload was sent, reports of the load that came before change nothing.
 _LATE = {
     _E.SAYS_LOADING: _S.UNLOAD_REQUESTED,
     _E.SAYS_LOADED: _S.UNLOAD_REQUESTED,
@@ -132,8 +132,8 @@ AGENT_TRANSITIONS: dict[CopyState, frozenset[CopyState]] = {
 }
 """From each state of the agent's side, the states that may come next.
 
-An agent that starts finds copies LOADED or EVICTED; one that was LOADED is LOADING when its server lost it;
-one that was EVICTED is LOADED when a request brought it back.
+An agent that starts finds copies LOADED or EVICTED; a LOADED copy becomes LOADING when its server has lost
+it, an EVICTED copy LOADED when a request has brought it back.
 """
 
 TRANSITIONS: dict[CopyState, dict[CopyEvent, CopyState]] = {

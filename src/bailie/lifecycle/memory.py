@@ -1,7 +1,7 @@
-"""When what a model takes is far from what it declares: one condition with both figures.
+"""The condition of a model that takes far more or less memory than it declares, with both figures.
 
-Called by `conditions`. The measured figure is what loads of the version have taken of a server's memory, so
-it has the noise of an allocator and of requests under way; what is within the slack says nothing.
+Called by `conditions`. The measured figure is the memory that loads of the version have taken of a server, so
+it has the noise of an allocator and of requests under way; a difference within the slack makes no condition.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ CONDITION = "MemoryMismatch"
 SLACK_BYTES = 64 << 20
 """A difference up to this is never far."""
 OVER = 1.25
-"""Far above: more than this times what is declared."""
+"""Far above: more than this times the declared bytes."""
 UNDER = 0.5
-"""Far below: less than this times what is declared."""
+"""Far below: less than this times the declared bytes."""
 
 
 class Measured(NamedTuple):
-    """What loads of a version have taken, bytes. `at_least`: it may be more."""
+    """The bytes that loads of a version have taken. `at_least`: they may be more."""
 
     used_bytes: int
     at_least: bool = False
@@ -30,9 +30,10 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryFacts:
-    """Of the wanted version, for one replica. `declared_bytes` counts once for each of the `workers`.
+    """The memory of the wanted version on one replica.
 
-    `measured` has all of them in it; None: not known yet.
+    `declared_bytes` counts once for each of the `workers`. `measured` has all workers in it; None: not known
+    yet.
     """
 
     declared_bytes: int = 0
@@ -59,5 +60,5 @@ def mismatch(facts: MemoryFacts) -> Condition | None:
 
 
 def _rounded(size: int) -> str:
-    """Pages more or less are no news: one figure for what rounds alike, and no write of the status."""
+    """Returns an amount so rounded that some pages more or less change no condition, and write no status."""
     return quantity_text(size) if size >= 1 << 20 else "less than 1Mi"

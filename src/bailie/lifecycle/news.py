@@ -1,7 +1,7 @@
 """Which conditions of a Model are worth an event: once for each change of the reason, not for each retry.
 
-Called by `bailie.scheduler.status.models` with what the API held before and what it holds now. Figures are no
-news: the next attempt, a little more memory free.
+Called by `bailie.scheduler.status.models` with the conditions that the API held before and those that it
+holds now. Other figures are no news: the next attempt, a little more memory free.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from bailie.api.status import Condition
 
 SPOKEN_OF = ("Scheduled", "ModelReady", "RolledOut", "MemoryMismatch")
-"""In this order; of two with the same words the first speaks."""
+"""In this order; of two conditions with the same words the first becomes an event."""
 _NO_NEWS = frozenset({"ModelProgressing", "RoutePending"})
 _FIGURES = re.compile(r"\d+(\.\d+)?([KMGT]i)?")
 
 
 def news(before: Mapping[str, Condition], now: Iterable[Condition]) -> list[Condition]:
-    """Returns the conditions that say something new; both are by type."""
+    """Returns the conditions that say something new. `before` has the old ones by type."""
     by_type = {each.type: each for each in now}
     told: set[str | None] = set()
     found = []
@@ -36,7 +36,11 @@ def news(before: Mapping[str, Condition], now: Iterable[Condition]) -> list[Cond
 
 
 def _is_new(before: Condition | None, now: Condition) -> bool:
-    """A True that stays for the same reason is no news whatever its words; a False may have other causes."""
+    """Says whether a condition is news.
+
+    A condition that stays True for the same reason is none, whatever its words. A condition that stays False
+    may have another cause, so other words are news.
+    """
     if before is None or before.reason != now.reason or before.status != now.status:
         return True
     return now.status == "False" and _words(before) != _words(now)

@@ -1,6 +1,6 @@
 """How long a load that failed waits before it is tried again, and when it is given up.
 
-Called by the scheduler's failure book and by the agent.
+Called by `bailie.control.load_failures` and by the agent.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ def retry_delay(attempts: int) -> float:
 
 
 def given_up(deaths: int) -> bool:
-    """Whether a version that has ended servers so many times is not tried any more; another spec is."""
+    """Says whether a version that has ended servers so many times is given up, until its spec changes."""
     return deaths >= MOST_DEATHS

@@ -1,8 +1,8 @@
 """Which version of a model answers, and where: the whole of the rolling update in one decision.
 
-Called by the scheduler for each model after placement. The version that is wanted takes over when it is
-loaded on every replica planned for it; until then what answered goes on answering. What is not chosen here
-takes no traffic, and the loop unloads it when the plan has no place for it.
+Called by the scheduler for each model after placement. The wanted version takes over when it is loaded on
+every replica planned for it; until then the version that answered goes on answering. A version that is not
+chosen here takes no traffic, and the engine unloads it when the plan has no place for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The version that answers, and where. `took_over`: it is the wanted one, complete."""
+    """The version that answers, and where. `took_over`: it is the wanted version, on all planned replicas."""
 
     identity: str
     number: int
@@ -32,23 +32,23 @@ class Choice:
 def choose(
     candidates: tuple[Candidate, ...], *, target: str, planned: frozenset[str], answering: str = ""
 ) -> Choice | None:
-    """Decides what answers for a model.
+    """Decides which version answers for a model.
 
     Args:
         candidates: the versions that are loaded somewhere, each once.
-        target: identity of the version that is wanted.
-        planned: the replicas that placement chose for it; empty where it found none.
+        target: identity of the wanted version.
+        planned: the replicas that placement chose for the wanted version; empty where it found none.
         answering: identity of the version that has the route now, empty where none has or it is not known.
 
     Returns:
-        The choice, or None where nothing is loaded.
+        The choice, or None where no version is loaded.
     """
     loaded = {each.identity: each for each in candidates if each.replicas}
     wanted = loaded.get(target)
     if wanted and planned and planned <= wanted.replicas:
         return _chosen(wanted, planned, took_over=True)
-    # From here on the wanted version is not complete. It answers only where it did before or nothing else
-    # can: half a roll-out must not take replicas away from callers.
+    # From here on the wanted version is not complete. It answers only where it answered before or no other
+    # version can: half a roll-out must not take replicas away from callers.
     others = sorted((each for each in loaded.values() if each is not wanted), key=lambda each: -each.number)
     if wanted and (answering == target or not others):
         return _chosen(wanted, wanted.replicas, took_over=False)
@@ -65,6 +65,6 @@ def _chosen(candidate: Candidate, replicas: frozenset[str], *, took_over: bool) 
 def number_for(generation: int, taken: frozenset[int]) -> int:
     """Returns the number by which the inference server knows a new version (`iris_<number>`).
 
-    The Model's generation, or the next above all that exist where one of these has that number already.
+    It is the Model's generation, or the next above all of `taken` where these have the generation already.
     """
     return generation if generation not in taken else max(taken) + 1

@@ -1,4 +1,4 @@
-"""The state of a model's wanted version: one table of rules, the first that holds wins.
+"""The state of a model's wanted version: one table of rules, of which the first that holds decides.
 
 Called by `conditions`. The states are Seldon Core v2's, so that people and scripts recognise them.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class VersionState(Enum):
-    """How the wanted version of a model stands."""
+    """The state of a model's wanted version, by the reason that users see."""
 
     INVALID = "InvalidSpec"
     TERMINATING = "ModelTerminating"
@@ -50,10 +50,11 @@ class Setback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFacts:
-    """Counts of the wanted version. `available`: loaded, ready, and in the route that Envoy has.
+    """The replicas of the wanted version, counted.
 
-    `silent`: loaded as far as is known, but the agent or the server there does not answer now; `hung`: of
-    these, where the server takes connections and has long answered nothing.
+    `available`: loaded, ready, and in the route that every connected Envoy has. `silent`: loaded as far as is
+    known, but the agent or the server there does not answer now; `hung`: the silent replicas whose server
+    takes connections and has long answered nothing.
     """
 
     valid: bool = True
@@ -89,5 +90,5 @@ _RULES: tuple[tuple[VersionState, Callable[[VersionFacts], bool]], ...] = (
 
 
 def state_of(facts: VersionFacts) -> VersionState:
-    """The first rule that holds."""
+    """Returns the state of the first rule that holds."""
     return next(state for state, holds in _RULES if holds(facts))

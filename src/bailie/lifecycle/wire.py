@@ -1,6 +1,6 @@
 """The states of a copy as the agents' protocol numbers them (proto/bailie/_gen/agent.proto).
 
-Used by both sides of the protocol. A state is called there as here, so that no table has to be kept.
+Used by the scheduler and the agent. A state has the same name there as here, so that no table has to be kept.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _TO_WIRE[CopyState.ABSENT] = pb.MODEL_STATE_UNSPECIFIED
 
 
 def to_wire(state: CopyState) -> pb.ModelState:
-    """Returns the protocol's number. Raises KeyError for the scheduler's own states."""
+    """Returns the protocol's number of a state. Raises KeyError for the scheduler's own states."""
     return _TO_WIRE[state]
 
 
 def from_wire(number: int) -> CopyState | None:
-    """Returns the state; None for a number that this version does not know."""
+    """Returns the state of a number; None for a number that this version of Bailie does not know."""
     return _FROM_WIRE.get(number)

@@ -1,7 +1,8 @@
-"""What is said of a model that does not answer: how much of an exception is shown, and what callers get.
+"""The words about a model that does not answer: how much of an exception is shown, and the callers' sentence.
 
 Called by `conditions` and by the agent. An exception of a server, of rclone or of a disk names paths,
-addresses and libraries: that is for the people who may read the Model's status, not for who calls the model.
+addresses and libraries: these are for the people who may read the Model's status, not for the model's
+callers.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ def for_callers(reason: str) -> str:
 
 
 def is_token(reason: str) -> bool:
-    """Whether a reason that an agent gave is one: a CamelCase word."""
+    """Says whether a reason that an agent gave is a CamelCase word."""
     return _TOKEN.fullmatch(reason) is not None
 
 
 def brief(cause: str) -> str:
-    """Returns an exception's text for a condition: what was raised, without the way there, on one line."""
+    """Returns an exception's text for a condition: the last exception without its traceback, on one line."""
     if _TRACEBACK in cause:
         before, _, trace = cause.partition(_TRACEBACK)
         raised = [
@@ -58,6 +59,6 @@ def brief(cause: str) -> str:
 
 
 def clipped(text: str, most: int = LONGEST) -> str:
-    """Returns a text on one line, of so many characters at most."""
+    """Returns a text on one line, of `most` characters at most."""
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
