@@ -1,9 +1,9 @@
-"""Builds the entries of a routing table from where versions are loaded.
+"""Builds the entries of a routing table from the replicas that have versions loaded.
 
-Called by the scheduler for each model whose answer may have changed. Decides what a name gets when some of it
-is missing: a replica that is not connected is left out, a version without replicas is left out, and a
-model of which nothing is left is not ready, with a reason. What no state of the world can explain (a
-negative weight, a version twice) raises ValueError: it is a bug of the caller.
+Called by the scheduler for each model whose answer may have changed. Decides on the entry of a name of which
+a part is missing: a replica that is not connected is left out, a version without replicas is left out, and a
+model without versions is not ready, with a reason. A negative weight or a version twice raises ValueError: no
+state of the cluster explains these, so they are a bug of the caller.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Serving:
 def build_entry(
     wanted: Iterable[Serving], present: Mapping[str, ReplicaEndpoint], *, counted: bool = False
 ) -> Entry:
-    """Returns what one name of a table gets.
+    """Returns the entry of one name.
 
     Args:
-        wanted: the versions that share its traffic (weight 0 takes none).
+        wanted: the versions that share the name's traffic (weight 0 takes none).
         present: the connected replicas by name.
-        counted: the data plane is to report its use.
+        counted: the data plane is to report the uses of the name.
 
     Raises:
         ValueError: a negative weight, a version twice.

@@ -1,6 +1,6 @@
-"""What the data plane does with one request, said without a data plane.
+"""The way of one request through the data plane, decided without a data plane.
 
-The oracle of the tests: Envoy, configured by the gateway, must answer as this says. Nothing in production
+The oracle of the tests: Envoy, configured by the gateway, must answer as `match` says. Nothing in production
 calls it on the path of a request.
 """
 
@@ -27,7 +27,7 @@ MODEL_PATH = re.compile(
 class Forward:
     """The request reaches one of `backends`, chosen by weight, as a request for `model`.
 
-    `rest` is what follows the model's name in the path of a REST call; "" for gRPC.
+    `rest` is the part of a REST call's path after the model's name; "" for gRPC.
     """
 
     model: str
@@ -42,14 +42,14 @@ class Forward:
 def match(
     table: RoutingTable, *, path: str, model: str = "", grpc: bool = False, encoding: str = "identity"
 ) -> Forward | ErrorAnswer:
-    """Returns what becomes of a request.
+    """Returns where a request goes, or the answer that refuses it.
 
     Args:
         table: the routes of the namespace.
         path: the HTTP path with its query; of a gRPC call `/<service>/<method>`.
-        model: the header `seldon-model` up to the first slash; empty when there is none. It wins over
-            the path.
-        grpc: whether it is a gRPC call.
+        model: the header `seldon-model` up to the first slash; empty when there is none. The header wins
+            over the path.
+        grpc: whether the request is a gRPC call.
         encoding: the header `grpc-encoding` of a gRPC call.
     """
     if grpc:

@@ -1,8 +1,8 @@
-"""The routing table of one namespace: what the data plane must do, in no data plane's own words.
+"""The routing table of one namespace: the orders to the data plane, in no data plane's own words.
 
-Built by `routing.build` from what the scheduler knows, handed to a `Publisher` (the gateway), and the
-ground truth of `routing.match`. Frozen values that refuse impossible states when they are made; nothing
-here knows Envoy, the Kubernetes API or the agents.
+Its entries are built by `routing.build`; the table is handed to a `Publisher` (the gateway) and is the ground
+truth of `routing.match`. Frozen values that refuse impossible states when they are made; nothing here knows
+Envoy, the Kubernetes API or the agents.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TOTAL_WEIGHT = 2**32 - 1
 
 @dataclass(frozen=True, slots=True, order=True)
 class ReplicaEndpoint:
-    """One replica of a server: its stable name (`mlserver-0`), and where it answers now.
+    """One replica of a server: its stable name (`mlserver-0`), and the address at which it answers now.
 
     The name outlives the address: a pod that comes back elsewhere is the same replica.
     """
@@ -44,8 +44,8 @@ class ReplicaEndpoint:
 class Backend:
     """One version of a model and its share of the traffic.
 
-    `name` is what the inference server calls it (`iris_3`); `weight` is relative to the route's others;
-    `replicas` have the version in memory, in the order of their names.
+    `name` is that by which the inference server knows the version (`iris_3`); `weight` is relative to those
+    of the route's other backends; `replicas` have the version in memory, in the order of their names.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Backend:
 class Route:
     """A name that is served, by one version or by several that share the traffic.
 
-    `counted`: the data plane reports, every few seconds, whether it was asked for (`Publisher.on_used`).
+    `counted`: the data plane reports every few seconds whether the name was asked for (`Publisher.on_used`).
     """
 
     backends: tuple[Backend, ...]
@@ -88,7 +88,7 @@ class Route:
 class NotReady:
     """A name that exists and cannot be served now: a CamelCase token, and a sentence for callers.
 
-    The sentence is ours: what a server, a download or an exception said stays in status, events and logs.
+    The sentence is ours: the words of a server, a download or an exception stay in status, events and logs.
     """
 
     reason: str
@@ -130,20 +130,23 @@ class Publisher(Protocol):
     def whole(self) -> bool:
         """False while a data plane that answered requests has been away for a short time only.
 
-        It may go on answering by an older table, and `acknowledged` does not speak of it.
+        That data plane may go on answering by an older table, and `acknowledged` leaves it out.
         """
         ...
 
     @property
     def refusal(self) -> str:
-        """The first thing that a data plane refuses now, in its own words; empty where none does.
+        """The first refusal of a data plane now, in its own words; empty where none refuses anything.
 
-        A data plane that refuses something acknowledges no table until that is gone.
+        A data plane that refuses a part of a table acknowledges no table until that part is gone.
         """
         ...
 
     def publish(self, table: RoutingTable) -> int:
-        """Returns the table's revision, from 1 upwards; the same number for a table that changes nothing."""
+        """Publishes the table; returns its revision, from 1 upwards.
+
+        A table that changes nothing gets the same revision again.
+        """
         ...
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
@@ -151,5 +154,5 @@ class Publisher(Protocol):
         ...
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
-        """Calls `callback` with the names of counted routes that were asked for since it was called last."""
+        """Calls `callback` with the names of counted routes that were asked for since the last call."""
         ...
