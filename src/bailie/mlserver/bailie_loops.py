@@ -1,10 +1,10 @@
 """An event loop of a model's own, in a thread of its own, in which all of the model's code runs.
 
-Whatever a model does there, the server's event loop goes on: it answers the requests for the other models.
-`bailie_models` gives each model such a loop, under the Python of MLServer's environment; nothing here needs
-MLServer.
+However long a model takes there, the server's event loop goes on: it answers the requests for the other
+models. `bailie_models` gives each model such a loop, under the Python of MLServer's environment; nothing here
+needs MLServer.
 
-The loop is asyncio's, not uvloop's: it takes 24 KiB instead of 300, of which there is one for each model.
+The loop is asyncio's, not uvloop's: each model has one, and asyncio's takes 24 KiB, uvloop's 300.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 ASK_SECONDS = 1.0
-"""A call that goes on for longer than this has its loop asked whether it still turns."""
+"""A call that goes on for longer than this has its loop checked: the loop must run a callback."""
 STUCK_TICKS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Of a stream."""
+    """The end of a stream, by an error or without one."""
 
     error: Exception | None = None
 
 
 class LoopClosed(Exception):  # noqa: N818 - a state: the model is not there any more
-    """The model's loop takes no more calls."""
+    """The refusal of a call: the model's loop takes no more calls."""
 
 
 @dataclass(eq=False, slots=True)
@@ -48,12 +48,15 @@ class _Call:
     task: asyncio.Task[Any] | None = None
 
     def begin(self) -> None:
-        """Runs in the model's loop."""
+        """Begins the call as a task. Runs in the model's loop."""
         self.task = asyncio.get_running_loop().create_task(self._run(), context=self.context)
         self.task.add_done_callback(self._finish)
 
     async def _run(self) -> Any:
-        """What nobody waits for any more is not begun. What would end the thread fails the call instead."""
+        """Runs the work, unless its caller does not wait for it any more.
+
+        An exception that would end the thread, such as SystemExit, fails the call instead.
+        """
         if self.done.done():
             return None
         try:
@@ -77,21 +80,21 @@ class _Call:
             self.done.set_result(task.result())
 
     def cancel(self) -> None:
-        """Runs in the model's loop."""
+        """Cancels the call's task. Runs in the model's loop."""
         if self.task is not None:
             self.task.cancel()
 
 
 class ModelLoop:
-    """The loop and its thread, which nobody waits for at the end of the process.
+    """The loop and its thread, which does not keep the process from ending.
 
-    Everything but what a call runs is called from one other loop, the server's.
+    Every method is called from one other loop, the server's; only the work of a call runs in the model's.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.silent_ticks = 0
-        """For how many ticks in a row the loop has not turned, although it was asked."""
+        """For how many ticks in a row the loop has not run the callback that it was given."""
         self._loop = asyncio.SelectorEventLoop()
         self._calls: dict[_Call, None] = {}  # in the order in which they were made
         self._closing = False
@@ -114,12 +117,12 @@ class ModelLoop:
 
     @property
     def ended(self) -> bool:
-        """Whether it was closed, and its thread has come to its end."""
+        """Whether the loop was closed, and its thread has come to its end."""
         return self._closing and not self._thread.is_alive()
 
     @property
     def stuck(self) -> bool:
-        """Whether it was closed, and its thread does not come to its end."""
+        """Whether the loop was closed, and its thread does not come to its end."""
         return self._closing and self.silent_ticks >= STUCK_TICKS
 
     @property
@@ -130,7 +133,8 @@ class ModelLoop:
     async def run(self, work: Callable[..., Awaitable[Any]], *arguments: Any, **named: Any) -> Any:
         """Awaits `work(*arguments)` in the model's loop, with the caller's context variables.
 
-        Cancelled, it cancels the call and does not wait for its end. Raises LoopClosed after `close`.
+        Where the caller is cancelled, so is the call, and its end is not waited for. Raises LoopClosed after
+        `close`.
         """
         caller = asyncio.get_running_loop()
         if caller is self._loop:
@@ -180,7 +184,7 @@ class ModelLoop:
             producing.cancel()
 
     def tick(self) -> None:
-        """Looks whether the loop turns; to be called once in a second."""
+        """Checks whether the loop still runs callbacks; to be called once in a second."""
         if self._asked or not self._thread.is_alive():
             self.silent_ticks += 1
             return
@@ -201,7 +205,7 @@ class ModelLoop:
 
     def abandon(self, error: Exception) -> None:
         """Fails all calls, and ends the thread as soon as it can be: Python code at once, C code when it
-        comes back. What has not begun never will."""
+        comes back. A call that has not begun never will."""
         for call in self._calls:
             if not call.done.done():
                 call.done.set_exception(error)

@@ -2,11 +2,11 @@
 
 MLServer calls models in the event loop that answers every request. A model that computes or sleeps there
 without giving it back keeps every other model from answering, and the server looks dead. Here a model is
-imported, loaded, asked and unloaded in a loop of its own (`bailie_loops`). Only the runtimes that are known
-to be quick are asked in the server's (`bailie_quick`).
+imported, loaded, asked and unloaded in a loop of its own (`bailie_loops`). Only models of runtimes that are
+known to be quick are asked in the server's loop (`bailie_quick`).
 
-One whose loop does not turn for HUNG_SECONDS is not ready any more: its callers get 503 with the reason, and
-the repository's index says it, for the agent, which has it loaded again.
+A model whose loop runs no callback for `hung_seconds` is not ready any more: its callers get 503 with the
+reason, and the repository's index says it, for the agent, which has the model loaded again.
 
 Used by `start`, under the Python of MLServer's environment, in the server's process and in its workers.
 """
@@ -45,16 +45,16 @@ SECONDS_VARIABLE = "BAILIE_HUNG_SECONDS"
 UNLOAD_SECONDS = 10.0
 """A model that has not unloaded by then is left to itself."""
 MOST_WAITING = 100
-"""So many requests may wait for a model that keeps its loop. Envoy sends a replica ten times as many: those
-for one model must not use up the places of the others."""
+"""So many requests may wait for a model that keeps its loop. Envoy sends a replica ten times as many: the
+requests for one model must not use up the places of those for other models."""
 MOST_STUCK = 3
-"""A version that has so many threads that do not end is not loaded again: they are never bounded else."""
+"""A version that has so many threads that do not end is not loaded again, for nothing else bounds them."""
 
 TELL_SECONDS = 10
-"""A process that does not come to look at its models for so long says in its log where each thread is."""
+"""A process that has not checked its models for so long writes into its log where each thread is."""
 SWITCH_SECONDS = 0.001
-"""So long Python lets one thread go on that others wait for, not five times as long: beside a model that
-computes in Python, requests for another one take 0.6 ms instead of 8."""
+"""So long Python lets a thread go on while others wait, not five times as long: beside a model that computes
+in Python, requests for another model take 0.6 ms instead of 8."""
 
 _OF_THE_SERVER = re.compile(r"(starlette|fastapi)\.")
 log = logging.getLogger("mlserver")
@@ -69,9 +69,9 @@ class UnavailableError(MLServerError):  # type: ignore[misc] # MLServer is not i
 
 
 class OwnLoop:
-    """A model's loop. `trouble`: why the model is not ready, empty when that is not known here.
+    """A model's own loop. `trouble`: why the model is not ready, empty while no cause is known here.
 
-    A quick model has none while it is asked in the server's loop: there may be thousands of them.
+    A quick model has no thread while it is asked in the server's loop: there may be thousands of such models.
     """
 
     def __init__(self, name: str, hung_seconds: int, quick: Quick) -> None:
@@ -84,7 +84,7 @@ class OwnLoop:
         self.trouble = ""
 
     def adopt(self, model: Any) -> None:
-        """Has the model's code run in its loop. `predict` comes last: hooks of MLServer wrap it before."""
+        """Moves the model's code into its loop; `predict` last, for hooks of MLServer wrap it before."""
         self.model, load, unload = model, model.load, model.unload
 
         async def load_there() -> Any:
@@ -105,7 +105,7 @@ class OwnLoop:
                     return await unload()
                 return await asyncio.wait_for(self.loop.run(unload), UNLOAD_SECONDS)
             except (TimeoutError, LoopClosed):
-                log.warning("Model '%s' computes and does not unload; it is left to itself", model.name)
+                log.warning("model '%s' computes and does not unload; it is left to itself", model.name)
                 return True
             finally:
                 self.close()
@@ -118,7 +118,10 @@ class OwnLoop:
         model.own_loop = self
 
     def _move_handler(self, model: Any, method: Any) -> None:
-        """One that takes a Request reads it from its connection, which belongs to the server's loop."""
+        """Moves a custom handler into the model's loop, unless it takes a Request.
+
+        A Request is read from its connection, which belongs to the server's loop.
+        """
         signature = inspect.signature(method, eval_str=True)
         types = [getattr(each.annotation, "__module__", "") for each in signature.parameters.values()]
         if not inspect.iscoroutinefunction(method) or any(map(_OF_THE_SERVER.match, types)):
@@ -166,17 +169,17 @@ class OwnLoop:
             )
 
     def close(self) -> None:
-        """The model is not there any more."""
+        """Ends the loop of a model that is not there any more."""
         self._closed = True
         self.loop.close()
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it is left."""
+        """Whether the model is gone, and so is its thread."""
         return self._closed and self.loop.ended
 
     def tick(self) -> None:
-        """Takes note once in a second of whether the loop turns."""
+        """Checks, once in a second, whether the loop still runs callbacks; gives up a model that hangs."""
         if not self._in_use:
             return
         self.loop.tick()
@@ -184,13 +187,13 @@ class OwnLoop:
             return
         since = time.strftime("%H:%M:%SZ", time.gmtime(time.time() - self.loop.silent_ticks))
         self.trouble = f"a request has been computing since {since}, and the model has answered nothing since"
-        log.error("Model '%s' does not respond: %s", self.loop.name, self.trouble)
+        log.error("model '%s' does not respond: %s", self.loop.name, self.trouble)
         self.model.ready = False
         self.loop.abandon(UnavailableError(self.trouble, NOT_RESPONDING))
 
 
 class OwnLoops:
-    """Those of one process. Looks at each once in a second, for as long as there are any."""
+    """The loops of one process. Each is checked once in a second, for as long as there are any."""
 
     def __init__(self, hung_seconds: int) -> None:
         self._hung_seconds = hung_seconds
@@ -199,7 +202,7 @@ class OwnLoops:
         self._looking = False
 
     def new(self, name: str) -> OwnLoop:
-        """Raises MLServerError for a model of which too many threads have not ended."""
+        """Returns a loop for a model. Raises MLServerError where too many of its threads have not ended."""
         stuck = sum(each.loop.stuck and each.loop.name == name for each in self._loops)
         if stuck >= MOST_STUCK:
             raise MLServerError(
@@ -229,12 +232,12 @@ def _overrides(model: Any, method: str) -> bool:
 
 
 def trouble_of(model: Any) -> str:
-    """Returns why a model is not ready, empty when nothing is known of it."""
+    """Returns why a model is not ready; empty while no cause is known here."""
     return model.own_loop.trouble if hasattr(model, "own_loop") else ""
 
 
 def hung_seconds(environ: Mapping[str, str]) -> int:
-    """Returns how long a model may keep its loop. The agent's variable of this name is for whole servers."""
+    """Returns how many seconds a model may keep its loop. The agent has the same variable, for servers."""
     text = environ.get(SECONDS_VARIABLE) or "60"
     if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise SystemExit(f"{SECONDS_VARIABLE} is {text!r}; it should be a whole number of seconds, 1 or more")
@@ -242,7 +245,7 @@ def hung_seconds(environ: Mapping[str, str]) -> int:
 
 
 def _let_programs_be_started() -> None:
-    """MLServer's policy is uvloop's, which knows no watcher for the programs that other loops start."""
+    """Gives asyncio a watcher for the programs that models start: uvloop's policy, MLServer's, has none."""
     policy: Any = asyncio.get_event_loop_policy()
     watcher = asyncio.ThreadedChildWatcher()
     policy.get_child_watcher = lambda: watcher

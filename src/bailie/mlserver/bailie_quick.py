@@ -1,9 +1,9 @@
 """Which models are asked in the server's own event loop: those of runtimes that are known to be quick.
 
-The way to a model's own loop and back takes 0.1 ms of processor time, a third of what MLServer takes for a
-small request. `bailie_models` asks here which models need not go it. One that turns out to be slow goes it
-from then on; one that keeps the whole server from answering leaves a mark in its folder, and goes it after
-the server's restart.
+The way to a model's own loop and back takes 0.1 ms of processor time, a third of the time that MLServer takes
+for a small request. `bailie_models` asks here which models need no loop of their own. A quick model that
+turns out to be slow gets its own loop from then on; a quick model that keeps the whole server from answering
+leaves a mark in its folder, and gets its own loop after the server's restart.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ RUNTIMES = frozenset({"mlserver_catboost", "mlserver_lightgbm", "mlserver_sklear
 """One call of one library, in a moment, unless a pipeline has a user's code in it."""
 SLOW_SECONDS = 0.1
 MOST_SLOW = 3
-"""One that has taken so long, so many times in a row, is slow."""
+"""A model that has taken SLOW_SECONDS so many times in a row is slow."""
 BLOCKED_SECONDS = 5.0
-"""One that takes longer than this in the server's loop leaves its mark."""
+"""A model that takes longer than this in the server's loop leaves its mark."""
 MARK = ".bailie-own-loop"
 
 log = logging.getLogger("mlserver")
@@ -40,14 +40,14 @@ class Quick:
         self._watched = False
 
     def suits(self, model: Any) -> bool:
-        """Whether a model is to be asked in the server's loop. Batches are gathered in a model's own."""
+        """Says whether a model is to be asked in the server's loop; batches are gathered in a model's own."""
         mark = _mark(model)
         marked = mark is not None and mark.exists()
         runtime = type(model).__module__.partition(".")[0]
         return runtime in RUNTIMES and model.settings.max_batch_size <= 1 and not marked
 
     def shared(self, model: Any, method: Method, apart: Method) -> Method:
-        """Returns what calls `method` while it is quick, and then `apart`."""
+        """Returns a method that calls `method` for as long as that is quick, and then `apart`."""
         mark, slow = _mark(model), 0
         self._watch_from_now_on()
 
@@ -87,8 +87,8 @@ def _mark(model: Any) -> Path | None:
 def _leave(mark: Path | None) -> None:
     if mark is None or mark.exists():
         return
-    log.error("The model in %s keeps the server from answering; it gets a loop of its own", mark.parent)
+    log.error("model in %s keeps the server from answering; it gets a loop of its own", mark.parent)
     try:
         mark.touch()
     except OSError as error:
-        log.warning("The mark for that was not made: %s", error)
+        log.warning("mark for a loop of its own not made: %s", error)

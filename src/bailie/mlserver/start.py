@@ -1,18 +1,18 @@
-"""Starts MLServer so that callers behind Envoy are told the truth, each of their own request.
+"""Starts MLServer so that each caller behind Envoy gets a true answer to its own request.
 
     python start.py start FOLDER
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
-the same arguments. Three things are other than there:
+the same arguments. It differs in three ways:
 
-* What a model raises is answered with a whole 500 and then raised again (by Starlette's
-  ServerErrorMiddleware), upon which uvicorn closes the connection without having said so. Envoy sends
-  requests of all callers over the connections to a server: the next request fails, whosever it is, and may
-  not be sent again, for nobody knows whether it ran. Here the exception ends once the answer is complete.
+* MLServer answers an exception of a model with a whole 500 and then raises it again (Starlette's
+  ServerErrorMiddleware does), upon which uvicorn closes the connection without notice. Envoy sends the
+  requests of all callers over the connections to a server: the next request, of any caller, fails, and may
+  not be sent again, for it may have run. Here the exception ends once the answer is complete.
 * A request for a model that is not in memory gets 503 and UNAVAILABLE, not 404 or 400: the caller asked for a
-  model that exists, which the server does not have at this moment (it has just started, or somebody
-  unloaded the model). Commands to the repository are answered as before.
-* Each model has an event loop of its own (`bailie_models`). One that hangs is not ready, with the reason.
+  model that exists, which the server does not have at this moment (it has just started, or the model was
+  unloaded). Commands to the repository are answered as before.
+* Each model has an event loop of its own (`bailie_models`). A model that hangs is not ready, with the reason.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 ELSEWHERE = "it is being loaded, or goes to another server"
 IDLE_SECONDS = 600
-"""Longer than Envoy keeps an idle connection (gateway/clusters.py), also for a process that was suspended: it
-looks at the clock before it looks at what has arrived."""
+"""Longer than Envoy keeps an idle connection (gateway/clusters.py), also for a process that was suspended:
+such a process looks at the clock before it reads the requests that have arrived."""
 
 
 def settled(application: Application) -> Application:
@@ -62,7 +62,7 @@ def settled(application: Application) -> Application:
 
 
 def keep_connections() -> None:
-    """Has MLServer serve a settled application."""
+    """Makes MLServer serve a settled application, and keep idle connections for IDLE_SECONDS."""
     from mlserver import server  # noqa: PLC0415
     from mlserver.rest import RESTServer  # noqa: PLC0415
 
@@ -77,7 +77,7 @@ def keep_connections() -> None:
 
 
 def tell_what_is_not_loaded() -> None:
-    """Has MLServer answer 503 and UNAVAILABLE for models that it does not have."""
+    """Makes MLServer answer 503 and UNAVAILABLE for models that it does not have."""
     from bailie_models import (  # type: ignore[import-not-found] # noqa: PLC0415
         NOT_RESPONDING,
         UNAVAILABLE,
@@ -91,7 +91,7 @@ def tell_what_is_not_loaded() -> None:
     from mlserver.rest import app, responses  # noqa: PLC0415
 
     class Loaded:
-        """A registry for requests: what is not ready is not there."""
+        """A registry for requests: a model that is not ready is not there."""
 
         def __init__(self, registry: Any) -> None:
             self._registry = registry
@@ -111,7 +111,7 @@ def tell_what_is_not_loaded() -> None:
             return model
 
     class Told(server.ModelRepositoryHandlers):  # type: ignore[misc]
-        """The index, with the reason of what is not ready."""
+        """The index, with the reason of each model that is not ready."""
 
         async def _to_item(self, model_settings: Any) -> Any:
             item = await super()._to_item(model_settings)
@@ -133,7 +133,10 @@ def tell_what_is_not_loaded() -> None:
 
 
 def allow_many_files() -> None:
-    """Each model's loop has three files open. A system that allows no more leaves it as it is."""
+    """Raises the limit of open files to the highest allowed: each model's loop has three files open.
+
+    Where the system refuses, the limit stays as it is.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
