@@ -1,8 +1,8 @@
 """The OpenAPI definitions of the kinds that are served, cut from those of a whole Kubernetes.
 
-Used by `generate`. The wheel of kubernetes-validate brings what Kubernetes publishes (Apache-2.0), with the
-keys by which lists merge, in a form for JSON Schema: a field that may be absent may be null there, and the
-kind of an object is one of a list. Both are taken back here.
+Used by `generate`. The wheel of kubernetes-validate brings the definitions that Kubernetes publishes
+(Apache-2.0), with the keys by which lists merge, in a form for JSON Schema: a field that may be absent may be
+null there, and the kind of an object is one of a list. Both are taken back here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DEFAULTS = {
 
 
 def read(package: Path, version: str) -> dict[str, Schema]:
-    """All definitions of a Kubernetes version (`1.36.0`), by name.
+    """Returns all definitions of a Kubernetes version (`1.36.0`), by name.
 
     Raises:
         OSError: the package does not have this version.
@@ -47,7 +47,7 @@ def read(package: Path, version: str) -> dict[str, Schema]:
 
 
 def names(definitions: dict[str, Schema]) -> dict[tuple[str, str, str], str]:
-    """The name of each kind's definition, by group, version and kind; kinds of many groups have none."""
+    """Returns the name of each kind's definition by group, version and kind, but for kinds of many groups."""
     return {
         (kind["group"], kind["version"], kind["kind"]): name
         for name, schema in definitions.items()
@@ -57,7 +57,7 @@ def names(definitions: dict[str, Schema]) -> dict[tuple[str, str, str], str]:
 
 
 def cut(definitions: dict[str, Schema], wanted: Iterable[str]) -> dict[str, Schema]:
-    """The definitions with these names and all that they refer to, as Kubernetes has them."""
+    """Returns the definitions with these names and all to which they refer, in Kubernetes' own form."""
     found = {name: _plain(schema) for name, schema in sorted(closure(definitions, wanted).items())}
     for (name, field), value in _DEFAULTS.items():
         if name in found:
@@ -68,7 +68,7 @@ def cut(definitions: dict[str, Schema], wanted: Iterable[str]) -> dict[str, Sche
 
 
 def _plain(schema: Schema) -> Schema:
-    """A schema without what JSON Schema needed; an object of which no field is described is left open."""
+    """Returns a schema without the additions for JSON Schema; an object of unknown fields stays open."""
     plain = {key: value for key, value in schema.items() if key not in ("enum", _GVK)}
     if isinstance(plain.get("type"), list):
         plain["type"] = plain["type"][0]

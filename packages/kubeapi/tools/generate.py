@@ -1,7 +1,7 @@
 """Generates `kubeapi/_generated`: definitions and protobuf messages of the kinds that are served.
 
 Called by the build hooks, in an environment that has the wheels of kubernetes-validate and kubectl; neither
-is needed to run. Which kinds are served is said by `kubeapi.kinds`.
+is needed to run. `kubeapi.kinds` says which kinds are served.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def generate(package: Path) -> None:
     """Writes `src/kubeapi/_generated` below `package`, the folder of the distribution.
 
     Raises:
-        SystemExit: a wheel that the data comes from is missing or not what it was; one sentence.
+        SystemExit: a wheel from which the data comes is missing, or has changed; the text is one sentence.
     """
     try:
         data, numbers = _cut()

@@ -1,7 +1,7 @@
 """The struct types of a Go program, read from its executable: fields, tags and the types of fields.
 
 Used by `messages`. Go keeps descriptions of its types in every program, for `reflect`; their layout is that
-of https://github.com/golang/go/blob/master/src/internal/abi/type.go. What is read is an ELF file of 64 bits
+of https://github.com/golang/go/blob/master/src/internal/abi/type.go. The executable is an ELF file of 64 bits
 that is loaded where its headers say (Go's default on Linux).
 """
 
@@ -26,7 +26,7 @@ _NO_BITS = 8
 
 
 class NotReadableError(Exception):
-    """The file is not the kind of executable that is read here."""
+    """The file is no executable of Go's default kind on Linux."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Executable:
         """Reads the section headers.
 
         Raises:
-            NotReadableError: this is no ELF file of 64 bits with Go's sections.
+            NotReadableError: the data is no ELF file of 64 bits with Go's sections.
         """
         if data[:6] != b"\x7fELF\x02\x01":
             raise NotReadableError("not an ELF file of 64 bits, little endian")
@@ -70,7 +70,7 @@ class Executable:
         self._types: dict[int, GoType] = {}
 
     def structs(self) -> Iterator[GoType]:
-        """Every struct type with a name that the program's composite types lead to."""
+        """Returns every struct type with a name to which the program's composite types lead."""
         _, offset, size = self._sections[".typelink"]
         for (link,) in struct.iter_unpack("<i", self._data[offset : offset + size]):
             self._type(self._base + link)
@@ -111,7 +111,7 @@ class Executable:
             yield GoField(*self._text(name), self._type(kind))
 
     def _text(self, address: int) -> tuple[str, str]:
-        """A name, and the tag behind it."""
+        """Returns a name, and the tag behind it."""
         at = self._offset(address)
         name, end = self._counted(at + 1)
         return name, self._counted(end)[0] if self._data[at] & _HAS_TAG else ""
@@ -126,7 +126,7 @@ class Executable:
 
 
 def _sections(data: bytes) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    """Name, and address, offset and size of each section that is loaded from the file."""
+    """Returns name, address, offset and size of each section that is loaded from the file."""
     (table,) = struct.unpack_from("<Q", data, 0x28)
     count, names_at = struct.unpack_from("<HH", data, 0x3C)
     rows = [struct.unpack_from("<IIQQQQ", data, table + 64 * number) for number in range(count)]

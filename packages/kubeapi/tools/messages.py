@@ -1,8 +1,9 @@
 """The protobuf messages of the kinds that are served: field numbers, names in JSON, types.
 
 Used by `generate`. kubectl sends its own Go structs as protobuf; their tags have the numbers of the
-`generated.proto` files of k8s.io/api and k8s.io/apimachinery, which no Python package brings. So they are
-read from kubectl itself, which comes as a wheel (Apache-2.0). A message is a table: number -> [name, type].
+`generated.proto` files of k8s.io/api and k8s.io/apimachinery, which no Python package brings. So the numbers
+are read from kubectl itself, which comes as a wheel (Apache-2.0). A message is a table: number -> [name,
+type].
 
 Types: text, bytes, int, bool; time, microtime, int_or_text, quantity, raw and items, which have a form of
 their own in JSON; or another message. `[]` before a type: a list; `{}`: values by key; `?` behind: a zero
@@ -33,7 +34,7 @@ _SPECIAL = {
 
 
 def messages(executable: gotypes.Executable, wanted: Iterable[str]) -> dict[str, Message]:
-    """The messages with these names, and all that they consist of.
+    """Returns the messages with these names, and all of which they consist.
 
     Raises:
         KeyError: the program knows no such message.
@@ -76,7 +77,7 @@ def _type(kind: gotypes.GoType) -> str:
 
 
 def _name(struct: gotypes.GoType) -> str:
-    """`io.k8s.api.core.v1.Pod` for `Pod` of package `k8s.io/api/core/v1`."""
+    """Returns a message's name: `io.k8s.api.core.v1.Pod` for `Pod` of package `k8s.io/api/core/v1`."""
     host, _, path = struct.package.partition("/")
     parts = [*reversed(host.split(".")), *path.split("/"), struct.name.rpartition(".")[2]]
     return ".".join(parts)

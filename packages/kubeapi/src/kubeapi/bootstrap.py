@@ -1,4 +1,4 @@
-"""What a fresh database starts with: namespace `default`, the definitions handed in, the admin's token.
+"""The first content of a database: namespace `default`, the definitions handed in, the admin's token.
 
 Called by `server.py` at every start; repeats safely.
 """
@@ -77,7 +77,7 @@ def _put_definition(store: Store, resource: Resource, manifest: Mapping[str, Any
 
 
 def _marked(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of a definition: as it is stored, with the labels and annotations that it lacks."""
+    """Returns the stored metadata of a definition, with the labels and annotations that it lacks."""
     marks = {
         name: {**new.get(name, {}), **old.get(name, {})}
         for name in ("labels", "annotations")
@@ -87,7 +87,7 @@ def _marked(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def admin_token(app: App, path: Path) -> str:
-    """The administrator's token, made and written (0600) when it is not there yet."""
+    """Returns the administrator's token, made and written (0600) where the file is not there yet."""
     if path.exists():
         token = path.read_text().strip()
     else:

@@ -1,9 +1,9 @@
-"""What the API refuses, as Kubernetes `Status` objects.
+"""The refusals of the API, as Kubernetes `Status` objects.
 
 Raised by the verbs, the authoriser and the request decoder; turned into a response once, in `app.py`.
 
     ApiError                any refusal: HTTP code, reason, message, details
-    StateError              the state directory cannot be used; one sentence for the person who started us
+    StateError              the state directory cannot be used; one sentence for people
 
 The constructors below hold the exact wording of Kubernetes, because clients and people match on it.
 """
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class StateError(Exception):
-    """The state directory is unreadable, full, in use or not ours."""
+    """The state directory is unreadable, full, in use or of another program."""
 
 
 class ApiError(Exception):
-    """A refusal with everything its `Status` object says."""
+    """A refusal with all the fields of its `Status` object."""
 
     def __init__(
         self, code: int, reason: str, message: str, *, details: Mapping[str, Any] | None = None
@@ -36,7 +36,7 @@ class ApiError(Exception):
         self.details = dict(details or {})
 
     def status(self) -> dict[str, Any]:
-        """The `Status` object of this refusal."""
+        """Returns the `Status` object of this refusal."""
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
@@ -52,12 +52,12 @@ class ApiError(Exception):
 
 
 def qualified(kind: ApiKind) -> str:
-    """`models.mlops.seldon.io`, or `pods` for the core group."""
+    """Returns a resource's full name: `models.mlops.seldon.io`, or `pods` for the core group."""
     return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
 
 
 def qualified_kind(kind: ApiKind) -> str:
-    """`Model.mlops.seldon.io`, or `Pod` for the core group."""
+    """Returns a kind's full name: `Model.mlops.seldon.io`, or `Pod` for the core group."""
     return f"{kind.kind}.{kind.group}" if kind.group else kind.kind
 
 
@@ -70,24 +70,24 @@ def _details(kind: ApiKind, name: str) -> dict[str, Any]:
 
 
 def not_found(kind: ApiKind, name: str) -> ApiError:
-    """404 for a missing object."""
+    """Returns the 404 for a missing object."""
     return ApiError(404, "NotFound", f'{qualified(kind)} "{name}" not found', details=_details(kind, name))
 
 
 def unknown_path() -> ApiError:
-    """404 for a path that no resource serves."""
+    """Returns the 404 for a path that no resource serves."""
     message = "the server could not find the requested resource"
     return ApiError(404, "NotFound", message)
 
 
 def already_exists(kind: ApiKind, name: str) -> ApiError:
-    """409 for a name that is taken."""
+    """Returns the 409 for a name that is taken."""
     message = f'{qualified(kind)} "{name}" already exists'
     return ApiError(409, "AlreadyExists", message, details=_details(kind, name))
 
 
 def conflict(kind: ApiKind, name: str, why: str) -> ApiError:
-    """409 for a write against another version than the present one."""
+    """Returns the 409 for a write against another version of the object than the present one."""
     message = f'Operation cannot be fulfilled on {qualified(kind)} "{name}": {why}'
     return ApiError(409, "Conflict", message, details=_details(kind, name))
 
@@ -96,13 +96,13 @@ MODIFIED = "the object has been modified; please apply your changes to the lates
 
 
 def forbidden(kind: ApiKind, name: str, why: str) -> ApiError:
-    """403, worded as the authoriser and admission word it."""
+    """Returns the 403 in the words of Kubernetes' authoriser and admission."""
     what = f'{qualified(kind)} "{name}"' if name else qualified(kind)
     return ApiError(403, "Forbidden", f"{what} is forbidden: {why}", details=_details(kind, name))
 
 
 def terminating(kind: ApiKind, name: str, namespace: str) -> ApiError:
-    """403 for a create in a namespace that is going away."""
+    """Returns the 403 for a create in a namespace that is being deleted."""
     why = f"unable to create new content in namespace {namespace} because it is being terminated"
     error = forbidden(kind, name, why)
     error.details["causes"] = [
@@ -116,7 +116,7 @@ def terminating(kind: ApiKind, name: str, namespace: str) -> ApiError:
 
 
 def invalid(kind: ApiKind, name: str, causes: Sequence[Cause]) -> ApiError:
-    """422 with one cause per bad field."""
+    """Returns the 422 with one cause for each bad field."""
     parts = [f"{c.field}: {c.message}" if c.field else c.message for c in causes]
     listed = parts[0] if len(parts) == 1 else "[" + ", ".join(parts) + "]"
     details = _details(kind, name)
@@ -127,28 +127,28 @@ def invalid(kind: ApiKind, name: str, causes: Sequence[Cause]) -> ApiError:
 
 
 def bad_request(message: str) -> ApiError:
-    """400 for a body or a parameter that cannot be understood."""
+    """Returns the 400 for a body or a parameter that cannot be understood."""
     return ApiError(400, "BadRequest", message)
 
 
 def expired(message: str) -> ApiError:
-    """410 for a resourceVersion or a continue token that is no longer kept."""
+    """Returns the 410 for a resourceVersion or a continue token that is no longer kept."""
     return ApiError(410, "Expired", message)
 
 
 def unauthorized() -> ApiError:
-    """401 for a missing or unknown token."""
+    """Returns the 401 for a missing or unknown token."""
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
 def method_not_allowed() -> ApiError:
-    """405 for a verb that the resource does not have."""
+    """Returns the 405 for a verb that the resource does not have."""
     message = "the server does not allow this method on the requested resource"
     return ApiError(405, "MethodNotAllowed", message)
 
 
 def unsupported_media_type(got: str) -> ApiError:
-    """415 for a body in a format that is not read here."""
+    """Returns the 415 for a body in a format that this API does not read."""
     message = (
         f'the body of the request was in an unknown format - "{got}" is not one of: application/json, '
         "application/yaml, application/json-patch+json, application/merge-patch+json, "
@@ -158,5 +158,5 @@ def unsupported_media_type(got: str) -> ApiError:
 
 
 def internal(message: str) -> ApiError:
-    """500 for a failure of ours."""
+    """Returns the 500 for a failure of the server itself."""
     return ApiError(500, "InternalError", f"Internal error occurred: {message}")

@@ -24,7 +24,7 @@ class ApiKind:
 
     @property
     def api_version(self) -> str:
-        """`apiVersion` as manifests say it: `v1`, `apps/v1`, …"""
+        """`apiVersion` in the form of manifests: `v1`, `apps/v1`, …"""
         return f"{self.group}/{self.version}" if self.group else self.version
 
 

@@ -1,7 +1,7 @@
 """How deep and how large the JSON data of a request or an object may be.
 
-Called for every body once it is decoded, in whatever format it came, and for what a patch makes of an object.
-The code behind relies on it: it may walk data by recursion, and may encode whatever it was given. Pure.
+Called by `wire.codec` for every decoded body in any format, and by `registry.objects` for the objects that
+patches make. The code behind relies on these limits: it walks data by recursion, and encodes it. Pure.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def check(data: Any) -> None:
 
 
 def too_deep() -> errors.ApiError:
-    """400 for data with too many levels."""
+    """Returns the 400 for data with too many levels."""
     return errors.bad_request(
         f"the body of the request is nested deeper than {DEEPEST} levels, or makes an object so"
     )
 
 
 def too_large() -> errors.ApiError:
-    """413 for data with too many values."""
+    """Returns the 413 for data that is too large."""
     return errors.ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {LARGEST}")

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from kubeapi.http.connections import Client
     from kubeapi.settings import Settings
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _KEEP_ALIVE_SECONDS = 600
 _GRACE_SECONDS = 3
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn that leaves signals and listening to us, and ends watches before it waits for connections."""
+    """Uvicorn without its own signal handlers and sockets, which ends watches before it waits for clients."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
@@ -47,7 +47,7 @@ class _Uvicorn(uvicorn.Server):
         self.is_started = asyncio.Event()
 
     def protocol(self, client: Client, clients: Clients) -> Protocol:
-        """What speaks HTTP with a client; only after the start."""
+        """Returns the protocol that speaks HTTP with a client. To be called only after the start."""
         return Protocol(
             client,
             clients,
@@ -73,10 +73,10 @@ class ApiServer:
     """One embedded API. Everything that can fail for reasons of the machine fails in the constructor.
 
     Attributes:
-        url: where it listens.
-        ca: the PEM of the CA that signed its certificate.
+        url: the address at which the server listens.
+        ca: the PEM of the CA that signed the server's certificate.
         admin_token: the administrator's bearer token.
-        app: the application, for tests that need its parts.
+        app: the application, for tests that need parts of it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -152,7 +152,7 @@ class ApiServer:
         self.app.hub.close()
 
     def close(self) -> None:
-        """Lets go of the port and the state directory."""
+        """Gives up the port and the state directory."""
         self.app.hub.close()
         self._socket.close()
         self._store.close()
@@ -168,16 +168,16 @@ async def serve(settings: Settings) -> None:
     """Runs the embedded API until SIGTERM or SIGINT.
 
     Raises:
-        StateError: it cannot start; the message is one sentence for the person who started it.
+        StateError: the API cannot start; the message is one sentence for the person who started it.
     """
     server = ApiServer(settings)
     if threading.current_thread() is threading.main_thread():
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
-    _log.info("serving the Kubernetes API", url=server.url, state=str(settings.state_dir))
+    log.info("serving the Kubernetes API", url=server.url, state=str(settings.state_dir))
     await server.run()
-    _log.info("stopped serving the Kubernetes API")
+    log.info("stopped serving the Kubernetes API")
 
 
 def _configuration(app: App, files: certs.Certificates) -> uvicorn.Config:

@@ -1,4 +1,4 @@
-"""What the embedded API is started with, and where it keeps things.
+"""The values with which the embedded API is started, and the places of its files.
 
 Filled in by the program that embeds the API; read by `server`.
 """
@@ -22,13 +22,13 @@ class Settings:
     Attributes:
         definitions: CustomResourceDefinition manifests that are served beside the built-in kinds.
         name: the name of the installation in kubeconfigs and in the answer to `/version`.
-        state_dir: everything the server keeps; created with mode 0700.
+        state_dir: the folder of all the server's files; created with mode 0700.
         log_dir: container logs, `<namespace>/<pod>/<container>.log`, for `kubectl logs`.
         addresses: the node's list of the addresses that it gave to pods, for the pods' `proxy`; without it
             there is no node, and no address is believed.
         host: the address to listen on. Loopback: the embedded API is for one machine.
-        port: the port to listen on; 0 takes the one of the last start, or any free one.
-        audit_log: where to write who asked for what (`audit.py`); nowhere by default.
+        port: the port to listen on; 0 takes the port of the last start, or any free one.
+        audit_log: the file of the audit log (`audit.py`); none by default.
         kept_changes: how many changes a watch can be behind before it gets 410 Gone.
     """
 

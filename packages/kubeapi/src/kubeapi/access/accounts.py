@@ -23,7 +23,7 @@ _LONGEST_SECONDS = 1 << 32
 
 
 def request_token(objects: Objects, tokens: Tokens, place: Place, body: Obj) -> Obj:
-    """The TokenRequest with a new token in its status.
+    """Returns the TokenRequest with a new token in its status.
 
     Raises:
         ApiError: no such account or Pod, or the lifetime is out of range.

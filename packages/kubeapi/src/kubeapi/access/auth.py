@@ -1,4 +1,4 @@
-"""Who a request comes from and whether it may do what it asks.
+"""The user behind a request, and the user's right to make it.
 
 Called by `app.py` for every request and by the reviews. Tokens are random; the store keeps their SHA-256
 only. Rights are evaluated by `rbac.py` over the objects of the moment.
@@ -30,7 +30,7 @@ class Tokens:
     def issue(
         self, user: rbac.User, *, bound: dict[str, str] | None = None, seconds: float | None = None
     ) -> str:
-        """A new token for `user`; `bound` names uids (`account`, `pod`) that it does not outlive."""
+        """Returns a new token for `user`, which ends with the objects whose uids `bound` has."""
         token = secrets.token_urlsafe(32)
         self.register(token, user, bound=bound, seconds=seconds)
         return token
@@ -58,7 +58,7 @@ class Tokens:
     def issue_for_account(
         self, account: dict[str, Any], *, pod: dict[str, Any] | None, seconds: float
     ) -> str:
-        """A token for a ServiceAccount, bound to it and, when given, to a Pod."""
+        """Returns a token for a ServiceAccount, bound to the account and, when given, to a Pod."""
         meta = account["metadata"]
         extra, bound = {}, {"account": meta["uid"]}
         if pod is not None:
@@ -68,7 +68,7 @@ class Tokens:
         return self.issue(user, bound=bound, seconds=seconds)
 
     def user(self, token: str) -> rbac.User | None:
-        """The user behind a token, or None when it is unknown, expired or bound to something gone."""
+        """Returns the user of a token; None where it is unknown, expired or bound to a deleted object."""
         found = self._store.token(_digest(token))
         if found is None:
             return None
@@ -85,7 +85,7 @@ class Tokens:
 def service_account_user(
     namespace: str, name: str, *, uid: str = "", extra: dict[str, list[str]] | None = None
 ) -> rbac.User:
-    """The user that a ServiceAccount is."""
+    """Returns the user that stands for a ServiceAccount."""
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", rbac.AUTHENTICATED)
     return rbac.User(f"system:serviceaccount:{namespace}:{name}", uid, groups, extra or {})
 
@@ -118,5 +118,5 @@ class Authoriser:
         return self._policy
 
     def allowed(self, user: rbac.User, asked: rbac.Attributes) -> bool:
-        """Whether the user may do it."""
+        """Says whether the user has the right."""
         return rbac.allowed(user, asked, self.policy)

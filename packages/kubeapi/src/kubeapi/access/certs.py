@@ -1,7 +1,7 @@
 """The server's certificate and the CA that signed it, generated once and kept in the state directory.
 
-Called by `server.py` before it listens. Importing `cryptography` is left to the moment something has to be
-made, because the running server does not need it.
+Called by `server.py` before it listens. `cryptography` is imported only when a certificate has to be made,
+because the running server does not need it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RENEW_BEFORE = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Paths of what uvicorn needs, and the CA that clients need."""
+    """The paths of the files that uvicorn needs, and of the CA that clients need."""
 
     ca: Path
     certificate: Path
@@ -34,10 +34,10 @@ class Certificates:
 
 
 def ensure(directory: Path, host: str) -> Certificates:
-    """The certificates for `host`, made or renewed where needed.
+    """Returns the certificates for `host`, made or renewed where needed.
 
     Raises:
-        StateError: what is there cannot be read as certificates and key.
+        StateError: the files that are there cannot be read as certificates and key.
     """
     files = Certificates(directory / "ca.crt", directory / "server.crt", directory / "server.key")
     ca_key = directory / "ca.key"

@@ -1,6 +1,6 @@
-"""Nobody hands out rights that they do not have: the guard on Roles and bindings.
+"""The guard on Roles and bindings: no user hands out rights that the user does not have.
 
-Called by the write handlers for the RBAC kinds. Follows
+Called by `http.app` for writes of the RBAC kinds. Follows
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping:
 the verbs `escalate` (roles) and `bind` (bindings) lift it.
 """
@@ -29,7 +29,7 @@ _GROUP = "rbac.authorization.k8s.io"
 def guard_of(
     authoriser: Authoriser, user: User, resource: Resource
 ) -> Callable[[Obj, Obj | None], None] | None:
-    """What checks a new object of this kind before it is stored; None for kinds that grant nothing."""
+    """Returns the check of a new object before it is stored; None for kinds that grant no right."""
     if resource.kind.group != _GROUP or rbac.MASTERS in user.groups:
         return None
 
@@ -69,7 +69,7 @@ def _held(user: User, rule: Rule, namespace: str, authoriser: Authoriser) -> boo
 
 
 def _asked(rule: Rule) -> Iterator[Attributes]:
-    """Every single thing that a rule allows."""
+    """Yields every single right that a rule grants."""
     for verb, path in product(rule.get("verbs") or (), rule.get("nonResourceURLs") or ()):
         yield Attributes(verb=verb, path=path)
     names = rule.get("resourceNames") or ("",)

@@ -1,4 +1,4 @@
-"""`kubectl --as`: acting as somebody else, for those who may.
+"""`kubectl --as`: acting as another user, for users with that right.
 
 Called by `app.py` after authentication. Headers and rules of
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation.
@@ -22,7 +22,7 @@ _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
 def effective_user(user: User, headers: Headers, authoriser: Authoriser) -> User:
-    """The user that a request acts as.
+    """Returns the user as which a request acts.
 
     Raises:
         ApiError: the caller may not impersonate them (403).

@@ -1,8 +1,7 @@
 """Role-based access control: a pure function over the four RBAC kinds.
 
-Called by the authoriser (`auth.py`) and the access reviews. Evaluates exactly what Kubernetes' RBAC
-authoriser does: rights only add up, a binding to a missing role gives nothing,
-`system:masters` may do everything.
+Called by the authoriser (`auth.py`) and the access reviews. Evaluates exactly as Kubernetes' RBAC authoriser
+does: rights only add up, a binding to a missing role gives nothing, `system:masters` may do everything.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ PUBLIC_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks."""
+    """The user of a request."""
 
     name: str
     uid: str = ""
@@ -59,7 +58,10 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What is asked: a verb on a resource, or on `path` when that is set. Empty namespace: cluster scope."""
+    """The right that is asked for: a verb on a resource, or on `path` when that is set.
+
+    An empty namespace means cluster scope.
+    """
 
     verb: str
     group: str = ""
@@ -96,7 +98,7 @@ def policy_of(
 
 
 def rules_for(user: User, namespace: str, policy: Policy) -> Iterator[Rule]:
-    """Every rule that holds for the user in a namespace (the cluster-wide ones included)."""
+    """Returns every rule for the user in a namespace, cluster-wide rules included."""
     if MASTERS in user.groups:
         yield {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
         yield {"verbs": ["*"], "nonResourceURLs": ["*"]}
@@ -112,7 +114,7 @@ def rules_for(user: User, namespace: str, policy: Policy) -> Iterator[Rule]:
 
 
 def allowed(user: User, asked: Attributes, policy: Policy) -> bool:
-    """Whether the user may do it."""
+    """Says whether the user has the right."""
     return any(_covers(rule, asked) for rule in rules_for(user, asked.namespace, policy))
 
 
@@ -158,7 +160,7 @@ def _resource_matches(resources: Iterable[str], asked: Attributes) -> bool:
 
 
 def refusal(user: User, asked: Attributes) -> str:
-    """Why not, in the words of Kubernetes."""
+    """Returns the words of Kubernetes for a right that the user does not have."""
     if asked.path:
         return f'User "{user.name}" cannot {asked.verb} path "{asked.path}"'
     resource = f"{asked.resource}/{asked.subresource}" if asked.subresource else asked.resource

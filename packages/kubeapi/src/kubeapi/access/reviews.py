@@ -1,7 +1,7 @@
 """Access and identity reviews: objects that are answered, never stored.
 
 Called by `http.handlers` for a create on one of these resources: `kubectl auth can-i`, `kubectl auth whoami`,
-and clients that check what they may do before they try.
+and clients that check their rights before they use them.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """What a review needs to know."""
+    """The parts of the server from which reviews are answered."""
 
     tokens: Tokens
     authoriser: Authoriser
 
     def answer(self, kind: ApiKind, user: User, body: Obj) -> Obj:
-        """The review with its status filled in."""
+        """Returns the review with its status filled in."""
         spec = body.get("spec") or {}
         if not isinstance(spec, dict):
             raise errors.bad_request("spec is not an object")
@@ -58,11 +58,11 @@ class Reviewer:
         return {"allowed": self.authoriser.allowed(user, asked)}
 
     def self_access(self, user: User, spec: Obj) -> Obj:
-        """May I?"""
+        """Returns whether the user has the right that the spec names."""
         return self._access(user, spec, SELF_SUBJECT_ACCESS)
 
     def access(self, _user: User, spec: Obj) -> Obj:
-        """May they?"""
+        """Returns whether the user in the spec has the right that it names."""
         if not spec.get("user") and not spec.get("groups"):
             cause = required("spec.user", "at least one of user or group must be specified")
             raise errors.invalid(SUBJECT_ACCESS, "", [cause])
@@ -70,7 +70,7 @@ class Reviewer:
         return self._access(other, spec, SUBJECT_ACCESS)
 
     def self_rules(self, user: User, spec: Obj) -> Obj:
-        """What may I in this namespace?"""
+        """Returns the rules for the user in the spec's namespace."""
         namespace = spec.get("namespace", "")
         if not namespace:
             raise errors.bad_request("no namespace on request")
@@ -84,11 +84,11 @@ class Reviewer:
         return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
 
     def self_subject(self, user: User, _spec: Obj) -> Obj:
-        """Who am I?"""
+        """Returns the user of the request."""
         return {"userInfo": user_info(user)}
 
     def token(self, _user: User, spec: Obj) -> Obj:
-        """Whose token is this?"""
+        """Returns the user of the token in the spec."""
         found = self.tokens.user(spec.get("token", ""))
         if found is None:
             return {"authenticated": False, "user": {}, "error": "invalid bearer token"}
@@ -106,7 +106,7 @@ _REVIEWS: dict[str, Callable[[Reviewer, User, Obj], Obj]] = {
 
 
 def user_info(user: User) -> dict[str, Any]:
-    """A user as `UserInfo`."""
+    """Returns a user as `UserInfo`."""
     info: dict[str, Any] = {"username": user.name, "groups": list(user.groups)}
     if user.uid:
         info["uid"] = user.uid

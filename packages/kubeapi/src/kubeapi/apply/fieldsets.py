@@ -1,9 +1,9 @@
-"""Sets of fields of an object: what server-side apply owns, compares, merges and takes away.
+"""Sets of fields of an object, which server-side apply owns, compares, merges and takes away.
 
 Called by `managedfields`, the verbs and the OpenAPI documents. A field is a path of elements spelled as in
 `FieldsV1`: `f:name` (a key of a map), `k:{"name":"a"}` (an item of a list that is a map), `v:"a"` (an item of
-a list that is a set). How a list or map behaves comes from the schema (`x-kubernetes-list-type`,
-`-list-map-keys`, `-map-type`); what it leaves open is a granular map or an atomic list, as in
+a list that is a set). The schema says how a list or map behaves (`x-kubernetes-list-type`, `-list-map-keys`,
+`-map-type`); where the schema does not, a map is granular and a list atomic, as in
 sigs.k8s.io/structured-merge-diff. Pure.
 """
 
@@ -85,7 +85,7 @@ class Child(NamedTuple):
 
 @dataclass(slots=True)
 class Comparison:
-    """What differs between two objects, by path; whole subtrees with every node in them."""
+    """The differences between two objects, by path; whole subtrees with every node in them."""
 
     added: set[Path] = field(default_factory=set)
     modified: set[Path] = field(default_factory=set)
@@ -93,13 +93,13 @@ class Comparison:
 
 
 def object_schema(schema: Mapping[str, Any] | None) -> Schema:
-    """The kind's schema with `metadata` as every object has it."""
+    """Returns the kind's schema with the `metadata` of every object."""
     base = dict(schema or {})
     return base | {"properties": {**(base.get("properties") or {}), "metadata": METADATA}}
 
 
 def parse_fields(fields: Mapping[str, Any]) -> set[Path]:
-    """The paths of a `fieldsV1`."""
+    """Returns the paths of a `fieldsV1`."""
     return set(_parse(fields, ()))
 
 
@@ -114,7 +114,7 @@ def _parse(fields: Mapping[str, Any], path: Path) -> Iterator[Path]:
 
 
 def format_fields(paths: Iterable[Path]) -> dict[str, Any]:
-    """The `fieldsV1` of these paths; `.` marks a path that is a member beside what is below it."""
+    """Returns the `fieldsV1` of these paths; `.` marks a path that is a member beside the paths below it."""
     tree: dict[str, Any] = {}
     members = sorted(paths)
     for path in members:
@@ -135,7 +135,7 @@ def _sorted(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def path_text(path: Path) -> str:
-    """A path as people read it: `.spec.containers[name="a"].image`."""
+    """Returns a path in the form for people: `.spec.containers[name="a"].image`."""
     return "".join(_element_text(element) for element in path)
 
 
@@ -150,12 +150,12 @@ def _element_text(element: str) -> str:
 
 
 def prefixes(paths: Iterable[Path]) -> set[Path]:
-    """Every path and every path above one."""
+    """Returns every path and every path above one of them."""
     return {path[:length] for path in paths for length in range(1, len(path) + 1)}
 
 
 def owned(paths: set[Path]) -> set[Path]:
-    """The paths without those that nobody owns."""
+    """Returns the paths without those that no manager can own."""
     unowned = {("f:metadata",), *_UNOWNED}
     return {
         path
@@ -165,7 +165,7 @@ def owned(paths: set[Path]) -> set[Path]:
 
 
 def field_set(value: Mapping[str, Any], schema: Schema) -> set[Path]:
-    """The fields that an applied object names: leaves, list items, map entries, what is empty."""
+    """Returns the fields that an applied object names: leaves, list items, map entries, empty values."""
     found: set[Path] = set()
     _collect(value, schema, (), found)
     return owned(found)
@@ -184,7 +184,7 @@ def _collect(value: Any, schema: Schema, path: Path, found: set[Path]) -> None:
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any], schema: Schema) -> Comparison:
-    """What was added, modified and removed from `old` to `new`."""
+    """Returns the fields that were added, modified and removed from `old` to `new`."""
     result = Comparison()
     _compare(old, new, schema, (), result=result)
     return Comparison(owned(result.added), owned(result.modified), owned(result.removed))
@@ -214,7 +214,10 @@ def _nodes(child: Child, path: Path) -> Iterator[Path]:
 
 
 def merge(live: Any, config: Any, schema: Schema) -> Any:
-    """The live value under the applied one: maps merge by key, keyed lists by item, the rest is replaced."""
+    """Returns the live value with the applied one merged into it.
+
+    Maps merge by key, keyed lists by item; all other values are replaced.
+    """
     before, after = _children(live, schema), _children(config, schema)
     if before is None or after is None or isinstance(live, list) is not isinstance(config, list):
         return config
@@ -235,7 +238,7 @@ def merge(live: Any, config: Any, schema: Schema) -> Any:
 
 
 def _interleaved(old: list[str], new: list[str]) -> Iterator[str]:
-    """All elements in the order of `new`; what only `old` has keeps its place among its old neighbours."""
+    """Returns all elements in the order of `new`; those of `old` alone stay beside their old neighbours."""
     wanted, placed = set(new), set[str]()
     position = 0
     for element in new:
@@ -249,7 +252,7 @@ def _interleaved(old: list[str], new: list[str]) -> Iterator[str]:
 
 
 def without(value: Any, schema: Schema, *, gone: set[Path], kept: set[Path], path: Path = ()) -> Any:
-    """The value without the entries in `gone`, unless they, or something below them, are in `kept`."""
+    """Returns the value without the entries in `gone`, unless these, or paths below them, are in `kept`."""
     children = _children(value, schema)
     if children is None:
         return value
@@ -267,7 +270,7 @@ def without(value: Any, schema: Schema, *, gone: set[Path], kept: set[Path], pat
 
 
 def _children(value: Any, schema: Schema) -> list[Child] | None:
-    """The entries of a granular map or a keyed list; None for whatever is owned as a whole."""
+    """Returns the entries of a granular map or a keyed list; None for a value that is owned as a whole."""
     if isinstance(value, dict):
         return None if schema.get("x-kubernetes-map-type") == "atomic" else _map_children(value, schema)
     if isinstance(value, list) and schema.get("x-kubernetes-list-type") in ("map", "set"):

@@ -1,7 +1,7 @@
 """Server-side apply and the ownership of fields (`metadata.managedFields`).
 
-The embedded API's write handlers call `update` on every create, replace and patch, and `apply` on an apply
-patch; both give the object to store and decide nothing else (no defaults, no validation, no writing). Follows
+Called by `registry.tracking`: `update` for every create, replace and patch, `apply` for an apply patch. Both
+return the object to store and decide nothing else (no defaults, no validation, no writing). Follows
 https://kubernetes.io/docs/reference/using-api/server-side-apply/ and sigs.k8s.io/structured-merge-diff. Pure.
 """
 
@@ -28,7 +28,7 @@ _LONGEST_MANAGER = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """Who writes. `now` is RFC 3339; `status` says that the kind has a status subresource."""
+    """The writer and its write. `now` is RFC 3339; `status` says that the kind has a status subresource."""
 
     manager: str
     api_version: str
@@ -48,7 +48,7 @@ class Owner:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What makes two entries one."""
+        """The key by which two entries are one."""
         version = "" if self.operation == _APPLY else self.api_version
         return self.manager, self.operation, version, self.subresource
 
@@ -76,7 +76,7 @@ class Conflict:
     path: Path
 
     def as_cause(self) -> Cause:
-        """The entry of `details.causes`."""
+        """Returns the entry of `details.causes`."""
         return Cause(fieldsets.path_text(self.path), "FieldManagerConflict", f"conflict with {self.owner}")
 
 
@@ -88,7 +88,7 @@ class ApplyConflict(Exception):  # noqa: N818 - Kubernetes' own name for it
         super().__init__(_conflict_message(conflicts))
 
     def causes(self) -> list[Cause]:
-        """One cause for each field, in the order of the message."""
+        """Returns one cause for each field, in the order of the message."""
         return [conflict.as_cause() for conflict in self.conflicts]
 
 
@@ -104,7 +104,7 @@ def _conflict_message(conflicts: list[Conflict]) -> str:
 
 
 def manager_from_user_agent(user_agent: str) -> str:
-    """The name of a writer who gave no `fieldManager`: the user agent up to its first slash."""
+    """Returns the name of a writer without a `fieldManager`: the user agent up to its first slash."""
     name = user_agent.partition("/")[0]
     printable = "".join(character for character in name if character.isprintable())
     return printable[:_LONGEST_MANAGER] or "unknown"
@@ -113,8 +113,8 @@ def manager_from_user_agent(user_agent: str) -> str:
 def update(live: Obj | None, new: Obj, schema: Mapping[str, Any] | None, write: Write) -> Obj:
     """Tracks a write that is not an apply.
 
-    The writer owns what it added or modified; other owners lose what was modified or removed. managedFields
-    that the writer sent replace the present ones; an empty list gives up all ownership.
+    The writer owns the fields that it added or modified; other owners lose the modified and removed ones.
+    managedFields that the writer sent replace the present ones; an empty list gives up all ownership.
 
     Returns:
         `new` with its managedFields; nothing else is different.
@@ -139,15 +139,16 @@ def apply(
 ) -> Obj:
     """Merges an applied object into the live one.
 
-    The applier owns exactly what `config` names. What it owned and no longer names goes away, unless another
-    owner has it. A change to another owner's field is a conflict; with `force` that owner loses the field.
+    The applier owns exactly the fields that `config` names. A field that it owned and no longer names goes,
+    unless another owner has it. A change to another owner's field is a conflict; with `force` that owner
+    loses the field.
 
     Args:
         live: the stored object, None when there is none.
         config: the applied object; for the main resource its `status` is ignored where the kind has a status
             subresource, for that subresource everything else is.
         schema: the kind's structural schema, which says how lists and maps merge.
-        write: who applies.
+        write: the applier.
         force: take over fields of others.
 
     Returns:
@@ -180,7 +181,7 @@ def apply(
 
 
 def _wanted(config: Obj, write: Write) -> Obj:
-    """The part of an applied object that counts for the resource or subresource."""
+    """Returns the part of an applied object that counts for the resource or subresource."""
     body: Obj = dict(config)
     body["metadata"] = {k: v for k, v in (body.get("metadata") or {}).items() if k != "managedFields"}
     if write.subresource == "status":
@@ -217,7 +218,7 @@ def _managed(obj: Obj | None) -> list[Obj]:
 
 
 def _unmanaged(obj: Obj | None) -> Obj:
-    """The object without managedFields; empty for None."""
+    """Returns the object without managedFields; empty for None."""
     if obj is None:
         return {}
     metadata = {key: value for key, value in (obj.get("metadata") or {}).items() if key != "managedFields"}

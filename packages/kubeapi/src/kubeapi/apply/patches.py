@@ -1,7 +1,7 @@
 """Merge patch (RFC 7396) and JSON patch (RFC 6902) as pure functions.
 
-Called by the PATCH handler. The operations of a JSON patch are the library's; the limits and the words are
-ours. Both functions return new values and never change their arguments.
+Called by `verbs.writing`. A library does the operations of a JSON patch; the limits and the words are ours.
+Both functions return new values and never change their arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class MalformedPatchError(PatchError):
 
 
 def merge(target: Json, patch: Json) -> Json:
-    """`target` with a merge patch applied."""
+    """Returns `target` with a merge patch applied."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     result = dict(target) if isinstance(target, dict) else {}
@@ -41,11 +41,11 @@ def merge(target: Json, patch: Json) -> Json:
 
 
 def apply_json_patch(target: Json, operations: Json) -> Json:
-    """`target` with the operations of a JSON patch applied in order.
+    """Returns `target` with the operations of a JSON patch applied in order.
 
     Raises:
         PatchError: an operation does not fit the target.
-        MalformedPatchError: it is no JSON patch.
+        MalformedPatchError: the operations are no JSON patch.
     """
     if not isinstance(operations, list):
         raise MalformedPatchError("a JSON patch is a list of operations")
@@ -81,7 +81,7 @@ def _said(operation: Json, error: Exception) -> str:
 
 
 def _size(value: Json) -> int:
-    """How many values there are in a value, as far as it matters."""
+    """Returns how many values there are in a value, counted no further than the limit needs."""
     waiting, size = [value], 0
     while waiting and size <= MOST_COPIED:
         value = waiting.pop()

@@ -1,8 +1,8 @@
 """Strategic merge patches: a merge patch that knows which lists are maps, and has directives.
 
-Called by the PATCH handler for built-in kinds; the schemas (`schemas.definitions`) say which lists merge by
+Called by `verbs.writing` for built-in kinds; the schemas (`schemas.definitions`) say which lists merge by
 which key. Pure. Rules: https://github.com/kubernetes/design-proposals-archive/blob/main/cli/preserve-order-in-strategic-merge-patch.md
-and k8s.io/apimachinery `strategicpatch`; list order directives only order what was patched.
+and k8s.io/apimachinery `strategicpatch`; list order directives only order patched elements.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _DELETE_PRIMITIVES, _ORDER = "$deleteFromPrimitiveList/", "$setElementOrder/"
 
 
 def merge(schema: Schema, target: Json, patch: Json) -> Json:
-    """`target` with a strategic merge patch applied, by the lists' merge keys in `schema`.
+    """Returns `target` with a strategic merge patch applied, by the lists' merge keys in `schema`.
 
     Raises:
         MalformedPatchError: a directive is malformed, or an entry of a keyed list has no key.
-        PatchError: the fields of the patch are not those that it says are to be retained.
+        PatchError: the patch has fields that are not among those which it says are to be retained.
     """
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
@@ -58,7 +58,7 @@ def _directive(patch: dict[str, Any]) -> str:
 
 
 def _retained(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """The target without the fields that `$retainKeys` does not list."""
+    """Returns the target without the fields that `$retainKeys` does not list."""
     if _RETAIN not in patch:
         return dict(target)
     kept = patch[_RETAIN]
@@ -81,7 +81,7 @@ def _delete_primitives(result: dict[str, Any], name: str, value: Json) -> None:
 
 
 def _identity(value: Json) -> bytes:
-    """Equal for equal values, for dictionaries and sets: lists of a patch may be as long as a body."""
+    """Returns a key for sets, equal for equal values: lists of a patch may be as long as a body."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
@@ -129,7 +129,7 @@ def _place(item: Json, key: str, number: int) -> bytes | int:
 
 
 def _order(schema: Schema, result: dict[str, Any], patch: dict[str, Any]) -> None:
-    """Sorts lists as `$setElementOrder` says; what it does not name keeps its place behind."""
+    """Sorts lists as `$setElementOrder` says; elements that it does not name follow in their order."""
     for directive, order in patch.items():
         name = directive.removeprefix(_ORDER)
         if name == directive:
@@ -148,7 +148,7 @@ def _order(schema: Schema, result: dict[str, Any], patch: dict[str, Any]) -> Non
 
 
 def _without_directives(value: Json) -> Json:
-    """A value of the patch as it is stored where nothing was: without directives and nulls."""
+    """Returns a value of the patch as it is stored in a new place: without directives and nulls."""
     if isinstance(value, dict):
         return {
             key: _without_directives(item)

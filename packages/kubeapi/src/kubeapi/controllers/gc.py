@@ -1,8 +1,8 @@
 """Garbage collection along `metadata.ownerReferences`: background, foreground and orphan deletion.
 
 Driven by the store's changes; run by `server.py` as a task. Follows
-https://kubernetes.io/docs/concepts/architecture/garbage-collection/. It remembers only who depends on whom
-and reads everything else afresh.
+https://kubernetes.io/docs/concepts/architecture/garbage-collection/. Remembers only the dependents of each
+object, and reads everything else afresh.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OPTIONS = WriteOptions(field_manager="garbage-collector", field_validation="Ign
 
 
 class Collector:
-    """Deletes what lost its owners, and finishes foreground and orphan deletions."""
+    """Deletes objects that have lost their owners, and finishes foreground and orphan deletions."""
 
     def __init__(self, objects: Objects, catalogue: Catalogue) -> None:
         self._objects = objects
@@ -49,7 +49,7 @@ class Collector:
                 self._add_by_uid(owner["uid"])
 
     def _learn(self, key: Key, old: Obj | None, new: Obj | None) -> None:
-        """Keeps the graph right and queues an object that may be work."""
+        """Keeps the graph of owners up to date, and queues an object that may need work."""
         before = {owner["uid"] for owner in _owners(old)}
         after = {owner["uid"] for owner in _owners(new)}
         for uid in before - after:
@@ -97,7 +97,7 @@ class Collector:
             self._set_owners(place, lambda owner: owner in solid)
 
     def _holds(self, ref: Obj, namespace: str) -> bool:
-        """Whether this owner keeps its dependents alive. Owners of kinds not served here always do."""
+        """Says whether this owner keeps its dependents alive; owners of unserved kinds always do."""
         if self._catalogue.of_kind(ref["apiVersion"], ref["kind"]) is None:
             return True
         owner = self._store.by_uid(ref["uid"])
@@ -108,7 +108,7 @@ class Collector:
         return not self._waits(ref)
 
     def _waits(self, ref: Obj) -> bool:
-        """Whether this owner is in foreground deletion."""
+        """Says whether this owner is in foreground deletion."""
         owner = self._store.by_uid(ref["uid"])
         if owner is None or not owner["metadata"].get("deletionTimestamp"):
             return False

@@ -1,7 +1,7 @@
 """The end of a namespace: its content goes first, then the namespace itself.
 
-Driven by the store's changes; run by `server.py` as a task. What programs of the namespace need to finish
-(accounts, rights, configuration) goes after everything else, so that finalizers can still be removed.
+Driven by the store's changes; run by `server.py` as a task. The objects that programs of the namespace need
+to finish (accounts, rights, configuration) go after all others, so that finalizers can still be removed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The loop that our own controllers (`gc.py`, `namespaces.py`) run in: keys in, retried on failure.
+"""The loop in which the controllers process their keys, again after a failure.
 
-Used by both controllers; `server` runs each as a task. Changes add keys; processing reads the present
+Used by `gc` and `namespaces`; `server` runs each as a task. Changes add keys; processing reads the present
 and converges, so a key that is added twice is processed once.
 """
 
@@ -16,7 +16,7 @@ from kubeapi.errors import ApiError, StateError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1.0
 _BATCH = 50
 
@@ -36,7 +36,7 @@ class Worker(Generic[K]):
         self._signal = asyncio.Event()
 
     def add(self, key: K) -> None:
-        """Has `key` processed soon."""
+        """Queues `key`, which is processed soon."""
         self._waiting[key] = None
         self._signal.set()
 
@@ -61,9 +61,9 @@ class Worker(Generic[K]):
             try:
                 self._process(key)
             except (ApiError, StateError) as error:
-                _log.info("will try again", controller=self._name, key=str(key), error=str(error))
+                log.info("will try again", controller=self._name, key=str(key), error=str(error))
                 failed.append(key)
             except Exception:
-                _log.exception("controller failed", controller=self._name, key=str(key))
+                log.exception("controller failed", controller=self._name, key=str(key))
                 failed.append(key)
         return failed

@@ -39,7 +39,7 @@ class Descriptions:
         self._kept: dict[tuple[str, str], Described] = {}
 
     def answer(self, path: str, accept: str) -> Described:
-        """The document at `path` in the form that the client asks for.
+        """Returns the document at `path` in the form that the client asks for.
 
         Raises:
             ApiError: nothing is described there (404).

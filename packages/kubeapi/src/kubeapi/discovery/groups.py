@@ -17,7 +17,7 @@ _AGGREGATED_VERSIONS = ("v2", "v2beta1")
 
 
 def aggregated_version(path: str, accept: str) -> str:
-    """The version of the aggregated form that a client asks for; empty for the plain one."""
+    """Returns the version of the aggregated form that a client asks for; empty for the plain form."""
     if path not in {"/api", "/apis"}:
         return ""
     offers = accept.replace(" ", "").split(",")
@@ -29,7 +29,7 @@ def aggregated_version(path: str, accept: str) -> str:
 
 
 def aggregated(catalogue: Catalogue, path: str, version: str) -> dict[str, Any]:
-    """All groups under `/api` or `/apis` in one document."""
+    """Returns all groups under `/api` or `/apis` in one document."""
     items = [
         _discovered(catalogue, group, group_version)
         for group, group_version in catalogue.groups()
@@ -74,7 +74,7 @@ def _response_kind(entry: dict[str, Any], resource: Resource) -> dict[str, str]:
 
 
 def document(catalogue: Catalogue, path: str) -> dict[str, Any] | None:
-    """The discovery document at `path`, None when there is none."""
+    """Returns the discovery document at `path`; None where there is none."""
     parts = [part for part in path.split("/") if part]
     if parts == ["api"]:
         return {"kind": "APIVersions", "versions": ["v1"]}

@@ -1,4 +1,4 @@
-"""OpenAPI documents of the served kinds: what `kubectl explain`, `apply` and `--dry-run=server` read.
+"""OpenAPI documents of the served kinds, read by `kubectl explain`, `apply` and `--dry-run=server`.
 
 Called by `documents` for `/openapi/v3`, `/openapi/v3/<group version>` and `/openapi/v2`. They are made from
 the catalogue: Kubernetes' own definitions of the built-in kinds, the structural schemas of the others. They
@@ -40,7 +40,7 @@ _TEXTS_IN_V2 = {
 
 
 def document(catalogue: Catalogue, path: str) -> Document | None:
-    """The OpenAPI document at `path`, None when there is none."""
+    """Returns the OpenAPI document at `path`; None where there is none."""
     parts = [part for part in path.split("/") if part]
     if parts == ["openapi", "v2"]:
         return _version_2(catalogue)
@@ -84,7 +84,7 @@ def _version_2(catalogue: Catalogue) -> Document:
 
 
 def definition_name(kind: ApiKind) -> str:
-    """The name of a kind's schema: `io.k8s.api.core.v1.Pod`, `io.seldon.mlops.v1alpha1.Model`."""
+    """Returns the name of a kind's schema: `io.k8s.api.core.v1.Pod`, `io.seldon.mlops.v1alpha1.Model`."""
     own = ".".join([*reversed(kind.group.split(".")), kind.version, kind.kind])
     return definitions.name_of(kind) or own
 
@@ -94,7 +94,7 @@ def _gvk(kind: ApiKind) -> Document:
 
 
 def _schemas(resources: Iterable[Resource]) -> dict[str, Document]:
-    """The schemas of these resources, of their lists, and all that these refer to, by name."""
+    """Returns the schemas of these resources, of their lists, and all to which these refer, by name."""
     own: dict[str, Document] = {}
     for resource in resources:
         name, schema = definition_name(resource.kind), _schema(resource)
@@ -130,7 +130,7 @@ def _list_schema(kind: ApiKind, schema: Document, name: str) -> Document:
 
 
 def _with_references(value: Any, start: str) -> Any:
-    """The schema with references that begin with `start`; in version 3 nothing may stand beside one."""
+    """Returns the schema with references that begin with `start`; in version 3 a reference stands alone."""
     if isinstance(value, list):
         return [_with_references(each, start) for each in value]
     if not isinstance(value, dict):
@@ -168,7 +168,7 @@ def _paths(resource: Resource) -> Iterator[tuple[str, Document]]:
 
 
 def _patches(resource: Resource) -> Iterator[tuple[str, Document]]:
-    """The paths that can be patched, as version 2 has them; no client looks for others there."""
+    """Returns the paths that can be patched, in the form of version 2; no client looks for others there."""
     for path, item in _paths(resource):
         if "patch" in item:
             said = item["patch"]["parameters"]

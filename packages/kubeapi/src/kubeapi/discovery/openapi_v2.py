@@ -23,7 +23,7 @@ _OPEN = ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string", "
 
 
 def encode(document: Document) -> bytes:
-    """The encoded `Document`, whose paths can all be patched."""
+    """Returns the encoded `Document`, whose paths can all be patched."""
     info = _text(1, document["info"]["title"]) + _text(2, document["info"]["version"])
     paths = b"".join(
         _named(2, path, _field(8, _operation(item["patch"]))) for path, item in document["paths"].items()
@@ -38,13 +38,13 @@ def _operation(operation: Document) -> bytes:
 
 
 def _parameter(parameter: Document) -> bytes:
-    """A `ParametersItem` of a parameter in the query, which lies four messages deep."""
+    """Returns a `ParametersItem` of a parameter in the query, which lies four messages deep."""
     query = _text(2, parameter["in"]) + _text(4, parameter["name"]) + _text(6, parameter["type"])
     return _field(1, _field(2, _field(3, query)))
 
 
 def _schema(schema: Document) -> bytes:
-    """A `Schema`; what version 2 has no words for is left open, as Kubernetes does."""
+    """Returns a `Schema`; a form that version 2 cannot express is left open, as Kubernetes does."""
     texts = {key: number for key, number in _TEXTS.items() if key in schema}
     encoded = b"".join(_text(number, schema[key]) for key, number in texts.items())
     if not any(schema.get(key) for key in _OPEN):
@@ -66,7 +66,7 @@ def _structure(schema: Document) -> Iterator[bytes]:
 
 
 def _extensions(value: Document, number: int) -> Iterator[bytes]:
-    """The `x-…` fields; their values are YAML, of which JSON is a part."""
+    """Returns the `x-…` fields; their values are YAML, of which JSON is a part."""
     for key, each in value.items():
         if key.startswith("x-"):
             yield _named(number, key, _text(2, orjson.dumps(each).decode()))

@@ -1,7 +1,7 @@
-"""The HTTP application: who asks, may they, which verb; then one handler and one answer.
+"""The HTTP application: finds user, verb and right of a request, calls one handler, sends one answer.
 
 Served by `server.py` (uvicorn). This is the only module that turns refusals into responses and knows the
-order of the steps; what the verbs mean is in `objects.py`, what a path means in `requests.py`.
+order of the steps; `objects.py` has the meaning of the verbs, `requests.py` that of the paths.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kubeapi.storage.store import Store
     from kubeapi.verbs.requests import Target
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _BODY_SECONDS = 30.0
 _MAJOR, _MINOR, _ = kinds.KUBERNETES.split(".")
 _VERSION = {
@@ -93,10 +93,10 @@ class App:
         except ClientDisconnect:
             return
         except errors.StateError as error:
-            _log.error("state directory failed", error=str(error))
+            log.error("state directory failed", error=str(error))  # noqa: TRY400 - the sentence says all
             response = codec.error_response(errors.internal(str(error)))
         except Exception as error:
-            _log.exception("request failed", method=request.method, path=request.scope["path"])
+            log.exception("request failed", method=request.method, path=request.scope["path"])
             response = codec.error_response(errors.internal(f"{type(error).__name__}: {error}"))
         await response(scope, receive, send)
 
@@ -204,7 +204,7 @@ async def _whole_body(request: Request) -> bytes:
 
 
 async def _body(request: Request) -> bytes:
-    """The body, read no further than a body may be long."""
+    """Returns the body, of which no more is read than a body may have."""
     parts, length = [], 0
     async for part in request.stream():
         parts.append(part)

@@ -1,8 +1,8 @@
-"""Who asked for what: one JSON line for each request of a resource, when it is answered.
+"""The audit log: one JSON line for each request of a resource, when it is answered.
 
-Called by `app.py`, where an administrator or a test wants to know who did something. A watch is written when
-it begins. Fields: `at` (RFC 3339), `user`, `verb`, `group`, `resource`, `subresource`, `namespace`, `name`
-and `code`. Bodies are never written: they may hold secrets.
+Called by `app.py` where the settings name a file. A watch is written when it begins. Fields: `at` (RFC 3339),
+`user`, `verb`, `group`, `resource`, `subresource`, `namespace`, `name` and `code`. Bodies are never written:
+they may hold secrets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class AuditLog:
     """Appends to a file (0600). Lines are whole: each is one write."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError where the file cannot be opened."""
+        """Opens the file. Raises OSError where it cannot be opened."""
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def write(self, user: User, asked: Attributes, code: int) -> None:

@@ -1,9 +1,10 @@
-"""Who is connected: takes connections in, gives each little time to say what it wants, and makes room.
+"""The connections of clients: accepted, given little time to send a request, and closed to make room.
 
 Run by `server.py` in place of uvicorn's own listening, which waits a minute for a TLS handshake and for ever
-for a request: a few hundred connections that say nothing would use up the files that this process may open,
-and nobody else would be answered. Where there are too many connections, the one that has been at rest for
-longest is closed. One with a request under way never is, a watch for example; one at rest connects again.
+for a request: a few hundred connections without a request would use up the files that this process may open,
+and no other client would be answered. Where there are too many connections, the one that has been at rest for
+longest is closed. A connection with a request under way, such as a watch, is never closed; the client of a
+closed one connects again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Speak = Callable[["Client", "Clients"], asyncio.Protocol]
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 HEAD_SECONDS = 10.0
 """From the connection, or the first byte of a later request, to the end of its headers."""
 _LONGEST_HEAD = 1 << 20
@@ -32,14 +33,14 @@ _LONGEST_HEAD = 1 << 20
 _HANDSHAKE_SECONDS = 10.0
 _MOST, _FEWEST = 4096, 16
 _OTHER_FILES = 64
-"""What this process opens besides connections: its database, logs, requests to pods."""
+"""Files that this process opens besides connections: its database, logs, requests to pods."""
 _NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SAY_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1
 
 
 def files_allowed() -> int:
-    """How many files this process may open; raises its limit as far as it may."""
+    """Returns how many files this process may open, once its limit is raised as far as it can be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST + _OTHER_FILES
     best = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
@@ -50,7 +51,7 @@ def files_allowed() -> int:
 
 
 def most_clients(files: int) -> int:
-    """How many connections there may be where so many files may be open."""
+    """Returns how many connections there may be where so many files may be open."""
     return min(_MOST, max(_FEWEST, files - _OTHER_FILES))
 
 
@@ -62,7 +63,7 @@ class Client:
 
 
 class Clients:
-    """Everybody connected, at most `most`."""
+    """The connected clients, at most `most`."""
 
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
         self._most = most
@@ -72,7 +73,7 @@ class Clients:
         self._said = -_SAY_SECONDS
 
     def admit(self, client: Client) -> bool:
-        """Takes a client in, at the cost of another one where there are too many; False when all are busy."""
+        """Takes a client in, in place of another one where there are too many; False when all are busy."""
         full = len(self._all) >= self._most
         if full and not self.make_room(f"there are {len(self._all)}"):
             return False
@@ -81,12 +82,12 @@ class Clients:
         return True
 
     def make_room(self, why: str) -> bool:
-        """Closes the connection that has been at rest for longest; says so, but not each time."""
+        """Closes the connection that has been at rest for longest; the log says so, but not each time."""
         longest = next(iter(self._at_rest), None)
         if self._clock() - self._said >= _SAY_SECONDS:
             self._said = self._clock()
             done = "the ones at rest are closed" if longest else "all are busy, so new ones are refused"
-            _log.warning("too many connections", why=why, most=self._most, done=done)
+            log.warning("too many connections", why=why, most=self._most, done=done)
         if longest is None:
             return False
         self.leave(longest)
@@ -94,16 +95,16 @@ class Clients:
         return True
 
     def work(self, client: Client) -> None:
-        """The client has a request under way."""
+        """Notes that the client has a request under way."""
         self._at_rest.pop(client, None)
 
     def rest(self, client: Client) -> None:
-        """The client has none any more."""
+        """Notes that the client has no request under way any more."""
         if client in self._all:
             self._at_rest[client] = None
 
     def leave(self, client: Client) -> None:
-        """The client is gone."""
+        """Forgets a client that is gone."""
         self._all.discard(client)
         self._at_rest.pop(client, None)
 
@@ -149,7 +150,7 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """The client is at rest when there is no further request."""
+        """Notes that the client is at rest, unless another request has come."""
         if not self.pipeline:
             self._clients.rest(self._of)
         super().on_response_complete()
@@ -165,7 +166,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class Listener:
-    """Takes connections in, with TLS; `speak` makes what speaks HTTP with a client."""
+    """Takes connections in, with TLS; `speak` makes the protocol that speaks HTTP with a client."""
 
     def __init__(
         self, listener: socket.socket, context: ssl.SSLContext, clients: Clients, speak: Speak
@@ -212,7 +213,7 @@ class Listener:
             self._drop(accepted, client)
             raise
         except Exception:  # a bug with one connection must not be the end of all
-            _log.exception("connection failed")
+            log.exception("connection failed")
             self._drop(accepted, client)
 
     def _drop(self, accepted: socket.socket, client: Client) -> None:

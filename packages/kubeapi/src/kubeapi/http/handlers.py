@@ -1,6 +1,6 @@
-"""One small function per verb: reads what a request says, calls the verbs, shapes the answer.
+"""One small function for each verb: reads the request, calls the verbs, shapes the answer.
 
-Called by `app.py` with an authorised `Call`. Decides nothing about rights and nothing about what is stored.
+Called by `app.py` with an authorised `Call`. Decides neither about rights nor about the stored objects.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _REVIEWS = {kind.plural: kind for kind in kinds.REVIEWS}
 class Call:
     """A request, read and authorised.
 
-    `shown` is the resource that the path names, `resource` the one whose objects it shows: they differ for
-    aliases. `guard` checks an object before it is stored.
+    `shown` is the resource that the path names, `resource` the resource whose objects it shows: they differ
+    for aliases. `guard` checks an object before it is stored.
     """
 
     user: User
@@ -66,7 +66,7 @@ class Call:
 
     @property
     def scope(self) -> str | None:
-        """The namespace that a collection is limited to; None for all of them."""
+        """The namespace to which a collection is limited; None for all of them."""
         return (self.target.namespace or None) if self.resource.kind.namespaced else ""
 
     @property
@@ -86,21 +86,21 @@ class Call:
         return replace(options, guard=self.guard)
 
     def present(self, obj: Obj) -> Obj:
-        """A stored object as this path shows it."""
+        """Returns a stored object in the form that this path shows."""
         conversion = self.shown.conversion
         return obj if conversion is None else conversion.shown(obj)
 
     def keep(self, obj: Obj) -> Obj:
-        """An object of this path as it is stored."""
+        """Returns an object of this path in the form in which it is stored."""
         conversion = self.shown.conversion
         return obj if conversion is None else conversion.kept(obj)
 
     def decoded(self) -> Obj:
-        """The object in the body, as it is to be stored."""
+        """Returns the object in the body, in the form in which it is stored."""
         return self.keep(writing.decode_for(self.target, self.shown, self.body, self.content_type))
 
     def answer(self, obj: Obj, options: WriteOptions, *, status: int = 200) -> ASGIApp:
-        """The response to a write."""
+        """Returns the response to a write."""
         return codec.json_response(self.present(obj), status=status, warnings=options.warnings)
 
 
@@ -127,15 +127,15 @@ class Handlers:
     )
 
     def answer(self, call: Call) -> ASGIApp:
-        """The response to a call.
+        """Returns the response to a call.
 
         Raises:
-            ApiError: what was asked cannot be done.
+            ApiError: the request is refused.
         """
         return self._by_verb[call.verb](self, call)
 
     def get(self, call: Call) -> ASGIApp:
-        """One object, its scale, a Pod's log, or what a Pod answers."""
+        """Returns an object, its scale, a Pod's log, or a Pod's own answer."""
         if call.target.subresource == "log":
             return self._log(call)
         if call.target.subresource == "proxy":
@@ -171,7 +171,7 @@ class Handlers:
         return logs.PodLog(path, call.query, is_over=is_over)
 
     def list(self, call: Call) -> ASGIApp:
-        """A collection."""
+        """Returns a collection."""
         body = reading.collection(self.objects.store, call.resource, call.scope, call.query)
         if call.view.form or call.shown.conversion:
             listed = orjson.loads(body)
@@ -181,14 +181,14 @@ class Handlers:
         return codec.encoded_response(body)
 
     def watch(self, call: Call) -> ASGIApp:
-        """The changes of a collection, or of one object (`?watch` on its own path)."""
+        """Returns the changes of a collection, or of one object (`?watch` on its own path)."""
         show, query = call.view.watched(), dict(call.query)
         if call.target.name:
             query["fieldSelector"] = f"metadata.name={call.target.name}"
         return Watch(self.hub, call.resource, call.scope, query, show=lambda obj: show(call.present(obj)))
 
     def create(self, call: Call) -> ASGIApp:
-        """A new object, a review, or a token."""
+        """Creates an object, or answers a review or a request for a token."""
         if call.resource.kind.plural in _REVIEWS:
             return self._review(call)
         if call.target.subresource == "token" and call.resource.key == "/serviceaccounts":
@@ -209,7 +209,7 @@ class Handlers:
         return codec.json_response(answer, status=201)
 
     def update(self, call: Call) -> ASGIApp:
-        """A PUT: the object as it should be."""
+        """Replaces an object by the one in the body (PUT)."""
         sub, options = _only(call, "", "status", "scale"), call.options
         if sub == "scale":
             wanted = codec.decode_object(call.body, call.content_type)
@@ -218,7 +218,7 @@ class Handlers:
         return call.answer(self.objects.update(call.place, lambda _old: obj, options), options)
 
     def patch(self, call: Call) -> ASGIApp:
-        """A PATCH of any kind."""
+        """Changes an object by a patch of any kind (PATCH)."""
         sub, options = _only(call, "", "status", "scale"), call.options
         if codec.media_type(call.content_type) == writing.APPLY:
             if sub == "scale":
@@ -239,7 +239,7 @@ class Handlers:
         return codec.json_response(writing.delete(self.objects, call.place, options))
 
     def delete_collection(self, call: Call) -> ASGIApp:
-        """Deletes what the selectors select; answers with the list of it."""
+        """Deletes the objects that the selectors select; answers with their list."""
         options = writing.delete_options(call.query, call.body, call.content_type)
         if call.resource.kind.namespaced and call.scope is None:
             raise errors.method_not_allowed()
@@ -256,7 +256,7 @@ class Handlers:
 
 
 def _only(call: Call, *subresources: str) -> str:
-    """The subresource asked for, when it is one of these and the kind has it.
+    """Returns the subresource asked for, if it is one of these and the kind has it.
 
     Raises:
         ApiError: there is no such path.

@@ -28,7 +28,7 @@ _CHUNK = 64 * 1024
 
 
 def container_of(pod: Obj, query: Mapping[str, str]) -> str:
-    """The container whose log is asked for.
+    """Returns the container whose log is asked for.
 
     Raises:
         ApiError: the Pod has no such container, or several and none was named.
@@ -54,7 +54,7 @@ class PodLog:
     """One log request as an ASGI response."""
 
     def __init__(self, path: Path, query: Mapping[str, str], *, is_over: Callable[[], bool]) -> None:
-        """`is_over` says that nothing will be written any more: the Pod is gone or the server stops."""
+        """Takes `is_over`, which says that no line will follow: the Pod is gone or the server stops."""
         self._path = path
         if is_true(query.get("previous")):
             self._path = path.with_name(f"{path.stem}.previous.log")
@@ -65,7 +65,7 @@ class PodLog:
         self._gone = False
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends what there is and, when following, what comes."""
+        """Sends the lines that are there and, when following, those that come."""
         async with asyncio.TaskGroup() as tasks:
             leaving = tasks.create_task(self._until_gone(receive))
             headers = [(b"content-type", b"text/plain; charset=utf-8")]
@@ -107,7 +107,7 @@ class PodLog:
             await asyncio.sleep(_POLL_SECONDS)
 
     def _replaced(self, file: BinaryIO) -> bool:
-        """Whether the container was started again, which ends this run's log."""
+        """Says whether the container was started again, which ends this run's log."""
         try:
             return self._path.stat().st_ino != os.fstat(file.fileno()).st_ino
         except FileNotFoundError:
@@ -115,7 +115,7 @@ class PodLog:
 
 
 def _tail(file: BinaryIO, lines: int | None) -> Iterator[bytes]:
-    """The last `lines` lines of the file (all for None), in chunks; leaves the position at the end."""
+    """Yields the last `lines` lines of the file (all for None), in chunks; leaves the position at the end."""
     if lines is not None:
         file.seek(_start_of(file, lines))
     while chunk := file.read(_CHUNK):
@@ -123,7 +123,7 @@ def _tail(file: BinaryIO, lines: int | None) -> Iterator[bytes]:
 
 
 def _start_of(file: BinaryIO, lines: int) -> int:
-    """Where the last `lines` lines begin, found from the end: a line may be as long as the file."""
+    """Returns where the last `lines` lines begin, found from the end: a line may be as long as the file."""
     at = file.seek(0, os.SEEK_END)
     ends = lines + 1  # the last line has one, too, or is about to get it
     if at and _piece(file, at - 1, at) != b"\n":

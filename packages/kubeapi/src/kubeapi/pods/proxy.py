@@ -1,8 +1,8 @@
 """The `proxy` subresource of Pods: a GET that the API server passes on to a port of the pod.
 
-Called by `handlers.py` with an authorised request. Commands reach pods this way on a laptop as on a
-cluster, where nobody outside can reach a pod's address. The pod is a stranger: its answer goes on piece
-by piece, ends at a size and at a time, and ends when the caller goes.
+Called by `handlers.py` with an authorised request. Commands reach pods this way on a laptop as on a cluster,
+where no process outside can reach a pod's address. The pod is a stranger: its answer goes on piece by piece,
+ends at a size and at a time, and ends when the caller goes.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
     from kubeapi.storage.store import Obj
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _SILENT_SECONDS = 10.0
 
 
 class Limits(NamedTuple):
-    """How much of an answer is passed on: bytes, and seconds from the request to the last byte."""
+    """The limits of an answer that is passed on: bytes, and seconds from the request to the last byte."""
 
     size: int = 32 * 1024 * 1024
     seconds: float = 60.0
 
 
 class Door(NamedTuple):
-    """Which pod and which of its ports a path names: `pod`, `pod:9006` or `http:pod:9006`."""
+    """The pod and the port that a path names: `pod`, `pod:9006` or `http:pod:9006`."""
 
     pod: str
     port: int
@@ -47,7 +47,7 @@ def door_of(name: str) -> Door:
     """Reads the name in the path.
 
     Raises:
-        ApiError: it is no such name, or asks for TLS.
+        ApiError: the name has another form, or asks for TLS.
     """
     scheme, pod, port = {1: ["http", name, "80"], 2: ["http", *name.split(":")]}.get(
         name.count(":") + 1, name.split(":")[:3]
@@ -63,13 +63,13 @@ def door_of(name: str) -> Door:
 
 
 def address_of(pod: Obj, given: Path | None) -> str:
-    """The pod's address, if it is the one that the node gave the pod.
+    """Returns the pod's address, if it is the one that the node gave the pod.
 
-    `given` is the node's list of addresses. The status alone is not believed: who may write `pods/status`
-    could have the API ask any address of this machine.
+    `given` is the node's list of addresses. The status alone is not believed: a user who may write
+    `pods/status` could have the API ask any address of this machine.
 
     Raises:
-        ApiError: the pod has no address, or one that is not its own.
+        ApiError: the pod has no address, or the address is not its own.
     """
     meta, address = pod["metadata"], (pod.get("status") or {}).get("podIP")
     if not address:
@@ -94,12 +94,12 @@ class PodProxy:
     """One request as an ASGI response."""
 
     def __init__(self, url: str, limits: Limits) -> None:
-        """`url` is the whole address on the pod."""
+        """Takes as `url` the whole address on the pod."""
         self._url = url
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends what the pod answers, or that it does not; ends when the caller is gone."""
+        """Sends the pod's answer, or that it gave none; ends when the caller is gone."""
         async with asyncio.TaskGroup() as tasks:
             asking = tasks.create_task(self._ask(scope, receive, send))
             leaving = tasks.create_task(_when_gone(receive, asking.cancel))
@@ -123,7 +123,7 @@ class PodProxy:
                 return
             # The response has begun, so that all that can be said is its end before the end: the connection
             # is closed, and the client sees that the answer is not whole.
-            _log.warning("answer of a pod cut off", url=self._url, why=refusal.message)
+            log.warning("answer of a pod cut off", url=self._url, why=refusal.message)
 
     def _refuse_announced(self, answer: httpx2.Response) -> None:
         length = answer.headers.get("content-length", "")

@@ -1,4 +1,4 @@
-"""How long ago something was, in the words of kubectl's AGE column.
+"""The time since a moment, in the words of kubectl's AGE column.
 
 Called by `columns` and `table`. Pure: `now` comes in. After k8s.io/apimachinery `duration.HumanDuration`.
 """
@@ -12,7 +12,7 @@ _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86_400, 365 * 86_400
 
 
 def age(stamp: object, now: datetime) -> str:
-    """The time from an RFC 3339 stamp to `now`: `5s`, `3m20s`, `4h`, `2d5h`; `<unknown>` without a stamp."""
+    """Returns the time from an RFC 3339 stamp to `now`: `5s`, `3m20s`, `2d5h`; `<unknown>` without one."""
     if not stamp:
         return UNKNOWN
     try:
@@ -25,7 +25,7 @@ def age(stamp: object, now: datetime) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration with at most two units; two only where the second still matters."""
+    """Returns a duration with two units at most; with two only where the second still matters."""
     whole = int(seconds)
     if whole < -1:
         return INVALID

@@ -1,7 +1,8 @@
 """The columns of the built-in kinds in Table output, as kubectl's users know them.
 
-Read by `table`. One kind, one list of columns; a column is a name, how wide output has to be to show it, and
-a function from the object to its cell. Pure. After k8s.io/kubernetes `pkg/printers/internalversion`.
+Read by `table`. One kind, one list of columns; a column is a name, the width of output from which on it is
+shown, and a function from the object to its cell. Pure. After k8s.io/kubernetes
+`pkg/printers/internalversion`.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _ready(pod: Obj, _now: datetime) -> str:
 
 
 def pod_status(pod: Obj, _now: datetime | None = None) -> str:
-    """The one word for a pod: its phase, or what holds it up (`CrashLoopBackOff`, `Terminating`, …)."""
+    """Returns the word for a pod: its phase, or the reason why it is held up, as in `CrashLoopBackOff`."""
     status = pod.get("status") or {}
     if pod["metadata"].get("deletionTimestamp"):
         return "Terminating"

@@ -30,7 +30,7 @@ class JSONPathError(ValueError):
 
 
 def find(path: str, obj: Any) -> list[Any]:
-    """Everything in `obj` that the path matches, in order.
+    """Returns the values in `obj` that the path matches, in order.
 
     Raises:
         JSONPathError: the path cannot be read.

@@ -1,4 +1,4 @@
-"""Table answers: what `kubectl get` prints is decided here, by the server.
+"""Table answers: the server decides here what `kubectl get` prints.
 
 Called by `views`. Custom resources have the columns of their definition (`additionalPrinterColumns`), the
 built-in kinds those of the catalogue or of `columns`. Pure: `now` comes in. Format:
@@ -24,7 +24,7 @@ _API_VERSION = "meta.k8s.io/v1"
 
 
 def columns_of(resource: Resource) -> tuple[Column, ...]:
-    """The columns of a resource, name first."""
+    """Returns the columns of a resource, the name first."""
     if not resource.custom and resource.kind.plural in BY_PLURAL:
         return BY_PLURAL[resource.kind.plural]
     declared = tuple(_declared(entry) for entry in resource.columns)
@@ -44,7 +44,7 @@ def _declared(entry: Mapping[str, Any]) -> Column:
 
 
 def _reader(path: str, kind: str) -> Callable[[Obj, datetime], Any]:
-    """The cell of a declared column; None where the object has nothing there or something of another type."""
+    """Returns the reader of a declared column; it returns None for a missing value or one of another type."""
 
     def cell(obj: Obj, now: datetime) -> Any:
         found = jsonpath.find(path, obj)
@@ -87,15 +87,15 @@ def render(
     now: datetime,
     headers: bool = True,
 ) -> Obj:
-    """A Table of the objects.
+    """Returns a Table of the objects.
 
     Args:
-        resource: whose columns to show.
+        resource: the resource whose columns are shown.
         objects: the rows.
         metadata: the list's metadata (resourceVersion, continue, …).
-        include: what each row carries: `None`, `Metadata` (also for anything else) or `Object`.
-        now: the moment that ages are counted to.
-        headers: whether to define the columns; watches do it in their first event only.
+        include: the part of the object in each row: `None`, `Metadata` (also for other words) or `Object`.
+        now: the time up to which ages are counted.
+        headers: whether to define the columns; watches do so in their first event only.
     """
     columns = columns_of(resource)
     rows = []
@@ -124,7 +124,7 @@ def _definition(column: Column) -> Obj:
 
 
 def partial(obj: Mapping[str, Any]) -> Obj:
-    """The object's metadata only."""
+    """Returns the object's metadata only."""
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": _API_VERSION,

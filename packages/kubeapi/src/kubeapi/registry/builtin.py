@@ -1,7 +1,7 @@
-"""The built-in kinds: which are served, and what is particular to each.
+"""The built-in kinds: which are served, and the particulars of each.
 
 Read by `bootstrap`. A new kind is a row here and a name in `kubeapi.kinds`, from which its schema and its
-messages are cut at build. Only what takes code stands elsewhere: rules in `strategies`, such cells in
+messages are cut at build. Only parts that need code are elsewhere: rules in `strategies`, computed cells in
 `printing.columns`.
 """
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _WITHOUT_DELETION = tuple(verb for verb in ALL_VERBS if not verb.startswith("delete"))
 _POD_SCALE = Scale(("spec", "replicas"), ("status", "replicas"), ("spec", "selector"))
-"""Of what runs pods; the selector is an object there."""
+"""The scale of kinds that run pods; their selector is an object."""
 
 
 def builtin_resources() -> list[Resource]:
-    """The built-in kinds that the API serves, core group first."""
+    """Returns the built-in kinds that the API serves, core group first."""
     strategies = core_strategies() | workload_strategies()
 
     def serve(kind: ApiKind, *short: str, generation: bool = False, **more: Any) -> Resource:

@@ -1,7 +1,7 @@
-"""The catalogue: which resources are served, under which paths, and what is particular to each.
+"""The catalogue: which resources are served, under which paths, and the particulars of each.
 
-Read by the request decoder, discovery, OpenAPI, Table output and the verbs. A resource is data; its few
-functions are a `Strategy` (`strategies.py`). Nothing here reads or writes objects.
+Made by `bootstrap` and read by all modules that serve resources. A resource is data; its few functions are a
+`Strategy` (`strategies.py`). Nothing here reads or writes objects.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _structural = functools.cache(structural)
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where the scale subresource finds its numbers; paths as lists of keys from the object's root."""
+    """The places of the scale subresource's numbers, as lists of keys from the object's root."""
 
     replicas: tuple[str, ...]
     status_replicas: tuple[str, ...]
@@ -40,7 +40,7 @@ class Subresource:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How objects of an alias are shown and kept."""
+    """The functions by which objects of an alias are shown and kept."""
 
     shown: Callable[[dict[str, Any]], dict[str, Any]]
     kept: Callable[[dict[str, Any]], dict[str, Any]]
@@ -51,9 +51,9 @@ class Resource:
     """One served resource.
 
     `version_entry` is the entry of `spec.versions` of its CustomResourceDefinition, None for the built-in
-    kinds. `columns` are what `kubectl get` prints between name and age, as `additionalPrinterColumns` says
-    it; columns that take code are in `printing.columns`. `alias_of` is the store key of the resource whose
-    objects this one shows in another version or group, by `conversion`.
+    kinds. `columns` are the columns of `kubectl get` between name and age, in the form of
+    `additionalPrinterColumns`; columns that need code are in `printing.columns`. `alias_of` is the store key
+    of the resource whose objects this one shows in another version or group, by `conversion`.
     """
 
     kind: ApiKind
@@ -77,12 +77,12 @@ class Resource:
 
     @property
     def custom(self) -> bool:
-        """Whether a CustomResourceDefinition stands behind it."""
+        """Whether a CustomResourceDefinition defines the resource."""
         return self.version_entry is not None
 
     @property
     def schema(self) -> dict[str, Any] | None:
-        """The structural schema: the definition's for custom resources, else ours of the built-in kind."""
+        """The structural schema: the definition's for custom resources, else the built-in kind's."""
         entry = self.version_entry
         if entry is None:
             return _structural(self.kind)
@@ -103,24 +103,24 @@ class Catalogue:
         return iter(self._all)
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
-        """The resource that a request path names."""
+        """Returns the resource that a request path names; None where none is served there."""
         return self._by_path.get((group, version, plural))
 
     def of_kind(self, api_version: str, kind: str) -> Resource | None:
-        """The resource whose objects say this `apiVersion` and `kind`."""
+        """Returns the resource whose objects have this `apiVersion` and `kind`; None where none is served."""
         return self._by_kind.get((api_version, kind))
 
     def stored(self, key: str) -> Resource | None:
-        """The resource under which the store keeps objects with this key."""
+        """Returns the resource whose objects the store keeps under this key; None where there is none."""
         return self._by_key.get(key)
 
     def groups(self) -> list[tuple[str, str]]:
-        """The served (group, version) pairs, core first, in the order of the catalogue."""
+        """Returns the served (group, version) pairs, core first, in the order of the catalogue."""
         return list(dict.fromkeys((r.kind.group, r.kind.version) for r in self._all))
 
 
 def custom_resource(manifest: Mapping[str, Any]) -> Resource:
-    """The resource that a CustomResourceDefinition manifest defines (its storage version)."""
+    """Returns the resource that a CustomResourceDefinition manifest defines (its storage version)."""
     spec = manifest["spec"]
     names = spec["names"]
     entry = next(version for version in spec["versions"] if version.get("storage"))

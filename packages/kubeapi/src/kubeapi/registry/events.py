@@ -24,12 +24,12 @@ _CORE_NAMES = {new: core for core, new in _NAMES.items()}
 
 
 def to_new(event: Obj) -> Obj:
-    """A stored event as `events.k8s.io/v1`."""
+    """Returns a stored event as `events.k8s.io/v1`."""
     renamed = {_NAMES.get(key, key): value for key, value in event.items()}
     return renamed | {"apiVersion": "events.k8s.io/v1"}
 
 
 def to_core(event: Obj) -> Obj:
-    """An `events.k8s.io/v1` event as it is stored."""
+    """Returns an `events.k8s.io/v1` event in the form in which it is stored."""
     renamed = {_CORE_NAMES.get(key, key): value for key, value in event.items()}
     return renamed | {"apiVersion": "v1"}

@@ -1,6 +1,6 @@
-"""The rules of `metadata` that hold for every kind: what the server sets, what clients may not change.
+"""The rules of `metadata` for every kind: the server's own fields, and those that no client may change.
 
-Called by the verbs and by `bootstrap`. Works on private copies.
+Called by `objects` and `bootstrap`. Works on private copies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SET_BY_SERVER = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGrac
 
 
 def stamp_new(obj: Obj, resource: Resource) -> None:
-    """Sets what the server decides at creation: uid, times, generation, a generated name."""
+    """Sets the fields that the server decides at creation: uid, times, generation, a generated name."""
     metadata = obj["metadata"]
     for field in (*_SET_BY_SERVER, "resourceVersion", "selfLink"):
         metadata.pop(field, None)
@@ -33,7 +33,7 @@ def stamp_new(obj: Obj, resource: Resource) -> None:
 
 
 def keep_server_fields(new: Obj, old: Obj) -> None:
-    """Restores in `new` what only the server may change."""
+    """Restores in `new` the fields that only the server may change."""
     for field in (*_SET_BY_SERVER, "resourceVersion", "generateName", "namespace"):
         if field in old["metadata"]:
             new["metadata"][field] = old["metadata"][field]
@@ -52,7 +52,7 @@ def tidy(obj: Obj) -> None:
 
 
 def problems(obj: Obj, resource: Resource, *, old: Obj | None) -> list[Cause]:
-    """What is wrong with the metadata of an object about to be stored."""
+    """Returns the mistakes in the metadata of an object that is to be stored."""
     metadata = obj["metadata"]
     causes = _bad_name(metadata, resource) if old is None else _changed_name(metadata, old["metadata"])
     causes += _bad_maps(metadata)

@@ -1,6 +1,6 @@
-"""What names look like: the rules of Kubernetes with their exact wording, and generated suffixes.
+"""The rules of Kubernetes for names, with their exact wording, and generated suffixes.
 
-Called by the verbs and the strategies. Pure but for `generate`.
+Called by `metadata`, `strategies` and `pod_rules`. Pure but for `generate`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Rule:
     sentence: str
 
     def broken_by(self, name: str) -> str | None:
-        """What is wrong with `name`, or None."""
+        """Returns the mistake in `name`; None for a good one."""
         if len(name) > self.longest:
             return f"must be no more than {self.longest} bytes"
         if re.fullmatch(self.pattern, name) is None:
@@ -70,7 +70,7 @@ _LABEL_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 
 
 def bad_label_value(value: str) -> str | None:
-    """What is wrong with a label's value, or None."""
+    """Returns the mistake in a label's value; None for a good one."""
     if len(value) > 63:
         return "must be no more than 63 bytes"
     if _LABEL_VALUE.fullmatch(value) is None:
@@ -83,7 +83,7 @@ def bad_label_value(value: str) -> str | None:
 
 
 def bad_qualified_name(key: str) -> str | None:
-    """What is wrong with a label's or an annotation's key, or None."""
+    """Returns the mistake in the key of a label or an annotation; None for a good one."""
     prefix, slash, name = key.rpartition("/")
     if slash and SUBDOMAIN.broken_by(prefix):
         return f"prefix part {SUBDOMAIN.sentence}"
@@ -97,7 +97,7 @@ def bad_qualified_name(key: str) -> str | None:
 
 
 def leads_out(path: str) -> str | None:
-    """Why a path below a folder does not stay there, or None."""
+    """Returns why a path below a folder leads out of it; None where it does not."""
     if path.startswith("/"):
         return "must be a relative path"
     if ".." in path.split("/"):
@@ -106,13 +106,13 @@ def leads_out(path: str) -> str | None:
 
 
 def backstep(name: str) -> str | None:
-    """Why the name of a file in a volume is not free for use, or None."""
+    """Returns why a file in a volume may not have this name; None where it may."""
     if name == ".":
         return "must not be '.'"
     return "must not start with '..'" if name.startswith("..") else None
 
 
 def generate(prefix: str) -> str:
-    """A name from `generateName`: the prefix and five random characters."""
+    """Returns a name from `generateName`: the prefix and five random characters."""
     suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(_SUFFIX_LENGTH))
     return prefix[: _MAX_GENERATED - _SUFFIX_LENGTH] + suffix

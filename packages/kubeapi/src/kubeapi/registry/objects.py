@@ -1,8 +1,8 @@
 """The verbs: create, read, update, delete, as Kubernetes defines them for every kind.
 
-Called by the HTTP handlers and by our own controllers (namespaces, garbage collection). Synchronous: between
-reading an object and writing it nothing else runs, which is what makes `resourceVersion` checks exact.
-Decides nothing about rights; those were checked before.
+Called by `http.handlers`, `verbs.writing` and the controllers (`controllers.gc`, `controllers.namespaces`).
+Synchronous: between reading an object and writing it nothing else runs, so that checks of `resourceVersion`
+are exact. Decides nothing about rights, which `http.app` has checked before.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Objects:
         self.store = store
 
     def read(self, place: Place) -> Obj:
-        """The object; 404 when it is not there."""
+        """Returns the object. Raises the 404 of `errors` when it does not exist."""
         found = self.store.get(place.key)
         if found is None:
             raise errors.not_found(place.resource.kind, place.name)
@@ -93,10 +93,10 @@ class Objects:
             raise errors.terminating(resource.kind, name, namespace)
 
     def update(self, place: Place, change: Callable[[Obj], Obj], options: WriteOptions) -> Obj:
-        """Replaces the object by what `change` makes of a copy of it; returns it as stored.
+        """Replaces the object by the one that `change` makes of a copy of it; returns it as stored.
 
-        `options.subresource` limits the effect (`status`), as on Kubernetes. Nothing is written, and the
-        resourceVersion stays, when nothing changed.
+        `options.subresource` limits the effect (`status`), as on Kubernetes. Where nothing changed, nothing
+        is written, and the resourceVersion stays.
         """
         resource, old = place.resource, self.read(place)
         new = self._shaped(change(copied(old)), resource, options)
@@ -116,7 +116,7 @@ class Objects:
         return self.store.put(place.key, new, old)
 
     def apply(self, place: Place, config: Obj, options: WriteOptions) -> tuple[Obj, bool]:
-        """Server-side apply; returns the object and whether it is new."""
+        """Applies a configuration (server-side apply); returns the object and whether it is new."""
         live = self.store.get(place.key)
         options = replace(options, applied=True)
         wanted = self._shaped(config, place.resource, options)
@@ -131,13 +131,13 @@ class Objects:
         return self.update(place, lambda _old: merged, options), False
 
     def _shaped(self, obj: Obj, resource: Resource, options: WriteOptions) -> Obj:
-        """The object with its type set, without the fields that its schema does not know."""
+        """Returns the object with its type set, without the fields that its schema does not know."""
         limits.check(obj)  # a patch can make more of an object than came in any body
         obj = _typed(obj, resource)
         if resource.schema is None:
             return obj
         if resource.custom:
-            if not options.applied:  # what is applied is taken at its word, and then refused
+            if not options.applied:  # nulls in an applied object stay, and are then refused
                 obj = schema.without_refused_nulls(resource.schema, obj)
             obj["metadata"] = schema.without_nulls(obj["metadata"])
         else:
@@ -197,8 +197,10 @@ class Objects:
 
 
 def _new_mistakes(resource: Resource, new: Obj, old: Obj | None) -> list[Cause]:
-    """What the kind's rules refuse, but for what is stored already: an object from before a rule was there
-    can still get its status, be marked and be deleted."""
+    """Returns the mistakes that break the kind's rules, without those that are stored already.
+
+    An object from before a rule was there can still get its status, be marked and be deleted.
+    """
     found = resource.strategy.validate(new, old)
     known = resource.strategy.validate(old, old) if found and old is not None else []
     return [cause for cause in found if cause not in known]
@@ -212,12 +214,12 @@ def _check_types(obj: Obj, resource: Resource) -> None:
 
 
 def _deleted(meta: Obj) -> bool:
-    """Whether nothing but finalizers keeps a deleted object: a Pod in its grace period stays for its node."""
+    """Says whether only finalizers keep a deleted object: a Pod in its grace period stays for its node."""
     return bool(meta.get("deletionTimestamp")) and not meta.get("deletionGracePeriodSeconds")
 
 
 def held_by(obj: Obj, resource: Resource) -> list[str]:
-    """The finalizers that keep an object from going away."""
+    """Returns the finalizers that keep an object from being removed."""
     held = list(obj["metadata"].get("finalizers") or ())
     if resource.key == _NAMESPACES:
         held += (obj.get("spec") or {}).get("finalizers") or ()
@@ -253,7 +255,7 @@ def _check_preconditions(new: Obj, old: Obj, resource: Resource, name: str) -> N
 
 
 def _limit(new: Obj, old: Obj, resource: Resource, subresource: str) -> None:
-    """Leaves of `new` only what a write to this (sub)resource may change."""
+    """Leaves in `new` only the changes that a write to this (sub)resource may make."""
     if subresource == "status":
         status, tracked = new.get("status"), new["metadata"].get("managedFields")
         new.clear()
@@ -270,7 +272,7 @@ def _limit(new: Obj, old: Obj, resource: Resource, subresource: str) -> None:
 
 
 def _versioned(obj: Obj) -> Obj:
-    """The part whose changes the generation counts."""
+    """Returns the part of the object whose changes the generation counts."""
     return {k: v for k, v in obj.items() if k not in {"metadata", "status"}}
 
 
@@ -301,7 +303,7 @@ def _add_propagation_finalizer(meta: Obj, propagation: str | None) -> None:
 
 
 def _grace_of(obj: Obj, resource: Resource, asked: int | None) -> int:
-    """Seconds that the deletion waits for somebody: only a Pod that a node runs has any."""
+    """Returns the seconds that a deletion waits: only that of a Pod which a node runs does."""
     if resource.key != "/pods" or not obj["spec"].get("nodeName"):
         return 0
     if (obj.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:

@@ -1,6 +1,7 @@
-"""What a request says besides the object: which object, and how it is to be written or deleted.
+"""The parts of a request besides the object's content: which object, and how it is written or deleted.
 
-Made by the handlers and by our own controllers, read by the verbs (`objects`, `tracking`).
+Made by `http.handlers`, `verbs.writing` and the controllers (`controllers.gc`, `controllers.namespaces`),
+read by `objects` and `tracking`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """What a write request says besides the object.
+    """The options of a write request.
 
     `applied` says that the object comes from an apply patch and has its owners already; `guard` may refuse
-    the new object, given the old one; `warnings` collects what to tell the client.
+    the new object, given the old one; `warnings` collects sentences for the client.
     """
 
     dry_run: bool = False
@@ -48,7 +49,7 @@ class DeleteOptions:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which object a request means."""
+    """The object of a request: its resource, its namespace and its name."""
 
     resource: Resource
     namespace: str
@@ -56,5 +57,5 @@ class Place:
 
     @property
     def key(self) -> Key:
-        """Where the store keeps it."""
+        """The object's key in the store."""
         return Key(self.resource.key, self.namespace, self.name)

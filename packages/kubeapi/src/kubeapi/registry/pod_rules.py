@@ -1,9 +1,9 @@
-"""What a pod may say: names, volumes, mounts, variables and probes that lead nowhere else.
+"""The rules of a pod's spec: names, volumes, mounts, variables and probes that lead nowhere else.
 
-Called for Pods and for the templates of workloads when they are written, and by the node before it starts a
-pod, which believes nobody. Pure; the types have been checked by the schema. After k8s.io/kubernetes
-`pkg/apis/core/validation`, with its field paths and words, for the fields that mean something to the node;
-where Kubernetes leaves a name to the later search for an object, it is checked here.
+Called for Pods and for the templates of workloads when they are written, and by the node, which relies on no
+check but its own, before it starts a pod. Pure; the types have been checked by the schema. After
+k8s.io/kubernetes `pkg/apis/core/validation`, with its field paths and words, for the fields that the node
+uses; where Kubernetes leaves a name to the later search for an object, the name is checked here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PORT_NAME = names.Rule(
 
 
 def spec_causes(spec: Mapping[str, Any], path: str, claimed: frozenset[str] = frozenset()) -> Iterator[Cause]:
-    """What is wrong with a pod's spec; `claimed` are the volumes that a StatefulSet adds."""
+    """Yields the mistakes in a pod's spec; `claimed` are the volumes that a StatefulSet adds."""
     if not spec.get("containers"):
         yield causes.required(f"{path}.containers")
     for field, rule in (("serviceAccountName", names.SUBDOMAIN), ("hostname", names.LABEL)):
@@ -53,7 +53,7 @@ def spec_causes(spec: Mapping[str, Any], path: str, claimed: frozenset[str] = fr
 
 
 def key_causes(content: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    """What is wrong with the keys of a ConfigMap or Secret, which become names of files."""
+    """Yields the mistakes in the keys of a ConfigMap or Secret, which become names of files."""
     for key in content:
         if broken := names.CONFIG_KEY.broken_by(key) or names.backstep(key):
             yield causes.invalid(f"{path}[{key}]", key, broken)
@@ -129,7 +129,7 @@ def _downward(source: Mapping[str, Any], path: str) -> Iterator[Cause]:
 
 
 def _file(item: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    """A path of a file that is written below a volume."""
+    """Yields the mistakes in the path of a file that is written below a volume."""
     place = item.get("path") or ""
     if not place:
         yield causes.required(f"{path}.path")

@@ -1,7 +1,7 @@
 """Node ports of Services: free TCP ports on 127.0.0.1, kept for as long as the Service exists.
 
-Called by the Service strategy. Reads the store for the ports that other Services hold and tries to bind a
-candidate, so that a port of somebody else's program is not given out.
+Called by `strategies` for Services. Reads the store for the ports that other Services hold and tries to bind
+a candidate, so that a port of another program is not given out.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _identity(port: Obj) -> tuple[str, object]:
 
 
 def free_port(taken: set[int], among: Iterable[int] = NODE_PORTS) -> int:
-    """A port that no Service holds and nobody listens on.
+    """Returns a port that no Service holds and no process listens on.
 
     Raises:
         ApiError: there is none.

@@ -1,7 +1,7 @@
-"""What is particular to a built-in kind: defaults at creation, what an update may not touch, validation.
+"""The particulars of built-in kinds: defaults at creation, fields that no update may change, validation.
 
-Called by the verbs (`objects.py`) with private copies of the objects. One kind, one small function. A
-strategy may read the store (a Service looks for a free port); it never writes.
+Read by `builtin`, which puts them into the catalogue. Their functions get private copies of the objects. One
+kind, one small function. A strategy may read the store (a Service looks for a free port); it never writes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def _no_causes(_new: Obj, _old: Obj | None) -> list[Cause]:
 class Strategy:
     """The particulars of one kind.
 
-    `prepare(new, old, store)` sets defaults and restores what may not change (`old` is None at creation);
-    `validate(new, old)` lists what is wrong. `generation` says that the kind counts changes of its spec;
-    `strict_updates` that a PUT must name the resourceVersion; `name_rule` what a name must look like.
+    `prepare(new, old, store)` sets defaults and restores fields that may not change (`old` is None at
+    creation); `validate(new, old)` returns the mistakes. `generation` says that the kind counts changes of
+    its spec; `strict_updates` that a PUT must name the resourceVersion; `name_rule` is the rule of its names.
     """
 
     prepare: Callable[[Obj, Obj | None, Store], None] = _nothing
@@ -190,19 +190,22 @@ def _check_role(new: Obj, _old: Obj | None) -> list[Cause]:
 
 
 def _definition(new: Obj, old: Obj | None, _store: Store) -> None:
-    """Its status is the server's own."""
+    """Restores the status of a CustomResourceDefinition, which is the server's own."""
     new["status"] = (old or {}).get("status", {})
 
 
 def _check_definition(new: Obj, old: Obj | None) -> list[Cause]:
-    """The catalogue is made at the start: a definition can be labelled, but no kind added or changed."""
+    """Returns the mistakes in a CustomResourceDefinition: any change of its spec, and any new one.
+
+    The catalogue is made at the start, so a definition can get labels, but no kind can be added or changed.
+    """
     if old is not None and old["spec"] == new.get("spec"):
         return []
     return [forbidden("spec", "this API serves the definitions that it was started with, as they were then")]
 
 
 def core_strategies() -> dict[str, Strategy]:
-    """The strategies of the built-in kinds by plural."""
+    """Returns the strategies of the built-in kinds by plural."""
     path = names.PATH_SEGMENT
     binding = Strategy(prepare=_role_binding, validate=_check_role_ref, name_rule=path)
     role = Strategy(validate=_check_role, name_rule=path)

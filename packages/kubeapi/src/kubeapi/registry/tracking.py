@@ -1,6 +1,6 @@
-"""Field ownership at the verbs: who wrote which field, and what an apply patch makes of an object.
+"""Field ownership at the verbs: the writer of each field, and the object that an apply patch makes.
 
-Called by `objects.py`; the rules themselves are in `managedfields.py`.
+Called by `objects.py`; the rules themselves are in `apply.managedfields`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def tracked(new: Obj, old: Obj | None, resource: Resource, options: WriteOptions) -> Obj:
-    """`new` with its managedFields, given what it replaces."""
+    """Returns `new` with its managedFields, which follow from those of the object that it replaces."""
     if options.applied:
         return new
     return managedfields.update(old, new, resource.schema, _write(resource, options))
 
 
 def applied(live: Obj | None, config: Obj, resource: Resource, options: WriteOptions) -> Obj:
-    """What an applied configuration makes of the stored object.
+    """Returns the object that an applied configuration makes of the stored one.
 
     Raises:
         ApiError: other managers own changed fields (409), or a keyed list is malformed (400).

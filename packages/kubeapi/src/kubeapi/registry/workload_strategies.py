@@ -1,7 +1,7 @@
-"""What is particular to workloads, endpoint slices and claims.
+"""The particulars of workloads, endpoint slices and claims.
 
-Joined with `strategies.core_strategies` in `builtin`. The checks are those that a mistake in a pod
-template would meet on a cluster, with the same field paths. After k8s.io/kubernetes `pkg/apis/apps`.
+Joined with `strategies.core_strategies` in `builtin`. The checks find the mistakes in a pod template that a
+cluster finds, with the same field paths. After k8s.io/kubernetes `pkg/apis/apps`.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _claim(new: Obj, old: Obj | None, _store: Store) -> None:
 
 
 def workload_strategies() -> dict[str, Strategy]:
-    """The strategies by plural."""
+    """Returns the strategies of these kinds by plural."""
     return {
         "statefulsets": Strategy(prepare=_stateful_set, validate=_check_stateful_set, generation=True),
         "deployments": Strategy(prepare=_deployment, validate=_check_deployment, generation=True),

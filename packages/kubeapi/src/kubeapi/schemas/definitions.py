@@ -1,9 +1,8 @@
 """The definitions of the built-in kinds, as Kubernetes publishes them for its OpenAPI documents.
 
-Read by the catalogue and the OpenAPI documents. `tools/generate.py` cuts them out at build. `structural`
-gives them in the form that `schema` and `apply` work with: without references, and without the fields that
-have to be there, for of the built-in kinds Kubernetes checks those by hand (`registry.strategies`), and not
-all.
+Read by `registry.catalogue` and `discovery.openapi`. `tools/generate.py` cuts them out at build. `structural`
+returns them in the form with which `schema` and `apply` work: without references, and without required
+fields, for in the built-in kinds Kubernetes checks those by hand (`registry.strategies`), and not all.
 """
 
 from __future__ import annotations
@@ -35,22 +34,25 @@ def _generated() -> tuple[dict[str, str], dict[str, Schema]]:
 
 
 def name_of(kind: ApiKind) -> str | None:
-    """The name of a built-in kind's definition, `io.k8s.api.core.v1.Pod`; None for other kinds."""
+    """Returns the name of a built-in kind's definition, `io.k8s.api.core.v1.Pod`; None for other kinds."""
     return _generated()[0].get(f"{kind.api_version} {kind.kind}")
 
 
 def definition(name: str) -> Schema:
-    """One definition, with references to others. Not to be changed."""
+    """Returns a definition with its references to others. The value is shared: not to be changed."""
     return _generated()[1][name]
 
 
 def referred_by(schemas: Iterable[Schema]) -> dict[str, Schema]:
-    """The definitions that these schemas lead to, by name."""
+    """Returns the definitions to which these schemas lead, by name."""
     return closure(_generated()[1], (name for schema in schemas for name in referred(schema)))
 
 
 def structural(kind: ApiKind) -> Schema | None:
-    """The structural schema of a built-in kind; None for others. Its parts are shared: not to be changed."""
+    """Returns the structural schema of a built-in kind; None for others.
+
+    Its parts are shared: not to be changed.
+    """
     name = name_of(kind)
     if name is None:
         return None
@@ -76,5 +78,5 @@ def _resolved(schema: Schema) -> Schema:
 
 
 def pod_spec() -> Schema:
-    """The structural schema of `spec` of a Pod, and of the templates that make Pods."""
+    """Returns the structural schema of `spec` of a Pod, and of the templates that make Pods."""
     return _structural("io.k8s.api.core.v1.PodSpec")

@@ -15,7 +15,7 @@ REFERENCE = "#/$defs/"
 
 
 def referred(schema: Any) -> Iterator[str]:
-    """The names that a schema refers to, in any of its parts."""
+    """Returns the names to which a schema refers, in any of its parts."""
     if isinstance(schema, dict):
         if isinstance(schema.get("$ref"), str):
             yield schema["$ref"].removeprefix(REFERENCE)
@@ -27,7 +27,7 @@ def referred(schema: Any) -> Iterator[str]:
 
 
 def closure(definitions: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
-    """The definitions with these names, and all that they refer to; names that are none are left out."""
+    """Returns the definitions with these names and all to which they refer; unknown names are left out."""
     found: dict[str, Any] = {}
     waiting = list(wanted)
     while waiting:

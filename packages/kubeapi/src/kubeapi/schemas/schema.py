@@ -1,7 +1,7 @@
 """Structural schemas: pruning, defaulting and validation of an object by `openAPIV3Schema`.
 
-The embedded API's write handlers call `prune`, then `default`, then `validate` on every object of a kind that
-has a schema (order of the real API server). Pure: objects come in and new ones go out. Rules and wording:
+Called by `registry.objects`: `prune`, then `default`, then `validate` for every object of a kind that has a
+schema (order of the real API server). Pure: objects come in and new ones go out. Rules and wording:
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/ and
 k8s.io/kube-openapi `validation/validate`. CEL rules (`x-kubernetes-validations`) are not evaluated.
 """
@@ -52,7 +52,7 @@ _INT_OR_STRING = "x-kubernetes-int-or-string"
 
 
 def prune(schema: Schema, obj: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Drops what the schema does not know.
+    """Drops the fields that the schema does not know.
 
     Returns:
         The object without unknown fields, and their paths (`spec.foo`, `spec.candidates[1].bar`).
@@ -63,12 +63,12 @@ def prune(schema: Schema, obj: dict[str, Any]) -> tuple[dict[str, Any], list[str
 
 
 def strict_error(paths: list[str]) -> str:
-    """The words of a refusal under `fieldValidation=Strict`."""
+    """Returns the words of a refusal under `fieldValidation=Strict`."""
     return "strict decoding error: " + ", ".join(unknown_field(path) for path in paths)
 
 
 def unknown_field(path: str) -> str:
-    """The words for one unknown field, also those of the `Warning` header."""
+    """Returns the words for one unknown field, which the `Warning` header has, too."""
     return f'unknown field "{path}"'
 
 
@@ -116,14 +116,14 @@ def _prune_object(schema: Schema, obj: dict[str, Any], path: str, dropped: list[
 
 
 def without_nulls(value: Json) -> Json:
-    """The value without null fields: for built-in kinds a null is the same as nothing."""
+    """Returns the value without null fields: in built-in kinds a null is the same as no field."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def without_refused_nulls(schema: Schema, obj: dict[str, Any]) -> dict[str, Any]:
-    """The object without nulls where the schema allows none: a custom resource is read like this."""
+    """Returns the object without nulls where the schema allows none: custom resources are read like this."""
     read = _without_refused_nulls(schema, obj)
     return read if isinstance(read, dict) else obj
 
@@ -146,7 +146,7 @@ def _without_refused_nulls(schema: Schema, value: Json) -> Json:
 
 
 def default(schema: Schema, obj: dict[str, Any]) -> dict[str, Any]:
-    """The object with the schema's defaults filled in; a null where null is not allowed counts as absent."""
+    """Returns the object with the schema's defaults; a null where null is not allowed counts as absent."""
     filled = _default_value(schema, obj)
     return filled if isinstance(filled, dict) else obj
 
@@ -173,9 +173,9 @@ def _default_value(schema: Schema, value: Json) -> Json:
 
 
 def validate(schema: Schema, obj: Mapping[str, Any]) -> list[Cause]:
-    """All mistakes in the object at once, in the order of its fields; empty when it is valid.
+    """Returns all mistakes in the object, in the order of its fields; empty for a valid object.
 
-    `metadata` is not looked at here, unless the schema describes it.
+    `metadata` is not checked here, unless the schema describes it.
     """
     return list(_validate(schema, obj, ""))
 
@@ -204,7 +204,7 @@ def _validate(schema: Schema, value: Json, path: str) -> Iterator[Cause]:
 
 
 def type_name(value: Json) -> str:
-    """The JSON type of a value as error messages name it."""
+    """Returns the JSON type of a value by the name that error messages use."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -295,7 +295,7 @@ def _validate_list(schema: Schema, value: list[Any], path: str) -> Iterator[Caus
 
 
 def _validate_unique(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
-    """Lists declared as sets or maps have each entry once."""
+    """Yields a mistake for each entry that a list declared as a set or a map has twice."""
     kind = schema.get("x-kubernetes-list-type")
     if kind not in ("set", "map"):
         return

@@ -1,7 +1,8 @@
-"""The types of what requests carry, checked before anything else looks at it.
+"""The types of the values in requests, checked before any other code reads them.
 
-Called by the verbs and the handlers. On Kubernetes a body of the wrong shape does not even decode: it gets
-400, not the 422 of a value that breaks a rule. The code behind this check may rely on every type.
+Called by `registry.objects`, `http.handlers` and the modules of `verbs`. On Kubernetes a body of the wrong
+shape does not even decode: it gets 400, not the 422 of a value that breaks a rule. The code behind this check
+may rely on every type.
 """
 
 from __future__ import annotations

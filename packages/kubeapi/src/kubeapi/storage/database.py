@@ -1,8 +1,8 @@
-"""The database file: opened, looked over once, and what may be wrong with it in a sentence.
+"""The database file: opened and checked once, with a sentence for each fault.
 
 Called by `store.py`, which does everything else with the connection. A file that is damaged, empty where it
-should not be, or of another program is refused at the start: to go on with a part of what was stored would
-delete what belongs to the rest.
+should not be, or of another program is refused at the start: to go on with a part of the objects would delete
+those that depend on the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _VERSION = 1
-"""Of the tables, kept as `user_version`; 0 is a file from before it was kept, with the same tables."""
+"""The version of the tables, kept as `user_version`; a file without one (0) has the same tables."""
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS objects (
   resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
@@ -47,7 +47,7 @@ def connect(path: Path, *, expected: bool) -> sqlite3.Connection:
     """Opens the file, or makes it; `expected` says that a file that is there must have content.
 
     Raises:
-        StateError: it cannot be used, is not whole, or is empty where it was expected.
+        StateError: the file cannot be used, is not whole, or is empty where content was expected.
     """
     with translated(path):
         expected = expected and path.is_file()  # one that was moved away is not missed
@@ -92,7 +92,7 @@ def _lost(path: Path) -> StateError:
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
-    """Raises StateError when a row cannot be what was written, or the pages do not fit together."""
+    """Raises StateError for a row that cannot be as it was written, or pages that do not fit together."""
     damaged = list(islice(_damaged(db), _NAMED + 1))
     if damaged:
         more = " and more" if len(damaged) > _NAMED else ""
@@ -103,7 +103,7 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _damaged(db: sqlite3.Connection) -> Iterator[str]:
-    """The rows, by what they stand for, that cannot be what was written."""
+    """Yields the names of the objects, changes and tokens whose rows cannot be as they were written."""
     query = "SELECT resource, namespace, name, uid, revision, data FROM objects"
     for resource, namespace, name, uid, revision, data in db.execute(query):
         if not _fits(data, name=name, namespace=namespace, uid=uid, resourceVersion=str(revision)):
@@ -143,10 +143,10 @@ def _loaded(data: Any) -> Any:
 
 
 def decoded(data: bytes) -> Any:
-    """The JSON data of a column.
+    """Returns the JSON data of a column.
 
     Raises:
-        StateError: the file was damaged after it had been looked over.
+        StateError: the file was damaged after it had been checked.
     """
     try:
         return orjson.loads(data)
@@ -158,7 +158,7 @@ def decoded(data: bytes) -> Any:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raises StateError for what SQLite and the file system say."""
+    """Raises StateError in place of errors of SQLite and the file system."""
     try:
         yield
     except (sqlite3.DatabaseError, OSError) as error:
@@ -186,4 +186,4 @@ _SENTENCES = {
     "malformed": _DAMAGED,
     "decode": _DAMAGED,
 }
-"""By what SQLite says."""
+"""The sentences by the words of SQLite."""

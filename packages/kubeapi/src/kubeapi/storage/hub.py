@@ -1,7 +1,7 @@
 """Hands committed changes to the watches that are open.
 
-The store calls `publish` after every commit; `watching.py` reads from subscriptions. Nothing here filters by
-selector or encodes.
+Made by `http.app`. The store calls `publish` after every commit; `verbs.watching` reads from subscriptions.
+Nothing here filters by selector or encodes.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Subscription:
             self.close()
 
     def close(self) -> None:
-        """Ends the subscription; what is queued may still be read."""
+        """Ends the subscription; queued changes may still be read."""
         self.closed = True
         self._signal.set()
 
     async def next(self, timeout: float) -> list[Change]:
-        """What came in; empty after `timeout` seconds or when closed."""
+        """Returns the changes that came in; empty after `timeout` seconds or when closed."""
         if not self._changes and not self.closed:
             self._signal.clear()
             try:
@@ -63,7 +63,7 @@ class Hub:
         self.bookmark_seconds = bookmark_seconds
         self.store = store
         self._open: defaultdict[tuple[str, str | None], set[Subscription]] = defaultdict(set)
-        """By resource and namespace: a change meets those whom it concerns, however many others there are."""
+        """By resource and namespace: a change is offered only to the watches that it concerns."""
         self.closed = False
         store.listen(self.publish)
 
@@ -73,13 +73,13 @@ class Hub:
         return sum(map(len, self._open.values()))
 
     def publish(self, change: Change) -> None:
-        """Offers a change to whoever watches the resource, there or in all namespaces."""
+        """Offers a change to the watches of the resource, in its namespace or in all."""
         for namespace in {None, change.namespace}:
             for subscription in self._open.get((change.resource, namespace), ()):
                 subscription.offer(change)
 
     def subscribe(self, resource: str, namespace: str | None) -> Subscription:
-        """Changes of a resource from now on; `namespace` None means all."""
+        """Returns a subscription to the changes of a resource from now on; `namespace` None means all."""
         subscription = Subscription(resource, namespace)
         if self.closed:
             subscription.close()

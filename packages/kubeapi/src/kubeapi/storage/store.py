@@ -1,8 +1,8 @@
-"""Objects and their changes in one SQLite file; opened by `database.py` and touched by nobody else.
+"""Objects and their changes in one SQLite file, which `database.py` opens and no other module touches.
 
-Called by the verbs (`objects.py`), the token store and the watch hub. It gives every write a revision (the
+Used by `registry.objects`, the tokens (`access.auth`) and the watches. Gives every write a revision (the
 `resourceVersion`, one counter for everything), appends it to a log from which watches resume, and tells its
-listeners after the commit. It knows nothing of kinds, rights or HTTP.
+listeners after the commit. Knows nothing of kinds, rights or HTTP.
 
 A write is durable when its method or transaction returns: the write-ahead log is written with write(2) before
 COMMIT returns, so `kill -9` loses nothing. `synchronous=NORMAL` leaves out the fsync per commit; only a crash
@@ -28,7 +28,7 @@ Obj = dict[str, Any]
 
 
 def copied(obj: Obj) -> Obj:
-    """A private copy of JSON data; ten times as fast as `copy.deepcopy`."""
+    """Returns a private copy of JSON data; ten times as fast as `copy.deepcopy`."""
     found: Obj = orjson.loads(orjson.dumps(obj))
     return found
 
@@ -56,7 +56,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where an object lives: `resource` is `group/plural`, `namespace` is empty for cluster scope."""
+    """The place of an object: `resource` is `group/plural`, `namespace` is empty for cluster scope."""
 
     resource: str
     namespace: str
@@ -99,25 +99,25 @@ class Store:
             yield from self._db.execute(query, values)
 
     def get(self, key: Key) -> Obj | None:
-        """A fresh copy of the object, or None."""
+        """Returns a fresh copy of the object; None where it does not exist."""
         query = "SELECT data FROM objects WHERE resource=? AND namespace=? AND name=?"
         return self._first(query, (key.resource, key.namespace, key.name))
 
     def by_uid(self, uid: str) -> Obj | None:
-        """The object with this uid, or None."""
+        """Returns the object with this uid; None where it does not exist."""
         return self._first("SELECT data FROM objects WHERE uid=?", (uid,))
 
     def _first(self, query: str, values: Sequence[object]) -> Obj | None:
         return next((decoded(data) for (data,) in self._rows(query, values)), None)
 
     def exists(self, uid: str) -> bool:
-        """Whether an object with this uid is there."""
+        """Says whether an object with this uid exists."""
         return any(self._rows("SELECT 1 FROM objects WHERE uid=?", (uid,)))
 
     def scan(
         self, resource: str, namespace: str | None = None, *, after: tuple[str, str] | None = None
     ) -> Iterator[bytes]:
-        """The encoded objects of a resource by namespace and name, from behind `after` on."""
+        """Yields the encoded objects of a resource by namespace and name, those behind `after`."""
         clause, values = "resource=?", [resource]
         if namespace is not None:
             clause, values = clause + " AND namespace=?", [*values, namespace]
@@ -128,23 +128,23 @@ class Store:
             yield data
 
     def objects(self, resource: str, namespace: str | None = None) -> list[Obj]:
-        """The objects of a resource, decoded."""
+        """Returns the objects of a resource, decoded."""
         return [decoded(data) for data in self.scan(resource, namespace)]
 
     def contents(self, namespace: str) -> list[Key]:
-        """Everything that lives in a namespace."""
+        """Returns the keys of all objects in a namespace."""
         query = "SELECT resource, namespace, name FROM objects WHERE namespace=? ORDER BY resource, name"
         return [Key(*row) for row in self._rows(query, (namespace,))]
 
     def resources(self) -> list[str]:
-        """The resources that have objects."""
+        """Returns the resources that have objects."""
         return [row[0] for row in self._rows("SELECT DISTINCT resource FROM objects")]
 
     def changes_since(self, revision: int, resource: str, namespace: str | None) -> list[Change]:
-        """What happened to a resource after `revision`, oldest first.
+        """Returns the changes of a resource after `revision`, oldest first.
 
         Raises:
-            Compacted: part of it is no longer in the log, or the revision was never given out here.
+            Compacted: a part of the changes is no longer in the log, or the revision was never given out.
         """
         if revision < self._oldest - 1 or revision > self.revision:
             raise Compacted
@@ -169,7 +169,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside are committed together; listeners hear of them afterwards. May nest."""
+        """Commits all writes inside together; listeners hear of them afterwards. May nest."""
         if self._depth:
             yield
             return
@@ -233,16 +233,16 @@ class Store:
             for listener in self._listeners:
                 listener(change)
 
-    # Tokens (rows without a revision: nobody watches them)
+    # Tokens (rows without a revision: no watch shows them)
 
     def put_token(self, digest: str, identity: Obj, expires: float | None) -> None:
-        """Keeps what a token's hash stands for."""
+        """Keeps the identity behind a token's hash, and when it expires."""
         with self.transaction():
             row = (digest, orjson.dumps(identity), expires)
             self._db.execute("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", row)
 
     def token(self, digest: str) -> tuple[Obj, float | None] | None:
-        """What a token's hash stands for and when it expires (seconds since the epoch)."""
+        """Returns the identity behind a token's hash, and when it expires (seconds since the epoch)."""
         rows = self._rows("SELECT identity, expires FROM tokens WHERE hash=?", (digest,))
         return next(((decoded(identity), expires) for identity, expires in rows), None)
 

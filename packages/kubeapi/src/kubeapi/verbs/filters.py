@@ -1,6 +1,6 @@
 """Label and field selectors of a request as one predicate over objects.
 
-Called by list, watch and deletecollection; the selectors themselves are in `selectors.py`.
+Called by `reading`, `watching` and `http.handlers`; the selectors themselves are in `selectors.py`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def selector_of(query: Mapping[str, str], resource: Resource) -> Callable[[Obj], bool] | None:
-    """What the request selects; None when it selects everything.
+    """Returns the request's selector; None when it selects everything.
 
     Raises:
-        ApiError: a selector is malformed, or names a field that this kind cannot be selected by.
+        ApiError: a selector is malformed, or names a field by which this kind cannot be selected.
     """
     try:
         labels = parse_label_selector(query.get("labelSelector"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def collection(store: Store, resource: Resource, namespace: str | None, query: Mapping[str, str]) -> bytes:
-    """The encoded list that a request asks for.
+    """Returns the encoded list that a request asks for.
 
     Objects go from the database into the answer without being decoded unless a selector has to look at them.
     """
@@ -50,8 +50,10 @@ def collection(store: Store, resource: Resource, namespace: str | None, query: M
 
 
 def _token(last: bytes, revision: int) -> str:
-    """Where the next page begins, and the revision of the first: a watch from there misses no change that
-    came to an object between the page that it is on and the last one."""
+    """Returns the continue token: where the next page begins, and the revision of the first page.
+
+    A watch from that revision misses no change that came to an object after its own page was read.
+    """
     meta = decoded(last)["metadata"]
     return base64.urlsafe_b64encode(
         orjson.dumps([meta.get("namespace", ""), meta["name"], revision])

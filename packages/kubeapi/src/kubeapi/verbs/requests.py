@@ -32,7 +32,7 @@ _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a resource path names. Empty strings stand for what it does not name."""
+    """The parts of a resource path. An empty string stands for a part that the path does not have."""
 
     group: str
     version: str
@@ -41,16 +41,16 @@ class Target:
     name: str = ""
     subresource: str = ""
     rest: str = ""
-    """What follows `proxy`."""
+    """The part of the path after `proxy`."""
 
 
 def is_true(value: str | None) -> bool:
-    """A boolean query parameter."""
+    """Says whether a boolean query parameter is true."""
     return value is not None and value.lower() in _TRUE
 
 
 def whole(query: Mapping[str, str], name: str) -> int | None:
-    """A query parameter that is a whole number; None where it is not given.
+    """Returns a query parameter that is a whole number; None where it is not given.
 
     Raises:
         ApiError: 400 for anything else.
@@ -64,7 +64,7 @@ def whole(query: Mapping[str, str], name: str) -> int | None:
 
 
 def target_of(path: str) -> Target | None:
-    """The target of a resource path; None for discovery and everything else."""
+    """Returns the target of a resource path; None for discovery and all other paths."""
     parts = path.strip("/").split("/")
     if len(parts) >= 3 and parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
@@ -99,7 +99,7 @@ def _is_namespace_part(group: str, rest: list[str]) -> bool:
 
 
 def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
-    """The verb that rights are checked for."""
+    """Returns the verb for which rights are checked."""
     verb = _VERBS.get(method, "")
     if verb == "get" and is_true(query.get("watch")):
         return "watch"
@@ -109,7 +109,7 @@ def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
 
 
 def attributes_of(verb: str, target: Target, query: Mapping[str, str]) -> Attributes:
-    """What the authoriser is asked for a resource request."""
+    """Returns the right that a request of a resource needs."""
     name = target.name
     if not name and verb in {"list", "watch", "deletecollection"}:
         name = _name_selected(query.get("fieldSelector", ""))
@@ -127,6 +127,6 @@ def attributes_of(verb: str, target: Target, query: Mapping[str, str]) -> Attrib
 
 
 def _name_selected(selector: str) -> str:
-    """The name when the selector is exactly `metadata.name=x`."""
+    """Returns the name if the selector is exactly `metadata.name=x`, else an empty string."""
     field, _, name = selector.replace("==", "=").partition("=")
     return name if field == "metadata.name" and "," not in name else ""

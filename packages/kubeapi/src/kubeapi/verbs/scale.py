@@ -24,7 +24,7 @@ _IDENTITY = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 def scale_of(obj: Obj, resource: Resource) -> Obj:
-    """The Scale of a stored object.
+    """Returns the Scale of a stored object.
 
     Raises:
         ApiError: the object does not say how many replicas it wants.
@@ -78,7 +78,7 @@ def _scale(obj: Obj, paths: Scale) -> Obj:
 
 
 def _selector_text(selector: Obj) -> str:
-    """The labels of a selector object, as a query has them."""
+    """Returns the labels of a selector object in the form of a query."""
     return ",".join(f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items()))
 
 

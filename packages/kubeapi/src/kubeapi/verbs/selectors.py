@@ -1,8 +1,8 @@
 """Label and field selectors: parsing, and the question whether an object matches.
 
-Called by the embedded API's list, watch and delete-collection handlers with the query parameters
-`labelSelector` and `fieldSelector`. Pure: it reads objects and never changes them. The label grammar is
-Kubernetes' (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api).
+Called by `filters` with the query parameters `labelSelector` and `fieldSelector`. Pure: reads objects and
+never changes them. The label grammar is Kubernetes'
+(https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SelectorError(ValueError):
 
 
 class Operator(StrEnum):
-    """What a requirement asks of a label."""
+    """The relation between a label and the values of a requirement."""
 
     IN = "in"
     NOT_IN = "notin"
@@ -102,7 +102,7 @@ class FieldSelector:
         return all((_field(obj, term.path) == term.value) is term.equal for term in self.requirements)
 
     def exact(self, path: str) -> str | None:
-        """The value this selector pins `path` to, or None: a list can then be a look-up."""
+        """Returns the one value that `path` must have, None for any: with one, a list can be a look-up."""
         for term in self.requirements:
             if term.path == path and term.equal:
                 return term.value
@@ -138,7 +138,7 @@ def parse_field_selector(text: str | None, kind: str) -> FieldSelector:
     """Reads `metadata.name=iris,status.phase!=Running` for objects of `kind`.
 
     Raises:
-        SelectorError: a term without operator, or a field that this kind cannot be selected by.
+        SelectorError: a term without operator, or a field by which this kind cannot be selected.
     """
     terms = [term.strip() for term in (text or "").split(",")]
     return FieldSelector(tuple(_field_term(term, kind) for term in terms if term))
@@ -185,7 +185,7 @@ def parse_label_selector(text: str | None) -> LabelSelector:
 
 
 def match_labels(labels: Mapping[str, str]) -> LabelSelector:
-    """The selector of a Service's `spec.selector` or a `matchLabels`: every label equals its value."""
+    """Returns the selector of a Service's `spec.selector` or a `matchLabels`: each label equals its value."""
     return LabelSelector(
         tuple(Requirement(key, Operator.IN, frozenset({value})) for key, value in sorted(labels.items()))
     )
@@ -258,7 +258,7 @@ def _values(key: str, tokens: _Tokens) -> frozenset[str]:
 
 
 def _value(key: str, tokens: _Tokens) -> str:
-    """A value; nothing before `,` or `)` is the empty value, as in `key=`."""
+    """Reads a value; nothing before `,` or `)` is the empty value, as in `key=`."""
     if tokens.peek() in ("", ",", ")"):
         return ""
     value = tokens.take()

@@ -31,13 +31,13 @@ class View:
     include: str
 
     def one(self, obj: Obj) -> Obj:
-        """The answer to a get."""
+        """Returns the answer to a get."""
         if self.form == _TABLE:
             return self._table([obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
         return table.partial(obj) if self.form else obj
 
     def many(self, listed: Obj) -> Obj:
-        """The answer to a list, from the plain one."""
+        """Returns the answer to a list, made from the plain list."""
         items = [self._typed(item) for item in listed["items"]]
         if self.form == _TABLE:
             return self._table(items, listed["metadata"])
@@ -48,7 +48,7 @@ class View:
         return listed
 
     def watched(self) -> Callable[[Obj], Obj]:
-        """A function from each object of a watch to what its event carries; columns come with the first."""
+        """Returns a function from each object of a watch to its form; the first one brings the columns."""
         if self.form != _TABLE:
             return self.one
         first = True
@@ -78,7 +78,7 @@ class View:
 
 
 def view_of(resource: Resource, accept: str, query: Mapping[str, str]) -> View:
-    """The first form in the Accept header that is spoken here."""
+    """Returns the view of the first form in the Accept header that this API has."""
     for offer in accept.split(","):
         parameters = dict(part.strip().partition("=")[::2] for part in offer.split(";")[1:])
         form = parameters.get("as", "")

@@ -44,7 +44,7 @@ class Watch:
     ) -> None:
         """Reads the query and takes hold of the changes.
 
-        `show` turns an object into what this client asked to see (the object itself, or a Table row).
+        `show` turns an object into the form for this client (the object itself, or a Table row).
 
         Raises:
             ApiError: the query is malformed, or the revision is no longer kept (410).
@@ -88,7 +88,7 @@ class Watch:
         return lines
 
     def _event(self, change: Change) -> str:
-        """The event's type as this watch's selector sees it; empty when it concerns nobody here."""
+        """Returns the event's type by this watch's selector; empty when the change does not concern it."""
         before = change.previous is not None and self._matches(change.previous)
         if change.type == "DELETED":
             return "DELETED" if before else ""

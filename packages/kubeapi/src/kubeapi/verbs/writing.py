@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def write_options(query: Mapping[str, str], target: Target, agent: str) -> WriteOptions:
-    """The options of a write: the query, and the client's name as its field manager."""
+    """Returns the options of a write: the query, and the client's name as its field manager."""
     return WriteOptions(
         dry_run=query.get("dryRun") == "All",
         field_manager=query.get("fieldManager") or manager_from_user_agent(agent),
@@ -38,7 +38,7 @@ def write_options(query: Mapping[str, str], target: Target, agent: str) -> Write
 
 
 def decode_for(target: Target, resource: Resource, body: bytes, content_type: str) -> Obj:
-    """The object in a body, checked against the request's path.
+    """Returns the object in a body, checked against the request's path.
 
     Raises:
         ApiError: it is of another kind, name or namespace.
@@ -72,7 +72,7 @@ APPLY = "application/apply-patch+yaml"
 
 
 def decode_applied(query: Mapping[str, str], target: Target, resource: Resource, body: bytes) -> Obj:
-    """The configuration in an apply patch.
+    """Returns the configuration in an apply patch.
 
     Raises:
         ApiError: as `decode_for`, or the request names no manager.
@@ -85,7 +85,7 @@ def decode_applied(query: Mapping[str, str], target: Target, resource: Resource,
 
 
 def change_of(content_type: str, body: bytes, resource: Resource) -> Callable[[Obj], Obj]:
-    """The patch in a body as a function from the present object to the wanted one."""
+    """Returns the patch in a body as a function from the present object to the wanted one."""
     patch = codec.decode(body, content_type)
     kind = codec.media_type(content_type)
     change: dict[str, Callable[[Any, Any], Any]] = {
@@ -114,7 +114,7 @@ def change_of(content_type: str, body: bytes, resource: Resource) -> Callable[[O
 
 
 def delete_options(query: Mapping[str, str], body: bytes, content_type: str) -> DeleteOptions:
-    """The options of a deletion, from the body (`DeleteOptions`) or the query."""
+    """Returns the options of a deletion, from the body (`DeleteOptions`) or the query."""
     said = codec.decode_object(body, content_type) if body.strip() else {}
     shapes.check("DeleteOptions", shapes.DELETE_OPTIONS, said)
     before = said.get("preconditions") or {}

@@ -24,15 +24,15 @@ _YAML = ("application/yaml", "application/apply-patch+yaml", "text/yaml")
 
 
 def media_type(header: str) -> str:
-    """The media type of a Content-Type header without its parameters."""
+    """Returns the media type of a Content-Type header without its parameters."""
     return header.partition(";")[0].strip().lower()
 
 
 def decode(body: bytes, content_type: str) -> Any:
-    """The JSON data in a request's body.
+    """Returns the JSON data in a request's body.
 
     Raises:
-        ApiError: the body is malformed, too large or in a format that is not read here.
+        ApiError: the body is malformed, too large or in an unknown format.
     """
     if len(body) > limits.LARGEST:
         raise limits.too_large()
@@ -55,17 +55,17 @@ def _from_json(body: bytes) -> Any:
 
 
 def is_slow(body: bytes, content_type: str) -> bool:
-    """Whether a body is YAML that is no JSON, so that others would wait for it: see `json_of_yaml`."""
+    """Says whether a body is YAML that is no JSON; other requests would wait for it (`json_of_yaml`)."""
     return media_type(content_type) in _YAML and not body.lstrip().startswith(b"{")
 
 
 def json_of_yaml(body: bytes) -> bytes:
-    """YAML as JSON: a time stays text, and keys are texts, whatever YAML makes of them.
+    """Returns YAML as JSON, in which times stay texts and keys become texts, against YAML's own types.
 
     It may take a second, and may be called in a thread.
 
     Raises:
-        ApiError: it is no YAML, or too much of it.
+        ApiError: the body is no YAML, or too much of it.
     """
     if len(body) > _LARGEST_YAML:
         wrong = f"a body of more than {_LARGEST_YAML} bytes is not read as YAML, only as JSON"
@@ -96,7 +96,7 @@ def _from_protobuf(body: bytes) -> Any:
 
 
 def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
-    """The object in a request's body.
+    """Returns the object in a request's body.
 
     Raises:
         ApiError: as `decode`, or the body is no object.
@@ -110,12 +110,12 @@ def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def json_response(data: Any, *, status: int = 200, warnings: Sequence[str] = ()) -> Response:
-    """A JSON response; every warning becomes a `Warning` header, which kubectl prints."""
+    """Returns a JSON response; every warning becomes a `Warning` header, which kubectl prints."""
     return encoded_response(orjson.dumps(data), status=status, warnings=warnings)
 
 
 def encoded_response(body: bytes, *, status: int = 200, warnings: Sequence[str] = ()) -> Response:
-    """A response from JSON that is already encoded."""
+    """Returns a response from JSON that is already encoded."""
     response = Response(body, status_code=status, media_type="application/json")
     for warning in list(dict.fromkeys(warnings))[:_MOST_WARNINGS]:
         response.headers.append("Warning", f'299 - "{_quoted(warning)}"')
@@ -123,16 +123,16 @@ def encoded_response(body: bytes, *, status: int = 200, warnings: Sequence[str] 
 
 
 def _quoted(text: str) -> str:
-    """Text in a header: as UTF-8, without control characters, which would end it, and not endless."""
+    """Returns text for a header: as UTF-8, cut, and without control characters, which would end it."""
     printable = "".join(each if each.isprintable() else " " for each in text[:_LONGEST_WARNING])
     return printable.replace("\\", "\\\\").replace('"', '\\"').encode().decode("latin-1")
 
 
 def success(details: dict[str, Any]) -> dict[str, Any]:
-    """A `Status` that says a deletion succeeded."""
+    """Returns a `Status` that says that a deletion succeeded."""
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
 def error_response(error: errors.ApiError) -> Response:
-    """The response for a refusal."""
+    """Returns the response for a refusal."""
     return json_response(error.status(), status=error.code)

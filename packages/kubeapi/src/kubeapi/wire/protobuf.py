@@ -2,8 +2,8 @@
 
 Called by `codec`. `kubectl create deployment`, `create role`, `auth can-i` and others send
 `application/vnd.kubernetes.protobuf` and take JSON as the answer. The messages are those of Kubernetes, cut
-out at build (`tools/messages.py` says what is in them); a body with another kind or field is refused rather
-than read in part. Pure. Format:
+out at build (`tools/messages.py` describes them); a body with another kind or field is refused rather than
+read in part. Pure. Format:
 https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding.
 """
 
@@ -28,22 +28,22 @@ _Message = dict[int, tuple[str, str]]
 
 
 class ProtobufError(ValueError):
-    """The body is malformed, or holds a kind or field that is not read here; the text says which."""
+    """The body is malformed, or holds an unknown kind or field; the text says which."""
 
 
 @functools.cache
 def _generated() -> tuple[dict[str, str], dict[str, _Message]]:
-    """Names of messages by `apiVersion kind`; messages by name: field numbers, names in JSON, types."""
+    """Returns names of messages by `apiVersion kind`, and messages: field numbers, names in JSON, types."""
     data = orjson.loads(resources.files("kubeapi._generated").joinpath("messages.json").read_bytes())
     tables = data["messages"].items()
     return data["kinds"], {name: {int(key): field for key, field in table.items()} for name, table in tables}
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """The object in a protobuf body, as its JSON form would be.
+    """Returns the object in a protobuf body, in its JSON form.
 
     Raises:
-        ProtobufError: the body is malformed, or holds a kind or field that is not read here.
+        ProtobufError: the body is malformed, or holds an unknown kind or field.
     """
     if not body.startswith(_MAGIC):
         raise ProtobufError("the body does not start like Kubernetes protobuf")
@@ -64,7 +64,7 @@ def _decoded(data: bytes) -> dict[str, Any]:
 
 
 def _envelope(data: bytes) -> tuple[str, str, bytes]:
-    """apiVersion, kind and the encoded object of a `runtime.Unknown`."""
+    """Returns apiVersion, kind and the encoded object of a `runtime.Unknown`."""
     api_version, kind, raw = "", "", b""
     for number, value in _fields(data):
         if number == 1 and isinstance(value, bytes):
@@ -173,7 +173,7 @@ def _quantity(value: int | bytes) -> str:
 
 
 def _raw(value: int | bytes) -> Any:
-    """JSON within protobuf: what Kubernetes leaves open."""
+    """Returns JSON within protobuf, for values whose form Kubernetes leaves open."""
     return orjson.loads(_bytes(dict(_fields(_bytes(value))).get(1, b"null")))
 
 
