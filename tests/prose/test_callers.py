@@ -38,13 +38,8 @@ _ROLES = {
 }
 """Words for packages and modules that need no backticks; all other callers are named as modules. Of two names
 of a module that is being moved either will do."""
-ROLES_LATER = ("kubeapi.", "bailie.lifecycle.wire")
-"""Modules whose docstrings still name some callers by their role: only the modules that they name are
-checked."""
 KNOWN = {
     "bailie.mlserver.bailie_models": "start imports the file beside it, where Bailie is not installed",
-    "kubeapi.registry.strategies": "objects calls strategies by way of the catalogue",
-    "kubeapi.storage.store": "database opens the file, not the module",
 }
 """Modules whose wording reads as if the named caller imported them."""
 _ROLE = re.compile(rf"\bthe ({'|'.join(_ROLES)})\b(?!')|\b(agents)\b")
@@ -106,7 +101,7 @@ def _defining(name, module):
 def problems(module):
     for callers in callers_in(module.prose):
         named = named_in(callers)
-        if not named and not module.name.startswith(ROLES_LATER):
+        if not named:
             yield f"{callers!r} names no module"
         for name in named:
             yield from _problem(module, name)
