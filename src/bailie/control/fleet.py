@@ -162,6 +162,7 @@ class Fleet:
     def _command(self, replica: ReplicaId, command: Command, memory_bytes: int) -> bool:
         copy_id = CopyId(replica, command.version, command.number)
         before = self.copies.get(copy_id)
+        # Before the command is sent: `next_state` raises for a command out of place, which no agent must get.
         state = next_state(before.state if before else CopyState.ABSENT, command.event)
         if not self._agents.send(replica, command):
             return False
@@ -204,6 +205,7 @@ class Fleet:
         self.touched.add(copy_id.version.model)
         here = self._here.setdefault(copy_id.replica, {})
         of_model = self._models.setdefault(copy_id.version.model, {})
+        # Before the copies are replaced: the count takes the former size from `here`.
         self._count(copy_id.replica, copy, here.get(copy_id))
         for where in (self.copies, here, of_model):
             if copy is None:

@@ -162,6 +162,7 @@ class Routes:
             self._entries = table
         self._acknowledgements.hear(self._publisher.acknowledged)
         if first:
+            # Before `_note`, which takes the copies that our own routes lead to out of the departures again.
             self._begin(fleet)
         for subject, (_, contribution) in changes.items():
             self._note(subject, contribution or _NOTHING)
@@ -179,6 +180,7 @@ class Routes:
 
     def _note(self, subject: Subject, contribution: Contribution) -> None:
         asked = _asked(contribution.copies)
+        # Before `lead` replaces the former route, and `_told` its version.
         had = self._has_route(subject) and self._told.get(subject) == contribution.identity
         in_memory = [each.id for each in asked if each.state is CopyState.LOADED]
         self._direct.lead(subject, in_memory, self._departure)
