@@ -146,8 +146,8 @@ def _delicate() -> str:
     return text + (
         "\nThe Secrets that agents may read are those of `security.modelSecrets`. Their account's token is "
         "in the agents' containers alone, so models' code may read nothing.\n"
-        "\nWho may make pods in a namespace may mount its Secrets. So could the operator where it serves, "
-        "like everything that runs workloads there; it is why the list of namespaces matters.\n"
+        "\nA user who may make pods in a namespace may mount its Secrets. So could the operator where it "
+        "serves, like everything that runs workloads there; it is why the list of namespaces matters.\n"
     )
 
 
