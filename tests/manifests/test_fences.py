@@ -304,7 +304,7 @@ def test_whatever_a_server_says_pods_are_made_or_refused(asked, config):
     wanted, _ = Server.parse(manifest_of("Server", "x", asked))
     using, _ = ServerConfig.parse(manifest_of("ServerConfig", "mlserver", config))
     if wanted is not None and using is not None:
-        workload = server_workload(wanted, using, scheduled_from="b")
+        workload = server_workload(wanted, using)
         _follow(workload, server_origin(using))
 
 

@@ -51,18 +51,15 @@ def test_other_components_are_not_run():
     assert found == {"seldon-agent", "seldon-scheduler", "seldon-envoy"}
 
 
-def _scheduler_host(workload):
-    env = workload.template["spec"]["containers"][0]["env"]
-    return next(each["value"] for each in env if each["name"] == "SELDON_SCHEDULER_HOST")
-
-
-def test_a_scheduler_elsewhere_leaves_none_here_and_is_told_to_envoy():
+def test_a_scheduler_elsewhere_leaves_no_pod_here_but_the_way_to_it():
     workloads = _workloads(
         schedulerNamespace="central", overrides=[{"name": "seldon-scheduler", "keepService": True}]
     )
-    assert set(workloads) == {"seldon-agent", "seldon-envoy"}
-    assert _scheduler_host(workloads["seldon-envoy"]) == "seldon-scheduler.central"
-    assert _scheduler_host(_workloads()["seldon-envoy"]) == "seldon-scheduler"
+    assert set(workloads) == {"seldon-agent", "seldon-envoy", "seldon-scheduler"}
+    own = _workloads()
+    assert workloads["seldon-envoy"] == own["seldon-envoy"]  # so no pod changes when the scheduler does
+    assert not workloads["seldon-scheduler"].template
+    assert workloads["seldon-scheduler"].objects == own["seldon-scheduler"].objects
 
 
 def test_the_own_namespace_as_scheduler_namespace_changes_nothing():
@@ -72,8 +69,10 @@ def test_the_own_namespace_as_scheduler_namespace_changes_nothing():
 def test_a_scheduler_knows_the_other_namespaces_that_it_serves():
     made = runtime_workloads(runtime(), default_seldon_config(), serves=("c", "b"))
     scheduler = next(each for each in made if each.name == "seldon-scheduler")
-    env = scheduler.template["spec"]["containers"][0]["env"]
-    assert env[-1] == {"name": "BAILIE_SERVES_NAMESPACES", "value": "b,c"}
+    alone = _workloads()["seldon-scheduler"]
+    assert scheduler.template == alone.template
+    listed = [each for each in scheduler.objects if each not in alone.objects]
+    assert [(each["kind"], each["data"]) for each in listed] == [("ConfigMap", {"namespaces": "b\nc\n"})]
 
 
 def test_the_schedulers_service_leads_nowhere_but_to_the_leader():

@@ -42,16 +42,9 @@ def test_capabilities(spec, expected):
     assert _env(workload, "agent", "SELDON_SERVER_CAPABILITIES") == expected
 
 
-def test_a_scheduler_elsewhere_is_told_to_the_agent():
-    workload = server_workload(server(), default_server_config(), scheduled_from="central")
-    assert _env(workload, "agent", "SELDON_SCHEDULER_HOST") == "seldon-scheduler.central"
-
-
 def test_a_scheduler_that_somebody_chose_is_left_alone():
     own = {"name": "agent", "env": [{"name": "SELDON_SCHEDULER_HOST", "value": "10.0.0.1"}]}
-    workload = server_workload(
-        server(podSpec={"containers": [own]}), default_server_config(), scheduled_from="central"
-    )
+    workload = server_workload(server(podSpec={"containers": [own]}), default_server_config())
     assert _env(workload, "agent", "SELDON_SCHEDULER_HOST") == "10.0.0.1"
 
 

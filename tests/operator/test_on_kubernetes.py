@@ -171,12 +171,10 @@ async def test_a_hand_made_external_name_survives(cluster, later):
 async def serves(cluster, central, namespace):
     """Whether the central scheduler is told of the namespace."""
     try:
-        found = await cluster.admin.get(DEPLOYMENT, SCHEDULER, central)
+        found = await cluster.admin.get(CONFIG_MAP, "seldon-scheduler-namespaces", central)
     except NotFound:
         return False
-    env = found["spec"]["template"]["spec"]["containers"][0]["env"]
-    served = next((each["value"] for each in env if each["name"] == "BAILIE_SERVES_NAMESPACES"), "")
-    return namespace in served.split(",")
+    return namespace in found["data"]["namespaces"].splitlines()
 
 
 async def test_a_scheduler_of_a_namespace_that_the_operator_does_not_serve(cluster):
@@ -186,10 +184,19 @@ async def test_a_scheduler_of_a_namespace_that_the_operator_does_not_serve(clust
         assert "does not serve namespace far-away" in nobody["message"]
 
 
-def host_of(workload, container):
-    found = workload["spec"]["template"]["spec"]["containers"]
-    env = next(each["env"] for each in found if each["name"] == container)
-    return next(each["value"] for each in env if each["name"] == "SELDON_SCHEDULER_HOST")
+ELSEWHERE = {("Service", SCHEDULER), ("EndpointSlice", SCHEDULER)}
+"""What a namespace has of a scheduler that runs in another one: the way to it."""
+
+
+async def pods_of(cluster, namespace):
+    """The pod templates that are there, by name."""
+    found = [
+        each
+        for kind in (DEPLOYMENT, STATEFUL_SET)
+        for each in (await cluster.admin.list(kind, namespace)).items
+        if each["metadata"]["name"] != SCHEDULER or namespace == cluster.b
+    ]
+    return {each["metadata"]["name"]: each["spec"]["template"] for each in found}
 
 
 async def test_a_scheduler_of_another_namespace(cluster):
@@ -202,19 +209,27 @@ async def test_a_scheduler_of_another_namespace(cluster):
         await cluster.until(SELDON_RUNTIME, "seldon", "True")
         await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
         await cluster.until(SERVER, "mlserver", "True")
-        agents = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
-        assert host_of(agents, "agent") == f"{SCHEDULER}.{cluster.b}"
-        with pytest.raises(NotFound):
-            await cluster.admin.get(SERVICE, SCHEDULER, cluster.a)
-        # and back to one's own
+        await until_made(cluster, SCHEDULER, ELSEWHERE)
+        await cluster.until(SELDON_RUNTIME, "central", "True", namespace=cluster.b)
+        before = [await pods_of(cluster, each) for each in (cluster.a, cluster.b)]
+        # to one's own, which the other scheduler waits for, and back
+        cluster.controllers.broken.add("bailie:1")
         await cluster.admin.patch(SELDON_RUNTIME, "seldon", cluster.a, {"spec": {"schedulerNamespace": None}})
         await until_made(cluster, SCHEDULER, whole(SCHEDULER))
-
-        async def returned():
-            agents = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
-            return host_of(agents, "agent") == SCHEDULER and not await serves(cluster, cluster.b, cluster.a)
-
-        await until_true(returned, seconds=40)
+        where = {"condition": "SchedulerReady"}
+        await cluster.until(SELDON_RUNTIME, "seldon", "False", "ReplicasNotReady", **where)
+        assert await serves(cluster, cluster.b, cluster.a)
+        cluster.controllers.broken.clear()
+        looked_at = {"metadata": {"annotations": {"looked": "at"}}}
+        await cluster.admin.patch(DEPLOYMENT, SCHEDULER, cluster.a, looked_at)
+        await until_true(lambda: does_not_serve(cluster, cluster.b, cluster.a), seconds=40)
+        await cluster.until(SELDON_RUNTIME, "seldon", "True", "ReplicasReady", **where)
+        await cluster.admin.patch(
+            SELDON_RUNTIME, "seldon", cluster.a, {"spec": {"schedulerNamespace": cluster.b}}
+        )
+        await until_made(cluster, SCHEDULER, ELSEWHERE)
+        await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
+        assert [await pods_of(cluster, each) for each in (cluster.a, cluster.b)] == before
 
 
 async def test_a_scheduler_keeps_a_namespace_that_the_operator_does_not_see_just_now(cluster):
@@ -319,8 +334,7 @@ async def test_a_refusal_outlives_a_restart_that_does_not_see_the_other_side(clu
             return found["status"]["observedGeneration"] == touched["metadata"]["generation"]
 
         await until_true(seen, seconds=40)
-        agents = await cluster.admin.get(STATEFUL_SET, "mlserver", cluster.a)
-        assert host_of(agents, "agent") == SCHEDULER
+        assert await made_for(cluster, SCHEDULER) == whole(SCHEDULER)
 
 
 BEYOND = {

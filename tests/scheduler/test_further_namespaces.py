@@ -32,6 +32,13 @@ def secret(namespace, token):
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
 
 
+def served(home, *namespaces):
+    """The list that the operator writes for a scheduler."""
+    metadata = {"name": "seldon-scheduler-namespaces", "namespace": home}
+    data = {"namespaces": "".join(f"{name}\n" for name in namespaces)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
 class Central:
     """A scheduler that serves two other namespaces, with the rights that it is given there."""
 
@@ -47,7 +54,8 @@ class Central:
         yield self.publishers["central"]
 
     @contextlib.asynccontextmanager
-    async def further(self, namespace, token):
+    async def further(self, namespace, token, leads):
+        assert leads()
         short = next(short for short, name in self.names.items() if name == namespace)
         self.publishers[short] = RecordingPublisher()
         try:
@@ -67,13 +75,13 @@ async def central(namespace, api, tmp_path):
             await admin.create(secret(name, TOKENS[short]))
         rights = [*namespace_manifests(names["central"], "nowhere")]
         rights += central_manifests(names["b"], names["central"])
-        for manifest in rights:
+        for manifest in (*rights, served(names["central"], names["b"], names["c"])):
             await admin.create(manifest)
     token = tmp_path / "token"
     token.write_text(TOKENS["central"])
     settings = SchedulerSettings(
         namespace=names["central"], pod_name="s-0", address="127.0.0.1", token_file=token,
-        log_level="info", serves=(names["b"], names["c"]),
+        log_level="info",
     )  # fmt: skip
     account = api.service_account_token(names["central"], "seldon-scheduler")
     kubeconfig = api.kubeconfig_for(account, tmp_path / "scheduler.kubeconfig")
@@ -121,7 +129,7 @@ async def test_a_further_namespace_is_served_whatever_becomes_of_another(namespa
             async def said_of_others():
                 lease = await admin.get(LEASE, SCHEDULER_LEASE, home)
                 said = json.loads(lease["metadata"]["annotations"][TERM_ANNOTATION])["others"]
-                return said[namespace.name]["agents"] == {"mlserver": 1}
+                return said.get(namespace.name, {}).get("agents") == {"mlserver": 1}
 
             await until_true(said_of_others)
         assert "forbidden" in waiting[central.names["c"]].lower()
@@ -151,6 +159,49 @@ async def test_a_token_opens_its_own_namespace_only(namespace, central, named, t
     await until(lambda: "b" in central.publishers)
     async with connected(central.port, token=token, namespace=central.names.get(named, named)) as agent:
         assert (await agent.ended())[0] is code
+
+
+async def test_a_namespace_is_handed_over_and_taken_back(namespace, central, api):
+    """To a scheduler of its own and back: the Lease passes on, its epoch grows, and nothing is loaded again."""
+    namespace.server()
+    namespace.model(requirements=["sklearn"])
+    home, team = central.names["central"], central.names["b"]
+    async with Client.from_kubeconfig(api.kubeconfig) as admin:
+
+        async def holder():
+            return (await admin.get(LEASE, SCHEDULER_LEASE, team))["spec"]["holderIdentity"]
+
+        async def held_by(identity):
+            return await holder() == identity
+
+        async with replica(central, namespace, "b").running() as one:
+            await namespace.ready()
+            assert await holder() == f"{home}/seldon-scheduler"
+            first, namespace.port = one.epoch, 0
+            async with namespace.scheduler():
+                await admin.apply(served(home, central.names["c"]), force=True)
+                await until_true(lambda: held_by("seldon-scheduler-0"))
+                await until(lambda: team not in central.scheduler.namespaces(""))
+                one.port, one.credentials = namespace.port, {}
+                await until(lambda: one.sessions == 2)
+                assert one.epoch > first
+                namespace.model("second", requirements=["sklearn"])
+                await namespace.ready("second")
+                await admin.apply(served(home, central.names["c"], team), force=True)
+                await until(lambda: central.scheduler.namespaces("").get(team) == "")
+                assert await holder() == "seldon-scheduler-0"
+            own, one.port, one.credentials = (
+                one.epoch,
+                central.port,
+                {"token": TOKENS["b"], "namespace": team},
+            )
+            await until_true(lambda: held_by(f"{home}/seldon-scheduler"))
+            await until(lambda: one.sessions == 3)
+            assert one.epoch > own
+            namespace.model("third", requirements=["sklearn"])
+            await namespace.ready("third")
+            assert (one.loads, one.unloads) == (["iris_1", "second_1", "third_1"], [])
+            assert one.refused == []
 
 
 async def test_nobody_speaks_for_another_namespace(namespace, central):

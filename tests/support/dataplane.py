@@ -223,8 +223,8 @@ async def envoy(
 async def control_plane(gateway: Gateway | None = None, port: int = 0, leads=lambda: True):
     """Serves a gateway; the value is the gateway and the port of its ADS."""
     gateway = gateway or Gateway()
-    home = ads.EnvoyTenant("ns", gateway, lambda: TOKEN)
-    async with ads.serve(home, "127.0.0.1", port, leads=leads) as bound:
+    home = ads.EnvoyTenant("ns", gateway, lambda: TOKEN, leads)
+    async with ads.serve(home, "127.0.0.1", port) as bound:
         yield gateway, bound
 
 

@@ -32,6 +32,7 @@ from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, S
 from bailie.kube.client import Client
 from bailie.manifests.rbac import central_manifests, namespace_manifests
 from bailie.scope.claim import SCHEDULER_LEASE
+from bailie.wellknown.names import NAMESPACES_KEY, SERVED_NAMESPACES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -68,7 +69,6 @@ class Ground:
             "POD_NAME": "seldon-scheduler-0",
             "POD_IP": self.address,
             "BAILIE_TOKEN_FILE": str(self.folder / "token"),
-            "BAILIE_SERVES_NAMESPACES": "b",
         }
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -184,7 +184,14 @@ async def _furnish(made: Ground) -> None:
             agent = SimulatedReplica(9005, namespace=name)
             agent.host, agent.credentials = made.address, {"token": token, "namespace": name}
             made.agents[name] = agent
-        for manifest in (*namespace_manifests("central", "nowhere"), *central_manifests("b", "central")):
+        listed = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": SERVED_NAMESPACES, "namespace": "central"},
+            "data": {NAMESPACES_KEY: "b\n"},
+        }
+        rights = (*namespace_manifests("central", "nowhere"), *central_manifests("b", "central"))
+        for manifest in (*rights, listed):
             await admin.create(manifest)
     account = api.service_account_token("central", "seldon-scheduler")
     api.kubeconfig_for(account, folder / "scheduler.kubeconfig")

@@ -146,17 +146,19 @@ def _scheduler(_: list[str]) -> None:
 
     @asynccontextmanager
     async def data_plane(leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        home = ads.EnvoyTenant(settings.namespace, Gateway(max_requests), TokenFile(settings.token_file).read)
-        async with ads.serve(home, settings.address, ports.SCHEDULER_XDS, leads=leads, others=doors.get):
+        token = TokenFile(settings.token_file).read
+        home = ads.EnvoyTenant(settings.namespace, Gateway(max_requests), token, leads)
+        async with ads.serve(home, settings.address, ports.SCHEDULER_XDS, others=doors.get):
             yield home.gateway
 
     @asynccontextmanager
-    async def further(namespace: str, token: Token) -> AsyncIterator[Gateway]:
-        door = doors[namespace] = ads.EnvoyTenant(namespace, Gateway(max_requests), token.read)
+    async def further(namespace: str, token: Token, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
+        door = doors[namespace] = ads.EnvoyTenant(namespace, Gateway(max_requests), token.read, leads)
         try:
             yield door.gateway
         finally:
             del doors[namespace]
+            door.closing.set()
 
     async def main() -> None:
         descriptors.message_class(ads.REQUEST)  # Envoy's types are read now, not when a term begins

@@ -61,12 +61,15 @@ class EnvoyTenant:
     """The Envoys of one namespace: their gateway and their token.
 
     `token` returns the token that they must present (`authorization: Bearer …`); it is asked at each new
-    stream.
+    stream. `leads` says whether this scheduler may speak to them at this moment, and is asked before each
+    message. Their streams end when `closing` is set.
     """
 
     namespace: str
     gateway: Gateway
     token: Callable[[], str]
+    leads: Callable[[], bool] = lambda: True
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def _nobody(_: str) -> EnvoyTenant | None:
@@ -79,21 +82,20 @@ async def serve(
     address: str,
     port: int,
     *,
-    leads: Callable[[], bool] = lambda: True,
     others: Callable[[str], EnvoyTenant | None] = _nobody,
 ) -> AsyncIterator[int]:
     """Serves Envoys; the value is the port.
 
     Args:
         home: for the Envoys of the scheduler's own namespace. address: IP address to listen on. port: TCP
-        port; 0 for a free one. leads: whether this scheduler may speak at this moment, asked before each
-        message. others: returns the tenant of another namespace, None for a namespace that is not served.
+        port; 0 for a free one. others: returns the tenant of another namespace, None for a namespace that is
+        not served.
 
     Raises:
         OSError: the address is in use or not ours.
     """
     server = grpc.aio.server(options=OPTIONS)
-    streams = Streams(home, others, leads)
+    streams = Streams(home, others)
     handler = grpc.stream_stream_rpc_method_handler(streams.delta, response_serializer=_encode)
     server.add_generic_rpc_handlers(
         (
@@ -124,7 +126,6 @@ class Streams:
 
     home: EnvoyTenant
     others: Callable[[str], EnvoyTenant | None]
-    leads: Callable[[], bool]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     complaints: Complaints = field(default_factory=Complaints)
     begun: Allowance = field(default_factory=lambda: Allowance(*_STREAMS))
@@ -135,7 +136,7 @@ class Streams:
 
     async def check(self, _: bytes, __: object) -> bytes:
         """Answers a health check; it says nothing of models, so it needs no token."""
-        return SERVING if self.leads() and not self.closing.is_set() else NOT_SERVING
+        return SERVING if self.home.leads() and not self.closing.is_set() else NOT_SERVING
 
     async def export(self, data: bytes, context: Any) -> bytes:
         """Takes the counts of an Envoy; the answer is an empty message."""
@@ -165,7 +166,7 @@ class Streams:
             await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
         message = listener(door.namespace, xds_requests.addresses(first.node))
         session = XdsSession(resource(message.name, message))
-        problem = await self._run(first, requests, context, session, gateway=door.gateway)
+        problem = await self._run(first, requests, context, session, door=door)
         if problem:
             await self._refuse(context, first.node.id, problem)
 
@@ -192,21 +193,23 @@ class Streams:
         context: Any,
         session: XdsSession,
         *,
-        gateway: Gateway,
+        door: EnvoyTenant,
     ) -> str | None:
         """Returns a sentence about an impossible message of the Envoy, None where the stream ended
         otherwise."""
         pod, wake = first.node.id, asyncio.Event()
         self._receive(session, first, pod)
-        with gateway.connected(pod, session, wake):
+        with door.gateway.connected(pod, session, wake):
             async with asyncio.TaskGroup() as tasks:
                 reader = tasks.create_task(self._read(requests, session, wake, pod))
-                closer = tasks.create_task(self._wake_at_close(wake))
+                closers = [
+                    tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, door.closing)
+                ]
                 try:
-                    await self._write(context, session, wake, reader, gateway=gateway)
+                    await self._write(context, session, wake, reader, door=door)
                 finally:
-                    reader.cancel()
-                    closer.cancel()
+                    for task in (reader, *closers):
+                        task.cancel()
         return None if reader.cancelled() else reader.result()
 
     async def _read(
@@ -234,10 +237,6 @@ class Streams:
         if rejected:
             self.complaints.warn("Envoy rejected its configuration", pod, type=url, message=rejected)
 
-    async def _wake_at_close(self, wake: asyncio.Event) -> None:
-        await self.closing.wait()
-        wake.set()
-
     async def _write(
         self,
         context: Any,
@@ -245,20 +244,28 @@ class Streams:
         wake: asyncio.Event,
         reader: asyncio.Task[str | None],
         *,
-        gateway: Gateway,
+        door: EnvoyTenant,
     ) -> None:
         clock = asyncio.get_running_loop().time
-        while not reader.done() and not self.closing.is_set() and self.leads():
+        while not reader.done() and not self._ends(door):
             wake.clear()
-            snapshot = await gateway.snapshot()
+            snapshot = await door.gateway.snapshot()
             response = session.next_response(snapshot, clock()) if snapshot is not None else None
             if response is not None:
                 await context.write(response)
                 continue
             if snapshot is not None:
                 session.settle(snapshot)
-                gateway.recount()
+                door.gateway.recount()
             await _woken(wake, session.deadline(clock()))
+
+    def _ends(self, door: EnvoyTenant) -> bool:
+        return self.closing.is_set() or door.closing.is_set() or not door.leads()
+
+
+async def _wake_at(closing: asyncio.Event, wake: asyncio.Event) -> None:
+    await closing.wait()
+    wake.set()
 
 
 async def _woken(wake: asyncio.Event, deadline: float | None) -> None:

@@ -151,6 +151,8 @@ def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
     options = {
         "@type": descriptors.type_url(HTTP_OPTIONS),
         "explicit_http_config": {"http2_protocol_options": keepalive},
+        # A scheduler that hands the namespace over lives on: a new stream must not use the connection to it.
+        "common_http_protocol_options": {"max_requests_per_connection": 1},
     }
     return {
         "name": XDS_CLUSTER,

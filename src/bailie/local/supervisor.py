@@ -19,6 +19,7 @@ from bailie.kube.client import Client
 from bailie.kube.errors import ApiError
 from bailie.local.api_process import ApiProcess
 from bailie.local.bootstrap import bootstrap, operator_workload
+from bailie.local.central_rights import CentralRights
 from bailie.local.errors import LocalError
 from bailie.local.kubeconfigs import write_kubeconfigs
 from bailie.local.programs import node_settings
@@ -117,6 +118,7 @@ class Supervisor:
                 tasks.create_task(self._keep_operator(client))
                 if self._list is not None:
                     tasks.create_task(self._list.run())
+                tasks.create_task(CentralRights(client).run())
                 tasks.create_task(self._report(client, timeout, progress, ready))
                 tasks.create_task(self._run_node(client))
         except* Ended:

@@ -137,6 +137,20 @@ SCHEDULER_RULES = (
 
 CENTRAL_SCHEDULER_RULES = (
     *(rule for rule in SCHEDULER_RULES if rule.group == MLOPS_GROUP or rule.resources == ("events",)),
+    *(rule for rule in SCHEDULER_RULES if rule.resources == ("endpointslices",)),
+    RbacRule(
+        "coordination.k8s.io",
+        ("leases",),
+        ("create",),
+        "to lead where no scheduler did: creating has no names",
+    ),
+    RbacRule(
+        "coordination.k8s.io",
+        ("leases",),
+        (*_READ, "update"),
+        "to lead there, and to hand over to a scheduler of the namespace itself",
+        names=(SCHEDULER_ACCOUNT,),
+    ),
     RbacRule(
         "", ("secrets",), ("get",), "to know the token of the namespace's pods", names=(CONTROL_PLANE_SECRET,)
     ),

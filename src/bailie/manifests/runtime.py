@@ -2,11 +2,12 @@
 
 Called by the operator. A component that is disabled, has no replicas or is served from another namespace is
 left out, with all that goes with it; the operator removes workloads that are not in the result. Its Service
-stays only where that is asked for.
+stays where that is asked for, and where a scheduler of another namespace answers by it.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import yaml
@@ -18,7 +19,6 @@ from bailie.manifests.configuration import effective_configuration
 from bailie.manifests.fences import Origin
 from bailie.manifests.objects import MANAGED_BY, NAME_LABEL, described, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
-from bailie.manifests.variables import serving_namespaces, with_scheduler_of
 from bailie.manifests.workload import Workload
 from bailie.wellknown import names, ports
 
@@ -82,8 +82,7 @@ def runtime_workloads(
     for name in RUN_COMPONENTS:
         override = runtime.override(name)
         if left_out(runtime, name):
-            if override.keep_service and not (name == SCHEDULER and requested_scheduler_namespace(runtime)):
-                found.append(_objects_only(runtime, name, (_service(runtime, override, settings),)))
+            found += _left_behind(runtime, override, settings)
         elif name not in missing:
             found.append(_workload(runtime, templates.get(name), settings, name))
     return [_serving(workload, serves) for workload in found]
@@ -96,7 +95,28 @@ def component_origin(config: SeldonConfig, name: str) -> Origin:
 
 
 def _serving(workload: Workload, serves: Sequence[str]) -> Workload:
-    return serving_namespaces(workload, serves) if workload.name == SCHEDULER else workload
+    """Returns the scheduler's workload with the list of further namespaces, which it follows."""
+    if workload.name != SCHEDULER or not workload.template or not serves:
+        return workload
+    listed: Manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": names.SERVED_NAMESPACES, "namespace": workload.namespace},
+        "data": {names.NAMESPACES_KEY: "".join(f"{name}\n" for name in sorted(serves))},
+    }
+    return replace(workload, objects=(*workload.objects, listed))
+
+
+def _left_behind(runtime: SeldonRuntime, override: Override, settings: Configuration) -> list[Workload]:
+    """Returns the Service of a component without pods, where clients need it.
+
+    Agents and Envoys always look for their scheduler in their own namespace. Where another namespace's
+    scheduler serves them, that one fills the EndpointSlice, so a change of the scheduler changes no pod.
+    """
+    own = _service(runtime, override, settings)
+    if override.name == SCHEDULER and requested_scheduler_namespace(runtime):
+        return [_objects_only(runtime, override.name, (own, _leader(own)))]
+    return [_objects_only(runtime, override.name, (own,))] if override.keep_service else []
 
 
 def _objects_only(runtime: SeldonRuntime, name: str, objects: tuple[Manifest, ...]) -> Workload:
@@ -120,8 +140,7 @@ def _workload(
     labels = {**(component.labels if component else {}), **selector}
     annotations = dict(component.annotations) if component else {}
     claims = component.volume_claim_templates if component else ()
-    pod = with_scheduler_of(merge_pod_spec(base, override.pod_spec), requested_scheduler_namespace(runtime))
-    pod = with_account(pod, name)
+    pod = with_account(merge_pod_spec(base, override.pod_spec), name)
     own = _service(runtime, override, settings)
     return Workload(
         namespace=namespace,

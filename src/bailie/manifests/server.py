@@ -8,7 +8,7 @@ from bailie.manifests.account import with_account
 from bailie.manifests.fences import Origin
 from bailie.manifests.objects import NAME_LABEL, carried, described, headless, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
-from bailie.manifests.variables import rewritten, with_drain, with_scheduler_of, with_workers
+from bailie.manifests.variables import rewritten, with_drain, with_workers
 from bailie.manifests.workload import Workload
 from bailie.wellknown import labels, names, ports, variables
 
@@ -32,17 +32,14 @@ def server_selector(name: str) -> dict[str, str]:
     return {SERVER_LABEL: name}
 
 
-def server_workload(server: Server, config: ServerConfig, *, scheduled_from: str = "") -> Workload:
-    """Returns the pods `<server>-<i>` and the headless Service `<server>`.
-
-    `scheduled_from`: another namespace, whose scheduler the agents belong to.
-    """
+def server_workload(server: Server, config: ServerConfig) -> Workload:
+    """Returns the pods `<server>-<i>` and the headless Service `<server>`."""
     metadata, spec = server.metadata, server.spec
     selector = server_selector(metadata.name)
     labels = {**carried(metadata.labels), **selector, NAME_LABEL: SERVER_COMPONENT}
     annotations = carried(metadata.annotations)
     pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, spec.pod_spec), spec)
-    pod = with_account(with_workers(with_scheduler_of(pod, scheduled_from)), SERVER_COMPONENT)
+    pod = with_account(with_workers(pod), SERVER_COMPONENT)
     pod = with_drain(pod)
     ports = [port(name, number, target) for name, number, target in _PORTS]
     return Workload(

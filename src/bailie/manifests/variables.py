@@ -1,4 +1,4 @@
-"""Variables of containers that the operator sets: scheduler of a pod, namespaces of a scheduler, workers.
+"""Variables of containers that the operator sets: workers and the time for a drain.
 
 Called by `runtime` and `server` with pods that are merged already. A variable with another value than the
 default is left alone.
@@ -6,18 +6,15 @@ default is left alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bailie.api.seldon_config import SCHEDULER
 from bailie.wellknown import variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from bailie.manifests.workload import Manifest, Workload
+    from bailie.manifests.workload import Manifest
 
-HOST_VARIABLE = variables.SCHEDULER_HOST
 WORKERS_VARIABLE = variables.PARALLEL_WORKERS
 DRAIN_VARIABLE = variables.DRAIN_SECONDS
 KUBERNETES_GRACE_SECONDS = 30
@@ -26,8 +23,6 @@ SERVER_END_SECONDS = 15
 """The part of a server pod's grace period that is left to the server's own end."""
 AGENT = "agent"
 """Name of the container."""
-SERVES_VARIABLE = variables.SERVES_NAMESPACES
-_CONTAINER = "scheduler"
 
 
 def rewritten(pod: Manifest, variable: str, change: Callable[[str], str]) -> Manifest:
@@ -89,25 +84,3 @@ def _agent_told(pod: Manifest, variable: Manifest) -> Manifest:
 def _told(container: Manifest, variable: Manifest) -> Manifest:
     others = [each for each in container.get("env") or () if each["name"] != variable["name"]]
     return {**container, "env": [*others, variable]}
-
-
-def with_scheduler_of(pod: Manifest, namespace: str) -> Manifest:
-    """Returns the pod with the scheduler of another namespace as its own; an empty one changes nothing."""
-    if not namespace:
-        return pod
-    return rewritten(
-        pod, HOST_VARIABLE, lambda host: f"{SCHEDULER}.{namespace}" if host == SCHEDULER else host
-    )
-
-
-def serving_namespaces(workload: Workload, namespaces: Sequence[str]) -> Workload:
-    """Returns the scheduler's workload with the other namespaces that it serves."""
-    if not namespaces or not workload.template:
-        return workload
-    variable = {"name": SERVES_VARIABLE, "value": ",".join(sorted(namespaces))}
-    pod = workload.template["spec"]
-    containers = [
-        {**each, "env": [*(each.get("env") or ()), variable]} if each["name"] == _CONTAINER else each
-        for each in pod.get("containers", ())
-    ]
-    return replace(workload, template={**workload.template, "spec": {**pod, "containers": containers}})

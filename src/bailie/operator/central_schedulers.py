@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bailie.api.kinds import SERVICE
 from bailie.api.seldon_config import SCHEDULER
 from bailie.manifests.objects import is_ours
-from bailie.operator.conditions import SCHEDULER_REFUSED
+from bailie.operator.conditions import COMPONENT_CONDITIONS, SCHEDULER_REFUSED, SERVED_ELSEWHERE
 from bailie.scope.central import asked_of, let, redirected_to, served_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,16 @@ class CentralSchedulers:
         served = served_of(self._cache.runtime_of(central))
         return tuple(sorted(let(served, self._asking.get(central, ()))))
 
+    def hands_over(self, namespace: str) -> bool:
+        """Says whether a namespace has asked for a scheduler of its own that is not ready yet.
+
+        The scheduler that served it until now goes on for so long.
+        """
+        runtime = self._cache.runtime_of(namespace)
+        if runtime is None or central_namespace(self._cache, namespace):
+            return False
+        return not has_own_scheduler(runtime)
+
     def refused_by(self, namespace: str) -> str:
         """Returns the namespace whose scheduler this one asks for without permission, empty for none.
 
@@ -85,6 +95,17 @@ class CentralSchedulers:
     def lets(self, central: str, namespace: str) -> bool:
         """Says whether the scheduler of `central` may serve the namespace."""
         return bool(let(served_of(self._cache.runtime_of(central)), (namespace,)))
+
+
+def has_own_scheduler(runtime: Object) -> bool:
+    """Says whether the runtime's status reports a ready scheduler of the namespace itself."""
+    conditions = (runtime.get("status") or {}).get("conditions") or ()
+    return any(
+        each.get("type") == COMPONENT_CONDITIONS[SCHEDULER]
+        and each.get("status") == "True"
+        and each.get("reason") != SERVED_ELSEWHERE
+        for each in conditions
+    )
 
 
 def _was_refused(runtime: Object | None, other: str) -> bool:

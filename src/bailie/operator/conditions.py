@@ -27,6 +27,7 @@ WORKLOAD_READY = "StatefulSetOrDeploymentReady"
 CONFIG_CURRENT = "ConfigCurrent"
 OWN_SERVICES = "OwnServices"
 SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
+SERVED_ELSEWHERE = "ServedElsewhere"
 COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
 
 
@@ -78,10 +79,10 @@ def left_out_condition(
     elsewhere = requested_scheduler_namespace(runtime) if component == SCHEDULER else ""
     if elsewhere:
         text = f"the scheduler of namespace {elsewhere} serves this one"
-        return _holds(condition, "ServedElsewhere", text)
+        return _holds(condition, SERVED_ELSEWHERE, text)
     text = "the component is disabled" if override.disable else "no replicas are wanted"
     if service is not None:
-        return _holds(condition, "ServedElsewhere", f"{text}; {_described(service)} is left alone")
+        return _holds(condition, SERVED_ELSEWHERE, f"{text}; {_described(service)} is left alone")
     return _holds(condition, "Disabled" if override.disable else "NoReplicas", text)
 
 

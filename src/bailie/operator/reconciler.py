@@ -44,7 +44,8 @@ RESYNC_SECONDS = 300.0
 """Between two reconciliations of an object that nothing has triggered; they repair changes that no watch
 shows."""
 PENDING_SECONDS = 1.0
-"""How soon to look again while the configurations are not listed yet."""
+"""How soon to look again while the configurations are not listed yet, or while a scheduler hands a namespace
+over."""
 
 R = TypeVar("R", bound=Resource)
 C = TypeVar("C", bound=Resource)
@@ -52,12 +53,13 @@ C = TypeVar("C", bound=Resource)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a reconciliation: conditions, further fields of the status, and whether all workloads
-    were made."""
+    """The result of a reconciliation: conditions, further fields of the status, whether all workloads were
+    made, and after how many seconds to look again."""
 
     conditions: Sequence[Condition]
     fields: Mapping[str, Any] = field(default_factory=dict)
     made: bool = True
+    again: float = RESYNC_SECONDS
 
 
 class Using(Generic[C]):
@@ -105,7 +107,7 @@ class Reconciler(Generic[R, C]):
         text = scheduler_refused(other, namespace)
         return unmet(SCHEDULER_REFUSED, f"running pods stay as they are: {text}")
 
-    async def converge(self, manifest: Object, resource: R, using: Using[C]) -> Outcome:
+    async def converge(self, resource: R, using: Using[C]) -> Outcome:
         """Ensures the object's workloads and returns their observed state. Raises ApiError."""
         raise NotImplementedError
 
@@ -153,12 +155,12 @@ class Reconciler(Generic[R, C]):
             self._pins.keep(manifest, choice.config)
             fields |= config_status(manifest, choice.config)
         await self._reporter.report(manifest, [*found.conditions, using.condition], fields)
-        return Result(RESYNC_SECONDS)
+        return Result(found.again)
 
     async def _converge(self, manifest: Object, resource: R, using: Using[C]) -> Outcome:
         """Converges; a lasting refusal by the API is reported before the next try."""
         try:
-            return await self.converge(manifest, resource, using)
+            return await self.converge(resource, using)
         except (Conflict, Unreachable):
             raise
         except ApiError as error:

@@ -161,8 +161,8 @@ class Operator:
                 self._controllers[whose].enqueue((namespace, name))
 
     def _central_schedulers_changed(self, namespace: str) -> None:
-        """Reconciles the runtime whose scheduler serves the namespace, and the namespace's Servers, which
-        have another scheduler now.
+        """Reconciles the runtime whose scheduler serves the namespace, and the namespace's Servers, which may
+        be refused by it.
 
         A namespace that is asked in vain does not even notice.
         """

@@ -26,7 +26,7 @@ from bailie.operator.conditions import (
     without_template,
     workload_condition,
 )
-from bailie.operator.reconciler import Outcome, Reconciler
+from bailie.operator.reconciler import PENDING_SECONDS, RESYNC_SECONDS, Outcome, Reconciler
 from bailie.scope.central import let
 
 if TYPE_CHECKING:
@@ -57,11 +57,9 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         text = f'the namespace has the SeldonRuntime "{first}" already; delete one of the two'
         return unmet("AnotherRuntime", text)
 
-    async def converge(
-        self, manifest: Object, resource: SeldonRuntime, using: Using[SeldonConfig]
-    ) -> Outcome:
+    async def converge(self, resource: SeldonRuntime, using: Using[SeldonConfig]) -> Outcome:
         """Runs the components and returns one condition for each."""
-        namespace = manifest["metadata"]["namespace"]
+        namespace = resource.metadata.namespace
         serves = self._served_namespaces(resource)
         workloads = {
             workload.name: workload for workload in runtime_workloads(resource, using.config, serves=serves)
@@ -77,14 +75,23 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         made = not refusals and not using.frozen
         told = made and (serves or resource.status.served_namespaces)
         fields = {"servedNamespaces": list(serves)} if told else {}
-        return Outcome([*conditions, services, ready], fields, made=not refusals)
+        waits = any(self._central_schedulers.hands_over(name) for name in serves)
+        again = PENDING_SECONDS if waits else RESYNC_SECONDS
+        return Outcome([*conditions, services, ready], fields, made=not refusals, again=again)
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
-        """Returns the other namespaces that the runtime's scheduler serves. A served namespace that is not
-        listed just now stays served."""
-        out_of_sight = {n for n in runtime.status.served_namespaces if not self._cache.is_known(n)}
+        """Returns the other namespaces that the runtime's scheduler serves.
+
+        A served namespace that is not listed just now stays served, and so does one whose own scheduler is
+        not ready yet.
+        """
+        kept = {
+            name
+            for name in runtime.status.served_namespaces
+            if not self._cache.is_known(name) or self._central_schedulers.hands_over(name)
+        }
         served = self._central_schedulers.served_by(runtime.metadata.namespace)
-        return tuple(sorted({*served, *let(runtime.spec.serves_namespaces, out_of_sight)}))
+        return tuple(sorted({*served, *let(runtime.spec.serves_namespaces, kept)}))
 
     async def _run(
         self, runtime: SeldonRuntime, config: SeldonConfig, workloads: Mapping[str, Workload]

@@ -13,10 +13,8 @@ from bailie.api.status import happy
 from bailie.manifests.server import SERVER_LABEL, server_origin, server_workload
 from bailie.operator.conditions import WORKLOAD_READY, unmet, workload_condition
 from bailie.operator.reconciler import Outcome, Reconciler
-from bailie.scope.central import asked_of
 
 if TYPE_CHECKING:
-    from bailie.kube.client import Object
     from bailie.operator.reconciler import Using
 
 
@@ -30,10 +28,9 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         """Returns the ServerConfig's name."""
         return resource.spec.server_config
 
-    async def converge(self, manifest: Object, resource: Server, using: Using[ServerConfig]) -> Outcome:
+    async def converge(self, resource: Server, using: Using[ServerConfig]) -> Outcome:
         """Makes the pods run and says how many are ready."""
-        runtime = self._cache.runtime_of(manifest["metadata"]["namespace"])
-        workload = server_workload(resource, using.config, scheduled_from=asked_of(runtime))
+        workload = server_workload(resource, using.config)
         refusal = "" if using.frozen else await self._ensure(workload, server_origin(using.config))
         seen = await self._workloads.observe(workload.namespace, workload.name)
         condition = workload_condition(WORKLOAD_READY, workload.replicas, seen)

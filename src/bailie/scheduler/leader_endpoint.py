@@ -1,8 +1,8 @@
 """Makes the leader the only endpoint of the Service `seldon-scheduler`.
 
-Run by `run` for as long as a term lasts. The Service has no selector; its EndpointSlice is made by the
-operator with everything but the endpoints, and the leader writes itself into it. Other ways were worse:
-readiness that only the leader has makes every standby look broken and no roll-out ends; a label on the
+Run by `run` for its own namespace and by `served_namespace` for each further one, as long as a term lasts.
+The Service has no selector; its EndpointSlice is made by the operator with everything but the endpoints, and
+the leader writes itself into it. Other ways were worse: readiness that only the leader has makes every standby look broken and no roll-out ends; a label on the
 leader's pod needs the right to patch pods, which is the right to run anything. This way needs `get` and
 `patch` of one named object. The address of a former leader refuses connections until the next leader has
 written its own.
@@ -30,12 +30,15 @@ CHECK_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 
 
-async def keep_endpoint(client: Client, settings: SchedulerSettings) -> None:
-    """Keeps this process the only endpoint until cancelled; `client` writes only while the lease is held."""
+async def keep_endpoint(client: Client, settings: SchedulerSettings, namespace: str) -> None:
+    """Keeps this process the only endpoint of the namespace's Service until cancelled.
+
+    `client` writes only while the lease is held.
+    """
     wanted, trouble = [_endpoint(settings)], ""
     while True:
         try:
-            await _converge(client, settings.namespace, wanted)
+            await _converge(client, namespace, wanted)
             pause, trouble = CHECK_SECONDS, ""
         except Withheld:  # not certain at this moment that this process leads: the term ends, or goes on
             pause = RETRY_SECONDS

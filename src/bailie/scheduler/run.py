@@ -2,7 +2,7 @@
 
 Called by `bailie scheduler` (bailie.cli.processes), which hands in the data plane. A standby keeps its copy
 of the API warm and answers its probes; agents and Envoys are served by the leader only. A scheduler may serve
-further namespaces than its own: each has its own engine.
+further namespaces than its own: each has its own engine, and its own Lease for as long as this one leads.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.token import TokenFile
-from bailie.scheduler.agents.secret_token import SecretToken
 from bailie.scheduler.agents.service import AgentService, serve_agents
 from bailie.scheduler.agents.tenants import AgentTenants
-from bailie.scheduler.freshness import Stale
 from bailie.scheduler.leader_endpoint import keep_endpoint
 from bailie.scheduler.lease_guard import LeaseGuard
 from bailie.scheduler.namespace import NamespaceScheduler
+from bailie.scheduler.served_list import ServedList
+from bailie.scheduler.served_namespace import ServedNamespace
 from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
 from bailie.wellknown import names
 
@@ -32,8 +30,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from bailie.kube.client import Client
-    from bailie.kube.token import Token
     from bailie.routing.table import Publisher
+    from bailie.scheduler.served_namespace import FurtherPlane
     from bailie.scheduler.settings import SchedulerSettings
 
     DataPlane = Callable[[Callable[[], bool]], AbstractAsyncContextManager[Publisher]]
@@ -41,13 +39,8 @@ if TYPE_CHECKING:
 
     Its argument says whether the lease is held for certain at this moment; nothing may be sent when not.
     """
-    FurtherPlane = Callable[[str, Token], AbstractAsyncContextManager[Publisher]]
-    """While entered, serves the Envoys of another namespace, which show its token, at the same port."""
-
-log = structlog.get_logger(__name__)
 
 LEASE = SCHEDULER_LEASE
-_RETRY_SECONDS = 2.0
 
 
 async def run(
@@ -65,7 +58,7 @@ async def run(
 
 
 class Scheduler:
-    """One process: its own namespace, the others that it serves, and the lease that all of them share."""
+    """One process: its own namespace, and the others that it serves while it leads at home."""
 
     def __init__(
         self,
@@ -80,32 +73,26 @@ class Scheduler:
         self._data_plane = data_plane
         self._further = further
         self._recorder = Recorder(client, names.SCHEDULER, settings.pod_name)
-        self._home = self._namespace_scheduler(namespace, TokenFile(settings.token_file))
-        self._secrets = {name: SecretToken(client, name) for name in settings.serves} if further else {}
-        self._others = {name: self._namespace_scheduler(name, token) for name, token in self._secrets.items()}
-        self.agents = self._home.agents
-        self.tenants = AgentTenants(namespace, {each.namespace: each.agents for each in self._all})
+        token = TokenFile(settings.token_file)
+        self.agents = AgentService(namespace, token, settings.address, self._leads)
+        self._home = NamespaceScheduler(client, self._recorder, self.agents)
+        self._list = ServedList(client, namespace)
+        self._others: dict[str, ServedNamespace] = {}
+        self._services = {namespace: self.agents}
+        self.tenants = AgentTenants(namespace, self._services)
         # The pod's name alone: after a crash the restarted container takes its own lease back at once. Two
         # containers of one pod never live at a time, and the epoch would tell their orders apart.
         address = f"{settings.address}:{settings.agent_port}"
         self._election = LeaderElection(client, namespace, LEASE, settings.pod_name, address=address)
         self._election.notes = self._notes
 
-    def _namespace_scheduler(self, namespace: str, token: Token) -> NamespaceScheduler:
-        agents = AgentService(namespace, token, self._settings.address, self._leads)
-        return NamespaceScheduler(self._client, self._recorder, agents)
-
-    @property
-    def _all(self) -> tuple[NamespaceScheduler, ...]:
-        return (self._home, *self._others.values())
-
     async def run(self) -> None:
         """Follows the API and leads whenever the lease is held."""
         async with asyncio.TaskGroup() as group:
-            for each in self._all:
-                group.create_task(each.follow(), name=f"follow-{each.namespace}")
-            for namespace, token in self._secrets.items():
-                group.create_task(token.run(), name=f"token-{namespace}")
+            group.create_task(self._home.follow(), name="follow")
+            if self._further is not None:
+                group.create_task(self._list.run(), name="list")
+                group.create_task(self._list.each(self._follow), name="follow-others")
             group.create_task(self._recorder.run(), name="events")
             group.create_task(self._election.run(self._lead), name="election")
 
@@ -118,43 +105,54 @@ class Scheduler:
 
     def namespaces(self, _: str) -> dict[str, str]:
         """Returns what each namespace waits for, empty for nothing."""
-        return {each.namespace: each.unready() or "" for each in self._all}
+        others = {name: other.unready() for name, other in self._others.items()}
+        return {self._home.namespace: self._home.unready() or "", **others}
 
     def explain(self, name: str) -> dict[str, Any] | None:
         """Returns the placement of a model, `<name>` or `<namespace>/<name>`; None for an unknown model."""
         namespace, _, model = name.rpartition("/")
-        found = [each for each in self._all if each.namespace == namespace] if namespace else [self._home]
-        return found[0].explain(model) if found else None
+        if namespace in {"", self._home.namespace}:
+            return self._home.explain(model)
+        other = self._others.get(namespace)
+        return other.scheduler.explain(model) if other else None
+
+    async def _follow(self, namespace: str) -> None:
+        """Keeps what is known of another namespace, leading or not, while it is listed."""
+        other = self._other(namespace)
+        try:
+            await other.follow()
+        finally:
+            del self._others[namespace], self._services[namespace]
+
+    def _other(self, namespace: str) -> ServedNamespace:
+        """Returns what is kept of a listed namespace; the first call makes it."""
+        if namespace not in self._others:
+            made = ServedNamespace(
+                self._client, self._recorder, self._settings, namespace, leads_home=self._leads
+            )
+            self._others[namespace], self._services[namespace] = made, made.agents
+        return self._others[namespace]
 
     async def _lead(self, epoch: int) -> None:
         """Leads for one term; nothing that the engines learn in it outlives it."""
         client = self._client.guarded(LeaseGuard(self._leads))
-        for each in self._all:
-            each.agents.lead(epoch)
+        self.agents.lead(epoch)
         try:
             async with self._data_plane(self._leads) as publisher, asyncio.TaskGroup() as group:
-                group.create_task(keep_endpoint(client, self._settings))
-                for other in self._others.values():
-                    group.create_task(self._schedule_other(other, client), name=f"schedule-{other.namespace}")
+                group.create_task(keep_endpoint(client, self._settings, self._settings.namespace))
+                group.create_task(self._list.each(self._stand), name="stand-for-others")
                 await self._home.schedule(publisher, client)
         finally:
-            for each in self._all:
-                each.agents.stand_down()
+            self.agents.stand_down()
 
-    async def _schedule_other(self, other: NamespaceScheduler, client: Client) -> None:
-        """Schedules another namespace; while its copy of the API is stale, the namespace is tried again."""
-        assert self._further is not None  # noqa: S101 - without it there are no others
-        async with self._further(other.namespace, other.token) as publisher:
-            while True:
-                try:
-                    await other.schedule(publisher, client)
-                except Stale as error:
-                    log.warning("namespace not scheduled", namespace=other.namespace, error=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
+    async def _stand(self, namespace: str) -> None:
+        """Stands for the Lease of another namespace, for as long as this process leads at home."""
+        assert self._further is not None  # noqa: S101 - without it the list is empty
+        await self._other(namespace).stand(self._further)
 
     def _notes(self) -> dict[str, str]:
         """Returns the annotation of the lease that `bailie doctor` reads; each renewal writes it again."""
-        others = {name: other.state() for name, other in self._others.items()}
+        others = {name: other.scheduler.state() for name, other in self._others.items()}
         return {TERM_ANNOTATION: json.dumps({**self._home.state(), "others": others})}
 
     def _leads(self) -> bool:

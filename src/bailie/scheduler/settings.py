@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -25,12 +25,6 @@ class SchedulerSettings:
     address: str = field(default=shared.LOOPBACK, metadata=shared.ADDRESS)
     token_file: Path = field(default=Path(shared.TOKEN), metadata=shared.TOKEN_FILE)
     log_level: str = field(default="info", metadata=shared.LOG_LEVEL)
-    serves: tuple[str, ...] = field(
-        default=(),
-        metadata=fields.words(
-            variables.SERVES_NAMESPACES, "Other namespaces that the scheduler serves, too.", "namespaces"
-        ),
-    )
     max_requests_per_replica: int = field(
         default=limits.REQUESTS_PER_REPLICA,
         metadata=fields.whole(
@@ -49,5 +43,4 @@ class SchedulerSettings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Reads the environment of the process, or the one given. Raises SettingsError."""
-        made = read(cls, os.environ if environment is None else environment)  # noqa: TID251
-        return replace(made, serves=tuple(sorted({*made.serves} - {made.namespace})))
+        return read(cls, os.environ if environment is None else environment)  # noqa: TID251

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PATH = "watchNamespaces"
 CONFIG_MAP_NAME = names.WATCH_LIST
 """The ConfigMap of the list, in the operator's namespace, unless the operator is told another name."""
-NAMESPACES = "namespaces"
+NAMESPACES = names.NAMESPACES_KEY
 """Its key of the list: one name on each line. A blank list is nobody; without the key the mode decides."""
 SELECTOR = "namespaceSelector"
 """Its key of a label selector that narrows a cluster-wide operator without a list."""

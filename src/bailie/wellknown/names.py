@@ -14,6 +14,8 @@ AGENT_CONFIG = "seldon-agent"
 """The ConfigMap with a runtime's settings for the agents."""
 CONTROL_PLANE_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
 """The Secret with which the pods of a namespace know each other."""
+SERVED_NAMESPACES = "seldon-scheduler-namespaces"
+"""The ConfigMap with the further namespaces that a scheduler serves, beside the scheduler."""
 REMOTE_SECRET = "seldon-rclone-gs-public"  # noqa: S105 - the name of the Secret, not its content
 """The Secret of a public bucket, which the runtime chart makes."""
 
@@ -25,5 +27,7 @@ WATCH_LIST = "bailie-scope"
 """The ConfigMap with the namespaces that an installation serves."""
 SCOPE_STATUS = "bailie-scope-status"
 """The ConfigMap in which the operator says what became of its list of namespaces."""
+NAMESPACES_KEY = "namespaces"
+"""The key of a ConfigMap with a list of namespaces, one on each line."""
 LOCAL_NAMESPACE = "bailie-system"
 """The operator's namespace on a laptop."""
