@@ -14,6 +14,7 @@ from benchmarks import (
     drain,
     edge_fuzz,
     failover,
+    hand_over,
     hung,
     isolation,
     main_job,
@@ -35,6 +36,7 @@ INTERRUPTED = 130
 BENCHMARKS = {
     "main-job": main_job.main,
     "failover": failover.main,
+    "hand-over": hand_over.main,
     "isolation": isolation.main,
     "operator": operator_growth.main,
     "rollout": rollout.main,

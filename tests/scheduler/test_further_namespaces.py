@@ -162,7 +162,7 @@ async def test_a_token_opens_its_own_namespace_only(namespace, central, named, t
 
 
 async def test_a_namespace_is_handed_over_and_taken_back(namespace, central, api):
-    """To a scheduler of its own and back: the Lease passes on, its epoch grows, and nothing is loaded again."""
+    """The Lease passes on, its epoch grows, and nothing is loaded again."""
     namespace.server()
     namespace.model(requirements=["sklearn"])
     home, team = central.names["central"], central.names["b"]

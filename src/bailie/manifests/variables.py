@@ -1,6 +1,6 @@
 """Variables of containers that the operator sets: workers and the time for a drain.
 
-Called by `runtime` and `server` with pods that are merged already. A variable with another value than the
+Called by `server` with pods that are merged already. A variable with another value than the
 default is left alone.
 """
 

@@ -32,7 +32,6 @@ from bailie.scope.central import let
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bailie.kube.client import Object
     from bailie.manifests.workload import Workload
     from bailie.operator.reconciler import Using
 

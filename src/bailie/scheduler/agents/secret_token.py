@@ -1,7 +1,7 @@
 """The token of another namespace's control plane, read from its Secret.
 
-Made by `run` in a scheduler that serves further namespaces than its own: their pods show the token of their
-own namespace, and only a caller with that token may speak for the namespace. The scheduler needs the right to
+Made by `served_namespace`, for each further namespace of a scheduler: their pods show the token of their own
+namespace, and only a caller with that token may speak for the namespace. The scheduler needs the right to
 `get` this one Secret.
 """
 
