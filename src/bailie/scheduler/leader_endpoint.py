@@ -2,10 +2,10 @@
 
 Run by `run` for its own namespace and by `served_namespace` for each further one, as long as a term lasts.
 The Service has no selector; its EndpointSlice is made by the operator with everything but the endpoints, and
-the leader writes itself into it. Other ways were worse: readiness that only the leader has makes every standby look broken and no roll-out ends; a label on the
-leader's pod needs the right to patch pods, which is the right to run anything. This way needs `get` and
-`patch` of one named object. The address of a former leader refuses connections until the next leader has
-written its own.
+the leader writes itself into it. Other ways were worse: readiness that only the leader has makes every
+standby look broken and no roll-out ends; a label on the leader's pod needs the right to patch pods, which is
+the right to run anything. This way needs `get` and `patch` of one named object. The address of a former
+leader refuses connections until the next leader has written its own.
 """
 
 from __future__ import annotations
