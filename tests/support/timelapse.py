@@ -21,7 +21,12 @@ class TimelapseLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, factor: float) -> None:
         self._factor = factor
+        self._skipped = 0.0
         super().__init__(_Hurried(factor))
 
     def time(self) -> float:
-        return time.monotonic() * self._factor
+        return time.monotonic() * self._factor + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        """Lets so much time pass at once; whatever was to happen in it happens now."""
+        self._skipped += seconds
