@@ -75,7 +75,7 @@ def test_probes_of_a_manifest(spec, expected):
         (("sh", "-c", "exit 7"), "sh -c exit 7 ended with code 7"),
         (("sh", "-c", "cat; echo much; echo more >&2"), None),
         (("sleep", "60"), "sleep 60 did not end within 0.5s"),
-        (("/no/such/program",), "/no/such/program: [Errno 2] No such file or directory: '/no/such/program'"),
+        (("/no/such/program",), "/no/such/program: No such file or directory"),
         ((), ": "),
     ],
 )

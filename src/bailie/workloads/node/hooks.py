@@ -10,9 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bailie.workloads.node import probes
+from bailie.workloads.node.commands import run_command
 from bailie.workloads.node.environment import ConfigError
 from bailie.workloads.node.pods import process
-from bailie.workloads.node.process import Process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +44,4 @@ async def _execute(
     spec = process(setup.pod, {**container, "command": command, "args": []}, context)
     if isinstance(spec, ConfigError):
         return spec.message
-    try:
-        running = Process.start(spec, log)
-    except OSError as error:
-        return f"{error.filename or spec.argv[0]}: {error.strerror}"
-    try:
-        async with asyncio.timeout(seconds):
-            ended = await running.wait()
-    except TimeoutError:
-        return f"{command[0]} did not end within {seconds:g}s"
-    finally:
-        running.kill_group()
-    return None if ended.code == 0 else f"{command[0]} ended with code {ended.code}"
+    return await run_command(spec, " ".join(command), seconds, log)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from asyncio.subprocess import DEVNULL
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bailie.workloads.node.commands import run_command
 from bailie.workloads.node.environment import ConfigError
 from bailie.workloads.node.pods import substitute
 
@@ -130,23 +129,8 @@ async def _run(command: Command, timeout: float) -> str | None:
     place, text = command.place, " ".join(command.words)
     if place is None:
         return None
-    argv = [substitute(word, place.mounts) for word in command.words]
-    try:
-        running = await asyncio.create_subprocess_exec(
-            *argv, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=dict(place.env), cwd=place.cwd
-        )
-    except (OSError, TypeError) as error:
-        return f"{text}: {error}"
-    try:
-        async with asyncio.timeout(timeout):
-            code = await running.wait()
-    except TimeoutError:
-        return f"{text} did not end within {timeout:g}s"
-    finally:
-        with suppress(ProcessLookupError):
-            running.kill()
-        await running.wait()
-    return f"{text} ended with code {code}" if code else None
+    argv = tuple(substitute(word, place.mounts) for word in command.words)
+    return await run_command(replace(place, argv=argv), text, timeout)
 
 
 async def _attempt(to: Target) -> str | None:

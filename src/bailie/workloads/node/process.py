@@ -1,7 +1,8 @@
 """One child process: start, watch, end. Works alike for processes that an earlier node started.
 
-Called by the container runner. A process leads its own session; when it ends, what is left of its group is
-killed, as a container's other processes are. Its end is seen through a pidfd: no polling, no threads.
+Called by the container runner and `commands`. A process leads its own session; when it ends, what is left of
+its group is killed, as a container's other processes are. Its end is seen through a pidfd: no polling, no
+threads.
 """
 
 from __future__ import annotations
@@ -43,10 +44,9 @@ class Process:
         asyncio.get_running_loop().add_reader(pidfd, self._reap)
 
     @classmethod
-    def start(cls, spec: ProcessSpec, log: Path) -> Self:
-        """Starts the process with its output appended to `log`. Raises OSError as exec does."""
-        make_directory(log.parent)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def start(cls, spec: ProcessSpec, log: Path | None) -> Self:
+        """Starts the process with its output appended to `log`, or dropped. Raises OSError as exec does."""
+        output = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if log is None else _appending(log)
         try:
             child = subprocess.Popen(
                 spec.argv,
@@ -104,9 +104,10 @@ class Process:
             self._child.returncode = 0  # or Popen would complain that its child still runs
 
     def kill_group(self) -> None:
-        """Kills the process and all that it started in its group."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """Kills the process and all that it started in its group; nothing once the process has ended."""
+        if not self._ended.done():  # afterwards another group may have the number
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         if not self._ended.done():
@@ -121,3 +122,9 @@ class Process:
         ended = Exit(None if code is None else (128 - code if code < 0 else code), max(0, -(code or 0)))
         if not self._ended.done():
             self._ended.set_result(ended)
+
+
+def _appending(log: Path) -> int:
+    """Returns a file descriptor that appends to the log; makes its folder."""
+    make_directory(log.parent)
+    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
