@@ -60,9 +60,7 @@ def doctor(
 def _print(findings: list[Finding], *, verbose: bool) -> None:
     from rich.table import Table
 
-    from bailie.doctor.finding import Level
-
-    shown = [each for each in findings if verbose or each.level is not Level.OK]
+    shown = worth_showing(findings, verbose=verbose)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("LEVEL", "CHECK", "FINDING", "WHAT TO DO"):
         table.add_column(column, overflow="fold")
@@ -70,5 +68,19 @@ def _print(findings: list[Finding], *, verbose: bool) -> None:
         table.add_row(each.level.value, each.check, each.message, each.remedy)
     if shown:
         console().print(table)
+    say(counted(findings))
+
+
+def worth_showing(findings: list[Finding], *, verbose: bool) -> list[Finding]:
+    """Returns the findings for people: all of them, or without those of healthy parts."""
+    from bailie.doctor.finding import Level
+
+    return [each for each in findings if verbose or each.level is not Level.OK]
+
+
+def counted(findings: list[Finding]) -> str:
+    """Returns how many findings there are of each level, in words."""
+    from bailie.doctor.finding import Level
+
     counts = [f"{sum(each.level is level for each in findings)} {level.value}" for level in Level]
-    say(f"{len(findings)} findings: {', '.join(counts)}")
+    return f"{len(findings)} findings: {', '.join(counts)}"

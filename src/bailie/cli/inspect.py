@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from bailie import __version__
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run, state_directory
 from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
 from bailie.wellknown import variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DEMO_COLUMNS = 110
 """Of the demo's table where no terminal says how wide it is: people read it in the log of a build."""
@@ -49,15 +52,19 @@ def explain(
     if output is Output.JSON:
         print_json(value)
         return
-    sys.stdout.write(f"{value['model']}: {value['summary']}\n")
+    sys.stdout.writelines(f"{line}\n" for line in explained(value))
+
+
+def explained(value: dict[str, Any]) -> Iterator[str]:
+    """Yields the lines of an explanation (`local.explanation`) for people; no message is said twice."""
+    yield f"{value['model']}: {value['summary']}"
     told = {value["summary"]}
     for condition in value["conditions"]:
         message = condition.get("message") or ""
         text = ": ".join(part for part in (condition.get("reason"), message) if part and part not in told)
         told.add(message)
-        sys.stdout.write(f"  {condition['type']}={condition['status']}  {text}\n")
-    for line in value["trail"]:
-        sys.stdout.write(f"  {line}\n")
+        yield f"  {condition['type']}={condition['status']}  {text}".rstrip()
+    yield from (f"  {line}" for line in value["trail"])
 
 
 def logs(

@@ -70,10 +70,10 @@ class Demo:
         """The demo's state directory."""
         return StateDirectory(self.settings.state_directory)
 
-    def show(self, claim: str, held: bool, detail: str) -> None:
+    def show(self, row: Row) -> None:
         """Notes how a claim went."""
-        self.rows.append(Row(claim, held, detail))
-        self.say(f"{'  ok ' if held else 'FAIL '} {claim}: {detail}")
+        self.rows.append(row)
+        self.say(f"{'  ok ' if row.held else 'FAIL '} {row.claim}: {row.detail}")
 
 
 def run(settings: LocalSettings, say: Callable[[str], None]) -> list[Row]:
@@ -94,7 +94,7 @@ def run(settings: LocalSettings, say: Callable[[str], None]) -> list[Row]:
         try:
             started = time.monotonic()
             detached.start(own, timeout=READY_SECONDS, progress=lambda _: None)
-            demo.show("two namespaces served", True, f"ready in {time.monotonic() - started:.1f} s")
+            demo.show(Row("two namespaces served", True, f"ready in {time.monotonic() - started:.1f} s"))
             asyncio.run(_show(demo, root / "models", expectations))
         finally:
             _end(demo)
@@ -122,7 +122,7 @@ def _end(demo: Demo) -> None:
     with suppress(NotRunning):
         detached.stop(demo.state, timeout=60.0)
     left = kill_orphans(demo.state.root, ())
-    demo.show("nothing left running", not left, f"{len(left)} processes left" if left else "all ended")
+    demo.show(Row("nothing left running", not left, f"{len(left)} processes left" if left else "all ended"))
 
 
 async def _show(demo: Demo, models: Path, expectations: dict[str, Expectation]) -> None:
@@ -131,7 +131,9 @@ async def _show(demo: Demo, models: Path, expectations: dict[str, Expectation]) 
         served = {SYSTEM: expectations["iris"], STAGING: expectations["petal-width"]}
         for namespace, expectation in served.items():
             seconds = await _apply(client, model_manifest(namespace, expectation.model, models))
-            demo.show(f"{namespace}: model {expectation.model} ready", True, f"{seconds:.2f} s after apply")
+            demo.show(
+                Row(f"{namespace}: model {expectation.model} ready", True, f"{seconds:.2f} s after apply")
+            )
         async with AsyncExitStack() as stack:
             clients = {
                 namespace: await stack.enter_async_context(
@@ -190,7 +192,7 @@ async def _answers(
         for protocol, client in clients[namespace].items():
             problem = await wrong_answer(client, expectation)
             detail = problem or f"{[round(value, 2) for value in expectation.outputs]} as in process"
-            demo.show(f"{namespace}: {expectation.model} answers over {protocol}", not problem, detail)
+            demo.show(Row(f"{namespace}: {expectation.model} answers over {protocol}", not problem, detail))
 
 
 async def _failover(
@@ -216,11 +218,12 @@ async def _failover(
             await _kill_scheduler(demo, client)
             manifest = model_manifest(SYSTEM, "iris-again", models, artifact="iris")
             seconds = await _apply(client, manifest)
-            demo.show("the new scheduler loads a new model", True, f"{seconds:.2f} s after apply")
+            demo.show(Row("the new scheduler loads a new model", True, f"{seconds:.2f} s after apply"))
         finally:
             stop.set()
     for namespace, task in streams.items():
-        _show_traffic(demo, namespace, task.result())
+        for protocol, tally in task.result().items():
+            demo.show(traffic_row(namespace, protocol, tally))
 
 
 async def _kill_scheduler(demo: Demo, client: Client) -> None:
@@ -233,15 +236,18 @@ async def _kill_scheduler(demo: Demo, client: Client) -> None:
         return bool(scheduler["leader"] and scheduler["ready"] and scheduler["pid"] not in (None, before))
 
     await until(back, READY_SECONDS)
-    demo.show("the killed scheduler comes back", True, f"leads again after {time.monotonic() - killed:.1f} s")
+    demo.show(
+        Row("the killed scheduler comes back", True, f"leads again after {time.monotonic() - killed:.1f} s")
+    )
 
 
-def _show_traffic(demo: Demo, namespace: str, tallies: dict[str, Tally]) -> None:
-    for protocol, tally in tallies.items():
-        failed = len(tally.failures)
-        detail = f"{tally.sent} requests, {failed} failed" + (f": {tally.failures[0]}" if failed else "")
-        claim = f"{namespace}: no {protocol} request fails while a scheduler is dead"
-        demo.show(claim, not failed and tally.sent > 0, detail)
+def traffic_row(namespace: str, protocol: str, tally: Tally) -> Row:
+    """Returns how the claim went that no request fails while a scheduler is dead; without a request it
+    failed."""
+    failed = len(tally.failures)
+    detail = f"{tally.sent} requests, {failed} failed" + (f": {tally.failures[0]}" if failed else "")
+    claim = f"{namespace}: no {protocol} request fails while a scheduler is dead"
+    return Row(claim, not failed and tally.sent > 0, detail)
 
 
 async def _left_alone(demo: Demo, client: Client, models: Path) -> None:
@@ -259,7 +265,15 @@ async def _left_alone(demo: Demo, client: Client, models: Path) -> None:
             place: not await own_missing_rights(operator, place, listing)
             for place in (SYSTEM, STAGING, UNWATCHED)
         }
-    watched = ", ".join(demo.settings.namespaces or ())
+    demo.show(left_alone_row(status, rights))
+
+
+def left_alone_row(status: Manifest | None, rights: dict[str, bool]) -> Row:
+    """Returns how the claim went that nothing acts on the Model in the unwatched namespace.
+
+    `status` is that of the Model; `rights` says where the operator's token may list Servers.
+    """
     held = not status and rights == {SYSTEM: True, STAGING: True, UNWATCHED: False}
-    why = f"the operator watches {watched}; its token may list Servers there, and none in {UNWATCHED}"
-    demo.show(f"{UNWATCHED}: a Model there is left alone", held, why if held else f"{rights}, {status}")
+    where = f"{SYSTEM}, {STAGING}"
+    why = f"the operator watches {where}; its token may list Servers there, and none in {UNWATCHED}"
+    return Row(f"{UNWATCHED}: a Model there is left alone", held, why if held else f"{rights}, {status}")

@@ -1,0 +1,65 @@
+"""What `bailie explain` shows, and where a kubeconfig is looked for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bailie.cli.app import app
+from bailie.cli.inspect import explained
+from bailie.cli.output import ExitCode
+from bailie.local.state import StateDirectory
+
+SUMMARY = "0/1 servers fit: 1 has 24Mi free of 30Mi needed"
+
+
+def value(*conditions, trail=()):
+    return {"model": "iris", "summary": SUMMARY, "conditions": list(conditions), "trail": list(trail)}
+
+
+def condition(kind, status, reason="", message=None):
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "lines"),
+    [
+        ([], []),
+        ([condition("Ready", "False", "Waiting", "not yet")], ["  Ready=False  Waiting: not yet"]),
+        ([condition("Scheduled", "False", "NoServerFits", SUMMARY)], ["  Scheduled=False  NoServerFits"]),
+        ([condition("Ready", "True")], ["  Ready=True"]),
+        (
+            [condition("A", "False", "X", "same"), condition("B", "False", "Y", "same")],
+            ["  A=False  X: same", "  B=False  Y"],
+        ),
+    ],
+    ids=["none", "reason and message", "the summary again", "nothing said", "a message twice"],
+)
+def test_no_message_is_said_twice(conditions, lines):
+    assert list(explained(value(*conditions))) == [f"iris: {SUMMARY}", *lines]
+
+
+def test_the_trail_comes_last():
+    lines = list(explained(value(condition("Ready", "True"), trail=["mlserver-0: chosen"])))
+    assert lines[-1] == "  mlserver-0: chosen"
+
+
+def test_only_models_are_explained():
+    result = CliRunner().invoke(app, ["explain", "server", "mlserver"])
+    assert result.exit_code == ExitCode.USAGE
+    assert "only models can be explained, not 'server'" in result.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--operator"]])
+def test_the_kubeconfig_that_is_there_is_printed(tmp_path, options):
+    state = StateDirectory(tmp_path)
+    path = state.operator_kubeconfig if options else state.kubeconfig
+    arguments = ["kubeconfig", "--state-dir", str(tmp_path), *options]
+    missing = CliRunner().invoke(app, arguments)
+    assert (missing.exit_code, missing.stdout) == (ExitCode.FAILED, "")
+    assert f"there is no {path}" in missing.stderr
+    path.write_text("")
+    assert CliRunner().invoke(app, arguments).stdout == f"{path}\n"
+    assert json.loads(CliRunner().invoke(app, [*arguments, "-o", "json"]).stdout) == {"kubeconfig": str(path)}
