@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from multiprocessing.connection import Connection
 
+    from bailie.kube.tenants import Tenants
     from bailie.routing.table import Publisher, RoutingTable
 
 MODELS_PER_SERVER = 100
@@ -156,7 +157,7 @@ def scheduler_process(kubeconfig: str, token: Path, ports: Ports, pipe: Connecti
             group.create_task(run(settings, client, data_plane))
 
     @asynccontextmanager
-    async def data_plane(_leads: Callable[[], bool]) -> AsyncIterator[Publisher]:
+    async def data_plane(_: Tenants, _leads: Callable[[], bool]) -> AsyncIterator[Publisher]:
         publisher = EncodingPublisher()
         async with asyncio.TaskGroup() as group:
             task = group.create_task(publisher.run())

@@ -21,6 +21,8 @@ from bailie.gateway import ads
 from bailie.gateway.bootstrap import EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
 from bailie.gateway.listener import Address
+from bailie.kube.tenants import Tenants
+from bailie.kube.token import TokenFile
 from bailie.mlserver import START_SCRIPT
 
 if TYPE_CHECKING:
@@ -128,8 +130,10 @@ def cpu_seconds(running: psutil.Process) -> float:
 async def bailie_envoy(folder: Path, gateway: Gateway, *, workers: int = WORKERS) -> AsyncIterator[int]:
     """Runs an Envoy that `gateway` configures; the value is its data port."""
     port, probe = free_port(), Address("127.0.0.1", free_port())
-    home = ads.EnvoyTenant("bench", gateway, lambda: "bench")
-    async with ads.serve(home, "127.0.0.1", 0) as xds:
+    token = folder / "token"
+    token.write_text("bench")
+    tenants = Tenants("bench", {"bench": TokenFile(token)})
+    async with ads.serve(tenants, {"bench": ads.EnvoyPlane(gateway)}, "127.0.0.1", 0) as xds:
         settings = EnvoySettings(
             pod="bench",
             namespace="bench",

@@ -24,8 +24,8 @@ STEADY = LeaseTiming(duration=60, renew=0.05, give_up=45, poll=0.05, retry=0.05)
 class Candidate(LeaderElection):
     """Notes the epochs in which it led (`epochs`) and those that came to an end (`ended`)."""
 
-    def __init__(self, client, identity, timing):
-        super().__init__(client, "a", "lease", identity, timing=timing)
+    def __init__(self, client, identity, timing, notes=dict):
+        super().__init__(client, "a", "lease", identity, timing=timing, notes=notes)
         self.epochs: list[int] = []
         self.ended: list[int] = []
 
@@ -38,9 +38,9 @@ class Candidate(LeaderElection):
 
 
 @asynccontextmanager
-async def standing(client, identity, timing=STEADY):
+async def standing(client, identity, timing=STEADY, notes=dict):
     """A candidate that runs while entered."""
-    candidate = Candidate(client, identity, timing)
+    candidate = Candidate(client, identity, timing, notes)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(candidate.run(candidate.lead))
         try:
@@ -330,8 +330,7 @@ async def test_a_lease_that_is_kept_goes_to_the_same_identity_at_once_and_to_no_
 
 async def test_notes_go_along_with_renewals(client):
     notes = {"bailie.io/term": "1"}
-    async with standing(client, "one") as first:
-        first.notes = lambda: notes
+    async with standing(client, "one", notes=lambda: notes) as first:
         await until(lambda: first.leading)
         notes["bailie.io/term"] = "2"
 

@@ -118,7 +118,7 @@ class Namespace:
         )
 
         @contextlib.asynccontextmanager
-        async def data_plane(_):
+        async def data_plane(*_):
             self.publisher = RecordingPublisher(prompt=self.publisher.prompt)
             yield self.publisher
 

@@ -56,7 +56,7 @@ async def leading(namespace):
     await namespace.client.patch(POD, "seldon-scheduler-0", namespace.name, status, subresource="status")
 
     @contextlib.asynccontextmanager
-    async def data_plane(_):
+    async def data_plane(*_):
         yield RecordingPublisher()
 
     async with asyncio.TaskGroup() as group:

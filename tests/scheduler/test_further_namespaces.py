@@ -49,12 +49,12 @@ class Central:
         self.port = 0
 
     @contextlib.asynccontextmanager
-    async def plane(self, _):
+    async def plane(self, *_):
         self.publishers["central"] = RecordingPublisher()
         yield self.publishers["central"]
 
     @contextlib.asynccontextmanager
-    async def further(self, namespace, token, leads):
+    async def further(self, namespace, leads):
         assert leads()
         short = next(short for short, name in self.names.items() if name == namespace)
         self.publishers[short] = RecordingPublisher()

@@ -462,7 +462,7 @@ async def test_the_process_answers_probes_and_explains(namespace, unused_tcp_por
     )
 
     @asynccontextmanager
-    async def data_plane(_):
+    async def data_plane(*_):
         yield namespace.publisher
 
     async def ask(path):

@@ -25,6 +25,8 @@ from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
 from bailie.gateway.listener import Address
 from bailie.gateway.publisher import Gateway
+from bailie.kube.tenants import Tenants
+from bailie.kube.token import judged
 from bailie.routing.table import ReplicaEndpoint
 
 if TYPE_CHECKING:
@@ -36,6 +38,19 @@ LARGEST_MESSAGE = 1_048_576_000
 """Bytes that a server takes, as MLServer has it by default here (manifests/defaults.py)."""
 SERVER_LIMIT = [("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max_send_message_length", -1)]
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+@dataclass(frozen=True)
+class KnownToken:
+    """Satisfies `bailie.kube.token.Token` with a text."""
+
+    text: str
+
+    def read(self) -> str:
+        return self.text
+
+    def check(self, metadata):
+        return judged(metadata, self.read)
 
 
 async def until(condition, what: str, deadline: float = DEADLINE):
@@ -223,8 +238,8 @@ async def envoy(
 async def control_plane(gateway: Gateway | None = None, port: int = 0, leads=lambda: True):
     """Serves a gateway; the value is the gateway and the port of its ADS."""
     gateway = gateway or Gateway()
-    home = ads.EnvoyTenant("ns", gateway, lambda: TOKEN, leads)
-    async with ads.serve(home, "127.0.0.1", port) as bound:
+    tenants, planes = Tenants("ns", {"ns": KnownToken(TOKEN)}), {"ns": ads.EnvoyPlane(gateway, leads)}
+    async with ads.serve(tenants, planes, "127.0.0.1", port) as bound:
         yield gateway, bound
 
 

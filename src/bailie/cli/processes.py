@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from bailie.gateway.publisher import Gateway
-    from bailie.kube.token import Token
+    from bailie.kube.tenants import Tenants
 
 
 class Unusable(Exception):  # noqa: N818 - the name of the state
@@ -133,7 +133,6 @@ def _scheduler(_: list[str]) -> None:
     from bailie.gateway.publisher import Gateway
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
-    from bailie.kube.token import TokenFile
     from bailie.scheduler.run import run as serve
     from bailie.scheduler.settings import SchedulerSettings
     from bailie.wellknown import ports
@@ -141,24 +140,24 @@ def _scheduler(_: list[str]) -> None:
     settings = SchedulerSettings.from_environment()
     set_up_logging(settings.log_level)
 
-    doors: dict[str, ads.EnvoyTenant] = {}
-    max_requests = settings.max_requests_per_replica
+    planes: dict[str, ads.EnvoyPlane] = {}
 
     @asynccontextmanager
-    async def data_plane(leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        token = TokenFile(settings.token_file).read
-        home = ads.EnvoyTenant(settings.namespace, Gateway(max_requests), token, leads)
-        async with ads.serve(home, settings.address, ports.SCHEDULER_XDS, others=doors.get):
-            yield home.gateway
-
-    @asynccontextmanager
-    async def further(namespace: str, token: Token, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        door = doors[namespace] = ads.EnvoyTenant(namespace, Gateway(max_requests), token.read, leads)
+    async def further(namespace: str, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
+        plane = planes[namespace] = ads.EnvoyPlane(Gateway(settings.max_requests_per_replica), leads)
         try:
-            yield door.gateway
+            yield plane.gateway
         finally:
-            del doors[namespace]
-            door.closing.set()
+            del planes[namespace]
+            plane.closing.set()
+
+    @asynccontextmanager
+    async def data_plane(tenants: Tenants, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
+        async with (
+            further(tenants.home, leads) as home,
+            ads.serve(tenants, planes, settings.address, ports.SCHEDULER_XDS),
+        ):
+            yield home
 
     async def main() -> None:
         descriptors.message_class(ads.REQUEST)  # Envoy's types are read now, not when a term begins

@@ -9,7 +9,7 @@ and sessions, checks the token, and decides nothing.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,12 +21,14 @@ from bailie.gateway.resources import resource
 from bailie.gateway.session import XdsSession
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
 from bailie.kube.limits import Allowance, Complaints
-from bailie.kube.token import Verdict, judged, named_namespace
+from bailie.kube.tenants import NotServed
+from bailie.kube.token import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from bailie.gateway.publisher import Gateway
+    from bailie.kube.tenants import Tenants
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
@@ -57,45 +59,35 @@ OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class EnvoyTenant:
-    """The Envoys of one namespace: their gateway and their token.
+class EnvoyPlane:
+    """The Envoys of one namespace in one term: what they get, and until when.
 
-    `token` returns the token that they must present (`authorization: Bearer …`); it is asked at each new
-    stream. `leads` says whether this scheduler may speak to them at this moment, and is asked before each
-    message. Their streams end when `closing` is set.
+    `leads` says whether this scheduler may speak to them at this moment, and is asked before each message.
+    Their streams end when `closing` is set.
     """
 
-    namespace: str
     gateway: Gateway
-    token: Callable[[], str]
     leads: Callable[[], bool] = lambda: True
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def _nobody(_: str) -> EnvoyTenant | None:
-    return None
-
-
 @asynccontextmanager
 async def serve(
-    home: EnvoyTenant,
-    address: str,
-    port: int,
-    *,
-    others: Callable[[str], EnvoyTenant | None] = _nobody,
+    tenants: Tenants, planes: Mapping[str, EnvoyPlane], address: str, port: int
 ) -> AsyncIterator[int]:
     """Serves Envoys; the value is the port.
 
     Args:
-        home: for the Envoys of the scheduler's own namespace. address: IP address to listen on. port: TCP
-        port; 0 for a free one. others: returns the tenant of another namespace, None for a namespace that is
-        not served.
+        tenants: the namespaces with the tokens of their Envoys, asked at each new stream.
+        planes: the plane of each namespace for which this scheduler decides, the home among them. May change.
+        address: IP address to listen on.
+        port: TCP port; 0 for a free one.
 
     Raises:
         OSError: the address is in use or not ours.
     """
     server = grpc.aio.server(options=OPTIONS)
-    streams = Streams(home, others)
+    streams = Streams(tenants, planes)
     handler = grpc.stream_stream_rpc_method_handler(streams.delta, response_serializer=_encode)
     server.add_generic_rpc_handlers(
         (
@@ -124,8 +116,8 @@ def _encode(message: Any) -> bytes:
 class Streams:
     """The handler of the ADS method, for one server."""
 
-    home: EnvoyTenant
-    others: Callable[[str], EnvoyTenant | None]
+    tenants: Tenants
+    planes: Mapping[str, EnvoyPlane]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     complaints: Complaints = field(default_factory=Complaints)
     begun: Allowance = field(default_factory=lambda: Allowance(*_STREAMS))
@@ -136,21 +128,21 @@ class Streams:
 
     async def check(self, _: bytes, __: object) -> bytes:
         """Answers a health check; it says nothing of models, so it needs no token."""
-        return SERVING if self.home.leads() and not self.closing.is_set() else NOT_SERVING
+        return SERVING if self.planes[self.tenants.home].leads() and not self.closing.is_set() else NOT_SERVING
 
     async def export(self, data: bytes, context: Any) -> bytes:
         """Takes the counts of an Envoy; the answer is an empty message."""
-        door = await self._admitted(context)
+        _, plane = await self._admitted(context)
         request = xds_requests.decoded(data, uses.REQUEST)
         if request is None:
             await self._refuse(context, "", f"this is no {uses.REQUEST}")
-        door.gateway.note_used(uses.names_used(request))
+        plane.gateway.note_used(uses.names_used(request))
         return b""
 
     async def delta(self, requests: AsyncIterator[bytes], context: Any) -> None:
         """Serves one stream until either side ends it. Messages come as bytes, and are read here: on bytes
         that gRPC itself cannot parse it logs a traceback."""
-        door = await self._admitted(context)
+        namespace, plane = await self._admitted(context)
         if not self.begun.take(_caller(context)):
             await self._refuse(
                 context, "", f"more than {_STREAMS[0]:.0f} streams a second are begun from there"
@@ -162,11 +154,11 @@ class Streams:
         problem = _NO_REQUEST if first is None else xds_requests.first_problem(first)
         if first is None or problem:
             await self._refuse(context, "", problem)
-        if door.gateway.streams >= _MOST_STREAMS:
+        if plane.gateway.streams >= _MOST_STREAMS:
             await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
-        message = listener(door.namespace, xds_requests.addresses(first.node))
+        message = listener(namespace, xds_requests.addresses(first.node))
         session = XdsSession(resource(message.name, message))
-        problem = await self._run(first, requests, context, session, door=door)
+        problem = await self._run(first, requests, context, session, plane=plane)
         if problem:
             await self._refuse(context, first.node.id, problem)
 
@@ -176,15 +168,18 @@ class Streams:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
         raise AssertionError  # not reached: abort raises
 
-    async def _admitted(self, context: Any) -> EnvoyTenant:
-        """Returns the caller's door; ends the call of one without the token of the namespace it names."""
+    async def _admitted(self, context: Any) -> tuple[str, EnvoyPlane]:
+        """Returns the caller's namespace and its plane; ends a call without the token of that namespace."""
         sent = context.invocation_metadata() or ()
-        named = named_namespace(sent)
-        door = self.home if named in {"", self.home.namespace} else self.others(named)
-        if door is None or judged(sent, door.token) is not Verdict.GOOD:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of this namespace is needed")
-            raise AssertionError  # not reached: abort raises
-        return door
+        with suppress(NotServed):
+            namespace, token = self.tenants.of(sent)
+            if token.check(sent) is Verdict.GOOD:
+                if plane := self.planes.get(namespace):
+                    return namespace, plane
+                told = f"this scheduler does not decide for namespace {namespace} now"
+                await context.abort(grpc.StatusCode.UNAVAILABLE, told)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of this namespace is needed")
+        raise AssertionError  # not reached: abort raises
 
     async def _run(
         self,
@@ -193,20 +188,20 @@ class Streams:
         context: Any,
         session: XdsSession,
         *,
-        door: EnvoyTenant,
+        plane: EnvoyPlane,
     ) -> str | None:
         """Returns a sentence about an impossible message of the Envoy, None where the stream ended
         otherwise."""
         pod, wake = first.node.id, asyncio.Event()
         self._receive(session, first, pod)
-        with door.gateway.connected(pod, session, wake):
+        with plane.gateway.connected(pod, session, wake):
             async with asyncio.TaskGroup() as tasks:
                 reader = tasks.create_task(self._read(requests, session, wake, pod))
                 closers = [
-                    tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, door.closing)
+                    tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, plane.closing)
                 ]
                 try:
-                    await self._write(context, session, wake, reader, door=door)
+                    await self._write(context, session, wake, reader, plane=plane)
                 finally:
                     for task in (reader, *closers):
                         task.cancel()
@@ -244,23 +239,23 @@ class Streams:
         wake: asyncio.Event,
         reader: asyncio.Task[str | None],
         *,
-        door: EnvoyTenant,
+        plane: EnvoyPlane,
     ) -> None:
         clock = asyncio.get_running_loop().time
-        while not reader.done() and not self._ends(door):
+        while not reader.done() and not self._ends(plane):
             wake.clear()
-            snapshot = await door.gateway.snapshot()
+            snapshot = await plane.gateway.snapshot()
             response = session.next_response(snapshot, clock()) if snapshot is not None else None
             if response is not None:
                 await context.write(response)
                 continue
             if snapshot is not None:
                 session.settle(snapshot)
-                door.gateway.recount()
+                plane.gateway.recount()
             await _woken(wake, session.deadline(clock()))
 
-    def _ends(self, door: EnvoyTenant) -> bool:
-        return self.closing.is_set() or door.closing.is_set() or not door.leads()
+    def _ends(self, plane: EnvoyPlane) -> bool:
+        return self.closing.is_set() or plane.closing.is_set() or not plane.leads()
 
 
 async def _wake_at(closing: asyncio.Event, wake: asyncio.Event) -> None:

@@ -63,7 +63,7 @@ _RELEASE_SECONDS = 2.0
 LAST_EPOCH = 2**31 - 1
 """A Lease counts its transitions in 32 bits with a sign."""
 _ADDRESS = labels.HOLDER_ADDRESS
-"""Annotation: `<ip>:<port>` where the holder listens as long as its process lives."""
+"""Annotation: `<ip>:<port>` where the holder listens as long as its process lives; may be empty."""
 
 
 class LeaderElection:
@@ -76,11 +76,13 @@ class LeaderElection:
         name: str,
         identity: str,
         *,
-        address: str = "",
+        notes: Callable[[], Mapping[str, str]] = dict,
         timing: LeaseTiming = _TIMING,
     ) -> None:
-        """Takes as `address`, `<ip>:<port>`, a port on which this process listens while it lives; empty for
-        none."""
+        """Takes as `notes` what returns annotations to write at acquisition and with each renewal.
+
+        HOLDER_ADDRESS among them is `<ip>:<port>`, on which this process listens while it lives.
+        """
         self.epoch = 0
         """Of the newest acquisition by this process; 0 before the first."""
         self.holder = ""
@@ -89,15 +91,13 @@ class LeaderElection:
         """When the holder took it, as the lease says."""
         self.trouble = ""
         """Why the lease cannot be read or written just now; empty while it can."""
-        self.notes: Callable[[], Mapping[str, str]] = dict
-        """Returns annotations to write with each renewal, for people who read the lease."""
         self.kept = False
         """True: the end of `run` leaves the lease as it is, to run out or to go to the same identity."""
         self._client = client
         self._namespace = namespace
         self._name = name
         self._identity = identity
-        self._address = address
+        self._notes = notes
         self._timing = timing
         self._lease: Object = {}
         self._held = False
@@ -362,7 +362,7 @@ class LeaderElection:
 
     def _annotated(self, lease: Object) -> Object:
         metadata = lease["metadata"]
-        annotations = {**(metadata.get("annotations") or {}), _ADDRESS: self._address, **self.notes()}
+        annotations = {**(metadata.get("annotations") or {}), _ADDRESS: "", **self._notes()}
         return {**lease, "metadata": {**metadata, "annotations": annotations}}
 
     def _set_held(self, *, held: bool) -> None:

@@ -36,6 +36,7 @@ from bailie.operator.write_guards import ClaimGuard, LeaderGuard
 from bailie.scope.central import served_of
 from bailie.scope.claim import ELECTION_LEASE
 from bailie.scope.rights import Right, rights_of
+from bailie.wellknown import labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -214,7 +215,7 @@ async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> N
             settings.namespace,
             ELECTION_LEASE,
             settings.pod_name,
-            address=f"{settings.address}:{port}",
+            notes=lambda: {labels.HOLDER_ADDRESS: f"{settings.address}:{port}"},
             timing=TIMING,
         )
         elections.append(election)

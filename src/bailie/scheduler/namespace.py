@@ -44,7 +44,6 @@ class NamespaceScheduler:
 
     def __init__(self, client: Client, recorder: Recorder, agents: AgentService) -> None:
         self.namespace = namespace = agents.namespace
-        self.token = agents.token
         self.agents = agents
         self._recorder = recorder
         self._informers = {

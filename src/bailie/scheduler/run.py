@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
+from bailie.kube.tenants import Tenants
 from bailie.kube.token import TokenFile
 from bailie.scheduler.agents.service import AgentService, serve_agents
 from bailie.scheduler.agents.tenants import AgentTenants
@@ -23,21 +24,23 @@ from bailie.scheduler.namespace import NamespaceScheduler
 from bailie.scheduler.served_list import ServedList
 from bailie.scheduler.served_namespace import ServedNamespace
 from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
-from bailie.wellknown import names
+from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from bailie.kube.client import Client
+    from bailie.kube.token import Token
     from bailie.routing.table import Publisher
     from bailie.scheduler.served_namespace import FurtherPlane
     from bailie.scheduler.settings import SchedulerSettings
 
-    DataPlane = Callable[[Callable[[], bool]], AbstractAsyncContextManager[Publisher]]
-    """Entered when a term begins and left when it ends: listens for Envoys, and yields an empty publisher.
+    DataPlane = Callable[[Tenants, Callable[[], bool]], AbstractAsyncContextManager[Publisher]]
+    """Entered when a term begins and left when it ends: listens for the Envoys of all these namespaces, and
+    yields an empty publisher for the home.
 
-    Its argument says whether the lease is held for certain at this moment; nothing may be sent when not.
+    The second argument says whether the lease is held for certain at this moment; nothing may be sent when not.
     """
 
 LEASE = SCHEDULER_LEASE
@@ -79,12 +82,12 @@ class Scheduler:
         self._list = ServedList(client, namespace)
         self._others: dict[str, ServedNamespace] = {}
         self._services = {namespace: self.agents}
-        self.tenants = AgentTenants(namespace, self._services)
+        self._tokens: dict[str, Token] = {namespace: token}
+        self._tenants = Tenants(namespace, self._tokens)
+        self.tenants = AgentTenants(self._tenants, self._services)
         # The pod's name alone: after a crash the restarted container takes its own lease back at once. Two
         # containers of one pod never live at a time, and the epoch would tell their orders apart.
-        address = f"{settings.address}:{settings.agent_port}"
-        self._election = LeaderElection(client, namespace, LEASE, settings.pod_name, address=address)
-        self._election.notes = self._notes
+        self._election = LeaderElection(client, namespace, LEASE, settings.pod_name, notes=self._notes)
 
     async def run(self) -> None:
         """Follows the API and leads whenever the lease is held."""
@@ -122,7 +125,7 @@ class Scheduler:
         try:
             await other.follow()
         finally:
-            del self._others[namespace], self._services[namespace]
+            del self._others[namespace], self._services[namespace], self._tokens[namespace]
 
     def _other(self, namespace: str) -> ServedNamespace:
         """Returns what is kept of a listed namespace; the first call makes it."""
@@ -131,6 +134,7 @@ class Scheduler:
                 self._client, self._recorder, self._settings, namespace, leads_home=self._leads
             )
             self._others[namespace], self._services[namespace] = made, made.agents
+            self._tokens[namespace] = made.token
         return self._others[namespace]
 
     async def _lead(self, epoch: int) -> None:
@@ -138,7 +142,7 @@ class Scheduler:
         client = self._client.guarded(LeaseGuard(self._leads))
         self.agents.lead(epoch)
         try:
-            async with self._data_plane(self._leads) as publisher, asyncio.TaskGroup() as group:
+            async with self._data_plane(self._tenants, self._leads) as publisher, asyncio.TaskGroup() as group:
                 group.create_task(keep_endpoint(client, self._settings, self._settings.namespace))
                 group.create_task(self._list.each(self._stand), name="stand-for-others")
                 await self._home.schedule(publisher, client)
@@ -151,9 +155,12 @@ class Scheduler:
         await self._other(namespace).stand(self._further)
 
     def _notes(self) -> dict[str, str]:
-        """Returns the annotation of the lease that `bailie doctor` reads; each renewal writes it again."""
+        """Returns the lease's annotations: the holder's address, and the term for `bailie doctor`."""
         others = {name: other.scheduler.state() for name, other in self._others.items()}
-        return {TERM_ANNOTATION: json.dumps({**self._home.state(), "others": others})}
+        return {
+            labels.HOLDER_ADDRESS: f"{self._settings.address}:{self._settings.agent_port}",
+            TERM_ANNOTATION: json.dumps({**self._home.state(), "others": others}),
+        }
 
     def _leads(self) -> bool:
         """Says whether the lease is held for certain; asked before each message to agents, Envoys or the API.

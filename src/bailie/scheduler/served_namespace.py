@@ -20,7 +20,7 @@ from bailie.scheduler.leader_endpoint import keep_endpoint
 from bailie.scheduler.lease_guard import LeaseGuard
 from bailie.scheduler.namespace import NamespaceScheduler
 from bailie.scope.claim import SCHEDULER_LEASE
-from bailie.wellknown import names
+from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
 
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
-    from bailie.kube.token import Token
     from bailie.routing.table import Publisher
     from bailie.scheduler.settings import SchedulerSettings
 
-    FurtherPlane = Callable[[str, Token, Callable[[], bool]], AbstractAsyncContextManager[Publisher]]
-    """Lets the Envoys of another namespace, who have that token, in through the scheduler's own door while
-    entered. The last argument says whether anything may be sent to them at this moment."""
+    FurtherPlane = Callable[[str, Callable[[], bool]], AbstractAsyncContextManager[Publisher]]
+    """Serves the Envoys of another namespace, on the scheduler's own port, while entered. The last argument
+    says whether anything may be sent to them at this moment."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +62,8 @@ class ServedNamespace:
         # All replicas of this scheduler are one candidate: the Lease at home says which of them acts, so that
         # the next leader at home need not wait here for the end of the Lease of the one before.
         identity = f"{settings.namespace}/{names.SCHEDULER}"
-        address = f"{settings.address}:{settings.agent_port}"
-        self._election = LeaderElection(client, namespace, SCHEDULER_LEASE, identity, address=address)
+        notes = {labels.HOLDER_ADDRESS: f"{settings.address}:{settings.agent_port}"}
+        self._election = LeaderElection(client, namespace, SCHEDULER_LEASE, identity, notes=lambda: notes)
 
     def leads(self) -> bool:
         """Says whether this process may decide for the namespace at this moment."""
@@ -86,7 +85,7 @@ class ServedNamespace:
         async def lead(epoch: int) -> None:
             self.agents.lead(epoch)
             try:
-                async with data_plane(self._namespace, self.token, self.leads) as publisher:
+                async with data_plane(self._namespace, self.leads) as publisher:
                     await self._schedule(publisher)
             finally:
                 self.agents.stand_down()

@@ -126,7 +126,7 @@ class Schedulers:
         )
 
         @contextlib.asynccontextmanager
-        async def data_plane(leads):
+        async def data_plane(_, leads):
             yield self.plane.term(leads)
 
         async with Client.from_kubeconfig(process.kubeconfig) as client:

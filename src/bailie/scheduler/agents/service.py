@@ -94,7 +94,7 @@ class AgentService:
     ) -> None:
         """Takes the scheduler's own `address`, and `leads`, which is asked before anything is sent."""
         self.namespace = namespace
-        self.token = token
+        self._token = token
         self._address = address
         self._epoch: int | None = None
         self._leads = leads
@@ -174,7 +174,7 @@ class AgentService:
 
     def _admitted(self, context: Context) -> int:
         """Returns the epoch for a caller with the right token. Raises AgentRefused for any other."""
-        verdict = self.token.check(context.invocation_metadata() or ())
+        verdict = self._token.check(context.invocation_metadata() or ())
         if verdict is not Verdict.GOOD:
             raise AgentRefused(_REFUSALS[verdict], verdict.value)
         if self._epoch is None or not self._leads():

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 import grpc
 
 from bailie.kube.limits import Complaints
-from bailie.kube.token import named_namespace
+from bailie.kube.tenants import NotServed
 from bailie.scheduler.agents.peers import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bailie.kube.tenants import Tenants
     from bailie.scheduler.agents.service import AgentService, Context
-
-_LONGEST_NAMESPACE = 63
 
 
 class AgentTenants:
     """Leads each session to the service of its namespace."""
 
-    def __init__(self, home: str, services: Mapping[str, AgentService]) -> None:
-        self._home = home
+    def __init__(self, tenants: Tenants, services: Mapping[str, AgentService]) -> None:
+        """Takes as `services` the service of each namespace of `tenants`; both may change."""
+        self._tenants = tenants
         self._services = services
         self._complaints = Complaints()
 
@@ -37,11 +37,10 @@ class AgentTenants:
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802 - gRPC's
         """Serves one stream, from the hello to its end, by the service of the agent's namespace."""
-        namespace = named_namespace(context.invocation_metadata() or ()) or self._home
-        service = self._services.get(namespace)
-        if service is None:
-            told = f"this scheduler does not serve namespace {namespace[:_LONGEST_NAMESPACE]!r}"
-            self._complaints.warn("agent refused", str(address_of(context.peer())), cause=told)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, told)
-            raise AssertionError  # not reached: abort raises
-        await service.Session(request_iterator, context)
+        try:
+            tenant = self._tenants.of(context.invocation_metadata() or ())
+        except NotServed as error:
+            self._complaints.warn("agent refused", str(address_of(context.peer())), cause=str(error))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            raise AssertionError from error  # not reached: abort raises
+        await self._services[tenant.namespace].Session(request_iterator, context)
