@@ -162,7 +162,7 @@ def test_a_copy_leaves_after_a_drain_or_when_the_wait_is_over(scene):
     scene.publish()
     scene.publisher.acknowledge()
     scene.observe(GIVE_UP_SECONDS)
-    assert scene.routes.leading_to(FIRST) == {IRIS}
+    assert scene.routes.leading_to(FIRST) == {"iris"}
     assert not scene.routes.may_unload(scene.copy())
     scene.routes.publish({IRIS: ("iris", None)}, scene.fleet)
     assert scene.publisher.table.entries == {}

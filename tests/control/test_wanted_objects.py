@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.support.manifests import manifest_of
 
-from bailie.control.wanted_models import SLICE, WantedModels
+from bailie.control.wanted_models import parse_model
+from bailie.control.wanted_objects import SLICE, WantedObjects
 
 
 def model(name, generation=1, **metadata):
@@ -21,7 +22,7 @@ def read(models, manifests):
 
 
 def test_many_models_are_read_in_slices():
-    models = WantedModels()
+    models = WantedObjects(parse_model)
     manifests = [model(f"m{index}") for index in range(2 * SLICE + 1)]
     changed, pauses = read(models, manifests)
     assert (len(changed), pauses) == (2 * SLICE + 1, 2)
@@ -29,7 +30,7 @@ def test_many_models_are_read_in_slices():
 
 
 def test_only_what_matters_is_a_change():
-    models = WantedModels()
+    models = WantedObjects(parse_model)
     read(models, [model("a"), model("b")])
     before = models.wanted["a"]
     assert read(models, [model("a", resourceVersion="9"), model("b")]) == (set(), 0)

@@ -2,9 +2,11 @@ from bailie.routing.refusal import (
     GrpcStatus,
     data_plane_overloaded,
     no_answer,
+    not_ready,
     overloaded,
     replicas_overloaded,
 )
+from bailie.routing.table import NotReady
 
 
 def test_a_replica_that_is_gone_is_told_with_its_cause():
@@ -34,3 +36,18 @@ def test_too_much_to_do_has_one_reason_wherever_it_is():
     assert (model.model, plane.model) == ("iris", "")
     assert "of model iris in namespace team-a" in model.message
     assert "data plane of namespace team-a" in plane.message
+
+
+def test_what_is_not_ready_is_named_with_its_kind():
+    model = not_ready("team-a", "iris", NotReady("ModelFailed", "its load failed"))
+    assert model.message == (
+        "model iris in namespace team-a is not ready: its load failed;"
+        " `kubectl describe model iris` says more"
+    )
+    entry = NotReady("NoCandidate", "no candidate is ready", subject="experiment flower")
+    experiment = not_ready("team-a", "flower.experiment", entry)
+    assert experiment.message == (
+        "experiment flower in namespace team-a is not ready: no candidate is ready;"
+        " `kubectl describe experiment flower` says more"
+    )
+    assert experiment.model == "flower.experiment"

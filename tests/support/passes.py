@@ -37,7 +37,7 @@ class Pass:
             agents=self.agents,
             publisher=self.publisher,
             notify=write_notice,
-            further=self.further,
+            further=[lambda *_, kind=kind: kind for kind in self.further],
         )
 
     def server(self, name="mlserver", replicas=1, running=0, **metadata):

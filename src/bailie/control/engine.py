@@ -8,7 +8,7 @@ same path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bailie.api.kinds import MODEL, SERVER
 from bailie.control.agent_port import LoadCommand
@@ -25,14 +25,13 @@ from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator
 
-    from bailie.api.kinds import Kind
     from bailie.control.agent_port import Agents
     from bailie.control.fleet import CopyId
     from bailie.control.load_failures import Now
     from bailie.control.notices import Notify
-    from bailie.control.subjects import Contribution, SubjectKind
+    from bailie.control.subjects import Contribution, Objects, SubjectFactory, SubjectKind
     from bailie.placement import VersionPlace
     from bailie.routing.table import Publisher
 
@@ -53,15 +52,15 @@ class Engine:
         self,
         namespace: str,
         *,
-        objects: Callable[[Kind], Iterable[Mapping[str, Any]]],
+        objects: Objects,
         agents: Agents,
         publisher: Publisher,
         notify: Notify,
-        further: tuple[SubjectKind, ...] = (),
+        further: Iterable[SubjectFactory] = (),
     ) -> None:
-        """Takes `objects`, which returns the namespace's Models or Servers as they are now.
+        """Takes `objects`, which returns the namespace's objects of a kind as they are now.
 
-        `further` are the routable kinds beside Models, each after the kinds on which it depends.
+        `further` makes the routable kinds beside Models, each after the kinds on which it depends.
         """
         self._objects = objects
         self._notify = notify
@@ -78,7 +77,9 @@ class Engine:
             routes=self._routes,
             decisions=DecisionLog(notify),
         )
-        self._kinds: tuple[SubjectKind, ...] = (self._models, *further)
+        self._further = tuple(make(objects, self._routes) for make in further)
+        self._kinds: tuple[SubjectKind, ...] = (self._models, *self._further)
+        self._by_route_name: dict[str, Subject] = {}
         self._contributions: dict[Subject, Contribution] = {}
         self._dirty: set[Subject] = set()
         self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
@@ -190,6 +191,7 @@ class Engine:
                     contribution = kind.contribute(name, self._contributions)
                     put(self._contributions, subject, contribution)
                     changes[subject] = kind.route_name(name), contribution
+                    put(self._by_route_name, kind.route_name(name), subject if contribution else None)
                 yield
         self._routes.publish(changes, self._fleet)
 
@@ -211,9 +213,9 @@ class Engine:
                     self._notify(Notice("unload sent", said))
             yield
 
-    def _moves(self, subject: Subject) -> bool:
-        """Says whether the subject will answer elsewhere: its wanted version is being loaded there."""
-        wanted = self._models.models.wanted.get(subject.name) if subject.kind == MODEL.kind else None
+    def _moves(self, name: str) -> bool:
+        """Says whether the Model will answer elsewhere: its wanted version is being loaded there."""
+        wanted = self._models.models.wanted.get(name)
         if wanted is None or wanted.version not in self._planner.plan().assignments:
             return False
         failure = self._models.failures.of(wanted.version)
@@ -237,11 +239,11 @@ class Engine:
         return [each.id for each in self._fleet.of_model(name) if each.state is CopyState.EVICTING]
 
     def note_used(self, names: Iterable[str]) -> None:
-        """Tells the agents which of their models were asked for just now; `names` are those of Models."""
-        used: dict[ReplicaId, list[str]] = {}
-        for name in names:
-            for each in self._fleet.of_model(name):
-                used.setdefault(each.id.replica, []).append(each.id.name)
+        """Tells the agents which of their copies were asked for just now; `names` are those of routes."""
+        subjects = (self._by_route_name[name] for name in names if name in self._by_route_name)
+        used: dict[ReplicaId, set[str]] = {}
+        for copy in (copy for subject in subjects for copy in self._routes.asked(subject)):
+            used.setdefault(copy.replica, set()).add(copy.name)
         for replica, server_names in used.items():
             self._agents.note_used(replica, server_names)
 
@@ -270,6 +272,7 @@ class Engine:
             plan=self._planner.plan(),
             copies=dict(self._models.copies),
             facts=dict(self._models.facts),
+            further={kind.kind: dict(kind.facts) for kind in self._further},
             contributions=dict(self._contributions),
             looked_at=looked_at,
             settling=self._routes.settling,

@@ -14,7 +14,8 @@ from bailie.control.load_failures import LoadFailures
 from bailie.control.model_facts import ModelFindings, Sentences, facts_of
 from bailie.control.subjects import Contribution, Subject
 from bailie.control.version_numbers import VersionNumbers
-from bailie.control.wanted_models import WantedModels
+from bailie.control.wanted_models import parse_model
+from bailie.control.wanted_objects import WantedObjects
 from bailie.lifecycle.conditions import unready_reason
 from bailie.routing.table import NotReady
 
@@ -43,7 +44,7 @@ class ModelSubjects:
     decisions: DecisionLog
     numbers: VersionNumbers = field(default_factory=VersionNumbers)
     failures: LoadFailures = field(default_factory=LoadFailures)
-    models: WantedModels = field(default_factory=WantedModels)
+    models: WantedObjects[WantedModel] = field(default_factory=lambda: WantedObjects(parse_model))
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
     _sentences: Sentences = field(default_factory=Sentences)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import MODEL
 from bailie.placement import Plan, Snapshot
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from bailie.api.kinds import Kind
     from bailie.control.fleet import ModelCopy
-    from bailie.control.subjects import Contribution, Subject
+    from bailie.control.subjects import Contribution, Subject, SubjectFacts
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.conditions import ModelFacts
 
@@ -25,10 +26,10 @@ class PassResult:
     """The result of one pass.
 
     `wanted` are the Models by name, `copies` the copies of each (one per version and replica), and `facts`
-    has every Model of `wanted`. `contributions` has the part of each subject in the routing table.
-    `looked_at` are the subjects that may differ from the result before, deleted subjects among them.
-    `settling`: the data planes have not come to this leader yet, so they may still have routes of the leader
-    before.
+    has every Model of `wanted`; `further` has the facts of the subjects of other kinds, by kind and name.
+    `contributions` has the part of each subject in the routing table. `looked_at` are the subjects that may
+    differ from the result before, deleted subjects among them. `settling`: the data planes have not come to
+    this leader yet, so they may still have routes of the leader before.
     """
 
     wanted: Mapping[str, WantedModel] = field(default_factory=dict)
@@ -36,9 +37,14 @@ class PassResult:
     plan: Plan = field(default_factory=Plan)
     copies: Mapping[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: Mapping[str, ModelFacts] = field(default_factory=dict)
+    further: Mapping[str, Mapping[str, SubjectFacts]] = field(default_factory=dict)
     contributions: Mapping[Subject, Contribution] = field(default_factory=dict)
     looked_at: frozenset[Subject] = frozenset()
     settling: bool = False
+
+    def facts_of(self, kind: Kind) -> Mapping[str, SubjectFacts]:
+        """Returns what the status of each subject of a kind is made from, by name."""
+        return self.facts if kind is MODEL else self.further.get(kind.kind, {})
 
     def looked_at_of(self, kind: Kind) -> Iterator[str]:
         """Yields the names of the subjects of a kind that may differ from the result before."""

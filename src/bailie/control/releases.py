@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bailie.control.fleet import Fleet
     from bailie.control.notices import Notify
     from bailie.control.routes import Routes
-    from bailie.control.subjects import Subject
     from bailie.placement import ReplicaId
 
 
@@ -29,8 +28,8 @@ class Releases:
         self._agents = agents
         self._told: dict[ReplicaId, int] = {}
 
-    def release(self, fleet: Fleet, routes: Routes, moves: Callable[[Subject], bool]) -> None:
-        """Tells each replica that may end, once. `moves` says whether a subject will answer elsewhere."""
+    def release(self, fleet: Fleet, routes: Routes, moves: Callable[[str], bool]) -> None:
+        """Tells each replica that may end, once. `moves` says whether a Model will answer elsewhere."""
         draining = {
             key: seen.replica.session
             for key, seen in fleet.replicas.items()
@@ -40,11 +39,10 @@ class Releases:
         for key, session in draining.items():
             if key in self._told or not routes.is_left(key):
                 continue
-            needing = routes.leading_to(key)
-            if any(map(moves, needing)):
+            stranded = routes.leading_to(key)
+            if any(map(moves, stranded)):
                 continue
             self._told[key] = session
-            stranded = frozenset(each.name for each in needing)
             self._agents.note_drained(key, stranded)
             fields = {"replica": str(key), "without_another_place": sorted(stranded)}
             self._notify(Notice("replica may end", fields, warning=bool(stranded)))

@@ -14,15 +14,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bailie.control.acknowledgements import REJOIN_SECONDS, Acknowledgements, Departure
+from bailie.control.route_entries import HELD, asked_copies, entry_of
 from bailie.control.routed_copies import RoutedCopies
 from bailie.control.subjects import Contribution
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.rollout import Candidate, choose
-from bailie.routing.build import Serving, build_entry
 from bailie.routing.table import ReplicaEndpoint, RoutingTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from bailie.control.fleet import CopyId, Fleet, FleetReplica, ModelCopy
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from bailie.placement import ReplicaId
     from bailie.routing.table import Entry, Publisher
 
-HELD = ".held"
-"""Suffix of a replica's name that stands for its agent, which answers for models that are not in memory."""
 _NOTHING = Contribution()
 
 
@@ -133,9 +131,9 @@ class Routes:
             return False
         departure = self._asked.left.get(copy.id)
         still_asked = departure is not None and not self._acknowledgements.is_acknowledged(departure)
-        return still_asked or self._has_route(subject)
+        return still_asked or self.has_route(subject)
 
-    def _has_route(self, subject: Subject) -> bool:
+    def has_route(self, subject: Subject) -> bool:
         """Says whether every data plane has a route of the subject, the newest one or the one before."""
         former = self._former.get(subject)
         if former is not None and not self._acknowledgements.is_acknowledged(former):
@@ -153,7 +151,7 @@ class Routes:
         `changes` has the route's name and the new contribution, None for no route, of each changed subject.
         """
         first, present = self._revision == 0, self._present(fleet)
-        entries = {name: _entry(each, present, fleet.crowded) for name, each in changes.values()}
+        entries = {name: entry_of(each, present, fleet.crowded) for name, each in changes.values()}
         news = {name: entry for name, entry in entries.items() if entry != self._entries.get(name)}
         if news or first:
             table = {name: entry for name, entry in self._entries.items() if name not in news}
@@ -179,9 +177,9 @@ class Routes:
         return Departure(self._revision, self._now)
 
     def _note(self, subject: Subject, contribution: Contribution) -> None:
-        asked = _asked(contribution.copies)
+        asked = asked_copies(contribution)
         # Before `lead` replaces the former route, and `_told` its version.
-        had = self._has_route(subject) and self._told.get(subject) == contribution.identity
+        had = self.has_route(subject) and self._told.get(subject) == contribution.identity
         in_memory = [each.id for each in asked if each.state is CopyState.LOADED]
         self._direct.lead(subject, in_memory, self._departure)
         if self._asked.lead(subject, [each.id for each in asked], self._departure):
@@ -231,9 +229,13 @@ class Routes:
             departure = self._before_us
         return departure is None or self._acknowledgements.may_end(departure)
 
-    def leading_to(self, replica: ReplicaId) -> frozenset[Subject]:
-        """Returns the subjects whose routes lead to the replica."""
-        return frozenset(subject for subject, copy, _ in self._asked.pairs() if copy.replica == replica)
+    def leading_to(self, replica: ReplicaId) -> frozenset[str]:
+        """Returns the Models whose copies on the replica are in a route, of whatever subject."""
+        return frozenset(copy.version.model for _, copy, _ in self._asked.pairs() if copy.replica == replica)
+
+    def asked(self, subject: Subject) -> frozenset[CopyId]:
+        """Returns the copies to which the subject's route leads."""
+        return frozenset(copy for copy, _ in self._asked.of(subject))
 
     def is_left(self, replica: ReplicaId) -> bool:
         """Says whether only the present routes lead to the replica, or the wait for that is over."""
@@ -268,39 +270,6 @@ def _candidates(loaded: Iterable[ModelCopy]) -> tuple[Candidate, ...]:
         Candidate(identity=identity, number=numbers[identity], replicas=frozenset(names))
         for identity, names in replicas.items()
     )
-
-
-def _entry(
-    contribution: Contribution | None, present: Mapping[str, ReplicaEndpoint], crowded: AbstractSet[ReplicaId]
-) -> Entry | None:
-    if contribution is None:
-        return None
-    asked = _asked(contribution.copies)
-    if not asked:
-        return contribution.otherwise
-    counted = any(each.id.replica in crowded for each in contribution.copies)
-    return build_entry(_servings(asked), present, counted=counted)
-
-
-def _asked(copies: Collection[ModelCopy]) -> tuple[ModelCopy, ...]:
-    """Returns the copies that get the requests.
-
-    Only servers that are ready are asked: a server that crashed listens again before its models are there,
-    and one that hangs takes connections. Of these, copies that stay go before copies that drain, and copies
-    in memory before evicted ones; where none is in memory, the agents bring them back.
-    """
-    ready = tuple(each for each in copies if each.server_ready)
-    staying = tuple(each for each in ready if not each.draining) or ready
-    return tuple(each for each in staying if each.state is CopyState.LOADED) or staying
-
-
-def _servings(asked: Iterable[ModelCopy]) -> list[Serving]:
-    """Returns a backend for each name on the servers, with the number of its replicas as its weight."""
-    names: dict[str, set[str]] = defaultdict(set)
-    for copy in asked:
-        place = str(copy.id.replica)
-        names[copy.id.name].add(place if copy.state is CopyState.LOADED else f"{place}{HELD}")
-    return [Serving(name=name, weight=len(found), replicas=frozenset(found)) for name, found in names.items()]
 
 
 def _replicas(seen: FleetReplica) -> Iterator[ReplicaEndpoint]:

@@ -1,20 +1,28 @@
 """Subjects: objects with a name that callers may ask for, and the part of each in the routing table.
 
-The engine works on subjects alone when it routes. Each routable kind is one `SubjectKind`, handed to the
-engine in a tuple: another kind is another element of that tuple.
+The engine works on subjects alone when it routes. Each routable kind is one `SubjectKind`; the scheduler
+hands the engine a factory for each: another kind is another row in the scheduler's table of kinds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from bailie.api.kinds import Kind
+    from bailie.api.status import Condition
     from bailie.control.fleet import ModelCopy
+    from bailie.control.routes import Routes
     from bailie.routing.table import NotReady
+
+    Objects = Callable[[Kind], Iterable[Mapping[str, Any]]]
+    """Returns the namespace's objects of a kind as they are now."""
+    SubjectFactory = Callable[[Objects, Routes], "SubjectKind"]
+    """Makes a routable kind for one engine. `Routes` says how far data planes have followed."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -29,22 +37,51 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """The route of a subject: to `copies`, all of version `identity`; `otherwise` if no copy may be asked.
+    """The route of a subject: to `copies`; `otherwise` if no copy may be asked. Without both it has no route.
 
-    Without both the subject has no route.
+    `identity` says what answers, as far as a status tells it apart: for a Model, which version. `weights` are
+    by the Model of the copies, relative to each other; a Model without a weight has 1.
     """
 
     copies: tuple[ModelCopy, ...] = ()
     identity: str = ""
     otherwise: NotReady | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+
+class SubjectFacts(Protocol):
+    """Everything that the status of one subject is made from: a frozen value, counted by a pass."""
+
+    @property
+    def generation(self) -> int:
+        """The generation of the object that the facts are of."""
+        ...
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the object is being deleted."""
+        ...
+
+    def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:
+        """Returns the status as JSON data.
+
+        `observed` (observedGeneration) and `conditions` are those that the API holds; `now` is an RFC 3339
+        time for the conditions that change.
+        """
+        ...
 
 
 class SubjectKind(Protocol):
-    """One routable kind, as the engine uses it."""
+    """One routable kind, as the engine uses it. Only Models have copies; the other kinds lead to these."""
 
     @property
     def kind(self) -> str:
         """The name of the kind (`Model`)."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, SubjectFacts]:
+        """What the status of each subject is made from, by name, as of its last `contribute`."""
         ...
 
     def route_name(self, name: str) -> str:

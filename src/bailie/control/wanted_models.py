@@ -1,13 +1,12 @@
-"""The Models of the namespace as the scheduler reads them: parsed once per generation, each a frozen value.
+"""A Model of the namespace as the scheduler reads it: a frozen value.
 
-Used by `model_subjects` on every pass. Decides nothing about places; says which version is wanted, and which
-mistakes a spec has.
+Used by `model_subjects` for the Models that changed. Decides nothing about places; says which version is
+wanted, on how many replicas, and which mistakes a spec has.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.model import Model, content_identity
@@ -15,15 +14,11 @@ from bailie.api.resource import NO_EFFECT
 from bailie.placement import Demand, VersionId
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Mapping
 
     from bailie.api.problems import Problem
 
     Manifest = Mapping[str, Any]
-
-
-SLICE = 32
-"""Models parsed between two pauses: about 5 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,49 +67,7 @@ def demand_of(wanted: WantedModel, workers: int) -> Demand | None:
     )
 
 
-class WantedModels:
-    """The Models by name, `wanted`; each is parsed again only when its generation changes."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[Manifest, tuple[object, ...]]] = {}
-        self._read: list[Manifest] = []
-        self.wanted: dict[str, WantedModel] = {}
-
-    def read(self, manifests: Iterable[Manifest], changed: set[str]) -> Generator[None, None, None]:
-        """Takes over every Model; adds the names of Models that are new, changed or gone to `changed`.
-
-        Yields between slices of the work.
-        """
-        present, parsed = list(manifests), 0
-        if len(present) == len(self._read) and all(map(is_, present, self._read)):
-            return
-        for manifest in present:
-            name = manifest["metadata"]["name"]
-            before = self._known.get(name)
-            if before is not None and before[0] is manifest:
-                continue
-            mark = _mark(manifest["metadata"])
-            if before is None or before[1] != mark:
-                self.wanted[name] = _parse(manifest)
-                changed.add(name)
-                parsed += 1
-            self._known[name] = (manifest, mark)
-            if parsed == SLICE:
-                parsed = 0
-                yield
-        if len(self._known) > len(present):
-            for name in self._known.keys() - {manifest["metadata"]["name"] for manifest in present}:
-                changed.add(name)
-                del self._known[name], self.wanted[name]
-        self._read = present
-
-
-def _mark(metadata: Mapping[str, Any]) -> tuple[object, ...]:
-    finalizers = tuple(metadata.get("finalizers") or ())
-    return (metadata.get("uid"), metadata.get("generation"), metadata.get("deletionTimestamp"), finalizers)
-
-
-def _parse(manifest: Manifest) -> WantedModel:
+def parse_model(manifest: Manifest) -> WantedModel:
     """Returns the Model parsed without its status: a mistake in the status must not make its spec invalid."""
     metadata = manifest["metadata"]
     model, found = Model.parse({key: value for key, value in manifest.items() if key != "status"})

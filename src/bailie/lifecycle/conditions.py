@@ -1,14 +1,14 @@
 """The status of a Model, made from the facts about the model.
 
-Called by `bailie.scheduler.status.models` with every change. `Ready` and `ModelReady` speak of the version
-that answers; `observedGeneration` names the generation of that version, so while an older version answers it
-stays behind and `kubectl wait` goes on waiting. `RolledOut` speaks of the newest version, `Scheduled` of its
-places.
+A pass makes `ModelFacts`, and a status writer has them say the status at every change. `Ready` and
+`ModelReady` speak of the version that answers; `observedGeneration` names its generation, so while an older
+version answers, it stays behind and `kubectl wait` goes on waiting. `RolledOut` speaks of the newest version,
+`Scheduled` of its places.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,15 @@ class ModelFacts:
     evicted: int = 0
     refusal: str = ""
     conditions: Sequence[Condition] = field(default=())
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the Model is being deleted."""
+        return self.version.deleted
+
+    def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:
+        """Returns the status; `observed` and `conditions` are those that the API holds now."""
+        return model_status(replace(self, observed=observed, conditions=conditions), now)
 
 
 def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:

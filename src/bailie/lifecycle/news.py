@@ -1,6 +1,6 @@
 """Which conditions of a Model are worth an event: once for each change of the reason, not for each retry.
 
-Called by `bailie.scheduler.status.models` with the conditions that the API held before and those that it
+Called by `bailie.scheduler.status.subjects` with the conditions that the API held before and those that it
 holds now. Other figures are no news: the next attempt, a little more memory free.
 """
 

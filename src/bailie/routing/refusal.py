@@ -71,9 +71,10 @@ def not_found(namespace: str, model: str) -> ErrorAnswer:
 
 
 def not_ready(namespace: str, model: str, entry: NotReady) -> ErrorAnswer:
-    """Returns the answer for a model that exists and that no replica can answer for now."""
-    more = f"`kubectl describe model {model}` says more"
-    text = f"model {model} in namespace {namespace} is not ready: {entry.message}; {more}"
+    """Returns the answer for a name that exists and that no replica can answer for now."""
+    subject = entry.subject or f"model {model}"
+    more = f"`kubectl describe {subject}` says more"
+    text = f"{subject} in namespace {namespace} is not ready: {entry.message}; {more}"
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, entry.reason, text, model, namespace)
 
 

@@ -89,10 +89,13 @@ class NotReady:
     """A name that exists and cannot be served now: a CamelCase token, and a sentence for callers.
 
     The sentence is ours: the words of a server, a download or an exception stay in status, events and logs.
+    `subject` is the object behind the name as kubectl takes it (`experiment flower`); empty for the Model of
+    that name.
     """
 
     reason: str
     message: str
+    subject: str = ""
 
 
 Entry = Route | NotReady

@@ -10,33 +10,26 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SERVER
+from bailie.api.kinds import SERVER
 from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.kube.clock import utc_now
 from bailie.kube.informer import Informer
 from bailie.scheduler.freshness import current
+from bailie.scheduler.kinds import DECIDING, KINDS
 from bailie.scheduler.loop import SchedulingLoop, write_notice
 from bailie.scheduler.status.metrics import ModelCounts
-from bailie.scheduler.status.models import ModelWriter
-from bailie.scheduler.status.servers import ServerWriter
-from bailie.scheduler.status.unsupported import UnsupportedWriter
 from bailie.scheduler.status.writer import StatusWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bailie.api.kinds import Kind
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.kube.informer import Change
     from bailie.routing.table import Publisher
     from bailie.scheduler.agents.service import AgentService
-    from bailie.scheduler.status.writer import KindWriter
-
-_NEEDED = (MODEL, SERVER)
-"""Nothing is decided before these objects are known. Those of other kinds only get conditions."""
 
 
 class NamespaceScheduler:
@@ -46,9 +39,7 @@ class NamespaceScheduler:
         self.namespace = namespace = agents.namespace
         self.agents = agents
         self._recorder = recorder
-        self._informers = {
-            kind: Informer(client, kind, namespace) for kind in (MODEL, SERVER, EXPERIMENT, PIPELINE)
-        }
+        self._informers = {each.kind: Informer(client, each.kind, namespace) for each in KINDS}
         self._engine: Engine | None = None
         self._publisher: Publisher | None = None
 
@@ -60,10 +51,10 @@ class NamespaceScheduler:
 
     def unready(self) -> str | None:
         """Returns why no engine could begin now; None when nothing keeps it from that."""
-        missing = [kind.plural for kind in _NEEDED if not self._informers[kind].synced.is_set()]
+        missing = [kind.plural for kind in DECIDING if not self._informers[kind].synced.is_set()]
         if not missing:
             return None
-        causes = {str(self._informers[kind].failure) for kind in _NEEDED if self._informers[kind].failure}
+        causes = {str(self._informers[kind].failure) for kind in DECIDING if self._informers[kind].failure}
         return f"{', '.join(missing)} not listed yet" + "".join(f": {cause}" for cause in sorted(causes))
 
     def explain(self, name: str) -> dict[str, Any] | None:
@@ -86,25 +77,28 @@ class NamespaceScheduler:
 
         `client` is that of the term: it writes only while the lease is held.
         """
-        for kind in _NEEDED:
+        for kind in DECIDING:
             await current(client, self._informers[kind])
-        models, servers = self._informers[MODEL], self._informers[SERVER]
         engine = Engine(
             self.namespace,
             objects=lambda kind: self._informers[kind].store.values(),
             agents=self.agents,
             publisher=publisher,
             notify=write_notice,
+            further=[each.subjects for each in KINDS if each.subjects],
         )
-        writer = StatusWriter(self.namespace, self._informers, self._writers(client))
+        writers = {each.kind: each.writer(client, self.namespace, self._recorder) for each in KINDS}
+        writer = StatusWriter(self.namespace, self._informers, writers)
         counts = ModelCounts(self.namespace)
         loop = SchedulingLoop(engine, _now, reports=(writer.take, counts.take))
         publisher.on_acknowledged(lambda _: loop.wake())
         publisher.on_used(engine.note_used)
         ends = [
             self.agents.subscribe(loop.wake),
-            models.subscribe(lambda change: loop.wake() if _matters(change) else None),
-            servers.subscribe(lambda change: loop.wake() if _matters(change) else None),
+            *(
+                self._informers[kind].subscribe(lambda change: loop.wake() if _matters(change) else None)
+                for kind in DECIDING
+            ),
         ]
         self._engine, self._publisher = engine, publisher
         try:
@@ -115,15 +109,6 @@ class NamespaceScheduler:
             self._engine = self._publisher = None
             for end in (*ends, counts.end):
                 end()
-
-    def _writers(self, client: Client) -> dict[Kind, KindWriter]:
-        """Returns the writer of each kind's status: another kind is another line."""
-        return {
-            MODEL: ModelWriter(client, self.namespace, self._recorder),
-            SERVER: ServerWriter(client, self.namespace),
-            EXPERIMENT: UnsupportedWriter(client, self.namespace, EXPERIMENT),
-            PIPELINE: UnsupportedWriter(client, self.namespace, PIPELINE),
-        }
 
 
 def _matters(change: Change) -> bool:

@@ -1,6 +1,6 @@
 """The status of Servers, which changes with every model that comes or goes.
 
-Made by `namespace`. `control.server_status` makes the statuses; this module decides when one is written.
+Made by `kinds`. `control.server_status` makes the statuses; this module decides when one is written.
 """
 
 from __future__ import annotations

@@ -1,23 +1,22 @@
 """Writes into each Pipeline and Experiment that nothing acts on it yet, so that no user waits for it in vain.
 
-Made by `namespace`, one writer for each kind of CONDITIONS.
+Made by `kinds`, one writer for each kind that this version does not run.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import EXPERIMENT, PIPELINE, Kind
 from bailie.api.status import Condition, happy, merge_conditions
 from bailie.kube.clock import stamp, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bailie.api.kinds import Kind
     from bailie.control.pass_result import PassResult
     from bailie.kube.client import Client, Object
 
-CONDITIONS = {PIPELINE: "PipelineReady", EXPERIMENT: "ExperimentReady"}
 REASON = "NotSupported"
 
 
@@ -50,7 +49,7 @@ def _is_said(manifest: Mapping[str, Any]) -> bool:
 
 def _status(kind: Kind, manifest: Mapping[str, Any]) -> dict[str, Any]:
     message = f"this version of Bailie does not run {kind.plural} yet"
-    condition = Condition(type=CONDITIONS[kind], status="False", reason=REASON, message=message)
+    condition = Condition(type=f"{kind.kind}Ready", status="False", reason=REASON, message=message)
     conditions = merge_conditions((), [condition, happy([condition], [condition.type])], stamp(utc_now()))
     return {
         "observedGeneration": int(manifest["metadata"].get("generation") or 0),

@@ -1,0 +1,102 @@
+"""The entry of the routing table that a contribution becomes: which copies are asked, and with which weights.
+
+Called by `routes` for each subject that changed. Pure; the table's own rules are those of `routing.build`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from math import lcm
+from typing import TYPE_CHECKING
+
+from bailie.lifecycle.copies import CopyState
+from bailie.routing.build import Serving, build_entry
+from bailie.routing.table import MAX_TOTAL_WEIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from bailie.control.fleet import ModelCopy
+    from bailie.control.subjects import Contribution
+    from bailie.placement import ReplicaId
+    from bailie.routing.table import Entry, ReplicaEndpoint
+
+HELD = ".held"
+"""Suffix of a replica's name that stands for its agent, which answers for models that are not in memory."""
+_MOST = MAX_TOTAL_WEIGHT // 2
+"""Above this sum weights are scaled down. No backend falls to zero by that, so the sum may end above it."""
+
+
+def entry_of(
+    contribution: Contribution | None, present: Mapping[str, ReplicaEndpoint], crowded: AbstractSet[ReplicaId]
+) -> Entry | None:
+    """Returns the entry of a contribution; None for no entry.
+
+    `present` are the places of replicas by name, `crowded` the replicas on which uses are counted.
+    """
+    if contribution is None:
+        return None
+    asked = asked_copies(contribution)
+    if not asked:
+        return contribution.otherwise
+    counted = any(each.id.replica in crowded for each in contribution.copies)
+    return build_entry(_servings(asked, contribution.weights), present, counted=counted)
+
+
+def asked_copies(contribution: Contribution) -> tuple[ModelCopy, ...]:
+    """Returns the copies that get the requests: for each Model with a weight, its own choice of copies."""
+    of_models = _by_model(contribution.copies).items()
+    weights = contribution.weights
+    return tuple(
+        copy for model, copies in of_models if weights.get(model, 1) for copy in _asked_of_model(copies)
+    )
+
+
+def _asked_of_model(copies: Collection[ModelCopy]) -> tuple[ModelCopy, ...]:
+    """Returns the copies of one Model that get its requests.
+
+    Only servers that are ready are asked: a server that crashed listens again before its models are there,
+    and one that hangs takes connections. Of these, copies that stay go before copies that drain, and copies
+    in memory before evicted ones; where none is in memory, the agents bring them back.
+    """
+    ready = tuple(each for each in copies if each.server_ready)
+    staying = tuple(each for each in ready if not each.draining) or ready
+    return tuple(each for each in staying if each.state is CopyState.LOADED) or staying
+
+
+def _servings(asked: Iterable[ModelCopy], weights: Mapping[str, int]) -> list[Serving]:
+    """Returns one backend per name on the servers. A Model's weight is shared by its replicas evenly."""
+    places = {model: _places(copies) for model, copies in _by_model(asked).items()}
+    sizes = {model: sum(map(len, names.values())) for model, names in places.items()}
+    even = lcm(*sizes.values())  # so that every share is a whole number
+    shares = {
+        name: (weights.get(model, 1) * len(found) * even // sizes[model], found)
+        for model, names in places.items()
+        for name, found in names.items()
+    }
+    total = sum(weight for weight, _ in shares.values())
+    return [
+        Serving(name=name, weight=_scaled(weight, total), replicas=found)
+        for name, (weight, found) in shares.items()
+    ]
+
+
+def _scaled(weight: int, total: int) -> int:
+    return weight if total <= _MOST else max(1, weight * _MOST // total)
+
+
+def _by_model(copies: Iterable[ModelCopy]) -> dict[str, list[ModelCopy]]:
+    found: dict[str, list[ModelCopy]] = defaultdict(list)
+    for copy in copies:
+        found[copy.id.version.model].append(copy)
+    return found
+
+
+def _places(copies: Iterable[ModelCopy]) -> dict[str, frozenset[str]]:
+    """Returns the places of each name on the servers: the replica, or its agent where the copy is evicted."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for copy in copies:
+        place = str(copy.id.replica)
+        found[copy.id.name].add(place if copy.state is CopyState.LOADED else f"{place}{HELD}")
+    return {name: frozenset(places) for name, places in found.items()}

@@ -1,0 +1,63 @@
+"""The objects of one kind as the scheduler reads them: parsed once per generation, each a frozen value.
+
+Used by `model_subjects`, and for any further routable kind. Knows only the metadata of an object; the kind
+brings the function that parses.
+"""
+
+from __future__ import annotations
+
+from operator import is_
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping
+
+    Manifest = Mapping[str, Any]
+
+_T = TypeVar("_T")
+
+SLICE = 32
+"""Objects parsed between two pauses: about 5 ms for Models."""
+
+
+class WantedObjects(Generic[_T]):
+    """Keeps the parsed objects for as long as their generations stay the same. `wanted` is by name."""
+
+    def __init__(self, parse: Callable[[Manifest], _T]) -> None:
+        self._parse = parse
+        self._known: dict[str, tuple[Manifest, tuple[object, ...]]] = {}
+        self._read: list[Manifest] = []
+        self.wanted: dict[str, _T] = {}
+
+    def read(self, manifests: Iterable[Manifest], changed: set[str]) -> Generator[None, None, None]:
+        """Takes over every object; adds the names of those that are new, changed or gone to `changed`.
+
+        Yields between slices of the work.
+        """
+        present, parsed = list(manifests), 0
+        if len(present) == len(self._read) and all(map(is_, present, self._read)):
+            return
+        for manifest in present:
+            name = manifest["metadata"]["name"]
+            before = self._known.get(name)
+            if before is not None and before[0] is manifest:
+                continue
+            mark = _mark(manifest["metadata"])
+            if before is None or before[1] != mark:
+                self.wanted[name] = self._parse(manifest)
+                changed.add(name)
+                parsed += 1
+            self._known[name] = (manifest, mark)
+            if parsed == SLICE:
+                parsed = 0
+                yield
+        if len(self._known) > len(present):
+            for name in self._known.keys() - {manifest["metadata"]["name"] for manifest in present}:
+                changed.add(name)
+                del self._known[name], self.wanted[name]
+        self._read = present
+
+
+def _mark(metadata: Mapping[str, Any]) -> tuple[object, ...]:
+    finalizers = tuple(metadata.get("finalizers") or ())
+    return (metadata.get("uid"), metadata.get("generation"), metadata.get("deletionTimestamp"), finalizers)

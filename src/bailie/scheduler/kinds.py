@@ -1,0 +1,58 @@
+"""The kinds of objects that a scheduler reads in a namespace, and its parts for each: another kind is a row.
+
+Read by `namespace`, which follows the objects of every kind, hands the engine the routable ones, and has each
+status written by its writer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SERVER
+from bailie.scheduler.status.models import ModelWriter
+from bailie.scheduler.status.servers import ServerWriter
+from bailie.scheduler.status.unsupported import UnsupportedWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.api.kinds import Kind
+    from bailie.control.subjects import SubjectFactory
+    from bailie.kube.client import Client
+    from bailie.kube.events import Recorder
+    from bailie.scheduler.status.writer import KindWriter
+
+    MakeWriter = Callable[[Client, str, Recorder], KindWriter]
+    """Makes the writer of a term for a namespace; the client writes only while the lease is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledKind:
+    """One kind. `subjects` makes the routable kind; Models and Servers have none, for the engine has its own.
+
+    `decides`: nothing is decided before the objects of the kind are listed, and each change of one wakes the
+    engine. The objects of any other kind get conditions only.
+    """
+
+    kind: Kind
+    writer: MakeWriter
+    subjects: SubjectFactory | None = None
+    decides: bool = True
+
+
+def _not_run(kind: Kind) -> ScheduledKind:
+    def writer(client: Client, namespace: str, _: Recorder) -> KindWriter:
+        return UnsupportedWriter(client, namespace, kind)
+
+    return ScheduledKind(kind, writer, decides=False)
+
+
+KINDS = (
+    ScheduledKind(MODEL, ModelWriter),
+    ScheduledKind(SERVER, lambda client, namespace, _: ServerWriter(client, namespace)),
+    _not_run(EXPERIMENT),
+    _not_run(PIPELINE),
+)
+"""Each routable kind stands after those to whose routes its own lead."""
+DECIDING = tuple(each.kind for each in KINDS if each.decides)
