@@ -91,6 +91,10 @@ charts: $(VENV)/.dev ## Write what of the charts and of docs/reference comes fro
 	@$(BIN)/python tools/charts.py
 	@$(BIN)/python tools/reference.py
 
+.PHONY: charts-repo
+charts-repo: $(VENV)/.dev ## Pack the charts into dist/charts, a repository for any static server
+	@$(BIN)/python tools/charts_repo.py
+
 .PHONY: setup
 setup: $(VENV)/.dev $(MLSERVER)/.done ## Make both environments and install everything
 

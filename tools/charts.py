@@ -40,9 +40,10 @@ def generated() -> dict[str, str]:
         folder = _folder(chart)
         made[f"{folder}/values.yaml"] = files.values_yaml(rows)
         made[f"{folder}/values.schema.json"] = files.schema_json(rows)
-        made[f"{folder}/without-effect.yaml"] = files.ignored_yaml(rows)
+        made[f"{folder}/keys.yaml"] = files.keys_yaml(rows)
         made[f"{folder}/README.md"] = files.tables(_present(f"{folder}/README.md"), rows)
-        made[f"{folder}/templates/_without_effect.tpl"] = _shared("without_effect.tpl")
+        for name in ("values", "kinds", "unused"):
+            made[f"{folder}/templates/_{name}.tpl"] = _shared(f"{name}.tpl")
     made["seldon-core-v2-setup/templates/_rules.tpl"] = _rules(rights.setup_rules())
     made["seldon-core-v2-runtime/templates/_rules.tpl"] = _rules(rights.runtime_rules())
     for chart in ("setup", "runtime"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import helm_python
 import pytest
 import yaml
@@ -24,16 +26,17 @@ class Cluster:
         self._options = {"kubeconfig_path": api.kubeconfig, "qps": 1000.0, "burst_limit": 1000}
         self._options |= {"kube_token": token} if token else {}
 
-    def helm(self, action, chart, values=None, *, namespace=HOME):
-        """Runs `helm install` or `helm upgrade`; returns the notes."""
-        name = f"seldon-core-v2-{chart}"
+    def helm(self, action, chart, values=None, *, namespace=HOME, name="", **options):
+        """Runs `helm install` or `upgrade` of a chart of ours, or of one in a folder; returns the notes."""
+        folder = chart if isinstance(chart, Path) else CHARTS / f"seldon-core-v2-{chart}"
         with helm_python.Config(namespace=namespace, **self._options) as config:
-            done = getattr(config, action)(CHARTS / name, name, values or {}, namespace=namespace)
-        return done["notes"]
+            run = getattr(config, action)
+            done = run(folder, name or folder.name, values or {}, namespace=namespace, **options)
+        return done.get("notes", "")
 
-    def uninstall(self, chart, *, namespace=HOME):
+    def uninstall(self, chart, *, namespace=HOME, name=""):
         with helm_python.Config(namespace=namespace, **self._options) as config:
-            config.uninstall(f"seldon-core-v2-{chart}")
+            config.uninstall(name or f"seldon-core-v2-{chart}")
 
     def get(self, path):
         return self.api.request("GET", path)

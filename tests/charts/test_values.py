@@ -1,4 +1,4 @@
-"""What every documented value changes, and which values are refused in which words.
+"""What every documented value changes, which have no effect, and which are refused in which words.
 
 `golden/values-<chart>.yaml` has for each value the lines that differ from an install without it.
 """
@@ -13,10 +13,10 @@ from chartgen.values import honoured, ignored
 
 WIDE = {"controller": {"clusterwide": True}}
 LONG = "0123456789abcdef0123456789abcdef"
-ONLY_ONE = {"security.controlplane.protocol", "security.kafka.protocol", "security.envoy.protocol"}
+ONLY_ONE = {"security.controlplane.protocol", "security.envoy.protocol"}
 """Values that may be given and have one meaning."""
 EXAMPLES = {
-    "serverConfig.agent.hungServerSeconds": "17",
+    "serverConfig.agent.hungServerSeconds": 17,
     "controller.watchNamespaces": ["team-a"],
     "controller.namespaceSelector": "serves-models=yes",
     "controller.securityContext": {"runAsUser": 2000},
@@ -24,6 +24,7 @@ EXAMPLES = {
     "envoy.securityContext": {"runAsUser": 2000},
     "serverConfig.securityContext": {"runAsUser": 2000},
     "imagePullSecrets": [{"name": "registry"}],
+    "controller.tolerations": [{"key": "reserved", "operator": "Exists"}],
     "security.controlplane.token.existingSecret": "our-token",
     "security.controlplane.token.value": LONG,
     "rights.create": False,
@@ -55,7 +56,7 @@ def test_what_each_value_changes(golden, chart):
     found = {}
     for value in honoured(charts.ROWS[chart]):
         beside = BESIDE.get(value.path, {})
-        given = _nested(value.path, example(value), beside)
+        given = nested(value.path, example(value), beside)
         found[value.path] = changes(leaves(render(chart, beside)), leaves(render(chart, given)))
     assert {path for path, lines in found.items() if not lines} == ONLY_ONE & set(found)
     golden.check(f"values-{chart}", found)
@@ -63,14 +64,63 @@ def test_what_each_value_changes(golden, chart):
 
 @pytest.mark.parametrize("chart", charts.ROWS)
 def test_what_has_no_effect_is_accepted_and_said(chart):
-    keys = ignored(charts.ROWS[chart])
-    values = {}
-    for path in keys:
-        values = _nested(path, "x", values)
-    rendered = render(chart, values)
-    assert changes(leaves(render(chart)), leaves(rendered)) == []
-    assert [path for path in keys if f"  {path}: has no effect; " not in rendered.notes] == []
+    usual = leaves(render(chart))
+    for row in ignored(charts.ROWS[chart]):
+        for path in row.paths():
+            rendered = render(chart, nested(path, "x", {}))
+            assert changes(usual, leaves(rendered)) == []
+            assert f"these values have no effect:\n  {path}: {row.told or row.why}." in rendered.notes
     assert "no effect" not in render(chart).notes
+
+
+@pytest.mark.parametrize("chart", charts.ROWS)
+def test_keys_without_effect_lie_directly_beside_those_with_one(chart):
+    """The notes look for them there: where a path leaves those that lead to a key with an effect."""
+    rows = charts.ROWS[chart]
+    paths = {row.path for row in honoured(rows)}
+    branches = {path.rsplit(".", depth)[0] for path in paths for depth in range(1, path.count(".") + 1)}
+    beside = {row.path for row in ignored(rows)}
+    assert not beside & (paths | branches)
+    assert {path.rpartition(".")[0] for path in beside} <= branches | {""}
+    assert not paths & branches
+
+
+UNKNOWN = "no keys of this chart; are they spelt as its README has them"
+FOLDED = [
+    ("setup", {"controler": {"replicas": 2}}, f"  controler.replicas: {UNKNOWN}."),
+    ("setup", {"controler": {"a": 2, "b": {"c": 3, "d": [1]}}}, f"  controler.* (3 keys): {UNKNOWN}."),
+    ("setup", {"scheduler": {"replica": 2, "replics": 2}}, f"  scheduler.* (2 keys): {UNKNOWN}."),
+    ("setup", {"aKey": 1, "another": False}, f"  aKey, another: {UNKNOWN}."),
+    (
+        "setup",
+        {"kafka": {"consumer": {"anything": 1}}},
+        "  kafka.consumer.anything: nothing that Bailie runs needs",
+    ),
+    (
+        "setup",
+        {"kafka": {"debug": "all", "topics": {"x": 1}}, "security": {"kafka": {"protocol": "SSL"}}},
+        "  kafka.* (2 keys), security.kafka.protocol: nothing that Bailie runs needs a broker.",
+    ),
+    (
+        "setup",
+        {"security": {"kafka": {"ssl": {"secret": {"anything": "x"}}}}},
+        "  security.kafka.ssl.secret.anything: nothing that Bailie runs needs a broker.",
+    ),
+    ("runtime", {"networkPolicies": {"enable": False}}, f"  networkPolicies.enable: {UNKNOWN}."),
+    ("runtime", {"config": {"kafkaConfig": {"new": {"x": 1}}}}, "  config.kafkaConfig.new.x: nothing that"),
+    ("servers", {"mlserver": {"replica": 2}}, f"  mlserver.replica: {UNKNOWN}."),
+]
+
+
+@pytest.mark.parametrize(("chart", "values", "line"), FOLDED)
+def test_keys_without_effect_are_folded_by_their_parents(chart, values, line):
+    assert line in render(chart, values).notes
+
+
+@pytest.mark.parametrize("empty", [None, "", {}, []])
+def test_an_empty_key_without_effect_is_not_named(empty):
+    values = {"kafka": empty, "opentelemetry": {"endpoint": empty}, "scheduler": {"unknown": empty}}
+    assert "no effect" not in render("setup", values).notes
 
 
 def scope(*names, **more):
@@ -78,11 +128,70 @@ def scope(*names, **more):
 
 
 REFUSED = [
-    ("setup", {"controler": {}}, "additional properties 'controler' not allowed"),
-    ("setup", {"scheduler": {"replica": 2}}, "additional properties 'replica' not allowed"),
-    ("setup", {"controller": {"clusterwide": "yes"}}, "want boolean"),
-    ("setup", {"logging": {"logLevel": "loud"}}, "value must be one of"),
-    ("setup", {"security": {"controlplane": {"protocol": "SSL"}}}, "value must be 'PLAINTEXT'"),
+    (
+        "setup",
+        {"controller": {"clusterwide": "perhaps"}},
+        'controller.clusterwide is "perhaps"; give true or false.',
+    ),
+    (
+        "setup",
+        {"controller": {"clusterwide": [True, False]}},
+        "controller.clusterwide is a list; give true or false.",
+    ),
+    ("setup", {"controller": "all"}, 'controller is "all"; give a map of its keys.'),
+    (
+        "setup",
+        {"logging": {"logLevel": "loud"}},
+        'logging.logLevel is "loud"; give one of trace, debug, info,',
+    ),
+    ("setup", {"controller": {"replicas": 0}}, 'controller.replicas is "0"; give a whole number, 1 or more.'),
+    ("setup", {"controller": {"replicas": "2.5"}}, 'controller.replicas is "2.5"; give a whole number'),
+    (
+        "setup",
+        {"controller": {"labels": {"a": {"b": "c"}}}},
+        "controller.labels.a is a map; give a map of texts.",
+    ),
+    (
+        "setup",
+        {"controller": {"affinity": "none"}},
+        'controller.affinity is "none"; give a map, as in Kubernetes.',
+    ),
+    (
+        "setup",
+        {"controller": {"tolerations": ["all"]}},
+        "controller.tolerations is a list; give a list of maps",
+    ),
+    (
+        "setup",
+        {"imagePullSecrets": [{"secret": "x"}]},
+        "imagePullSecrets is a list; give a list of `{name: …}`.",
+    ),
+    (
+        "setup",
+        {"envoy": {"resources": {"memory": "1 GB"}}},
+        'resources.memory is "1 GB"; give a quantity such as',
+    ),
+    ("setup", {"envoy": {"maxRequestsPerReplica": 10**9}}, "give a whole number from 1 to "),
+    (
+        "setup",
+        {"security": {"envoy": {"protocol": "SSL"}}},
+        'security.envoy.protocol is "SSL"; give PLAINTEXT: Bailie\'s own connections have no TLS',
+    ),
+    (
+        "setup",
+        {"security": {"controlplane": {"protocol": "SSL"}}},
+        'security.controlplane.protocol is "SSL"; give PLAINTEXT: Bailie\'s own connections have no TLS',
+    ),
+    (
+        "setup",
+        {"controller": {"clusterwide": True, "watchNamespace": ["a"]}},
+        "controller.watchNamespace is no key of this chart, and without a list the operator would get rights",
+    ),
+    (
+        "setup",
+        {"watchNamespaces": "a", "controller": {"clusterwide": True}},
+        "watchNamespaces is no key of this chart, and without a list",
+    ),
     ("setup", scope("a", ""), "controller.watchNamespaces[1] is blank; remove the superfluous comma."),
     ("setup", scope("a", "a"), 'controller.watchNamespaces[1]: "a" is in the list already.'),
     ("setup", scope("team-*"), '"team-*" is a pattern; name each namespace, patterns grant too much.'),
@@ -98,11 +207,6 @@ REFUSED = [
     ),
     ("setup", {"security": {"controlplane": {"token": {"value": "x"}}}}, "too short to be secret"),
     (
-        "setup",
-        {"scheduler": {"image": {"repository": "seldonio/seldon-scheduler"}}},
-        "one of Seldon Core's components",
-    ),
-    (
         "runtime",
         {
             "schedulerNamespace": "platform",
@@ -113,20 +217,25 @@ REFUSED = [
     (
         "setup",
         {"controller": {"podPermissions": {"allow": ["hosts"]}}},
-        "value must be one of 'host', 'volumes'",
+        'controller.podPermissions.allow[0] is "hosts"; give a list of these words.',
     ),
-    ("runtime", {"servesNamespaces": ["team-*"]}, "'team-*' does not match pattern"),
-    ("runtime", {"networkPolicies": {"apiServer": ["10.0.0.1"]}}, "'10.0.0.1' does not match pattern"),
-    ("runtime", {"networkPolicies": {"enable": False}}, "additional properties 'enable' not allowed"),
-    ("runtime", {"scheduler": {"replicas": -1}}, "minimum: got -1, want 0"),
-    ("runtime", {"envoy": {"serviceType": "Ingress"}}, "value must be one of"),
-    ("servers", {"mlserver": {"maxReplicas": 2, "replicas": 3}}, "mlserver.replicas is 3, above"),
-    ("servers", {"mlserver": {"minReplicas": 2}}, "mlserver.replicas is 1, below mlserver.minReplicas"),
     (
-        "servers",
-        {"triton": {"minReplicas": 3, "maxReplicas": 2, "replicas": 3}},
-        "triton.minReplicas is 3, above triton.maxReplicas, which is 2.",
+        "runtime",
+        {"servesNamespaces": ["team-*"]},
+        'servesNamespaces[0] is "team-*"; give names of namespaces, or *.',
     ),
+    (
+        "runtime",
+        {"networkPolicies": {"apiServer": ["10.0.0.0/8", "10.0.0.1"]}},
+        'networkPolicies.apiServer[1] is "10.0.0.1"; give networks such as 10.0.0.0/28.',
+    ),
+    (
+        "runtime",
+        {"scheduler": {"replicas": -1}},
+        'scheduler.replicas is "-1"; give a whole number, 0 or more.',
+    ),
+    ("runtime", {"envoy": {"serviceType": "Ingress"}}, "give one of ClusterIP, NodePort, LoadBalancer."),
+    ("runtime", {"scheduler": {"podSpec": "x"}}, 'scheduler.podSpec is "x"; give a map, as in Kubernetes.'),
 ]
 
 
@@ -140,6 +249,45 @@ def test_replicas_alone_are_enough(replicas):
     spec = render("servers", {"mlserver": {"replicas": replicas}}).one("Server", "mlserver")["spec"]
     assert spec["replicas"] == replicas
     assert "maxReplicas" not in spec
+
+
+AGREEING = [
+    (
+        {"replicas": 3, "minReplicas": 1, "maxReplicas": 1},
+        (3, 1, 3),
+        "mlserver.maxReplicas is 3, not 1, so that",
+    ),
+    ({"minReplicas": 2}, (2, 2, None), "mlserver.replicas is 2, not 1, so that"),
+    ({"replicas": 0, "minReplicas": 3, "maxReplicas": 2}, (3, 3, 3), "mlserver.replicas is 3, not 0"),
+    ({"replicas": 0, "minReplicas": 0, "maxReplicas": 4}, (0, 0, 4), ""),
+    ({"replicas": "2", "maxReplicas": "4"}, (2, None, 4), ""),
+]
+
+
+@pytest.mark.parametrize(("given", "found", "said"), AGREEING)
+def test_numbers_of_replicas_are_made_to_agree_and_that_is_said(given, found, said):
+    rendered = render("servers", {"mlserver": given})
+    spec = rendered.one("Server", "mlserver")["spec"]
+    assert (spec["replicas"], spec.get("minReplicas"), spec.get("maxReplicas")) == found
+    assert said in rendered.notes
+    assert ("agree" in rendered.notes) == bool(said)
+
+
+SIZES = [
+    ({"memory": "4Gi"}, "4Gi", {"memory": "4Gi"}),
+    ({"memory": "128Mi", "limits": {"memory": "2G", "cpu": 2}}, "128Mi", {"memory": "2G", "cpu": "2"}),
+    ({"cpu": "1500m", "limits": {"cpu": "1"}}, "256Mi", {"memory": "1Gi", "cpu": "1500m"}),
+    ({"memory": 2147483648}, "2147483648", {"memory": "2147483648"}),
+    ({"memory": "1e9"}, "1e9", {"memory": "1Gi"}),
+]
+
+
+@pytest.mark.parametrize(("given", "requested", "limits"), SIZES)
+def test_no_limit_is_below_what_is_requested(given, requested, limits):
+    config = render("setup", {"scheduler": {"resources": given}}).one("SeldonConfig", "default")
+    [scheduler] = config["spec"]["components"][0]["podSpec"]["containers"]
+    assert scheduler["resources"]["requests"]["memory"] == requested
+    assert scheduler["resources"]["limits"] == limits
 
 
 def test_a_derived_token_is_another_one_in_each_namespace():
@@ -156,25 +304,17 @@ def test_a_derived_token_is_another_one_in_each_namespace():
 
 def example(value):
     """Returns something that the value may be and is not."""
-    schema, default = value.schema, value.default
-    if value.path in EXAMPLES:
-        found = EXAMPLES[value.path]
-    elif "enum" in schema:
-        others = [item for item in schema["enum"] if item not in {"", default, "info", "IfNotPresent"}]
-        found = others[0] if others else default
-    elif isinstance(default, bool):
-        found = not default
-    elif isinstance(default, int):
-        found = default + 2
-    elif isinstance(default, dict):
-        found = {"example": "x"}
-    elif isinstance(default, list) and schema.get("items") == {"type": "string"}:
-        found = ["example"]
-    elif "pattern" in schema:
-        found = "7" if default.isdecimal() else "7Mi"
-    else:
-        found = "example"
-    return found
+    others = [item for item in value.kind.choices if item not in ("info", "IfNotPresent", value.default)]
+    by_kind = {
+        "choice": others[0] if others else value.default,
+        "flag": not value.default,
+        "count": (value.default or 0) + 2 if value.kind.name == "count" else 0,
+        "map": {"example": "x"},
+        "object": {"example": "x"},
+        "texts": ["example"],
+        "quantity": "7" if value.path.endswith(".cpu") else "7Gi",
+    }
+    return EXAMPLES.get(value.path, by_kind.get(value.kind.name, "example"))
 
 
 def leaves(rendered):
@@ -209,7 +349,7 @@ def changes(before, after):
     return lines
 
 
-def _nested(path, value, beside):
+def nested(path, value, beside):
     key, _, rest = path.partition(".")
     within = beside.get(key, {})
-    return {**beside, key: _nested(rest, value, within) if rest else value}
+    return {**beside, key: nested(rest, value, within) if rest else value}

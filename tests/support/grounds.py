@@ -52,7 +52,7 @@ SMALL = {
     "envoy": {"preStopSleepPeriodSeconds": 1},
     "serverConfig": {
         "agent": {"localRoots": [ARTIFACTS, tempfile.gettempdir()]},
-        "mlserver": {"modelVolumeStorage": "", "resources": {"memory": "512Mi", "memoryLimit": "1Gi"}},
+        "mlserver": {"modelVolumeStorage": "", "resources": {"memory": "512Mi", "limits": {"memory": "1Gi"}}},
     },
 }
 """Values that any cluster can fulfil: no load balancer, no volume claims, little memory, models where tests

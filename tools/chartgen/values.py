@@ -1,35 +1,69 @@
-"""One table of values per chart; `values.yaml`, `values.schema.json` and the README's tables come from it.
+"""One table of values per chart; what the chart reads, `values.yaml` and the README's tables come from it.
 
-A row is a key that the chart honours, or one of Seldon Core's charts that has no effect here. The latter are
+A row is a key that the chart honours, or keys of Seldon Core's charts without effect here. The latter are
 accepted, so that a values file that people have still works, and named in the chart's notes when set.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bailie.manifests import rbac
 from bailie.settings.reader import rows
 
-Schema = dict[str, Any]
 
-STRING: Schema = {"type": "string"}
-BOOLEAN: Schema = {"type": "boolean"}
-MAP: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
-OBJECT: Schema = {"type": "object"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-POSITIVE: Schema = {"type": "integer", "minimum": 1}
-NUMBER_OR_TEXT: Schema = {"type": ["string", "integer"], "pattern": "^[0-9]+$"}
-AT_LEAST_TEN: Schema = {"type": ["string", "integer"], "pattern": "^[1-9][0-9]+$", "minimum": 10}
-FLAG_OR_TEXT: Schema = {"enum": [True, False, "true", "false"]}
-QUANTITY: Schema = {
-    "type": ["string", "number"],
-    "pattern": "^([0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?)?$",
-}
-LOG_LEVEL: Schema = {"enum": ["", "trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"]}
-SERVICE_TYPE: Schema = {"enum": ["", "ClusterIP", "NodePort", "LoadBalancer"]}
-PULL_POLICY: Schema = {"enum": ["", "Always", "IfNotPresent", "Never"]}
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a key is read (`bailie.read.<name>` of the charts), and what a refusal says to give in its place.
+
+    `choices`, `pattern`, `least` and `most` (0: no bound) limit it; with `blank` an empty text is a value and
+    not an unset key.
+    """
+
+    name: str
+    may: str
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    least: int = 0
+    most: int = 0
+    blank: bool = False
+
+
+def choice(*choices: str, may: str = "", blank: bool = False) -> Kind:
+    """Returns one of a few words, in capitals or not."""
+    return Kind("choice", may or f"one of {', '.join(choices)}", choices, blank=blank)
+
+
+def count(least: int = 0, most: int = 0) -> Kind:
+    """Returns a whole number, as such or as text; `most` of 0 is no bound."""
+    may = f"a whole number from {least} to {most}" if most else f"a whole number, {least} or more"
+    return Kind("count", may, least=least, most=most)
+
+
+def texts(may: str, *, choices: tuple[str, ...] = (), pattern: str = "") -> Kind:
+    """Returns a list of texts, or one text with commas."""
+    return Kind("texts", may, choices, pattern)
+
+
+TEXT = Kind("text", "text")
+BLANK = Kind("text", "text", blank=True)
+FLAG = Kind("flag", "true or false")
+WORDS = Kind("words", "names separated by commas")
+NAMES = texts("a list of names")
+SECRETS = Kind("secrets", "a list of `{name: …}`")
+MAP = Kind("map", "a map of texts")
+OBJECT = Kind("object", "a map, as in Kubernetes")
+OBJECTS = Kind("objects", "a list of maps, as in Kubernetes")
+QUANTITY = Kind(
+    "quantity",
+    "a quantity such as 500m or 2Gi",
+    pattern="^[0-9]+([.][0-9]+)?([numkMGTPE]|[KMGTPE]i|[eE][0-9]+)?$",
+)
+CLAIM = Kind(QUANTITY.name, QUANTITY.may, pattern=QUANTITY.pattern, blank=True)
+LOG_LEVEL = choice("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
+SERVICE_TYPE = choice("ClusterIP", "NodePort", "LoadBalancer")
+PULL_POLICY = choice("Always", "IfNotPresent", "Never")
 
 
 def default_of(kind: type[Any], variable: str) -> str:
@@ -44,20 +78,24 @@ class Value:
     path: str
     default: Any
     text: str
-    schema: Schema = field(default_factory=dict)
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Keys of Seldon Core's charts that have no effect, and why. `path` is what the `keys` have in common."""
+    """A key of Seldon Core's charts, or a branch of them, that has no effect, and why.
+
+    `keys` are those of Seldon Core below it. The notes tell all keys of one `told` in a line; default: `why`.
+    """
 
     path: str
-    keys: tuple[str, ...]
     why: str
+    keys: tuple[str, ...] = ()
+    told: str = ""
 
     def paths(self) -> tuple[str, ...]:
         """Returns each key in full."""
-        return tuple(f"{self.path}.{key}" if self.path else key for key in self.keys)
+        return tuple(f"{self.path}.{key}" for key in self.keys) or (self.path,)
 
 
 Row = Value | Ignored
@@ -66,7 +104,7 @@ MODEL_SECRETS = Value(
     "security.modelSecrets",
     list(rbac.MODEL_SECRETS),
     "Secrets that Models may name (`secretName`): what agents may read. `*`: every Secret of the namespace.",
-    {"type": "array", "items": STRING},
+    NAMES,
 )
 """Of both charts that make the agents' Role."""
 
@@ -78,13 +116,13 @@ def network_policies(whose: str) -> tuple[Value, ...]:
             "networkPolicies.enabled",
             True,
             f"Let only the pods that need to connect to {whose}, by NetworkPolicies.",
-            BOOLEAN,
+            FLAG,
         ),
         Value(
             "networkPolicies.monitoring",
             [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
             "Who reads metrics besides the pods of the namespace: peers as in the `from` of a NetworkPolicy.",
-            {"type": "array", "items": OBJECT},
+            OBJECTS,
         ),
     )
 
@@ -95,19 +133,14 @@ def image(component: str, text: str, repository: str = "") -> tuple[Value, ...]:
     name, _, tag = name.partition(":")
     path = f"{component}.image"
     return (
-        Value(f"{path}.registry", registry, f"Registry of the image of {text}.", STRING),
+        Value(f"{path}.registry", registry, f"Registry of the image of {text}.", TEXT),
         Value(
             f"{path}.repository",
             name,
             f"Its repository.{'' if name else ' Default: `image.repository`.'}",
-            STRING,
+            TEXT,
         ),
-        Value(
-            f"{path}.tag",
-            tag,
-            f"Its tag.{'' if tag else ' Default: `image.tag`.'}",
-            {"type": ["string", "number"]},
-        ),
+        Value(f"{path}.tag", tag, f"Its tag.{'' if tag else ' Default: `image.tag`.'}", TEXT),
         Value(f"{path}.pullPolicy", "", "When it is pulled. Default: `image.pullPolicy`.", PULL_POLICY),
     )
 
@@ -116,9 +149,15 @@ def resources(component: str, cpu: str, memory: str, limit: str = "") -> tuple[V
     """Returns the keys of a container's resources."""
     path = f"{component}.resources"
     return (
-        Value(f"{path}.cpu", cpu, "Processor time requested; there is no limit.", QUANTITY),
+        Value(f"{path}.cpu", cpu, "Processor time requested.", QUANTITY),
         Value(f"{path}.memory", memory, "Memory requested.", QUANTITY),
-        Value(f"{path}.memoryLimit", limit, "Limit of the memory. Default: what is requested.", QUANTITY),
+        Value(f"{path}.limits.cpu", "", "Limit of the processor time. Default: none.", QUANTITY),
+        Value(
+            f"{path}.limits.memory",
+            limit,
+            "Limit of the memory. Default: what is requested; never less.",
+            QUANTITY,
+        ),
     )
 
 
@@ -127,6 +166,6 @@ def honoured(rows: tuple[Row, ...]) -> list[Value]:
     return [row for row in rows if isinstance(row, Value)]
 
 
-def ignored(rows: tuple[Row, ...]) -> dict[str, str]:
-    """Returns the keys without effect, and why."""
-    return {path: row.why for row in rows if isinstance(row, Ignored) for path in row.paths()}
+def ignored(rows: tuple[Row, ...]) -> list[Ignored]:
+    """Returns the rows without effect."""
+    return [row for row in rows if isinstance(row, Ignored)]

@@ -1,6 +1,6 @@
 {{- define "bailie.override" -}}
 disable: {{ .disable }}
-replicas: {{ .replicas }}
+replicas: {{ .replicas | int64 }}
 {{- if .keepService }}
 keepService: true
 {{- end }}
@@ -13,9 +13,7 @@ podSpec:
 {{- /* Settings that go before those of the SeldonConfig; empty if there are none. */ -}}
 {{- define "bailie.config" -}}
 {{- $found := dict -}}
-{{- $secrets := .agentConfig.rclone.configSecrets -}}
-{{- if kindIs "string" $secrets }}{{ $secrets = splitList "," (nospace $secrets) }}{{ end -}}
-{{- with compact $secrets -}}
+{{- with compact .agentConfig.rclone.configSecrets -}}
 {{- $_ := set $found "agentConfig" (dict "rclone" (dict "config_secrets" .)) -}}
 {{- end -}}
 {{- $service := dict -}}

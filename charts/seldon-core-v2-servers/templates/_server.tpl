@@ -1,6 +1,5 @@
 {{- define "bailie.server" -}}
 {{- $own := index .root.Values .server -}}
-{{- include "bailie.refuseScaling" (dict "own" $own "server" .server) -}}
 {{- if $own.enabled -}}
 apiVersion: mlops.seldon.io/v1alpha1
 kind: Server
@@ -17,13 +16,7 @@ metadata:
   {{- end }}
 spec:
   serverConfig: {{ .server }}
-  replicas: {{ $own.replicas }}
-  {{- if not (kindIs "invalid" $own.minReplicas) }}
-  minReplicas: {{ $own.minReplicas }}
-  {{- end }}
-  {{- if not (kindIs "invalid" $own.maxReplicas) }}
-  maxReplicas: {{ $own.maxReplicas }}
-  {{- end }}
+  {{- include "bailie.scale" $own | fromJson | toYaml | nindent 2 }}
   statefulSetPersistentVolumeClaimRetentionPolicy:
     {{- toYaml $own.statefulSetPersistentVolumeClaimRetentionPolicy | nindent 4 }}
   {{- with $own.podSpec }}
@@ -33,20 +26,30 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{- define "bailie.refuseScaling" -}}
-{{- $own := .own -}}
-{{- $replicas := int $own.replicas -}}
-{{- $least := int ($own.minReplicas | default 0) -}}
-{{- if and $least (lt $replicas $least) -}}
-{{- fail (printf "%s.replicas is %d, below %s.minReplicas, which is %d." .server $replicas .server $least) -}}
+{{- /* How many replicas: never fewer than the least, and as many as asked for, whatever the most is. As JSON. */ -}}
+{{- define "bailie.scale" -}}
+{{- $replicas := int64 .replicas -}}
+{{- $scale := dict -}}
+{{- if not (kindIs "invalid" .minReplicas) -}}
+{{- $_ := set $scale "minReplicas" (int64 .minReplicas) -}}
+{{- $replicas = max $replicas .minReplicas -}}
 {{- end -}}
-{{- if not (kindIs "invalid" $own.maxReplicas) -}}
-{{- $most := int $own.maxReplicas -}}
-{{- if gt $least $most -}}
-{{- fail (printf "%s.minReplicas is %d, above %s.maxReplicas, which is %d." .server $least .server $most) -}}
+{{- if not (kindIs "invalid" .maxReplicas) -}}
+{{- $_ := set $scale "maxReplicas" (max $replicas .maxReplicas) -}}
 {{- end -}}
-{{- if gt $replicas $most -}}
-{{- fail (printf "%s.replicas is %d, above %s.maxReplicas, which is %d." .server $replicas .server $most) -}}
+{{- $_ := set $scale "replicas" $replicas -}}
+{{- toJson $scale -}}
+{{- end -}}
+
+{{- /* For the notes: what of `replicas`, `minReplicas` and `maxReplicas` was changed to agree with the others. */ -}}
+{{- define "bailie.widened" -}}
+{{- $scale := include "bailie.scale" .own | fromJson -}}
+{{- $said := list -}}
+{{- range $key := list "replicas" "maxReplicas" -}}
+{{- $given := index $.own $key -}}
+{{- if and (not (kindIs "invalid" $given)) (ne (int64 $given) (int64 (index $scale $key))) -}}
+{{- $said = append $said (printf "%s.%s is %d, not %d, so that %s.replicas, minReplicas and maxReplicas agree." $.server $key (int64 (index $scale $key)) (int64 $given) $.server) -}}
 {{- end -}}
 {{- end -}}
+{{- join " " $said -}}
 {{- end -}}

@@ -1,15 +1,38 @@
 {{- /* Pieces of pods. */ -}}
 
-{{- /* An image: `own` of the component over `image`. */ -}}
+{{- /*
+An image: `own` of the component over `image`. Of an image of Seldon Core's components only the registry counts, and
+docker.io beside it is where theirs are, not where Bailie's is.
+*/ -}}
 {{- define "bailie.image" -}}
-{{- $shared := .root.Values.image -}}
-{{- $registry := .own.registry | default $shared.registry -}}
-{{- $repository := .own.repository | default $shared.repository -}}
-{{- $tag := .own.tag | default $shared.tag | default .root.Chart.AppVersion -}}
-{{- if regexMatch "(^|/)seldonv?2?-" $repository -}}
-{{- fail (printf "the image repository \"%s\" is one of Seldon Core's components, which do not run here; remove the value and set image.registry and image.repository to where Bailie's image is." $repository) -}}
+{{- $own := .own -}}
+{{- if include "bailie.isSeldons" $own.repository -}}
+{{- $own = dict "registry" (ternary "" $own.registry (eq $own.registry "docker.io")) -}}
 {{- end -}}
+{{- $shared := .root.Values.image -}}
+{{- if include "bailie.isSeldons" $shared.repository -}}
+{{- $shared = dict "registry" (ternary "" $shared.registry (eq $shared.registry "docker.io")) "repository" "bailie" -}}
+{{- end -}}
+{{- $registry := $own.registry | default $shared.registry -}}
+{{- $repository := $own.repository | default $shared.repository -}}
+{{- $tag := $own.tag | default $shared.tag | default .root.Chart.AppVersion -}}
 {{- if $registry }}{{ trimSuffix "/" $registry }}/{{ end }}{{ $repository }}:{{ $tag }}
+{{- end -}}
+
+{{- /* Not empty for the image of one of Seldon Core's components; MLServer's is no such. */ -}}
+{{- define "bailie.isSeldons" -}}
+{{- if regexMatch "(^|/)(seldonv2-controller|seldon-(controller|scheduler|envoy|agent|rclone|modelgateway|pipelinegateway|dataflow-engine|hodometer))([:@].*)?$" (. | default "") }}true{{ end -}}
+{{- end -}}
+
+{{- /* For the notes: the keys with images of Seldon Core's components. */ -}}
+{{- define "bailie.replacedImages" -}}
+{{- $images := dict "image" .Values.image "serverConfig.agent.image" .Values.serverConfig.agent.image -}}
+{{- range $name := list "controller" "scheduler" "envoy" }}{{ $_ := set $images (printf "%s.image" $name) (index $.Values $name).image }}{{ end -}}
+{{- $found := list -}}
+{{- range $path, $image := $images -}}
+{{- if include "bailie.isSeldons" $image.repository }}{{ $found = append $found $path }}{{ end -}}
+{{- end -}}
+{{- join ", " $found -}}
 {{- end -}}
 
 {{- define "bailie.pullPolicy" -}}
@@ -24,10 +47,26 @@ requests:
   {{- with .memory }}
   memory: {{ . | quote }}
   {{- end }}
-{{- with .memoryLimit | default .memory }}
+{{- $limits := dict -}}
+{{- with .limits.cpu }}{{ $_ := set $limits "cpu" (include "bailie.larger" (list . $.cpu)) }}{{ end -}}
+{{- with .limits.memory | default .memory }}{{ $_ := set $limits "memory" (include "bailie.larger" (list . $.memory)) }}{{ end -}}
+{{- with $limits }}
 limits:
-  memory: {{ . | quote }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{- /* The larger of two quantities: Kubernetes takes no pod whose limit is below its request. */ -}}
+{{- define "bailie.larger" -}}
+{{- $first := first . -}}
+{{- $second := last . | default "0" -}}
+{{- if lt (include "bailie.amount" $first | float64) (include "bailie.amount" $second | float64) }}{{ $second }}{{ else }}{{ $first }}{{ end -}}
+{{- end -}}
+
+{{- /* A quantity of Kubernetes as a number. */ -}}
+{{- define "bailie.amount" -}}
+{{- $factors := dict "n" 1e-9 "u" 1e-6 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- with get $factors (regexReplaceAll "^[0-9.]+" . "") }}{{ mulf (regexFind "^[0-9.]+" $) . }}{{ else }}{{ float64 . }}{{ end -}}
 {{- end -}}
 
 {{- /* A container that may write nowhere but to its mounts. */ -}}
@@ -78,7 +117,7 @@ projected:
 {{- define "bailie.tokenVolume" -}}
 name: token
 secret:
-  secretName: {{ .Values.security.controlplane.token.existingSecret | default "seldon-control-plane" }}
+  secretName: {{ .Values.security.controlplane.token.existingSecret | default "seldon-control-plane" | quote }}
   items:
   - {key: token, path: token}
 {{- end -}}

@@ -54,8 +54,7 @@ subjects:
 {{- /* The rule for the Secrets that Models may name; a rule without names would be for all of them. */ -}}
 {{- define "bailie.modelSecrets" -}}
 {{- $names := .Values.security.modelSecrets -}}
-{{- $configured := dig "config" "agentConfig" "rclone" "configSecrets" list .Values.AsMap -}}
-{{- if kindIs "string" $configured }}{{ $configured = splitList "," (nospace $configured) }}{{ end -}}
+{{- $configured := dig "config" "agentConfig" "rclone" "configSecrets" list .Values -}}
 {{- with concat $names $configured | compact | uniq | sortAlpha }}
 - apiGroups: ['']
   resources: [secrets]
@@ -110,6 +109,15 @@ data:
 {{- $release := .root.Release -}}
 {{- if or (ne (get $marks "meta.helm.sh/release-name") $release.Name) (ne (get $marks "meta.helm.sh/release-namespace") $release.Namespace) -}}
 foreign
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Not empty if the Roles of a namespace belong to a SeldonRuntime, as Seldon Core's operator makes them. */ -}}
+{{- define "bailie.rolesOfSeldonCore" -}}
+{{- with lookup "rbac.authorization.k8s.io/v1" "Role" . "seldon-scheduler-role" -}}
+{{- range .metadata.ownerReferences -}}
+{{- if eq .kind "SeldonRuntime" }}true{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

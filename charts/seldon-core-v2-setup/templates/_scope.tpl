@@ -51,6 +51,28 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* A misspelt list would open the whole cluster to an operator that is to serve a few namespaces. */ -}}
+{{- define "bailie.refuseMisspeltList" -}}
+{{- range include "bailie.unusedKeys" . | fromJsonArray -}}
+{{- if and (eq .why (include "bailie.unknown" .)) (regexMatch "(?i)watch|name[-_]?space" .key) -}}
+{{- fail (printf "%s is no key of this chart, and without a list the operator would get rights in the whole cluster; give controller.watchNamespaces, or controller.namespaceSelector, or remove the key." .key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "bailie.operatorSelector" -}}
+control-plane: v2-controller-manager
+{{- end -}}
+
+{{- /* Kubernetes never changes a Deployment's selector; this says so before anything of the upgrade is done. */ -}}
+{{- define "bailie.refuseOtherSelector" -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace "seldon-v2-controller-manager" -}}
+{{- if ne (toJson .spec.selector.matchLabels) (include "bailie.operatorSelector" . | fromYaml | toJson) -}}
+{{- fail (printf "the Deployment seldon-v2-controller-manager in %s has another selector than this chart's, and Kubernetes changes none: kubectl delete deployment seldon-v2-controller-manager --namespace %s, then run this again. Models go on answering meanwhile." .metadata.namespace .metadata.namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* The scope as the values have it, to be compared with that of the last upgrade. */ -}}
 {{- define "bailie.scopeValues" -}}
 {{- include "bailie.namespaces" . -}};{{- .Values.controller.namespaceSelector -}}

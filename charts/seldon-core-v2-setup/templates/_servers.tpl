@@ -14,7 +14,7 @@ spec:
   podSpec:
     serviceAccountName: seldon-server
     automountServiceAccountToken: false
-    terminationGracePeriodSeconds: {{ $config.terminationGracePeriodSeconds }}
+    terminationGracePeriodSeconds: {{ $config.terminationGracePeriodSeconds | int64 }}
     {{- with .root.Values.imagePullSecrets }}
     imagePullSecrets:
       {{- toYaml . | nindent 6 }}
@@ -55,9 +55,9 @@ spec:
 {{- define "bailie.agent" -}}
 {{- $agent := .root.Values.serverConfig.agent -}}
 {{- $own := index .root.Values.serverConfig .server -}}
-{{- $seconds := mul 60 (int $agent.maxLoadElapsedTimeMinutes) | toString -}}
+{{- $seconds := mul 60 (int64 $agent.maxLoadElapsedTimeMinutes) -}}
 - name: agent
-  image: {{ include "bailie.image" (dict "root" .root "own" $agent.image) }}
+  image: {{ include "bailie.image" (dict "root" .root "own" $agent.image) | quote }}
   imagePullPolicy: {{ include "bailie.pullPolicy" (dict "root" .root "own" $agent.image) }}
   args: [agent]
   env:
@@ -73,18 +73,18 @@ spec:
     value: {{ $own.serverCapabilities | quote }}
   - name: MEMORY_REQUEST
     valueFrom: {resourceFieldRef: {containerName: {{ .server }}, resource: requests.memory}}
-  - {name: SELDON_OVERCOMMIT_PERCENTAGE, value: {{ $agent.overcommitPercentage | quote }}}
+  - {name: SELDON_OVERCOMMIT_PERCENTAGE, value: {{ $agent.overcommitPercentage | int64 | quote }}}
   - {name: SELDON_ENVOY_HOST, value: seldon-mesh}
   - {name: SELDON_ENVOY_PORT, value: "80"}
   - {name: BAILIE_AGENT_FOLDER, value: /mnt/agent}
   - {name: BAILIE_AGENT_CONFIG_FOLDER, value: /mnt/config}
   - {name: BAILIE_DOWNLOAD_SECONDS, value: {{ $seconds | quote }}}
   - {name: BAILIE_LOAD_SECONDS, value: {{ $seconds | quote }}}
-  - {name: BAILIE_HUNG_SECONDS, value: {{ $agent.hungServerSeconds | toString | quote }}}
-  {{- with $agent.localRoots }}
+  - {name: BAILIE_HUNG_SECONDS, value: {{ $agent.hungServerSeconds | int64 | quote }}}
+  {{- with compact $agent.localRoots }}
   - {name: BAILIE_LOCAL_ROOTS, value: {{ join ":" . | quote }}}
   {{- end }}
-  {{- with $agent.allowedNetworks }}
+  {{- with compact $agent.allowedNetworks }}
   - {name: BAILIE_ALLOWED_NETWORKS, value: {{ join "," . | quote }}}
   {{- end }}
   {{- if $agent.cloudIdentity }}
@@ -97,7 +97,7 @@ spec:
   - {name: BAILIE_ARTIFACT_FILES, value: {{ . | int64 | quote }}}
   {{- end }}
   {{- if eq .server "mlserver" }}
-  - {name: MLSERVER_PARALLEL_WORKERS, value: {{ $own.parallel_workers | quote }}}
+  - {name: MLSERVER_PARALLEL_WORKERS, value: {{ $own.parallel_workers | int64 | quote }}}
   {{- end }}
   ports:
   - {name: agent-http, containerPort: 9006, protocol: TCP}
@@ -149,7 +149,7 @@ lifecycle:
 {{- define "bailie.mlserver" -}}
 {{- $own := .root.Values.serverConfig.mlserver -}}
 - name: mlserver
-  image: {{ include "bailie.image" (dict "root" .root "own" $own.image) }}
+  image: {{ include "bailie.image" (dict "root" .root "own" $own.image) | quote }}
   imagePullPolicy: {{ include "bailie.pullPolicy" (dict "root" .root "own" $own.image) }}
   env:
   - name: POD_IP
@@ -160,12 +160,12 @@ lifecycle:
   - {name: MLSERVER_METRICS_PORT, value: "8082"}
   - {name: MLSERVER_MODELS_DIR, value: /mnt/agent/models}
   - {name: MLSERVER_LOAD_MODELS_AT_STARTUP, value: "false"}
-  - {name: MLSERVER_PARALLEL_WORKERS, value: {{ $own.parallel_workers | quote }}}
+  - {name: MLSERVER_PARALLEL_WORKERS, value: {{ $own.parallel_workers | int64 | quote }}}
   - {name: MLSERVER_DEBUG, value: {{ $own.debug | toString | quote }}}
   - {name: MLSERVER_GZIP_ENABLED, value: "false"}
   - {name: MLSERVER_GRPC_MAX_MESSAGE_LENGTH, value: "1048576000"}
   - {name: MLSERVER_ENVIRONMENTS_DIR, value: /tmp/.envs}
-  - {name: BAILIE_HUNG_SECONDS, value: {{ $.root.Values.serverConfig.agent.hungServerSeconds | toString | quote }}}
+  - {name: BAILIE_HUNG_SECONDS, value: {{ $.root.Values.serverConfig.agent.hungServerSeconds | int64 | quote }}}
   - {name: MLSERVER_METRICS_DIR, value: /tmp/.metrics}
   - {name: HOME, value: /tmp}
   ports:
@@ -196,7 +196,7 @@ lifecycle:
 {{- define "bailie.triton" -}}
 {{- $own := .root.Values.serverConfig.triton -}}
 - name: triton
-  image: {{ include "bailie.image" (dict "root" .root "own" $own.image) }}
+  image: {{ include "bailie.image" (dict "root" .root "own" $own.image) | quote }}
   imagePullPolicy: {{ include "bailie.pullPolicy" (dict "root" .root "own" $own.image) }}
   command: [/opt/tritonserver/bin/tritonserver]
   args:

@@ -235,7 +235,7 @@ def cluster_manifests(operator_namespace: str) -> list[Manifest]:
         {
             "apiVersion": f"{_RBAC}/v1",
             "kind": "ClusterRoleBinding",
-            "metadata": {"name": f"seldon-v2-manager-rolebinding-{operator_namespace}"},
+            "metadata": {"name": name},
             **_binding("ClusterRole", name, account),
         },
     ]
