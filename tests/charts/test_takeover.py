@@ -7,6 +7,7 @@ from tests.charts.test_installations import admin, api, install, operating, unti
 from tests.support.charts import render
 from tests.support.controllers import cluster_controllers
 from tests.support.patterns import HOME, PATTERNS, TEAMS
+from tests.support.seldon_core import RUNTIME_COMPONENTS
 from tests.support.waiting import until_true
 
 from bailie.api.kinds import (
@@ -28,19 +29,14 @@ __all__ = ["admin", "api"]
 PLACE = "elsewhere"
 MADE = (STATEFUL_SET, DEPLOYMENT, SERVICE, CONFIG_MAP, POD_DISRUPTION_BUDGET, ENDPOINT_SLICE)
 OURS = "app.kubernetes.io/managed-by=bailie"
-COMPONENTS = (
-    "hodometer",
-    "seldon-scheduler",
-    "seldon-envoy",
-    "seldon-dataflow-engine",
-    "seldon-modelgateway",
-    "seldon-pipelinegateway",
-)
 
 
 def left_behind(server):
     """What is there of Seldon Core: everything but the Server, which owns some of it."""
-    runtime = {"seldonConfig": "default", "overrides": [{"name": name, "replicas": 0} for name in COMPONENTS]}
+    runtime = {
+        "seldonConfig": "default",
+        "overrides": [{"name": name, "replicas": 0} for name in RUNTIME_COMPONENTS],
+    }
     metadata = {"name": "seldon", "finalizers": ["seldon.runtime.finalizer"]}
     yield from (
         {

@@ -89,7 +89,7 @@ UNKNOWN = "no keys of this chart; are they spelt as its README has them"
 FOLDED = [
     ("setup", {"controler": {"replicas": 2}}, f"  controler.replicas: {UNKNOWN}."),
     ("setup", {"controler": {"a": 2, "b": {"c": 3, "d": [1]}}}, f"  controler.* (3 keys): {UNKNOWN}."),
-    ("setup", {"scheduler": {"replica": 2, "replics": 2}}, f"  scheduler.* (2 keys): {UNKNOWN}."),
+    ("setup", {"scheduler": {"replica": 2, "replics": 2}}, f"  scheduler (2 of its keys): {UNKNOWN}."),
     ("setup", {"aKey": 1, "another": False}, f"  aKey, another: {UNKNOWN}."),
     (
         "setup",

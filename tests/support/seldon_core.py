@@ -19,6 +19,11 @@ Manifest = dict[str, Any]
 
 RELEASES = ("2.8.0", "2.8.5", "2.9.0", "2.9.1", "2.10.2")
 COMPONENTS = ("scheduler", "modelgateway", "pipelinegateway", "dataflow", "hodometer", "envoy")
+RUNTIME_COMPONENTS = (
+    "hodometer", "seldon-scheduler", "seldon-envoy", "seldon-dataflow-engine", "seldon-modelgateway",
+    "seldon-pipelinegateway",
+)  # fmt: skip
+"""As a SeldonRuntime names them."""
 _IMAGES = {"controller": "seldonv2-controller", "dataflow": "seldon-dataflow-engine"}
 _USER = {"fsGroup": 1000, "runAsUser": 1000, "runAsGroup": 1000, "runAsNonRoot": True}
 _ALL_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
@@ -349,15 +354,7 @@ def _pods_of(server: str) -> Manifest:
 
 
 def _runtime_objects() -> Iterator[Manifest]:
-    names = (
-        "hodometer",
-        "seldon-scheduler",
-        "seldon-envoy",
-        "seldon-dataflow-engine",
-        "seldon-modelgateway",
-        "seldon-pipelinegateway",
-    )
-    overrides = [{"name": name, "disable": False, "replicas": 1} for name in names]
+    overrides = [{"name": name, "disable": False, "replicas": 1} for name in RUNTIME_COMPONENTS]
     yield _resource("SeldonRuntime", "seldon", {"seldonConfig": "default", "overrides": overrides})
     remote = '{"type": "google cloud storage", "name": "gs", "parameters": {"anonymous": true}}'
     metadata = {"name": "seldon-rclone-gs-public", "namespace": "HOME"}

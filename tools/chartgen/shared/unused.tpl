@@ -10,7 +10,7 @@
 {{- $folded := list -}}
 {{- range $branch, $keys := $branches -}}
 {{- if and $branch (gt (len $keys) 1) -}}
-{{- $folded = append $folded (printf "%s.* (%d keys)" $branch (len $keys)) -}}
+{{- $folded = append $folded (printf (ternary "%s (%d keys)" "%s (%d of its keys)" (hasSuffix "*" $branch)) $branch (len $keys)) -}}
 {{- else -}}
 {{- $folded = concat $folded $keys -}}
 {{- end -}}
@@ -40,7 +40,7 @@ no keys of this chart; are they spelt as its README has them
 {{- include "bailie.gatherUnused" (dict "node" $value "at" $path "table" $.table "found" $.found) -}}
 {{- else -}}
 {{- $why := get $.table.without $path | default (include "bailie.unknown" $) -}}
-{{- $branch := ternary $path $.at (kindIs "map" $value) -}}
+{{- $branch := ternary (printf "%s.*" $path) $.at (kindIs "map" $value) -}}
 {{- include "bailie.gatherLeaves" (dict "value" $value "at" $path "branch" $branch "why" $why "found" $.found) -}}
 {{- end -}}
 {{- end -}}
