@@ -193,6 +193,12 @@ REFUSED = [
         "watchNamespaces is no key of this chart, and without a list",
     ),
     ("setup", scope("a", ""), "controller.watchNamespaces[1] is blank; remove the superfluous comma."),
+    ("setup", scope(None, clusterwide=True), "controller.watchNamespaces[0] is blank"),
+    (
+        "setup",
+        {"controller": {"clusterwide": True, "watchNamespaces": " , "}},
+        "controller.watchNamespaces[0] is blank",
+    ),
     ("setup", scope("a", "a"), 'controller.watchNamespaces[1]: "a" is in the list already.'),
     ("setup", scope("team-*"), '"team-*" is a pattern; name each namespace, patterns grant too much.'),
     ("setup", scope("!a"), "is a pattern"),

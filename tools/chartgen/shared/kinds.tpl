@@ -56,7 +56,10 @@ which part cannot.
 {{- end -}}
 {{- end -}}
 
-{{- /* A list of texts, or one text with commas. A blank item of a list stays: the scope refuses it. */ -}}
+{{- /*
+A list of texts, or one text with commas. A blank item stays, and a list of nulls is one: the scope refuses it, for an
+empty list of namespaces may stand for the whole cluster.
+*/ -}}
 {{- define "bailie.read.texts" -}}
 {{- $found := dict -}}
 {{- $items := list -}}
@@ -74,6 +77,7 @@ which part cannot.
 {{- $items = append $items $text -}}
 {{- end -}}
 {{- end -}}
+{{- if and $given (not $items) }}{{ $items = list "" }}{{ end -}}
 {{- if not (or $found.path (kindIs "map" .given)) }}{{ $_ := set $found "value" $items }}{{ end -}}
 {{- toJson $found -}}
 {{- end -}}
