@@ -50,7 +50,7 @@ class Contribution:
 
 
 class SubjectFacts(Protocol):
-    """Everything that the status of one subject is made from: a frozen value, counted by a pass."""
+    """The facts for the status of one subject: a frozen value, counted by a pass."""
 
     @property
     def generation(self) -> int:
@@ -81,7 +81,7 @@ class SubjectKind(Protocol):
 
     @property
     def facts(self) -> Mapping[str, SubjectFacts]:
-        """What the status of each subject is made from, by name, as of its last `contribute`."""
+        """The facts for the status of each subject, by name, as of its last `contribute`."""
         ...
 
     def route_name(self, name: str) -> str:

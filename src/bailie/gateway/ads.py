@@ -60,7 +60,7 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class EnvoyPlane:
-    """The Envoys of one namespace in one term: what they get, and until when.
+    """The Envoys of one namespace in one term, and the gateway that serves them.
 
     `leads` says whether this scheduler may speak to them at this moment, and is asked before each message.
     Their streams end when `closing` is set.
@@ -128,7 +128,9 @@ class Streams:
 
     async def check(self, _: bytes, __: object) -> bytes:
         """Answers a health check; it says nothing of models, so it needs no token."""
-        return SERVING if self.planes[self.tenants.home].leads() and not self.closing.is_set() else NOT_SERVING
+        return (
+            SERVING if self.planes[self.tenants.home].leads() and not self.closing.is_set() else NOT_SERVING
+        )
 
     async def export(self, data: bytes, context: Any) -> bytes:
         """Takes the counts of an Envoy; the answer is an empty message."""

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     """Entered when a term begins and left when it ends: listens for the Envoys of all these namespaces, and
     yields an empty publisher for the home.
 
-    The second argument says whether the lease is held for certain at this moment; nothing may be sent when not.
+    The second argument says whether the lease is held for certain at this moment; otherwise nothing may be
+    sent.
     """
 
 LEASE = SCHEDULER_LEASE
@@ -142,7 +143,10 @@ class Scheduler:
         client = self._client.guarded(LeaseGuard(self._leads))
         self.agents.lead(epoch)
         try:
-            async with self._data_plane(self._tenants, self._leads) as publisher, asyncio.TaskGroup() as group:
+            async with (
+                self._data_plane(self._tenants, self._leads) as publisher,
+                asyncio.TaskGroup() as group,
+            ):
                 group.create_task(keep_endpoint(client, self._settings, self._settings.namespace))
                 group.create_task(self._list.each(self._stand), name="stand-for-others")
                 await self._home.schedule(publisher, client)
