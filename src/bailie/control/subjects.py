@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.api.status import Condition
     from bailie.control.fleet import ModelCopy
-    from bailie.control.routes import Routes
     from bailie.routing.table import NotReady
 
     Objects = Callable[[Kind], Iterable[Mapping[str, Any]]]
     """Returns the namespace's objects of a kind as they are now."""
-    SubjectFactory = Callable[[Objects, Routes], "SubjectKind"]
-    """Makes a routable kind for one engine. `Routes` says how far data planes have followed."""
+    SubjectFactory = Callable[[Objects, "KnownRoutes"], "SubjectKind"]
+    """Makes a routable kind for one engine."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -47,6 +46,14 @@ class Contribution:
     identity: str = ""
     otherwise: NotReady | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
+
+
+class KnownRoutes(Protocol):
+    """The routes of the engine, `control.routes.Routes`, as a kind may ask them for its facts."""
+
+    def has_route(self, subject: Subject) -> bool:
+        """Says whether every data plane has a route of the subject, the newest one or the one before."""
+        ...
 
 
 class SubjectFacts(Protocol):

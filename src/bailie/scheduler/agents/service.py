@@ -17,7 +17,7 @@ import asyncio
 import itertools
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 import structlog
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from bailie.control.agent_port import Command, ConnectedReplica
     from bailie.kube.token import Token
     from bailie.placement.snapshot import ReplicaId
-    from bailie.scheduler.agents.tenants import AgentTenants
 
     Context = grpc.aio.ServicerContext[bytes, pb.SchedulerMessage]
 
@@ -320,7 +319,19 @@ async def _read(context: Context, seconds: float) -> pb.AgentMessage | None:
     return message
 
 
-def _handler(service: AgentService | AgentTenants) -> Any:
+class Servicer(Protocol):
+    """The agents of one namespace, or of several (`tenants`), as the gRPC server needs them."""
+
+    async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802 - gRPC's
+        """Serves one stream, from the hello to its end."""
+        ...
+
+    def stand_down(self) -> None:
+        """Ends every session."""
+        ...
+
+
+def _handler(service: Servicer) -> Any:
     """Returns a handler that gets messages as bytes: gRPC logs a traceback for bytes that it cannot parse."""
     method = grpc.stream_stream_rpc_method_handler(
         service.Session, response_serializer=pb.SchedulerMessage.SerializeToString
@@ -329,7 +340,7 @@ def _handler(service: AgentService | AgentTenants) -> Any:
 
 
 @asynccontextmanager
-async def serve_agents(service: AgentService | AgentTenants, address: str, port: int) -> AsyncIterator[int]:
+async def serve_agents(service: Servicer, address: str, port: int) -> AsyncIterator[int]:
     """Listens while entered; yields the port, which the system chooses for 0.
 
     Raises OSError when the port is taken.
