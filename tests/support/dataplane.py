@@ -40,7 +40,7 @@ SERVER_LIMIT = [("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-@dataclass(frozen=True)
+@dataclass
 class KnownToken:
     """Satisfies `bailie.kube.token.Token` with a text."""
 
