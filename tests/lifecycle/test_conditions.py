@@ -302,3 +302,14 @@ def test_messages_are_one_line_and_bounded_whatever_was_raised(first, second, av
             message = condition.get("message", "")
             assert len(message) <= 600
             assert len(message.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_facts_say_the_status_with_what_the_api_holds(deleted):
+    """A pass counts neither the generation nor the conditions that the API holds; the writer brings them."""
+    version = {"placed": 1, "loaded": 1, "available": 1, "deleted": deleted}
+    counted = facts(version=version, answering=2, answering_replicas=1)
+    held = (Condition(type="Foreign", status="Unknown", last_transition_time="then"),)
+    assert counted.deleted is deleted
+    assert counted.status(2, held, NOW) == model_status(replace(counted, observed=2, conditions=held), NOW)
+    assert {each["type"] for each in counted.status(2, held, NOW)["conditions"]} > {"Foreign"}
