@@ -133,3 +133,4 @@ def test_the_agents_table_is_closed_and_leads_everywhere_and_out_again():
 )
 def test_what_a_copy_is_good_for(state, serves, keeps, occupies):
     assert (state.serves, state.keeps, state.occupies) == (serves, keeps, occupies)
+    assert state.under_way is (state is S.LOADING)

@@ -259,7 +259,7 @@ class Engine:
                 )
                 goes = forgotten or (copy_id.version, copy_id.replica) in unwanted
             else:
-                goes = state.serves or state is CopyState.LOADING
+                goes = state.serves or state.under_way
             if goes:
                 found.append(copy_id)
         return found

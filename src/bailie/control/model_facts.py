@@ -98,7 +98,7 @@ def _version(found: ModelFindings, *, available: int) -> VersionFacts:
 def _setback(copy: ModelCopy) -> Setback | None:
     """Returns why an agent loads the version again; None where it does not."""
     report = copy.report
-    if copy.state is not CopyState.LOADING or report is None or not report.message:
+    if not copy.state.under_way or report is None or not report.message:
         return None
     replica = str(copy.id.replica)
     return Setback(reason=report.reason or "ModelProgressing", message=report.message, replica=replica)

@@ -67,6 +67,11 @@ class CopyState(Enum):
         return self.presence.keeps
 
     @property
+    def under_way(self) -> bool:
+        """Says whether the agent is bringing the copy into memory; a load that it has not answered is not."""
+        return self.presence is Presence.COMING and self is not CopyState.REQUESTED
+
+    @property
     def occupies(self) -> bool:
         """Whether placement counts the copy's memory."""
         return self.presence <= Presence.LEAVING
