@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.artifacts import artifacts, listening, names, response
+from tests.support.artifacts import Secrets, artifacts, listening, names, response
 from tests.support.objectstore import SECRET_KEY, ObjectStore, WebServer
 from tests.support.waiting import until
 
 from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent import rclone
 from bailie.agent.artifact_limits import ArtifactLimits
+from bailie.agent.claims import ClaimMount, Claims
 from bailie.agent.errors import ArtifactError
 from bailie.agent.remotes import Remote
+from bailie.agent.seen_secrets import CONFIGURATION
 
 if TYPE_CHECKING:
     from bailie.agent.artifacts import Artifacts
@@ -74,7 +77,7 @@ async def test_local_file(tmp_path: Path, target: Path):
         ("://", "", "StorageUriRefused", "names no remote"),
         ("unknown://b/p", "", "RemoteUnknown", "no remote of that name is configured"),
         ("store://b/p", "nope", "SecretNotFound", "no Secret nope in namespace a"),
-        ("/models/iris", "creds", "SecretInvalid", "is a path or a web address"),
+        ("/models/iris", "creds", "SecretInvalid", "names no remote"),
         (
             "other://b/p",
             "creds",
@@ -110,6 +113,67 @@ async def test_configured_remote(bucket: ObjectStore, tmp_path: Path, target: Pa
     )
     await artifacts(config=tmp_path).fetch(ModelSource(storage_uri="s3://models/iris"), target)
     assert names(target) == {"model.joblib", "sub/a.txt"}
+
+
+async def test_a_configured_remote_that_cannot_be_used_is_told_with_its_cause(tmp_path: Path, target: Path):
+    config = {"rclone": {"config_secrets": ["three", "absent"]}}
+    (tmp_path / "agent.yaml").write_text(json.dumps(config))
+    three = artifacts(config=tmp_path)
+    three = replace(three, secrets=Secrets(three={"a": b"1", "b": b"2", "c": b"3"}))
+    error = await refused(three, ModelSource(storage_uri="s3://models/iris"), target)
+    assert error.reason == "RemoteUnknown"
+    assert "Secret three has 3 data keys; it needs exactly one" in error.message
+    assert "there is no Secret absent in namespace a" in error.message
+    assert error.rests_on.keys() == {"three", "absent", CONFIGURATION}
+    public = ModelSource(storage_uri="other://models/iris")
+    assert "no remote other can be used" in (await refused(three, public, target)).message
+
+
+async def test_what_a_refused_download_rested_on_is_told(target: Path):
+    creds = {"type": "s3", "name": "store", "parameters": {"secret_access_key": SECRET_KEY}}
+    source = ModelSource(storage_uri="other://b/p", secret_name="creds")
+    first, again = [(await refused(artifacts(creds=creds), source, target)).rests_on for _ in range(2)]
+    assert first == again
+    assert first.keys() == {"creds", CONFIGURATION}
+    changed = await refused(artifacts(creds={**creds, "name": "third"}), source, target)
+    assert changed.rests_on["creds"] != first["creds"]
+    assert SECRET_KEY not in str(changed.rests_on)
+    missing = await refused(artifacts(), source, target)
+    assert missing.rests_on["creds"] == "SecretNotFound"
+    local = await refused(artifacts(), ModelSource(storage_uri="/nowhere/iris"), target)
+    assert local.rests_on == {}
+
+
+async def test_a_path_of_a_claim(tmp_path: Path, target: Path):
+    (tmp_path / "team" / "iris").mkdir(parents=True)
+    (tmp_path / "team" / "iris" / "model.joblib").write_text("x")
+    claims = Claims((ClaimMount("team-models", "", tmp_path / "team"),))
+    await artifacts(claims=claims).fetch(ModelSource(storage_uri="pvc://team-models/iris"), target)
+    assert names(target) == {"model.joblib"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason", "message"),
+    [
+        (
+            "pvc://other/iris",
+            "ClaimNotMounted",
+            "(mounted are team-models): mount the claim in the container",
+        ),
+        ("pvc://team-models/none", "ArtifactNotFound", "does not exist"),
+        ("pvc://team-models/../x", "StorageUriRefused", "steps up"),
+        ("pvc://Team_Models/x", "StorageUriRefused", "names no volume claim"),
+        ("pvc://", "StorageUriRefused", "names no volume claim"),
+        ("pvc://team-models/out", "StorageUriRefused", "leads out of it"),
+    ],
+)
+async def test_refusals_of_a_claim(tmp_path: Path, target: Path, uri: str, reason: str, message: str):
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team" / "out").symlink_to("/etc")
+    claims = Claims((ClaimMount("team-models", "", tmp_path / "team"),))
+    error = await refused(artifacts(claims=claims), ModelSource(storage_uri=uri), target)
+    assert error.reason == reason
+    assert message in error.message
 
 
 async def test_one_object_of_a_remote(bucket: ObjectStore, target: Path):

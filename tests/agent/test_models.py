@@ -323,6 +323,50 @@ async def test_what_is_loaded_again_keeps_saying_why():
         await bench.idle()
 
 
+def failing_with(marks: dict[str, str]) -> ArtifactError:
+    error = ArtifactError("AccessDenied", "the storage refuses the credentials")
+    error.rests_on = marks
+    return error
+
+
+async def test_a_failed_load_is_reported_again_when_a_secret_of_it_has_changed():
+    async with working() as bench:
+        bench.loader.error = failing_with({"creds": "1", "other": "1"})
+        bench.models.submit(load())
+        await bench.idle()
+        assert bench.models.failed_with() == {"creds", "other"}
+        told = len(bench.reports)
+        for marks in ({}, {"creds": "1"}, {"third": "2"}, {"creds": "1", "other": "1"}):
+            bench.models.causes_seen(marks)
+        assert len(bench.reports) == told
+        bench.models.causes_seen({"creds": "2", "other": "1"})
+        assert [(r.state, r.reason, r.cause_gone) for r in bench.reports[told:]] == [
+            (FAILED, "AccessDenied", True)
+        ]
+        bench.models.causes_seen({"creds": "3", "other": "1"})
+        assert len(bench.reports) == told + 1
+        bench.models.submit(load())
+        await bench.idle()
+        assert [(r.state, r.cause_gone) for r in bench.reports[told + 1 :]] == [
+            (LOADING, False),
+            (FAILED, False),
+        ]
+        assert bench.models.failed_with() == {"creds", "other"}
+
+
+async def test_what_is_loaded_or_gone_waits_for_no_secret():
+    async with working() as bench:
+        bench.loader.error = failing_with({"creds": "1"})
+        bench.models.submit(load())
+        bench.models.submit(load(number=2))
+        await bench.idle()
+        bench.models.submit(unload(number=2))
+        bench.loader.error = None
+        bench.models.submit(load())
+        await bench.idle()
+        assert bench.models.failed_with() == set()
+
+
 async def test_other_identity_replaces():
     async with working() as bench:
         bench.models.submit(load())

@@ -90,11 +90,25 @@ async def test_configured_remotes(tmp_path: Path):
     inline = {"type": "http", "name": "web", "parameters": {"url": "http://host"}}
     config = {"rclone": {"config": ["{", json.dumps(inline)], "config_secrets": ["nope", "creds"]}}
     (tmp_path / "agent.yaml").write_text(json.dumps(config))
-    secrets = Secrets(creds=json.dumps(S3).encode())
-    configured = ConfiguredRemotes(folder=tmp_path, namespace="a", secrets=secrets)
-    assert await configured.find("web") == Remote("web", "http", {"url": "http://host"})
-    assert (await configured.find("store") or Remote("", "", {})).type == "s3"
-    assert await configured.find("other") is None
+    found = await ConfiguredRemotes(folder=tmp_path, namespace="a").read(
+        Secrets(creds=json.dumps(S3).encode())
+    )
+    assert found.remotes["web"] == Remote("web", "http", {"url": "http://host"})
+    assert found.remotes["store"].type == "s3"
+    assert found.problems == (
+        "a remote of agentConfig.rclone.config is neither JSON nor YAML",
+        "not there",
+    )
+
+
+async def test_of_two_remotes_of_one_name_the_first_counts(tmp_path: Path):
+    inline = {"type": "http", "name": "store", "parameters": {"url": "http://host"}}
+    config = {"rclone": {"config": [json.dumps(inline)], "config_secrets": ["creds"]}}
+    (tmp_path / "agent.yaml").write_text(json.dumps(config))
+    found = await ConfiguredRemotes(folder=tmp_path, namespace="a").read(
+        Secrets(creds=json.dumps(S3).encode())
+    )
+    assert found.remotes["store"].type == "http"
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "rclone: 3", "{", "rclone: {}"])
@@ -102,5 +116,15 @@ async def test_configuration_without_remotes(tmp_path: Path, content: str | None
     if content is not None:
         (tmp_path / "agent.yaml").write_text(content)
     for folder in (tmp_path, None):
-        configured = ConfiguredRemotes(folder=folder, namespace="a", secrets=Secrets())
-        assert await configured.find("gs") is None
+        found = await ConfiguredRemotes(folder=folder, namespace="a").read(Secrets())
+        assert (found.remotes, found.problems) == ({}, ())
+
+
+def test_the_fingerprint_changes_with_the_configuration(tmp_path: Path):
+    configured, fingerprints = ConfiguredRemotes(folder=tmp_path, namespace="a"), set()
+    for content in (None, "rclone: {}", "rclone: {config: []}"):
+        if content is not None:
+            (tmp_path / "agent.yaml").write_text(content)
+        fingerprints.add(configured.fingerprint())
+        assert configured.fingerprint() in fingerprints
+    assert len(fingerprints) == 3

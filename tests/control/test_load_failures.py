@@ -25,6 +25,7 @@ class Told(NamedTuple):
     replica: ReplicaId
     deaths: int
     revision: int = 1
+    cause_gone: bool = False
 
 
 def copy(told: Told) -> ModelCopy:
@@ -36,6 +37,7 @@ def copy(told: Told) -> ModelCopy:
         reason="ServerCrashed" if told.deaths else "ArtifactNotFound",
         message="words",
         deaths=told.deaths,
+        cause_gone=told.cause_gone,
     )
     return ModelCopy(CopyId(told.replica, VERSION, 1), CopyState.FAILED, report, 0, True, True)
 
@@ -103,3 +105,23 @@ def test_a_failure_without_a_report_is_none():
     failures.observe(at(0))
     failures.count("iris", [replace(copy(Told(FIRST, 0)), report=None)], VERSION)
     assert failures.of(VERSION) is None
+
+
+def test_a_load_whose_cause_is_gone_is_tried_at_once_and_counts_as_no_attempt():
+    failures = LoadFailures()
+    failures.observe(at(0))
+    failures.count("iris", [copy(Told(FIRST, 0))], VERSION)
+    failures.count("iris", [copy(Told(FIRST, 0, 2))], VERSION)
+    assert not failures.may_try(PLACES[0])
+    failures.count("iris", [copy(Told(FIRST, 0, 3, cause_gone=True))], VERSION)
+    assert (failures.may_try(PLACES[0]), failures.of(VERSION).attempts) == (True, 2)
+    failures.count("iris", [copy(Told(FIRST, 0, 4))], VERSION)
+    assert (failures.may_try(PLACES[0]), failures.of(VERSION).attempts) == (False, 3)
+
+
+def test_no_changed_cause_brings_back_a_version_that_is_given_up():
+    failures = LoadFailures()
+    failures.observe(at(0))
+    failures.count("iris", [copy(Told(FIRST, MOST_DEATHS))], VERSION)
+    failures.count("iris", [copy(Told(FIRST, MOST_DEATHS, 2, cause_gone=True))], VERSION)
+    assert not failures.may_try(PLACES[0])

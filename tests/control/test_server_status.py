@@ -31,6 +31,7 @@ def test_a_server_is_named_when_there_is_something_new_to_say():
         "replicaStates": [
             {"name": "mlserver-0", "connected": True, "ready": True, "draining": False, "modelVersions": 0}
         ],
+        "remotesProblem": None,
     }
 
 
@@ -57,3 +58,14 @@ def test_a_replica_that_does_not_answer_says_why():
     found.step()
     found.statuses.take(found.engine.result)
     assert state(found)["reason"] == "ServerNotResponding"
+
+
+def test_remotes_that_cannot_be_used_are_told_until_they_can():
+    found = world(remotes_problem="there is no Secret absent in namespace a")
+    found.step()
+    found.statuses.take(found.engine.result)
+    assert found.statuses.of("mlserver")["remotesProblem"] == "there is no Secret absent in namespace a"
+    found.agents.change(ReplicaId("mlserver", 0), remotes_problem="")
+    found.step()
+    assert found.statuses.take(found.engine.result) == ["mlserver"]
+    assert found.statuses.of("mlserver")["remotesProblem"] is None

@@ -268,7 +268,10 @@ def test_times_move_with_the_status_only_and_strangers_stay():
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"version": {"placed": 1, "failure": FAILURE}}, ("ArtifactNotFound", "it could not be loaded")),
+        (
+            {"version": {"placed": 1, "failure": FAILURE}},
+            ("ArtifactNotFound", "its artifact is not where its spec says"),
+        ),
         ({"version": {"placed": 1}}, ("ModelProgressing", "it is being loaded")),
         (
             {

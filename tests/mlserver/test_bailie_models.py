@@ -118,6 +118,17 @@ async def test_requests_are_answered_while_a_load_keeps_its_thread(mlserver_proc
         assert (longest < 1.5, answers > 10) == (True, True), (number, longest, answers)
 
 
+@pytest.mark.parametrize("returned", ["False", "None", "self.ready", "0"])
+async def test_a_load_that_returns_no_truth_is_named(mlserver_process, put, returned):
+    put("untrue", f"return {returned}")
+    async with grpc.aio.insecure_channel(f"{mlserver_process.host}:{mlserver_process.grpc_port}") as channel:
+        stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.RepositoryModelLoad(inference_pb2.RepositoryModelLoadRequest(model_name="untrue"))
+    told = {"self.ready": "False"}.get(returned, returned)
+    assert f"load() of Model returned {told}; it returns True when" in caught.value.details()
+
+
 @pytest.mark.parametrize(
     "load",
     [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.support.waiting import until, until_true
 
-from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME
+from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME, SERVER
 from bailie.kube.errors import Forbidden
 
 RUNTIME = {"seldonConfig": "default"}
@@ -200,3 +200,18 @@ async def test_those_that_a_central_scheduler_serves_are_left_alone_when_it_chan
         for replicas in (3, 4, 5):
             await scaled(replicas)
         assert {namespace for namespace, _ in installation.workloads.ensured} == {installation.b}
+
+
+async def test_remotes_that_agents_cannot_use_are_told_until_they_can(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await installation.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        assert await installation.condition(SELDON_RUNTIME, "seldon", "RemotesUsable") == {}
+        problem = "there is no Secret absent in namespace a"
+        for told, status in ((problem, "False"), (None, "True")):
+            body = {"status": {"remotesProblem": told}}
+            await installation.admin.patch(SERVER, "mlserver", installation.a, body, subresource="status")
+            found = await installation.until(SELDON_RUNTIME, "seldon", status, condition="RemotesUsable")
+            assert (found["message"] == problem) == (told is not None)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")

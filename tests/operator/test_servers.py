@@ -185,3 +185,21 @@ async def test_any_pod_gets_a_condition_and_no_other_server_waits_for_it(install
         await installation.make("Server", "good", SPEC)
         await installation.until(SERVER, "good", "True")
     assert {name for _, name in installation.workloads.running} == {"good"}
+
+
+async def test_patches_of_seldon_cores_rclone_are_the_agents_and_the_rest_of_them_is_named(installation):
+    patch = {
+        "name": "rclone",
+        "image": "seldon-rclone:1",
+        "volumeMounts": [{"name": "pvc", "mountPath": "/var/models"}],
+    }
+    volume = {"name": "pvc", "persistentVolumeClaim": {"claimName": "team-models"}}
+    async with installation.operator():
+        spec = {**SPEC, "podSpec": {"containers": [patch], "volumes": [volume]}}
+        await installation.make("Server", "mlserver-pvc", spec)
+        await installation.until(SERVER, "mlserver-pvc", "True")
+        pod = installation.workloads.running[installation.a, "mlserver-pvc"].template["spec"]
+        assert [each["name"] for each in pod["containers"]] == ["agent", "mlserver"]
+        assert patch["volumeMounts"][0] in pod["containers"][0]["volumeMounts"]
+        [event] = await until_true(lambda: installation.events("NoEffect"))
+        assert event["message"].startswith('spec.podSpec.containers["rclone"].image: has no effect')

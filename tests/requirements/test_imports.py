@@ -19,7 +19,9 @@ from bailie.local.settings import EXTRA_MODULES
 KUBEAPI = ROOT / "packages" / "kubeapi"
 OURS = {"bailie": ROOT / "src" / "bailie", "kubeapi": KUBEAPI / "src" / "kubeapi"}
 """Our own packages; Bailie's wheel has both."""
-OTHER_PYTHONS = {"mlserver", "bailie_loops", "bailie_models", "bailie_quick", "joblib", "sklearn"}
+OTHER_PYTHONS = {
+    "mlserver", "bailie_filenames", "bailie_loops", "bailie_models", "bailie_quick", "joblib", "sklearn",
+}  # fmt: skip
 """Modules of the inference server's environment, where `bailie.mlserver` and the training script run."""
 NOT_IMPORTED = {
     "httptools": "uvicorn parses requests with it when it is there",

@@ -15,6 +15,7 @@ import pytest
 from bailie.agent.addresses import Networks, parse_networks
 from bailie.agent.artifact_limits import ArtifactLimits
 from bailie.agent.artifacts import Artifacts
+from bailie.agent.claims import Claims
 from bailie.agent.egress import Egress, resolve
 from bailie.agent.errors import ArtifactError
 from bailie.agent.local_copy import Roots
@@ -41,6 +42,7 @@ class Secrets:
 
 
 NO_PROXY = OutsideProxy()
+NO_CLAIMS = Claims()
 
 
 def egress(
@@ -61,6 +63,7 @@ def artifacts(
     roots: Roots | None = None,
     out: Egress | None = None,
     limits: ArtifactLimits = LARGE,
+    claims: Claims = NO_CLAIMS,
     **secrets: object,
 ) -> Artifacts:
     """Downloads of namespace `a`; loopback is open unless `out` says otherwise."""
@@ -68,7 +71,8 @@ def artifacts(
     return Artifacts(
         namespace="a",
         secrets=reader,
-        configured=ConfiguredRemotes(folder=config, namespace="a", secrets=reader),
+        configured=ConfiguredRemotes(folder=config, namespace="a"),
+        claims=claims,
         roots=roots or Roots(allowed=(Path("/tmp"), Path("/nowhere"))),
         egress=out or egress(*LOOPBACK),
         timeout=timeout,

@@ -19,10 +19,12 @@ from bailie.agent.artifact_limits import ArtifactLimits, survey
 from bailie.agent.errors import ArtifactError, disk_error
 from bailie.agent.remote_types import problem_of
 from bailie.agent.remotes import PUBLIC, ConfiguredRemotes, Remote, SecretReader, parse_remote, web_remote
+from bailie.agent.seen_secrets import CONFIGURATION, SeenSecrets
 from bailie.agent.threads import in_thread
 from bailie.api.names import is_dns_subdomain
 from bailie.api.storage import (
     REFUSED,
+    ClaimPath,
     LocalPath,
     RemotePath,
     StorageAddress,
@@ -36,10 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie._gen import agent_pb2
+    from bailie.agent.claims import Claims
     from bailie.agent.egress import Egress
 
 _OF_THE_ARTIFACT = frozenset({"ArtifactRefused", "ArtifactTooLarge", "DiskFull"})
 """Reasons of a download that no host has to do with; of others the proxy may know more than rclone."""
+_UNKNOWN = "RemoteUnknown"
 _SURVEY_SECONDS = 2.0
 """Between two surveys of the files that rclone has written."""
 
@@ -52,6 +56,7 @@ class Artifacts:
     secrets: SecretReader
     configured: ConfiguredRemotes
     roots: local_copy.Roots
+    claims: Claims
     egress: Egress
     timeout: float
     limits: ArtifactLimits
@@ -61,42 +66,63 @@ class Artifacts:
 
     async def fetch(self, source: agent_pb2.ModelSource, target: Path) -> None:
         """Fills `target`, an empty folder, with the files that the URI names. Raises ArtifactError."""
+        secrets, configuration = SeenSecrets(self.secrets), self.configured.fingerprint()
+        try:
+            await self._fetch(source, target, secrets)
+        except ArtifactError as error:
+            if secrets.marks or error.reason == _UNKNOWN:
+                error.rests_on = {**secrets.marks, CONFIGURATION: configuration}
+            raise
+
+    async def _fetch(self, source: agent_pb2.ModelSource, target: Path, secrets: SecretReader) -> None:
         uri = source.storage_uri
         address = _address(uri)
         if not isinstance(address, RemotePath) and source.secret_name:
             raise ArtifactError(
                 "SecretInvalid",
-                f"storageUri {shown(uri)} is a path or a web address; secretName only goes with a remote",
+                f"storageUri {shown(uri)} names no remote, and secretName only goes with one",
             )
         if isinstance(address, LocalPath):
             await self._copy(Path(address.path), target, uri)
+        elif isinstance(address, ClaimPath):
+            await self._copy(self.claims.locate(address), target, uri)
         elif isinstance(address, WebAddress):
             await self._download(uri, web_remote(address.origin), address.path, target)
         else:
-            remote = await self._remote(address.remote, source.secret_name, uri)
+            remote = await self._remote(address.remote, source.secret_name, secrets, uri)
             await self._download(uri, remote, address.path, target)
         if not any(target.iterdir()):  # noqa: ASYNC240 - one look at a folder of our own
             raise ArtifactError("ArtifactNotFound", f"there is no file at {shown(uri)}")
 
-    async def _remote(self, name: str, secret: str, uri: str) -> Remote:
+    async def _remote(self, name: str, secret: str, secrets: SecretReader, uri: str) -> Remote:
         """Finds the remote that the URI names, in the Secret where one is named. Raises ArtifactError."""
-        remote = await self._of_secret(name, secret) if secret else await self.configured.find(name)
-        remote = remote or PUBLIC.get(name)
-        if remote is None:
-            raise ArtifactError(
-                "RemoteUnknown",
-                f"{shown(uri)}: no remote of that name is configured; name a Secret with it in secretName",
-            )
+        if secret:
+            remote = await self._of_secret(name, secret, secrets)
+        else:
+            remote = await self._configured(name, secrets, uri)
         problem = problem_of(remote.type, remote.parameters, identity=self.identity)
         if problem is not None:
             where = f"of Secret {secret}" if secret else "of the configuration"
             raise ArtifactError("RemoteRefused", f"the remote {name} {where} {problem}")
         return remote
 
-    async def _of_secret(self, name: str, secret: str) -> Remote:
+    async def _configured(self, name: str, secrets: SecretReader, uri: str) -> Remote:
+        """Finds a configured remote; which definitions are unusable is told, as one may be the wanted
+        remote."""
+        found = await self.configured.read(secrets)
+        remote = found.remotes.get(name) or PUBLIC.get(name)
+        if remote is not None:
+            return remote
+        if found.problems:
+            told = f"no remote {name} can be used; of the configured ones {'; '.join(found.problems)}"
+        else:
+            told = "no remote of that name is configured; name a Secret with it in secretName"
+        raise ArtifactError(_UNKNOWN, f"{shown(uri)}: {told}")
+
+    async def _of_secret(self, name: str, secret: str, secrets: SecretReader) -> Remote:
         if not is_dns_subdomain(secret):
             raise ArtifactError("SecretInvalid", f"secretName {shown(secret)} cannot be the name of a Secret")
-        remote = parse_remote(secret, await self.secrets.read(self.namespace, secret))
+        remote = parse_remote(secret, await secrets.read(self.namespace, secret))
         if remote.name != name:
             raise ArtifactError(
                 "SecretInvalid",

@@ -12,7 +12,12 @@ httpx2, grpc and the file system are translated where they arise and never reach
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bailie.api.texts import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class LoadFailed(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
@@ -22,6 +27,7 @@ class LoadFailed(Exception):  # noqa: N818 - a state of the world, as in bailie.
         reason: a CamelCase token, such as `ArtifactNotFound`.
         message: a sentence for people, with the true cause and without secrets.
         deaths: how often the version has ended this replica's server.
+        rests_on: marks of the Secrets and the configuration that the load rested on, by name.
     """
 
     def __init__(self, reason: str, message: str, deaths: int = 0) -> None:
@@ -29,6 +35,7 @@ class LoadFailed(Exception):  # noqa: N818 - a state of the world, as in bailie.
         self.reason = reason
         self.message = message
         self.deaths = deaths
+        self.rests_on: Mapping[str, str] = {}
 
 
 class ArtifactError(LoadFailed):

@@ -21,6 +21,7 @@ from bailie.agent.load_order import LoadVerdict, Rank
 from bailie.agent.load_queue import LoadQueue, said_after
 from bailie.agent.memory_growth import Measure, MemoryGrowth, better
 from bailie.agent.metrics import STAGE_SECONDS
+from bailie.agent.repository.server_words import ServerWords, read_filenames
 from bailie.agent.store import VersionRecord
 from bailie.agent.threads import in_thread
 from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS, given_up
@@ -116,7 +117,7 @@ class Loading:
         )
         queue = self.queues.copies if _is_local(command.source) else self.queues.downloads
         async with queue.turn(record.server_name, rank, say):
-            await self._install(command.source, record)
+            record = await self._install(command.source, record)
         return await self.reload(record, rank, say)
 
     def _refuse_given_up(self, version: agent_pb2.ModelVersion) -> None:
@@ -128,7 +129,7 @@ class Loading:
                 deaths,
             )
 
-    async def _install(self, source: agent_pb2.ModelSource, record: VersionRecord) -> None:
+    async def _install(self, source: agent_pb2.ModelSource, record: VersionRecord) -> VersionRecord:
         try:
             workplace = self.store.workplace(record.server_name)
         except OSError as error:
@@ -138,16 +139,21 @@ class Loading:
             artifact.mkdir()
             with STAGE_SECONDS.labels("fetch").time():
                 await self.artifacts.fetch(source, artifact)
-            await in_thread(self._put, workplace, source, record)
+            return await in_thread(self._put, workplace, source, record)
         except OSError as error:
             raise disk_error(error, f"preparing {record.server_name}") from error
         finally:
             await in_thread(self.store.discard, workplace)
 
-    def _put(self, workplace: Path, source: agent_pb2.ModelSource, record: VersionRecord) -> None:
+    def _put(self, workplace: Path, source: agent_pb2.ModelSource, record: VersionRecord) -> VersionRecord:
         prepared, source = workplace / "prepared", addressed(source, self.settings)
-        self.prepare(workplace / "artifact", prepared, source, record.server_name)
+        words = ServerWords(
+            self.settings.server, self.settings.parallel_workers, read_filenames(self.store.models)
+        )
+        made = self.prepare(workplace / "artifact", prepared, source, record.server_name, words)
+        record = replace(record, path=made.path, ignored=made.ignored)
         self.store.install(prepared, record)
+        return record
 
     async def reload(self, record: VersionRecord, rank: Rank, say: Say) -> VersionRecord:
         """Loads a version of the repository and measures the memory that it took. Raises LoadFailed."""
@@ -292,4 +298,4 @@ class Loading:
 
 
 def _is_local(source: agent_pb2.ModelSource) -> bool:
-    return source.storage_uri.startswith(("/", "file:"))
+    return source.storage_uri.startswith(("/", "file:", "pvc://"))

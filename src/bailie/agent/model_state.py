@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bailie._gen import agent_pb2
 from bailie.agent.store import VersionRecord  # noqa: TC001 - dataclasses read their annotations
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.retry import retry_delay
+from bailie.lifecycle.wire import to_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WELL_SECONDS = 60.0
 """A version that stayed loaded for this long counts as healthy: its earlier losses are forgotten."""
 
 WELL_AFTER_HANGING_SECONDS = 3600.0
 """The same for one that hangs: that takes a minute to be seen, each time."""
+_LONGEST_MESSAGE = 4000
+"""Characters of a report: the log has the whole of an exception's text."""
 NOT_RESPONDING = "ModelNotResponding"
 """Reason of one that hangs."""
 
@@ -51,7 +58,9 @@ class Slot:
     sends no request directly to the server any more. `held` counts the requests that wait in this agent for
     the version, `passing` those of them that the server is answering. `moves` counts the changes of state,
     `losses` how often in a row the version was lost soon after a load, `server_deaths` how often its load has
-    ended the server; `resting`: its task waits for the end of a rest.
+    ended the server; `resting`: its task waits for the end of a rest. `rests_on` are the marks of the failed
+    load's Secrets (`LoadFailed.rests_on`); `cause_gone`: a Secret has changed since, so the scheduler need
+    not wait.
     """
 
     record: VersionRecord
@@ -68,6 +77,8 @@ class Slot:
     moves: int = 0
     losses: int = 0
     deaths: int = 0
+    rests_on: Mapping[str, str] = field(default_factory=dict)
+    cause_gone: bool = False
     loaded_at: float = -math.inf
     resting: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,6 +108,25 @@ class Slot:
 
     def _count_loss(self, now: float, well_seconds: float) -> None:
         self.losses = 1 if now - self.loaded_at >= well_seconds else self.losses + 1
+
+    def report(self) -> agent_pb2.ModelReport:
+        """Returns the version's state as the scheduler is told it."""
+        record = self.record
+        return agent_pb2.ModelReport(
+            version=agent_pb2.ModelVersion(name=record.name, identity=record.identity, number=record.number),
+            state=to_wire(self.state),
+            reason=self.reason,
+            message=self.message[:_LONGEST_MESSAGE],
+            declared_bytes=record.declared_bytes,
+            measured_bytes=record.measured_bytes,
+            measured_at_least=record.measured_at_least,
+            workers=record.workers,
+            eviction=self.eviction,
+            deaths=self.deaths,
+            artifact_path=record.path,
+            ignored=record.ignored,
+            cause_gone=self.cause_gone,
+        )
 
     def tell(self) -> None:
         """Wakes all that wait in `news`."""

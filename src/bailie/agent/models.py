@@ -39,8 +39,6 @@ log = structlog.get_logger(__name__)
 
 _LOST = "the inference server no longer says that {} is ready; it is being loaded again"
 _LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
-_LONGEST_MESSAGE = 4000
-"""Characters of a report: the log has the whole of an exception's text."""
 _GONE = frozenset({CopyState.ABSENT, CopyState.UNLOADING, CopyState.UNLOADED})
 
 
@@ -118,6 +116,22 @@ class Models:
                 rest = 0.0 if restarted else slot.lose(now)
                 slot.wanted = ReloadLost(slot.record, _LOST.format(name), rest)
             self._pump(slot)
+
+    def failed_with(self) -> set[str]:
+        """Returns the names of all Secrets that failed loads rested on."""
+        return {name for slot in self._slots.values() for name in slot.rests_on}
+
+    def causes_seen(self, marks: Mapping[str, str]) -> None:
+        """Reports the failed versions again for which something has changed: they may be tried at once.
+
+        `marks`: the present ones of Secrets and configuration; those of other names are not known.
+        """
+        for slot in self._slots.values():
+            changed = [name for name, mark in slot.rests_on.items() if marks.get(name, mark) != mark]
+            if changed and slot.task is None:
+                log.info("cause of a failed load changed", server_name=slot.record.server_name, names=changed)
+                slot.rests_on, slot.cause_gone = {}, True
+                self._report(slot)
 
     def used(self, server_names: Iterable[str]) -> None:
         """Notes requests that Envoy sent directly to the server."""
@@ -259,7 +273,7 @@ class Models:
             else:
                 await self._load(slot, command)
         except LoadFailed as error:
-            slot.deaths = error.deaths
+            slot.deaths, slot.rests_on = error.deaths, error.rests_on
             self._failed(slot, error.reason, error.message)
         except Exception as error:
             log.exception("command failed unexpectedly", server_name=slot.record.server_name)
@@ -343,6 +357,9 @@ class Models:
         if state not in AGENT_TRANSITIONS[slot.state]:
             before, after = slot.state.name, state.name
             raise AssertionError(f"{slot.record.server_name} cannot go from {before} to {after}")
+        slot.cause_gone = False
+        if state is not CopyState.FAILED:
+            slot.rests_on = {}
         if state != slot.state:
             said = state.name.lower()
             log.info("model moved", server_name=slot.record.server_name, state=said)
@@ -352,23 +369,7 @@ class Models:
         self._report(slot)
 
     def _report(self, slot: Slot) -> None:
-        record = slot.record
-        self._outbox.publish(
-            agent_pb2.ModelReport(
-                version=agent_pb2.ModelVersion(
-                    name=record.name, identity=record.identity, number=record.number
-                ),
-                state=to_wire(slot.state),
-                reason=slot.reason,
-                message=slot.message[:_LONGEST_MESSAGE],
-                declared_bytes=record.declared_bytes,
-                measured_bytes=record.measured_bytes,
-                measured_at_least=record.measured_at_least,
-                workers=record.workers,
-                eviction=slot.eviction,
-                deaths=slot.deaths,
-            )
-        )
+        self._outbox.publish(slot.report())
 
 
 def _is_here(slot: Slot, command: agent_pb2.Load | agent_pb2.Unload) -> bool:

@@ -40,7 +40,7 @@ class Outbox:
         self._unsent[key] = None
         self._changed.set()
 
-    def update_status(self, **fields: int) -> None:
+    def update_status(self, **fields: int | str) -> None:
         """Changes these fields of the status and no others: each field has a writer of its own.
 
         The status is sent soon when a field other than the resident set changed.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
 import yaml
 
 from bailie.agent.errors import ArtifactError
@@ -21,8 +21,6 @@ from bailie.api.texts import shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-log = structlog.get_logger(__name__)
 
 OPEN_KEYS = frozenset(
     {"provider", "region", "endpoint", "env_auth", "anonymous", "location", "storage_class"}
@@ -133,6 +131,14 @@ def decode_data(secret: str, data: Mapping[str, str]) -> dict[str, bytes]:
         raise ArtifactError("SecretInvalid", f"Secret {secret} has a value that is not base64") from None
 
 
+@dataclass(frozen=True, slots=True)
+class RemotesFound:
+    """The configured remotes by name, and a sentence for each definition that cannot be used."""
+
+    remotes: Mapping[str, Remote]
+    problems: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredRemotes:
     """The remotes that every Model of the namespace may name, from `agent.yaml` in the agent's config folder.
@@ -142,38 +148,41 @@ class ConfiguredRemotes:
 
     folder: Path | None
     namespace: str
-    secrets: SecretReader
 
-    async def find(self, name: str) -> Remote | None:
-        """Returns the remote of that name. A definition that cannot be used is logged and passed over."""
+    async def read(self, secrets: SecretReader) -> RemotesFound:
+        """Reads the configuration and its Secrets. Of two remotes of one name the first counts."""
         config = self._config()
+        remotes: dict[str, Remote] = {}
+        problems = []
         for content in config.get("config") or ():
             try:
                 remote = parse_definition(str(content).encode())
+                remotes.setdefault(remote.name, remote)
             except ValueError as error:
-                log.warning("configured remote cannot be used", problem=f"it {error}")
-                continue
-            if remote.name == name:
-                return remote
-        return await self._in_secrets([str(secret) for secret in config.get("config_secrets") or ()], name)
-
-    async def _in_secrets(self, secrets: list[str], name: str) -> Remote | None:
-        for secret in secrets:
+                problems.append(f"a remote of agentConfig.rclone.config {error}")
+        for secret in map(str, config.get("config_secrets") or ()):
             try:
-                remote = parse_remote(secret, await self.secrets.read(self.namespace, secret))
+                remote = parse_remote(secret, await secrets.read(self.namespace, secret))
+                remotes.setdefault(remote.name, remote)
             except ArtifactError as error:
-                log.warning("configured remote cannot be used", problem=error.message)
-                continue
-            if remote.name == name:
-                return remote
-        return None
+                problems.append(error.message)
+        return RemotesFound(remotes, tuple(problems))
+
+    def fingerprint(self) -> str:
+        """Returns a text that changes with the configuration."""
+        return hashlib.sha256(self._text().encode()).hexdigest()
+
+    def _text(self) -> str:
+        if self.folder is None:
+            return ""
+        try:
+            return (self.folder / "agent.yaml").read_text()
+        except (OSError, ValueError):
+            return ""
 
     def _config(self) -> dict[str, Any]:
-        if self.folder is None:
-            return {}
         try:
-            content = yaml.safe_load((self.folder / "agent.yaml").read_text())
-            rclone = content["rclone"]
-        except (OSError, yaml.YAMLError, KeyError, TypeError):
+            rclone = yaml.safe_load(self._text())["rclone"]
+        except (yaml.YAMLError, KeyError, TypeError, RecursionError):
             return {}
         return rclone if isinstance(rclone, dict) else {}

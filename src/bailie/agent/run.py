@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -30,6 +30,7 @@ from bailie.agent.outbox import Outbox
 from bailie.agent.readiness import Readiness
 from bailie.agent.remotes import ConfiguredRemotes
 from bailie.agent.repository import PREPARE, RUNTIME
+from bailie.agent.secret_watch import SecretWatch
 from bailie.agent.secrets import KubernetesSecrets
 from bailie.agent.server import Health, InferenceServer
 from bailie.agent.server_clients import ServerClients
@@ -91,6 +92,14 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
         restart=RestartRequest(settings.folder),
         ready=ready,
     )
+    watch = SecretWatch(
+        namespace=settings.namespace,
+        secrets=loading.artifacts.secrets,
+        configured=loading.artifacts.configured,
+        models=models,
+        outbox=outbox,
+        seconds=settings.secret_seconds,
+    )
     records = await asyncio.to_thread(store.open)
     models.restore(records, in_memory)
     await loading.adopt(record.server_name for record in records if record.server_name in in_memory)
@@ -104,7 +113,7 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
             clock=asyncio.get_running_loop().time,
         )
         probed.draining = _draining(settings, session, monitor, endpoint)
-        await _serve(models, monitor, session, _Ending(probed.draining, loading.deaths))
+        await _serve((models, monitor, watch, session), _Ending(probed.draining, loading.deaths))
 
 
 def _first_status(settings: Settings, *, ready: bool) -> agent_pb2.ReplicaStatus:
@@ -119,14 +128,13 @@ def _loading(
     settings: Settings, store: Store, server: InferenceServer, *, memory: ServerMemory, budget: MemoryBudget
 ) -> Loading:
     secrets = KubernetesSecrets()
-    configured = ConfiguredRemotes(
-        folder=settings.config_folder, namespace=settings.namespace, secrets=secrets
-    )
+    configured = ConfiguredRemotes(folder=settings.config_folder, namespace=settings.namespace)
     artifacts = Artifacts(
         namespace=settings.namespace,
         secrets=secrets,
         configured=configured,
         roots=settings.roots,
+        claims=settings.claims,
         egress=Egress(networks=settings.networks, api_server=settings.api_server, outside=settings.outside),
         timeout=settings.download_seconds,
         limits=settings.limits,
@@ -184,6 +192,13 @@ def _draining(
     )
 
 
+class _Part(Protocol):
+    """A part of the agent that works until it is cancelled."""
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ending:
     """The parts that the end of the pod concerns."""
@@ -197,7 +212,7 @@ class _Ending:
         await self.draining.run()
 
 
-async def _serve(models: Models, monitor: Monitor, session: SchedulerSession, ending: _Ending) -> None:
+async def _serve(working: tuple[_Part, ...], ending: _Ending) -> None:
     """Serves until a signal: the first begins the drain, the second ends it."""
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[None] = asyncio.Queue()
@@ -205,7 +220,7 @@ async def _serve(models: Models, monitor: Monitor, session: SchedulerSession, en
         loop.add_signal_handler(number, signals.put_nowait, None)
     try:
         async with asyncio.TaskGroup() as group:
-            parts = [group.create_task(part.run()) for part in (models, monitor, session)]
+            parts = [group.create_task(part.run()) for part in working]
             await signals.get()
             ends = [group.create_task(ending.run()), group.create_task(signals.get())]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+UNREADABLE = "SecretUnreadable"
+"""Reason where the API gave no answer about the Secret."""
+
+
 class KubernetesSecrets:
     """A SecretReader with a client per reading: Secrets are read seldom, and tokens rotate."""
 
@@ -36,5 +40,5 @@ class KubernetesSecrets:
                 "SecretForbidden", f"the agent may not read Secret {name}: {allow} ({error})"
             ) from error
         except ApiError as error:
-            raise ArtifactError("SecretUnreadable", f"Secret {name} could not be read: {error}") from error
+            raise ArtifactError(UNREADABLE, f"Secret {name} could not be read: {error}") from error
         return decode_data(name, secret.get("data") or {})

@@ -180,7 +180,9 @@ class InferenceServer:
             self.loading -= 1
         if not await self._model_ready(name):
             raise ServerError(
-                "ModelNotReady", f"{self._name} loaded {name} but does not say that it is ready"
+                "ModelNotReady",
+                f"{self._name} loaded {name} but does not say that it is ready, as MLServer does when load() "
+                "of the model does not return True",
             )
 
     async def _load(self, name: str, seconds: float, blocked_seconds: float) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from bailie.agent.addresses import Networks, parse_networks
 from bailie.agent.artifact_limits import ArtifactLimits
+from bailie.agent.claims import Claims, parse_claims
 from bailie.agent.local_copy import Roots
 from bailie.agent.outside_proxy import OutsideProxy
 from bailie.settings import fields, shared
@@ -255,6 +256,8 @@ class Settings:
     are further apart where a reading takes long: a hundred times what the last one took."""
     longest_index_seconds: float = 30.0
     """Between two readings at most."""
+    secret_seconds: float = 5.0
+    """Between two looks at the Secrets that a load failed with."""
     status_seconds: float = 5.0
     """Between two status reports when nothing changes; the protocol asks for one every 10 s."""
     roots: Roots = field(
@@ -265,6 +268,17 @@ class Settings:
             allowed="absolute paths of folders, separated by colons, and not the root of the file system",
             parse=_roots,
             otherwise="/mnt/models",
+        ),
+    )
+    claims: Claims = field(
+        default=Claims(),
+        metadata=fields.custom(
+            variables.CLAIMS,
+            "Volume claims that are mounted here: `pvc://` leads to them, and a storageUri may be a path"
+            " below. The operator sets it.",
+            allowed="pairs of a claim, or a folder in it, and a folder: claim:/folder, separated by colons",
+            parse=parse_claims,
+            otherwise="none",
         ),
     )
     networks: Networks = field(
@@ -300,7 +314,9 @@ class Settings:
             made,
             server=server,
             replica=int(index),
-            roots=replace(made.roots, never=_own_folders(made, values)),
+            roots=Roots(
+                allowed=(*made.roots.allowed, *made.claims.folders), never=_own_folders(made, values)
+            ),
             api_server=_api_server(values),
             child_environment=_for_children(values, identity=made.cloud_identity),
         )

@@ -38,7 +38,7 @@ _SERVER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?_[0-9]{1,19}", re.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRecord:
-    """A version on disk."""
+    """A version on disk. `path` and `ignored` are those of `repository.prepared`."""
 
     name: str
     identity: str
@@ -48,6 +48,8 @@ class VersionRecord:
     measured_at_least: bool = False
     evicted: bool = False
     workers: int = 1
+    path: str = ""
+    ignored: tuple[str, ...] = ()
 
     @property
     def server_name(self) -> str:
@@ -64,15 +66,15 @@ class Store:
     """Versions on disk. Blocking: call it in a thread where folders are large."""
 
     def __init__(self, folder: Path) -> None:
-        self._models = folder / "models"
+        self.models = folder / "models"
         self._incoming = folder / ".incoming"
 
     def open(self) -> list[VersionRecord]:
         """Makes the folders, drops unfinished downloads, and returns the versions in the repository."""
-        self._models.mkdir(parents=True, exist_ok=True)
+        self.models.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir()
-        records = [_read(path) for path in sorted(self._models.glob(f"*/{RECORD}"))]
+        records = [_read(path) for path in sorted(self.models.glob(f"*/{RECORD}"))]
         return [record for record in records if record is not None]
 
     def workplace(self, server_name: str) -> Path:
@@ -98,7 +100,7 @@ class Store:
 
     def folder(self, server_name: str) -> Path:
         """Returns where the version is, or would be. Raises ArtifactError if the name is not a version's."""
-        return self._models / _checked(server_name)
+        return self.models / _checked(server_name)
 
     def has(self, server_name: str) -> bool:
         """Says whether the version's folder is there."""

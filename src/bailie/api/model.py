@@ -115,6 +115,8 @@ class ModelStatus(ConditionedStatus):
     """Replicas that are loaded and get requests."""
     selector: str | None = None
     """Selector for autoscalers; matches no pod on purpose."""
+    artifact_path: str | None = None
+    """File or folder of the artifact that is served, such as model.joblib or 2/model-settings.json."""
     modelgw_ready: str | None = None
     """State of the model on the model gateway."""
 

@@ -84,6 +84,8 @@ class ServerStatus(ConditionedStatus):
     """Replicas that exist."""
     selector: str | None = None
     """Label selector of the replicas' pods, for autoscalers."""
+    remotes_problem: str | None = None
+    """Why rclone remotes of the configuration cannot be used, as the server's agents say."""
     replica_states: tuple[ServerReplicaStatus, ...] = ()
     """The scheduler's view of each replica that has reported."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from urllib.parse import unquote, urlsplit
 
+from bailie.api.names import is_dns_subdomain
 from bailie.api.texts import shown
 
 LONGEST_URI = 2048
@@ -17,7 +18,9 @@ REFUSED = "StorageUriRefused"
 """Reason of the Problem, the condition and the agent's error."""
 _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\.?", re.ASCII)
-_FORMS = "/folder, file:///folder, https://host/file, or <remote>:path such as gs://bucket/path"
+_FORMS = (
+    "/folder, file:///folder, pvc://claim/path, https://host/file, or <remote>:path such as gs://bucket/path"
+)
 
 
 class StorageUriRefused(ValueError):  # noqa: N818 - a verdict on what a user wrote
@@ -55,7 +58,15 @@ class RemotePath:
     path: str
 
 
-StorageAddress = LocalPath | WebAddress | RemotePath
+@dataclass(frozen=True, slots=True)
+class ClaimPath:
+    """A path in a volume claim that is mounted in the server's pod. `path` has no slash in front."""
+
+    claim: str
+    path: str
+
+
+StorageAddress = LocalPath | WebAddress | RemotePath | ClaimPath
 
 
 def parse_storage_uri(uri: str) -> StorageAddress:
@@ -81,6 +92,8 @@ def _with_scheme(name: str, rest: str, uri: str) -> StorageAddress:
         return _file(rest, uri)
     if scheme in {"http", "https"}:
         return _web(scheme, rest, uri)
+    if scheme == "pvc" and rest.startswith("//"):
+        return _claim(rest[2:], uri)
     if scheme == "hf" and rest.startswith("//"):
         raise StorageUriRefused(
             f"{shown(uri)} names a Hugging Face repository, which cannot be fetched; copy its files into "
@@ -106,6 +119,14 @@ def _file(rest: str, uri: str) -> LocalPath:
     if not decoded.startswith("/"):
         raise StorageUriRefused(f"{shown(uri)} names no absolute path; write file:///folder")
     return _local(decoded, uri)
+
+
+def _claim(rest: str, uri: str) -> ClaimPath:
+    claim, _, path = rest.partition("/")
+    if not is_dns_subdomain(claim):
+        raise StorageUriRefused(f"{shown(uri)} names no volume claim; write pvc://claim/path")
+    _refuse_steps_up(path, uri)
+    return ClaimPath(claim, path.strip("/"))
 
 
 def _local(path: str, uri: str) -> LocalPath:

@@ -28,7 +28,9 @@ class ModelReport:
     process gets, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown. The
     declared size counts `workers` times; the measured size has all workers in it, and may be more where
     `measured_at_least`. `eviction`: the number of the announcement that the version is to leave memory.
-    `deaths`: how often the load has ended the replica's server.
+    `deaths`: how often the load has ended the replica's server. `artifact_path`: the part of the artifact that
+    was taken as the model; `ignored`: sentences about settings of the artifact that the server does not
+    follow; `cause_gone`: a Secret that the load failed with has changed since.
     """
 
     version: VersionId
@@ -43,6 +45,9 @@ class ModelReport:
     workers: int = 1
     eviction: int = 0
     deaths: int = 0
+    artifact_path: str = ""
+    ignored: tuple[str, ...] = ()
+    cause_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,8 @@ class ConnectedReplica:
     `session` differs between two connections of one replica: after a change of it, commands that were sent
     before may be lost and `models` is everything that the replica has. `memory_bytes` is without
     overcommit, `resident_bytes` measured (0 if unknown). `server_silent`: the server takes connections and
-    has long answered nothing. At the held ports, 0 for none, the agent answers for models that are not in
+    has long answered nothing. `remotes_problem`: a sentence about configured remotes that no Model can use.
+    At the held ports, 0 for none, the agent answers for models that are not in
     memory. `models` is in the order of name, identity and number.
     """
 
@@ -71,6 +77,7 @@ class ConnectedReplica:
     server_ready: bool = True
     server_silent: bool = False
     draining: bool = False
+    remotes_problem: str = ""
     models: tuple[ModelReport, ...] = ()
 
 

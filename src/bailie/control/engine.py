@@ -274,6 +274,7 @@ class Engine:
             facts=dict(self._models.facts),
             further={kind.kind: dict(kind.facts) for kind in self._further},
             contributions=dict(self._contributions),
+            remotes_problems=self._fleet.remotes_problems(),
             looked_at=looked_at,
             settling=self._routes.settling,
         )

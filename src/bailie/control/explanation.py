@@ -94,6 +94,7 @@ def _copies(result: PassResult, name: str) -> list[dict[str, Any]]:
             "measuredAtLeast": bool(each.report and each.report.measured_at_least),
             "agentConnected": each.connected,
             "serverReady": each.server_ready,
+            "artifactPath": each.report.artifact_path if each.report else "",
         }
         for each in result.copies.get(name, ())
     ]
@@ -117,6 +118,8 @@ def _copy_line(copy: dict[str, Any]) -> str:
     if copy["measuredBytes"]:
         least = "at least " if copy["measuredAtLeast"] else ""
         told += f", {least}{amount(copy['measuredBytes'])} measured"
+    if copy["artifactPath"]:
+        told += f", serves {copy['artifactPath']} of the artifact"
     if not copy["agentConnected"]:
         told += ", its agent is away"
     if not copy["serverReady"]:

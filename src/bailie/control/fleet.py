@@ -133,6 +133,11 @@ class Fleet:
         found = self._models.get(name, {})
         return [found[copy_id] for copy_id in sorted(found)]
 
+    def remotes_problems(self) -> dict[str, str]:
+        """Returns by Server the words of one of its agents about configured remotes that cannot be used."""
+        told = ((key.server, self.replicas[key].replica.remotes_problem) for key in sorted(self.replicas))
+        return {server: problem for server, problem in told if problem}
+
     def deadline(self) -> float | None:
         """Returns the monotonic time at which a replica or an assumption expires; None where none will."""
         ends = [since + AWAY_SECONDS for since in self._away_since.values()]

@@ -116,9 +116,10 @@ def _count(
     before = entries.get(place)
     if report is None or (before and before.revision >= report.revision):
         return
-    attempts = before.failure.attempts + 1 if before else 1
+    new = 0 if report.cause_gone else 1
+    attempts = before.failure.attempts + new if before else 1
     deaths = max(report.deaths, before.deaths if before else 0)
-    delay = _delay(attempts, report.deaths)
+    delay = 0.0 if report.cause_gone else _delay(attempts, report.deaths)
     failure = Failure(
         reason=report.reason or "ModelFailed",
         message=report.message or "the model could not be loaded",

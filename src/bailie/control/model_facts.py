@@ -45,6 +45,7 @@ def facts_of(found: ModelFindings) -> ModelFacts:
     wanted, answer = found.wanted, found.decision
     serving = answer.available if answer else 0
     older = answer is not None and answer.choice.identity != wanted.identity
+    reports = [each.report for each in found.copies if each.report and each.id.version == wanted.version]
     return ModelFacts(
         generation=wanted.generation,
         version=_version(found, available=0 if older else serving),
@@ -58,6 +59,8 @@ def facts_of(found: ModelFindings) -> ModelFacts:
         memory=_memory(found),
         evicted=_evicted(answer),
         refusal=answer.refusal if answer else "",
+        artifact_path=next((each.artifact_path for each in reports if each.artifact_path), ""),
+        ignored=next((each.ignored for each in reports if each.ignored), ()),
     )
 
 

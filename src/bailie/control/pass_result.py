@@ -27,9 +27,10 @@ class PassResult:
 
     `wanted` are the Models by name, `copies` the copies of each (one per version and replica), and `facts`
     has every Model of `wanted`; `further` has the facts of the subjects of other kinds, by kind and name.
-    `contributions` has the part of each subject in the routing table. `looked_at` are the subjects that may
-    differ from the result before, deleted subjects among them. `settling`: the data planes have not come to
-    this leader yet, so they may still have routes of the leader before.
+    `contributions` has the part of each subject in the routing table, `remotes_problems` the words of agents
+    about the configured remotes, by Server. `looked_at` are the subjects that may differ from the result
+    before, deleted subjects among them. `settling`: the data planes have not come to this leader yet, so they
+    may still have routes of the leader before.
     """
 
     wanted: Mapping[str, WantedModel] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class PassResult:
     facts: Mapping[str, ModelFacts] = field(default_factory=dict)
     further: Mapping[str, Mapping[str, SubjectFacts]] = field(default_factory=dict)
     contributions: Mapping[Subject, Contribution] = field(default_factory=dict)
+    remotes_problems: Mapping[str, str] = field(default_factory=dict)
     looked_at: frozenset[Subject] = frozenset()
     settling: bool = False
 

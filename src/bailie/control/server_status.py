@@ -40,11 +40,17 @@ class ServerStatuses:
         for name in result.looked_at_of(MODEL):
             self._count(name, result.copies.get(name, ()))
         before = self._found
-        self._found = {each.name: self._status(each) for each in result.snapshot.servers}
+        self._found = {
+            each.name: {
+                **self._status(each),
+                "remotesProblem": result.remotes_problems.get(each.name),
+            }
+            for each in result.snapshot.servers
+        }
         return [name for name, status in self._found.items() if before.get(name) != status]
 
     def of(self, name: str) -> Status | None:
-        """Returns `loadedModels` and `replicaStates`; None for a Server that is not known yet."""
+        """Returns the scheduler's fields of the status; None for a Server that is not known yet."""
         return self._found.get(name)
 
     def _count(self, model: str, copies: Iterable[ModelCopy]) -> None:

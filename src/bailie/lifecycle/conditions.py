@@ -32,7 +32,9 @@ NOT_RESPONDING = "ServerNotResponding"
 """Reason of a model whose server takes connections and answers nothing."""
 PREVIOUS_ANSWERS = "PreviousVersionAnswers"
 """Reason of a model that is ready because an older version than the wanted one answers."""
-_OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", MEMORY})
+ARTIFACT_WARNINGS = "ArtifactWarnings"
+"""Type of the condition about settings of an artifact that its server does not follow."""
+_OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", ARTIFACT_WARNINGS, MEMORY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class ModelFacts:
     `answering` is the number of an older version that has the route, None when the wanted version has the
     route or no version has; `answering_replicas` counts its replicas. `evicted` counts the replicas that have
     the version that answers on disk and not in memory. `refusal` is the data plane's refusal, in its own
-    words, while the route is not acknowledged. `observed` is the observedGeneration that the API holds now.
+    words, while the route is not acknowledged. `artifact_path` and `ignored` are those of the agents' reports of
+    the wanted version. `observed` is the observedGeneration that the API holds now.
     """
 
     generation: int
@@ -58,6 +61,8 @@ class ModelFacts:
     memory: MemoryFacts = field(default=MemoryFacts())
     evicted: int = 0
     refusal: str = ""
+    artifact_path: str = ""
+    ignored: tuple[str, ...] = ()
     conditions: Sequence[Condition] = field(default=())
 
     @property
@@ -71,13 +76,16 @@ class ModelFacts:
 
 
 def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
-    """Returns the status as JSON data; `now` is an RFC 3339 time for the conditions that changed."""
+    """Returns the status as JSON data; None takes a field away.
+
+    `now` is an RFC 3339 time for the conditions that changed.
+    """
     ready = _model_ready(facts)
     conditions = [ready, _scheduled(facts), _rolled_out(facts), happy([ready], ["ModelReady"])]
     if facts.warnings:
         text = "; ".join(map(str, facts.warnings))
         conditions.append(Condition(type="SpecWarnings", status="True", reason="NoEffect", message=text))
-    conditions += [each for each in (mismatch(facts.memory),) if each]
+    conditions += [each for each in (_artifact_warnings(facts), mismatch(facts.memory)) if each]
     kept = [old for old in facts.conditions if old.type not in _OWN or _type_in(old, conditions)]
     available = facts.version.available if facts.answering is None else facts.answering_replicas
     return {
@@ -86,7 +94,15 @@ def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
         "replicas": max(facts.version.placed, available),
         "availableReplicas": available,
         "selector": f"server={facts.server}",
+        "artifactPath": facts.artifact_path or None,
     }
+
+
+def _artifact_warnings(facts: ModelFacts) -> Condition | None:
+    if not facts.ignored:
+        return None
+    text = clipped("; ".join(facts.ignored))
+    return Condition(type=ARTIFACT_WARNINGS, status="True", reason="NoEffect", message=text)
 
 
 def _type_in(old: Condition, conditions: list[Condition]) -> bool:

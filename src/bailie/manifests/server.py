@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bailie.manifests.account import with_account
+from bailie.manifests.artifact_volumes import agents_patches, with_claims
 from bailie.manifests.fences import Origin
 from bailie.manifests.objects import NAME_LABEL, carried, described, headless, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
@@ -38,9 +39,10 @@ def server_workload(server: Server, config: ServerConfig) -> Workload:
     selector = server_selector(metadata.name)
     labels = {**carried(metadata.labels), **selector, NAME_LABEL: SERVER_COMPONENT}
     annotations = carried(metadata.annotations)
-    pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, spec.pod_spec), spec)
+    override = agents_patches(spec.pod_spec, config.spec.pod_spec)
+    pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, override), spec)
     pod = with_account(with_workers(pod), SERVER_COMPONENT)
-    pod = with_drain(pod)
+    pod = with_claims(with_drain(pod))
     ports = [port(name, number, target) for name, number, target in _PORTS]
     return Workload(
         namespace=metadata.namespace,

@@ -1,7 +1,7 @@
 """Variables of containers that the operator sets: workers and the time for a drain.
 
-Called by `server` with pods that are merged already. A variable with another value than the
-default is left alone.
+Called by `server` and `artifact_volumes` with pods that are merged already. A variable with another value than
+the default is left alone.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def with_drain(pod: Manifest) -> Manifest:
     stated = pod.get("terminationGracePeriodSeconds")
     grace = KUBERNETES_GRACE_SECONDS if stated is None else int(stated)
     seconds = max(grace - SERVER_END_SECONDS, grace // 2)
-    return _agent_told(pod, {"name": DRAIN_VARIABLE, "value": str(seconds)})
+    return agent_told(pod, {"name": DRAIN_VARIABLE, "value": str(seconds)})
 
 
 def with_workers(pod: Manifest) -> Manifest:
@@ -70,10 +70,11 @@ def with_workers(pod: Manifest) -> Manifest:
     ]
     if not stated:
         return pod
-    return _agent_told(pod, {"name": WORKERS_VARIABLE, "value": stated[0]})
+    return agent_told(pod, {"name": WORKERS_VARIABLE, "value": stated[0]})
 
 
-def _agent_told(pod: Manifest, variable: Manifest) -> Manifest:
+def agent_told(pod: Manifest, variable: Manifest) -> Manifest:
+    """Returns the pod with a variable for its agent."""
     containers = pod.get("containers", ())
     return {
         **pod,

@@ -94,6 +94,11 @@ class OwnLoop:
             if _overrides(model, "predict_stream") and not quick:
                 model.predict_stream = functools.partial(self._stream, model.predict_stream)
             loaded = await self.loop.run(load)
+            if not loaded:
+                raise MLServerError(
+                    f"load() of {type(model).__name__} returned {loaded!r}; it returns True when the model "
+                    "can answer, and MLServer sends no request to another one"
+                )
             if quick:
                 self._in_use = False
                 self.loop.close()

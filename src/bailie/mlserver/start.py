@@ -3,7 +3,8 @@
     python start.py start FOLDER
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
-the same arguments. It differs in three ways:
+the same arguments. It tells the agent which file names the runtimes look for (`bailie_filenames`), and differs
+in three ways:
 
 * MLServer answers an exception of a model with a whole 500 and then raises it again (Starlette's
   ServerErrorMiddleware does), upon which uvicorn closes the connection without notice. Envoy sends the
@@ -21,6 +22,7 @@ import contextlib
 import logging
 import resource
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -145,9 +147,12 @@ def allow_many_files() -> None:
 def main() -> None:
     """Runs MLServer's own command, changed as the module says."""
     # Imported here: only MLServer's environment has it, and Bailie's own imports this module in tests.
+    from bailie_filenames import tell_filenames  # type: ignore[import-not-found] # noqa: PLC0415
     from mlserver.cli import main as command  # noqa: PLC0415
 
     allow_many_files()
+    for folder in sys.argv[2:3]:
+        tell_filenames(Path(folder))
     keep_connections()
     tell_what_is_not_loaded()
     sys.argv[0] = "mlserver"

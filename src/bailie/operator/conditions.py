@@ -28,6 +28,7 @@ CONFIG_CURRENT = "ConfigCurrent"
 OWN_SERVICES = "OwnServices"
 SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
 SERVED_ELSEWHERE = "ServedElsewhere"
+REMOTES = "RemotesUsable"
 COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
 
 
@@ -110,6 +111,13 @@ def own_services(hand_made: Sequence[Object]) -> Condition:
         return _holds(OWN_SERVICES, "Own", "the runtime has its Services to itself")
     text = "; ".join(f"{_described(each)} is left alone" for each in hand_made)
     return unmet("HandMade", text, OWN_SERVICES).model_copy(update={"severity": "Info"})
+
+
+def remotes_usable(problems: Sequence[str]) -> Condition:
+    """Returns whether all rclone remotes of the configuration can be used, as the agents say."""
+    if not problems:
+        return _holds(REMOTES, "Usable", "the configured remotes can be used")
+    return unmet("RemoteInvalid", "; ".join(problems), REMOTES)
 
 
 def config_current(kind: str, name: str, *, pending: bool) -> Condition:

@@ -59,6 +59,7 @@ class Outcome:
     conditions: Sequence[Condition]
     fields: Mapping[str, Any] = field(default_factory=dict)
     made: bool = True
+    warnings: Sequence[Problem] = ()
     again: float = RESYNC_SECONDS
 
 
@@ -150,6 +151,7 @@ class Reconciler(Generic[R, C]):
         self._reporter.warn(manifest, [replace(p, path=f'{kind.kind} "{name}" {p.path}') for p in problems])
         using = Using(cast("C", config), choice, kind.kind)
         found = await self._converge(manifest, resource, using)
+        self._reporter.warn(manifest, found.warnings)
         fields = dict(found.fields)
         if found.made and not choice.frozen:
             self._pins.keep(manifest, choice.config)

@@ -130,6 +130,8 @@ class Operator:
             self._config_changed(change)
         else:
             self._made_changed(kind, change)
+        if kind == SERVER and _remotes_problem(change.old) != _remotes_problem(change.new):
+            self._all_of(SELDON_RUNTIME, change.object["metadata"]["namespace"])
         if kind in {SELDON_RUNTIME, SERVICE}:
             self._central_schedulers_changed(change.object["metadata"]["namespace"])
         if kind == SELDON_RUNTIME and (
@@ -249,6 +251,11 @@ def _installation(
         needed=rights_of((*OPERATOR_RULES, *rules)) | essential,
         essential=essential,
     )
+
+
+def _remotes_problem(server: Object | None) -> object:
+    """Returns what the scheduler wrote into a Server's status about the namespace's remotes."""
+    return ((server or {}).get("status") or {}).get("remotesProblem")
 
 
 def _wanted(manifest: Object) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import SERVER
 from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.status import Condition, happy
@@ -17,9 +18,11 @@ from bailie.manifests.runtime import (
 from bailie.operator.central_schedulers import central_namespace, hand_made
 from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
+    REMOTES,
     SCHEDULER_REFUSED,
     left_out_condition,
     own_services,
+    remotes_usable,
     scheduler_refused,
     service_taken,
     unmet,
@@ -74,9 +77,18 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         made = not refusals and not using.frozen
         told = made and (serves or resource.status.served_namespaces)
         fields = {"servedNamespaces": list(serves)} if told else {}
+        conditions += self._remotes(resource)
         waits = any(self._central_schedulers.hands_over(name) for name in serves)
         again = PENDING_SECONDS if waits else RESYNC_SECONDS
         return Outcome([*conditions, services, ready], fields, made=not refusals, again=again)
+
+    def _remotes(self, runtime: SeldonRuntime) -> list[Condition]:
+        """Returns the condition of the configured remotes, once there has been a reason for one."""
+        servers = self._cache.objects(SERVER, runtime.metadata.namespace)
+        told = [(each.get("status") or {}).get("remotesProblem") for each in servers]
+        problems = list(dict.fromkeys(each for each in told if each))
+        known = any(each.type == REMOTES for each in runtime.status.conditions)
+        return [remotes_usable(problems)] if problems or known else []
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
         """Returns the other namespaces that the runtime's scheduler serves.

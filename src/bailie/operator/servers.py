@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 from bailie.api.status import happy
+from bailie.manifests.artifact_volumes import patch_warnings
 from bailie.manifests.server import SERVER_LABEL, server_origin, server_workload
 from bailie.operator.conditions import WORKLOAD_READY, unmet, workload_condition
 from bailie.operator.reconciler import Outcome, Reconciler
@@ -40,4 +41,5 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
             else happy([condition], [WORKLOAD_READY])
         )
         fields = {"replicas": seen.replicas, "selector": f"{SERVER_LABEL}={resource.metadata.name}"}
-        return Outcome([condition, ready], fields, made=not refusal)
+        warnings = tuple(patch_warnings(resource.spec.pod_spec, using.config.spec.pod_spec))
+        return Outcome([condition, ready], fields, made=not refusal, warnings=warnings)

@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from bailie._gen.agent_pb2 import Explainer, Llm, ModelSource, Parameter
 from bailie.agent.errors import RepositoryError
 from bailie.agent.repository.mlserver import choose_folder, generate_settings, prepare, rewrite_settings
+from bailie.agent.repository.model_files import ModelFile
+from bailie.agent.repository.prepared import Prepared
+from bailie.agent.repository.server_words import ServerWords
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS = "model-settings.json"
+WORDS = ServerWords("mlserver", workers=0)
 
 
 def tree(folder: Path, *paths: str) -> Path:
@@ -59,52 +63,52 @@ def test_folder_refusals(tmp_path: Path, files: list[str], version: int | None, 
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize(
-    ("requirements", "files", "implementation", "uri"),
-    [
-        (["sklearn"], ["model.joblib"], "mlserver_sklearn.SKLearnModel", "./model.joblib"),
-        (["gpu", "sklearn"], ["b.pkl", "a.pickle"], "mlserver_sklearn.SKLearnModel", "./b.pkl"),
-        (["sklearn"], ["b.joblib", "a.joblib"], "mlserver_sklearn.SKLearnModel", "./a.joblib"),
-        (["sklearn"], ["sub/model.joblib"], "mlserver_sklearn.SKLearnModel", "./sub/model.joblib"),
-        (["xgboost"], ["m.bst"], "mlserver_xgboost.XGBoostModel", "./m.bst"),
-        (["xgboost"], ["m.bst", "m.json"], "mlserver_xgboost.XGBoostModel", "./m.json"),
-        (["lightgbm"], ["m.bst"], "mlserver_lightgbm.LightGBMModel", "./m.bst"),
-        (["mlflow"], ["MLmodel"], "mlserver_mlflow.MLflowRuntime", "./"),
-        (["alibi-detect"], ["x.dill"], "mlserver_alibi_detect.AlibiDetectRuntime", "./"),
-        (["alibi-explain"], ["data/x.dill"], "mlserver_alibi_explain.AlibiExplainRuntime", "./data"),
-    ],
-)
-def test_generated_settings(
-    tmp_path: Path, requirements: list[str], files: list[str], implementation: str, uri: str
-):
-    settings = generate_settings(tree(tmp_path, *files), requirements)
-    assert settings["implementation"] == implementation
-    assert settings["parameters"]["uri"] == uri
+def test_generated_settings_name_the_class_and_the_uri():
+    found = ModelFile("mlserver_sklearn.SKLearnModel", "./model.pkl", "model.pkl")
+    assert generate_settings(found) == {
+        "implementation": "mlserver_sklearn.SKLearnModel",
+        "parameters": {"uri": "./model.pkl"},
+    }
 
 
-def test_generated_settings_of_custom_code(tmp_path: Path):
-    (tmp_path / "a.py").write_text("x = 1\n")
-    (tmp_path / "model.py").write_text("from mlserver import MLModel\nclass Mine(MLModel):\n    pass\n")
-    settings = generate_settings(tmp_path, ["mlserver", "python"])
-    assert settings == {"implementation": "model.Mine", "parameters": {"uri": "./model.py"}}
+def test_a_generated_explainer_runs_in_the_servers_own_process():
+    found = ModelFile("mlserver_alibi_explain.AlibiExplainRuntime", "./data", "data")
+    assert generate_settings(found)["parallel_workers"] == 0
 
 
 @pytest.mark.parametrize(
-    ("requirements", "reason", "message"),
+    ("files", "version", "path"),
     [
-        (["sklearn"], "NoModelFile", r"no \*.joblib or \*.pkl or \*.pickle.* it has notes.txt"),
-        (["python"], "NoModelFile", "class …"),
-        (["alibi-explain"], "NoModelFile", "no folder"),
-        (["huggingface"], "ModelSettingsMissing", "requirements huggingface"),
-        ([], "ModelSettingsMissing", "without requirements"),
+        (["model.pkl", "scaler.joblib"], None, "model.pkl"),
+        (["sub/model.joblib"], None, "sub/model.joblib"),
+        ([SETTINGS, "model.pkl"], None, SETTINGS),
+        ([f"2/{SETTINGS}", f"10/{SETTINGS}"], None, f"10/{SETTINGS}"),
+        ([f"2/{SETTINGS}", f"10/{SETTINGS}"], 2, f"2/{SETTINGS}"),
     ],
 )
-def test_settings_that_cannot_be_generated(
-    tmp_path: Path, requirements: list[str], reason: str, message: str
-):
-    with pytest.raises(RepositoryError, match=message) as caught:
-        generate_settings(tree(tmp_path, "notes.txt"), requirements)
-    assert caught.value.reason == reason
+def test_the_part_that_was_taken_is_told(tmp_path: Path, files: list[str], version: int | None, path: str):
+    source = ModelSource(requirements=["sklearn"], artifact_version=version)
+    artifact = tree(tmp_path / "artifact", *files)
+    assert prepare(artifact, tmp_path / "target", source, "iris_3", WORDS) == Prepared(path)
+
+
+def test_a_whole_folder_has_no_part(tmp_path: Path):
+    artifact = tree(tmp_path / "artifact", "x.dill")
+    source = ModelSource(requirements=["alibi-detect"])
+    assert prepare(artifact, tmp_path / "target", source, "iris_3", WORDS) == Prepared("")
+
+
+@pytest.mark.parametrize(
+    "callers", [{"explainer": Explainer(model_ref="iris")}, {"llm": Llm(model_ref="chat")}]
+)
+def test_a_model_that_calls_others_has_no_environment_of_its_own(tmp_path: Path, callers: dict[str, Any]):
+    """It runs in the server's own process, so workers do not help."""
+    artifact = tree(tmp_path / "artifact")
+    artifact.mkdir()
+    (artifact / SETTINGS).write_text('{"parameters": {"environment_tarball": "./e.tar.gz"}}')
+    with pytest.raises(RepositoryError, match="parallel_workers of the model is 0") as caught:
+        prepare(artifact, tmp_path / "target", ModelSource(**callers), "e_1", ServerWords("s", 4))
+    assert caught.value.reason == "EnvironmentNotSupported"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_settings_that_cannot_be_read(tmp_path: Path, text: str, message: str):
     artifact.mkdir()
     (artifact / SETTINGS).write_text(text)
     with pytest.raises(RepositoryError, match=message) as caught:
-        prepare(artifact, tmp_path / "target", ModelSource(), "iris_1")
+        prepare(artifact, tmp_path / "target", ModelSource(), "iris_1", WORDS)
     assert caught.value.reason == "ModelSettingsInvalid"
 
 
@@ -198,13 +202,13 @@ def test_nothing_given_is_lost(
     artifact.mkdir()
     whole = {**settings, "name": "theirs", "parameters": {**given_parameters, "version": "v9"}}
     (artifact / SETTINGS).write_text(json.dumps(whole))
-    prepare(artifact, folder / "target", ModelSource(), "iris_3")
+    prepare(artifact, folder / "target", ModelSource(), "iris_3", WORDS)
     written = json.loads((folder / "target" / "1" / SETTINGS).read_text(encoding="utf-8"))
     assert written == {**settings, "name": "iris_3", "parameters": {**given_parameters, "version": "1"}}
 
 
 def test_prepare_moves_the_chosen_folder_whole(tmp_path: Path):
     artifact = tree(tmp_path / "artifact", f"2/{SETTINGS}", "2/model.joblib", "2/code/x.py", "notes.txt")
-    prepare(artifact, tmp_path / "target", ModelSource(artifact_version=2), "iris_3")
+    prepare(artifact, tmp_path / "target", ModelSource(artifact_version=2), "iris_3", WORDS)
     found = {p.relative_to(tmp_path / "target").as_posix() for p in (tmp_path / "target").rglob("*")}
     assert found == {"1", f"1/{SETTINGS}", "1/model.joblib", "1/code", "1/code/x.py"}

@@ -9,6 +9,7 @@ import pytest
 
 from bailie._gen.agent_pb2 import ModelSource
 from bailie.agent.errors import RepositoryError
+from bailie.agent.repository.server_words import ServerWords
 from bailie.agent.repository.triton import prepare, rename_config
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
 
 
+WORDS = ServerWords("triton", workers=0)
 CONFIG = 'name: "theirs"\nplatform: "onnx"\n'
 RENAMED = 'name: "m_2"\nplatform: "onnx"\n'
 
@@ -51,14 +53,14 @@ RENAMED = 'name: "m_2"\nplatform: "onnx"\n'
 )
 def test_prepare(tmp_path: Path, files: dict[str, str], version: int | None, expected: dict[str, str]):
     source = ModelSource() if version is None else ModelSource(artifact_version=version)
-    prepare(tree(tmp_path / "artifact", files), tmp_path / "target", source, "m_2")
+    prepare(tree(tmp_path / "artifact", files), tmp_path / "target", source, "m_2", WORDS)
     assert contents(tmp_path / "target") == expected
 
 
 def test_version_that_is_not_there(tmp_path: Path):
     artifact = tree(tmp_path / "artifact", {"1/m.onnx": "a"})
     with pytest.raises(RepositoryError, match="its version folders: 1") as caught:
-        prepare(artifact, tmp_path / "target", ModelSource(artifact_version=9), "m_2")
+        prepare(artifact, tmp_path / "target", ModelSource(artifact_version=9), "m_2", WORDS)
     assert caught.value.reason == "ArtifactVersionNotFound"
 
 
@@ -96,4 +98,4 @@ def test_a_config_that_cannot_be_read_is_told(tmp_path: Path):
     for content in (b"\xff", b"#" * (2 << 20)):
         (artifact / "config.pbtxt").write_bytes(content)
         with pytest.raises(RepositoryError, match="ModelConfigInvalid"):
-            prepare(artifact, tmp_path / "t", ModelSource(), "m_2")
+            prepare(artifact, tmp_path / "t", ModelSource(), "m_2", WORDS)

@@ -7,59 +7,50 @@ those of Seldon Core v2, except that no key of a settings file that the artifact
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bailie.agent.errors import RepositoryError
-from bailie.agent.files import TextTooLarge, read_text, write_text
-from bailie.api.texts import shown
+from bailie.agent.files import read_text, write_text
+from bailie.agent.repository.model_files import find_model_file, paths_text
+from bailie.agent.repository.prepared import Prepared
+from bailie.agent.repository.worker_settings import refuse_environment, without_effect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bailie._gen import agent_pb2
+    from bailie.agent.repository.model_files import ModelFile
+    from bailie.agent.repository.server_words import ServerWords
 
 SETTINGS = "model-settings.json"
-_NAME = 60
-"""Characters of a file's name in a message."""
 INNER_VERSION = "1"
 """One server-side name per version, so the version below the name never changes."""
-_PYTHON_CLASS = re.compile(r"^class\s+(\w+)\s*\(\s*(?:\w+\.)*MLModel\s*\)\s*:", re.MULTILINE)
+_IN_PROCESS = "mlserver_alibi_explain."
+"""Its models call others and run in the server's own process."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Runtime:
-    """How settings are generated for a requirement. Without patterns the uri is the folder itself."""
-
-    implementation: str
-    patterns: tuple[str, ...] = ()
-
-
-_RUNTIMES: Mapping[str, _Runtime] = {
-    "sklearn": _Runtime("mlserver_sklearn.SKLearnModel", ("*.joblib", "*.pkl", "*.pickle")),
-    "xgboost": _Runtime("mlserver_xgboost.XGBoostModel", ("*.json", "*.bst")),
-    "lightgbm": _Runtime("mlserver_lightgbm.LightGBMModel", ("*.bst",)),
-    "mlflow": _Runtime("mlserver_mlflow.MLflowRuntime"),
-    "alibi-detect": _Runtime("mlserver_alibi_detect.AlibiDetectRuntime"),
-    "alibi-explain": _Runtime("mlserver_alibi_explain.AlibiExplainRuntime"),
-    "python": _Runtime(""),
-}
-
-
-def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_name: str) -> None:
+def prepare(  # noqa: PLR0917 - the port of `repository`
+    artifact: Path, target: Path, source: agent_pb2.ModelSource, server_name: str, words: ServerWords
+) -> Prepared:
     """Moves the folder that counts to `target/1` and writes its settings. Raises RepositoryError."""
     version = source.artifact_version if source.HasField("artifact_version") else None
     chosen = choose_folder(artifact, version)
     path = chosen / SETTINGS
-    given = read_settings(path) if path.is_file() else generate_settings(chosen, source.requirements)
+    if path.is_file():
+        given, taken = read_settings(path), SETTINGS
+    else:
+        found = find_model_file(chosen, source.requirements, words.filenames)
+        given, taken = generate_settings(found), found.path
     settings = rewrite_settings(given, source, server_name)
+    refuse_environment(settings, words)
+    told = (chosen.relative_to(artifact) / taken).as_posix()
     target.mkdir(parents=True)
     inner = target / INNER_VERSION
     chosen.rename(inner)
     write_text(inner / SETTINGS, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    return Prepared("" if told == "." else told, tuple(without_effect(given, words)))
 
 
 def runtime(folder: Path) -> str:
@@ -113,6 +104,10 @@ def _asked_folder(artifact: Path, folders: list[Path], version: int) -> Path:
     )
 
 
+def _listed(top: Path, folders: list[Path]) -> str:
+    return paths_text(folder.relative_to(top) for folder in folders)
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Reads a settings file. Raises RepositoryError when it is no JSON object, OSError."""
     try:
@@ -124,87 +119,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def generate_settings(folder: Path, requirements: Iterable[str]) -> dict[str, Any]:
-    """Makes settings for an artifact without any, from the first requirement known. Raises
-    RepositoryError."""
-    requirements = list(requirements)
-    known = next((name for name in requirements if name in _RUNTIMES), None)
-    if known is None:
-        asked = f"requirements {', '.join(requirements)}" if requirements else "a Model without requirements"
-        raise RepositoryError(
-            "ModelSettingsMissing",
-            f"the artifact has no {SETTINGS}, and none can be made for {asked} "
-            f"(only for {', '.join(_RUNTIMES)})",
-        )
-    if known == "python":
-        return _python_settings(folder)
-    runtime = _RUNTIMES[known]
-    settings: dict[str, Any] = {"implementation": runtime.implementation}
-    if known == "alibi-explain":
-        settings["parallel_workers"] = 0
-        settings["parameters"] = {"uri": _first_directory(folder)}
-    elif runtime.patterns:
-        settings["parameters"] = {"uri": _relative(folder, _first_file(folder, known, runtime.patterns))}
-    else:
-        settings["parameters"] = {"uri": "./"}
-    return settings
-
-
-def _python_settings(folder: Path) -> dict[str, Any]:
-    for path in _files(folder, ("*.py",)):
-        match = _PYTHON_CLASS.search(_code(path)) if path.parent == folder else None
-        if match:
-            return {
-                "implementation": f"{path.stem}.{match[1]}",
-                "parameters": {"uri": _relative(folder, path)},
-            }
-    raise RepositoryError(
-        "NoModelFile",
-        f"the artifact has no *.py at its top with a line `class …(MLModel):`, as requirement python needs; "
-        f"it has {_contents(folder)}",
-    )
-
-
-def _code(path: Path) -> str:
-    """Returns a program's text; nothing for one that is too large to look through."""
-    try:
-        return read_text(path)
-    except TextTooLarge:
-        return ""
-    except UnicodeDecodeError:
-        return path.read_text(encoding="utf-8", errors="replace")
-
-
-def _first_directory(folder: Path) -> str:
-    directories = sorted(path for path in folder.iterdir() if path.is_dir())
-    if not directories:
-        raise RepositoryError(
-            "NoModelFile",
-            f"the artifact has no folder, as requirement alibi-explain needs; it has {_contents(folder)}",
-        )
-    return _relative(folder, directories[0])
-
-
-def _first_file(folder: Path, requirement: str, patterns: tuple[str, ...]) -> Path:
-    files = _files(folder, patterns)
-    if files:
-        return files[0]
-    raise RepositoryError(
-        "NoModelFile",
-        f"the artifact has no {' or '.join(patterns)}, as requirement {requirement} needs; "
-        f"it has {_contents(folder)}",
-    )
-
-
-def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
-    """Finds files by pattern: the shallowest first, then in the patterns' order, then by name."""
-    found = {
-        path: (len(path.parts), order, path.name)
-        for order, pattern in reversed(list(enumerate(patterns)))
-        for path in folder.rglob(pattern)
-        if path.is_file()
+def generate_settings(found: ModelFile) -> dict[str, Any]:
+    """Returns settings for the model of an artifact that has none."""
+    settings: dict[str, Any] = {
+        "implementation": found.implementation,
+        "parameters": {"uri": found.uri},
     }
-    return sorted(found, key=lambda path: found[path])
+    return {**settings, "parallel_workers": 0} if found.implementation.startswith(_IN_PROCESS) else settings
 
 
 def rewrite_settings(
@@ -250,18 +171,3 @@ def _infer_uri(source: agent_pb2.ModelSource) -> str:
     raise RepositoryError(
         "ReferenceMissing", f"spec.{kind} names neither a modelRef nor a pipelineRef; it needs one"
     )
-
-
-def _relative(folder: Path, path: Path) -> str:
-    return f"./{path.relative_to(folder).as_posix()}"
-
-
-def _listed(top: Path, paths: list[Path]) -> str:
-    names = [shown(path.relative_to(top).as_posix(), _NAME) for path in paths]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _contents(folder: Path) -> str:
-    names = sorted(shown(path.name, _NAME) + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return (", ".join(names[:5]) + more) if names else "no files"

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from bailie.agent.errors import RepositoryError
 from bailie.agent.files import read_text, write_text
+from bailie.agent.repository.prepared import Prepared
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bailie._gen import agent_pb2
+    from bailie.agent.repository.server_words import ServerWords
 
 CONFIG = "config.pbtxt"
 INNER_VERSION = "1"
@@ -27,13 +29,20 @@ _TOKEN = re.compile(
 )
 
 
-def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_name: str) -> None:
+def prepare(  # noqa: PLR0917 - the port of `repository`
+    artifact: Path,
+    target: Path,
+    source: agent_pb2.ModelSource,
+    server_name: str,
+    words: ServerWords,  # noqa: ARG001 - MLServer's module needs them
+) -> Prepared:
     """Moves the version folder to `target/1`, the files beside it and the config to `target`.
 
     Raises RepositoryError.
     """
     version = source.artifact_version if source.HasField("artifact_version") else None
     chosen = choose_folder(artifact, version)
+    told = "" if chosen == artifact else chosen.name
     config = artifact / CONFIG
     text = _read_config(config) if config.is_file() else ""
     target.mkdir(parents=True)
@@ -43,6 +52,7 @@ def prepare(artifact: Path, target: Path, source: agent_pb2.ModelSource, server_
     chosen.rename(target / INNER_VERSION)
     (target / INNER_VERSION / CONFIG).unlink(missing_ok=True)
     write_text(target / CONFIG, rename_config(text, server_name))
+    return Prepared(told)
 
 
 def _read_config(path: Path) -> str:

@@ -145,5 +145,6 @@ class AgentSession:
             server_ready=status.server_ready,
             server_silent=status.server_silent,
             draining=status.draining,
+            remotes_problem=wire.remotes_problem(status),
             models=tuple(self._models[name] for name in sorted(self._models)),
         )

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.names import is_dns_label
+from bailie.api.texts import shown
 from bailie.control.agent_port import EvictCommand, ModelReport, UnloadCommand
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.wire import from_wire
@@ -35,6 +36,12 @@ _LONGEST_NAME = 253
 """Characters of a capability, a Model's name or an identity."""
 _LONGEST_MESSAGE = 4096
 """Characters of an agent's words about a model; conditions hold 32,768 together."""
+_LONGEST_PATH = 200
+"""Characters of a path in an artifact."""
+_LONGEST_SENTENCE = 300
+_LONGEST_PROBLEM = 600
+_MOST_SENTENCES = 4
+"""About the settings of one artifact."""
 _REASON = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,63})?")
 
 
@@ -131,7 +138,15 @@ def model_report(report: pb.ModelReport, state: CopyState, revision: int) -> Mod
         workers=max(1, report.workers),
         eviction=report.eviction,
         deaths=report.deaths,
+        artifact_path=shown(report.artifact_path, _LONGEST_PATH),
+        ignored=tuple(shown(each, _LONGEST_SENTENCE) for each in report.ignored[:_MOST_SENTENCES]),
+        cause_gone=report.cause_gone,
     )
+
+
+def remotes_problem(status: pb.ReplicaStatus) -> str:
+    """Returns an agent's words about the namespace's remotes, fit for a status."""
+    return shown(status.remotes_problem, _LONGEST_PROBLEM)
 
 
 def welcome(epoch: int) -> pb.SchedulerMessage:

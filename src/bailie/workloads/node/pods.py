@@ -82,7 +82,7 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
     if program is None and not container.get("command"):
         return ConfigError(_unknown_image(container["image"], context.programs))
     host_ports = _host_ports(container)
-    own = {name: substitute(value, mounts) for name, value in variables.items()}
+    own = {name: _substituted(value, mounts) for name, value in variables.items()}
     mark = {CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
     account = {"KUBECONFIG": context.kubeconfig} if _has_account(container, context) else {}
     env = {**context.base, **account, **mark, **_host_port_variable(host_ports), **own}
@@ -115,6 +115,11 @@ def substitute(text: str, mounts: tuple[tuple[str, str], ...]) -> str:
         if text.startswith(mount_path + "/"):
             return host_path + text[len(mount_path) :]
     return text
+
+
+def _substituted(value: str, mounts: tuple[tuple[str, str], ...]) -> str:
+    """Rewrites a variable's value, which may be several paths with colons between them."""
+    return ":".join(substitute(part, mounts) for part in value.split(":"))
 
 
 def _mounts(
