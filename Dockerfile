@@ -29,8 +29,10 @@ RUN cd /src \
  && /opt/bailie/bin/pip uninstall --yes pip
 
 FROM base AS build-mlserver
+# mlserver-all: also the runtimes of requirements/mlserver-all.in.
+ARG RUNTIMES=mlserver
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements/mlserver.txt /src/requirements/mlserver.txt
+COPY requirements/${RUNTIMES}.txt /src/requirements/mlserver.txt
 RUN python -m venv /opt/mlserver \
  && /opt/mlserver/bin/pip install --no-deps --require-hashes -r /src/requirements/mlserver.txt \
  && /opt/mlserver/bin/pip check \

@@ -98,9 +98,15 @@ charts-repo: $(VENV)/.dev ## Pack the charts into dist/charts, a repository for 
 .PHONY: setup
 setup: $(VENV)/.dev $(MLSERVER)/.done ## Make both environments and install everything
 
+.PHONY: runtimes
+runtimes: $(MLSERVER)/.done ## Add MLServer's runtimes for XGBoost, LightGBM and MLflow (about 1 GB)
+	@echo "==> adding runtimes to $(MLSERVER) (about 1 GB)"
+	@$(call install_lock,$(MLSERVER),mlserver-all)
+	@$(call complete,$(MLSERVER))
+
 .PHONY: lock
 lock: ## Pin the newest versions that fit requirements/*.in (needs uv)
-	@for f in core dev build mlserver; do \
+	@for f in core dev build mlserver mlserver-all; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-annotate --no-header requirements/$$f.in -o requirements/$$f.txt; done
 

@@ -76,6 +76,7 @@ def settings(mlserver: MlserverProcess, scheduler: SchedulerStandIn) -> Settings
         poll_seconds=0.1,
         index_seconds=1.0,
         status_seconds=0.5,
+        secret_seconds=0.2,
     )
 
 

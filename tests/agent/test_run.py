@@ -534,6 +534,14 @@ async def test_artifact_of_an_object_store_with_a_secret(
             assert await answer(mlserver, of) == [2]
             wrong = load(version(), "store://trained/reversed", secret_name="nope")
             assert (await failed(scheduler, wrong)).reason == "SecretNotFound"
+            api.request(
+                "POST",
+                "/api/v1/namespaces/a/secrets",
+                json={"metadata": {"name": "nope"}, "data": {"store": remote}},
+            )
+            await scheduler.until(lambda: scheduler.last(wrong.version).cause_gone)
+            scheduler.send(wrong)
+            await scheduler.reaches(wrong.version, MODEL_STATE_LOADED)
     assert SECRET_KEY not in str(scheduler.reports)
     files = [p for p in settings.folder.rglob("*") if p.is_file()]
     assert not any(SECRET_KEY.encode() in p.read_bytes() for p in files)

@@ -139,6 +139,29 @@ def test_a_failure_backs_off_and_counts(world):
     assert world.engine.result.facts["iris"].version.failure is None
 
 
+def test_a_failure_whose_cause_is_gone_is_tried_at_once(world):
+    identity = world.model()
+    world.step()
+    world.agents.report("iris", identity, 1, FAILED, reason="SecretNotFound", message="no Secret")
+    assert world.step() == []
+    words = {"reason": "SecretNotFound", "message": "no Secret"}
+    world.agents.report("iris", identity, 1, FAILED, cause_gone=True, **words)
+    assert world.step() == ["load iris_1 mlserver-0"]
+
+
+def test_the_served_part_of_an_artifact_and_its_idle_settings_are_told(world):
+    identity = world.model()
+    world.step()
+    ignored = ("parallel_workers 4 has no effect",)
+    world.agents.report("iris", identity, 1, LOADED, artifact_path="model.pkl", ignored=ignored)
+    world.step()
+    facts = world.engine.result.facts["iris"]
+    assert (facts.artifact_path, facts.ignored) == ("model.pkl", ignored)
+    told = explained(world.engine.result, "iris")
+    assert told["standings"][0]["artifactPath"] == "model.pkl"
+    assert "serves model.pkl of the artifact" in told["trail"][0]
+
+
 def test_a_failure_without_words_gets_some(world):
     identity = world.model()
     world.step()

@@ -38,6 +38,7 @@ DECLARED = {
     "Tests and checks": listed("dev"),
     "Building the wheel": {name_of(each) for each in PYPROJECT["build-system"]["requires"]} | listed("build"),
     "MLServer's environment": listed("mlserver"),
+    "More runtimes for MLServer": listed("mlserver-all"),
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.objectstore import object_store  # noqa: F401 - a fixture
 from tests.support.waiting import until_blocking
 
 from bailie.local.settings import TRAINING_SCRIPT, machine_settings

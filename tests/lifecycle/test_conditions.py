@@ -187,6 +187,17 @@ CASES = {
         {"SpecWarnings": "True NoEffect: spec.dedicated: does nothing"},
         (3, 0, 0),
     ),
+    "settings that the server passes over": (
+        facts(
+            version={"placed": 1, "loaded": 1, "available": 1},
+            ignored=("parallel_workers 4 has no effect", "nor has this"),
+        ),
+        {
+            "ArtifactWarnings": "True NoEffect: parallel_workers 4 has no effect; nor has this",
+            "Ready": "True Ready: ",
+        },
+        (3, 1, 1),
+    ),
 }
 
 
@@ -199,6 +210,12 @@ def test_status(case):
     assert (status["observedGeneration"], status["replicas"], status["availableReplicas"]) == counts
     assert status["selector"] == f"server={given.server}"
     assert ("SpecWarnings" in found) == bool(given.warnings)
+    assert ("ArtifactWarnings" in found) == bool(given.ignored)
+
+
+@pytest.mark.parametrize(("path", "told"), [("model.pkl", "model.pkl"), ("", None)])
+def test_the_part_of_the_artifact_that_is_served_is_told_and_taken_away_again(path, told):
+    assert model_status(facts(artifact_path=path), NOW)["artifactPath"] == told
 
 
 COUNTS = st.integers(0, 3)

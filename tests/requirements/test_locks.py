@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from tests.support.documents import ROOT
 
-LOCKS = ("build", "core", "dev", "mlserver")
+LOCKS = ("build", "core", "dev", "mlserver", "mlserver-all")
 INSTALLERS = ("Makefile", "Dockerfile", "CONTRIBUTING.md", "README.md")
 _PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)([^\\]*)")
 
@@ -33,6 +33,10 @@ def test_no_lock_names_an_index_or_an_address(name):
 
 def test_the_tools_are_installed_over_bailie_without_changing_what_it_runs_with():
     assert _pins("core").items() <= _pins("dev").items()
+
+
+def test_more_runtimes_come_without_changing_the_server():
+    assert _pins("mlserver").items() <= _pins("mlserver-all").items()
 
 
 @pytest.mark.parametrize("file", INSTALLERS)

@@ -122,7 +122,8 @@ def missing_parts(settings: LocalSettings) -> list[str]:
     if settings.default_servers and not settings.mlserver_program.exists():
         problems.append(
             f"MLServer is not installed at {settings.mlserver_environment}: run `make setup`, or "
-            "make a virtual environment with `mlserver==1.7.1 mlserver-sklearn==1.7.1 'uvloop<0.22'` "
-            f"and name it in {variables.MLSERVER_ENV} (or leave the servers out with --no-default-servers)"
+            "make a virtual environment with `mlserver==1.7.1 mlserver-sklearn==1.7.1 'pandas<3' "
+            f"'uvloop<0.22'` and name it in {variables.MLSERVER_ENV} (or leave the servers out with "
+            "--no-default-servers)"
         )
     return problems

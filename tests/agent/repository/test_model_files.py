@@ -81,6 +81,7 @@ def test_the_model_of_an_artifact(
         (["mlflow"], ["a/MLmodel", "b/MLmodel"], ["a/MLmodel, b/MLmodel", "its folder"]),
         (["python"], ["a_runtime.py", "b_runtime.py"], ["a_runtime.A_Runtime, b_runtime.B_Runtime"]),
         (["sklearn"], [f"m{n}.pkl" for n in range(9)], ["and 4 more"]),
+        (["python", "sklearn"], ["b.joblib", "a.joblib"], ["a.joblib, b.joblib"]),
     ],
 )
 def test_candidates_are_named(
@@ -95,9 +96,9 @@ def test_candidates_are_named(
 @pytest.mark.parametrize(
     ("requirements", "reason", "messages"),
     [
-        (["sklearn"], "NoModelFile", ["no *.joblib or *.pickle or *.pkl", "the artifact has notes.txt"]),
+        (["sklearn"], "NoModelFile", ["no *.joblib or *.pickle or *.pkl", "; it has notes.txt"]),
         (["python"], "NoModelFile", ["class …"]),
-        (["python", "mlflow"], "NoModelFile", ["class …", "no file MLmodel", "the artifact has notes.txt"]),
+        (["python", "mlflow"], "NoModelFile", ["class …", "no file MLmodel", "; it has notes.txt"]),
         (["alibi-explain"], "NoModelFile", ["no folder"]),
         (["huggingface"], "ModelSettingsMissing", ["requirements huggingface"]),
         ([], "ModelSettingsMissing", ["without requirements"]),

@@ -26,6 +26,7 @@ _NAME = 60
 """Characters of a file's name in a message."""
 _NAMED = 5
 """So many files are named in a message."""
+_MISSING, _AMBIGUOUS = "NoModelFile", "ModelFileAmbiguous"
 _PYTHON_CLASS = re.compile(r"^class\s+(\w+)\s*\(\s*(?:\w+\.)*MLModel\s*\)\s*:", re.MULTILINE)
 
 
@@ -82,8 +83,16 @@ def find_model_file(folder: Path, requirements: Iterable[str], told: Filenames) 
         if isinstance(found, ModelFile):
             return found
         refusals.append(found)
+    raise _refusal(refusals, folder)
+
+
+def _refusal(refusals: Sequence[_No], folder: Path) -> RepositoryError:
+    """Returns the error: a requirement with several candidates goes before those that have none."""
+    several = next((no for no in refusals if no.reason == _AMBIGUOUS), None)
+    if several is not None:
+        return RepositoryError(_AMBIGUOUS, several.message)
     said = "; ".join(no.message for no in refusals)
-    raise RepositoryError(refusals[0].reason, f"{said}; the artifact has {_contents(folder)}")
+    return RepositoryError(_MISSING, f"{said}; it has {_contents(folder)}")
 
 
 def _search(folder: Path, requirement: str, told: Filenames, files: tuple[Path, ...]) -> _Search:
@@ -133,7 +142,7 @@ def _named_or_only(search: _Search) -> ModelFile | _No:
     if candidates:
         return _several(search, candidates)
     patterns = " or ".join(f"*{kind}" for kind in kinds)
-    return _No("NoModelFile", f"the artifact has no {patterns}, as requirement {search.requirement} needs")
+    return _No(_MISSING, f"the artifact has no {patterns}, as requirement {search.requirement} needs")
 
 
 def _model(search: _Search, path: Path) -> ModelFile:
@@ -144,7 +153,7 @@ def _several(search: _Search, candidates: Sequence[Path]) -> _No:
     named = all(path.name in search.names for path in candidates)
     first = "let storageUri name its folder" if named else f"call its file {search.names[0]}"
     return _No(
-        "ModelFileAmbiguous",
+        _AMBIGUOUS,
         f"each of {paths_text(candidates)} may be the model for requirement {search.requirement}; {first}, "
         "or name it in a model-settings.json (parameters.uri)",
     )
@@ -155,7 +164,7 @@ def _folder_with_file(search: _Search) -> ModelFile | _No:
     found = _uppermost(path for path in search.files if path.name in search.names)
     if not found:
         return _No(
-            "NoModelFile",
+            _MISSING,
             f"the artifact has no file {search.names[0]}, as requirement {search.requirement} needs",
         )
     if len(found) > 1:
@@ -173,7 +182,7 @@ def _first_folder(search: _Search) -> ModelFile | _No:
     folders = sorted(path.name for path in search.folder.iterdir() if path.is_dir())
     if not folders:
         needs = f"as requirement {search.requirement} needs"
-        return _No("NoModelFile", f"the artifact has no folder, {needs}")
+        return _No(_MISSING, f"the artifact has no folder, {needs}")
     return ModelFile(search.implementation, f"./{folders[0]}", folders[0])
 
 
@@ -183,14 +192,14 @@ def _only_class(search: _Search) -> ModelFile | _No:
     found = [(path, name) for path in programs for name in _PYTHON_CLASS.findall(_code(search.folder / path))]
     if not found:
         return _No(
-            "NoModelFile",
+            _MISSING,
             "the artifact has no *.py at its top with a line `class …(MLModel):`, as requirement "
             f"{search.requirement} needs",
         )
     if len(found) > 1:
         names = ", ".join(f"{path.stem}.{name}" for path, name in found[:_NAMED])
         return _No(
-            "ModelFileAmbiguous",
+            _AMBIGUOUS,
             f"each of {names} may be the model for requirement {search.requirement}; name it in a "
             "model-settings.json (implementation)",
         )
