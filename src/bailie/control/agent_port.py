@@ -28,8 +28,8 @@ class ModelReport:
     process gets, so that a second failure can be told from the first. Sizes are bytes, 0 where unknown. The
     declared size counts `workers` times; the measured size has all workers in it, and may be more where
     `measured_at_least`. `eviction`: the number of the announcement that the version is to leave memory.
-    `deaths`: how often the load has ended the replica's server. `artifact_path`: the part of the artifact that
-    was taken as the model; `ignored`: sentences about settings of the artifact that the server does not
+    `deaths`: how often the load has ended the replica's server. `artifact_path`: the part of the artifact
+    that was taken as the model; `ignored`: sentences about settings of the artifact that the server does not
     follow; `cause_gone`: a Secret that the load failed with has changed since.
     """
 

@@ -44,8 +44,8 @@ class ModelFacts:
     `answering` is the number of an older version that has the route, None when the wanted version has the
     route or no version has; `answering_replicas` counts its replicas. `evicted` counts the replicas that have
     the version that answers on disk and not in memory. `refusal` is the data plane's refusal, in its own
-    words, while the route is not acknowledged. `artifact_path` and `ignored` are those of the agents' reports of
-    the wanted version. `observed` is the observedGeneration that the API holds now.
+    words, while the route is not acknowledged. `artifact_path` and `ignored` are those of the agents' reports
+    of the wanted version. `observed` is the observedGeneration that the API holds now.
     """
 
     generation: int

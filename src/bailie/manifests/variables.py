@@ -1,7 +1,7 @@
 """Variables of containers that the operator sets: workers and the time for a drain.
 
-Called by `server` and `artifact_volumes` with pods that are merged already. A variable with another value than
-the default is left alone.
+Called by `server` and `artifact_volumes` with pods that are merged already. A variable with another value
+than the default is left alone.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python start.py start FOLDER
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
-the same arguments. It tells the agent which file names the runtimes look for (`bailie_filenames`), and differs
-in three ways:
+the same arguments. It tells the agent which file names the runtimes look for (`bailie_filenames`), and
+differs in three ways:
 
 * MLServer answers an exception of a model with a whole 500 and then raises it again (Starlette's
   ServerErrorMiddleware does), upon which uvicorn closes the connection without notice. Envoy sends the

@@ -29,6 +29,7 @@ from bailie.workloads.port import WorkloadRefused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bailie.api.problems import Problem
     from bailie.api.status import Condition
     from bailie.kube.client import Object
     from bailie.kube.informer import Key
@@ -54,13 +55,13 @@ C = TypeVar("C", bound=Resource)
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a reconciliation: conditions, further fields of the status, whether all workloads were
-    made, and after how many seconds to look again."""
+    made, after how many seconds to look again, and warnings about the object's fields."""
 
     conditions: Sequence[Condition]
     fields: Mapping[str, Any] = field(default_factory=dict)
     made: bool = True
-    warnings: Sequence[Problem] = ()
     again: float = RESYNC_SECONDS
+    warnings: Sequence[Problem] = ()
 
 
 class Using(Generic[C]):
