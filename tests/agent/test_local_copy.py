@@ -30,12 +30,17 @@ def root(tmp_path: Path) -> Path:
 
 
 def fetched(
-    path: Path, root: Path, limits: ArtifactLimits = LARGE, never: tuple[Path, ...] = ()
+    path: Path,
+    root: Path,
+    limits: ArtifactLimits = LARGE,
+    never: tuple[Path, ...] = (),
+    claims: tuple[Path, ...] = (),
 ) -> dict[str, str]:
     """Copies, and returns what arrived: contents by path."""
     target = root.parent / "target"
     target.mkdir(exist_ok=True)
-    copy(path, target, roots=Roots(allowed=(root,), never=never), limits=limits, stop=threading.Event())
+    roots = Roots(allowed=(root,), never=never, claims=claims)
+    copy(path, target, roots=roots, limits=limits, stop=threading.Event())
     assert not [each for each in target.rglob("*") if each.is_symlink()]
     return {
         each.relative_to(target).as_posix(): each.read_text() for each in target.rglob("*") if each.is_file()
@@ -61,6 +66,27 @@ def test_a_folder_a_file_and_links_that_stay_inside(root: Path):
         "sub/a.txt": "a",
         "linked/a.txt": "a",
     }
+
+
+def test_a_claim_in_a_closed_folder_is_open_and_the_folder_around_it_is_not(root: Path):
+    """As on a laptop, where claims lie in the state folder."""
+    state = root.parent / "state"
+    claim = state / "claims" / "team"
+    claim.mkdir(parents=True)
+    (claim / "model.joblib").write_text("bytes")
+    (state / "kubeconfig").write_text(SECRET)
+    (claim / "up").symlink_to(state)
+    more = {"never": (state,), "claims": (claim,)}
+    assert fetched(claim / "model.joblib", root, **more) == {"model.joblib": "bytes"}
+    for path in (state / "kubeconfig", claim / "up" / "kubeconfig", claim / "up", claim.parent):
+        assert refused(path, root, **more).reason == "StorageUriRefused"
+    assert refused(claim, root, **more).reason == "ArtifactRefused"
+    (claim / "own").mkdir()
+    more = {"never": (state, claim / "own"), "claims": (claim,)}
+    assert refused(claim / "own", root, **more).reason == "StorageUriRefused"
+    assert (
+        refused(claim / "model.joblib", root, never=(claim,), claims=(claim,)).reason == "StorageUriRefused"
+    )
 
 
 def test_a_file_by_a_link_that_stays_below_the_root(root: Path):

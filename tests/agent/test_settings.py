@@ -142,3 +142,24 @@ def test_an_address_of_the_pods_api_that_is_none_is_left_to_the_client(host: str
 def test_unusable_values(variable: str, value: str, message: str):
     with pytest.raises(SettingsError, match=message):
         from_environment({**MINIMAL, variable: value})
+
+
+@pytest.mark.parametrize(
+    ("told", "claims"),
+    [
+        ("team:/var/models", ("/var/models",)),
+        ("team:/var/models:other/sub:/mnt/other", ("/var/models", "/mnt/other")),
+        ("own:/mnt/agent", ()),
+        ("own:/mnt/agent/models:team:/mnt", ("/mnt",)),
+        ("", ()),
+    ],
+)
+def test_claims_are_open_but_where_all_models_are(told: str, claims: tuple[str, ...]):
+    found = from_environment({**MINIMAL, "BAILIE_CLAIMS": told})
+    assert found.roots.claims == tuple(map(Path, claims))
+    assert found.roots.allowed == (Path("/mnt/models"),)
+
+
+def test_claims_that_are_none_are_named():
+    with pytest.raises(SettingsError, match="BAILIE_CLAIMS"):
+        from_environment({**MINIMAL, "BAILIE_CLAIMS": "team=/var/models"})

@@ -1,7 +1,7 @@
 """Volume claims that are mounted in the agent's container: where `pvc://claim/path` is in its files.
 
 The operator tells the mounts (`manifests.artifact_volumes`); `settings` reads them, `artifacts` asks. Each
-mount is an allowed folder for artifacts, too.
+mount is an allowed folder for artifacts, too, unless it is the agent's own folder.
 """
 
 from __future__ import annotations

@@ -39,11 +39,16 @@ class Stopped(OSError):  # noqa: N818 - no error: nobody waits for it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roots:
-    """Where artifacts may be: below `allowed`, and neither in nor through `never` (folders of the agent's
-    own, besides NEVER)."""
+    """Where artifacts may be: below `allowed` and `claims`, and neither in nor through `never` (folders of
+    the agent's own, besides NEVER).
+
+    `claims` are mounted volume claims. On a laptop they lie in the state folder, which is the agent's own: a
+    folder of `never` that a claim lies in does not close the claim.
+    """
 
     allowed: tuple[Path, ...]
     never: tuple[Path, ...] = ()
+    claims: tuple[Path, ...] = ()
 
     def locate(self, path: Path) -> tuple[Path, Path]:
         """Returns the allowed folder and the path's real place below it. Raises ArtifactError, OSError."""
@@ -63,15 +68,20 @@ class Roots:
     def _refuse_outside(self, path: Path, asked: Path) -> Path:
         """Returns the allowed folder that the path is in. Asked of the path as written, too: paths outside
         are not even looked at, and the message does not say whether they exist."""
-        for root in self.allowed:
+        for root in (*self.allowed, *self.claims):
             for real in (root, Path(os.path.realpath(root))):
-                if path.is_relative_to(real) and not any(map(path.is_relative_to, (*NEVER, *self.never))):
+                if path.is_relative_to(real) and not any(map(path.is_relative_to, self._closed_in(root))):
                     return Path(os.path.realpath(root))
         raise ArtifactError(
             "StorageUriRefused",
             f"{shown(str(asked))} is in no folder that artifacts may come from, or leads out of it; these "
-            f"are {_listed(self.allowed)} ({variables.LOCAL_ROOTS} of the agent)",
+            f"are {_listed((*self.allowed, *self.claims))} ({variables.LOCAL_ROOTS} of the agent)",
         )
+
+    def _closed_in(self, root: Path) -> tuple[Path, ...]:
+        if root not in self.claims:
+            return (*NEVER, *self.never)
+        return (*NEVER, *(each for each in self.never if each not in root.parents))
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -314,9 +314,7 @@ class Settings:
             made,
             server=server,
             replica=int(index),
-            roots=Roots(
-                allowed=(*made.roots.allowed, *made.claims.folders), never=_own_folders(made, values)
-            ),
+            roots=replace(made.roots, never=_own_folders(made, values), claims=_open_claims(made)),
             api_server=_api_server(values),
             child_environment=_for_children(values, identity=made.cloud_identity),
         )
@@ -325,6 +323,11 @@ class Settings:
     def inference_url(self) -> str:
         """Where models call other models, as a URL."""
         return f"http://{self.envoy_host}:{self.envoy_port}"
+
+
+def _open_claims(made: Settings) -> tuple[Path, ...]:
+    """Returns where claims are mounted, without those in the agent's own folder, where all models are."""
+    return tuple(each for each in made.claims.folders if not each.is_relative_to(made.folder))
 
 
 def _own_folders(made: Settings, environment: Mapping[str, str]) -> tuple[Path, ...]:
