@@ -32,9 +32,9 @@ FROM base AS build-mlserver
 # mlserver-all: also the runtimes of requirements/mlserver-all.in.
 ARG RUNTIMES=mlserver
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements/${RUNTIMES}.txt /src/requirements/mlserver.txt
+COPY requirements/mlserver.txt requirements/mlserver-all.txt /src/requirements/
 RUN python -m venv /opt/mlserver \
- && /opt/mlserver/bin/pip install --no-deps --require-hashes -r /src/requirements/mlserver.txt \
+ && /opt/mlserver/bin/pip install --no-deps --require-hashes -r /src/requirements/${RUNTIMES}.txt \
  && /opt/mlserver/bin/pip check \
  && /opt/mlserver/bin/pip uninstall --yes pip
 
