@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from bailie.agent.outbox import Outbox
     from bailie.agent.remotes import ConfiguredRemotes, SecretReader
 
+_REMOTES_ROUNDS = 4
 _LONGEST = 600
 """Characters of the sentence in the replica's status."""
 
 
 @dataclass(slots=True, kw_only=True)
 class SecretWatch:
-    """`run` polls until cancelled, every `seconds`."""
+    """`run` polls until cancelled, every `seconds`; remotes that cannot be used are read again every
+    `_REMOTES_ROUNDS` times, for each replica reads them."""
 
     namespace: str
     secrets: SecretReader
@@ -38,6 +40,7 @@ class SecretWatch:
     seconds: float
     _configuration: str | None = field(default=None)
     _problem: str = ""
+    _rounds: int = 0
 
     async def run(self) -> None:
         """Polls until cancelled."""
@@ -49,8 +52,11 @@ class SecretWatch:
     async def _look_at_remotes(self) -> None:
         """Reads the configured remotes after a change of the configuration, and while one is unusable."""
         configuration = self.configured.fingerprint()
-        if configuration == self._configuration and not self._problem:
+        self._rounds += 1
+        again = bool(self._problem) and self._rounds >= _REMOTES_ROUNDS
+        if configuration == self._configuration and not again:
             return
+        self._rounds = 0
         found = await self.configured.read(self.secrets)
         self._configuration, self._problem = configuration, "; ".join(found.problems)
         self.outbox.update_status(remotes_problem=shown(self._problem, _LONGEST))

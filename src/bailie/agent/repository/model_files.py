@@ -141,7 +141,7 @@ def _named_or_only(search: _Search) -> ModelFile | _No:
         return _model(search, candidates[0])
     if candidates:
         return _several(search, candidates)
-    patterns = " or ".join(f"*{kind}" for kind in kinds)
+    patterns = " or ".join([f"*{kind}" for kind in kinds] or search.names)
     return _No(_MISSING, f"the artifact has no {patterns}, as requirement {search.requirement} needs")
 
 
