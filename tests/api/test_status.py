@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.api.status import Condition, happy, merge_conditions
+from bailie.api.status import Condition, happy, merge_conditions, of_generation
 
 CASES = {
     "all true": ({"A": "True", "B": "True"}, "True"),
@@ -32,6 +32,13 @@ def test_transition_time_moves_only_with_the_status():
     other = merge_conditions(old, [Condition(type="A", status="False")], "t1")
     assert (same[0].last_transition_time, same[0].message) == ("t0", "y")
     assert other[0].last_transition_time == "t1"
+
+
+def test_each_condition_says_which_generation_it_speaks_of():
+    old = [Condition(type="A", status="True", observed_generation=1), Condition(type="B", status="True")]
+    new = of_generation([Condition(type="A", status="True")], 2)
+    found = {each.type: each.manifest().get("observedGeneration") for each in merge_conditions(old, new, "t")}
+    assert found == {"A": 2, "B": None}
 
 
 def test_conditions_of_others_stay():

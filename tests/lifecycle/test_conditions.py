@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bailie.api.problems import Problem
 from bailie.api.status import Condition
 from bailie.lifecycle.conditions import ModelFacts, model_status, unready_reason
-from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState
+from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
 from bailie.lifecycle.words import for_callers
 
 NOW = "2026-01-01T00:00:00Z"
@@ -40,7 +40,7 @@ CASES = {
         facts(version={"placed": 1, "loaded": 1, "available": 1}),
         {
             "Ready": "True Ready: ",
-            "ModelReady": 'True ModelAvailable: 1/1 replicas answer on server "s"',
+            "ModelReady": "True ModelAvailable: ModelAvailable",
             "Scheduled": "True Placed: 1/1 replicas placed",
             "RolledOut": 'True ModelAvailable: 1/1 replicas answer on server "s"',
         },
@@ -62,9 +62,17 @@ CASES = {
         },
         (3, 2, 1),
     ),
+    "one of two answers already": (
+        facts(version={"wanted": 2, "placed": 2, "loaded": 1, "available": 1}),
+        {"ModelReady": 'True ModelAvailable: 1/2 replicas answer on server "s"'},
+        (3, 2, 1),
+    ),
     "loading": (
         facts(version={"placed": 1}),
-        {"Ready": 'False ModelProgressing: 0/1 replicas loaded on server "s"'},
+        {
+            "Ready": 'False ModelProgressing: 0/1 replicas loaded on server "s"',
+            "RolledOut": 'Unknown ModelProgressing: 0/1 replicas loaded on server "s"',
+        },
         (3, 1, 0),
     ),
     "not in memory": (
@@ -90,20 +98,25 @@ CASES = {
     ),
     "loaded, no route": (
         facts(version={"placed": 1, "loaded": 1}),
-        {"Ready": "False RoutePending: loaded; waiting for the data plane to take over the route"},
+        {
+            "Ready": "False RoutePending: loaded; waiting for the data plane to take over the route",
+            "RolledOut": "Unknown RoutePending: loaded; waiting for the data plane to take over the route",
+        },
         (3, 1, 0),
     ),
     "loaded, route refused": (
         facts(version={"placed": 1, "loaded": 1}, refusal="Envoy mesh-0 refuses iris: no such filter"),
         {
             "Ready": "False RoutePending: loaded; waiting for the data plane to take over the route; "
-            "Envoy mesh-0 refuses iris: no such filter"
+            "Envoy mesh-0 refuses iris: no such filter",
+            "RolledOut": "False RoutePending: loaded; waiting for the data plane to take over the route; "
+            "Envoy mesh-0 refuses iris: no such filter",
         },
         (3, 1, 0),
     ),
     "available, something else refused": (
         facts(version={"placed": 1, "loaded": 1, "available": 1}, refusal="Envoy mesh-0 refuses other: no"),
-        {"ModelReady": 'True ModelAvailable: 1/1 replicas answer on server "s"'},
+        {"RolledOut": 'True ModelAvailable: 1/1 replicas answer on server "s"'},
         (3, 1, 1),
     ),
     "loaded, server silent": (
@@ -141,8 +154,17 @@ CASES = {
     ),
     "below the minimum": (
         facts(version={"wanted": 3, "minimum": 2, "placed": 1, "available": 1}, scheduling="1/3"),
-        {"Ready": "False BelowMinReplicas: 1/3", "Scheduled": "True PartiallyPlaced: 1/3"},
+        {
+            "Ready": "False BelowMinReplicas: 1/3; minReplicas is 2, so the Model is not Ready, "
+            "while 1 replica answers",
+            "Scheduled": "True PartiallyPlaced: 1/3",
+        },
         (3, 1, 1),
+    ),
+    "below the minimum, none answers": (
+        facts(version={"wanted": 3, "minimum": 2, "placed": 1}, scheduling="1/3"),
+        {"RolledOut": "False BelowMinReplicas: 1/3; minReplicas is 2, so the Model is not Ready"},
+        (3, 1, 0),
     ),
     "scaled to zero": (
         facts(version={"wanted": 0}),
@@ -280,6 +302,47 @@ def test_times_move_with_the_status_only_and_strangers_stay():
         "RolledOut": NOW,
         "Foreign": "then",
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            facts(version={"placed": 1, "failure": FAILURE}, answering=1, answering_replicas=1, observed=2),
+            {"ModelReady": 2, "Ready": 2, "RolledOut": 3, "Scheduled": 3, "Foreign": None},
+        ),
+        (
+            facts(
+                version={"placed": 1, "loaded": 1, "available": 1},
+                warnings=(Problem("spec.dedicated", "NoEffect", "does nothing"),),
+            ),
+            {"ModelReady": 3, "Ready": 3, "RolledOut": 3, "Scheduled": 3, "SpecWarnings": 3, "Foreign": None},
+        ),
+    ],
+)
+def test_each_condition_says_which_generation_it_speaks_of(given, expected):
+    given = replace(given, conditions=(Condition(type="Foreign", status="True"),))
+    conditions = model_status(given, NOW)["conditions"]
+    assert {each["type"]: each.get("observedGeneration") for each in conditions} == expected
+
+
+@given(VERSIONS, st.just("") | st.just("Envoy refuses it"))
+def test_a_version_is_said_to_have_failed_only_when_time_alone_does_not_mend_it(version, refusal):
+    state, status = state_of(version), model_status(facts_of(version, refusal), NOW)
+    rolled_out = next(each["status"] for each in status["conditions"] if each["type"] == "RolledOut")
+    if state is VersionState.AVAILABLE:
+        assert rolled_out == "True"
+    elif state is VersionState.PROGRESSING:
+        assert rolled_out == ("False" if version.setback else "Unknown")
+    elif state is VersionState.ROUTE_PENDING:
+        assert rolled_out == ("False" if refusal else "Unknown")
+    else:
+        assert rolled_out == "False"
+
+
+def facts_of(version, refusal):
+    problems = () if version.valid else (Problem("spec", "Invalid", "it is"),)
+    return ModelFacts(generation=3, number=3, version=version, problems=problems, refusal=refusal)
 
 
 @pytest.mark.parametrize(

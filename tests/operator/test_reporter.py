@@ -75,6 +75,19 @@ async def test_what_somebody_else_wrote_is_put_right(api, reporter):
     assert api.ready == "True"
 
 
+async def test_conditions_say_their_generation_and_one_that_is_not_looked_at_keeps_its_own(api, reporter):
+    other = Condition(type="ConfigCurrent", status="True", reason="UpToDate")
+    api.server["metadata"]["generation"] = 1
+    await reporter.report(api.server, [other, READY])
+    api.server["metadata"]["generation"] = 2
+    await reporter.report(api.server, [WAITING])
+    conditions = api.server["status"]["conditions"]
+    assert {each["type"]: each["observedGeneration"] for each in conditions} == {
+        "ConfigCurrent": 1,
+        "Ready": 2,
+    }
+
+
 def test_each_field_without_effect_is_told_once_per_generation(api, reporter, recorder):
     own, of_config = Problem("spec.x", "NoEffect", "own"), Problem("spec.y", "NoEffect", "configured")
     for problems in ([own, Problem("spec.z", "Invalid", "wrong")], [of_config], [own], [of_config]):

@@ -66,7 +66,7 @@ async def test_a_model_leaves_memory_and_comes_back_and_is_ready_all_the_time(na
         await until(lambda: replica.sessions == 2)
         await replica.bring_back("iris_1")
         await until(lambda: namespace.publisher.backends("iris") == {"iris_1": {"mlserver-0"}})
-        await namespace.says('1/1 replicas answer on server "mlserver"')
+        await namespace.says('1/1 replicas answer on server "mlserver"', "RolledOut")
         assert replica.loads == ["iris_1"]
         reasons = {each["reason"] for each in namespace.status()["conditions"] if each["type"] == "Ready"}
         assert reasons == {"Ready"}

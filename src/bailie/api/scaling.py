@@ -26,7 +26,7 @@ class Scalable(Part):
     replicas: Int32 | None = None
     """Replicas wanted; minReplicas or 1 when unset, 0 for none."""
     min_replicas: Int32 | None = None
-    """Fewest replicas that are useful; where not all replicas fit, at least so many are placed."""
+    """Lower bound of `replicas`. A Model with fewer in place answers with these and is not Ready."""
     max_replicas: Int32 | None = None
     """Most replicas that scaling may ask for; unlimited when unset."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bailie.api.base import LooseStatus
+from bailie.api.base import Int64, LooseStatus
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -29,6 +29,8 @@ class Condition(LooseStatus):
     """Why, as a CamelCase token for programs."""
     message: str | None = None
     """Why, as a text for people."""
+    observed_generation: Int64 | None = None
+    """Generation of the spec that the condition speaks of."""
 
     def manifest(self) -> dict[str, Any]:
         """Returns the condition as JSON data."""
@@ -66,6 +68,11 @@ def happy(conditions: Sequence[Condition], dependents: Iterable[str]) -> Conditi
     if unknown is not None:
         return unknown.model_copy(update={"type": "Ready"})
     return Condition(type="Ready", status="True", reason="Ready")
+
+
+def of_generation(conditions: Iterable[Condition], generation: int) -> list[Condition]:
+    """Returns the conditions with the generation of the spec that they speak of."""
+    return [each.model_copy(update={"observed_generation": generation}) for each in conditions]
 
 
 def merge_conditions(old: Sequence[Condition], new: Sequence[Condition], now: str) -> tuple[Condition, ...]:

@@ -60,8 +60,9 @@ def explained(value: dict[str, Any]) -> Iterator[str]:
     yield f"{value['model']}: {value['summary']}"
     told = {value["summary"]}
     for condition in value["conditions"]:
-        message = condition.get("message") or ""
-        text = ": ".join(part for part in (condition.get("reason"), message) if part and part not in told)
+        reason, message = condition.get("reason") or "", condition.get("message") or ""
+        parts = (reason, message if message != reason else "")
+        text = ": ".join(part for part in parts if part and part not in told)
         told.add(message)
         yield f"  {condition['type']}={condition['status']}  {text}".rstrip()
     yield from (f"  {line}" for line in value["trail"])

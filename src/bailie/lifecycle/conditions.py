@@ -3,7 +3,8 @@
 A pass makes `ModelFacts`, and a status writer has them say the status at every change. `Ready` and
 `ModelReady` speak of the version that answers; `observedGeneration` names its generation, so while an older
 version answers, it stays behind and `kubectl wait` goes on waiting. `RolledOut` speaks of the newest version,
-`Scheduled` of its places.
+`Scheduled` of its places. Each condition has an `observedGeneration` of its own, so that `RolledOut` False can be
+waited for: the newest version does not serve, and needs more than time.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.status import Condition, happy, merge_conditions
+from bailie.api.status import Condition, happy, merge_conditions, of_generation
 from bailie.lifecycle.memory import CONDITION as MEMORY
 from bailie.lifecycle.memory import MemoryFacts, mismatch
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
 from bailie.lifecycle.words import brief, clipped, for_callers, is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bailie.api.problems import Problem
 
@@ -81,15 +82,14 @@ def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
     `now` is an RFC 3339 time for the conditions that changed.
     """
     ready = _model_ready(facts)
-    conditions = [ready, _scheduled(facts), _rolled_out(facts), happy([ready], ["ModelReady"])]
-    if facts.warnings:
-        text = "; ".join(map(str, facts.warnings))
-        conditions.append(Condition(type="SpecWarnings", status="True", reason="NoEffect", message=text))
-    conditions += [each for each in (_artifact_warnings(facts), mismatch(facts.memory)) if each]
+    observed = _observed(facts)
+    newest = [_scheduled(facts), _rolled_out(facts), *_remarks(facts)]
+    answering = [ready, happy([ready], ["ModelReady"])]
+    conditions = [*of_generation(answering, observed), *of_generation(newest, facts.generation)]
     kept = [old for old in facts.conditions if old.type not in _OWN or _type_in(old, conditions)]
     available = facts.version.available if facts.answering is None else facts.answering_replicas
     return {
-        "observedGeneration": _observed(facts),
+        "observedGeneration": observed,
         "conditions": [each.manifest() for each in merge_conditions(kept, conditions, now)],
         "replicas": max(facts.version.placed, available),
         "availableReplicas": available,
@@ -98,11 +98,17 @@ def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
     }
 
 
-def _artifact_warnings(facts: ModelFacts) -> Condition | None:
-    if not facts.ignored:
-        return None
-    text = clipped("; ".join(facts.ignored))
-    return Condition(type=ARTIFACT_WARNINGS, status="True", reason="NoEffect", message=text)
+def _remarks(facts: ModelFacts) -> Iterator[Condition]:
+    """Yields the conditions that a Model has only where there is something to say."""
+    if facts.warnings:
+        text = "; ".join(map(str, facts.warnings))
+        yield Condition(type="SpecWarnings", status="True", reason="NoEffect", message=text)
+    if facts.ignored:
+        text = clipped("; ".join(facts.ignored))
+        yield Condition(type=ARTIFACT_WARNINGS, status="True", reason="NoEffect", message=text)
+    memory = mismatch(facts.memory)
+    if memory is not None:
+        yield memory
 
 
 def _type_in(old: Condition, conditions: list[Condition]) -> bool:
@@ -131,17 +137,29 @@ def _model_ready(facts: ModelFacts) -> Condition:
         answers = f"version {facts.answering} answers on {places}"
         message = clipped(f"{answers}; version {facts.number}: {_message(facts)}")
         return Condition(type="ModelReady", status="True", reason=PREVIOUS_ANSWERS, message=message)
-    ready = state == VersionState.AVAILABLE.value
-    return Condition(
-        type="ModelReady", status="True" if ready else "False", reason=_reason(facts), message=_message(facts)
-    )
+    if state != VersionState.AVAILABLE.value:
+        return Condition(type="ModelReady", status="False", reason=_reason(facts), message=_message(facts))
+    # The state's name where there is nothing to add: scripts for Seldon Core look for it in `message`.
+    whole = facts.version.available >= facts.version.wanted and not _shortcomings(facts)
+    message = state if whole else _message(facts)
+    return Condition(type="ModelReady", status="True", reason=state, message=message)
 
 
 def _rolled_out(facts: ModelFacts) -> Condition:
-    done = state_of(facts.version) is VersionState.AVAILABLE
-    return Condition(
-        type="RolledOut", status="True" if done else "False", reason=_reason(facts), message=_message(facts)
-    )
+    status, state = "False", state_of(facts.version)
+    if state is VersionState.AVAILABLE:
+        status = "True"
+    elif _is_on_the_way(facts):
+        status = "Unknown"
+    return Condition(type="RolledOut", status=status, reason=_reason(facts), message=_message(facts))
+
+
+def _is_on_the_way(facts: ModelFacts) -> bool:
+    """Says whether the newest version only needs time, as far as anybody knows."""
+    state = state_of(facts.version)
+    if state is VersionState.PROGRESSING:
+        return facts.version.setback is None
+    return state is VersionState.ROUTE_PENDING and not facts.refusal
 
 
 def _scheduled(facts: ModelFacts) -> Condition:
@@ -179,7 +197,7 @@ def _words(facts: ModelFacts) -> str:
     if state is VersionState.AVAILABLE:
         return _available_text(facts)
     if state in {VersionState.SCHEDULE_FAILED, VersionState.BELOW_MINIMUM}:
-        return facts.scheduling
+        return _place_text(facts)
     if state in {VersionState.SERVER_NOT_READY, VersionState.PROGRESSING}:
         return _loaded_text(facts)
     refused = facts.refusal if state is VersionState.ROUTE_PENDING else ""
@@ -189,13 +207,31 @@ def _words(facts: ModelFacts) -> str:
 def _available_text(facts: ModelFacts) -> str:
     version = facts.version
     text = f'{version.available}/{version.wanted} replicas answer on server "{facts.server}"'
+    return "; ".join((text, *_shortcomings(facts)))
+
+
+def _place_text(facts: ModelFacts) -> str:
+    available, least = facts.version.available, facts.version.minimum
+    if state_of(facts.version) is VersionState.SCHEDULE_FAILED:
+        return facts.scheduling
+    text = f"{facts.scheduling}; minReplicas is {least}, so the Model is not Ready"
+    if not available:
+        return text
+    return f"{text}, while {_replicas(available)} {'answers' if available == 1 else 'answer'}"
+
+
+def _shortcomings(facts: ModelFacts) -> list[str]:
+    """Returns what is not well with a model that answers: evicted replicas, and why a replica is missing."""
+    version, found = facts.version, []
     if facts.evicted:
-        text += f"; {facts.evicted} not in memory: the next request brings it back"
+        found.append(f"{facts.evicted} not in memory: the next request brings it back")
     if version.failure:
-        return f"{text}; {_failure_text(version.failure)}"
-    if version.setback:
-        return f"{text}; {_setback_text(version.setback)}"
-    return f"{text}; {facts.scheduling}" if version.placed < version.wanted else text
+        found.append(_failure_text(version.failure))
+    elif version.setback:
+        found.append(_setback_text(version.setback))
+    elif version.placed < version.wanted:
+        found.append(facts.scheduling)
+    return found
 
 
 def _loaded_text(facts: ModelFacts) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bailie.api.status import Condition
 
-SPOKEN_OF = ("Scheduled", "ModelReady", "RolledOut", "MemoryMismatch")
+SPOKEN_OF = ("Scheduled", "RolledOut", "ModelReady", "MemoryMismatch")
 """In this order; of two conditions with the same words the first becomes an event."""
 _NO_NEWS = frozenset({"ModelProgressing", "RoutePending"})
 _FIGURES = re.compile(r"\d+(\.\d+)?([KMGT]i)?")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from bailie.api.resource import NO_EFFECT
-from bailie.api.status import Condition, merge_conditions
+from bailie.api.status import Condition, merge_conditions, of_generation
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.errors import NotFound
 from bailie.kube.events import EventType
@@ -45,9 +45,10 @@ class Reporter:
         """Brings the status up to date. An object that is gone meanwhile is no failure. Raises ApiError."""
         status = manifest.get("status") or {}
         old = [Condition.model_validate(condition) for condition in status.get("conditions") or ()]
-        merged = merge_conditions(old, conditions, stamp(utc_now()))
+        generation = int(manifest["metadata"].get("generation") or 0)
+        merged = merge_conditions(old, of_generation(conditions, generation), stamp(utc_now()))
         wanted = {
-            "observedGeneration": manifest["metadata"].get("generation", 0),
+            "observedGeneration": generation,
             "conditions": [condition.manifest() for condition in merged],
             **(fields or {}),
         }

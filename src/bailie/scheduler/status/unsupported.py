@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.status import Condition, happy, merge_conditions
+from bailie.api.status import Condition, happy, merge_conditions, of_generation
 from bailie.kube.clock import stamp, utc_now
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ def _is_said(manifest: Mapping[str, Any]) -> bool:
 def _status(kind: Kind, manifest: Mapping[str, Any]) -> dict[str, Any]:
     message = f"this version of Bailie does not run {kind.plural} yet"
     condition = Condition(type=f"{kind.kind}Ready", status="False", reason=REASON, message=message)
-    conditions = merge_conditions((), [condition, happy([condition], [condition.type])], stamp(utc_now()))
+    generation = int(manifest["metadata"].get("generation") or 0)
+    said = of_generation([condition, happy([condition], [condition.type])], generation)
+    conditions = merge_conditions((), said, stamp(utc_now()))
     return {
-        "observedGeneration": int(manifest["metadata"].get("generation") or 0),
+        "observedGeneration": generation,
         "conditions": [each.manifest() for each in conditions],
     }
