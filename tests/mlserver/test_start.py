@@ -9,20 +9,33 @@ import httpx
 import pytest
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
-from bailie.mlserver.start import settled
+from bailie.mlserver.start import settled, words
 
 MODEL = """
 from mlserver import MLModel
 from mlserver.codecs import decode_args
+from mlserver.errors import InferenceError
+from mlserver.handlers import custom_handler
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 class Wayward(MLModel):
+    @custom_handler(rest_path="/odd")
+    async def odd(self) -> str:
+        raise ValueError("a path of its own")
+
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         what = payload.inputs[0].data[0]
+        what = what.decode() if isinstance(what, bytes) else what
         if what is None or what == "raise":
             raise RuntimeError("the model raises")
         if what == "raise without words":
             raise KeyError("")
+        if what == "raise at length":
+            raise ValueError("first line\\n" + "x" * 100000 + "\\nStack trace:\\n  /opt/lib/libmodel.so")
+        if what == "raise a trace":
+            raise ValueError("no such column\\nStack trace:\\n  [bt] (0) /opt/lib/libmodel.so(+0x1) [0x7f]")
+        if what == "refuse":
+            raise InferenceError("the input is too hot")
         if what == "not a response":
             return 17
         output = ResponseOutput(name="o", shape=[1], datatype="BYTES", data=[what])
@@ -84,6 +97,7 @@ def post(connection, path, body):
         (INFER, "x" * (1 << 20)),
         ("/v2/models/absent/infer", json.dumps(asking("x"))),
         ("/v2/models/wayward/nothing", "{}"),
+        ("/odd", ""),
         ("/v2/repository/models/absent/load", ""),
     ],
 )
@@ -137,6 +151,65 @@ async def test_grpc_says_so_too(server):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await call(request, timeout=10)
             assert raised.value.code().name == code
+
+
+RAISED = {
+    "raise": (500, "INTERNAL", "builtins.RuntimeError: the model raises"),
+    "raise without words": (500, "INTERNAL", "builtins.KeyError: ''"),
+    "raise at length": (500, "INTERNAL", "builtins.ValueError: first line " + "x" * 367 + "…"),
+    "raise a trace": (500, "INTERNAL", "builtins.ValueError: no such column"),
+    "refuse": (400, "INVALID_ARGUMENT", "the input is too hot"),
+}
+
+
+@pytest.mark.parametrize("what", RAISED)
+async def test_rest_and_grpc_answer_with_a_models_own_words(server, what):
+    status, code, words = RAISED[what]
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        answer = await http.post(f"{server.url}{INFER}", json=asking(what))
+    assert (answer.status_code, answer.json()) == (status, {"error": words})
+    assert answer.headers["content-type"] == "application/json"
+    async with grpc.aio.insecure_channel(f"{server.host}:{server.grpc_port}") as channel:
+        stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        for call in (lambda: stub.ModelInfer(grpc_asking(what), timeout=30), lambda: only(stub, what)):
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await call()
+            assert (raised.value.code().name, raised.value.details()) == (code, words)
+
+
+def grpc_asking(what):
+    tensor = inference_pb2.ModelInferRequest.InferInputTensor(name="x", shape=[1], datatype="BYTES")
+    tensor.contents.bytes_contents.append(what.encode())
+    return inference_pb2.ModelInferRequest(model_name="wayward", inputs=[tensor])
+
+
+async def only(stub, what):
+    """Asks by a stream of one message."""
+    return [answer async for answer in stub.ModelStreamInfer(iter([grpc_asking(what)]), timeout=30)]
+
+
+async def test_an_error_outside_of_predict_is_json_too(server):
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        answer = await http.post(f"{server.url}/odd")
+        other = await http.post(f"{server.url}{INFER}", json=asking("not a response"))
+    assert (answer.status_code, answer.json()) == (500, {"error": "builtins.ValueError: a path of its own"})
+    assert other.status_code == 500
+    assert other.json()["error"].startswith("builtins.AttributeError: 'int' object")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError(""), "builtins.ValueError:"),
+        (ValueError("  a \n\t b "), "builtins.ValueError: a b"),
+        (OSError(2, "away", "/x"), "builtins.FileNotFoundError: [Errno 2] away: '/x'"),
+        (ValueError("bad\nTraceback (most recent call last):\n  File x"), "builtins.ValueError: bad"),
+        (ValueError("bad STACKTRACE: x"), "builtins.ValueError: bad"),
+        (ValueError("é" * 1000), "builtins.ValueError: " + "é" * 378 + "…"),
+    ],
+)
+def test_words_are_one_bounded_line(error, expected):
+    assert words(error) == expected
 
 
 START = {"type": "http.response.start", "status": 500, "headers": []}

@@ -4,7 +4,7 @@
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
 the same arguments. It tells the agent which file names the runtimes look for (`bailie_filenames`), and
-differs in three ways:
+differs in four ways:
 
 * MLServer answers an exception of a model with a whole 500 and then raises it again (Starlette's
   ServerErrorMiddleware does), upon which uvicorn closes the connection without notice. Envoy sends the
@@ -13,6 +13,8 @@ differs in three ways:
 * A request for a model that is not in memory gets 503 and UNAVAILABLE, not 404 or 400: the caller asked for a
   model that exists, which the server does not have at this moment (it has just started, or the model was
   unloaded). Commands to the repository are answered as before.
+* REST answers a model's exception as gRPC does: with the exception's own words, in the form of all other
+  errors. Both bound the words and leave out stack traces, which name the server's files and libraries.
 * Each model has an event loop of its own (`bailie_models`). A model that hangs is not ready, with the reason.
 """
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import resource
 import sys
 from pathlib import Path
@@ -32,10 +35,18 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     Application = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaitable[None]]
 
+log = logging.getLogger("mlserver")
 ELSEWHERE = "it is being loaded, or goes to another server"
 IDLE_SECONDS = 600
 """Longer than Envoy keeps an idle connection (gateway/clusters.py), also for a process that was suspended:
 such a process looks at the clock before it reads the requests that have arrived."""
+FAILED = 500
+MOST_WORDS = 400
+"""Characters of an exception's text in an answer. gRPC sends it in a header, and clients refuse headers above
+8 KiB."""
+_TRACE = re.compile(
+    r"\s*(traceback \(most recent call last\)|stack ?trace:|\[bt\] \().*", re.IGNORECASE | re.DOTALL
+)
 
 
 def settled(application: Application) -> Application:
@@ -134,6 +145,69 @@ def tell_what_is_not_loaded() -> None:
     utils.STATUS_CODE_MAPPING[UNAVAILABLE] = StatusCode.UNAVAILABLE
 
 
+def words(error: BaseException) -> str:
+    """Returns what callers are told of an exception: one line, without a stack trace.
+
+    The class stands before the text, as MLServer has it where a model is in a parallel worker. Errors of
+    MLServer itself are sentences without it.
+    """
+    text = str(error)
+    if not hasattr(error, "status_code"):
+        text = f"{type(error).__module__}.{type(error).__name__}: {text}"
+    text = " ".join(_TRACE.sub("", text).split())
+    return text if len(text) <= MOST_WORDS else f"{text[: MOST_WORDS - 1].rstrip()}…"
+
+
+class Retold:
+    """Has the exceptions of a block raised as another class, but for those of the class `kept`."""
+
+    def __init__(self, retold: type[Exception], kept: type[Exception]) -> None:
+        self._retold = retold
+        self._kept = kept
+
+    def __enter__(self) -> None:
+        """Does nothing: the end of the block matters."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Raises the exception that callers are told of."""
+        if isinstance(error, Exception) and not isinstance(error, self._kept):
+            raise self._retold(error) from error
+
+
+def tell_what_models_raise() -> None:
+    """Has MLServer answer with the words of a model's exception, by REST and by gRPC."""
+    from bailie_models import UnavailableError  # noqa: PLC0415
+    from mlserver import server  # noqa: PLC0415
+    from mlserver.errors import MLServerError  # noqa: PLC0415
+    from mlserver.rest import app, responses  # noqa: PLC0415
+
+    class RaisedError(MLServerError):  # type: ignore[misc]
+        def __init__(self, error: Exception) -> None:
+            own = isinstance(error, MLServerError)
+            super().__init__(words(error), error.status_code if own else FAILED)
+
+    class Telling(server.DataPlane):  # type: ignore[misc]
+        async def infer(self, *arguments: Any, **named: Any) -> Any:
+            with retold:
+                return await super().infer(*arguments, **named)
+
+        async def infer_stream(self, *arguments: Any, **named: Any) -> Any:
+            with retold:
+                async for answer in super().infer_stream(*arguments, **named):
+                    yield answer
+
+    async def answer_raised(_: object, error: RaisedError) -> Any:
+        if error.status_code >= FAILED:
+            log.error("a model raised an exception", exc_info=error)
+        return responses.Response(status_code=error.status_code, content={"error": str(error)})
+
+    async def answer_other(_: object, error: Exception) -> Any:
+        return responses.Response(status_code=FAILED, content={"error": words(error)})
+
+    retold, server.DataPlane = Retold(RaisedError, kept=UnavailableError), Telling
+    app._EXCEPTION_HANDLERS.update({RaisedError: answer_raised, Exception: answer_other})  # noqa: SLF001
+
+
 def allow_many_files() -> None:
     """Raises the limit of open files to the highest allowed: each model's loop has three files open.
 
@@ -155,6 +229,7 @@ def main() -> None:
         tell_filenames(Path(folder))
     keep_connections()
     tell_what_is_not_loaded()
+    tell_what_models_raise()
     sys.argv[0] = "mlserver"
     command()
 
