@@ -89,6 +89,17 @@ def test_a_claim_in_a_closed_folder_is_open_and_the_folder_around_it_is_not(root
     )
 
 
+def test_of_a_mounted_config_map_each_file_comes_once(root: Path):
+    mounted = root / "mounted"
+    times = mounted / "..2026_01_02_03_04_05.1234"
+    times.mkdir(parents=True)
+    (times / "model.joblib").write_text("bytes")
+    (mounted / "..data").symlink_to(times.name)
+    (mounted / "model.joblib").symlink_to("..data/model.joblib")
+    (mounted / ".settings").write_text("kept")
+    assert fetched(mounted, root) == {"model.joblib": "bytes", ".settings": "kept"}
+
+
 def test_a_file_by_a_link_that_stays_below_the_root(root: Path):
     (root / "current").symlink_to("iris")
     assert fetched(root / "current" / "model.joblib", root) == {"model.joblib": "bytes"}

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 NEVER = tuple(map(Path, ("/proc", "/sys", "/dev", "/etc", "/run", "/var/run", "/boot")))
 """Folders that never hold models, even if the setting names them: the kernel's, devices, secrets of pods."""
 _CHUNK = 1 << 20
+_OF_THE_KUBELET = ".."
+"""Begins the names of two further entries of a mounted ConfigMap or Secret: a folder with a time in its name,
+and a link to that folder. The files are links through both."""
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -162,7 +165,7 @@ class _Copy:
             raise ArtifactError("ArtifactRefused", f"{shown(path.name)} in the artifact leads back to itself")
         self._entered.append(mark)
         with os.scandir(source) as entries:
-            names = sorted(entry.name for entry in entries)
+            names = sorted(entry.name for entry in entries if not entry.name.startswith(_OF_THE_KUBELET))
         for name in names:
             self.budget.entry(len(self._entered))
             self._entry(source, path / name, target / name)
