@@ -7,7 +7,7 @@ import itertools
 import pytest
 from tests.support.api import running_api
 
-from bailie.api.kinds import POD
+from bailie.api.kinds import POD, SELDON_RUNTIME
 from bailie.kube.client import Client
 from bailie.kube.health import HealthServer
 from bailie.local.explanation import SCHEDULER_HTTP_PORT, explanation
@@ -59,7 +59,11 @@ async def summary(admin):
 
 async def test_whom_it_asks(api, admin):
     own, central = "127.199.0.1", "127.199.0.2"
+    assert "namespace team has no SeldonRuntime" in await summary(admin)
+    runtime = {"apiVersion": API_VERSION, "kind": "SeldonRuntime", "spec": {"seldonConfig": "default"}}
+    await admin.create({**runtime, "metadata": {"name": "seldon", "namespace": "team"}})
     assert await summary(admin) == "no scheduler has looked at it: is its namespace served?"
+    await admin.delete(SELDON_RUNTIME, "seldon", "team")
     assert (await explanation(admin, "team", "iris"))["trail"] == []
     await scheduler_in(api, admin, "team", own)
     [unheard] = (await explanation(admin, "team", "iris"))["trail"]

@@ -10,7 +10,7 @@ from bailie.manifests.server import server_workload
 
 MOUNT = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
 PROBE = {"readinessProbe": {"httpGet": {"port": "http"}}}
-HOOK = {"lifecycle": {"preStop": {"httpGet": {"port": "agent-http"}}}}
+HOOK = {"lifecycle": {"preStop": {"httpGet": {"port": "metrics"}}}}
 CASES = {
     "good": ([{"name": "c", "image": "i"}], {}, []),
     "none": ([], {}, ["podSpec.containers"]),
@@ -47,6 +47,31 @@ def test_a_claim_is_a_volume_and_nothing_is_asked_of_no_pods():
     claim = {"metadata": {"name": "v"}, "spec": {}}
     assert template_problems(_workload(pod, volume_claim_templates=(claim,))) == []
     assert template_problems(replace(_workload(pod), template={})) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "component"),
+    [
+        ("seldonio/seldon-agent:2.9.1", "agent"),
+        ("docker.io/seldonio/seldon-rclone:2.10.2", "rclone"),
+        ("mirror.example.com:5000/x/seldon-scheduler@sha256:" + "a" * 64, "scheduler"),
+        ("seldon-envoy", "envoy"),
+        ("seldonio/seldonv2-controller", "controller"),
+        ("seldonio/seldon-dataflow-engine:2.8.0", "dataflow-engine"),
+        ("seldonio/mlserver:1.7.1", ""),
+        ("acme/seldon-agent-of-ours:1", ""),
+        ("acme/my-seldon-agent:1", ""),
+        ("acme/seldon-mlserver:1", ""),
+        ("seldon-agent/mlserver:1", ""),
+        ("nvcr.io/nvidia/tritonserver:23.03-py3", ""),
+    ],
+)
+@pytest.mark.parametrize("group", ["containers", "initContainers"])
+def test_components_of_seldon_core_are_named_and_its_servers_are_not(image, component, group):
+    pod = {"containers": [{"name": "c", "image": "i"}], group: [{"name": "c", "image": image}]}
+    found = [each for each in template_problems(_workload(pod)) if each.reason == "SeldonCoreImage"]
+    assert [each.path for each in found] == ([f'podSpec.{group}["c"].image'] if component else [])
+    assert all(f'"{image}" is Seldon Core\'s {component}, which' in each.message for each in found)
 
 
 def test_what_bailie_ships_is_good():

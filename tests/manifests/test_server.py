@@ -100,6 +100,23 @@ def test_labels_of_tools_stay_behind():
     }
 
 
+def test_the_pods_carry_what_the_configuration_has_and_what_the_server_has_wins():
+    config = default_server_config(
+        labels={"team": "platform", "tier": "gpu", "helm.sh/chart": "x", "seldon-server-name": "evil"},
+        annotations={"prometheus.io/scrape": "true", "owner": "platform", "kubectl.kubernetes.io/x": "y"},
+    )
+    made = server(labels={"team": "a"}, annotations={"owner": "a"})
+    assert server_workload(made, config).template["metadata"] == {
+        "labels": {
+            "team": "a",
+            "tier": "gpu",
+            "seldon-server-name": "mlserver",
+            "app.kubernetes.io/name": "seldon-server",
+        },
+        "annotations": {"prometheus.io/scrape": "true", "owner": "a"},
+    }
+
+
 def test_claims_and_their_retention():
     config = default_server_config()
     claims = [{"name": "models", "spec": {"accessModes": ["ReadWriteOnce"]}}]

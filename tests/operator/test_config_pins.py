@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from bailie.operator.cache import MissingConfig
 from bailie.operator.config_pins import ConfigPins, PinnedConfig, config_status
 
@@ -45,6 +47,30 @@ def test_an_operator_that_starts_knows_that_a_change_is_pending():
     assert ConfigPins().choose(user(status=status), ONE) == PinnedConfig(ONE)
     assert ConfigPins().choose(user(status=status), TWO) == PinnedConfig(TWO, pending=True, frozen=True)
     assert ConfigPins().choose(user(status=status), GONE) is GONE
+
+
+CONFIG = {"kind": "ServerConfig", "spec": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "pending"),
+    [
+        ({"labels": {"team": "a"}}, True),
+        ({"annotations": {"prometheus.io/scrape": "true"}}, True),
+        ({"labels": {"helm.sh/chart": "x-2"}, "annotations": {"meta.helm.sh/release-name": "y"}}, False),
+        ({"labels": {}, "annotations": None, "resourceVersion": "2"}, False),
+    ],
+)
+def test_a_change_of_what_pods_carry_is_a_change_of_the_configuration(metadata, pending):
+    status = config_status(user(), CONFIG)
+    changed = {**CONFIG, "metadata": metadata}
+    assert ConfigPins().choose(user(status=status), changed) == PinnedConfig(changed, pending, pending)
+
+
+def test_of_a_seldon_config_the_pods_carry_nothing():
+    status = config_status(user(), {**CONFIG, "kind": "SeldonConfig"})
+    changed = {**CONFIG, "kind": "SeldonConfig", "metadata": {"labels": {"team": "a"}}}
+    assert ConfigPins().choose(user(status=status), changed) == PinnedConfig(changed)
 
 
 def test_the_mark_leaves_other_annotations_alone():

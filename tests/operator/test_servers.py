@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.support.waiting import until, until_true
 
-from bailie.api.kinds import POD, SERVER, SERVER_CONFIG, SERVICE
+from bailie.api.kinds import POD, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
 from bailie.kube.errors import Forbidden
 from bailie.manifests.objects import NAME_LABEL
 from bailie.manifests.server import SERVER_COMPONENT
@@ -24,7 +24,7 @@ async def test_a_server_becomes_ready(installation, server):
     status = server["status"]
     assert (status["replicas"], status["selector"]) == (2, "seldon-server-name=mlserver")
     types = [c["type"] for c in status["conditions"]]
-    assert types == ["ConfigCurrent", "Ready", "StatefulSetOrDeploymentReady"]
+    assert types == ["ConfigCurrent", "Ready", "SchedulerPresent", "StatefulSetOrDeploymentReady"]
     assert installation.workloads.running[installation.a, "mlserver"].replicas == 2
     await until_true(lambda: installation.events("ServerReady"))
 
@@ -131,6 +131,57 @@ async def test_a_config_change_is_not_followed_where_that_is_disabled(installati
 
 def _hostname(installation, name):
     return installation.workloads.running[installation.a, name].template["spec"].get("hostname")
+
+
+async def test_labels_of_the_config_reach_the_pods_and_a_change_is_followed(installation, server):
+    marks = {"metadata": {"labels": {"team": "a"}, "annotations": {"prometheus.io/scrape": "true"}}}
+    await installation.admin.patch(SERVER_CONFIG, "mlserver", installation.home, marks)
+
+    def metadata():
+        return installation.workloads.running[installation.a, "mlserver"].template["metadata"]
+
+    await until(lambda: metadata()["labels"].get("team") == "a")
+    assert metadata()["annotations"] == {"prometheus.io/scrape": "true"}
+
+
+async def test_a_config_of_seldon_core_is_named_and_makes_no_pods(installation):
+    containers = [
+        {"name": "rclone", "image": "seldonio/seldon-rclone:2.9.1"},
+        {"name": "agent", "image": "seldonio/seldon-agent:2.9.1"},
+        {"name": "mlserver", "image": "seldonio/mlserver:1.7.1"},
+    ]
+    async with installation.operator():
+        await installation.make("ServerConfig", "theirs", {"podSpec": {"containers": containers}})
+        await installation.make("Server", "mine", {"serverConfig": "theirs"})
+        told = (await installation.until(SERVER, "mine", "False", "Refused"))["message"]
+    assert """"seldonio/seldon-agent:2.9.1" is Seldon Core's agent""" in told
+    assert """"seldonio/seldon-rclone:2.9.1" is Seldon Core's rclone""" in told
+    assert "seldonio/mlserver" not in told
+    assert installation.workloads.running == {}
+
+
+async def test_a_namespace_without_a_scheduler_is_said_until_it_has_one(installation, server):
+    def present(status, reason):
+        return installation.until(SERVER, "mlserver", status, reason, condition="SchedulerPresent")
+
+    told = await present("False", "NoRuntime")
+    assert f"namespace {installation.a} has no SeldonRuntime" in told["message"]
+    await installation.make("SeldonRuntime", "seldon", {"seldonConfig": "default"})
+    await present("True", "Runtime")
+    await installation.admin.delete(SELDON_RUNTIME, "seldon", installation.a)
+    await present("False", "NoRuntime")
+    alias = {"type": "ExternalName", "externalName": f"seldon-scheduler.{installation.b}.svc"}
+    metadata = {"name": "seldon-scheduler", "namespace": installation.a}
+    await until_true(lambda: gone(installation, "seldon-scheduler"))
+    await installation.admin.create(
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": alias}
+    )
+    await present("True", "ServedElsewhere")
+
+
+async def gone(installation, name):
+    services = (await installation.admin.list(SERVICE, installation.a)).items
+    return name not in {each["metadata"]["name"] for each in services}
 
 
 async def test_capabilities_and_warnings(installation):

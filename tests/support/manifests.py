@@ -28,19 +28,23 @@ def runtime(**spec: Any) -> SeldonRuntime:
     return parsed(SeldonRuntime, manifest_of("SeldonRuntime", "seldon", {"seldonConfig": "default", **spec}))
 
 
-def server(name: str = "mlserver", labels: dict[str, str] | None = None, **spec: Any) -> Server:
-    whole = manifest_of("Server", name, {"serverConfig": "mlserver", **spec}, labels=labels or {})
-    return parsed(Server, whole)
+def server(
+    name: str = "mlserver",
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    **spec: Any,
+) -> Server:
+    marks = {"labels": labels or {}, "annotations": annotations or {}}
+    return parsed(Server, manifest_of("Server", name, {"serverConfig": "mlserver", **spec}, **marks))
 
 
 def default_seldon_config() -> SeldonConfig:
     return parsed(SeldonConfig, seldon_config("bailie-system", image="bailie:1"))
 
 
-def default_server_config() -> ServerConfig:
-    return parsed(
-        ServerConfig, mlserver_config("bailie-system", image="bailie:1", server_image="bailie-mlserver:1")
-    )
+def default_server_config(**metadata: Any) -> ServerConfig:
+    whole = mlserver_config("bailie-system", image="bailie:1", server_image="bailie-mlserver:1")
+    return parsed(ServerConfig, {**whole, "metadata": {**whole["metadata"], **metadata}})
 
 
 def parsed(kind: Any, manifest: dict[str, Any]) -> Any:

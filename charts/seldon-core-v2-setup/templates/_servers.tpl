@@ -100,18 +100,18 @@ spec:
   - {name: MLSERVER_PARALLEL_WORKERS, value: {{ $own.parallel_workers | int64 | quote }}}
   {{- end }}
   ports:
-  - {name: agent-http, containerPort: 9006, protocol: TCP}
+  - {name: metrics, containerPort: 9006, protocol: TCP}
   startupProbe:
-    httpGet: {path: /live, port: agent-http}
+    httpGet: {path: /live, port: metrics}
     periodSeconds: 1
     timeoutSeconds: 5
     failureThreshold: 300
   readinessProbe:
-    httpGet: {path: /ready, port: agent-http}
+    httpGet: {path: /ready, port: metrics}
     periodSeconds: 2
     timeoutSeconds: 5
   livenessProbe:
-    httpGet: {path: /live, port: agent-http}
+    httpGet: {path: /live, port: metrics}
     periodSeconds: 10
     timeoutSeconds: 5
   resources:

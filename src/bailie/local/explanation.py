@@ -32,7 +32,7 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
     """Returns `model`, `summary`, `conditions`, and `trail`: a line per replica that was looked at."""
     model = await client.get(MODEL, name, namespace)
     scheduled = condition(model, "Scheduled")
-    summary = scheduled.get("message") or "no scheduler has looked at it: is its namespace served?"
+    summary = scheduled.get("message") or await _why_nobody_looked(client, namespace)
     told, unheard = await _asked(client, namespace, name)
     return {
         "model": name,
@@ -42,6 +42,20 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
         "trail": told.get("trail", unheard),
         "detail": told,
     }
+
+
+async def _why_nobody_looked(client: Client, namespace: str) -> str:
+    try:
+        runtimes = (await client.list(SELDON_RUNTIME, namespace)).items
+    except ApiError:
+        runtimes = []
+    else:
+        if not runtimes:
+            return (
+                f"no scheduler has looked at it, for namespace {namespace} has no SeldonRuntime: the chart"
+                " seldon-core-v2-runtime makes one"
+            )
+    return "no scheduler has looked at it: is its namespace served?"
 
 
 async def _asked(client: Client, namespace: str, name: str) -> tuple[dict[str, Any], list[str]]:

@@ -20,6 +20,13 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 _HOOKS = ("preStop", "postStart")
 _HANDLERS = ("httpGet", "tcpSocket", "grpc")
+_SELDON_CORE = re.compile(
+    r"(?:^|/)seldon(?:v2)?-(agent|controller|dataflow-engine|envoy|hodometer|modelgateway|pipelinegateway|rclone"
+    r"|scheduler)(?:[:@].*)?$"
+)
+"""Matches an image of one of Seldon Core's components, in whichever registry; the server images are not among
+them."""
+_RCLONE = "rclone"
 
 
 def template_problems(workload: Workload) -> list[Problem]:
@@ -50,11 +57,25 @@ def _container_problems(container: Mapping[str, Any], path: str, volumes: set[An
     if not container.get("image"):
         text = "the container has no image; a container of the configuration is changed under its own name"
         yield Problem(f"{path}.image", "Required", text)
+    yield from _foreign_image(str(container.get("image") or ""), f"{path}.image")
     for mount in container.get("volumeMounts") or ():
         if mount.get("name") not in volumes:
             text = f'there is no volume "{mount.get("name")}"'
             yield Problem(f"{path}.volumeMounts", "NotFound", text)
     yield from _port_problems(container, path)
+
+
+def _foreign_image(image: str, path: str) -> Iterator[Problem]:
+    """Finds a component of Seldon Core, which waits for Seldon Core's configuration and is never ready
+    here."""
+    found = _SELDON_CORE.search(image)
+    if found is None:
+        return
+    advice = "take the container from the configuration of the chart seldon-core-v2-setup"
+    if found[1] == _RCLONE:
+        advice = "leave the container out, for Bailie's agent downloads by itself"
+    text = f'"{image}" is Seldon Core\'s {found[1]}, which does not work with Bailie; {advice}'
+    yield Problem(path, "SeldonCoreImage", text)
 
 
 def _port_problems(container: Mapping[str, Any], path: str) -> Iterator[Problem]:

@@ -38,6 +38,8 @@ MLSERVER_CAPABILITIES = (
     "xgboost",
 )
 """Of an MLServer with all of its runtimes, in the order of Seldon Core's list."""
+AGENT_PORT = "metrics"
+"""The agent's container port, named as Seldon Core's, for the PodMonitors that people have."""
 NEVER = 2**31 - 1
 """The highest `failureThreshold` of a probe."""
 SERVER_GRACE_SECONDS = 120
@@ -189,10 +191,10 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
             _variable(variables.AGENT_FOLDER, AGENT_FOLDER),
             _variable(variables.AGENT_CONFIG_FOLDER, AGENT_CONFIG_FOLDER),
         ],
-        "ports": [_port("agent-http", ports.HEALTH)],
-        "startupProbe": _startup_probe("/live", "agent-http"),
-        "readinessProbe": _http_probe("/ready", "agent-http", period=2),
-        "livenessProbe": _http_probe("/live", "agent-http", period=10),
+        "ports": [_port(AGENT_PORT, ports.HEALTH)],
+        "startupProbe": _startup_probe("/live", AGENT_PORT),
+        "readinessProbe": _http_probe("/ready", AGENT_PORT, period=2),
+        "livenessProbe": _http_probe("/live", AGENT_PORT, period=10),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
         "securityContext": _RESTRICTED,
         "volumeMounts": [_MODELS_MOUNT, _TOKEN_MOUNT, ACCOUNT_MOUNT, _CONFIG_MOUNT],

@@ -60,8 +60,9 @@ def is_seldon_cores(manifest: Manifest) -> bool:
     return belongs and not is_ours(manifest)
 
 
-def port(name: str, number: int, target: str | None = None) -> Manifest:
-    """Returns a Service port that leads to the container port of the same name, or to `target`."""
+def port(name: str, number: int, target: str | int | None = None) -> Manifest:
+    """Returns a Service port that leads to the container port of the same name, or to `target`, a name or a
+    number."""
     return {"name": name, "port": number, "targetPort": target or name, "protocol": "TCP"}
 
 

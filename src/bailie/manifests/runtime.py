@@ -199,6 +199,7 @@ def _mesh_service(namespace: str, override: Override, settings: Configuration) -
             "selector": {NAME_LABEL: ENVOY},
             "ports": [port(f"{_prefix(settings)}data", ports.MESH, "http")],
         },
+        labels={NAME_LABEL: ENVOY},
     )
 
 
@@ -210,7 +211,7 @@ def _stats_service(namespace: str) -> Manifest:
         "selector": {NAME_LABEL: ENVOY},
         "ports": [port("stats", ports.ENVOY_PROBES, "envoy-stats")],
     }
-    return service(namespace, ENVOY, spec)
+    return service(namespace, ENVOY, spec, labels={NAME_LABEL: ENVOY})
 
 
 def _agent_config(namespace: str, settings: Configuration) -> Manifest:

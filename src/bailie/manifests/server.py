@@ -24,7 +24,7 @@ CAPABILITIES_VARIABLE = variables.SERVER_CAPABILITIES
 _PORTS = (
     ("http", ports.SERVER_HTTP, "server-http"),
     ("grpc", ports.SERVER_GRPC, "server-grpc"),
-    ("agent", ports.HEALTH, "agent-http"),
+    ("agent", ports.HEALTH, ports.HEALTH),
 )
 
 
@@ -34,11 +34,14 @@ def server_selector(name: str) -> dict[str, str]:
 
 
 def server_workload(server: Server, config: ServerConfig) -> Workload:
-    """Returns the pods `<server>-<i>` and the headless Service `<server>`."""
-    metadata, spec = server.metadata, server.spec
+    """Returns the pods `<server>-<i>` and the headless Service `<server>`.
+
+    The pods carry the labels and annotations of the ServerConfig and of the Server, which win.
+    """
+    metadata, spec, shared = server.metadata, server.spec, config.metadata
     selector = server_selector(metadata.name)
-    labels = {**carried(metadata.labels), **selector, NAME_LABEL: SERVER_COMPONENT}
-    annotations = carried(metadata.annotations)
+    labels = {**carried(shared.labels), **carried(metadata.labels), **selector, NAME_LABEL: SERVER_COMPONENT}
+    annotations = {**carried(shared.annotations), **carried(metadata.annotations)}
     override = agents_patches(spec.pod_spec, config.spec.pod_spec)
     pod = with_capabilities(merge_pod_spec(config.spec.pod_spec, override), spec)
     pod = with_account(with_workers(pod), SERVER_COMPONENT)

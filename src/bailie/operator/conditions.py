@@ -26,6 +26,7 @@ READY = "Ready"
 WORKLOAD_READY = "StatefulSetOrDeploymentReady"
 CONFIG_CURRENT = "ConfigCurrent"
 OWN_SERVICES = "OwnServices"
+SCHEDULER_PRESENT = "SchedulerPresent"
 SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
 SERVED_ELSEWHERE = "ServedElsewhere"
 REMOTES = "RemotesUsable"
@@ -118,6 +119,23 @@ def remotes_usable(problems: Sequence[str]) -> Condition:
     if not problems:
         return _holds(REMOTES, "Usable", "the configured remotes can be used")
     return unmet("RemoteInvalid", "; ".join(problems), REMOTES)
+
+
+def scheduler_present(namespace: str, runtime: Object | None, service: Object | None) -> Condition:
+    """Returns whether anything in the namespace asks for a scheduler: without one its Models get no status.
+
+    `service`: a hand-made Service in the place of the scheduler's own.
+    """
+    if runtime is not None:
+        name = runtime["metadata"]["name"]
+        return _holds(SCHEDULER_PRESENT, "Runtime", f'SeldonRuntime "{name}" asks for a scheduler')
+    if service is not None:
+        return _holds(SCHEDULER_PRESENT, "ServedElsewhere", f"{_described(service)} leads to a scheduler")
+    text = (
+        f"namespace {namespace} has no SeldonRuntime, so no scheduler looks at its Models and they get no"
+        " status; the chart seldon-core-v2-runtime makes one"
+    )
+    return unmet("NoRuntime", text, SCHEDULER_PRESENT).model_copy(update={"severity": "Warning"})
 
 
 def config_current(kind: str, name: str, *, pending: bool) -> Condition:

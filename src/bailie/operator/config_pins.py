@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.kinds import SERVER_CONFIG
+from bailie.manifests.objects import carried
 from bailie.operator.cache import MissingConfig
 from bailie.wellknown import labels
 
@@ -79,5 +81,14 @@ def _is_pending(manifest: Object, present: Object) -> bool:
 
 
 def _digest(config: Mapping[str, Any] | MissingConfig) -> str:
-    spec = {} if isinstance(config, MissingConfig) else config.get("spec")
-    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
+    content = {} if isinstance(config, MissingConfig) else _content(config)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _content(config: Mapping[str, Any]) -> Any:
+    """Returns the part of a configuration that pods are made from."""
+    metadata = config.get("metadata") or {}
+    on_pods = [carried(metadata.get(name) or {}) for name in ("labels", "annotations")]
+    if config.get("kind") != SERVER_CONFIG.kind or not any(on_pods):
+        return config.get("spec")
+    return [config.get("spec"), *on_pods]

@@ -177,7 +177,11 @@ class Operator:
             self._all_of(SERVER, namespace)
 
     def _scheduler_came_or_went(self, central: str) -> None:
-        """Reconciles the namespaces that may wait for a scheduler there; no other change of it is theirs."""
+        """Reconciles the Servers beside the scheduler, and the namespaces that may wait for it.
+
+        They follow no other change of it.
+        """
+        self._all_of(SERVER, central)
         for asking in self._central_schedulers.asking(central):
             for kind in self._controllers:
                 self._all_of(kind, asking)

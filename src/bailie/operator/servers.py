@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bailie.api.seldon_config import SCHEDULER
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 from bailie.api.status import happy
 from bailie.manifests.artifact_volumes import patch_warnings
 from bailie.manifests.server import SERVER_LABEL, server_origin, server_workload
-from bailie.operator.conditions import WORKLOAD_READY, unmet, workload_condition
+from bailie.operator.central_schedulers import hand_made
+from bailie.operator.conditions import WORKLOAD_READY, scheduler_present, unmet, workload_condition
 from bailie.operator.reconciler import Outcome, Reconciler
 
 if TYPE_CHECKING:
@@ -41,5 +43,8 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
             else happy([condition], [WORKLOAD_READY])
         )
         fields = {"replicas": seen.replicas, "selector": f"{SERVER_LABEL}={resource.metadata.name}"}
+        namespace = resource.metadata.namespace
+        service = hand_made(self._cache, namespace, SCHEDULER)
+        present = scheduler_present(namespace, self._cache.runtime_of(namespace), service)
         warnings = tuple(patch_warnings(resource.spec.pod_spec, using.config.spec.pod_spec))
-        return Outcome([condition, ready], fields, made=not refusal, warnings=warnings)
+        return Outcome([condition, present, ready], fields, made=not refusal, warnings=warnings)
