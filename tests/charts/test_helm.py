@@ -9,6 +9,7 @@ import pytest
 import yaml
 from tests.support.api import running_api
 from tests.support.charts import CHARTS, SCOPED
+from tests.support.waiting import until_blocking
 
 from bailie.manifests.defaults import token_secret
 from bailie.manifests.rbac import namespace_manifests
@@ -64,7 +65,7 @@ class Cluster:
     def add_live(self, *names):
         """What `bailie scope add` does."""
         body = {"data": {"namespaces": "".join(f"{name}\n" for name in (*self.scope(), *names))}}
-        path = f"/api/v1/namespaces/{HOME}/configmaps/bailie-scope?fieldManager=bailie-cli"
+        path = f"/api/v1/namespaces/{HOME}/configmaps/bailie-scope?fieldManager=bailie"
         headers = {"content-type": "application/merge-patch+json"}
         self.api.request("PATCH", path, json=body, headers=headers)
 
@@ -149,11 +150,34 @@ def test_a_namespace_added_live_stays_until_the_list_of_the_values_changes(clust
     assert cluster.token("team-a") == token
 
 
+def test_the_notes_name_the_namespaces_that_are_served_now(cluster):
+    cluster.helm("install", "setup", SCOPED)
+    cluster.add_live("team-a")
+    notes = cluster.helm("upgrade", "setup", SCOPED | {"logging": {"logLevel": "debug"}})
+    assert "serves seldon-system, financial-staging, team-a; it" in notes
+    assert f"bailie scope list --operator-namespace {HOME}" in notes
+
+
+def test_a_namespace_that_was_deleted_breaks_no_upgrade(cluster):
+    cluster.helm("install", "setup", SCOPED)
+    cluster.api.request("DELETE", f"/api/v1/namespaces/{OTHER}")
+    until_blocking(lambda: OTHER not in cluster.names("/api/v1/namespaces"))
+    for level in ("debug", "info"):
+        notes = cluster.helm("upgrade", "setup", SCOPED | {"logging": {"logLevel": level}})
+        assert f"there is no namespace {OTHER}, so nothing was made in it" in notes
+        assert "seldon-v2-manager-role" in cluster.roles(HOME)
+    cluster.api.namespace(OTHER)
+    notes = cluster.helm("upgrade", "setup", SCOPED)
+    assert "there is no namespace" not in notes
+    assert cluster.roles(OTHER) >= {"seldon-v2-manager-role", "seldon-scheduler-role", "agent-role"}
+    assert cluster.token(OTHER)
+
+
 def test_a_list_that_changed_in_both_places_is_said_and_not_overwritten(cluster):
     """Helm applies on the server: it will not overwrite what somebody else has written, unless told to."""
     cluster.helm("install", "setup", SCOPED)
     cluster.add_live("team-a")
-    with pytest.raises(helm_python.HelmReleaseError, match=r"conflict with .*bailie-cli.*data\.namespaces"):
+    with pytest.raises(helm_python.HelmReleaseError, match=r"conflict with .*bailie.*data\.namespaces"):
         cluster.helm("upgrade", "setup", {"controller": {"watchNamespaces": [HOME]}})
     assert cluster.scope() == [HOME, OTHER, "team-a"]
 

@@ -28,6 +28,24 @@
 {{- end -}}
 {{- end -}}
 
+{{- /*
+The namespaces of the list in which objects can be made. One that was deleted since the last upgrade would break every
+further one. A namespace that is there has the account `default`; where there is no cluster to look at, all count.
+*/ -}}
+{{- define "bailie.presentNamespaces" -}}
+{{- $names := splitList "," (include "bailie.namespaces" .) | compact -}}
+{{- if and .Release.IsUpgrade (lookup "v1" "ServiceAccount" .Release.Namespace "default") -}}
+{{- $present := list -}}
+{{- range $names -}}
+{{- if lookup "v1" "ServiceAccount" . "default" -}}
+{{- $present = append $present . -}}
+{{- end -}}
+{{- end -}}
+{{- $names = $present -}}
+{{- end -}}
+{{- join "," $names -}}
+{{- end -}}
+
 {{- define "bailie.clusterwide" -}}
 {{- if not (include "bailie.namespaces" .) -}}true{{- end -}}
 {{- end -}}
