@@ -168,3 +168,52 @@ def test_waiting_for_a_namespace_that_is_not_served_ends_with_the_reason(scope):
     result = scope("add", "b", "--wait", "--timeout", "0.1")
     assert result.exit_code == 4
     assert "b: the operator has not seen it yet" in result.stderr
+
+
+def other_operator(api, namespaces):
+    """An installation in the namespace `b`, which has claimed the namespace `c`."""
+    put_object(
+        api, "/api/v1/namespaces/c", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "c"}}
+    )
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bailie-scope"}, "data": namespaces}
+    put_object(api, "/api/v1/namespaces/b/configmaps/bailie-scope", body)
+    put_lease(api, "c", "bailie-operator-claim", "b/two")
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "hint"),
+    [
+        ({"namespaces": "c\n"}, "bailie scope remove c --operator-namespace b"),
+        ({"namespaceSelector": "team=x"}, "narrow it in b first"),
+    ],
+)
+def test_a_namespace_of_another_operator_ends_the_wait_at_once(scope, api, namespaces, hint):
+    other_operator(api, namespaces)
+    try:
+        result = scope("add", "c", "--wait", "--timeout", "600", "--operator-namespace", HOME)
+    finally:
+        api.request("DELETE", "/api/v1/namespaces/b/configmaps/bailie-scope")
+    assert result.exit_code == 4
+    assert "c is served by the operator b/two since 2026-01-01" in result.stderr
+    assert hint in result.stderr
+
+
+def test_a_namespace_that_another_operator_gives_up_is_waited_for(scope, api):
+    other_operator(api, {"namespaces": "d\n"})
+    try:
+        result = scope("add", "c", "--wait", "--timeout", "0.5", "--operator-namespace", HOME)
+    finally:
+        api.request("DELETE", "/api/v1/namespaces/b/configmaps/bailie-scope")
+    assert result.exit_code == 4
+    assert result.stderr.count("waiting until that operator gives it up") == 1
+    assert "not served after 0.5 s" in result.stderr
+
+
+def test_a_claim_that_nobody_renews_is_no_owner(scope, api):
+    other_operator(api, {"namespaces": "c\n"})
+    put_lease(api, "c", "bailie-operator-claim", "b/two", age=60.0)
+    try:
+        result = scope("add", "c", "--wait", "--timeout", "0.1", "--operator-namespace", HOME)
+    finally:
+        api.request("DELETE", "/api/v1/namespaces/b/configmaps/bailie-scope")
+    assert "b/two" not in result.stderr

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-FIELD_MANAGER = "bailie-cli"
+FIELD_MANAGER = "bailie"
 _OF_THE_API = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"})
 
 

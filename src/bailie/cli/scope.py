@@ -227,17 +227,53 @@ async def _view(client: Client, home: str) -> InstallationView:
 
 
 async def _served(client: Client, home: str, names: Iterable[str], *, timeout: float, local: bool) -> None:
-    """Waits until the namespaces are served, on a laptop until their pods are ready."""
+    """Waits until the namespaces are served, on a laptop until their pods are ready.
+
+    The command ends at once where another operator has a namespace and does not give it up.
+    """
     from bailie.local.errors import DeadlinePassed
 
-    wanted = list(names)
+    wanted, told = list(names), set[str]()
     ends = asyncio.get_running_loop().time() + timeout
     while left := await _left(client, home, wanted, local=local):
+        for name in wanted:
+            text = await _owned_elsewhere(client, home, name)
+            if text and text not in told:
+                say(text)
+            told.add(text)
         if asyncio.get_running_loop().time() > ends:
             raise DeadlinePassed(
                 f"not served after {timeout:g} s: {'; '.join(left)}", hint="see `bailie scope list`"
             )
         await asyncio.sleep(0.2)
+
+
+async def _owned_elsewhere(client: Client, home: str, namespace: str) -> str:
+    """Returns a sentence about another operator that serves the namespace and may give it up; empty for none.
+
+    An operator that has the namespace in its list ends the command: no wait has an end there.
+    """
+    from bailie.doctor.installation import claim_on, view
+    from bailie.kube.errors import ApiError
+
+    try:
+        found = await claim_on(client, namespace)
+        if found is None or not found.fresh or found.claim.owner.partition("/")[0] == home:
+            return ""
+        claim = found.claim
+        other = claim.owner.partition("/")[0]
+        seen = await view(client, other)
+    except ApiError:
+        return ""
+    text = f"{namespace} is served by the operator {claim.owner} since {claim.acquired}"
+    if seen.unknown or (seen.listed is not None and namespace not in seen.listed):
+        return f"{text}; waiting until that operator gives it up"
+    hint = f"take it from that operator first: bailie scope remove {namespace} --operator-namespace {other}"
+    if seen.listed is None:
+        hint = (
+            f"that operator serves all namespaces with the label that it is told: narrow it in {other} first"
+        )
+    return fail(f"{text}, and is in its list", hint=hint, code=ExitCode.NOT_READY)
 
 
 async def _left(client: Client, home: str, wanted: list[str], *, local: bool) -> list[str]:
