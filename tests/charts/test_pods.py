@@ -1,9 +1,14 @@
 """The pods of the charts are those of a laptop, and what only a cluster has is in this file."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
+import yaml
 from tests.support.charts import render
 
 from bailie.agent.settings import Settings as AgentSettings
+from bailie.api.model import Model
 from bailie.api.seldon_config import SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.server import Server
@@ -11,11 +16,15 @@ from bailie.api.server_config import ServerConfig
 from bailie.gateway.settings import StarterSettings
 from bailie.local.bootstrap import operator_workload
 from bailie.local.settings import LocalSettings
+from bailie.manifests.checks import template_problems
 from bailie.manifests.defaults import mlserver_config, seldon_config
+from bailie.manifests.fences import Fence, forbidden
+from bailie.manifests.server import server_origin, server_workload
 from bailie.operator.settings import OperatorSettings
 from bailie.scheduler.settings import SchedulerSettings
 from bailie.settings.reader import read, rows
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "on-a-cluster"
 HOME = "seldon-system"
 IMAGES = {"image": "bailie:0.1.0"}
 SETUP = render("setup", {"serverConfig": {"mlserver": {"modelVolumeStorage": ""}}}, namespace=HOME)
@@ -172,3 +181,19 @@ def _lacking(path, wanted, found):
 
 def _stored(manifest):
     return {**manifest, "metadata": {**manifest["metadata"], "uid": "u", "generation": 1}}
+
+
+def test_the_example_on_a_cluster_gives_the_agent_the_folder_that_its_model_names():
+    values = yaml.safe_load((EXAMPLE / "servers.yaml").read_text())
+    [manifest] = render("servers", values, namespace="a").of("Server")
+    [config] = [each for each in SETUP.of("ServerConfig") if each["metadata"]["name"] == "mlserver"]
+    (server, _), (config, _) = Server.parse(manifest), ServerConfig.parse(config)
+    workload = server_workload(server, config)
+    assert template_problems(workload) == []
+    assert forbidden(workload, Fence(), server_origin(config)) == ""
+    [agent] = [each for each in workload.template["spec"]["containers"] if each["name"] == "agent"]
+    [mount] = [each for each in agent["volumeMounts"] if each["name"] == "iris"]
+    model, problems = Model.parse(yaml.safe_load((EXAMPLE / "model.yaml").read_text()))
+    assert (model.spec.storage_uri, problems) == (mount["mountPath"], [])
+    [root] = {field.name: field.default for field in dataclasses.fields(AgentSettings)}["roots"].allowed
+    assert mount["mountPath"].startswith(f"{root}/")

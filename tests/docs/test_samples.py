@@ -79,10 +79,21 @@ def release(words):
     options, [name, chart] = helm_options(words[2:])
     assert (ROOT / chart).is_dir(), chart
     values: dict = {}
+    for path in options.get("-f", ()):
+        values |= yaml.safe_load((ROOT / path).read_text())
     for assignment in options.get("--set", ()):
         assign(values, assignment)
     namespace = options["--namespace"][0] if "--namespace" in options else options["-n"][0]
-    known = {"--set", "--namespace", "-n", "--create-namespace", "--install", "--reuse-values", "--wait"}
+    known = {
+        "-f",
+        "--set",
+        "--namespace",
+        "-n",
+        "--create-namespace",
+        "--install",
+        "--reuse-values",
+        "--wait",
+    }
     assert options.keys() <= known
     assert re.fullmatch(r"[a-z0-9-]+", name), name
     chart = Path(chart).name.removeprefix("seldon-core-v2-")

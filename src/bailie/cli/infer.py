@@ -80,8 +80,9 @@ def infer(
     headers = dict(_pair(item) for item in header or [])
 
     async def send() -> list[InferenceAnswer]:
-        target = host or await _target(namespace, kubeconfig, state_dir)
-        client = _client(mode, target, timeout)
+        client = await _client(
+            mode, host, timeout, namespace=namespace, kubeconfig=kubeconfig, state_dir=state_dir
+        )
         try:
             first = await client.infer(model, body, headers)
             return [first, *[await _further(client, model, body, headers) for _ in range(iterations - 1)]]
@@ -159,12 +160,24 @@ async def _target(namespace: str | None, kubeconfig: Path | None, state_dir: Pat
         return await inference_address(client, namespace or client.namespace)
 
 
-def _client(mode: Mode, target: str, timeout: float) -> InferenceClient:
+async def _client(
+    mode: Mode,
+    host: str | None,
+    timeout: float,
+    *,
+    namespace: str | None,
+    kubeconfig: Path | None,
+    state_dir: Path | None,
+) -> InferenceClient:
+    from bailie.cli.data_plane import rest_client
     from bailie.inference.client import GrpcClient, RestClient
 
     if mode is Mode.GRPC:
-        return GrpcClient(target, timeout=timeout)
-    return RestClient(target if "://" in target else f"http://{target}", timeout=timeout)
+        return GrpcClient(host or await _target(namespace, kubeconfig, state_dir), timeout=timeout)
+    if host:
+        return RestClient(host if "://" in host else f"http://{host}", timeout=timeout)
+    async with connected(kubeconfig, state_dir) as client:
+        return await rest_client(client, namespace or client.namespace, timeout=timeout)
 
 
 def _show(answers: list[InferenceAnswer], *, show_headers: bool, output: Output) -> None:
@@ -197,6 +210,8 @@ def _reason(body: Any) -> str:
     """Returns the error in an answer: Envoy's, a V2 server's, or a list of wrong fields (FastAPI's)."""
     if not isinstance(body, dict):
         return ""
+    if body.get("kind") == "Status":  # of the API server, on the way to the data plane
+        return str(body.get("message") or "")
     error = body.get("error")
     if isinstance(error, dict):
         return str(error.get("message", error))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bailie.cli.cluster import StateDir, connected, run, state_directory
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run, state_directory
 from bailie.cli.logging import LogLevel, set_up_logging
 from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
 from bailie.wellknown import names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bailie.local.state import StateDirectory, SupervisorRecord
 
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")]
@@ -171,19 +173,35 @@ def down(
         say("Bailie is down.")
 
 
-def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) -> None:
+def status(
+    *,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    state_dir: StateDir = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
     """Show the operator and, for each namespace, its data plane, schedulers, servers and models.
 
+    With --namespace or --kubeconfig it shows one namespace, of a cluster where nothing runs on this machine.
     Exit code 0 when everything is ready, 4 when something is not (as right after `up`, while models load),
     1 when nothing runs.
+
+    Examples:
+
+      bailie status
+
+      bailie status --kubeconfig ~/.kube/config -n financial-staging
     """
     from bailie.local.detached import nothing_runs
 
     state = state_directory(state_dir)
-    with failures_explained():
-        if not state.running():
-            raise nothing_runs(state)
-    value = run(_gather(state))
+    if namespace is None and kubeconfig is None:
+        with failures_explained():
+            if not state.running():
+                raise nothing_runs(state)
+        value = run(_gather(state))
+    else:
+        value = run(_of_namespace(namespace, kubeconfig, state_dir))
     if output is Output.JSON:
         print_json(value)
     else:
@@ -192,20 +210,33 @@ def status(*, state_dir: StateDir = None, output: OutputOption = Output.TEXT) ->
         raise typer.Exit(ExitCode.NOT_READY)
 
 
+async def _of_namespace(
+    namespace: str | None, kubeconfig: Path | None, state_dir: Path | None
+) -> dict[str, Any]:
+    from bailie.local.status import status_of_namespace
+
+    async with connected(kubeconfig, state_dir) as client:
+        value = await status_of_namespace(client, namespace or client.namespace)
+    [(name, found)] = value["namespaces"].items()
+    if not any(found[part] for part in ("runtimes", "schedulers", "envoys", "servers", "models")):
+        text = f"namespace {name} of {value['api']} has no SeldonRuntime, no Server and no Model"
+        fail(text, hint="name another namespace with -n", code=ExitCode.NOT_FOUND)
+    return value
+
+
 def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
     """Returns (namespace, part, ready, detail) for every part of a status."""
     found = [
         (names.LOCAL_NAMESPACE, f"operator {pod['pod']}", pod["ready"], pod["message"] or f"pid {pod['pid']}")
-        for pod in value["operator"]["pods"]
+        for pod in value.get("operator", {}).get("pods", ())
     ]
     for name, namespace in value["namespaces"].items():
         for pod in namespace["schedulers"]:
             role = "leader" if pod["leader"] else "standby"
-            found.append(
-                (name, f"scheduler {pod['pod']}", pod["ready"], pod["message"] or f"{role}, pid {pod['pid']}")
-            )
+            detail = f"{role}, pid {pod['pid']}" if pod["pid"] else role
+            found.append((name, f"scheduler {pod['pod']}", pod["ready"], pod["message"] or detail))
         for pod in namespace["envoys"]:
-            detail = pod["message"] or str(namespace["inference"]["http"])
+            detail = pod["message"] or namespace["inference"]["http"] or "no address outside of the cluster"
             found.append((name, f"envoy {pod['pod']}", pod["ready"], detail))
         for server in namespace["servers"]:
             loaded = (
@@ -231,4 +262,5 @@ def _print_status(value: dict[str, Any]) -> None:
     for namespace, what, ready, detail in rows(value):
         table.add_row(namespace, what, "yes" if ready else "no", detail)
     console().print(table)
-    sys.stdout.write(f"\nAPI {value['api']}   kubeconfig {value['kubeconfig']}\n")
+    kubeconfig = f"   kubeconfig {value['kubeconfig']}" if "kubeconfig" in value else ""
+    sys.stdout.write(f"\nAPI {value['api']}{kubeconfig}\n")

@@ -46,6 +46,7 @@ from bailie.scope.claim import (
     is_upstream_operator,
 )
 from bailie.scope.rights import Right, full_name, rights_of
+from bailie.wellknown.names import EMBEDDED_API
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
@@ -74,7 +75,7 @@ async def gather(client: Client, namespaces: Iterable[str] | None) -> Facts:
     upstream = await _upstream(client)
     chosen = await _concerned(client, installations) if namespaces is None else sorted(set(namespaces))
     gate = asyncio.Semaphore(_AT_A_TIME)
-    embedded = "+bailie" in str(version.get("gitVersion", ""))
+    embedded = EMBEDDED_API in str(version.get("gitVersion", ""))
 
     async def look(name: str) -> NamespaceFacts:
         async with gate:

@@ -118,8 +118,8 @@ class Client:
         self.namespace: str = config.namespace
         """The namespace of the kubeconfig's context, else `default`. No method uses it by itself."""
         with errors.translated(self.server):
-            self._options = http_options(config)
-        self._http = httpx2.AsyncClient(**self._options)
+            self.connection_options = http_options(config)  # for further connections of this identity
+        self._http = httpx2.AsyncClient(**self.connection_options)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -169,7 +169,7 @@ class Client:
         would slow all requests down.
         """
         twin = copy.copy(self)
-        twin._http = httpx2.AsyncClient(**self._options)  # noqa: SLF001 - of this class
+        twin._http = httpx2.AsyncClient(**self.connection_options)  # noqa: SLF001 - of this class
         async with twin:
             yield twin
 

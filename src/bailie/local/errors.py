@@ -4,7 +4,8 @@ LocalError
 ├── AlreadyRunning   the state directory is in use
 ├── NotRunning       nothing serves from the state directory
 ├── StateUnusable    the state directory cannot be read or written
-└── DeadlinePassed         a wait ended before the thing was there
+└── DeadlinePassed   a wait ended before the thing was there
+    └── NoAddress    a data plane is there, and cannot be reached from this machine
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class StateUnusable(LocalError):  # noqa: N818
 
 class DeadlinePassed(LocalError):  # noqa: N818
     """A deadline passed; the message says what was waited for."""
+
+
+class NoAddress(DeadlinePassed):
+    """The data plane of a namespace has no address that leads there from this machine."""

@@ -1,5 +1,5 @@
-"""The present state of a laptop's Bailie as one value: the facts that `bailie status` prints and `-o json`
-promises.
+"""The present state of a laptop's Bailie, or of one namespace of a cluster, as one value: the facts that
+`bailie status` prints and `-o json` promises.
 
 Reads only the API, so that it agrees with `kubectl get`.
 """
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import LEASE, MODEL, POD, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import NotFound
 from bailie.local.bootstrap import watched
-from bailie.local.errors import DeadlinePassed
+from bailie.local.errors import DeadlinePassed, NoAddress
 from bailie.local.readiness import condition, process_id, why_not_ready
 from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
 from bailie.manifests.runtime import MESH_SERVICE
 from bailie.scope.claim import SCHEDULER_LEASE
-from bailie.wellknown import labels, names
+from bailie.wellknown import labels, names, ports
 
 if TYPE_CHECKING:
     from bailie.kube.client import Client
@@ -40,11 +40,17 @@ async def local_status(client: Client, state: StateDirectory) -> dict[str, Any]:
     }
 
 
+async def status_of_namespace(client: Client, namespace: str) -> dict[str, Any]:
+    """Returns the API's address and one namespace of a laptop or a cluster with all that runs in it."""
+    return {"api": client.server, "namespaces": {namespace: await _namespace(client, namespace)}}
+
+
 async def inference_address(client: Client, namespace: str) -> str:
     """Returns HOST:PORT of a namespace's data plane.
 
     Raises:
-        DeadlinePassed: The namespace has no data plane that can be reached from here.
+        NoAddress: The data plane cannot be reached from this machine.
+        DeadlinePassed: The namespace has no data plane.
     """
     try:
         service = await client.get(SERVICE, MESH_SERVICE, namespace)
@@ -53,23 +59,36 @@ async def inference_address(client: Client, namespace: str) -> str:
             f"namespace {namespace} has no Service {MESH_SERVICE}: no SeldonRuntime is served there",
             hint="name another namespace with -n, or see `bailie status`",
         ) from error
-    address = _data_address(service)
-    if address is None:
-        raise DeadlinePassed(
+    address = _balanced_address(service) or (await _is_laptop(client) and _node_port(service))
+    if not address:
+        port = ports.ENVOY_DATA
+        forward = f"kubectl port-forward --namespace {namespace} service/{MESH_SERVICE} {port}:{ports.MESH}"
+        raise NoAddress(
             f"Service {namespace}/{MESH_SERVICE} has no address that can be reached from here yet",
-            hint="forward its port (`kubectl port-forward`) and use --inference-host",
+            hint=f"`{forward}`, and then --inference-host {LOOPBACK}:{port}",
         )
     return address
 
 
-def _data_address(service: Manifest) -> str | None:
+def _balanced_address(service: Manifest) -> str:
     for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress", []):
         host = ingress.get("ip") or ingress.get("hostname")
         if host and host != LOOPBACK:
             return f"{host}:{service['spec']['ports'][0]['port']}"
-    ports = [port for port in service["spec"].get("ports", []) if port.get("nodePort")]
-    data = [port for port in ports if "stats" not in port.get("name", "")]
-    return f"{LOOPBACK}:{data[0]['nodePort']}" if data else None
+    return ""
+
+
+def _node_port(service: Manifest) -> str:
+    """Returns the address on this machine of a Service of a laptop, empty while the Service has none."""
+    open_here = [port for port in service["spec"].get("ports", []) if port.get("nodePort")]
+    data = [port for port in open_here if "stats" not in port.get("name", "")]
+    return f"{LOOPBACK}:{data[0]['nodePort']}" if data else ""
+
+
+async def _is_laptop(client: Client) -> bool:
+    """Says whether the API is the embedded one: ports of a cluster's Services are on its own machines."""
+    version = await client.call("GET", "/version")
+    return names.EMBEDDED_API in str(version.get("gitVersion", ""))
 
 
 async def _operator(client: Client) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""`bailie status` of one namespace, as of a cluster: what is there, and how the command ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.support.api import running_api
+from tests.support.manifests import manifest_of
+from typer.testing import CliRunner
+
+from bailie.cli.app import app
+
+RUNNER = CliRunner()
+GROUP = "/apis/mlops.seldon.io/v1alpha1/namespaces/{}"
+
+
+@pytest.fixture
+def api(tmp_path):
+    with running_api(tmp_path) as running:
+        for name in ("a", "empty"):
+            running.namespace(name)
+        yield running
+
+
+def status(api, *options):
+    return RUNNER.invoke(app, ["status", "--kubeconfig", str(api.kubeconfig), *options])
+
+
+def put_model(api, *, ready):
+    manifest = manifest_of("Model", "iris", {"storageUri": "/m"}, "a")
+    del manifest["metadata"]["uid"]
+    api.request("POST", f"{GROUP.format('a')}/models", json=manifest)
+    condition = {"type": "Ready", "status": str(ready), "message": "" if ready else "no server fits"}
+    api.request(
+        "PATCH",
+        f"{GROUP.format('a')}/models/iris/status",
+        json={"status": {"conditions": [condition], "availableReplicas": int(ready)}},
+        headers={"content-type": "application/merge-patch+json"},
+    )
+
+
+@pytest.mark.parametrize(("ready", "code", "said"), [(True, 0, "1 replica"), (False, 4, "no server fits")])
+def test_a_namespace_of_a_cluster(api, ready, code, said):
+    put_model(api, ready=ready)
+    result = status(api, "-n", "a")
+    assert (result.exit_code, said in result.stdout) == (code, True)
+    assert "model iris" in result.stdout
+    assert json.loads(status(api, "-n", "a", "-o", "json").stdout)["namespaces"].keys() == {"a"}
+
+
+def test_a_namespace_with_nothing_of_ours_is_named(api):
+    result = status(api, "-n", "empty")
+    assert result.exit_code == 3
+    assert "namespace empty of" in result.stderr
+    assert "has no SeldonRuntime, no Server and no Model" in result.stderr
