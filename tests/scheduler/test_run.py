@@ -105,7 +105,7 @@ async def test_more_replicas_than_fit_serve_what_fits(namespace):
             headers={"content-type": "application/merge-patch+json"},
         )
         await stack.enter_async_context(namespace.replica(1).running())
-        await namespace.says("2/2 replicas answer")
+        await namespace.says("2/2 replicas answer", "RolledOut")
 
 
 async def test_a_new_version_takes_over_when_it_is_loaded_and_then_the_old_one_goes(namespace):

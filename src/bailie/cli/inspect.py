@@ -61,9 +61,9 @@ def explained(value: dict[str, Any]) -> Iterator[str]:
     told = {value["summary"]}
     for condition in value["conditions"]:
         reason, message = condition.get("reason") or "", condition.get("message") or ""
-        parts = (reason, message if message != reason else "")
-        text = ": ".join(part for part in parts if part and part not in told)
-        told.add(message)
+        sentence = message if message != reason else ""
+        text = ": ".join(part for part in (reason, sentence) if part and part not in told)
+        told.add(sentence)
         yield f"  {condition['type']}={condition['status']}  {text}".rstrip()
     yield from (f"  {line}" for line in value["trail"])
 
