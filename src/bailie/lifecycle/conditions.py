@@ -3,8 +3,8 @@
 A pass makes `ModelFacts`, and a status writer has them say the status at every change. `Ready` and
 `ModelReady` speak of the version that answers; `observedGeneration` names its generation, so while an older
 version answers, it stays behind and `kubectl wait` goes on waiting. `RolledOut` speaks of the newest version,
-`Scheduled` of its places. Each condition has an `observedGeneration` of its own, so that `RolledOut` False can be
-waited for: the newest version does not serve, and needs more than time.
+`Scheduled` of its places. Each condition has an `observedGeneration` of its own, so that `RolledOut` False
+can be waited for: the newest version does not serve, and needs more than time.
 """
 
 from __future__ import annotations

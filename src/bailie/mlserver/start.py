@@ -159,7 +159,7 @@ def words(error: BaseException) -> str:
 
 
 class Retold:
-    """Has the exceptions of a block raised as another class, but for those of the class `kept`."""
+    """Raises the exceptions of a block as another class, but for those of the class `kept`."""
 
     def __init__(self, retold: type[Exception], kept: type[Exception]) -> None:
         self._retold = retold
@@ -175,7 +175,7 @@ class Retold:
 
 
 def tell_what_models_raise() -> None:
-    """Has MLServer answer with the words of a model's exception, by REST and by gRPC."""
+    """Makes MLServer answer with the words of a model's exception, by REST and by gRPC."""
     from bailie_models import UnavailableError  # noqa: PLC0415
     from mlserver import server  # noqa: PLC0415
     from mlserver.errors import MLServerError  # noqa: PLC0415
