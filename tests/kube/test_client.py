@@ -151,6 +151,14 @@ async def test_apply_creates_and_owns(client, config_map):
     assert forced["data"] == {"key": "2"}
 
 
+async def test_writes_of_every_kind_name_bailie_as_their_manager(client, config_map):
+    await client.create(config_map("one", key="1"))
+    await client.patch(kinds.CONFIG_MAP, "one", "a", {"data": {"other": "2"}})
+    found = await client.apply(config_map("one", key="1"), force=True)
+    entries = {(each["manager"], each["operation"]) for each in found["metadata"]["managedFields"]}
+    assert entries == {("bailie", "Update"), ("bailie", "Apply")}
+
+
 async def test_status_is_written_apart(client):
     metadata = {"name": "m", "namespace": "a"}
     model = {"apiVersion": kinds.MODEL.api_version, "kind": "Model", "metadata": metadata}

@@ -15,6 +15,8 @@ from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError
 
+from bailie import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
+_USER_AGENT = f"bailie/{__version__}"
+"""The API takes the name before the slash as field manager of writes that name none."""
 
 
 def selected(config: KubeConfig, context: str | None = None) -> SingleConfig:
@@ -43,7 +47,8 @@ def http_options(config: SingleConfig) -> dict[str, Any]:
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
     known = config if config.user else config._replace(user=User())
     hooks = {"request": [_watch_opening]}
-    return {**params.httpx_params(known), "limits": limits, "event_hooks": hooks}
+    headers = {"User-Agent": _USER_AGENT}
+    return {**params.httpx_params(known), "limits": limits, "event_hooks": hooks, "headers": headers}
 
 
 async def _watch_opening(request: httpx2.Request) -> None:
