@@ -141,7 +141,10 @@ async def test_a_failing_new_version_leaves_the_old_one_and_going_back_reuses_it
         said = await namespace.says("ArtifactNotFound", "RolledOut")
         assert "/gone is not there (attempt 1 on mlserver-0; next at " in said
         assert namespace.condition("Ready").startswith("True")
-        assert namespace.status()["observedGeneration"] == 1
+        status = namespace.status()
+        seen = {each["type"]: each["observedGeneration"] for each in status["conditions"]}
+        assert status["observedGeneration"] == 1
+        assert seen == {"ModelReady": 1, "Ready": 1, "RolledOut": 2, "Scheduled": 2}
         namespace.change("iris", storageUri="/m")
         await namespace.ready()
         assert replica.loads == ["iris_1", "iris_2"]
