@@ -183,8 +183,7 @@ def tell_what_models_raise() -> None:
 
     class RaisedError(MLServerError):  # type: ignore[misc]
         def __init__(self, error: Exception) -> None:
-            own = isinstance(error, MLServerError)
-            super().__init__(words(error), error.status_code if own else FAILED)
+            super().__init__(words(error), error.status_code if isinstance(error, MLServerError) else FAILED)
 
     class Telling(server.DataPlane):  # type: ignore[misc]
         async def infer(self, *arguments: Any, **named: Any) -> Any:
