@@ -26,6 +26,7 @@ from benchmarks import (
     rollout,
     routes,
     scheduler,
+    serve,
     startup,
 )
 
@@ -51,6 +52,7 @@ BENCHMARKS = {
     "protocol-fuzz": protocol_fuzz.main,
     "routes": routes.main,
     "scheduler": scheduler.main,
+    "serve": serve.main,
     "startup": startup.main,
     "api-fuzz": api_fuzz.main,
     "mlserver-settings": mlserver_settings.main,

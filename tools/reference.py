@@ -19,6 +19,7 @@ import rightspage
 from bailie.api.crd import crd_manifests
 from bailie.cli.app import app
 from bailie.cli.output import MEANINGS
+from bailie.cli.seldon.app import app as seldon_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,7 @@ def pages() -> dict[str, str]:
     made = {
         "resources.md": resources(),
         "cli.md": commands(),
+        "seldon.md": seldon_commands(),
         "environment.md": environmentpage.page(),
         "rights.md": rightspage.page(),
     }
@@ -92,13 +94,24 @@ def _type(field: dict[str, Any]) -> str:
 
 def commands() -> str:
     """Every command with its arguments, options and examples."""
-    parts = ["# Commands\n", _exit_codes()]
-    for name, command in _commands(typer.main.get_command(app), ""):
-        parts.append(f"\n## bailie {name}\n\n{_prose(command.help or '')}\n")
+    return "".join(["# Commands\n", _exit_codes(), *_sections("bailie", app)])
+
+
+def seldon_commands() -> str:
+    """Every command of `seldon`."""
+    text = (
+        "# Commands of `seldon`\n\nThe verbs and flags of Seldon Core v2's command line over Bailie's own "
+        "commands ([how they differ](../seldon.md)). Exit codes are [those of `bailie`](cli.md#exit-codes).\n"
+    )
+    return "".join([text, *_sections("seldon", seldon_app)])
+
+
+def _sections(program: str, commands_of: typer.Typer) -> Iterator[str]:
+    for name, command in _commands(typer.main.get_command(commands_of), ""):
+        yield f"\n## {program} {name}\n\n{_prose(command.help or '')}\n"
         rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
         if rows:
-            parts.append("\n| argument or option | meaning |\n|---|---|\n" + "".join(rows))
-    return "".join(parts)
+            yield "\n| argument or option | meaning |\n|---|---|\n" + "".join(rows)
 
 
 def _exit_codes() -> str:
@@ -119,7 +132,7 @@ def _prose(text: str) -> str:
     lines = []
     for line in text.replace("\f", "").splitlines():
         stripped = line.strip()
-        code = stripped.startswith(("bailie ", "export "))
+        code = stripped.startswith(("bailie ", "seldon ", "export "))
         lines.append(f"    {stripped}" if code else stripped)
     return "\n".join(lines).strip()
 

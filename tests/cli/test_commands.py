@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from bailie import __version__
 from bailie.cli.app import COMMANDS, app
-from bailie.cli.infer import _reason
 from bailie.cli.inspect import _print_rows
 from bailie.cli.output import MEANINGS, ExitCode
 from bailie.cli.resources import stated
+from bailie.inference.codec import reason_of
 from bailie.local.demo import Row
 
 RUNNER = CliRunner()
@@ -200,7 +200,7 @@ def test_infer_counts_the_requests_that_nobody_answers():
     ],
 )
 def test_the_reason_of_an_answer_is_found(body, reason):
-    assert _reason(body) == reason
+    assert reason_of(body) == reason
 
 
 @pytest.mark.parametrize("name", ["", " ", "..", "a/b"])

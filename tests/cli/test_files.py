@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from tests.support.anyjson import ANYTHING, changed
 
-from bailie.cli.resources import _place, _reference, _refuse_problems, read_manifests
+from bailie.cli.resources import put_into, read_manifests, reference_of, refuse_problems
 
 MODEL = {
     "apiVersion": "mlops.seldon.io/v1alpha1",
@@ -54,7 +54,7 @@ def test_documents_lists_and_gaps():
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: []}", "not a Kubernetes object"),
     ],
 )
-def test_what_is_no_object_is_said_with_its_place(capsys, text, message):
+def test_what_is_no_object_is_said_with_itsput_into(capsys, text, message):
     with pytest.raises(typer.Exit) as ended:
         read(text)
     assert ended.value.exit_code == 2
@@ -67,10 +67,10 @@ def ends(manifest):
     """Says whether the command would end with a sentence before it sends anything."""
     try:
         found = read(json.dumps(manifest))
-        _refuse_problems(found)
+        refuse_problems(found)
         for each in found:
-            _place(each, "a")
-            assert _reference(each).endswith(f"/{each['metadata']['name']}")
+            put_into(each, "a")
+            assert reference_of(each).endswith(f"/{each['metadata']['name']}")
     except typer.Exit as ended:
         return ended.exit_code == 2
     return False

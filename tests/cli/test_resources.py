@@ -145,6 +145,26 @@ def test_waiting_says_what_keeps_it_from_being_ready(bailie, file, everybody):
     bailie("delete", "model", "slow")
 
 
+def test_each_object_that_is_not_ready_is_named_and_the_others_are_told(bailie, file, everybody):
+    path = file("one", "two", "three")
+    bailie("apply", "-f", path)
+    set_status(
+        everybody, "two", {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}
+    )
+    result = bailie("apply", "-f", path, "--wait", "--timeout", "0.5")
+    assert result.exit_code == 4
+    assert "waiting for model/one: its controller has not reported on it yet (and 1 more)" in result.stderr
+    failed = next(line for line in result.stderr.splitlines() if line.startswith("error: "))
+    assert ("model/one is not ready" in failed, "model/three" in failed, "model/two" in failed) == (
+        True,
+        True,
+        False,
+    )
+    quiet = bailie("apply", "-f", path, "--wait", "--timeout", "0.5", "-o", "json")
+    assert "waiting" not in quiet.stderr
+    bailie("delete", "-f", path)
+
+
 def set_status(api, name, status):
     headers = {"content-type": "application/merge-patch+json"}
     path = f"/apis/mlops.seldon.io/v1alpha1/namespaces/default/models/{name}/status"

@@ -11,7 +11,7 @@ reference = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reference)
 
 
-@pytest.mark.parametrize("name", ["resources.md", "cli.md", "environment.md", "rights.md"])
+@pytest.mark.parametrize("name", ["resources.md", "cli.md", "seldon.md", "environment.md", "rights.md"])
 def test_the_page_is_up_to_date(name):
     committed = (ROOT / "docs" / "reference" / name).read_text()
     assert reference.pages()[name] == committed, "run `python tools/reference.py` and commit the result"

@@ -21,22 +21,26 @@ from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
 from bailie.cli.app import app
 from bailie.cli.processes import PROCESSES
+from bailie.cli.seldon.app import app as seldon_app
+from bailie.cli.seldon.app import as_typed
 
 KINDS = {
     kind.__name__: kind
     for kind in (Model, Pipeline, Experiment, Server, ServerConfig, SeldonConfig, SeldonRuntime)
 }
-BAILIE = typer.main.get_command(app)
+PROGRAMS = {"bailie": typer.main.get_command(app), "seldon": typer.main.get_command(seldon_app)}
 by_document = pytest.mark.parametrize("document", DOCUMENTS)
 
 
-def understood(arguments, *, whole=True):
+def understood(arguments, *, program="bailie", whole=True):
     """Has the command line parsed, but not run; returns what is wrong with it.
 
     What is not whole may lack arguments, its own and those of its options.
     """
-    command, name, arguments = BAILIE, "bailie", list(arguments)
-    if arguments and arguments[0] in PROCESSES:  # they read their arguments by themselves
+    command, name, arguments = PROGRAMS[program], program, as_typed(list(arguments))
+    if (
+        program == "bailie" and arguments and arguments[0] in PROCESSES
+    ):  # they read their arguments by themselves
         return ""
     while hasattr(command, "commands"):
         if not arguments and not whole:
@@ -56,15 +60,17 @@ def understood(arguments, *, whole=True):
 
 @by_document
 def test_commands_of_bailie_are_understood(document):
-    found = [words for words in commands(document) if Path(words[0]).name == "bailie"]
-    assert [problem for words in found if (problem := understood(words[1:]))] == []
+    found = [(Path(words[0]).name, words[1:]) for words in commands(document)]
+    found = [(program, words) for program, words in found if program in PROGRAMS]
+    assert [problem for program, words in found if (problem := understood(words, program=program))] == []
 
 
 @by_document
 def test_commands_of_bailie_in_the_prose_are_understood(document):
-    lines = [text.replace("…", "") for text in spans(document) if re.match(r"bailie [a-z]", text)]
-    found = [words[1:] for line in lines for words in split(line) if words[0] == "bailie"]
-    assert [problem for words in found if (problem := understood(words, whole=False))] == []
+    lines = [text.replace("…", "") for text in spans(document) if re.match(r"(bailie|seldon) [a-z]", text)]
+    found = [words for line in lines for words in split(line) if words[0] in PROGRAMS]
+    problems = [understood(words, program=program, whole=False) for program, *words in found]
+    assert [problem for problem in problems if problem] == []
 
 
 @by_document

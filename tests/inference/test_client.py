@@ -48,6 +48,13 @@ async def test_rest_posts_to_the_model_with_the_header_of_the_route(server):
     assert answer.headers["content-type"] == "application/json"
 
 
+async def test_rest_asks_for_the_tensors_of_a_model(server):
+    async with clients(server) as by:
+        answer = await by["REST"].metadata("iris", {"x-more": "1"})
+    assert (answer.body["method"], answer.body["path"]) == ("GET", "/v2/models/iris")
+    assert (answer.body["headers"]["seldon-model"], answer.body["headers"]["x-more"]) == ("iris", "1")
+
+
 @pytest.mark.parametrize("name", ["a?b", "a#b", "a b", "a%2Fb", "a/b"])
 async def test_no_name_reaches_another_path(server, name):
     async with clients(server) as by:

@@ -1,9 +1,10 @@
 import pytest
+from google.protobuf import json_format
 from hypothesis import given
 from tests.support.anyjson import changed
 
 from bailie._gen import inference_pb2
-from bailie.inference.codec import CONTENTS, BadRequest, from_protobuf, to_protobuf
+from bailie.inference.codec import CONTENTS, BadRequest, from_protobuf, message_as_json, to_protobuf
 
 TENSOR = {"name": "x", "shape": [1], "datatype": "INT64", "data": [1]}
 GOOD = {
@@ -89,10 +90,60 @@ def test_a_bad_request_says_what_is_wrong_and_where(body, message):
     assert message in str(raised.value)
 
 
-def test_raw_outputs_become_base64():
-    response = inference_pb2.ModelInferResponse(model_name="m", raw_output_contents=[b"\x01\x02"])
-    response.outputs.add(name="y", datatype="FP16", shape=[1])
-    assert from_protobuf(response)["outputs"][0]["data"] == "AQI="
+def raw_response(datatype, raw):
+    response = inference_pb2.ModelInferResponse(model_name="m", raw_output_contents=[raw])
+    response.outputs.add(name="y", datatype=datatype, shape=[1])
+    return response
+
+
+@pytest.mark.parametrize(
+    ("datatype", "raw", "data"),
+    [
+        ("FP32", b"\0\0\x80\x3f", [1.0]),
+        ("FP16", b"\0\x3c", [1.0]),
+        ("INT64", b"\xff" * 8, [-1]),
+        ("BOOL", b"\x01\0", [True, False]),
+        ("BYTES", b"\x02\0\0\0ab\0\0\0\0", ["ab", ""]),
+        ("BF16", b"\x01\x02", "AQI="),
+        ("FP32", b"\x01\x02", "AQI="),
+        ("BYTES", b"\x09\0\0\0ab", "CQAAAGFi"),
+    ],
+)
+def test_raw_outputs_become_elements_or_base64_where_they_have_none(datatype, raw, data):
+    assert from_protobuf(raw_response(datatype, raw))["outputs"][0]["data"] == data
+
+
+MESSAGE = {
+    "model_name": "other",
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "contents": {"fp32_contents": [1, 2]}}],
+}
+
+
+def test_the_json_form_of_the_message_itself_is_taken_too():
+    request = to_protobuf("m", MESSAGE)
+    assert (request.model_name, request.inputs[0].contents.fp32_contents) == ("m", [1.0, 2.0])
+    camel = json_format.MessageToDict(request)
+    assert to_protobuf("m", camel) == request
+    raw = {"inputs": [{"name": "x", "datatype": "FP16", "shape": [1]}], "raw_input_contents": ["ADw="]}
+    assert to_protobuf("m", raw).raw_input_contents == [b"\0<"]
+
+
+@given(changed(MESSAGE))
+def test_any_json_like_a_message_is_a_request_or_a_sentence(body):
+    request = converted(body if isinstance(body, dict) else {"inputs": body})
+    assert request is None or type(request).FromString(request.SerializeToString()) == request
+
+
+def test_the_json_form_of_an_answer_has_typed_contents():
+    [output] = message_as_json(raw_response("INT64", b"\x02" + b"\0" * 7))["outputs"]
+    assert output == {"name": "y", "datatype": "INT64", "shape": ["1"], "contents": {"int64Contents": ["2"]}}
+    assert "rawOutputContents" in message_as_json(raw_response("BF16", b"\0\0"))
+    assert "rawOutputContents" in message_as_json(raw_response("INT64", b"\0"))
+
+
+def test_an_answer_in_half_floats_is_shown_in_single_ones():
+    [output] = message_as_json(raw_response("FP16", b"\0\x3c"))["outputs"]
+    assert output["contents"] == {"fp32Contents": [1.0]}
 
 
 def converted(body):

@@ -9,6 +9,7 @@ import pytest
 from tests.prose.sources import distributions
 
 TWICE = {
+    "Client": "programs of users import that of models, Bailie's own that of the Kubernetes API",
     "Server": "placement's values are named after the API's objects",
 }
 """Class names that still stand in two modules, and why."""

@@ -19,6 +19,7 @@ NOT_PURE = {
     "bailie.kube.clock": "is the clock",
     "bailie.kube.metrics": "counts in the process's registry",
     "bailie.kube.token": "reads a file",
+    "bailie.local.signature": "opens a model, as a script",
     "bailie.local.training": "writes files, as a script",
     "bailie.scheduler.status.metrics": "counts in the process's registry",
     "bailie.workloads.node.proc": "reads /proc",

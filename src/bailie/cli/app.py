@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bailie.cli import doctor, infer, inspect, lifecycle, processes, rbac, resources, scope
+from bailie.cli import doctor, infer, inspect, lifecycle, processes, rbac, resources, scope, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,13 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "On this machine": (lifecycle.up, lifecycle.down, lifecycle.status, inspect.demo),
+    "On this machine": (
+        lifecycle.up,
+        lifecycle.down,
+        lifecycle.status,
+        serve.serve,
+        inspect.demo,
+    ),
     "Resources and requests": (resources.apply, resources.get, resources.delete, infer.infer),
     "Look": (
         doctor.doctor,

@@ -1,8 +1,6 @@
-"""Which Kubernetes API a command talks to, and the options that say so.
+"""The options that say which Kubernetes API a command talks to; `local.connection` has the rule.
 
-Order: `--kubeconfig`, then the embedded API of a running `bailie up`, then `$KUBECONFIG` or `~/.kube/config`.
-The local one comes before the environment so that `bailie up; bailie apply` never lands on another cluster;
-for the same reason a state directory that was named is the only one that is asked.
+Commands import when they run: the client library takes longer to import than most commands take.
 """
 
 from __future__ import annotations
@@ -83,37 +81,24 @@ def object_name(text: str) -> str:
 @asynccontextmanager
 async def connected(kubeconfig: Path | None, state_dir: Path | None) -> AsyncIterator[Client]:
     """Opens a client on the API that the options mean, and closes it."""
-    from bailie.kube.client import Client
+    from bailie.local.connection import connect
 
-    path = kubeconfig or local_kubeconfig(state_dir)
-    client = Client.from_kubeconfig(path) if path else Client.from_environment()
-    try:
+    async with connect(kubeconfig, state_dir) as client:
         yield client
-    finally:
-        await client.aclose()
 
 
 def state_directory(chosen: Path | None) -> StateDirectory:
     """Returns the state directory that was named, else the user's."""
-    from bailie.local.settings import machine_settings
-    from bailie.local.state import StateDirectory
+    from bailie.local.state import chosen_state
 
-    return StateDirectory(chosen or machine_settings().state_directory.absolute())
+    return chosen_state(chosen)
 
 
 def local_kubeconfig(state_dir: Path | None) -> Path | None:
-    """Returns the kubeconfig of the running `bailie up`, None where none runs. Raises NotRunning.
+    """Returns the kubeconfig of the running `bailie up`, None where none runs. Raises NotRunning."""
+    from bailie.local.connection import running_kubeconfig
 
-    Where `state_dir` was named, nothing else will do.
-    """
-    from bailie.local.detached import nothing_runs
-
-    state = state_directory(state_dir)
-    if state.running() and state.kubeconfig.exists():
-        return state.kubeconfig
-    if state_dir is not None:
-        raise nothing_runs(state)
-    return None
+    return running_kubeconfig(state_dir)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

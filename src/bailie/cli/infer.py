@@ -1,13 +1,18 @@
-"""`bailie infer`: sends a request of the Open Inference Protocol through a namespace's data plane."""
+"""`bailie infer`: sends a request of the Open Inference Protocol through a namespace's data plane.
+
+`seldon.infer` sends its requests by the same functions.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+import time
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -16,8 +21,11 @@ from bailie.cli.output import ExitCode, Output, fail, print_json, say
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
-    from bailie.inference.client import InferenceAnswer, InferenceClient
+    from collections.abc import Coroutine
 
+    from bailie.inference.client import InferenceAnswer, InferenceClient, RestClient
+
+T = TypeVar("T")
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """The names that both HTTP and gRPC metadata accept."""
@@ -39,6 +47,34 @@ class Mode(StrEnum):
     GRPC = "grpc"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferCall:
+    """A request, and how often it is sent: `iterations` times, or for `seconds` where that is not 0."""
+
+    model: str
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+    iterations: int = 1
+    seconds: float = 0.0
+
+    @property
+    def once(self) -> bool:
+        """Whether one answer is all there is."""
+        return self.iterations == 1 and not self.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPlane:
+    """Where requests go: to `host` (HOST:PORT or a URL), else to the data plane of the namespace."""
+
+    host: str | None
+    mode: Mode
+    timeout: float
+    namespace: str | None
+    kubeconfig: Path | None
+    state_dir: Path | None
+
+
 def infer(
     model: Annotated[str, typer.Argument(help="The model's name.")],
     data: Annotated[str | None, typer.Argument(help="The request as JSON; `-` reads standard input.")] = None,
@@ -48,6 +84,10 @@ def infer(
     ] = None,
     mode: Annotated[Mode, typer.Option("--mode", "--inference-mode", help="The protocol.")] = Mode.REST,
     iterations: Annotated[int, typer.Option("-i", "--iterations", min=1, help="How many times.")] = 1,
+    seconds: Annotated[
+        float,
+        typer.Option("--seconds", min=0, help="Repeat it for so long, however often.", show_default=False),
+    ] = 0.0,
     header: Annotated[
         list[str] | None, typer.Option("--header", help="Send KEY=VALUE along; repeatable.")
     ] = None,
@@ -74,41 +114,63 @@ def infer(
 
       bailie infer iris -f request.json --iterations 100
     """
-    if not _is_header_value(model) or "/" in model or not model:
-        fail(f"{model!r} cannot be a model's name", code=ExitCode.USAGE)
-    body = read_request(data, file)
-    headers = dict(_pair(item) for item in header or [])
+    call = InferCall(
+        model=model_name(model),
+        body=read_request(data, file),
+        headers=header_pairs(header),
+        iterations=iterations,
+        seconds=seconds,
+    )
+    plane = DataPlane(
+        host=host,
+        mode=mode,
+        timeout=timeout,
+        namespace=namespace,
+        kubeconfig=kubeconfig,
+        state_dir=state_dir,
+    )
+    _show(call, ask(plane, call), show_headers=show_headers, output=output)
+
+
+def model_name(text: str) -> str:
+    """Returns a model's name; ends the command where the text can be in no header and no path."""
+    if not text or "/" in text or not _is_header_value(text):
+        fail(f"{text!r} cannot be a model's name", code=ExitCode.USAGE)
+    return text
+
+
+def ask(plane: DataPlane, call: InferCall) -> list[InferenceAnswer]:
+    """Sends the requests one after the other and returns the answers; ends the command when the first finds
+    no server."""
 
     async def send() -> list[InferenceAnswer]:
-        client = await _client(
-            mode, host, timeout, namespace=namespace, kubeconfig=kubeconfig, state_dir=state_dir
-        )
+        client = await _client(plane)
         try:
-            first = await client.infer(model, body, headers)
-            return [first, *[await _further(client, model, body, headers) for _ in range(iterations - 1)]]
+            return await _repeated(client, call)
         finally:
             await client.close()
 
-    from bailie.inference.client import ServerUnreachable
-    from bailie.inference.codec import BadRequest
-
-    try:
-        answers = run(send())
-    except ServerUnreachable as error:
-        fail(str(error), hint="is the data plane up? `bailie status`")
-    except BadRequest as error:
-        fail(f"the request is not valid: {error}", code=ExitCode.USAGE)
-    _show(answers, show_headers=show_headers, output=output)
+    return _explained(send())
 
 
-async def _further(
-    client: InferenceClient, model: str, body: dict[str, Any], headers: dict[str, str]
-) -> InferenceAnswer:
-    """Sends one more request to an endpoint that has answered before; no answer is counted like a bad one."""
+async def _repeated(client: InferenceClient, call: InferCall) -> list[InferenceAnswer]:
+    begun = time.monotonic()
+    answers = [await client.infer(call.model, call.body, call.headers)]
+    while time.monotonic() - begun < call.seconds if call.seconds else len(answers) < call.iterations:
+        answers.append(await _further(client, call))
+    return answers
+
+
+async def _further(client: InferenceClient, call: InferCall) -> InferenceAnswer:
+    """Sends one more request to an endpoint that has answered before; no answer is counted like a bad one.
+
+    Only what is counted is kept: requests may go on for hours.
+    """
     from bailie.inference.client import InferenceAnswer, ServerUnreachable
 
     try:
-        return await client.infer(model, body, headers)
+        answer = await client.infer(call.model, call.body, call.headers)
+        return replace(answer, body=None, message=None)
     except ServerUnreachable:
         return InferenceAnswer(ok=False, status="unanswered", body=None, headers={})
 
@@ -140,6 +202,11 @@ def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
     return body
 
 
+def header_pairs(items: list[str] | None) -> dict[str, str]:
+    """Returns the headers that `--header KEY=VALUE` names; ends the command where one cannot be sent."""
+    return dict(_pair(item) for item in items or [])
+
+
 def _pair(item: str) -> tuple[str, str]:
     name, equals, value = item.partition("=")
     if not equals:
@@ -153,48 +220,74 @@ def _is_header_value(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-async def _target(namespace: str | None, kubeconfig: Path | None, state_dir: Path | None) -> str:
+def ask_metadata(plane: DataPlane, model: str, headers: dict[str, str]) -> InferenceAnswer:
+    """Returns the server's answer about a model's tensors; ends the command when no server answers."""
+
+    async def send() -> InferenceAnswer:
+        client = await _rest_client(plane)
+        try:
+            return await client.metadata(model, headers)
+        finally:
+            await client.close()
+
+    return _explained(send())
+
+
+def _explained(work: Coroutine[Any, Any, T]) -> T:
+    """Runs requests; ends the command with a sentence where no server answers, or a request is not valid."""
+    from bailie.inference.client import ServerUnreachable
+    from bailie.inference.codec import BadRequest
+
+    try:
+        return run(work)
+    except ServerUnreachable as error:
+        fail(str(error), hint="is the data plane up? `bailie status`")
+    except BadRequest as error:
+        fail(f"the request is not valid: {error}", code=ExitCode.USAGE)
+
+
+async def _client(plane: DataPlane) -> InferenceClient:
+    from bailie.inference.client import GrpcClient, grpc_target
+
+    if plane.mode is Mode.REST:
+        return await _rest_client(plane)
+    try:
+        target = grpc_target(plane.host or await _address(plane))
+    except ValueError as error:
+        fail(str(error), code=ExitCode.USAGE)
+    return GrpcClient(target, timeout=plane.timeout)
+
+
+async def _rest_client(plane: DataPlane) -> RestClient:
+    from bailie.cli.data_plane import rest_client
+    from bailie.inference.client import RestClient, rest_url
+
+    if plane.host:
+        return RestClient(rest_url(plane.host), timeout=plane.timeout)
+    async with connected(plane.kubeconfig, plane.state_dir) as client:
+        return await rest_client(client, plane.namespace or client.namespace, timeout=plane.timeout)
+
+
+async def _address(plane: DataPlane) -> str:
     from bailie.local.status import inference_address
 
-    async with connected(kubeconfig, state_dir) as client:
-        return await inference_address(client, namespace or client.namespace)
+    async with connected(plane.kubeconfig, plane.state_dir) as client:
+        return await inference_address(client, plane.namespace or client.namespace)
 
 
-async def _client(
-    mode: Mode,
-    host: str | None,
-    timeout: float,
-    *,
-    namespace: str | None,
-    kubeconfig: Path | None,
-    state_dir: Path | None,
-) -> InferenceClient:
-    from bailie.cli.data_plane import rest_client
-    from bailie.inference.client import GrpcClient, RestClient
-
-    if mode is Mode.GRPC:
-        return GrpcClient(host or await _target(namespace, kubeconfig, state_dir), timeout=timeout)
-    if host:
-        return RestClient(host if "://" in host else f"http://{host}", timeout=timeout)
-    async with connected(kubeconfig, state_dir) as client:
-        return await rest_client(client, namespace or client.namespace, timeout=timeout)
-
-
-def _show(answers: list[InferenceAnswer], *, show_headers: bool, output: Output) -> None:
+def _show(call: InferCall, answers: list[InferenceAnswer], *, show_headers: bool, output: Output) -> None:
     """Prints one answer whole, and several as counts by outcome and by the version that answered."""
-    failed = [answer for answer in answers if not answer.ok]
-    if len(answers) == 1:
+    if call.once:
         answer = answers[0]
         if show_headers:
             for name, value in answer.headers.items():
                 say(f"{name}: {value}")
         if answer.ok or not isinstance(answer.body, str):
             print_json(answer.body)
-        if failed:
-            text = answer.body if isinstance(answer.body, str) else _reason(answer.body)
-            fail(f"{answer.status} {text}".strip(), code=_CODES.get(answer.status, ExitCode.FAILED))
+        if not answer.ok:
+            fail_with(answer)
         return
-    summary = {"success": _count(answers, ok=True), "failed": _count(answers, ok=False)}
+    summary = {"success": count_answers(answers, ok=True), "failed": count_answers(answers, ok=False)}
     if output is Output.JSON:
         print_json(summary)
     else:
@@ -202,27 +295,20 @@ def _show(answers: list[InferenceAnswer], *, show_headers: bool, output: Output)
             if counts:
                 text = ", ".join(f"{number} {key}" for key, number in counts.items())
                 sys.stdout.write(f"{outcome}: {text}\n")
-    if failed:
+    if summary["failed"]:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _reason(body: Any) -> str:
-    """Returns the error in an answer: Envoy's, a V2 server's, or a list of wrong fields (FastAPI's)."""
-    if not isinstance(body, dict):
-        return ""
-    if body.get("kind") == "Status":  # of the API server, on the way to the data plane
-        return str(body.get("message") or "")
-    error = body.get("error")
-    if isinstance(error, dict):
-        return str(error.get("message", error))
-    wrong = body.get("detail")
-    if isinstance(wrong, list):
-        fields = [each for each in wrong if isinstance(each, dict) and "msg" in each]
-        return "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each['msg']}" for each in fields)
-    return str(error or "")
+def fail_with(answer: InferenceAnswer) -> NoReturn:
+    """Ends the command with the words of an answer that says no."""
+    from bailie.inference.codec import reason_of
+
+    text = answer.body if isinstance(answer.body, str) else reason_of(answer.body)
+    fail(f"{answer.status} {text}".strip(), code=_CODES.get(answer.status, ExitCode.FAILED))
 
 
-def _count(answers: list[InferenceAnswer], *, ok: bool) -> dict[str, int]:
+def count_answers(answers: list[InferenceAnswer], *, ok: bool) -> dict[str, int]:
+    """Counts the good answers by the version that answered, or the others by their status."""
     counts: dict[str, int] = {}
     for answer in answers:
         if answer.ok is ok:

@@ -11,6 +11,7 @@ import typer
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run, state_directory
 from bailie.cli.logging import LogLevel, set_up_logging
 from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
+from bailie.cli.progress import Progress
 from bailie.wellknown import names
 
 if TYPE_CHECKING:
@@ -82,8 +83,10 @@ def up(
         scheduler_replicas=scheduler_replicas,
     )
     with failures_explained():
+        shown = output is Output.TEXT
         if detach:
-            detached.start(settings, timeout=timeout, progress=_Progress())
+            with Progress(shown=shown) as progress:
+                detached.start(settings, timeout=timeout, progress=progress)
             _announce(state, output)
             return
         set_up_logging(settings.log_level)
@@ -91,7 +94,9 @@ def up(
         def ready(_: SupervisorRecord) -> None:
             _announce(state, output, asynchronous=True)
 
-        supervisor.run(settings, timeout=timeout, progress=_Progress(), ready=ready)
+        # The log of the foreground is on the same terminal: a picture would be drawn over it.
+        progress = Progress(shown=shown, live=False)
+        supervisor.run(settings, timeout=timeout, progress=progress, ready=ready)
 
 
 def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:
@@ -107,19 +112,6 @@ def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:
     if problems:
         fail("; ".join(f"--namespaces: {problem}" for problem in problems), code=ExitCode.USAGE)
     return tuple(watched)
-
-
-class _Progress:
-    """Prints the parts that are not ready, when they change."""
-
-    def __init__(self) -> None:
-        self._last: tuple[str, ...] = ()
-
-    def __call__(self, waiting: tuple[str, ...]) -> None:
-        if waiting and waiting != self._last:
-            more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
-            say(f"waiting for {waiting[0]}{more}")
-        self._last = waiting
 
 
 def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = False) -> None:

@@ -1,7 +1,8 @@
 """The entry point. Processes of pods bypass the command-line library, which would cost them memory.
 
 `bailie operator|scheduler|agent|envoy|apiserver` are started by pod templates and take their settings from
-the environment (the API from arguments); everything else is for people and goes through typer.
+the environment (the API from arguments); everything else is for people and goes through typer. `seldon` is
+upstream's command line over the same functions.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from bailie.settings.reader import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 _OF_THE_MACHINE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
@@ -25,9 +27,18 @@ _FAILED, _INTERRUPTED = 1, 130
 
 def main() -> None:
     """Runs `bailie`. A command that is interrupted or killed leaves no traceback."""
+    _guarded(_run)
+
+
+def seldon() -> None:
+    """Runs `seldon`, as `bailie` is run."""
+    _guarded(_run_seldon)
+
+
+def _guarded(run: Callable[[list[str]], None]) -> None:
     signal.signal(signal.SIGTERM, _end)
     try:
-        _run(sys.argv[1:])
+        run(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
@@ -64,6 +75,15 @@ def _run(arguments: list[str]) -> None:
 
     try:
         app()
+    finally:
+        sys.stdout.flush()
+
+
+def _run_seldon(arguments: list[str]) -> None:
+    from bailie.cli.seldon.app import app, as_typed
+
+    try:
+        app(as_typed(arguments), prog_name="seldon")
     finally:
         sys.stdout.flush()
 

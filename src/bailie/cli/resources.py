@@ -11,6 +11,8 @@ import typer
 
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
 from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
+from bailie.cli.progress import Progress
+from bailie.cli.readiness import reference_of, wait_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,19 +62,19 @@ def apply(
       bailie apply -f model.yaml -n financial-staging --wait
     """
     manifests = [stated(manifest) for path in filename for manifest in read_manifests(path)]
-    _refuse_problems(manifests)
+    refuse_problems(manifests)
 
     async def send() -> list[Manifest]:
         async with connected(kubeconfig, state_dir) as client:
             applied = []
             for manifest in manifests:
-                _place(manifest, namespace or client.namespace)
+                put_into(manifest, namespace or client.namespace)
                 applied.append(await client.apply(manifest, field_manager=FIELD_MANAGER, force=True))
                 if output is Form.TEXT:
-                    sys.stdout.write(f"{_reference(manifest)} applied\n")
+                    sys.stdout.write(f"{reference_of(manifest)} applied\n")
             if wait:
-                for manifest in applied:
-                    await _wait_ready(client, manifest, timeout)
+                with Progress(shown=output is Form.TEXT) as progress:
+                    await wait_ready(client, applied, timeout, progress)
             return applied
 
     applied = run(send())
@@ -156,7 +158,7 @@ def delete(
 
     async def remove() -> list[str]:
         async with connected(kubeconfig, state_dir) as client:
-            return await _delete(client, manifests, namespace or client.namespace, deleted.append)
+            return await delete_objects(client, manifests, namespace or client.namespace, deleted.append)
 
     deleted: list[str] = []
     try:
@@ -170,7 +172,7 @@ def delete(
         fail("; ".join(absent), code=ExitCode.NOT_FOUND)
 
 
-async def _delete(
+async def delete_objects(
     client: Client, manifests: list[Manifest], namespace: str, tell: Callable[[str], None]
 ) -> list[str]:
     """Deletes the objects that exist, and prints each; returns a sentence for each that is not."""
@@ -178,14 +180,14 @@ async def _delete(
 
     absent = []
     for manifest in manifests:
-        _place(manifest, namespace)
+        put_into(manifest, namespace)
         metadata = manifest["metadata"]
         try:
             await client.delete(_kind_of(manifest), metadata["name"], metadata.get("namespace"))
         except NotFound as error:
             absent.append(str(error))
         else:
-            tell(_reference(manifest))
+            tell(reference_of(manifest))
     return absent
 
 
@@ -243,7 +245,8 @@ def _is_object(item: Any) -> bool:
     )
 
 
-def _refuse_problems(manifests: list[Manifest]) -> None:
+def refuse_problems(manifests: list[Manifest]) -> None:
+    """Tells every problem and warning of the objects; ends the command where there is a problem."""
     from bailie.api.registry import parse
 
     refused = False
@@ -251,7 +254,7 @@ def _refuse_problems(manifests: list[Manifest]) -> None:
         _kind_of(manifest)
         for problem in parse(manifest)[1]:
             warning = problem.reason == "NoEffect"
-            say(f"{'warning' if warning else 'error'}: {_reference(manifest)}: {problem}")
+            say(f"{'warning' if warning else 'error'}: {reference_of(manifest)}: {problem}")
             refused = refused or not warning
     if refused:
         fail("nothing was applied", hint="mend the fields named above", code=ExitCode.USAGE)
@@ -284,39 +287,10 @@ def resolve(word: str) -> Kind:
     return found
 
 
-def _place(manifest: Manifest, namespace: str) -> None:
+def put_into(manifest: Manifest, namespace: str) -> None:
+    """Sets the namespace of a namespaced object that states none."""
     if _kind_of(manifest).namespaced:
         manifest["metadata"].setdefault("namespace", namespace)
-
-
-def _reference(manifest: Manifest) -> str:
-    return f"{manifest['kind'].lower()}/{manifest['metadata']['name']}"
-
-
-async def _wait_ready(client: Client, manifest: Manifest, timeout: float) -> None:
-    import asyncio
-
-    from bailie.local.errors import DeadlinePassed
-    from bailie.local.readiness import condition, is_current
-
-    if not manifest["apiVersion"].startswith("mlops.seldon.io/") or manifest["kind"].endswith("Config"):
-        return
-    kind, metadata = _kind_of(manifest), manifest["metadata"]
-    ready: Manifest = {}
-    try:
-        async with asyncio.timeout(timeout):
-            while True:
-                seen = await client.get(kind, metadata["name"], metadata["namespace"])
-                ready = condition(seen, "Ready")
-                if ready["status"] == "True" and is_current(seen):
-                    return
-                await asyncio.sleep(0.1)
-    except TimeoutError as error:
-        why = ready.get("message") or ready.get("reason") or "its controller has not reported on it yet"
-        raise DeadlinePassed(
-            f"{_reference(manifest)} is not ready after {timeout:g} s: {why}",
-            hint=f"bailie explain {manifest['kind'].lower()} {metadata['name']} -n {metadata['namespace']}",
-        ) from error
 
 
 def _print(value: list[Manifest] | Manifest, form: Form) -> None:

@@ -27,18 +27,33 @@ MAX_MESSAGE_BYTES = 1 << 30
 """As the servers are configured; gRPC's own default of 4 MiB is too small for images."""
 
 
+def rest_url(address: str) -> str:
+    """Returns the URL for REST of an address, which is a URL or HOST:PORT."""
+    return address if "://" in address else f"http://{address}"
+
+
+def grpc_target(address: str) -> str:
+    """Returns HOST:PORT for gRPC of an address, which is a URL or HOST:PORT. Raises ValueError for TLS."""
+    scheme, separated, rest = address.rpartition("://")
+    if separated and scheme != "http":
+        raise ValueError(f"{address}: gRPC goes without TLS here; use REST, or an http address")
+    return rest.rstrip("/")
+
+
 class ServerUnreachable(Exception):  # noqa: N818 - the name of the state
     """The endpoint does not answer; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceAnswer:
-    """The answer to a request: `status` is the HTTP code or the gRPC code's name, `body` the JSON form."""
+    """The answer to a request: `status` is the HTTP code or the gRPC code's name, `body` the JSON form.
+    `message` is the answer as it came over gRPC."""
 
     ok: bool
     status: str
     body: Any
     headers: Mapping[str, str]
+    message: inference_pb2.ModelInferResponse | None = None
 
 
 class InferenceClient(Protocol):
@@ -68,17 +83,25 @@ class RestClient:
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> InferenceAnswer:
         """Posts to `/v2/models/<model>/infer`."""
+        return await self._ask("POST", model, "/infer", headers, json=body)
+
+    async def metadata(self, model: str, headers: Mapping[str, str] | None = None) -> InferenceAnswer:
+        """Gets `/v2/models/<model>`: the tensors that the model takes and gives, as its server knows them."""
+        return await self._ask("GET", model, "", headers)
+
+    async def _ask(
+        self, method: str, model: str, rest: str, headers: Mapping[str, str] | None, **options: Any
+    ) -> InferenceAnswer:
         sent = {MODEL: model, **(headers or {})}
         try:
-            url = f"{self._url}/v2/models/{quote(model, safe='')}/infer"
             response = await fetch(
                 self._http,
-                "POST",
-                url,
+                method,
+                f"{self._url}/v2/models/{quote(model, safe='')}{rest}",
                 most=MAX_MESSAGE_BYTES,
                 seconds=self._timeout,
-                json=body,
                 headers=sent,
+                **options,
             )
         except TooLong as error:
             raise ServerUnreachable(f"{self._url} answers without an end: {error}") from error
@@ -126,7 +149,8 @@ class GrpcClient:
             return InferenceAnswer(
                 False, error.code().name, error.details(), _headers(error.initial_metadata())
             )
-        return InferenceAnswer(True, "OK", from_protobuf(response), _headers(await call.initial_metadata()))
+        received = _headers(await call.initial_metadata())
+        return InferenceAnswer(True, "OK", from_protobuf(response), received, response)
 
     async def close(self) -> None:
         """Closes the channel."""

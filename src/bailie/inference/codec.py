@@ -7,7 +7,10 @@ or nested row-major, BYTES are strings, FP16 and BF16 have no typed field and ar
 from __future__ import annotations
 
 import base64
+import struct
 from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
 
 from bailie._gen import inference_pb2
 
@@ -29,6 +32,23 @@ CONTENTS = {
     "BYTES": "bytes_contents",
 }
 """Datatype to the field of InferTensorContents that carries it."""
+_FORMATS = {
+    "BOOL": "?",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "FP16": "e",
+    "FP32": "f",
+    "FP64": "d",
+}
+"""Datatype to the letter of `struct` for one element of raw contents, which are little-endian."""
+_PROTOBUF_FORM = frozenset({"contents", "raw_input_contents", "rawInputContents"})
+"""Keys that only the protobuf message's own JSON form has, in the request or in an input."""
 
 
 class BadRequest(ValueError):  # noqa: N818 - the name of what the user made
@@ -36,19 +56,38 @@ class BadRequest(ValueError):  # noqa: N818 - the name of what the user made
 
 
 def to_protobuf(model: str, body: Mapping[str, Any]) -> inference_pb2.ModelInferRequest:
-    """Returns the gRPC request for a JSON request body.
+    """Returns the gRPC request for a JSON request body: the protocol's JSON, or the JSON form of the message
+    itself (`"contents": {"fp32_contents": […]}`), as notebooks for gRPC have it.
 
     Raises:
         BadRequest: A tensor lacks a field, has an unknown datatype, or its data do not fit the datatype.
     """
+    if _is_protobuf_form(body):
+        return _parsed_message(model, body)
     request = inference_pb2.ModelInferRequest(model_name=model)
     request.id = _text(str(body.get("id", "")), "id")
-    _set_parameters(request.parameters, body.get("parameters"), "parameters")
+    set_parameters(request.parameters, body.get("parameters"), "parameters")
     for where, tensor in _objects(body.get("inputs"), "inputs"):
         _add_input(request, tensor, where)
     for where, output in _objects(body.get("outputs") or [], "outputs"):
         wanted = request.outputs.add(name=_text(output.get("name"), f"{where}.name"))
-        _set_parameters(wanted.parameters, output.get("parameters"), f"{where}.parameters")
+        set_parameters(wanted.parameters, output.get("parameters"), f"{where}.parameters")
+    return request
+
+
+def _is_protobuf_form(body: Mapping[str, Any]) -> bool:
+    inputs = body.get("inputs")
+    tensors = inputs if isinstance(inputs, list) else []
+    return any(_PROTOBUF_FORM & each.keys() for each in (body, *tensors) if isinstance(each, dict))
+
+
+def _parsed_message(model: str, body: Mapping[str, Any]) -> inference_pb2.ModelInferRequest:
+    request = inference_pb2.ModelInferRequest()
+    try:
+        json_format.ParseDict(dict(body), request)
+    except (json_format.ParseError, RecursionError, UnicodeError) as error:
+        raise BadRequest(f"not the JSON form of a ModelInferRequest: {error}") from error
+    request.model_name = model
     return request
 
 
@@ -62,7 +101,7 @@ def _add_input(request: inference_pb2.ModelInferRequest, tensor: Mapping[str, An
             f"{where}.datatype {datatype!r} cannot be sent as JSON; known are {', '.join(CONTENTS)}"
         )
     added = request.inputs.add(name=_text(tensor["name"], f"{where}.name"), datatype=datatype)
-    _set_parameters(added.parameters, tensor.get("parameters"), f"{where}.parameters")
+    set_parameters(added.parameters, tensor.get("parameters"), f"{where}.parameters")
     try:
         added.shape.extend(tensor["shape"])
         values = flatten(tensor["data"])
@@ -114,12 +153,12 @@ def flatten(data: Any) -> Iterator[Any]:
 
 
 def from_protobuf(response: inference_pb2.ModelInferResponse) -> dict[str, Any]:
-    """Returns the JSON form of a gRPC response; raw contents, which have no JSON form, become base64."""
+    """Returns the JSON form of a gRPC response; raw contents that have no JSON form become base64."""
     outputs = []
     for index, tensor in enumerate(response.outputs):
         field = CONTENTS.get(tensor.datatype)
         if index < len(response.raw_output_contents):
-            data: Any = base64.b64encode(response.raw_output_contents[index]).decode()
+            data: Any = _raw_as_json(tensor.datatype, response.raw_output_contents[index])
         else:
             data = [_plain(value) for value in getattr(tensor.contents, field)] if field else []
         output = {"name": tensor.name, "shape": list(tensor.shape), "datatype": tensor.datatype, "data": data}
@@ -132,11 +171,76 @@ def from_protobuf(response: inference_pb2.ModelInferResponse) -> dict[str, Any]:
     return result
 
 
+def reason_of(body: Any) -> str:
+    """Returns the error in an answer: Envoy's, a V2 server's, the API server's, or a list of wrong fields
+    (FastAPI's)."""
+    if not isinstance(body, dict):
+        return ""
+    if body.get("kind") == "Status":  # of the API server, on the way to the data plane
+        return str(body.get("message") or "")
+    error = body.get("error")
+    if isinstance(error, dict):
+        return str(error.get("message", error))
+    wrong = body.get("detail")
+    if isinstance(wrong, list):
+        fields = [each for each in wrong if isinstance(each, dict) and "msg" in each]
+        return "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each['msg']}" for each in fields)
+    return str(error or "")
+
+
+def message_as_json(response: inference_pb2.ModelInferResponse) -> dict[str, Any]:
+    """Returns the JSON form of the message itself, raw contents moved into the typed fields where they
+    can be."""
+    typed = inference_pb2.ModelInferResponse()
+    typed.CopyFrom(response)
+    values = [
+        unpacked(tensor.datatype, raw)
+        for tensor, raw in zip(typed.outputs, typed.raw_output_contents, strict=False)
+    ]
+    if values and all(each is not None for each in values) and len(values) == len(typed.outputs):
+        for tensor, each in zip(typed.outputs, values, strict=True):
+            field = CONTENTS.get(tensor.datatype, "fp32_contents")
+            getattr(tensor.contents, field).extend(each or ())
+        del typed.raw_output_contents[:]
+    found: dict[str, Any] = json_format.MessageToDict(typed)
+    return found
+
+
+def _raw_as_json(datatype: str, raw: bytes) -> Any:
+    values = unpacked(datatype, raw)
+    return base64.b64encode(raw).decode() if values is None else [_plain(value) for value in values]
+
+
+def unpacked(datatype: str, raw: bytes) -> list[Any] | None:
+    """Returns the elements of a tensor's raw contents: numbers, or bytes for BYTES; None where the contents
+    are not of the datatype, or the datatype is unknown (BF16)."""
+    if datatype == "BYTES":
+        return _unpacked_bytes(raw)
+    letter = _FORMATS.get(datatype)
+    if letter is None or len(raw) % struct.calcsize(f"<{letter}"):
+        return None
+    return [value for (value,) in struct.iter_unpack(f"<{letter}", raw)]
+
+
+def _unpacked_bytes(raw: bytes) -> list[Any] | None:
+    """Returns the elements of BYTES, each of which follows its length (four bytes, little-endian)."""
+    found, at = [], 0
+    while at < len(raw):
+        start = at + 4
+        at = start + int.from_bytes(raw[at:start], "little")
+        if at > len(raw):
+            return None
+        found.append(raw[start:at])
+    return found
+
+
 def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _set_parameters(target: Any, parameters: Any, where: str) -> None:
+def set_parameters(target: Any, parameters: Any, where: str) -> None:
+    """Puts parameters into a field of a message. Raises BadRequest with the place of a value that has no
+    form."""
     if not isinstance(parameters, dict | None):
         raise BadRequest(f"{where} must be an object")
     fields = {bool: "bool_param", int: "int64_param", float: "double_param", str: "string_param"}

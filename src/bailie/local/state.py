@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from bailie.local.errors import AlreadyRunning, NotRunning, StateUnusable
+from bailie.local.settings import machine_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,6 +154,11 @@ class StateDirectory:
         finally:
             os.close(descriptor)
         return False
+
+
+def chosen_state(chosen: Path | None) -> StateDirectory:
+    """Returns the state directory that was named, else the user's."""
+    return StateDirectory(chosen or machine_settings().state_directory.absolute())
 
 
 class Lock:

@@ -26,7 +26,9 @@ _NAME = 60
 """Characters of a file's name in a message."""
 _NAMED = 5
 """So many files are named in a message."""
-_MISSING, _AMBIGUOUS = "NoModelFile", "ModelFileAmbiguous"
+_MISSING = "NoModelFile"
+AMBIGUOUS = "ModelFileAmbiguous"
+"""Reason of the error for an artifact with several candidates."""
 _PYTHON_CLASS = re.compile(r"^class\s+(\w+)\s*\(\s*(?:\w+\.)*MLModel\s*\)\s*:", re.MULTILINE)
 
 
@@ -88,9 +90,9 @@ def find_model_file(folder: Path, requirements: Iterable[str], told: Filenames) 
 
 def _refusal(refusals: Sequence[_No], folder: Path) -> RepositoryError:
     """Returns the error: a requirement with several candidates goes before those that have none."""
-    several = next((no for no in refusals if no.reason == _AMBIGUOUS), None)
+    several = next((no for no in refusals if no.reason == AMBIGUOUS), None)
     if several is not None:
-        return RepositoryError(_AMBIGUOUS, several.message)
+        return RepositoryError(AMBIGUOUS, several.message)
     said = "; ".join(no.message for no in refusals)
     return RepositoryError(_MISSING, f"{said}; it has {_contents(folder)}")
 
@@ -153,7 +155,7 @@ def _several(search: _Search, candidates: Sequence[Path]) -> _No:
     named = all(path.name in search.names for path in candidates)
     first = "let storageUri name its folder" if named else f"call its file {search.names[0]}"
     return _No(
-        _AMBIGUOUS,
+        AMBIGUOUS,
         f"each of {paths_text(candidates)} may be the model for requirement {search.requirement}; {first}, "
         "or name it in a model-settings.json (parameters.uri)",
     )
@@ -199,7 +201,7 @@ def _only_class(search: _Search) -> ModelFile | _No:
     if len(found) > 1:
         names = ", ".join(f"{path.stem}.{name}" for path, name in found[:_NAMED])
         return _No(
-            _AMBIGUOUS,
+            AMBIGUOUS,
             f"each of {names} may be the model for requirement {search.requirement}; name it in a "
             "model-settings.json (implementation)",
         )
