@@ -128,9 +128,12 @@ def _step_problems(pipeline: str, steps: tuple[Step, ...]) -> list[Problem]:
     for index, step in enumerate(steps):
         path = f"spec.steps[{index}].name"
         if not step.name:
-            found.append(Problem(path, "Required", "is empty"))
+            found.append(Problem(path, "Required", "has no name; write the name of its Model"))
         elif step.name == pipeline:
-            found.append(Problem(path, "Invalid", "a step must not have the pipeline's name"))
+            text = (
+                f'step "{pipeline}" has the name of the pipeline, so that references to it have two meanings'
+            )
+            found.append(Problem(path, "Invalid", text))
         elif step.name in seen:
             found.append(Problem(path, "Duplicate", f'there are two steps "{step.name}"'))
         seen.add(step.name)
@@ -143,9 +146,9 @@ def _references(pipeline: str, spec: PipelineSpec) -> list[Problem]:
     for index, step in enumerate(spec.steps):
         for name, references in (("inputs", step.inputs), ("triggers", step.triggers)):
             path = f"spec.steps[{index}].{name}"
-            found += reference_problems(path, references, steps | {pipeline})
+            found += reference_problems(path, references, steps | {pipeline}, f'step "{step.name}"')
     if spec.output is not None:
-        found += reference_problems("spec.output.steps", spec.output.steps, steps)
+        found += reference_problems("spec.output.steps", spec.output.steps, steps, "the output")
     if spec.input is not None:
         found += external_problems("spec.input.externalInputs", spec.input.external_inputs)
         found += external_problems("spec.input.externalTriggers", spec.input.external_triggers)

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 _SIDES = ("inputs", "outputs")
 
 
-def reference_problems(path: str, references: Sequence[str], known: Collection[str]) -> list[Problem]:
+def reference_problems(
+    path: str, references: Sequence[str], known: Collection[str], reader: str
+) -> list[Problem]:
     """Returns the mistakes in references inside one pipeline.
 
-    `known` are the names that a reference may start with.
+    `known` are the names that a reference may start with. `reader` begins the sentences: `step "a"`.
     """
     found = []
     for index, reference in enumerate(references):
         sentence = _malformed(reference) or _unknown(reference, known)
         if sentence:
-            found.append(Problem(f"{path}[{index}]", "Invalid", sentence))
+            found.append(Problem(f"{path}[{index}]", "Invalid", f"{reader}: {sentence}"))
     return found
 
 
@@ -41,30 +43,40 @@ def external_problems(path: str, references: Sequence[str]) -> list[Problem]:
         else:
             sentence = _malformed(reference, inner)
         if sentence:
-            found.append(Problem(f"{path}[{index}]", "Invalid", sentence))
+            found.append(Problem(f"{path}[{index}]", "Invalid", f"the input: {sentence}"))
     return found
 
 
 def cycle_problems(sources: Mapping[str, Sequence[str]], pipeline: str) -> list[Problem]:
     """Returns the first cycle through the steps' inputs and triggers, if there is one."""
-    graph = {
-        step: {reference.split(".")[0] for reference in references} - {pipeline}
-        for step, references in sources.items()
-    }
+    way = way_round(
+        {
+            step: [owner for each in references if (owner := each.split(".")[0]) != pipeline]
+            for step, references in sources.items()
+        }
+    )
+    if way is None:
+        return []
+    text = f"the steps {' -> '.join(way)} form a cycle; set allowCycles to permit it"
+    return [Problem("spec.steps", "Invalid", text)]
+
+
+def way_round(reads: Mapping[str, Collection[str]]) -> list[str] | None:
+    """Returns the way of the data round one cycle, its first name again at the end; None without a cycle.
+
+    `reads`: for each name the names that it reads from.
+    """
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter(reads).prepare()
     except CycleError as error:
-        way = " -> ".join(reversed(error.args[1]))
-        return [
-            Problem("spec.steps", "Invalid", f"the steps {way} form a cycle; set allowCycles to permit it")
-        ]
-    return []
+        return list(error.args[1])
+    return None
 
 
 def _malformed(reference: str, parts: Sequence[str] | None = None) -> str | None:
     parts = reference.split(".") if parts is None else parts
     if not reference:
-        return "is empty"
+        return "a reference is empty; name a source, or take the reference out"
     if not all(parts):
         return f'"{reference}" has an empty part'
     if len(parts) > 3:

@@ -1,0 +1,33 @@
+"""Pipelines as pure decisions: a manifest becomes a plan, and a request a state machine that runs the plan.
+
+::
+
+    Pipeline ──compile_pipeline──► PipelinePlan ──Flow(plan)──► one request
+                                                   ▲       │
+                             events: request, step's answer│effects: call a step, answer, fail,
+                             or failure, timer, time-out ──┘record, give data to other pipelines
+
+The gateways and consumers that run pipelines carry the effects out, so that all of them mean the same by a
+manifest. Nothing here reads a clock or a socket, or looks into a tensor's data.
+"""
+
+from __future__ import annotations
+
+from bailie.dataflow.compilation import Compiled, compile_pipeline, cycles_between
+from bailie.dataflow.flow import Flow
+from bailie.dataflow.followers import FollowerIndex, Followers
+from bailie.dataflow.plan import PipelinePlan, Topic
+from bailie.dataflow.tensors import Parcel, Tensor
+
+__all__ = [
+    "Compiled",
+    "Flow",
+    "FollowerIndex",
+    "Followers",
+    "Parcel",
+    "PipelinePlan",
+    "Tensor",
+    "Topic",
+    "compile_pipeline",
+    "cycles_between",
+]

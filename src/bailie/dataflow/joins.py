@@ -1,0 +1,170 @@
+"""A join at work for one request: queues of data, and the decision to fire, to skip or to wait.
+
+Each source of a step is at any moment in one of three states::
+
+    pending ──► present(tensors) ──► taken by the step
+       └──────► absent(why)
+
+Absent is final: the owner was skipped, has failed beside the answer, or gave none of the wanted tensors.
+Made by `flow` and by `followers`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from bailie.dataflow.events import Absence
+from bailie.dataflow.tensors import Parcel, join, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bailie.api.pipeline import Join
+    from bailie.dataflow.plan import Source, StepPlan, Topic
+
+
+class JoinState(Enum):
+    """The decision about a join."""
+
+    FIRE = "fire"
+    SKIP = "skip"
+    WAIT = "wait"
+
+
+class SourceQueue:
+    """The data of one source that its step has not taken yet. More than one parcel comes only from cycles."""
+
+    __slots__ = ("absence", "came", "parcels", "source")
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.parcels: deque[Parcel] = deque()
+        self.absence: Absence | None = None
+        self.came = False
+        """Whether any data has come."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether data may come and none is there."""
+        return not self.parcels and self.absence is None
+
+
+def decide(kind: Join, queues: Sequence[SourceQueue], ended: bool) -> JoinState:
+    """Returns whether a join fires: inner with all sources, outer with all that come, any with the first.
+
+    `ended`: nothing is waited for any more, because the window has ended. A join of no sources fires.
+    """
+    present = sum(1 for queue in queues if queue.parcels)
+    pending = 0 if ended else sum(1 for queue in queues if queue.pending)
+    if kind == "inner":
+        missing = len(queues) - present - pending
+        return JoinState.SKIP if missing else JoinState.WAIT if pending else JoinState.FIRE
+    if pending and not (kind == "any" and present):
+        return JoinState.WAIT
+    return JoinState.FIRE if present or not queues else JoinState.SKIP
+
+
+class StepJoin:
+    """The data and triggers of one step, of the output, or of the external inputs, for one request."""
+
+    __slots__ = ("_missed", "_windows", "data", "ended", "plan", "reader", "timer", "triggers")
+
+    def __init__(self, plan: StepPlan, reader: str) -> None:
+        """Begins with nothing present. `reader` names the step or output in sentences."""
+        self.plan = plan
+        self.reader = reader
+        self.data = [SourceQueue(source) for source in plan.data.sources]
+        self.triggers = [SourceQueue(source) for source in plan.triggers.sources]
+        self.ended = False
+        """Whether the window has ended."""
+        self.timer = 0
+        """The number of the window that is open; 0 for none."""
+        self._windows = 0
+        self._missed: list[Absence] = []
+        """Why earlier windows have ended in vain."""
+
+    def put(self, topic: Topic, parcel: Parcel) -> None:
+        """Adds to each queue the tensors that its source takes from a topic's data."""
+        for queue in self._of(topic):
+            chosen = select(parcel, queue.source)
+            if chosen is not None:
+                queue.parcels.append(chosen)
+                queue.came = True
+
+    def close(self, topic: Topic, why: Absence | None) -> None:
+        """Says that no more data will come from a topic; without a reason, it came without wanted tensors."""
+        for queue in self._of(topic):
+            queue.absence = queue.absence or why or Absence((self._none_of(queue.source),))
+
+    def state(self, *, ended: bool = False) -> JoinState:
+        """Returns whether the step fires: its data and its triggers, both by their own kind of join."""
+        over = ended or self.ended
+        both = {
+            decide(self.plan.data.kind, self.data, over),
+            decide(self.plan.triggers.kind, self.triggers, over),
+        }
+        return next(state for state in (JoinState.SKIP, JoinState.WAIT, JoinState.FIRE) if state in both)
+
+    def take(self) -> Parcel:
+        """Takes the first parcel of each queue that has one, ends the window, and returns the joined data."""
+        return join(self.drop())
+
+    def drop(self) -> list[Parcel]:
+        """Drops the first parcel of each queue that has one, and the window; returns those of the data."""
+        self.ended, self.timer = False, 0
+        for queue in self.triggers:
+            if queue.parcels:
+                queue.parcels.popleft()
+        return [queue.parcels.popleft() for queue in self.data if queue.parcels]
+
+    def miss(self) -> None:
+        """Drops the data that a window has ended for, and keeps the reason."""
+        self._missed = [self.why()]
+        self.drop()
+
+    def open_window(self) -> bool:
+        """Opens a window if a source is present that waits for another one, and no window is open."""
+        queues = (*self.data, *self.triggers)
+        if self.timer or not any(q.parcels for q in queues) or not any(q.pending for q in queues):
+            return False
+        self._windows += 1
+        self.timer = self._windows
+        return True
+
+    def pending(self) -> Iterator[SourceQueue]:
+        """Yields the queues whose data may still come."""
+        return (queue for queue in (*self.data, *self.triggers) if queue.pending)
+
+    def why(self) -> Absence:
+        """Returns why the join is skipped: the causes of all absent sources, late ones included."""
+        queues = (*self.data, *self.triggers)
+        found = [*self._missed, *(queue.absence for queue in queues if queue.absence and not queue.came)]
+        if self.ended:
+            found += [self._late(queue.source) for queue in self.pending()]
+        return merged(found)
+
+    def _of(self, topic: Topic) -> Iterator[SourceQueue]:
+        return (queue for queue in (*self.data, *self.triggers) if queue.source.topic == topic)
+
+    def _none_of(self, source: Source) -> str:
+        tensors = f"none of {', '.join(source.tensors)}" if source.tensors else "no tensor"
+        return f"{self.reader} got {tensors} from {_named(source.topic)}"
+
+    def _late(self, source: Source) -> Absence:
+        words = f"{self.reader} waited {self.plan.window_ms} ms for {_named(source.topic)}"
+        return Absence((words,), late=True)
+
+
+def merged(absences: Iterable[Absence]) -> Absence:
+    """Returns the causes of several absences, each once."""
+    absences = list(absences)
+    causes = dict.fromkeys(cause for each in absences for cause in each.causes)
+    return Absence(tuple(causes), any(each.late for each in absences))
+
+
+def _named(topic: Topic) -> str:
+    if topic.owner == topic.pipeline:
+        return "the request" if topic.side == "inputs" else f'the pipeline "{topic.pipeline}"'
+    return f'"{topic.owner}"' if topic.side == "outputs" else f'the inputs of "{topic.owner}"'

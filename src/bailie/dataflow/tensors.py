@@ -1,0 +1,52 @@
+"""Tensors on their way through a pipeline: selected, renamed, joined; their data is never looked at.
+
+Called by `joins` and `batches`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bailie.dataflow.plan import Source
+
+
+class Tensor(NamedTuple):
+    """One tensor. `payload` is the engine's handle of its data, encoding and parameters."""
+
+    name: str
+    datatype: str = ""
+    shape: tuple[int, ...] = ()
+    payload: object = None
+
+
+class Parcel(NamedTuple):
+    """The tensors of one request or response, in their order.
+
+    `meta` is the engine's handle of the message's id and parameters.
+    """
+
+    tensors: tuple[Tensor, ...]
+    meta: object = None
+
+
+def select(parcel: Parcel, source: Source) -> Parcel | None:
+    """Returns the tensors that a source names, under their new names; None when nothing is left.
+
+    Tensors are chosen by their original names, in the order in which the references name them.
+    """
+    chosen = parcel.tensors
+    if source.tensors:
+        chosen = tuple(tensor for name in source.tensors for tensor in parcel.tensors if tensor.name == name)
+    if source.renames:
+        chosen = tuple(each._replace(name=source.renames.get(each.name, each.name)) for each in chosen)
+    return Parcel(chosen, parcel.meta) if chosen else None
+
+
+def join(parcels: Sequence[Parcel]) -> Parcel:
+    """Returns the tensors of all parcels in their order, with the id and parameters of the first."""
+    if len(parcels) == 1:
+        return parcels[0]
+    return Parcel(tuple(tensor for parcel in parcels for tensor in parcel.tensors), parcels[0].meta)
