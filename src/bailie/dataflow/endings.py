@@ -1,6 +1,6 @@
 """The sentences about requests that get no answer, and about steps that harm none.
 
-Called by `flow` and `followers`. Each sentence names the step, and the tensor where there is one.
+Called by `flow`, `board` and `followers`. Each sentence names the step, and the tensor where there is one.
 """
 
 from __future__ import annotations

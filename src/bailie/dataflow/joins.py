@@ -6,7 +6,7 @@ Each source of a step is at any moment in one of three states::
        └──────► absent(why)
 
 Absent is final: the owner was skipped, has failed beside the answer, or gave none of the wanted tensors.
-Made by `flow` and by `followers`.
+Made by `board` and by `followers`.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ class SourceQueue:
 def decide(kind: Join, queues: Sequence[SourceQueue], ended: bool) -> JoinState:
     """Returns whether a join fires: inner with all sources, outer with all that come, any with the first.
 
-    `ended`: nothing is waited for any more, because the window has ended. A join of no sources fires.
+    `ended`: nothing is waited for any more, because the window has ended.
     """
-    present = sum(1 for queue in queues if queue.parcels)
-    pending = 0 if ended else sum(1 for queue in queues if queue.pending)
+    present = len([queue for queue in queues if queue.parcels])
+    pending = 0 if ended else len([queue for queue in queues if queue.pending])
     if kind == "inner":
         missing = len(queues) - present - pending
         return JoinState.SKIP if missing else JoinState.WAIT if pending else JoinState.FIRE
     if pending and not (kind == "any" and present):
         return JoinState.WAIT
-    return JoinState.FIRE if present or not queues else JoinState.SKIP
+    return JoinState.FIRE if present else JoinState.SKIP
 
 
 class StepJoin:
@@ -101,11 +101,11 @@ class StepJoin:
     def state(self, *, ended: bool = False) -> JoinState:
         """Returns whether the step fires: its data and its triggers, both by their own kind of join."""
         over = ended or self.ended
-        both = {
-            decide(self.plan.data.kind, self.data, over),
-            decide(self.plan.triggers.kind, self.triggers, over),
-        }
-        return next(state for state in (JoinState.SKIP, JoinState.WAIT, JoinState.FIRE) if state in both)
+        data = decide(self.plan.data.kind, self.data, over)
+        if data is JoinState.SKIP or not self.triggers:
+            return data
+        triggers = decide(self.plan.triggers.kind, self.triggers, over)
+        return data if triggers is JoinState.FIRE else triggers
 
     def take(self) -> Parcel:
         """Takes the first parcel of each queue that has one, ends the window, and returns the joined data."""
