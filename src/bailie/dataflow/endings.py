@@ -1,6 +1,6 @@
 """The sentences about requests that get no answer, and about steps that harm none.
 
-Called by `flow`, `board` and `followers`. Each sentence names the step, and the tensor where there is one.
+Called by `flow`, `board`, `joins` and `followers`. Each sentence names step and tensor.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def side_failure(failure: StepFailed) -> str:
 
 def no_output(why: Absence) -> str:
     """Returns the sentence for a request that no way of the graph can answer."""
-    return f"no output: {_listed(why.causes, '; ')}"
+    return f"no output: {shortened(why.causes, '; ')}"
 
 
 def too_slow(steps: Collection[str]) -> str:
     """Returns the sentence for a request whose time is over while steps run."""
     named = [f'"{step}"' for step in steps]
-    return f"no output in time: {_listed(named, ', ')} had not answered"
+    return f"no output in time: {shortened(named, ', ')} had not answered"
 
 
 def too_often(most: int) -> str:
@@ -61,7 +61,7 @@ def no_part(pipeline: str) -> str:
     return f'the pipeline "{pipeline}" has no part in this request'
 
 
-def _listed(parts: Collection[str], between: str) -> str:
-    listed = list(parts)
-    more = f"{between}and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return between.join(listed[:_SHOWN]) + more
+def shortened(parts: Collection[str], between: str) -> str:
+    """Returns the first parts as a list for people, with the number of the others."""
+    more = f"{between}and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
+    return between.join([*parts][:_SHOWN]) + more

@@ -15,6 +15,7 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from bailie.dataflow.endings import shortened
 from bailie.dataflow.events import Absence
 from bailie.dataflow.tensors import Parcel, join, select
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from bailie.api.pipeline import Join
     from bailie.dataflow.plan import Source, StepPlan, Topic
+
+
+_MOST_CAUSES = 20
 
 
 class JoinState(Enum):
@@ -149,7 +153,7 @@ class StepJoin:
         return (queue for queue in (*self.data, *self.triggers) if queue.source.topic == topic)
 
     def _none_of(self, source: Source) -> str:
-        tensors = f"none of {', '.join(source.tensors)}" if source.tensors else "no tensor"
+        tensors = f"none of {shortened(source.tensors, ', ')}" if source.tensors else "no tensor"
         return f"{self.reader} got {tensors} from {_named(source.topic)}"
 
     def _late(self, source: Source) -> Absence:
@@ -158,10 +162,10 @@ class StepJoin:
 
 
 def merged(absences: Iterable[Absence]) -> Absence:
-    """Returns the causes of several absences, each once."""
+    """Returns the causes of several absences, each once; the first ones, for a graph may have thousands."""
     absences = list(absences)
     causes = dict.fromkeys(cause for each in absences for cause in each.causes)
-    return Absence(tuple(causes), any(each.late for each in absences))
+    return Absence(tuple(causes)[:_MOST_CAUSES], any(each.late for each in absences))
 
 
 def _named(topic: Topic) -> str:

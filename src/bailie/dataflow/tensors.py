@@ -39,7 +39,10 @@ def select(parcel: Parcel, source: Source) -> Parcel | None:
     """
     chosen = parcel.tensors
     if source.tensors:
-        chosen = tuple(tensor for name in source.tensors for tensor in parcel.tensors if tensor.name == name)
+        named: dict[str, list[Tensor]] = {}
+        for tensor in parcel.tensors:
+            named.setdefault(tensor.name, []).append(tensor)
+        chosen = tuple(tensor for name in source.tensors for tensor in named.get(name, ()))
     if source.renames:
         chosen = tuple(each._replace(name=source.renames.get(each.name, each.name)) for each in chosen)
     return Parcel(chosen, parcel.meta) if chosen else None
