@@ -13,11 +13,10 @@ from itertools import count
 
 from bailie.api.metadata import ObjectMeta
 from bailie.api.pipeline import Pipeline, PipelineSpec
-from bailie.dataflow import Flow, Parcel, Tensor
+from bailie.dataflow import Flow, Parcel, TensorHandle
 from bailie.dataflow.batches import BatchStore
 from bailie.dataflow.compilation import compile_pipeline
 from bailie.dataflow.events import (
-    Answer,
     Asked,
     BatchCompleted,
     Call,
@@ -28,6 +27,7 @@ from bailie.dataflow.events import (
     FailCode,
     Follow,
     RecordFailure,
+    Reply,
     SetTimer,
     StepAnswered,
     StepFailed,
@@ -58,7 +58,7 @@ def plan_of(spec, name="p"):
 
 
 def parcel(origin, names, rows=1):
-    return Parcel(tuple(Tensor(name, "FP32", (rows, 1), f"{origin}.{name}") for name in names))
+    return Parcel(tuple(TensorHandle(name, "FP32", (rows, 1), f"{origin}.{name}") for name in names))
 
 
 def written(found):
@@ -141,7 +141,7 @@ class Engine:
                 case CancelCall(step, visit):
                     self.trace.open.discard((step, visit))  # its answer may have come in the same turn
                     self.trace.cancelled.append(step)
-                case Answer(found):
+                case Reply(found):
                     self.trace.answers.append(written(found))
                     self.trace.ended_ms = self.now
                 case Fail():
@@ -166,7 +166,7 @@ class Engine:
                 return
         if "gives" in model:
             again = f"#{call.visit}" if call.visit > 1 else ""
-            tensors = (Tensor(n, "FP32", (1, 1), f"{call.step}.{n}{again}") for n in model["gives"])
+            tensors = (TensorHandle(n, "FP32", (1, 1), f"{call.step}.{n}{again}") for n in model["gives"])
             self._at(moment, StepAnswered(call.step, call.visit, Parcel(tuple(tensors))))
 
     def _collect(self, step, visit, found):

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.dataflow import Parcel, Tensor
+from bailie.dataflow import Parcel, TensorHandle
 from bailie.dataflow.batches import BatchStore
 from bailie.dataflow.events import BatchCompleted, BatchTook, FailCode, StepFailed
 
 
 def rows(count, name="x", datatype="FP32", row=(4,), payload="data"):
-    return Parcel((Tensor(name, datatype, (count, *row), payload),), meta=f"request of {count}")
+    return Parcel((TensorHandle(name, datatype, (count, *row), payload),), meta=f"request of {count}")
 
 
 def test_a_full_batch_has_the_rows_of_all_and_the_id_of_the_last():
     store = BatchStore(5)
     assert store.add("a", 1, rows(2, payload="first")) == BatchTook("a", 1)
     assert store.add("a", 1, rows(3, payload="second")) == BatchCompleted(
-        "a", 1, Parcel((Tensor("x", "FP32", (5, 4), ("first", "second")),), meta="request of 3")
+        "a", 1, Parcel((TensorHandle("x", "FP32", (5, 4), ("first", "second")),), meta="request of 3")
     )
     assert store.flush("a") is None
 
@@ -28,7 +28,7 @@ def test_a_batch_of_requests_without_rows_becomes_full_all_the_same():
 
 MISFITS = {
     "no dimension": (
-        Parcel((Tensor("x", "FP32"),)),
+        Parcel((TensorHandle("x", "FP32"),)),
         'tensor "x" has no batch dimension: its shape is empty',
     ),
     "another name": (rows(1, "y"), "the tensors y are not those of the batch, x"),

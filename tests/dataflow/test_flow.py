@@ -12,7 +12,6 @@ from tests.dataflow.test_cases import assert_nothing_is_left, ending
 
 from bailie.dataflow import Flow
 from bailie.dataflow.events import (
-    Answer,
     Asked,
     BatchCompleted,
     BatchTook,
@@ -20,6 +19,7 @@ from bailie.dataflow.events import (
     CallerLeft,
     CancelCall,
     FailCode,
+    Reply,
     StepAnswered,
     StepFailed,
     TimeOut,
@@ -213,7 +213,7 @@ def test_a_join_waits_for_both_in_any_order(order):
     first, second = order
     assert [e for e in flow.event(answered(first)) if isinstance(e, Call)] == []
     assert [e.step for e in flow.event(answered(second)) if isinstance(e, Call)] == ["d"]
-    assert any(isinstance(e, Answer) for e in flow.event(answered("d")))
+    assert any(isinstance(e, Reply) for e in flow.event(answered("d")))
     assert flow.over
 
 

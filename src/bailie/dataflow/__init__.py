@@ -17,7 +17,7 @@ from bailie.dataflow.compilation import Compiled, compile_pipeline, cycles_betwe
 from bailie.dataflow.flow import Flow
 from bailie.dataflow.followers import FollowerIndex, Followers
 from bailie.dataflow.plan import PipelinePlan, Topic
-from bailie.dataflow.tensors import Parcel, Tensor
+from bailie.dataflow.tensors import Parcel, TensorHandle
 
 __all__ = [
     "Compiled",
@@ -26,7 +26,7 @@ __all__ = [
     "Followers",
     "Parcel",
     "PipelinePlan",
-    "Tensor",
+    "TensorHandle",
     "Topic",
     "compile_pipeline",
     "cycles_between",

@@ -6,7 +6,7 @@ An engine keeps a `BatchStore` for each batched step of each plan, for all its r
 from __future__ import annotations
 
 from bailie.dataflow.events import BatchCompleted, BatchTook, FailCode, StepFailed
-from bailie.dataflow.tensors import Parcel, Tensor
+from bailie.dataflow.tensors import Parcel, TensorHandle
 
 
 class BatchStore:
@@ -48,7 +48,7 @@ class BatchStore:
         return Parcel(tuple(_stacked(column) for column in columns), parcels[-1].meta)
 
 
-def _stacked(parts: tuple[Tensor, ...]) -> Tensor:
+def _stacked(parts: tuple[TensorHandle, ...]) -> TensorHandle:
     first = parts[0]
     shape = (sum(each.shape[0] for each in parts), *first.shape[1:])
     return first._replace(shape=shape, payload=tuple(each.payload for each in parts))
@@ -72,5 +72,5 @@ def _misfit(parcel: Parcel, batch: Parcel) -> str:
     return ""
 
 
-def _form(tensor: Tensor) -> str:
+def _form(tensor: TensorHandle) -> str:
     return f"{tensor.datatype}{list(tensor.shape[1:])}"

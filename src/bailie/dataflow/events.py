@@ -140,7 +140,7 @@ class CancelCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """Answer the caller. Side branches may still run."""
 
     parcel: Parcel
@@ -199,4 +199,4 @@ class Begin:
     parcel: Parcel
 
 
-Effect = Call | Collect | CancelCall | Answer | Fail | Record | RecordFailure | Follow | SetTimer
+Effect = Call | Collect | CancelCall | Reply | Fail | Record | RecordFailure | Follow | SetTimer

@@ -13,7 +13,7 @@ The life of a step, for one request; a step in or behind a cycle goes round once
          data absent(why)        data present    absent(why)  absent(why)
               └───────────┬────────────┴──────────┴───────────┘
                           ▼
-               joins of the steps behind it, and the output ──► Answer | Fail
+               joins of the steps behind it, and the output ──► Reply | Fail
 
 Absence travels as data does, so every join ends as soon as its end is certain, and no request hangs. After
 each turn of events: the answer if the output fires, else the failure of a step that the answer needs, else
@@ -32,7 +32,6 @@ from bailie.dataflow import endings
 from bailie.dataflow.board import Board
 from bailie.dataflow.events import (
     Absence,
-    Answer,
     Asked,
     BatchCompleted,
     BatchTook,
@@ -43,6 +42,7 @@ from bailie.dataflow.events import (
     Fail,
     FailCode,
     RecordFailure,
+    Reply,
     StepAnswered,
     StepFailed,
     TimeOut,
@@ -287,7 +287,7 @@ class Flow:
 
     def _answer(self, parcel: Parcel) -> None:
         self._waiting, self._board.output = False, None
-        self._board.effects.append(Answer(parcel))
+        self._board.effects.append(Reply(parcel))
         self._board.arrive(self._plan.answer, parcel, last=True)
 
     def _fail_first(self) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bailie.dataflow.plan import Source
 
 
-class Tensor(NamedTuple):
+class TensorHandle(NamedTuple):
     """One tensor. `payload` is the engine's handle of its data, encoding and parameters."""
 
     name: str
@@ -28,7 +28,7 @@ class Parcel(NamedTuple):
     `meta` is the engine's handle of the message's id and parameters.
     """
 
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[TensorHandle, ...]
     meta: object = None
 
 
@@ -39,7 +39,7 @@ def select(parcel: Parcel, source: Source) -> Parcel | None:
     """
     chosen = parcel.tensors
     if source.tensors:
-        named: dict[str, list[Tensor]] = {}
+        named: dict[str, list[TensorHandle]] = {}
         for tensor in parcel.tensors:
             named.setdefault(tensor.name, []).append(tensor)
         chosen = tuple(tensor for name in source.tensors for tensor in named.get(name, ()))
