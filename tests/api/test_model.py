@@ -146,8 +146,8 @@ def test_faults_inside_lists_do_not_confuse_the_rest(manifest):
     assert [p.path for p in problems] == ["spec.requirements[0]", "spec.parameters[0].name"]
 
 
-@pytest.mark.parametrize("name", ["Iris", "iris_1", "-iris", "iris-", "a.b", "a" * 64, ""])
-def test_a_name_that_is_no_label_is_refused(manifest, name):
+@pytest.mark.parametrize("name", ["Iris", "iris_1", "-iris", "iris-", "a..b", "a" * 64, ""])
+def test_a_name_that_models_do_not_have_is_refused(manifest, name):
     model, problems = Model.parse(manifest("Model", {"storageUri": "/x"}, name=name))
     assert model is None
     assert [p.path for p in problems] == ["metadata.name"]

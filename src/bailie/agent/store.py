@@ -25,6 +25,7 @@ import structlog
 
 from bailie.agent.errors import ArtifactError
 from bailie.agent.files import read_text, write_text
+from bailie.api.names import LONGEST_LABEL, MODEL_NAME
 from bailie.api.texts import shown
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RECORD = "bailie.json"
-_SERVER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?_[0-9]{1,19}", re.ASCII)
+_SERVER_NAME = re.compile(rf"(?P<name>{MODEL_NAME.pattern})_[0-9]{{1,19}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,8 @@ class Store:
 
 def _checked(server_name: str) -> str:
     """Returns the name if it is a plain name of a folder, so that no version leads out of the repository."""
-    if _SERVER_NAME.fullmatch(server_name) is None:
+    found = _SERVER_NAME.fullmatch(server_name)
+    if found is None or len(found["name"]) > LONGEST_LABEL:
         raise ArtifactError("NameRefused", f"{shown(server_name)} cannot be the name of a model's version")
     return server_name
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.experiment import Experiment
 from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION
 from bailie.api.model import Model
-from bailie.api.names import DNS_LABEL, LONGEST_LABEL
+from bailie.api.names import LONGEST_LABEL
 from bailie.api.pipeline import Pipeline
 from bailie.api.seldon_config import SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
@@ -141,9 +141,9 @@ def resource_schema(resource: type[Resource]) -> Schema:
 
 def _metadata(resource: type[Resource]) -> Schema:
     """Returns the schema of the metadata, of which a definition may restrict only the name."""
-    if not resource.label_name:
+    if resource.name_rule is None:
         return {"type": "object"}
-    name = {"type": "string", "maxLength": LONGEST_LABEL, "pattern": f"^{DNS_LABEL.pattern}$"}
+    name = {"type": "string", "maxLength": LONGEST_LABEL, "pattern": f"^{resource.name_rule.pattern}$"}
     return {"type": "object", "properties": {"name": name}}
 
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from bailie.api.base import Part, UInt32
 from bailie.api.kinds import EXPERIMENT, Kind
+from bailie.api.names import LABEL_RULE, NameRule
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource
 from bailie.api.status import ConditionedStatus
@@ -50,7 +51,7 @@ class Experiment(Resource):
     """Weights and a mirror over Models or Pipelines."""
 
     resource_kind: ClassVar[Kind] = EXPERIMENT
-    label_name: ClassVar[bool] = True
+    name_rule: ClassVar[NameRule] = LABEL_RULE
 
     spec: ExperimentSpec
     """Which targets get which share."""

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bailie.api.base import Flag, Int32, Part, Quantity, UInt32
 from bailie.api.kinds import MODEL, Kind
-from bailie.api.names import label_problems, subdomain_problems
+from bailie.api.names import MODEL_RULE, NameRule, label_problems, model_name_problems, subdomain_problems
 from bailie.api.problems import Problem
 from bailie.api.quantity import parse_quantity
 from bailie.api.resource import Resource, no_effect
@@ -125,7 +125,7 @@ class Model(Resource):
     """One artifact to be served under one name."""
 
     resource_kind: ClassVar[Kind] = MODEL
-    label_name: ClassVar[bool] = True
+    name_rule: ClassVar[NameRule] = MODEL_RULE
 
     spec: ModelSpec
     """The artifact to serve, and the number of replicas."""
@@ -197,7 +197,7 @@ def _name_problems(spec: ModelSpec) -> list[Problem]:
     found = subdomain_problems("spec.secretName", spec.secret_name) if spec.secret_name else []
     for name, part in (("explainer", spec.explainer), ("llm", spec.llm)):
         if part and part.model_ref:
-            found += label_problems(f"spec.{name}.modelRef", part.model_ref)
+            found += model_name_problems(f"spec.{name}.modelRef", part.model_ref)
         if part and part.pipeline_ref:
             found += label_problems(f"spec.{name}.pipelineRef", part.pipeline_ref)
     return found

@@ -1,13 +1,24 @@
-"""Which names Kubernetes takes (RFC 1123). Needs no resource type, so that agents can ask cheaply."""
+"""Which names Kubernetes takes (RFC 1123), and which of them a kind takes.
+
+Needs no resource type, so that agents can ask cheaply.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bailie.api.problems import Problem
 from bailie.api.texts import shown
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+MODEL_NAME = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
+TAKEN_ENDINGS = (".experiment", ".pipeline")
+"""In the header `seldon-model` such a name is that of an Experiment or a Pipeline."""
 LONGEST_LABEL = 63
 LONGEST_SUBDOMAIN = 253
 
@@ -48,3 +59,42 @@ def subdomain_problems(path: str, text: str) -> list[Problem]:
             'digits, "-" and ".", with a letter or digit at both ends of each part',
         )
     ]
+
+
+def is_model_name(text: str) -> bool:
+    """Says whether `text` may name a Model: as a subdomain, no longer than a label, and of no other kind."""
+    return (
+        len(text) <= LONGEST_LABEL
+        and MODEL_NAME.fullmatch(text) is not None
+        and not text.endswith(TAKEN_ENDINGS)
+    )
+
+
+def model_name_problems(path: str, text: str) -> list[Problem]:
+    """Returns why `text` cannot name a Model."""
+    if is_model_name(text):
+        return []
+    return [
+        Problem(
+            path,
+            "Invalid",
+            f'"{shown(text)}" cannot name a Model: use at most {LONGEST_LABEL} lower-case letters, digits, '
+            '"-" and ".", with a letter or digit at both ends of each part, and none of the endings '
+            + " and ".join(TAKEN_ENDINGS),
+        )
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class NameRule:
+    """The rule for the names of a kind's objects: a pattern for its definition, and all that is wrong in
+    words."""
+
+    pattern: str
+    problems: Callable[[str, str], list[Problem]]
+
+
+LABEL_RULE = NameRule(DNS_LABEL.pattern, label_problems)
+"""Of kinds whose names pods, Services or URLs carry."""
+MODEL_RULE = NameRule(MODEL_NAME.pattern, model_name_problems)
+"""Of Models, whose names only paths, headers and folders carry."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from bailie.api.base import Flag, Part, UInt32
 from bailie.api.kinds import PIPELINE, Kind
 from bailie.api.model import DataflowSpec
+from bailie.api.names import LABEL_RULE, NameRule
 from bailie.api.problems import Problem
 from bailie.api.references import cycle_problems, external_problems, reference_problems
 from bailie.api.resource import Resource, no_effect
@@ -105,7 +106,7 @@ class Pipeline(Resource):
     """Steps joined by the data they exchange."""
 
     resource_kind: ClassVar[Kind] = PIPELINE
-    label_name: ClassVar[bool] = True
+    name_rule: ClassVar[NameRule] = LABEL_RULE
 
     spec: PipelineSpec
     """Steps and how they are joined."""

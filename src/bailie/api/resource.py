@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from bailie.api.base import Part
 from bailie.api.kinds import Kind
 from bailie.api.metadata import ObjectMeta
-from bailie.api.names import label_problems
+from bailie.api.names import NameRule
 from bailie.api.parsing import DEEPEST, TooDeepError, problems_of, without_faults, without_nulls
 from bailie.api.problems import Problem
 
@@ -23,8 +23,8 @@ class Resource(Part):
     """A custom resource: type, metadata, and in the kinds spec and status."""
 
     resource_kind: ClassVar[Kind]
-    label_name: ClassVar[bool] = False
-    """Whether the object's name must be a DNS label, because pods, Services or URLs carry it."""
+    name_rule: ClassVar[NameRule | None] = None
+    """The rule for the object's name; None where any name is taken that Kubernetes takes."""
 
     api_version: str = Field(description="Group and version of the kind.")
     kind: str = Field(description="Name of the kind.")
@@ -56,7 +56,7 @@ class Resource(Part):
 
     def all_checks(self) -> list[Problem]:
         """Returns the mistakes that types alone cannot express, of every kind and of this one."""
-        names = label_problems("metadata.name", self.metadata.name) if self.label_name else []
+        names = self.name_rule.problems("metadata.name", self.metadata.name) if self.name_rule else []
         return [*names, *self.check()]
 
     def check(self) -> list[Problem]:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from bailie.api.base import Flag, Int32, LooseStatus, OpenObject, Part
 from bailie.api.kinds import SERVER, Kind
+from bailie.api.names import LABEL_RULE, NameRule
 from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
@@ -94,7 +95,7 @@ class Server(Resource):
     """A group of identical inference-server pods."""
 
     resource_kind: ClassVar[Kind] = SERVER
-    label_name: ClassVar[bool] = True
+    name_rule: ClassVar[NameRule] = LABEL_RULE
 
     spec: ServerSpec
     """Which pods, and how many."""
