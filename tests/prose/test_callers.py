@@ -39,6 +39,7 @@ _ROLES = {
 """Words for packages and modules that need no backticks; all other callers are named as modules. Of two names
 of a module that is being moved either will do."""
 KNOWN = {
+    "bailie.mlserver.bailie_binary": "start imports the file beside it, where Bailie is not installed",
     "bailie.mlserver.bailie_filenames": "start imports the file beside it, where Bailie is not installed",
     "bailie.mlserver.bailie_models": "start imports the file beside it, where Bailie is not installed",
 }

@@ -21,6 +21,7 @@ OURS = {"bailie": ROOT / "src" / "bailie", "kubeapi": KUBEAPI / "src" / "kubeapi
 """Our own packages; Bailie's wheel has both."""
 OTHER_PYTHONS = {
     "mlserver",
+    "bailie_binary",
     "bailie_filenames",
     "bailie_loops",
     "bailie_models",

@@ -4,7 +4,7 @@
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
 the same arguments. It tells the agent which file names the runtimes look for (`bailie_filenames`), and
-differs in four ways:
+differs in five ways:
 
 * MLServer answers an exception of a model with a whole 500 and then raises it again (Starlette's
   ServerErrorMiddleware does), upon which uvicorn closes the connection without notice. Envoy sends the
@@ -16,6 +16,7 @@ differs in four ways:
 * REST answers a model's exception as gRPC does: with the exception's own words, in the form of all other
   errors. Both bound the words and leave out stack traces, which name the server's files and libraries.
 * Each model has an event loop of its own (`bailie_models`). A model that hangs is not ready, with the reason.
+* REST requests may have binary tensors (`bailie_binary`).
 """
 
 from __future__ import annotations
@@ -75,14 +76,18 @@ def settled(application: Application) -> Application:
 
 
 def keep_connections() -> None:
-    """Makes MLServer serve a settled application, and keep idle connections for IDLE_SECONDS."""
+    """Makes MLServer serve a settled application that takes binary tensors, and keep idle connections for
+    IDLE_SECONDS."""
+    from bailie_binary import (  # type: ignore[import-not-found] # noqa: PLC0415
+        with_binary_tensors,
+    )
     from mlserver import server  # noqa: PLC0415
     from mlserver.rest import RESTServer  # noqa: PLC0415
 
     class Settled(RESTServer):  # type: ignore[misc] # MLServer is not installed where types are checked
         def _get_config(self) -> Any:
             config = super()._get_config()
-            config.app = settled(config.app)
+            config.app = settled(with_binary_tensors(config.app))
             config.timeout_keep_alive = IDLE_SECONDS
             return config
 
