@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
 MLSERVER ?= $(VENV)-mlserver
+CLIENTS ?= $(VENV)-clients
 # MLServer asks for Python below 3.13, so the older ones are tried first.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13; do \
 	$$p -c 'import sys; sys.version_info < (3, 11) or print(sys.executable)' 2>/dev/null || true; done | head -n 1)
@@ -53,6 +54,10 @@ endif
 .PHONY: test-fast
 test-fast: $(VENV)/.dev ## Run the tests that start neither Envoy nor MLServer and take no time (a minute)
 	@$(BIN)/python -m pytest $(PARALLEL) -n 2 -m 'not slow' --ignore tests/e2e
+
+.PHONY: test-clients
+test-clients: $(VENV)/.dev $(MLSERVER)/.done $(CLIENTS)/.done ## Try other projects' clients (docs/inference.md has their table)
+	@BAILIE_CLIENTS_ENV=$(abspath $(CLIENTS)) $(BIN)/python -m pytest tests/gateway/test_clients.py $(ARGS)
 
 .PHONY: test-kubernetes
 test-kubernetes: $(VENV)/.dev $(MLSERVER)/.done ## Try the API contract and the charts on the cluster of BAILIE_TEST_KUBECONFIG
@@ -106,13 +111,13 @@ runtimes: $(MLSERVER)/.done ## Add MLServer's runtimes for XGBoost, LightGBM and
 
 .PHONY: lock
 lock: ## Pin the newest versions that fit requirements/*.in (needs uv)
-	@for f in core dev build mlserver mlserver-all; do \
+	@for f in core dev build mlserver mlserver-all clients; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-annotate --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 .PHONY: clean
 clean: ## Remove the environments and everything generated
-	@rm -rf $(VENV) $(BUILD) $(MLSERVER) build dist src/bailie/_gen packages/kubeapi/src/kubeapi/_generated .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	@rm -rf $(VENV) $(BUILD) $(MLSERVER) $(CLIENTS) build dist src/bailie/_gen packages/kubeapi/src/kubeapi/_generated .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -146,4 +151,11 @@ $(MLSERVER)/.done: requirements/mlserver.txt
 	@test -x $(MLSERVER)/bin/python || $(call make_venv,$(MLSERVER))
 	@$(call install_lock,$(MLSERVER),mlserver)
 	@$(call complete,$(MLSERVER))
+	@touch $@
+
+$(CLIENTS)/.done: requirements/clients.txt
+	@echo "==> making $(CLIENTS) with other projects' clients (about 370 MB, once)"
+	@test -x $(CLIENTS)/bin/python || $(call make_venv,$(CLIENTS))
+	@$(call install_lock,$(CLIENTS),clients)
+	@$(call complete,$(CLIENTS))
 	@touch $@

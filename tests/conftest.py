@@ -82,6 +82,8 @@ SLOW = (
     "kube/test_limits.py",
     "local/test_api_process.py",
     "gateway/test_pre_stop.py",
+    "gateway/test_openai.py",
+    "gateway/test_clients.py",
     "agent/test_server_restart.py",
     "benches/test_main.py",
     "mlserver/test_start.py",

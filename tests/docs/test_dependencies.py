@@ -42,6 +42,7 @@ DECLARED = {
     "Building the wheel": {name_of(each) for each in PYPROJECT["build-system"]["requires"]} | listed("build"),
     "MLServer's environment": listed("mlserver"),
     "More runtimes for MLServer": listed("mlserver-all"),
+    "Clients of other projects": listed("clients"),
 }
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from tests.e2e.conftest import STAGING, SYSTEM, bailie, until
 
-from bailie._gen import inference_pb2_grpc
+from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.inference.codec import to_protobuf
 
 pytestmark = pytest.mark.e2e
@@ -105,11 +105,38 @@ def test_an_unknown_field_is_refused_with_its_path(stack, models):
     assert "spec.memroy" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["Not_A_Label", "with.dot", "l" * 64])
-def test_a_name_that_is_no_dns_label_is_refused(stack, models, name):
+@pytest.mark.parametrize("name", ["Not_A_Label", "with..dots", "l" * 64])
+def test_a_name_that_no_model_may_have_is_refused(stack, models, name):
     result = stack.kubectl("apply", "-f", "-", stdin=json.dumps(models.manifest(name)), check=False)
     assert result.returncode != 0
     assert "metadata.name" in result.stderr
+
+
+def test_a_name_with_dots_is_served_everywhere(stack, models, model):
+    name, expectation = "fraud.v2", models.expected["iris"]
+    model(name)
+    stack.wait_ready(name)
+    assert stack.infer(expectation, model=name).json()["outputs"][0]["data"] == expectation.outputs
+    target = stack.status()["namespaces"][SYSTEM]["inference"]["grpc"]
+    with grpc.insecure_channel(target) as channel:
+        stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        response = stub.ModelInfer(to_protobuf(name, expectation.request()), timeout=30)
+        assert list(response.outputs[0].contents.int64_contents) == expectation.outputs
+        assert stub.ServerReady(inference_pb2.ServerReadyRequest(), timeout=30).ready
+        listed = stub.RepositoryIndex(inference_pb2.RepositoryIndexRequest(), timeout=30).models
+    assert (name, "READY") in {(each.name, each.state) for each in listed}
+    with httpx.Client(base_url=stack.url(), trust_env=False, timeout=30) as client:
+        assert client.get("/v2/health/ready").json() == {"ready": True}
+        index = client.post("/v2/repository/index", json={}).json()
+        assert {"name": name, "version": "1", "state": "READY", "reason": ""} in index
+        assert name in {each["id"] for each in client.get("/v1/models").json()["data"]}
+
+
+@pytest.mark.parametrize("name", ["fraud.pipeline", "fraud.experiment"])
+def test_a_name_of_another_kind_is_told_in_the_condition(stack, model, name):
+    model(name)
+    told = until(lambda: stack.condition(name).get("message", ""), what="the condition of the name")
+    assert "cannot name a Model" in told
 
 
 def test_a_deleted_model_is_gone_from_api_and_data_plane(stack, models, model):

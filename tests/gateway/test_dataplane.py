@@ -10,9 +10,11 @@ import grpc
 import pytest
 from tests.support.dataplane import backend, control_plane, envoy, took, until
 
+from bailie import __version__
 from bailie._gen import inference_pb2 as pb
-from bailie.routing.match import Forward, match
-from bailie.routing.refusal import no_answer
+from bailie.kube.limits import Allowance
+from bailie.routing.match import Forward, OfNamespace, match
+from bailie.routing.refusal import no_answer, no_list
 from bailie.routing.table import Backend, NotReady, Route, RoutingTable
 
 
@@ -36,6 +38,10 @@ def table(one, two):
             "only-one": Route((Backend("only-one_4", 1, (one.replica,)),)),
             "split": Route((Backend("split_1", 80, both), Backend("split_2", 20, (two.replica,)))),
             "slow": NotReady("Loading", 'mlserver-0 is loading "slow"'),
+            "fraud.v2": Route((Backend("fraud.v2_1", 1, both),)),
+            # Paths of the namespace have these words where a path of a model has the name.
+            "live": Route((Backend("live_1", 1, both),)),
+            "completions": Route((Backend("completions_1", 1, both),)),
         },
     )
 
@@ -64,11 +70,29 @@ REST = [
     {"path": "/v2/models/" + "x" * 300 + "/infer"},
     {"path": "/v2/models"},
     {"path": "/v2/models/"},
-    {"path": "/v2/health/live"},
-    {"path": "/v2/health/live", "model": "iris"},
-    {"path": "/v2/repository/index", "model": "iris"},
+    {"path": "/v2/models/fraud.v2/infer"},
+    {"path": "/v2/models/other/infer", "model": "fraud.v2"},
+    {"path": "/v2/models/live/infer"},
+    {"path": "/v2/models/@/infer"},
+    {"path": "/v2/models/iris/infer", "model": ".."},
+    {"path": "/v2/models/iris/infer/"},
+    {"path": "/v2/models/iris/infer/?a=b/"},
+    {"path": "/v2/models/iris/"},
+    {"path": "/v2/models/split/infer/"},
+    {"path": "/v2/models/iris/versions/3/infer/"},
+    {"path": "/v2/models/iris/infer/", "model": "only-one"},
+    *({"path": path} for path in ("/v2", "/v2/", "/v2?a=1", "/v2/health/ready", "/v2/health/live")),
+    *({"path": path} for path in ("/v2/health/live/", "/v2/health", "/v2/health/other", "/v1/other")),
+    *({"path": path} for path in ("/", "/a/b/c", "/a/b/live", "/@/@/@", "/v2/models/@/@")),
+    *({"path": "/v2/health/live", "model": model} for model in ("iris", "split", "slow", "nope")),
+    {"path": "/v2/other", "model": "iris"},
     {"path": "/", "model": "slow"},
 ]
+OWN_BODIES = {
+    "/v2": {"name": "bailie", "version": __version__, "extensions": []},
+    "/v2/health/live": {"live": True},
+    "/v2/health/ready": {"ready": True},
+}
 
 
 async def test_rest_does_what_the_oracle_says(world):
@@ -86,6 +110,9 @@ async def test_rest_does_what_the_oracle_says(world):
             assert answer.json()["path"] == expected.path(chosen), case
             assert answer.json()["headers"]["seldon-model"] == expected.model
             assert answer.json()["replica"] in {replica.name for replica in chosen.replicas}
+        elif isinstance(expected, OfNamespace):
+            assert (answer.status_code, answer.json()) == (200, OWN_BODIES[expected.asked]), case
+            assert answer.headers["content-type"] == "application/json"
         else:
             assert answer.status_code == expected.status, case
             assert answer.headers["content-type"] == "application/json"
@@ -97,13 +124,19 @@ GRPC = [
     {"path": "ModelInfer", "model": "iris"},
     {"path": "ModelInfer", "model": "only-one"},
     {"path": "ModelInfer", "model": "split"},
+    {"path": "ModelInfer", "model": "fraud.v2"},
     {"path": "ModelInfer", "model": "nope"},
     {"path": "ModelInfer", "model": "slow"},
-    {"path": "ModelInfer"},
+    *({"path": "ModelInfer", "named": name} for name in ("iris", "split", "fraud.v2", "slow", "nope")),
+    *({"path": "ModelInfer", "named": name} for name in ("", "@", "..", "iris/x", "a\r\nb: c", "x" * 300)),
+    {"path": "ModelInfer", "model": "only-one", "named": "iris"},
     {"path": "ModelInfer", "model": "iris", "encoding": "gzip"},
-    {"path": "ServerLive", "model": "iris"},
-    {"path": "RepositoryIndex", "model": "iris"},
-    {"path": "ServerReady"},
+    {"path": "ModelInfer", "named": "iris", "encoding": "gzip"},
+    {"path": "RepositoryModelLoad", "model": "iris"},
+    {"path": "RepositoryModelUnload"},
+    {"path": "ModelConfig", "model": "iris"},
+    {"path": "ModelConfig", "named": "iris"},
+    {"path": "Nothing"},
 ]
 
 
@@ -121,7 +154,8 @@ async def test_grpc_does_what_the_oracle_says(world):
         )
         encoding = case.get("encoding", "identity")
         compression = grpc.Compression.Gzip if encoding == "gzip" else None
-        request = pb.ModelInferRequest(model_name="whatever", model_version="7", id="x" * 2000)
+        named = case.get("named", "")
+        request = pb.ModelInferRequest(model_name=named, model_version="7", id="x" * 2000)
         expected = match(routes, **{**case, "path": path}, grpc=True)
         if isinstance(expected, Forward):
             answer = await call(request, metadata=metadata, compression=compression)
@@ -130,8 +164,89 @@ async def test_grpc_does_what_the_oracle_says(world):
         else:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(request, metadata=metadata, compression=compression)
-            assert caught.value.code().value[0] == expected.grpc_status, case
-            assert caught.value.details() == expected.message
+            assert (caught.value.code().value[0], caught.value.details()) == (
+                expected.grpc_status,
+                expected.message,
+            ), case
+
+
+@pytest.mark.parametrize("model", ["", "iris", "split", "slow", "nope"])
+async def test_the_namespace_says_of_itself_that_it_serves(world, model):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    metadata = (("seldon-model", model),) if model else ()
+    assert (await mesh.stub.ServerLive(pb.ServerLiveRequest(), metadata=metadata)).live
+    assert (await mesh.stub.ServerReady(pb.ServerReadyRequest(), metadata=metadata)).ready
+    found = await mesh.stub.ServerMetadata(pb.ServerMetadataRequest(), metadata=metadata)
+    assert (found.name, found.version) == ("bailie", __version__)
+    assert one.calls + two.calls + one.grpc.calls + two.grpc.calls == 0
+
+
+@pytest.mark.parametrize("method", ["ModelReady", "ModelMetadata"])
+async def test_every_method_takes_the_name_in_its_message(world, method):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    request = (
+        pb.ModelReadyRequest(name="iris") if method == "ModelReady" else pb.ModelMetadataRequest(name="iris")
+    )
+    answer = await getattr(mesh.stub, method)(request)
+    assert answer in (pb.ModelReadyResponse(ready=True), pb.ModelMetadataResponse(name="iris_1"))
+
+
+async def test_a_stream_takes_the_name_in_its_first_message_and_waits_for_no_other(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    call = mesh.stub.ModelStreamInfer()
+    for name, size in (("iris", 3), ("iris", 100_000), ("only-one", 1), ("", 0)):
+        await call.write(pb.ModelInferRequest(model_name=name, id="i" * size))
+        async with asyncio.timeout(60):
+            answer = await call.read()
+        assert (answer.model_name, len(answer.id)) == ("iris_1", size)
+    await call.done_writing()
+    assert await call.read() is grpc.aio.EOF
+
+
+async def test_a_large_message_is_read_for_its_name(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    for size in (2_000_000, 15_000_000):
+        request = pb.ModelInferRequest(model_name="iris", raw_input_contents=[b"x" * size])
+        answer = await mesh.stub.ModelInfer(request)
+        assert (answer.model_name, answer.id.split()[1]) == ("iris_1", str(size))
+
+
+async def test_the_namespace_lists_its_models(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    rows = {
+        ("completions", "1", "READY", ""),
+        ("fraud.v2", "1", "READY", ""),
+        ("iris", "1", "READY", ""),
+        ("live", "1", "READY", ""),
+        ("only-one", "4", "READY", ""),
+        ("slow", "", "UNAVAILABLE", 'Loading: mlserver-0 is loading "slow"'),
+        ("split", "1", "READY", ""),
+        ("split", "2", "READY", ""),
+    }
+    ready = {row for row in rows if row[2] == "READY"}
+    fields = ("name", "version", "state", "reason")
+    for only_ready, expected in ((False, rows), (True, ready)):
+        body = {"ready": True} if only_ready else {}
+        for answer in (
+            await mesh.http.post("/v2/repository/index", json=body),
+            await mesh.http.post("/v2/repository/index/", json=body, headers={"seldon-model": "iris"}),
+        ):
+            assert answer.headers["content-type"] == "application/json"
+            assert {tuple(row[field] for field in fields) for row in answer.json()} == expected
+        listed = await mesh.stub.RepositoryIndex(pb.RepositoryIndexRequest(ready=only_ready))
+        assert {tuple(getattr(row, field) for field in fields) for row in listed.models} == expected
+    assert len((await mesh.http.get("/v2/repository/index")).json()) == len(rows)
+    models = (await mesh.http.get("/v1/models")).json()
+    assert models["object"] == "list"
+    assert {row["id"] for row in models["data"]} == {row[0] for row in ready}
+    assert (await mesh.http.get("/v1/models/")).json() == models
+    await took(gateway, RoutingTable("ns"))
+    assert (await mesh.http.get("/v2/repository/index")).json() == []
 
 
 async def test_the_weights_are_kept_and_the_name_fits_the_replica(world):
@@ -198,6 +313,59 @@ async def test_64_mib_pass(world):
     request = pb.ModelInferRequest(model_name="iris", raw_input_contents=[b"x" * size])
     reply = await mesh.stub.ModelInfer(request, metadata=(("seldon-model", "iris"),))
     assert (reply.model_name, reply.id.split()[1]) == ("iris_1", str(size))
+
+
+async def test_strangers_who_ask_for_the_list_are_bounded_and_told_so(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    gateway.index.allowance = Allowance(0.001, 3)
+    answers = [await mesh.http.get("/v2/repository/index") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 503, 503]
+    assert answers[-1].json() == no_list("ns").body()
+    models = await mesh.http.get("/v1/models")
+    assert (models.status_code, models.json()["error"]["code"]) == (503, "NoListOfModels")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await mesh.stub.RepositoryIndex(pb.RepositoryIndexRequest())
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await mesh.http.post("/v2/models/iris/infer", content=b"{}")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/v2/models/only-one_4/ready", "/v2/models/only-one/ready"),
+        ("/v2/models/only-one_4", "/v2/models/only-one"),
+        ("http://x:1/v2/models/only-one_4?a=/b", "http://x:1/v2/models/only-one?a=/b"),
+        ("/v2/models/only-one_44/ready", "/v2/models/only-one_44/ready"),
+        ("/elsewhere", "/elsewhere"),
+    ],
+)
+async def test_a_redirect_has_the_name_that_callers_know(world, location, shown):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    one.status, one.headers = 307, {"location": location}
+    answer = await mesh.http.get("/v2/models/only-one/metadata")
+    assert (answer.status_code, answer.headers["location"]) == (307, shown)
+
+
+@pytest.mark.parametrize("headers", ["", "Host: x\r\n", "Host: x\r\nConnection: keep-alive\r\n"])
+async def test_http_1_0_is_answered(world, headers):
+    """As `ab`, and nginx without settings, send it; an answer without keep-alive ends with the connection."""
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    reader, writer = await asyncio.open_connection("127.0.0.1", mesh.port)
+    request = f"POST /v2/models/iris/infer HTTP/1.0\r\n{headers}Content-Length: 2\r\n\r\n{{}}"
+    async with asyncio.timeout(30):
+        for _ in range(2 if "keep-alive" in headers else 1):
+            writer.write(request.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 200 OK\r\n" in head.split(b"content", 1)[0]
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            body = json.loads(await reader.readexactly(length))
+            assert body["path"] == "/v2/models/iris_1/infer"
+        if "keep-alive" not in headers:
+            assert await reader.read() == b""
+    writer.close()
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 502, 503, 504])

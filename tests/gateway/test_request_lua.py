@@ -148,9 +148,10 @@ async def test_no_message_reaches_another_model(mesh):
     assert answered > 100
 
 
-async def sent(mesh, pieces, *, end: bool = True) -> raw_http2.Answer:
+async def sent(mesh, pieces, *, model: str = "iris", end: bool = True) -> raw_http2.Answer:
     async with raw_http2.connection(mesh.port) as connection:
-        stream = connection.begin(raw_http2.grpc_headers(INFER, "iris"))
+        headers = [each for each in raw_http2.grpc_headers(INFER, model) if each[1]]
+        stream = connection.begin(headers)
         await connection.send(stream, pieces, end=end)
         return await connection.answer(stream, SECONDS)
 
@@ -211,3 +212,63 @@ async def test_a_bad_message_after_good_ones_ends_the_stream_and_not_the_worker(
         answer = await connection.answer(stream, SECONDS)
     assert answer.headers["grpc-status"] != "0"
     assert await infer(mesh, OTHER) == "iris_1"
+
+
+NAMED = delimited(1, b"iris")
+WRONG_NAMES = {
+    "no name": b"",
+    "a name that is no UTF-8": delimited(1, b"\xff\xfe"),
+    "a name that does not end": field(1, 2, varint(100) + b"iris"),
+    "a name of 2**32 bytes": field(1, 2, varint(2**32 - 1) + b"iris"),
+    "a number in its place": field(1, 0, b"\1"),
+    "a line break in it": delimited(1, b"iris\r\nseldon-model: iris"),
+    "a slash in it": delimited(1, b"iris/x"),
+    "a null byte in it": delimited(1, b"iris\0"),
+    "the namespace's key": delimited(1, b"@"),
+    "a long name": delimited(1, b"i" * 10_000),
+    "only bytes of 255": b"\xff" * 50,
+}
+
+
+@pytest.mark.parametrize("case", WRONG_NAMES)
+async def test_a_message_without_a_usable_name_is_refused(world, case):
+    mesh, server = world
+    calls = server.calls
+    answer = await sent(mesh, [framed(WRONG_NAMES[case])], model="")
+    assert answer.headers["grpc-status"] not in {"0", None}, answer.headers
+    assert server.calls == calls
+    assert await infer(mesh, OTHER) == "iris_1"
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+async def test_a_name_in_small_pieces(mesh, size):
+    body = framed(NAMED + delimited(3, b"x" * 50))
+    answer = await sent(mesh, [body[at : at + size] for at in range(0, len(body), size)], model="")
+    assert answer.headers["grpc-status"] == "0"
+    assert pb.ModelInferResponse.FromString(answer.data[5:]).model_name == "iris_1"
+
+
+async def test_the_last_of_two_names_is_no_way_to_another_model(mesh):
+    """Whichever of them is taken, the server is told the name of the route."""
+    for names in ((b"iris", b"other_1"), (b"nope", b"iris")):
+        answer = await sent(mesh, [framed(b"".join(delimited(1, name) for name in names))], model="")
+        if answer.headers["grpc-status"] == "0":
+            assert pb.ModelInferResponse.FromString(answer.data[5:]).model_name == "iris_1"
+        else:
+            assert answer.headers["grpc-status"] == "5"
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+async def test_an_impossible_length_without_a_name_is_refused(world, length):
+    mesh, _ = world
+    answer = await sent(mesh, [framed(NAMED, length=length)], model="")
+    assert answer.headers["grpc-status"] not in {"0", None}
+    assert await infer(mesh, OTHER) == "iris_1"
+
+
+async def test_a_length_that_never_comes_keeps_no_other_call_waiting(mesh):
+    async with raw_http2.connection(mesh.port) as connection:
+        headers = [each for each in raw_http2.grpc_headers(INFER, "") if each[1]]
+        stream = connection.begin(headers)
+        await connection.send(stream, [framed(NAMED, length=1_000_000)], end=False)
+        assert await infer(mesh, OTHER) == "iris_1"

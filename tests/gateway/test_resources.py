@@ -12,6 +12,7 @@ from bailie.gateway import descriptors
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
 from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.listener import Address, listener
+from bailie.gateway.namespace_routes import NAMESPACE_SCOPE
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, SCOPE_URL, SLICE, Encoder
 from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
@@ -37,10 +38,13 @@ def plain(message):
     return json.loads(json.dumps(descriptors.to_dict(message), sort_keys=True))
 
 
-@pytest.mark.parametrize("name", ["iris", "split", "slow"])
+@pytest.mark.parametrize("name", ["iris", "split", "slow", NAMESPACE_SCOPE])
 def test_scope(golden, name):
     snapshot = encoded(Encoder(), TABLE, 1)
-    golden.check(f"scope-{name}", opened(snapshot.resources[SCOPE_URL][name]))
+    golden.check(
+        f"scope-{'namespace' if name == NAMESPACE_SCOPE else name}",
+        opened(snapshot.resources[SCOPE_URL][name]),
+    )
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -75,9 +79,10 @@ def test_bootstrap_on_a_cluster(golden):
 def test_bootstrap_on_a_laptop(golden, tmp_path):
     settings = replace(SETTINGS, scheduler_endpoints=tmp_path / "seldon-scheduler.json")
     config = envoy_bootstrap(settings)
-    cluster = config["static_resources"]["clusters"][0]
-    assert cluster["eds_cluster_config"]["eds_config"]["path_config_source"]["path"].startswith(str(tmp_path))
-    cluster["eds_cluster_config"]["eds_config"]["path_config_source"]["path"] = "/endpoints/scheduler.json"
+    for cluster in config["static_resources"]["clusters"][:2]:
+        source = cluster["eds_cluster_config"]["eds_config"]["path_config_source"]
+        assert source["path"].startswith(str(tmp_path))
+        source["path"] = "/endpoints/scheduler.json"
     golden.check("bootstrap-laptop", config)
 
 
@@ -112,7 +117,9 @@ def test_what_is_gone_is_forgotten():
     encoder = Encoder()
     encoded(encoder, TABLE, 1)
     snapshot = encoded(encoder, RoutingTable("seldon-system"), 2)
-    assert not any(snapshot.resources.values())
+    assert {url: list(found) for url, found in snapshot.resources.items() if found} == {
+        SCOPE_URL: [NAMESPACE_SCOPE]
+    }
     assert not encoder._pairs
     assert not encoder._scopes
 

@@ -85,7 +85,7 @@ def test_routes_wait_for_warm_clusters(session):
     assert not session.settle(snap)
     acknowledge(session, clusters)
     listeners, scopes = session.next_response(snap, NOW), session.next_response(snap, NOW)
-    assert (listeners.type_url, scopes.type_url, sent(scopes)) == (LISTENER_URL, SCOPE_URL, {"a"})
+    assert (listeners.type_url, scopes.type_url, sent(scopes)) == (LISTENER_URL, SCOPE_URL, {"@", "a"})
     acknowledge(session, listeners)
     assert not session.settle(snap)
     acknowledge(session, scopes)

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from tests.support.documents import ROOT
 
-LOCKS = ("build", "core", "dev", "mlserver", "mlserver-all")
+LOCKS = ("build", "clients", "core", "dev", "mlserver", "mlserver-all")
 INSTALLERS = ("Makefile", "Dockerfile", "CONTRIBUTING.md", "README.md")
 _PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)([^\\]*)")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bailie.routing.match import Forward, match
+from bailie.routing.match import Forward, OfNamespace, match
 from bailie.routing.refusal import ErrorAnswer, GrpcStatus, shown
 from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
@@ -9,6 +9,10 @@ IRIS = (Backend("iris_3", 1, (R0,)),)
 WINE = (Backend("wine_1", 1, (R0,)), Backend("wine_2", 3, (R0,)))
 TABLE = RoutingTable(
     "ns", {"iris": Route(IRIS), "wine": Route(WINE), "slow": NotReady("Loading", "still loading")}
+)
+NO_METHOD = (
+    "only ModelInfer, ModelStreamInfer, ModelMetadata, ModelReady, ServerLive, ServerReady,"
+    " ServerMetadata and RepositoryIndex are served (namespace ns)"
 )
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -23,6 +27,9 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
         ("/v2/models/iris/versions/7/infer?a=1", "", ["/v2/models/iris_3/infer?a=1"]),
         ("/v2/models/iris/versions/7", "", ["/v2/models/iris_3"]),
         ("/v2/models/iris/versions", "", ["/v2/models/iris_3/versions"]),
+        ("/v2/models/iris/infer/", "", ["/v2/models/iris_3/infer"]),
+        ("/v2/models/iris/?a=b/", "", ["/v2/models/iris_3?a=b/"]),
+        ("/v2/models/iris/versions/7/infer/", "", ["/v2/models/iris_3/infer"]),
         ("/v2/models/other/infer", "iris", ["/v2/models/iris_3/infer"]),
         ("/v2/models/wine/infer", "", ["/v2/models/wine_1/infer", "/v2/models/wine_2/infer"]),
     ],
@@ -37,6 +44,31 @@ def test_rest_is_forwarded_under_the_name_that_the_server_knows(path, model, pat
 def test_grpc_is_forwarded_by_its_metadata(method):
     path = f"/inference.GRPCInferenceService/{method}"
     assert match(TABLE, path=path, model="iris", grpc=True) == Forward("iris", IRIS)
+    assert match(TABLE, path=path, named="iris", grpc=True) == Forward("iris", IRIS)
+    assert match(TABLE, path=path, model="iris", named="slow", grpc=True) == Forward("iris", IRIS)
+
+
+@pytest.mark.parametrize("model", ["", "iris", "slow", "nope"])
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v2", "/v2"),
+        ("/v2/", "/v2"),
+        ("/v2/health/live", "/v2/health/live"),
+        ("/v2/health/ready/?a=/", "/v2/health/ready"),
+        ("/v2/repository/index", "/v2/repository/index"),
+        ("/v1/models", "/v1/models"),
+    ],
+)
+def test_the_namespace_answers_for_itself(path, asked, model):
+    assert match(TABLE, path=path, model=model) == OfNamespace(asked)
+
+
+@pytest.mark.parametrize("method", ["ServerLive", "ServerReady", "ServerMetadata", "RepositoryIndex"])
+def test_the_namespace_answers_grpc_for_itself(method):
+    path = f"/inference.GRPCInferenceService/{method}"
+    for model in ("", "iris", "nope"):
+        assert match(TABLE, path=path, model=model, grpc=True) == OfNamespace(method)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +89,7 @@ def test_grpc_is_forwarded_by_its_metadata(method):
             "model slow in namespace ns is not ready: still loading; `kubectl describe model slow` says more",
         ),
         (
-            {"path": "/v2/health/live"},
+            {"path": "/v2/health"},
             404,
             GrpcStatus.UNIMPLEMENTED,
             "PathNotServed",
@@ -75,21 +107,21 @@ def test_grpc_is_forwarded_by_its_metadata(method):
             400,
             GrpcStatus.INVALID_ARGUMENT,
             "ModelNotNamed",
-            "name the model in the metadata seldon-model (namespace ns)",
+            "name the model in the message, or in the metadata seldon-model (namespace ns)",
         ),
         (
-            {"path": "/inference.GRPCInferenceService/ServerLive", "grpc": True, "model": "iris"},
+            {"path": "/inference.GRPCInferenceService/RepositoryModelLoad", "grpc": True, "model": "iris"},
             404,
             GrpcStatus.UNIMPLEMENTED,
             "PathNotServed",
-            "only ModelInfer, ModelStreamInfer, ModelMetadata and ModelReady are served (namespace ns)",
+            NO_METHOD,
         ),
         (
             {"path": "ModelInfer", "grpc": True, "model": "iris"},
             404,
             GrpcStatus.UNIMPLEMENTED,
             "PathNotServed",
-            "only ModelInfer, ModelStreamInfer, ModelMetadata and ModelReady are served (namespace ns)",
+            NO_METHOD,
         ),
         (
             {"path": INFER, "grpc": True, "model": "iris", "encoding": "gzip"},

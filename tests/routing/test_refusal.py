@@ -2,9 +2,12 @@ from bailie.routing.refusal import (
     GrpcStatus,
     data_plane_overloaded,
     no_answer,
+    no_list,
+    not_named_in_body,
     not_ready,
     overloaded,
     replicas_overloaded,
+    too_long,
 )
 from bailie.routing.table import NotReady
 
@@ -51,3 +54,18 @@ def test_what_is_not_ready_is_named_with_its_kind():
         " `kubectl describe experiment flower` says more"
     )
     assert experiment.model == "flower.experiment"
+
+
+def test_what_names_its_model_in_itself_is_told_where_else_to_name_it():
+    missing, long = not_named_in_body("team-a"), too_long("team-a", 1024)
+    assert (missing.status, missing.reason) == (400, "ModelNotNamed")
+    assert 'in the field "model" of the JSON body' in missing.message
+    assert (long.status, long.reason) == (413, "RequestTooLong")
+    assert "more than 1024 bytes" in long.message
+    assert "name the model in the header seldon-model" in long.message
+
+
+def test_no_list_of_models_is_no_word_about_the_models():
+    refusal = no_list("team-a")
+    assert (refusal.status, refusal.grpc_status, refusal.model) == (503, GrpcStatus.UNAVAILABLE, "")
+    assert "the scheduler of namespace team-a gives no list of models" in refusal.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import subprocess
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -13,7 +14,7 @@ import grpc
 import httpx
 import uvicorn
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route as Path_
 from tests.support.ports import free_port
 from tests.support.waiting import DEADLINE
@@ -108,8 +109,23 @@ class Backend:
     calls: int = 0
     status: int = 200
     live: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
     held: asyncio.Event | None = None
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
     _stop: list = field(default_factory=list)
+
+    async def openai(self, path: str, asked: dict, headers: dict):
+        """Answers as servers of OpenAI's API do; a stream goes on when `go_on` is set."""
+        said = {"path": path, "asked": asked, "headers": headers, "model": asked["model"]}
+        if not asked.get("stream"):
+            return JSONResponse(said)
+
+        async def events():
+            yield f"data: {json.dumps(said)}\n\n"
+            await self.go_on.wait()
+            yield "data: [DONE]\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
 
     async def stop(self) -> None:
         for stop in self._stop:
@@ -142,17 +158,19 @@ async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
         made.calls += 1
         if made.held:
             await made.held.wait()
-        size = len(await request.body())
+        body = await request.body()
+        if request.url.path.startswith("/v1/"):
+            return await made.openai(request.url.path, json.loads(body), dict(request.headers))
         path = request.scope["raw_path"].decode()
         query = request.url.query
         content = {
             "path": f"{path}?{query}" if query else path,
             "method": request.method,
             "headers": dict(request.headers),
-            "size": size,
+            "size": len(body),
             "replica": name,
         }
-        return JSONResponse(content, status_code=made.status)
+        return JSONResponse(content, status_code=made.status, headers=made.headers)
 
     app = Starlette(routes=[Path_("/{path:path}", answer, methods=["GET", "POST"])])
     config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", access_log=False)

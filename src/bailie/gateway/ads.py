@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from bailie.gateway import uses, xds_requests
+from bailie.gateway import lists, uses, xds_requests
 from bailie.gateway.listener import listener
 from bailie.gateway.resources import resource
 from bailie.gateway.session import XdsSession
@@ -98,6 +98,7 @@ async def serve(
             grpc.method_handlers_generic_handler(
                 uses.SERVICE, {"Export": grpc.unary_unary_rpc_method_handler(streams.export)}
             ),
+            *lists.handlers(streams.listing),
         )
     )
     async with listening(server, address, port, grace=STOP_GRACE) as bound:
@@ -140,6 +141,16 @@ class Streams:
             await self._refuse(context, "", f"this is no {uses.REQUEST}")
         plane.gateway.note_used(uses.names_used(request))
         return b""
+
+    async def listing(self, context: Any) -> Gateway:
+        """Returns the gateway whose models a caller of one of its Envoys asks for. Such callers are many, and
+        strangers."""
+        _, plane = await self._admitted(context)
+        if self._ends(plane):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "this scheduler leads no more")
+        if not plane.gateway.index.allowance.take():
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the list is asked for too often")
+        return plane.gateway
 
     async def delta(self, requests: AsyncIterator[bytes], context: Any) -> None:
         """Serves one stream until either side ends it. Messages come as bytes, and are read here: on bytes

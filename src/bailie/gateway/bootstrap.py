@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.gateway import descriptors, uses
 from bailie.gateway.clusters import HTTP_OPTIONS
 from bailie.gateway.listener import HEADERS_TIMEOUT, HTTP, ROUTER
+from bailie.gateway.namespace_routes import INDEX_CLUSTER, OWN_CLUSTER, own_messages
 from bailie.gateway.xds_requests import LISTEN
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
 
@@ -33,6 +34,10 @@ CONNECTIONS = "global_downstream_max_connections"
 CONNECTIONS_CONFIG = "downstream_connections.v3.DownstreamConnectionsConfig"
 HEAP = "fixed_heap"
 HEAP_CONFIG = "fixed_heap.v3.FixedHeapConfig"
+MUTATION = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
+CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+MOST_LISTS = 16
+"""Calls for the list of models that an Envoy has under way at a time."""
 MEMORY = 2**30
 """Bytes that an Envoy may use, where no limit of its container says more or less."""
 MAX_CONNECTIONS = 10_000
@@ -76,7 +81,12 @@ def envoy_bootstrap(settings: EnvoySettings) -> dict[str, Any]:
             "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
         },
         "static_resources": {
-            "clusters": [_xds_cluster(settings), _admin_cluster()],
+            "clusters": [
+                _scheduler_cluster(XDS_CLUSTER, settings),
+                _index_cluster(settings),
+                _admin_cluster(),
+                _own_cluster(settings.probe),
+            ],
             "listeners": [_probe_listener(settings.probe)],
         },
         "stats_sinks": [uses.sink(_scheduler(settings))],
@@ -138,14 +148,18 @@ def _ads(settings: EnvoySettings) -> dict[str, Any]:
 def _scheduler(settings: EnvoySettings) -> dict[str, Any]:
     return {
         "envoy_grpc": {"cluster_name": XDS_CLUSTER},
-        "initial_metadata": [
-            {"key": METADATA_KEY, "value": f"Bearer {settings.token}"},
-            {"key": NAMESPACE_KEY, "value": settings.namespace},
-        ],
+        "initial_metadata": _credentials(settings),
     }
 
 
-def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
+def _credentials(settings: EnvoySettings) -> list[dict[str, str]]:
+    return [
+        {"key": METADATA_KEY, "value": f"Bearer {settings.token}"},
+        {"key": NAMESPACE_KEY, "value": settings.namespace},
+    ]
+
+
+def _scheduler_cluster(name: str, settings: EnvoySettings) -> dict[str, Any]:
     # A stopped scheduler is left about when its lease ends (4 s), as agents leave it.
     keepalive = {"connection_keepalive": {"interval": "2s", "timeout": "2.5s"}}
     options = {
@@ -155,8 +169,8 @@ def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
         "common_http_protocol_options": {"max_requests_per_connection": 1},
     }
     return {
-        "name": XDS_CLUSTER,
-        **_discovery(settings),
+        "name": name,
+        **_discovery(name, settings),
         "connect_timeout": "1s",
         # Only the leader answers: a standby does not listen, a stopped one is silent. Whoever begins to lead
         # is found within a quarter of a second.
@@ -177,7 +191,31 @@ def _xds_cluster(settings: EnvoySettings) -> dict[str, Any]:
     }
 
 
-def _discovery(settings: EnvoySettings) -> dict[str, Any]:
+def _index_cluster(settings: EnvoySettings) -> dict[str, Any]:
+    """Returns the scheduler once more, for calls of strangers: few at a time, apart from Envoy's own stream,
+    and with Envoy's token in the place of what they say of themselves."""
+    cluster = _scheduler_cluster(INDEX_CLUSTER, settings)
+    mutations = [
+        {"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+        for header in _credentials(settings)
+    ]
+    mutation = {"@type": descriptors.type_url(MUTATION), "mutations": {"request_mutations": mutations}}
+    cluster["typed_extension_protocol_options"][HTTP_OPTIONS]["http_filters"] = [
+        {"name": "token", "typed_config": mutation},
+        {"name": "codec", "typed_config": {"@type": descriptors.type_url(CODEC)}},
+    ]
+    limits = {"max_requests": MOST_LISTS, "max_pending_requests": MOST_LISTS, "max_connections": MOST_LISTS}
+    cluster["circuit_breakers"] = {"thresholds": [limits]}
+    return cluster
+
+
+def _own_cluster(probe: Address) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": _socket(probe)}}
+    assignment = {"cluster_name": OWN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]}
+    return {"name": OWN_CLUSTER, "type": "STATIC", "connect_timeout": "1s", "load_assignment": assignment}
+
+
+def _discovery(name: str, settings: EnvoySettings) -> dict[str, Any]:
     if settings.scheduler_endpoints is not None:
         source = {"path": str(settings.scheduler_endpoints)}
         config = {
@@ -190,7 +228,7 @@ def _discovery(settings: EnvoySettings) -> dict[str, Any]:
     return {
         "type": "STRICT_DNS",
         "dns_lookup_family": "ALL",
-        "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
 
 
@@ -205,9 +243,10 @@ def _admin_cluster() -> dict[str, Any]:
 
 def _probe_listener(probe: Address) -> dict[str, Any]:
     """Returns the listener of the probes: `/live`, and for reading `PROBES` of the admin interface. It
-    answers even when Envoy refuses callers."""
+    answers even when Envoy refuses callers, and gives the data plane its own messages."""
     only_read = [{"name": ":method", "string_match": {"exact": "GET"}}]
     routes: list[dict[str, Any]] = [{"match": {"path": "/live"}, "direct_response": {"status": 200}}]
+    routes += own_messages()
     routes += [
         {"match": {"path": path, "headers": only_read}, "route": {"cluster": ADMIN_CLUSTER}}
         for path in PROBES

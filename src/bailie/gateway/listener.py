@@ -7,15 +7,29 @@ filters without restarting an Envoy.
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf import descriptor_pb2
+
+from bailie._gen import inference_pb2
 from bailie.gateway import descriptors
-from bailie.gateway.routes import MODEL_HEADER, MODEL_PATH, REQUEST_FILTER
+from bailie.gateway.namespace_routes import INDEX_CLUSTER, MESSAGE_TYPE, NAME_FIELDS, NAMESPACE_SCOPE
+from bailie.gateway.routes import (
+    ANSWER_FILTER,
+    BRIDGE_FILTER,
+    MODEL_HEADER,
+    MODEL_PATH,
+    NAME_FILTER,
+    NAMING_FILTER,
+    REQUEST_FILTER,
+)
 from bailie.routing import refusal
+from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from bailie.routing.refusal import ErrorAnswer
@@ -23,6 +37,8 @@ if TYPE_CHECKING:
 LISTENER_NAME = "inference"
 HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 EARLY_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+BRIDGE = "envoy.extensions.filters.http.grpc_http1_reverse_bridge.v3.FilterConfig"
+EXTRACTION = "envoy.extensions.filters.http.grpc_field_extraction.v3.GrpcFieldExtractionConfig"
 LUA = "envoy.extensions.filters.http.lua.v3.Lua"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 EXPRESSION = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
@@ -31,6 +47,9 @@ WINDOW = 16 * 1024 * 1024
 """HTTP/2 flow-control window of callers, in bytes."""
 STREAMS = 1_000
 """Requests at a time on one HTTP/2 connection."""
+LONGEST_UNNAMED = WINDOW
+"""Bytes of a request that Envoy keeps until it knows the model, where neither header nor path names it. Of
+other requests and answers it keeps no more than that where one side is slow, as HTTP/2's window has it."""
 IDLE_TIMEOUT = "300s"
 """How long a connection without a request is kept: each takes one of the connections that an Envoy may
 have."""
@@ -56,6 +75,7 @@ def listener(namespace: str, addresses: tuple[Address, ...]) -> Any:
             "address": first,
             "additional_addresses": [{"address": other} for other in others],
             "enable_reuse_port": True,
+            "per_connection_buffer_limit_bytes": LONGEST_UNNAMED,
             "filter_chains": [{"filters": [{"name": "http", "typed_config": _http(namespace)}]}],
         },
         descriptors.LISTENER,
@@ -67,6 +87,7 @@ def _socket(address: Address) -> dict[str, Any]:
 
 
 def _http(namespace: str) -> dict[str, Any]:
+    shared = _texts(namespace) + _script("answers.lua") + _script("openai.lua")
     return {
         "@type": descriptors.type_url(HTTP),
         "stat_prefix": "inference",
@@ -88,6 +109,8 @@ def _http(namespace: str) -> dict[str, Any]:
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
         "common_http_protocol_options": {"idle_timeout": IDLE_TIMEOUT},
+        # `ab`, and nginx as it is without settings.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": names.MESH},
         "http2_protocol_options": {
             "max_concurrent_streams": STREAMS,
             "initial_stream_window_size": WINDOW,
@@ -98,9 +121,35 @@ def _http(namespace: str) -> dict[str, Any]:
         "early_header_mutation_extensions": [_model_of_request()],
         "scoped_routes": _scoped_routes(),
         "http_filters": [
-            _lua(REQUEST_FILTER, _texts(namespace) + _script("request.lua")),
+            {"name": NAME_FILTER, "disabled": True, "typed_config": _extraction()},
+            _lua(NAMING_FILTER, shared + _script("naming.lua")),
+            _lua(REQUEST_FILTER, shared + _script("request.lua")),
+            {"name": BRIDGE_FILTER, "typed_config": _bridge()},
+            {**_lua(ANSWER_FILTER, _script("answer.lua")), "disabled": True},
             {"name": "router", "typed_config": _router()},
         ],
+    }
+
+
+def _extraction() -> dict[str, Any]:
+    """Returns the filter that reads the model's name out of the first message of a call."""
+    file = descriptor_pb2.FileDescriptorProto.FromString(inference_pb2.DESCRIPTOR.serialized_pb)
+    types = descriptor_pb2.FileDescriptorSet(file=[file]).SerializeToString(deterministic=True)
+    return {
+        "@type": descriptors.type_url(EXTRACTION),
+        "descriptor_set": {"inline_bytes": base64.b64encode(types).decode()},
+        "extractions_by_method": {
+            f"inference.GRPCInferenceService.{method}": {"request_field_extractions": {field: {}}}
+            for method, field in NAME_FIELDS.items()
+        },
+    }
+
+
+def _bridge() -> dict[str, Any]:
+    return {
+        "@type": descriptors.type_url(BRIDGE),
+        "content_type": MESSAGE_TYPE,
+        "withhold_grpc_frames": True,
     }
 
 
@@ -112,10 +161,11 @@ def _model_of_request() -> dict[str, Any]:
     """Brings both ways to name a model to one form, `/v2/models/<name>…` in the header; the header decides.
 
     Envoy's own means for it: a Lua filter for REST calls costs more than all other additions together. The
-    route puts the name itself back before the request goes on.
+    route puts the name itself back before the request goes on. Where a path has no place for a name, the
+    text that is appended to it is the key.
     """
     given = {"key": MODEL_HEADER, "value": f"{MODEL_PATH}%REQ({MODEL_HEADER})%"}
-    path = {"key": MODEL_HEADER, "value": "%PATH(NQ:PATH)%"}
+    path = {"key": MODEL_HEADER, "value": f"%PATH(NQ:PATH)%{3 * f'/{NAMESPACE_SCOPE}'}"}
     mutations = [
         {"append": {"header": given, "append_action": "OVERWRITE_IF_EXISTS"}},
         {"append": {"header": path, "append_action": "ADD_IF_ABSENT"}},
@@ -150,12 +200,17 @@ def _texts(namespace: str) -> str:
     """Returns the answers of `routing.refusal` as Lua constants."""
     answers = {
         "not_found": refusal.not_found(namespace, "iris"),
-        "rest_not_served": refusal.not_served(namespace, grpc=False),
         "grpc_not_served": refusal.not_served(namespace, grpc=True),
+        "no_list": refusal.no_list(namespace),
+        "body_names_none": refusal.not_named_in_body(namespace),
         "not_named": refusal.not_named(namespace),
         "not_decoded": refusal.not_decoded(namespace),
     }
-    lines = [f"local NAMESPACE = {json.dumps(namespace)}", "local TEXT = {"]
+    lines = [
+        f"local NAMESPACE = {json.dumps(namespace)}",
+        f'local NO_MODEL, INDEX_CLUSTER = "{NAMESPACE_SCOPE}", "{INDEX_CLUSTER}"',
+        "local TEXT = {",
+    ]
     for key, answer in answers.items():
         message = answer.message.replace("model iris ", "model $MODEL ")
         lines.append(
@@ -171,9 +226,15 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
     no_answer = refusal.no_answer(namespace, model, "%LOCAL_REPLY_BODY%")
     return [
         *_in_our_words(refusal.data_plane_overloaded(namespace), _short_of_memory()),
+        *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), _status("EQ", 413)),
         *_in_our_words(refusal.replicas_overloaded(namespace, model), _flagged("UO")),
         *_in_our_words(no_answer, _flagged("UF", "UH", "UC", "URX", "LH", "NC")),
     ]
+
+
+def _status(comparison: str, status: int) -> dict[str, Any]:
+    value = {"default_value": status, "runtime_key": f"bailie.status.{comparison}"}
+    return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}
 
 
 def _flagged(*flags: str) -> dict[str, Any]:
@@ -223,8 +284,7 @@ def _errors_log() -> dict[str, Any]:
         "request_id": "%REQ(X-REQUEST-ID)%",
         "details": "%RESPONSE_CODE_DETAILS%",
     }
-    failed = {"op": "GE", "value": {"default_value": 500, "runtime_key": "bailie.access_log.status"}}
-    either = [{"status_code_filter": {"comparison": failed}}, {"response_flag_filter": {}}]
+    either = [_status("GE", 500), {"response_flag_filter": {}}]
     return {
         "name": "stdout",
         "filter": {"or_filter": {"filters": either}},

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.gateway.clusters import MAX_REQUESTS_PER_REPLICA
+from bailie.gateway.model_index import ModelIndex
 from bailie.gateway.resources import Encoder
 from bailie.kube.limits import Allowance
 
@@ -57,6 +58,7 @@ class Gateway:
     def __init__(self, max_requests_per_replica: int = MAX_REQUESTS_PER_REPLICA) -> None:
         """Takes the limit of requests in progress at a time, for each replica, Envoy and protocol."""
         self._encoder = Encoder(max_requests_per_replica)
+        self.index = ModelIndex()
         self._table: RoutingTable | None = None
         self._revision = 0
         self._snapshot: ResourceSnapshot | None = None
@@ -77,6 +79,11 @@ class Gateway:
         no request. An Envoy that comes back with routes of a former scheduler counts at once.
         """
         return self._acknowledged
+
+    @property
+    def table(self) -> RoutingTable | None:
+        """The newest table; None before the first."""
+        return self._table
 
     @property
     def refusal(self) -> str:

@@ -1,55 +1,16 @@
 -- Puts the name that the server knows in the place of the caller's: in the path of a REST call, in the messages of
--- a gRPC call; and answers what goes nowhere. Must do what routing/match.py says (tests compare the two).
--- The texts are from routing/refusal.py: listener.py writes NAMESPACE and TEXT above this.
+-- a gRPC call, in the body of a call of OpenAI's API; and answers what goes nowhere. Must do what routing/match.py
+-- says (tests compare the two). What names no model has been through naming.lua.
 
--- Each request runs in a coroutine of its own and calls into Envoy all the time: little can be compiled, and what is
--- tried costs a change of memory protection each time. Interpreted, a request takes less time.
-jit.off()
-
-local METHODS = {
-  ["/inference.GRPCInferenceService/ModelInfer"] = true,
-  ["/inference.GRPCInferenceService/ModelStreamInfer"] = true,
-  ["/inference.GRPCInferenceService/ModelMetadata"] = true,
-  ["/inference.GRPCInferenceService/ModelReady"] = true,
-}
-local MAX_NAME = 253
 local byte, char, floor, sub = string.byte, string.char, math.floor, string.sub
 
--- The header holds /v2/models/<name>, or the path of a request that came without it (listener.py).
-local function asked_for(headers)
-  return string.match(headers:get("seldon-model") or "", "^/v2/models/([^/]+)")
-end
-
-local function json(text)
-  return '"' .. string.gsub(text, '[%c"\\]', function(c) return string.format("\\u%04x", string.byte(c)) end) .. '"'
-end
-
-local function shown(name)
-  return (string.gsub(string.sub(name, 1, MAX_NAME), '[%c"\\\128-\255]', "?"))
-end
-
-local function refuse(handle, grpc, answer)
-  if grpc then
-    handle:respond({ [":status"] = "200", ["grpc-status"] = answer.grpc }, answer.message)
-    return
-  end
-  local body = '{"error":' .. json(answer.message) .. ',"reason":' .. json(answer.reason)
-    .. ',"model":' .. json(answer.model or "") .. ',"namespace":' .. json(NAMESPACE) .. "}"
-  handle:respond({ [":status"] = answer.status, ["content-type"] = "application/json" }, body)
-end
-
 -- No route, or the route of a name that cannot be served now.
-local function refuse_model(handle, grpc, context, asked)
+local function refuse_model(handle, as, context, asked)
   local reason = context:get("reason")
-  local answer
-  if reason == nil then
-    local name = shown(asked)
-    local message = string.gsub(TEXT.not_found.message, "%$MODEL", function() return name end)
-    answer = { status = "404", grpc = "5", reason = TEXT.not_found.reason, message = message, model = name }
-  else
-    answer = { status = "503", grpc = "14", reason = reason, message = context:get("message"), model = context:get("name") }
-  end
-  refuse(handle, grpc, answer)
+  if reason == nil then return as(handle, not_found(asked)) end
+  as(handle, {
+    status = "503", grpc = "14", reason = reason, message = context:get("message"), model = context:get("name"),
+  })
 end
 
 -- In protobuf the last value of a field wins. So the name (field 1) and an empty version (field 2) are appended to
@@ -214,38 +175,53 @@ local function rename_messages(handle, name)
   end
 end
 
+-- A call that has no model's name is for the namespace, whose route answers.
+local function refuse_method(handle, headers)
+  if asked_for(headers) ~= nil then as_grpc(handle, TEXT.grpc_not_served) end
+end
+
 local function on_grpc(handle, headers)
-  if not METHODS[headers:get(":path")] then return refuse(handle, true, TEXT.grpc_not_served) end
+  if not METHODS[headers:get(":path")] then return refuse_method(handle, headers) end
   local context = handle:filterContext()
   local backend = context:get("backend")
   if backend == nil then
     local asked = asked_for(headers)
-    if asked == nil then return refuse(handle, true, TEXT.not_named) end
-    return refuse_model(handle, true, context, asked)
+    if asked ~= nil then refuse_model(handle, as_grpc, context, asked) end
+    return
   end
   local encoding = headers:get("grpc-encoding")
-  if encoding ~= nil and encoding ~= "identity" then return refuse(handle, true, TEXT.not_decoded) end
+  if encoding ~= nil and encoding ~= "identity" then return as_grpc(handle, TEXT.not_decoded) end
   rename_messages(handle, backend)
 end
 
-local function on_rest(handle, headers)
-  local name, rest = string.match(headers:get(":path"), "^/v2/models/([^/?#]+)(.*)$")
-  if name == nil then return refuse(handle, false, TEXT.rest_not_served) end
-  local context = handle:filterContext()
+-- Other fields of the body stay as they are, and so does a body whose model only the header or the path names.
+local function on_openai(handle, headers, context, asked)
   local backend = context:get("backend")
-  if backend == nil then return refuse_model(handle, false, context, asked_for(headers) or name) end
-  if string.sub(rest, 1, 10) == "/versions/" then
-    rest = string.match(rest, "^/versions/[^/?#]+(.*)$") or rest
+  if backend == nil then return refuse_model(handle, as_openai, context, asked) end
+  headers:replace("bailie-version", backend)
+  local text = whole_body(handle)
+  local name, first, last = model_in(text)
+  if name == nil then return as_openai(handle, TEXT.body_names_none) end
+  handle:body():setBytes(sub(text, 1, first - 1) .. json(backend) .. sub(text, last + 1))
+end
+
+local function on_rest(handle, headers)
+  local path, context, asked = headers:get(":path"), handle:filterContext(), asked_for(headers)
+  local name, rest, query = string.match(path, "^/v2/models/([^/?#]+)([^?#]*)(.*)$")
+  if name == nil then
+    if asked ~= nil and OPENAI[string.match(path, "^/v1/(.+)$")] then on_openai(handle, headers, context, asked) end
+    return
   end
-  headers:replace(":path", "/v2/models/" .. backend .. rest)
+  local backend = context:get("backend")
+  if backend == nil then return refuse_model(handle, as_rest, context, asked or name) end
+  if sub(rest, 1, 10) == "/versions/" then
+    rest = string.match(rest, "^/versions/[^/]+(.*)$") or rest
+  end
+  rest = string.match(rest, "^(.*[^/])/*$") or ""
+  headers:replace(":path", "/v2/models/" .. backend .. rest .. query)
 end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local kind = headers:get("content-type")
-  if kind == "application/grpc" or (kind ~= nil and string.sub(kind, 1, 17) == "application/grpc+") then
-    on_grpc(handle, headers)
-  else
-    on_rest(handle, headers)
-  end
+  if is_grpc(headers) then on_grpc(handle, headers) else on_rest(handle, headers) end
 end

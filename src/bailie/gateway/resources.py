@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import clusters, descriptors, routes
 from bailie.gateway.clusters import Protocol
+from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
 from bailie.routing.table import NotReady
 
 if TYPE_CHECKING:
@@ -68,12 +69,15 @@ class Encoder:
     _entries: Mapping[str, Entry] = field(default_factory=dict)
     _scopes: dict[str, XdsResource] = field(default_factory=dict)
     _pairs: dict[str, _Pair] = field(default_factory=dict)
+    _own: XdsResource = field(init=False)
 
     def work(self, table: RoutingTable, revision: int) -> Iterator[ResourceSnapshot | None]:
         """Yields the snapshot of `table` last, and None after each slice before: given up there, it changes
         nothing."""
         if table.namespace != self._namespace:
+            self._own = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace))
             self._namespace, self._entries, self._scopes, self._pairs = table.namespace, {}, {}, {}
+            self._own = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace))
         before, now = self._entries, table.entries
         changed = [name for name, entry in now.items() if before.get(name) is not entry]
         made: dict[str, XdsResource] = {}
@@ -96,7 +100,7 @@ class Encoder:
         resources = {
             CLUSTER_URL: {name: pair.cluster for name, pair in pairs},
             ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
-            SCOPE_URL: dict(self._scopes),
+            SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
         }
         yield ResourceSnapshot(revision, table.namespace, resources)
 

@@ -9,6 +9,7 @@ because no header of a caller can overwrite it there.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from bailie.routing.table import Backend, Entry, Route
 
 REQUEST_FILTER = "bailie.request"
+ANSWER_FILTER = "bailie.answer"
+"""Puts the caller's name of a model into redirects (`answer.lua`); off where no route says otherwise."""
+BRIDGE_FILTER = "bailie.bridge"
+"""Lets an answer without gRPC's frame and trailers be one to a gRPC call; off for nearly all calls."""
+NAMING_FILTER = "bailie.naming"
+"""Finds out whom a call is for that says it elsewhere (`naming.lua`); off for nearly all calls."""
+NAME_FILTER = "bailie.name"
+"""Reads the model's name out of a gRPC message; off where no route says otherwise."""
 MODEL_HEADER = headers.MODEL
 MODEL_PATH = "/v2/models/"
 ROUTE_HEADER = headers.ROUTE
@@ -31,7 +40,8 @@ INTERNAL_HEADER = headers.INTERNAL_MODEL
 
 FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
 LUA_PER_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
-GRPC_MATCH: dict[str, Any] = {"prefix": "/inference.GRPCInferenceService/", "grpc": {}}
+
+MODEL_METHODS: dict[str, Any] = {"prefix": "/inference.GRPCInferenceService/Model", "grpc": {}}
 ANY_MATCH: dict[str, Any] = {"prefix": "/"}
 
 
@@ -44,10 +54,15 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
     else:
         host = _many_backends(entry)
     header = {"key": MODEL_HEADER, "value": name}
+    host |= {"request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]}
+    return scope_of(name, host)
+
+
+def scope_of(name: str, host: dict[str, Any]) -> Any:
+    """Returns the scope of the key `name`, with the routes of `host` (of a virtual host)."""
     host |= {
         "name": name,
         "domains": ["*"],
-        "request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
         "request_headers_to_remove": [INTERNAL_HEADER, "x-envoy-external-address"],
     }
     return descriptors.message_class(descriptors.SCOPE)(
@@ -58,27 +73,27 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
 
 
 def _one_backend(name: str, route: Route) -> dict[str, Any]:
-    """Returns routes to one backend. Only a version in the path, or another name, needs Lua to rewrite it."""
+    """Returns routes to one backend. The call that nearly all REST callers make comes first, and Envoy
+    rewrites its path without Lua."""
     (backend,), count = route.backends, stat_prefix(route)
-    path = MODEL_PATH + name
-    action = {"timeout": {}, "cluster": cluster_name(backend, Protocol.HTTP)}
-    plain = {**action, "prefix_rewrite": MODEL_PATH + backend.name}
+    rest = {"timeout": {}, "cluster": cluster_name(backend, Protocol.HTTP)}
+    host = _of_backend(backend)
+    host["typed_per_filter_config"] |= _for_models()
     return {
-        **_of_backend(backend),
+        **host,
         "routes": [
             {
                 **count,
-                "match": GRPC_MATCH,
-                "route": {"timeout": {}, "cluster": cluster_name(backend, Protocol.GRPC)},
+                "match": {"path": f"{MODEL_PATH}{name}/infer"},
+                "route": {**rest, "prefix_rewrite": f"{MODEL_PATH}{backend.name}/infer"},
+                "typed_per_filter_config": {REQUEST_FILTER: disabled()},
             },
-            {**count, "match": {"path_separated_prefix": f"{path}/versions"}, "route": action},
             {
                 **count,
-                "match": {"path_separated_prefix": path},
-                "route": plain,
-                "typed_per_filter_config": {REQUEST_FILTER: _disabled()},
+                "match": MODEL_METHODS,
+                "route": {"timeout": {}, "cluster": cluster_name(backend, Protocol.GRPC)},
             },
-            {**count, "match": ANY_MATCH, "route": action},
+            {**count, **_anything_else(), "route": rest},
         ],
     }
 
@@ -88,10 +103,11 @@ def _many_backends(route: Route) -> dict[str, Any]:
     backend's name from its context."""
     count = stat_prefix(route)
     return {
+        "typed_per_filter_config": _for_models(),
         "routes": [
-            {**count, "match": GRPC_MATCH, "route": _dice(route.backends, Protocol.GRPC)},
-            {**count, "match": ANY_MATCH, "route": _dice(route.backends, Protocol.HTTP)},
-        ]
+            {**count, "match": MODEL_METHODS, "route": _dice(route.backends, Protocol.GRPC)},
+            {**count, **_anything_else(), "route": _dice(route.backends, Protocol.HTTP)},
+        ],
     }
 
 
@@ -121,7 +137,7 @@ def _refused(answer: ErrorAnswer) -> dict[str, Any]:
     caller's protocol."""
     context = _context(name=answer.model, reason=answer.reason, message=answer.message)
     return {
-        "routes": [{"match": ANY_MATCH, "direct_response": {"status": answer.status}}],
+        "routes": [{**_anything_else(), "direct_response": {"status": answer.status}}],
         "typed_per_filter_config": {REQUEST_FILTER: context},
     }
 
@@ -133,5 +149,27 @@ def _context(**values: str) -> Any:
     return descriptors.pack(config)
 
 
-def _disabled() -> Any:
+def _anything_else() -> dict[str, Any]:
+    """Returns the match of other calls, which may be for the namespace although their header names a
+    model."""
+    on = (NAMING_FILTER, BRIDGE_FILTER, ANSWER_FILTER)
+    return {"match": ANY_MATCH, "typed_per_filter_config": {name: enabled() for name in on}}
+
+
+def _for_models() -> dict[str, Any]:
+    """Returns the filters of a name's host that calls of a model need not pass."""
+    return {NAMING_FILTER: disabled(), BRIDGE_FILTER: disabled()}
+
+
+@cache
+def enabled() -> Any:
+    """Returns what turns a filter on for a route."""
+    config = descriptors.message_class(FILTER_CONFIG)()
+    config.config.SetInParent()
+    return descriptors.pack(config)
+
+
+@cache
+def disabled() -> Any:
+    """Returns what turns a filter off for a route."""
     return descriptors.pack(descriptors.message_class(FILTER_CONFIG)(disabled=True))

@@ -11,16 +11,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailie.routing import refusal
-from bailie.routing.table import Backend, NotReady, RoutingTable
+from bailie.routing.refusal import ErrorAnswer
+from bailie.routing.table import NotReady, Route
 
 if TYPE_CHECKING:
-    from bailie.routing.refusal import ErrorAnswer
+    from bailie.routing.table import Backend, RoutingTable
 
 GRPC_SERVICE = "/inference.GRPCInferenceService/"
 GRPC_METHODS = frozenset({"ModelInfer", "ModelStreamInfer", "ModelMetadata", "ModelReady"})
-MODEL_PATH = re.compile(
-    r"/v2/models/(?P<name>[^/?#]+)(?:/versions/[^/?#]+)?(?P<rest>(?:[/?#].*)?)", re.DOTALL
+NAMESPACE_METHODS = frozenset({"ServerLive", "ServerReady", "ServerMetadata", "RepositoryIndex"})
+NAMESPACE_PATHS = frozenset(
+    {"/v2", "/v2/health/live", "/v2/health/ready", "/v2/repository/index", "/v1/models"}
 )
+MODEL_PATH = re.compile(
+    r"/v2/models/(?P<name>[^/?#]+)(?:/versions/[^/?#]+)?(?P<rest>(?:/+[^/?#]+)*)/*(?P<query>(?:[?#].*)?)",
+    re.DOTALL,
+)
+_PLAIN_PATH = re.compile(r"([^?#]*?)/*(?:[?#].*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +46,25 @@ class Forward:
         return f"/v2/models/{backend.name}{self.rest}"
 
 
+@dataclass(frozen=True, slots=True)
+class OfNamespace:
+    """The request is for the namespace, not for a model: `asked` is its path, or its gRPC method."""
+
+    asked: str
+
+
+Outcome = Forward | OfNamespace | ErrorAnswer
+
+
 def match(
-    table: RoutingTable, *, path: str, model: str = "", grpc: bool = False, encoding: str = "identity"
-) -> Forward | ErrorAnswer:
+    table: RoutingTable,
+    *,
+    path: str,
+    model: str = "",
+    grpc: bool = False,
+    named: str = "",
+    encoding: str = "identity",
+) -> Outcome:
     """Returns where a request goes, or the answer that refuses it.
 
     Args:
@@ -50,26 +73,31 @@ def match(
         model: the header `seldon-model` up to the first slash; empty when there is none. The header wins
             over the path.
         grpc: whether the request is a gRPC call.
+        named: the model's name in the first message of a gRPC call; the header wins over it.
         encoding: the header `grpc-encoding` of a gRPC call.
     """
     if grpc:
-        return _match_grpc(table, path, model, encoding)
+        return _match_grpc(table, path, model, named=named, encoding=encoding)
     found = MODEL_PATH.fullmatch(path)
-    if found is None:
-        return refusal.not_served(table.namespace, grpc=False)
-    return _look_up(table, model or found["name"], found["rest"])
+    if found is not None:
+        return _look_up(table, model or found["name"], found["rest"] + found["query"])
+    plain = _PLAIN_PATH.fullmatch(path)
+    return _of_namespace(table, plain[1] if plain else path, NAMESPACE_PATHS, grpc=False)
 
 
-def _match_grpc(table: RoutingTable, path: str, model: str, encoding: str) -> Forward | ErrorAnswer:
+def _match_grpc(table: RoutingTable, path: str, model: str, *, named: str, encoding: str) -> Outcome:
     method = path.removeprefix(GRPC_SERVICE)
     if method == path or method not in GRPC_METHODS:
-        return refusal.not_served(table.namespace, grpc=True)
-    if not model:
-        return refusal.not_named(table.namespace)
-    outcome = _look_up(table, model, "")
-    if isinstance(outcome, Forward) and encoding != "identity":
+        return _of_namespace(table, method, NAMESPACE_METHODS, grpc=True)
+    if encoding != "identity" and (not model or isinstance(table.entries.get(model), Route)):
         return refusal.not_decoded(table.namespace)
-    return outcome
+    if not model and not named:
+        return refusal.not_named(table.namespace)
+    return _look_up(table, model or named, "")
+
+
+def _of_namespace(table: RoutingTable, asked: str, served: frozenset[str], *, grpc: bool) -> Outcome:
+    return OfNamespace(asked) if asked in served else refusal.not_served(table.namespace, grpc=grpc)
 
 
 def _look_up(table: RoutingTable, model: str, rest: str) -> Forward | ErrorAnswer:

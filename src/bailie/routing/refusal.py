@@ -23,6 +23,8 @@ MODEL_NOT_FOUND = "ModelNotFound"
 MODEL_NOT_NAMED = "ModelNotNamed"
 ENCODING_NOT_SUPPORTED = "EncodingNotSupported"
 NO_ANSWER = "NoAnswer"
+TOO_LONG = "RequestTooLong"
+NO_LIST = "NoListOfModels"
 TOO_MANY_WAIT = "TooManyRequestsWait"
 OVERLOADED = "Overloaded"
 
@@ -105,18 +107,45 @@ def data_plane_overloaded(namespace: str) -> ErrorAnswer:
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, OVERLOADED, text, "", namespace)
 
 
+def too_long(namespace: str, most: int) -> ErrorAnswer:
+    """Returns the answer for a request that names its model inside, and is too long to be kept until then."""
+    text = (
+        f"the request has more than {most} bytes and names its model inside: name the model in the header"
+        f" {headers.MODEL} (namespace {namespace})"
+    )
+    return ErrorAnswer(413, GrpcStatus.RESOURCE_EXHAUSTED, TOO_LONG, text, "", namespace)
+
+
 def not_served(namespace: str, *, grpc: bool) -> ErrorAnswer:
     """Returns the answer for a path or a method that is no part of a model's inference API."""
     rest = "nothing is served at this path: ask for /v2/models/<model>/infer"
-    method = "only ModelInfer, ModelStreamInfer, ModelMetadata and ModelReady are served"
+    method = (
+        "only ModelInfer, ModelStreamInfer, ModelMetadata, ModelReady, ServerLive, ServerReady,"
+        " ServerMetadata and RepositoryIndex are served"
+    )
     text = f"{method if grpc else rest} (namespace {namespace})"
     return ErrorAnswer(404, GrpcStatus.UNIMPLEMENTED, PATH_NOT_SERVED, text, "", namespace)
 
 
 def not_named(namespace: str) -> ErrorAnswer:
     """Returns the answer for a gRPC call that does not name its model."""
-    text = f"name the model in the metadata {headers.MODEL} (namespace {namespace})"
+    text = f"name the model in the message, or in the metadata {headers.MODEL} (namespace {namespace})"
     return ErrorAnswer(400, GrpcStatus.INVALID_ARGUMENT, MODEL_NOT_NAMED, text, "", namespace)
+
+
+def not_named_in_body(namespace: str) -> ErrorAnswer:
+    """Returns the answer for a call of OpenAI's API whose body does not name its model once, as a text."""
+    text = f'name the model, once, in the field "model" of the JSON body (namespace {namespace})'
+    return ErrorAnswer(400, GrpcStatus.INVALID_ARGUMENT, MODEL_NOT_NAMED, text, "", namespace)
+
+
+def no_list(namespace: str) -> ErrorAnswer:
+    """Returns the answer for a caller of the list of models, while the scheduler gives none."""
+    text = (
+        f"the scheduler of namespace {namespace} gives no list of models at this moment: it does not answer,"
+        " or is asked too often; try again later"
+    )
+    return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, NO_LIST, text, "", namespace)
 
 
 def not_decoded(namespace: str) -> ErrorAnswer:

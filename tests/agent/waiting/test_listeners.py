@@ -111,6 +111,23 @@ async def test_requests_by_rest_and_grpc_bring_it_back(settings, scheduler, mlse
         assert scheduler.states(held.first).count(LOADED) == 2
 
 
+async def test_a_call_of_openais_api_waits_for_the_version_that_envoy_names(
+    settings, scheduler, mlserver, trained_models
+):
+    """MLServer has no such path: what matters is that the model is there when the call arrives."""
+    async with crowded(settings, scheduler, trained_models.iris) as held:
+        path, body = "/v1/chat/completions", {"model": name(held.first)}
+        unnamed = await held.http.post(path, json=body)
+        assert (unnamed.status_code, unnamed.json()["reason"]) == (404, "PathNotServed")
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(
+                held.http.post(path, json=body, headers={"bailie-version": name(held.first)})
+            )
+            await held.grant(held.second)
+        assert (asked.result().status_code, asked.result().json()) == (404, {"detail": "Not Found"})
+        assert scheduler.last(held.first).state == LOADED
+
+
 async def test_what_is_not_in_memory_says_that_it_can_answer(settings, scheduler, mlserver, trained_models):
     async with crowded(settings, scheduler, trained_models.iris) as held:
         assert (await held.rest(held.first, "/ready")).status_code == 200

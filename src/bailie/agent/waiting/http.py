@@ -19,6 +19,7 @@ import uvicorn
 
 from bailie.agent.waiting.requests import NotAnswered
 from bailie.routing.refusal import no_answer, not_served
+from bailie.wellknown.headers import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -99,14 +100,15 @@ class _Application:
             await _answer(send, 200, b"", [])
             return
         found = _MODEL.fullmatch(path)
-        if found is None:
+        name = found["name"] if found else _named_by_envoy(path, scope["headers"])
+        if not name:
             await _refuse(send, not_served(self._settings.namespace, grpc=False))
             return
-        asks_only = scope["method"] == "GET" and found["rest"] == "/ready"
-        if asks_only and self._requests.is_evicted(found["name"]):
+        asks_only = scope["method"] == "GET" and found is not None and found["rest"] == "/ready"
+        if asks_only and self._requests.is_evicted(name):
             await _answer(send, 200, b"", [])
             return
-        await self._hold(found["name"], scope, receive, send)
+        await self._hold(name, scope, receive, send)
 
     async def _hold(self, name: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         try:
@@ -156,6 +158,12 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
             yield body
         if not message.get("more_body", False):
             return
+
+
+def _named_by_envoy(path: str, headers: Headers) -> str:
+    """Returns the version that a call of OpenAI's API is for: its path has no name, so Envoy says it."""
+    sent = dict(headers).get(VERSION.encode(), b"") if path.startswith("/v1/") else b""
+    return sent.decode("ascii", "replace")
 
 
 def _read_ahead(headers: Headers) -> int:

@@ -1,0 +1,3 @@
+"""A real MLServer behind Envoy, for clients that want one."""
+
+from tests.support.mlserver import mlserver_process  # noqa: F401 - a fixture
