@@ -14,7 +14,7 @@ from bailie import __version__
 from bailie._gen import inference_pb2 as pb
 from bailie.kube.limits import Allowance
 from bailie.routing.match import Forward, OfNamespace, match
-from bailie.routing.refusal import no_answer, no_list
+from bailie.routing.refusal import no_answer, no_list, no_list_request, not_decoded
 from bailie.routing.table import Backend, NotReady, Route, RoutingTable
 
 
@@ -327,6 +327,11 @@ async def test_strangers_who_ask_for_the_list_are_bounded_and_told_so(world):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await mesh.stub.RepositoryIndex(pb.RepositoryIndexRequest())
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    for size, compression in ((2_000, None), (5_000_000, None), (5_000_000, grpc.Compression.Gzip)):
+        request = pb.RepositoryIndexRequest(repository_name="x" * size)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await mesh.stub.RepositoryIndex(request, compression=compression)
+        assert caught.value.details() in {no_list_request("ns").message, not_decoded("ns").message}
     assert (await mesh.http.post("/v2/models/iris/infer", content=b"{}")).status_code == 200
 
 

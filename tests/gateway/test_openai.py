@@ -97,6 +97,18 @@ async def test_a_body_that_is_too_long_to_be_kept_is_refused(http):
     assert answer.json() == refusal.too_long("ns", LONGEST_UNNAMED).body()
 
 
+async def test_a_body_in_chunks_has_one_length(http):
+    async def chunks():
+        for part in (b'{"model":', b'"llama",', b'"input":"', b"x" * 100_000, b'"}'):
+            yield part
+
+    answer = await http.post("/v1/embeddings", content=chunks())
+    assert answer.json()["asked"] == {"model": "llama_1", "input": "x" * 100_000}
+    sent = answer.json()["headers"]
+    assert ("content-length" in sent) != ("transfer-encoding" in sent)
+    assert (await http.post("/v1/embeddings", json={"model": "llama"})).status_code == 200
+
+
 GOOD = [
     '{"model":"llama"}',
     ' \n{ "model" : "llama" }\n',

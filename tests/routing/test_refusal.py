@@ -3,6 +3,7 @@ from bailie.routing.refusal import (
     data_plane_overloaded,
     no_answer,
     no_list,
+    no_list_request,
     not_named_in_body,
     not_ready,
     overloaded,
@@ -69,3 +70,4 @@ def test_no_list_of_models_is_no_word_about_the_models():
     refusal = no_list("team-a")
     assert (refusal.status, refusal.grpc_status, refusal.model) == (503, GrpcStatus.UNAVAILABLE, "")
     assert "the scheduler of namespace team-a gives no list of models" in refusal.message
+    assert no_list_request("team-a").grpc_status is GrpcStatus.INVALID_ARGUMENT

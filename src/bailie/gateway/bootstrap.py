@@ -195,6 +195,8 @@ def _index_cluster(settings: EnvoySettings) -> dict[str, Any]:
     """Returns the scheduler once more, for calls of strangers: few at a time, apart from Envoy's own stream,
     and with Envoy's token in the place of what they say of themselves."""
     cluster = _scheduler_cluster(INDEX_CLUSTER, settings)
+    # Its only endpoint is the leader's; that it hangs, callers may wait for.
+    del cluster["health_checks"]
     mutations = [
         {"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
         for header in _credentials(settings)

@@ -202,6 +202,7 @@ def _texts(namespace: str) -> str:
         "not_found": refusal.not_found(namespace, "iris"),
         "grpc_not_served": refusal.not_served(namespace, grpc=True),
         "no_list": refusal.no_list(namespace),
+        "no_list_request": refusal.no_list_request(namespace),
         "body_names_none": refusal.not_named_in_body(namespace),
         "not_named": refusal.not_named(namespace),
         "not_decoded": refusal.not_decoded(namespace),

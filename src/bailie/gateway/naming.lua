@@ -5,7 +5,7 @@
 
 local EXTRACTED = "envoy.filters.http.grpc_field_extraction"
 local LIST_MILLISECONDS = 5000
-local MAX_LIST_REQUEST = 1000 -- bytes of the request's body that are looked at
+local MAX_LIST_REQUEST = 1000 -- bytes of a request for the list that are looked at, or passed on
 
 -- The header is what Envoy looks at.
 local function route_to(handle, name)
@@ -25,11 +25,24 @@ local function name_in_message(handle)
   return type(name) == "string" and name or ""
 end
 
-local function on_grpc(handle, headers)
-  if not METHODS[headers:get(":path")] then return route_to(handle, NO_MODEL) end
-  if asked_for(headers) ~= nil then return end
+local function is_compressed(headers)
   local encoding = headers:get("grpc-encoding")
-  if encoding ~= nil and encoding ~= "identity" then return as_grpc(handle, TEXT.not_decoded) end
+  return encoding ~= nil and encoding ~= "identity"
+end
+
+-- The call goes to the scheduler, which must not have to read whatever strangers send.
+local function list_over_grpc(handle, headers)
+  if is_compressed(headers) then return as_grpc(handle, TEXT.not_decoded) end
+  if #whole_body(handle) > MAX_LIST_REQUEST then return as_grpc(handle, TEXT.no_list_request) end
+  route_to(handle, NO_MODEL)
+end
+
+local function on_grpc(handle, headers)
+  local method = headers:get(":path")
+  if method == "/inference.GRPCInferenceService/RepositoryIndex" then return list_over_grpc(handle, headers) end
+  if not METHODS[method] then return route_to(handle, NO_MODEL) end
+  if asked_for(headers) ~= nil then return end
+  if is_compressed(headers) then return as_grpc(handle, TEXT.not_decoded) end
   local name = name_in_message(handle)
   if name == "" then return as_grpc(handle, TEXT.not_named) end
   if not may_be_a_model(name) then return as_grpc(handle, not_found(name)) end
@@ -64,7 +77,8 @@ end
 local function on_rest(handle, headers)
   local path = headers:get(":path")
   local plain = string.match(path, "^([^?#]*[^/?#])/*") or "/"
-  local openai = string.match(plain, "^/v2/models/[^/]+/infer_?s?t?r?e?a?m?/(.+)$")
+  local openai = string.match(plain, "^/v2/models/[^/]+/infer/(.+)$")
+    or string.match(plain, "^/v2/models/[^/]+/infer_stream/(.+)$")
   if OPENAI[openai] then return headers:replace(":path", "/v1/" .. openai) end
   if string.find(path, "^/v2/models/[^/?#]") then return end
   openai = string.match(plain, "^/v1/(.+)$")

@@ -139,6 +139,12 @@ def not_named_in_body(namespace: str) -> ErrorAnswer:
     return ErrorAnswer(400, GrpcStatus.INVALID_ARGUMENT, MODEL_NOT_NAMED, text, "", namespace)
 
 
+def no_list_request(namespace: str) -> ErrorAnswer:
+    """Returns the answer for a gRPC call of RepositoryIndex that is longer than any request for the list."""
+    text = f"the message is too long to be a RepositoryIndexRequest (namespace {namespace})"
+    return ErrorAnswer(413, GrpcStatus.INVALID_ARGUMENT, TOO_LONG, text, "", namespace)
+
+
 def no_list(namespace: str) -> ErrorAnswer:
     """Returns the answer for a caller of the list of models, while the scheduler gives none."""
     text = (
