@@ -4,7 +4,7 @@ import pytest
 from tests.support.manifests import runtime
 
 from bailie.api.problems import Problem
-from bailie.operator.conditions import left_out_condition, refused, workload_condition
+from bailie.operator.conditions import known_containers, left_out_condition, refused, workload_condition
 from bailie.workloads.port import Observation
 
 SEEN = {
@@ -54,3 +54,11 @@ def test_a_refusal_says_all_and_leaves_warnings_out():
     assert condition.reason == "InvalidSpec"
     assert condition.message == "spec.replicas: too many; spec.x: there is no such field"
     assert refused([SCALING, warning]).reason == "InvalidScaling"
+
+
+def test_a_container_of_another_name_is_named_with_those_that_there_are():
+    running = ("agent", "mlserver", "acme-mlserver", "sidecar")
+    found = known_containers('ServerConfig "mlserver"', ("agent", "mlserver"), running)
+    assert (found.type, found.status, found.severity) == ("KnownContainers", "False", "Info")
+    assert 'has no container "acme-mlserver", "sidecar": it has agent, mlserver.' in found.message
+    assert known_containers("x", ("agent",), ("agent",)).status == "True"

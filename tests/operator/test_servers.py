@@ -24,7 +24,8 @@ async def test_a_server_becomes_ready(installation, server):
     status = server["status"]
     assert (status["replicas"], status["selector"]) == (2, "seldon-server-name=mlserver")
     types = [c["type"] for c in status["conditions"]]
-    assert types == ["ConfigCurrent", "Ready", "SchedulerPresent", "StatefulSetOrDeploymentReady"]
+    wanted = ["ConfigCurrent", "KnownContainers", "Ready", "SchedulerPresent", "StatefulSetOrDeploymentReady"]
+    assert types == wanted
     assert installation.workloads.running[installation.a, "mlserver"].replicas == 2
     await until_true(lambda: installation.events("ServerReady"))
 

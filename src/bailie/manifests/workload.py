@@ -15,6 +15,12 @@ Manifest = dict[str, Any]
 """A Kubernetes object as plain JSON data."""
 
 
+def container_names(pod_spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the names of the containers of a PodSpec, in its order."""
+    found = pod_spec.get("containers") or ()
+    return tuple(str(each.get("name") or "") for each in found if isinstance(each, dict))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """Pods `<name>-0` … `<name>-<replicas - 1>` made from one template, and the objects around them.

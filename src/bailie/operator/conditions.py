@@ -27,6 +27,7 @@ WORKLOAD_READY = "StatefulSetOrDeploymentReady"
 CONFIG_CURRENT = "ConfigCurrent"
 OWN_SERVICES = "OwnServices"
 SCHEDULER_PRESENT = "SchedulerPresent"
+KNOWN_CONTAINERS = "KnownContainers"
 SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
 SERVED_ELSEWHERE = "ServedElsewhere"
 REMOTES = "RemotesUsable"
@@ -136,6 +137,25 @@ def scheduler_present(namespace: str, runtime: Object | None, service: Object | 
         " status; the chart seldon-core-v2-runtime makes one"
     )
     return unmet("NoRuntime", text, SCHEDULER_PRESENT).model_copy(update={"severity": "Warning"})
+
+
+def known_containers(config: str, own: Sequence[str], running: Sequence[str]) -> Condition:
+    """Returns whether the pods have the configuration's containers only. One more is allowed, and is often
+    meant to be one of them.
+
+    Args:
+        config: kind and name of the configuration, in words.
+        own: names of its containers.
+        running: names of the containers of the pods.
+    """
+    added = ", ".join(f'"{name}"' for name in running if name not in own)
+    if not added:
+        return _holds(KNOWN_CONTAINERS, "Known", f"the pods have the containers of {config}")
+    text = (
+        f"{config} has no container {added}: it has {', '.join(own) or 'none'}. So {added} runs beside these."
+        " To change one of them, for example its image, give the container in podSpec the same name"
+    )
+    return unmet("Added", text, KNOWN_CONTAINERS).model_copy(update={"severity": "Info"})
 
 
 def config_current(kind: str, name: str, *, pending: bool) -> Condition:

@@ -13,11 +13,20 @@ from bailie.api.server_config import ServerConfig
 from bailie.api.status import happy
 from bailie.manifests.artifact_volumes import patch_warnings
 from bailie.manifests.server import SERVER_LABEL, server_origin, server_workload
+from bailie.manifests.workload import container_names
 from bailie.operator.central_schedulers import hand_made
-from bailie.operator.conditions import WORKLOAD_READY, scheduler_present, unmet, workload_condition
+from bailie.operator.conditions import (
+    WORKLOAD_READY,
+    known_containers,
+    scheduler_present,
+    unmet,
+    workload_condition,
+)
 from bailie.operator.reconciler import Outcome, Reconciler
 
 if TYPE_CHECKING:
+    from bailie.api.status import Condition
+    from bailie.manifests.workload import Workload
     from bailie.operator.reconciler import Using
 
 
@@ -46,5 +55,11 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         namespace = resource.metadata.namespace
         service = hand_made(self._cache, namespace, SCHEDULER)
         present = scheduler_present(namespace, self._cache.runtime_of(namespace), service)
+        known = _known_containers(using.config, workload)
         warnings = tuple(patch_warnings(resource.spec.pod_spec, using.config.spec.pod_spec))
-        return Outcome([condition, present, ready], fields, made=not refusal, warnings=warnings)
+        return Outcome([condition, known, present, ready], fields, made=not refusal, warnings=warnings)
+
+
+def _known_containers(config: ServerConfig, workload: Workload) -> Condition:
+    own, running = container_names(config.spec.pod_spec), container_names(workload.template["spec"])
+    return known_containers(f'ServerConfig "{config.metadata.name}"', own, running)
