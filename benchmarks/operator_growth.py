@@ -166,8 +166,8 @@ async def measure(api: RemoteApi, folder: Path, options: argparse.Namespace) -> 
     """Grows the scope of one operator."""
     audit = Audit(folder / "audit.jsonl")
     found = []
-    await install(api, HOME, [], pods=False)
-    with operator(api, HOME, folder, address=ADDRESS, workloads="kubernetes") as started:
+    await install(api, HOME, [])
+    with operator(api, HOME, folder, address=ADDRESS) as started:
         process = psutil.Process(started.pid)
         async with Client.from_kubeconfig(api.kubeconfig) as client:
             for before, size in pairwise([0, *options.sizes]):
@@ -180,7 +180,7 @@ async def measure(api: RemoteApi, folder: Path, options: argparse.Namespace) -> 
 
 async def grow(api: RemoteApi, client: Client, names: Sequence[str], before: int) -> float:
     """Adds the namespaces after the first `before`; returns the seconds until what is in them is ready."""
-    await grant(api, HOME, names[before:], pods=False)
+    await grant(api, HOME, names[before:])
     await provision(client, names[before:])
     await put_list(client, HOME, names)
     return await seconds_until(lambda: all_ready(client, names), f"{len(names)} namespaces ready", 300)

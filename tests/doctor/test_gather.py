@@ -22,7 +22,7 @@ from bailie.doctor.gather import gather
 from bailie.kube.client import Client
 from bailie.kube.clock import stamp_micro, utc_now
 from bailie.local.readiness import condition
-from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_POD_RULES
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_STATEFUL_RULES
 from bailie.operator.run import Adapter, run
 from bailie.operator.settings import OperatorSettings
 from bailie.scope.claim import CLAIM_LEASE, TERM_ANNOTATION
@@ -52,7 +52,7 @@ async def operator(api, tmp_path, home=HOME):
         namespace=home, pod_name=f"{home}-0", port=0, scope_config_map="bailie-scope", release="one"
     )
     async with Client.from_kubeconfig(kubeconfig) as client, asyncio.TaskGroup() as group:
-        task = group.create_task(run(settings, client, Adapter(lambda _: workloads, OPERATOR_POD_RULES)))
+        task = group.create_task(run(settings, client, Adapter(lambda _: workloads, OPERATOR_STATEFUL_RULES)))
         yield
         task.cancel()
 

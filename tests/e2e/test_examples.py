@@ -60,17 +60,6 @@ def test_iris_over_rest_and_grpc(stack, artifact, tmp_path):
         assert classes(stack, "iris", "--mode", "grpc") == CLASSES
 
 
-def test_on_a_cluster(stack, artifact, tmp_path):
-    """Here the mounted ConfigMap is a folder, with the links that a kubelet makes."""
-    mounted = tmp_path / "iris"
-    times = mounted / "..2026_01_02_03_04_05.1234"
-    shutil.copytree(artifact, times)
-    (mounted / "..data").symlink_to(times.name)
-    (mounted / "model.joblib").symlink_to("..data/model.joblib")
-    with applied(stack, "on-a-cluster/model.yaml", tmp_path, {"/mnt/models/iris": str(mounted)}):
-        assert classes(stack, "iris") == CLASSES
-
-
 def test_two_namespaces(stack, artifact, tmp_path):
     with applied(stack, "two-namespaces/models.yaml", tmp_path, {"/tmp/iris": str(artifact)}):
         assert classes(stack, "iris", namespace=SYSTEM) == CLASSES

@@ -7,10 +7,10 @@ import pytest
 from bailie.kube import errors
 from bailie.kube.client import Client
 from bailie.kube.reviews import account_may, own_missing_rights
-from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_POD_RULES, OPERATOR_RULES, role_manifests
+from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES, OPERATOR_STATEFUL_RULES, role_manifests
 from bailie.scope.rights import Right, rights_of
 
-NEEDED = rights_of((*OPERATOR_RULES, *OPERATOR_POD_RULES))
+NEEDED = rights_of((*OPERATOR_RULES, *OPERATOR_STATEFUL_RULES))
 PATCH = Right("mlops.seldon.io", "servers/status", "patch")
 LIST = Right("", "services", "list")
 
@@ -40,7 +40,7 @@ async def test_what_a_server_cannot_list_is_asked_for_one_by_one():
 
 @pytest.fixture
 async def operator(api, client, tmp_path):
-    for manifest in role_manifests("a", "b", pods=True):
+    for manifest in role_manifests("a", "b"):
         await client.create(manifest)
     token = api.service_account_token("b", OPERATOR_ACCOUNT)
     async with Client.from_kubeconfig(api.kubeconfig_for(token, tmp_path / "operator")) as operator:

@@ -14,13 +14,12 @@ from tests.support.manifests import manifest_of
 from tests.support.waiting import until_true
 from tests.support.workloads import MemoryWorkloads
 
-from bailie.api.kinds import EVENT, ROLE
+from bailie.api.kinds import EVENT
 from bailie.kube.client import Client
 from bailie.kube.errors import AlreadyExists
 from bailie.manifests.defaults import mlserver_config, seldon_config
 from bailie.manifests.rbac import (
     OPERATOR_ACCOUNT,
-    OPERATOR_POD_RULES,
     OPERATOR_STATEFUL_RULES,
     RbacRule,
     role_manifests,
@@ -41,7 +40,7 @@ class Installation:
     home: str
     namespaces: tuple[str, str]
     workloads: MemoryWorkloads = field(default_factory=MemoryWorkloads)
-    rules: tuple[RbacRule, ...] = OPERATOR_POD_RULES
+    rules: tuple[RbacRule, ...] = OPERATOR_STATEFUL_RULES
 
     @property
     def a(self) -> str:
@@ -59,16 +58,10 @@ class Installation:
         values = {"namespace": self.home, "pod_name": "operator-0", "port": 0, "watch": self.namespaces}
         return OperatorSettings(**{**values, **changes})
 
-    async def grant(self, *namespaces: str, pods: bool = True) -> None:
-        """The rights of a laptop, or of a cluster."""
-        manifests = [m for n in namespaces for m in role_manifests(n, self.home, pods=pods)]
+    async def grant(self, *namespaces: str) -> None:
+        """The rights that an installation gives."""
+        manifests = [m for n in namespaces for m in role_manifests(n, self.home)]
         await asyncio.gather(*map(self.put, manifests))
-
-    async def grant_those_of_a_cluster(self) -> None:
-        for namespace in self.namespaces:
-            await self.admin.delete(ROLE, "seldon-v2-manager-role", namespace)
-        await self.grant(*self.namespaces, pods=False)
-        self.rules = OPERATOR_STATEFUL_RULES
 
     async def put(self, manifest: dict[str, Any]) -> None:
         with contextlib.suppress(AlreadyExists):

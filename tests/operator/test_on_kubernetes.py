@@ -36,7 +36,6 @@ MADE = (DEPLOYMENT, STATEFUL_SET, SERVICE, POD_DISRUPTION_BUDGET, ENDPOINT_SLICE
 @pytest.fixture
 async def cluster(installation):
     """The installation on a cluster whose controllers report every workload ready at once."""
-    await installation.grant_those_of_a_cluster()
     installation.workloads = KubernetesWorkloads(installation.client)
     async with cluster_controllers(installation.admin) as controllers:
         installation.controllers = controllers

@@ -55,7 +55,7 @@ async def another(installation, tmp_path, **changes):
     token = installation.api.service_account_token(home, OPERATOR_ACCOUNT)
     kubeconfig = installation.api.kubeconfig_for(token, tmp_path / "other.kubeconfig")
     for namespace in installation.namespaces:
-        for manifest in role_manifests(namespace, home, pods=True):
+        for manifest in role_manifests(namespace, home):
             if manifest["kind"] == "RoleBinding" and manifest["metadata"]["namespace"] == namespace:
                 manifest["metadata"]["name"] += "-other"
             await installation.put(manifest)

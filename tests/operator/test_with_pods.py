@@ -1,19 +1,21 @@
-"""The operator with the laptop's workloads: its rights suffice, and what it makes goes with its owner."""
+"""The operator with a laptop's controllers: its rights suffice, and what it makes goes with its owner."""
 
 from __future__ import annotations
 
 import pytest
+from tests.support.controllers import pod_controllers
 from tests.support.waiting import until_true
 
 from bailie.api.kinds import CONFIG_MAP, POD, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.manifests.objects import service
-from bailie.workloads.local import LocalWorkloads
+from bailie.workloads.kubernetes import KubernetesWorkloads
 
 
 @pytest.fixture
-def installation(installation):
-    installation.workloads = LocalWorkloads(installation.client)
-    return installation
+async def installation(installation):
+    installation.workloads = KubernetesWorkloads(installation.client)
+    async with pod_controllers(installation.admin):
+        yield installation
 
 
 async def _names(installation, kind):

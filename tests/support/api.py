@@ -103,7 +103,12 @@ class Api:
 @contextlib.contextmanager
 def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
     """The embedded API on a thread of this process, with its state in `directory/api`."""
-    places = {"log_dir": directory / "logs", "addresses": directory / "node" / "addresses.json"}
+    node = directory / "node"
+    places = {
+        "log_dir": directory / "logs",
+        "addresses": node / "addresses.json",
+        "node": node / "commands.sock",
+    }
     ours = {"definitions": served_definitions(), "name": "bailie"}
     server = ApiServer(Settings(state_dir=directory / "api", **{**places, **ours, **settings}))
     loop = asyncio.new_event_loop()

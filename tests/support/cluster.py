@@ -104,18 +104,23 @@ class Kubectl:
         return result.err
 
     @contextmanager
-    def streaming(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    def streaming(self, *arguments: str, stderr: bool = False) -> Iterator[subprocess.Popen[str]]:
         """A command that runs on, such as `get -w`; ended at the end of the block."""
         process = subprocess.Popen(
-            self.command(*arguments), stdout=subprocess.PIPE, text=True, env=self.environment()
+            self.command(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if stderr else None,
+            text=True,
+            env=self.environment(),
         )
         try:
             yield process
         finally:
             process.terminate()
             process.wait(60)
-            if process.stdout:
-                process.stdout.close()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
 
 
 @dataclass

@@ -27,7 +27,7 @@ from tests.support.api import running_api
 from tests.support.autopsy import autopsy
 from tests.support.charts import CHARTS
 from tests.support.cluster import Cluster
-from tests.support.controllers import cluster_controllers
+from tests.support.controllers import pod_controllers
 from tests.support.node import running_node
 from tests.support.waiting import until_true
 
@@ -197,7 +197,7 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
         async with (
             Client.from_kubeconfig(api.kubeconfig) as admin,
             running_node(api, folder / "node", programs=programs()),
-            cluster_controllers(admin, pods=True),
+            pod_controllers(admin),
             _cleaned(Ground(admin, api.kubeconfig, embedded=True, seconds=120)) as place,
         ):
             yield place

@@ -40,13 +40,10 @@ def user_of(home: str) -> str:
     return f"system:serviceaccount:{home}:{OPERATOR_ACCOUNT}"
 
 
-async def install(api: AnyApi, home: str, namespaces: Iterable[str], *, pods: bool = True) -> None:
-    """Makes namespaces, rights, configurations and the list of one operator, as a chart does.
-
-    `pods` gives the rights of a laptop in place of those of a cluster.
-    """
+async def install(api: AnyApi, home: str, namespaces: Iterable[str]) -> None:
+    """Makes namespaces, rights, configurations and the list of one operator, as a chart does."""
     names = list(namespaces)
-    await grant(api, home, [home, *names], pods=pods)
+    await grant(api, home, [home, *names])
     async with Client.from_kubeconfig(api.kubeconfig) as admin:
         configs = (
             seldon_config(home, image="bailie:1"),
@@ -57,12 +54,12 @@ async def install(api: AnyApi, home: str, namespaces: Iterable[str], *, pods: bo
         await put_list(admin, home, names)
 
 
-async def grant(api: AnyApi, home: str, namespaces: Iterable[str], *, pods: bool = True) -> None:
+async def grant(api: AnyApi, home: str, namespaces: Iterable[str]) -> None:
     """Makes namespaces in which the operator has its rights."""
     async with Client.from_kubeconfig(api.kubeconfig) as admin:
         for name in namespaces:
             made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}]
-            for manifest in (*made, *role_manifests(name, home, pods=pods)):
+            for manifest in (*made, *role_manifests(name, home)):
                 if manifest["kind"] == "RoleBinding" and manifest["metadata"]["namespace"] == name:
                     manifest["metadata"]["name"] += f"-{home}"
                 await admin.apply(manifest, field_manager=f"install-{home}", force=True)
@@ -82,9 +79,7 @@ def own_address() -> str:
 
 
 @contextlib.contextmanager
-def operator(
-    api: AnyApi, home: str, folder: Path, *, address: str = "", workloads: str = "local"
-) -> Iterator[subprocess.Popen[bytes]]:
+def operator(api: AnyApi, home: str, folder: Path, *, address: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """Runs `bailie operator` for an installation until the block ends, on a loopback address of its own."""
     token = api.service_account_token(home, OPERATOR_ACCOUNT)
     kubeconfig = api.kubeconfig_for(token, folder / f"{home}.kubeconfig")
@@ -96,7 +91,6 @@ def operator(
         "POD_IP": address or own_address(),
         "BAILIE_SCOPE_CONFIGMAP": "bailie-scope",
         "BAILIE_RELEASE": "release",
-        "BAILIE_WORKLOADS": workloads,
     }
     with (folder / f"{home}.log").open("ab") as log:
         command = [sys.executable, "-m", "bailie", "operator"]

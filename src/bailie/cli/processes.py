@@ -106,21 +106,18 @@ def _ends_with_standard_input() -> Iterator[None]:
 def _operator(_: list[str]) -> None:
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
-    from bailie.manifests.rbac import OPERATOR_POD_RULES, OPERATOR_STATEFUL_RULES
+    from bailie.manifests.rbac import OPERATOR_STATEFUL_RULES
     from bailie.operator.run import Adapter
     from bailie.operator.run import run as serve
-    from bailie.operator.settings import LOCAL, OperatorSettings
+    from bailie.operator.settings import OperatorSettings
     from bailie.workloads.kubernetes import KubernetesWorkloads
-    from bailie.workloads.local import LocalWorkloads
 
     settings = OperatorSettings.from_environment()
     set_up_logging(settings.log_level)
 
     async def main() -> None:
         async with Client.from_environment() as client:
-            local = Adapter(LocalWorkloads, OPERATOR_POD_RULES)
-            cluster = Adapter(KubernetesWorkloads, OPERATOR_STATEFUL_RULES)
-            await serve(settings, client, local if settings.workloads == LOCAL else cluster)
+            await serve(settings, client, Adapter(KubernetesWorkloads, OPERATOR_STATEFUL_RULES))
 
     try:
         _until_told(main())
@@ -194,7 +191,10 @@ def _api_server(arguments: list[str]) -> None:
     parser.add_argument("--audit-log", type=Path, help="file for an audit log, one line per request")
     options = parser.parse_args(arguments)
     set_up_logging(options.log_level)
+    from bailie.local.bootstrap import IMAGE, MLSERVER_IMAGE
     from bailie.local.definitions import served_definitions
+    from bailie.local.notices import Notices
+    from bailie.local.programs import TITLES
     from bailie.local.settings import API_NAME
     from kubeapi.errors import StateError
     from kubeapi.server import serve
@@ -207,6 +207,8 @@ def _api_server(arguments: list[str]) -> None:
         state_dir=state / "api",
         log_dir=state / "logs",
         addresses=state / "node" / "addresses.json",
+        node=state / "node" / "commands.sock",
+        notices=Notices(TITLES, own=(IMAGE, MLSERVER_IMAGE)),
         port=options.port,
         audit_log=options.audit_log,
     )

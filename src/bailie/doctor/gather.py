@@ -29,7 +29,6 @@ from bailie.kube.reviews import account_may
 from bailie.manifests.rbac import (
     OPERATOR_ACCOUNT,
     OPERATOR_HOME_RULES,
-    OPERATOR_POD_RULES,
     OPERATOR_RULES,
     OPERATOR_STATEFUL_RULES,
 )
@@ -46,7 +45,6 @@ from bailie.scope.claim import (
     is_upstream_operator,
 )
 from bailie.scope.rights import Right, full_name, rights_of
-from bailie.wellknown.names import EMBEDDED_API
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
@@ -75,11 +73,10 @@ async def gather(client: Client, namespaces: Iterable[str] | None) -> Facts:
     upstream = await _upstream(client)
     chosen = await _concerned(client, installations) if namespaces is None else sorted(set(namespaces))
     gate = asyncio.Semaphore(_AT_A_TIME)
-    embedded = EMBEDDED_API in str(version.get("gitVersion", ""))
 
     async def look(name: str) -> NamespaceFacts:
         async with gate:
-            return await _namespace(client, name, _views(installations), embedded=embedded)
+            return await _namespace(client, name, _views(installations))
 
     return Facts(
         server=client.server,
@@ -164,9 +161,7 @@ async def _concerned(client: Client, installations: Known[tuple[InstallationView
     return sorted(names)
 
 
-async def _namespace(
-    client: Client, name: str, installations: Iterable[InstallationView], *, embedded: bool
-) -> NamespaceFacts:
+async def _namespace(client: Client, name: str, installations: Iterable[InstallationView]) -> NamespaceFacts:
     views = tuple(installations)
     exists = await _exists(client, name)
     claim = await _known(claim_on(client, name))
@@ -181,7 +176,7 @@ async def _namespace(
         home=seen.home if seen else "",
         claim=claim,
         status=(seen.statuses.get(name) or {}) if seen else {},
-        missing=await _missing(client, name, seen, embedded=embedded),
+        missing=await _missing(client, name, seen),
         runtimes=runtimes,
         servers=await _things(client, SERVER, name),
         models=await _things(client, MODEL, name),
@@ -216,16 +211,14 @@ async def _exists(client: Client, name: str) -> Known[bool]:
     return True
 
 
-async def _missing(
-    client: Client, namespace: str, seen: InstallationView | None, *, embedded: bool
-) -> Known[tuple[str, ...]]:
+async def _missing(client: Client, namespace: str, seen: InstallationView | None) -> Known[tuple[str, ...]]:
     """Takes the operator's word while it is at work, and else asks the API in its place."""
     if seen is None:
         return ()
     said = seen.statuses.get(namespace)
     if said is not None and seen.alive:
         return tuple(str(each) for each in said.get("missing") or ())
-    rules = (*OPERATOR_RULES, *(OPERATOR_POD_RULES if embedded else OPERATOR_STATEFUL_RULES))
+    rules = (*OPERATOR_RULES, *OPERATOR_STATEFUL_RULES)
     return await _lacking(client, seen.home, rights_of(rules), namespace)
 
 

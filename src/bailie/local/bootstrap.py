@@ -90,7 +90,7 @@ async def provision_namespace(client: Client, namespace: str, settings: LocalSet
     if settings.scheduler_replicas is not None:
         await _scale_schedulers(client, namespace, settings.scheduler_replicas)
     # Every caller of this API may read its Secrets, so their names need no list.
-    for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, pods=True, secrets=(EVERY_SECRET,)):
+    for manifest in role_manifests(namespace, OPERATOR_NAMESPACE, secrets=(EVERY_SECRET,)):
         await _apply(client, manifest)
 
 
@@ -102,7 +102,6 @@ def operator_workload(settings: LocalSettings) -> Workload:
         {"name": variables.POD_NAMESPACE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": variables.POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": variables.SCOPE_CONFIGMAP, "value": CONFIG_MAP_NAME},
-        {"name": variables.WORKLOADS, "value": "local"},
         {"name": variables.LOG_LEVEL, "value": settings.log_level},
     ]
     container = {

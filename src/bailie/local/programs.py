@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from bailie.local.state import StateDirectory
 
 
+TITLES = {"bailie": "Bailie", "bailie-mlserver": "MLServer", "mlserver": "MLServer"}
+"""The programs by the names of the images that they stand for."""
+
+
 def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) -> NodeSettings:
     """Returns the settings of this machine's node."""
     mlserver = Program(
-        title="MLServer",
+        title=TITLES["mlserver"],
         argv=mlserver_command(settings.mlserver_environment),
         hint=f"run `make setup`, or name its environment in {variables.MLSERVER_ENV}",
+        needs=(variables.MLSERVER_MODELS_DIR,),
+        address=variables.MLSERVER_HOST,
     )
     return NodeSettings(
         state_dir=state.root,
@@ -30,7 +36,7 @@ def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) 
         api_ca=state.api_ca,
         local_roots=settings.local_roots,
         programs={
-            "bailie": Program(title="Bailie", argv=(sys.executable, "-m", "bailie")),
+            "bailie": Program(title=TITLES["bailie"], argv=(sys.executable, "-m", "bailie")),
             "bailie-mlserver": mlserver,
             "mlserver": mlserver,
         },

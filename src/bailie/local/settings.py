@@ -29,7 +29,7 @@ DEFAULT_NAMESPACES = ("default",)
 TRAINING_SCRIPT = Path(__file__).with_name("training.py")
 """Run by the inference server's Python, which has scikit-learn; never imported."""
 
-EXTRA_MODULES = ("cryptography", "envoy", "jsonpatch", "orjson", "starlette")
+EXTRA_MODULES = ("cryptography", "envoy", "jsonpatch", "orjson", "starlette", "wsproto")
 """Modules of the extra `local` (pyproject.toml)."""
 INSTALL_EXTRA = "install the extra with `pip install 'bailie[local]'`"
 

@@ -27,8 +27,10 @@ from bailie.local.readiness import Unready, last_lines, waiting_for
 from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAMESPACE, missing_parts
 from bailie.local.state import Lock, StateDirectory, SupervisorRecord
 from bailie.local.watch_list import NamespaceProvisioner
-from bailie.workloads.local import LocalWorkloads
+from bailie.workloads.kubernetes import KubernetesWorkloads
 from bailie.workloads.node import node
+from bailie.workloads.pod_controllers import PodControllers
+from bailie.workloads.port import WorkloadRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +118,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._api.keep(self._on_api))
                 tasks.create_task(self._keep_operator(client))
+                tasks.create_task(PodControllers(client).run())
                 if self._list is not None:
                     tasks.create_task(self._list.run())
                 tasks.create_task(CentralRights(client).run())
@@ -138,11 +141,11 @@ class Supervisor:
         raise Ended
 
     async def _keep_operator(self, client: Client) -> None:
-        workloads = LocalWorkloads(client)
+        workloads = KubernetesWorkloads(client)
         while not self._stop.is_set():
             try:
                 await workloads.ensure(operator_workload(self._settings))
-            except ApiError as error:
+            except (ApiError, WorkloadRefused) as error:
                 log.warning("operator's pod not ensured", reason=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(OPERATOR_SECONDS):

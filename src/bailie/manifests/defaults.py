@@ -213,7 +213,7 @@ def _mlserver(image: str) -> Manifest:
         "image": image,
         "env": [
             _from_field(variables.POD_IP, "status.podIP"),
-            _variable("MLSERVER_HOST", f"$({variables.POD_IP})"),
+            _variable(variables.MLSERVER_HOST, f"$({variables.POD_IP})"),
             _variable("MLSERVER_HTTP_PORT", str(ports.SERVER_HTTP)),
             _variable("MLSERVER_GRPC_PORT", str(ports.SERVER_GRPC)),
             _variable("MLSERVER_METRICS_PORT", str(ports.SERVER_METRICS)),

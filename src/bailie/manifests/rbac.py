@@ -80,18 +80,13 @@ OPERATOR_RULES = (
 """The operator in a namespace that it serves."""
 
 OPERATOR_STATEFUL_RULES = (
-    RbacRule("apps", ("statefulsets", "deployments"), (*_READ, *_WRITE), "to run pods on a cluster"),
+    RbacRule("apps", ("statefulsets", "deployments"), (*_READ, *_WRITE), "to run pods"),
     RbacRule(
         "policy", ("poddisruptionbudgets",), (*_READ, *_WRITE), "to let machines be drained one at a time"
     ),
     RbacRule("", ("pods",), _READ, "to say why pods are not ready"),
 )
-"""Further rights of the operator on a cluster, where controllers make the pods."""
-
-OPERATOR_POD_RULES = (
-    RbacRule("", ("pods",), (*_READ, *_WRITE), "to run pods where no controller makes them"),
-)
-"""Further rights of the operator on a laptop, where it makes the pods itself."""
+"""Further rights of the operator in a namespace that it serves, for the objects that become pods."""
 
 NAMESPACE_RULE = RbacRule("", ("namespaces",), _READ, "to find the namespaces to serve")
 """A further right of an operator that serves the whole cluster."""
@@ -178,28 +173,26 @@ SERVER_RULES = server_rules(MODEL_SECRETS)
 
 
 def role_manifests(
-    namespace: str, operator_namespace: str, *, pods: bool = False, secrets: Iterable[str] = MODEL_SECRETS
+    namespace: str, operator_namespace: str, *, secrets: Iterable[str] = MODEL_SECRETS
 ) -> list[Manifest]:
     """Returns accounts, Roles and RoleBindings for one served namespace, with the operator's own.
 
-    `pods` gives the operator the rights of a laptop in place of those of a cluster; `secrets` are those that
-    Models may name.
+    `secrets` are those that Models may name.
     """
     return [
         *operator_manifests(operator_namespace),
-        *namespace_manifests(namespace, operator_namespace, pods=pods, secrets=secrets),
+        *namespace_manifests(namespace, operator_namespace, secrets=secrets),
     ]
 
 
 def namespace_manifests(
-    namespace: str, operator_namespace: str, *, pods: bool = False, secrets: Iterable[str] = MODEL_SECRETS
+    namespace: str, operator_namespace: str, *, secrets: Iterable[str] = MODEL_SECRETS
 ) -> list[Manifest]:
     """Returns the part of `role_manifests` that lies in the served namespace."""
-    workloads = OPERATOR_POD_RULES if pods else OPERATOR_STATEFUL_RULES
     operator = (OPERATOR_ACCOUNT, operator_namespace)
     return [
         *(_account(namespace, name) for name in (SCHEDULER_ACCOUNT, SERVER_ACCOUNT, ENVOY_ACCOUNT)),
-        *_bound_role(namespace, "seldon-v2-manager", (*OPERATOR_RULES, *workloads), operator),
+        *_bound_role(namespace, "seldon-v2-manager", (*OPERATOR_RULES, *OPERATOR_STATEFUL_RULES), operator),
         *_bound_role(namespace, SCHEDULER_ACCOUNT, SCHEDULER_RULES, (SCHEDULER_ACCOUNT, namespace)),
         *_bound_role(namespace, "agent", server_rules(secrets), (SERVER_ACCOUNT, namespace)),
     ]

@@ -16,8 +16,6 @@ from bailie.wellknown import ports, variables
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KUBERNETES, LOCAL = "kubernetes", "local"
-
 
 def _namespaces(value: str) -> tuple[str, ...]:
     namespaces, problems = parse_watch_list(value)
@@ -50,12 +48,6 @@ class OperatorSettings:
         default=False,
         metadata=fields.flag(
             variables.CLUSTERWIDE, "Without a list, serve all namespaces instead of the operator's own."
-        ),
-    )
-    workloads: str = field(
-        default=KUBERNETES,
-        metadata=fields.choice(
-            variables.WORKLOADS, "Who runs the pods: a cluster, or a laptop's node.", KUBERNETES, LOCAL
         ),
     )
     scope_config_map: str = field(

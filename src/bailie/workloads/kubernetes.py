@@ -1,9 +1,10 @@
-"""The workloads port on a cluster: StatefulSets and Deployments, and the objects around them.
+"""The workloads port: StatefulSets and Deployments, and the objects around them.
 
 Made by `cli.processes`; the operator calls it through `port`. All objects are written by server-side apply as
 `bailie`, so that other field managers keep the fields that are not stated here; the number of replicas
 belongs to an autoscaler as soon as it has set one. Nothing is written before the API has accepted a trial of
-the pods. The adapter makes no pods and waits for none: the cluster's controllers make them.
+the pods. The adapter makes no pods and waits for none: the cluster's controllers make them, on a laptop
+`pod_controllers`.
 
 The present objects are read from the API each time, four small requests for a Server. The informers' copies
 would not do: they leave out the managers of fields, budgets are not watched, and an outdated copy may not

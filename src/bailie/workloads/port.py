@@ -1,8 +1,7 @@
-"""The port between the operator and the adapters that run pods: the one place where laptop and cluster
-differ.
+"""The port between the operator and the adapter that runs pods.
 
-The operator calls it; `workloads.local` (Pods of the embedded API, run as processes by the node) and,
-on a cluster, the Kubernetes adapter implement it.
+The operator calls it; `workloads.kubernetes` implements it, on a cluster and on a laptop, whose controllers
+make Pods of the same objects.
 """
 
 from __future__ import annotations

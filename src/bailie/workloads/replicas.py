@@ -1,6 +1,6 @@
 """The next steps for the pods of a workload: the decision of a StatefulSet controller, as a pure function.
 
-Called by `local`, which carries the steps out one reconcile at a time.
+Called by `pod_controllers`, which carries the steps out one reconcile at a time.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bailie.workloads.node.environment import ConfigError, Sources
@@ -148,3 +150,28 @@ def test_a_dollar_in_the_name_of_a_part_is_no_variable():
     mount = {"name": "run", "mountPath": "/m", "subPath": "$(X)"}
     spec = made(command=["cat"], args=["/m/a"], volumeMounts=[mount], env=[{"name": "X", "value": "../x"}])
     assert spec.argv == ("cat", "/state/pods/u/volumes/run/$(X)/a")
+
+
+BOUND = Program("MLServer", ("/env/bin/mlserver",), needs=("MLSERVER_MODELS_DIR",), address="MLSERVER_HOST")
+MODELS = {"name": "MLSERVER_MODELS_DIR", "value": "/m"}
+
+
+def bound(*env):
+    container = {"name": "c", "image": "acme/mlserver:2", "env": list(env)}
+    context = replace(CONTEXT, programs={"mlserver": BOUND})
+    return process({"metadata": {"name": "p", "namespace": "a", "uid": "u"}, "spec": {}}, container, context)
+
+
+@pytest.mark.parametrize("host", [None, "0.0.0.0", "::", "$(POD_IP)"])
+def test_a_stand_in_listens_at_the_address_of_its_pod_alone(host):
+    given = [] if host is None else [{"name": "MLSERVER_HOST", "value": host}]
+    assert bound(MODELS, *given).env["MLSERVER_HOST"] == "127.70.0.1"
+
+
+def test_a_stand_in_without_the_settings_of_its_pod_is_not_started():
+    refused = bound()
+    assert isinstance(refused, ConfigError)
+    assert "acme/mlserver:2 stands for MLServer here, which needs the variable MLSERVER_MODELS_DIR" in (
+        refused.message
+    )
+    assert "container c does not set it" in refused.message

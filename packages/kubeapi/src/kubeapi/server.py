@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from kubeapi import bootstrap, kubeconfig
 from kubeapi.access import certs
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 _KEEP_ALIVE_SECONDS = 600
 _GRACE_SECONDS = 3
+_LONGEST_MESSAGE = 1 << 20
+"""Bytes of a message of a WebSocket; kubectl sends 32 KiB."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -97,14 +100,8 @@ class ApiServer:
             port = self._socket.getsockname()[1]
             write_private(settings.port_file, f"{port}\n")
             self._audit = AuditLog(settings.audit_log) if settings.audit_log else None
-            self.app = App(
-                self._store,
-                bootstrap.catalogue(settings.definitions),
-                name=settings.name,
-                log_dir=settings.log_dir,
-                addresses=settings.addresses,
-                audit=self._audit,
-            )
+            catalogue = bootstrap.catalogue(settings.definitions)
+            self.app = App(self._store, catalogue, settings, self._audit)
             bootstrap.prepare(self.app, settings.definitions)
             self._workers = (
                 Collector(self.app.objects, self.app.catalogue).worker,
@@ -184,7 +181,10 @@ def _configuration(app: App, files: certs.Certificates) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
-        ws="none",
+        ws=WSProtocol,
+        ws_max_size=_LONGEST_MESSAGE,
+        ws_per_message_deflate=False,
+        ws_ping_timeout=None,  # a client is asked, so that its end is seen; one that is busy may be silent
         lifespan="off",
         interface="asgi3",
         log_config=None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubeapi.storage.store import DEFAULT_KEPT_CHANGES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -26,8 +26,11 @@ class Settings:
         log_dir: container logs, `<namespace>/<pod>/<container>.log`, for `kubectl logs`.
         addresses: the node's list of the addresses that it gave to pods, for the pods' `proxy`; without it
             there is no node, and no address is believed.
+        node: the socket on which the node takes commands (`pods/commands.py`), for `kubectl exec`.
         host: the address to listen on. Loopback: the embedded API is for one machine.
         port: the port to listen on; 0 takes the port of the last start, or any free one.
+        notices: returns the warnings for a client that has written an object, given the resource
+            (`group/plural`) and the object.
         audit_log: the file of the audit log (`audit.py`); none by default.
         kept_changes: how many changes a watch can be behind before it gets 410 Gone.
     """
@@ -37,8 +40,10 @@ class Settings:
     name: str = "kubeapi"
     log_dir: Path | None = None
     addresses: Path | None = None
+    node: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0
+    notices: Callable[[str, dict[str, Any]], Sequence[str]] | None = None
     audit_log: Path | None = None
     kept_changes: int = DEFAULT_KEPT_CHANGES
 

@@ -26,7 +26,7 @@ from bailie.workloads.node.records import ProcessRecord
 from bailie.workloads.node.status import ContainerState, Running, Terminated, Waiting, ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bailie.manifests.workload import Manifest
     from bailie.workloads.node.setup import PodSetup
@@ -74,6 +74,11 @@ class ContainerRunner:
         self._was_ready = bool(old.get("ready"))
         self._was_running = "running" in (old.get("state") or {})
 
+    @property
+    def process(self) -> Process | None:
+        """The process of now; None while none runs."""
+        return self._running
+
     def stop(self, grace: float) -> None:
         """Makes `run` end the process within `grace` seconds and return; asked again, less grace counts."""
         if not self._stop.is_set():
@@ -90,7 +95,7 @@ class ContainerRunner:
         clock = asyncio.get_running_loop().time
         adopted = self._adopt(survivor) if survivor else None
         if adopted and probing.runs_commands(self._container):
-            spec = await self._spec()
+            spec = await self._spec(self._container)
             self._place = None if isinstance(spec, ConfigError) else spec
         if adopted is None and self._was_running:
             self._count_lost()
@@ -137,7 +142,7 @@ class ContainerRunner:
 
     async def _start(self) -> Process | Waiting:
         """Starts a process; a reason to wait where that is not possible now."""
-        spec = await self._spec()
+        spec = await self._spec(self._container)
         if isinstance(spec, ConfigError):
             return Waiting("CreateContainerConfigError", spec.message)
         self._place = spec
@@ -152,13 +157,13 @@ class ContainerRunner:
             return Waiting("HostPortConflict", taken)
         return self._spawn(spec)
 
-    async def _spec(self) -> ProcessSpec | ConfigError:
+    async def beside(self, words: Sequence[str]) -> ProcessSpec | ConfigError:
+        """Returns a command with the variables, the folder and the mounts of the container."""
+        return await self._spec({**self._container, "command": [*words], "args": []})
+
+    async def _spec(self, container: Manifest) -> ProcessSpec | ConfigError:
         context = await self._setup.context()
-        return (
-            context
-            if isinstance(context, ConfigError)
-            else process(self._setup.pod, self._container, context)
-        )
+        return context if isinstance(context, ConfigError) else process(self._setup.pod, container, context)
 
     def _spawn(self, spec: ProcessSpec) -> Process | Waiting:
         try:

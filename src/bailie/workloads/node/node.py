@@ -18,6 +18,7 @@ from bailie.kube.informer import Informer
 from bailie.wellknown import labels, names
 from bailie.workloads.node import endpoints, logs
 from bailie.workloads.node.addresses import Addresses
+from bailie.workloads.node.exec_socket import Commands
 from bailie.workloads.node.pod_worker import Ending, PodWorker
 from bailie.workloads.node.records import ProcessRecords, kill_orphans
 from bailie.workloads.node.setup import NodeTools, PodSetup
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.kube.informer import Change
     from bailie.manifests.workload import Manifest
+    from bailie.workloads.node.container import ContainerRunner
+    from bailie.workloads.node.exec_socket import Asked
     from bailie.workloads.node.records import ProcessRecord
     from bailie.workloads.node.settings import NodeSettings
 
@@ -76,7 +79,8 @@ class Node:
         """Runs until `stop` is set and everything has ended."""
         async with self._group as group:
             informers = (self._pods.run(), self._services.run(), self._slices.run())
-            keepers = (self._keep_endpoints(), self._keep_logs(), self._recorder.run())
+            commands = Commands(self._settings.commands_socket, self._runner_of)
+            keepers = (self._keep_endpoints(), self._keep_logs(), self._recorder.run(), commands.run())
             loops = [group.create_task(loop) for loop in (*informers, *keepers)]
             await self._pods.synced.wait()
             await self._services.synced.wait()
@@ -102,6 +106,13 @@ class Node:
         self._pods.subscribe(self._on_pod)
         for informer in (self._services, self._slices):
             informer.subscribe(lambda change: self._mark(change.object))
+
+    def _runner_of(self, asked: Asked) -> ContainerRunner | None:
+        """Returns the container that a command names, if this node runs it."""
+        worker = self._workers.get((asked.namespace, asked.pod))
+        if worker is None or worker.uid != asked.uid:
+            return None
+        return next((each for each in worker.runners if each.key[1] == asked.container), None)
 
     def _adoptable(
         self, survivors: Mapping[tuple[str, str], ProcessRecord]

@@ -78,14 +78,15 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
     mounts = _mounts(container, context.volumes, variables)
     if isinstance(mounts, ConfigError):
         return mounts
-    program = None if container.get("command") else context.programs.get(program_name(container["image"]))
-    if program is None and not container.get("command"):
-        return ConfigError(_unknown_image(container["image"], context.programs))
+    program = _program(container, variables, context.programs)
+    if isinstance(program, ConfigError):
+        return program
     host_ports = _host_ports(container)
     own = {name: _substituted(value, mounts) for name, value in variables.items()}
     mark = {CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
     account = {"KUBECONFIG": context.kubeconfig} if _has_account(container, context) else {}
-    env = {**context.base, **account, **mark, **_host_port_variable(host_ports), **own}
+    listening = {program.address: context.sources.ip} if program and program.address else {}
+    env = {**context.base, **account, **mark, **_host_port_variable(host_ports), **own, **listening}
     # Paths of this machine stay as they are: the program, the directory, what variables hold by now.
     words = [*([] if program else container["command"]), *(container.get("args") or [])]
     # The substituted part is expanded below with the rest, and must be the same afterwards.
@@ -152,6 +153,22 @@ def _host_port_variable(ports: tuple[HostPort, ...]) -> dict[str, str]:
     return {variables.HOST_PORTS: ",".join(f"{each.name}={each.ip}:{each.port}" for each in ports)}
 
 
-def _unknown_image(image: str, programs: Mapping[str, Program]) -> str:
-    known = ", ".join(sorted(programs)) or "none"
-    return f"image {image} stands for no local program (known: {known}); give the container a command"
+def _program(
+    container: Manifest, given: Mapping[str, str], programs: Mapping[str, Program]
+) -> Program | ConfigError | None:
+    """Returns the program that the image stands for; None for a container that names a command."""
+    if container.get("command"):
+        return None
+    image, program = container["image"], programs.get(program_name(container["image"]))
+    if program is None:
+        known = ", ".join(sorted(programs)) or "none"
+        text = f"image {image} stands for no local program (known: {known}); give the container a command"
+        return ConfigError(text)
+    lacking = " and ".join(name for name in program.needs if name not in given)
+    if lacking:
+        return ConfigError(
+            f"image {image} stands for {program.title} here, which needs the variable {lacking}, and"
+            f" container {container['name']} does not set it: to change a container of the configuration, use"
+            " the name that it has there"
+        )
+    return program

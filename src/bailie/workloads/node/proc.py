@@ -30,6 +30,12 @@ def start_time(pid: int) -> int | None:
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
 
 
+def of_session(leader: int) -> list[int]:
+    """Returns the processes of the session that this process began."""
+    found = ((pid, _stat(pid)) for pid in pids())
+    return [pid for pid, fields in found if fields and fields[3] == str(leader)]
+
+
 def _stat(pid: int) -> list[str] | None:
     """Returns the fields of /proc/<pid>/stat after the command, which may hold spaces and brackets."""
     try:

@@ -47,12 +47,16 @@ class Program:
 
     `argv` may hold `$(VAR)`, expanded with the container's environment; a container's `args` are appended.
     `title` and `hint` make the sentence for people when `argv[0]` is missing:
-    `<title> is not installed at <argv[0]>: <hint>`.
+    `<title> is not installed at <argv[0]>: <hint>`. Without a variable of `needs` in its container the
+    program is not started. `address` names the variable by which the program learns where to listen; it is
+    the pod's address here, whatever the manifest says: all addresses of a pod are all of the machine.
     """
 
     title: str
     argv: tuple[str, ...]
     hint: str = ""
+    needs: tuple[str, ...] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,11 @@ class NodeSettings:
     def addresses_file(self) -> Path:
         """The loopback addresses given to pods, kept so that they stay the same. The API server reads it."""
         return self.state_dir / "node" / "addresses.json"
+
+    @property
+    def commands_socket(self) -> Path:
+        """Where the API server hands over the commands of `kubectl exec`."""
+        return self.state_dir / "node" / "commands.sock"
 
     @property
     def records_dir(self) -> Path:

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from kubeapi import errors, kinds, limits
 from kubeapi.access.auth import Authoriser, Tokens
@@ -20,19 +20,19 @@ from kubeapi.access.rbac import PUBLIC_PATHS, Attributes, User, refusal
 from kubeapi.access.reviews import Reviewer
 from kubeapi.discovery.documents import Descriptions
 from kubeapi.http.handlers import Call, Handlers
+from kubeapi.http.upgrades import SERVED, Upgrades
 from kubeapi.registry.objects import Objects
 from kubeapi.storage.hub import Hub
 from kubeapi.verbs import requests
 from kubeapi.wire import codec
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from kubeapi.http.audit import AuditLog
     from kubeapi.registry.catalogue import Catalogue, Resource
+    from kubeapi.settings import Settings
     from kubeapi.storage.store import Store
     from kubeapi.verbs.requests import Target
 
@@ -58,34 +58,40 @@ class App:
         self,
         store: Store,
         catalogue: Catalogue,
-        *,
-        name: str = "kubeapi",
-        log_dir: Path | None = None,
-        addresses: Path | None = None,
+        settings: Settings,
         audit: AuditLog | None = None,
     ) -> None:
         self.store = store
         self.catalogue = catalogue
         self.descriptions = Descriptions(catalogue)
         self.hub = Hub(store)
-        self._version = _VERSION | {"gitVersion": f"v{kinds.KUBERNETES}+{name}"}
+        self._version = _VERSION | {"gitVersion": f"v{kinds.KUBERNETES}+{settings.name}"}
         self.objects = Objects(store)
         self.tokens = Tokens(store)
         self.authoriser = Authoriser(store)
         self._audit = audit
+        self._notices = settings.notices
         self.handlers = Handlers(
             objects=self.objects,
             hub=self.hub,
             reviewer=Reviewer(self.tokens, self.authoriser),
-            log_dir=log_dir,
-            addresses=addresses,
+            log_dir=settings.log_dir,
+            addresses=settings.addresses,
+        )
+        self.upgrades = Upgrades(
+            read=lambda call: self.objects.read(call.place),
+            addresses=settings.addresses,
+            node=settings.node,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            request: HTTPConnection = Request(scope, receive)
+        elif scope["type"] == "websocket":
+            request = HTTPConnection(scope)
+        else:
             return
-        request = Request(scope, receive)
         try:
             response: ASGIApp = await self._answer(request)
         except errors.ApiError as error:
@@ -96,11 +102,14 @@ class App:
             log.error("state directory failed", error=str(error))  # noqa: TRY400 - the sentence says all
             response = codec.error_response(errors.internal(str(error)))
         except Exception as error:
-            log.exception("request failed", method=request.method, path=request.scope["path"])
+            log.exception("request failed", type=scope["type"], path=scope["path"])
             response = codec.error_response(errors.internal(f"{type(error).__name__}: {error}"))
-        await response(scope, receive, send)
+        if scope["type"] == "websocket":
+            await _while_connected(response, scope, receive, send)
+        else:
+            await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> ASGIApp:
+    async def _answer(self, request: HTTPConnection) -> ASGIApp:
         path = str(request.scope["path"])  # the URL's would depend on the Host header, which may be none
         user = self._authenticate(request)
         target = requests.target_of(path)
@@ -108,7 +117,7 @@ class App:
             return self._answer_path(request, user, path)
         if user is None:
             raise errors.unauthorized()
-        verb = requests.verb_of(request.method, target, request.query_params)
+        verb = requests.verb_of(_method(request), target, request.query_params)
         asked = requests.attributes_of(verb, target, request.query_params)
         try:
             answer = await self._answer_resource(request, user, asked, target)
@@ -123,7 +132,7 @@ class App:
             self._audit.write(user, asked, code)
 
     async def _answer_resource(
-        self, request: Request, user: User, asked: Attributes, target: Target
+        self, request: HTTPConnection, user: User, asked: Attributes, target: Target
     ) -> ASGIApp:
         verb = asked.verb
         self._authorise(user, asked, target)
@@ -141,10 +150,15 @@ class App:
             headers=request.headers,
             body=body,
             guard=guard_of(self.authoriser, user, resource),
+            notices=self._notices,
         )
+        if request.scope["type"] == "websocket":
+            return self.upgrades.answer(call, request.query_params, request.scope["subprotocols"])
+        if target.subresource in SERVED:
+            self.upgrades.refuse(call, request.query_params)
         return self.handlers.answer(call)
 
-    def _authenticate(self, request: Request) -> User | None:
+    def _authenticate(self, request: HTTPConnection) -> User | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -153,11 +167,11 @@ class App:
             raise errors.unauthorized()
         return effective_user(user, request.headers, self.authoriser)
 
-    def _answer_path(self, request: Request, user: User | None, path: str) -> Response:
+    def _answer_path(self, request: HTTPConnection, user: User | None, path: str) -> Response:
         if path not in PUBLIC_PATHS:
             if user is None:
                 raise errors.unauthorized()
-            asked = Attributes(verb=request.method.lower(), path=path)
+            asked = Attributes(verb=_method(request).lower(), path=path)
             if not self.authoriser.allowed(user, asked):
                 message = f"forbidden: {refusal(user, asked)}"
                 raise errors.ApiError(403, "Forbidden", message)
@@ -194,7 +208,27 @@ class App:
         return resource
 
 
-async def _whole_body(request: Request) -> bytes:
+def _method(request: HTTPConnection) -> str:
+    return str(request.scope.get("method", "GET"))  # a WebSocket begins with a GET
+
+
+async def _while_connected(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Ends the application when the client is gone, whatever it waits for."""
+    gone: asyncio.Event = scope["state"]["gone"]
+
+    async def answer() -> None:
+        await response(scope, receive, send)
+
+    async with asyncio.TaskGroup() as tasks:
+        answering = tasks.create_task(answer())
+        leaving = tasks.create_task(gone.wait())
+        leaving.add_done_callback(lambda _: answering.cancel())
+        answering.add_done_callback(lambda _: leaving.cancel())
+
+
+async def _whole_body(request: HTTPConnection) -> bytes:
+    if not isinstance(request, Request):
+        return b""
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             return await _body(request)

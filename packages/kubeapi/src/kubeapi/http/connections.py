@@ -13,10 +13,12 @@ import asyncio
 import errno
 import resource
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -115,6 +117,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, client: Client, clients: Clients, **options: Any) -> None:
         super().__init__(**options)
         self._of, self._clients = client, clients
+        self.ws_protocol_class = partial(WebSocket, client, clients)  # type: ignore[assignment]
         self._timer: asyncio.TimerHandle | None = None
         self._length = 0  # of the head so far
 
@@ -163,6 +166,23 @@ class Protocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer, self._length = None, 0
+
+
+class WebSocket(WSProtocol):
+    """A connection that has become a WebSocket. `gone` in the scope's `state` is set when it has ended: the
+    application does not read while nobody takes what it has read, and would not see the end."""
+
+    def __init__(
+        self, client: Client, clients: Clients, *, app_state: dict[str, Any], **options: Any
+    ) -> None:
+        self._of, self._clients, self._gone = client, clients, asyncio.Event()
+        super().__init__(app_state={**app_state, "gone": self._gone}, **options)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Makes room for others."""
+        super().connection_lost(exc)
+        self._clients.leave(self._of)
+        self._gone.set()
 
 
 class Listener:

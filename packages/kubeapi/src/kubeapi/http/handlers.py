@@ -23,7 +23,7 @@ from kubeapi.verbs.watching import Watch
 from kubeapi.wire import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -46,7 +46,8 @@ class Call:
     """A request, read and authorised.
 
     `shown` is the resource that the path names, `resource` the resource whose objects it shows: they differ
-    for aliases. `guard` checks an object before it is stored.
+    for aliases. `guard` checks an object before it is stored; `notices` says what the client is told about it
+    then.
     """
 
     user: User
@@ -58,6 +59,7 @@ class Call:
     headers: Mapping[str, str]
     body: bytes = b""
     guard: Callable[[Obj, Obj | None], None] | None = None
+    notices: Callable[[str, Obj], Sequence[str]] | None = None
 
     @property
     def place(self) -> Place:
@@ -101,7 +103,8 @@ class Call:
 
     def answer(self, obj: Obj, options: WriteOptions, *, status: int = 200) -> ASGIApp:
         """Returns the response to a write."""
-        return codec.json_response(self.present(obj), status=status, warnings=options.warnings)
+        told = self.notices(self.resource.key, obj) if self.notices and not self.target.subresource else ()
+        return codec.json_response(self.present(obj), status=status, warnings=[*options.warnings, *told])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

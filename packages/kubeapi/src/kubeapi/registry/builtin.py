@@ -7,18 +7,19 @@ messages are cut at build. Only parts that need code are elsewhere: rules in `st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubeapi import kinds
+from kubeapi.kinds import ApiKind
 from kubeapi.registry import events
 from kubeapi.registry.catalogue import ALL_VERBS, Conversion, Resource, Scale, Subresource
 from kubeapi.registry.strategies import Strategy, core_strategies
 from kubeapi.registry.workload_strategies import workload_strategies
 
-if TYPE_CHECKING:
-    from kubeapi.kinds import ApiKind
-
 _WITHOUT_DELETION = tuple(verb for verb in ALL_VERBS if not verb.startswith("delete"))
+_EXEC = ApiKind("", "v1", "PodExecOptions", "pods/exec")
+_PORT_FORWARD = ApiKind("", "v1", "PodPortForwardOptions", "pods/portforward")
+"""Kinds of no object: discovery names them."""
 _POD_SCALE = Scale(("spec", "replicas"), ("status", "replicas"), ("spec", "selector"))
 """The scale of kinds that run pods; their selector is an object."""
 
@@ -31,7 +32,12 @@ def builtin_resources() -> list[Resource]:
         strategy = strategies.get(kind.plural, Strategy(generation=generation))
         return Resource(kind=kind, singular=kind.kind.lower(), short_names=short, strategy=strategy, **more)
 
-    pod_parts = {"log": Subresource(kinds.POD, ("get",)), "proxy": Subresource(kinds.POD, ("get",))}
+    pod_parts = {
+        "exec": Subresource(_EXEC, ("create", "get")),
+        "log": Subresource(kinds.POD, ("get",)),
+        "portforward": Subresource(_PORT_FORWARD, ("create", "get")),
+        "proxy": Subresource(kinds.POD, ("get",)),
+    }
     account_parts = {"token": Subresource(kinds.TOKEN_REQUEST, ("create",))}
     reviewed = [serve(kind, verbs=("create",)) for kind in kinds.REVIEWS]
     conversion = Conversion(events.to_new, events.to_core)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from kubeapi import clock
 from kubeapi.causes import Cause, forbidden
 from kubeapi.registry import names
+from kubeapi.registry.addresses import cluster_address
 from kubeapi.registry.pod_rules import key_causes, spec_causes
 from kubeapi.registry.ports import assign_ports
 
@@ -101,11 +102,10 @@ def _check_config_map(new: Obj, old: Obj | None) -> list[Cause]:
 
 def _service(new: Obj, old: Obj | None, store: Store) -> None:
     spec = new.setdefault("spec", {})
-    before = (old or {}).get("spec", {})
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
     if spec["type"] != "ExternalName":
-        spec.setdefault("clusterIP", before.get("clusterIP", "None"))
+        spec["clusterIP"] = spec.get("clusterIP") or cluster_address(new, old)
         spec["clusterIPs"] = [spec["clusterIP"]]
         spec.setdefault("internalTrafficPolicy", "Cluster")
         spec.setdefault("ipFamilies", ["IPv4"])
@@ -128,6 +128,7 @@ def _pod(new: Obj, old: Obj | None, _store: Store) -> None:
         for port in container.get("ports") or ():
             port.setdefault("protocol", "TCP")
     if old is None:
+        spec.setdefault("securityContext", {})  # kubectl relies on it
         new["status"] = {"phase": "Pending", "qosClass": "Burstable"}
 
 

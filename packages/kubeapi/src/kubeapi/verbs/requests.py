@@ -23,6 +23,9 @@ _VERBS = {
     "DELETE": "delete",
 }
 READING = frozenset({"get", "list", "watch"})
+UPGRADED = frozenset({"attach", "exec", "portforward"})
+"""Subresources of Pods that take the connection over. Their verb is `create`, whatever the method: a
+WebSocket begins with a GET, and an account that may only read runs nothing."""
 _TRUE = frozenset({"true", "1"})
 _LONGEST_NUMBER = 19
 """Digits: a number of 64 bits."""
@@ -100,7 +103,7 @@ def _is_namespace_part(group: str, rest: list[str]) -> bool:
 
 def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
     """Returns the verb for which rights are checked."""
-    verb = _VERBS.get(method, "")
+    verb = "create" if target.subresource in UPGRADED else _VERBS.get(method, "")
     if verb == "get" and is_true(query.get("watch")):
         return "watch"
     if not target.name:

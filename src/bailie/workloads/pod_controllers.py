@@ -1,0 +1,164 @@
+"""The part of a cluster's controllers that a laptop needs: StatefulSets and Deployments become Pods, and
+Services of type LoadBalancer get an address.
+
+Run by the supervisor, beside the node. The operator writes the same objects as on a cluster, and kubectl's
+`rollout` and `scale` work on them. Each reconciliation reads the present and takes the next steps; a
+changed Pod brings the next one. Pods of a Deployment have numbers, too, and are replaced one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from bailie.api.kinds import DEPLOYMENT, POD, SERVICE, STATEFUL_SET
+from bailie.kube.controller import Controller
+from bailie.kube.errors import AlreadyExists, Conflict, NotFound
+from bailie.kube.informer import Informer, key_of
+from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
+from bailie.manifests.workload import Workload
+from bailie.wellknown import names
+from bailie.workloads.controller_status import status_of
+from bailie.workloads.replicas import HASH_LABEL, hash_template, next_steps, pod_manifest, with_host_ports
+
+if TYPE_CHECKING:
+    from bailie.api.kinds import Kind
+    from bailie.kube.client import Client
+    from bailie.kube.informer import Change
+    from bailie.manifests.workload import Manifest
+
+log = structlog.get_logger(__name__)
+_KINDS = {kind.kind: kind for kind in (STATEFUL_SET, DEPLOYMENT, SERVICE)}
+_RUNNING = (STATEFUL_SET.kind, DEPLOYMENT.kind)
+_ADDRESS = [{"ip": "127.0.0.1"}]
+
+Key = tuple[str, str, str]
+"""Kind, namespace, name."""
+
+
+class PodControllers:
+    """Makes the Pods of StatefulSets and Deployments."""
+
+    def __init__(self, client: Client, *, labels: str | None = WORKLOAD_LABEL) -> None:
+        """Takes a selector for StatefulSets and Deployments; by default the pods of Bailie's own are made."""
+        self._client = client
+        self._controller: Controller[Key] = Controller("pod-controllers", self._reconcile)
+        self._informers = [Informer(client, _KINDS[kind], labels=labels) for kind in _RUNNING]
+        self._pods, self._services = Informer(client, POD), Informer(client, SERVICE)
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        for informer in (*self._informers, self._services):
+            informer.subscribe(self._on_change)
+        self._pods.subscribe(self._on_pod)
+        async with asyncio.TaskGroup() as group:
+            for informer in (*self._informers, self._pods, self._services):
+                group.create_task(informer.run())
+            group.create_task(self._controller.run())
+
+    def _on_change(self, change: Change) -> None:
+        kind, (namespace, name) = str(change.object["kind"]), key_of(change.object)
+        self._controller.enqueue((kind, namespace, name))
+        if kind == SERVICE.kind:
+            self._enqueue_running(namespace)
+
+    def _on_pod(self, change: Change) -> None:
+        namespace = change.object["metadata"]["namespace"]
+        for owner in change.object["metadata"].get("ownerReferences") or ():
+            if owner["kind"] in _RUNNING:
+                self._controller.enqueue((owner["kind"], namespace, owner["name"]))
+
+    def _enqueue_running(self, namespace: str) -> None:
+        """Looks at the workloads of a namespace again: a changed Service may lead to their pods."""
+        for informer in self._informers:
+            for found in informer.store.values():
+                if found["metadata"]["namespace"] == namespace:
+                    self._controller.enqueue((found["kind"], namespace, found["metadata"]["name"]))
+
+    async def _reconcile(self, key: Key) -> None:
+        kind, namespace, name = key
+        try:
+            found = await self._client.get(_KINDS[kind], name, namespace)
+            if found["metadata"].get("deletionTimestamp"):
+                return
+            status = _balanced(found) if kind == SERVICE.kind else await self._run(found)
+            before = found.get("status") or {}
+            if any(before.get(field) != value for field, value in status.items()):
+                body = {"metadata": {"uid": found["metadata"]["uid"]}, "status": status}
+                await self._client.patch(_KINDS[kind], name, namespace, body, subresource="status")
+        except NotFound:
+            return
+
+    async def _run(self, found: Manifest) -> Manifest:
+        """Takes the next steps; returns the status as it was before them."""
+        workload = _workload(found)
+        services = (await self._client.list(SERVICE, workload.namespace)).items
+        template = with_host_ports(
+            workload.template, [each for each in services if _is_before(each, workload)]
+        )
+        template_hash = hash_template(template, workload.volume_claim_templates)
+        listed = await self._client.list(POD, workload.namespace)
+        pods = [pod for pod in listed.items if _is_of(pod, found)]
+        steps = next_steps(workload, template_hash, pods)
+        for name in steps.delete:
+            await self._delete(POD, name, workload.namespace)
+        for number in steps.create:
+            await self._create(pod_manifest(workload, template, template_hash, number))
+        return status_of(found, pods, template_hash)
+
+    async def _create(self, pod: Manifest) -> None:
+        metadata = pod["metadata"]
+        try:
+            await self._client.create(pod)
+        except AlreadyExists:  # its change brings the next reconciliation
+            return
+        log.info("pod created", namespace=metadata["namespace"], pod=metadata["name"])
+
+    async def _delete(self, kind: Kind, name: str, namespace: str) -> None:
+        log.info("pod deleted", namespace=namespace, pod=name)
+        try:
+            await self._client.delete(kind, name, namespace)
+        except (NotFound, Conflict):
+            return
+
+
+def _workload(found: Manifest) -> Workload:
+    metadata, spec = found["metadata"], found["spec"]
+    owner = {"name": metadata["name"], "uid": metadata["uid"], "controller": True}
+    return Workload(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        replicas=spec["replicas"],
+        selector=spec["selector"].get("matchLabels") or {},
+        template=spec["template"],
+        owner={"apiVersion": found["apiVersion"], "kind": found["kind"], **owner},
+        volume_claim_templates=tuple(spec.get("volumeClaimTemplates") or ()),
+    )
+
+
+def _is_of(pod: Manifest, found: Manifest) -> bool:
+    """Says whether the pod is of this workload, or was before there were StatefulSets on laptops."""
+    metadata, labels = pod["metadata"], pod["metadata"].get("labels") or {}
+    owners = {owner["uid"] for owner in metadata.get("ownerReferences") or ()}
+    if found["metadata"]["uid"] in owners:
+        return True
+    running = any(owner["kind"] in _RUNNING for owner in metadata.get("ownerReferences") or ())
+    return not running and HASH_LABEL in labels and labels.get(WORKLOAD_LABEL) == found["metadata"]["name"]
+
+
+def _is_before(service: Manifest, workload: Workload) -> bool:
+    """Says whether the machine's port of a Service is one of the pods': of a Service of the workload, or of a
+    hand-made one in the place of the data plane's. Other Services would have all replicas of a server ask for
+    one port."""
+    if is_ours(service):
+        return bool(service["metadata"]["labels"][WORKLOAD_LABEL] == workload.name)
+    return bool(service["metadata"]["name"] == names.MESH)
+
+
+def _balanced(service: Manifest) -> dict[str, Any]:
+    """Returns the status of a Service: the address at which its `nodePort` answers."""
+    if service["spec"].get("type") != "LoadBalancer":
+        return {}
+    return {"loadBalancer": {"ingress": _ADDRESS}}
