@@ -82,7 +82,7 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
     if isinstance(program, ConfigError):
         return program
     host_ports = _host_ports(container)
-    own = {name: _substituted(value, mounts) for name, value in variables.items()}
+    own = {name: _substituted(name, value, mounts) for name, value in variables.items()}
     mark = {CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
     account = {"KUBECONFIG": context.kubeconfig} if _has_account(container, context) else {}
     listening = {program.address: context.sources.ip} if program and program.address else {}
@@ -118,9 +118,11 @@ def substitute(text: str, mounts: tuple[tuple[str, str], ...]) -> str:
     return text
 
 
-def _substituted(value: str, mounts: tuple[tuple[str, str], ...]) -> str:
-    """Rewrites a variable's value, which may be several paths with colons between them."""
-    return ":".join(substitute(part, mounts) for part in value.split(":"))
+def _substituted(name: str, value: str, mounts: tuple[tuple[str, str], ...]) -> str:
+    """Rewrites a variable's value. Only mounted claims are a list of mounts, with colons between them: other
+    lists may name folders of the machine."""
+    parts = value.split(":") if name == variables.CLAIMS else [value]
+    return ":".join(substitute(part, mounts) for part in parts)
 
 
 def _mounts(
