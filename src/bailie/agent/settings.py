@@ -278,7 +278,6 @@ class Settings:
             " below. The operator sets it.",
             allowed="pairs of a claim, or a folder in it, and a folder: claim:/folder, separated by colons",
             parse=parse_claims,
-            otherwise="none",
         ),
     )
     networks: Networks = field(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bailie.workloads.node.container import ContainerRunner
     from bailie.workloads.node.pods import ProcessSpec
 
-    Find = Callable[["Asked"], "ContainerRunner | None"]
+    Find = Callable[["ExecRequest"], "ContainerRunner | None"]
 
 log = structlog.get_logger(__name__)
 _LONGEST = 256 * 1024
@@ -42,7 +42,7 @@ _STREAMS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ExecRequest:
     """A command as the API hands it over."""
 
     namespace: str
@@ -106,7 +106,7 @@ class Commands:
             return {"error": started}
         return {"code": await _ended(*started, connection)}
 
-    async def _start(self, asked: Asked, descriptors: Sequence[int]) -> tuple[Process, Process] | str:
+    async def _start(self, asked: ExecRequest, descriptors: Sequence[int]) -> tuple[Process, Process] | str:
         """Starts the command; returns it with the container's process, or why that is not possible."""
         runner = self._find(asked)
         container = None if runner is None else runner.process
@@ -141,9 +141,9 @@ async def _accepted(listener: socket.socket) -> socket.socket:
             return connection
 
 
-def _asked(message: bytes) -> Asked:
+def _asked(message: bytes) -> ExecRequest:
     """Reads a packet. Raises ValueError or TypeError for one that is no command."""
-    asked = Asked(**json.loads(message))
+    asked = ExecRequest(**json.loads(message))
     words = asked.command if isinstance(asked.command, list) else []
     if not words or not all(isinstance(word, str) for word in words):
         raise ValueError("command is no list of words")
@@ -152,7 +152,7 @@ def _asked(message: bytes) -> Asked:
     return asked
 
 
-def _marked(spec: ProcessSpec, asked: Asked) -> ProcessSpec:
+def _marked(spec: ProcessSpec, asked: ExecRequest) -> ProcessSpec:
     """Returns the command with another mark than the container's: a later node ends the command, and adopts
     the container."""
     own = {CONTAINER_VARIABLE: f"{spec.env[CONTAINER_VARIABLE]}/exec"}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bailie.kube.informer import Change
     from bailie.manifests.workload import Manifest
     from bailie.workloads.node.container import ContainerRunner
-    from bailie.workloads.node.exec_socket import Asked
+    from bailie.workloads.node.exec_socket import ExecRequest
     from bailie.workloads.node.records import ProcessRecord
     from bailie.workloads.node.settings import NodeSettings
 
@@ -107,7 +107,7 @@ class Node:
         for informer in (self._services, self._slices):
             informer.subscribe(lambda change: self._mark(change.object))
 
-    def _runner_of(self, asked: Asked) -> ContainerRunner | None:
+    def _runner_of(self, asked: ExecRequest) -> ContainerRunner | None:
         """Returns the container that a command names, if this node runs it."""
         worker = self._workers.get((asked.namespace, asked.pod))
         if worker is None or worker.uid != asked.uid:
