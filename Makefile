@@ -73,7 +73,7 @@ lint: $(VENV)/.dev ## Format, lint, types and the direction of imports: seconds,
 
 .PHONY: check
 check: lint ## What lint does, and full coverage of the decisions
-	@$(BIN)/python -m pytest -q $(addprefix tests/,$(DECISIONS)) $(addprefix --cov=bailie.,$(DECISIONS)) \
+	@$(BIN)/python -m pytest -q $(PARALLEL) -n 2 $(addprefix tests/,$(DECISIONS)) $(addprefix --cov=bailie.,$(DECISIONS)) \
 		--cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 .PHONY: bench
