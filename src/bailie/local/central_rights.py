@@ -2,31 +2,33 @@
 
 Run by `supervisor` beside `watch_list`. On a cluster the runtime chart of the asking namespace makes these
 rights (`bailie rbac NAMESPACE --scheduler-namespace OTHER`). They go when the namespace has a scheduler of
-its own again, and not before: the other scheduler needs them to hand over.
+its own again, and not before: the other scheduler needs them to hand over. They go with the SeldonRuntime,
+too.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bailie.api.kinds import ROLE, ROLE_BINDING, SELDON_RUNTIME
-from bailie.kube.errors import ApiError, NotFound
-from bailie.kube.informer import Informer
+from bailie.kube.controller import Controller
+from bailie.kube.errors import NotFound
+from bailie.kube.informer import Informer, key_of
 from bailie.local.bootstrap import FIELD_MANAGER
 from bailie.manifests.rbac import central_manifests
 from bailie.operator.central_schedulers import has_own_scheduler
-from bailie.scope.central import asked_of
+from bailie.scope.central import asked_of, oldest
 
 if TYPE_CHECKING:
-    from bailie.kube.client import Client
+    from bailie.kube.client import Client, Object
+    from bailie.kube.informer import Change
 
 log = structlog.get_logger(__name__)
-_AGAIN_SECONDS = 1.0
-_NOBODY = ""
 
 
 class CentralRights:
@@ -35,32 +37,36 @@ class CentralRights:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._informer = Informer(client, SELDON_RUNTIME)
+        self._controller: Controller[str] = Controller("central-rights", self._reconcile)
+        self._runtimes: dict[str, dict[str, Object]] = defaultdict(dict)
+        """SeldonRuntimes by namespace and name."""
         self._granted: dict[str, str] = {}
         """By namespace: the namespace whose scheduler has rights there, empty for none."""
-        self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Follows all SeldonRuntimes until cancelled."""
-        self._informer.subscribe(lambda _: self._changed.set())
+        self._informer.subscribe(self._take)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._informer.run())
-            while True:
-                await self._changed.wait()
-                self._changed.clear()
-                await self._converge()
+            group.create_task(self._controller.run())
 
-    async def _converge(self) -> None:
-        for (namespace, _), runtime in sorted(self._informer.store.items()):
-            wanted = asked_of(runtime)
-            if wanted == self._granted.get(namespace) or not (wanted or has_own_scheduler(runtime)):
-                continue
-            try:
-                await (self._grant(namespace, wanted) if wanted else self._revoke(namespace))
-            except ApiError as error:
-                log.warning("rights of another scheduler not set", namespace=namespace, reason=str(error))
-                asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._changed.set)
-            else:
-                self._granted[namespace] = wanted or _NOBODY
+    def _take(self, change: Change) -> None:
+        namespace, name = key_of(change.object)
+        if change.new is None:
+            self._runtimes[namespace].pop(name, None)
+        else:
+            self._runtimes[namespace][name] = change.new
+        self._controller.enqueue(namespace)
+
+    async def _reconcile(self, namespace: str) -> None:
+        """Gives or takes the rights in one namespace. Raises ApiError."""
+        runtime = oldest(self._runtimes[namespace].values())
+        wanted = asked_of(runtime)
+        hands_over = runtime is not None and not wanted and not has_own_scheduler(runtime)
+        if hands_over or wanted == self._granted.get(namespace):
+            return
+        await (self._grant(namespace, wanted) if wanted else self._revoke(namespace))
+        self._granted[namespace] = wanted
 
     async def _grant(self, namespace: str, scheduler_namespace: str) -> None:
         for manifest in central_manifests(namespace, scheduler_namespace):

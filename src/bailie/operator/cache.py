@@ -14,6 +14,7 @@ from bailie.api.seldon_config import RUN_COMPONENTS
 from bailie.kube.informers import InformerSet
 from bailie.manifests.objects import NAME_LABEL
 from bailie.manifests.server import SERVER_COMPONENT
+from bailie.scope.central import oldest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,12 +68,7 @@ class OperatorCache:
 
     def runtime_of(self, namespace: str) -> Object | None:
         """Returns the namespace's SeldonRuntime; of several only the oldest is served."""
-        found = self.objects(SELDON_RUNTIME, namespace)
-        return min(
-            found,
-            key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]),
-            default=None,
-        )
+        return oldest(self.objects(SELDON_RUNTIME, namespace))
 
     def config(self, kind: Kind, name: str, namespace: str) -> Object | MissingConfig:
         """Returns the configuration of this name from the namespace itself, else from the operator's."""

@@ -25,6 +25,15 @@ def asked_of(runtime: Mapping[str, Any] | None) -> str:
     return "" if other == runtime["metadata"]["namespace"] else other
 
 
+def oldest(runtimes: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Returns the SeldonRuntime that counts in a namespace: of several only the oldest is served."""
+    return min(
+        runtimes,
+        key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]),
+        default=None,
+    )
+
+
 def let(served: Iterable[str], asking: Iterable[str]) -> frozenset[str]:
     """Returns the namespaces that ask for a scheduler and may have it.
 
