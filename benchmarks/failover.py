@@ -214,12 +214,7 @@ async def measure(laptop: Laptop, options: argparse.Namespace) -> dict[str, Any]
             spent = time.monotonic() - started
             await traffic.stop()
             tally = traffic.take()
-        figures["requests"] = {
-            "sent": tally.sent,
-            "per second": tally.sent / spent,
-            "failed": len(tally.failures),
-            "slowest, s": tally.slowest,
-        }
+        figures["requests"] = tally.figures(spent)
         figures["failures"] = tally.failures
         figures["load average"] = os.getloadavg()
         figures["agents' logs"] = stack.complaints()

@@ -135,12 +135,7 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
             await traffic.stop()
             tally = traffic.take()
         after = await team.processes(), team.moves()
-    figures["requests"] = {
-        "sent": tally.sent,
-        "per second": tally.sent / spent,
-        "failed": len(tally.failures),
-        "slowest, s": tally.slowest,
-    }
+    figures["requests"] = tally.figures(spent)
     figures["failures"] = tally.failures
     figures["pods restarted or replaced"] = sum(before[0][pod] != after[0].get(pod) for pod in before[0])
     figures["loads and unloads besides the new Models'"] = sum(

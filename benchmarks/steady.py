@@ -43,6 +43,15 @@ class Tally:
         """Everything that was not the right answer."""
         return self.wrong + self.unanswered
 
+    def figures(self, seconds: float) -> dict[str, float]:
+        """Returns what is told of the requests of so many seconds."""
+        return {
+            "sent": self.sent,
+            "per second": self.sent / seconds,
+            "failed": len(self.failures),
+            "slowest, s": self.slowest,
+        }
+
 
 class Steady:
     """Our end of the stream."""
