@@ -6,7 +6,13 @@ import struct
 import httpx
 import pytest
 
-from bailie.mlserver.bailie_binary import BadTensors, as_json
+from bailie.inference import codec
+from bailie.mlserver.bailie_binary import CODES, BadTensors, as_json
+
+
+def test_datatypes_are_those_of_the_client():
+    """The file runs where Bailie is not installed, so it has a table of its own."""
+    assert CODES == codec.STRUCT_CODES
 
 
 def tensor(datatype, size, name="x", shape=(2,)):

@@ -32,7 +32,7 @@ CONTENTS = {
     "BYTES": "bytes_contents",
 }
 """Datatype to the field of InferTensorContents that carries it."""
-_FORMATS = {
+STRUCT_CODES = {
     "BOOL": "?",
     "INT8": "b",
     "INT16": "h",
@@ -216,7 +216,7 @@ def unpacked(datatype: str, raw: bytes) -> list[Any] | None:
     are not of the datatype, or the datatype is unknown (BF16)."""
     if datatype == "BYTES":
         return _unpacked_bytes(raw)
-    letter = _FORMATS.get(datatype)
+    letter = STRUCT_CODES.get(datatype)
     if letter is None or len(raw) % struct.calcsize(f"<{letter}"):
         return None
     return [value for (value,) in struct.iter_unpack(f"<{letter}", raw)]
