@@ -20,6 +20,9 @@ DECISIONS := control placement lifecycle routing dataflow
 # wait more than they compute, so there are more processes than processors; each of the whole has a `bailie up`.
 PARALLEL := --dist loadfile --no-loadscope-reorder
 export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
+# Images of Python often forbid files of bytecode. The tests start hundreds of processes, and each would compile
+# all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A lock names every package with its hashes, so nothing is resolved and nothing is built; `complete` fails where
 # a lock lacks something that one of its packages needs.
