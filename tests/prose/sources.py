@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +27,15 @@ class Module:
     def prose(self) -> str:
         """The docstring on one line."""
         return " ".join((ast.get_docstring(self.tree) or "").split())
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree; each rule looks at all of them."""
+        return tuple(ast.walk(self.tree))
+
+    @property
+    def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        return [node for node in self.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
     def line(self, node: ast.AST) -> str:
         return f"{self.path.relative_to(ROOT)}:{node.lineno}"
@@ -73,7 +82,7 @@ def imports() -> dict[str, frozenset[str]]:
 
 def _imported(module: Module):
     known = by_name()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module:

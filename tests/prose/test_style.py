@@ -20,12 +20,10 @@ _NAMELESS = re.compile(
 )
 """A sentence that begins so does not name its thing."""
 
-checked = pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
 
-
-def log_calls(tree):
+def log_calls(nodes):
     """Yields each call of a method of a logger."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -54,51 +52,54 @@ def begins_with_a_verb(docstring):
     return bool(_VERB.match(docstring)) and docstring.split()[0] not in _NO_VERBS - _BOTH
 
 
-def functions(tree):
-    """Yields each function but properties: those are named for what they are."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            decorators = [ast.unparse(each) for each in node.decorator_list]
-            if not any("property" in each for each in decorators):
-                yield node
+def is_property(function):
+    """Says whether it is a property: those are named for what they are."""
+    return any("property" in ast.unparse(each) for each in function.decorator_list)
 
 
-@checked
-def test_log_messages_are_constant_and_begin_in_lower_case(module):
-    calls = log_calls(module.tree) if loggers(module) else ()
-    assert [module.line(call) for call in calls if not is_constant_and_begins_small(call)] == []
+def test_log_messages_are_constant_and_begin_in_lower_case():
+    wrong = [
+        module.line(call)
+        for module in modules()
+        if loggers(module)
+        for call in log_calls(module.nodes)
+        if not is_constant_and_begins_small(call)
+    ]
+    assert wrong == []
 
 
-@checked
-def test_a_logger_is_named_log(module):
-    assert loggers(module) in ([], ["log"])
+def test_a_logger_is_named_log():
+    names = {module.name: loggers(module) for module in modules()}
+    assert {name: found for name, found in names.items() if found not in ([], ["log"])} == {}
 
 
 def loggers(module):
     """Returns the names that the module gives to its structlog loggers."""
     return [
         ast.unparse(node.targets[0])
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("structlog.get_logger(")
+        for node in module.nodes
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if ast.unparse(node.value.func) == "structlog.get_logger"
     ]
 
 
-@checked
-def test_docstrings_of_functions_begin_with_a_verb(module):
+def test_docstrings_of_functions_begin_with_a_verb():
     wrong = [
         f"{module.line(node)} {node.name}: {docstring.splitlines()[0]}"
-        for node in functions(module.tree)
+        for module in modules()
+        for node in module.functions
         if (docstring := ast.get_docstring(node)) and not begins_with_a_verb(docstring)
+        if not is_property(node)
         if node.name.startswith("_") or not module.name.startswith(_HELP)
     ]
     assert wrong == []
 
 
-@checked
-def test_sentences_of_docstrings_name_their_thing(module):
+def test_sentences_of_docstrings_name_their_thing():
     wrong = [
         f"{module.line(node)}: {sentence}"
-        for node in ast.walk(module.tree)
+        for module in modules()
+        for node in module.nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         for sentence in nameless(str(node.value.value))
     ]
@@ -123,7 +124,7 @@ def nameless(docstring):
     ],
 )
 def test_the_form_of_log_messages(call, good):
-    (found,) = log_calls(ast.parse(call))
+    (found,) = log_calls(ast.walk(ast.parse(call)))
     assert is_constant_and_begins_small(found) is good
 
 

@@ -50,9 +50,10 @@ def typed_again(text):
             yield node.lineno, node.value
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_no_module_types_a_fact_again(path):
-    assert list(typed_again(path.read_text())) == []
+def test_no_module_types_a_fact_again():
+    assert len(MODULES) > 100
+    found = {str(path.relative_to(SOURCE)): list(typed_again(path.read_text())) for path in MODULES}
+    assert {path: facts for path, facts in found.items() if facts} == {}
 
 
 @pytest.mark.parametrize(
