@@ -51,6 +51,7 @@ SLOW = (
     "charts/test_values.py",
     "charts/test_reading.py",
     "charts/test_upgrade.py",
+    "local/test_example_request.py",
     "cli/test_processes.py",
     "scheduler/test_explaining.py",
     "kube/test_events.py",
