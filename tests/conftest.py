@@ -32,6 +32,7 @@ SLOW = (
     "agent/test_run.py",
     "kubeapi/test_fuzz.py",
     "scheduler/test_run.py",
+    "samples/test_applied.py",
     "workloads/node/test_node.py",
     "gateway/test_control_plane.py",
     "gateway/test_dataplane.py",

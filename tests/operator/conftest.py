@@ -38,7 +38,7 @@ class Installation:
     admin: Client
     client: Client
     home: str
-    namespaces: tuple[str, str]
+    namespaces: tuple[str, ...]
     workloads: MemoryWorkloads = field(default_factory=MemoryWorkloads)
     rules: tuple[RbacRule, ...] = OPERATOR_STATEFUL_RULES
 

@@ -96,6 +96,12 @@ SENTENCES = {
             "1 has lost its agent"
         ),
     ),
+    "servers of several sizes of which none is connected": (
+        demand(),
+        [server("a", wanted_replicas=1), server("b", wanted_replicas=2), server("c", wanted_replicas=1)],
+        [],
+        "0/3 servers fit: 3 have no replica connected",
+    ),
     "scaled to zero and not shared": (
         demand(),
         [server("a", wanted_replicas=0), server("b", replica(), shared=False)],

@@ -123,10 +123,10 @@ def _spokesman(refusals: list[Refusal]) -> Refusal:
 
 
 def _grouped(refusals: Iterable[Refusal]) -> list[list[Refusal]]:
-    """Returns the refusals in groups that are alike; in each, the refusal that has most comes first."""
+    """Returns the refusals in groups with the same words; in each, the refusal that has most comes first."""
     groups: dict[tuple[Code, int | str], list[Refusal]] = defaultdict(list)
     for no in refusals:
-        groups[no.code, no.need].append(no)
+        groups[no.code, no.need if "{need}" in _PHRASES[no.code][0] else ""].append(no)
     return [sorted(group, key=lambda no: -_number(no.have)) for group in groups.values()]
 
 
