@@ -205,3 +205,13 @@ def test_kubectl_shows_them(apply, one_kubectl):
     assert "statefulset.apps/x" in shown
     assert "READY" in shown
     assert "UP-TO-DATE" in shown
+
+
+@pytest.mark.parametrize("command", ["history", "undo"])
+@pytest.mark.parametrize("workload", ["statefulset/x", "deployment/x"])
+def test_that_no_history_is_kept_is_said(embedded_only, apply, one_kubectl, command, workload):
+    apply(STATEFUL_SETS, stateful_set())
+    apply(DEPLOYMENTS, deployment())
+    refused = one_kubectl.run("rollout", command, workload)
+    assert refused.code != 0
+    assert "no revisions of StatefulSets and Deployments are kept here" in refused.err

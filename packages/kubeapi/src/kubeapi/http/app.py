@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _BODY_SECONDS = 30.0
+_REVISIONS = {("apps", "controllerrevisions"), ("apps", "replicasets")}
+"""Resources that `kubectl rollout history` and `rollout undo` read."""
 _MAJOR, _MINOR, _ = kinds.KUBERNETES.split(".")
 _VERSION = {
     "major": _MAJOR,
@@ -195,6 +197,8 @@ class App:
 
     def _resource(self, target: Target, verb: str) -> Resource:
         resource = self.catalogue.find(target.group, target.version, target.plural)
+        if resource is None and (target.group, target.plural) in _REVISIONS:
+            raise errors.no_revisions()
         if resource is None or (target.namespace and not resource.kind.namespaced):
             raise errors.unknown_path()
         if (
