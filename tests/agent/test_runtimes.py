@@ -10,6 +10,7 @@ import json
 import subprocess
 import tarfile
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -100,6 +101,7 @@ KINDS = {
 }
 
 
+@cache
 def environment_has(package: str) -> bool:
     python = mlserver_environment() / "bin" / "python"
     code = f"import sys; from importlib.util import find_spec; sys.exit(not find_spec({package!r}))"
