@@ -211,6 +211,50 @@ async def test_observation_counts_and_repeats_the_first_complaint(client, worklo
     )
 
 
+async def test_pods_outlive_their_workload_and_are_adopted_by_the_next_one(client, workloads, kubectl):
+    """As the hint of a fixed field says: `kubectl delete --cascade=orphan`, and the object is made anew."""
+    await workloads.ensure(TEMPLATE)
+    names = ("seldon-envoy-0", "seldon-envoy-1")
+    before = await until_named(client, *names)
+    kubectl("delete", "statefulset", "seldon-envoy", "--cascade=orphan")
+
+    async def owners():
+        return [pod["metadata"].get("ownerReferences") or [] for pod in (await pods(client)).values()]
+
+    async def orphaned():
+        return await owners() == [[], []]
+
+    await until_true(orphaned)
+    await workloads.ensure(TEMPLATE)
+    made = await client.get(STATEFUL_SET, "seldon-envoy", NAMESPACE)
+
+    async def adopted():
+        return [[each["uid"] for each in own] for own in await owners()] == [[uid(made)]] * 2
+
+    await until_true(adopted)
+    after = await pods(client)
+    assert {name: uid(pod) for name, pod in after.items()} == {name: uid(pod) for name, pod in before.items()}
+
+
+async def test_a_pod_that_loses_its_label_is_released_and_keeps_its_name(client, workloads):
+    await workloads.ensure(TEMPLATE)
+    await until_named(client, "seldon-envoy-0", "seldon-envoy-1")
+    await client.patch(POD, "seldon-envoy-1", NAMESPACE, {"metadata": {"labels": {"app": "apart"}}})
+
+    async def released():
+        pod = (await pods(client))["seldon-envoy-1"]
+        return not pod["metadata"].get("ownerReferences")
+
+    await until_true(released)
+
+
+async def test_numbers_from_an_ordinal_on(client, workloads):
+    await workloads.ensure(replace(CLAIMS, first_ordinal=100))
+    found = await until_named(client, "seldon-envoy-100", "seldon-envoy-101")
+    labels = found["seldon-envoy-100"]["metadata"]["labels"]
+    assert labels["statefulset.kubernetes.io/pod-name"] == "seldon-envoy-100"
+
+
 async def test_pods_from_before_there_were_stateful_sets_are_taken_over(client, workloads):
     """One by one: none is lost, and nobody is without an answer."""
     labels = {"app": "envoy", "bailie.io/workload": "seldon-envoy", "bailie.io/template-hash": "old"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,12 @@ def pod(number, *, ready=True, template="new", going=False):
 )
 def test_next_steps(replicas, pods, steps):
     assert next_steps(workload(replicas), "new", pods) == steps
+
+
+def test_numbers_from_an_ordinal_on():
+    later = replace(workload(2), first_ordinal=100)
+    assert next_steps(later, "new", []) == Steps(create=(100, 101))
+    assert next_steps(later, "new", [pod(0), pod(100)]) == Steps(create=(101,), delete=("w-0",))
 
 
 PODS = st.dictionaries(

@@ -66,6 +66,8 @@ def _stateful(workload: Workload) -> dict[str, Any]:
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "RollingUpdate"},
     }
+    if workload.first_ordinal:
+        spec["ordinals"] = {"start": workload.first_ordinal}
     if workload.claim_retention:
         spec["persistentVolumeClaimRetentionPolicy"] = dict(workload.claim_retention)
     if workload.volume_claim_templates:

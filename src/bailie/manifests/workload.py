@@ -25,6 +25,8 @@ def container_names(pod_spec: Mapping[str, Any]) -> tuple[str, ...]:
 class Workload:
     """Pods `<name>-0` … `<name>-<replicas - 1>` made from one template, and the objects around them.
 
+    The numbers begin at `first_ordinal`, where pods with the numbers below belong to somebody else.
+
     `template` is a PodTemplateSpec (`metadata` with labels and annotations, `spec`); `selector` the labels
     that tell the workload's pods from all others; `objects` are complete manifests (Services, ConfigMaps)
     that live and die with the workload; `owner` is the ownerReference for everything. `claim_retention` says
@@ -44,3 +46,4 @@ class Workload:
     volume_claim_templates: tuple[Manifest, ...] = ()
     claim_retention: Manifest = field(default_factory=dict)
     interchangeable: bool = False
+    first_ordinal: int = 0

@@ -3,7 +3,8 @@ Services of type LoadBalancer get an address.
 
 Run by the supervisor, beside the node. The operator writes the same objects as on a cluster, and kubectl's
 `rollout` and `scale` work on them. Each reconciliation reads the present and takes the next steps; a
-changed Pod brings the next one. Pods of a Deployment have numbers, too, and are replaced one by one.
+changed Pod brings the next one. Pods of a Deployment have numbers, too, and are replaced one by one. A pod
+whose owner was deleted without it (`--cascade=orphan`) is adopted by the next workload that selects it.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
 from bailie.manifests.workload import Workload
 from bailie.wellknown import names
 from bailie.workloads.controller_status import status_of
-from bailie.workloads.replicas import HASH_LABEL, hash_template, next_steps, pod_manifest, with_host_ports
+from bailie.workloads.pod_owners import controller_of, pod_owners, with_owner, without_owner
+from bailie.workloads.replicas import hash_template, next_steps, pod_manifest, with_host_ports
 
 if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client
     from bailie.kube.informer import Change
     from bailie.manifests.workload import Manifest
+    from bailie.workloads.pod_owners import PodOwners
 
 log = structlog.get_logger(__name__)
 _KINDS = {kind.kind: kind for kind in (STATEFUL_SET, DEPLOYMENT, SERVICE)}
@@ -66,12 +69,15 @@ class PodControllers:
 
     def _on_pod(self, change: Change) -> None:
         namespace = change.object["metadata"]["namespace"]
-        for owner in change.object["metadata"].get("ownerReferences") or ():
-            if owner["kind"] in _RUNNING:
-                self._controller.enqueue((owner["kind"], namespace, owner["name"]))
+        owner = controller_of(change.object)
+        if owner is None:
+            self._enqueue_running(namespace)
+        elif owner["kind"] in _RUNNING:
+            self._controller.enqueue((owner["kind"], namespace, owner["name"]))
 
     def _enqueue_running(self, namespace: str) -> None:
-        """Looks at the workloads of a namespace again: a changed Service may lead to their pods."""
+        """Looks at the workloads of a namespace again: a changed Service may lead to their pods, and a pod
+        without an owner may become theirs."""
         for informer in self._informers:
             for found in informer.store.values():
                 if found["metadata"]["namespace"] == namespace:
@@ -100,13 +106,36 @@ class PodControllers:
         )
         template_hash = hash_template(template, workload.volume_claim_templates)
         listed = await self._client.list(POD, workload.namespace)
-        pods = [pod for pod in listed.items if _is_of(pod, found)]
+        pods = await self._own(workload, pod_owners(workload, listed.items))
         steps = next_steps(workload, template_hash, pods)
         for name in steps.delete:
             await self._delete(POD, name, workload.namespace)
         for number in steps.create:
             await self._create(pod_manifest(workload, template, template_hash, number))
         return status_of(found, pods, template_hash)
+
+    async def _own(self, workload: Workload, owners: PodOwners) -> list[Manifest]:
+        """Writes the changes of owners; returns the pods of the workload."""
+        for pod in owners.released:
+            await self._set_owners(pod, without_owner(pod, workload.owner["uid"]))
+        taken = [
+            pod for pod in owners.adopted if await self._set_owners(pod, with_owner(pod, workload.owner))
+        ]
+        return [*owners.kept, *taken]
+
+    async def _set_owners(self, pod: Manifest, references: list[Manifest]) -> bool:
+        """Says whether the pod was there to be changed, as it was seen."""
+        metadata = pod["metadata"]
+        seen = {key: metadata[key] for key in ("uid", "resourceVersion")}
+        body = {"metadata": {**seen, "ownerReferences": references}}
+        try:
+            await self._client.patch(POD, metadata["name"], metadata["namespace"], body)
+        except (NotFound, Conflict):  # its change brings the next reconciliation
+            return False
+        log.info(
+            "owner changed", namespace=metadata["namespace"], pod=metadata["name"], owners=len(references)
+        )
+        return True
 
     async def _create(self, pod: Manifest) -> None:
         metadata = pod["metadata"]
@@ -135,17 +164,8 @@ def _workload(found: Manifest) -> Workload:
         template=spec["template"],
         owner={"apiVersion": found["apiVersion"], "kind": found["kind"], **owner},
         volume_claim_templates=tuple(spec.get("volumeClaimTemplates") or ()),
+        first_ordinal=(spec.get("ordinals") or {}).get("start", 0),
     )
-
-
-def _is_of(pod: Manifest, found: Manifest) -> bool:
-    """Says whether the pod is of this workload, or was before there were StatefulSets on laptops."""
-    metadata, labels = pod["metadata"], pod["metadata"].get("labels") or {}
-    owners = {owner["uid"] for owner in metadata.get("ownerReferences") or ()}
-    if found["metadata"]["uid"] in owners:
-        return True
-    running = any(owner["kind"] in _RUNNING for owner in metadata.get("ownerReferences") or ())
-    return not running and HASH_LABEL in labels and labels.get(WORKLOAD_LABEL) == found["metadata"]["name"]
 
 
 def _is_before(service: Manifest, workload: Workload) -> bool:

@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.manifests.objects import WORKLOAD_LABEL
 from bailie.wellknown import labels
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 HASH_LABEL = labels.TEMPLATE_HASH
 ORDINAL_LABEL = "apps.kubernetes.io/pod-index"
+POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
+"""By which Services select one replica."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,10 @@ def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest])
     every other pod exists and is ready.
     """
     by_number = {ordinal(pod): pod for pod in pods}
-    staying = {number: by_number[number] for number in by_number if 0 <= number < workload.replicas}
+    wanted = range(workload.first_ordinal, workload.first_ordinal + workload.replicas)
+    staying = {number: by_number[number] for number in by_number if number in wanted}
     surplus = sorted((number for number in by_number if number not in staying), reverse=True)
-    missing = tuple(number for number in range(workload.replicas) if number not in staying)
+    missing = tuple(number for number in wanted if number not in staying)
     outdated = [
         number
         for number in sorted(staying, reverse=True)
@@ -123,9 +125,9 @@ def pod_manifest(workload: Workload, template: Manifest, template_hash: str, num
     labels = {
         **(metadata.get("labels") or {}),
         **workload.selector,
-        WORKLOAD_LABEL: workload.name,
         HASH_LABEL: template_hash,
         ORDINAL_LABEL: str(number),
+        POD_NAME_LABEL: name,
     }
     spec = copy.deepcopy(template["spec"])
     claimed = {claim["metadata"]["name"] for claim in workload.volume_claim_templates}
