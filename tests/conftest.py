@@ -29,6 +29,7 @@ def pytest_configure() -> None:
 
 
 SLOW = (
+    "upstream/test_install.py",
     "agent/test_run.py",
     "kubeapi/test_fuzz.py",
     "scheduler/test_run.py",

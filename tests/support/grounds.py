@@ -38,6 +38,7 @@ from bailie.kube.errors import NotFound
 from bailie.local.programs import mlserver_command
 from bailie.local.settings import machine_settings
 from bailie.manifests.runtime import MESH_SERVICE
+from bailie.wellknown import variables
 from bailie.workloads.node.settings import Program
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def programs() -> dict[str, Program]:
     return {
         "bailie": Program(title="Bailie", argv=(sys.executable, "-m", "bailie")),
         "bailie-mlserver": Program(title="MLServer", argv=mlserver),
+        "mlserver": Program(title="MLServer", argv=mlserver, address=variables.MLSERVER_HOST),
     }
 
 
@@ -182,8 +184,8 @@ def _encoded(folder: Path) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def ground(folder: Path) -> AsyncIterator[Ground]:
-    """Gives the place while entered."""
+async def ground(folder: Path, **node: Any) -> AsyncIterator[Ground]:
+    """Gives the place while entered. `node` are settings of the node that runs the pods as processes."""
     kubeconfig = os.environ.get(VARIABLE)  # noqa: TID251
     if kubeconfig:
         async with Client.from_kubeconfig(Path(kubeconfig)) as admin:
@@ -196,7 +198,7 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
     with running_api(folder / "api") as api:
         async with (
             Client.from_kubeconfig(api.kubeconfig) as admin,
-            running_node(api, folder / "node", programs=programs()),
+            running_node(api, folder / "node", programs=programs(), **node),
             pod_controllers(admin),
             _cleaned(Ground(admin, api.kubeconfig, embedded=True, seconds=120)) as place,
         ):

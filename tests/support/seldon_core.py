@@ -12,7 +12,7 @@ import yaml
 from bailie.api.crd import crd_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Manifest = dict[str, Any]
@@ -229,18 +229,22 @@ def _servers(release: str) -> Manifest:
 
 def chart(folder: Path, name: str, *, clusterwide: bool = False) -> Path:
     """Writes a chart with the objects of Seldon Core's chart of this name; returns its folder."""
-    objects = {
-        "crds": _crds,
-        "setup": _setup_objects,
-        "runtime": _runtime_objects,
-        "servers": _server_objects,
-    }
-    made = objects[name](clusterwide) if name == "setup" else objects[name]()
+    return write_chart(folder, name, chart_objects(name, clusterwide=clusterwide))
+
+
+def chart_objects(name: str, *, clusterwide: bool = False) -> list[Manifest]:
+    """Returns the objects of Seldon Core's chart of this name; `HOME` stands for the release's namespace."""
+    objects = {"crds": _crds, "runtime": _runtime_objects, "servers": _server_objects}
+    return list(_setup_objects(clusterwide) if name == "setup" else objects[name]())
+
+
+def write_chart(folder: Path, name: str, manifests: Iterable[Manifest]) -> Path:
+    """Writes the chart `seldon-core-v2-<name>` with these objects; returns its folder."""
     path = folder / f"seldon-core-v2-{name}"
     (path / "templates").mkdir(parents=True)
     metadata = {"apiVersion": "v2", "name": path.name, "version": "2.9.1", "appVersion": "2.9.1"}
     (path / "Chart.yaml").write_text(yaml.safe_dump(metadata))
-    text = yaml.safe_dump_all(made, sort_keys=False).replace("HOME", "{{ .Release.Namespace }}")
+    text = yaml.safe_dump_all(manifests, sort_keys=False).replace("HOME", "{{ .Release.Namespace }}")
     (path / "templates" / "all.yaml").write_text(text)
     return path
 
