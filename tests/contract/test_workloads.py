@@ -9,6 +9,7 @@ import pytest
 from tests.support.cluster import APPLY, MERGE
 
 STATEFUL_SETS = "/apis/apps/v1/namespaces/{}/statefulsets"
+REPLICA_SETS = "/apis/apps/v1/namespaces/{}/replicasets"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
 BUDGETS = "/apis/policy/v1/namespaces/{}/poddisruptionbudgets"
@@ -31,6 +32,10 @@ def stateful_set(replicas=0, **spec):
 def deployment(**spec):
     spec = {"replicas": 0, "selector": {"matchLabels": LABELS}, "template": template(), **spec}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": spec}
+
+
+def replica_set(**spec):
+    return {**deployment(**spec), "kind": "ReplicaSet"}
 
 
 @pytest.fixture
@@ -215,3 +220,19 @@ def test_that_no_history_is_kept_is_said(embedded_only, apply, one_kubectl, comm
     refused = one_kubectl.run("rollout", command, workload)
     assert refused.code != 0
     assert "no revisions of StatefulSets and Deployments are kept here" in refused.err
+
+
+def test_a_replica_set(cluster, namespace, apply):
+    made = cluster.http.post(REPLICA_SETS.format(namespace), json=replica_set()).json()
+    assert made["status"] == {"replicas": 0}
+    assert "revisionHistoryLimit" not in made["spec"]
+    other = replica_set(
+        selector={"matchLabels": {"app": "y"}}, template=template() | {"metadata": {"labels": {"app": "y"}}}
+    )
+    answer = apply(REPLICA_SETS, other, force=True)
+    assert answer.status_code == 422
+    assert "spec.selector" in fields_of(answer)
+    path = f"{REPLICA_SETS.format(namespace)}/x"
+    scaled = cluster.http.patch(f"{path}/scale", json={"spec": {"replicas": 0}}, headers=MERGE)
+    assert scaled.json()["spec"].get("replicas", 0) == 0
+    cluster.http.delete(path)

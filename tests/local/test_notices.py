@@ -18,6 +18,7 @@ INERT = {
     "PodDisruptionBudget",
     "NetworkPolicy",
     "Deployment",
+    "ReplicaSet",
     "StatefulSet",
     "Service",
 }

@@ -21,6 +21,7 @@ _NOT_RUN = (
 )
 _INERT = {
     "apps/deployments": _NOT_RUN,
+    "apps/replicasets": _NOT_RUN,
     "apps/statefulsets": _NOT_RUN,
     "autoscaling/horizontalpodautoscalers": (
         "nothing scales here, so this {kind} has no effect: use `kubectl scale server NAME --replicas=N`"

@@ -39,6 +39,7 @@ PERSISTENT_VOLUME_CLAIM = ApiKind("", "v1", "PersistentVolumeClaim", "persistent
 
 STATEFUL_SET = ApiKind("apps", "v1", "StatefulSet", "statefulsets")
 DEPLOYMENT = ApiKind("apps", "v1", "Deployment", "deployments")
+REPLICA_SET = ApiKind("apps", "v1", "ReplicaSet", "replicasets")
 HORIZONTAL_POD_AUTOSCALER = ApiKind(
     "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"
 )

@@ -268,6 +268,14 @@ _DEPLOYMENT = (
     AGE,
     *_TEMPLATE,
 )
+_REPLICA_SET = (
+    NAME,
+    Column("Desired", _of("spec.replicas", "0"), type=_COUNTED),
+    Column("Current", _of("status.replicas", "0"), type=_COUNTED),
+    Column("Ready", _of("status.readyReplicas", "0"), type=_COUNTED),
+    AGE,
+    *_TEMPLATE,
+)
 _BUDGET = (
     NAME,
     Column("Min Available", _of("spec.minAvailable", "N/A")),
@@ -354,6 +362,7 @@ BY_PLURAL: dict[str, tuple[Column, ...]] = {
     "namespaces": (NAME, Column("Status", _of("status.phase")), AGE),
     "serviceaccounts": (NAME, Column("Secrets", _count("secrets")), AGE),
     "deployments": _DEPLOYMENT,
+    "replicasets": _REPLICA_SET,
     "statefulsets": (NAME, Column("Ready", _replicas), AGE, *_TEMPLATE),
     "networkpolicies": (NAME, Column("Pod-Selector", _policy_selector), AGE),
     "poddisruptionbudgets": _BUDGET,

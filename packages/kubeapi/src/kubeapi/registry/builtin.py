@@ -58,6 +58,7 @@ def builtin_resources() -> list[Resource]:
             verbs=_WITHOUT_DELETION,
         ),
         serve(kinds.DEPLOYMENT, "deploy", status=True, scale=_POD_SCALE, categories=("all",)),
+        serve(kinds.REPLICA_SET, "rs", status=True, scale=_POD_SCALE, categories=("all",)),
         serve(kinds.STATEFUL_SET, "sts", status=True, scale=_POD_SCALE, categories=("all",)),
         *reviewed,
         serve(kinds.HORIZONTAL_POD_AUTOSCALER, "hpa", status=True, categories=("all",)),

@@ -52,9 +52,16 @@ def _deployment(new: Obj, old: Obj | None, _store: Store) -> None:
         new["status"] = {}
 
 
-def _template_defaults(spec: Obj) -> None:
+def _replica_set(new: Obj, old: Obj | None, _store: Store) -> None:
+    _template_defaults(new.setdefault("spec", {}), history=False)
+    if old is None:
+        new["status"] = {"replicas": 0}
+
+
+def _template_defaults(spec: Obj, *, history: bool = True) -> None:
     spec.setdefault("replicas", 1)
-    spec.setdefault("revisionHistoryLimit", 10)
+    if history:
+        spec.setdefault("revisionHistoryLimit", 10)
     pod = spec.setdefault("template", {}).setdefault("spec", {})
     pod.setdefault("restartPolicy", "Always")
     pod.setdefault("terminationGracePeriodSeconds", 30)
@@ -141,6 +148,7 @@ def workload_strategies() -> dict[str, Strategy]:
     return {
         "statefulsets": Strategy(prepare=_stateful_set, validate=_check_stateful_set, generation=True),
         "deployments": Strategy(prepare=_deployment, validate=_check_deployment, generation=True),
+        "replicasets": Strategy(prepare=_replica_set, validate=_check_deployment, generation=True),
         "endpointslices": Strategy(prepare=_slice, validate=_check_slice, generation=True),
         "persistentvolumeclaims": Strategy(prepare=_claim),
     }
