@@ -52,6 +52,11 @@ def test_claims_and_what_becomes_of_them():
     assert spec["volumeClaimTemplates"][0]["metadata"] == {"name": "models"}
 
 
+def test_numbers_from_an_ordinal_on():
+    assert "ordinals" not in pod_controller(_server())["spec"]
+    assert pod_controller(_server(first_ordinal=100))["spec"]["ordinals"] == {"start": 100}
+
+
 def test_a_pod_spec_that_says_how_it_is_spread_is_left_alone():
     template = _server().template
     own = {**template, "spec": {**template["spec"], "topologySpreadConstraints": []}}

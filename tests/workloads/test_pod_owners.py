@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bailie.manifests.workload import Workload
-from bailie.workloads.pod_owners import pod_owners, with_owner, without_owner
+from bailie.workloads.pod_owners import pods_claimed, with_owner, without_owner
 
 OWN = {"kind": "StatefulSet", "name": "w", "uid": "own", "controller": True}
 OTHER = {**OWN, "uid": "other"}
@@ -37,7 +37,7 @@ def pod(*owners, name="w-0", app="w", going=False):
     ],
 )
 def test_the_owner_of_a_pod(pod, part):
-    found = pod_owners(WORKLOAD, [pod])
+    found = pods_claimed(WORKLOAD, [pod])
     parts = {"kept": found.kept, "adopted": found.adopted, "released": found.released}
     assert {name for name, pods in parts.items() if pods} == ({part} if part else set())
 

@@ -22,15 +22,17 @@ from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
 from bailie.manifests.workload import Workload
 from bailie.wellknown import names
 from bailie.workloads.controller_status import status_of
-from bailie.workloads.pod_owners import controller_of, pod_owners, with_owner, without_owner
+from bailie.workloads.pod_owners import controller_of, pods_claimed, with_owner, without_owner
 from bailie.workloads.replicas import hash_template, next_steps, pod_manifest, with_host_ports
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client
     from bailie.kube.informer import Change
     from bailie.manifests.workload import Manifest
-    from bailie.workloads.pod_owners import PodOwners
+    from bailie.workloads.pod_owners import Claimed
 
 log = structlog.get_logger(__name__)
 _KINDS = {kind.kind: kind for kind in (STATEFUL_SET, DEPLOYMENT, SERVICE)}
@@ -44,11 +46,17 @@ Key = tuple[str, str, str]
 class PodControllers:
     """Makes the Pods of StatefulSets and Deployments."""
 
-    def __init__(self, client: Client, *, labels: str | None = WORKLOAD_LABEL) -> None:
-        """Takes a selector for StatefulSets and Deployments; by default the pods of Bailie's own are made."""
+    def __init__(
+        self,
+        client: Client,
+        *,
+        labels: str | None = WORKLOAD_LABEL,
+        kinds: Sequence[Kind] = (STATEFUL_SET, DEPLOYMENT),
+    ) -> None:
+        """Takes a selector for objects of `kinds`; by default the pods of all that is Bailie's are made."""
         self._client = client
         self._controller: Controller[Key] = Controller("pod-controllers", self._reconcile)
-        self._informers = [Informer(client, _KINDS[kind], labels=labels) for kind in _RUNNING]
+        self._informers = [Informer(client, kind, labels=labels) for kind in kinds]
         self._pods, self._services = Informer(client, POD), Informer(client, SERVICE)
 
     async def run(self) -> None:
@@ -106,7 +114,7 @@ class PodControllers:
         )
         template_hash = hash_template(template, workload.volume_claim_templates)
         listed = await self._client.list(POD, workload.namespace)
-        pods = await self._own(workload, pod_owners(workload, listed.items))
+        pods = await self._own(workload, pods_claimed(workload, listed.items))
         steps = next_steps(workload, template_hash, pods)
         for name in steps.delete:
             await self._delete(POD, name, workload.namespace)
@@ -114,14 +122,26 @@ class PodControllers:
             await self._create(pod_manifest(workload, template, template_hash, number))
         return status_of(found, pods, template_hash)
 
-    async def _own(self, workload: Workload, owners: PodOwners) -> list[Manifest]:
-        """Writes the changes of owners; returns the pods of the workload."""
-        for pod in owners.released:
+    async def _own(self, workload: Workload, claimed: Claimed) -> list[Manifest]:
+        """Writes the changes of owners; returns the pods of the workload.
+
+        The workload is read once more before it adopts: orphans may be its own, left by its deletion a moment
+        ago, and would be deleted with it.
+        """
+        for pod in claimed.released:
             await self._set_owners(pod, without_owner(pod, workload.owner["uid"]))
+        if not claimed.adopted or await self._is_going(workload):
+            return list(claimed.kept)
         taken = [
-            pod for pod in owners.adopted if await self._set_owners(pod, with_owner(pod, workload.owner))
+            pod for pod in claimed.adopted if await self._set_owners(pod, with_owner(pod, workload.owner))
         ]
-        return [*owners.kept, *taken]
+        return [*claimed.kept, *taken]
+
+    async def _is_going(self, workload: Workload) -> bool:
+        """Says whether the workload is being deleted or is another one by now. Raises NotFound."""
+        kind, uid = _KINDS[workload.owner["kind"]], workload.owner["uid"]
+        metadata = (await self._client.get(kind, workload.name, workload.namespace))["metadata"]
+        return metadata["uid"] != uid or "deletionTimestamp" in metadata
 
     async def _set_owners(self, pod: Manifest, references: list[Manifest]) -> bool:
         """Says whether the pod was there to be changed, as it was seen."""

@@ -18,45 +18,49 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class PodOwners:
-    """The pods that a workload owns and keeps, those that it adopts, and those that it releases."""
+class Claimed:
+    """The objects that a controller owns and keeps, those that it adopts, and those that it releases."""
 
     kept: tuple[Manifest, ...]
     adopted: tuple[Manifest, ...]
     released: tuple[Manifest, ...]
 
 
-def pod_owners(workload: Workload, pods: Iterable[Manifest]) -> PodOwners:
-    """Returns the pods of a namespace that concern the workload. A pod that ends keeps its owner."""
-    kept, adopted, released = [], [], []
-    for pod in pods:
-        matches, going = _matches(workload.selector, pod), pod["metadata"].get("deletionTimestamp")
-        controller = controller_of(pod)
-        if controller is not None and controller["uid"] == workload.owner["uid"]:
-            (kept if matches or going else released).append(pod)
-        elif controller is None and matches and not going and _is_named_after(workload, pod):
-            adopted.append(pod)
-    return PodOwners(tuple(kept), tuple(adopted), tuple(released))
+def pods_claimed(workload: Workload, pods: Iterable[Manifest]) -> Claimed:
+    """Returns the pods of a namespace that concern the workload."""
+    named = [pod for pod in pods if controller_of(pod) is not None or _is_named_after(workload, pod)]
+    return claimed(workload.owner["uid"], workload.selector, named)
 
 
-def controller_of(pod: Manifest) -> Manifest | None:
-    """Returns the reference to the owner that controls the pod."""
-    owners: list[Manifest] = pod["metadata"].get("ownerReferences") or []
+def claimed(uid: str, selector: Mapping[str, str], objects: Iterable[Manifest]) -> Claimed:
+    """Returns the objects that concern the controller of this uid. An object that ends keeps its owner."""
+    kept: list[Manifest] = []
+    adopted: list[Manifest] = []
+    released: list[Manifest] = []
+    for each in objects:
+        matches = selector.items() <= (each["metadata"].get("labels") or {}).items()
+        controller, going = controller_of(each), each["metadata"].get("deletionTimestamp")
+        if controller is not None and controller["uid"] == uid:
+            (kept if matches or going else released).append(each)
+        elif controller is None and matches and not going:
+            adopted.append(each)
+    return Claimed(tuple(kept), tuple(adopted), tuple(released))
+
+
+def controller_of(item: Manifest) -> Manifest | None:
+    """Returns the reference to the owner that controls the object."""
+    owners: list[Manifest] = item["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner.get("controller")), None)
 
 
-def with_owner(pod: Manifest, owner: Mapping[str, object]) -> list[Manifest]:
-    """Returns the ownerReferences of a pod that the workload has adopted."""
-    return [*(pod["metadata"].get("ownerReferences") or ()), dict(owner)]
+def with_owner(item: Manifest, owner: Mapping[str, object]) -> list[Manifest]:
+    """Returns the ownerReferences of an object that was adopted."""
+    return [*(item["metadata"].get("ownerReferences") or ()), dict(owner)]
 
 
-def without_owner(pod: Manifest, uid: str) -> list[Manifest]:
-    """Returns the ownerReferences of a pod that the workload of this uid has released."""
-    return [owner for owner in pod["metadata"].get("ownerReferences") or () if owner["uid"] != uid]
-
-
-def _matches(selector: Mapping[str, str], pod: Manifest) -> bool:
-    return selector.items() <= (pod["metadata"].get("labels") or {}).items()
+def without_owner(item: Manifest, uid: str) -> list[Manifest]:
+    """Returns the ownerReferences of an object that the controller of this uid has released."""
+    return [owner for owner in item["metadata"].get("ownerReferences") or () if owner["uid"] != uid]
 
 
 def _is_named_after(workload: Workload, pod: Manifest) -> bool:
