@@ -1,7 +1,8 @@
 """A steady stream of checked requests from a process of its own: so many a second, whatever else goes on.
 
-Called by `failover` and `chaos`. Half of the requests are REST, half gRPC; every answer is compared with what
-the model answers in process. A request leaves at its time, whether or not those before it are answered.
+Called by `failover`, `hand_over`, `migration` and `chaos`. Half of the requests are REST, half gRPC, unless
+another share is asked for; every answer is compared with what the model answers in process. A request leaves
+at its time, whether or not those before it are answered.
 """
 
 from __future__ import annotations
@@ -30,13 +31,27 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Tally:
-    """What came of the requests since the last time; `unanswered` and `wrong` say what, by model."""
+    """What came of the requests since the last time; `unanswered` and `wrong` say what, by model.
+
+    `took` has the seconds of each request, `gap` the longest time without a right answer to any.
+    """
 
     sent: int = 0
     unanswered: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    slowest: float = 0.0
+    took: list[float] = field(default_factory=list)
+    gap: float = 0.0
     pending: int = 0
+
+    @property
+    def slowest(self) -> float:
+        """Seconds of the slowest request."""
+        return max(self.took, default=0.0)
+
+    def quantile(self, share: float) -> float:
+        """Returns the seconds within which this share of the requests has ended."""
+        ordered = sorted(self.took)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
     @property
     def failures(self) -> list[str]:
@@ -49,7 +64,10 @@ class Tally:
             "sent": self.sent,
             "per second": self.sent / seconds,
             "failed": len(self.failures),
+            "p50, s": self.quantile(0.5),
+            "p99, s": self.quantile(0.99),
             "slowest, s": self.slowest,
+            "longest gap, s": self.gap,
         }
 
 
@@ -59,9 +77,12 @@ class Steady:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def send(self, expectations: Sequence[Expectation], per_second: float) -> None:
-        """Sends to these models from now on, `per_second` over all of them; to nobody when there are none."""
-        ask(self._pipe, "send", list(expectations), per_second)
+    def send(self, expectations: Sequence[Expectation], per_second: float, *, rpcs: float = 0.5) -> None:
+        """Sends to these models from now on, `per_second` over all of them; to nobody when there are none.
+
+        `rpcs` is the share of gRPC, between 0 and 1 without these.
+        """
+        ask(self._pipe, "send", list(expectations), per_second, rpcs)
 
     def take(self) -> Tally:
         """Returns what came of the requests since this was called last."""
@@ -70,7 +91,7 @@ class Steady:
 
     async def stop(self) -> None:
         """Sends nothing more and waits for the answers that are still to come."""
-        ask(self._pipe, "send", [], 1.0)
+        ask(self._pipe, "send", [], 1.0, 0.5)
         while ask(self._pipe, "pending"):  # noqa: ASYNC110 - the other side gives up after its patience
             await asyncio.sleep(0.05)
 
@@ -111,23 +132,33 @@ class _Source:
         self._url = inference["http"]
         self._grpc = GrpcClient(inference["grpc"], timeout=_PATIENCE_SECONDS)
         self._tally = Tally()
+        self._answered = 0.0  # when a request last had its right answer; 0 while none is sent
         self._streams: list[asyncio.Task[None]] = []
 
     def take(self) -> Tally:
+        self._note_gap()
         found, self._tally = self._tally, Tally(pending=self._tally.pending)
         return found
+
+    def _note_gap(self) -> None:
+        if self._answered:
+            self._tally.gap = max(self._tally.gap, asyncio.get_running_loop().time() - self._answered)
 
     def pending(self) -> int:
         return self._tally.pending
 
-    def send(self, expectations: list[Expectation], per_second: float) -> None:
+    def send(self, expectations: list[Expectation], per_second: float, rpcs: float) -> None:
         """What is under way already is not given up."""
         for stream in self._streams:
             stream.cancel()
-        sends = [(e, send) for e in expectations for send in (_rest(self._url, e), _rpc(self._grpc, e))]
-        pause = len(sends) / per_second
+        self._note_gap()
+        self._answered = asyncio.get_running_loop().time() if expectations else 0.0
+        rest = [(each, _rest(self._url, each)) for each in expectations]
+        rpc = [(each, _rpc(self._grpc, each)) for each in expectations]
         self._streams = [
-            self._group.create_task(self._stream(each, send, pause, pause * number / len(sends)))
+            self._group.create_task(self._stream(each, send, pause, pause * (number + shift) / len(sends)))
+            for sends, rate, shift in ((rest, per_second * (1 - rpcs), 0.0), (rpc, per_second * rpcs, 0.5))
+            for pause in (len(sends) / rate,)
             for number, (each, send) in enumerate(sends)
         ]
 
@@ -149,8 +180,12 @@ class _Source:
             problem, unanswered = expectation.wrong(answer), not answer.ok
         except (ServerUnreachable, TimeoutError) as error:
             problem, unanswered = str(error) or "no answer", True
+        now = asyncio.get_running_loop().time()
         self._tally.pending -= 1
-        self._tally.slowest = max(self._tally.slowest, asyncio.get_running_loop().time() - begun)
+        self._tally.took.append(now - begun)
+        if not problem and self._answered:
+            self._note_gap()
+            self._answered = now
         if problem:
             kind = self._tally.unanswered if unanswered else self._tally.wrong
             kind.append(f"{expectation.model}, sent {asked_at:%H:%M:%S}: {problem}")

@@ -4,6 +4,8 @@ async with cluster_controllers(admin):   # every workload is reported ready at o
     ...
 async with pod_controllers(admin):       # those of a laptop, for all workloads; a node runs the Pods
     ...
+async with replica_set_controllers(admin):   # the same with a ReplicaSet between Deployment and Pods
+    ...
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tests.support.replica_sets import ReplicaSetControllers
 
 from bailie.api.kinds import DEPLOYMENT, STATEFUL_SET
 from bailie.kube.controller import Controller
@@ -97,7 +101,19 @@ async def pod_controllers(client: Client) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _running(controllers: ClusterControllers | PodControllers) -> AsyncIterator[None]:
+async def replica_set_controllers(client: Client) -> AsyncIterator[None]:
+    """Runs while entered."""
+    stateful = PodControllers(client, labels=None, kinds=(STATEFUL_SET,))
+    async with _running(stateful), _running(ReplicaSetControllers(client)):
+        yield
+
+
+class _Controllers(Protocol):
+    async def run(self) -> None: ...
+
+
+@contextlib.asynccontextmanager
+async def _running(controllers: _Controllers) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(controllers.run())
         try:

@@ -42,9 +42,11 @@ from bailie.wellknown import variables
 from bailie.workloads.node.settings import Program
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from bailie.api.kinds import Kind
+
+    Controllers = Callable[[Client], contextlib.AbstractAsyncContextManager[None]]
 
 VARIABLE = "BAILIE_TEST_KUBECONFIG"
 ARTIFACTS = "/mnt/models"
@@ -184,8 +186,11 @@ def _encoded(folder: Path) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def ground(folder: Path, **node: Any) -> AsyncIterator[Ground]:
-    """Gives the place while entered. `node` are settings of the node that runs the pods as processes."""
+async def ground(
+    folder: Path, *, controllers: Controllers = pod_controllers, **node: Any
+) -> AsyncIterator[Ground]:
+    """Gives the place while entered. Where pods are processes, `controllers` make them from workloads, and
+    `node` are settings of the node that runs them."""
     kubeconfig = os.environ.get(VARIABLE)  # noqa: TID251
     if kubeconfig:
         async with Client.from_kubeconfig(Path(kubeconfig)) as admin:
@@ -199,7 +204,7 @@ async def ground(folder: Path, **node: Any) -> AsyncIterator[Ground]:
         async with (
             Client.from_kubeconfig(api.kubeconfig) as admin,
             running_node(api, folder / "node", programs=programs(), **node),
-            pod_controllers(admin),
+            controllers(admin),
             _cleaned(Ground(admin, api.kubeconfig, embedded=True, seconds=120)) as place,
         ):
             yield place

@@ -7,7 +7,7 @@ from tests.support.upstream.facts import OPERATOR, Upstream, steady_models
 from tests.support.upstream.install import upstream_ground
 from tests.support.waiting import until_true
 
-from bailie.api.kinds import DEPLOYMENT, LEASE, MODEL, POD, SERVICE, STATEFUL_SET
+from bailie.api.kinds import DEPLOYMENT, LEASE, MODEL, POD, REPLICA_SET, SERVICE, STATEFUL_SET
 from bailie.local.traffic import inference_clients, wrong_answer
 
 
@@ -42,22 +42,24 @@ async def test_twenty_names_answer_and_outlive_the_objects_that_made_their_pods(
         assert lease["spec"]["holderIdentity"].startswith(OPERATOR)
         await sleeping(place)
         before = await place.pods()
-        await orphaned_and_adopted(place)
+        await orphaned_and_adopted(place, STATEFUL_SET, "mlserver", dependents=POD)
+        await orphaned_and_adopted(place, DEPLOYMENT, "seldon-envoy", dependents=REPLICA_SET)
         assert await place.pods() == before
         assert await wrong(place) == []
         await woken(place)
         assert await place.pods() == before
 
 
-async def orphaned_and_adopted(place):
-    """Deletes a StatefulSet without its pods, and makes it again."""
+async def orphaned_and_adopted(place, kind, name, *, dependents):
+    """Deletes a workload without what it made, and makes it again."""
     namespace = place.facts.namespace
-    old = await place.admin.get(STATEFUL_SET, "mlserver", namespace)
-    await place.admin.delete(STATEFUL_SET, "mlserver", namespace, propagation="Orphan")
+    old = await place.admin.get(kind, name, namespace)
+    await place.admin.delete(kind, name, namespace, propagation="Orphan")
 
     async def owners():
-        pod = await place.admin.get(POD, "mlserver-0", namespace)
-        return [each["uid"] for each in pod["metadata"].get("ownerReferences", ())]
+        listed = (await place.admin.list(dependents, namespace)).items
+        found = [each for each in listed if each["metadata"]["name"].startswith(f"{name}-")]
+        return [owner["uid"] for each in found for owner in each["metadata"].get("ownerReferences", ())]
 
     async def orphaned():
         return await owners() == []

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import helm_python
+from tests.support.controllers import replica_set_controllers
 from tests.support.grounds import Ground, ground
 from tests.support.seldon_core import write_chart
 from tests.support.upstream.artifacts import write_artifacts
@@ -102,7 +103,12 @@ async def upstream_ground(folder: Path, facts: Upstream) -> AsyncIterator[Upstre
     endpoints = Endpoints(folder / "node" / "node" / "endpoints", facts.namespace)
     async with (
         cluster_dns(endpoints) as dns,
-        ground(folder, environment=_environment(dns), local_roots=(artifacts,)) as place,
+        ground(
+            folder,
+            controllers=replica_set_controllers,
+            environment=_environment(dns),
+            local_roots=(artifacts,),
+        ) as place,
     ):
         made = await install(place, facts, folder / "charts")
         async with service_address(endpoints, "seldon-mesh", 9000) as address:

@@ -12,12 +12,16 @@ import contextlib
 import json
 import random
 import struct
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.support.documents import ROOT
+from tests.support.waiting import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 _A, _IN = 1, 1
 _SECONDS_TO_LIVE = 1
@@ -86,7 +90,25 @@ async def cluster_dns(endpoints: Endpoints) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def service_address(endpoints: Endpoints, service: str, port: int) -> AsyncIterator[str]:
-    """Forwards connections to `port` of a ready pod of the Service; the value is `address:port` here."""
+    """Forwards connections to `port` of a ready pod of the Service; the value is `address:port` here.
+
+    A process of its own does it, so that nothing that a test does delays a request.
+    """
+    words = (sys.executable, "-m", __name__, str(endpoints.folder), endpoints.namespace, service, str(port))
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(DEADLINE):
+            address = (await process.stdout.readline()).decode().strip()
+        assert address, "the forwarding process has ended"
+        yield address
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _forward_to(endpoints: Endpoints, service: str, port: int) -> None:
+    """Forwards until SIGTERM, and says at which address."""
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = None
@@ -96,7 +118,7 @@ async def service_address(endpoints: Endpoints, service: str, port: int) -> Asyn
             async with asyncio.TaskGroup() as group:
                 group.create_task(_pump(reader, there))
                 group.create_task(_pump(answers, writer))
-        except (OSError, IndexError):  # no pod is ready: refused
+        except (OSError, IndexError):  # no pod is ready: the connection ends
             return
         finally:
             for each in (writer, there):
@@ -105,10 +127,8 @@ async def service_address(endpoints: Endpoints, service: str, port: int) -> Asyn
 
     server = await asyncio.start_server(forward, "127.0.0.1", 0)
     host, own = server.sockets[0].getsockname()
-    try:
-        yield f"{host}:{own}"
-    finally:
-        server.close()
+    print(f"{host}:{own}", flush=True)
+    await server.serve_forever()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -119,3 +139,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+
+
+if __name__ == "__main__":
+    where, of, name, number = sys.argv[1:]
+    asyncio.run(_forward_to(Endpoints(Path(where), of), name, int(number)))
