@@ -1,8 +1,19 @@
-"""Installs a namespace of upstream's on a `Ground`, and waits until it answers.
+"""A namespace that Seldon Core v2 serves, without its images: its objects, and stand-ins that answer.
 
-    async with upstream_ground(folder, facts) as place: ...
+    facts = Upstream(models=steady_models(20), pattern=UpstreamPattern.CENTRAL)
+    async with upstream_ground(tmp_path, facts) as place:      # embedded API, real processes; all pods ready
+        place.admin                                            # a Client as the administrator
+        place.inference                                        # `http` and `grpc` of the Service seldon-mesh
+        expectations(place.facts)                              # a request to each Model, and its answer
+        await place.pods()                                     # uid and restarts of each pod, to compare
+        async with place.evil_twin(after=2): ...               # a second operator, which puts everything back
+        await place.ground.helm("install", "setup", {...}, namespace="bailie-system")      # Bailie beside it
 
-See the package for its use.
+`facts` say what is there. `releases`, `runtime`, `servers` and `resources` are pure and give the manifests:
+first upstream's Helm releases, then what its operator makes, with owners, then the users' resources. Pods are
+made as on a cluster: a Deployment has a ReplicaSet. `seldon-mesh` answers as behind a kube-proxy: each
+connection goes to a ready pod of the selector of that moment. Upstream's operator runs as a pod, too, and puts
+its objects back until its Deployment is scaled to 0.
 """
 
 from __future__ import annotations

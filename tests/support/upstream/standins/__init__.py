@@ -1,1 +1,0 @@
-"""Programs in place of upstream's images. Each file runs by itself where Bailie is installed."""
