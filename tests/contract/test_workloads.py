@@ -212,14 +212,26 @@ def test_kubectl_shows_them(apply, one_kubectl):
     assert "UP-TO-DATE" in shown
 
 
-@pytest.mark.parametrize("command", ["history", "undo"])
-@pytest.mark.parametrize("workload", ["statefulset/x", "deployment/x"])
-def test_that_no_history_is_kept_is_said(embedded_only, apply, one_kubectl, command, workload):
+SAYS = {
+    "statefulset/x": "no revisions of workloads are kept here",
+    "deployment/x": "no rollout history found",
+}
+
+
+@pytest.mark.parametrize("workload", SAYS)
+def test_that_there_is_nothing_to_undo_is_said(embedded_only, apply, one_kubectl, workload):
     apply(STATEFUL_SETS, stateful_set())
     apply(DEPLOYMENTS, deployment())
-    refused = one_kubectl.run("rollout", command, workload)
+    refused = one_kubectl.run("rollout", "undo", workload)
     assert refused.code != 0
-    assert "no revisions of StatefulSets and Deployments are kept here" in refused.err
+    assert SAYS[workload] in refused.err
+
+
+def test_that_no_history_is_kept_is_said(embedded_only, apply, one_kubectl):
+    apply(STATEFUL_SETS, stateful_set())
+    refused = one_kubectl.run("rollout", "history", "statefulset/x")
+    assert refused.code != 0
+    assert SAYS["statefulset/x"] in refused.err
 
 
 def test_a_replica_set(cluster, namespace, apply):

@@ -12,7 +12,7 @@
 `facts` say what is there. `releases`, `runtime`, `servers` and `resources` are pure and give the manifests:
 first upstream's Helm releases, then what its operator makes, with owners, then the users' resources. Pods are
 made as on a cluster: a Deployment has a ReplicaSet. `seldon-mesh` answers as behind a kube-proxy: each
-connection goes to a ready pod of the selector of that moment. Upstream's operator runs as a pod, too, and puts
+connection goes to a ready pod of the selector of that moment. Upstream's operator is a pod, too, and puts
 its objects back until its Deployment is scaled to 0.
 """
 

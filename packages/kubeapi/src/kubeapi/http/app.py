@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _BODY_SECONDS = 30.0
-_REVISIONS = {("apps", "controllerrevisions"), ("apps", "replicasets")}
-"""Resources that `kubectl rollout history` and `rollout undo` read."""
+_REVISIONS = {("apps", "controllerrevisions")}
+"""Resources that `kubectl rollout history` and `rollout undo` read, but for ReplicaSets."""
 _MAJOR, _MINOR, _ = kinds.KUBERNETES.split(".")
 _VERSION = {
     "major": _MAJOR,
