@@ -37,6 +37,7 @@ SLOW = (
     "workloads/node/test_node.py",
     "gateway/test_control_plane.py",
     "gateway/test_dataplane.py",
+    "gateway/test_mirrors.py",
     "kubeapi/test_limits.py",
     "kubeapi/http/test_connections.py",
     "workloads/test_kubernetes.py",

@@ -14,13 +14,13 @@ import pytest
 from pydantic import BaseModel
 
 import bailie
-from bailie.api.kinds import EXPERIMENT, PIPELINE
+from bailie.api.kinds import PIPELINE
 from bailie.api.registry import RESOURCES
 from bailie.api.resource import NO_EFFECT
 from bailie.scheduler import kinds
 
 KINDS = {resource.resource_kind.kind: resource for resource in RESOURCES.values()}
-NOT_RUN = {PIPELINE.kind, EXPERIMENT.kind}
+NOT_RUN = {PIPELINE.kind}
 SOURCE = Path(bailie.__file__).parent
 WHOLE = ".*"
 """End of a path in `READ` whose part is handed on as a whole, with all that is in it."""
@@ -61,6 +61,16 @@ READ: dict[str, dict[str, str]] = {
         "spec.parameters": "spec.parameters",
         "spec.parameters[].name": "item.name",
         "spec.parameters[].value": "item.value",
+    },
+    "Experiment": {
+        "spec.default": "spec.default",
+        "spec.candidates": "spec.candidates",
+        "spec.candidates[].name": "each.name",
+        "spec.candidates[].weight": "each.weight",
+        "spec.mirror": "spec.mirror",
+        "spec.mirror.name": "found.name",
+        "spec.mirror.percent": "found.percent",
+        "spec.resourceType": "spec.resource_type",
     },
     "Server": {
         **SCALING,

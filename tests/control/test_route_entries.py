@@ -11,7 +11,7 @@ from bailie.control.route_entries import asked_copies, entry_of
 from bailie.control.subjects import Contribution
 from bailie.lifecycle.copies import CopyState
 from bailie.placement import ReplicaId, VersionId
-from bailie.routing.table import MAX_TOTAL_WEIGHT, NotReady, ReplicaEndpoint
+from bailie.routing.table import MAX_TOTAL_WEIGHT, NotReady, ReplicaEndpoint, RouteMirror
 
 WHY = NotReady("ModelProgressing", "it is being loaded")
 
@@ -76,17 +76,43 @@ def test_uses_are_counted_where_a_replica_is_crowded():
         ([copy(), copy("rose")], {"iris": 90, "rose": 10}, {"iris_1": 90, "rose_1": 10}),
         ([copy(), copy("rose"), copy("rose", 1)], {"iris": 1, "rose": 1}, {"iris_1": 2, "rose_1": 2}),
         ([copy(), copy("rose")], {"iris": 3}, {"iris_1": 3, "rose_1": 1}),
-        ([copy(), copy("rose")], {"iris": 0}, {"rose_1": 1}),
+        ([copy(), copy("rose")], {"iris": 0}, {"iris_1": 0, "rose_1": 1}),
+        ([copy(), copy("rose")], {"iris": 0, "rose": 2**32 - 1}, {"iris_1": 0, "rose_1": 2**31 - 1}),
+        (
+            [copy(), copy(index=1, number=2), copy("rose")],
+            {"iris": 90, "rose": 10},
+            {"iris_1": 90, "iris_2": 90, "rose_1": 20},
+        ),
         ([copy(), copy("rose", server_ready=False)], {"iris": 9, "rose": 1}, {"iris_1": 9}),
     ],
-    ids=["replicas", "two numbers", "weights", "even replicas", "no weight is 1", "zero", "not ready"],
+    ids=[
+        "replicas",
+        "two numbers",
+        "weights",
+        "even replicas",
+        "no weight is 1",
+        "zero",
+        "zero, scaled",
+        "two versions under way",
+        "not ready",
+    ],
 )
 def test_weights(copies, weights, expected):
     assert weights_of(entry(*copies, weights=weights)) == expected
 
 
-def test_a_model_with_weight_zero_keeps_no_copy_in_the_route():
-    assert asked_copies(Contribution((copy(), copy("rose")), weights={"rose": 0})) == (copy(),)
+def test_a_model_with_weight_zero_is_asked_only_beside_one_that_has_a_weight():
+    iris, rose = copy(), copy("rose")
+    assert asked_copies(Contribution((iris, rose), weights={"rose": 0})) == (iris, rose)
+    assert asked_copies(Contribution((rose,), weights={"rose": 0})) == ()
+    iris = copy(server_ready=False)
+    assert asked_copies(Contribution((iris, rose), weights={"rose": 0})) == ()
+
+
+def test_a_route_has_the_mirror_of_its_contribution():
+    mirror = RouteMirror("rose", 5)
+    made = entry_of(Contribution((copy(),), sticky=True, mirror=mirror), present([copy()]), frozenset())
+    assert (made.sticky, made.mirror) == (True, mirror)
 
 
 shares = st.dictionaries(

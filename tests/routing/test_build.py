@@ -23,7 +23,9 @@ def serving(name="iris_1", weight=1, replicas=("mlserver-0",)):
             id="two versions come in the order of their names",
         ),
         pytest.param(
-            [serving(weight=0), serving("iris_2")], Route((Backend("iris_2", 1, (R0,)),)), id="weight zero"
+            [serving(weight=0), serving("iris_2")],
+            Route((Backend("iris_1", 0, (R0,)), Backend("iris_2", 1, (R0,)))),
+            id="weight zero",
         ),
         pytest.param(
             [serving(replicas=("gone-0", "mlserver-1"))],

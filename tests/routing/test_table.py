@@ -6,6 +6,7 @@ from bailie.routing.table import (
     NotReady,
     ReplicaEndpoint,
     Route,
+    RouteMirror,
     RoutingTable,
 )
 
@@ -25,7 +26,10 @@ R1 = ReplicaEndpoint("mlserver-1", "127.0.0.3", 9000, 9500)
         pytest.param(lambda: ReplicaEndpoint("a", "127.0.0.1", 0, 2), "0 is no port", id="http port"),
         pytest.param(lambda: ReplicaEndpoint("a", "127.0.0.1", 1, 65536), "65536 is no port", id="grpc port"),
         pytest.param(lambda: Backend("", 1, (R0,)), "the server knows", id="backend without name"),
-        pytest.param(lambda: Backend("m_1", 0, (R0,)), "weight 0", id="weight zero"),
+        pytest.param(lambda: Route((Backend("m_1", 0, (R0,)),)), "add up to 0", id="no weight at all"),
+        pytest.param(lambda: RouteMirror("m", 0), "0 percent", id="mirror of nothing"),
+        pytest.param(lambda: RouteMirror("m", 101), "101 percent", id="mirror of more than all"),
+        pytest.param(lambda: RouteMirror("", 1), "mirror ''", id="mirror without a name"),
         pytest.param(lambda: Backend("m_1", -1, (R0,)), "weight -1", id="weight below zero"),
         pytest.param(lambda: Backend("m_1", 1, ()), "no replica", id="no replica"),
         pytest.param(lambda: Backend("m_1", 1, (R1, R0)), "not in order", id="replicas out of order"),
@@ -66,3 +70,8 @@ def test_routes_share_replicas_that_are_equal():
 
 def test_an_empty_table_is_a_table():
     assert dict(RoutingTable("ns").entries) == {}
+
+
+def test_a_route_knows_its_backends_by_model():
+    backends = (Backend("a.b_1", 1, (R0,)), Backend("a.b_2", 0, (R0,)), Backend("c_1", 1, (R0,)))
+    assert Route(backends).of_models() == {"a.b": backends[:2], "c": backends[2:]}

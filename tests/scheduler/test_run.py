@@ -430,24 +430,39 @@ async def test_a_standby_takes_over_at_once_and_finds_everything(namespace):
             assert replica.loads == ["iris_1"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "plural", "spec"),
-    [
-        ("Pipeline", "pipelines", {"steps": [{"name": "iris"}]}),
-        ("Experiment", "experiments", {"candidates": [{"name": "iris", "weight": 1}]}),
-    ],
-)
-async def test_what_is_not_run_yet_says_so(namespace, kind, plural, spec):
-    def said(name):
-        status = namespace.status(name, plural)
-        return {each["type"]: each["reason"] for each in status.get("conditions", [])}
+def _reasons(namespace, name, plural):
+    status = namespace.status(name, plural)
+    return {each["type"]: each["reason"] for each in status.get("conditions", [])}
 
-    namespace.create(kind, plural, "before", spec)
+
+async def test_what_is_not_run_yet_says_so(namespace):
+    spec, expected = {"steps": [{"name": "iris"}]}, {"PipelineReady": "NotSupported", "Ready": "NotSupported"}
+    namespace.create("Pipeline", "pipelines", "before", spec)
     async with namespace.scheduler():
-        expected = {f"{kind}Ready": "NotSupported", "Ready": "NotSupported"}
-        await until(lambda: said("before") == expected)
-        namespace.create(kind, plural, "after", spec)
-        await until(lambda: said("after") == expected)
+        await until(lambda: _reasons(namespace, "before", "pipelines") == expected)
+        namespace.create("Pipeline", "pipelines", "after", spec)
+        await until(lambda: _reasons(namespace, "after", "pipelines") == expected)
+
+
+async def test_an_experiment_says_when_its_weights_are_in_effect(namespace):
+    namespace.server()
+    namespace.model()
+    spec = {"default": "iris", "candidates": [{"name": "iris", "weight": 1}, {"name": "rose", "weight": 1}]}
+    namespace.create("Experiment", "experiments", "flower", spec)
+    ready = {"CandidatesReady": "CandidatesReady", "ExperimentReady": "ExperimentActive"}
+    async with namespace.scheduler():
+        replica = namespace.replica()
+        async with replica.running():
+            missing = ready | {"CandidatesReady": "ModelNotFound", "MirrorReady": "NoMirror"}
+            await until(
+                lambda: _reasons(namespace, "flower", "experiments") == missing | {"Ready": "ModelNotFound"}
+            )
+            namespace.model("rose")
+            everything = ready | {"MirrorReady": "NoMirror", "Ready": "Ready"}
+            await until(lambda: _reasons(namespace, "flower", "experiments") == everything)
+            assert namespace.publisher.backends("iris").keys() == {"iris_1", "rose_1"}
+            namespace.api.request("DELETE", namespace.url("experiments", "flower"))
+            await until(lambda: namespace.publisher.backends("iris").keys() == {"iris_1"})
 
 
 async def test_the_process_answers_probes_and_explains(namespace, unused_tcp_port_factory, tmp_path):

@@ -72,6 +72,7 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
 
     def __init__(self, name: str) -> None:
         self.name, self.calls, self.status, self.metadata = name, 0, None, {}
+        self.asked: list[str] = []
 
     async def _begin(self, context) -> None:
         self.calls += 1
@@ -81,6 +82,7 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
 
     async def ModelInfer(self, request, context):  # noqa: N802
         await self._begin(context)
+        self.asked.append(request.model_name)
         size = sum(map(len, request.raw_input_contents))
         return pb.ModelInferResponse(
             model_name=request.model_name, model_version=request.model_version, id=f"{self.name} {size}"
@@ -89,6 +91,7 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
     async def ModelStreamInfer(self, requests, context):  # noqa: N802
         await self._begin(context)
         async for request in requests:
+            self.asked.append(request.model_name)
             yield pb.ModelInferResponse(model_name=request.model_name, id=request.id)
 
     async def ModelReady(self, request, context):  # noqa: N802
@@ -111,6 +114,7 @@ class Backend:
     live: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     held: asyncio.Event | None = None
+    seen: list | None = None
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     _stop: list = field(default_factory=list)
 
@@ -159,6 +163,14 @@ async def backend(name: str = "mlserver-0") -> AsyncIterator[Backend]:
         if made.held:
             await made.held.wait()
         body = await request.body()
+        if made.seen is not None:
+            made.seen.append(
+                (
+                    str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+                    dict(request.headers),
+                    body,
+                )
+            )
         if request.url.path.startswith("/v1/"):
             return await made.openai(request.url.path, json.loads(body), dict(request.headers))
         path = request.scope["raw_path"].decode()

@@ -6,9 +6,10 @@ from tests.support.fleet import LOADED, Agents
 from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
 
-from bailie.api.kinds import MODEL
+from bailie.api.kinds import EXPERIMENT, MODEL, SERVER
 from bailie.api.model import Model, content_identity
 from bailie.control.engine import Engine
+from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.load_failures import Now
 from bailie.lifecycle.version import VersionState, state_of
 from bailie.scheduler.loop import write_notice
@@ -23,6 +24,7 @@ class Pass:
         self.publisher = RecordingPublisher()
         self.models = {}
         self.servers = {}
+        self.experiments = {}
         self.time = 100.0
         self.wall = 1000.0
         self.reports = []
@@ -33,12 +35,15 @@ class Pass:
         """As a leader begins: it knows nothing yet."""
         return Engine(
             "a",
-            objects=lambda kind: (self.models if kind is MODEL else self.servers).values(),
+            objects=lambda kind: self._objects()[kind].values(),
             agents=self.agents,
             publisher=self.publisher,
             notify=write_notice,
-            further=[lambda *_, kind=kind: kind for kind in self.further],
+            further=[lambda *_, kind=kind: kind for kind in self.further] or [ExperimentSubjects],
         )
+
+    def _objects(self):
+        return {MODEL: self.models, SERVER: self.servers, EXPERIMENT: self.experiments}
 
     def server(self, name="mlserver", replicas=1, running=0, **metadata):
         spec = {"serverConfig": "mlserver", "replicas": replicas}
@@ -54,6 +59,16 @@ class Pass:
         self.models[name] = manifest
         found, _ = Model.parse(manifest)
         return content_identity(found) if found else ""
+
+    def experiment(self, name="flower", generation=1, metadata=None, **spec):
+        """Applies an Experiment; `spec` has `iris=90` for a candidate, and the other fields as they are."""
+        fields = {key: spec.pop(key) for key in ("default", "mirror", "resourceType") if key in spec}
+        candidates = [{"name": each, "weight": weight} for each, weight in spec.items()]
+        manifest = manifest_of(
+            "Experiment", name, {"candidates": candidates, **fields}, generation=generation
+        )
+        manifest["metadata"] |= {"creationTimestamp": "2026-01-01T00:00:00Z", **(metadata or {})}
+        self.experiments[name] = manifest
 
     def step(self, seconds=0.0):
         """Lets time pass, runs one pass, returns the commands."""

@@ -1,13 +1,14 @@
-"""Experiment: weights and a mirror over Models or Pipelines. The scheduler does not act on it yet."""
+"""Experiment: weights and a mirror over Models or Pipelines. `control.wanted_experiments` reads it."""
 
 from typing import ClassVar
 
 from bailie.api.base import Part, UInt32
 from bailie.api.kinds import EXPERIMENT, Kind
-from bailie.api.names import LABEL_RULE, NameRule
+from bailie.api.names import EXPERIMENT_ENDING, LABEL_RULE, NameRule, model_name_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource
 from bailie.api.status import ConditionedStatus
+from bailie.api.texts import shown
 
 RESOURCE_TYPES = ("model", "pipeline")
 
@@ -77,11 +78,8 @@ def _candidate_problems(spec: ExperimentSpec) -> list[Problem]:
         for index, name in enumerate(names)
         if name in names[:index]
     ]
-    found += [
-        Problem(f"spec.candidates[{index}].name", "Required", "is empty")
-        for index, name in enumerate(names)
-        if not name
-    ]
+    for index, name in enumerate(names):
+        found += _target_problems(f"spec.candidates[{index}].name", name)
     if not names and spec.mirror is None:
         found.append(Problem("spec.candidates", "Required", "give at least one candidate or a mirror"))
     if names and not any(candidate.weight for candidate in spec.candidates):
@@ -91,10 +89,19 @@ def _candidate_problems(spec: ExperimentSpec) -> list[Problem]:
     return found
 
 
+def _target_problems(path: str, name: str) -> list[Problem]:
+    if not name:
+        return [Problem(path, "Required", "is empty")]
+    if name.endswith(EXPERIMENT_ENDING):
+        text = f'"{shown(name)}" is an experiment: name the Models or Pipelines that it leads to'
+        return [Problem(path, "NotSupported", text)]
+    return model_name_problems(path, name)
+
+
 def _mirror_problems(spec: ExperimentSpec) -> list[Problem]:
     if spec.mirror is None:
         return []
-    found = []
+    found = _target_problems("spec.mirror.name", spec.mirror.name)
     if spec.mirror.name in {candidate.name for candidate in spec.candidates}:
         text = f'"{spec.mirror.name}" is a candidate already'
         found.append(Problem("spec.mirror.name", "Duplicate", text))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 MODEL_NAME = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
-TAKEN_ENDINGS = (".experiment", ".pipeline")
+EXPERIMENT_ENDING = ".experiment"
+TAKEN_ENDINGS = (EXPERIMENT_ENDING, ".pipeline")
 """In the header `seldon-model` such a name is that of an Experiment or a Pipeline."""
 LONGEST_LABEL = 63
 LONGEST_SUBDOMAIN = 253

@@ -77,9 +77,8 @@ class Engine:
             routes=self._routes,
             decisions=DecisionLog(notify),
         )
-        self._further = tuple(make(objects, self._routes) for make in further)
+        self._further = tuple(make(objects, self._routes, self._models.facts) for make in further)
         self._kinds: tuple[SubjectKind, ...] = (self._models, *self._further)
-        self._by_route_name: dict[str, Subject] = {}
         self._contributions: dict[Subject, Contribution] = {}
         self._dirty: set[Subject] = set()
         self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
@@ -191,7 +190,6 @@ class Engine:
                     contribution = kind.contribute(name, self._contributions)
                     put(self._contributions, subject, contribution)
                     changes[subject] = kind.route_name(name), contribution
-                    put(self._by_route_name, kind.route_name(name), subject if contribution else None)
                 yield
         self._routes.publish(changes, self._fleet)
 
@@ -240,9 +238,8 @@ class Engine:
 
     def note_used(self, names: Iterable[str]) -> None:
         """Tells the agents which of their copies were asked for just now; `names` are those of routes."""
-        subjects = (self._by_route_name[name] for name in names if name in self._by_route_name)
         used: dict[ReplicaId, set[str]] = {}
-        for copy in (copy for subject in subjects for copy in self._routes.asked(subject)):
+        for copy in (copy for name in names for copy in self._routes.asked(name)):
             used.setdefault(copy.replica, set()).add(copy.name)
         for replica, server_names in used.items():
             self._agents.note_used(replica, server_names)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HELD = ".held"
 """Suffix of a replica's name that stands for its agent, which answers for models that are not in memory."""
 _MOST = MAX_TOTAL_WEIGHT // 2
-"""Above this sum weights are scaled down. No backend falls to zero by that, so the sum may end above it."""
+"""Above this sum weights are scaled down. No weight falls to 0 by that, so the sum may end above it."""
 
 
 def entry_of(
@@ -41,16 +41,24 @@ def entry_of(
     if not asked:
         return contribution.otherwise
     counted = any(each.id.replica in crowded for each in contribution.copies)
-    return build_entry(_servings(asked, contribution.weights), present, counted=counted)
+    return build_entry(
+        _servings(asked, contribution.weights),
+        present,
+        counted=counted,
+        sticky=contribution.sticky,
+        mirror=contribution.mirror,
+    )
 
 
 def asked_copies(contribution: Contribution) -> tuple[ModelCopy, ...]:
-    """Returns the copies that get the requests: for each Model with a weight, its own choice of copies."""
-    of_models = _by_model(contribution.copies).items()
-    weights = contribution.weights
-    return tuple(
-        copy for model, copies in of_models if weights.get(model, 1) for copy in _asked_of_model(copies)
-    )
+    """Returns the copies that get the requests: for each Model its own choice of copies.
+
+    None, where only Models of weight 0 could answer.
+    """
+    asked = {model: _asked_of_model(copies) for model, copies in _by_model(contribution.copies).items()}
+    if not any(contribution.weights.get(model, 1) for model, copies in asked.items() if copies):
+        return ()
+    return tuple(copy for copies in asked.values() for copy in copies)
 
 
 def _asked_of_model(copies: Collection[ModelCopy]) -> tuple[ModelCopy, ...]:
@@ -83,7 +91,7 @@ def _servings(asked: Iterable[ModelCopy], weights: Mapping[str, int]) -> list[Se
 
 
 def _scaled(weight: int, total: int) -> int:
-    return weight if total <= _MOST else max(1, weight * _MOST // total)
+    return weight if total <= _MOST else max(min(weight, 1), weight * _MOST // total)
 
 
 def _by_model(copies: Iterable[ModelCopy]) -> dict[str, list[ModelCopy]]:

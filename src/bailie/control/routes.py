@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from bailie.control.acknowledgements import REJOIN_SECONDS, Acknowledgements, Departure
 from bailie.control.route_entries import HELD, asked_copies, entry_of
+from bailie.control.route_names import RouteNames
 from bailie.control.routed_copies import RoutedCopies
-from bailie.control.subjects import Contribution
+from bailie.control.subjects import Contribution, put
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.rollout import Candidate, choose
 from bailie.routing.table import ReplicaEndpoint, RoutingTable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from bailie.control.subjects import Subject
     from bailie.lifecycle.rollout import Choice
     from bailie.placement import ReplicaId
-    from bailie.routing.table import Entry, Publisher
+    from bailie.routing.table import Publisher
 
 _NOTHING = Contribution()
 
@@ -51,16 +52,18 @@ class Routes:
     def __init__(self, namespace: str, publisher: Publisher) -> None:
         self._namespace = namespace
         self._publisher = publisher
-        self._entries: dict[str, Entry] = {}
+        self._names = RouteNames()
         self._replicas: dict[str, ReplicaEndpoint] = {}
         self._told: dict[Subject, str] = {}
-        """The identity of the version that answers for each subject with a route."""
+        """The identity of the contribution of each subject with a route: for a Model, of its version."""
+        self._told_by: dict[Subject, int] = {}
+        """The revision since which the route has that identity."""
         self._asked = RoutedCopies()
         self._direct = RoutedCopies()
         self._former: dict[Subject, Departure] = {}
         """By subject: when the last acknowledged route to the version that still answers was replaced."""
         self._unheard: deque[tuple[int, Subject]] = deque()
-        """Subjects whose route got or lost a copy by a revision that is not acknowledged; oldest first."""
+        """Subjects whose route changed by a revision that is not acknowledged; oldest first."""
         self._acknowledgements = Acknowledgements()
         self._before_us = Departure(1, inf)
         """The routes of the leader before, which the data planes leave with our first table."""
@@ -93,6 +96,7 @@ class Routes:
         """
         routed = [(revision, subject) for subject, _, revision in self._asked.pairs()]
         routed += [(former.revision, subject) for subject, former in self._former.items()]
+        routed += [(revision, subject) for subject, revision in self._told_by.items()]
         self._unheard = deque(sorted(each for each in routed if not self._acknowledgements.has(each[0])))
         return {subject for _, subject in routed}
 
@@ -140,6 +144,16 @@ class Routes:
             return True
         return any(self._acknowledgements.has(revision) for _, revision in self._asked.of(subject))
 
+    def has_identity(self, subject: Subject, identity: str) -> bool:
+        """Says whether every data plane has the route of a contribution with this identity."""
+        told_by = self._told_by.get(subject, 0)
+        return self._told.get(subject) == identity and self._acknowledgements.has(told_by)
+
+    @property
+    def refusal(self) -> str:
+        """The refusal of a data plane now, in its own words; empty where none refuses anything."""
+        return self._refusal
+
     @property
     def revision(self) -> int:
         """The revision of the newest published table; 0 before the first."""
@@ -151,13 +165,12 @@ class Routes:
         `changes` has the route's name and the new contribution, None for no route, of each changed subject.
         """
         first, present = self._revision == 0, self._present(fleet)
-        entries = {name: entry_of(each, present, fleet.crowded) for name, each in changes.values()}
-        news = {name: entry for name, entry in entries.items() if entry != self._entries.get(name)}
-        if news or first:
-            table = {name: entry for name, entry in self._entries.items() if name not in news}
-            table |= {name: entry for name, entry in news.items() if entry is not None}
-            self._revision = self._publisher.publish(RoutingTable(self._namespace, MappingProxyType(table)))
-            self._entries = table
+        for subject, (name, each) in changes.items():
+            entry = entry_of(each, present, fleet.crowded)
+            self._names.put(subject, name, entry, each.takes_over if each else "")
+        if self._names.settle() or first:
+            entries, mirrors = map(MappingProxyType, (self._names.entries, self._names.mirrors))
+            self._revision = self._publisher.publish(RoutingTable(self._namespace, entries, mirrors))
         self._acknowledgements.hear(self._publisher.acknowledged)
         if first:
             # Before `_note`, which takes the copies that our own routes lead to out of the departures again.
@@ -182,16 +195,22 @@ class Routes:
         had = self.has_route(subject) and self._told.get(subject) == contribution.identity
         in_memory = [each.id for each in asked if each.state is CopyState.LOADED]
         self._direct.lead(subject, in_memory, self._departure)
-        if self._asked.lead(subject, [each.id for each in asked], self._departure):
+        led = self._asked.lead(subject, [each.id for each in asked], self._departure)
+        if led and had:
+            self._former[subject] = self._departure
+        elif led:
+            self._former.pop(subject, None)
+        if self._tell(subject, contribution) or led:
             self._unheard.append((self._revision, subject))
-            if had:
-                self._former[subject] = self._departure
-            else:
-                self._former.pop(subject, None)
-        if contribution.copies:
-            self._told[subject] = contribution.identity
-        else:
-            self._told.pop(subject, None)
+
+    def _tell(self, subject: Subject, contribution: Contribution) -> bool:
+        """Notes the identity of the subject's route; returns whether it is another one than before."""
+        identity = contribution.identity if contribution.copies else None
+        if self._told.get(subject) == identity:
+            return False
+        put(self._told, subject, identity)
+        put(self._told_by, subject, self._revision if contribution.copies else None)
+        return True
 
     def _forget(self, present: AbstractSet[CopyId]) -> None:
         """Forgets departures of copies that are gone, once no request can reach the copy.
@@ -233,9 +252,10 @@ class Routes:
         """Returns the Models whose copies on the replica are in a route, of whatever subject."""
         return frozenset(copy.version.model for _, copy, _ in self._asked.pairs() if copy.replica == replica)
 
-    def asked(self, subject: Subject) -> frozenset[CopyId]:
-        """Returns the copies to which the subject's route leads."""
-        return frozenset(copy for copy, _ in self._asked.of(subject))
+    def asked(self, name: str) -> frozenset[CopyId]:
+        """Returns the copies that may get the requests of those who ask for the name."""
+        subject = self._names.subject(name)
+        return frozenset(copy for copy, _ in self._asked.of(subject)) if subject else frozenset()
 
     def is_left(self, replica: ReplicaId) -> bool:
         """Says whether only the present routes lead to the replica, or the wait for that is over."""
@@ -250,6 +270,8 @@ class Routes:
 
     def deadline(self) -> float | None:
         """Returns the monotonic time at which an answer changes by itself; None where none does."""
+        if self._unheard and self._acknowledgements.has(self._unheard[0][0]):
+            return self._now  # a route changed, and no entry of the table with it
         ending = (*self._asked.left.values(), self._before_us)
         end = self._acknowledgements.deadline(ending, self._direct.left.values())
         if self._revision and self.settling:

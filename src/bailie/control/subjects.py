@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.api.status import Condition
     from bailie.control.fleet import ModelCopy
-    from bailie.routing.table import NotReady
+    from bailie.lifecycle.conditions import ModelFacts
+    from bailie.routing.table import NotReady, RouteMirror
 
     Objects = Callable[[Kind], Iterable[Mapping[str, Any]]]
     """Returns the namespace's objects of a kind as they are now."""
-    SubjectFactory = Callable[[Objects, "KnownRoutes"], "SubjectKind"]
-    """Makes a routable kind for one engine."""
+    SubjectFactory = Callable[[Objects, "KnownRoutes", Mapping[str, ModelFacts]], "SubjectKind"]
+    """Makes a routable kind for one engine; the facts are those of the Models, as of each moment."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -39,13 +40,17 @@ class Contribution:
     """The route of a subject: to `copies`; `otherwise` if no copy may be asked. Without both it has no route.
 
     `identity` says what answers, as far as a status tells it apart: for a Model, which version. `weights` are
-    by the Model of the copies, relative to each other; a Model without a weight has 1.
+    by the Model of the copies, relative to each other; a Model without a weight has 1. While the route leads
+    to copies, callers of the Model `takes_over` get it, too. `sticky` and `mirror` are those of `Route`.
     """
 
     copies: tuple[ModelCopy, ...] = ()
     identity: str = ""
     otherwise: NotReady | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
+    takes_over: str = ""
+    sticky: bool = False
+    mirror: RouteMirror | None = None
 
 
 class KnownRoutes(Protocol):
@@ -53,6 +58,15 @@ class KnownRoutes(Protocol):
 
     def has_route(self, subject: Subject) -> bool:
         """Says whether every data plane has a route of the subject, the newest one or the one before."""
+        ...
+
+    def has_identity(self, subject: Subject, identity: str) -> bool:
+        """Says whether every data plane has the route of a contribution with this identity."""
+        ...
+
+    @property
+    def refusal(self) -> str:
+        """The refusal of a data plane now, in its own words; empty where none refuses anything."""
         ...
 
 

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import descriptor_pb2
 
 from bailie._gen import inference_pb2
-from bailie.gateway import descriptors
+from bailie.gateway import descriptors, mirrors
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, MESSAGE_TYPE, NAME_FIELDS, NAMESPACE_SCOPE
 from bailie.gateway.routes import (
     ANSWER_FILTER,
     BRIDGE_FILTER,
     MODEL_HEADER,
-    MODEL_PATH,
     NAME_FILTER,
     NAMING_FILTER,
     REQUEST_FILTER,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from bailie.routing.refusal import ErrorAnswer
 
 LISTENER_NAME = "inference"
+MIRROR_LISTENER = "mirror"
 HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 EARLY_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 BRIDGE = "envoy.extensions.filters.http.grpc_http1_reverse_bridge.v3.FilterConfig"
@@ -53,6 +53,8 @@ other requests and answers it keeps no more than that where one side is slow, as
 IDLE_TIMEOUT = "300s"
 """How long a connection without a request is kept: each takes one of the connections that an Envoy may
 have."""
+COPY_TIMEOUT = "300s"
+"""How long a copy may wait for a byte of its mirror's answer, so that a mirror that hangs gets new copies."""
 HEADERS_TIMEOUT = "15s"
 """How long the headers of a request may take; the body has no limit of time."""
 
@@ -86,8 +88,39 @@ def _socket(address: Address) -> dict[str, Any]:
     return {"socket_address": {"address": address.address, "port_value": address.port}}
 
 
+@lru_cache(maxsize=64)
+def mirror_listener(namespace: str) -> Any:
+    """Returns the Listener message for copies of requests (`mirrors`), which is the same for every Envoy.
+
+    Copies are no requests of callers: they have statistics of their own, and nothing of a caller's is looked
+    at once more.
+    """
+    http = {
+        "@type": descriptors.type_url(HTTP),
+        "stat_prefix": MIRROR_LISTENER,
+        "codec_type": "AUTO",
+        "skip_xff_append": True,
+        "stream_idle_timeout": COPY_TIMEOUT,
+        "preserve_external_request_id": True,
+        "http2_protocol_options": _http2_options(),
+        "access_log": [_errors_log(listener=MIRROR_LISTENER)],
+        # No character of the key is the separator: the whole header is.
+        "scoped_routes": _scoped_routes(element_separator=" ", index=0),
+        "http_filters": _filters(namespace),
+    }
+    return descriptors.parse(
+        {
+            "name": MIRROR_LISTENER,
+            "address": {"pipe": {"path": mirrors.SOCKET, "mode": 0o600}},
+            "ignore_global_conn_limit": True,
+            "per_connection_buffer_limit_bytes": LONGEST_UNNAMED,
+            "filter_chains": [{"filters": [{"name": "http", "typed_config": http}]}],
+        },
+        descriptors.LISTENER,
+    )
+
+
 def _http(namespace: str) -> dict[str, Any]:
-    shared = _texts(namespace) + _script("answers.lua") + _script("openai.lua")
     return {
         "@type": descriptors.type_url(HTTP),
         "stat_prefix": "inference",
@@ -111,24 +144,34 @@ def _http(namespace: str) -> dict[str, Any]:
         "common_http_protocol_options": {"idle_timeout": IDLE_TIMEOUT},
         # `ab`, and nginx as it is without settings.
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": names.MESH},
-        "http2_protocol_options": {
-            "max_concurrent_streams": STREAMS,
-            "initial_stream_window_size": WINDOW,
-            "initial_connection_window_size": 2 * WINDOW,
-        },
+        "http2_protocol_options": _http2_options(),
         "access_log": [_errors_log()],
         "local_reply_config": {"mappers": _refusals(namespace)},
         "early_header_mutation_extensions": [_model_of_request()],
-        "scoped_routes": _scoped_routes(),
-        "http_filters": [
-            {"name": NAME_FILTER, "disabled": True, "typed_config": _extraction()},
-            _lua(NAMING_FILTER, shared + _script("naming.lua")),
-            _lua(REQUEST_FILTER, shared + _script("request.lua")),
-            {"name": BRIDGE_FILTER, "typed_config": _bridge()},
-            {**_lua(ANSWER_FILTER, _script("answer.lua")), "disabled": True},
-            {"name": "router", "typed_config": _router()},
-        ],
+        # Of /v2/models/<name>…, to which the mutation brings the header.
+        "scoped_routes": _scoped_routes(element_separator="/", index=3),
+        "http_filters": _filters(namespace),
     }
+
+
+def _http2_options() -> dict[str, Any]:
+    return {
+        "max_concurrent_streams": STREAMS,
+        "initial_stream_window_size": WINDOW,
+        "initial_connection_window_size": 2 * WINDOW,
+    }
+
+
+def _filters(namespace: str) -> list[dict[str, Any]]:
+    shared = _texts(namespace) + _script("answers.lua") + _script("openai.lua")
+    return [
+        {"name": NAME_FILTER, "disabled": True, "typed_config": _extraction()},
+        _lua(NAMING_FILTER, shared + _script("naming.lua")),
+        _lua(REQUEST_FILTER, shared + _script("request.lua")),
+        {"name": BRIDGE_FILTER, "typed_config": _bridge()},
+        {**_lua(ANSWER_FILTER, _script("answer.lua")), "disabled": True},
+        {"name": "router", "typed_config": _router()},
+    ]
 
 
 def _extraction() -> dict[str, Any]:
@@ -164,7 +207,7 @@ def _model_of_request() -> dict[str, Any]:
     route puts the name itself back before the request goes on. Where a path has no place for a name, the
     text that is appended to it is the key.
     """
-    given = {"key": MODEL_HEADER, "value": f"{MODEL_PATH}%REQ({MODEL_HEADER})%"}
+    given = {"key": MODEL_HEADER, "value": f"{mirrors.MODEL_PATH}%REQ({MODEL_HEADER})%"}
     path = {"key": MODEL_HEADER, "value": f"%PATH(NQ:PATH)%{3 * f'/{NAMESPACE_SCOPE}'}"}
     mutations = [
         {"append": {"header": given, "append_action": "OVERWRITE_IF_EXISTS"}},
@@ -174,9 +217,10 @@ def _model_of_request() -> dict[str, Any]:
     return {"name": "model", "typed_config": config}
 
 
-def _scoped_routes() -> dict[str, Any]:
+def _scoped_routes(*, element_separator: str, index: int) -> dict[str, Any]:
+    """Returns where routes come from; their key is one element of the header."""
     ads = {"ads": {}, "resource_api_version": "V3"}
-    key = {"name": MODEL_HEADER, "element_separator": "/", "index": 3}
+    key = {"name": MODEL_HEADER, "element_separator": element_separator, "index": index}
     return {
         "name": "models",
         "scope_key_builder": {"fragments": [{"header_value_extractor": key}]},
@@ -267,10 +311,11 @@ def _in_our_words(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, 
     ]
 
 
-def _errors_log() -> dict[str, Any]:
+def _errors_log(**more: str) -> dict[str, Any]:
     """Returns the log of failures: one line of JSON on stdout per request that failed here or at a server
-    (5xx, or no answer)."""
+    (5xx, or no answer). `more` are further fields."""
     fields = {
+        **more,
         "time": "%START_TIME%",
         "status": "%RESPONSE_CODE%",
         "grpc_status": "%GRPC_STATUS%",

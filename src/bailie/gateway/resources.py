@@ -11,8 +11,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import clusters, descriptors, routes
+from bailie.gateway import clusters, descriptors, mirrors, routes
 from bailie.gateway.clusters import Protocol
+from bailie.gateway.listener import mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
 from bailie.routing.table import NotReady
 
@@ -38,8 +39,8 @@ class XdsResource:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSnapshot:
-    """The resources that the Envoys of a namespace share, by type URL and name. The listener is each one's
-    own."""
+    """The resources that the Envoys of a namespace share, by type URL and name. The listener for requests is
+    each one's own."""
 
     revision: int
     namespace: str
@@ -56,6 +57,10 @@ def resource(name: str, message: Any) -> XdsResource:
     return XdsResource(name, version, wrapped)
 
 
+_MIRROR_CLUSTERS = {
+    mirrors.cluster_name(protocol): resource(mirrors.cluster_name(protocol), mirrors.cluster(protocol))
+    for protocol in Protocol
+}
 SLICE = 64
 """Routes made between two pauses: about 10 ms."""
 
@@ -70,15 +75,17 @@ class Encoder:
     _scopes: dict[str, XdsResource] = field(default_factory=dict)
     _pairs: dict[str, _Pair] = field(default_factory=dict)
     _own: XdsResource = field(init=False)
+    _copies: XdsResource = field(init=False)
 
     def work(self, table: RoutingTable, revision: int) -> Iterator[ResourceSnapshot | None]:
         """Yields the snapshot of `table` last, and None after each slice before: given up there, it changes
         nothing."""
         if table.namespace != self._namespace:
-            self._own = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace))
             self._namespace, self._entries, self._scopes, self._pairs = table.namespace, {}, {}, {}
             self._own = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace))
-        before, now = self._entries, table.entries
+            copies = mirror_listener(table.namespace)
+            self._copies = resource(copies.name, copies)
+        before, now = self._entries, _by_key(table)
         changed = [name for name, entry in now.items() if before.get(name) is not entry]
         made: dict[str, XdsResource] = {}
         for name in changed:
@@ -97,9 +104,11 @@ class Encoder:
                 self._count(before[name], -1)
         self._entries = now
         pairs = self._pairs.items()
+        mirroring = _MIRROR_CLUSTERS if table.mirrors else {}
         resources = {
-            CLUSTER_URL: {name: pair.cluster for name, pair in pairs},
+            CLUSTER_URL: {**{name: pair.cluster for name, pair in pairs}, **mirroring},
             ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
+            LISTENER_URL: {self._copies.name: self._copies} if table.mirrors else {},
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
         }
         yield ResourceSnapshot(revision, table.namespace, resources)
@@ -123,6 +132,12 @@ class Encoder:
         max_requests = min(self.max_requests_per_replica * len(replicas), clusters.MOST_REQUESTS)
         cluster = resource(name, clusters.cluster(name, protocol, max_requests))
         return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
+
+
+def _by_key(table: RoutingTable) -> Mapping[str, Entry]:
+    """Returns the entries of the table by the key of their routes."""
+    copies = {mirrors.key_of(model): entry for model, entry in table.mirrors.items()}
+    return {**table.entries, **copies} if copies else table.entries
 
 
 @dataclass(slots=True)

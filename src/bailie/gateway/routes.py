@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
 from bailie.gateway.clusters import Protocol, cluster_name
+from bailie.gateway.mirrors import MODEL_PATH, name_of, policies
 from bailie.gateway.uses import stat_prefix
 from bailie.routing.refusal import not_ready
 from bailie.routing.table import NotReady
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bailie.routing.refusal import ErrorAnswer
     from bailie.routing.table import Backend, Entry, Route
 
@@ -33,7 +36,6 @@ NAMING_FILTER = "bailie.naming"
 NAME_FILTER = "bailie.name"
 """Reads the model's name out of a gRPC message; off where no route says otherwise."""
 MODEL_HEADER = headers.MODEL
-MODEL_PATH = "/v2/models/"
 ROUTE_HEADER = headers.ROUTE
 INTERNAL_HEADER = headers.INTERNAL_MODEL
 """Upstream's header between its Envoy and its agents; a caller's value is not passed on."""
@@ -45,8 +47,9 @@ MODEL_METHODS: dict[str, Any] = {"prefix": "/inference.GRPCInferenceService/Mode
 ANY_MATCH: dict[str, Any] = {"prefix": "/"}
 
 
-def scope(namespace: str, name: str, entry: Entry) -> Any:
-    """Returns the ScopedRouteConfiguration message of `name` in `namespace`."""
+def scope(namespace: str, key: str, entry: Entry) -> Any:
+    """Returns the ScopedRouteConfiguration message of a key in `namespace`: a name, or a key of `mirrors`."""
+    name = name_of(key)
     if isinstance(entry, NotReady):
         host = _refused(not_ready(namespace, name, entry))
     elif len(entry.backends) == 1:
@@ -55,20 +58,20 @@ def scope(namespace: str, name: str, entry: Entry) -> Any:
         host = _many_backends(entry)
     header = {"key": MODEL_HEADER, "value": name}
     host |= {"request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]}
-    return scope_of(name, host)
+    return scope_of(key, host)
 
 
-def scope_of(name: str, host: dict[str, Any]) -> Any:
-    """Returns the scope of the key `name`, with the routes of `host` (of a virtual host)."""
+def scope_of(key: str, host: dict[str, Any]) -> Any:
+    """Returns the scope of the key, with the routes of `host` (of a virtual host)."""
     host |= {
-        "name": name,
+        "name": name_of(key),
         "domains": ["*"],
         "request_headers_to_remove": [INTERNAL_HEADER, "x-envoy-external-address"],
     }
     return descriptors.message_class(descriptors.SCOPE)(
-        name=name,
-        key={"fragments": [{"string_key": name}]},
-        route_configuration={"name": name, "virtual_hosts": [host]},
+        name=key,
+        key={"fragments": [{"string_key": key}]},
+        route_configuration={"name": key, "virtual_hosts": [host]},
     )
 
 
@@ -76,7 +79,7 @@ def _one_backend(name: str, route: Route) -> dict[str, Any]:
     """Returns routes to one backend. The call that nearly all REST callers make comes first, and Envoy
     rewrites its path without Lua."""
     (backend,), count = route.backends, stat_prefix(route)
-    rest = {"timeout": {}, "cluster": cluster_name(backend, Protocol.HTTP)}
+    rest, grpc = (_to_backend(route, backend, protocol) for protocol in Protocol)
     host = _of_backend(backend)
     host["typed_per_filter_config"] |= _for_models()
     return {
@@ -88,11 +91,7 @@ def _one_backend(name: str, route: Route) -> dict[str, Any]:
                 "route": {**rest, "prefix_rewrite": f"{MODEL_PATH}{backend.name}/infer"},
                 "typed_per_filter_config": {REQUEST_FILTER: disabled()},
             },
-            {
-                **count,
-                "match": MODEL_METHODS,
-                "route": {"timeout": {}, "cluster": cluster_name(backend, Protocol.GRPC)},
-            },
+            {**count, "match": MODEL_METHODS, "route": grpc},
             {**count, **_anything_else(), "route": rest},
         ],
     }
@@ -101,27 +100,44 @@ def _one_backend(name: str, route: Route) -> dict[str, Any]:
 def _many_backends(route: Route) -> dict[str, Any]:
     """Returns a route to several backends. Envoy chooses by weight; the Lua filter learns the chosen
     backend's name from its context."""
-    count = stat_prefix(route)
-    return {
-        "typed_per_filter_config": _for_models(),
-        "routes": [
-            {**count, "match": MODEL_METHODS, "route": _dice(route.backends, Protocol.GRPC)},
-            {**count, **_anything_else(), "route": _dice(route.backends, Protocol.HTTP)},
-        ],
-    }
+    pinned = route.of_models() if route.sticky else {}
+    routes = [each for model, backends in pinned.items() for each in _pinned(route, model, backends)]
+    weights = {backend: backend.weight for backend in route.backends}
+    return {"typed_per_filter_config": _for_models(), "routes": [*routes, *_either(route, weights, {})]}
 
 
-def _dice(backends: tuple[Backend, ...], protocol: Protocol) -> dict[str, Any]:
-    """Returns a route's action; `timeout` zero is none, as upstream has it."""
-    clusters = [
-        {
-            "name": cluster_name(backend, protocol),
-            "weight": {"value": backend.weight},
-            **_of_backend(backend),
-        }
-        for backend in backends
+def _pinned(route: Route, model: str, backends: tuple[Backend, ...]) -> list[dict[str, Any]]:
+    """Returns the routes of callers who send back the header of an answer of the Model, of any version.
+
+    Its replicas share these callers evenly, also where the weight for new callers is 0.
+    """
+    # No name of a model has an underscore, so that no other model's header contains this text.
+    returned = {"name": ROUTE_HEADER, "string_match": {"contains": f":{model}_"}}
+    weights = {backend: len(backend.replicas) for backend in backends}
+    return _either(route, weights, {"headers": [returned]})
+
+
+def _either(route: Route, weights: Mapping[Backend, int], match: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the routes of gRPC and REST to some backends of a route, for the calls that also `match`."""
+    count, other = stat_prefix(route), _anything_else()
+    return [
+        {**count, "match": MODEL_METHODS | match, "route": _dice(route, weights, Protocol.GRPC)},
+        {**count, **other, "match": ANY_MATCH | match, "route": _dice(route, weights, Protocol.HTTP)},
     ]
-    return {"timeout": {}, "weighted_clusters": {"clusters": clusters}}
+
+
+def _to_backend(route: Route, backend: Backend, protocol: Protocol) -> dict[str, Any]:
+    """Returns a route's action; `timeout` zero is none, as upstream has it."""
+    return {"timeout": {}, "cluster": cluster_name(backend, protocol), **policies(route, protocol)}
+
+
+def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol) -> dict[str, Any]:
+    """Returns a route's action that throws the dice, with `timeout` as above."""
+    clusters = [
+        {"name": cluster_name(backend, protocol), "weight": {"value": weight}, **_of_backend(backend)}
+        for backend, weight in weights.items()
+    ]
+    return {"timeout": {}, "weighted_clusters": {"clusters": clusters}, **policies(route, protocol)}
 
 
 def _of_backend(backend: Backend) -> dict[str, Any]:

@@ -199,7 +199,8 @@ class XdsSession:
         }
 
     def _resources(self, url: str, snapshot: ResourceSnapshot) -> Mapping[str, XdsResource]:
-        return {self.listener.name: self.listener} if url == LISTENER_URL else snapshot.resources.get(url, {})
+        shared = snapshot.resources.get(url, {})
+        return {self.listener.name: self.listener, **shared} if url == LISTENER_URL else shared
 
     def _has_endpoints(self, snapshot: ResourceSnapshot) -> bool:
         """Says whether the Envoy has the endpoints of a cluster: it asks for them once it has the cluster,

@@ -83,7 +83,7 @@ def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
     """
     ready = _model_ready(facts)
     observed = _observed(facts)
-    newest = [_scheduled(facts), _rolled_out(facts), *_remarks(facts)]
+    newest = [_scheduled(facts), rolled_out(facts), *_remarks(facts)]
     answering = [ready, happy([ready], ["ModelReady"])]
     conditions = [*of_generation(answering, observed), *of_generation(newest, facts.generation)]
     kept = [old for old in facts.conditions if old.type not in _OWN or _type_in(old, conditions)]
@@ -145,7 +145,8 @@ def _model_ready(facts: ModelFacts) -> Condition:
     return Condition(type="ModelReady", status="True", reason=state, message=message)
 
 
-def _rolled_out(facts: ModelFacts) -> Condition:
+def rolled_out(facts: ModelFacts) -> Condition:
+    """Returns the condition of the newest version: whether it answers, or only needs time (Unknown)."""
     status, state = "False", state_of(facts.version)
     if state is VersionState.AVAILABLE:
         status = "True"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.routing.table import Backend, NotReady, Route
+from bailie.routing.table import Backend, NotReady, Route, RouteMirror
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,30 +31,38 @@ class Serving:
 
 
 def build_entry(
-    wanted: Iterable[Serving], present: Mapping[str, ReplicaEndpoint], *, counted: bool = False
+    wanted: Iterable[Serving],
+    present: Mapping[str, ReplicaEndpoint],
+    *,
+    counted: bool = False,
+    sticky: bool = False,
+    mirror: RouteMirror | None = None,
 ) -> Entry:
     """Returns the entry of one name.
 
     Args:
-        wanted: the versions that share the name's traffic (weight 0 takes none).
+        wanted: the versions that share the name's traffic. One of weight 0 takes none, and stays for the
+            callers who ask for it while another one has a weight.
         present: the connected replicas by name.
         counted: the data plane is to report the uses of the name.
+        sticky: callers may stay with the Model that answered them.
+        mirror: the Model that gets copies.
 
     Raises:
         ValueError: a negative weight, a version twice.
     """
     servings = sorted(wanted, key=lambda serving: serving.name)
     backends = tuple(b for serving in servings if (b := _backend(serving, present)) is not None)
-    return Route(backends, counted) if backends else _nothing_left(servings)
+    if not any(backend.weight for backend in backends):
+        return _nothing_left(servings)
+    return Route(backends, counted, sticky, mirror)
 
 
 def _backend(serving: Serving, present: Mapping[str, ReplicaEndpoint]) -> Backend | None:
     if serving.weight < 0:
         raise ValueError(f"{serving.name!r}: weight {serving.weight} is below zero")
     replicas = tuple(present[name] for name in sorted(serving.replicas) if name in present)
-    if serving.weight == 0 or not replicas:
-        return None
-    return Backend(serving.name, serving.weight, replicas)
+    return Backend(serving.name, serving.weight, replicas) if replicas else None
 
 
 def _nothing_left(servings: list[Serving]) -> NotReady:

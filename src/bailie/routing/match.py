@@ -7,7 +7,7 @@ calls it on the path of a request.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bailie.routing import refusal
@@ -83,6 +83,19 @@ def match(
         return _look_up(table, model or found["name"], found["rest"] + found["query"])
     plain = _PLAIN_PATH.fullmatch(path)
     return _of_namespace(table, plain[1] if plain else path, NAMESPACE_PATHS, grpc=False)
+
+
+def pinned(table: RoutingTable, outcome: Outcome, route: str) -> Outcome:
+    """Returns the outcome of `match` for a caller with the header `x-seldon-route` of an earlier answer.
+
+    The caller gets the first Model that the header names, and as others do where it names none.
+    """
+    entry = table.entries[outcome.model] if isinstance(outcome, Forward) else None
+    if isinstance(outcome, Forward) and isinstance(entry, Route) and entry.sticky:
+        for model, backends in entry.of_models().items():
+            if f":{model}_" in route:
+                return replace(outcome, backends=backends)
+    return outcome
 
 
 def _match_grpc(table: RoutingTable, path: str, model: str, *, named: str, encoding: str) -> Outcome:

@@ -45,7 +45,8 @@ class Backend:
     """One version of a model and its share of the traffic.
 
     `name` is that by which the inference server knows the version (`iris_3`); `weight` is relative to those
-    of the route's other backends; `replicas` have the version in memory, in the order of their names.
+    of the route's other backends, and 0 for a backend that only callers get who ask for it
+    (`Route.sticky`); `replicas` have the version in memory, in the order of their names.
     """
 
     name: str
@@ -55,13 +56,30 @@ class Backend:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a backend needs the name that the server knows")
-        if self.weight <= 0:
-            raise ValueError(f"backend {self.name!r}: weight {self.weight} is not above zero")
+        if self.weight < 0:
+            raise ValueError(f"backend {self.name!r}: weight {self.weight} is below zero")
         names = [replica.name for replica in self.replicas]
         if not names:
             raise ValueError(f"backend {self.name!r} has no replica")
         if names != sorted(set(names)):
             raise ValueError(f"backend {self.name!r}: replicas {names} are not in order, each once")
+
+    @property
+    def model(self) -> str:
+        """The name of the version's Model, in which there is no underscore."""
+        return self.name.rpartition("_")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMirror:
+    """The Model that gets copies of `percent` (1 to 100) of a route's requests. Its answers are dropped."""
+
+    model: str
+    percent: int
+
+    def __post_init__(self) -> None:
+        if not self.model or not 0 < self.percent <= 100:
+            raise ValueError(f"mirror {self.model!r} cannot get {self.percent} percent of the requests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +87,13 @@ class Route:
     """A name that is served, by one version or by several that share the traffic.
 
     `counted`: the data plane reports every few seconds whether the name was asked for (`Publisher.on_used`).
+    `sticky`: a caller who sends the header `x-seldon-route` of an answer back gets the same Model again.
     """
 
     backends: tuple[Backend, ...]
     counted: bool = False
+    sticky: bool = False
+    mirror: RouteMirror | None = None
 
     def __post_init__(self) -> None:
         if not self.backends:
@@ -80,8 +101,15 @@ class Route:
         twice = [name for name, n in Counter(b.name for b in self.backends).items() if n > 1]
         if twice:
             raise ValueError(f"backend {twice[0]!r} is in the route twice")
-        if sum(backend.weight for backend in self.backends) > MAX_TOTAL_WEIGHT:
-            raise ValueError(f"the weights of a route add up to more than {MAX_TOTAL_WEIGHT}")
+        if not 0 < sum(backend.weight for backend in self.backends) <= MAX_TOTAL_WEIGHT:
+            raise ValueError(f"the weights of a route add up to 0, or to more than {MAX_TOTAL_WEIGHT}")
+
+    def of_models(self) -> Mapping[str, tuple[Backend, ...]]:
+        """Returns the backends by their Models, in the order of the backends."""
+        found: dict[str, tuple[Backend, ...]] = {}
+        for backend in self.backends:
+            found[backend.model] = (*found.get(backend.model, ()), backend)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +131,21 @@ Entry = Route | NotReady
 
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
-    """Every name that callers may ask for in a namespace; any other name does not exist there."""
+    """Every name that callers may ask for in a namespace; any other name does not exist there.
+
+    `mirrors` has the entries of the Models that get copies (`RouteMirror.model`), whatever their names lead
+    callers to.
+    """
 
     namespace: str
     entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    mirrors: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        if "" in self.entries:
+        if "" in self.entries or "" in self.mirrors:
             raise ValueError("a route needs a name")
         # Thousands of routes have a few replicas, mostly as one object each: these few are compared.
-        routes = (entry for entry in self.entries.values() if isinstance(entry, Route))
+        routes = (e for e in (*self.entries.values(), *self.mirrors.values()) if isinstance(e, Route))
         found = {
             id(each): each for route in routes for backend in route.backends for each in backend.replicas
         }

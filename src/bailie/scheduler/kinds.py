@@ -7,11 +7,14 @@ status written by its writer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SERVER
+from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.scheduler.status.models import ModelWriter
 from bailie.scheduler.status.servers import ServerWriter
+from bailie.scheduler.status.subjects import SubjectWriter
 from bailie.scheduler.status.unsupported import UnsupportedWriter
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ def _not_run(kind: Kind) -> ScheduledKind:
 KINDS = (
     ScheduledKind(MODEL, ModelWriter),
     ScheduledKind(SERVER, lambda client, namespace, _: ServerWriter(client, namespace)),
-    _not_run(EXPERIMENT),
+    ScheduledKind(EXPERIMENT, partial(SubjectWriter, kind=EXPERIMENT), ExperimentSubjects),
     _not_run(PIPELINE),
 )
 """Each routable kind stands after those to whose routes its own lead."""

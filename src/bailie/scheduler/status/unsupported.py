@@ -1,4 +1,4 @@
-"""Writes into each Pipeline and Experiment that nothing acts on it yet, so that no user waits for it in vain.
+"""Writes into each Pipeline that nothing acts on it yet, so that no user waits for it in vain.
 
 Made by `kinds`, one writer for each kind that this version does not run.
 """

@@ -1,0 +1,152 @@
+"""Experiments as subjects: the weights by which callers reach the copies of several Models.
+
+A row in the table of `kinds`, after the Models. An Experiment remembers nothing: a
+candidate that does not answer is left out, and its share goes to the others, from the first pass of any
+leader.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import EXPERIMENT, MODEL
+from bailie.api.names import EXPERIMENT_ENDING
+from bailie.control.route_entries import asked_copies
+from bailie.control.subjects import Contribution, Subject
+from bailie.control.wanted_experiments import WantedExperiment, parse_experiment
+from bailie.control.wanted_objects import WantedObjects
+from bailie.lifecycle.experiments import DEFAULT_TAKEN, NO_CANDIDATE, ExperimentFacts, Refused, target_of
+from bailie.routing.table import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from bailie.control.subjects import KnownRoutes, Objects
+    from bailie.lifecycle.conditions import ModelFacts
+
+
+class ExperimentSubjects:
+    """Satisfies `subjects.SubjectKind`. `facts` are by name, as of the last `contribute`."""
+
+    kind = EXPERIMENT.kind
+
+    def __init__(self, objects: Objects, routes: KnownRoutes, models: Mapping[str, ModelFacts]) -> None:
+        self._objects = objects
+        self._routes = routes
+        self._models = models
+        self._experiments: WantedObjects[WantedExperiment] = WantedObjects(parse_experiment)
+        self._read: dict[str, WantedExperiment] = {}
+        """The experiments of which `_by_model` and `_by_default` are made."""
+        self._by_model: dict[str, set[str]] = defaultdict(set)
+        self._by_default: dict[str, set[str]] = defaultdict(set)
+        self.facts: dict[str, ExperimentFacts] = {}
+
+    def route_name(self, name: str) -> str:
+        """Returns the name by which callers ask for the experiment, whatever its default."""
+        return f"{name}{EXPERIMENT_ENDING}"
+
+    def read(self, dirty: set[Subject]) -> Generator[None, None, None]:
+        """Takes over the Experiments, as `subjects.SubjectKind` says.
+
+        With an experiment those change that have, or had, the same default.
+        """
+        changed: set[str] = set()
+        yield from self._experiments.read(self._objects(EXPERIMENT), changed)
+        concerned = set(changed)
+        for name in changed:
+            concerned |= self._index(name)
+        dirty |= {Subject(self.kind, name) for name in concerned}
+
+    def _index(self, name: str) -> set[str]:
+        """Takes a changed experiment over into the indexes; returns the experiments of the same default."""
+        before, now = self._read.pop(name, None), self._experiments.wanted.get(name)
+        rivals: set[str] = set()
+        if before:
+            rivals |= self._by_default[before.default]
+            self._by_default[before.default].discard(name)
+            for model in before.models:
+                self._by_model[model].discard(name)
+        if now:
+            self._read[name] = now
+            if now.default:
+                self._by_default[now.default].add(name)
+                rivals |= self._by_default[now.default]
+            for model in now.models:
+                self._by_model[model].add(name)
+        return rivals
+
+    def affected(self, dirty: AbstractSet[Subject]) -> Iterable[Subject]:
+        """Returns the experiments that name one of the Models in `dirty`."""
+        models = {each.name for each in dirty if each.kind == MODEL.kind}
+        return {Subject(self.kind, name) for model in models for name in self._by_model.get(model, ())}
+
+    def contribute(self, name: str, contributions: Mapping[Subject, Contribution]) -> Contribution | None:
+        """Returns the experiment's route, as `subjects.SubjectKind` says, and notes its facts."""
+        wanted = self._read.get(name)
+        if wanted is None:
+            self.facts.pop(name, None)
+            return None
+        refused = wanted.refused or self._taken(wanted)
+        behind = _behind(wanted, contributions)
+        targets = {
+            model: target_of(model, self._models.get(model), answers=model in behind)
+            for model in wanted.models
+        }
+        found = None if refused or wanted.deleting else _contribution(wanted, behind)
+        spec_mirror = wanted.spec.mirror if wanted.spec else None
+        self.facts[name] = ExperimentFacts(
+            generation=wanted.generation,
+            deleted=wanted.deleting,
+            refused=refused,
+            warnings=wanted.warnings,
+            candidates=tuple(targets[model] for model in wanted.weights),
+            mirror=targets[spec_mirror.name] if spec_mirror else None,
+            shares=tuple(found.weights.items()) if found else (),
+            routed=found is not None and self._routes.has_identity(Subject(self.kind, name), found.identity),
+            refusal=self._routes.refusal,
+        )
+        if found or wanted.deleting:
+            return found
+        reason, text = NO_CANDIDATE, "none of its candidates answers"
+        if refused:
+            reason, text = refused.reason, refused.for_callers
+        return Contribution(otherwise=NotReady(reason, text, f"experiment {name}"))
+
+    def _taken(self, wanted: WantedExperiment) -> Refused | None:
+        """Returns why the default cannot be the experiment's: an older experiment has it."""
+        rivals = [self._read[name] for name in self._by_default.get(wanted.default, ())]
+        first = min(rivals, key=lambda each: each.age, default=wanted)
+        if not wanted.default or first.name == wanted.name:
+            return None
+        text = (
+            f'spec.default: the older experiment "{first.name}" has the default "{wanted.default}" already:'
+            " delete that one, or give one of them another default"
+        )
+        return Refused(DEFAULT_TAKEN, text, "another experiment has its default")
+
+
+def _behind(
+    wanted: WantedExperiment, contributions: Mapping[Subject, Contribution]
+) -> dict[str, Contribution]:
+    """Returns the routes of the Models that the experiment names, of those that have copies to ask."""
+    found = {model: contributions.get(Subject(MODEL.kind, model)) for model in wanted.models}
+    return {model: each for model, each in found.items() if each and asked_copies(each)}
+
+
+def _contribution(wanted: WantedExperiment, behind: Mapping[str, Contribution]) -> Contribution | None:
+    """Returns the shares of the candidates that can be asked; None where none with a weight can."""
+    shares = {model: weight for model, weight in wanted.weights.items() if model in behind}
+    if not any(shares.values()):
+        return None
+    mirror = wanted.mirror if wanted.mirror and wanted.mirror.model in behind else None
+    return Contribution(
+        copies=tuple(copy for model in shares for copy in behind[model].copies),
+        identity=f"{sorted(shares.items())} {mirror} {wanted.default}",
+        otherwise=NotReady(NO_CANDIDATE, "none of its candidates answers", f"experiment {wanted.name}"),
+        weights=shares,
+        takes_over=wanted.default,
+        sticky=True,
+        mirror=mirror,
+    )

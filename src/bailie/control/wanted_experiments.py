@@ -1,0 +1,91 @@
+"""An Experiment of the namespace as the scheduler reads it: a frozen value.
+
+Used by `experiment_subjects` for the Experiments that changed. Decides nothing that needs another object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.experiment import Experiment
+from bailie.api.resource import NO_EFFECT
+from bailie.lifecycle.experiments import NOT_SUPPORTED, Refused
+from bailie.routing.table import RouteMirror
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.api.experiment import ExperimentSpec
+    from bailie.api.problems import Problem
+
+    Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedExperiment:
+    """One Experiment. `spec` is None where `refused` says why the spec cannot be acted on."""
+
+    name: str
+    generation: int
+    created: str
+    deleting: bool
+    spec: ExperimentSpec | None = None
+    refused: Refused | None = None
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def default(self) -> str:
+        """The Model whose callers the experiment is to share; empty for none."""
+        return (self.spec.default or "") if self.spec and not self.deleting else ""
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """The creation time (RFC 3339) and the name: of two experiments the lower one goes first."""
+        return self.created, self.name
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """The weight of each candidate."""
+        return {each.name: each.weight for each in self.spec.candidates} if self.spec else {}
+
+    @property
+    def mirror(self) -> RouteMirror | None:
+        """The Model that gets copies; None also where it is to get none of them."""
+        found = self.spec.mirror if self.spec else None
+        return RouteMirror(found.name, found.percent) if found and found.percent else None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every Model that the spec names."""
+        mirror = self.spec.mirror if self.spec else None
+        return (*self.weights, mirror.name) if mirror else tuple(self.weights)
+
+
+def parse_experiment(manifest: Manifest) -> WantedExperiment:
+    """Returns the Experiment parsed without its status: a mistake in that must not make its spec invalid."""
+    metadata = manifest["metadata"]
+    experiment, found = Experiment.parse({key: value for key, value in manifest.items() if key != "status"})
+    refused = _refused(experiment.spec if experiment else None, found)
+    return WantedExperiment(
+        name=metadata["name"],
+        generation=int(metadata.get("generation") or 0),
+        created=str(metadata.get("creationTimestamp") or ""),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        spec=experiment.spec if experiment and not refused else None,
+        refused=refused,
+        warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
+    )
+
+
+def _refused(spec: ExperimentSpec | None, found: list[Problem]) -> Refused | None:
+    if spec is None:
+        wrong = [problem for problem in found if problem.reason != NO_EFFECT]
+        return Refused(wrong[0].reason, "; ".join(map(str, wrong)), "its spec has a mistake")
+    if spec.resource_type != "model":
+        text = f"spec.resourceType: Bailie does not run experiments over {spec.resource_type}s yet"
+        return Refused(NOT_SUPPORTED, text, f"experiments over {spec.resource_type}s are not run yet")
+    if not spec.candidates:
+        text = "spec.candidates: a mirror alone answers nobody; give at least one candidate"
+        return Refused("Required", text, "it has no candidate")
+    return None
