@@ -46,10 +46,17 @@ def test_the_trail_comes_last():
     assert lines[-1] == "  mlserver-0: chosen"
 
 
-def test_only_models_are_explained():
+def test_of_an_experiment_the_names_and_the_models_are_told():
+    found = {**value(condition("Ready", "True")), "experiment": "flower", "trail": ["iris: weight 90; 1/1"]}
+    del found["model"]
+    assert next(iter(explained(found))) == f"flower: {SUMMARY}"
+    assert list(explained(found))[-1] == "  iris: weight 90; 1/1"
+
+
+def test_only_models_and_experiments_are_explained():
     result = CliRunner().invoke(app, ["explain", "server", "mlserver"])
     assert result.exit_code == ExitCode.USAGE
-    assert "only models can be explained, not 'server'" in result.stderr
+    assert "only models and experiments can be explained, not 'server'" in result.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--operator"]])

@@ -36,6 +36,7 @@ NAMESPACE = NamespaceFacts(
     runtimes=(Thing(name="seldon", ready=True),),
     servers=(Thing(name="mlserver", ready=True, replicas=2),),
     models=(Thing(name="iris", ready=True),),
+    experiments=(Thing(name="flower", ready=True),),
     term=Term(
         leader="seldon-scheduler-0",
         fresh=True,
@@ -245,6 +246,12 @@ NAMESPACES = {
         "2 more Models of a are not ready",
         "kubectl get models -n a",
     ),
+    "an Experiment is not ready": (
+        {"experiments": (Thing(name="flower", ready=False, message="no candidate answers"),)},
+        Level.ERROR,
+        "Experiment a/flower is not ready: no candidate answers",
+        "bailie explain experiment flower -n a",
+    ),
     "Models may not be read": ({"models": UNREADABLE}, Level.UNKNOWN, "Models of a", "rights"),
     "Models without a runtime": (
         {"runtimes": ()},
@@ -356,7 +363,7 @@ def found(facts, level, message):
 def test_a_healthy_installation_has_nothing_but_good_findings():
     findings = examine(FACTS)
     assert {each.level for each in findings} == {Level.OK}
-    checks = "api crds operator claim rights runtime scheduler agents envoy servers models"
+    checks = "api crds operator claim rights runtime scheduler agents envoy servers models experiments"
     assert " ".join(each.check for each in findings) == checks
     assert healthy(findings)
 

@@ -10,7 +10,7 @@ from tests.support.api import running_api
 from bailie.api.kinds import POD, SELDON_RUNTIME
 from bailie.kube.client import Client
 from bailie.kube.health import HealthServer
-from bailie.local.explanation import SCHEDULER_HTTP_PORT, explanation
+from bailie.local.explanation import SCHEDULER_HTTP_PORT, experiment_explanation, explanation
 from bailie.manifests.objects import service
 
 API_VERSION = "mlops.seldon.io/v1alpha1"
@@ -85,3 +85,19 @@ async def test_whom_it_asks(api, admin):
         await admin.create(runtime)
         await admin.apply({**runtime, "spec": {**spec, "schedulerNamespace": "central"}}, force=True)
         assert await summary(admin) == "said in central of team/iris"
+
+
+async def test_an_experiment_says_who_gets_requests(admin):
+    metadata = {"name": "flower", "namespace": "team"}
+    candidates = [{"name": "iris", "weight": 90}, {"name": "gone", "weight": 10}]
+    spec = {"default": "iris", "candidates": candidates, "mirror": {"name": "shadow", "percent": 5}}
+    body = {"apiVersion": API_VERSION, "kind": "Experiment", "metadata": metadata, "spec": spec}
+    await admin.apply(body, field_manager="test")
+    found = await experiment_explanation(admin, "team", "flower")
+    assert found["summary"].startswith("no scheduler has looked at it")
+    assert found["trail"] == [
+        "callers of flower.experiment and of iris are shared",
+        "iris: weight 90; nobody has looked at it",
+        "gone: weight 10; there is no such Model",
+        "shadow: mirror of 5 %; there is no such Model",
+    ]

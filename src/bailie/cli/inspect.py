@@ -16,6 +16,9 @@ from bailie.wellknown import variables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_EXPLAINED = dict.fromkeys(("model", "models", "mlm"), "model")
+_EXPLAINED |= dict.fromkeys(("experiment", "experiments", "mlx"), "experiment")
+"""The words of the kinds that can be explained."""
 _DEMO_COLUMNS = 110
 """Of the demo's table where no terminal says how wide it is: people read it in the log of a build."""
 
@@ -23,7 +26,7 @@ OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of th
 
 
 def explain(
-    kind: Annotated[str, typer.Argument(help="Kind: model.")],
+    kind: Annotated[str, typer.Argument(help="Kind: model or experiment.")],
     name: Annotated[str, typer.Argument(parser=object_name, metavar="name", help="Its name.")],
     *,
     namespace: Namespace = None,
@@ -31,22 +34,26 @@ def explain(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Show where a model is placed and why, or why it is not.
+    """Show where a model is placed and why, or why it is not; who gets the requests of an experiment.
 
     Examples:
 
       bailie explain model iris
 
       bailie explain model iris -n financial-staging -o json
+
+      bailie explain experiment flower
     """
-    if kind.lower() not in ("model", "models", "mlm"):
-        fail(f"only models can be explained, not {kind!r}", code=ExitCode.USAGE)
+    word = _EXPLAINED.get(kind.lower())
+    if word is None:
+        fail(f"only models and experiments can be explained, not {kind!r}", code=ExitCode.USAGE)
 
     async def read() -> dict[str, Any]:
-        from bailie.local.explanation import explanation
+        from bailie.local.explanation import experiment_explanation, explanation
 
+        found = explanation if word == "model" else experiment_explanation
         async with connected(kubeconfig, state_dir) as client:
-            return await explanation(client, namespace or client.namespace, name)
+            return await found(client, namespace or client.namespace, name)
 
     value = run(read())
     if output is Output.JSON:
@@ -57,7 +64,7 @@ def explain(
 
 def explained(value: dict[str, Any]) -> Iterator[str]:
     """Yields the lines of an explanation (`local.explanation`) for people; no message is said twice."""
-    yield f"{value['model']}: {value['summary']}"
+    yield f"{value.get('model') or value['experiment']}: {value['summary']}"
     told = {value["summary"]}
     for condition in value["conditions"]:
         reason, message = condition.get("reason") or "", condition.get("message") or ""

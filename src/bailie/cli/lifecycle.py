@@ -238,6 +238,9 @@ def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
         for model in namespace["models"]:
             detail = model["message"] or _count(model["availableReplicas"], "replica")
             found.append((name, f"model {model['name']}", model["ready"], detail))
+        for experiment in namespace["experiments"]:
+            detail = experiment["message"] or experiment["reason"]
+            found.append((name, f"experiment {experiment['name']}", experiment["ready"], detail))
     return found
 
 

@@ -117,6 +117,7 @@ class NamespaceFacts:
     runtimes: Known[tuple[Thing, ...]] = ()
     servers: Known[tuple[Thing, ...]] = ()
     models: Known[tuple[Thing, ...]] = ()
+    experiments: Known[tuple[Thing, ...]] = ()
     scheduled_from: str = ""
     """The other namespace whose scheduler serves this one; empty where its own does."""
     term: Known[Term | None] = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bailie.api.kinds import (
     DEPLOYMENT,
+    EXPERIMENT,
     LEASE,
     MLOPS_GROUP,
     MODEL,
@@ -180,6 +181,7 @@ async def _namespace(client: Client, name: str, installations: Iterable[Installa
         runtimes=runtimes,
         servers=await _things(client, SERVER, name),
         models=await _things(client, MODEL, name),
+        experiments=await _things(client, EXPERIMENT, name),
         scheduled_from=central,
         term=await _term(client, name, central),
         redirects=redirects,

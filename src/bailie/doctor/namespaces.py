@@ -195,6 +195,13 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         yield from _things("models", "Model", seen, seen.models)
 
 
+def _experiments(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    if isinstance(seen.experiments, Unknown):
+        yield unknown("experiments", f"Experiments of {seen.name}: {seen.experiments.why}", seen.name)
+    else:
+        yield from _things("experiments", "Experiment", seen, seen.experiments)
+
+
 def _is_unserved(facts: Facts, seen: NamespaceFacts) -> bool:
     """Says whether certainly no operator has the namespace: Seldon Core's operator may be hidden from us."""
     if seen.home or seen.upstream or known(facts.upstream):
@@ -215,8 +222,8 @@ def _things(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]
     for thing in waiting[:_SHOWN]:
         why = thing.message or "its controller has not reported on it yet"
         remedy = f"kubectl describe {kind.lower()} {thing.name} -n {seen.name}"
-        if kind == "Model":
-            remedy = f"bailie explain model {thing.name} -n {seen.name}"
+        if kind in {"Model", "Experiment"}:
+            remedy = f"bailie explain {kind.lower()} {thing.name} -n {seen.name}"
         text = f"{kind} {seen.name}/{thing.name} is not ready: {why}"
         yield error(check, text, remedy, seen.name)
     if len(waiting) > _SHOWN:
@@ -231,6 +238,7 @@ _NAMESPACE_CHECKS: tuple[Callable[[Facts, NamespaceFacts], Iterator[Finding]], .
     _scheduler,
     _servers,
     _models,
+    _experiments,
 )
 
 

@@ -1,4 +1,5 @@
-"""Why a model is where it is: from the scheduler if it can be reached, else from the Model's status."""
+"""Why a model is where it is: from the scheduler if it can be reached, else from the Model's status. And who
+gets the requests of an experiment: from its status and those of its Models."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVICE
+from bailie.api.kinds import EXPERIMENT, MODEL, POD, SELDON_RUNTIME, SERVICE
 from bailie.api.seldon_config import SCHEDULER
 from bailie.inference.bodies import fetch
 from bailie.kube.errors import ApiError, Forbidden, NotFound
@@ -42,6 +43,33 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
         "trail": told.get("trail", unheard),
         "detail": told,
     }
+
+
+async def experiment_explanation(client: Client, namespace: str, name: str) -> dict[str, Any]:
+    """Returns `experiment`, `summary`, `conditions`, and `trail`: a line per name and per Model."""
+    experiment = await client.get(EXPERIMENT, name, namespace)
+    spec, active = experiment["spec"], condition(experiment, "ExperimentReady")
+    summary = active.get("message") or await _why_nobody_looked(client, namespace)
+    default = spec.get("default")
+    callers = f"callers of {name}.experiment{f' and of {default}' if default else ''} are shared"
+    roles = {each["name"]: f"weight {each['weight']}" for each in spec.get("candidates") or ()}
+    if mirror := spec.get("mirror"):
+        roles[mirror["name"]] = f"mirror of {mirror['percent']} %"
+    return {
+        "experiment": name,
+        "namespace": namespace,
+        "summary": summary,
+        "conditions": experiment.get("status", {}).get("conditions", []),
+        "trail": [callers, *[await _target(client, namespace, model, role) for model, role in roles.items()]],
+    }
+
+
+async def _target(client: Client, namespace: str, model: str, role: str) -> str:
+    try:
+        ready = condition(await client.get(MODEL, model, namespace), "ModelReady")
+    except NotFound:
+        return f"{model}: {role}; there is no such Model"
+    return f"{model}: {role}; {ready.get('message') or ready.get('reason') or 'nobody has looked at it'}"
 
 
 async def _why_nobody_looked(client: Client, namespace: str) -> str:

@@ -97,31 +97,34 @@ def test_a_model_is_unloaded_by_its_file_and_loaded_from_standard_input(seldon, 
     assert seldon("model", "unload", "-f", path).stdout == "{}\n"
 
 
-def test_pipelines_and_experiments_are_stored_and_say_that_they_are_not_run(seldon, api, file):
+def test_pipelines_are_stored_and_say_that_they_are_not_run(seldon, api, file):
     loaded = seldon("pipeline", "load", "-f", file(FLOW))
     assert (loaded.exit_code, loaded.stdout) == (0, "{}\n")
     assert "does not run them" in loaded.stderr
-    started = seldon("experiment", "start", "-f", file(SPLIT))
-    assert (started.exit_code, started.stdout) == (0, "{}\n")
-    assert "does not run them" in started.stderr
 
     not_run = {"status": "False", "reason": "NotSupported", "message": NOT_RUN}
     set_status(api, "pipelines", "flow", {"type": "PipelineReady", **not_run})
-    set_status(api, "experiments", "split", {"type": "ExperimentReady", **not_run})
     assert (
         json.loads(seldon("pipeline", "status", "flow").stdout)["versions"][0]["state"]["reason"] == NOT_RUN
     )
-    assert json.loads(seldon("experiment", "status", "split").stdout)["active"] is False
-    for command in (
-        ("pipeline", "status", "flow", "-w", "PipelineReady"),
-        ("experiment", "status", "split", "-w"),
-    ):
-        waited = seldon(*command, "-t", "60")
-        assert (waited.exit_code, NOT_RUN in waited.stderr) == (4, True), "at once, not after a minute"
+    waited = seldon("pipeline", "status", "flow", "-w", "PipelineReady", "-t", "60")
+    assert (waited.exit_code, NOT_RUN in waited.stderr) == (4, True), "at once, not after a minute"
 
     assert seldon("pipeline", "list").stdout.splitlines()[2].split()[:2] == ["flow", "PipelineFailed"]
-    assert seldon("experiment", "list").stdout.splitlines()[2].split() == ["split", "false"]
     assert seldon("pipeline", "unload", "flow").stdout == "{}\n"
+
+
+def test_the_verbs_of_experiments(seldon, api, file):
+    started = seldon("experiment", "start", "-f", file(SPLIT))
+    assert (started.exit_code, started.stdout, started.stderr) == (0, "{}\n", "")
+    assert json.loads(seldon("experiment", "status", "split").stdout)["active"] is False
+    assert seldon("experiment", "list").stdout.splitlines()[2].split() == ["split", "false"]
+    waited = seldon("experiment", "status", "split", "-w", "-t", "0.2")
+    assert (waited.exit_code, "no scheduler has looked at it yet" in waited.stderr) == (4, True)
+    active = {"type": "ExperimentReady", "status": "True", "reason": "ExperimentActive"}
+    set_status(api, "experiments", "split", active)
+    assert json.loads(seldon("experiment", "status", "split", "-w").stdout)["active"] is True
+    assert seldon("experiment", "list").stdout.splitlines()[2].split() == ["split", "true"]
     assert seldon("experiment", "stop", "split").stdout == "{}\n"
 
 

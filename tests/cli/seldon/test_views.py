@@ -93,14 +93,21 @@ def test_a_pipeline_says_that_it_is_not_run():
     assert version["state"] == {"pipelineVersion": 2, "status": "PipelineFailed", "reason": NOT_RUN}
 
 
-def test_an_experiment_says_that_it_is_not_run():
-    found = experiment_status(a("Experiment", [said("ExperimentReady", "False", "NotSupported", NOT_RUN)]))
-    assert (found["active"], found["statusDescription"]) == (False, NOT_RUN)
+def test_an_experiment_that_is_not_active_says_why():
+    found = experiment_status(a("Experiment", [said("ExperimentReady", "False", "DefaultTaken", "taken")]))
+    assert (found["active"], found["statusDescription"]) == (False, "taken")
 
 
 def test_an_active_experiment():
-    found = experiment_status(a("Experiment", [said("ExperimentReady", "True", "")]))
+    conditions = [said("ExperimentReady", "True", ""), said("CandidatesReady", "False", "ModelNotFound")]
+    found = experiment_status(a("Experiment", [*conditions, said("MirrorReady", "True", "NoMirror")]))
     assert (found["active"], found["statusDescription"]) == (True, "experiment active")
+    assert (found["candidatesReady"], found["mirrorReady"]) == (False, True)
+
+
+def test_an_experiment_of_the_spec_before_is_not_active():
+    found = experiment_status(a("Experiment", [said("ExperimentReady", "True", "")], generation=3))
+    assert found["active"] is False
 
 
 def test_a_server():

@@ -29,7 +29,7 @@ def group(help_text: str) -> typer.Typer:
 
 _models = group("Models.")
 _pipelines = group("Pipelines, which are stored and not run.")
-_experiments = group("Experiments, which are stored and not run.")
+_experiments = group("Experiments.")
 _servers = group("Servers.")
 
 _models.command("load")(commands.load)

@@ -81,7 +81,6 @@ BY_WORD = {
         states=(views.ACTIVE,),
         header=("experiment", "active"),
         row=_activity,
-        is_run=False,
     ),
 }
 """By the word of the command line."""

@@ -132,7 +132,7 @@ def experiment_state(experiment: Manifest) -> tuple[str, str]:
     """Returns whether an Experiment is active and, if not, why."""
     ready = condition(experiment, "ExperimentReady")
     if ready["status"] == "True":
-        return ACTIVE, ""
+        return (ACTIVE, "") if is_current(experiment) else (INACTIVE, _NOT_LOOKED_AT)
     return INACTIVE, str(ready.get("message") or ready.get("reason") or _NOT_LOOKED_AT)
 
 
@@ -143,8 +143,8 @@ def experiment_status(experiment: Manifest) -> dict[str, Any]:
     return {
         "experimentName": experiment["metadata"]["name"],
         "active": active,
-        "candidatesReady": active,
-        "mirrorReady": active,
+        "candidatesReady": condition(experiment, "CandidatesReady")["status"] == "True",
+        "mirrorReady": condition(experiment, "MirrorReady")["status"] == "True",
         "statusDescription": "experiment active" if active else why,
         "kubernetesMeta": _kubernetes(experiment["metadata"]),
     }
