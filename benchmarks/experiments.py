@@ -16,6 +16,7 @@ import signal
 import statistics
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import EXPERIMENT, MODEL, SERVER
@@ -126,7 +127,7 @@ async def changes(trial: Trial, seconds: float) -> None:
 
 
 async def staying(trial: Trial) -> None:
-    """Callers of each candidate by each protocol, while the other one is replaced twice."""
+    """Callers of each candidate by each protocol, while one is replaced six times."""
     await trial.share(a=50, b=50)
     callers = {
         model: ShareCallers(
@@ -137,7 +138,7 @@ async def staying(trial: Trial) -> None:
     async with asyncio.TaskGroup() as group:
         for each in callers.values():
             group.create_task(each.run())
-        for artifact in ("iris", "reversed"):
+        for artifact in ("iris", "reversed") * 3:
             await trial.model("ab-b", artifact)
         await asyncio.sleep(1)
         for each in callers.values():
@@ -225,7 +226,7 @@ async def many(trial: Trial) -> None:
 
 def _envoy_bytes(trial: Trial) -> int:
     pods = trial.running.status()["namespaces"][NAMESPACE]["envoys"]
-    pages = int(open(f"/proc/{pods[0]['pid']}/statm", encoding="ascii").read().split()[1])
+    pages = int(Path(f"/proc/{pods[0]['pid']}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -73,6 +73,18 @@ def test_a_server_of_your_own(stack, artifact, tmp_path):
         assert stack.get("model", "iris-fraud")["status"]["availableReplicas"] == 2
 
 
+def test_experiment(stack, artifact, tmp_path):
+    with applied(stack, "experiment/experiment.yaml", tmp_path, {"/tmp/iris": str(artifact)}):
+        assert classes(stack, "flower.experiment") == classes(stack, "iris") == CLASSES
+        assert classes(stack, "flower.experiment", "--mode", "grpc") == CLASSES
+        command = ("explain", "experiment", "flower", "-n", SYSTEM, "--state-dir", stack.state)
+        said = bailie(*command).stdout.splitlines()
+        assert said[0] == "flower: experiment active: iris 90, iris-candidate 10; iris-shadow gets copies"
+        assert said[-4].strip() == "callers of flower.experiment and of iris are shared"
+        parts = stack.status()["namespaces"][SYSTEM]["experiments"]
+        assert [(each["name"], each["ready"]) for each in parts] == [("flower", True)]
+
+
 def test_secret_storage(stack, artifact, tmp_path, object_store):
     shutil.copytree(artifact, object_store.folder / "models" / "iris")
     changes = {

@@ -1,4 +1,4 @@
-"""Experiments as users run them: shares, callers who stay, weights that change under traffic, dead mirrors."""
+"""Experiments as users run them: shares, callers who stay, changes under traffic, and dead mirrors."""
 
 import asyncio
 import os

@@ -57,53 +57,62 @@ def assert_share(counted, key, share, total):
     assert abs(counted[key] - share * total) <= 4.5 * sqrt(total * share * (1 - share)), counted
 
 
-@pytest.mark.parametrize("name", ["flower.experiment", "a"])
-async def test_candidates_get_their_shares(world, name):
+@pytest.mark.parametrize("call", [infer, infer_grpc])
+async def test_candidates_get_their_shares(world, call):
     gateway, mesh, replicas = world
     await took(gateway, table(replicas, weights=(75, 25)))
-    for call in (infer, infer_grpc):
+    for name in ("flower.experiment", "a"):
         counted = Counter([await call(mesh, name) for _ in range(400)])
         assert_share(counted, ":b_1:", 0.25, 400)
         assert counted[":a_1:"] + counted[":b_1:"] == 400
 
 
-@pytest.mark.parametrize("weights", [(90, 10), (1, 0)])
-@pytest.mark.parametrize("call", [infer, infer_grpc])
-async def test_a_caller_stays_with_a_candidate(world, call, weights):
+async def test_two_versions_of_a_candidate_have_its_share_together(world):
     gateway, mesh, replicas = world
-    await took(gateway, table(replicas, weights=weights))
-    for route, expected in [
-        (":b_1:", ":b_1:"),
-        (":a_1:", ":a_1:"),
-        (":x_3::b_1:", ":b_1:"),
-        # The candidate has another version by now.
-        (":b_99:", ":b_1:"),
-    ]:
-        found = {await call(mesh, **{ROUTE: route}) for _ in range(20)}
-        assert found == {expected}, route
+    a, b, c = ((each.replica,) for each in replicas)
+    backends = (Backend("a_1", 60, a), Backend("a_2", 30, c), Backend("b_1", 10, b))
+    await took(gateway, RoutingTable("ns", {"flower.experiment": Route(backends, sticky=True)}))
+    counted = Counter([await infer(mesh) for _ in range(600)])
+    for name, share in ((":a_1:", 0.6), (":a_2:", 0.3), (":b_1:", 0.1)):
+        assert_share(counted, name, share, 600)
+    counted = Counter([await infer(mesh, **{ROUTE: ":a_1:"}) for _ in range(200)])
+    assert counted.keys() == {":a_1:", ":a_2:"}
+    assert_share(counted, ":a_1:", 0.5, 200)
 
 
-@pytest.mark.parametrize("route", ["", ":gone_1:", ":c_7:", ":b", "b_1", ":flower.experiment_1:", ":" * 5000])
-async def test_a_header_that_names_no_candidate_changes_nothing(world, route):
+PINS = {
+    ":b_1:": ":b_1:",
+    ":a_1:": ":a_1:",
+    ":x_3::b_1:": ":b_1:",
+    # The candidate has another version by now.
+    ":b_99:": ":b_1:",
+}
+NO_PINS = ["", ":gone_1:", ":c_7:", ":b", "b_1", ":B_1:", ":flower.experiment_1:", ":" * 5000]
+
+
+@pytest.mark.parametrize("weights", [(90, 10), (1, 0)])
+async def test_a_caller_stays_with_a_candidate(world, weights):
+    gateway, mesh, replicas = world
+    routes = table(replicas, weights=weights)
+    await took(gateway, routes)
+    for call in (infer, infer_grpc):
+        for route, expected in PINS.items():
+            assert {await call(mesh, **{ROUTE: route}) for _ in range(20)} == {expected}, route
+    outcome = match(routes, path="/v2/models/a/infer")
+    assert [f":{pinned(routes, outcome, route).backends[0].name}:" for route in PINS] == list(PINS.values())
+
+
+async def test_a_header_that_names_no_candidate_changes_nothing(world):
     gateway, mesh, replicas = world
     routes = table(replicas, weights=(1, 0))
     await took(gateway, routes)
-    for call in (infer, infer_grpc):
-        assert await call(mesh, **{ROUTE: route}) == ":a_1:"
     outcome = match(routes, path="/v2/models/a/infer")
-    assert pinned(routes, outcome, route) == outcome
-
-
-async def test_the_header_has_no_effect_outside_the_experiment(world):
-    gateway, mesh, replicas = world
-    await took(gateway, table(replicas))
+    for route in NO_PINS:
+        assert await infer(mesh, **{ROUTE: route}) == await infer_grpc(mesh, **{ROUTE: route}) == ":a_1:"
+        assert pinned(routes, outcome, route) == outcome
+    # Outside of the experiment a candidate of it is nobody.
     assert await infer(mesh, "c", **{ROUTE: ":a_1:"}) == ":c_7:"
     assert await infer_grpc(mesh, "b", **{ROUTE: ":a_1:"}) == ":b_1:"
-
-
-async def test_a_name_in_the_body_leads_to_a_candidate_too(world):
-    gateway, mesh, replicas = world
-    await took(gateway, table(replicas))
     body = {"model": "flower.experiment", "messages": []}
     answer = await mesh.http.post("/v1/chat/completions", json=body, headers={ROUTE: ":b_1:"})
     assert (answer.status_code, answer.json()["model"]) == (200, "b_1")
@@ -193,12 +202,12 @@ async def test_a_copy_is_no_request_of_a_caller_and_is_not_copied_again(world):
     ]
 
 
-@pytest.mark.parametrize("name", ["/v2/models/c", "v2/models/c", "%2Fv2%2Fmodels%2Fc", "c c"])
-async def test_the_routes_of_copies_are_for_nobody_else(world, name):
+async def test_the_routes_of_copies_are_for_nobody_else(world):
     gateway, mesh, replicas = world
     await took(gateway, table(replicas, percent=100))
-    answer = await mesh.http.post("/v2/models/x/infer", json=BODY, headers={"seldon-model": name})
-    assert answer.status_code in {400, 404}, answer.text
+    for name in ("/v2/models/c", "v2/models/c", "%2Fv2%2Fmodels%2Fc", "c c"):
+        answer = await mesh.http.post("/v2/models/x/infer", json=BODY, headers={"seldon-model": name})
+        assert answer.status_code in {400, 404}, answer.text
 
 
 async def test_what_mirrors_need_goes_with_the_last_mirror(world):

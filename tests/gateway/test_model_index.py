@@ -33,6 +33,13 @@ def test_those_that_answer_can_be_asked_for_alone():
     assert [each.name for each in index(TABLE, only_ready=True).models] == [row["name"] for row in ready]
 
 
+def test_an_experiment_is_one_entry_without_a_version():
+    shares = Route((Backend("a_1", 1, R0), Backend("b_12", 3, R0)), sticky=True)
+    table = RoutingTable("ns", {"flower.experiment": shares, "a": shares})
+    found = [(each.name, each.version, each.state) for each in index(table, only_ready=True).models]
+    assert found == [("a", "", "READY"), ("flower.experiment", "", "READY")]
+
+
 def test_openai_lists_each_model_that_answers_once():
     rows = [{"id": name, "object": "model", "created": 0, "owned_by": "ns"} for name in ("fraud.v2", "split")]
     assert json.loads(openai_json(TABLE)) == {"object": "list", "data": rows}

@@ -34,7 +34,7 @@ def explain(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Show where a model is placed and why, or why it is not; who gets the requests of an experiment.
+    """Show where a model is placed and why, or why it is not; or which models an experiment leads to.
 
     Examples:
 

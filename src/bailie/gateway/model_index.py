@@ -26,12 +26,18 @@ _CALLS = (20.0, 200)
 
 
 def entries(table: RoutingTable) -> Iterator[pb.RepositoryIndexResponse.ModelIndex]:
-    """Yields one entry for each version that answers, and one for each model of which none does."""
+    """Yields one entry for each version that answers, and one for each name of which none does.
+
+    The name of an experiment has no version: several models answer there.
+    """
     for name, entry in sorted(table.entries.items()):
         if isinstance(entry, NotReady):
             yield pb.RepositoryIndexResponse.ModelIndex(
                 name=name, state=UNAVAILABLE, reason=f"{entry.reason}: {entry.message}"
             )
+            continue
+        if entry.sticky:
+            yield pb.RepositoryIndexResponse.ModelIndex(name=name, state=READY)
             continue
         for backend in entry.backends:
             version = backend.name.rpartition("_")[2]
