@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from benchmarks.steady import steady
 from tests.support.upstream.artifacts import expectations
 from tests.support.upstream.facts import OPERATOR, Upstream, steady_models
 from tests.support.upstream.install import upstream_ground
-from tests.support.waiting import until_true
+from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import DEPLOYMENT, LEASE, MODEL, POD, REPLICA_SET, SERVICE, STATEFUL_SET
 from bailie.local.traffic import inference_clients, wrong_answer
@@ -42,12 +43,17 @@ async def test_twenty_names_answer_and_outlive_the_objects_that_made_their_pods(
         assert lease["spec"]["holderIdentity"].startswith(OPERATOR)
         await sleeping(place)
         before = await place.pods()
-        await orphaned_and_adopted(place, STATEFUL_SET, "mlserver", dependents=POD)
-        await orphaned_and_adopted(place, DEPLOYMENT, "seldon-envoy", dependents=REPLICA_SET)
-        assert await place.pods() == before
-        assert await wrong(place) == []
+        with steady(place.inference) as traffic:
+            traffic.send(expectations(place.facts), 100, rpcs=0.2)
+            await orphaned_and_adopted(place, STATEFUL_SET, "mlserver", dependents=POD)
+            await orphaned_and_adopted(place, DEPLOYMENT, "seldon-envoy", dependents=REPLICA_SET)
+            await traffic.stop()
+            tally = traffic.take()
+        assert tally.failures == []
+        assert tally.sent > 0
         await woken(place)
         assert await place.pods() == before
+        assert await wrong(place) == []
 
 
 async def orphaned_and_adopted(place, kind, name, *, dependents):
@@ -79,6 +85,7 @@ async def woken(place):
     namespace, model = place.facts.namespace, place.facts.models[0].name
     changed = {"spec": {"selector": {"app.kubernetes.io/name": "another"}}}
     await place.admin.patch(SERVICE, "seldon-mesh", namespace, changed)
+    await until(lambda: place.endpoints.ready("seldon-mesh") == [])
     await place.admin.patch(MODEL, model, namespace, {"metadata": {"finalizers": []}})
     await place.admin.delete(STATEFUL_SET, "second", namespace, propagation="Orphan")
     async with place.evil_twin():
@@ -95,6 +102,7 @@ async def woken(place):
             )
 
         service = await until_true(back)
+        await until(lambda: place.endpoints.ready("seldon-mesh"))
     assert "manager" in {each["manager"] for each in service["metadata"]["managedFields"]}
     lease = await place.admin.get(LEASE, "e98130ae.seldon.io", place.facts.home)
     assert lease["spec"]["holderIdentity"] == f"{OPERATOR}-twin"

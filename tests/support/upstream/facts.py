@@ -72,6 +72,8 @@ def bailies(component: str) -> str:
 class Upstream:
     """The namespace `namespace`, its Servers by name with their replicas, and its resources.
 
+    `home` has the operator, unless that is in the served namespace, and the release of the definitions.
+
     `artifacts` is the folder or address in which `storageUri` of each Model finds `<model>`.
     """
 
@@ -97,6 +99,17 @@ class Upstream:
         return self.namespace if self.pattern is UpstreamPattern.SAME else self.home
 
     @property
+    def clusterwide(self) -> bool:
+        """Whether the operator has a ClusterRole."""
+        return self.pattern is not UpstreamPattern.SAME
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The operator's list of namespaces; empty for its own alone, or with a ClusterRole for all."""
+        listed = self.pattern in {UpstreamPattern.CENTRAL, UpstreamPattern.LISTED}
+        return (self.home, self.namespace) if listed else ()
+
+    @property
     def scheduled_from(self) -> str:
         """The namespace of the scheduler."""
         return self.home if self.pattern is UpstreamPattern.CENTRAL else self.namespace
@@ -104,7 +117,7 @@ class Upstream:
     @property
     def namespaces(self) -> tuple[str, ...]:
         """All namespaces that have objects of this installation."""
-        return tuple(dict.fromkeys((self.operated_from, self.namespace)))
+        return tuple(dict.fromkeys((self.home, self.operated_from, self.namespace)))
 
     def of_server(self, server: str) -> tuple[UpstreamModel, ...]:
         """Returns the Models on a Server."""

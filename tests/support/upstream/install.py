@@ -7,13 +7,13 @@
         expectations(place.facts)                              # a request to each Model, and its answer
         await place.pods()                                     # uid and restarts of each pod, to compare
         async with place.evil_twin(after=2): ...               # a second operator, which puts everything back
-        await place.ground.helm("install", "setup", {...}, namespace="bailie-system")      # Bailie beside it
+        await place.ground.helm("install", "setup", {...}, namespace="platform")       # Bailie beside it
 
 `facts` say what is there. `releases`, `runtime`, `servers` and `resources` are pure and give the manifests:
-first upstream's Helm releases, then what its operator makes, with owners, then the users' resources. Pods are
-made as on a cluster: a Deployment has a ReplicaSet. `seldon-mesh` answers as behind a kube-proxy: each
-connection goes to a ready pod of the selector of that moment. Upstream's operator is a pod, too, and puts
-its objects back until its Deployment is scaled to 0.
+first upstream's Helm releases, then what its operator makes, with owners, then the users' resources. Pods
+are made as on a cluster: a Deployment has a ReplicaSet. `seldon-mesh` answers as behind a kube-proxy: a
+connection goes to a ready pod of the selector of that moment. Upstream's operator runs as a pod, too, and
+puts its objects back until its Deployment is scaled to 0.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ async def upstream_ground(folder: Path, facts: Upstream) -> AsyncIterator[Upstre
             local_roots=(artifacts,),
         ) as place,
     ):
-        made = await install(place, facts, folder / "charts")
+        made = await install(place.admin, place.kubeconfig, facts, folder / "charts")
+        for namespace in facts.namespaces:
+            await until_pods_ready(place, namespace)
         async with service_address(endpoints, "seldon-mesh", 9000) as address:
             yield UpstreamPlace(place, facts, tuple(made), endpoints, address)
 
@@ -133,27 +135,25 @@ def _environment(dns: str) -> dict[str, str]:
     return {**inherited, "PATH": path, "KIT_DNS": dns}
 
 
-async def install(place: Ground, facts: Upstream, charts: Path) -> list[Manifest]:
-    """Installs everything and waits for the pods; returns the operator's objects of the served namespace."""
+async def install(admin: Client, kubeconfig: Path, facts: Upstream, charts: Path) -> list[Manifest]:
+    """Makes all objects; returns those that upstream's operator makes in the served namespace."""
     for namespace in facts.namespaces:
         with contextlib.suppress(AlreadyExists):
             metadata = {"name": namespace}
-            await place.admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        await create(place.admin, [_stand_ins(namespace)])
+            await admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        await create(admin, [_stand_ins(namespace)])
     for name, namespace, manifests in releases(facts):
         chart = write_chart(charts / namespace, name, manifests)
-        await asyncio.to_thread(_helm_install, place.kubeconfig, chart, namespace)
-    made = await _operators(place.admin, facts)
-    await create(place.admin, resources(facts))
+        await asyncio.to_thread(_helm_install, kubeconfig, chart, namespace)
+    made = await _operators(admin, facts)
+    await create(admin, resources(facts))
     for status in statuses(facts):
         kind, metadata = kind_of(status), status["metadata"]
-        await place.admin.patch(
+        await admin.patch(
             kind, metadata["name"], metadata["namespace"], {"status": status["status"]}, subresource="status"
         )
     here = [each for each in made if each["metadata"]["namespace"] == facts.namespace]
-    await create(place.admin, [_desired(facts, here)])
-    for namespace in facts.namespaces:
-        await until_pods_ready(place, namespace)
+    await create(admin, [_desired(facts, here)])
     return here
 
 

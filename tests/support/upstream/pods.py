@@ -85,11 +85,26 @@ def claim(facts: Upstream, name: str) -> list[Manifest]:
     return [{"metadata": {"name": name}, "spec": spec}] if facts.claims else []
 
 
+def claimed(facts: Upstream, name: str, namespace: str, pod: str, labels: dict[str, str]) -> list[Manifest]:
+    """Returns the claim of one pod, which outlives pod and StatefulSet."""
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": f"{name}-{pod}", "namespace": namespace, "labels": labels},
+            "spec": each["spec"],
+        }
+        for each in claim(facts, name)
+    ]
+
+
 def operator_pod(facts: Upstream) -> Manifest:
     """Returns the PodSpec of the operator, whose account has the rights of upstream's setup chart."""
-    manager = container(
-        facts, "manager", "seldonv2-controller", "upstream_operator", LEASE_NAMESPACE=facts.operated_from
-    )
+    scope = {"CLUSTERWIDE": str(facts.clusterwide).lower(), "WATCH_NAMESPACES": ",".join(facts.watched)}
+    own = {"POD_NAMESPACE": facts.operated_from}
+    manager = container(facts, "manager", "seldonv2-controller", "upstream_operator", **own, **scope)
+    manager["args"] = ["--namespace=$(POD_NAMESPACE)", "--leader-elect", "--clusterwide=$(CLUSTERWIDE)"]
+    manager["args"].append("--watch-namespaces=$(WATCH_NAMESPACES)")
     name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     manager["env"].append(name)
     return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support import seldon_core
-from tests.support.upstream.facts import OPERATOR, UpstreamPattern
+from tests.support.upstream.facts import OPERATOR
 from tests.support.upstream.pods import operator_pod
 from tests.support.upstream.resources import finalizer
 
@@ -21,7 +21,7 @@ _VERSION = "mlops.seldon.io/v1alpha1"
 def releases(facts: Upstream) -> list[tuple[str, str, list[Manifest]]]:
     """Returns the releases in the order of their installation: chart, namespace, objects."""
     return [
-        ("crds", facts.operated_from, seldon_core.chart_objects("crds")),
+        ("crds", facts.home, seldon_core.chart_objects("crds")),
         ("setup", facts.operated_from, _setup(facts)),
         *(("runtime", namespace, [runtime(facts, namespace)]) for namespace in runtimes(facts)),
         ("servers", facts.namespace, [_server(facts, name) for name in facts.servers]),
@@ -34,8 +34,7 @@ def runtimes(facts: Upstream) -> tuple[str, ...]:
 
 
 def _setup(facts: Upstream) -> list[Manifest]:
-    wide = facts.pattern is not UpstreamPattern.SAME
-    objects = seldon_core.chart_objects("setup", clusterwide=wide)
+    objects = seldon_core.chart_objects("setup", clusterwide=facts.clusterwide)
     for each in objects:
         if (each["kind"], each["metadata"]["name"]) == ("Deployment", OPERATOR):
             each["spec"]["template"]["spec"] = operator_pod(facts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.support.upstream.envoy import envoy_config
 from tests.support.upstream.facts import NAME
 from tests.support.upstream.owners import owned
-from tests.support.upstream.pods import claim, container, deployment, stateful_set, template
+from tests.support.upstream.pods import claim, claimed, container, deployment, stateful_set, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def runtime_objects(facts: Upstream, runtime: Manifest) -> list[Manifest]:
     return [
         envoy_map(facts, namespace),
         *(owned(each, runtime) for each in made),
-        *_by_hand(facts, namespace),
+        *_without_owner(facts, namespace),
     ]
 
 
@@ -126,8 +126,12 @@ def _envoy(facts: Upstream) -> Manifest:
     return template("seldon-envoy", [envoy], volumes=[volume])
 
 
-def _by_hand(facts: Upstream, namespace: str) -> Iterator[Manifest]:
-    if not _has_scheduler(facts, namespace):
+def _without_owner(facts: Upstream, namespace: str) -> Iterator[Manifest]:
+    """Yields the claim of the scheduler's StatefulSet, or the Service that was made by hand in its place."""
+    if _has_scheduler(facts, namespace):
+        labels = {NAME: "seldon-scheduler"}
+        yield from claimed(facts, "scheduler-state", namespace, "seldon-scheduler-0", labels)
+    else:
         service = _named("v1", "Service", namespace, "seldon-scheduler")
         target = f"seldon-scheduler.{facts.scheduled_from}.svc.cluster.local"
         yield {**service, "spec": {"type": "ExternalName", "externalName": target}}

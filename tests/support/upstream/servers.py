@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.support.upstream.artifacts import artifact_files
 from tests.support.upstream.facts import NAME, SERVER
 from tests.support.upstream.owners import owned
-from tests.support.upstream.pods import claim, container, stateful_set, template
+from tests.support.upstream.pods import claim, claimed, container, stateful_set, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +23,15 @@ _PORTS = {"http": 9001, "grpc": 9501, "metrics": 9006}
 
 
 def server_objects(facts: Upstream, server: Manifest) -> list[Manifest]:
-    """Returns the StatefulSet, and a Service for each replica."""
+    """Returns the StatefulSet, and for each replica its Service and the claim that the StatefulSet made."""
     name, namespace = server["metadata"]["name"], server["metadata"]["namespace"]
     made = (_stateful_set(facts, name, namespace), *_services(facts, name, namespace))
-    return [models_map(facts, name), *(owned(each, server) for each in made)]
+    claims = [
+        each
+        for number in range(facts.servers[name])
+        for each in claimed(facts, f"{name}-models", namespace, f"{name}-{number}", {SERVER: name})
+    ]
+    return [models_map(facts, name), *claims, *(owned(each, server) for each in made)]
 
 
 def models_map(facts: Upstream, server: str) -> Manifest:

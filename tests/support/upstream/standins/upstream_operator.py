@@ -131,7 +131,7 @@ def holds(wanted: Any, found: Any) -> bool:
 async def main() -> None:
     """Runs until SIGTERM."""
     async with Client.from_environment() as client, asyncio.TaskGroup() as group:
-        operator = UpstreamOperator(client, SETTINGS["LEASE_NAMESPACE"], SETTINGS["POD_NAME"])
+        operator = UpstreamOperator(client, SETTINGS["POD_NAMESPACE"], SETTINGS["POD_NAME"])
         task = group.create_task(operator.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
