@@ -7,7 +7,8 @@ from tests.charts.test_installations import admin, api, install, operating, unti
 from tests.support.charts import render
 from tests.support.controllers import cluster_controllers
 from tests.support.patterns import HOME, PATTERNS, TEAMS
-from tests.support.seldon_core import RUNTIME_COMPONENTS
+from tests.support.upstream.facts import STAND_INS, Upstream, steady_models
+from tests.support.upstream.install import install as install_upstream
 from tests.support.waiting import until_true
 
 from bailie.api.kinds import (
@@ -22,64 +23,15 @@ from bailie.api.kinds import (
     SERVICE,
     STATEFUL_SET,
 )
+from bailie.kube.client import kind_of
 from bailie.manifests.defaults import token_secret
 from bailie.manifests.rbac import SCHEDULER_RULES, namespace_manifests
 
 __all__ = ["admin", "api"]
 PLACE = "elsewhere"
 MADE = (STATEFUL_SET, DEPLOYMENT, SERVICE, CONFIG_MAP, POD_DISRUPTION_BUDGET, ENDPOINT_SLICE)
+REMOVED = ("StatefulSet", "Deployment", "Service", "PersistentVolumeClaim")
 OURS = "app.kubernetes.io/managed-by=bailie"
-
-
-def left_behind(server):
-    """What is there of Seldon Core: everything but the Server, which owns some of it."""
-    runtime = {
-        "seldonConfig": "default",
-        "overrides": [{"name": name, "replicas": 0} for name in RUNTIME_COMPONENTS],
-    }
-    metadata = {"name": "seldon", "finalizers": ["seldon.runtime.finalizer"]}
-    yield from (
-        {
-            "apiVersion": "mlops.seldon.io/v1alpha1",
-            "kind": "SeldonRuntime",
-            "metadata": metadata,
-            "spec": runtime,
-        },
-        _rbac("seldon-scheduler-role", ["configmaps", "secrets"]),
-        _rbac("agent-role", ["configmaps", "secrets"]),
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "seldon-scheduler"},
-            "spec": {"type": "ExternalName", "externalName": f"seldon-scheduler.{HOME}.svc.cluster.local"},
-        },
-        _stateful_set(server),
-    )
-
-
-def _rbac(name, resources):
-    rules = [{"apiGroups": [""], "resources": resources, "verbs": ["get", "list", "watch"]}]
-    api_version = "rbac.authorization.k8s.io/v1"
-    return {"apiVersion": api_version, "kind": "Role", "metadata": {"name": name}, "rules": rules}
-
-
-def _stateful_set(server):
-    labels = {"seldon-server-name": "mlserver"}
-    owner = {
-        "apiVersion": server["apiVersion"],
-        "kind": "Server",
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-    owner |= {"name": "mlserver", "uid": server["metadata"]["uid"]}
-    containers = [{"name": "rclone", "image": "seldonio/seldon-rclone:2.9.1"}]
-    template = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": "mlserver", "ownerReferences": [owner]},
-        "spec": {"serviceName": "mlserver", "selector": {"matchLabels": labels}, "template": template},
-    }
 
 
 async def put_list(admin, *names):
@@ -88,34 +40,38 @@ async def put_list(admin, *names):
 
 
 @pytest.fixture
-async def namespace_of_seldon_core(admin):
-    server = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "Server", "metadata": {"name": "mlserver"}}
-    server["metadata"]["namespace"] = PLACE
-    made = await admin.create({**server, "spec": {"serverConfig": "mlserver", "replicas": 1}})
-    for manifest in left_behind(made):
-        manifest["metadata"]["namespace"] = PLACE
-        await admin.create(manifest)
+async def made(api, admin, tmp_path):
+    """The objects that Seldon Core's operator has made in the namespace."""
+    facts = Upstream(namespace=PLACE, servers={"mlserver": 1}, models=steady_models(2, ("mlserver",)))
+    return await install_upstream(admin, api.kubeconfig, facts, tmp_path / "charts")
 
 
-async def test_there_and_back(api, admin, namespace_of_seldon_core, tmp_path):
+async def test_there_and_back(api, admin, made, tmp_path):
     [pattern] = [each for each in PATTERNS if each.name == "3-scoped"]
     manifests = pattern.manifests()
     await install(admin, manifests)
     async with cluster_controllers(admin), operating(api, manifests, HOME, tmp_path) as refused:
-        await take_over(admin)
+        await take_over(admin, made)
+        await until_true(lambda: has_made(admin))  # statuses of Seldon Core say `Ready` until then
         await until_ready(admin, PLACE)
-        assert await names(admin, STATEFUL_SET) == {"mlserver"}
-        assert await names(admin, DEPLOYMENT) == {"seldon-scheduler", "seldon-envoy"}
         assert await containers(admin) == {"agent", "mlserver"}
         assert refused == []
-        await give_back(admin, refused)
+        await give_back(admin, made, refused)
     assert await admin.get(SELDON_RUNTIME, "seldon", PLACE)
     assert await admin.get(SERVER, "mlserver", PLACE)
 
 
-async def take_over(admin):
-    await admin.delete(SERVICE, "seldon-scheduler", PLACE)
-    await admin.delete(STATEFUL_SET, "mlserver", PLACE)
+async def has_made(admin):
+    """Says whether Bailie's workloads are there, and no others."""
+    deployed = {"seldon-scheduler", "seldon-envoy"}
+    return await names(admin, STATEFUL_SET) == {"mlserver"} and await names(admin, DEPLOYMENT) == deployed
+
+
+async def take_over(admin, made):
+    """Deletes what the page names, and lets Bailie serve the namespace."""
+    for manifest in made:
+        if manifest["kind"] in REMOVED or manifest["metadata"]["name"] == "seldon-agent":
+            await admin.delete(kind_of(manifest), manifest["metadata"]["name"], PLACE)
     await install(admin, [*namespace_manifests(PLACE, HOME), token_secret(PLACE, "x" * 43)], force=True)
     role = await admin.get(ROLE, "seldon-scheduler-role", PLACE)
     assert role["rules"] == [rule.manifest() for rule in SCHEDULER_RULES]
@@ -124,7 +80,9 @@ async def take_over(admin):
     await install(admin, released, force=True)
 
 
-async def give_back(admin, refused):
+async def give_back(admin, made, refused):
+    """Deletes what Bailie has made, and nothing of Seldon Core's."""
+    theirs = {each["metadata"]["name"] for each in made if each["kind"] == "ConfigMap"} | {STAND_INS}
     await put_list(admin, *TEAMS)
 
     async def let_go():
@@ -135,7 +93,7 @@ async def give_back(admin, refused):
     for kind in MADE:
         for found in (await admin.list(kind, PLACE, labels=OURS)).items:
             await admin.delete(kind, found["metadata"]["name"], PLACE)
-    left = [await names(admin, kind) for kind in MADE]
+    left = [await names(admin, kind) - theirs for kind in MADE]
     assert left == [set() for _ in MADE]
     assert refused == []
 

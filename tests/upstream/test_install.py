@@ -11,6 +11,8 @@ from tests.support.waiting import until, until_true
 from bailie.api.kinds import DEPLOYMENT, LEASE, MODEL, POD, REPLICA_SET, SERVICE, STATEFUL_SET
 from bailie.local.traffic import inference_clients, wrong_answer
 
+ENVOYS = "app.kubernetes.io/name=seldon-envoy"
+
 
 async def wrong(place):
     """Asks each model once by REST and gRPC; returns what was wrong."""
@@ -48,36 +50,58 @@ async def test_twenty_names_answer_and_outlive_the_objects_that_made_their_pods(
             await orphaned_and_adopted(place, STATEFUL_SET, "mlserver", dependents=POD)
             await orphaned_and_adopted(place, DEPLOYMENT, "seldon-envoy", dependents=REPLICA_SET)
             await traffic.stop()
+            assert await place.pods() == before
+            await woken(place)
+            traffic.send(expectations(place.facts), 100, rpcs=0.2)
+            await detached(place)
+            assert await wrong(place) == []
+            await traffic.stop()
             tally = traffic.take()
         assert tally.failures == []
         assert tally.sent > 0
-        await woken(place)
         assert await place.pods() == before
-        assert await wrong(place) == []
 
 
 async def orphaned_and_adopted(place, kind, name, *, dependents):
     """Deletes a workload without what it made, and makes it again."""
-    namespace = place.facts.namespace
-    old = await place.admin.get(kind, name, namespace)
-    await place.admin.delete(kind, name, namespace, propagation="Orphan")
-
-    async def owners():
-        listed = (await place.admin.list(dependents, namespace)).items
-        found = [each for each in listed if each["metadata"]["name"].startswith(f"{name}-")]
-        return [owner["uid"] for each in found for owner in each["metadata"].get("ownerReferences", ())]
-
-    async def orphaned():
-        return await owners() == []
-
-    await until_true(orphaned)
+    old = await place.admin.get(kind, name, place.facts.namespace)
+    await orphaned(place, kind, name, dependents=dependents)
     metadata = {key: old["metadata"][key] for key in ("name", "namespace", "labels")}
     new = await place.admin.create({**old, "metadata": metadata, "status": {}})
+    await until_owned(place, dependents, name, [new["metadata"]["uid"]])
 
-    async def adopted():
-        return await owners() == [new["metadata"]["uid"]]
 
-    await until_true(adopted)
+async def orphaned(place, kind, name, *, dependents):
+    """Deletes a workload without what it made."""
+    await place.admin.delete(kind, name, place.facts.namespace, propagation="Orphan")
+    await until_owned(place, dependents, name, [])
+
+
+async def until_owned(place, kind, name, owners):
+    """Waits until the objects of a workload have these owners alone."""
+
+    async def owned():
+        listed = (await place.admin.list(kind, place.facts.namespace)).items
+        found = [each["metadata"] for each in listed if each["metadata"]["name"].startswith(f"{name}-")]
+        return [owner["uid"] for each in found for owner in each.get("ownerReferences", ())] == owners
+
+    await until_true(owned)
+
+
+async def detached(place):
+    """Takes Envoy's pod out of the hands of its Deployment and its name, while it answers for the Service."""
+    namespace = place.facts.namespace
+    await orphaned(place, DEPLOYMENT, "seldon-envoy", dependents=REPLICA_SET)
+    [left] = (await place.admin.list(REPLICA_SET, namespace, labels=ENVOYS)).items
+    await orphaned(place, REPLICA_SET, left["metadata"]["name"], dependents=POD)
+    [pod] = (await place.admin.list(POD, namespace, labels=ENVOYS)).items
+    name = pod["metadata"]["name"]
+    await place.admin.patch(POD, name, namespace, {"metadata": {"labels": {"before": "envoy"}}})
+    service = {"spec": {"selector": {"app.kubernetes.io/name": None, "before": "envoy"}}}
+    await place.admin.patch(SERVICE, "seldon-mesh", namespace, service)
+    nameless = {"metadata": {"labels": {"app.kubernetes.io/name": None}}}
+    await place.admin.patch(POD, name, namespace, nameless)
+    await until(lambda: place.endpoints.ready("seldon-mesh") == [pod["status"]["podIP"]])
 
 
 async def woken(place):
