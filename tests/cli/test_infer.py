@@ -39,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def answering(*answers, handler=Handler):
     """A data plane that gives these answers again and again."""
     with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
-        server.answers, server.asked, server.paths = cycle(answers), [], []
+        server.answers, server.asked = cycle(answers), []
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -104,62 +104,3 @@ def test_many_good_answers_are_a_success():
     with answering(version("iris_1")) as server:
         result = infer(server, "-i", "3")
     assert (result.exit_code, result.stdout) == (0, "success: 3 iris_1\n")
-
-
-class ApiHandler(Handler):
-    """Answers as the API server of a cluster whose data plane has a port of its machines alone."""
-
-    def do_GET(self):
-        service = {"metadata": {"name": "seldon-mesh"}, "spec": {"ports": [{"port": 80, "nodePort": 31000}]}}
-        found = {
-            "/version": {"gitVersion": "v1.34.1"},
-            "/api/v1/namespaces/team/services/seldon-mesh": {"kind": "Service", **service},
-        }
-        body = json.dumps(found[self.path]).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self):
-        self.server.paths.append(self.path)
-        super().do_POST()
-
-
-def of_cluster(server, folder, *options):
-    """Runs `bailie infer` with the kubeconfig of a cluster."""
-    cluster = {"server": f"http://127.0.0.1:{server.server_port}"}
-    config = {
-        "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "u", "user": {"token": "s3cret"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "team"}}],
-        "current-context": "x",
-    }
-    (folder / "config").write_text(json.dumps(config))
-    return RUNNER.invoke(app, ["infer", "iris", REQUEST, "--kubeconfig", str(folder / "config"), *options])
-
-
-def test_from_outside_of_a_cluster_requests_go_by_its_api(tmp_path):
-    with answering(version("iris_1"), handler=ApiHandler) as server:
-        result = of_cluster(server, tmp_path, "--header", "x-trace=7")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"model_name": "iris_1"})
-    assert server.paths == ["/api/v1/namespaces/team/services/seldon-mesh:80/proxy/v2/models/iris/infer"]
-    sent = {name.lower(): value for name, value in server.asked[0].items()}
-    assert (sent["authorization"], sent["seldon-model"], sent["x-trace"]) == ("Bearer s3cret", "iris", "7")
-
-
-def test_what_the_api_of_a_cluster_refuses_is_said_in_its_words(tmp_path):
-    text = 'services "seldon-mesh:80" is forbidden: User "ada" cannot create resource "services/proxy"'
-    refusal = (403, {}, {"kind": "Status", "status": "Failure", "message": text, "code": 403})
-    with answering(refusal, handler=ApiHandler) as server:
-        result = of_cluster(server, tmp_path)
-    assert result.exit_code == 1
-    assert f"error: 403 {text}" in result.stderr
-
-
-def test_grpc_from_outside_of_a_cluster_names_the_way(tmp_path):
-    with answering(version("iris_1"), handler=ApiHandler) as server:
-        result = of_cluster(server, tmp_path, "--mode", "grpc")
-    assert result.exit_code == 4
-    assert "kubectl port-forward --namespace team service/seldon-mesh 9000:80" in result.stderr
-    assert server.paths == []

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, run
 from bailie.cli.output import ExitCode, Output, fail, print_json, say
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine
 
-    from bailie.inference.client import InferenceAnswer, InferenceClient, RestClient
+    from bailie.inference.client import InferenceAnswer, InferenceClient
 
 T = TypeVar("T")
 
@@ -144,11 +145,12 @@ def ask(plane: DataPlane, call: InferCall) -> list[InferenceAnswer]:
     no server."""
 
     async def send() -> list[InferenceAnswer]:
-        client = await _client(plane)
-        try:
-            return await _repeated(client, call)
-        finally:
-            await client.close()
+        async with _address(plane) as address:
+            client = _client(plane.mode, address, plane.timeout)
+            try:
+                return await _repeated(client, call)
+            finally:
+                await client.close()
 
     return _explained(send())
 
@@ -224,11 +226,14 @@ def ask_metadata(plane: DataPlane, model: str, headers: dict[str, str]) -> Infer
     """Returns the server's answer about a model's tensors; ends the command when no server answers."""
 
     async def send() -> InferenceAnswer:
-        client = await _rest_client(plane)
-        try:
-            return await client.metadata(model, headers)
-        finally:
-            await client.close()
+        from bailie.inference.client import RestClient, rest_url
+
+        async with _address(plane) as address:
+            client = RestClient(rest_url(address), timeout=plane.timeout)
+            try:
+                return await client.metadata(model, headers)
+            finally:
+                await client.close()
 
     return _explained(send())
 
@@ -246,33 +251,30 @@ def _explained(work: Coroutine[Any, Any, T]) -> T:
         fail(f"the request is not valid: {error}", code=ExitCode.USAGE)
 
 
-async def _client(plane: DataPlane) -> InferenceClient:
-    from bailie.inference.client import GrpcClient, grpc_target
-
-    if plane.mode is Mode.REST:
-        return await _rest_client(plane)
-    try:
-        target = grpc_target(plane.host or await _address(plane))
-    except ValueError as error:
-        fail(str(error), code=ExitCode.USAGE)
-    return GrpcClient(target, timeout=plane.timeout)
-
-
-async def _rest_client(plane: DataPlane) -> RestClient:
-    from bailie.cli.data_plane import rest_client
-    from bailie.inference.client import RestClient, rest_url
+@asynccontextmanager
+async def _address(plane: DataPlane) -> AsyncIterator[str]:
+    """Yields the address that was named, else the way to the namespace's data plane, which is closed."""
+    from bailie.local.data_plane import reach
 
     if plane.host:
-        return RestClient(rest_url(plane.host), timeout=plane.timeout)
-    async with connected(plane.kubeconfig, plane.state_dir) as client:
-        return await rest_client(client, plane.namespace or client.namespace, timeout=plane.timeout)
+        yield plane.host
+        return
+    reached = await reach(plane.namespace, plane.kubeconfig, plane.state_dir)
+    try:
+        yield reached.address
+    finally:
+        reached.close()
 
 
-async def _address(plane: DataPlane) -> str:
-    from bailie.local.status import inference_address
+def _client(mode: Mode, address: str, timeout: float) -> InferenceClient:
+    from bailie.inference.client import GrpcClient, RestClient, grpc_target, rest_url
 
-    async with connected(plane.kubeconfig, plane.state_dir) as client:
-        return await inference_address(client, plane.namespace or client.namespace)
+    if mode is Mode.REST:
+        return RestClient(rest_url(address), timeout=timeout)
+    try:
+        return GrpcClient(grpc_target(address), timeout=timeout)
+    except ValueError as error:
+        fail(str(error), code=ExitCode.USAGE)
 
 
 def _show(call: InferCall, answers: list[InferenceAnswer], *, show_headers: bool, output: Output) -> None:

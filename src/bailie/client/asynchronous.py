@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from bailie.client.address import found_address
 from bailie.client.links import AsyncGrpcLink, AsyncRestLink, sendable
 from bailie.client.tensors import inputs_of
 from bailie.inference.client import grpc_target, rest_url
+from bailie.local.data_plane import Reached, reach
 from bailie.wellknown.headers import ROUTE
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from bailie.client.address import Protocol
     from bailie.client.answers import Answer
+    from bailie.client.links import Protocol
 
 
 class AsyncClient:
@@ -33,6 +33,7 @@ class AsyncClient:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.address = address
+        self._reached: Reached | None = None
         self._headers = sendable(headers)
         self._link: AsyncRestLink | AsyncGrpcLink
         if protocol == "rest":
@@ -50,12 +51,16 @@ class AsyncClient:
         **options: Any,
     ) -> Self:
         """Returns a client of a namespace's data plane, found as `bailie infer` finds it: in a running
-        `bailie up`, else by the kubeconfig. `options` are those of the class.
+        `bailie up`, else by the kubeconfig. `options` are those of the class. A port that has to be
+        forwarded is open until `close`.
 
         Raises:
-            LocalError, ApiError: See `address.found_address`.
+            LocalError, ApiError: See `local.data_plane.reach`.
         """
-        return cls(await found_address(namespace, kubeconfig, state_dir), **options)
+        reached = await reach(namespace, kubeconfig, state_dir)
+        made = cls(reached.address, **options)
+        made._reached = reached
+        return made
 
     def model(self, name: str, *, sticky: bool = False) -> AsyncModelClient:
         """Returns the model of this name. A sticky one asks the version that answered it before."""
@@ -64,6 +69,8 @@ class AsyncClient:
     async def close(self) -> None:
         """Closes the connections."""
         await self._link.close()
+        if self._reached is not None:
+            self._reached.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,10 +6,10 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
-from bailie.client.address import found_address
 from bailie.client.links import GrpcLink, RestLink, sendable
 from bailie.client.tensors import inputs_of
 from bailie.inference.client import grpc_target, rest_url
+from bailie.local.data_plane import Reached, reach
 from bailie.wellknown.headers import ROUTE
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from bailie.client.address import Protocol
     from bailie.client.answers import Answer
+    from bailie.client.links import Protocol
 
 
 class Client:
@@ -34,6 +34,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.address = address
+        self._reached: Reached | None = None
         self._headers = sendable(headers)
         self._link: RestLink | GrpcLink
         if protocol == "rest":
@@ -51,15 +52,18 @@ class Client:
         **options: Any,
     ) -> Self:
         """Returns a client of a namespace's data plane, found as `bailie infer` finds it: in a running
-        `bailie up`, else by the kubeconfig. `options` are those of the class.
+        `bailie up`, else by the kubeconfig. `options` are those of the class. A port that has to be
+        forwarded is open until `close`.
 
         Raises:
-            LocalError, ApiError: See `address.found_address`.
+            LocalError, ApiError: See `local.data_plane.reach`.
         """
         # In a thread of its own: notebooks have a running event loop in this one.
         with ThreadPoolExecutor(max_workers=1) as threads:
-            found = threads.submit(asyncio.run, found_address(namespace, kubeconfig, state_dir)).result()
-        return cls(found, **options)
+            reached = threads.submit(asyncio.run, reach(namespace, kubeconfig, state_dir)).result()
+        made = cls(reached.address, **options)
+        made._reached = reached
+        return made
 
     def model(self, name: str, *, sticky: bool = False) -> ModelClient:
         """Returns the model of this name. A sticky one asks the version that answered it before."""
@@ -68,6 +72,8 @@ class Client:
     def close(self) -> None:
         """Closes the connections."""
         self._link.close()
+        if self._reached is not None:
+            self._reached.close()
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ answer raises `ServerUnreachable`. Answers are read no further than `MAX_MESSAGE
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import grpc
 import grpc.aio
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bailie.client.rest_wire import RestCall
     from bailie.client.tensors import Inputs
 
+Protocol = Literal["rest", "grpc"]
 _OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -69,15 +69,12 @@ class InferenceClient(Protocol):
 
 
 class RestClient:
-    """REST through `url`, for example `http://127.0.0.1:9000`; `timeout` in seconds.
+    """REST through `url`, for example `http://127.0.0.1:9000`; `timeout` in seconds."""
 
-    `http` are connections with credentials for what stands before the data plane; the client closes them.
-    """
-
-    def __init__(self, url: str, *, timeout: float = 60.0, http: httpx2.AsyncClient | None = None) -> None:
+    def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
-        self._http = http or httpx2.AsyncClient(trust_env=False)
+        self._http = httpx2.AsyncClient(trust_env=False)
 
     async def infer(
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None

@@ -1,6 +1,6 @@
 """Which Kubernetes API a program of this machine talks to.
 
-Used by `cli.cluster` and `client.address`. Order: the kubeconfig that was named, then the embedded API of a
+Used by `cli.cluster` and `local.data_plane`. Order: the kubeconfig that was named, then the embedded API of a
 running `bailie up`, then `$KUBECONFIG` or `~/.kube/config`. The local API comes before the environment so
 that `bailie up; bailie apply` never lands on another cluster; for the same reason a state directory that was
 named is the only one that is asked.

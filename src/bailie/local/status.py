@@ -61,11 +61,9 @@ async def inference_address(client: Client, namespace: str) -> str:
         ) from error
     address = _balanced_address(service) or (await _is_laptop(client) and _node_port(service))
     if not address:
-        port = ports.ENVOY_DATA
-        forward = f"kubectl port-forward --namespace {namespace} service/{MESH_SERVICE} {port}:{ports.MESH}"
         raise NoAddress(
             f"Service {namespace}/{MESH_SERVICE} has no address that can be reached from here yet",
-            hint=f"`{forward}`, and then --inference-host {LOOPBACK}:{port}",
+            hint=f"`kubectl port-forward --namespace {namespace} service/{MESH_SERVICE} :{ports.MESH}`",
         )
     return address
 
