@@ -81,9 +81,9 @@ def unknown_path() -> ApiError:
 
 
 def no_revisions() -> ApiError:
-    """Returns the 404 for the objects in which Kubernetes keeps earlier templates of workloads."""
+    """Returns the 404 for the objects in which Kubernetes keeps earlier templates of StatefulSets."""
     message = (
-        "no revisions of workloads are kept here, so there is no history, and nothing to undo. Apply an "
+        "no revisions of StatefulSets are kept here, so there is no history, and nothing to undo. Apply an "
         "earlier manifest of the object that the workload is made from, or use `helm rollback` for a release"
     )
     return ApiError(404, "NotFound", message)

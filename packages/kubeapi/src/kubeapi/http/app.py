@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _BODY_SECONDS = 30.0
-_REVISIONS = {("apps", "controllerrevisions")}
-"""Resources that `kubectl rollout history` and `rollout undo` read, but for ReplicaSets."""
+_REVISIONS = ("apps", "controllerrevisions")
+"""The resource that `kubectl rollout history` and `rollout undo` read for StatefulSets."""
 _MAJOR, _MINOR, _ = kinds.KUBERNETES.split(".")
 _VERSION = {
     "major": _MAJOR,
@@ -197,7 +197,7 @@ class App:
 
     def _resource(self, target: Target, verb: str) -> Resource:
         resource = self.catalogue.find(target.group, target.version, target.plural)
-        if resource is None and (target.group, target.plural) in _REVISIONS:
+        if resource is None and (target.group, target.plural) == _REVISIONS:
             raise errors.no_revisions()
         if resource is None or (target.namespace and not resource.kind.namespaced):
             raise errors.unknown_path()
