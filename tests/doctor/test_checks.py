@@ -252,6 +252,24 @@ NAMESPACES = {
         "Experiment a/flower is not ready: no candidate answers",
         "bailie explain experiment flower -n a",
     ),
+    "remotes of a runtime cannot be used": (
+        {"runtimes": (Thing(name="seldon", ready=True, concerns=("RemotesUsable: no Secret x",)),)},
+        Level.WARNING,
+        "SeldonRuntime a/seldon, RemotesUsable: no Secret x",
+        "kubectl describe seldonruntime seldon -n a",
+    ),
+    "a Server asks for something": (
+        {"servers": (Thing(name="mlserver", ready=True, replicas=2, concerns=("SchedulerPresent: none",)),)},
+        Level.WARNING,
+        "Server a/mlserver, SchedulerPresent: none",
+        "kubectl describe server mlserver -n a",
+    ),
+    "many Models ask for something": (
+        {"models": tuple(Thing(name=f"m{i}", ready=True, concerns=("RolledOut: no",)) for i in range(5))},
+        Level.WARNING,
+        "2 more conditions of Models of a ask for an action",
+        "kubectl describe models -n a",
+    ),
     "Models may not be read": ({"models": UNREADABLE}, Level.UNKNOWN, "Models of a", "rights"),
     "Models without a runtime": (
         {"runtimes": ()},
@@ -434,3 +452,22 @@ def test_findings_are_plain_data():
     data = examine(FACTS)[0].data()
     assert data["level"] == "ok"
     assert set(data) == {"check", "level", "message", "remedy", "namespace"}
+
+
+def test_a_server_that_is_not_ready_asks_for_something_else_too():
+    server = Thing(name="mlserver", ready=False, message="0 of 1", concerns=("SchedulerPresent: none",))
+    namespace = dataclasses.replace(NAMESPACE, servers=(server,))
+    found = examine(dataclasses.replace(FACTS, namespaces=(namespace,)))
+    assert [each.message for each in found if each.check == "servers"] == [
+        "Server a/mlserver is not ready: 0 of 1",
+        "Server a/mlserver, SchedulerPresent: none",
+    ]
+
+
+def test_a_model_that_is_not_ready_says_nothing_twice():
+    model = Thing(name="iris", ready=False, message="no server fits", concerns=("Scheduled: no server fits",))
+    namespace = dataclasses.replace(NAMESPACE, models=(model,))
+    found = examine(dataclasses.replace(FACTS, namespaces=(namespace,)))
+    assert [each.message for each in found if each.check == "models"] == [
+        "Model a/iris is not ready: no server fits"
+    ]

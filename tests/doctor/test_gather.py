@@ -14,7 +14,7 @@ from tests.support.waiting import until_true
 from tests.support.workloads import MemoryWorkloads
 from typer.testing import CliRunner
 
-from bailie.api.kinds import LEASE, ROLE_BINDING, SELDON_RUNTIME, SERVER
+from bailie.api.kinds import LEASE, MODEL, ROLE_BINDING, SELDON_RUNTIME, SERVER
 from bailie.cli.app import app
 from bailie.doctor.checks import examine, healthy
 from bailie.doctor.finding import Level
@@ -282,3 +282,40 @@ async def test_a_claim_leads_to_its_operator_where_operators_may_not_be_looked_f
 
 def _doctor(api, *arguments):
     return CliRunner().invoke(app, ["doctor", "--kubeconfig", str(api.kubeconfig), *arguments])
+
+
+CONDITIONS = {
+    "that is False": ({"type": "RemotesUsable", "status": "False", "message": "no Secret x"}, True),
+    "that is False, a warning": (
+        {"type": "SchedulerPresent", "status": "False", "severity": "Warning", "message": "none"},
+        True,
+    ),
+    "that is False, for information": (
+        {"type": "OwnServices", "status": "False", "severity": "Info", "message": "hand-made"},
+        False,
+    ),
+    "that is True": ({"type": "EnvoyReady", "status": "True", "message": "1 of 1"}, False),
+    "that waits": ({"type": "RolledOut", "status": "Unknown", "message": "loading"}, False),
+    "a remark": ({"type": "MemoryMismatch", "status": "True", "message": "declares 1Gi"}, True),
+    "without effect": ({"type": "SpecWarnings", "status": "True", "message": "spec.preloaded"}, False),
+    "of which Ready speaks": ({"type": "EnvoyReady", "status": "False", "message": "0 of 1"}, False),
+    "without a message": ({"type": "Odd", "status": "False", "reason": "Why"}, True),
+}
+
+
+async def test_conditions_that_ask_for_an_action(admin):
+    """Whatever kind has them, and whoever wrote them."""
+    ready = {"type": "Ready", "status": "True", "message": "EnvoyReady: 0 of 1"}
+    kinds = {"SeldonRuntime": SELDON_RUNTIME, "Server": SERVER, "Model": MODEL}
+    spec = {"seldonConfig": "x", "serverConfig": "x", "storageUri": "/m"}
+    wanted = {}
+    for number, (said, asks) in enumerate(CONDITIONS.values()):
+        name, text = f"x{number}", said.get("message") or said["reason"]
+        wanted[name] = (f"{said['type']}: {text}",) if asks else ()
+        for kind, field in zip(kinds, spec, strict=True):
+            await put(admin, kind, name, {field: spec[field]})
+            body = {"status": {"conditions": [ready, said]}}
+            await admin.patch(kinds[kind], name, "a", body, subresource="status")
+    [namespace] = (await gather(admin, ["a"])).namespaces
+    for things in (namespace.runtimes, namespace.servers, namespace.models):
+        assert {thing.name: thing.concerns for thing in things} == wanted

@@ -70,6 +70,8 @@ class Thing:
     message: str = ""
     current: bool = True
     """Whether the status speaks of the present generation."""
+    concerns: tuple[str, ...] = ()
+    """Its other conditions that somebody has to act on, each with its sentence."""
     scheduler_namespace: str = ""
     """Of a SeldonRuntime that uses another namespace's scheduler."""
     has_scheduler: bool = True

@@ -27,6 +27,8 @@ from bailie.doctor.facts import Facts, NamespaceFacts, Redirect, Term, Thing, Un
 from bailie.doctor.installation import claim_on, find_homes, is_fresh, view
 from bailie.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
 from bailie.kube.reviews import account_may
+from bailie.lifecycle.conditions import ARTIFACT_WARNINGS
+from bailie.lifecycle.memory import CONDITION as MEMORY
 from bailie.manifests.rbac import (
     OPERATOR_ACCOUNT,
     OPERATOR_HOME_RULES,
@@ -48,7 +50,7 @@ from bailie.scope.claim import (
 from bailie.scope.rights import Right, full_name, rights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
+    from collections.abc import Awaitable, Iterable, Iterator, Mapping
 
     from bailie.api.kinds import Kind
     from bailie.doctor.facts import ClaimView, InstallationView, Known
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AT_A_TIME = 8
+_REMARKS = {ARTIFACT_WARNINGS, MEMORY}
+"""Conditions that are there, and True, where somebody has to act."""
 _CONTROL_SERVICES = (SCHEDULER, MESH_SERVICE)
 
 
@@ -260,11 +264,26 @@ def _thing(manifest: Mapping[str, Any]) -> Thing:
         ready=ready.get("status") == "True",
         message=str(ready.get("message") or ready.get("reason") or ""),
         current=seen is None or seen == metadata.get("generation"),
+        concerns=tuple(_concerns(conditions, str(ready.get("message") or ""))),
         scheduler_namespace=str(spec.get("schedulerNamespace") or ""),
         has_scheduler=_runs(overrides.get(SCHEDULER) or {}),
         has_envoy=_runs(overrides.get(ENVOY) or {}),
         replicas=int(status.get("replicas") or 0),
     )
+
+
+def _concerns(conditions: Mapping[str, Mapping[str, Any]], told: str) -> Iterator[str]:
+    """Yields the conditions beside `Ready` that somebody has to act on, but for those whose sentence `Ready`
+    has: all that are False and no mere information, and the remarks on a Model that are True."""
+    for name, condition in conditions.items():
+        message, status = (
+            str(condition.get("message") or condition.get("reason") or ""),
+            condition.get("status"),
+        )
+        asks = status == "False" and condition.get("severity") != "Info"
+        remarks = status == "True" and name in _REMARKS
+        if name != "Ready" and (asks or remarks) and message not in told:
+            yield f"{name}: {message}"
 
 
 def _runs(override: Mapping[str, Any]) -> bool:

@@ -213,7 +213,7 @@ def _is_unserved(facts: Facts, seen: NamespaceFacts) -> bool:
 
 
 def _things(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]) -> Iterator[Finding]:
-    """Says of each thing that is not ready why, and of the others that they are."""
+    """Says of each thing that is not ready why, of the others that they are, and what else they ask for."""
     ready = [each for each in things if each.ready and each.current]
     if ready:
         verb = "is" if len(ready) == 1 else "are"
@@ -221,14 +221,30 @@ def _things(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]
     waiting = [each for each in things if each not in ready]
     for thing in waiting[:_SHOWN]:
         why = thing.message or "its controller has not reported on it yet"
-        remedy = f"kubectl describe {kind.lower()} {thing.name} -n {seen.name}"
-        if kind in {"Model", "Experiment"}:
-            remedy = f"bailie explain {kind.lower()} {thing.name} -n {seen.name}"
         text = f"{kind} {seen.name}/{thing.name} is not ready: {why}"
-        yield error(check, text, remedy, seen.name)
+        yield error(check, text, _remedy(kind, thing, seen), seen.name)
     if len(waiting) > _SHOWN:
         text = f"{len(waiting) - _SHOWN} more {kind}s of {seen.name} are not ready"
         yield error(check, text, f"kubectl get {kind.lower()}s -n {seen.name}", seen.name)
+    yield from _concerns(check, kind, seen, ready if kind == "Model" else things)
+
+
+def _concerns(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]) -> Iterator[Finding]:
+    """Says the conditions beside `Ready` that somebody has to act on. Of a Model that is not ready they only
+    say the same again."""
+    found = [(thing, concern) for thing in things for concern in thing.concerns]
+    for thing, concern in found[:_SHOWN]:
+        text = f"{kind} {seen.name}/{thing.name}, {concern}"
+        yield warning(check, text, _remedy(kind, thing, seen), seen.name)
+    if len(found) > _SHOWN:
+        text = f"{len(found) - _SHOWN} more conditions of {kind}s of {seen.name} ask for an action"
+        yield warning(check, text, f"kubectl describe {kind.lower()}s -n {seen.name}", seen.name)
+
+
+def _remedy(kind: str, thing: Thing, seen: NamespaceFacts) -> str:
+    if kind in {"Model", "Experiment"}:
+        return f"bailie explain {kind.lower()} {thing.name} -n {seen.name}"
+    return f"kubectl describe {kind.lower()} {thing.name} -n {seen.name}"
 
 
 _NAMESPACE_CHECKS: tuple[Callable[[Facts, NamespaceFacts], Iterator[Finding]], ...] = (
