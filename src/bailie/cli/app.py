@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bailie.cli import doctor, infer, inspect, lifecycle, processes, rbac, resources, scope, serve
+from bailie.cli import check, doctor, infer, inspect, lifecycle, processes, rbac, resources, scope, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,5 +44,6 @@ for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.add_typer(scope.app, rich_help_panel="Resources and requests")
+app.add_typer(check.app, rich_help_panel="Look")
 for process in processes.PROCESSES.values():
     app.command(process.name, help=process.help, rich_help_panel="What pods run")(process.show_help)

@@ -35,7 +35,8 @@ def _directory(text: str) -> Path:
         raise typer.BadParameter(f"cannot be used: {error}") from error
 
 
-def _namespace(text: str) -> str:
+def namespace_name(text: str) -> str:
+    """Parses an option that names a namespace."""
     from bailie.api.names import label_problems
 
     if problems := label_problems("", text):
@@ -63,7 +64,7 @@ Namespace = Annotated[
     typer.Option(
         "-n",
         "--namespace",
-        parser=_namespace,
+        parser=namespace_name,
         metavar="NAMESPACE",
         help="The namespace.",
         show_default="the kubeconfig's",
