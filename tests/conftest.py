@@ -55,6 +55,8 @@ SLOW = (
     "charts/test_reading.py",
     "charts/test_upgrade.py",
     "local/test_example_request.py",
+    "doctor/isolation/test_check.py",
+    "cli/test_check.py",
     "cli/test_processes.py",
     "scheduler/test_explaining.py",
     "kube/test_events.py",
