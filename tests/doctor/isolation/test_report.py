@@ -23,7 +23,7 @@ QUIET = Samples(changes=[0.1] * 10, requests=[0.005] * 50)
         (Samples(requests=[0.3] * 50), QUIET, ["requests took up to 300 ms"]),
         (Samples(requests=[0.005] * 98 + [0.3]), QUIET, ["requests took up to 300 ms"]),
         (Samples(requests=[0.005] * 200 + [0.3]), QUIET, []),
-        (Samples(failures=["503 no"]), QUIET, ["1 requests failed, the first with: 503 no"]),
+        (Samples(failures=["503 no"]), QUIET, ["1 of 1 requests failed, first: 503 no"]),
         (Samples(failures=["503 no"]), Samples(failures=["503 no"]), []),
         (Samples(), QUIET, []),
     ],
@@ -74,7 +74,7 @@ def test_a_namespace_that_noticed_what_was_done_to_another_is_named():
         [],
         [],
         ["changes waited up to 2.0 s"],
-        ["1 requests failed, the first with: 503 no", "changes waited up to 2.0 s"],
+        ["1 of 2 requests failed, first: 503 no", "changes waited up to 2.0 s"],
     ]
 
 
