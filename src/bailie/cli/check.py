@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +15,7 @@ from bailie.cli.output import ExitCode, Output, fail, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from bailie.doctor.isolation.report import IsolationReport
     from bailie.doctor.isolation.samples import IsolationPlan
@@ -96,7 +99,9 @@ def isolation(
                 end_scheduler_of=end_scheduler,
             )
             _announce(plan)
-            return await check_isolation(client, plan, open_plane=_open_plane, say=say)
+            with ExitStack() as ways:
+                open_plane = partial(_open_plane, ways, kubeconfig, state_dir)
+                return await check_isolation(client, plan, open_plane=open_plane, say=say)
 
     from bailie.doctor.isolation.samples import IsolationRefused
 
@@ -136,11 +141,17 @@ def _announce(plan: IsolationPlan) -> None:
     say(f"measuring {', '.join(plan.namespaces)} in {phases} phases of {plan.seconds:g} s")
 
 
-async def _open_plane(client: Client, namespace: str) -> RestClient | None:
-    from bailie.cli.data_plane import rest_client
-    from bailie.local.errors import DeadlinePassed
+async def _open_plane(
+    ways: ExitStack, kubeconfig: Path | None, state_dir: Path | None, namespace: str
+) -> RestClient | None:
+    """Returns a client of the namespace's data plane, the way to which ends with `ways`; None without one."""
+    from bailie.inference.client import RestClient, rest_url
+    from bailie.local.data_plane import reach
+    from bailie.local.errors import LocalError
 
     try:
-        return await rest_client(client, namespace, timeout=_ANSWER_SECONDS)
-    except DeadlinePassed:
+        way = await reach(namespace, kubeconfig, state_dir)
+    except LocalError:
         return None
+    ways.callback(way.close)
+    return RestClient(rest_url(way.address), timeout=_ANSWER_SECONDS)

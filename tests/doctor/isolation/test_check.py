@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import itertools
 
-import httpx2
 import pytest
 from tests.scheduler.conftest import Namespace
 from tests.support.api import running_api
+from tests.support.dataplane import backend
 from tests.support.waiting import until, until_true
 
 from bailie.doctor.isolation.check import check_isolation
@@ -64,16 +64,19 @@ async def has_leader(namespace):
     return bool((await scheduling(namespace.client, namespace.name)).pod)
 
 
-def planes(answers):
-    """Opens data planes that answer by namespace with a status; those without one are not there."""
+@contextlib.asynccontextmanager
+async def planes(answers):
+    """What opens data planes that answer by namespace with a status; those without one are not there."""
+    async with contextlib.AsyncExitStack() as stack:
+        ports = {}
+        for namespace, status in answers.items():
+            server = await stack.enter_async_context(backend())
+            server.status, ports[namespace] = status, server.replica.http_port
 
-    async def open_plane(_, namespace):
-        if namespace not in answers:
-            return None
-        transport = httpx2.MockTransport(lambda request: httpx2.Response(answers[namespace], json={}))
-        return RestClient(f"http://{namespace}", http=httpx2.AsyncClient(transport=transport))
+        async def open_plane(namespace):
+            return RestClient(f"http://127.0.0.1:{ports[namespace]}") if namespace in ports else None
 
-    return open_plane
+        yield open_plane
 
 
 def probes(*namespaces):
@@ -85,7 +88,8 @@ async def check(namespaces, *, said=None, answers=None, client=None, **plan):
     plan = IsolationPlan(namespaces=names, **{"seconds": 1.0, "load_per_second": 20.0, **plan})
     told = [] if said is None else said
     client = client or namespaces[0].client
-    return await check_isolation(client, plan, open_plane=planes(answers or {}), say=told.append)
+    async with planes(answers or {}) as open_plane:
+        return await check_isolation(client, plan, open_plane=open_plane, say=told.append)
 
 
 async def test_namespaces_with_schedulers_of_their_own_notice_nothing(namespaces):

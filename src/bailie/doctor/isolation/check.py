@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bailie.inference.client import RestClient
     from bailie.kube.client import Client
 
-    OpenPlane: TypeAlias = Callable[[Client, str], Awaitable[RestClient | None]]
+    OpenPlane: TypeAlias = Callable[[str], Awaitable[RestClient | None]]
     Say: TypeAlias = Callable[[str], None]
     Deed: TypeAlias = Callable[[float], Coroutine[None, None, None]]
     Probes: TypeAlias = Mapping[str, NamespaceProbe]
@@ -71,7 +71,7 @@ async def _probes(
     probes: dict[str, NamespaceProbe] = {}
     try:
         for namespace in plan.namespaces:
-            plane = await open_plane(client, namespace)
+            plane = await open_plane(namespace)
             probes[namespace] = NamespaceProbe(client, namespace, plane, poll_seconds=poll)
             await probes[namespace].begin()
         yield probes
