@@ -121,7 +121,7 @@ def report(phases: Sequence[Phase], scheduled: Mapping[str, Scheduling]) -> Isol
 
 def effects(found: Samples, rest: Samples) -> Iterator[str]:
     """Yields what a namespace noticed in a phase, compared with itself at rest."""
-    if found.failures and len(found.failures) > len(rest.failures):
+    if found.failed_share > rest.failed_share:
         yield f"{len(found.failures)} of {found.sent} requests failed, first: {_cell(found.failures[0])}"
     slowest, usual = percentile(found.requests, 0.99), percentile(rest.requests, 0.99)
     if slowest is not None and usual is not None and _is_longer(slowest, usual, REQUEST_SECONDS):

@@ -86,6 +86,11 @@ class Samples:
         return max((*self.changes, self.unseen), default=0.0)
 
     @property
+    def failed_share(self) -> float:
+        """Failed requests of those that were sent, from 0 to 1; 0 where none was sent."""
+        return len(self.failures) / self.sent if self.sent else 0.0
+
+    @property
     def sent(self) -> int:
         """The number of requests."""
         return len(self.requests) + len(self.failures)
