@@ -26,6 +26,15 @@ def test_every_field_is_read(manifest):
     assert server.spec.model_dump(by_alias=True, exclude_none=True, mode="json") == spec
 
 
+@pytest.mark.parametrize("text", ["", "-1", "1e2", "5001", "\u0661\u0662", "100 ", "0" * 9])
+def test_a_first_ordinal_is_a_small_number(manifest, text):
+    key = "bailie.io/first-ordinal"
+    _, problems = Server.parse(manifest("Server", {"serverConfig": "x"}, annotations={key: text}))
+    assert [(p.path, p.reason) for p in problems] == [(f"metadata.annotations[{key}]", "Invalid")]
+    server, problems = Server.parse(manifest("Server", {"serverConfig": "x"}, annotations={key: "100"}))
+    assert (server.first_ordinal, problems) == (100, [])
+
+
 def test_image_overrides_have_no_effect(manifest):
     server, problems = Server.parse(
         manifest("Server", {"serverConfig": "x", "imageOverrides": {"agent": {}}})

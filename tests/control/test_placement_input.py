@@ -47,13 +47,25 @@ def server(replicas=1, status=None, **metadata):
 def test_how_many_replicas_a_server_asks_for():
     book = ServerBook()
     first = server(2)
-    assert book.wanted([first]) == {"mlserver": 2}
-    assert book.wanted([first]) == {"mlserver": 2}
-    assert book.wanted([server(3)]) == {"mlserver": 3}
-    assert book.wanted([server(deletionTimestamp="2026-01-01T00:00:00Z")]) == {"mlserver": 0}
-    assert book.wanted([server("many", {"replicas": 4})]) == {"mlserver": 4}
-    assert book.wanted([server("many")]) == {"mlserver": 1}
+    assert book.wanted([first]) == {"mlserver": range(2)}
+    assert book.wanted([first]) == {"mlserver": range(2)}
+    assert book.wanted([server(3)]) == {"mlserver": range(3)}
+    assert book.wanted([server(deletionTimestamp="2026-01-01T00:00:00Z")]) == {"mlserver": range(0)}
+    assert book.wanted([server("many", {"replicas": 4})]) == {"mlserver": range(4)}
+    assert book.wanted([server("many")]) == {"mlserver": range(1)}
     assert book.wanted([]) == {}
+
+
+def test_replicas_that_are_numbered_from_a_hundred_on():
+    book = ServerBook()
+    ordinals = {"bailie.io/first-ordinal": "100"}
+    assert book.wanted([server(2, annotations=ordinals)]) == {"mlserver": range(100, 102)}
+    told = {"replicas": 2, "replicaStates": [{"name": "mlserver-101"}, {"name": "mlserver-100"}]}
+    broken = server(2, told, annotations={"bailie.io/first-ordinal": "a hundred"})
+    assert book.wanted([broken]) == {"mlserver": range(100, 102)}
+    _, made = fleet(("sklearn",))
+    (seen,) = book.assemble({"mlserver": range(100, 101)}, made.replicas)
+    assert (seen.ordinals, seen.replicas[0].draining) == (range(100, 101), True)
 
 
 def fleet(*capabilities):
@@ -68,20 +80,20 @@ def fleet(*capabilities):
 def test_a_server_is_made_anew_only_where_something_changed():
     book = ServerBook()
     agents, made = fleet((" sklearn", "xgboost"), ("sklearn",))
-    (before,) = book.assemble({"mlserver": 1}, made.replicas)
+    (before,) = book.assemble({"mlserver": range(1)}, made.replicas)
     assert before.capabilities == {"sklearn"}
     assert [(each.index, each.draining) for each in before.replicas] == [(0, False), (1, True)]
-    (again,) = book.assemble({"mlserver": 1}, made.replicas)
+    (again,) = book.assemble({"mlserver": range(1)}, made.replicas)
     assert again is before
     agents.change(FIRST, server_ready=False)
     made.observe(1.0)
-    (after,) = book.assemble({"mlserver": 1}, made.replicas)
+    (after,) = book.assemble({"mlserver": range(1)}, made.replicas)
     assert [each.ready for each in after.replicas] == [False, True]
 
 
 def test_a_server_without_agents_or_without_an_object():
     book = ServerBook()
-    (lonely,) = book.assemble({"mlserver": 1}, {})
+    (lonely,) = book.assemble({"mlserver": range(1)}, {})
     assert (lonely.capabilities, lonely.replicas) == (frozenset(), ())
     _, made = fleet(("sklearn",))
     (orphan,) = book.assemble({}, made.replicas)

@@ -85,6 +85,12 @@ def test_override_and_replicas():
     assert (image, workload.replicas, _env(workload, "mlserver", "X")) == ("mine:1", 3, "y")
 
 
+def test_numbers_from_the_first_ordinal_on():
+    assert server_workload(server(), default_server_config()).first_ordinal == 0
+    later = server(annotations={"bailie.io/first-ordinal": "100"})
+    assert server_workload(later, default_server_config()).first_ordinal == 100
+
+
 def test_labels_of_tools_stay_behind():
     labels = {
         "team": "a",

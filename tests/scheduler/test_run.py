@@ -37,6 +37,22 @@ async def test_a_model_becomes_ready_when_it_is_loaded_and_routed(namespace):
         await until(lambda: {"ModelAvailable", "Placed"} <= set(namespace.events()))
 
 
+async def test_replicas_are_numbered_from_the_first_ordinal_on_and_others_drain(namespace):
+    namespace.server()
+    numbered = {"metadata": {"annotations": {"bailie.io/first-ordinal": "100"}}}
+    headers = {"content-type": "application/merge-patch+json"}
+    namespace.api.request("PATCH", namespace.url("servers", "mlserver"), json=numbered, headers=headers)
+    namespace.model()
+    async with (
+        namespace.scheduler(),
+        namespace.replica(0).running() as lower,
+        namespace.replica(100).running() as wanted,
+    ):
+        await namespace.ready()
+        assert namespace.publisher.backends("iris") == {"iris_1": {"mlserver-100"}}
+        assert (lower.loads, wanted.loads) == ([], ["iris_1"])
+
+
 async def test_it_is_not_ready_before_the_data_plane_has_the_route(namespace):
     namespace.server()
     namespace.model()

@@ -14,8 +14,9 @@ from bailie.api.resource import Resource, no_effect
 from bailie.api.scaling import Scalable
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import ConditionedStatus
-from bailie.wellknown import names
+from bailie.wellknown import labels, names
 
+HIGHEST_FIRST_ORDINAL = 5_000
 _TAKEN_NAMES = (SCHEDULER, ENVOY, names.MESH, names.AGENT_CONFIG)
 Retention = Literal["Retain", "Delete"]
 
@@ -102,9 +103,19 @@ class Server(Resource):
     status: ServerStatus = ServerStatus()
     """Observed state."""
 
+    @property
+    def first_ordinal(self) -> int:
+        """The number of the first replica, where pods with the numbers below are of another operator."""
+        given = self.metadata.annotations.get(labels.FIRST_ORDINAL, "0")
+        return int(given) if _is_ordinal(given) else 0
+
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec, and warnings for fields without effect."""
         found = [*self.spec.scaling_problems(), *pod_spec_problems("spec.podSpec", self.spec.pod_spec)]
+        given = self.metadata.annotations.get(labels.FIRST_ORDINAL, "0")
+        if not _is_ordinal(given):
+            text = f"is {given[:40]!r}; write a number from 0 to {HIGHEST_FIRST_ORDINAL}"
+            found.append(Problem(f"metadata.annotations[{labels.FIRST_ORDINAL}]", "Invalid", text))
         if self.metadata.name in _TAKEN_NAMES:
             text = f'"{self.metadata.name}" is the name of a part of the runtime; choose another one'
             found.append(Problem("metadata.name", "Invalid", text))
@@ -116,3 +127,7 @@ class Server(Resource):
             text = "has no effect: replicas have stable names and are replaced one at a time"
             found.append(no_effect("spec.deploymentStrategy", text))
         return found
+
+
+def _is_ordinal(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= HIGHEST_FIRST_ORDINAL

@@ -99,7 +99,7 @@ class Engine:
         wanted = self._servers.wanted(manifests)
         for manifest in manifests:
             name, told = manifest["metadata"]["name"], told_replicas(manifest)
-            for index in range(min(wanted[name], running_replicas(manifest))):
+            for index in wanted[name][: running_replicas(manifest)]:
                 key = ReplicaId(name, index)
                 if key not in self._fleet.replicas:
                     lost = told is not None and str(key) not in told

@@ -30,22 +30,22 @@ class ServerBook:
     """The Servers of the namespace as placement sees them, made again only where something changed."""
 
     def __init__(self) -> None:
-        self._parsed: dict[str, tuple[Mapping[str, Any], int]] = {}
-        self._made: dict[str, tuple[int, list[FleetReplica], Server]] = {}
+        self._parsed: dict[str, tuple[Mapping[str, Any], range]] = {}
+        self._made: dict[str, tuple[range, list[FleetReplica], Server]] = {}
 
-    def wanted(self, manifests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-        """Returns how many replicas each Server asks for; 0 for a Server that is being deleted."""
-        parsed: dict[str, tuple[Mapping[str, Any], int]] = {}
+    def wanted(self, manifests: Iterable[Mapping[str, Any]]) -> dict[str, range]:
+        """Returns the ordinals of the replicas that each Server asks for; none while it is being deleted."""
+        parsed: dict[str, tuple[Mapping[str, Any], range]] = {}
         for manifest in manifests:
             name = manifest["metadata"]["name"]
             known = self._parsed.get(name)
             fresh = known is None or known[0] is not manifest
-            parsed[name] = (manifest, _wanted_replicas(manifest)) if known is None or fresh else known
+            parsed[name] = (manifest, _wanted_ordinals(manifest)) if known is None or fresh else known
         self._parsed = parsed
-        return {name: count for name, (_, count) in parsed.items()}
+        return {name: ordinals for name, (_, ordinals) in parsed.items()}
 
     def assemble(
-        self, wanted: Mapping[str, int], replicas: Mapping[ReplicaId, FleetReplica]
+        self, wanted: Mapping[str, range], replicas: Mapping[ReplicaId, FleetReplica]
     ) -> tuple[Server, ...]:
         """Returns the servers with their connected replicas, in the order of their names.
 
@@ -55,12 +55,12 @@ class ServerBook:
         for key in sorted(replicas):
             grouped[key.server].append(replicas[key])
         names = sorted(wanted.keys() | grouped.keys())
-        self._made = {name: self._make(name, wanted.get(name, 0), grouped[name]) for name in names}
+        self._made = {name: self._make(name, wanted.get(name, range(0)), grouped[name]) for name in names}
         return tuple(server for _, _, server in self._made.values())
 
     def _make(
-        self, name: str, wanted: int, seen: list[FleetReplica]
-    ) -> tuple[int, list[FleetReplica], Server]:
+        self, name: str, wanted: range, seen: list[FleetReplica]
+    ) -> tuple[range, list[FleetReplica], Server]:
         known = self._made.get(name)
         if known and known[0] == wanted and list(map(id, known[1])) == list(map(id, seen)):
             return known
@@ -68,15 +68,25 @@ class ServerBook:
         return wanted, seen, known[2] if known and known[2] == server else server
 
 
-def _wanted_replicas(manifest: Mapping[str, Any]) -> int:
-    """Returns how many replicas the Server asks for; 0 while it is being deleted.
+def _wanted_ordinals(manifest: Mapping[str, Any]) -> range:
+    """Returns the ordinals of the replicas that the Server asks for; none while it is being deleted.
 
-    A Server whose spec has become invalid keeps the replicas of which its status speaks.
+    A Server that has become invalid keeps the replicas of which its status speaks.
     """
     if manifest["metadata"].get("deletionTimestamp"):
-        return 0
+        return range(0)
     server, _ = ServerResource.parse({key: value for key, value in manifest.items() if key != "status"})
-    return server.spec.scaling.replicas if server else running_replicas(manifest) or 1
+    if server is None:
+        first = _first_told(manifest)
+        return range(first, first + (running_replicas(manifest) or 1))
+    return range(server.first_ordinal, server.first_ordinal + server.spec.scaling.replicas)
+
+
+def _first_told(manifest: Mapping[str, Any]) -> int:
+    """Returns the lowest number among the replicas of which the status speaks, 0 where it names none."""
+    told = told_replicas(manifest) or ()
+    numbers = [name.rpartition("-")[2] for name in told]
+    return min((int(each) for each in numbers if each.isascii() and each.isdigit()), default=0)
 
 
 def running_replicas(manifest: Mapping[str, Any]) -> int:
@@ -125,19 +135,20 @@ def measured(copies: Iterable[ModelCopy]) -> dict[VersionId, Measured]:
     return found
 
 
-def _server(name: str, wanted: int, replicas: list[FleetReplica]) -> Server:
+def _server(name: str, wanted: range, replicas: list[FleetReplica]) -> Server:
     """Returns the server with the capabilities that all of its replicas have."""
     capabilities = [frozenset(map(str.strip, seen.replica.capabilities)) for seen in replicas]
     return Server(
         name=name,
         capabilities=frozenset.intersection(*capabilities) if capabilities else frozenset(),
         replicas=tuple(_replica(seen, wanted) for seen in replicas),
-        wanted_replicas=wanted,
+        wanted_replicas=len(wanted),
+        first_ordinal=wanted.start,
     )
 
 
-def _replica(seen: FleetReplica, wanted: int) -> Replica:
-    """Returns the replica; beyond the wanted number it drains, for it is about to be scaled away."""
+def _replica(seen: FleetReplica, wanted: range) -> Replica:
+    """Returns the replica; beyond the wanted ordinals it drains, for it is about to be scaled away."""
     replica = seen.replica
     return Replica(
         index=replica.id.ordinal,
@@ -146,7 +157,7 @@ def _replica(seen: FleetReplica, wanted: int) -> Replica:
         connected=seen.connected,
         ready=replica.server_ready,
         silent=replica.server_silent,
-        draining=replica.draining or replica.id.ordinal >= wanted,
+        draining=replica.draining or replica.id.ordinal not in wanted,
     )
 
 

@@ -36,7 +36,8 @@ def server_selector(name: str) -> dict[str, str]:
 def server_workload(server: Server, config: ServerConfig) -> Workload:
     """Returns the pods `<server>-<i>` and the headless Service `<server>`.
 
-    The pods carry the labels and annotations of the ServerConfig and of the Server, which win.
+    The numbers begin at the Server's first ordinal. The pods carry the labels and annotations of the
+    ServerConfig and of the Server, which win.
     """
     metadata, spec, shared = server.metadata, server.spec, config.metadata
     selector = server_selector(metadata.name)
@@ -60,6 +61,7 @@ def server_workload(server: Server, config: ServerConfig) -> Workload:
             for claim in config.spec.volume_claim_templates
         ),
         claim_retention=_claim_retention(spec),
+        first_ordinal=server.first_ordinal,
     )
 
 

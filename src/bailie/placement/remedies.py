@@ -194,7 +194,7 @@ def _with_memory(trial: _Trial, usable: list[Seat], refused: Mapping[int, Refusa
 def _with_replicas(trial: _Trial, usable: int) -> _Trial:
     """Adds replicas: waits for replicas that are wanted and not connected yet, or asks for more of them."""
     server, missing = trial.server, trial.demand.replicas - usable
-    here = sum(each.index < server.wanted_replicas for each in server.replicas)
+    here = sum(each.index in server.ordinals for each in server.replicas)
     coming = server.wanted_replicas - here
     if coming >= missing:
         change = f'wait for {counted(coming, "replica")} of server "{server.name}" to connect'

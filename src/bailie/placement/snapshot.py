@@ -77,13 +77,22 @@ class Replica:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server with the replicas that have reported. `wanted_replicas` of 0 means that it is going away."""
+    """A server with the replicas that have reported.
+
+    `wanted_replicas` of 0 means that it is going away; their numbers begin at `first_ordinal`.
+    """
 
     name: str
     capabilities: frozenset[str] = frozenset()
     replicas: tuple[Replica, ...] = ()
     shared: bool = True
     wanted_replicas: int = 1
+    first_ordinal: int = 0
+
+    @property
+    def ordinals(self) -> range:
+        """The numbers of the wanted replicas."""
+        return range(self.first_ordinal, self.first_ordinal + self.wanted_replicas)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
