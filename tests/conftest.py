@@ -38,6 +38,7 @@ SLOW = (
     "gateway/test_control_plane.py",
     "gateway/test_dataplane.py",
     "gateway/test_mirrors.py",
+    "gateway/test_meshes.py",
     "kubeapi/test_limits.py",
     "kubeapi/http/test_connections.py",
     "workloads/test_kubernetes.py",

@@ -113,6 +113,10 @@ READ: dict[str, dict[str, str]] = {
         "spec.disableAutoUpdate": "disableAutoUpdate",
         "spec.schedulerNamespace": "spec.scheduler_namespace",
         "spec.servesNamespaces": "spec.serves_namespaces",
+        "spec.fallbackMesh": "fallbackMesh",
+        "spec.fallbackMesh.namespace": "found.host",
+        "spec.fallbackMesh.service": "found.host",
+        "spec.fallbackMesh.port": "found.port",
     },
 }
 by_kind = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NOT_RUN])

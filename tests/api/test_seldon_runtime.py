@@ -46,6 +46,7 @@ def test_every_field_is_read(manifest):
         "disableAutoUpdate": True,
         "schedulerNamespace": "central",
         "servesNamespaces": ["a", "*"],
+        "fallbackMesh": {"namespace": "old", "service": "seldon-mesh-before", "port": 8080},
     }
     runtime, problems = SeldonRuntime.parse(manifest("SeldonRuntime", spec))
     assert [(p.path, p.reason) for p in problems] == [(path, "NoEffect") for path in WITHOUT_EFFECT]
@@ -127,3 +128,29 @@ def test_broker_settings_are_numbers_or_texts(manifest):
         "spec.config.kafkaConfig.consumer[a.b]: must be an integer or a string",
         "spec.config.kafkaConfig.consumer.c: must be an integer or a string",
     ]
+
+
+OTHER_MESHES = {
+    "no namespace": ({"namespace": "A.b"}, ["spec.fallbackMesh.namespace"]),
+    "an empty namespace, which is no other": (
+        {"namespace": "", "service": "x"},
+        ["spec.fallbackMesh.namespace"],
+    ),
+    "an address": ({"service": "169.254.169.254"}, ["spec.fallbackMesh.service"]),
+    "a host elsewhere": ({"service": "metadata.google.internal"}, ["spec.fallbackMesh.service"]),
+    "a path": ({"service": "x/y"}, ["spec.fallbackMesh.service"]),
+    "no port": ({"service": "x", "port": 0}, ["spec.fallbackMesh.port"]),
+    "no port either": ({"service": "x", "port": 65536}, ["spec.fallbackMesh.port"]),
+    "a port as a text": ({"service": "x", "port": "80"}, ["spec.fallbackMesh.port"]),
+    "itself": ({}, ["spec.fallbackMesh"]),
+    "itself by name": ({"namespace": "team", "service": "seldon-mesh", "port": 81}, ["spec.fallbackMesh"]),
+    "a field that there is not": ({"service": "x", "host": "x"}, ["spec.fallbackMesh.host"]),
+}
+
+
+@pytest.mark.parametrize(("mesh", "paths"), OTHER_MESHES.values(), ids=OTHER_MESHES)
+def test_a_mesh_is_the_service_of_another_one(manifest, mesh, paths):
+    made = manifest("SeldonRuntime", {"seldonConfig": "default", "fallbackMesh": mesh})
+    made["metadata"]["namespace"] = "team"
+    _, problems = SeldonRuntime.parse(made)
+    assert [problem.path for problem in problems] == paths

@@ -1,12 +1,11 @@
 """The Envoy resources of a table, pinned by golden files (`pytest tests/gateway --update-golden`)."""
 
-import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.dataplane import encoded
+from tests.support.dataplane import encoded, opened, plain
 
 from bailie.gateway import descriptors
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
@@ -14,7 +13,7 @@ from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.listener import Address, listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, SCOPE_URL, SLICE, Encoder
-from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
+from bailie.routing.table import Backend, Elsewhere, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = ReplicaEndpoint("mlserver-0", "127.70.0.4", 9000, 9500)
 R1 = ReplicaEndpoint("mlserver-1", "127.70.0.5", 9000, 9500)
@@ -24,21 +23,12 @@ TABLE = RoutingTable(
         "iris": Route((Backend("iris_3", 1, (R0, R1)),)),
         "split": Route((Backend("split_1", 80, (R0, R1)), Backend("split_2", 20, (R1,)))),
         "slow": NotReady("Loading", "mlserver-0 is loading it"),
+        "old": Elsewhere("seldon-mesh.old.svc", 80),
     },
 )
 
 
-def opened(resource):
-    message = descriptors.message_class(resource.message.resource.type_url.rpartition("/")[2])()
-    message.ParseFromString(resource.message.resource.value)
-    return plain(message)
-
-
-def plain(message):
-    return json.loads(json.dumps(descriptors.to_dict(message), sort_keys=True))
-
-
-@pytest.mark.parametrize("name", ["iris", "split", "slow", NAMESPACE_SCOPE])
+@pytest.mark.parametrize("name", ["iris", "split", "slow", "old", NAMESPACE_SCOPE])
 def test_scope(golden, name):
     snapshot = encoded(Encoder(), TABLE, 1)
     golden.check(

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.manifests import runtime
+from tests.support.manifests import manifest_of, parsed, runtime
 
 from bailie.api.problems import Problem
-from bailie.operator.conditions import known_containers, left_out_condition, refused, workload_condition
+from bailie.api.seldon_runtime import SeldonRuntime
+from bailie.operator.conditions import (
+    known_containers,
+    left_out_condition,
+    refused,
+    served_here,
+    workload_condition,
+)
 from bailie.workloads.port import Observation
 
 SEEN = {
@@ -62,3 +69,24 @@ def test_a_container_of_another_name_is_named_with_those_that_there_are():
     assert (found.type, found.status, found.severity) == ("KnownContainers", "False", "Info")
     assert 'has no container "acme-mlserver", "sidecar": it has agent, mlserver.' in found.message
     assert known_containers("x", ("agent",), ("agent",)).status == "True"
+
+
+MESH = {"namespace": "old"}
+TOLD = {"mesh": "seldon-mesh.old.svc:80", "names": 0, "listed": []}
+FALLBACKS = {
+    "no mesh": (None, None, "True", "NoFallback", "names none"),
+    "no mesh any more": (None, TOLD, "True", "NoFallback", "names none"),
+    "nothing told": (MESH, None, "Unknown", "NotTold", "has not said yet"),
+    "told of another mesh": (MESH, TOLD | {"mesh": "x.y.svc:80"}, "Unknown", "NotTold", "has not said yet"),
+    "no names": (MESH, TOLD, "True", "AllNames", "seldon-mesh.old.svc:80 is asked for none"),
+    "one name": (MESH, TOLD | {"names": 1, "listed": ["iris"]}, "False", "OnFallback", "for 1 name until"),
+    "many names": (MESH, TOLD | {"names": 9, "listed": ["a", "b"]}, "False", "OnFallback", "a, b and 7 more"),
+}
+
+
+@pytest.mark.parametrize(("mesh", "told", "status", "reason", "text"), FALLBACKS.values(), ids=FALLBACKS)
+def test_whether_the_namespace_answers_for_its_names(mesh, told, status, reason, text):
+    manifest = manifest_of("SeldonRuntime", "seldon", {"seldonConfig": "default", "fallbackMesh": mesh})
+    condition = served_here(parsed(SeldonRuntime, manifest | {"status": {"fallback": told}}))
+    assert (condition.type, condition.status, condition.reason) == ("ServedHere", status, reason)
+    assert text in condition.message

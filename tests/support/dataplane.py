@@ -21,7 +21,7 @@ from tests.support.waiting import DEADLINE
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
-from bailie.gateway import ads
+from bailie.gateway import ads, descriptors
 from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
 from bailie.gateway.listener import Address
@@ -292,3 +292,15 @@ def encoded(encoder, table, revision):
     """The snapshot of a table, without the pauses on the way to it."""
     *_, snapshot = encoder.work(table, revision)
     return snapshot
+
+
+def opened(resource):
+    """The message of a resource as JSON data."""
+    message = descriptors.message_class(resource.message.resource.type_url.rpartition("/")[2])()
+    message.ParseFromString(resource.message.resource.value)
+    return plain(message)
+
+
+def plain(message):
+    """A message as JSON data, in the order of its keys."""
+    return json.loads(json.dumps(descriptors.to_dict(message), sort_keys=True))

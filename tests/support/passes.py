@@ -6,7 +6,7 @@ from tests.support.fleet import LOADED, Agents
 from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
 
-from bailie.api.kinds import EXPERIMENT, MODEL, SERVER
+from bailie.api.kinds import EXPERIMENT, MODEL, SELDON_RUNTIME, SERVER
 from bailie.api.model import Model, content_identity
 from bailie.control.engine import Engine
 from bailie.control.experiment_subjects import ExperimentSubjects
@@ -25,6 +25,7 @@ class Pass:
         self.models = {}
         self.servers = {}
         self.experiments = {}
+        self.runtimes = {}
         self.time = 100.0
         self.wall = 1000.0
         self.reports = []
@@ -43,7 +44,12 @@ class Pass:
         )
 
     def _objects(self):
-        return {MODEL: self.models, SERVER: self.servers, EXPERIMENT: self.experiments}
+        return {
+            MODEL: self.models,
+            SERVER: self.servers,
+            EXPERIMENT: self.experiments,
+            SELDON_RUNTIME: self.runtimes,
+        }
 
     def server(self, name="mlserver", replicas=1, running=0, **metadata):
         spec = {"serverConfig": "mlserver", "replicas": replicas}

@@ -1,10 +1,10 @@
 {{- /* Written by tools/charts.py; do not edit. */ -}}
 {{- define "bailie.rules.scheduler" -}}
 - apiGroups: [mlops.seldon.io]
-  resources: [models, pipelines, experiments, servers]
+  resources: [models, pipelines, experiments, servers, seldonruntimes]
   verbs: [get, list, watch]
 - apiGroups: [mlops.seldon.io]
-  resources: [models/status, pipelines/status, experiments/status, servers/status]
+  resources: [models/status, pipelines/status, experiments/status, servers/status, seldonruntimes/status]
   verbs: [get, patch, update]
 - apiGroups: [mlops.seldon.io]
   resources: [models]
@@ -26,10 +26,10 @@
 
 {{- define "bailie.rules.central" -}}
 - apiGroups: [mlops.seldon.io]
-  resources: [models, pipelines, experiments, servers]
+  resources: [models, pipelines, experiments, servers, seldonruntimes]
   verbs: [get, list, watch]
 - apiGroups: [mlops.seldon.io]
-  resources: [models/status, pipelines/status, experiments/status, servers/status]
+  resources: [models/status, pipelines/status, experiments/status, servers/status, seldonruntimes/status]
   verbs: [get, patch, update]
 - apiGroups: [mlops.seldon.io]
   resources: [models]

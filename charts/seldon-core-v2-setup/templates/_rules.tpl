@@ -92,10 +92,10 @@
 
 {{- define "bailie.rules.scheduler" -}}
 - apiGroups: [mlops.seldon.io]
-  resources: [models, pipelines, experiments, servers]
+  resources: [models, pipelines, experiments, servers, seldonruntimes]
   verbs: [get, list, watch]
 - apiGroups: [mlops.seldon.io]
-  resources: [models/status, pipelines/status, experiments/status, servers/status]
+  resources: [models/status, pipelines/status, experiments/status, servers/status, seldonruntimes/status]
   verbs: [get, patch, update]
 - apiGroups: [mlops.seldon.io]
   resources: [models]
@@ -117,10 +117,10 @@
 
 {{- define "bailie.rules.central" -}}
 - apiGroups: [mlops.seldon.io]
-  resources: [models, pipelines, experiments, servers]
+  resources: [models, pipelines, experiments, servers, seldonruntimes]
   verbs: [get, list, watch]
 - apiGroups: [mlops.seldon.io]
-  resources: [models/status, pipelines/status, experiments/status, servers/status]
+  resources: [models/status, pipelines/status, experiments/status, servers/status, seldonruntimes/status]
   verbs: [get, patch, update]
 - apiGroups: [mlops.seldon.io]
   resources: [models]

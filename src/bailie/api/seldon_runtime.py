@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from bailie.api.base import Flag, Int32, OpenObject, Part
+from bailie.api.base import Flag, Int32, LooseStatus, OpenObject, Part
 from bailie.api.kinds import SELDON_RUNTIME, Kind
 from bailie.api.names import label_problems
 from bailie.api.pod_spec import pod_spec_problems
@@ -10,7 +10,9 @@ from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
 from bailie.api.seldon_config import SCHEDULER, Configuration, component_problems
 from bailie.api.status import ConditionedStatus
+from bailie.wellknown import names, ports
 
+MOST_PORT = 65535
 ServiceType = Literal["", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
 
 
@@ -31,6 +33,33 @@ class Override(Part):
     """Keep the Service of a component that is left out, so that it can point elsewhere."""
 
 
+class FallbackMesh(Part):
+    """The Service of another mesh."""
+
+    namespace: str | None = None
+    """Namespace of the Service; this one when unset."""
+    service: str = names.MESH
+    """Name of the Service."""
+    port: Int32 = ports.MESH
+    """Port of the Service that answers inference requests, REST and gRPC."""
+
+    def host(self, namespace: str) -> str:
+        """Returns the mesh's DNS name for a runtime of `namespace`."""
+        return f"{self.service}.{self.namespace or namespace}.svc"
+
+    def problems(self, path: str, namespace: str) -> list[Problem]:
+        """Returns why a runtime of `namespace` cannot have this mesh answer."""
+        found = label_problems(f"{path}.service", self.service)
+        if self.namespace is not None:
+            found += label_problems(f"{path}.namespace", self.namespace)
+        if not 0 < self.port <= MOST_PORT:
+            found.append(Problem(f"{path}.port", "Invalid", f"{self.port} is no port: use 1 to {MOST_PORT}"))
+        if (self.namespace or namespace, self.service) == (namespace, names.MESH):
+            text = f"names {names.MESH} of this namespace, whose own names it is to answer: name another mesh"
+            found.append(Problem(path, "Invalid", text))
+        return found
+
+
 class SeldonRuntimeSpec(Part):
     """The scheduler and Envoys to run in the namespace."""
 
@@ -46,6 +75,19 @@ class SeldonRuntimeSpec(Part):
     """Namespace whose scheduler serves this one; its own when unset. Needs servesNamespaces there."""
     serves_namespaces: tuple[str, ...] = ()
     """Other namespaces that may name this one as schedulerNamespace; * for all that the operator serves."""
+    fallback_mesh: FallbackMesh | None = None
+    """Mesh that answers for each name of this namespace while nothing here does."""
+
+
+class FallbackStatus(LooseStatus):
+    """The names that another mesh answers for."""
+
+    mesh: str = ""
+    """Host and port of the mesh."""
+    names: Int32 = 0
+    """How many names the mesh answers for."""
+    listed: tuple[str, ...] = ()
+    """The first of these names."""
 
 
 class SeldonRuntimeStatus(ConditionedStatus):
@@ -53,6 +95,8 @@ class SeldonRuntimeStatus(ConditionedStatus):
 
     served_namespaces: tuple[str, ...] = ()
     """The other namespaces that this one's scheduler serves."""
+    fallback: FallbackStatus | None = None
+    """The names that fallbackMesh answers for, by the routes that every Envoy has."""
 
 
 class SeldonRuntime(Resource):
@@ -90,6 +134,8 @@ class SeldonRuntime(Resource):
         for index, namespace in enumerate(self.spec.serves_namespaces):
             if namespace != "*":
                 found += label_problems(f"spec.servesNamespaces[{index}]", namespace)
+        if self.spec.fallback_mesh is not None:
+            found += self.spec.fallback_mesh.problems("spec.fallbackMesh", self.metadata.namespace)
         if not self.spec.seldon_config:
             found.append(Problem("spec.seldonConfig", "Required", "is empty; name a SeldonConfig"))
         return found

@@ -126,7 +126,7 @@ def _operator(_: list[str]) -> None:
 
 
 def _scheduler(_: list[str]) -> None:
-    from bailie.gateway import ads, descriptors
+    from bailie.gateway import ads, descriptors, endpoint_files
     from bailie.gateway.publisher import Gateway
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
@@ -141,7 +141,8 @@ def _scheduler(_: list[str]) -> None:
 
     @asynccontextmanager
     async def further(namespace: str, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        plane = planes[namespace] = ads.EnvoyPlane(Gateway(settings.max_requests_per_replica), leads)
+        gateway = Gateway(settings.max_requests_per_replica, endpoint_files.finder(settings.endpoints_dir))
+        plane = planes[namespace] = ads.EnvoyPlane(gateway, leads)
         try:
             yield plane.gateway
         finally:

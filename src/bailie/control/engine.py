@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import MODEL, SERVER
+from bailie.api.kinds import MODEL, SELDON_RUNTIME, SERVER
 from bailie.control.agent_port import LoadCommand
 from bailie.control.decision_log import DecisionLog
 from bailie.control.fleet import Fleet, one_each
@@ -115,6 +115,8 @@ class Engine:
         self._fleet.observe(now.monotonic)
         self._models.failures.observe(now)
         self._dirty |= _models(self._fleet.take_touched()) | self._routes.observe(now.monotonic)
+        if self._routes.fallback.read(self._objects(SELDON_RUNTIME)):
+            self._dirty |= self._contributions.keys()
         for kind in self._kinds:
             yield from kind.read(self._dirty)
         yield from self._plan()
@@ -274,6 +276,7 @@ class Engine:
             remotes_problems=self._fleet.remotes_problems(),
             looked_at=looked_at,
             settling=self._routes.settling,
+            fallback=self._routes.on_fallback(),
         )
 
     def _deadline(self) -> float | None:

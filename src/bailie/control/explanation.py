@@ -36,13 +36,21 @@ def explained(result: PassResult, name: str) -> dict[str, Any] | None:
     }
     if wanted.version in {demand.version for demand in result.snapshot.demands}:
         answer |= _placement(result, wanted.version)
+    answer["fallback"] = _fallback(result, name)
     answer["trail"] = [
+        *([f"{answer['fallback']} answers until a replica here does"] if answer["fallback"] else []),
         *map(_copy_line, answer["standings"]),
         *map(_place_line, (*answer["servers"], *answer["candidates"])),
         *map(_refusal_line, () if answer["servers"] else answer["refusals"]),
         *(f"would fit: {each['sentence']}" for each in answer["remedies"]),
     ]
     return answer
+
+
+def _fallback(result: PassResult, name: str) -> str:
+    """Returns the mesh that answers in the place of the model, empty for none."""
+    found = result.fallback
+    return str(found.mesh) if found is not None and name in found.names else ""
 
 
 def _placement(result: PassResult, version: VersionId) -> dict[str, Any]:

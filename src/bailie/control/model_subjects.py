@@ -101,7 +101,8 @@ class ModelSubjects:
         answered = facts.version.available > 0 or facts.answering is not None
         otherwise = None if wanted.deleting or answered else NotReady(*unready_reason(facts))
         if decision is None:
-            return Contribution(otherwise=otherwise) if otherwise else None
+            scaled_down = wanted.model is not None and wanted.replicas == 0
+            return Contribution(otherwise=otherwise, awaited=not scaled_down) if otherwise else None
         return Contribution(decision.copies, decision.choice.identity, otherwise)
 
     def _decide(self, wanted: WantedModel, copies: tuple[ModelCopy, ...]) -> RouteDecision | None:

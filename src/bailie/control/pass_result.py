@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bailie.api.kinds import Kind
+    from bailie.control.fallback import FallbackNames
     from bailie.control.fleet import ModelCopy
     from bailie.control.subjects import Contribution, Subject, SubjectFacts
     from bailie.control.wanted_models import WantedModel
@@ -30,7 +31,7 @@ class PassResult:
     `contributions` has the part of each subject in the routing table, `remotes_problems` the words of agents
     about the configured remotes, by Server. `looked_at` are the subjects that may differ from the result
     before, deleted subjects among them. `settling`: the data planes have not come to this leader yet, so they
-    may still have routes of the leader before.
+    may still have routes of the leader before. `fallback` has the names that another mesh answers for.
     """
 
     wanted: Mapping[str, WantedModel] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class PassResult:
     remotes_problems: Mapping[str, str] = field(default_factory=dict)
     looked_at: frozenset[Subject] = frozenset()
     settling: bool = False
+    fallback: FallbackNames | None = None
 
     def facts_of(self, kind: Kind) -> Mapping[str, SubjectFacts]:
         """Returns what the status of each subject of a kind is made from, by name."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bailie.control.acknowledgements import REJOIN_SECONDS, Acknowledgements, Departure
+from bailie.control.fallback import Fallback
 from bailie.control.route_entries import HELD, asked_copies, entry_of
 from bailie.control.route_names import RouteNames
 from bailie.control.routed_copies import RoutedCopies
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
+    from bailie.control.fallback import FallbackNames
     from bailie.control.fleet import CopyId, Fleet, FleetReplica, ModelCopy
     from bailie.control.subjects import Subject
     from bailie.lifecycle.rollout import Choice
@@ -53,6 +55,7 @@ class Routes:
         self._namespace = namespace
         self._publisher = publisher
         self._names = RouteNames()
+        self.fallback = Fallback(namespace)
         self._replicas: dict[str, ReplicaEndpoint] = {}
         self._told: dict[Subject, str] = {}
         """The identity of the contribution of each subject with a route: for a Model, of its version."""
@@ -154,6 +157,10 @@ class Routes:
         """The refusal of a data plane now, in its own words; empty where none refuses anything."""
         return self._refusal
 
+    def on_fallback(self) -> FallbackNames | None:
+        """Returns the names that another mesh answers for; None while none is named."""
+        return self.fallback.found(self._acknowledgements.has)
+
     @property
     def revision(self) -> int:
         """The revision of the newest published table; 0 before the first."""
@@ -166,11 +173,12 @@ class Routes:
         """
         first, present = self._revision == 0, self._present(fleet)
         for subject, (name, each) in changes.items():
-            entry = entry_of(each, present, fleet.crowded)
+            entry = self.fallback.entry(each, entry_of(each, present, fleet.crowded))
             self._names.put(subject, name, entry, each.takes_over if each else "")
         if self._names.settle() or first:
             entries, mirrors = map(MappingProxyType, (self._names.entries, self._names.mirrors))
             self._revision = self._publisher.publish(RoutingTable(self._namespace, entries, mirrors))
+            self.fallback.note(entries, self._revision)
         self._acknowledgements.hear(self._publisher.acknowledged)
         if first:
             # Before `_note`, which takes the copies that our own routes lead to out of the departures again.

@@ -42,6 +42,7 @@ class Contribution:
     `identity` says what answers, as far as a status tells it apart: for a Model, which version. `weights` are
     by the Model of the copies, relative to each other; a Model without a weight has 1. While the route leads
     to copies, callers of the Model `takes_over` get it, too. `sticky` and `mirror` are those of `Route`.
+    `awaited`: the subject is to answer, so another mesh may do so while no copy does.
     """
 
     copies: tuple[ModelCopy, ...] = ()
@@ -51,6 +52,7 @@ class Contribution:
     takes_over: str = ""
     sticky: bool = False
     mirror: RouteMirror | None = None
+    awaited: bool = True
 
 
 class KnownRoutes(Protocol):

@@ -67,17 +67,19 @@ def cluster(name: str, protocol: Protocol, max_requests: int) -> Any:
             # Percent. Hosts that fail the check are asked only where no host passes it: these may be loading
             # or computing, and of those that hang the scheduler takes the routes away.
             "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
-            "circuit_breakers": {"thresholds": [_limits(p, max_requests) for p in ("DEFAULT", "HIGH")]},
+            "circuit_breakers": {
+                "thresholds": [request_limits(p, max_requests) for p in ("DEFAULT", "HIGH")]
+            },
             "health_checks": [_health_check()],
             "ignore_health_on_host_removal": True,
-            "outlier_detection": _ejection(),
+            "outlier_detection": ejection(),
             "typed_extension_protocol_options": {HTTP_OPTIONS: _protocol_options(protocol)},
         },
         descriptors.CLUSTER,
     )
 
 
-def _limits(priority: str, max_requests: int) -> dict[str, Any]:
+def request_limits(priority: str, max_requests: int) -> dict[str, Any]:
     """Returns the limits of a cluster. Requests above them are refused at once and do not queue in Envoy."""
     return {
         "priority": priority,
@@ -104,7 +106,8 @@ def _health_check() -> dict[str, Any]:
     }
 
 
-def _ejection() -> dict[str, Any]:
+def ejection() -> dict[str, Any]:
+    """Returns the ejection of hosts that take no connections; answers eject none."""
     return {
         "split_external_local_origin_errors": True,
         "consecutive_local_origin_failure": 3,
@@ -121,7 +124,7 @@ def _ejection() -> dict[str, Any]:
 
 
 def _protocol_options(protocol: Protocol) -> dict[str, Any]:
-    options: dict[str, Any] = {"@type": descriptors.type_url(HTTP_OPTIONS), "retry_policy": _retry_policy()}
+    options: dict[str, Any] = {"@type": descriptors.type_url(HTTP_OPTIONS), "retry_policy": retry_policy()}
     if protocol is Protocol.GRPC:
         windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": 2 * WINDOW}
         options["explicit_http_config"] = {"http2_protocol_options": windows}
@@ -133,8 +136,9 @@ def _protocol_options(protocol: Protocol) -> dict[str, Any]:
     return options
 
 
-def _retry_policy() -> dict[str, Any]:
-    """Repeats only requests that cannot have been executed: an inference never runs twice."""
+def retry_policy() -> dict[str, Any]:
+    """Returns the rule by which requests are repeated that cannot have been executed: no inference runs
+    twice."""
     return {
         "retry_on": "connect-failure,refused-stream,reset-before-request",
         "num_retries": 3,

@@ -14,13 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bailie.gateway.bootstrap import (
-    ADMIN_SOCKET,
-    EnvoySettings,
-    envoy_bootstrap,
-)
+from bailie.gateway import endpoint_files
+from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings, envoy_bootstrap
 from bailie.gateway.listener import Address
-from bailie.manifests.endpoints import endpoints_file
 from bailie.settings.shared import LOOPBACK
 from bailie.wellknown import ports
 
@@ -38,7 +34,7 @@ def settings_of(given: StarterSettings) -> EnvoySettings:
         probe=Address(given.address, ports.ENVOY_PROBES),
         scheduler_host=host,
         scheduler_port=given.scheduler_port,
-        scheduler_endpoints=_endpoints(folder, given.namespace, host) if folder else None,
+        scheduler_endpoints=endpoint_files.path_of(folder, given.namespace, host) if folder else None,
         memory=given.memory,
         max_connections=given.max_connections,
         token=given.token_file.read_text(encoding="utf-8").strip(),
@@ -51,21 +47,14 @@ def _own(pod_ip: str) -> tuple[Address, ...]:
     return (own,) if pod_ip.startswith("127.") else (own, Address(LOOPBACK, ports.ENVOY_DATA))
 
 
-def _endpoints(folder: Path, namespace: str, host: str) -> Path:
-    """Returns the node's file for `<service>`, or for `<service>.<namespace>`."""
-    service, _, other = host.partition(".")
-    return folder / (other.partition(".")[0] or namespace) / f"{service}.json"
-
-
 def write_bootstrap(settings: EnvoySettings, path: Path) -> None:
     """Writes the bootstrap to `path`, readable by its owner only, for it holds the token.
 
     Envoy is to be started in the folder of `path`, where it finds the folder of its admin socket.
-    Envoy does not start without the file of its scheduler's endpoints; a file without endpoints takes its
-    place until the node has written it.
+    Envoy does not start without the file of its scheduler's endpoints.
     """
     if settings.scheduler_endpoints is not None:
-        _write_no_endpoints(settings.scheduler_endpoints, settings)
+        endpoint_files.ensure(settings.scheduler_endpoints, settings.scheduler_port)
     admin = path.parent / Path(ADMIN_SOCKET).parent
     admin.mkdir(exist_ok=True)
     admin.chmod(0o700)
@@ -74,12 +63,6 @@ def write_bootstrap(settings: EnvoySettings, path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(envoy_bootstrap(settings), file)
-
-
-def _write_no_endpoints(path: Path, settings: EnvoySettings) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-        json.dump(endpoints_file(path.stem, [], settings.scheduler_port), file)
 
 
 def command(bootstrap_file: Path, *, concurrency: int, log_level: str = "warning") -> list[str]:

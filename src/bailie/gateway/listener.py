@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import descriptor_pb2
 
 from bailie._gen import inference_pb2
-from bailie.gateway import descriptors, mirrors
+from bailie.gateway import descriptors, meshes, mirrors
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, MESSAGE_TYPE, NAME_FIELDS, NAMESPACE_SCOPE
 from bailie.gateway.routes import (
     ANSWER_FILTER,
@@ -55,6 +55,10 @@ IDLE_TIMEOUT = "300s"
 have."""
 COPY_TIMEOUT = "300s"
 """How long a copy may wait for a byte of its mirror's answer, so that a mirror that hangs gets new copies."""
+_UNANSWERED = ("UF", "UH", "UC", "URX", "LH", "NC")
+"""Envoy's flags of requests that got no answer."""
+_OF_MESH = f"xds.cluster_name.startsWith('{meshes.PREFIX}')"
+"""True of requests whose route leads to another mesh, also of those that never went there."""
 HEADERS_TIMEOUT = "15s"
 """How long the headers of a request may take; the body has no limit of time."""
 
@@ -269,12 +273,21 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
     """Says in our words why Envoy itself answered; the first entry whose filter fits the answer counts."""
     model = "%REQ(SELDON-MODEL)%"
     no_answer = refusal.no_answer(namespace, model, "%LOCAL_REPLY_BODY%")
+    mesh = refusal.mesh_no_answer(namespace, model, "%UPSTREAM_CLUSTER%", "%LOCAL_REPLY_BODY%")
     return [
-        *_in_our_words(refusal.data_plane_overloaded(namespace), _short_of_memory()),
+        # Requests that the bootstrap's overload manager refused have no flag.
+        *_in_our_words(
+            refusal.data_plane_overloaded(namespace), _when("response.code_details == 'overload'")
+        ),
         *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), _status("EQ", 413)),
+        *_in_our_words(mesh, _both(_flagged("UO", *_UNANSWERED), _when(_OF_MESH))),
         *_in_our_words(refusal.replicas_overloaded(namespace, model), _flagged("UO")),
-        *_in_our_words(no_answer, _flagged("UF", "UH", "UC", "URX", "LH", "NC")),
+        *_in_our_words(no_answer, _flagged(*_UNANSWERED)),
     ]
+
+
+def _both(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"and_filter": {"filters": filters}}
 
 
 def _status(comparison: str, status: int) -> dict[str, Any]:
@@ -286,13 +299,10 @@ def _flagged(*flags: str) -> dict[str, Any]:
     return {"response_flag_filter": {"flags": flags}}
 
 
-def _short_of_memory() -> dict[str, Any]:
-    """Returns the filter for requests that the bootstrap's overload manager refused: they have no flag."""
-    expression = {
-        "@type": descriptors.type_url(EXPRESSION),
-        "expression": "response.code_details == 'overload'",
-    }
-    return {"extension_filter": {"name": "overload", "typed_config": expression}}
+def _when(expression: str) -> dict[str, Any]:
+    """Returns the filter for requests of which an expression in Envoy's attributes is true."""
+    config = {"@type": descriptors.type_url(EXPRESSION), "expression": expression}
+    return {"extension_filter": {"name": "expression", "typed_config": config}}
 
 
 def _in_our_words(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, Any]]:
@@ -301,7 +311,7 @@ def _in_our_words(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, 
     grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     return [
         {
-            "filter": {"and_filter": {"filters": [cause, {"header_filter": {"header": grpc}}]}},
+            "filter": _both(cause, {"header_filter": {"header": grpc}}),
             "body_format_override": {"text_format_source": {"inline_string": answer.message}},
         },
         {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie._gen import inference_pb2 as pb
 from bailie.kube.limits import Allowance
-from bailie.routing.table import NotReady
+from bailie.routing.table import Elsewhere, NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,10 @@ def entries(table: RoutingTable) -> Iterator[pb.RepositoryIndexResponse.ModelInd
             yield pb.RepositoryIndexResponse.ModelIndex(
                 name=name, state=UNAVAILABLE, reason=f"{entry.reason}: {entry.message}"
             )
+            continue
+        if isinstance(entry, Elsewhere):
+            reason = f"{entry} answers until a replica of this namespace does"
+            yield pb.RepositoryIndexResponse.ModelIndex(name=name, state=READY, reason=reason)
             continue
         if entry.sticky:
             yield pb.RepositoryIndexResponse.ModelIndex(name=name, state=READY)

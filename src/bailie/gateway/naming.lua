@@ -79,7 +79,10 @@ local function on_rest(handle, headers)
   local plain = string.match(path, "^([^?#]*[^/?#])/*") or "/"
   local openai = string.match(plain, "^/v2/models/[^/]+/infer/(.+)$")
     or string.match(plain, "^/v2/models/[^/]+/infer_stream/(.+)$")
-  if OPENAI[openai] then return headers:replace(":path", "/v1/" .. openai) end
+  -- Another mesh gets the path as it came.
+  if OPENAI[openai] and handle:filterContext():get("elsewhere") == nil then
+    return headers:replace(":path", "/v1/" .. openai)
+  end
   if string.find(path, "^/v2/models/[^/?#]") then return end
   openai = string.match(plain, "^/v1/(.+)$")
   if OPENAI[openai] then return on_openai(handle, plain, asked_for(headers)) end

@@ -22,10 +22,11 @@ from bailie.kube.limits import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
 
     from bailie.gateway.resources import ResourceSnapshot
     from bailie.gateway.session import XdsSession
-    from bailie.routing.table import RoutingTable
+    from bailie.routing.table import Elsewhere, RoutingTable
 
 log = structlog.get_logger(__name__)
 
@@ -55,9 +56,16 @@ class EnvoyState:
 class Gateway:
     """Satisfies `Publisher`; `ads` brings the Envoys. Used from one event loop only."""
 
-    def __init__(self, max_requests_per_replica: int = MAX_REQUESTS_PER_REPLICA) -> None:
-        """Takes the limit of requests in progress at a time, for each replica, Envoy and protocol."""
-        self._encoder = Encoder(max_requests_per_replica)
+    def __init__(
+        self,
+        max_requests_per_replica: int = MAX_REQUESTS_PER_REPLICA,
+        mesh_file: Callable[[Elsewhere], Path | None] = lambda _: None,
+    ) -> None:
+        """Takes the limit of requests in progress at a time, for each replica, Envoy and protocol.
+
+        `mesh_file` finds the file that says where another mesh is; None where DNS does.
+        """
+        self._encoder = Encoder(max_requests_per_replica, mesh_file)
         self.index = ModelIndex()
         self._table: RoutingTable | None = None
         self._revision = 0

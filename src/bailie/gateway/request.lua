@@ -4,8 +4,10 @@
 
 local byte, char, floor, sub = string.byte, string.char, math.floor, string.sub
 
--- No route, or the route of a name that cannot be served now.
+-- No route, or the route of a name that cannot be served now; the route of a name that another mesh answers refuses
+-- nothing.
 local function refuse_model(handle, as, context, asked)
+  if context:get("elsewhere") ~= nil then return end
   local reason = context:get("reason")
   if reason == nil then return as(handle, not_found(asked)) end
   as(handle, {

@@ -11,14 +11,15 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import clusters, descriptors, mirrors, routes
+from bailie.gateway import clusters, descriptors, meshes, mirrors, routes
 from bailie.gateway.clusters import Protocol
 from bailie.gateway.listener import mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
-from bailie.routing.table import NotReady
+from bailie.routing.table import Elsewhere, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from bailie.routing.table import Entry, ReplicaEndpoint, RoutingTable
 
@@ -70,10 +71,13 @@ class Encoder:
     """Turns tables into snapshots; only the entries that are not those of the table before are looked at."""
 
     max_requests_per_replica: int = clusters.MAX_REQUESTS_PER_REPLICA
+    mesh_file: Callable[[Elsewhere], Path | None] = lambda _: None
+    """Returns the file that says where another mesh is; None where DNS does."""
     _namespace: str = ""
     _entries: Mapping[str, Entry] = field(default_factory=dict)
     _scopes: dict[str, XdsResource] = field(default_factory=dict)
     _pairs: dict[str, _Pair] = field(default_factory=dict)
+    _meshes: dict[str, _Mesh] = field(default_factory=dict)
     _own: XdsResource = field(init=False)
     _copies: XdsResource = field(init=False)
 
@@ -82,7 +86,7 @@ class Encoder:
         nothing."""
         if table.namespace != self._namespace:
             self._namespace, self._entries, self._scopes, self._pairs = table.namespace, {}, {}, {}
-            self._own = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace))
+            self._own, self._meshes = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace)), {}
             copies = mirror_listener(table.namespace)
             self._copies = resource(copies.name, copies)
         before, now = self._entries, _by_key(table)
@@ -106,7 +110,11 @@ class Encoder:
         pairs = self._pairs.items()
         mirroring = _MIRROR_CLUSTERS if table.mirrors else {}
         resources = {
-            CLUSTER_URL: {**{name: pair.cluster for name, pair in pairs}, **mirroring},
+            CLUSTER_URL: {
+                **{name: pair.cluster for name, pair in pairs},
+                **{name: mesh.cluster for name, mesh in self._meshes.items()},
+                **mirroring,
+            },
             ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
             LISTENER_URL: {self._copies.name: self._copies} if table.mirrors else {},
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
@@ -115,7 +123,9 @@ class Encoder:
 
     def _count(self, entry: Entry, by: int) -> None:
         """Counts the uses of clusters: a cluster stays as long as a route names it."""
-        for backend in () if isinstance(entry, NotReady) else entry.backends:
+        if isinstance(entry, Elsewhere):
+            self._count_mesh(entry, by)
+        for backend in entry.backends if isinstance(entry, Route) else ():
             for protocol in Protocol:
                 name = clusters.cluster_name(backend, protocol)
                 pair = self._pairs.get(name)
@@ -128,6 +138,15 @@ class Encoder:
                 if not pair.routes:
                     del self._pairs[name]
 
+    def _count_mesh(self, mesh: Elsewhere, by: int) -> None:
+        name = meshes.cluster_name(mesh)
+        if name not in self._meshes:
+            self._meshes[name] = _Mesh(resource(name, meshes.cluster(mesh, self.mesh_file(mesh))))
+        found = self._meshes[name]
+        found.routes += by
+        if not found.routes:
+            del self._meshes[name]
+
     def _pair(self, name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...]) -> _Pair:
         max_requests = min(self.max_requests_per_replica * len(replicas), clusters.MOST_REQUESTS)
         cluster = resource(name, clusters.cluster(name, protocol, max_requests))
@@ -138,6 +157,14 @@ def _by_key(table: RoutingTable) -> Mapping[str, Entry]:
     """Returns the entries of the table by the key of their routes."""
     copies = {mirrors.key_of(model): entry for model, entry in table.mirrors.items()}
     return {**table.entries, **copies} if copies else table.entries
+
+
+@dataclass(slots=True)
+class _Mesh:
+    """The cluster of another mesh, and how many names use it. It has no endpoints that come over ADS."""
+
+    cluster: XdsResource
+    routes: int = 0
 
 
 @dataclass(slots=True)

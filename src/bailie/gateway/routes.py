@@ -12,12 +12,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import descriptors
+from bailie.gateway import descriptors, meshes
 from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, name_of, policies
 from bailie.gateway.uses import stat_prefix
-from bailie.routing.refusal import not_ready
-from bailie.routing.table import NotReady
+from bailie.routing.refusal import not_ready, passed_on_already
+from bailie.routing.table import Elsewhere, NotReady
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ ROUTE_HEADER = headers.ROUTE
 INTERNAL_HEADER = headers.INTERNAL_MODEL
 """Upstream's header between its Envoy and its agents; a caller's value is not passed on."""
 
+ELSEWHERE = "elsewhere"
+"""In the Lua filters' contexts: the request goes to another mesh, and stays as it is."""
 FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
 LUA_PER_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 
@@ -50,14 +52,20 @@ ANY_MATCH: dict[str, Any] = {"prefix": "/"}
 def scope(namespace: str, key: str, entry: Entry) -> Any:
     """Returns the ScopedRouteConfiguration message of a key in `namespace`: a name, or a key of `mirrors`."""
     name = name_of(key)
+    added = {MODEL_HEADER: name}
     if isinstance(entry, NotReady):
         host = _refused(not_ready(namespace, name, entry))
+    elif isinstance(entry, Elsewhere):
+        host = _elsewhere(entry, passed_on_already(namespace, name))
+        added[headers.PASSED_ON] = namespace
     elif len(entry.backends) == 1:
         host = _one_backend(name, entry)
     else:
         host = _many_backends(entry)
-    header = {"key": MODEL_HEADER, "value": name}
-    host |= {"request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]}
+    host["request_headers_to_add"] = [
+        {"header": {"key": each, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for each, value in added.items()
+    ]
     return scope_of(key, host)
 
 
@@ -66,7 +74,7 @@ def scope_of(key: str, host: dict[str, Any]) -> Any:
     host |= {
         "name": name_of(key),
         "domains": ["*"],
-        "request_headers_to_remove": [INTERNAL_HEADER, "x-envoy-external-address"],
+        "request_headers_to_remove": [INTERNAL_HEADER, headers.PASSED_ON, "x-envoy-external-address"],
     }
     return descriptors.message_class(descriptors.SCOPE)(
         name=key,
@@ -155,6 +163,31 @@ def _refused(answer: ErrorAnswer) -> dict[str, Any]:
     return {
         "routes": [{**_anything_else(), "direct_response": {"status": answer.status}}],
         "typed_per_filter_config": {REQUEST_FILTER: context},
+    }
+
+
+def _elsewhere(mesh: Elsewhere, twice: ErrorAnswer) -> dict[str, Any]:
+    """Returns routes to another mesh, which gets the requests as they came.
+
+    A request that comes from a mesh already is refused: two meshes that name each other would pass it to and
+    fro for ever. A stranger who sends the header gets the refusal, and nobody else does.
+    """
+    as_it_came, to = {ELSEWHERE: "1"}, {"timeout": {}, "cluster": meshes.cluster_name(mesh)}
+    passed_on = {"headers": [{"name": headers.PASSED_ON, "present_match": True}]}
+    refused = {REQUEST_FILTER: _context(name=twice.model, reason=twice.reason, message=twice.message)}
+    calls, others = {"match": MODEL_METHODS}, _anything_else()
+    others["typed_per_filter_config"] |= {NAMING_FILTER: _context(**as_it_came), ANSWER_FILTER: disabled()}
+    return {
+        "typed_per_filter_config": {REQUEST_FILTER: _context(**as_it_came), **_for_models()},
+        "routes": [
+            {
+                "match": each["match"] | passed_on,
+                "typed_per_filter_config": each.get("typed_per_filter_config", {}) | refused,
+                "direct_response": {"status": twice.status},
+            }
+            for each in (calls, others)
+        ]
+        + [{**each, "route": to} for each in (calls, others)],
     }
 
 

@@ -104,13 +104,19 @@ OPERATOR_HOME_RULES = (
 SCHEDULER_RULES = (
     RbacRule(
         MLOPS_GROUP,
-        ("models", "pipelines", "experiments", "servers"),
+        ("models", "pipelines", "experiments", "servers", "seldonruntimes"),
         _READ,
         "to read the desired state",
     ),
     RbacRule(
         MLOPS_GROUP,
-        ("models/status", "pipelines/status", "experiments/status", "servers/status"),
+        (
+            "models/status",
+            "pipelines/status",
+            "experiments/status",
+            "servers/status",
+            "seldonruntimes/status",
+        ),
         ("get", "patch", "update"),
         "to say what became of it",
     ),

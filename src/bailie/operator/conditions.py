@@ -13,6 +13,7 @@ from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import Condition
 from bailie.manifests.objects import is_seldon_cores
 from bailie.manifests.runtime import left_out, requested_scheduler_namespace
+from bailie.placement.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ KNOWN_CONTAINERS = "KnownContainers"
 SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
 SERVED_ELSEWHERE = "ServedElsewhere"
 REMOTES = "RemotesUsable"
+SERVED_HERE = "ServedHere"
 COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
 
 
@@ -120,6 +122,24 @@ def remotes_usable(problems: Sequence[str]) -> Condition:
     if not problems:
         return _holds(REMOTES, "Usable", "the configured remotes can be used")
     return unmet("RemoteInvalid", "; ".join(problems), REMOTES)
+
+
+def served_here(runtime: SeldonRuntime) -> Condition:
+    """Returns whether the namespace answers for all of its names, and another mesh for none, as its scheduler
+    told it last."""
+    mesh, fallback = runtime.spec.fallback_mesh, runtime.status.fallback
+    if mesh is None:
+        return _holds(SERVED_HERE, "NoFallback", "no other mesh is asked: spec.fallbackMesh names none")
+    if fallback is None or fallback.mesh != f"{mesh.host(runtime.metadata.namespace)}:{mesh.port}":
+        text = "the namespace's scheduler has not said yet which names the fallback mesh answers for"
+        return Condition(type=SERVED_HERE, status="Unknown", reason="NotTold", message=text)
+    if not fallback.names:
+        text = f"the namespace answers for all of its names; {fallback.mesh} is asked for none"
+        return _holds(SERVED_HERE, "AllNames", text)
+    more = fallback.names - len(fallback.listed)
+    names = ", ".join(fallback.listed) + (f" and {more} more" if more > 0 else "")
+    text = f"{fallback.mesh} answers for {counted(fallback.names, 'name')} until models here do: {names}"
+    return unmet("OnFallback", text, SERVED_HERE).model_copy(update={"severity": "Info"})
 
 
 def scheduler_present(namespace: str, runtime: Object | None, service: Object | None) -> Condition:

@@ -20,10 +20,12 @@ from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
     REMOTES,
     SCHEDULER_REFUSED,
+    SERVED_HERE,
     left_out_condition,
     own_services,
     remotes_usable,
     scheduler_refused,
+    served_here,
     service_taken,
     unmet,
     without_template,
@@ -78,6 +80,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         told = made and (serves or resource.status.served_namespaces)
         fields = {"servedNamespaces": list(serves)} if told else {}
         conditions += self._remotes(resource)
+        if resource.spec.fallback_mesh or resource.status.condition(SERVED_HERE):
+            conditions.append(served_here(resource))
         waits = any(self._central_schedulers.hands_over(name) for name in serves)
         again = PENDING_SECONDS if waits else RESYNC_SECONDS
         return Outcome([*conditions, services, ready], fields, made=not refusals, again=again)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bailie.routing import refusal
 from bailie.routing.refusal import ErrorAnswer
-from bailie.routing.table import NotReady, Route
+from bailie.routing.table import Elsewhere, NotReady, Route
 
 if TYPE_CHECKING:
     from bailie.routing.table import Backend, RoutingTable
@@ -47,13 +47,21 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOn:
+    """The request goes to another mesh as it came; `model` is the name by which it was routed."""
+
+    model: str
+    mesh: Elsewhere
+
+
+@dataclass(frozen=True, slots=True)
 class OfNamespace:
     """The request is for the namespace, not for a model: `asked` is its path, or its gRPC method."""
 
     asked: str
 
 
-Outcome = Forward | OfNamespace | ErrorAnswer
+Outcome = Forward | PassedOn | OfNamespace | ErrorAnswer
 
 
 def match(
@@ -85,6 +93,13 @@ def match(
     return _of_namespace(table, plain[1] if plain else path, NAMESPACE_PATHS, grpc=False)
 
 
+def once_only(table: RoutingTable, outcome: Outcome) -> Outcome:
+    """Returns the outcome of a request that another mesh has passed on to this one."""
+    if isinstance(outcome, PassedOn):
+        return refusal.passed_on_already(table.namespace, outcome.model)
+    return outcome
+
+
 def pinned(table: RoutingTable, outcome: Outcome, route: str) -> Outcome:
     """Returns the outcome of `match` for a caller with the header `x-seldon-route` of an earlier answer.
 
@@ -113,10 +128,12 @@ def _of_namespace(table: RoutingTable, asked: str, served: frozenset[str], *, gr
     return OfNamespace(asked) if asked in served else refusal.not_served(table.namespace, grpc=grpc)
 
 
-def _look_up(table: RoutingTable, model: str, rest: str) -> Forward | ErrorAnswer:
+def _look_up(table: RoutingTable, model: str, rest: str) -> Forward | PassedOn | ErrorAnswer:
     entry = table.entries.get(model)
     if entry is None:
         return refusal.not_found(table.namespace, model)
     if isinstance(entry, NotReady):
         return refusal.not_ready(table.namespace, model, entry)
+    if isinstance(entry, Elsewhere):
+        return PassedOn(model, entry)
     return Forward(model, entry.backends, rest)

@@ -23,6 +23,7 @@ MODEL_NOT_FOUND = "ModelNotFound"
 MODEL_NOT_NAMED = "ModelNotNamed"
 ENCODING_NOT_SUPPORTED = "EncodingNotSupported"
 NO_ANSWER = "NoAnswer"
+PASSED_ON_ALREADY = "PassedOnAlready"
 TOO_LONG = "RequestTooLong"
 NO_LIST = "NoListOfModels"
 TOO_MANY_WAIT = "TooManyRequestsWait"
@@ -83,6 +84,25 @@ def not_ready(namespace: str, model: str, entry: NotReady) -> ErrorAnswer:
 def no_answer(namespace: str, model: str, cause: str) -> ErrorAnswer:
     """Returns the answer where a replica should have answered: it is gone, or went during the request."""
     text = f"no replica of model {model} in namespace {namespace} answered: {cause}"
+    return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
+
+
+def passed_on_already(namespace: str, model: str) -> ErrorAnswer:
+    """Returns the answer for a name that another mesh has passed on to this one, which would pass it on,
+    too."""
+    text = (
+        f"model {model} is not ready in namespace {namespace}, to which another mesh passed the request on;"
+        " a request is passed on once: make the model ready in one of the two namespaces"
+    )
+    return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, PASSED_ON_ALREADY, text, model, namespace)
+
+
+def mesh_no_answer(namespace: str, model: str, mesh: str, cause: str) -> ErrorAnswer:
+    """Returns the answer where another mesh should have answered, and none could be had from there."""
+    text = (
+        f"model {model} is not ready in namespace {namespace}, and {mesh}, which answers until then, gave no"
+        f" answer: {cause}"
+    )
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
 
 

@@ -126,7 +126,25 @@ class NotReady:
     subject: str = ""
 
 
-Entry = Route | NotReady
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A name that the mesh at `host` and `port` answers for as long as this namespace does not.
+
+    The request goes there as it came: name, path, headers and messages stay the same.
+    """
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        if not self.host or not 0 < self.port <= MAX_PORT:
+            raise ValueError(f"a mesh needs a host and a port, not {self.host!r} and {self.port}")
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+Entry = Route | NotReady | Elsewhere
 
 
 @dataclass(frozen=True, slots=True)

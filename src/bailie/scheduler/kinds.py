@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SERVER
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.control.experiment_subjects import ExperimentSubjects
+from bailie.scheduler.status.fallback import FallbackWriter
 from bailie.scheduler.status.models import ModelWriter
 from bailie.scheduler.status.servers import ServerWriter
 from bailie.scheduler.status.subjects import SubjectWriter
@@ -35,13 +36,15 @@ class ScheduledKind:
     """One kind. `subjects` makes the routable kind; Models and Servers have none, for the engine has its own.
 
     `decides`: nothing is decided before the objects of the kind are listed, and each change of one wakes the
-    engine. The objects of any other kind get conditions only.
+    engine. The objects of any other kind get conditions only. `forbiddable`: where the Role of an older chart
+    does not allow to read the kind, the scheduler does without.
     """
 
     kind: Kind
     writer: MakeWriter
     subjects: SubjectFactory | None = None
     decides: bool = True
+    forbiddable: bool = False
 
 
 def _not_run(kind: Kind) -> ScheduledKind:
@@ -54,8 +57,10 @@ def _not_run(kind: Kind) -> ScheduledKind:
 KINDS = (
     ScheduledKind(MODEL, ModelWriter),
     ScheduledKind(SERVER, lambda client, namespace, _: ServerWriter(client, namespace)),
+    ScheduledKind(SELDON_RUNTIME, FallbackWriter, forbiddable=True),
     ScheduledKind(EXPERIMENT, partial(SubjectWriter, kind=EXPERIMENT), ExperimentSubjects),
     _not_run(PIPELINE),
 )
 """Each routable kind stands after those to whose routes its own lead."""
 DECIDING = tuple(each.kind for each in KINDS if each.decides)
+FORBIDDABLE = frozenset(each.kind for each in KINDS if each.forbiddable)

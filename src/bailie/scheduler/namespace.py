@@ -15,9 +15,10 @@ from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.kube.clock import utc_now
+from bailie.kube.errors import Forbidden
 from bailie.kube.informer import Informer
 from bailie.scheduler.freshness import current
-from bailie.scheduler.kinds import DECIDING, KINDS
+from bailie.scheduler.kinds import DECIDING, FORBIDDABLE, KINDS
 from bailie.scheduler.loop import SchedulingLoop, write_notice
 from bailie.scheduler.status.metrics import ModelCounts
 from bailie.scheduler.status.writer import StatusWriter
@@ -25,6 +26,7 @@ from bailie.scheduler.status.writer import StatusWriter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bailie.api.kinds import Kind
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.kube.informer import Change
@@ -51,11 +53,16 @@ class NamespaceScheduler:
 
     def unready(self) -> str | None:
         """Returns why no engine could begin now; None when nothing keeps it from that."""
-        missing = [kind.plural for kind in DECIDING if not self._informers[kind].synced.is_set()]
+        missing = [kind.plural for kind in DECIDING if not self._is_listed(kind)]
         if not missing:
             return None
         causes = {str(self._informers[kind].failure) for kind in DECIDING if self._informers[kind].failure}
         return f"{', '.join(missing)} not listed yet" + "".join(f": {cause}" for cause in sorted(causes))
+
+    def _is_listed(self, kind: Kind) -> bool:
+        """Says whether the objects of a kind were listed, or may never be: decisions do without these."""
+        informer = self._informers[kind]
+        return informer.synced.is_set() or (kind in FORBIDDABLE and isinstance(informer.failure, Forbidden))
 
     def explain(self, name: str) -> dict[str, Any] | None:
         """Returns the placement of a model; None on a standby and for a model that does not exist."""
@@ -78,7 +85,8 @@ class NamespaceScheduler:
         `client` is that of the term: it writes only while the lease is held.
         """
         for kind in DECIDING:
-            await current(client, self._informers[kind])
+            if self._informers[kind].synced.is_set() or kind not in FORBIDDABLE:
+                await current(client, self._informers[kind])
         engine = Engine(
             self.namespace,
             objects=lambda kind: self._informers[kind].store.values(),

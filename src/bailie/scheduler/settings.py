@@ -35,6 +35,7 @@ class SchedulerSettings:
             most=limits.MOST_REQUESTS_PER_REPLICA,
         ),
     )
+    endpoints_dir: Path | None = field(default=None, metadata=shared.ENDPOINTS_DIR)
     agent_port: int = ports.SCHEDULER_AGENTS
     """The port that agents dial. Not from the environment; 0 for a free one."""
     http_port: int = ports.HEALTH

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MODELS = Gauge(
     "bailie_models", "Models, by what their condition ModelReady comes from.", ["namespace", "state"]
 )
+FALLBACK_NAMES = Gauge(
+    "bailie_fallback_names", "Names that another mesh answers for (fallbackMesh).", ["namespace"]
+)
 
 
 class ModelCounts:
@@ -30,7 +33,8 @@ class ModelCounts:
         self._seen: set[str] = set()
 
     def take(self, result: PassResult) -> None:
-        """Counts the Models that the pass looked at by their new states."""
+        """Counts the Models that the pass looked at by their new states, and the names of another mesh."""
+        FALLBACK_NAMES.labels(self._namespace).set(len(result.fallback.names) if result.fallback else 0)
         for name in result.looked_at_of(MODEL):
             facts, before = result.facts.get(name), self._states.pop(name, None)
             if before is not None:
@@ -44,3 +48,4 @@ class ModelCounts:
         """Takes the counts out when the term is over: another scheduler counts."""
         for state in self._seen:
             MODELS.remove(self._namespace, state)
+        FALLBACK_NAMES.labels(self._namespace).set(0)
