@@ -15,6 +15,7 @@ from benchmarks import (
     edge_fuzz,
     experiments,
     failover,
+    fallback,
     hand_over,
     hung,
     isolation,
@@ -40,6 +41,7 @@ INTERRUPTED = 130
 BENCHMARKS = {
     "main-job": main_job.main,
     "failover": failover.main,
+    "fallback": fallback.main,
     "hand-over": hand_over.main,
     "migration": migration.main,
     "isolation": isolation.main,

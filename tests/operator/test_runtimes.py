@@ -215,3 +215,25 @@ async def test_remotes_that_agents_cannot_use_are_told_until_they_can(installati
             found = await installation.until(SELDON_RUNTIME, "seldon", status, condition="RemotesUsable")
             assert (found["message"] == problem) == (told is not None)
         await installation.until(SELDON_RUNTIME, "seldon", "True")
+
+
+async def test_names_that_another_mesh_answers_for_are_told_as_the_scheduler_counts_them(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME | {"fallbackMesh": {"namespace": "old"}})
+        await installation.until(SELDON_RUNTIME, "seldon", "Unknown", condition="ServedHere")
+        for names, status in ((2, "False"), (0, "True")):
+            told = {"mesh": "seldon-mesh.old.svc:80", "names": names, "listed": ["iris", "wine"][:names]}
+            body = {"status": {"fallback": told}}
+            await installation.admin.patch(
+                SELDON_RUNTIME, "seldon", installation.a, body, subresource="status"
+            )
+            await installation.until(SELDON_RUNTIME, "seldon", status, condition="ServedHere")
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+
+
+async def test_a_mesh_that_is_this_one_is_refused(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME | {"fallbackMesh": {"port": 81}})
+        found = await installation.until(SELDON_RUNTIME, "seldon", "False")
+        assert found["reason"] == "InvalidSpec"
+        assert "spec.fallbackMesh: names seldon-mesh of this namespace" in found["message"]

@@ -263,11 +263,12 @@ def _remotes_problem(server: Object | None) -> object:
 
 
 def _wanted(manifest: Object) -> tuple[object, ...]:
-    """Returns the parts of an object that its reconciliation depends on: not the status, which it writes
-    itself."""
+    """Returns the parts of an object that its reconciliation depends on: of the status, which it writes
+    itself, only the scheduler's field."""
     metadata = manifest["metadata"]
     return (
         manifest.get("spec"),
+        (manifest.get("status") or {}).get("fallback"),
         metadata.get("labels"),
         metadata.get("annotations"),
         metadata.get("deletionTimestamp"),
