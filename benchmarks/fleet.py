@@ -1,6 +1,7 @@
 """Hundreds of simulated server replicas in a process of their own, which notes when each was told what.
 
-Run by `scheduler`. They speak the agents' protocol and report as agents do; there is nothing behind them.
+Run by `scheduler` and `simulated_hand_over`. They speak the agents' protocol and report as agents do; there
+is nothing behind them.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def fleet_process(ports: Sequence[int], servers: int, pipe: Connection) -> None:
             for number in range(servers)
             for index in range(REPLICAS)
         ]
+        for replica in replicas:
+            replica.credentials = {"namespace": NAMESPACE}  # their scheduler may be at home elsewhere
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             tasks = {replica: group.create_task(replica.run()) for replica in replicas}

@@ -4,7 +4,8 @@
 replica each, which get 250 requests a second throughout, half REST and half gRPC. `schedulerNamespace` of the
 team is emptied and set again; after each change a new Model must become ready by the scheduler that has the
 namespace now. At the end the agents' logs and the pods are compared with those of before: nothing may have
-been loaded twice, unloaded or restarted. Ends everything that it started.
+been loaded twice, unloaded or restarted. With `--simulated` there are only schedulers, and simulated replicas
+that have as many models as `--models` says. Ends everything that it started.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from bailie.kube.errors import NotFound
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition
 from bailie.wellknown import names
+from benchmarks import simulated_hand_over
 from benchmarks.failover import lines
 from benchmarks.laptop import Laptop, laptop, until
+from benchmarks.simulated_hand_over import TO_ITS_OWN, TO_THE_CENTRAL_ONE
 from benchmarks.steady import steady
 
 if TYPE_CHECKING:
@@ -122,12 +125,12 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
         expected = [running.expectation(name, "iris") for name in models]
         await team.change(CENTRAL, "probe-first")  # where people come from
         before = await team.processes(), team.moves()
-        figures: dict[str, Any] = {"to its own": [], "to the central one": []}
+        figures: dict[str, Any] = {TO_ITS_OWN: [], TO_THE_CENTRAL_ONE: []}
         with steady(running.inference(TEAM)) as traffic:
             traffic.send(expected, options.rate)
             started = time.monotonic()
             for number in range(options.rounds):
-                for kind, target in (("to its own", ""), ("to the central one", CENTRAL)):
+                for kind, target in ((TO_ITS_OWN, ""), (TO_THE_CENTRAL_ONE, CENTRAL)):
                     await asyncio.sleep(options.pause)
                     figures[kind].append(await team.change(target, f"probe-{number}-{target or TEAM}"))
             await asyncio.sleep(options.pause)
@@ -147,7 +150,7 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
 
 def told(figures: dict[str, Any]) -> Iterator[str]:
     """Yields the figures as lines."""
-    for kind in ("to its own", "to the central one"):
+    for kind in (TO_ITS_OWN, TO_THE_CENTRAL_ONE):
         for what in figures[kind][0]:
             values = [each[what] for each in figures[kind]]
             yield (
@@ -155,22 +158,26 @@ def told(figures: dict[str, Any]) -> Iterator[str]:
                 f"worst {max(values):.2f} of {len(values)}"
             )
     for name, value in figures.items():
-        if name not in {"to its own", "to the central one", "failures"}:
+        if name not in {TO_ITS_OWN, TO_THE_CENTRAL_ONE, "failures"}:
             yield f"{name}: {value}"
-    yield from figures["failures"][:3]
+    yield from figures.get("failures", ())[:3]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks hand-over", description=__doc__)
     parser.add_argument("--models", type=int, default=20)
+    parser.add_argument("--simulated", action="store_true", help="on simulated replicas, without requests")
     parser.add_argument("--rounds", type=int, default=5, help="changes to its own and back")
     parser.add_argument("--pause", type=float, default=5.0, help="seconds between two changes")
     parser.add_argument("--rate", type=float, default=250.0, help="requests per second over all models")
     parser.add_argument("--json", type=Path, help="write the results here too")
     options = parser.parse_args(arguments)
-    with laptop(namespaces=(CENTRAL, TEAM)) as running:
-        figures = asyncio.run(measure(running, options))
+    if options.simulated:
+        figures = asyncio.run(simulated_hand_over.measure(options, lambda line: print(line, flush=True)))
+    else:
+        with laptop(namespaces=(CENTRAL, TEAM)) as running:
+            figures = asyncio.run(measure(running, options))
     print("\n".join(told(figures)), flush=True)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -15,7 +15,7 @@ import signal
 import statistics
 import tempfile
 import time
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from bailie.routing.table import Publisher, RoutingTable
 
 MODELS_PER_SERVER = 100
+CENTRAL = "central"
+"""Namespace of a scheduler that may serve the benchmark's, too."""
 MIB = 2**20
 
 
@@ -109,7 +111,8 @@ class EncodingPublisher:
 def api_process(folder: Path, pipe: Connection) -> None:
     """Runs the embedded API until the pipe says something; tells where its kubeconfig is."""
     with running_api(folder) as api:
-        api.namespace(NAMESPACE)
+        for name in (NAMESPACE, CENTRAL):
+            api.namespace(name)
         pipe.send(str(api.kubeconfig))
         pipe.recv()
 
@@ -121,6 +124,7 @@ class Ports:
     number: int
     agents: int
     health: int
+    namespace: str = NAMESPACE
 
     @property
     def pod(self) -> str:
@@ -136,7 +140,7 @@ def scheduler_process(kubeconfig: str, token: Path, ports: Ports, pipe: Connecti
     async def main() -> None:
         heartbeat = Heartbeat()
         settings = SchedulerSettings(
-            namespace=NAMESPACE,
+            namespace=ports.namespace,
             pod_name=ports.pod,
             address="127.0.0.1",
             token_file=token,
@@ -153,11 +157,15 @@ def scheduler_process(kubeconfig: str, token: Path, ports: Ports, pipe: Connecti
 
         loop.add_reader(pipe.fileno(), answer)
         async with asyncio.TaskGroup() as group:
-            group.create_task(heartbeat.run())
-            group.create_task(run(settings, client, data_plane))
+            beating = group.create_task(heartbeat.run())
+            scheduler = group.create_task(run(settings, client, data_plane, data_plane))
+            loop.add_signal_handler(signal.SIGTERM, scheduler.cancel)
+            with suppress(asyncio.CancelledError):
+                await scheduler
+            beating.cancel()
 
     @asynccontextmanager
-    async def data_plane(_: Tenants, _leads: Callable[[], bool]) -> AsyncIterator[Publisher]:
+    async def data_plane(_: Tenants | str, _leads: Callable[[], bool]) -> AsyncIterator[Publisher]:
         publisher = EncodingPublisher()
         async with asyncio.TaskGroup() as group:
             task = group.create_task(publisher.run())
