@@ -1,4 +1,4 @@
-"""The names that another mesh answers for, as long as nothing in the namespace does.
+"""The fall-back: the names that another mesh answers for, as long as nothing in the namespace does.
 
 Kept by `routes`. The mesh is that of the namespace's SeldonRuntime (`fallbackMesh`). Each name with an object
 that is to answer goes there while it has no route here, before its first copy is loaded and after its last
