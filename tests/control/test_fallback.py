@@ -148,3 +148,36 @@ def test_only_the_oldest_runtime_counts(world):
     world.model()
     world.step()
     assert kinds(world) == {"iris": NotReady}
+
+
+def test_an_experiment_falls_back_with_its_default_until_all_candidates_answer_here(world):
+    names_ = ("iris", "wine", "flower.experiment")
+    versions = {name: world.model(name) for name in ("iris", "wine")}
+    world.experiment("flower", iris=50, wine=50, default="iris")
+    world.step()
+    assert world.publisher.table.entries == dict.fromkeys(names_, OLD)
+    assert on_fallback(world) == {*names_}
+    world.agents.connect()
+    world.step()
+    world.agents.report("iris", versions["iris"], 1, LOADED)
+    world.step()
+    assert kinds(world) == dict.fromkeys(names_, Elsewhere), "its callers would get one candidate alone"
+    world.agents.report("wine", versions["wine"], 1, LOADED)
+    world.step()
+    assert kinds(world) == dict.fromkeys(names_, Route)
+    assert world.publisher.backends("iris") == world.publisher.backends("flower.experiment")
+    world.step()
+    assert on_fallback(world) == frozenset()
+    names(world, None, generation=2)
+    world.agents.report("wine", versions["wine"], 1, FAILED)
+    world.step()
+    assert kinds(world) == {"iris": Route, "flower.experiment": Route, "wine": NotReady}
+
+
+def test_a_refused_experiment_falls_back_and_a_deleted_one_does_not(world):
+    world.experiment("none")
+    world.step()
+    assert kinds(world) == {"none.experiment": Elsewhere}
+    del world.experiments["none"]
+    world.step()
+    assert kinds(world) == {}

@@ -147,6 +147,7 @@ def _contribution(wanted: WantedExperiment, behind: Mapping[str, Contribution]) 
         otherwise=NotReady(NO_CANDIDATE, "none of its candidates answers", f"experiment {wanted.name}"),
         weights=shares,
         takes_over=wanted.default,
+        partial=any(weight and model not in shares for model, weight in wanted.weights.items()),
         sticky=True,
         mirror=mirror,
     )

@@ -2,13 +2,14 @@
 
 Kept by `routes`. The mesh is that of the namespace's SeldonRuntime (`fallbackMesh`). Each name with an object
 that is to answer goes there while it has no route here, before its first copy is loaded and after its last
-one is gone alike: nothing is remembered, so every leader decides the same.
+one is gone alike: nothing is remembered, so every leader decides the same. The name of an Experiment, and
+with it that of its default, goes there until all candidates answer here, or shares would change meanwhile.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -68,6 +69,12 @@ class Fallback:
         if found.problems("", self._namespace):
             return None
         return Elsewhere(found.host(self._namespace), found.port)
+
+    def part(self, contribution: Contribution | None) -> Contribution | None:
+        """Returns the part of a subject in the table: no copies, where the mesh goes before some of them."""
+        if self.mesh is None or contribution is None or not contribution.partial:
+            return contribution
+        return replace(contribution, copies=(), identity="", mirror=None)
 
     def entry(self, contribution: Contribution | None, own: Entry | None) -> Entry | None:
         """Returns the entry of a subject whose own part in the namespace is `own`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.control.subjects import put
-from bailie.routing.table import Route
+from bailie.routing.table import NotReady, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,9 +73,9 @@ class RouteNames:
         return found.entry if found else None
 
     def _behind(self, name: str) -> _OwnEntry | None:
-        """Returns the entry that callers of the name get: that of another subject only if it is a route."""
+        """Returns the entry that callers of the name get: that of another subject only if it answers."""
         taker = self._own.get(self._taken.get(name, ""))
-        return taker if taker and isinstance(taker.entry, Route) else self._own.get(name)
+        return self._own.get(name) if taker is None or isinstance(taker.entry, NotReady) else taker
 
     def subject(self, name: str) -> Subject | None:
         """Returns the subject whose route callers of the name get; None for a name without an entry."""

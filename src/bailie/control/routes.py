@@ -172,7 +172,8 @@ class Routes:
         `changes` has the route's name and the new contribution, None for no route, of each changed subject.
         """
         first, present = self._revision == 0, self._present(fleet)
-        for subject, (name, each) in changes.items():
+        parts = {subject: (name, self.fallback.part(each)) for subject, (name, each) in changes.items()}
+        for subject, (name, each) in parts.items():
             entry = self.fallback.entry(each, entry_of(each, present, fleet.crowded))
             self._names.put(subject, name, entry, each.takes_over if each else "")
         if self._names.settle() or first:
@@ -183,7 +184,7 @@ class Routes:
         if first:
             # Before `_note`, which takes the copies that our own routes lead to out of the departures again.
             self._begin(fleet)
-        for subject, (_, contribution) in changes.items():
+        for subject, (_, contribution) in parts.items():
             self._note(subject, contribution or _NOTHING)
         self._forget(fleet.copies.keys())
 

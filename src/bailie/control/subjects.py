@@ -42,7 +42,8 @@ class Contribution:
     `identity` says what answers, as far as a status tells it apart: for a Model, which version. `weights` are
     by the Model of the copies, relative to each other; a Model without a weight has 1. While the route leads
     to copies, callers of the Model `takes_over` get it, too. `sticky` and `mirror` are those of `Route`.
-    `awaited`: the subject is to answer, so another mesh may do so while no copy does.
+    `awaited`: the subject is to answer, so another mesh may do so while no copy does. `partial`: a Model that
+    is to share the requests does not answer, so another mesh, which may have all of them, goes first.
     """
 
     copies: tuple[ModelCopy, ...] = ()
@@ -53,6 +54,7 @@ class Contribution:
     sticky: bool = False
     mirror: RouteMirror | None = None
     awaited: bool = True
+    partial: bool = False
 
 
 class KnownRoutes(Protocol):
