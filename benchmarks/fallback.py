@@ -120,7 +120,9 @@ class Move:
 
     async def _ready(self, namespace: str, name: str) -> None:
         async def look() -> bool:
-            return condition(await self._client.get(MODEL, name, namespace), "Ready")["status"] == "True"
+            return bool(
+                condition(await self._client.get(MODEL, name, namespace), "Ready")["status"] == "True"
+            )
 
         await until(look, f"model {name} of {namespace} ready")
 
