@@ -61,6 +61,12 @@ def _modules(root: Path):
             yield Module(name, path, ast.parse(path.read_text()))
 
 
+def listed(offenders) -> str:
+    """Every offender on a line of its own, for the message of an assertion: pytest itself cuts long lists."""
+    pairs = offenders.items() if isinstance(offenders, dict) else enumerate(offenders, 1)
+    return "".join(f"\n{key}: {value}" for key, value in pairs)
+
+
 @cache
 def by_name() -> dict[str, Module]:
     return {module.name: module for module in modules()}

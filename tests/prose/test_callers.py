@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.prose.sources import by_name, imports, modules
+from tests.prose.sources import by_name, imports, listed, modules
 
 _CLAIM = re.compile(
     r"(?:^|[.;:] )"
@@ -122,7 +122,8 @@ def _problem(module, name):
 
 def test_the_callers_that_a_module_names_import_it():
     wrong = {module.name: list(problems(module)) for module in modules() if module.name not in KNOWN}
-    assert {name: found for name, found in wrong.items() if found} == {}
+    wrong = {name: found for name, found in wrong.items() if found}
+    assert not wrong, listed(wrong)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 
-from tests.prose.sources import distributions
+from tests.prose.sources import distributions, listed
 
 TWICE = {
     "Client": "programs of users import that of models, Bailie's own that of the Kubernetes API",
@@ -27,7 +27,8 @@ def repeated(distribution, kinds, wanted):
 
 def test_no_two_classes_have_one_name():
     found = [repeated(each, ast.ClassDef, lambda *_: True) for each in distributions()]
-    assert {name: places for one in found for name, places in one.items() if name not in TWICE} == {}
+    twice = {name: places for one in found for name, places in one.items() if name not in TWICE}
+    assert not twice, listed(twice)
 
 
 def test_every_allowed_name_is_still_needed():
@@ -50,4 +51,5 @@ def functions_twice(distribution):
 
 def test_no_two_functions_that_others_import_by_name_have_one_name():
     found = [functions_twice(each) for each in distributions()]
-    assert {name: places for one in found for name, places in one.items() if name not in ENTRIES} == {}
+    twice = {name: places for one in found for name, places in one.items() if name not in ENTRIES}
+    assert not twice, listed(twice)

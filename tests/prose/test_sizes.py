@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.prose.sources import modules
+from tests.prose.sources import listed, modules
 
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 60
@@ -10,7 +10,8 @@ MOST_LINES_OF_A_FUNCTION = 60
 
 def test_no_file_is_too_long():
     lines = {module.name: len(module.path.read_text().splitlines()) for module in modules()}
-    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+    long = {name: count for name, count in lines.items() if count > MOST_LINES}
+    assert not long, listed(long)
 
 
 def test_no_function_is_too_long():
@@ -20,4 +21,4 @@ def test_no_function_is_too_long():
         for node in module.functions
         if node.end_lineno - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION
     ]
-    assert long == []
+    assert not long, listed(long)

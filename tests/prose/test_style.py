@@ -6,7 +6,7 @@ import ast
 import re
 
 import pytest
-from tests.prose.sources import modules
+from tests.prose.sources import listed, modules
 
 _HELP = "bailie.cli."
 """Public functions there are commands: their docstrings are their help, which is in the imperative."""
@@ -65,12 +65,13 @@ def test_log_messages_are_constant_and_begin_in_lower_case():
         for call in log_calls(module.nodes)
         if not is_constant_and_begins_small(call)
     ]
-    assert wrong == []
+    assert not wrong, listed(wrong)
 
 
 def test_a_logger_is_named_log():
     names = {module.name: loggers(module) for module in modules()}
-    assert {name: found for name, found in names.items() if found not in ([], ["log"])} == {}
+    wrong = {name: found for name, found in names.items() if found not in ([], ["log"])}
+    assert not wrong, listed(wrong)
 
 
 def loggers(module):
@@ -92,7 +93,7 @@ def test_docstrings_of_functions_begin_with_a_verb():
         if not is_property(node)
         if node.name.startswith("_") or not module.name.startswith(_HELP)
     ]
-    assert wrong == []
+    assert not wrong, listed(wrong)
 
 
 def test_sentences_of_docstrings_name_their_thing():
@@ -103,7 +104,7 @@ def test_sentences_of_docstrings_name_their_thing():
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         for sentence in nameless(str(node.value.value))
     ]
-    assert wrong == []
+    assert not wrong, listed(wrong)
 
 
 def nameless(docstring):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.prose.sources import listed
 
 from bailie.wellknown import headers, labels, names, paths, ports, variables
 
@@ -53,7 +54,8 @@ def typed_again(text):
 def test_no_module_types_a_fact_again():
     assert len(MODULES) > 100
     found = {str(path.relative_to(SOURCE)): list(typed_again(path.read_text())) for path in MODULES}
-    assert {path: facts for path, facts in found.items() if facts} == {}
+    again = {path: facts for path, facts in found.items() if facts}
+    assert not again, listed(again)
 
 
 @pytest.mark.parametrize(
