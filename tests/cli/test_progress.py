@@ -74,11 +74,24 @@ with Progress() as progress:
 """
 
 
-def on_a_terminal(**variables):
+LOGGING = """
+import structlog
+from bailie.cli.logging import set_up_logging
+from bailie.cli.progress import Progress
+set_up_logging("info")
+log = structlog.get_logger()
+with Progress() as progress:
+    progress(["the API: starting"])
+    log.info("while it is drawn")
+log.info("after it")
+"""
+
+
+def on_a_terminal(script=SCRIPT, **variables):
     """What the script writes on a terminal."""
     ours, theirs = pty.openpty()
     environment = {"PATH": "", "TERM": "xterm", **variables}
-    subprocess.run([sys.executable, "-c", SCRIPT], stderr=theirs, env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], stderr=theirs, env=environment, check=True, timeout=60)
     os.close(theirs)
     found = b""
     while True:
@@ -109,3 +122,10 @@ def test_colours_can_be_left_out():
 
 def test_a_terminal_that_cannot_be_drawn_on_gets_lines():
     assert on_a_terminal(TERM="dumb").startswith("waiting for the API: starting")
+
+
+def test_log_lines_go_above_the_picture():
+    shown = on_a_terminal(LOGGING, NO_COLOR="1")
+    first, last = shown.index("while it is drawn"), shown.rindex("the API")
+    assert first < last < shown.index("after it")
+    assert shown.count("while it is drawn") == shown.count("after it") == 1

@@ -1,9 +1,9 @@
 """The inference server of this replica, through the Open Inference Protocol and its repository extension.
 
-`loading` loads and unloads, `health` looks at readiness and the index. Load and unload go over gRPC:
-MLServer's REST answer to a model that raises is `Internal Server Error` without a cause, its gRPC answer
-names the exception (measured with 1.7.1; Triton names it on both). All other calls are REST. Every call has a
-deadline; a failure is a ServerError or, for looks, a value.
+`loading` loads and unloads, `health` looks at readiness and the index. Load and unload go over gRPC, whose
+codes tell a server that refuses from one that ends or answers nobody. Every server names the exception of a
+model that raises there; over REST an MLServer of somebody else's image may answer without a cause. All other
+calls are REST. Every call has a deadline; a failure is a ServerError or, for looks, a value.
 """
 
 from __future__ import annotations

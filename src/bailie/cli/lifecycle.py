@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -90,13 +91,14 @@ def up(
             _announce(state, output)
             return
         set_up_logging(settings.log_level)
+        with ExitStack() as picture:
+            progress = picture.enter_context(Progress(shown=shown))
 
-        def ready(_: SupervisorRecord) -> None:
-            _announce(state, output, asynchronous=True)
+            def ready(_: SupervisorRecord) -> None:
+                picture.close()
+                _announce(state, output, asynchronous=True)
 
-        # The log of the foreground is on the same terminal: a picture would be drawn over it.
-        progress = Progress(shown=shown, live=False)
-        supervisor.run(settings, timeout=timeout, progress=progress, ready=ready)
+            supervisor.run(settings, timeout=timeout, progress=progress, ready=ready)
 
 
 def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from enum import StrEnum
+from typing import TextIO, cast
 
 import structlog
 
@@ -22,6 +23,16 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class _StandardError:
+    """Standard error as it is at each line: while a picture is drawn there, lines go above it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def set_up_logging(level: str) -> None:
     """Configures structlog and the standard library's logging for this process.
 
@@ -29,7 +40,8 @@ def set_up_logging(level: str) -> None:
     """
     name = {"trace": "debug", "warn": "warning", "fatal": "error", "panic": "error"}.get(level, level)
     threshold = logging.getLevelNamesMapping().get(name.upper(), logging.INFO)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    stream = cast("TextIO", _StandardError())
+    logging.basicConfig(level=logging.WARNING, stream=stream, format="%(levelname)s %(name)s %(message)s")
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -42,6 +54,6 @@ def set_up_logging(level: str) -> None:
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )

@@ -62,11 +62,11 @@ class AwaitedParts:
 class Progress:
     """Shows a wait while it lasts. A context manager; call it with each look's `name: why`."""
 
-    def __init__(self, *, shown: bool = True, live: bool = True) -> None:
+    def __init__(self, *, shown: bool = True) -> None:
         self._shown = shown
         self._parts = AwaitedParts()
         self._last = ""
-        self._live = _picture(self._table) if shown and live else None
+        self._live = _picture(self._table) if shown else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
