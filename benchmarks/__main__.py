@@ -11,6 +11,7 @@ from benchmarks import (
     bad_loads,
     chaos,
     data_plane,
+    door_fuzz,
     drain,
     edge_fuzz,
     experiments,
@@ -63,6 +64,7 @@ BENCHMARKS = {
     "serve": serve.main,
     "startup": startup.main,
     "api-fuzz": api_fuzz.main,
+    "door-fuzz": door_fuzz.main,
     "mlserver-settings": mlserver_settings.main,
 }
 

@@ -54,7 +54,7 @@ class Api:
         self._address = cluster["server"].removeprefix("https://")
         ca = base64.b64decode(cluster["certificate-authority-data"]).decode()
         self._context = ssl.create_default_context(cadata=ca)
-        self._token = config["users"][0]["user"]["token"]
+        self.token = config["users"][0]["user"]["token"]
 
     def connection(self, seconds: float) -> http.client.HTTPSConnection:
         """A connection that gives up after so many seconds of silence."""
@@ -63,7 +63,7 @@ class Api:
     def send(self, connection: http.client.HTTPSConnection, request: Request) -> tuple[int, bytes]:
         """The status and the body of the answer."""
         connection.putrequest(request.method, request.path, skip_host="host" in request.headers)
-        headers = {"authorization": f"Bearer {self._token}", "content-length": str(len(request.body))}
+        headers = {"authorization": f"Bearer {self.token}", "content-length": str(len(request.body))}
         for name, value in {**headers, **request.headers}.items():
             connection.putheader(name, value.encode("utf-8"))
         connection.endheaders(request.body or None)

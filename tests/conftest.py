@@ -32,6 +32,7 @@ SLOW = (
     "upstream/test_install.py",
     "agent/test_run.py",
     "kubeapi/test_fuzz.py",
+    "kubeapi/test_door_fuzz.py",
     "scheduler/test_run.py",
     "samples/test_applied.py",
     "workloads/node/test_node.py",

@@ -7,10 +7,12 @@ order of the steps; `objects.py` has the meaning of the verbs, `requests.py` tha
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from uvicorn.protocols.utils import ClientDisconnected
 
 from kubeapi import errors, kinds, limits
 from kubeapi.access.auth import Authoriser, Tokens
@@ -221,7 +223,8 @@ async def _while_connected(response: ASGIApp, scope: Scope, receive: Receive, se
     gone: asyncio.Event = scope["state"]["gone"]
 
     async def answer() -> None:
-        await response(scope, receive, send)
+        with suppress(ClientDisconnected):
+            await response(scope, receive, send)
 
     async with asyncio.TaskGroup() as tasks:
         answering = tasks.create_task(answer())

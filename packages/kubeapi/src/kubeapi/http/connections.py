@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Callable
+
+    from uvicorn._types import ASGISendEvent
 
     Speak = Callable[["Client", "Clients"], asyncio.Protocol]
 
@@ -183,6 +186,19 @@ class WebSocket(WSProtocol):
         super().connection_lost(exc)
         self._clients.leave(self._of)
         self._gone.set()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Sends to a client that is there.
+
+        A client with too long a message is hung up on while the application still has something to send.
+
+        Raises:
+            ClientDisconnected: The client is gone, or is being hung up on.
+        """
+        await self.writable.wait()
+        if self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
 
 
 class Listener:
