@@ -29,6 +29,12 @@ def pytest_configure() -> None:
 
 
 SLOW = (
+    "e2e/test_on_a_cluster.py",
+    "e2e/test_overcommit.py",
+    "e2e/test_examples.py",
+    "e2e/test_hand_over.py",
+    "e2e/test_failover.py",
+    "e2e/test_neighbours.py",
     "upstream/test_install.py",
     "agent/test_run.py",
     "kubeapi/test_fuzz.py",
