@@ -1,0 +1,1 @@
+"""Moves a namespace to a scheduler of its own: facts, findings and steps, pure; reading and writing apart."""

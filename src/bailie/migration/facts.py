@@ -1,0 +1,146 @@
+"""The facts for a move: the objects that the API shows, by kind and name, or why it does not show them.
+
+`read` fills them, `source` and the checks judge them, and a move looks at fresh ones before each of its
+steps. Objects are plain data as the API has them; of Secrets only the metadata is here. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from bailie.api.kinds import POD, SELDON_RUNTIME, SERVICE
+from bailie.doctor.facts import Unknown
+from bailie.scope.central import asked_of, oldest, redirected_to
+from bailie.wellknown import labels, names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bailie.api.kinds import Kind
+    from bailie.doctor.facts import InstallationView, Known
+    from bailie.scope.rights import Right
+
+Object: TypeAlias = "dict[str, Any]"
+"""A Kubernetes object as plain JSON data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceObjects:
+    """The objects of one namespace."""
+
+    name: str
+    namespace: Known[Object | None] = None
+    """The Namespace itself; None where it does not exist."""
+    objects: Mapping[str, Mapping[str, Object]] = field(default_factory=dict)
+    """By kind (`StatefulSet`), then by name. A kind that could not be read is in `unread` instead."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Of each kind that could not be read: why. A kind that the API does not serve counts as read."""
+
+    def all(self, kind: Kind) -> tuple[Object, ...]:
+        """Returns the objects of a kind by name, none where they could not be read."""
+        return tuple(self.objects.get(kind.kind, {}).values())
+
+    def get(self, kind: Kind, name: str) -> Object | None:
+        """Returns an object, None where it does not exist or could not be read."""
+        return self.objects.get(kind.kind, {}).get(name)
+
+    def runtime(self) -> Object | None:
+        """Returns the SeldonRuntime that counts: of several the oldest."""
+        return oldest(self.all(SELDON_RUNTIME))
+
+    def scheduled_from(self) -> str:
+        """Returns the other namespace whose scheduler serves this one, empty where its own does."""
+        asked = asked_of(self.runtime()) or redirected_to(self.get(SERVICE, names.SCHEDULER))
+        return "" if asked == self.name else asked
+
+    def pods_of(self, server: str) -> tuple[Object, ...]:
+        """Returns the pods that carry the label of a Server, of both operators."""
+        return tuple(pod for pod in self.all(POD) if labels_of(pod).get(labels.SERVER) == server)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterObjects:
+    """The part of the facts that the namespaces of a cluster share."""
+
+    server: str
+    """URL of the API server."""
+    version: str = ""
+    """`gitVersion` of the API server, empty where it did not tell."""
+    definitions: Known[Mapping[str, Object]] = field(default_factory=dict)
+    """The CustomResourceDefinitions of our group by name: `models.mlops.seldon.io`."""
+    installations: Known[tuple[InstallationView, ...]] = ()
+    """Bailie's operators."""
+    upstream: Known[tuple[Object, ...]] = ()
+    """Deployments of Seldon Core's operator, at work or not."""
+    upstream_leases: Known[tuple[Object, ...]] = ()
+    """Leader Leases of Seldon Core's operator."""
+    shared: Known[tuple[Object, ...]] = ()
+    """SeldonConfigs and ServerConfigs of the namespaces in which operators run."""
+    free_memory: Known[int] = field(default_factory=lambda: Unknown("it was not asked for"))
+    """Bytes that no pod of any machine has requested."""
+    not_run: tuple[str, ...] = ()
+    """Kinds of resources that this version of Bailie accepts and does not run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveFacts:
+    """All facts for the move of one namespace."""
+
+    cluster: ClusterObjects
+    here: NamespaceObjects
+    central: NamespaceObjects | None = None
+    """The namespace whose scheduler serves this one; None where it is this one, or is not known."""
+    missing: Known[tuple[Right, ...]] = ()
+    """Rights that a move needs in the namespace, and that this account does not have there."""
+
+
+def name_of(item: Object) -> str:
+    """Returns the name of an object."""
+    return str(item["metadata"]["name"])
+
+
+def uid_of(item: Object) -> str:
+    """Returns the uid of an object."""
+    return str(item["metadata"].get("uid") or "")
+
+
+def labels_of(item: Object) -> Mapping[str, str]:
+    """Returns the labels of an object."""
+    return item["metadata"].get("labels") or {}
+
+
+def annotations_of(item: Object) -> Mapping[str, str]:
+    """Returns the annotations of an object."""
+    return item["metadata"].get("annotations") or {}
+
+
+def owners_of(item: Object) -> tuple[Object, ...]:
+    """Returns the owner references of an object."""
+    return tuple(item["metadata"].get("ownerReferences") or ())
+
+
+def spec_of(item: Object) -> Object:
+    """Returns the spec of an object."""
+    return item.get("spec") or {}
+
+
+def status_of(item: Object) -> Object:
+    """Returns the status of an object."""
+    return item.get("status") or {}
+
+
+def condition_of(item: Object, kind: str) -> Object:
+    """Returns the condition of a type, an empty one where the status has none."""
+    found = (each for each in status_of(item).get("conditions") or () if each.get("type") == kind)
+    return next(found, {})
+
+
+def is_ready(pod: Object) -> bool:
+    """Says whether a pod is ready."""
+    return condition_of(pod, "Ready").get("status") == "True"
+
+
+def by_name(items: Iterable[Object]) -> dict[str, Object]:
+    """Returns objects of one kind by name, in order."""
+    return {name_of(item): item for item in sorted(items, key=name_of)}
