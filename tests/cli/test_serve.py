@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from bailie.cli.app import app
 from bailie.cli.serve import _name_of, model_manifest
-from bailie.local.artifact_kind import recognise
+from bailie.local.artifact_kind import recognise_artifact
 
 RUNNER = CliRunner()
 
@@ -88,4 +88,4 @@ def test_a_model_reserves_what_its_files_have(tmp_path):
     path = tmp_path / "model.joblib"
     with path.open("wb") as file:
         file.truncate(20 * 1024 * 1024 + 1)
-    assert model_manifest(recognise(path), "m")["spec"]["memory"] == "21Mi"
+    assert model_manifest(recognise_artifact(path), "m")["spec"]["memory"] == "21Mi"

@@ -9,7 +9,8 @@ import yaml
 
 from bailie.api import kinds
 from bailie.kube import errors
-from bailie.kube.client import Client, PatchType, kind_of, object_path
+from bailie.kube.client import Client, PatchType, kind_of
+from bailie.kube.paths import object_path
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bailie.local.artifact_kind import recognise
+from bailie.local.artifact_kind import recognise_artifact
 from bailie.local.errors import LocalError
 
 CUSTOM = b"from mlserver import MLModel\n\nclass Mine(MLModel):\n    pass\n"
@@ -56,7 +56,7 @@ def folder(tmp_path):
 )
 def test_what_a_folder_is(folder, files, requirement, file):
     path = folder(files)
-    found = recognise(path)
+    found = recognise_artifact(path)
     assert (found.requirement, found.path) == (requirement, path)
     assert found.file == (path / file if file else None)
 
@@ -73,7 +73,7 @@ def test_what_a_folder_is(folder, files, requirement, file):
 )
 def test_what_a_file_is_whatever_lies_beside_it(folder, name, content, requirement):
     path = folder({name: content, "model-settings.json": b"{}", "MLmodel": b"", "a.joblib": b"x"}) / name
-    found = recognise(path)
+    found = recognise_artifact(path)
     assert (found.requirement, found.path, found.file) == (requirement, path, path)
     assert found.size == len(content)
 
@@ -91,25 +91,25 @@ def test_what_a_file_is_whatever_lies_beside_it(folder, name, content, requireme
 )
 def test_what_no_runtime_takes_is_said(folder, files, message):
     with pytest.raises(LocalError, match=message):
-        recognise(folder(files))
+        recognise_artifact(folder(files))
 
 
 def test_what_is_not_there_is_said(tmp_path):
     with pytest.raises(LocalError, match="there is no file or folder"):
-        recognise(tmp_path / "nothing")
+        recognise_artifact(tmp_path / "nothing")
 
 
 def test_inputs_of_settings_are_those_that_they_state(folder):
     inputs = [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}]
     settings = {"implementation": "mine.Mine", "inputs": [*inputs, "rubbish"]}
-    found = recognise(folder({"model-settings.json": json.dumps(settings).encode()}))
+    found = recognise_artifact(folder({"model-settings.json": json.dumps(settings).encode()}))
     assert list(found.inputs) == inputs
 
 
 def test_inputs_of_an_mlflow_model_are_those_of_its_signature(folder):
-    [tensor] = recognise(folder({"MLmodel": mlmodel(TENSORS)})).inputs
+    [tensor] = recognise_artifact(folder({"MLmodel": mlmodel(TENSORS)})).inputs
     assert (tensor["datatype"], tensor["shape"]) == ("FP64", [-1, 4])
-    age, city = recognise(folder({"MLmodel": mlmodel(COLUMNS)})).inputs
+    age, city = recognise_artifact(folder({"MLmodel": mlmodel(COLUMNS)})).inputs
     assert (age["datatype"], city["datatype"]) == ("FP64", "BYTES")
     assert age["parameters"] == {"content_type": "pd"}
 
@@ -119,4 +119,4 @@ def test_inputs_of_an_mlflow_model_are_those_of_its_signature(folder):
     [b"", b"[", b"signature: 5", b"signature: {inputs: x}", b"\xff", mlmodel([{}]), mlmodel({"a": 1})],
 )
 def test_a_signature_that_is_not_understood_is_none(folder, content):
-    assert recognise(folder({"MLmodel": content})).inputs == ()
+    assert recognise_artifact(folder({"MLmodel": content})).inputs == ()

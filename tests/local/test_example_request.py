@@ -8,7 +8,7 @@ import pytest
 from tests.support.environments import mlserver_environment
 
 from bailie.inference.codec import to_protobuf
-from bailie.local.artifact_kind import recognise
+from bailie.local.artifact_kind import recognise_artifact
 from bailie.local.example_request import (
     MOST_ELEMENTS,
     SignatureQuestion,
@@ -57,7 +57,7 @@ def python():
     ],
 )
 def test_a_model_says_which_inputs_it_takes(trained, file, inputs):
-    told = SignatureQuestion(recognise(trained / file), python()).answer(60)
+    told = SignatureQuestion(recognise_artifact(trained / file), python()).answer(60)
     assert [(each["name"], each["datatype"], each["shape"]) for each in told] == inputs
 
 
@@ -69,7 +69,7 @@ def test_a_model_that_hangs_when_it_is_opened_is_left(tmp_path):
     )
     path = tmp_path / "hangs.joblib"
     subprocess.run([python(), "-c", code, path], check=True)
-    assert SignatureQuestion(recognise(path), python()).answer(0.5) == ()
+    assert SignatureQuestion(recognise_artifact(path), python()).answer(0.5) == ()
 
 
 def test_a_child_that_writes_without_an_end_is_left(tmp_path):
@@ -77,7 +77,7 @@ def test_a_child_that_writes_without_an_end_is_left(tmp_path):
     program.write_text("#!/bin/sh\nexec yes '[1'\n")
     program.chmod(0o755)
     (tmp_path / "model.joblib").write_bytes(b"x")
-    assert SignatureQuestion(recognise(tmp_path / "model.joblib"), program).answer(60) == ()
+    assert SignatureQuestion(recognise_artifact(tmp_path / "model.joblib"), program).answer(60) == ()
 
 
 def test_a_request_has_one_row_of_each_input():

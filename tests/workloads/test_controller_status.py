@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.workloads.controller_status import status_of
+from bailie.workloads.controller_status import controller_status_of
 from bailie.workloads.replicas import HASH_LABEL
 
 
@@ -31,7 +31,7 @@ CASES = {
 
 @pytest.mark.parametrize(("pods", "updated", "ready", "done"), CASES.values(), ids=CASES)
 def test_pods_are_counted_and_the_revision_follows_the_last_of_them(pods, updated, ready, done):
-    status = status_of(controller("StatefulSet", currentRevision="w-old"), pods, "new")
+    status = controller_status_of(controller("StatefulSet", currentRevision="w-old"), pods, "new")
     assert (status["observedGeneration"], status["replicas"]) == (3, len(pods))
     assert (status["updatedReplicas"], status["readyReplicas"]) == (updated, ready)
     assert (status["updateRevision"], status["currentRevision"]) == ("w-new", "w-new" if done else "w-old")
@@ -39,7 +39,7 @@ def test_pods_are_counted_and_the_revision_follows_the_last_of_them(pods, update
 
 @pytest.mark.parametrize(("pods", "updated", "ready", "done"), CASES.values(), ids=CASES)
 def test_a_deployment_has_conditions(pods, updated, ready, done):
-    status = status_of(controller("Deployment"), pods, "new")
+    status = controller_status_of(controller("Deployment"), pods, "new")
     available, progressing = status["conditions"]
     assert (available["type"], available["status"]) == ("Available", "True" if ready >= 2 else "False")
     assert status["unavailableReplicas"] == max(0, 2 - ready)

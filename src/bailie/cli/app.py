@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bailie.cli import check, doctor, infer, inspect, lifecycle, processes, rbac, resources, scope, serve
+from bailie.cli import (
+    check,
+    doctor,
+    infer,
+    inspect,
+    lifecycle,
+    migrate,
+    processes,
+    rbac,
+    resources,
+    scope,
+    serve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,5 +57,6 @@ for panel, commands in COMMANDS.items():
         app.command(rich_help_panel=panel)(command)
 app.add_typer(scope.app, rich_help_panel="Resources and requests")
 app.add_typer(check.app, rich_help_panel="Look")
+app.add_typer(migrate.app, rich_help_panel="Resources and requests")
 for process in processes.PROCESSES.values():
     app.command(process.name, help=process.help, rich_help_panel="What pods run")(process.show_help)

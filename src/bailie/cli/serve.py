@@ -77,13 +77,13 @@ def serve(
 
       bailie serve /tmp/iris --name iris -n financial-staging
     """
-    from bailie.local.artifact_kind import recognise
+    from bailie.local.artifact_kind import recognise_artifact
     from bailie.local.example_request import SignatureQuestion
     from bailie.local.settings import LocalSettings
 
     begun, state = time.monotonic(), state_directory(state_dir)
     with failures_explained(), ExitStack() as stack:
-        artifact = recognise(path.absolute())
+        artifact = recognise_artifact(path.absolute())
         settings = LocalSettings(state_directory=state.root)
         _check(artifact, settings, running=state.running())
         manifest = model_manifest(artifact, name or _name_of(path))

@@ -74,9 +74,9 @@ async def gather(client: Client, namespaces: Iterable[str] | None) -> Facts:
         return Facts(server=client.server, unreachable=str(error))
     except ApiError:
         version = {}
-    installations = await _installations(client, namespaces)
+    installations = await find_installations(client, namespaces)
     upstream = await _upstream(client)
-    chosen = await _concerned(client, installations) if namespaces is None else sorted(set(namespaces))
+    chosen = await concerned(client, installations) if namespaces is None else sorted(set(namespaces))
     gate = asyncio.Semaphore(_AT_A_TIME)
 
     async def look(name: str) -> NamespaceFacts:
@@ -109,7 +109,7 @@ async def _kinds(client: Client) -> Known[Mapping[str, tuple[str, ...]]]:
     return found
 
 
-async def _installations(
+async def find_installations(
     client: Client, namespaces: Iterable[str] | None
 ) -> Known[tuple[InstallationView, ...]]:
     """Looks for operators in all namespaces; without that right, by the claims on the namespaces asked
@@ -150,7 +150,7 @@ async def _upstream(client: Client) -> Known[tuple[str, ...]]:
     return tuple(sorted(each["metadata"]["namespace"] for each in deployments))
 
 
-async def _concerned(client: Client, installations: Known[tuple[InstallationView, ...]]) -> list[str]:
+async def concerned(client: Client, installations: Known[tuple[InstallationView, ...]]) -> list[str]:
     """Returns the namespaces that lists name, that are claimed, or that have resources of Bailie's."""
     names: set[str] = set()
     for seen in _views(installations):

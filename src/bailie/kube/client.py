@@ -17,7 +17,6 @@ import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
-from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -29,6 +28,7 @@ from bailie.api import kinds
 from bailie.api.kinds import Kind
 from bailie.kube import errors, settings
 from bailie.kube.connections import http_options, selected, timeouts
+from bailie.kube.paths import namespace_of_path, object_path
 from bailie.settings.fields import users_path
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ _WATCH_SECONDS = 300
 _WATCH_SILENCE_SECONDS = 120.0
 """A watch that brings nothing this long, not even a bookmark (one a minute), has lost its server."""
 _PAGE = 500
-_ACCEPT = {"Accept": "application/json"}
+_JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks for lists without specs and contents: https://kubernetes.io/docs/reference/using-api/api-concepts/"""
 _KINDS: Mapping[tuple[str, str], Kind] = {
     (kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)
 }
@@ -89,24 +91,6 @@ def kind_of(manifest: Mapping[str, Any]) -> Kind:
     if key not in _KINDS:
         raise ValueError(f"{key[0]} {key[1]} is not a kind that Bailie uses")
     return _KINDS[key]
-
-
-def object_path(
-    kind: Kind, namespace: str | None = None, name: str | None = None, sub: str | None = None
-) -> str:
-    """Returns the URL path of a collection, an object or a subresource. A name stays one segment of it."""
-    parts = ["apis", kind.group, kind.version] if kind.group else ["api", kind.version]
-    if kind.namespaced and namespace is not None:
-        parts += ["namespaces", namespace]
-    parts.append(kind.plural)
-    parts += [part for part in (name, sub) if part is not None]
-    return "/" + "/".join(map(_segment, parts))
-
-
-def _segment(name: str) -> str:
-    """Returns a name for a path, quoted. A user may have written it: `x?watch=1` or `../y` must not become
-    another request."""
-    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe=":")
 
 
 class Client:
@@ -184,16 +168,19 @@ class Client:
         *,
         labels: str | None = None,
         fields: str | None = None,
+        metadata_only: bool = False,
     ) -> ObjectList:
-        """Reads a collection, of all namespaces when `namespace` is None. Selectors as in kubectl."""
+        """Reads a collection, of all namespaces when `namespace` is None. Selectors as in kubectl.
+
+        With `metadata_only` the server sends only the metadata: nothing of the content of Secrets.
+        """
         params = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE), "continue": None}
         items: list[Object] = []
         while True:
-            page = await self.call("GET", object_path(kind, namespace), params=params)
-            for item in page.get("items") or ():
-                item.setdefault("apiVersion", kind.api_version)
-                item.setdefault("kind", kind.kind)
-                items.append(item)
+            accept = _METADATA if metadata_only else _JSON
+            page = await self.call("GET", object_path(kind, namespace), params=params, accept=accept)
+            named = {"apiVersion": kind.api_version, "kind": kind.kind}
+            items += [item | named for item in page.get("items") or ()]
             metadata = page.get("metadata") or {}
             params["continue"] = metadata.get("continue") or None
             if params["continue"] is None:
@@ -224,7 +211,9 @@ class Client:
         }
         path, timeout = object_path(kind, namespace), timeouts(read=_WATCH_SILENCE_SECONDS)
         query = _given(params)
-        request = self._http.build_request("GET", path, params=query, headers=_ACCEPT, timeout=timeout)
+        request = self._http.build_request(
+            "GET", path, params=query, headers={"Accept": _JSON}, timeout=timeout
+        )
         with errors.translated(self.server):
             response = await self._http.send(request, stream=True)
         try:
@@ -354,13 +343,14 @@ class Client:
         *,
         params: Mapping[str, str | None] | None = None,
         body: object = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Object:
         """Sends one request and returns the JSON answer: for token requests, access reviews and the like."""
-        headers = _ACCEPT if body is None else {**_ACCEPT, "Content-Type": content_type}
+        headers = {"Accept": accept} if body is None else {"Accept": accept, "Content-Type": content_type}
         content = None if body is None else msgspec.json.encode(body)
         if self._guard is not None and method != "GET":
-            self._guard.check(_namespace_of(path))
+            self._guard.check(namespace_of_path(path))
         with errors.translated(self.server):
             response = await self._http.request(
                 method, path, params=_given(params or {}), content=content, headers=headers
@@ -372,7 +362,7 @@ class Client:
     def _error(self, response: httpx2.Response, path: str) -> errors.ApiError:
         error = errors.from_response(response.status_code, response.content)
         if self._guard is not None and isinstance(error, errors.Forbidden):
-            self._guard.refused(_namespace_of(path))
+            self._guard.refused(namespace_of_path(path))
         return error
 
 
@@ -385,12 +375,6 @@ def _event(line: str) -> WatchEvent:
 
 def _given(params: Mapping[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in params.items() if value is not None}
-
-
-def _namespace_of(path: str) -> str | None:
-    """Returns the namespace in a URL path, None outside of namespaces."""
-    _, found, rest = path.partition("/namespaces/")
-    return rest.partition("/")[0] if found and "/" in rest else None
 
 
 def _namespace(kind: Kind, obj: Mapping[str, Any]) -> str | None:

@@ -58,7 +58,7 @@ class RecognisedArtifact:
         return sum(each.stat().st_size for each in files)
 
 
-def recognise(path: Path) -> RecognisedArtifact:
+def recognise_artifact(path: Path) -> RecognisedArtifact:
     """Returns what a file or folder is. Raises LocalError when no runtime takes it, or it cannot be read."""
     try:
         if path.is_dir():

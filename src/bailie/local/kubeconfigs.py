@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import SERVICE_ACCOUNT
-from bailie.kube.client import object_path
+from bailie.kube.paths import object_path
 from bailie.local.settings import API_NAME, OPERATOR_NAME, OPERATOR_NAMESPACE
 from kubeapi.kubeconfig import kubeconfig, write
 

@@ -93,6 +93,8 @@ class MoveFacts:
     """The namespace whose scheduler serves this one; None where it is this one, or is not known."""
     missing: Known[tuple[Right, ...]] = ()
     """Rights that a move needs in the namespace, and that this account does not have there."""
+    missing_in_central: Known[tuple[Right, ...]] = ()
+    """The same for the namespace of the central scheduler."""
 
 
 def name_of(item: Object) -> str:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from bailie.manifests.workload import Manifest
 
 
-def status_of(controller: Manifest, pods: Sequence[Manifest], template_hash: str) -> dict[str, Any]:
+def controller_status_of(
+    controller: Manifest, pods: Sequence[Manifest], template_hash: str
+) -> dict[str, Any]:
     """Returns the status: pods that exist, are ready, and are of the newest template."""
     wanted = int(controller["spec"]["replicas"])
     ready = sum(map(is_ready, pods))

@@ -21,7 +21,7 @@ from bailie.kube.informer import Informer, key_of
 from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
 from bailie.manifests.workload import Workload
 from bailie.wellknown import names
-from bailie.workloads.controller_status import status_of
+from bailie.workloads.controller_status import controller_status_of
 from bailie.workloads.pod_owners import controller_of, pods_claimed, with_owner, without_owner
 from bailie.workloads.replicas import hash_template, next_steps, pod_manifest, with_host_ports
 
@@ -120,7 +120,7 @@ class PodControllers:
             await self._delete(POD, name, workload.namespace)
         for number in steps.create:
             await self._create(pod_manifest(workload, template, template_hash, number))
-        return status_of(found, pods, template_hash)
+        return controller_status_of(found, pods, template_hash)
 
     async def _own(self, workload: Workload, claimed: Claimed) -> list[Manifest]:
         """Writes the changes of owners; returns the pods of the workload.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bailie.api.kinds import SERVICE_ACCOUNT
-from bailie.kube.client import object_path
+from bailie.kube.paths import object_path
 from bailie.workloads.node.files import write_atomically
 
 if TYPE_CHECKING:

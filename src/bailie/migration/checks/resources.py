@@ -1,0 +1,202 @@
+"""Checks of the resources: Models, Servers, runtimes, Pipelines, Experiments as Bailie would read them. Pure.
+
+Called by `findings`. The rules are those by which a scheduler and an operator of Bailie's judge the same
+objects later (`Resource.parse`); a plan only tells them beforehand.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from bailie.api import kinds
+from bailie.api.names import LONGEST_LABEL
+from bailie.api.registry import parse
+from bailie.api.resource import NO_EFFECT
+from bailie.api.storage import REFUSED
+from bailie.doctor.facts import known
+from bailie.migration.facts import name_of, spec_of
+from bailie.migration.finding import PlanFinding, advice, blocker
+from bailie.migration.source import MoveSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bailie.api.kinds import Kind
+    from bailie.api.problems import Problem
+    from bailie.migration.facts import MoveFacts, Object
+
+FINALIZERS = frozenset(f"seldon.{kind}.finalizer" for kind in ("model", "pipeline", "experiment", "runtime"))
+"""The marks by which Seldon Core's operator holds a deletion up until it has acted."""
+_OWN = (kinds.SELDON_RUNTIME, kinds.SERVER, kinds.MODEL, kinds.PIPELINE, kinds.EXPERIMENT)
+_HASH = 11
+"""Characters that Kubernetes adds to a StatefulSet's name in the label of a revision."""
+_SHOWN = 4
+
+
+def reference_to(item: Object) -> str:
+    """Returns an object as findings name it: `Model a/iris`."""
+    return f"{item['kind']} {item['metadata']['namespace']}/{name_of(item)}"
+
+
+def contents(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
+    """Yields the mistakes for which Bailie would refuse an object, and statuses that cannot be read."""
+    for kind in _OWN:
+        for item in facts.here.all(kind):
+            for problem in parse(item)[1]:
+                if problem.reason != NO_EFFECT:
+                    yield _refused(item, problem)
+
+
+def _refused(item: Object, problem: Problem) -> PlanFinding:
+    plural = f"{item['kind'].lower()}s"
+    place = f"--namespace {item['metadata']['namespace']}"
+    if problem.path.startswith("status"):
+        text = f"the status cannot be read ({problem}); its controller has to write it again"
+        remedy = f"kubectl get {plural} {name_of(item)} {place} -o yaml"
+        return blocker("status", reference_to(item), text, remedy)
+    if problem.path == "metadata.name":
+        text = f"Bailie would refuse the name: {problem.message}"
+        remedy = "make the object again under another name, and move its callers, before the move"
+        return blocker("name", reference_to(item), text, remedy)
+    check = "storage" if problem.reason == REFUSED else "spec"
+    remedy = f"kubectl edit {plural} {name_of(item)} {place}"
+    return blocker(check, reference_to(item), f"Bailie would refuse it: {problem}", remedy)
+
+
+def without_effect(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001
+    """Yields fields that nothing of Bailie's reads, each kind and field once."""
+    found = [
+        (kind.kind, problem.path, problem.message, name_of(item))
+        for kind in _OWN
+        for item in facts.here.all(kind)
+        for problem in parse(item)[1]
+        if problem.reason == NO_EFFECT
+    ]
+    for (kind_name, path, message), rows in groupby(sorted(found), key=lambda row: row[:3]):
+        names = [row[3] for row in rows]
+        subject = f"{kind_name} {facts.here.name}/{some(names)}"
+        remedy = (
+            f"kubectl explain {kind_name.lower()}.{path.partition('[')[0]}, and take it out if it misleads"
+        )
+        yield advice("no-effect", subject, f"{path}: {message}", remedy)
+
+
+def not_run(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
+    """Yields the objects of kinds that this version of Bailie does not run."""
+    for kind in _OWN:
+        items = facts.here.all(kind)
+        if kind.kind not in facts.cluster.not_run or not items:
+            continue
+        names = some([name_of(item) for item in items])
+        subject = f"{kind.kind} {facts.here.name}/{names}"
+        remedy = f"kubectl get {kind.plural} --namespace {facts.here.name}"
+        if source is MoveSource.BAILIE_CENTRAL:
+            text = f"this version of Bailie does not run {kind.plural}, before the move nor after it"
+            yield advice("not-run", subject, text, remedy)
+        else:
+            text = f"this version of Bailie does not run {kind.plural}: who calls them would get errors"
+            yield blocker(
+                "not-run", subject, text, f"{remedy}; leave the namespace with Seldon Core until then"
+            )
+
+
+def deletions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
+    """Yields objects that are being deleted, and finalizers of an operator that is to stop."""
+    held: dict[str, list[str]] = {}
+    for kind in _OWN:
+        for item in facts.here.all(kind):
+            finalizers = item["metadata"].get("finalizers") or ()
+            if item["metadata"].get("deletionTimestamp"):
+                names = ", ".join(finalizers) or "none"
+                text = (
+                    f"the object is being deleted (finalizers: {names}); a move would bring it back to life"
+                )
+                remedy = f"kubectl wait --for=delete {kind.plural}.{kind.group}/{name_of(item)} "
+                yield blocker("deletion", reference_to(item), text, f"{remedy}--namespace {facts.here.name}")
+            elif FINALIZERS & set(finalizers):
+                held.setdefault(kind.kind, []).append(name_of(item))
+    if held and source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
+        counted = ", ".join(f"{len(names)} {name}s" for name, names in held.items())
+        text = f"{counted} carry finalizers of Seldon Core's operator; the last step takes them off"
+        subject = f"Namespace {facts.here.name}"
+        remedy = (
+            "delete nothing between freeze and finish: a deletion would wait for an operator that is gone"
+        )
+        yield advice("finalizers", subject, text, remedy)
+
+
+def server_names(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001
+    """Yields Servers whose name is too long for a StatefulSet's pods."""
+    for server in facts.here.all(kinds.SERVER):
+        name = name_of(server)
+        if len(name) + _HASH > LONGEST_LABEL:
+            text = (
+                f"the name has {len(name)} characters; Kubernetes makes pods for at most "
+                f"{LONGEST_LABEL - _HASH}, for it adds a revision to it in a label"
+            )
+            remedy = "make the Server again under a shorter name before the move"
+            yield blocker("name", reference_to(server), text, remedy)
+
+
+def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
+    """Yields Models whose Secret or Server, and Servers whose ServerConfig, does not exist."""
+    for model in facts.here.all(kinds.MODEL):
+        secret, server = spec_of(model).get("secretName"), spec_of(model).get("server")
+        if secret and _lacks(facts, kinds.SECRET, secret):
+            text = f"the Secret {secret}, with which its artifact is fetched, does not exist"
+            remedy = f"kubectl get secret {secret} --namespace {facts.here.name}"
+            yield blocker("secret", reference_to(model), text, remedy)
+        if server and _lacks(facts, kinds.SERVER, server):
+            text = f"the Model is for the Server {server}, which does not exist"
+            remedy = f"kubectl get servers --namespace {facts.here.name}"
+            yield blocker("server", reference_to(model), text, remedy)
+    shared = {name_of(each) for each in known(facts.cluster.shared) if each["kind"] == "ServerConfig"}
+    for server in facts.here.all(kinds.SERVER):
+        config = spec_of(server).get("serverConfig")
+        if config and config not in shared and _lacks(facts, kinds.SERVER_CONFIG, config):
+            text = f"the ServerConfig {config} is neither in the namespace nor in an operator's"
+            remedy = f"kubectl get serverconfigs --all-namespaces --field-selector metadata.name={config}"
+            yield blocker("server-config", reference_to(server), text, remedy)
+
+
+def runtimes(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
+    """Yields that a namespace has several SeldonRuntimes, or Models that nothing serves."""
+    found = facts.here.all(kinds.SELDON_RUNTIME)
+    subject = f"Namespace {facts.here.name}"
+    if len(found) > 1:
+        others = some([name_of(each) for each in found if each is not facts.here.runtime()])
+        text = f"the namespace has {len(found)} SeldonRuntimes; the oldest counts, {others} would do nothing"
+        remedy = f"kubectl delete seldonruntime {others} --namespace {facts.here.name}"
+        yield blocker("runtimes", subject, text, remedy)
+    if not found and source is not MoveSource.NOTHING and facts.here.all(kinds.MODEL):
+        text = "the namespace has no SeldonRuntime; the move makes one"
+        remedy = f"kubectl get seldonruntimes --namespace {facts.here.name}"
+        yield advice("runtimes", subject, text, remedy)
+
+
+def readiness(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
+    """Yields Models that do not answer now: a move cannot show that they go on."""
+    waiting = [each for each in facts.here.all(kinds.MODEL) if not _says_ready(each)]
+    if waiting:
+        names = [name_of(each) for each in waiting]
+        text = f"{len(names)} of {len(facts.here.all(kinds.MODEL))} Models are not ready before the move"
+        remedy = f"bailie explain model {names[0]} -n {facts.here.name}"
+        yield advice("not-ready", f"Model {facts.here.name}/{some(names)}", text, remedy)
+
+
+def _says_ready(item: Object) -> bool:
+    status = item.get("status")
+    conditions = status.get("conditions") if isinstance(status, dict) else None
+    rows = conditions if isinstance(conditions, list) else []
+    return any(row.get("type") == "Ready" and row.get("status") == "True" for row in rows)
+
+
+def _lacks(facts: MoveFacts, kind: Kind, name: str) -> bool:
+    """Says whether an object certainly does not exist: its kind was read."""
+    return kind.kind not in facts.here.unread and facts.here.get(kind, name) is None
+
+
+def some(names: list[str]) -> str:
+    """Returns some names, and that there are more: `a, b, c, d, …`."""
+    return ", ".join([*names[:_SHOWN], "…"] if len(names) > _SHOWN else names)

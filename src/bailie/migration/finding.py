@@ -1,0 +1,44 @@
+"""A finding of a plan: whether it blocks the move, the object, a sentence, and the remedy. Pure.
+
+Made by the checks, joined by `findings`, shown by `bailie migrate plan`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+class Impact(enum.StrEnum):
+    """The effect of a finding on a move."""
+
+    BLOCKER = "blocker"
+    """The move does not begin before it is mended."""
+    ADVICE = "advice"
+    """The move goes on; people should know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFinding:
+    """One finding. `object` is `<kind> <namespace>/<name>`; `remedy` is a command line where there is one."""
+
+    check: str
+    impact: Impact
+    object: str
+    message: str
+    remedy: str
+
+    def data(self) -> dict[str, Any]:
+        """Returns the finding as JSON data."""
+        return {**asdict(self), "impact": self.impact.value}
+
+
+def blocker(check: str, subject: str, message: str, remedy: str) -> PlanFinding:
+    """Makes a finding that keeps a move from beginning."""
+    return PlanFinding(check=check, impact=Impact.BLOCKER, object=subject, message=message, remedy=remedy)
+
+
+def advice(check: str, subject: str, message: str, remedy: str) -> PlanFinding:
+    """Makes a finding that people should know."""
+    return PlanFinding(check=check, impact=Impact.ADVICE, object=subject, message=message, remedy=remedy)

@@ -1,0 +1,110 @@
+"""Seldon Core's operator as its Deployment shows it: its namespaces, and whether it is at work. Pure.
+
+Checks ask it, and a move does before it begins and between its steps. The operator reads its list from
+two variables or flags, once when it starts; the list has an effect only with `--clusterwide`, and its own
+namespace always belongs to it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.kinds import DEPLOYMENT
+from bailie.doctor.facts import known
+from bailie.scope.claim import is_upstream_operator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.migration.facts import MoveFacts, Object
+
+_TRUE = frozenset({"true", "t", "1"})
+_FALSE = frozenset({"false", "f", "0", ""})
+_REFERENCE = re.compile(r"\$\((\w+)\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignOperator:
+    """One operator of Seldon Core's."""
+
+    home: str
+    namespaces: frozenset[str] | None
+    """The namespaces that it serves; None for all of the cluster, and where that cannot be told."""
+    told: bool = True
+    """False where the Deployment does not say which namespaces it serves."""
+    release: str = ""
+    """The Helm release that made it, empty where none did."""
+    wanted: int = 1
+    """Replicas that are asked for."""
+    ready: int = 0
+    """Replicas that are ready."""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the operator acts, or is about to."""
+        return self.wanted > 0 or self.ready > 0
+
+    def covers(self, namespace: str) -> bool:
+        """Says whether the namespace is one of those that it serves; yes where that cannot be told."""
+        return self.namespaces is None or namespace in self.namespaces
+
+
+def foreign_operators(facts: MoveFacts) -> tuple[ForeignOperator, ...]:
+    """Returns the operators of Seldon Core's that can be seen, in the cluster and in the namespaces."""
+    places = [place for place in (facts.here, facts.central) if place is not None]
+    seen = [*known(facts.cluster.upstream)]
+    seen += [each for place in places for each in place.all(DEPLOYMENT) if is_upstream_operator(each)]
+    by_home = {str(each["metadata"]["namespace"]): each for each in seen}
+    return tuple(operator_of(by_home[home]) for home in sorted(by_home))
+
+
+def operator_of(deployment: Object) -> ForeignOperator:
+    """Returns an operator of Seldon Core's from its Deployment."""
+    metadata, spec = deployment["metadata"], deployment.get("spec") or {}
+    home = str(metadata["namespace"])
+    namespaces, told = _scope(_settings(spec), home)
+    wanted = spec.get("replicas")
+    return ForeignOperator(
+        home=home,
+        namespaces=namespaces,
+        told=told,
+        release=str((metadata.get("annotations") or {}).get("meta.helm.sh/release-name") or ""),
+        wanted=1 if wanted is None else int(wanted),
+        ready=int((deployment.get("status") or {}).get("readyReplicas") or 0),
+    )
+
+
+def _scope(settings: Mapping[str, str], home: str) -> tuple[frozenset[str] | None, bool]:
+    clusterwide = settings.get("clusterwide", "").strip().lower()
+    if clusterwide in _FALSE:
+        return frozenset({home}), True
+    if clusterwide not in _TRUE:
+        return None, False
+    listed = {name.strip() for name in settings.get("watch-namespaces", "").split(",") if name.strip()}
+    if any("$(" in name for name in listed):
+        return None, False
+    return (frozenset({home, *listed}) if listed else None), True
+
+
+def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the flags of the operator's container, with its variables put in."""
+    found: dict[str, str] = {}
+    pod = (spec.get("template") or {}).get("spec") or {}
+    for container in pod.get("containers") or ():
+        given = {each["name"]: str(each.get("value") or "") for each in container.get("env") or ()}
+        unknown = {each["name"] for each in container.get("env") or () if each.get("valueFrom")}
+        words = [*(container.get("command") or ()), *(container.get("args") or ())]
+        for word in words:
+            name, equals, value = str(word).lstrip("-").partition("=")
+            if str(word).startswith("-"):
+                found[name] = _filled(value, given, unknown) if equals else "true"
+    return found
+
+
+def _filled(text: str, given: Mapping[str, str], unknown: set[str]) -> str:
+    """Puts variables in; those whose value is elsewhere stay as they are written."""
+    return _REFERENCE.sub(
+        lambda match: match[0] if match[1] in unknown or match[1] not in given else given[match[1]], text
+    )
