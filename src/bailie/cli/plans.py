@@ -148,7 +148,9 @@ def _told(plan: MovePlan) -> str:
     if plan.steps:
         lines.append("steps")
         for number, step in enumerate(plan.steps, 1):
-            lines += [f"  {number}. {step.name}: {step.title}", f"     back: {step.back}"]
+            lines.append(f"  {number}. {step.name}: {step.title}")
+            lines += [f"     {step.command}"] if step.command else []
+            lines.append(f"     back: {step.back}")
         lines.append("")
     lines.append(_next(plan))
     return "\n".join(lines) + "\n"
@@ -168,8 +170,8 @@ def _size_of(plan: MovePlan) -> str:
     if not plan.seconds:
         return counted
     minutes = max(1, round(plan.seconds / 60))
-    room = f"{plan.memory / 2**30:.1f}Gi of memory" if plan.memory else "no memory for second copies"
-    return f"{counted}; takes about {minutes} min, and {room}"
+    room = f"; second copies of the servers: {plan.memory / 2**30:.1f}Gi of memory" if plan.memory else ""
+    return f"{counted}; takes about {minutes} min{room}"
 
 
 def _next(plan: MovePlan) -> str:
@@ -177,7 +179,9 @@ def _next(plan: MovePlan) -> str:
         return "Something stands in the way: mend the blockers, then run the plan again."
     if not plan.steps:
         return "There is nothing to move."
-    return f"Nothing stands in the way: bailie migrate apply {plan.namespace}"
+    if plan.carried_out:
+        return f"Nothing stands in the way: bailie migrate apply {plan.namespace}"
+    return "Nothing stands in the way. These steps are for you: docs/migration.md says more of each."
 
 
 def _show_scoped(facts: Sequence[MoveFacts], output: Form) -> None:

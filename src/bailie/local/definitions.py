@@ -15,12 +15,13 @@ RELEASE, NAMESPACE = "seldon-core-v2-crds", "seldon-system"
 
 
 def served_definitions() -> list[dict[str, Any]]:
-    """Returns the seven definitions with Helm's marks of ownership."""
+    """Returns the seven definitions with the marks that Helm and the chart put on them."""
     marks = {
         "labels": {labels.MANAGED_BY: "Helm"},
         "annotations": {
             "meta.helm.sh/release-name": RELEASE,
             "meta.helm.sh/release-namespace": NAMESPACE,
+            "helm.sh/resource-policy": "keep",
         },
     }
     return [each | {"metadata": each["metadata"] | marks} for each in crd_manifests()]

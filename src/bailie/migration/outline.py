@@ -5,13 +5,15 @@ Read by `plan`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from bailie.api.seldon_config import OTHER_COMPONENTS
 from bailie.migration.source import MoveSource
+from bailie.wellknown import names
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutline:
     """One step as a person reads it."""
 
@@ -20,6 +22,8 @@ class StepOutline:
     """The change, in one sentence."""
     back: str
     """How the step is undone."""
+    command: str = ""
+    """The line that carries the step out; empty where `bailie migrate apply` does it with the others."""
 
     def data(self) -> dict[str, Any]:
         """Returns the step as JSON data."""
@@ -28,75 +32,95 @@ class StepOutline:
 
 _CENTRAL = (
     StepOutline(
-        "rights",
-        "give a scheduler of the namespace's own its account and its rights",
-        "delete the account and the rights, if the move made them",
+        name="rights",
+        title="give a scheduler of the namespace's own its account and its rights",
+        back="delete the account and the rights, if the move made them",
     ),
     StepOutline(
-        "redirect",
-        "put the field schedulerNamespace in the place of a hand-made Service, where there is one",
-        "nothing: the field says the same as the Service did",
+        name="redirect",
+        title="put the field schedulerNamespace in the place of a hand-made Service, where there is one",
+        back="nothing: the field says the same as the Service did",
     ),
     StepOutline(
-        "scheduler",
-        "ask for a scheduler of the namespace's own; it takes over when it is ready, no pod restarts",
-        "ask for the central scheduler again; it takes over as soon as the other one ends",
+        name="scheduler",
+        title="ask for a scheduler of the namespace's own; it takes over when it is ready",
+        back="ask for the central scheduler again; it takes over as soon as the other one ends",
     ),
     StepOutline(
-        "central",
-        "take the namespace from the list of those that the central scheduler may serve",
-        "put the namespace on the list again",
+        name="central",
+        title="take the namespace from the list of those that the central scheduler may serve",
+        back="put the namespace on the list again",
     ),
     StepOutline(
-        "revoke",
-        "delete the central scheduler's rights in the namespace (`bailie migrate finish`)",
-        "none: from here on the way back is by hand",
+        name="revoke",
+        title="delete the central scheduler's rights in the namespace",
+        back="none: from here on the way back is by hand",
+        command="bailie migrate finish {namespace}",
     ),
 )
-_IN_PLACE = (
-    StepOutline("save", "save all resources, Services and Roles to a file", "nothing was changed"),
+_BY_HAND = (
     StepOutline(
-        "definitions",
-        "bring the resource definitions up to date, with their Helm release, and keep them from then on",
-        "nothing: they know every field of Seldon Core's",
+        name="save",
+        title="save the resources",
+        back="nothing was changed",
+        command="kubectl get seldonruntimes,servers,models,pipelines,experiments -n {namespace} -o yaml "
+        "> {namespace}.yaml",
     ),
     StepOutline(
-        "freeze",
-        "take the namespace from Seldon Core's operator; models go on answering",
-        "give the namespace back to it",
+        name="definitions",
+        title="bring the resource definitions up to date; they know every field of Seldon Core's",
+        back="not needed",
+        command="helm upgrade --install seldon-core-v2-crds ./charts/seldon-core-v2-crds -n seldon-system",
     ),
     StepOutline(
-        "detach",
-        "leave the old pods running without their StatefulSets and Deployments",
-        "the old operator adopts them again",
+        name="freeze",
+        title="take the namespace from Seldon Core's operator; models go on answering",
+        back="give the namespace back to the operator",
+        command="as the finding foreign-operator says",
     ),
     StepOutline(
-        "install",
-        "make rights, token, scheduler, Envoys and servers of Bailie's beside the old ones",
-        "delete them by their label",
+        name="remove",
+        title="delete the redirect and Seldon Core's pods; models do not answer until they are served",
+        back="give the namespace back to Seldon Core's operator, which makes them again",
+        command="kubectl delete statefulset,deployment,service -n {namespace} --ignore-not-found {parts}",
     ),
     StepOutline(
-        "admit",
-        "let the Envoys of both systems answer callers, whose address stays",
-        "take Bailie's Envoys out of the Service",
+        name="rights",
+        title="give Bailie's operator, scheduler, Envoys and agents their rights",
+        back="delete them: the same command with kubectl delete -f -",
+        command="bailie rbac {namespace} --operator-namespace {home} "
+        "| kubectl apply --server-side --force-conflicts -f -",
     ),
     StepOutline(
-        "move", "load the models here; each name switches when it is ready", "each name switches back"
+        name="serve",
+        title="let Bailie serve the namespace; models answer when they are loaded",
+        back="bailie scope remove {namespace}",
+        command="bailie scope add {namespace} --operator-namespace {home} --wait",
     ),
-    StepOutline("leave", "take the old Envoys out of the callers' Service, and drain them", "put them back"),
     StepOutline(
-        "finish",
-        "delete the old pods, claims and finalizers, and take the Helm releases over",
-        "none: from here on the way back is docs/production-patterns.md, Back to Seldon Core",
+        name="callers",
+        title="lead callers to the namespace's own Service; paths, headers and bodies stay",
+        back="lead them back",
+        command="bailie infer MODEL -n {namespace} -f REQUEST",
     ),
 )
 _STEPS = {
     MoveSource.BAILIE_CENTRAL: _CENTRAL,
-    MoveSource.SELDON_CENTRAL: _IN_PLACE,
-    MoveSource.SELDON_SCOPED: _IN_PLACE,
+    MoveSource.SELDON_CENTRAL: _BY_HAND,
+    MoveSource.SELDON_SCOPED: _BY_HAND,
 }
+CARRIED_OUT = frozenset({MoveSource.BAILIE_CENTRAL})
+"""The sources from which `bailie migrate apply` moves; the steps of the others are for a person."""
+PARTS = (names.SCHEDULER, names.ENVOY, names.MESH, *OTHER_COMPONENTS)
+"""The workloads and Services of Seldon Core's runtime."""
 
 
-def outline(source: MoveSource) -> tuple[StepOutline, ...]:
-    """Returns the steps of a move from a source, in order; none where there is nothing to move."""
-    return _STEPS.get(source, ())
+def outline(source: MoveSource, **words: str) -> tuple[StepOutline, ...]:
+    """Returns the steps of a move from a source, in order; none where there is nothing to move.
+
+    `words`: namespace, home and parts, for the command lines.
+    """
+    return tuple(
+        replace(step, command=step.command.format(**words), back=step.back.format(**words))
+        for step in _STEPS.get(source, ())
+    )

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, PIPELINE, SERVER
+from bailie.migration.checks.operators import home_of
 from bailie.migration.checks.room import room_for_copies
+from bailie.migration.facts import name_of
 from bailie.migration.finding import Impact
 from bailie.migration.findings import examine_move
-from bailie.migration.outline import outline
+from bailie.migration.outline import CARRIED_OUT, PARTS, outline
 from bailie.migration.source import WORDS, MoveSource, recognise
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class MovePlan:
     findings: tuple[PlanFinding, ...]
     steps: tuple[StepOutline, ...]
     memory: int
-    """Bytes that the move needs beside what is there, until it has finished."""
+    """Bytes of a second copy of all servers: without them models do not answer for a while."""
     seconds: int
     """How long the steps before `finish` take, roughly."""
     changes: tuple[str, ...] = ()
@@ -52,6 +54,11 @@ class MovePlan:
     def blocked(self) -> bool:
         """Whether a finding keeps the move from beginning."""
         return any(finding.impact is Impact.BLOCKER for finding in self.findings)
+
+    @property
+    def carried_out(self) -> bool:
+        """Whether `bailie migrate apply` makes this move; else a person does, step by step."""
+        return self.source in CARRIED_OUT
 
     def data(self) -> dict[str, Any]:
         """Returns the plan as JSON data."""
@@ -64,6 +71,7 @@ class MovePlan:
             "servers": self.servers,
             "pipelines": self.pipelines,
             "blocked": self.blocked,
+            "carriedOut": self.carried_out,
             "findings": [finding.data() for finding in self.findings],
             "steps": [step.data() for step in self.steps],
             "changes": list(self.changes),
@@ -84,7 +92,7 @@ def make_plan(facts: MoveFacts, changes: Iterable[str] = ()) -> MovePlan:
         servers=servers,
         pipelines=len(here.all(PIPELINE)),
         findings=examine_move(facts, source),
-        steps=outline(source),
+        steps=outline(source, **_words(facts)),
         memory=_memory(facts, source),
         seconds=_seconds(source, models, servers),
         changes=tuple(changes),
@@ -98,6 +106,16 @@ def in_order(plans: Iterable[MovePlan]) -> tuple[MovePlan, ...]:
     it.
     """
     return tuple(sorted(plans, key=lambda plan: (plan.blocked, plan.models + plan.servers, plan.namespace)))
+
+
+def _words(facts: MoveFacts) -> dict[str, str]:
+    home = home_of(facts)
+    servers = [name_of(each) for each in facts.here.all(SERVER)]
+    return {
+        "namespace": facts.here.name,
+        "home": home.home if home is not None else "OPERATOR-NAMESPACE",
+        "parts": " ".join((*servers, *PARTS)),
+    }
 
 
 def _memory(facts: MoveFacts, source: MoveSource) -> int:

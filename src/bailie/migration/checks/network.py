@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api import kinds
 from bailie.migration.checks.resources import reference_to
-from bailie.migration.facts import labels_of, name_of, spec_of
+from bailie.migration.facts import labels_of, name_of, spec_of, status_of
 from bailie.migration.finding import PlanFinding, advice, blocker
 from bailie.migration.source import MoveSource
 from bailie.scope.central import ANY, namespace_of, served_of
@@ -91,6 +91,22 @@ def mesh(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         )
     else:
         yield from _answers(facts, service)
+        if source in _SELDON:
+            yield from _address(service)
+
+
+def _address(service: Object) -> Iterator[PlanFinding]:
+    ingress = (status_of(service).get("loadBalancer") or {}).get("ingress") or ()
+    addresses = [str(each.get("ip") or each.get("hostname")) for each in ingress]
+    if addresses:
+        text = (
+            f"callers reach it at {', '.join(addresses)}: a Service that is made again gets another address"
+        )
+        place = service["metadata"]["namespace"]
+        remedy = (
+            f"keep a name in DNS for callers, and lead it to the new address: kubectl get service -n {place}"
+        )
+        yield advice("mesh-address", reference_to(service), text, remedy)
 
 
 def _answers(facts: MoveFacts, service: Object) -> Iterator[PlanFinding]:

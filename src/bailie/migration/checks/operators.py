@@ -56,7 +56,7 @@ def own_operator(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         text = (
             f"several operators of Bailie's are installed ({homes}), and none has the namespace in its list"
         )
-        remedy = f"bailie migrate apply {facts.here.name} --operator-namespace {homes.split(', ')[0]}"
+        remedy = f"bailie scope add {facts.here.name} --operator-namespace {homes.split(', ')[0]}"
         yield advice("operator", subject, text, remedy)
 
 

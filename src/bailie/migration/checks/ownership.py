@@ -38,7 +38,7 @@ def gitops(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
                 found.setdefault(owner, []).append(reference_to(item))
     for (tool, suspend), items in found.items():
         text = f"{tool} puts back what the move changes in {some(items)}"
-        remedy = f"{suspend}, and carry the changes of `bailie migrate plan` into its repository"
+        remedy = f"{suspend}, and carry the changes into its repository"
         yield blocker("gitops", items[0], text, remedy)
 
 
@@ -78,10 +78,11 @@ def releases(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
             if release := annotations_of(item).get(_RELEASE):
                 owners.setdefault(release, []).append(reference_to(item))
     for release, items in owners.items():
-        text = (
-            f"the release has {some(items)}: `helm uninstall` of it would delete them; finish takes it over"
+        text = f"the release has {some(items)}: `helm uninstall` of it would delete them"
+        remedy = (
+            f"upgrade it with Bailie's chart under the same name: helm upgrade {release} CHART --namespace"
         )
-        remedy = f"helm get values {release} --namespace {place} > {release}.yaml"
+        remedy += f" {place} --reuse-values"
         yield advice("release", f"Helm release {place}/{release}", text, remedy)
 
 

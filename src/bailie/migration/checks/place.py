@@ -43,7 +43,7 @@ def taken_names(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields objects of somebody else's under names that the move needs."""
     before = facts.here.get(kinds.SERVICE, names.MESH_BEFORE) if source in _SELDON else None
     if before is not None and labels_of(before).get(labels.MANAGED_BY) != MANAGED_BY:
-        text = f"the move needs the name {names.MESH_BEFORE}, and this object is not Bailie's"
+        text = "a Service of this name leads to the mesh that is left, and this object is not Bailie's"
         remedy = f"kubectl delete service {names.MESH_BEFORE} --namespace {facts.here.name}, if it may go"
         yield blocker("name-taken", reference_to(before), text, remedy)
     for name in _WORKLOADS:

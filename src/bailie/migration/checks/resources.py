@@ -118,11 +118,10 @@ def deletions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
                 held.setdefault(kind.kind, []).append(name_of(item))
     if held and source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
         counted = ", ".join(f"{len(names)} {name}s" for name, names in held.items())
-        text = f"{counted} carry finalizers of Seldon Core's operator; the last step takes them off"
+        text = f"{counted} carry finalizers of Seldon Core's operator; Bailie takes off those of Models only"
         subject = f"Namespace {facts.here.name}"
-        remedy = (
-            "delete nothing between freeze and finish: a deletion would wait for an operator that is gone"
-        )
+        remedy = "delete none of them before the move has ended; then kubectl patch KIND NAME "
+        remedy += '--type merge --patch \'{"metadata":{"finalizers":[]}}\''
         yield advice("finalizers", subject, text, remedy)
 
 

@@ -1,6 +1,7 @@
 """Checks of room and of autoscalers: memory, quotas, disruption budgets, replicas that others set. Pure.
 
-Called by `findings`. In place, a move from Seldon Core runs both copies of each server for a while.
+Called by `findings`. A move from Seldon Core without an interruption runs both copies of each server for a
+while; in place, the old copy goes first.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _PODS = ("pods", "count/pods")
 _MESH_PODS = 2
 """Pods of the new runtime: a scheduler and an Envoy."""
 _GIB = 2**30
+_IN_PLACE = "move in place, where the old servers go first and models do not answer meanwhile"
 
 
 def server_sets(facts: MoveFacts) -> dict[str, Object]:
@@ -44,58 +46,63 @@ def room_for_copies(facts: MoveFacts) -> dict[str, int]:
 def memory(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields that the cluster lacks memory for a second copy of the servers."""
     needed = room_for_copies(facts)
-    if source not in _SELDON or not sum(needed.values()):
+    wanted, free = sum(needed.values()), facts.cluster.free_memory
+    if source not in _SELDON or not wanted:
         return
-    subject, free = f"Namespace {facts.here.name}", facts.cluster.free_memory
+    subject = f"Namespace {facts.here.name}"
     if isinstance(free, Unknown):
-        text = f"whether {_size(sum(needed.values()))} are free for the second copy is not known: {free.why}"
+        text = f"whether {_size(wanted)} are free for a second copy of the servers is not known: {free.why}"
         yield advice("room", subject, text, "kubectl describe nodes shows what is requested")
     elif max(needed.values()) > free:
         name = max(needed, key=lambda each: needed[each])
         text = f"a second copy of Server {name} needs {_size(needed[name])} of memory, {_size(free)} are free"
-        yield blocker("room", subject, text, "add a machine, or move the models beside into a new namespace")
-    elif sum(needed.values()) > free:
-        text = f"second copies of all servers need {_size(sum(needed.values()))}, {_size(free)} are free"
-        remedy = f"bailie migrate apply {facts.here.name} --one-server-at-a-time"
-        yield blocker("room", subject, text, remedy)
+        yield advice("room", subject, text, f"{_IN_PLACE}, or add a machine first")
+    elif wanted > free:
+        text = f"second copies of all servers need {_size(wanted)} of memory, {_size(free)} are free"
+        yield advice("room", subject, text, f"move one Server after the other, or {_IN_PLACE}")
 
 
 def quotas(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields quotas that would refuse the new pods."""
-    sets = server_sets(facts) if source in _SELDON else {}
-    pods = _MESH_PODS + sum(map(_replicas, sets.values()))
-    wanted = dict.fromkeys(_PODS, pods) | dict.fromkeys(_MEMORY, sum(room_for_copies(facts).values()))
+    copies = server_sets(facts) if source in _SELDON else {}
+    pods = (_MESH_PODS if source in _SELDON else 1) + sum(map(_replicas, copies.values()))
+    wanted = dict.fromkeys(_PODS, pods)
+    if copies:
+        wanted |= dict.fromkeys(_MEMORY, sum(room_for_copies(facts).values()))
     for quota in facts.here.all(kinds.RESOURCE_QUOTA):
-        hard, used = status_of(quota).get("hard") or spec_of(quota).get("hard") or {}, status_of(quota)
-        for resource, needed in wanted.items():
-            if resource not in hard or (resource in _MEMORY and not sets):
-                continue
-            left = parse_quantity(hard[resource]) - parse_quantity((used.get("used") or {}).get(resource, 0))
-            if left < needed:
-                more, rest = _shown(resource, needed), _shown(resource, left)
-                text = f"{resource}: the move needs {more} more, {rest} are left"
-                remedy = f"kubectl edit resourcequota {name_of(quota)} --namespace {facts.here.name}"
-                if resource in _MEMORY:
-                    remedy += f", or bailie migrate apply {facts.here.name} --one-server-at-a-time"
-                yield blocker("quota", reference_to(quota), text, remedy)
+        hard = status_of(quota).get("hard") or spec_of(quota).get("hard") or {}
+        used = status_of(quota).get("used") or {}
+        for resource in wanted.keys() & hard.keys():
+            left = parse_quantity(hard[resource]) - parse_quantity(used.get(resource, 0))
+            if left < wanted[resource]:
+                more, rest = _shown(resource, wanted[resource]), _shown(resource, left)
+                yield _short(quota, source, f"{resource}: %s {more} more, {rest} are left")
+
+
+def _short(quota: Object, source: MoveSource, numbers: str) -> PlanFinding:
+    remedy = f"kubectl edit resourcequota {name_of(quota)} --namespace {quota['metadata']['namespace']}"
+    if source in _SELDON:
+        text = numbers % "second copies and the new runtime need"
+        return advice("quota", reference_to(quota), text, f"{remedy}, or {_IN_PLACE}")
+    text = numbers % "the namespace's own scheduler needs"
+    return blocker("quota", reference_to(quota), text, remedy)
 
 
 def budgets(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
-    """Yields disruption budgets that let no pod of a Server go."""
+    """Yields disruption budgets of others for pods of Servers, which get one of Bailie's."""
+    if source not in _SELDON:
+        return
     for budget in facts.here.all(kinds.POD_DISRUPTION_BUDGET):
         selector = (spec_of(budget).get("selector") or {}).get("matchLabels") or {}
         chosen = [pod for pod in facts.here.all(kinds.POD) if selector.items() <= labels_of(pod).items()]
         servers = sorted({labels_of(pod).get(labels.SERVER, "") for pod in chosen} - {""})
-        if servers and _lets_none_go(budget) and labels_of(budget).get(labels.MANAGED_BY) != "bailie":
-            text = f"the budget lets no pod of Server {', '.join(servers)} go"
-            if source in _SELDON:
-                text += "; the step that takes the old pods away would wait for ever"
-            remedy = (
-                f"kubectl patch poddisruptionbudget {name_of(budget)} --namespace {facts.here.name} "
-                '--type merge --patch \'{"spec":{"maxUnavailable":1,"minAvailable":null}}\''
+        if servers:
+            text = (
+                f"it is for pods of Server {', '.join(servers)}, for which Bailie makes one, too; Kubernetes "
+                "evicts no pod with two budgets, so that no machine could be drained"
             )
-            make = blocker if source in _SELDON else advice
-            yield make("budget", reference_to(budget), text, remedy)
+            remedy = f"kubectl delete poddisruptionbudget {name_of(budget)} --namespace {facts.here.name}"
+            yield blocker("budget", reference_to(budget), text, remedy)
 
 
 def autoscalers(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
@@ -131,11 +138,6 @@ def _pause(kind: str, item: Object, namespace: str) -> str:
     largest = spec_of(item).get("maxReplicas", 1)
     patch = '{"spec":{"minReplicas":' + str(largest) + "}}"
     return f"kubectl patch hpa {name} --namespace {namespace} --type merge --patch '{patch}'"
-
-
-def _lets_none_go(budget: Object) -> bool:
-    spec = spec_of(budget)
-    return str(spec.get("maxUnavailable")) in {"0", "0%"} or str(spec.get("minAvailable")) == "100%"
 
 
 def _servers(facts: MoveFacts) -> tuple[Object, ...]:
