@@ -7,39 +7,17 @@ import json
 
 import pytest
 from tests.support.api import running_api
-from tests.support.operators import Audit, install, put_list
+from tests.support.operators import Audit
 from tests.support.plan_faults import FAULTS
-from tests.support.plan_grounds import (
-    CENTRAL,
-    HOME,
-    BailieGround,
-    Ground,
-    bailie_around,
-    old_ground,
-)
+from tests.support.plan_grounds import BailieGround, installed, old_ground
 from typer.testing import CliRunner
 
 from bailie.cli.app import app
-from bailie.kube.client import Client
 
 READS = {"get", "list", "watch"}
 PLACES = {f"f{number:02}": name for number, name in enumerate(FAULTS)}
 LISTED = [place for place, name in PLACES.items() if isinstance(FAULTS[name].ground(place), BailieGround)]
 DISCONNECTED = next(place for place, name in PLACES.items() if name == "disconnected")
-
-
-def migrate(api, *arguments, token=None, tmp_path=None):
-    kubeconfig = api.kubeconfig_for(token, tmp_path / "user.kubeconfig") if token else api.kubeconfig
-    return CliRunner().invoke(app, ["migrate", "plan", *arguments, "--kubeconfig", str(kubeconfig)])
-
-
-async def prepare(api, grounds, *, listed, served=(), agents=1):
-    """Makes an installation of Bailie's with its central scheduler, and the namespaces."""
-    await install(api, HOME, [CENTRAL])
-    async with Client.from_kubeconfig(api.kubeconfig) as admin:
-        for each in (*bailie_around(*served, agents=agents), *grounds):
-            await (each.make(admin) if isinstance(each, Ground) else admin.create(each))
-        await put_list(admin, HOME, [CENTRAL, *listed])
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +29,11 @@ def planned(tmp_path_factory):
         grounds = [FAULTS[name].ground(place) for place, name in PLACES.items()]
         for ground in grounds:
             FAULTS[PLACES[ground.namespace]].prepare(ground)
-        asyncio.run(prepare(api, [old_ground(), *grounds], listed=LISTED, served=[DISCONNECTED], agents=0))
+        grounds.append(old_ground())
+        asyncio.run(installed(api, grounds, listed=LISTED, served=[DISCONNECTED], agents=0))
         before = len(audit.lines())
-        result = migrate(api, *PLACES, "-o", "json")
+        words = ["migrate", "plan", *PLACES, "-o", "json", "--kubeconfig", str(api.kubeconfig)]
+        result = CliRunner().invoke(app, words)
         assert result.exit_code == 1, result.output
         plans = {each["namespace"]: each for each in json.loads(result.stdout)["plans"]}
         yield plans, audit.lines()[before:]

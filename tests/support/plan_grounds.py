@@ -13,16 +13,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.support.manifests import API_VERSION
+from tests.support.operators import install, put_list
 
 from bailie.api import kinds
-from bailie.kube.client import kind_of
+from bailie.kube.client import Client, kind_of
 from bailie.kube.clock import stamp_micro, utc_now
+from bailie.migration.facts import ClusterObjects, MoveFacts, NamespaceObjects
 from bailie.scope.claim import TERM_ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from bailie.kube.client import Client
+    from tests.support.operators import AnyApi
 
 Manifest = dict[str, Any]
 HOME, CENTRAL, OLD = "bailie-home", "mesh", "seldon-old"
@@ -190,3 +192,35 @@ def bailie_around(*served: str, agents: int = 1) -> list[Manifest]:
         lease("bailie-operator", HOME, "operator-0"),
         lease("seldon-scheduler", CENTRAL, "seldon-scheduler-0", **{TERM_ANNOTATION: json.dumps(notes)}),
     ]
+
+
+def seen_as(*manifests: Manifest, name: str = "team", **cluster: Any) -> MoveFacts:
+    """The facts of a namespace with these objects, without an API; `cluster`: fields of `ClusterObjects`."""
+    ground = Ground(name)
+    ground.put(*manifests)
+    by_kind: dict[str, dict[str, Manifest]] = {}
+    for each in ground.objects.values():
+        by_kind.setdefault(each["kind"], {})[each["metadata"]["name"]] = each
+    namespace = {"metadata": {"name": name}}
+    return MoveFacts(
+        cluster=ClusterObjects(server="https://api", **cluster),
+        here=NamespaceObjects(name=name, namespace=namespace, objects=by_kind),
+    )
+
+
+async def installed(
+    api: AnyApi,
+    grounds: Iterable[Ground],
+    *,
+    listed: Iterable[str],
+    served: Iterable[str] = (),
+    agents: int = 1,
+) -> None:
+    """Makes Bailie's operator with these namespaces in its list, its central scheduler, and the grounds."""
+    await install(api, HOME, [CENTRAL])
+    async with Client.from_kubeconfig(api.kubeconfig) as admin:
+        for each in bailie_around(*served, agents=agents):
+            await admin.create(each)
+        for ground in grounds:
+            await ground.make(admin)
+        await put_list(admin, HOME, [CENTRAL, *listed])
