@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from bailie.cli import plans
+from bailie.cli import moves, plans
 
 app = typer.Typer(name="migrate", help="Move a namespace to a scheduler of its own.")
-for command in (plans.plan,):
+for command in (plans.plan, moves.apply, moves.verify, moves.rollback, moves.finish):
     app.command()(command)

@@ -7,7 +7,6 @@ same answer inside and outside of the cluster.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,12 +40,12 @@ from bailie.scope.claim import (
     CLAIM_LEASE,
     OPERATOR_DEPLOYMENT,
     SCHEDULER_LEASE,
-    TERM_ANNOTATION,
     UPSTREAM_LEASE,
     claim_of,
     is_at_work,
     is_upstream_operator,
 )
+from bailie.scope.leader_notes import leader_notes
 from bailie.scope.rights import Right, full_name, rights_of
 
 if TYPE_CHECKING:
@@ -307,23 +306,16 @@ async def _term(client: Client, namespace: str, central: str) -> Known[Term | No
         return None
     except ApiError as error:
         return Unknown(str(error))
-    claim = claim_of(lease)
-    try:
-        told = json.loads((lease["metadata"].get("annotations") or {})[TERM_ANNOTATION])
-        if central:
-            told = told["others"].get(namespace)
-        if told is None:
-            return Term(leader=claim.owner, fresh=is_fresh(claim), told=True, serves=False)
-        return Term(
-            leader=claim.owner,
-            fresh=is_fresh(claim),
-            told=True,
-            agents={str(server): int(count) for server, count in told["agents"].items()},
-            published=int(told["published"]),
-            acknowledged=int(told["acknowledged"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return Term(leader=claim.owner, fresh=is_fresh(claim))
+    claim, notes = claim_of(lease), leader_notes(lease, namespace if central else "")
+    return Term(
+        leader=claim.owner,
+        fresh=is_fresh(claim),
+        told=notes.told,
+        serves=notes.serves,
+        agents=notes.agents,
+        published=notes.published,
+        acknowledged=notes.acknowledged,
+    )
 
 
 async def _redirects(client: Client, namespace: str) -> Known[tuple[Redirect, ...]]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from bailie.api.kinds import SERVICE
 from bailie.api.seldon_config import SCHEDULER
 from bailie.manifests.objects import is_ours
-from bailie.operator.conditions import COMPONENT_CONDITIONS, SCHEDULER_REFUSED, SERVED_ELSEWHERE
-from bailie.scope.central import asked_of, let, redirected_to, served_of
+from bailie.operator.conditions import COMPONENT_CONDITIONS, SCHEDULER_REFUSED
+from bailie.scope.central import SERVED_ELSEWHERE, asked_of, let, redirected_to, served_of
 
 if TYPE_CHECKING:
     from bailie.kube.client import Object

@@ -14,6 +14,7 @@ from bailie.api.status import Condition
 from bailie.manifests.objects import is_seldon_cores
 from bailie.manifests.runtime import left_out, requested_scheduler_namespace
 from bailie.placement.words import counted
+from bailie.scope.central import SERVED_ELSEWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,6 @@ OWN_SERVICES = "OwnServices"
 SCHEDULER_PRESENT = "SchedulerPresent"
 KNOWN_CONTAINERS = "KnownContainers"
 SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
-SERVED_ELSEWHERE = "ServedElsewhere"
 REMOTES = "RemotesUsable"
 SERVED_HERE = "ServedHere"
 COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ANY = "*"
 """In `servesNamespaces`: every namespace that asks."""
+SERVED_ELSEWHERE = "ServedElsewhere"
+"""Reason of a runtime's condition `SchedulerReady` where another namespace's scheduler serves it."""
 
 
 def asked_of(runtime: Mapping[str, Any] | None) -> str:

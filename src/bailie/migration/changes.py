@@ -1,0 +1,139 @@
+"""A single write of a move, as a value: object, content, and the command line that does the same. Pure.
+
+Made by the steps, carried out by `executor`, printed for people who go by GitOps.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bailie.migration.facts import annotations_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bailie.api.kinds import Kind
+    from bailie.migration.facts import Object
+
+RELEASE = "meta.helm.sh/release-name"
+RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
+RUNTIME_CHART = "./charts/seldon-core-v2-runtime"
+
+
+class Verb(enum.StrEnum):
+    """The ways in which a move writes."""
+
+    CREATE = "create"
+    PATCH = "patch"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveChange:
+    """One write."""
+
+    verb: Verb
+    kind: Kind
+    name: str
+    namespace: str
+    body: Object | None = None
+    """The object to create, or a merge patch."""
+    version: str = ""
+    """The resourceVersion on which the change was decided: a newer object is looked at again. Empty for
+    any."""
+    uid: str = ""
+    """The object that is meant, for a deletion; empty for any."""
+    helm: str = ""
+    """The command that says the same to the Helm release that has the object; empty where none has it."""
+
+    @property
+    def reference(self) -> str:
+        """Returns kind, name and namespace in words."""
+        return f"{self.kind.kind} {self.name} in namespace {self.namespace}"
+
+    def told(self) -> str:
+        """Returns the change in words: `patch SeldonRuntime seldon in namespace team: {…}`."""
+        content = f": {_compact(self.body)}" if self.verb is Verb.PATCH else ""
+        return f"{self.verb.value} {self.reference}{content}"
+
+    def command(self) -> str:
+        """Returns the lines for kubectl that do the same."""
+        target = f"--namespace {self.namespace}"
+        resource = f"{self.kind.plural}.{self.kind.group}" if self.kind.group else self.kind.plural
+        if self.verb is Verb.CREATE:
+            text = yaml.safe_dump(self.body, sort_keys=False)
+            return f"kubectl create -f - <<'EOF'\n{text}EOF"
+        if self.verb is Verb.DELETE:
+            return f"kubectl delete {resource} {self.name} {target}"
+        patch = shlex.quote(_compact(self.body))
+        return f"kubectl patch {resource} {self.name} {target} --type merge --patch {patch}"
+
+
+def create(kind: Kind, manifest: Object) -> MoveChange:
+    """Returns the change that makes an object."""
+    metadata = manifest["metadata"]
+    return MoveChange(
+        verb=Verb.CREATE,
+        kind=kind,
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        body=manifest,
+    )
+
+
+def patch(kind: Kind, present: Object, body: Object, *, values: Iterable[str] = ()) -> MoveChange:
+    """Returns the change of some fields of an object; `values` are the same fields for its Helm release."""
+    metadata = present["metadata"]
+    return MoveChange(
+        verb=Verb.PATCH,
+        kind=kind,
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        body=body,
+        version=str(metadata.get("resourceVersion") or ""),
+        helm=upgrade(present, values),
+    )
+
+
+def delete(kind: Kind, present: Object) -> MoveChange:
+    """Returns the change that deletes this very object."""
+    metadata = present["metadata"]
+    return MoveChange(
+        verb=Verb.DELETE,
+        kind=kind,
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=str(metadata.get("uid") or ""),
+    )
+
+
+def upgrade(present: Object, values: Iterable[str]) -> str:
+    """Returns the upgrade of the release that has the object, empty where none has it.
+
+    `values`: options with their texts, such as `--set a=b`.
+    """
+    marks = annotations_of(present)
+    if RELEASE not in marks:
+        return ""
+    namespace = marks.get(RELEASE_NAMESPACE) or present["metadata"]["namespace"]
+    words = f"helm upgrade {marks[RELEASE]} {RUNTIME_CHART} --namespace {namespace} --reuse-values"
+    return " ".join((words, *values))
+
+
+def writer_of(present: Object) -> str:
+    """Returns who wrote an object last, as the API server noted it: `argocd-controller at 2026-…`."""
+    fields = present["metadata"].get("managedFields") or ()
+    newest = max(fields, key=lambda each: str(each.get("time") or ""), default=None)
+    if newest is None:
+        return "an unknown writer"
+    return f"{newest.get('manager') or 'an unknown writer'} at {newest.get('time') or 'an unknown time'}"
+
+
+def _compact(body: Any) -> str:
+    return json.dumps(body, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,98 @@
+"""One move at a time for an installation: a Lease in the operator's namespace. Used by `bailie migrate`.
+
+The Lease is renewed while the command runs. A command that was killed holds it for 15 s; a second person is
+told who has it, and since when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from bailie.kube.election import LeaderElection, LeaseTiming
+from bailie.migration.errors import Busy
+from bailie.migration.record import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bailie.kube.client import Client
+
+T = TypeVar("T")
+
+TIMING = LeaseTiming(duration=15.0, renew=3.0, give_up=10.0, poll=1.0)
+PATIENCE_SECONDS = 20.0
+"""Longer than the Lease of a killed command lasts."""
+
+
+async def alone(
+    client: Client,
+    home: str,
+    identity: str,
+    work: Callable[[], Awaitable[T]],
+    *,
+    patience: float = PATIENCE_SECONDS,
+    timing: LeaseTiming = TIMING,
+) -> T:
+    """Runs `work` while the lock is held, and returns its result.
+
+    Raises Busy where another process keeps the lock for `patience` seconds, or takes it meanwhile; else the
+    failure of `work`.
+    """
+    election = LeaderElection(client, home, NAME, identity, timing=timing)
+    held, outcome = asyncio.Event(), _Outcome[T]()
+
+    async def lead(_: int) -> None:
+        if not held.is_set():
+            held.set()
+            await outcome.of(work)
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(election.run(lead))
+        waiting = [group.create_task(held.wait()), group.create_task(outcome.ended.wait())]
+        await asyncio.wait({running, waiting[0]}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if held.is_set():
+            await asyncio.wait({running, waiting[1]}, return_when=asyncio.FIRST_COMPLETED)
+        if not outcome.done:
+            outcome.failure = _busy(election, home)
+            running.cancel()
+        for each in waiting:
+            each.cancel()
+    return outcome.result()
+
+
+def _busy(election: LeaderElection, home: str) -> Busy:
+    lease = f"Lease {NAME} in namespace {home}"
+    if election.trouble:
+        return Busy(f"{lease} cannot be taken: {election.trouble}", hint="ask for the right to write it")
+    text = f"{election.holder or 'another process'} moves a namespace since {election.acquired} ({lease})"
+    return Busy(text, hint="wait until that move has ended; only one namespace moves at a time")
+
+
+class _Outcome(Generic[T]):
+    """The end of the work, carried past the task group of the election, which would wrap failures."""
+
+    def __init__(self) -> None:
+        self.failure: BaseException | None = None
+        self.ended = asyncio.Event()
+        self._value: list[T] = []
+
+    @property
+    def done(self) -> bool:
+        """Says whether the work came to an end of its own: False also where the lease was lost."""
+        return bool(self._value) or self.failure is not None
+
+    async def of(self, work: Callable[[], Awaitable[T]]) -> None:
+        """Awaits the work and keeps its result or its failure."""
+        try:
+            self._value.append(await work())
+        except Exception as error:  # raised again by `result`
+            self.failure = error
+        finally:
+            self.ended.set()
+
+    def result(self) -> T:
+        """Returns the result. Raises the failure."""
+        if self.failure is not None:
+            raise self.failure
+        return self._value[0]

@@ -1,0 +1,127 @@
+"""The record of a move, kept in the namespace as a ConfigMap. Pure.
+
+It has the state before the first write, so that a way back is known from the first write on, and a log for
+people. No step trusts it: each step decides by the objects, and takes from the record only which of two
+known states was the one before. So a record that an author of the namespace has made up cannot make the
+command write anything but a move's own fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bailie.api.kinds import CONFIG_MAP
+from bailie.api.names import label_problems
+from bailie.migration.errors import DamagedRecord
+from bailie.migration.source import MoveSource  # noqa: TC001 - msgspec reads the types
+
+if TYPE_CHECKING:
+    from bailie.migration.changes import MoveChange
+    from bailie.migration.facts import Object
+
+NAME = "bailie-migration"
+"""The ConfigMap in the namespace, and the Lease in the operator's namespace."""
+KEY = "record.json"
+ABOUT_TO_APPLY, ABOUT_TO_ROLL_BACK, ABOUT_TO_FINISH = "applying", "rolling back", "finishing"
+_LOG_LINES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenLine:
+    """One write, for people: when, by whom, in which step, and the value before."""
+
+    at: str
+    by: str
+    step: str
+    change: str
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveRecord:
+    """A move that has begun."""
+
+    namespace: str
+    source: MoveSource
+    home: str
+    """The namespace of the operator that serves this one."""
+    central: str
+    """The namespace whose scheduler served this one before."""
+    begun: str
+    """When, as the API writes times."""
+    by: str
+    doing: str = ABOUT_TO_APPLY
+    step: str = ""
+    """The step that is under way, or was last."""
+    listed: bool = True
+    """Whether the central SeldonRuntime's `servesNamespaces` had the namespace by name, before."""
+    made: tuple[str, ...] = ()
+    """Objects of the rights that were missing before, each `Kind/name`."""
+    unready: tuple[str, ...] = ()
+    """Servers and Models that were not ready before, each `Kind/name`."""
+    pods: dict[str, str] = field(default_factory=dict)
+    """The uid of each pod of servers and Envoys, before."""
+    log: tuple[WrittenLine, ...] = ()
+
+    def logged(self, line: WrittenLine) -> MoveRecord:
+        """Returns the record with one more line of its log; the oldest of very many lines go."""
+        return replace(self, step=line.step, log=(*self.log, line)[-_LOG_LINES:])
+
+    def manifest(self) -> Object:
+        """Returns the ConfigMap."""
+        metadata = {"name": NAME, "namespace": self.namespace}
+        return {
+            "apiVersion": CONFIG_MAP.api_version,
+            "kind": CONFIG_MAP.kind,
+            "metadata": metadata,
+            "data": {KEY: msgspec.json.format(msgspec.json.encode(self), indent=2).decode()},
+        }
+
+
+def read_record(config_map: Object) -> MoveRecord:
+    """Reads the ConfigMap. Raises DamagedRecord."""
+    namespace = config_map["metadata"]["namespace"]
+    text = (config_map.get("data") or {}).get(KEY)
+    try:
+        if text is None:
+            raise msgspec.ValidationError(f"it has no key {KEY}")
+        found = msgspec.json.decode(text.encode(), type=MoveRecord)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise _damaged(namespace, str(error)) from error
+    for where, name in (("home", found.home), ("central", found.central)):
+        if problems := label_problems(where, name):
+            raise _damaged(namespace, problems[0].message)
+    if found.namespace != namespace:
+        raise _damaged(namespace, f"it is of the namespace {found.namespace}")
+    return found
+
+
+def line_of(change: MoveChange, present: Object | None, *, step: str, at: str, by: str) -> WrittenLine:
+    """Returns the line for the log of a change that is about to be written. The content of a Secret is in no
+    line."""
+    before = "" if present is None else _value_before(change, present)
+    return WrittenLine(at=at, by=by, step=step, change=change.told(), before=before)
+
+
+def _value_before(change: MoveChange, present: Object) -> str:
+    if change.body is None or not change.version:
+        return ""
+    fields = {key: _pruned(present.get(key), value) for key, value in change.body.items()}
+    return msgspec.json.encode(fields).decode()
+
+
+def _pruned(present: object, patch: object) -> object:
+    """Returns the part of a value that a merge patch changes."""
+    if not isinstance(patch, dict) or not isinstance(present, dict):
+        return present
+    return {key: _pruned(present.get(key), value) for key, value in patch.items()}
+
+
+def _damaged(namespace: str, why: str) -> DamagedRecord:
+    return DamagedRecord(
+        f"ConfigMap {NAME} in namespace {namespace} is no record of a move that can be read: {why}",
+        hint="`--from-what-is-there` makes a new record from the objects as they are now",
+    )

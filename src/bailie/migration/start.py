@@ -1,0 +1,84 @@
+"""The beginning of a move: the steps for its source, and the record of the state before. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import LEASE, ROLE_BINDING
+from bailie.manifests.rbac import central_manifests
+from bailie.migration.central_steps import CENTRAL_STEPS, absent_rights
+from bailie.migration.errors import Blocked
+from bailie.migration.facts import name_of
+from bailie.migration.record import MoveRecord
+from bailie.migration.serving import serving_pods, unready
+from bailie.migration.source import WORDS, MoveSource
+from bailie.scope.central import ANY, served_of
+from bailie.scope.claim import CLAIM_LEASE, claim_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bailie.migration.facts import MoveFacts, Object
+    from bailie.migration.steps import MoveStep
+
+STEPS: dict[MoveSource, tuple[MoveStep, ...]] = {MoveSource.BAILIE_CENTRAL: CENTRAL_STEPS}
+"""The steps of each source that can be moved."""
+
+
+def steps_of(source: MoveSource) -> tuple[MoveStep, ...]:
+    """Returns the steps of a source, those of `finish` last. Raises Blocked where there are none."""
+    if source in STEPS:
+        return STEPS[source]
+    hint = "`bailie migrate plan` shows what is found there"
+    if source is MoveSource.MOVED:
+        raise Blocked("the namespace has a scheduler of its own: there is nothing to move", hint=hint)
+    if source is MoveSource.NOTHING:
+        raise Blocked("neither Bailie nor Seldon Core is at work in the namespace", hint=hint)
+    page = "docs/production-patterns.md has the steps by hand"
+    raise Blocked(f"a move from {WORDS[source]} is not carried out by this version", hint=page)
+
+
+def begin(facts: MoveFacts, source: MoveSource, *, central: str, at: str, by: str) -> MoveRecord:
+    """Returns the record of the state before the first write. Raises Blocked.
+
+    `at`: the present, as the API writes times.
+    """
+    steps_of(source)
+    here = facts.here
+    lease = here.get(LEASE, CLAIM_LEASE)
+    home = claim_of(lease).owner.partition("/")[0] if lease else ""
+    if not home:
+        raise Blocked(
+            f"no operator of Bailie's has claimed namespace {here.name}, so nobody would act on the move",
+            hint=f"bailie scope add {here.name} --wait",
+        )
+    if here.runtime() is None:
+        hint = "`bailie doctor` says more; the chart seldon-core-v2-runtime makes one"
+        raise Blocked(f"namespace {here.name} has no SeldonRuntime", hint=hint)
+    listed = served_of(facts.central.runtime()) if facts.central else ()
+    found = MoveRecord(
+        namespace=here.name,
+        source=source,
+        home=home,
+        central=central,
+        begun=at,
+        by=by,
+        listed=here.name in listed or ANY not in listed,
+        unready=unready(here),
+        pods=serving_pods(here),
+    )
+    return replace(found, made=absent_rights(facts, found))
+
+
+def central_from(facts: MoveFacts, runtimes: Iterable[Object]) -> str:
+    """Returns the namespace whose scheduler served this one before a move of which the record is lost.
+
+    Its rights here name it until `finish`, and its SeldonRuntime (`runtimes`: of all namespaces) until the
+    last step before. Empty where neither does.
+    """
+    binding = facts.here.get(ROLE_BINDING, name_of(central_manifests(facts.here.name, "")[1]))
+    subjects = (binding or {}).get("subjects") or ()
+    found = [str(each.get("namespace") or "") for each in subjects]
+    found += [str(each["metadata"]["namespace"]) for each in runtimes if facts.here.name in served_of(each)]
+    return next((each for each in found if each), "")

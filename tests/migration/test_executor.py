@@ -1,0 +1,281 @@
+"""The real steps, carried out on objects in memory: there, back, killed after each write, and disturbed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from tests.support.moves import CENTRAL, TEAM, CentralNamespace, Killed, Quiet
+
+from bailie.api.kinds import CONFIG_MAP, LEASE, MODEL, ROLE, SELDON_RUNTIME, SERVICE
+from bailie.kube.errors import Unreachable
+from bailie.migration.central_steps import CENTRAL_STEPS
+from bailie.migration.errors import Blocked, DamagedRecord, PastReturn, Paused, WaitEnded
+from bailie.migration.executor import missing_now
+from bailie.migration.record import ABOUT_TO_FINISH, NAME
+from bailie.migration.source import MoveSource
+from bailie.scope.central import asked_of, served_of
+from bailie.wellknown import names
+
+SOURCE = MoveSource.BAILIE_CENTRAL
+STEPS = [step.name for step in CENTRAL_STEPS if not step.no_return]
+KINDS = {
+    "the field": {},
+    "no rights yet": {"rights": False},
+    "a hand-made Service": {"hand_made": True},
+    "a list with others": {"others": ("other",)},
+    "any namespace": {"others": ("*",)},
+}
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+def options(request):
+    return request.param
+
+
+async def applied(there, until=""):
+    """Begins the move or goes on with it, as the command does."""
+    executor = there.executor()
+    record = await executor.recorded() or await executor.begin(SOURCE, CENTRAL)
+    return await executor.apply(record, until)
+
+
+async def rolled_back(there):
+    executor = there.executor()
+    if (record := await executor.recorded()) is not None:
+        await executor.rollback(record)
+
+
+async def finished(there):
+    executor = there.executor()
+    if (record := await executor.recorded()) is not None:
+        await executor.finish(record)
+
+
+async def test_a_move_leaves_a_scheduler_of_its_own_and_nothing_of_the_central_one(options):
+    there = CentralNamespace(**options)
+    record = await applied(there)
+    assert missing_now(await there.look(CENTRAL), record) == ()
+    assert "/" not in there.get(LEASE, TEAM, names.SCHEDULER)["spec"]["holderIdentity"]
+    await finished(there)
+    assert asked_of(there.get(SELDON_RUNTIME, TEAM, "seldon")) == ""
+    assert TEAM not in served_of(there.get(SELDON_RUNTIME, CENTRAL, "seldon"))
+    assert there.get(ROLE, TEAM, "seldon-scheduler-role")["rules"]
+    assert not [key for key in there.objects if "central-scheduler" in key[2] or key[0] == "ConfigMap"]
+
+
+async def test_names_of_others_stay_on_the_list_of_the_central_scheduler():
+    there = CentralNamespace(others=("other", "third"))
+    await applied(there)
+    central = there.get(SELDON_RUNTIME, CENTRAL, "seldon")
+    assert served_of(central) == ("other", "third")
+    there.put(SELDON_RUNTIME, CENTRAL, "seldon", {**central, "spec": {"servesNamespaces": ["other", "new"]}})
+    await rolled_back(there)
+    assert served_of(there.get(SELDON_RUNTIME, CENTRAL, "seldon")) == ("other", "new", TEAM)
+
+
+@pytest.mark.parametrize("until", STEPS)
+async def test_rollback_from_each_step_leads_to_the_state_before(until, options):
+    if options.get("hand_made"):
+        pytest.skip("the field stays in the place of the Service: the next test")
+    there = CentralNamespace(**options)
+    before = there.state()
+    await applied(there, until)
+    await rolled_back(there)
+    assert there.state() == before
+
+
+@pytest.mark.parametrize("until", STEPS[1:])
+async def test_after_a_rollback_the_field_says_what_a_hand_made_service_did(until):
+    there = CentralNamespace(hand_made=True)
+    await applied(there, until)
+    await rolled_back(there)
+    assert asked_of(there.get(SELDON_RUNTIME, TEAM, "seldon")) == CENTRAL
+    assert "externalName" not in there.get(SERVICE, TEAM, names.SCHEDULER)["spec"]
+
+
+@pytest.mark.parametrize("phase", [applied, rolled_back, finished])
+async def test_killed_after_any_write_and_run_again_the_end_is_the_same(phase, options):
+    whole = await prepared(phase, options)
+    ready = len(whole.writes)
+    await phase(whole)
+    assert len(whole.writes) > ready
+    for number in range(ready, len(whole.writes)):
+        there = await prepared(phase, options)
+        there.kill_after = number
+        with pytest.raises(Killed):
+            await phase(there)
+        there.kill_after = None
+        await phase(there)
+        assert there.state() == whole.state(), f"killed after write {number}: {there.writes}"
+        assert (CONFIG_MAP.kind, TEAM, NAME) in there.objects or phase is not applied
+
+
+async def prepared(phase, options):
+    there = CentralNamespace(**options)
+    if phase is not applied:
+        await applied(there)
+    return there
+
+
+@pytest.mark.parametrize("phase", [applied, rolled_back])
+async def test_a_move_that_was_killed_half_way_can_go_the_other_way(phase, options):
+    there = await prepared(phase, options)
+    writes = len(there.writes)
+    other = rolled_back if phase is applied else applied
+    there.kill_after = writes + 3
+    with pytest.raises(Killed):
+        await phase(there)
+    there.kill_after = None
+    await other(there)
+    central = asked_of(there.get(SELDON_RUNTIME, TEAM, "seldon"))
+    assert central == ("" if other is applied else CENTRAL) or options.get("hand_made")
+
+
+def ask_for_central(there):
+    """Sets the field again, as a GitOps controller does."""
+    runtime = there.get(SELDON_RUNTIME, TEAM, "seldon")
+    fields = [{"manager": "argocd-controller", "time": "2026-02-02T00:00:00Z"}]
+    metadata = {**runtime["metadata"], "managedFields": fields}
+    spec = {**runtime["spec"], "schedulerNamespace": CENTRAL}
+    there.put(SELDON_RUNTIME, TEAM, "seldon", {**runtime, "metadata": metadata, "spec": spec})
+
+
+class Twin(Quiet):
+    """Undoes the hand-over while the move waits for something else."""
+
+    def __init__(self, there):
+        self._there = there
+
+    def waits(self, texts):
+        if texts:
+            ask_for_central(self._there)
+
+
+async def test_a_change_that_somebody_undoes_pauses_the_move_and_is_named():
+    there = CentralNamespace()
+    never = dataclasses.replace(CENTRAL_STEPS[0], name="later", arrived=lambda _, __: ("x: y",))
+    executor = there.executor(steps=lambda _: (CENTRAL_STEPS[2], never), tell=Twin(there))
+    record = await executor.begin(SOURCE, CENTRAL)
+    with pytest.raises(Paused, match=r"undid .* step scheduler .*argocd-controller at 2026-02-02.*Namespace"):
+        await executor.apply(record)
+
+
+async def test_a_writer_that_undoes_each_write_at_once_pauses_the_move_and_is_named():
+    there = CentralNamespace()
+
+    async def write(change):
+        await there.write(change)
+        ask_for_central(there)
+
+    executor = there.executor(write=write)
+    record = await executor.begin(SOURCE, CENTRAL)
+    with pytest.raises(Paused, match=r"step scheduler: .* again and again .*argocd-controller"):
+        await executor.apply(record)
+
+
+async def test_a_wait_that_does_not_end_says_for_what_it_waited():
+    there = CentralNamespace()
+    there.obedient = False
+    impatient = [dataclasses.replace(step, patience=0.01) for step in CENTRAL_STEPS]
+    executor = there.executor(steps=lambda _: tuple(impatient))
+    record = await executor.begin(SOURCE, CENTRAL)
+    with pytest.raises(WaitEnded, match=r"step scheduler waited 0.01 s until .* leads.*: scheduler: said"):
+        await executor.apply(record)
+
+
+class ApiAway(Quiet):
+    """An API that is away for the first looks of a wait; then it is back, and the operator too."""
+
+    def __init__(self, there):
+        self._there, self.waited = there, []
+        there.obedient = False
+
+    def waits(self, texts):
+        self.waited += texts
+
+    async def look(self, central):
+        if 0 < len(self.waited) < 3:
+            raise Unreachable("https://api: refused")
+        self._there.obedient = bool(self.waited)
+        self._there.obey()
+        return await self._there.look(central)
+
+
+async def test_a_wait_outlasts_an_api_that_is_away():
+    there = CentralNamespace()
+    away = ApiAway(there)
+    executor = there.executor(look=away.look, tell=away)
+    await executor.apply(await executor.begin(SOURCE, CENTRAL))
+    assert "Kubernetes API: https://api: refused" in away.waited
+
+
+async def test_only_models_that_were_ready_before_hold_the_move_up():
+    there = CentralNamespace()
+    there.obedient = True
+    record = await applied(there)
+    model = there.get(MODEL, TEAM, "iris")
+    said = [{"type": "Ready", "status": "False", "reason": "NoServer", "message": "no server has room"}]
+    there.put(MODEL, TEAM, "iris", {**model, "status": {"conditions": said}})
+    assert missing_now(await there.look(CENTRAL), record) == ("model iris: no server has room",)
+
+
+async def test_after_finish_has_begun_there_is_no_way_back():
+    there = CentralNamespace()
+    record = await applied(there)
+    begun = dataclasses.replace(record, doing=ABOUT_TO_FINISH)
+    with pytest.raises(PastReturn):
+        await there.executor().rollback(begun)
+    with pytest.raises(PastReturn):
+        await there.executor().apply(begun)
+
+
+async def test_the_record_tells_each_write_with_the_value_before():
+    there = CentralNamespace()
+    record = await applied(there)
+    (first, second) = record.log
+    assert (first.step, first.by) == ("scheduler", "mary@desk")
+    assert first.before == '{"spec":{"schedulerNamespace":"mesh"}}'
+    assert second.before == '{"spec":{"servesNamespaces":["team"]}}'
+
+
+def recorded(**fields):
+    """The data of a record, each part of it right unless said otherwise."""
+    right = {"namespace": TEAM, "source": SOURCE, "home": "h", "central": CENTRAL, "begun": "", "by": ""}
+    return {"record.json": json.dumps({**right, **fields})}
+
+
+DAMAGED = {
+    "no key": {},
+    "no JSON": {"record.json": "{"},
+    "another form": {"record.json": "[]"},
+    "another namespace's": recorded(namespace="b"),
+    "a path for a name": recorded(central="../c"),
+    "no name": recorded(home=""),
+    "an unknown source": recorded(source="x"),
+    "a number for a text": recorded(by=1),
+    "very deep": {"record.json": "[" * 100_000},
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED.keys())
+@pytest.mark.parametrize("until", ["rights", "scheduler"])
+async def test_a_damaged_record_is_told_and_made_anew_from_what_is_there(data, until):
+    there = CentralNamespace()
+    await applied(there, until)
+    there.put(CONFIG_MAP, TEAM, NAME, {"data": data})
+    executor = there.executor()
+    with pytest.raises(DamagedRecord, match="ConfigMap bailie-migration in namespace team is no record"):
+        await executor.recorded()
+    await executor.apply(await executor.begin(SOURCE, CENTRAL))
+    await rolled_back(there)
+    assert there.state() == CentralNamespace().state()
+
+
+async def test_nothing_begins_where_no_operator_would_act_on_it():
+    there = CentralNamespace()
+    del there.objects[LEASE.kind, TEAM, "bailie-operator-claim"]
+    with pytest.raises(Blocked, match="no operator of Bailie's has claimed namespace team"):
+        await there.executor().begin(SOURCE, CENTRAL)
+    assert there.writes == []

@@ -1,0 +1,190 @@
+"""A namespace with a central scheduler, in memory, and an operator that answers to each change of it at once.
+
+    there = CentralNamespace()                      # `team`, served by the scheduler of `mesh`
+    await there.executor().apply(record)            # the real executor and the real steps
+
+`there.writes` are the writes that were made; `CentralNamespace(kill_after=3)` ends the process after the
+third, as far as the executor can tell. `there.state()` is everything but the record.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.kinds import (
+    CONFIG_MAP,
+    LEASE,
+    MODEL,
+    POD,
+    ROLE,
+    ROLE_BINDING,
+    SELDON_RUNTIME,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
+from bailie.kube.errors import AlreadyExists, Conflict, NotFound
+from bailie.manifests.objects import WORKLOAD_LABEL
+from bailie.manifests.rbac import central_manifests, namespace_manifests
+from bailie.migration.changes import MoveChange, Verb
+from bailie.migration.executor import Executor
+from bailie.migration.facts import ClusterObjects, MoveFacts, NamespaceObjects
+from bailie.scope.central import SERVED_ELSEWHERE, asked_of, served_of
+from bailie.scope.claim import CLAIM_LEASE, TERM_ANNOTATION
+from bailie.wellknown import names
+from kubeapi.apply.patches import merge
+
+if TYPE_CHECKING:
+    from bailie.api.kinds import Kind
+
+HOME, CENTRAL, TEAM = "bailie-system", "mesh", "team"
+OWN_POD = "seldon-scheduler-7d9f-x2x4k"
+_BEFORE = "2026-01-01T00:00:00Z"
+_RBAC = {each.kind: each for each in (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)}
+
+
+class Killed(BaseException):
+    """The process has ended: nothing of it runs any more."""
+
+
+class Quiet:
+    """Tells nobody."""
+
+    def step(self, step: Any, direction: str) -> None:
+        pass
+
+    def wrote(self, change: MoveChange) -> None:
+        pass
+
+    def waits(self, texts: Any) -> None:
+        pass
+
+
+class CentralNamespace:
+    """The objects of both namespaces by kind, namespace and name."""
+
+    def __init__(self, *, rights: bool = True, hand_made: bool = False, others: tuple[str, ...] = ()) -> None:
+        self._versions = itertools.count(1)
+        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.writes: list[MoveChange] = []
+        self.kill_after: int | None = None
+        self.obedient = True
+        """False: the operator does nothing."""
+        served = [*others, TEAM]
+        self.put(SELDON_RUNTIME, CENTRAL, "seldon", {"spec": {"servesNamespaces": served}})
+        asked = {} if hand_made else {"schedulerNamespace": CENTRAL}
+        self.put(SELDON_RUNTIME, TEAM, "seldon", {"spec": {"seldonConfig": "default", **asked}})
+        self.put(LEASE, TEAM, CLAIM_LEASE, {"spec": {"holderIdentity": f"{HOME}/one"}})
+        for each in (*namespace_manifests(TEAM, HOME), *central_manifests(TEAM, CENTRAL)):
+            if rights or each["metadata"]["name"].partition("-r")[0] != names.SCHEDULER:
+                self.put(_RBAC[each["kind"]], TEAM, each["metadata"]["name"], each)
+        for name, ready in (("iris", "True"), ("broken", "False")):
+            self.put(MODEL, TEAM, name, {"status": _status("Ready", ready, "")})
+        self.put(POD, TEAM, "mlserver-0", {"metadata": {"labels": {"seldon-server-name": "mlserver"}}})
+        if hand_made:
+            target = f"{names.SCHEDULER}.{CENTRAL}.svc.cluster.local"
+            spec = {"type": "ExternalName", "externalName": target}
+            self.put(SERVICE, TEAM, names.SCHEDULER, {"spec": spec})
+        self.obey()
+
+    def put(self, kind: Kind, namespace: str, name: str, content: dict[str, Any]) -> None:
+        metadata = {
+            "creationTimestamp": _BEFORE,
+            **content.get("metadata", {}),
+            "name": name,
+            "namespace": namespace,
+        }
+        metadata["resourceVersion"] = str(next(self._versions))
+        key = kind.kind, namespace, name
+        uid = self.objects.get(key, {"metadata": {}})["metadata"].get("uid") or f"uid-{next(self._versions)}"
+        metadata["uid"] = uid
+        self.objects[key] = {**copy.deepcopy(content), "metadata": metadata}
+
+    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+        return self.objects[kind.kind, namespace, name]
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the record, without versions and uids."""
+        return {
+            "/".join(key): {
+                field: value for field, value in each.items() if field not in {"metadata", "status"}
+            }
+            for key, each in sorted(self.objects.items())
+            if key[0] != CONFIG_MAP.kind
+        }
+
+    def executor(self, **collaborators: Any) -> Executor:
+        given = {"look": self.look, "write": self.write, "tell": Quiet(), **collaborators}
+        return Executor(TEAM, by="mary@desk", **given)
+
+    async def look(self, central: str) -> MoveFacts:
+        return MoveFacts(
+            cluster=ClusterObjects(server="https://memory"),
+            here=self._of(TEAM),
+            central=self._of(central) if central else None,
+        )
+
+    async def write(self, change: MoveChange) -> None:
+        if self.kill_after == len(self.writes):
+            raise Killed
+        self._make(change)
+        self.writes.append(change)
+        self.obey()
+
+    def _make(self, change: MoveChange) -> None:
+        key = change.kind.kind, change.namespace, change.name
+        present = self.objects.get(key)
+        if change.verb is Verb.CREATE:
+            if present is not None:
+                raise AlreadyExists(f"{change.name} exists")
+            self.put(change.kind, change.namespace, change.name, change.body or {})
+            return
+        if present is None:
+            raise NotFound(f"{change.name} not found")
+        if change.verb is Verb.DELETE:
+            del self.objects[key]
+            return
+        if change.version and change.version != present["metadata"]["resourceVersion"]:
+            raise Conflict(f"{change.name} has changed")
+        self.put(change.kind, change.namespace, change.name, merge(present, change.body))
+
+    def _of(self, namespace: str) -> NamespaceObjects:
+        found: dict[str, dict[str, Any]] = {}
+        for (kind, place, name), each in self.objects.items():
+            if place == namespace:
+                found.setdefault(kind, {})[name] = copy.deepcopy(each)
+        return NamespaceObjects(name=namespace, objects=found)
+
+    def obey(self) -> None:
+        """Does what operator and schedulers do with the present specs."""
+        if not self.obedient:
+            return
+        here, central = (self.get(SELDON_RUNTIME, each, "seldon") for each in (TEAM, CENTRAL))
+        service = self.objects.get((SERVICE.kind, TEAM, names.SCHEDULER))
+        if service is None:
+            service = {"metadata": {"labels": {WORKLOAD_LABEL: names.SCHEDULER}}, "spec": {}}
+            self.put(SERVICE, TEAM, names.SCHEDULER, service)
+        elsewhere = asked_of(here) == CENTRAL or "externalName" in service["spec"]
+        reason = SERVED_ELSEWHERE if elsewhere else "ReplicasReady"
+        if here.get("status") != _status("SchedulerReady", "True", reason):
+            self.put(
+                SELDON_RUNTIME, TEAM, "seldon", {**here, "status": _status("SchedulerReady", "True", reason)}
+            )
+        told = [each for each in served_of(central) if each != TEAM or elsewhere]
+        if central.get("status") != {"servedNamespaces": told}:
+            self.put(SELDON_RUNTIME, CENTRAL, "seldon", {**central, "status": {"servedNamespaces": told}})
+        notes = {"agents": {}, "published": 1, "acknowledged": 1}
+        own, there = (None, notes) if elsewhere else (notes, None)
+        self._lease(TEAM, f"{CENTRAL}/{names.SCHEDULER}" if elsewhere else OWN_POD, own or {})
+        self._lease(CENTRAL, "seldon-scheduler-central", {**notes, "others": {TEAM: there} if there else {}})
+
+    def _lease(self, namespace: str, holder: str, notes: dict[str, Any]) -> None:
+        annotations = {TERM_ANNOTATION: json.dumps(notes)}
+        content = {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": holder}}
+        self.put(LEASE, namespace, names.SCHEDULER, content)
+
+
+def _status(condition: str, status: str, reason: str) -> dict[str, Any]:
+    return {"conditions": [{"type": condition, "status": status, "reason": reason, "message": "said"}]}
