@@ -76,9 +76,9 @@ async def test_names_of_others_stay_on_the_list_of_the_central_scheduler():
 
 
 @pytest.mark.parametrize("until", STEPS)
-async def test_rollback_from_each_step_leads_to_the_state_before(until, options):
-    if options.get("hand_made"):
-        pytest.skip("the field stays in the place of the Service: the next test")
+@pytest.mark.parametrize("kind", [each for each in KINDS if each != "a hand-made Service"])
+async def test_rollback_from_each_step_leads_to_the_state_before(until, kind):
+    options = KINDS[kind]
     there = CentralNamespace(**options)
     before = there.state()
     await applied(there, until)

@@ -37,12 +37,15 @@ from bailie.wellknown import names
 from kubeapi.apply.patches import merge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bailie.api.kinds import Kind
 
 HOME, CENTRAL, TEAM = "bailie-system", "mesh", "team"
 OWN_POD = "seldon-scheduler-7d9f-x2x4k"
 _BEFORE = "2026-01-01T00:00:00Z"
 _RBAC = {each.kind: each for each in (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)}
+_KINDS = {each.kind: each for each in (*_RBAC.values(), SELDON_RUNTIME, MODEL, LEASE, SERVICE)}
 
 
 class Killed(BaseException):
@@ -73,7 +76,12 @@ class CentralNamespace:
         self.obedient = True
         """False: the operator does nothing."""
         served = [*others, TEAM]
-        self.put(SELDON_RUNTIME, CENTRAL, "seldon", {"spec": {"servesNamespaces": served}})
+        self.put(
+            SELDON_RUNTIME,
+            CENTRAL,
+            "seldon",
+            {"spec": {"seldonConfig": "default", "servesNamespaces": served}},
+        )
         asked = {} if hand_made else {"schedulerNamespace": CENTRAL}
         self.put(SELDON_RUNTIME, TEAM, "seldon", {"spec": {"seldonConfig": "default", **asked}})
         self.put(LEASE, TEAM, CLAIM_LEASE, {"spec": {"holderIdentity": f"{HOME}/one"}})
@@ -81,7 +89,9 @@ class CentralNamespace:
             if rights or each["metadata"]["name"].partition("-r")[0] != names.SCHEDULER:
                 self.put(_RBAC[each["kind"]], TEAM, each["metadata"]["name"], each)
         for name, ready in (("iris", "True"), ("broken", "False")):
-            self.put(MODEL, TEAM, name, {"status": _status("Ready", ready, "")})
+            self.put(
+                MODEL, TEAM, name, {"spec": {"storageUri": "s3://a/b"}, "status": _status("Ready", ready, "")}
+            )
         self.put(POD, TEAM, "mlserver-0", {"metadata": {"labels": {"seldon-server-name": "mlserver"}}})
         if hand_made:
             target = f"{names.SCHEDULER}.{CENTRAL}.svc.cluster.local"
@@ -114,6 +124,18 @@ class CentralNamespace:
             for key, each in sorted(self.objects.items())
             if key[0] != CONFIG_MAP.kind
         }
+
+    def manifests(self) -> Iterator[dict[str, Any]]:
+        """The objects as an API takes them; the status of each is for a second write."""
+        for (kind, _, _), each in self.objects.items():
+            if kind != POD.kind:
+                metadata = {
+                    key: value
+                    for key, value in each["metadata"].items()
+                    if key not in {"uid", "resourceVersion", "creationTimestamp"}
+                }
+                made = {**each, "apiVersion": _KINDS[kind].api_version, "kind": kind}
+                yield {**made, "metadata": metadata}
 
     def executor(self, **collaborators: Any) -> Executor:
         given = {"look": self.look, "write": self.write, "tell": Quiet(), **collaborators}
@@ -164,7 +186,10 @@ class CentralNamespace:
         here, central = (self.get(SELDON_RUNTIME, each, "seldon") for each in (TEAM, CENTRAL))
         service = self.objects.get((SERVICE.kind, TEAM, names.SCHEDULER))
         if service is None:
-            service = {"metadata": {"labels": {WORKLOAD_LABEL: names.SCHEDULER}}, "spec": {}}
+            service = {
+                "metadata": {"labels": {WORKLOAD_LABEL: names.SCHEDULER}},
+                "spec": {"ports": [{"port": 9005}]},
+            }
             self.put(SERVICE, TEAM, names.SCHEDULER, service)
         elsewhere = asked_of(here) == CENTRAL or "externalName" in service["spec"]
         reason = SERVED_ELSEWHERE if elsewhere else "ReplicasReady"

@@ -1,7 +1,7 @@
 """Sets up logs: constant event text and key/values, on stderr, one line each.
 
-Called by `processes` in pods and by `lifecycle` on a laptop, once in each process. Libraries only ask
-structlog for a logger.
+Called by `processes` in pods, by `lifecycle` on a laptop and by `moves`, once in each process. Libraries
+only ask structlog for a logger.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import typer
 
 from bailie.cli.cluster import Kubeconfig, StateDir, connected
 from bailie.cli.cluster import run as run_command
+from bailie.cli.logging import LogLevel, set_up_logging
 from bailie.cli.output import ExitCode, Output, fail, print_json, say
 from bailie.cli.progress import Progress
 
@@ -72,7 +73,7 @@ def apply(
     async def work(move: Move) -> None:
         from bailie.migration.start import steps_of
 
-        record = await move.record(anew=from_what_is_there, keep=not print_)
+        record = await move.record(anew=from_what_is_there)
         steps = [step for step in steps_of(record.source) if not step.no_return]
         _check_step(until, steps)
         if print_:
@@ -104,7 +105,7 @@ def rollback(
     async def work(move: Move) -> None:
         from bailie.migration.start import steps_of
 
-        record = await move.record(anew=from_what_is_there, begin=False, keep=not print_)
+        record = await move.record(anew=from_what_is_there, begin=False)
         steps = [step for step in reversed(steps_of(record.source)) if not step.no_return]
         if print_:
             await move.show(steps, record, "rollback")
@@ -205,10 +206,10 @@ class Move:
 
         return await look(self._client, self._namespace, central)
 
-    async def record(self, *, anew: bool = False, begin: bool = True, keep: bool = True) -> MoveRecord:
+    async def record(self, *, anew: bool = False, begin: bool = True) -> MoveRecord:
         """Returns the record of the move; where there is none, the record of the present state.
 
-        `anew`: also in the place of one that is damaged or lost. `keep`: write it.
+        `anew`: also in the place of one that is damaged or lost.
         """
         from bailie.migration.errors import DamagedRecord
         from bailie.migration.executor import required
@@ -223,7 +224,7 @@ class Move:
         if found is not None or (not begin and not anew):
             return required(found, self._namespace)
         source, central = await find_source(self._client, self._namespace, lost=anew)
-        return await self.executor.begin(source, central, keep=keep)
+        return await self.executor.begin(source, central)
 
     async def show(self, steps: Iterable[MoveStep], record: MoveRecord, direction: str) -> None:
         """Prints the steps as lines for a shell."""
@@ -350,6 +351,7 @@ def _run(
         async with connected(*cluster) as client:
             await work(Move(client, namespace, output))
 
+    set_up_logging(LogLevel.ERROR)
     try:
         run_command(connect())
     except MoveError as error:

@@ -82,16 +82,10 @@ class Executor:
         """Returns the record of the move, None before its begin. Raises DamagedRecord, ApiError."""
         return record_in(await self._look(""))
 
-    async def begin(self, source: MoveSource, central: str, *, keep: bool = True) -> MoveRecord:
-        """Returns the record of the state before, and keeps it in the place of a damaged one.
-
-        Raises Blocked, ApiError.
-        """
+    async def begin(self, source: MoveSource, central: str) -> MoveRecord:
+        """Returns the record of the present state, which the first write keeps. Raises Blocked, ApiError."""
         facts = await self._look(central)
-        found = begin(facts, source, central=central, at=stamp(utc_now()), by=self._by)
-        if keep:
-            await self._keep(found, facts)
-        return found
+        return begin(facts, source, central=central, at=stamp(utc_now()), by=self._by)
 
     async def apply(self, record: MoveRecord, until: str = "") -> MoveRecord:
         """Carries out the steps up to the named one, or to the last before `finish`.
@@ -196,9 +190,9 @@ class Executor:
         return holds(facts, record)
 
     async def _doing(self, record: MoveRecord, doing: str) -> MoveRecord:
+        """Keeps the record, before any other write, in the place of a damaged one too."""
         found = replace(record, doing=doing)
-        if found != record:
-            await self._keep(found, await self._look(record.central))
+        await self._keep(found, await self._look(record.central))
         return found
 
     async def _keep(self, record: MoveRecord, facts: MoveFacts) -> None:

@@ -1,0 +1,160 @@
+"""`bailie migrate apply|rollback|finish|verify` against the embedded API, on objects that rest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+from tests.support.api import running_api
+from tests.support.moves import CENTRAL, HOME, OWN_POD, TEAM, CentralNamespace
+from typer.testing import CliRunner
+
+from bailie.api.kinds import CONFIG_MAP, LEASE, ROLE_BINDING, SELDON_RUNTIME
+from bailie.cli.app import app
+from bailie.kube.client import Client, kind_of
+from bailie.kube.errors import NotFound
+
+RUNNER = CliRunner()
+MERGE = {"content-type": "application/merge-patch+json"}
+RECORD = f"/api/v1/namespaces/{TEAM}/configmaps/bailie-migration"
+READY = {"type": "SchedulerReady", "status": "True", "reason": "ReplicasReady", "message": "m"}
+STATUS = {"conditions": [{**READY, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+
+
+@contextlib.contextmanager
+def central_namespace(directory):
+    """`team` asks for the scheduler of `mesh`, and one of its own is ready to take over."""
+    with running_api(directory) as running:
+        for name in (HOME, CENTRAL, TEAM):
+            running.namespace(name)
+        asyncio.run(prepare(running))
+        yield running
+
+
+@pytest.fixture
+def api(tmp_path):
+    with central_namespace(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    """The same for tests that change nothing."""
+    with central_namespace(tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+async def prepare(api):
+    async with Client.from_kubeconfig(api.kubeconfig) as client:
+        for manifest in CentralNamespace().manifests():
+            await client.create(manifest)
+            metadata = manifest["metadata"]
+            if manifest["kind"] == SELDON_RUNTIME.kind and metadata["namespace"] == TEAM:
+                status = {"status": STATUS}
+                kind = kind_of(manifest)
+                await client.patch(kind, metadata["name"], TEAM, status, subresource="status")
+        await client.patch(LEASE, "seldon-scheduler", TEAM, {"spec": {"holderIdentity": OWN_POD}})
+
+
+def migrate(api, *arguments, kubeconfig=None):
+    return RUNNER.invoke(app, ["migrate", *arguments, "--kubeconfig", str(kubeconfig or api.kubeconfig)])
+
+
+def found(api, kind, name, namespace):
+    async def look():
+        async with Client.from_kubeconfig(api.kubeconfig) as client:
+            return await client.get(kind, name, namespace)
+
+    try:
+        return asyncio.run(look())
+    except NotFound:
+        return None
+
+
+def test_a_move_from_its_begin_to_its_end(api):
+    result = migrate(api, "apply", TEAM, "--yes", "-o", "json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["writes"] == [
+        'patch SeldonRuntime seldon in namespace team: {"spec":{"schedulerNamespace":null}}',
+        'patch SeldonRuntime seldon in namespace mesh: {"spec":{"servesNamespaces":[]}}',
+    ]
+    assert "schedulerNamespace" not in found(api, SELDON_RUNTIME, "seldon", TEAM)["spec"]
+    assert migrate(api, "apply", TEAM, "--yes", "-o", "json").stdout.count("patch") == 0
+    result = migrate(api, "finish", TEAM, "--yes")
+    assert result.exit_code == 1
+    assert "the move has not come to its end: doctor" in result.stderr  # nothing runs in this cluster
+    result = migrate(api, "verify", TEAM, "--timeout", "0", "-o", "json")
+    assert result.exit_code == 4
+    assert all(text.startswith("doctor: ") for text in json.loads(result.stdout)["missing"])
+    assert found(api, ROLE_BINDING, "seldon-central-scheduler-rolebinding", TEAM)
+
+
+def test_print_writes_nothing_and_says_everything(api):
+    before = api.request("GET", "/apis/mlops.seldon.io/v1alpha1/seldonruntimes")["metadata"]
+    result = migrate(api, "apply", TEAM, "--print")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    patch = """kubectl patch seldonruntimes.mlops.seldon.io seldon --namespace team --type merge --patch """
+    assert patch + """'{"spec":{"schedulerNamespace":null}}'""" in lines
+    assert "kubectl wait models --all --for=condition=Ready --timeout=5m --namespace team" in lines
+    assert found(api, CONFIG_MAP, "bailie-migration", TEAM) is None
+    assert api.request("GET", "/apis/mlops.seldon.io/v1alpha1/seldonruntimes")["metadata"] == before
+
+
+def test_a_release_that_has_an_object_is_told_its_next_upgrade(api):
+    marks = {"meta.helm.sh/release-name": "run", "meta.helm.sh/release-namespace": TEAM}
+    path = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{TEAM}/seldonruntimes/seldon"
+    api.request("PATCH", path, json={"metadata": {"annotations": marks}}, headers=MERGE)
+    line = "helm upgrade run ./charts/seldon-core-v2-runtime --namespace team --reuse-values"
+    assert f"#   {line} --set schedulerNamespace=" in migrate(api, "apply", TEAM, "--print").stdout
+    assert f"{line} --set schedulerNamespace=" in migrate(api, "apply", TEAM, "--yes").stderr
+
+
+WRONG = {
+    "nobody to ask": (["apply", TEAM], 2, "--yes begins without a question"),
+    "no such step": (["apply", TEAM, "--until", "x"], 2, "steps: rights, redirect, scheduler, central"),
+    "no namespace": (["apply", "A_b", "--yes"], 2, "A_b"),
+    "not begun": (["rollback", TEAM], 3, "there is no move of namespace team"),
+    "not begun either": (["finish", TEAM, "--yes"], 3, "hint: bailie migrate apply team"),
+    "no move to verify": (["verify", TEAM], 3, "no ConfigMap bailie-migration"),
+    "nothing there": (["apply", "empty", "--yes"], 1, "neither Bailie nor Seldon Core is at work"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "text"), WRONG.values(), ids=WRONG.keys())
+def test_every_misuse_gets_a_sentence(untouched, arguments, code, text):
+    result = migrate(untouched, *arguments)
+    assert (result.exit_code, text in result.stderr) == (code, True), result.stderr
+
+
+def test_without_rights_nothing_begins(untouched, tmp_path):
+    api = untouched
+    poor = api.kubeconfig_for(api.token("poor"), tmp_path / "poor")
+    result = migrate(api, "apply", TEAM, "--yes", kubeconfig=poor)
+    assert result.exit_code == 1
+    assert "forbidden" in result.stderr
+    assert "hint: ask for the right" in result.stderr
+
+
+def test_a_damaged_record_is_told_with_the_way_on(api):
+    api.request("POST", RECORD.rpartition("/")[0], json={"metadata": {"name": "bailie-migration"}})
+    result = migrate(api, "apply", TEAM, "--yes")
+    assert result.exit_code == 1
+    assert "it has no key record.json" in result.stderr
+    assert "--from-what-is-there" in result.stderr
+    assert migrate(api, "apply", TEAM, "--yes", "--from-what-is-there").exit_code == 0
+
+
+@pytest.mark.parametrize("lose", ["delete", "damage"])
+def test_a_move_whose_record_is_lost_can_still_go_back(api, lose):
+    assert migrate(api, "apply", TEAM, "--yes").exit_code == 0
+    if lose == "delete":
+        api.request("DELETE", RECORD)
+    else:
+        api.request("PATCH", RECORD, json={"data": None}, headers=MERGE)
+    lines = migrate(api, "rollback", TEAM, "--from-what-is-there", "--print").stdout
+    assert '{"spec":{"schedulerNamespace":"mesh"}}' in lines
+    assert '{"spec":{"servesNamespaces":["team"]}}' in lines
