@@ -8,13 +8,17 @@ import json
 
 import pytest
 from tests.support.api import running_api
-from tests.support.moves import CENTRAL, HOME, OWN_POD, TEAM, CentralNamespace
+from tests.support.moves import OWN_POD, TEAM
+from tests.support.plan_grounds import CENTRAL, HOME, BailieGround, installed, lease
 from typer.testing import CliRunner
 
-from bailie.api.kinds import CONFIG_MAP, LEASE, ROLE_BINDING, SELDON_RUNTIME
+from bailie.api.kinds import CONFIG_MAP, ROLE_BINDING, SELDON_RUNTIME
 from bailie.cli.app import app
-from bailie.kube.client import Client, kind_of
+from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
+from bailie.manifests.objects import WORKLOAD_LABEL
+from bailie.manifests.rbac import central_manifests, namespace_manifests
+from bailie.scope.claim import TERM_ANNOTATION
 
 RUNNER = CliRunner()
 MERGE = {"content-type": "application/merge-patch+json"}
@@ -27,8 +31,7 @@ STATUS = {"conditions": [{**READY, "lastTransitionTime": "2026-01-01T00:00:00Z"}
 def central_namespace(directory):
     """`team` asks for the scheduler of `mesh`, and one of its own is ready to take over."""
     with running_api(directory) as running:
-        for name in (HOME, CENTRAL, TEAM):
-            running.namespace(name)
+        asyncio.run(installed(running, [BailieGround(TEAM)], listed=[TEAM], served=[TEAM]))
         asyncio.run(prepare(running))
         yield running
 
@@ -47,15 +50,16 @@ def untouched(tmp_path_factory):
 
 
 async def prepare(api):
+    notes = json.dumps({"agents": {"mlserver": 1}, "published": 1, "acknowledged": 1})
+    metadata = {"name": "seldon-scheduler", "namespace": TEAM, "labels": {WORKLOAD_LABEL: "seldon-scheduler"}}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+    rights = (*namespace_manifests(TEAM, HOME), *central_manifests(TEAM, CENTRAL))
     async with Client.from_kubeconfig(api.kubeconfig) as client:
-        for manifest in CentralNamespace().manifests():
-            await client.create(manifest)
-            metadata = manifest["metadata"]
-            if manifest["kind"] == SELDON_RUNTIME.kind and metadata["namespace"] == TEAM:
-                status = {"status": STATUS}
-                kind = kind_of(manifest)
-                await client.patch(kind, metadata["name"], TEAM, status, subresource="status")
-        await client.patch(LEASE, "seldon-scheduler", TEAM, {"spec": {"holderIdentity": OWN_POD}})
+        await client.create({**service, "spec": {"ports": [{"port": 9005}]}})
+        await client.create(lease("seldon-scheduler", TEAM, OWN_POD, **{TERM_ANNOTATION: notes}))
+        for manifest in rights:
+            await client.apply(manifest, force=True)
+        await client.patch(SELDON_RUNTIME, "seldon", TEAM, {"status": STATUS}, subresource="status")
 
 
 def migrate(api, *arguments, kubeconfig=None):
@@ -120,7 +124,7 @@ WRONG = {
     "not begun": (["rollback", TEAM], 3, "there is no move of namespace team"),
     "not begun either": (["finish", TEAM, "--yes"], 3, "hint: bailie migrate apply team"),
     "no move to verify": (["verify", TEAM], 3, "no ConfigMap bailie-migration"),
-    "nothing there": (["apply", "empty", "--yes"], 1, "neither Bailie nor Seldon Core is at work"),
+    "nothing there": (["apply", "empty", "--yes"], 1, "the move cannot begin: there is no such namespace"),
 }
 
 

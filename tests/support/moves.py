@@ -37,15 +37,12 @@ from bailie.wellknown import names
 from kubeapi.apply.patches import merge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bailie.api.kinds import Kind
 
 HOME, CENTRAL, TEAM = "bailie-system", "mesh", "team"
 OWN_POD = "seldon-scheduler-7d9f-x2x4k"
 _BEFORE = "2026-01-01T00:00:00Z"
 _RBAC = {each.kind: each for each in (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)}
-_KINDS = {each.kind: each for each in (*_RBAC.values(), SELDON_RUNTIME, MODEL, LEASE, SERVICE)}
 
 
 class Killed(BaseException):
@@ -124,18 +121,6 @@ class CentralNamespace:
             for key, each in sorted(self.objects.items())
             if key[0] != CONFIG_MAP.kind
         }
-
-    def manifests(self) -> Iterator[dict[str, Any]]:
-        """The objects as an API takes them; the status of each is for a second write."""
-        for (kind, _, _), each in self.objects.items():
-            if kind != POD.kind:
-                metadata = {
-                    key: value
-                    for key, value in each["metadata"].items()
-                    if key not in {"uid", "resourceVersion", "creationTimestamp"}
-                }
-                made = {**each, "apiVersion": _KINDS[kind].api_version, "kind": kind}
-                yield {**made, "metadata": metadata}
 
     def executor(self, **collaborators: Any) -> Executor:
         given = {"look": self.look, "write": self.write, "tell": Quiet(), **collaborators}

@@ -223,8 +223,26 @@ class Move:
             found = None
         if found is not None or (not begin and not anew):
             return required(found, self._namespace)
+        if not anew:
+            await self._refuse_blocked()
         source, central = await find_source(self._client, self._namespace, lost=anew)
         return await self.executor.begin(source, central)
+
+    async def _refuse_blocked(self) -> None:
+        """Raises Blocked where a plan of the move has blockers."""
+        from bailie.migration.errors import Blocked
+        from bailie.migration.finding import Impact
+        from bailie.migration.findings import examine_move
+        from bailie.migration.read import read_all
+        from bailie.migration.serving import folded
+        from bailie.migration.source import recognise
+
+        (facts,) = await read_all(self._client, [self._namespace])
+        found = examine_move(facts, recognise(facts))
+        blockers = [f"{each.message} ({each.remedy})" for each in found if each.impact is Impact.BLOCKER]
+        if blockers:
+            hint = f"`bailie migrate plan {self._namespace}` has the findings with their remedies"
+            raise Blocked(f"the move cannot begin: {folded(blockers)}", hint=hint)
 
     async def show(self, steps: Iterable[MoveStep], record: MoveRecord, direction: str) -> None:
         """Prints the steps as lines for a shell."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bailie.api.seldon_config import OTHER_COMPONENTS
+from bailie.migration.central_steps import CENTRAL_STEPS
 from bailie.migration.source import MoveSource
 from bailie.wellknown import names
 
@@ -30,33 +31,10 @@ class StepOutline:
         return asdict(self)
 
 
-_CENTRAL = (
-    StepOutline(
-        name="rights",
-        title="give a scheduler of the namespace's own its account and its rights",
-        back="delete the account and the rights, if the move made them",
-    ),
-    StepOutline(
-        name="redirect",
-        title="put the field schedulerNamespace in the place of a hand-made Service, where there is one",
-        back="nothing: the field says the same as the Service did",
-    ),
-    StepOutline(
-        name="scheduler",
-        title="ask for a scheduler of the namespace's own; it takes over when it is ready",
-        back="ask for the central scheduler again; it takes over as soon as the other one ends",
-    ),
-    StepOutline(
-        name="central",
-        title="take the namespace from the list of those that the central scheduler may serve",
-        back="put the namespace on the list again",
-    ),
-    StepOutline(
-        name="revoke",
-        title="delete the central scheduler's rights in the namespace",
-        back="none: from here on the way back is by hand",
-        command="bailie migrate finish {namespace}",
-    ),
+_FINISH = "bailie migrate finish {namespace}"
+_CENTRAL = tuple(
+    StepOutline(name=step.name, title=step.title, back=step.back, command=_FINISH if step.no_return else "")
+    for step in CENTRAL_STEPS
 )
 _BY_HAND = (
     StepOutline(

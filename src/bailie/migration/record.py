@@ -17,14 +17,15 @@ from bailie.api.kinds import CONFIG_MAP
 from bailie.api.names import label_problems
 from bailie.migration.errors import DamagedRecord
 from bailie.migration.source import MoveSource  # noqa: TC001 - msgspec reads the types
+from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from bailie.migration.changes import MoveChange
     from bailie.migration.facts import Object
 
-NAME = "bailie-migration"
+NAME = names.MIGRATION_RECORD
 """The ConfigMap in the namespace, and the Lease in the operator's namespace."""
-KEY = "record.json"
+KEY = names.MIGRATION_KEY
 ABOUT_TO_APPLY, ABOUT_TO_ROLL_BACK, ABOUT_TO_FINISH = "applying", "rolling back", "finishing"
 _LOG_LINES = 200
 
