@@ -6,6 +6,8 @@ is noticed, components that go when they are disabled, and models that do withou
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import time
 
@@ -13,6 +15,7 @@ import helm_python
 import httpx
 import pytest
 from tests.support.grounds import SMALL, ground
+from typer.testing import CliRunner
 
 from bailie.api.kinds import (
     CONFIG_MAP,
@@ -27,6 +30,7 @@ from bailie.api.kinds import (
     SERVICE,
 )
 from bailie.api.seldon_config import SCHEDULER
+from bailie.cli.app import app
 from bailie.manifests.defaults import token_secret
 from bailie.manifests.objects import service
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, SCOPE_STATUS, central_manifests, namespace_manifests
@@ -161,6 +165,7 @@ async def test_a_central_scheduler(installation):
     await installation.serve(home, servesNamespaces=[team])
     await installation.serve(team, schedulerNamespace=home)
     assert not await installation.place.exists(DEPLOYMENT, "seldon-scheduler", team)
+    await _moves(installation, team)
 
 
 async def test_external_names_made_by_hand_lead_to_a_central_scheduler(installation):
@@ -178,6 +183,46 @@ async def test_external_names_made_by_hand_lead_to_a_central_scheduler(installat
     assert (told["SchedulerReady"], told["OwnServices"]) == ("ServedElsewhere", "HandMade")
     kept = await installation.admin.get(SERVICE, SCHEDULER, team)
     assert kept["spec"]["externalName"] == target
+    await _moves(installation, team)
+
+
+async def _moves(installation, namespace):
+    """Moves the namespace from its central scheduler, back and again, under requests."""
+    async with _asked(installation, namespace) as answers:
+        await _migrate(installation, "apply", namespace, "--yes")
+        await _migrate(installation, "verify", namespace)
+        await _migrate(installation, "rollback", namespace)
+        await _migrate(installation, "apply", namespace, "--yes")
+        await _migrate(installation, "finish", namespace, "--yes")
+    assert set(answers) == {200}
+    assert len(answers) > 10
+    holder = (await installation.admin.get(LEASE, SCHEDULER, namespace))["spec"]["holderIdentity"]
+    assert "/" not in holder
+    assert not await installation.place.exists(
+        ROLE_BINDING, "seldon-central-scheduler-rolebinding", namespace
+    )
+
+
+async def _migrate(installation, verb, namespace, *options):
+    words = ["migrate", verb, namespace, *options, "--kubeconfig", str(installation.place.kubeconfig)]
+    result = await asyncio.to_thread(CliRunner().invoke, app, words)
+    assert result.exit_code == 0, result.output
+
+
+@contextlib.asynccontextmanager
+async def _asked(installation, namespace):
+    """Asks the model again and again while entered; gives the codes of the answers."""
+    request, codes = installation.models.expected["iris"].request(), []
+
+    async def ask():
+        while True:
+            codes.append((await installation.place.infer(namespace, "iris", request)).status_code)
+            await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(ask())
+        yield codes
+        task.cancel()
 
 
 async def test_the_leader_is_the_only_endpoint_of_the_schedulers(installation):

@@ -65,6 +65,13 @@ async def test_a_move_leaves_a_scheduler_of_its_own_and_nothing_of_the_central_o
     assert not [key for key in there.objects if "central-scheduler" in key[2] or key[0] == "ConfigMap"]
 
 
+async def test_a_scheduler_that_was_disabled_beside_a_hand_made_service_is_enabled():
+    there = CentralNamespace(hand_made=True)
+    await applied(there)
+    (override,) = there.get(SELDON_RUNTIME, TEAM, "seldon")["spec"]["overrides"]
+    assert override == {"name": "seldon-scheduler", "podSpec": {"priority": 1}}
+
+
 async def test_names_of_others_stay_on_the_list_of_the_central_scheduler():
     there = CentralNamespace(others=("other", "third"))
     await applied(there)

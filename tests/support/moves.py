@@ -79,7 +79,8 @@ class CentralNamespace:
             "seldon",
             {"spec": {"seldonConfig": "default", "servesNamespaces": served}},
         )
-        asked = {} if hand_made else {"schedulerNamespace": CENTRAL}
+        disabled = {"name": names.SCHEDULER, "disable": True, "podSpec": {"priority": 1}}
+        asked = {"overrides": [disabled]} if hand_made else {"schedulerNamespace": CENTRAL}
         self.put(SELDON_RUNTIME, TEAM, "seldon", {"spec": {"seldonConfig": "default", **asked}})
         self.put(LEASE, TEAM, CLAIM_LEASE, {"spec": {"holderIdentity": f"{HOME}/one"}})
         for each in (*namespace_manifests(TEAM, HOME), *central_manifests(TEAM, CENTRAL)):
@@ -176,8 +177,9 @@ class CentralNamespace:
                 "spec": {"ports": [{"port": 9005}]},
             }
             self.put(SERVICE, TEAM, names.SCHEDULER, service)
+        disabled = "'disable': True" in str(here["spec"])
         elsewhere = asked_of(here) == CENTRAL or "externalName" in service["spec"]
-        reason = SERVED_ELSEWHERE if elsewhere else "ReplicasReady"
+        reason = SERVED_ELSEWHERE if elsewhere else "Disabled" if disabled else "ReplicasReady"
         if here.get("status") != _status("SchedulerReady", "True", reason):
             self.put(
                 SELDON_RUNTIME, TEAM, "seldon", {**here, "status": _status("SchedulerReady", "True", reason)}
@@ -187,7 +189,8 @@ class CentralNamespace:
             self.put(SELDON_RUNTIME, CENTRAL, "seldon", {**central, "status": {"servedNamespaces": told}})
         notes = {"agents": {}, "published": 1, "acknowledged": 1}
         own, there = (None, notes) if elsewhere else (notes, None)
-        self._lease(TEAM, f"{CENTRAL}/{names.SCHEDULER}" if elsewhere else OWN_POD, own or {})
+        holder = "" if disabled else OWN_POD
+        self._lease(TEAM, f"{CENTRAL}/{names.SCHEDULER}" if elsewhere else holder, own or {})
         self._lease(CENTRAL, "seldon-scheduler-central", {**notes, "others": {TEAM: there} if there else {}})
 
     def _lease(self, namespace: str, holder: str, notes: dict[str, Any]) -> None:

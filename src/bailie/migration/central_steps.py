@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bailie.migration.record import MoveRecord
 
 _IN_NAMESPACE = "--namespace {namespace}"
+_LEAVING_OUT = (("disable", True), ("replicas", 0))
+"""Fields of an override that leave a component out."""
 _KINDS = {kind.kind: kind for kind in (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)}
 
 
@@ -85,9 +87,15 @@ def central_named(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # n
 
 
 def ask_for_own(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
-    """Empties `schedulerNamespace`."""
-    runtime = _runtime(facts.here)
-    return (_ask(runtime, None),) if asked_of(runtime) == record.central else ()
+    """Empties `schedulerNamespace`, and enables a scheduler that was disabled beside a hand-made Service."""
+    runtime, spec, values = _runtime(facts.here), {}, []
+    if asked_of(runtime) == record.central:
+        spec["schedulerNamespace"] = None
+        values.append("--set schedulerNamespace=")
+    if (overrides := _overrides(runtime)) != (enabled := [_enabled(each) for each in overrides]):
+        spec["overrides"] = enabled
+        values.append("--set scheduler.disable=false")
+    return (patch(SELDON_RUNTIME, runtime, {"spec": spec}, values=values),) if spec else ()
 
 
 def ask_for_central(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
@@ -230,8 +238,19 @@ def _central_runtime(facts: MoveFacts) -> Object | None:
     return facts.central.runtime() if facts.central else None
 
 
-def _ask(runtime: Object, central: str | None) -> MoveChange:
-    values = (f"--set schedulerNamespace={central or ''}",)
+def _overrides(runtime: Object) -> list[Object]:
+    return list((runtime.get("spec") or {}).get("overrides") or ())
+
+
+def _enabled(override: Object) -> Object:
+    """Returns the override of a component, that of the scheduler without the fields that leave it out."""
+    if override.get("name") != names.SCHEDULER:
+        return override
+    return {key: value for key, value in override.items() if (key, value) not in _LEAVING_OUT}
+
+
+def _ask(runtime: Object, central: str) -> MoveChange:
+    values = (f"--set schedulerNamespace={central}",)
     return patch(SELDON_RUNTIME, runtime, {"spec": {"schedulerNamespace": central}}, values=values)
 
 
