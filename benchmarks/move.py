@@ -82,7 +82,7 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
             for _ in range(options.rounds):
                 await commands.run("apply", "--yes")
                 await commands.run("verify")
-                await commands.run("rollback")
+                await commands.run("rollback", "--yes")
             ended = await commands.killed("apply", "--yes")
             again = await commands.run("apply", "--yes")
             await commands.run("verify")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from tests.support.api import running_api
@@ -121,7 +124,7 @@ WRONG = {
     "nobody to ask": (["apply", TEAM], 2, "--yes begins without a question"),
     "no such step": (["apply", TEAM, "--until", "x"], 2, "steps: rights, redirect, scheduler, central"),
     "no namespace": (["apply", "A_b", "--yes"], 2, "A_b"),
-    "not begun": (["rollback", TEAM], 3, "there is no move of namespace team"),
+    "not begun": (["rollback", TEAM, "--yes"], 3, "there is no move of namespace team"),
     "not begun either": (["finish", TEAM, "--yes"], 3, "hint: bailie migrate apply team"),
     "no move to verify": (["verify", TEAM], 3, "no ConfigMap bailie-migration"),
     "nothing there": (["apply", "empty", "--yes"], 1, "the move cannot begin: there is no such namespace"),
@@ -162,3 +165,33 @@ def test_a_move_whose_record_is_lost_can_still_go_back(api, lose):
     lines = migrate(api, "rollback", TEAM, "--from-what-is-there", "--print").stdout
     assert '{"spec":{"schedulerNamespace":"mesh"}}' in lines
     assert '{"spec":{"servesNamespaces":["team"]}}' in lines
+
+
+def test_an_interrupt_names_the_way_on_and_frees_the_lock(api):
+    waiting = {"conditions": [{**STATUS["conditions"][0], "status": "False", "message": "its pod starts"}]}
+    runtime = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{TEAM}/seldonruntimes/seldon/status"
+    api.request("PATCH", runtime, json={"status": waiting}, headers=MERGE)
+    words = [
+        sys.executable,
+        "-m",
+        "bailie",
+        "migrate",
+        "apply",
+        TEAM,
+        "--yes",
+        "--kubeconfig",
+        api.kubeconfig,
+    ]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "waiting for scheduler: its pod starts" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130, said
+    assert said[-2:] == [
+        "error: interrupted\n",
+        f"hint: the same command goes on; `bailie migrate rollback {TEAM}` goes back\n",
+    ]
+    lock = f"/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases/bailie-migration"
+    assert api.request("GET", lock)["spec"]["holderIdentity"] == ""

@@ -191,7 +191,7 @@ async def _moves(installation, namespace):
     async with _asked(installation, namespace) as answers:
         await _migrate(installation, "apply", namespace, "--yes")
         await _migrate(installation, "verify", namespace)
-        await _migrate(installation, "rollback", namespace)
+        await _migrate(installation, "rollback", namespace, "--yes")
         await _migrate(installation, "apply", namespace, "--yes")
         await _migrate(installation, "finish", namespace, "--yes")
     assert set(answers) == {200}

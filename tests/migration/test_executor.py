@@ -9,7 +9,7 @@ import pytest
 from tests.support.moves import CENTRAL, TEAM, CentralNamespace, Killed, Quiet
 
 from bailie.api.kinds import CONFIG_MAP, LEASE, MODEL, ROLE, SELDON_RUNTIME, SERVICE
-from bailie.kube.errors import Unreachable
+from bailie.kube.errors import Forbidden, Unreachable
 from bailie.migration.central_steps import CENTRAL_STEPS
 from bailie.migration.errors import Blocked, DamagedRecord, PastReturn, Paused, WaitEnded
 from bailie.migration.executor import missing_now
@@ -102,20 +102,28 @@ async def test_after_a_rollback_the_field_says_what_a_hand_made_service_did(unti
     assert "externalName" not in there.get(SERVICE, TEAM, names.SCHEDULER)["spec"]
 
 
+ENDS = {
+    "killed": (Killed(), False),
+    "rights gone": (Forbidden("seldonruntimes is forbidden"), False),
+    "no answer": (Unreachable("https://api: reset"), True),
+}
+
+
 @pytest.mark.parametrize("phase", [applied, rolled_back, finished])
-async def test_killed_after_any_write_and_run_again_the_end_is_the_same(phase, options):
+@pytest.mark.parametrize(("failure", "unanswered"), ENDS.values(), ids=ENDS.keys())
+async def test_ended_at_any_write_and_run_again_the_end_is_the_same(phase, options, failure, unanswered):
     whole = await prepared(phase, options)
     ready = len(whole.writes)
     await phase(whole)
     assert len(whole.writes) > ready
     for number in range(ready, len(whole.writes)):
         there = await prepared(phase, options)
-        there.kill_after = number
-        with pytest.raises(Killed):
+        there.kill_after, there.failure, there.unanswered = number, failure, unanswered
+        with pytest.raises(type(failure)):
             await phase(there)
         there.kill_after = None
         await phase(there)
-        assert there.state() == whole.state(), f"killed after write {number}: {there.writes}"
+        assert there.state() == whole.state(), f"ended at write {number}: {there.writes}"
         assert (CONFIG_MAP.kind, TEAM, NAME) in there.objects or phase is not applied
 
 

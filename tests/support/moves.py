@@ -70,6 +70,10 @@ class CentralNamespace:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.writes: list[MoveChange] = []
         self.kill_after: int | None = None
+        self.failure: BaseException = Killed()
+        """What the writer of the write after that raises."""
+        self.unanswered = False
+        """True: that write is made all the same."""
         self.obedient = True
         """False: the operator does nothing."""
         served = [*others, TEAM]
@@ -136,7 +140,9 @@ class CentralNamespace:
 
     async def write(self, change: MoveChange) -> None:
         if self.kill_after == len(self.writes):
-            raise Killed
+            if self.unanswered:
+                self._make(change)
+            raise self.failure
         self._make(change)
         self.writes.append(change)
         self.obey()

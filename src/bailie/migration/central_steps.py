@@ -88,7 +88,9 @@ def central_named(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # n
 
 def ask_for_own(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     """Empties `schedulerNamespace`, and enables a scheduler that was disabled beside a hand-made Service."""
-    runtime, spec, values = _runtime(facts.here), {}, []
+    runtime = _runtime(facts.here)
+    spec: Object = {}
+    values = []
     if asked_of(runtime) == record.central:
         spec["schedulerNamespace"] = None
         values.append("--set schedulerNamespace=")

@@ -1,0 +1,200 @@
+"""One run of a command of `bailie migrate` on one namespace: record, lock, words. Used by `moves`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from bailie.cli.output import ExitCode, Output, fail, print_json, say
+from bailie.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from bailie.kube.client import Client
+    from bailie.migration.changes import MoveChange
+    from bailie.migration.executor import Executor
+    from bailie.migration.facts import MoveFacts
+    from bailie.migration.record import MoveRecord
+    from bailie.migration.steps import MoveStep
+
+T = TypeVar("T")
+
+
+class MoveRun:
+    """One run of a command on one namespace."""
+
+    def __init__(self, client: Client, namespace: str, output: Output) -> None:
+        from bailie.migration.executor import Executor
+        from bailie.migration.write import ClientWriter
+
+        self._client, self._namespace, self._output = client, namespace, output
+        self.progress = Progress(shown=output is Output.TEXT)
+        self._teller = _Teller(self.progress, shown=output is Output.TEXT)
+        self._anew = False
+        self._by = f"{getpass.getuser()}@{socket.gethostname()}"
+        self.executor: Executor = Executor(
+            namespace, by=self._by, look=self._look, write=ClientWriter(client), tell=self._teller
+        )
+
+    async def _look(self, central: str) -> MoveFacts:
+        from bailie.migration.look import look
+
+        return await look(self._client, self._namespace, central)
+
+    async def record(self, *, anew: bool = False, begin: bool = True) -> MoveRecord:
+        """Returns the record of the move; where there is none, the record of the present state.
+
+        `anew`: also in the place of one that is damaged or lost.
+        """
+        from bailie.migration.errors import DamagedRecord
+        from bailie.migration.executor import required
+        from bailie.migration.look import find_source
+
+        try:
+            found = await self.executor.recorded()
+        except DamagedRecord:
+            if not anew:
+                raise
+            found = None
+        if found is not None or (not begin and not anew):
+            return required(found, self._namespace)
+        if not anew:
+            await self._refuse_blocked()
+        self._anew = True
+        source, central = await find_source(self._client, self._namespace, lost=anew)
+        return await self.executor.begin(source, central)
+
+    async def _refuse_blocked(self) -> None:
+        """Raises Blocked where a plan of the move has blockers."""
+        from bailie.migration.errors import Blocked
+        from bailie.migration.finding import Impact
+        from bailie.migration.findings import examine_move
+        from bailie.migration.read import read_all
+        from bailie.migration.serving import folded
+        from bailie.migration.source import recognise
+
+        (facts,) = await read_all(self._client, [self._namespace])
+        found = examine_move(facts, recognise(facts))
+        blockers = [f"{each.message} ({each.remedy})" for each in found if each.impact is Impact.BLOCKER]
+        if blockers:
+            hint = f"`bailie migrate plan {self._namespace}` has the findings with their remedies"
+            raise Blocked(f"the move cannot begin: {folded(blockers)}", hint=hint)
+
+    async def show(self, steps: Iterable[MoveStep], record: MoveRecord, direction: str) -> None:
+        """Prints the steps as lines for a shell."""
+        from bailie.migration.printing import printed
+
+        sys.stdout.write(printed(steps, await self._look(record.central), record, direction))
+
+    def ask(self, steps: Iterable[MoveStep], record: MoveRecord, *, yes: bool, back: bool = False) -> None:
+        """Shows the steps and asks whether to begin. Ends the command where nobody can answer."""
+        if self._output is Output.TEXT:
+            way = "back to" if back else "from"
+            say(f"namespace {record.namespace}, {way} the scheduler of {record.central}:")
+            for step in steps:
+                say(f"  {step.name}: {step.back if back else step.title}")
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            fail("nobody is there to be asked", hint="--yes begins without a question", code=ExitCode.USAGE)
+        if not typer.confirm("Begin?", err=True):
+            fail("nothing was changed", code=ExitCode.FAILED)
+
+    async def alone(self, record: MoveRecord, work: Callable[[MoveRecord], Awaitable[T]]) -> T:
+        """Runs the work under the lock of the installation, on the record as it is under the lock."""
+        from bailie.migration.executor import required
+        from bailie.migration.lock import alone
+
+        async def locked() -> T:
+            kept = record if self._anew else required(await self.executor.recorded(), self._namespace)
+            return await work(kept)
+
+        identity = f"{self._by} ({os.getpid()}), namespace {record.namespace}"
+        with self.progress:
+            return await alone(self._client, record.home, identity, locked)
+
+    async def missing(self, record: MoveRecord) -> tuple[str, ...]:
+        """Returns what does not hold yet, with the doctor's errors in the namespace."""
+        from bailie.doctor.checks import examine
+        from bailie.doctor.finding import Level
+        from bailie.doctor.gather import gather
+        from bailie.migration.executor import missing_now
+
+        found = missing_now(await self._look(record.central), record)
+        seen = examine(await gather(self._client, [self._namespace]))
+        errors = (f"doctor: {each.check}: {each.message}" for each in seen if each.level is Level.ERROR)
+        return (*found, *errors)
+
+    async def notes(self, record: MoveRecord) -> list[str]:
+        """Returns what people should know beside: pods that were replaced since the move began."""
+        from bailie.migration.serving import folded, replaced_pods
+
+        gone = replaced_pods((await self._look("")).here, record)
+        return [f"replaced since the move began: {folded(gone)}"] if gone else []
+
+    def result(self, record: MoveRecord, *, done: str, hint: str) -> None:
+        """Prints the end of the command."""
+        if self._output is Output.JSON:
+            print_json(
+                {
+                    "namespace": record.namespace,
+                    "source": record.source.value,
+                    "central": record.central,
+                    "done": done,
+                    "writes": [change.told() for change in self._teller.written],
+                    "releases": self._teller.releases,
+                }
+            )
+            return
+        sys.stdout.write(f"{record.namespace}: {done}\n")
+        for line in self._teller.releases:
+            say(f"a Helm release has an object that was changed; at its next upgrade: {line}")
+        if hint:
+            say(hint)
+
+    def verdict(self, missing: tuple[str, ...], notes: list[str], timeout: float) -> None:
+        """Prints the result of `verify`; ends the command where something does not hold."""
+        if self._output is Output.JSON:
+            print_json({"holds": not missing, "missing": list(missing), "notes": notes})
+        for note in notes if self._output is Output.TEXT else ():
+            say(f"note: {note}")
+        if missing and self._output is Output.TEXT:
+            fail(f"after {timeout:g} s: {'; '.join(missing)}", code=ExitCode.NOT_READY)
+        if missing:
+            raise typer.Exit(ExitCode.NOT_READY)
+        if self._output is Output.TEXT:
+            sys.stdout.write(f"{self._namespace}: everything holds\n")
+
+
+class _Teller:
+    """Shows steps and writes as lines, and waits in the live picture."""
+
+    def __init__(self, progress: Progress, *, shown: bool) -> None:
+        self._progress, self._shown = progress, shown
+        self.written: list[MoveChange] = []
+
+    @property
+    def releases(self) -> list[str]:
+        """The upgrades of Helm releases whose objects were changed."""
+        return list(dict.fromkeys(each.helm for each in self.written if each.helm))
+
+    def step(self, step: MoveStep, direction: str) -> None:
+        """Begins a step."""
+        if self._shown:
+            say(f"{step.name}: {step.back if direction == 'rollback' else step.title}")
+
+    def wrote(self, change: MoveChange) -> None:
+        """Notes a write."""
+        self.written.append(change)
+        if self._shown:
+            say(f"  {change.told()}")
+
+    def waits(self, texts: Iterable[str]) -> None:
+        """Takes what is waited for."""
+        self._progress(list(texts))
