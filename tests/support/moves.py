@@ -168,7 +168,7 @@ class CentralNamespace:
         found: dict[str, dict[str, Any]] = {}
         for (kind, place, name), each in self.objects.items():
             if place == namespace:
-                found.setdefault(kind, {})[name] = copy.deepcopy(each)
+                found.setdefault(kind, {})[name] = each
         return NamespaceObjects(name=namespace, objects=found)
 
     def obey(self) -> None:
