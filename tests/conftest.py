@@ -87,6 +87,7 @@ SLOW = (
     "kube/test_informer.py",
     "operator/test_runtimes.py",
     "doctor/test_gather.py",
+    "migration/test_findings.py",
     "kube/test_client.py",
     "operator/test_run.py",
     "charts/test_helm.py",

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from bailie.cli.app import app
 
-READS = {"get", "list", "watch"}
 PLACES = {f"f{number:02}": name for number, name in enumerate(FAULTS)}
 LISTED = [place for place, name in PLACES.items() if isinstance(FAULTS[name].ground(place), BailieGround)]
 DISCONNECTED = next(place for place, name in PLACES.items() if name == "disconnected")
@@ -31,12 +30,12 @@ def planned(tmp_path_factory):
             FAULTS[PLACES[ground.namespace]].prepare(ground)
         grounds.append(old_ground())
         asyncio.run(installed(api, grounds, listed=LISTED, served=[DISCONNECTED], agents=0))
-        before = len(audit.lines())
+        before = audit.writes()
         words = ["migrate", "plan", *PLACES, "-o", "json", "--kubeconfig", str(api.kubeconfig)]
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 1, result.output
         plans = {each["namespace"]: each for each in json.loads(result.stdout)["plans"]}
-        yield plans, audit.lines()[before:]
+        yield plans, audit.writes()[len(before) :]
 
 
 @pytest.mark.parametrize("place", PLACES, ids=PLACES.values())
@@ -50,6 +49,4 @@ def test_a_fault_is_named_with_its_remedy(planned, place):
 
 
 def test_nothing_is_written(planned):
-    written = [line for line in planned[1] if line["verb"] not in READS]
-    assert {line["resource"] for line in written} <= {"selfsubjectrulesreviews"}
-    assert len(planned[1]) > len(PLACES)
+    assert planned[1] == []

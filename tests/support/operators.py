@@ -111,6 +111,16 @@ class Audit:
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
+    def writes(self) -> list[dict[str, Any]]:
+        """What anybody stored, or tried to; neither dry runs nor reviews of rights are writes."""
+        return [
+            line
+            for line in self.lines()
+            if line["verb"] not in READING
+            and not line.get("dryRun")
+            and not line["resource"].endswith("reviews")
+        ]
+
     def acts(self, namespace: str) -> list[dict[str, Any]]:
         """What operators wrote in a namespace, in order; neither claims nor Events are acts."""
         return [

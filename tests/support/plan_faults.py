@@ -114,6 +114,13 @@ _FLUX = {
 _EXTERNAL = plain(
     "v1", "Service", "seldon-mesh", spec={"type": "ExternalName", "externalName": "seldon-mesh.x"}
 )
+_OTHER_BINDING = plain(
+    "rbac.authorization.k8s.io/v1",
+    "RoleBinding",
+    "seldon-v2-manager-rolebinding",
+    roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+    subjects=[],
+)
 _BEGUN = json.dumps({"by": "ada", "begun": "2026-01-01T00:00:00Z", "step": "scheduler"})
 
 FAULTS: dict[str, Fault] = {
@@ -376,6 +383,12 @@ FAULTS: dict[str, Fault] = {
         check="namespace",
         says="neither Bailie nor Seldon Core serves the namespace",
         remedy="bailie migrate plan -A",
+    ),
+    "dry-run": Fault(
+        prepare=_added(_OTHER_BINDING),
+        check="dry-run",
+        says="the API server would refuse this write of the move",
+        remedy="mend the cause that the API server names",
     ),
     "foreign-list": Fault(
         prepare=lambda _: None,

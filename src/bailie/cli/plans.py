@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bailie.migration.facts import MoveFacts
     from bailie.migration.finding import PlanFinding
     from bailie.migration.plan import MovePlan
+    from bailie.migration.preview import TriedWrites
     from bailie.migration.to_seldon import ScopedPlan
 
 
@@ -63,15 +64,17 @@ def plan(
       bailie migrate plan financial-staging --to seldon
     """
     _refuse(namespaces, all_namespaces=all_namespaces)
-    facts = run(_facts(namespaces, all_namespaces=all_namespaces, cluster=(kubeconfig, state_dir)))
-    if not facts:
+    tried = run(_read(namespaces, all_namespaces=all_namespaces, cluster=(kubeconfig, state_dir)))
+    if not tried:
         fail("no namespace has resources of mlops.seldon.io", hint="name one: bailie migrate plan NAMESPACE")
     if to is Destination.SELDON:
-        _show_scoped(facts, output)
+        _show_scoped([facts for facts, _ in tried], output)
         return
     from bailie.migration.plan import in_order, make_plan
 
-    plans = in_order(map(make_plan, facts))
+    plans = in_order(
+        make_plan(facts, changes=writes.changes, refused=writes.findings) for facts, writes in tried
+    )
     if output is not Form.TEXT:
         _print({"plans": [each.data() for each in plans]}, output)
     elif all_namespaces:
@@ -92,14 +95,17 @@ def _refuse(namespaces: list[str] | None, *, all_namespaces: bool) -> None:
             fail(str(problems[0]), code=ExitCode.USAGE)
 
 
-async def _facts(
+async def _read(
     namespaces: list[str] | None, *, all_namespaces: bool, cluster: tuple[Any, Any]
-) -> tuple[MoveFacts, ...]:
+) -> list[tuple[MoveFacts, TriedWrites]]:
+    from bailie.migration.preview import try_writes
     from bailie.migration.read import read_all
+    from bailie.migration.source import recognise
 
     async with connected(*cluster) as client:
         chosen = await _with_resources(client) if all_namespaces else namespaces or [client.namespace]
-        return await read_all(client, dict.fromkeys(chosen))
+        found = await read_all(client, dict.fromkeys(chosen))
+        return [(facts, await try_writes(client, facts, recognise(facts))) for facts in found]
 
 
 async def _with_resources(client: Client) -> list[str]:
@@ -143,7 +149,10 @@ def _told(plan: MovePlan) -> str:
         found = [finding for finding in plan.findings if finding.impact is impact]
         lines += _listed(f"{len(found)} {impact.value}{'s' if impact is Impact.BLOCKER else ''}", found)
     if plan.changes:
-        lines += ["first changes, as the API server would make them", *(f"  {each}" for each in plan.changes)]
+        lines += [
+            "the first changes, as the API server would make them",
+            *(f"  {each}" for each in plan.changes),
+        ]
         lines.append("")
     if plan.steps:
         lines.append("steps")

@@ -80,8 +80,10 @@ class MovePlan:
         }
 
 
-def make_plan(facts: MoveFacts, changes: Iterable[str] = ()) -> MovePlan:
-    """Returns the plan for a namespace."""
+def make_plan(
+    facts: MoveFacts, *, changes: Iterable[str] = (), refused: Iterable[PlanFinding] = ()
+) -> MovePlan:
+    """Returns the plan for a namespace. `changes` and `refused`: of the writes that the API server tried."""
     source, here = recognise(facts), facts.here
     models, servers = len(here.all(MODEL)), len(here.all(SERVER))
     return MovePlan(
@@ -91,7 +93,7 @@ def make_plan(facts: MoveFacts, changes: Iterable[str] = ()) -> MovePlan:
         models=models,
         servers=servers,
         pipelines=len(here.all(PIPELINE)),
-        findings=examine_move(facts, source),
+        findings=(*refused, *examine_move(facts, source)),
         steps=outline(source, **_words(facts)),
         memory=_memory(facts, source),
         seconds=_seconds(source, models, servers),

@@ -18,6 +18,7 @@ def test_each_request_of_a_resource_leaves_a_line_with_who_and_what(tmp_path):
             assert http.get(f"{PATH}/x").status_code == 403
             assert http.get("/api/v1").status_code == 200
         body = {"metadata": {"name": "x"}, "data": {"password": "told to nobody"}}
+        api.request("POST", f"{PATH}?dryRun=All", json=body)
         api.request("POST", PATH, json=body)
         with api.http() as http, http.stream("GET", f"{PATH}?watch=true&timeoutSeconds=1") as response:
             assert response.status_code == 200
@@ -27,9 +28,11 @@ def test_each_request_of_a_resource_leaves_a_line_with_who_and_what(tmp_path):
     assert shown == [
         ("system:serviceaccount:a:somebody", "get", "configmaps", 403),
         ("admin", "create", "configmaps", 201),
+        ("admin", "create", "configmaps", 201),
         ("admin", "watch", "configmaps", 200),
     ]
     assert (lines[1]["namespace"], lines[1]["name"], bool(lines[1]["at"])) == ("a", "x", True)
+    assert [each.get("dryRun", False) for each in lines[1:]] == [False, True, False, False]
     assert "told to nobody" not in text
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

@@ -126,14 +126,15 @@ class App:
         try:
             answer = await self._answer_resource(request, user, asked, target)
         except errors.ApiError as error:
-            self._note(user, asked, error.code)
+            self._note(request, user, asked, error.code)
             raise
-        self._note(user, asked, getattr(answer, "status_code", 200))
+        self._note(request, user, asked, getattr(answer, "status_code", 200))
         return answer
 
-    def _note(self, user: User, asked: Attributes, code: int) -> None:
+    def _note(self, request: HTTPConnection, user: User, asked: Attributes, code: int) -> None:
         if self._audit is not None:
-            self._audit.write(user, asked, code)
+            dry_run = request.query_params.get("dryRun") == "All"
+            self._audit.write(user, asked, code, dry_run=dry_run)
 
     async def _answer_resource(
         self, request: HTTPConnection, user: User, asked: Attributes, target: Target

@@ -1,8 +1,8 @@
 """The audit log: one JSON line for each request of a resource, when it is answered.
 
 Called by `app.py` where the settings name a file. A watch is written when it begins. Fields: `at` (RFC 3339),
-`user`, `verb`, `group`, `resource`, `subresource`, `namespace`, `name` and `code`. Bodies are never written:
-they may hold secrets.
+`user`, `verb`, `group`, `resource`, `subresource`, `namespace`, `name`, `code`, and `dryRun` where the query
+says that nothing is to be stored. Bodies are never written: they may hold secrets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class AuditLog:
         """Opens the file. Raises OSError where it cannot be opened."""
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def write(self, user: User, asked: Attributes, code: int) -> None:
+    def write(self, user: User, asked: Attributes, code: int, *, dry_run: bool) -> None:
         """Writes one line."""
         line = {
             "at": clock.now().isoformat(),
@@ -39,6 +39,7 @@ class AuditLog:
             "namespace": asked.namespace,
             "name": asked.name,
             "code": code,
+            **({"dryRun": True} if dry_run else {}),
         }
         os.write(self._file, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
