@@ -8,7 +8,7 @@ import json
 import pytest
 from tests.support.moves import CENTRAL, TEAM, CentralNamespace, Killed, Quiet
 
-from bailie.api.kinds import CONFIG_MAP, LEASE, MODEL, ROLE, SELDON_RUNTIME, SERVICE
+from bailie.api.kinds import CONFIG_MAP, LEASE, MODEL, POD, ROLE, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import Forbidden, Unreachable
 from bailie.migration.central_steps import CENTRAL_STEPS
 from bailie.migration.errors import Blocked, DamagedRecord, PastReturn, Paused, WaitEnded
@@ -294,3 +294,33 @@ async def test_nothing_begins_where_no_operator_would_act_on_it():
     with pytest.raises(Blocked, match="no operator of Bailie's has claimed namespace team"):
         await there.executor().begin(SOURCE, CENTRAL)
     assert there.writes == []
+
+
+_ROUTES = "routes: not every Envoy has them yet"
+_AGENTS = "server mlserver: 0 of 1 agents are connected to the leader"
+LEADERS = {
+    "a term that has just begun": (
+        {"published": 0, "acknowledged": 0},
+        "routes: not every Envoy has them yet",
+    ),
+    "an Envoy that is behind": ({"published": 4, "acknowledged": 3}, _ROUTES),
+    "an agent that is missing": (
+        {"agents": {}},
+        "server mlserver: 0 of 1 agents are connected to the leader",
+    ),
+    "all well": ({}, None),
+}
+
+
+@pytest.mark.parametrize(("notes", "text"), LEADERS.values(), ids=LEADERS.keys())
+async def test_a_leader_counts_when_agents_and_envoys_are_with_it(notes, text):
+    there = CentralNamespace()
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    marks = {"labels": {"seldon-server-name": "mlserver"}}
+    there.put(SERVER, TEAM, "mlserver", {"status": ready})
+    there.put(POD, TEAM, "mlserver-0", {"metadata": marks, "status": ready})
+    there.notes |= {"agents": {"mlserver": 1}}
+    record = await applied(there)
+    there.notes |= notes
+    there.obey()
+    assert missing_now(await there.look(CENTRAL), record) == ((text,) if text else ())

@@ -74,6 +74,8 @@ class CentralNamespace:
         """What the writer of the write after that raises."""
         self.unanswered = False
         """True: that write is made all the same."""
+        self.notes: dict[str, Any] = {"agents": {}, "published": 1, "acknowledged": 1}
+        """The leading scheduler's words on itself."""
         self.obedient = True
         """False: the operator does nothing."""
         served = [*others, TEAM]
@@ -193,7 +195,7 @@ class CentralNamespace:
         told = [each for each in served_of(central) if each != TEAM or elsewhere]
         if central.get("status") != {"servedNamespaces": told}:
             self.put(SELDON_RUNTIME, CENTRAL, "seldon", {**central, "status": {"servedNamespaces": told}})
-        notes = {"agents": {}, "published": 1, "acknowledged": 1}
+        notes = self.notes
         own, there = (None, notes) if elsewhere else (notes, None)
         holder = "" if disabled else OWN_POD
         self._lease(TEAM, f"{CENTRAL}/{names.SCHEDULER}" if elsewhere else holder, own or {})

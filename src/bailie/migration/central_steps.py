@@ -9,11 +9,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import LEASE, ROLE, ROLE_BINDING, SELDON_RUNTIME, SERVICE, SERVICE_ACCOUNT
+from bailie.api.kinds import (
+    LEASE,
+    MODEL,
+    ROLE,
+    ROLE_BINDING,
+    SELDON_RUNTIME,
+    SERVER,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
 from bailie.manifests.objects import is_ours
 from bailie.manifests.rbac import SCHEDULER_RULES, central_manifests, namespace_manifests
 from bailie.migration.changes import MoveChange, create, delete, patch
-from bailie.migration.facts import condition_of, name_of, status_of
+from bailie.migration.facts import condition_of, is_ready, name_of, status_of
 from bailie.migration.serving import as_before
 from bailie.migration.steps import MoveStep, nothing
 from bailie.scope.central import SERVED_ELSEWHERE, asked_of, redirected_to, served_of
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
     from bailie.migration.record import MoveRecord
+    from bailie.scope.leader_notes import LeaderNotes
 
 _IN_NAMESPACE = "--namespace {namespace}"
 _LEAVING_OUT = (("disable", True), ("replicas", 0))
@@ -266,9 +276,26 @@ def _in_effect(facts: MoveFacts, record: MoveRecord, lease: Object, *, served: s
     notes = leader_notes(lease, served)
     if notes.told and not notes.serves:
         return (f"scheduler: it does not serve {served} yet",)
-    if notes.told and notes.acknowledged < notes.published:
+    if notes.told and (lacking := _unconnected(facts, notes)):
+        return lacking
+    if notes.told and (notes.acknowledged < notes.published or _unpublished(facts, notes)):
         return ("routes: not every Envoy has them yet",)
     return as_before(facts.here, record)
+
+
+def _unconnected(facts: MoveFacts, notes: LeaderNotes) -> tuple[str, ...]:
+    """Returns each Server of whose ready pods not all have an agent that the leader knows."""
+    found = []
+    for server in map(name_of, facts.here.all(SERVER)):
+        ready = sum(map(is_ready, facts.here.pods_of(server)))
+        if (connected := notes.agents.get(server, 0)) < ready:
+            found.append(f"server {server}: {connected} of {ready} agents are connected to the leader")
+    return tuple(found)
+
+
+def _unpublished(facts: MoveFacts, notes: LeaderNotes) -> bool:
+    """Says whether a leader has published nothing, though there are Models: its term has just begun."""
+    return not notes.published and bool(facts.here.all(MODEL))
 
 
 def _reference(kind: Kind, item: Object) -> str:
