@@ -17,7 +17,7 @@ import os
 import statistics
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bailie.api.kinds import LEASE, MODEL, POD, SELDON_RUNTIME, SERVER
 from bailie.kube.client import Client
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 CENTRAL, TEAM = "mesh", "team"
 SERVERS = ("mlserver", "second")
 RUNTIME = "seldon"
+Seen: TypeAlias = "tuple[dict[str, Any], dict[str, int]]"
 
 
 class Team:
@@ -101,6 +102,10 @@ class Team:
                     found[name] = found.get(name, 0) + 1
         return found
 
+    async def seen(self) -> Seen:
+        """Returns the pods and the moves, to be compared with those of another moment."""
+        return await self.processes(), self.moves()
+
     async def change(self, scheduler_namespace: str, probe: str) -> dict[str, float]:
         """Changes the scheduler; returns the seconds until it leads, and until a new Model is ready."""
         before, started = await self.holder(), time.monotonic()
@@ -117,6 +122,17 @@ class Team:
         return {"leads": leads, "new Model ready": time.monotonic() - started}
 
 
+def disturbances(before: Seen, after: Seen) -> dict[str, int]:
+    """Returns how many pods of servers and Envoys did not last, and how many models moved."""
+    pods, moves = before
+    return {
+        "pods restarted or replaced": sum(pods[pod] != after[0].get(pod) for pod in pods),
+        "loads and unloads besides the new Models'": sum(
+            count - moves.get(name, 0) for name, count in after[1].items() if "probe" not in name
+        ),
+    }
+
+
 async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any]:
     """Changes the scheduler again and again under load and returns the figures."""
     async with Client.from_kubeconfig(running.kubeconfig) as client:
@@ -124,7 +140,7 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
         models = await team.prepare(options.models)
         expected = [running.expectation(name, "iris") for name in models]
         await team.change(CENTRAL, "probe-first")  # where people come from
-        before = await team.processes(), team.moves()
+        before = await team.seen()
         figures: dict[str, Any] = {TO_ITS_OWN: [], TO_THE_CENTRAL_ONE: []}
         with steady(running.inference(TEAM)) as traffic:
             traffic.send(expected, options.rate)
@@ -137,13 +153,9 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
             spent = time.monotonic() - started
             await traffic.stop()
             tally = traffic.take()
-        after = await team.processes(), team.moves()
+        figures |= disturbances(before, await team.seen())
     figures["requests"] = tally.figures(spent)
     figures["failures"] = tally.failures
-    figures["pods restarted or replaced"] = sum(before[0][pod] != after[0].get(pod) for pod in before[0])
-    figures["loads and unloads besides the new Models'"] = sum(
-        count - before[1].get(name, 0) for name, count in after[1].items() if "probe" not in name
-    )
     figures["load average"] = os.getloadavg()
     return figures
 

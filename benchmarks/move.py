@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.kube.client import Client
-from benchmarks.hand_over import CENTRAL, TEAM, Team
+from benchmarks.hand_over import CENTRAL, TEAM, Team, disturbances
 from benchmarks.laptop import Laptop, laptop
 from benchmarks.steady import steady
 
@@ -75,7 +75,7 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
         models = await team.prepare(options.models)
         expected = [running.expectation(name, "iris") for name in models]
         await team.change(CENTRAL, "probe-first")  # where people come from
-        before = await team.processes(), team.moves()
+        before = await team.seen()
         with steady(running.inference(TEAM)) as traffic:
             traffic.send(expected, options.rate)
             started = time.monotonic()
@@ -91,7 +91,7 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
             await traffic.stop()
             tally = traffic.take()
         holder = await team.holder()
-        after = await team.processes(), team.moves()
+        disturbed = disturbances(before, await team.seen())
     return {
         "seconds": commands.seconds,
         "the killed command ended with": ended,
@@ -99,10 +99,7 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
         "the scheduler at the end": holder,
         "requests": tally.figures(spent),
         "failures": tally.failures,
-        "pods restarted or replaced": sum(before[0][pod] != after[0].get(pod) for pod in before[0]),
-        "loads and unloads besides the new Models'": sum(
-            count - before[1].get(name, 0) for name, count in after[1].items() if "probe" not in name
-        ),
+        **disturbed,
         "load average": os.getloadavg(),
     }
 
