@@ -47,7 +47,7 @@ def apply(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """MoveRun a namespace to a scheduler of its own, step by step. Requests go on.
+    """Move a namespace to a scheduler of its own, step by step. Requests go on.
 
     A command that was interrupted or killed goes on when it is run again: each step looks first. Until
     `finish`, `rollback` leads back from every step. One namespace of an installation moves at a time.
