@@ -8,7 +8,7 @@ import json
 import pytest
 from tests.support.moves import CENTRAL, TEAM, CentralNamespace, Killed, Quiet
 
-from bailie.api.kinds import CONFIG_MAP, LEASE, MODEL, POD, ROLE, SELDON_RUNTIME, SERVER, SERVICE
+from bailie.api.kinds import CONFIG_MAP, EXPERIMENT, LEASE, MODEL, POD, ROLE, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import Forbidden, Unreachable
 from bailie.migration.central_steps import CENTRAL_STEPS
 from bailie.migration.errors import Blocked, DamagedRecord, PastReturn, Paused, WaitEnded
@@ -226,14 +226,19 @@ async def test_a_wait_outlasts_an_api_that_is_away():
     assert "Kubernetes API: https://api: refused" in away.waited
 
 
-async def test_only_models_that_were_ready_before_hold_the_move_up():
+async def test_only_what_was_ready_before_holds_the_move_up():
     there = CentralNamespace()
-    there.obedient = True
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    there.put(EXPERIMENT, TEAM, "ab", {"status": ready})
     record = await applied(there)
-    model = there.get(MODEL, TEAM, "iris")
+    assert record.unready == ("Model/broken",)
     said = [{"type": "Ready", "status": "False", "reason": "NoServer", "message": "no server has room"}]
-    there.put(MODEL, TEAM, "iris", {**model, "status": {"conditions": said}})
-    assert missing_now(await there.look(CENTRAL), record) == ("model iris: no server has room",)
+    for kind, name in ((MODEL, "iris"), (EXPERIMENT, "ab")):
+        there.put(kind, TEAM, name, {**there.get(kind, TEAM, name), "status": {"conditions": said}})
+    assert missing_now(await there.look(CENTRAL), record) == (
+        "model iris: no server has room",
+        "experiment ab: no server has room",
+    )
 
 
 async def test_after_finish_has_begun_there_is_no_way_back():

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import (
     CONFIG_MAP,
+    EXPERIMENT,
     LEASE,
     MODEL,
+    PIPELINE,
     POD,
     ROLE,
     ROLE_BINDING,
@@ -34,6 +36,8 @@ HERE = (
     SELDON_RUNTIME,
     SERVER,
     MODEL,
+    EXPERIMENT,
+    PIPELINE,
     POD,
     LEASE,
     SERVICE,

@@ -62,7 +62,7 @@ class MoveRecord:
     made: tuple[str, ...] = ()
     """Objects of the rights that were missing before, each `Kind/name`."""
     unready: tuple[str, ...] = ()
-    """Servers and Models that were not ready before, each `Kind/name`."""
+    """Servers, Models, Experiments and Pipelines that were not ready before, each `Kind/name`."""
     pods: dict[str, str] = field(default_factory=dict)
     """The uid of each pod of servers and Envoys, before."""
     log: tuple[WrittenLine, ...] = ()

@@ -1,4 +1,4 @@
-"""Whether Servers, Models and pods of a namespace are as before a move. Pure.
+"""Whether Servers, their pods and all that names lead to are as before a move. Pure.
 
 Asked by `central_steps` and `start`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import MODEL, POD, SERVER
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, POD, SERVER
 from bailie.migration.facts import condition_of, labels_of, name_of, uid_of
 from bailie.wellknown import labels, names
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from bailie.migration.facts import NamespaceObjects, Object
     from bailie.migration.record import MoveRecord
 
-_SERVING = (SERVER, MODEL)
+_SERVING = (SERVER, MODEL, EXPERIMENT, PIPELINE)
 
 
 def unready(here: NamespaceObjects) -> tuple[str, ...]:
-    """Returns the Servers and Models that are not ready, each `Kind/name`."""
+    """Returns the Servers, Models, Experiments and Pipelines that are not ready, each `Kind/name`."""
     return tuple(_reference(kind, each) for kind in _SERVING for each in here.all(kind) if not _ready(each))
 
 
 def as_before(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:
-    """Returns each Server and Model that is older than the move, was ready before, and is not ready now."""
+    """Returns each of them that is older than the move, was ready before, and is not ready now."""
     return tuple(
         _why(kind, each)
         for kind in _SERVING
