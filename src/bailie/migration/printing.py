@@ -1,17 +1,20 @@
 """The steps of a move as lines for a shell, for people who carry them out by other means. Pure.
 
-Called by `bailie migrate … --print`.
+Called by `bailie migrate … --print`. Each step is decided on the facts as the steps before it leave them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from bailie.migration.changes import Verb, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bailie.migration.changes import MoveChange
-    from bailie.migration.facts import MoveFacts
+    from bailie.migration.facts import MoveFacts, NamespaceObjects
     from bailie.migration.record import MoveRecord
     from bailie.migration.steps import MoveStep
 
@@ -26,10 +29,11 @@ def _lines(steps: Iterable[MoveStep], facts: MoveFacts, record: MoveRecord, dire
     back = direction == "rollback"
     for step in steps:
         yield f"# {step.name}: {step.back if back else step.title}"
-        changes = (step.backward if back else step.forward)(facts, record)
-        for change in changes:
-            yield from _commands(change)
-        if not changes:
+        decide, made = step.backward if back else step.forward, False
+        while changes := decide(facts, record):
+            made, facts = True, after(facts, changes[0])
+            yield from _commands(changes[0])
+        if not made:
             yield "# nothing to do"
         elif not back:
             yield from (line.format(namespace=record.namespace) for line in step.waits)
@@ -41,3 +45,20 @@ def _commands(change: MoveChange) -> Iterator[str]:
     if change.helm:
         yield "# a Helm release has this object; instead, or at its next upgrade:"
         yield f"#   {change.helm}"
+
+
+def after(facts: MoveFacts, change: MoveChange) -> MoveFacts:
+    """Returns the facts as they are once a change has been made; controllers have not acted on it."""
+    if change.namespace == facts.here.name:
+        return replace(facts, here=_changed(facts.here, change))
+    if facts.central is not None and change.namespace == facts.central.name:
+        return replace(facts, central=_changed(facts.central, change))
+    return facts
+
+
+def _changed(objects: NamespaceObjects, change: MoveChange) -> NamespaceObjects:
+    of_kind = dict(objects.objects.get(change.kind.kind, {}))
+    present = of_kind.pop(change.name, {})
+    if change.verb is not Verb.DELETE:
+        of_kind[change.name] = merged(present, change.body)
+    return replace(objects, objects={**objects.objects, change.kind.kind: of_kind})
