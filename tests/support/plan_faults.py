@@ -293,6 +293,13 @@ FAULTS: dict[str, Fault] = {
         says="Argo CD's application models puts back what the move changes in SeldonRuntime",
         remedy="argocd app set models --sync-policy none",
     ),
+    "shell": Fault(
+        prepare=_marked("SeldonRuntime/seldon", annotations={"meta.helm.sh/release-name": "x; rm -rf ~"}),
+        check="release",
+        says="the release has SeldonRuntime",
+        remedy="helm upgrade 'x; rm -rf ~' CHART",
+        blocks=False,
+    ),
     "flux": Fault(
         prepare=_marked("Service/seldon-mesh", **_FLUX),
         check="gitops",

@@ -40,7 +40,8 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.DONE: "done, and nothing is wrong",
-    ExitCode.FAILED: "failed: refused, no answer, nothing runs; `doctor` found an error, `check` an effect",
+    ExitCode.FAILED: "failed: refused, no answer, nothing runs; `doctor` found an error, `check` an effect,"
+    " `migrate plan` a blocker",
     ExitCode.USAGE: "an argument cannot be used (an option, a name, a file); nothing was sent",
     ExitCode.NOT_FOUND: "a named object does not exist",
     ExitCode.NOT_READY: "not ready: what `status` shows, or what `up` and `--wait` waited for",

@@ -6,8 +6,11 @@ Made by the checks, joined by `findings`, shown by `bailie migrate plan`.
 from __future__ import annotations
 
 import enum
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from bailie.api.texts import shown
 
 
 class Impact(enum.StrEnum):
@@ -32,6 +35,11 @@ class PlanFinding:
     def data(self) -> dict[str, Any]:
         """Returns the finding as JSON data."""
         return {**asdict(self), "impact": self.impact.value}
+
+
+def quoted(text: object) -> str:
+    """Returns a text that anybody may have written into an annotation as one word for a shell."""
+    return shlex.quote(shown(str(text or "")))
 
 
 def blocker(check: str, subject: str, message: str, remedy: str) -> PlanFinding:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailie.kube.client import kind_of
+from bailie.kube.client import PatchType, kind_of
 from bailie.kube.errors import ApiError, Forbidden, NotFound, Unreachable
 from bailie.kube.paths import object_path
+from bailie.migration.changes import MoveChange, Verb
 from bailie.migration.checks.resources import reference_to
 from bailie.migration.difference import difference
 from bailie.migration.finding import PlanFinding, blocker
-from bailie.migration.writes import MergePatch, first_applies, first_patches
+from bailie.migration.writes import planned_writes
 
 if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.migration.facts import MoveFacts, Object
     from bailie.migration.source import MoveSource
-
-_MERGE = "application/merge-patch+json"
+    from bailie.migration.writes import PlannedWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,10 @@ async def try_writes(client: Client, facts: MoveFacts, source: MoveSource) -> Tr
     """
     changes: list[str] = []
     findings: list[PlanFinding] = []
-    writes: list[Object | MergePatch] = [*first_applies(facts, source), *first_patches(facts, source)]
-    for write in writes:
-        reference = write.reference if isinstance(write, MergePatch) else reference_to(write)
+    for write in planned_writes(facts, source):
+        reference = _reference(write)
         try:
-            before, after = await _tried(client, write)
+            changes += [f"{reference}: {line}" for line in await _tried(client, write)]
         except Forbidden:
             continue
         except Unreachable:
@@ -49,19 +48,28 @@ async def try_writes(client: Client, facts: MoveFacts, source: MoveSource) -> Tr
             text = f"the API server would refuse this write of the move: {error}"
             remedy = "mend the cause that the API server names, and run the plan again"
             findings.append(blocker("dry-run", reference, text, remedy))
-        else:
-            changes += [f"{reference}: {line}" for line in difference(before, after)]
     return TriedWrites(tuple(changes), tuple(findings))
 
 
-async def _tried(client: Client, write: Object | MergePatch) -> tuple[Object | None, Object]:
-    """Returns an object before and after a write that is not stored."""
-    if isinstance(write, MergePatch):
-        path = object_path(write.kind, write.namespace, write.name)
-        params = {"dryRun": "All"}
-        before = await client.get(write.kind, write.name, write.namespace)
-        return before, await client.call("PATCH", path, params=params, body=write.body, content_type=_MERGE)
-    return await _present(client, write), await client.apply(write, force=True, dry_run=True)
+async def _tried(client: Client, write: PlannedWrite) -> tuple[str, ...]:
+    """Returns the lines of a write that is not stored."""
+    if not isinstance(write, MoveChange):
+        return difference(await _present(client, write), await client.apply(write, force=True, dry_run=True))
+    if write.verb is Verb.DELETE:
+        return ("deleted",)
+    if write.verb is Verb.CREATE:
+        return difference(None, await client.create(write.body or {}, dry_run=True))
+    before = await client.get(write.kind, write.name, write.namespace)
+    path = object_path(write.kind, write.namespace, write.name)
+    merge, params = PatchType.MERGE.value, {"dryRun": "All"}
+    after = await client.call("PATCH", path, params=params, body=write.body, content_type=merge)
+    return difference(before, after)
+
+
+def _reference(write: PlannedWrite) -> str:
+    if isinstance(write, MoveChange):
+        return f"{write.kind.kind} {write.namespace}/{write.name}"
+    return reference_to(write)
 
 
 async def _present(client: Client, manifest: Object) -> Object | None:

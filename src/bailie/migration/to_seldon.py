@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api import kinds
 from bailie.migration.facts import name_of, spec_of
+from bailie.migration.finding import quoted
 from bailie.migration.foreign import foreign_operators
 from bailie.migration.source import MoveSource, recognise
 from bailie.wellknown import names
@@ -92,7 +93,7 @@ def scoped_plan(facts: Sequence[MoveFacts]) -> ScopedPlan:
     moving = [each.here.name for each in facts if each.here.name != home]
     listed = sorted({*moving, *((operator.namespaces or ()) if operator is not None else ())} - {home})
     values = {"controller": {"clusterwide": True, "watchNamespaces": listed, "skipClusterRoleCreation": True}}
-    release = (operator.release if operator is not None else "") or "seldon-core-v2-setup"
+    release = quoted((operator.release if operator is not None else "") or "seldon-core-v2-setup")
     commands = [_COPY_COMMAND, *(_rights(name, home) for name in listed)]
     commands.append(
         f"helm upgrade --install {release} {_SETUP} --version '>={OLDEST_CHARTS}' --namespace {home} "

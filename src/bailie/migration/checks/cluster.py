@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.crd import crd_manifests
 from bailie.doctor.facts import Unknown
 from bailie.migration.facts import annotations_of
-from bailie.migration.finding import PlanFinding, advice, blocker
+from bailie.migration.finding import PlanFinding, advice, blocker, quoted
 from bailie.migration.source import MoveSource
 from bailie.scope.rights import named
 
@@ -81,7 +81,7 @@ def _unkept(present: Mapping[str, Object]) -> Iterator[PlanFinding]:
     for name, definition in present.items():
         notes = annotations_of(definition)
         if notes.get(_RELEASE) and notes.get(_POLICY) != "keep":
-            owner = (str(notes.get(_RELEASE_NAMESPACE) or ""), str(notes[_RELEASE]))
+            owner = (quoted(notes.get(_RELEASE_NAMESPACE)), quoted(notes[_RELEASE]))
             taken.setdefault(owner, []).append(name)
     for (namespace, release), names in taken.items():
         text = (
@@ -96,7 +96,8 @@ def _upgrade(present: Mapping[str, Object]) -> str:
     for definition in present.values():
         notes = annotations_of(definition)
         if notes.get(_RELEASE):
-            return f"helm upgrade {notes[_RELEASE]} {_CHART} --namespace {notes.get(_RELEASE_NAMESPACE)}"
+            release, namespace = quoted(notes[_RELEASE]), quoted(notes.get(_RELEASE_NAMESPACE))
+            return f"helm upgrade {release} {_CHART} --namespace {namespace}"
     return "bailie crds | kubectl apply --server-side --force-conflicts -f -"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bailie.api import kinds
+from bailie.api.texts import shown
 from bailie.migration.checks.resources import reference_to
 from bailie.migration.facts import labels_of, name_of, spec_of, status_of
 from bailie.migration.finding import PlanFinding, advice, blocker
@@ -29,7 +30,7 @@ def scheduler_redirect(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFin
     service = facts.here.get(kinds.SERVICE, names.SCHEDULER)
     if service is None or spec_of(service).get("type") != _EXTERNAL:
         return
-    target = str(spec_of(service).get("externalName") or "")
+    target = shown(str(spec_of(service).get("externalName") or ""))
     remedy = f"kubectl get service {names.SCHEDULER} --namespace {facts.here.name} -o yaml"
     if not namespace_of(target):
         text = f"it leads to {target}, which is no {names.SCHEDULER}.NAMESPACE of this cluster"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import LEASE
 from bailie.doctor.facts import Unknown, known
-from bailie.migration.finding import PlanFinding, advice, blocker
+from bailie.migration.finding import PlanFinding, advice, blocker, quoted
 from bailie.migration.foreign import foreign_operators
 from bailie.migration.source import MoveSource
 from bailie.scope.claim import CLAIM_LEASE, claim_of
@@ -140,7 +140,7 @@ def _acting(operator: ForeignOperator, namespace: str, source: MoveSource) -> Pl
 
 def _shortening(operator: ForeignOperator, namespace: str) -> str:
     """Returns the command that takes the namespace away. An empty list would mean the whole cluster."""
-    command = f"helm upgrade {operator.release or 'RELEASE'} seldon-charts/seldon-core-v2-setup"
+    command = f"helm upgrade {quoted(operator.release or 'RELEASE')} seldon-charts/seldon-core-v2-setup"
     command += f" --namespace {operator.home} --reuse-values"
     if operator.namespaces is None:
         left = "NAMESPACES-THAT-STAY"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bailie.api import kinds
 from bailie.migration.checks.resources import reference_to, some
 from bailie.migration.facts import annotations_of, labels_of
-from bailie.migration.finding import PlanFinding, advice, blocker
+from bailie.migration.finding import PlanFinding, advice, blocker, quoted
 from bailie.migration.source import MoveSource
 
 if TYPE_CHECKING:
@@ -51,10 +51,8 @@ def tool_of(item: Object) -> tuple[str, str] | None:
     marks, notes = labels_of(item), annotations_of(item)
     tracked = notes.get("argocd.argoproj.io/tracking-id", "").partition(":")[0]
     if application := tracked or marks.get("argocd.argoproj.io/instance", ""):
-        return (
-            f"Argo CD's application {application}",
-            f"argocd app set {application} --sync-policy none",
-        )
+        name = quoted(application)
+        return f"Argo CD's application {name}", f"argocd app set {name} --sync-policy none"
     for group, noun in (("kustomize", "kustomization"), ("helm", "helmrelease")):
         if name := marks.get(f"{group}.toolkit.fluxcd.io/name"):
             place = marks.get(f"{group}.toolkit.fluxcd.io/namespace") or item["metadata"]["namespace"]
@@ -76,7 +74,7 @@ def releases(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     for kind in (kinds.SELDON_RUNTIME, kinds.SERVER):
         for item in facts.here.all(kind):
             if release := annotations_of(item).get(_RELEASE):
-                owners.setdefault(release, []).append(reference_to(item))
+                owners.setdefault(quoted(release), []).append(reference_to(item))
     for release, items in owners.items():
         text = f"the release has {some(items)}: `helm uninstall` of it would delete them"
         remedy = (
