@@ -54,9 +54,9 @@ def tool_of(item: Object) -> tuple[str, str] | None:
         name = quoted(application)
         return f"Argo CD's application {name}", f"argocd app set {name} --sync-policy none"
     for group, noun in (("kustomize", "kustomization"), ("helm", "helmrelease")):
-        if name := marks.get(f"{group}.toolkit.fluxcd.io/name"):
+        if owner := marks.get(f"{group}.toolkit.fluxcd.io/name"):
             place = marks.get(f"{group}.toolkit.fluxcd.io/namespace") or item["metadata"]["namespace"]
-            return (f"Flux's {noun} {name}", f"flux suspend {noun} {name} --namespace {place}")
+            return f"Flux's {noun} {owner}", f"flux suspend {noun} {owner} --namespace {place}"
     return None
 
 
