@@ -104,8 +104,6 @@ def _no_consent(ground: Ground) -> None:
     ground["SeldonRuntime/seldon"]["spec"]["schedulerNamespace"] = OLD
 
 
-_PIPELINE = resource("Pipeline", "joined", {"steps": [{"name": "iris"}]})
-_EXPERIMENT = resource("Experiment", "split", {"candidates": [{"name": "iris", "weight": 1}]})
 _LONG = "a-server-whose-name-is-much-too-long-for-the-labels-of-pods"
 _ARGO = {"annotations": {"argocd.argoproj.io/tracking-id": "models:mlops.seldon.io/SeldonRuntime:a/seldon"}}
 _FLUX = {
@@ -184,18 +182,6 @@ FAULTS: dict[str, Fault] = {
         says="spec.logger: has no effect: Bailie does not log payloads",
         remedy="kubectl explain model.spec.logger",
         blocks=False,
-    ),
-    "pipeline": Fault(
-        prepare=_added(_PIPELINE),
-        check="not-run",
-        says="this version of Bailie does not run pipelines",
-        remedy="kubectl get pipelines",
-    ),
-    "experiment": Fault(
-        prepare=_added(_EXPERIMENT),
-        check="not-run",
-        says="this version of Bailie does not run experiments",
-        remedy="kubectl get experiments",
     ),
     "deletion": Fault(
         prepare=_held,
