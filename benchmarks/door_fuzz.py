@@ -1,8 +1,8 @@
 """What do `kubectl exec` and `kubectl port-forward` of the embedded API do with a client that is none?
 
 A real API process, with a pod whose port echoes and a socket that runs `cat` (or `yes`) in the node's place.
-Seeded attacks come on several connections until the time is over. Beside them a good client of each kind
-does its work, and `/healthz` is asked. It ends with 1 on a traceback, a good client that is not served, slow
+Seeded attacks come on several connections until the time is over; beside them a good client of each kind does
+its work, and `/healthz` is asked. The exit code is 1 on a traceback, a good client that is not served, a slow
 `/healthz`, memory that grows, or descriptors and commands that are left. `tests/kubeapi/test_door_fuzz.py`
 runs a short form.
 """
