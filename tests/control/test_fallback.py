@@ -35,6 +35,13 @@ def on_fallback(world):
     return found and found.names
 
 
+def experiment_ready(world):
+    """Status and reason of the condition of the experiment `flower`."""
+    facts = world.engine.result.further["Experiment"]["flower"]
+    conditions = facts.status(1, (), "2026-01-01T00:00:00Z")["conditions"]
+    return next((each["status"], each["reason"]) for each in conditions if each["type"] == "ExperimentReady")
+
+
 def test_each_name_moves_by_itself_when_it_answers_here(world):
     versions = {name: world.model(name) for name in ("iris", "wine")}
     world.step()
@@ -162,12 +169,14 @@ def test_an_experiment_falls_back_with_its_default_until_all_candidates_answer_h
     world.agents.report("iris", versions["iris"], 1, LOADED)
     world.step()
     assert kinds(world) == dict.fromkeys(names_, Elsewhere), "its callers would get one candidate alone"
+    assert experiment_ready(world) == ("False", "AnsweredElsewhere")
     world.agents.report("wine", versions["wine"], 1, LOADED)
     world.step()
     assert kinds(world) == dict.fromkeys(names_, Route)
     assert world.publisher.backends("iris") == world.publisher.backends("flower.experiment")
     world.step()
     assert on_fallback(world) == frozenset()
+    assert experiment_ready(world) == ("True", "ExperimentActive")
     names(world, None, generation=2)
     world.agents.report("wine", versions["wine"], 1, FAILED)
     world.step()

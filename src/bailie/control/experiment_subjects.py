@@ -106,6 +106,7 @@ class ExperimentSubjects:
             shares=tuple(found.weights.items()) if found else (),
             routed=found is not None and self._routes.has_identity(Subject(self.kind, name), found.identity),
             refusal=self._routes.refusal,
+            elsewhere=self._routes.mesh if found is None or found.partial else "",
         )
         if found or wanted.deleting:
             return found

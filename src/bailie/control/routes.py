@@ -157,6 +157,11 @@ class Routes:
         """The refusal of a data plane now, in its own words; empty where none refuses anything."""
         return self._refusal
 
+    @property
+    def mesh(self) -> str:
+        """Host and port of the mesh that answers where nothing in the namespace does; empty for none."""
+        return str(self.fallback.mesh or "")
+
     def on_fallback(self) -> FallbackNames | None:
         """Returns the names that another mesh answers for; None while none is named."""
         return self.fallback.found(self._acknowledgements.has)

@@ -73,6 +73,11 @@ class KnownRoutes(Protocol):
         """The refusal of a data plane now, in its own words; empty where none refuses anything."""
         ...
 
+    @property
+    def mesh(self) -> str:
+        """Host and port of the mesh that answers where nothing in the namespace does; empty for none."""
+        ...
+
 
 class SubjectFacts(Protocol):
     """The facts for the status of one subject: a frozen value, counted by a pass."""

@@ -28,6 +28,7 @@ MIRROR_READY = "MirrorReady"
 NOT_SUPPORTED = "NotSupported"
 DEFAULT_TAKEN = "DefaultTaken"
 NO_CANDIDATE = "NoCandidateAnswers"
+ELSEWHERE = "AnsweredElsewhere"
 MODEL_MISSING = "ModelNotFound"
 _WARNINGS = "SpecWarnings"
 _OWN = frozenset({"Ready", EXPERIMENT_READY, CANDIDATES_READY, MIRROR_READY, _WARNINGS})
@@ -59,7 +60,8 @@ class ExperimentFacts:
 
     `refused` says why the experiment has no route whatever its Models do. `shares` are the weights of the
     candidates that answer, `routed` says whether every data plane shares requests by them; `refusal` is the
-    data plane's refusal, in its own words, while it is not so.
+    data plane's refusal, in its own words, while it is not so. `elsewhere` is the mesh that answers until all
+    candidates do, empty for none.
     """
 
     generation: int
@@ -71,6 +73,7 @@ class ExperimentFacts:
     shares: tuple[tuple[str, int], ...] = ()
     routed: bool = False
     refusal: str = ""
+    elsewhere: str = ""
 
     def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:  # noqa: ARG002 - of this generation always
         """Returns the status; `conditions` are those that the API holds now."""
@@ -111,6 +114,9 @@ def _active(facts: ExperimentFacts) -> Condition:
         return _condition("False", "ExperimentTerminating", "the experiment is being deleted")
     if facts.refused:
         return _condition("False", facts.refused.reason, facts.refused.message)
+    if facts.elsewhere:
+        text = f"{facts.elsewhere} answers for the experiment and its default until all candidates here do"
+        return _condition("False", ELSEWHERE, text)
     if not facts.shares:
         text = "no candidate that has a weight answers; callers of the default get that Model alone"
         return _condition("False", NO_CANDIDATE, text)
