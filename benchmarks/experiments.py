@@ -195,13 +195,13 @@ async def mirrors(trial: Trial) -> None:
     trial.judged("a mirror that is killed", not wrong, f"{wrong} of {len(notes.seen)} answers changed")
 
 
-async def cost(trial: Trial, rounds: int = 15) -> float:
+async def cost(trial: Trial, rounds: int = 20) -> float:
     """Returns the median of an experiment over that of a plain model on the same server, by turns."""
     await trial.share(a=1, b=1)
     medians: dict[str, list[float]] = {"ab-b": [], "ab.experiment": []}
     for _ in range(rounds):
         for name, found in medians.items():
-            notes = await asked(replace(trial.task, name=name), 400, over_grpc=False, connections=1)
+            notes = await asked(replace(trial.task, name=name), 150, over_grpc=False, connections=1)
             found.append(notes.quantile(0.5))
     return statistics.median(medians["ab.experiment"]) / statistics.median(medians["ab-b"])
 
