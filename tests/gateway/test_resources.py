@@ -12,8 +12,16 @@ from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
 from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.listener import Address, listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE
-from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, SCOPE_URL, SLICE, Encoder
-from bailie.routing.table import Backend, Elsewhere, NotReady, ReplicaEndpoint, Route, RoutingTable
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, SLICE, Encoder
+from bailie.routing.table import (
+    Backend,
+    Elsewhere,
+    NotReady,
+    ReplicaEndpoint,
+    Route,
+    RouteMirror,
+    RoutingTable,
+)
 
 R0 = ReplicaEndpoint("mlserver-0", "127.70.0.4", 9000, 9500)
 R1 = ReplicaEndpoint("mlserver-1", "127.70.0.5", 9000, 9500)
@@ -26,6 +34,13 @@ TABLE = RoutingTable(
         "old": Elsewhere("seldon-mesh.old.svc", 80),
     },
 )
+SHADOW = Route((Backend("shadow_2", 1, (R1,)),))
+SHARES = Route(
+    (Backend("iris_3", 90, (R0, R1)), Backend("rose_1", 0, (R1,))),
+    sticky=True,
+    mirror=RouteMirror("shadow", 5),
+)
+MIRRORED = RoutingTable("seldon-system", {"flower.experiment": SHARES}, {"shadow": SHADOW})
 
 
 @pytest.mark.parametrize("name", ["iris", "split", "slow", "old", NAMESPACE_SCOPE])
@@ -35,6 +50,28 @@ def test_scope(golden, name):
         f"scope-{'namespace' if name == NAMESPACE_SCOPE else name}",
         opened(snapshot.resources[SCOPE_URL][name]),
     )
+
+
+def test_an_experiment_with_a_mirror(golden):
+    found = encoded(Encoder(), MIRRORED, 1).resources
+    golden.check("scope-experiment", opened(found[SCOPE_URL]["flower.experiment"]))
+    golden.check("scope-mirror", opened(found[SCOPE_URL]["/v2/models/shadow"]))
+    (copies,) = found[LISTENER_URL].values()
+    http = opened(copies)["filter_chains"][0]["filters"][0]["typed_config"]
+    golden.check("listener-mirror", {key: each for key, each in http.items() if key != "http_filters"})
+    for protocol in Protocol:
+        name = f"mirror/{protocol.value}"
+        golden.check(f"cluster-mirror-{protocol.value}", opened(found[CLUSTER_URL][name]))
+
+
+def test_what_mirrors_need_is_there_only_with_a_mirror():
+    encoder = Encoder()
+    encoded(encoder, MIRRORED, 1)
+    without = replace(MIRRORED, entries={"flower.experiment": replace(SHARES, mirror=None)}, mirrors={})
+    found = encoded(encoder, without, 2).resources
+    assert found[LISTENER_URL] == {}
+    assert set(found[SCOPE_URL]) == {NAMESPACE_SCOPE, "flower.experiment"}
+    assert not any(name.startswith("mirror/") for name in found[CLUSTER_URL])
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
