@@ -26,7 +26,7 @@ from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
 from bailie.local.explanation import explanation
 from bailie.local.readiness import condition, is_current
-from bailie.workloads.replicas import is_pod_ready
+from bailie.workloads.replicas import is_ready
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 from benchmarks.processes import spawned
 from benchmarks.witnesses import Task, witnesses
@@ -116,7 +116,7 @@ class Servers:
             found = await self._pods()
             server = await self._client.get(SERVER, SERVER_NAME, NAMESPACE)
             settled = condition(server, "Ready")["status"] == "True" and is_current(server)
-            return settled and len(found) == pods and all(map(is_pod_ready, found))
+            return settled and len(found) == pods and all(map(is_ready, found))
 
         await until(look, f"{pods} pods of {SERVER_NAME} ready", PATIENCE)
 
@@ -145,7 +145,7 @@ class Servers:
                 found = await self._client.get(POD, pod, NAMESPACE)
             except NotFound:
                 return False
-            return bool(found["metadata"]["uid"] != before and is_pod_ready(found))
+            return bool(found["metadata"]["uid"] != before and is_ready(found))
 
         await until(another, f"another {pod}", PATIENCE)
 

@@ -18,7 +18,7 @@ from bailie.kube.controller import Controller
 from bailie.kube.errors import AlreadyExists, Conflict, NotFound
 from bailie.kube.informer import Informer, key_of
 from bailie.workloads.pod_owners import claimed, controller_of, with_owner, without_owner
-from bailie.workloads.replicas import hash_template, is_pod_ready
+from bailie.workloads.replicas import hash_template, is_ready
 
 if TYPE_CHECKING:
     from bailie.api.kinds import Kind
@@ -86,9 +86,9 @@ class ReplicaSetControllers:
         wanted = found["spec"]["replicas"]
         for _ in range(wanted - len(pods)):
             await self._client.create(pod_of(found))
-        for pod in sorted(pods, key=is_pod_ready)[: max(0, len(pods) - wanted)]:
+        for pod in sorted(pods, key=is_ready)[: max(0, len(pods) - wanted)]:
             await self._client.delete(POD, pod["metadata"]["name"], pod["metadata"]["namespace"])
-        ready = sum(map(is_pod_ready, pods))
+        ready = sum(map(is_ready, pods))
         await self._tell(found, {"replicas": len(pods), "readyReplicas": ready, "availableReplicas": ready})
 
     async def _own(self, owner: Object, kind: Kind) -> list[Object]:

@@ -48,7 +48,7 @@ from bailie.dataflow.events import (
     TimeOut,
     WindowEnded,
 )
-from bailie.dataflow.joins import JoinState, merged_absence
+from bailie.dataflow.joins import JoinState, merged
 from bailie.dataflow.plan import Topic
 from bailie.dataflow.tensors import Parcel
 
@@ -225,7 +225,7 @@ class Flow:
                 del self._board.joins[name]
                 self._finish(name)
         never = {name: self._board.joins.pop(name) for name in waiting if name in self._board.joins}
-        why = merged_absence(join.why() for join in never.values())
+        why = merged(join.why() for join in never.values())
         for name in never:
             self._finish(name, why)
 

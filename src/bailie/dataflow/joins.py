@@ -147,7 +147,7 @@ class StepJoin:
         found = [*self._missed, *(queue.absence for queue in queues if queue.absence and not queue.came)]
         if self.ended:
             found += [self._late(queue.source) for queue in self.pending()]
-        return merged_absence(found)
+        return merged(found)
 
     def _of(self, topic: Topic) -> Iterator[SourceQueue]:
         return (queue for queue in (*self.data, *self.triggers) if queue.source.topic == topic)
@@ -161,7 +161,7 @@ class StepJoin:
         return Absence((words,), late=True)
 
 
-def merged_absence(absences: Iterable[Absence]) -> Absence:
+def merged(absences: Iterable[Absence]) -> Absence:
     """Returns the causes of several absences, each once; the first ones, for a graph may have thousands."""
     absences = list(absences)
     causes = dict.fromkeys(cause for each in absences for cause in each.causes)

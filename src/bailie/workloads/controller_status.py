@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import STATEFUL_SET
-from bailie.workloads.replicas import HASH_LABEL, is_pod_ready
+from bailie.workloads.replicas import HASH_LABEL, is_ready
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ def controller_status_of(
 ) -> dict[str, Any]:
     """Returns the status: pods that exist, are ready, and are of the newest template."""
     wanted = int(controller["spec"]["replicas"])
-    ready = sum(map(is_pod_ready, pods))
+    ready = sum(map(is_ready, pods))
     updated = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(HASH_LABEL) == template_hash]
     status = {
         "observedGeneration": controller["metadata"].get("generation", 1),

@@ -34,7 +34,7 @@ from bailie.manifests.objects import WORKLOAD_LABEL, is_ours, is_seldon_cores
 from bailie.workloads.applied_digests import AppliedDigests, digest
 from bailie.workloads.ownership import OURS, scaled_by
 from bailie.workloads.port import Observation, WorkloadRefused
-from bailie.workloads.replicas import complaint, is_pod_ready
+from bailie.workloads.replicas import complaint, is_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,7 +128,7 @@ class KubernetesWorkloads:
         selector = controller["spec"]["selector"].get("matchLabels") or {}
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         pods = (await self._client.list(POD, metadata["namespace"], labels=labels)).items
-        complaints = (complaint(pod) for pod in pods if not is_pod_ready(pod))
+        complaints = (complaint(pod) for pod in pods if not is_ready(pod))
         return next((each for each in complaints if each), "")
 
     async def _yielding(self, controller: Manifest) -> tuple[Manifest, Manifest | None]:

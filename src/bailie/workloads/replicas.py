@@ -32,7 +32,7 @@ class Steps:
     delete: tuple[str, ...] = ()
 
 
-def is_pod_ready(pod: Manifest) -> bool:
+def is_ready(pod: Manifest) -> bool:
     """Says whether the pod's Ready condition is true and it is not going away."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
@@ -79,8 +79,8 @@ def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest])
         for number in sorted(staying, reverse=True)
         if staying[number]["metadata"].get("labels", {}).get(HASH_LABEL) != template_hash
     ]
-    replaced = [number for number in outdated if not is_pod_ready(staying[number])]
-    if not replaced and not missing and all(is_pod_ready(pod) for pod in staying.values()):
+    replaced = [number for number in outdated if not is_ready(staying[number])]
+    if not replaced and not missing and all(is_ready(pod) for pod in staying.values()):
         replaced = outdated[:1]
     chosen = [by_number[number] for number in (*surplus, *replaced)]
     names = [each["metadata"]["name"] for each in chosen if not each["metadata"].get("deletionTimestamp")]

@@ -44,7 +44,7 @@ from bailie.api.kinds import DEPLOYMENT, POD, SELDON_RUNTIME, SERVER, STATEFUL_S
 from bailie.kube.client import kind_of, object_path
 from bailie.kube.errors import AlreadyExists
 from bailie.workloads.node.settings import inherited_environment
-from bailie.workloads.replicas import complaint, is_pod_ready
+from bailie.workloads.replicas import complaint, is_ready
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -213,7 +213,7 @@ async def until_pods_ready(place: Ground, namespace: str) -> None:
                 each["spec"]["replicas"] for each in (await place.admin.list(kind, namespace)).items
             )
         pods = (await place.admin.list(POD, namespace)).items
-        seen[:] = [complaint(pod) or pod["metadata"]["name"] for pod in pods if not is_pod_ready(pod)]
+        seen[:] = [complaint(pod) or pod["metadata"]["name"] for pod in pods if not is_ready(pod)]
         return len(pods) == wanted and not seen
 
     seen: list[str] = []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bailie.manifests.endpoints import endpoints_file
 from bailie.workloads.node.files import write_when_changed
-from bailie.workloads.replicas import is_pod_ready
+from bailie.workloads.replicas import is_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +94,7 @@ def _of_pods(service: Manifest, pods: Sequence[Manifest]) -> Behind:
     port = _envoys(service["spec"].get("ports") or [])
     numbers = [port_number(port, pod) for pod in pods] if port else []
     number = next((each for each in numbers if each), None) or 0
-    ready = [pod for pod in pods if is_pod_ready(pod)] or pods
+    ready = [pod for pod in pods if is_ready(pod)] or pods
     hosts, preferred = (tuple(pod["status"]["podIP"] for pod in chosen) for chosen in (pods, ready))
     return Behind(hosts, preferred if number else (), number)
 
