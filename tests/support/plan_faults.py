@@ -104,6 +104,7 @@ def _no_consent(ground: Ground) -> None:
     ground["SeldonRuntime/seldon"]["spec"]["schedulerNamespace"] = OLD
 
 
+_NO_SCHEDULER = [{"name": "seldon-scheduler", "replicas": 0}]
 _LONG = "a-server-whose-name-is-much-too-long-for-the-labels-of-pods"
 _ARGO = {"annotations": {"argocd.argoproj.io/tracking-id": "models:mlops.seldon.io/SeldonRuntime:a/seldon"}}
 _FLUX = {
@@ -208,6 +209,12 @@ FAULTS: dict[str, Fault] = {
         check="runtimes",
         says="the namespace has 2 SeldonRuntimes; the oldest counts",
         remedy="kubectl delete seldonruntime",
+    ),
+    "left-out": Fault(
+        prepare=lambda ground: ground["SeldonRuntime/seldon"]["spec"].update(overrides=_NO_SCHEDULER),
+        check="left-out",
+        says="its override of seldon-scheduler leaves the scheduler out",
+        remedy="--set scheduler.replicas=1",
     ),
     "rclone-mapped": Fault(
         prepare=_patched({"name": "rclone", "env": [{"name": "A", "value": "b"}]}),

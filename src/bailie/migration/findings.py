@@ -30,6 +30,7 @@ CHECKS: tuple[Callable[[MoveFacts, MoveSource], Iterator[PlanFinding]], ...] = (
     ownership.gitops,
     ownership.releases,
     resources.runtimes,
+    resources.left_out,
     resources.contents,
     resources.server_names,
     resources.references,

@@ -6,6 +6,7 @@ objects later (`Resource.parse`); a plan only tells them beforehand.
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from bailie.doctor.facts import known
 from bailie.migration.facts import name_of, spec_of
 from bailie.migration.finding import PlanFinding, advice, blocker
 from bailie.migration.source import MoveSource
+from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,7 @@ _OWN = (kinds.SELDON_RUNTIME, kinds.SERVER, kinds.MODEL, kinds.PIPELINE, kinds.E
 _HASH = 11
 """Characters that Kubernetes adds to a StatefulSet's name in the label of a revision."""
 _SHOWN = 4
+_INDEX = re.compile(r"\[\d+\]")
 
 
 def reference_to(item: Object) -> str:
@@ -66,20 +69,21 @@ def _refused(item: Object, problem: Problem) -> PlanFinding:
 
 def without_effect(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001
     """Yields fields that nothing of Bailie's reads, each kind and field once."""
-    found = [
-        (kind.kind, problem.path, problem.message, name_of(item))
+    found = sorted(
+        (kind.kind, _INDEX.sub("[]", problem.path), problem.message, name_of(item))
         for kind in _OWN
         for item in facts.here.all(kind)
         for problem in parse(item)[1]
         if problem.reason == NO_EFFECT
-    ]
-    for (kind_name, path, message), rows in groupby(sorted(found), key=lambda row: row[:3]):
-        names = [row[3] for row in rows]
-        subject = f"{kind_name} {facts.here.name}/{some(names)}"
+    )
+    for (kind_name, path), group in groupby(found, key=lambda row: row[:2]):
+        rows = list(group)
+        named = some(list(dict.fromkeys(row[3] for row in rows)))
+        said = some(list(dict.fromkeys(row[2] for row in rows)))
         remedy = (
             f"kubectl explain {kind_name.lower()}.{path.partition('[')[0]}, and take it out if it misleads"
         )
-        yield advice("no-effect", subject, f"{path}: {message}", remedy)
+        yield advice("no-effect", f"{kind_name} {facts.here.name}/{named}", f"{path}: {said}", remedy)
 
 
 def not_run(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
@@ -88,8 +92,7 @@ def not_run(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         items = facts.here.all(kind)
         if kind.kind not in facts.cluster.not_run or not items:
             continue
-        names = some([name_of(item) for item in items])
-        subject = f"{kind.kind} {facts.here.name}/{names}"
+        subject = f"{kind.kind} {facts.here.name}/{some([name_of(item) for item in items])}"
         remedy = f"kubectl get {kind.plural} --namespace {facts.here.name}"
         if source is MoveSource.BAILIE_CENTRAL:
             text = f"this version of Bailie does not run {kind.plural}, before the move nor after it"
@@ -108,16 +111,16 @@ def deletions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         for item in facts.here.all(kind):
             finalizers = item["metadata"].get("finalizers") or ()
             if item["metadata"].get("deletionTimestamp"):
-                names = ", ".join(finalizers) or "none"
+                marks = ", ".join(finalizers) or "none"
                 text = (
-                    f"the object is being deleted (finalizers: {names}); a move would bring it back to life"
+                    f"the object is being deleted (finalizers: {marks}); a move would bring it back to life"
                 )
                 remedy = f"kubectl wait --for=delete {kind.plural}.{kind.group}/{name_of(item)} "
                 yield blocker("deletion", reference_to(item), text, f"{remedy}--namespace {facts.here.name}")
             elif FINALIZERS & set(finalizers):
                 held.setdefault(kind.kind, []).append(name_of(item))
     if held and source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
-        counted = ", ".join(f"{len(names)} {name}s" for name, names in held.items())
+        counted = ", ".join(f"{len(each)} {kind_name}s" for kind_name, each in held.items())
         text = f"{counted} carry finalizers of Seldon Core's operator; Bailie takes off those of Models only"
         subject = f"Namespace {facts.here.name}"
         remedy = "delete none of them before the move has ended; then kubectl patch KIND NAME "
@@ -174,14 +177,28 @@ def runtimes(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         yield advice("runtimes", subject, text, remedy)
 
 
+def left_out(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
+    """Yields that the SeldonRuntime leaves the scheduler out, as Seldon Core's do behind a redirect."""
+    runtime = facts.here.runtime()
+    if runtime is None or source in {MoveSource.MOVED, MoveSource.NOTHING}:
+        return
+    overrides = spec_of(runtime).get("overrides") or ()
+    own = next((each for each in overrides if each.get("name") == names.SCHEDULER), {})
+    if own.get("disable") or own.get("replicas") == 0:
+        text = f"its override of {names.SCHEDULER} leaves the scheduler out, so the namespace would get none"
+        remedy = "give the override replicas: 1 and no disable; with Helm: --set scheduler.replicas=1 "
+        remedy += f"--set scheduler.disable=false; or kubectl edit seldonruntime {name_of(runtime)}"
+        yield blocker("left-out", reference_to(runtime), text, f"{remedy} --namespace {facts.here.name}")
+
+
 def readiness(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
     """Yields Models that do not answer now: a move cannot show that they go on."""
     waiting = [each for each in facts.here.all(kinds.MODEL) if not _says_ready(each)]
     if waiting:
-        names = [name_of(each) for each in waiting]
-        text = f"{len(names)} of {len(facts.here.all(kinds.MODEL))} Models are not ready before the move"
-        remedy = f"bailie explain model {names[0]} -n {facts.here.name}"
-        yield advice("not-ready", f"Model {facts.here.name}/{some(names)}", text, remedy)
+        idle = [name_of(each) for each in waiting]
+        text = f"{len(idle)} of {len(facts.here.all(kinds.MODEL))} Models are not ready before the move"
+        remedy = f"bailie explain model {idle[0]} -n {facts.here.name}"
+        yield advice("not-ready", f"Model {facts.here.name}/{some(idle)}", text, remedy)
 
 
 def _says_ready(item: Object) -> bool:
@@ -196,6 +213,6 @@ def _lacks(facts: MoveFacts, kind: Kind, name: str) -> bool:
     return kind.kind not in facts.here.unread and facts.here.get(kind, name) is None
 
 
-def some(names: list[str]) -> str:
+def some(items: list[str]) -> str:
     """Returns some names, and that there are more: `a, b, c, d, …`."""
-    return ", ".join([*names[:_SHOWN], "…"] if len(names) > _SHOWN else names)
+    return ", ".join([*items[:_SHOWN], "…"] if len(items) > _SHOWN else items)
