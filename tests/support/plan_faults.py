@@ -286,6 +286,19 @@ FAULTS: dict[str, Fault] = {
         says="Argo CD's application models puts back what the move changes in SeldonRuntime",
         remedy="argocd app set models --sync-policy none",
     ),
+    "shell-in-a-field": Fault(
+        ground=lambda name: BailieGround(name, central="x; rm -rf ~\x1b[2J"),
+        prepare=lambda _: None,
+        check="spec",
+        says='spec.schedulerNamespace: "x; rm -rf ~\\u001b[2J" is no DNS label',
+        remedy="kubectl edit seldonruntimes seldon",
+    ),
+    "shell-in-a-secret": Fault(
+        prepare=_model(secretName="a$(id)"),
+        check="secret",
+        says="the Secret a$(id), with which its artifact is fetched, does not exist",
+        remedy="kubectl get secret 'a$(id)'",
+    ),
     "shell": Fault(
         prepare=_marked("SeldonRuntime/seldon", annotations={"meta.helm.sh/release-name": "x; rm -rf ~"}),
         check="release",

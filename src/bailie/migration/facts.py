@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bailie.api.kinds import POD, SELDON_RUNTIME, SERVICE
+from bailie.api.names import is_dns_label
 from bailie.doctor.facts import Unknown
 from bailie.scope.central import asked_of, oldest, redirected_to
 from bailie.wellknown import labels, names
@@ -50,9 +51,12 @@ class NamespaceObjects:
         return oldest(self.all(SELDON_RUNTIME))
 
     def scheduled_from(self) -> str:
-        """Returns the other namespace whose scheduler serves this one, empty where its own does."""
+        """Returns the other namespace whose scheduler serves this one, empty where its own does.
+
+        A text that can name no namespace counts as none: it would become part of command lines.
+        """
         asked = asked_of(self.runtime()) or redirected_to(self.get(SERVICE, names.SCHEDULER))
-        return "" if asked == self.name else asked
+        return asked if asked != self.name and is_dns_label(asked) else ""
 
     def pods_of(self, server: str) -> tuple[Object, ...]:
         """Returns the pods that carry the label of a Server, of both operators."""

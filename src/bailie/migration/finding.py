@@ -12,6 +12,9 @@ from typing import Any
 
 from bailie.api.texts import shown
 
+_LONGEST = 2000
+"""Characters of one text of a finding."""
+
 
 class Impact(enum.StrEnum):
     """The effect of a finding on a move."""
@@ -44,9 +47,15 @@ def quoted(text: object) -> str:
 
 def blocker(check: str, subject: str, message: str, remedy: str) -> PlanFinding:
     """Makes a finding that keeps a move from beginning."""
-    return PlanFinding(check=check, impact=Impact.BLOCKER, object=subject, message=message, remedy=remedy)
+    return _finding(Impact.BLOCKER, check, (subject, message, remedy))
 
 
 def advice(check: str, subject: str, message: str, remedy: str) -> PlanFinding:
     """Makes a finding that people should know."""
-    return PlanFinding(check=check, impact=Impact.ADVICE, object=subject, message=message, remedy=remedy)
+    return _finding(Impact.ADVICE, check, (subject, message, remedy))
+
+
+def _finding(impact: Impact, check: str, texts: tuple[str, str, str]) -> PlanFinding:
+    """Makes a finding. Objects of strangers may hold anything: a terminal is to obey nothing of it."""
+    subject, message, remedy = (shown(text, _LONGEST) for text in texts)
+    return PlanFinding(check=check, impact=impact, object=subject, message=message, remedy=remedy)

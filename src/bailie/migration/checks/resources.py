@@ -17,7 +17,7 @@ from bailie.api.resource import NO_EFFECT
 from bailie.api.storage import REFUSED
 from bailie.doctor.facts import known
 from bailie.migration.facts import name_of, spec_of
-from bailie.migration.finding import PlanFinding, advice, blocker
+from bailie.migration.finding import PlanFinding, advice, blocker, quoted
 from bailie.migration.source import MoveSource
 from bailie.wellknown import names
 
@@ -147,7 +147,7 @@ def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  
         secret, server = spec_of(model).get("secretName"), spec_of(model).get("server")
         if secret and _lacks(facts, kinds.SECRET, secret):
             text = f"the Secret {secret}, with which its artifact is fetched, does not exist"
-            remedy = f"kubectl get secret {secret} --namespace {facts.here.name}"
+            remedy = f"kubectl get secret {quoted(secret)} --namespace {facts.here.name}"
             yield blocker("secret", reference_to(model), text, remedy)
         if server and _lacks(facts, kinds.SERVER, server):
             text = f"the Model is for the Server {server}, which does not exist"
@@ -158,7 +158,9 @@ def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  
         config = spec_of(server).get("serverConfig")
         if config and config not in shared and _lacks(facts, kinds.SERVER_CONFIG, config):
             text = f"the ServerConfig {config} is neither in the namespace nor in an operator's"
-            remedy = f"kubectl get serverconfigs --all-namespaces --field-selector metadata.name={config}"
+            remedy = (
+                f"kubectl get serverconfigs --all-namespaces --field-selector metadata.name={quoted(config)}"
+            )
             yield blocker("server-config", reference_to(server), text, remedy)
 
 
