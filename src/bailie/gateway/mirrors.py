@@ -30,7 +30,7 @@ def key_of(model: str) -> str:
     return f"{MODEL_PATH}{model}"
 
 
-def name_of(key: str) -> str:
+def route_name(key: str) -> str:
     """Returns the name that a key of routes is for, whether for callers or for copies."""
     return key.removeprefix(MODEL_PATH)
 

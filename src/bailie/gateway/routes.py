@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors, meshes
 from bailie.gateway.clusters import Protocol, cluster_name
-from bailie.gateway.mirrors import MODEL_PATH, name_of, policies
+from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
 from bailie.gateway.uses import stat_prefix
 from bailie.routing.refusal import not_ready, passed_on_already
 from bailie.routing.table import Elsewhere, NotReady
@@ -51,7 +51,7 @@ ANY_MATCH: dict[str, Any] = {"prefix": "/"}
 
 def scope(namespace: str, key: str, entry: Entry) -> Any:
     """Returns the ScopedRouteConfiguration message of a key in `namespace`: a name, or a key of `mirrors`."""
-    name = name_of(key)
+    name = route_name(key)
     added = {MODEL_HEADER: name}
     if isinstance(entry, NotReady):
         host = _refused(not_ready(namespace, name, entry))
@@ -72,7 +72,7 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
 def scope_of(key: str, host: dict[str, Any]) -> Any:
     """Returns the scope of the key, with the routes of `host` (of a virtual host)."""
     host |= {
-        "name": name_of(key),
+        "name": route_name(key),
         "domains": ["*"],
         "request_headers_to_remove": [INTERNAL_HEADER, headers.PASSED_ON, "x-envoy-external-address"],
     }

@@ -22,13 +22,14 @@ from bailie.api.kinds import (
 from bailie.manifests.objects import is_ours
 from bailie.manifests.rbac import SCHEDULER_RULES, central_manifests, namespace_manifests
 from bailie.migration.changes import MoveChange, create, delete, patch
-from bailie.migration.facts import condition_of, is_ready, name_of, status_of
+from bailie.migration.facts import condition_of, name_of, status_of
 from bailie.migration.serving import as_before
 from bailie.migration.steps import MoveStep, nothing
 from bailie.scope.central import SERVED_ELSEWHERE, asked_of, redirected_to, served_of
 from bailie.scope.claim import claim_of
 from bailie.scope.leader_notes import leader_notes
 from bailie.wellknown import names
+from bailie.workloads.replicas import is_ready
 
 if TYPE_CHECKING:
     from bailie.api.kinds import Kind

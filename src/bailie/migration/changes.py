@@ -135,13 +135,15 @@ def writer_of(present: Object) -> str:
     return f"{newest.get('manager') or 'an unknown writer'} at {newest.get('time') or 'an unknown time'}"
 
 
-def merged(present: Any, body: Any) -> Any:
+def merge_patched(present: Any, body: Any) -> Any:
     """Returns an object after a merge patch (RFC 7396)."""
     if not isinstance(body, dict):
         return body
     base = present if isinstance(present, dict) else {}
     kept = {key: value for key, value in base.items() if key not in body}
-    return kept | {key: merged(base.get(key), value) for key, value in body.items() if value is not None}
+    return kept | {
+        key: merge_patched(base.get(key), value) for key, value in body.items() if value is not None
+    }
 
 
 def _compact(body: Any) -> str:

@@ -142,11 +142,6 @@ def condition_of(item: Object, kind: str) -> Object:
     return next(found, {})
 
 
-def is_ready(pod: Object) -> bool:
-    """Says whether a pod is ready."""
-    return condition_of(pod, "Ready").get("status") == "True"
-
-
 def by_name(items: Iterable[Object]) -> dict[str, Object]:
     """Returns objects of one kind by name, in order."""
     return {name_of(item): item for item in sorted(items, key=name_of)}

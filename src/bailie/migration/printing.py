@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bailie.migration.changes import Verb, merged
+from bailie.migration.changes import Verb, merge_patched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,5 +60,5 @@ def _changed(objects: NamespaceObjects, change: MoveChange) -> NamespaceObjects:
     of_kind = dict(objects.objects.get(change.kind.kind, {}))
     present = of_kind.pop(change.name, {})
     if change.verb is not Verb.DELETE:
-        of_kind[change.name] = merged(present, change.body)
+        of_kind[change.name] = merge_patched(present, change.body)
     return replace(objects, objects={**objects.objects, change.kind.kind: of_kind})
