@@ -1,6 +1,6 @@
 """One move at a time for an installation: a Lease in the operator's namespace. Used by `bailie migrate`.
 
-The Lease is renewed while the command runs. A command that was killed holds it for 15 s; a second person is
+The Lease is renewed while the command runs. A command that was killed holds it for 10 s; a second person is
 told who has it, and since when.
 """
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIMING = LeaseTiming(duration=15.0, renew=3.0, give_up=10.0, poll=1.0)
-PATIENCE_SECONDS = 20.0
+TIMING = LeaseTiming(duration=10.0, renew=2.0, give_up=7.0, poll=1.0)
+PATIENCE_SECONDS = 15.0
 """Longer than the Lease of a killed command lasts."""
 
 
