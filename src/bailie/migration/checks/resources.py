@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bailie.api import kinds
 from bailie.api.names import LONGEST_LABEL
@@ -185,7 +185,7 @@ def left_out(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     if runtime is None or source in {MoveSource.MOVED, MoveSource.NOTHING}:
         return
     overrides = spec_of(runtime).get("overrides") or ()
-    own = next((each for each in overrides if each.get("name") == names.SCHEDULER), {})
+    own: dict[str, Any] = next((each for each in overrides if each.get("name") == names.SCHEDULER), {})
     if own.get("disable") or own.get("replicas") == 0:
         text = f"its override of {names.SCHEDULER} leaves the scheduler out, so the namespace would get none"
         remedy = "give the override replicas: 1 and no disable; with Helm: --set scheduler.replicas=1 "
