@@ -2,8 +2,8 @@
 
 The objects of Seldon Core v2 with stand-ins that answer (`tests/support/upstream`): a static Envoy, real
 MLServer behind a small proxy. 20 models on two servers get 200 REST and 50 gRPC requests a second through the
-Service `seldon-mesh`, and every answer is compared. The figures are those that a move is compared with. Ends
-everything that it started.
+Service `seldon-mesh`, and every answer is compared. With `--in-place` the namespace goes to Bailie meanwhile,
+by the steps of `tests/support/upstream/in_place.py`. Ends everything that it started.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from tests.support.upstream.artifacts import expectations
 from tests.support.upstream.facts import Upstream, UpstreamPattern, steady_models
+from tests.support.upstream.in_place import move_in_place
 from tests.support.upstream.install import upstream_ground
 
 from benchmarks.steady import steady
@@ -41,28 +42,33 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         built = time.monotonic() - begun
         before = await place.pods()
         figures = await drive(place, options)
-        changed = sum(state != before.get(name) for name, state in (await place.pods()).items())
+        after = await place.pods()
+    changed = sum(state != after.get(name) for name, state in before.items())
     return {"built, s": built, **figures, "pods replaced or restarted": changed}
 
 
 async def drive(place: UpstreamPlace, options: argparse.Namespace) -> dict[str, Any]:
-    """Sends the requests; nothing is changed meanwhile."""
-    with steady(place.inference) as traffic:
-        traffic.send(expectations(place.facts), options.rate, rpcs=RPCS)
-        started = time.monotonic()
-        await asyncio.sleep(options.seconds)
-        found = traffic.take()
-        spent = time.monotonic() - started
-        await traffic.stop()
-        last = traffic.take()
-    failures = found.failures + last.failures
-    return {"requests": found.figures(spent), "failures": failures, "load average": os.getloadavg()}
+    """Sends the requests, and once more over new connections when the namespace has moved."""
+    figures: dict[str, Any] = {"failures": []}
+    for phase in ("moving", "moved") if options.in_place else ("at rest",):
+        with steady(place.inference) as traffic:
+            traffic.send(expectations(place.facts), options.rate, rpcs=RPCS)
+            started = time.monotonic()
+            if phase == "moving":
+                await move_in_place(place)
+            await asyncio.sleep(options.seconds)
+            found = traffic.take()
+            figures[phase] = found.figures(time.monotonic() - started)
+            await traffic.stop()
+            figures["failures"] += found.failures + traffic.take().failures
+    return {**figures, "load average": os.getloadavg()}
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks migration", description=__doc__)
     parser.add_argument("--pattern", default="central", choices=[each.value for each in UpstreamPattern])
+    parser.add_argument("--in-place", action="store_true", help="the namespace goes to Bailie meanwhile")
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=250.0, help="requests per second over all models")

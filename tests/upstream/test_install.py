@@ -5,13 +5,12 @@ from __future__ import annotations
 from benchmarks.steady import steady
 from tests.support.upstream.artifacts import expectations
 from tests.support.upstream.facts import OPERATOR, Upstream, steady_models
+from tests.support.upstream.in_place import detach_envoy, orphan, stop_operator, until_owned
 from tests.support.upstream.install import upstream_ground
 from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import DEPLOYMENT, LEASE, MODEL, POD, REPLICA_SET, SERVICE, STATEFUL_SET
 from bailie.local.traffic import inference_clients, wrong_answer
-
-ENVOYS = "app.kubernetes.io/name=seldon-envoy"
 
 
 async def wrong(place):
@@ -25,25 +24,13 @@ async def wrong(place):
     return [each for each in asked if each[2]]
 
 
-async def sleeping(place):
-    """Scales the operator to 0 and waits for the end of its pod."""
-    home = place.facts.operated_from
-    await place.admin.patch(DEPLOYMENT, OPERATOR, home, {"spec": {"replicas": 0}})
-
-    async def gone():
-        pods = (await place.admin.list(POD, home)).items
-        return not any(pod["metadata"]["name"].startswith(OPERATOR) for pod in pods)
-
-    await until_true(gone)
-
-
 async def test_twenty_names_answer_and_outlive_the_objects_that_made_their_pods(tmp_path):
     facts = Upstream(models=steady_models(20), experiments=("split",), pipelines=("chain",))
     async with upstream_ground(tmp_path, facts) as place:
         assert await wrong(place) == []
         lease = await place.admin.get(LEASE, "e98130ae.seldon.io", facts.home)
         assert lease["spec"]["holderIdentity"].startswith(OPERATOR)
-        await sleeping(place)
+        await stop_operator(place)
         before = await place.pods()
         with steady(place.inference) as traffic:
             traffic.send(expectations(place.facts), 100, rpcs=0.2)
@@ -53,7 +40,7 @@ async def test_twenty_names_answer_and_outlive_the_objects_that_made_their_pods(
             assert await place.pods() == before
             await woken(place)
             traffic.send(expectations(place.facts), 100, rpcs=0.2)
-            await detached(place)
+            await detach_envoy(place)
             assert await wrong(place) == []
             await traffic.stop()
             tally = traffic.take()
@@ -65,43 +52,10 @@ async def test_twenty_names_answer_and_outlive_the_objects_that_made_their_pods(
 async def orphaned_and_adopted(place, kind, name, *, dependents):
     """Deletes a workload without what it made, and makes it again."""
     old = await place.admin.get(kind, name, place.facts.namespace)
-    await orphaned(place, kind, name, dependents=dependents)
+    await orphan(place, kind, name, dependents=dependents)
     metadata = {key: old["metadata"][key] for key in ("name", "namespace", "labels")}
     new = await place.admin.create({**old, "metadata": metadata, "status": {}})
     await until_owned(place, dependents, name, [new["metadata"]["uid"]])
-
-
-async def orphaned(place, kind, name, *, dependents):
-    """Deletes a workload without what it made."""
-    await place.admin.delete(kind, name, place.facts.namespace, propagation="Orphan")
-    await until_owned(place, dependents, name, [])
-
-
-async def until_owned(place, kind, name, owners):
-    """Waits until the objects of a workload have these owners alone."""
-
-    async def owned():
-        listed = (await place.admin.list(kind, place.facts.namespace)).items
-        found = [each["metadata"] for each in listed if each["metadata"]["name"].startswith(f"{name}-")]
-        return [owner["uid"] for each in found for owner in each.get("ownerReferences", ())] == owners
-
-    await until_true(owned)
-
-
-async def detached(place):
-    """Takes Envoy's pod out of the hands of its Deployment and its name, while it answers for the Service."""
-    namespace = place.facts.namespace
-    await orphaned(place, DEPLOYMENT, "seldon-envoy", dependents=REPLICA_SET)
-    [left] = (await place.admin.list(REPLICA_SET, namespace, labels=ENVOYS)).items
-    await orphaned(place, REPLICA_SET, left["metadata"]["name"], dependents=POD)
-    [pod] = (await place.admin.list(POD, namespace, labels=ENVOYS)).items
-    name = pod["metadata"]["name"]
-    await place.admin.patch(POD, name, namespace, {"metadata": {"labels": {"before": "envoy"}}})
-    service = {"spec": {"selector": {"app.kubernetes.io/name": None, "before": "envoy"}}}
-    await place.admin.patch(SERVICE, "seldon-mesh", namespace, service)
-    nameless = {"metadata": {"labels": {"app.kubernetes.io/name": None}}}
-    await place.admin.patch(POD, name, namespace, nameless)
-    await until(lambda: place.endpoints.ready("seldon-mesh") == [pod["status"]["podIP"]])
 
 
 async def woken(place):
