@@ -88,6 +88,7 @@ SLOW = (
     "operator/test_runtimes.py",
     "doctor/test_gather.py",
     "migration/test_findings.py",
+    "migration/test_upstream.py",
     "kube/test_client.py",
     "operator/test_run.py",
     "charts/test_helm.py",
