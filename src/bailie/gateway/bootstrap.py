@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import descriptors, uses
+from bailie.gateway import descriptors, request_metrics, uses
 from bailie.gateway.clusters import HTTP_OPTIONS
 from bailie.gateway.listener import HEADERS_TIMEOUT, HTTP, ROUTER
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, OWN_CLUSTER, own_messages
@@ -91,6 +91,8 @@ def envoy_bootstrap(settings: EnvoySettings) -> dict[str, Any]:
         },
         "stats_sinks": [uses.sink(_scheduler(settings))],
         "stats_flush_interval": uses.FLUSH_INTERVAL,
+        "stats_eviction_interval": request_metrics.EVICTION_INTERVAL,
+        "stats_config": {"histogram_bucket_settings": [request_metrics.buckets()]},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {}}]},
     }
     descriptors.parse(config, BOOTSTRAP)

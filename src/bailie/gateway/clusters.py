@@ -17,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
+from bailie.gateway.request_metrics import endpoint_labels
 from bailie.wellknown import limits
 
 if TYPE_CHECKING:
@@ -162,13 +163,15 @@ def endpoints(name: str, protocol: Protocol, replicas: Iterable[ReplicaEndpoint]
 
 
 def _host(replica: ReplicaEndpoint, protocol: Protocol) -> dict[str, Any]:
+    labels = {"metadata": endpoint_labels(replica)}
     if protocol is Protocol.HTTP:
-        return {"endpoint": {"address": _address(replica, replica.http_port)}}
+        return {"endpoint": {"address": _address(replica, replica.http_port)}, **labels}
     return {
         "endpoint": {
             "address": _address(replica, replica.grpc_port),
             "health_check_config": {"port_value": replica.http_port},
-        }
+        },
+        **labels,
     }
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import descriptor_pb2
 
 from bailie._gen import inference_pb2
-from bailie.gateway import descriptors, meshes, mirrors
+from bailie.gateway import descriptors, meshes, mirrors, request_metrics
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, MESSAGE_TYPE, NAME_FIELDS, NAMESPACE_SCOPE
 from bailie.gateway.routes import (
     ANSWER_FILTER,
@@ -149,7 +149,8 @@ def _http(namespace: str) -> dict[str, Any]:
         # `ab`, and nginx as it is without settings.
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": names.MESH},
         "http2_protocol_options": _http2_options(),
-        "access_log": [_errors_log()],
+        "access_log": [_errors_log(), *request_metrics.loggers()],
+        "access_log_options": {"flush_access_log_on_new_request": True},
         "local_reply_config": {"mappers": _refusals(namespace)},
         "early_header_mutation_extensions": [_model_of_request()],
         # Of /v2/models/<name>…, to which the mutation brings the header.
@@ -340,10 +341,11 @@ def _errors_log(**more: str) -> dict[str, Any]:
         "request_id": "%REQ(X-REQUEST-ID)%",
         "details": "%RESPONSE_CODE_DETAILS%",
     }
+    ended = {"log_type_filter": {"types": ["DownstreamEnd"]}}
     either = [_status("GE", 500), {"response_flag_filter": {}}]
     return {
         "name": "stdout",
-        "filter": {"or_filter": {"filters": either}},
+        "filter": {"and_filter": {"filters": [ended, {"or_filter": {"filters": either}}]}},
         "typed_config": {
             "@type": descriptors.type_url(STDOUT_LOG),
             "log_format": {"json_format": fields},

@@ -11,6 +11,7 @@ local MAX_LIST_REQUEST = 1000 -- bytes of a request for the list that are looked
 local function route_to(handle, name)
   handle:headers():replace("seldon-model", "/v2/models/" .. name)
   handle:clearRouteCache()
+  handle:streamInfo():dynamicMetadata():set("bailie", "found_late", true) -- request_metrics.py
 end
 
 -- Says whether a name may get into the header: it has no characters but those of models' names.

@@ -62,6 +62,8 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
         host = _one_backend(name, entry)
     else:
         host = _many_backends(entry)
+    # What a request is counted by (`request_metrics`).
+    host["routes"] = [{"name": name, **each} for each in host["routes"]]
     host["request_headers_to_add"] = [
         {"header": {"key": each, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
         for each, value in added.items()

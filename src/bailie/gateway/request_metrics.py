@@ -1,0 +1,122 @@
+"""Request metrics: Envoy counts inferences by model and replica, their times, and those under way.
+
+`listener` adds the loggers of this module to its own, so Envoy counts while it logs and no process stands on
+the path of a request. Envoy's extension for it makes a series for each set of labels: these come from the
+routes (`routes` gives them the name that callers use), from the endpoints (`clusters` says which replica each
+one is) and from the answer, never from the caller's words, so that a caller cannot make series.
+
+Names and labels are those of Seldon Core (`seldon_model_infer_total`), with `envoy_` before them; times are
+in microseconds here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.gateway import descriptors
+from bailie.wellknown import headers
+
+if TYPE_CHECKING:
+    from bailie.routing.table import ReplicaEndpoint
+
+LOGGER = "envoy.extensions.access_loggers.stats.v3.Config"
+METADATA = "bailie"
+"""Where an endpoint's metadata say which replica of which server it is."""
+FOUND_LATE = "found_late"
+GRPC_INFERENCE = "/inference.GRPCInferenceService/Model(Stream)?Infer"
+REST_INFERENCE = r"/(infer|infer_stream|generate|generate_stream|completions|embeddings)/*([?].*)?"
+"""The end of the paths of inference, those of OpenAI's API among them."""
+MICROSECONDS = "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"
+PREFIX = "seldon"
+EVICTION_INTERVAL = "900s"
+"""A series that was not used in two of these is dropped: models are deleted, versions and replicas go."""
+BUCKETS = (1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7)
+"""Upper ends in microseconds, from a millisecond to ten seconds."""
+MOST_SERIES = 500_000
+"""Of one kind in an Envoy: 10,000 models on 10 replicas with 5 codes each. More are not counted."""
+
+
+def endpoint_labels(replica: ReplicaEndpoint) -> dict[str, Any]:
+    """Returns the metadata by which the series of requests to `replica` are labelled."""
+    server, _, number = replica.name.rpartition("-")
+    labels = {"server": server, "server_replica": number}
+    fields = {key: {"string_value": value} for key, value in labels.items()}
+    return {"filter_metadata": {METADATA: {"fields": fields}}}
+
+
+def buckets() -> dict[str, Any]:
+    """Returns the bootstrap's entry for the histogram of times."""
+    return {"match": {"prefix": f"{PREFIX}."}, "buckets": list(BUCKETS)}
+
+
+def loggers() -> list[dict[str, Any]]:
+    """Returns the access loggers that count: those of ended requests, and that of those under way."""
+    grpc = {"header_filter": {"header": _path(GRPC_INFERENCE)}}
+    usual = {"header_filter": {"header": {"name": ":path", "string_match": {"suffix": "/infer"}}}}
+    others = {"header_filter": {"header": _path(f".*{REST_INFERENCE}")}}
+    rest = {"or_filter": {"filters": [usual, others]}}
+    return [
+        _of_ended("grpc", grpc, "%GRPC_STATUS%"),
+        _of_ended("rest", rest, "%RESPONSE_CODE%"),
+        _under_way({"or_filter": {"filters": [usual, grpc, others]}}),
+    ]
+
+
+def _path(regex: str) -> dict[str, Any]:
+    return {"name": ":path", "string_match": {"safe_regex": {"regex": regex}}}
+
+
+def _of_ended(method: str, calls: dict[str, Any], code: str) -> dict[str, Any]:
+    of_replica = {
+        "server": f"%UPSTREAM_METADATA({METADATA}:server)%",
+        "server_replica": f"%UPSTREAM_METADATA({METADATA}:server_replica)%",
+        "method_type": method,
+        "code": code,
+    }
+    of_model = {"model": "%ROUTE_NAME%", "model_internal": f"%RESP({headers.ROUTE})%", **of_replica}
+    stats = {
+        "counters": [
+            {"stat": _stat("model_infer_total", of_model), "value_fixed": 1},
+            {"stat": _stat("model_infer_microseconds_total", of_model), "value_format": MICROSECONDS},
+        ],
+        "histograms": [
+            {
+                "stat": _stat("model_infer_api_microseconds", of_replica),
+                "unit": "Microseconds",
+                "value_format": MICROSECONDS,
+            }
+        ],
+    }
+    return _logger(f"ended-{method}", stats, _at("DownstreamEnd"), calls)
+
+
+def _under_way(calls: dict[str, Any]) -> dict[str, Any]:
+    """Returns the logger of requests under way. A request whose message names the model is none of them, for
+    at its beginning Envoy knows no model (`naming.lua` marks these)."""
+    paired = {"add_log_type": "DownstreamStart", "sub_log_type": "DownstreamEnd"}
+    stat = _stat("model_infer_in_flight", {"model": "%ROUTE_NAME%"})
+    stats = {"gauges": [{"stat": stat, "value_fixed": 1, "add_subtract": paired}]}
+    found_late = {"filter": METADATA, "path": [{"key": FOUND_LATE}], "value": {"bool_match": False}}
+    known = {"metadata_filter": {"matcher": found_late, "match_if_key_not_found": True}}
+    return _logger("under-way", stats, _at("DownstreamStart", "DownstreamEnd"), calls, known)
+
+
+def _at(*moments: str) -> dict[str, Any]:
+    return {"log_type_filter": {"types": moments}}
+
+
+def _logger(name: str, stats: dict[str, Any], *filters: dict[str, Any]) -> dict[str, Any]:
+    scope = {
+        "prefix": PREFIX,
+        "enable_eviction": True,
+        "max_counters": 2 * MOST_SERIES,
+        "max_gauges": MOST_SERIES,
+        "max_histograms": MOST_SERIES,
+    }
+    config = {"@type": descriptors.type_url(LOGGER), "stats_scope": scope, **stats}
+    post = {"header_filter": {"header": {"name": ":method", "string_match": {"exact": "POST"}}}}
+    return {"name": name, "filter": {"and_filter": {"filters": [*filters, post]}}, "typed_config": config}
+
+
+def _stat(name: str, labels: dict[str, str]) -> dict[str, Any]:
+    return {"name": name, "tags": [{"name": key, "value_format": value} for key, value in labels.items()]}
