@@ -2,12 +2,16 @@
 
 import asyncio
 import re
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import product
 
 import grpc
 import httpx
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import StreamEnded
 from tests.support.dataplane import backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
@@ -190,6 +194,41 @@ async def test_strangers_make_no_series(world):
     assert max(grown.values()) <= 2, grown
     assert await counted(mesh, model="") == 600
     assert await counted(mesh, model="iris", model_internal=":iris_1:") == 301
+
+
+@asynccontextmanager
+async def answering(statuses):
+    """The port of a server that ends each gRPC call with the next of `statuses`, whatever they are."""
+
+    async def serve(reader, writer):
+        connection = H2Connection(H2Configuration(client_side=False))
+        connection.initiate_connection()
+        writer.write(connection.data_to_send())
+        while data := await reader.read(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, StreamEnded):
+                    head = [(":status", "200"), ("content-type", "application/grpc")]
+                    head.append(("grpc-status", next(statuses)))
+                    connection.send_headers(event.stream_id, head, end_stream=True)
+            writer.write(connection.data_to_send())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_server_makes_no_series_by_answers_that_no_protocol_knows(world):
+    gateway, mesh, one, _ = world
+    statuses = iter(["0", "16", "17", "4711", "-1", "2147483647", *map(str, range(100, 200)), "x"])
+    async with answering(statuses) as port:
+        hostile = replace(one.replica, grpc_port=port)
+        entries = {"iris": Route((Backend("iris_1", 1, (hostile,)),))}
+        await took(gateway, RoutingTable("ns", entries))
+        for _ in range(107):
+            await call(mesh, "iris", "grpc")
+    await until(lambda: _is(mesh, 107, model="iris"), "all are counted")
+    codes = {pairs["code"] for pairs, _ in (await series(mesh))[TOTAL]}
+    assert codes <= {"OK", "Unauthenticated", "Unknown"}
 
 
 async def test_requests_under_way_are_a_gauge_that_comes_back_to_zero(world):

@@ -32,6 +32,26 @@ EVICTION_INTERVAL = "900s"
 """A series that was not used in two of these is dropped: models are deleted, versions and replicas go."""
 BUCKETS = (1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7)
 """Upper ends in microseconds, from a millisecond to ten seconds."""
+KNOWN_STATUSES = (
+    "OK",
+    "CANCELED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""The code of any other status is Unknown, for a model's code may answer any number."""
 MOST_SERIES = 500_000
 """Of one kind in an Envoy: 10,000 models on 10 replicas with 5 codes each. More are not counted."""
 
@@ -56,8 +76,9 @@ def loggers() -> list[dict[str, Any]]:
     others = {"header_filter": {"header": _path(f".*{REST_INFERENCE}")}}
     rest = {"or_filter": {"filters": [usual, others]}}
     return [
-        _of_ended("grpc", grpc, "%GRPC_STATUS%"),
-        _of_ended("rest", rest, "%RESPONSE_CODE%"),
+        _of_ended("grpc", "%GRPC_STATUS%", grpc, _grpc_status(KNOWN_STATUSES)),
+        _of_ended("grpc", "Unknown", grpc, _grpc_status(KNOWN_STATUSES, exclude=True)),
+        _of_ended("rest", "%RESPONSE_CODE%", rest),
         _under_way({"or_filter": {"filters": [usual, grpc, others]}}),
     ]
 
@@ -66,7 +87,11 @@ def _path(regex: str) -> dict[str, Any]:
     return {"name": ":path", "string_match": {"safe_regex": {"regex": regex}}}
 
 
-def _of_ended(method: str, calls: dict[str, Any], code: str) -> dict[str, Any]:
+def _grpc_status(statuses: tuple[str, ...], *, exclude: bool = False) -> dict[str, Any]:
+    return {"grpc_status_filter": {"statuses": statuses, "exclude": exclude}}
+
+
+def _of_ended(method: str, code: str, *calls: dict[str, Any]) -> dict[str, Any]:
     of_replica = {
         "server": f"%UPSTREAM_METADATA({METADATA}:server)%",
         "server_replica": f"%UPSTREAM_METADATA({METADATA}:server_replica)%",
@@ -87,7 +112,7 @@ def _of_ended(method: str, calls: dict[str, Any], code: str) -> dict[str, Any]:
             }
         ],
     }
-    return _logger(f"ended-{method}", stats, _at("DownstreamEnd"), calls)
+    return _logger(f"ended-{method}", stats, _at("DownstreamEnd"), *calls)
 
 
 def _under_way(calls: dict[str, Any]) -> dict[str, Any]:
