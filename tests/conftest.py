@@ -51,6 +51,7 @@ SLOW = (
     "workloads/test_kubernetes.py",
     "contract/test_kubectl_writing.py",
     "gateway/test_overload.py",
+    "gateway/test_request_metrics.py",
     "dataflow/test_flow.py",
     "chaos/test_deletion.py",
     "workloads/node/test_adoption.py",
