@@ -1,8 +1,8 @@
 import pytest
 
-from bailie.routing.match import Forward, OfNamespace, match
+from bailie.routing.match import Forward, OfNamespace, PassedOn, match, once_only, pinned
 from bailie.routing.refusal import ErrorAnswer, GrpcStatus, shown
-from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
+from bailie.routing.table import Backend, Elsewhere, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = ReplicaEndpoint("mlserver-0", "127.0.0.2", 9000, 9500)
 IRIS = (Backend("iris_3", 1, (R0,)),)
@@ -151,3 +151,49 @@ def test_refusals(request_, status, grpc_status, reason, message):
 )
 def test_a_made_up_name_is_repeated_safely(name, text):
     assert shown(name) == text
+
+
+MESH = Elsewhere("seldon-mesh.seldon-system", 80)
+SHARED = (Backend("iris_3", 1, (R0,)), Backend("wine_1", 1, (R0,)), Backend("wine_2", 3, (R0,)))
+MOVING = RoutingTable(
+    "ns", {"old": MESH, "iris": Route(IRIS), "flower": Route(SHARED, sticky=True), "wine": Route(WINE)}
+)
+
+
+@pytest.mark.parametrize(
+    "request_", [{"path": "/v2/models/old/infer"}, {"path": INFER, "model": "old", "grpc": True}]
+)
+def test_a_name_that_another_mesh_answers_is_passed_on_once(request_):
+    outcome = match(MOVING, **request_)
+    assert outcome == PassedOn("old", MESH)
+    again = once_only(MOVING, outcome)
+    assert isinstance(again, ErrorAnswer)
+    assert (again.status, again.reason) == (503, "PassedOnAlready")
+
+
+def test_what_this_mesh_answers_may_have_been_passed_on():
+    outcome = match(MOVING, path="/v2/models/iris/infer")
+    assert once_only(MOVING, outcome) == outcome
+
+
+@pytest.mark.parametrize(
+    ("route", "backends"),
+    [
+        (":iris_3:", SHARED[:1]),
+        (":iris_1:", SHARED[:1]),
+        (":wine_2:", SHARED[1:]),
+        (":other_1::wine_9:", SHARED[1:]),
+        (":gone_1:", SHARED),
+        ("iris", SHARED),
+        ("", SHARED),
+    ],
+)
+def test_a_caller_stays_with_the_model_of_an_earlier_answer(route, backends):
+    outcome = match(MOVING, path="/v2/models/flower/infer")
+    assert pinned(MOVING, outcome, route) == Forward("flower", backends, "/infer")
+
+
+@pytest.mark.parametrize("name", ["wine", "old", "nope"])
+def test_only_experiments_are_sticky(name):
+    outcome = match(MOVING, path=f"/v2/models/{name}/infer")
+    assert pinned(MOVING, outcome, ":wine_2:") == outcome

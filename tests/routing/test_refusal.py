@@ -1,6 +1,7 @@
 from bailie.routing.refusal import (
     GrpcStatus,
     data_plane_overloaded,
+    mesh_no_answer,
     no_answer,
     no_list,
     no_list_request,
@@ -71,3 +72,15 @@ def test_no_list_of_models_is_no_word_about_the_models():
     assert (refusal.status, refusal.grpc_status, refusal.model) == (503, GrpcStatus.UNAVAILABLE, "")
     assert "the scheduler of namespace team-a gives no list of models" in refusal.message
     assert no_list_request("team-a").grpc_status is GrpcStatus.INVALID_ARGUMENT
+
+
+def test_another_mesh_that_gives_no_answer_is_named():
+    refusal = mesh_no_answer("team-a", "iris", "seldon-mesh.old:80", "connection refused")
+    assert (refusal.status, refusal.grpc_status) == (503, GrpcStatus.UNAVAILABLE)
+    assert refusal.body() == {
+        "error": "model iris is not ready in namespace team-a, and seldon-mesh.old:80, which answers until"
+        " then, gave no answer: connection refused",
+        "reason": "NoAnswer",
+        "model": "iris",
+        "namespace": "team-a",
+    }

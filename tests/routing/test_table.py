@@ -3,6 +3,7 @@ import pytest
 from bailie.routing.table import (
     MAX_TOTAL_WEIGHT,
     Backend,
+    Elsewhere,
     NotReady,
     ReplicaEndpoint,
     Route,
@@ -75,3 +76,9 @@ def test_an_empty_table_is_a_table():
 def test_a_route_knows_its_backends_by_model():
     backends = (Backend("a.b_1", 1, (R0,)), Backend("a.b_2", 0, (R0,)), Backend("c_1", 1, (R0,)))
     assert Route(backends).of_models() == {"a.b": backends[:2], "c": backends[2:]}
+
+
+@pytest.mark.parametrize(("host", "port"), [("", 80), ("mesh", 0), ("mesh", 65536), ("mesh", -1)])
+def test_a_mesh_has_a_host_and_a_port(host, port):
+    with pytest.raises(ValueError, match="a mesh needs a host and a port"):
+        Elsewhere(host, port)
