@@ -180,9 +180,12 @@ def runtimes(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 
 def left_out(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
-    """Yields that the SeldonRuntime leaves the scheduler out, as Seldon Core's do behind a redirect."""
+    """Yields that the SeldonRuntime leaves the scheduler out, as Seldon Core's do behind a redirect.
+
+    Where the operator is Bailie's, the move itself enables the scheduler.
+    """
     runtime = facts.here.runtime()
-    if runtime is None or source in {MoveSource.MOVED, MoveSource.NOTHING}:
+    if runtime is None or source not in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
         return
     overrides = spec_of(runtime).get("overrides") or ()
     own: dict[str, Any] = next((each for each in overrides if each.get("name") == names.SCHEDULER), {})
