@@ -9,6 +9,7 @@ from bailie.gateway.settings import StarterSettings
 from bailie.kube.settings import ApiSettings
 from bailie.local.settings import MachineSettings
 from bailie.operator.settings import OperatorSettings
+from bailie.pipelinegateway.settings import PipelineGatewaySettings
 from bailie.scheduler.settings import SchedulerSettings
 from bailie.settings.reader import rows
 
@@ -26,6 +27,7 @@ PROCESSES: dict[str, tuple[str, type[Any]]] = {
         "The ServerConfigs of the setup chart set these; `spec.podSpec` of a Server may change them.",
         AgentSettings,
     ),
+    "bailie pipelinegateway": ("Set like those of the scheduler.", PipelineGatewaySettings),
     "Where the Kubernetes API is": ("For all commands, and all processes but Envoy.", ApiSettings),
     "Commands on a laptop": ("An option of the command comes before the variable.", MachineSettings),
 }

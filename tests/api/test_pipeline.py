@@ -24,6 +24,8 @@ GOOD = {
 BAD = {
     "no steps": ({"steps": []}, "spec.steps", "Required"),
     "duplicate": ({"steps": [A, A]}, "spec.steps[1].name", "Duplicate"),
+    "no name of a Model": ({"steps": [{"name": "a/../b"}]}, "spec.steps[0].name", "Invalid"),
+    "a line in a name": ({"steps": [{"name": "a\r\nx: y"}]}, "spec.steps[0].name", "Invalid"),
     "own name": ({"steps": [{"name": "iris"}]}, "spec.steps[0].name", "Invalid"),
     "empty name": ({"steps": [{"name": ""}]}, "spec.steps[0].name", "Required"),
     "empty input": ({"steps": [{"name": "a", "inputs": [""]}]}, "spec.steps[0].inputs[0]", "Invalid"),

@@ -297,3 +297,12 @@ def test_each_way_to_fail_has_its_statuses():
         "TOO_SLOW": (504, 4),
         "NO_OUTPUT": (422, 9),
     }
+
+
+@pytest.mark.parametrize("maybe_ran", [False, True])
+def test_a_request_may_be_sent_again_only_if_no_model_can_have_run(maybe_ran):
+    flow = Flow(plan_of({"steps": [{"name": "a"}], "output": {"steps": ["a"]}}))
+    flow.event(Asked(parcel("request", ["x"])))
+    failure = StepFailed("a", 1, FailCode.UNREACHABLE, "is away", maybe_ran=maybe_ran)
+    (fail,) = flow.event(failure)
+    assert fail.untouched is not maybe_ran

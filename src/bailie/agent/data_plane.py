@@ -6,13 +6,13 @@ a laptop, where no DNS knows the name, it is the address in the node's file.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bailie._gen import agent_pb2
 from bailie.agent.errors import LoadFailed
-from bailie.kube.discovery import is_address
+from bailie.kube.discovery import EnvoyPlace, Unresolved, is_address
+from bailie.wellknown import ports
 
 if TYPE_CHECKING:
     from bailie.agent.settings import Settings
@@ -30,21 +30,13 @@ def addressed(source: agent_pb2.ModelSource, settings: Settings) -> agent_pb2.Mo
 
 
 def _url(settings: Settings) -> str:
-    host = urlsplit(settings.inference_url).hostname or ""
+    given = urlsplit(settings.inference_url)
+    host = given.hostname or ""
     if settings.endpoints_dir is None or is_address(host):
         return settings.inference_url
-    service, _, rest = host.partition(".")
-    namespace = rest.partition(".")[0] or settings.namespace
-    path = settings.endpoints_dir / namespace / f"{service}.json"
+    place = EnvoyPlace(settings.namespace, host, given.port or ports.MESH, settings.endpoints_dir)
     try:
-        (resource,) = json.loads(path.read_text())["resources"]
-        hosts = resource["endpoints"][0]["lb_endpoints"]
-    except (OSError, ValueError, LookupError) as error:
-        raise LoadFailed(
-            "DataPlaneUnknown", f"the model calls others, and {path} is no help: {error}"
-        ) from error
-    if not hosts:
-        text = f'the model calls others, and no Envoy stands behind Service "{service}" yet'
-        raise LoadFailed("DataPlaneUnknown", text)
-    where = hosts[0]["endpoint"]["address"]["socket_address"]
-    return f"http://{where['address']}:{where['port_value']}"
+        address, port = place.now()
+    except Unresolved as error:
+        raise LoadFailed("DataPlaneUnknown", f"the model calls others, and {error}") from error
+    return f"http://{address}:{port}"

@@ -10,7 +10,7 @@ from pydantic import Field
 from bailie.api.base import Flag, Part, UInt32
 from bailie.api.kinds import PIPELINE, Kind
 from bailie.api.model import DataflowSpec
-from bailie.api.names import LABEL_RULE, NameRule
+from bailie.api.names import LABEL_RULE, NameRule, model_name_problems
 from bailie.api.problems import Problem
 from bailie.api.references import cycle_problems, external_problems, reference_problems
 from bailie.api.resource import Resource, no_effect
@@ -137,6 +137,8 @@ def _step_problems(pipeline: str, steps: tuple[Step, ...]) -> list[Problem]:
             found.append(Problem(path, "Invalid", text))
         elif step.name in seen:
             found.append(Problem(path, "Duplicate", f'there are two steps "{step.name}"'))
+        else:
+            found += model_name_problems(path, step.name)
         seen.add(step.name)
     return found
 

@@ -184,6 +184,15 @@ def _envoy(_: list[str]) -> None:
     become(Path.cwd(), StarterSettings.from_environment())
 
 
+def _pipeline_gateway(_: list[str]) -> None:
+    from bailie.pipelinegateway.run import serve
+    from bailie.pipelinegateway.settings import PipelineGatewaySettings
+
+    settings = PipelineGatewaySettings.from_environment()
+    set_up_logging(settings.log_level)
+    _until_told(serve(settings))
+
+
 def _api_server(arguments: list[str]) -> None:
     parser = ArgumentParser(prog="bailie apiserver", description="The embedded Kubernetes API.")
     parser.add_argument("--state-dir", type=Path, required=True)
@@ -235,6 +244,7 @@ PROCESSES = {
         PodProcess("scheduler", "Place the models of a namespace and route to them.", _scheduler),
         PodProcess("agent", "Load and unload models beside an inference server.", _agent),
         PodProcess("envoy", "Become the Envoy of a namespace.", _envoy),
+        PodProcess("pipelinegateway", "Run the pipelines of a namespace.", _pipeline_gateway),
         PodProcess("apiserver", "Serve the embedded Kubernetes API.", _api_server),
     )
 }

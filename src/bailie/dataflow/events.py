@@ -69,6 +69,8 @@ class StepFailed:
     visit: int
     code: FailCode
     words: str
+    maybe_ran: bool = False
+    """Whether the model may have run although nothing is known of its answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class Flow:
 
     def _fail_step(self, failure: StepFailed) -> None:
         """Keeps a failure for the turn's end if the answer needs the step, else makes its data absent."""
-        self._answered |= failure.code is not FailCode.UNREACHABLE
+        self._answered |= failure.maybe_ran or failure.code is not FailCode.UNREACHABLE
         if self._waiting and self._plan.steps[failure.step].required:
             self._failures.append(failure)
         else:

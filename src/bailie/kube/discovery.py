@@ -1,12 +1,13 @@
 """Where the pods behind a headless Service are: from the node's files on a laptop, from DNS on a cluster.
 
-Used by agents, which dial the scheduler by the name of its Service. Reads afresh on every call: addresses
-change when pods move.
+Used by agents, which dial the scheduler by the name of its Service, and by `pipelinegateway.run`, which calls
+the data plane. Reads afresh on every call: addresses change when pods move.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -51,6 +52,38 @@ class Resolver:
         if not lines:
             raise Unresolved(f"{host}: no pod is listed in {path}")
         return tuple(dict.fromkeys(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyPlace:
+    """Where an Envoy of a namespace answers: the Service, or on a laptop a pod in the node's EDS file."""
+
+    namespace: str
+    host: str
+    """An IP address, `<service>`, `<service>.<namespace>` or a longer DNS name."""
+    port: int
+    directory: Path | None = None
+    """The node's files, `<namespace>/<service>.json`; None for DNS."""
+
+    async def find(self) -> tuple[str, int]:
+        """Returns host and port, as `now` does."""
+        return self.now()
+
+    def now(self) -> tuple[str, int]:
+        """Returns host and port. Raises Unresolved where no Envoy stands behind the Service."""
+        if self.directory is None or is_address(self.host):
+            return self.host, self.port
+        service, _, rest = self.host.partition(".")
+        path = self.directory / (rest.partition(".")[0] or self.namespace) / f"{service}.json"
+        try:
+            (found,) = json.loads(path.read_text())["resources"]
+            hosts = found["endpoints"][0]["lb_endpoints"]
+            places = [each["endpoint"]["address"]["socket_address"] for each in hosts]
+        except (OSError, ValueError, LookupError) as error:
+            raise Unresolved(f"{path} is no help: {error}") from error
+        if not places:
+            raise Unresolved(f'no Envoy stands behind Service "{service}" yet')
+        return places[0]["address"], int(places[0]["port_value"])
 
 
 async def _from_dns(host: str) -> tuple[str, ...]:

@@ -1,0 +1,100 @@
+"""Batches across the requests of this gateway: a store for each batched step of each version.
+
+Called by `pipeline_run` with tensors to be collected. A batch holds the bytes of its tensors in the budget;
+they pass to the request that completes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bailie.dataflow.batches import BatchStore
+from bailie.dataflow.events import BatchCompleted, BatchTook, FailCode, StepFailed
+from bailie.pipelinegateway.budget import ByteBudget, Reservation
+from bailie.pipelinegateway.json_bodies import TensorData
+from bailie.pipelinegateway.root_request import RequestOrigin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.dataflow import Parcel
+    from bailie.dataflow.events import Collect
+    from bailie.pipelinegateway.http_values import Headers
+    from bailie.pipelinegateway.plans import ServedPlan
+    from bailie.pipelinegateway.root_request import RootRequest
+
+    StartBatch = Callable[[ServedPlan, BatchCompleted, RequestOrigin], None]
+    """Begins a run for a batch whose window has ended, for which nobody waits."""
+
+_NO_MEMORY = "is batched, and the pipeline gateway has no memory for more"
+
+
+@dataclass(slots=True)
+class _Batch:
+    store: BatchStore
+    held: Reservation
+    timer: asyncio.TimerHandle | None = None
+    to_steps: Headers = ()
+
+
+@dataclass(slots=True)
+class Batches:
+    """The batches that are not full."""
+
+    budget: ByteBudget
+    start: StartBatch
+    _open: dict[tuple[str, str], _Batch] = field(default_factory=dict)
+
+    def collect(
+        self, effect: Collect, served: ServedPlan, root: RootRequest
+    ) -> BatchTook | BatchCompleted | StepFailed:
+        """Puts tensors into their batch, and returns what this means for the request."""
+        key, step = (served.source.key, effect.step), served.plan.steps[effect.step]
+        batch = self._open.get(key)
+        if batch is None:
+            batch = self._open[key] = _Batch(BatchStore(step.batch_rows), Reservation(self.budget))
+        size = _size(effect.parcel)
+        if not batch.held.take(size):
+            return StepFailed(effect.step, effect.visit, FailCode.UNREACHABLE, _NO_MEMORY)
+        event = batch.store.add(effect.step, effect.visit, effect.parcel)
+        if isinstance(event, BatchCompleted):
+            root.held.absorb(self._ended(key).held)
+        elif isinstance(event, BatchTook):
+            batch.to_steps = root.to_steps
+            if batch.timer is None and step.batch_window_ms:
+                later = asyncio.get_running_loop().call_later
+                batch.timer = later(step.batch_window_ms / 1000, self._flush, key, served)
+        else:
+            batch.held.give(size)
+        return event
+
+    def keep(self, keys: frozenset[str]) -> None:
+        """Lets go of the batches of versions that are no more."""
+        for key in [each for each in self._open if each[0] not in keys]:
+            self._ended(key).held.release()
+
+    def _flush(self, key: tuple[str, str], served: ServedPlan) -> None:
+        batch = self._ended(key)
+        event = batch.store.flush(key[1])
+        if event is None:
+            batch.held.release()
+        else:
+            self.start(served, event, RequestOrigin(batch.to_steps, batch.held))
+
+    def _ended(self, key: tuple[str, str]) -> _Batch:
+        batch = self._open.pop(key)
+        if batch.timer is not None:
+            batch.timer.cancel()
+        return batch
+
+
+def _size(parcel: Parcel) -> int:
+    """Returns the bytes of the tensors' data."""
+    found = 0
+    for tensor in parcel.tensors:
+        data = tensor.payload
+        if isinstance(data, TensorData):
+            found += len(data.binary if data.binary is not None else bytes(data.data))  # type: ignore[arg-type]
+    return found

@@ -1,0 +1,126 @@
+"""The runs of one gateway: admission within limits, side branches, pipelines that follow, batches.
+
+Made by `run`, asked by `service` for each request. A request is refused at once when there is no room:
+nothing waits here, so that a model that calls a pipeline back can never block itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bailie.dataflow.events import Asked
+from bailie.pipelinegateway import metrics
+from bailie.pipelinegateway.batches import Batches
+from bailie.pipelinegateway.pipeline_run import PipelineRun
+from bailie.pipelinegateway.root_request import RootRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.dataflow import Parcel
+    from bailie.dataflow.events import BatchCompleted
+    from bailie.pipelinegateway.budget import ByteBudget
+    from bailie.pipelinegateway.pipeline_run import RunEnding
+    from bailie.pipelinegateway.plans import Plans, ServedPlan
+    from bailie.pipelinegateway.root_request import RequestOrigin
+    from bailie.pipelinegateway.step_client import StepClient
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Seconds for one run, requests at a time, and runs at a time that go on after their answer."""
+
+    seconds: float
+    most_requests: int
+    most_side_runs: int
+
+
+@dataclass(slots=True)
+class PipelineEngine:
+    """All runs of this process."""
+
+    plans: Plans
+    client: StepClient
+    budget: ByteBudget
+    limits: RunLimits
+    batches: Batches = field(init=False)
+    _waiting: set[PipelineRun] = field(default_factory=set)
+    _sides: dict[PipelineRun, None] = field(default_factory=dict)
+    _all_over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.batches = Batches(self.budget, self._start_batch)
+        self.budget.reclaim = self.drop_side
+        metrics.IN_PROGRESS.set_function(lambda: len(self._waiting))
+        metrics.SIDE_RUNS.set_function(lambda: len(self._sides))
+        metrics.HELD_BYTES.set_function(lambda: self.budget.used)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many requests are in progress as may be."""
+        return len(self._waiting) >= self.limits.most_requests
+
+    async def finish(self, seconds: float) -> bool:
+        """Waits until no run is in progress; False where one still is after so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._waiting or self._sides:
+                    self._all_over.clear()
+                    await self._all_over.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def start(
+        self,
+        served: ServedPlan,
+        parcel: Parcel,
+        origin: RequestOrigin,
+        ended: Callable[[RunEnding], None],
+    ) -> PipelineRun:
+        """Begins the run of a request, which gives its bytes back at the end."""
+        root = RootRequest(served.name, origin, self.plans.followers, self._start_follower)
+        run = PipelineRun(self, served, root, ended)
+        self._waiting.add(run)
+        run.begin(Asked(parcel), self.limits.seconds)
+        return run
+
+    def settled(self, run: PipelineRun) -> None:
+        """Notes that the caller of a run has its answer."""
+        self._waiting.discard(run)
+
+    def close(self, run: PipelineRun) -> None:
+        """Forgets a run that is over."""
+        self._waiting.discard(run)
+        self._sides.pop(run, None)
+        if not (self._waiting or self._sides):
+            self._all_over.set()
+
+    def keep_side(self, run: PipelineRun) -> None:
+        """Keeps a run for which nobody waits, or drops it where there are too many."""
+        if run in self._sides:
+            return
+        self._waiting.discard(run)
+        self._sides[run] = None
+        if len(self._sides) > self.limits.most_side_runs:
+            self.drop_side()
+
+    def drop_side(self) -> bool:
+        """Gives up the newest run for which nobody waits; False where there is none."""
+        if not self._sides:
+            return False
+        run, _ = self._sides.popitem()
+        metrics.SIDE_DROPPED.inc()
+        run.drop()
+        return True
+
+    def _start_follower(self, root: RootRequest, pipeline: str, parcel: Parcel) -> None:
+        served = self.plans.newest(pipeline)
+        if served is not None:
+            PipelineRun(self, served, root, None).begin(Asked(parcel), self.limits.seconds)
+
+    def _start_batch(self, served: ServedPlan, event: BatchCompleted, origin: RequestOrigin) -> None:
+        root = RootRequest(served.name, origin, self.plans.followers, self._start_follower)
+        PipelineRun(self, served, root, None).begin(event, self.limits.seconds)

@@ -1,0 +1,211 @@
+"""Bodies of the Open Inference Protocol as tensors, and tensors as bodies; the data itself is never decoded.
+
+Called by `service` for requests and by `step_calls` for the steps. A payload is a `TensorData`: the tensor's
+JSON as it came, or its part of the binary extension, whose JSON the header INFERENCE_LENGTH measures.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from bailie.api.texts import shown
+from bailie.dataflow.tensors import Parcel, TensorHandle
+
+INFERENCE_LENGTH = b"inference-header-content-length"
+"""The header that says how many bytes of a body are JSON; the binary data of tensors is behind them."""
+_BINARY_SIZE = "binary_data_size"
+_LONGEST_WORDS = 500
+
+Given = msgspec.Raw | msgspec.UnsetType
+_Dimension = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class MalformedBody(ValueError):  # noqa: N818 - the name of what the sender made
+    """A body is no message of the protocol; the text says which part is wrong."""
+
+
+class TensorData(NamedTuple):
+    """The payload of a tensor: parameters and data as they came. `binary` is None for data in JSON."""
+
+    parameters: Given
+    data: Given
+    binary: bytes | None = None
+
+
+class MessageMeta(NamedTuple):
+    """The `meta` of a parcel: the message's id and parameters, and the outputs that a request asks for."""
+
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    parameters: Given = msgspec.UNSET
+    wanted: tuple[str, ...] = ()
+
+
+class EncodedBody(NamedTuple):
+    """A body, and how many bytes of it are JSON where binary data follows; 0 where all of it is."""
+
+    content: bytes
+    json_bytes: int = 0
+
+
+class _Tensor(msgspec.Struct, omit_defaults=True):
+    name: str
+    datatype: str
+    shape: list[_Dimension]
+    parameters: Given = msgspec.UNSET
+    data: Given = msgspec.UNSET
+
+
+class _Wanted(msgspec.Struct):
+    name: str
+
+
+class _Request(msgspec.Struct, omit_defaults=True):
+    inputs: list[_Tensor]
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    parameters: Given = msgspec.UNSET
+    outputs: list[_Wanted] = []
+
+
+class _Answer(msgspec.Struct, omit_defaults=True):
+    outputs: list[_Tensor]
+    model_name: str | msgspec.UnsetType | None = msgspec.UNSET
+    id: str | msgspec.UnsetType | None = msgspec.UNSET
+    parameters: Given = msgspec.UNSET
+
+
+_REQUESTS, _ANSWERS = msgspec.json.Decoder(_Request), msgspec.json.Decoder(_Answer)
+_PARAMETERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENCODER = msgspec.json.Encoder()
+
+
+def decode_request(body: bytes, json_bytes: int = 0) -> Parcel:
+    """Returns the tensors of a request. `json_bytes`: as in `EncodedBody`. Raises MalformedBody."""
+    found: _Request = _decoded(_REQUESTS, _json_part(body, json_bytes))
+    meta = MessageMeta(found.id, found.parameters, tuple(each.name for each in found.outputs))
+    return Parcel(_handles(found.inputs, body[json_bytes:] if json_bytes else b""), meta)
+
+
+def decode_answer(body: bytes, json_bytes: int = 0) -> Parcel:
+    """Returns the tensors of a model's answer. Raises MalformedBody."""
+    found: _Answer = _decoded(_ANSWERS, _json_part(body, json_bytes))
+    meta = MessageMeta(msgspec.UNSET if found.id is None else found.id, found.parameters)
+    return Parcel(_handles(found.outputs, body[json_bytes:] if json_bytes else b""), meta)
+
+
+def encode_request(parcel: Parcel) -> EncodedBody:
+    """Returns the body of a call of a step."""
+    meta = _meta(parcel)
+    tensors, tail = _tensors(parcel.tensors)
+    return _with_tail(_Request(tensors, meta.id, meta.parameters), tail)
+
+
+def encode_answer(parcel: Parcel) -> EncodedBody:
+    """Returns the body of a pipeline's answer. As in Seldon Core, `model_name` is empty."""
+    meta = _meta(parcel)
+    tensors, tail = _tensors(parcel.tensors)
+    return _with_tail(_Answer(tensors, "", meta.id, meta.parameters), tail)
+
+
+def chosen(answer: Parcel, wanted: tuple[str, ...]) -> Parcel:
+    """Returns the outputs that a request asks for, all without a wish. Raises MalformedBody for others."""
+    if not wanted:
+        return answer
+    by_name = {tensor.name: tensor for tensor in answer.tensors}
+    missing = next((name for name in wanted if name not in by_name), None)
+    if missing is not None:
+        there = ", ".join(by_name) or "none"
+        raise MalformedBody(shown(f'the answer has no output "{missing}" (outputs: {there})', _LONGEST_WORDS))
+    return answer._replace(tensors=tuple(by_name[name] for name in wanted))
+
+
+def stacked(tensor: TensorHandle) -> TensorHandle:
+    """Returns a tensor of a batch with its parts put together along the first dimension.
+
+    Raises MalformedBody where parts are encoded in different ways.
+    """
+    parts: tuple[Any, ...] = tensor.payload  # type: ignore[assignment]  # as `BatchStore` makes it
+    if len(parts) == 1:
+        return tensor._replace(payload=parts[0])
+    if all(part.binary is not None for part in parts):
+        return tensor._replace(payload=parts[0]._replace(binary=b"".join(part.binary for part in parts)))
+    texts = [bytes(part.data).strip() if part.binary is None else b"" for part in parts]
+    nested = {text[1:].lstrip()[:1] == b"[" for text in texts}
+    if len(nested) > 1 or not all(text[:1] == b"[" for text in texts):
+        raise MalformedBody(f'the data of tensor "{tensor.name}" is not encoded alike in the whole batch')
+    rows = (text[1:-1].strip() for text in texts)
+    data = msgspec.Raw(b"[" + b",".join(row for row in rows if row) + b"]")
+    return tensor._replace(payload=parts[0]._replace(data=data))
+
+
+def _decoded(decoder: Any, body: bytes | memoryview) -> Any:
+    try:
+        return decoder.decode(body)
+    except RecursionError:
+        raise MalformedBody("the JSON is nested too deeply") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MalformedBody(shown(str(error), _LONGEST_WORDS)) from None
+
+
+def _json_part(body: bytes, json_bytes: int) -> bytes:
+    if json_bytes > len(body):
+        raise MalformedBody(f"the JSON has {json_bytes} bytes by its header, and the body {len(body)}")
+    return body[:json_bytes] if json_bytes else body
+
+
+def _handles(tensors: list[_Tensor], tail: bytes) -> tuple[TensorHandle, ...]:
+    found, at = [], 0
+    for each in tensors:
+        size = _binary_size(each) if each.data is msgspec.UNSET else None
+        binary = None if size is None else tail[at : at + size]
+        if binary is not None and len(binary) < (size or 0):
+            raise MalformedBody(f'tensor "{shown(each.name)}" has less binary data than it says')
+        at += size or 0
+        payload = TensorData(each.parameters, each.data, binary)
+        found.append(TensorHandle(each.name, each.datatype, tuple(each.shape), payload))
+    if at != len(tail):
+        raise MalformedBody(f"the tensors have {at} bytes of binary data, and the body {len(tail)}")
+    return tuple(found)
+
+
+def _binary_size(tensor: _Tensor) -> int:
+    given = _parameters(tensor.parameters).get(_BINARY_SIZE)
+    text = bytes(given) if given is not None else b""
+    if not text.isdigit() or len(text) > 15:
+        raise MalformedBody(f'tensor "{shown(tensor.name)}" has no data')
+    return int(text)
+
+
+def _parameters(given: Given) -> dict[str, msgspec.Raw]:
+    if given is msgspec.UNSET:
+        return {}
+    found: dict[str, msgspec.Raw] = _decoded(_PARAMETERS, bytes(given))
+    return found
+
+
+def _meta(parcel: Parcel) -> MessageMeta:
+    return parcel.meta if isinstance(parcel.meta, MessageMeta) else MessageMeta()
+
+
+def _tensors(handles: tuple[TensorHandle, ...]) -> tuple[list[_Tensor], bytes]:
+    found, tail = [], []
+    for each in handles:
+        payload: TensorData = each.payload  # type: ignore[assignment]  # as `_handles` makes it
+        parameters = payload.parameters
+        if payload.binary is not None:
+            tail.append(payload.binary)
+            parameters = _sized(parameters, len(payload.binary))
+        found.append(_Tensor(each.name, each.datatype, list(each.shape), parameters, payload.data))
+    return found, b"".join(tail)
+
+
+def _sized(parameters: Given, size: int) -> msgspec.Raw:
+    """Returns the parameters with the size of the binary data, which a batch has changed."""
+    raw = _parameters(parameters) | {_BINARY_SIZE: msgspec.Raw(str(size).encode())}
+    return msgspec.Raw(_ENCODER.encode(raw))
+
+
+def _with_tail(message: msgspec.Struct, tail: bytes) -> EncodedBody:
+    content = _ENCODER.encode(message)
+    return EncodedBody(content + tail, len(content)) if tail else EncodedBody(content)

@@ -1,0 +1,39 @@
+"""The headers of a request that go on to each step, and those that come back to the caller. Pure.
+
+Called by `service`. As in Seldon Core, every `x-` header goes to every step and back. The route of the caller
+does not, for it would pin the steps, nor does a header that Envoys give each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.wellknown import headers
+
+if TYPE_CHECKING:
+    from bailie.pipelinegateway.http_values import Headers
+
+_TRACE = frozenset({b"traceparent", b"tracestate", b"baggage"})
+_KEPT_BACK = frozenset(
+    {
+        headers.ROUTE.encode(),
+        headers.PIPELINE_VERSION.encode(),
+        b"x-seldon-alibi-type",
+        b"x-seldon-alibi-method",
+    }
+)
+_OF_PROXIES = (b"x-envoy-", b"x-forwarded-")
+
+
+def to_steps(given: Headers) -> Headers:
+    """Returns the headers that each call of a step gets."""
+    return tuple(each for each in given if each[0] in _TRACE or _passes(each[0]))
+
+
+def back(given: Headers) -> Headers:
+    """Returns the headers that the answer has from the request, its id among them."""
+    return tuple(each for each in given if _passes(each[0]))
+
+
+def _passes(name: bytes) -> bool:
+    return name.startswith(b"x-") and name not in _KEPT_BACK and not name.startswith(_OF_PROXIES)

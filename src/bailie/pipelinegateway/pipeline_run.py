@@ -1,0 +1,231 @@
+"""One run of a pipeline: a `Flow` with a clock and calls, from its first event until nothing more happens.
+
+Begun by `engine`. Everything happens in callbacks of the event loop: no task for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from bailie.dataflow import Flow
+from bailie.dataflow.events import (
+    Call,
+    CallerLeft,
+    CancelCall,
+    Collect,
+    Fail,
+    FailCode,
+    Follow,
+    RecordFailure,
+    Reply,
+    SetTimer,
+    StepFailed,
+    TimeOut,
+    WindowEnded,
+)
+from bailie.pipelinegateway import metrics
+from bailie.pipelinegateway.json_bodies import MalformedBody, TensorData, stacked
+from bailie.pipelinegateway.step_calls import infer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from bailie.dataflow import Parcel
+    from bailie.dataflow.events import Effect, Event, StepAnswered
+    from bailie.pipelinegateway.batches import Batches
+    from bailie.pipelinegateway.plans import ServedPlan
+    from bailie.pipelinegateway.root_request import RootRequest
+    from bailie.pipelinegateway.step_client import PendingCall, StepClient
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnding:
+    """The end of a request: the answer, or why there is none. Neither of both: a mistake of this program.
+
+    `routes`: the `x-seldon-route` of each model passed; `status`: that of the model that failed, 0 for none.
+    """
+
+    answer: Parcel | None
+    fail: Fail | None = None
+    routes: tuple[bytes, ...] = ()
+    status: int = 0
+
+
+class AllRuns(Protocol):
+    """The part of the engine that a run needs."""
+
+    client: StepClient
+    batches: Batches
+
+    def keep_side(self, run: PipelineRun) -> None:
+        """Keeps a run for which nobody waits, or drops it."""
+        ...
+
+    def settled(self, run: PipelineRun) -> None:
+        """Notes that the caller of a run has its answer."""
+        ...
+
+    def close(self, run: PipelineRun) -> None:
+        """Forgets a run that is over."""
+        ...
+
+
+class PipelineRun:
+    """The run of one request through one version of a pipeline, side branches included."""
+
+    def __init__(
+        self, runs: AllRuns, served: ServedPlan, root: RootRequest, ended: Callable[[RunEnding], None] | None
+    ) -> None:
+        """Begins before the first event; `ended` is told the ending, None where nobody waits for it."""
+        self.served, self._runs, self._root, self._ended = served, runs, root, ended
+        self._flow = Flow(served.plan, root.watched(served.name))
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._calls: dict[tuple[str, int], PendingCall] = {}
+        self._routes: dict[bytes, None] = {}
+        self._statuses: dict[str, int] = {}
+        self._events: list[Event] = []
+        self._due = self._turning = self._closed = False
+        self.dropped = False
+        root.begin()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a caller waits for the ending."""
+        return self._ended is not None
+
+    def begin(self, event: Event, seconds: float) -> None:
+        """Takes the first event, and sets the deadline of the whole run."""
+        self._timers.append(self._loop.call_later(seconds, self.take, TimeOut()))
+        self._events.append(event)
+        self._turn()
+
+    def leave(self) -> None:
+        """Ends a run whose caller has gone."""
+        if self._ended is not None:
+            self._ended = None
+            metrics.ENDINGS.labels("cancelled").inc()
+            self.take(CallerLeft())
+
+    def drop(self) -> None:
+        """Gives up the side branches of a run, at once unless it is in the midst of a turn."""
+        self.dropped = True
+        self._events.append(TimeOut())
+        if not self._turning:
+            self._turn()
+
+    def take(self, event: Event) -> None:
+        """Takes an event; those of one turn of the event loop count together."""
+        self._events.append(event)
+        if not (self._due or self._turning):
+            self._due = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Carries out what follows from the events, also from those that come meanwhile."""
+        self._due = False
+        if self._closed:
+            return
+        self._turning = True
+        try:
+            while self._events:
+                events, self._events = self._events, []
+                self._carry_out(self._flow.event(*events))
+        except Exception:
+            # The edge of a request: without this its caller would wait until the deadline.
+            log.exception("run failed", pipeline=self.served.source.key)
+            self._end(RunEnding(None))
+            self._close()
+            return
+        finally:
+            self._turning = False
+        if self._flow.over:
+            self._close()
+        elif self._ended is None:
+            self._runs.keep_side(self)
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Call():
+                    self._call(effect)
+                case Collect():
+                    self.take(self._runs.batches.collect(effect, self.served, self._root))
+                case CancelCall(step, visit):
+                    # An answer of the same turn has taken the call out.
+                    if pending := self._calls.pop((step, visit), None):
+                        pending.cancel()
+                case SetTimer(join, number, milliseconds):
+                    event = WindowEnded(join, number)
+                    self._timers.append(self._loop.call_later(milliseconds / 1000, self.take, event))
+                case _:
+                    self._tell(effect)
+
+    def _tell(self, effect: Effect) -> None:
+        """Carries out the effects that others hear of; no journal is kept (Record)."""
+        match effect:
+            case Reply(parcel):
+                self._end(RunEnding(parcel, routes=tuple(self._routes)))
+            case Fail():
+                self._end(RunEnding(None, effect, status=self._statuses.get(effect.step, 0)))
+            case RecordFailure(step, words):
+                self._record(step, words)
+            case Follow():
+                self._root.follow(effect)
+            case _:
+                pass
+
+    def _call(self, call: Call) -> None:
+        tensors = call.parcel.tensors
+        if tensors and not isinstance(tensors[0].payload, TensorData):  # a batch: a tuple of its parts
+            try:
+                joined = call.parcel._replace(tensors=tuple(stacked(tensor) for tensor in tensors))
+            except MalformedBody as error:
+                self.take(StepFailed(call.step, call.visit, FailCode.STEP_ERROR, str(error)))
+                return
+            call = Call(call.step, call.visit, joined)
+
+        def heard(event: StepAnswered | StepFailed, status: int, routes: tuple[bytes, ...]) -> None:
+            self._calls.pop((event.step, event.visit), None)
+            self._routes.update(dict.fromkeys(routes))
+            if isinstance(event, StepFailed):
+                self._statuses[event.step] = status
+            self.take(event)
+
+        pending = self._calls[call.step, call.visit] = infer(
+            call, self._root.to_steps, self._root.held, heard
+        )
+        self._runs.client.call(pending)
+
+    def _record(self, step: str, words: str) -> None:
+        if self.dropped:
+            return
+        metrics.SIDE_FAILURES.inc()
+        log.info("side branch failed", pipeline=self.served.source.key, step=step, cause=words)
+
+    def _end(self, ending: RunEnding) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            name = ending.fail.code.name.lower() if ending.fail else "answered" if ending.answer else "bug"
+            metrics.ENDINGS.labels(name).inc()
+            self._runs.settled(self)
+            ended(ending)
+
+    def _close(self) -> None:
+        """Lets go of everything; no callback comes after this."""
+        if self._closed:
+            return
+        self._closed = True
+        for timer in self._timers:
+            timer.cancel()
+        for pending in self._calls.values():
+            pending.cancel()
+        self._calls.clear()
+        self._runs.close(self)
+        self._root.end()

@@ -1,0 +1,158 @@
+"""Bytes of one connection as requests, within limits of head, body and memory. Pure: bytes in, values out.
+
+Used by `connection`. The parser is llhttp in its strict form; this module adds the limits that llhttp has
+not. A request that may not be read to its end is given out at once, with its refusal, and the rest of it is
+skipped, so that the next request of the connection can be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httptools
+
+from bailie.pipelinegateway.budget import ByteBudget, Reservation
+from bailie.pipelinegateway.http_values import HttpRequest
+
+if TYPE_CHECKING:
+    from bailie.pipelinegateway.answers import Answers
+    from bailie.pipelinegateway.http_values import Headers, HttpAnswer
+
+MOST_HEAD_BYTES = 64 << 10
+"""Bytes of a request's line and headers together; Envoy lets 60 KiB through."""
+_FRAMING_SHARE = 8
+_FRAMING_BYTES = 64 << 10
+"""Bytes beside a body: its chunks' lengths, which may be seven times its own, and trailers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """The limits of reading: bytes of one body, and `budget` for all."""
+
+    most_body_bytes: int
+    budget: ByteBudget
+
+
+class RequestReader:
+    """The requests of one connection, one after another."""
+
+    def __init__(self, limits: ReadLimits, answers: Answers) -> None:
+        """Begins before the first byte."""
+        self._limits, self._answers = limits, answers
+        self._parser = httptools.HttpRequestParser(self)
+        self._found: list[HttpRequest] = []
+        self._held = Reservation(limits.budget)
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._parts: list[bytes] = []
+        self._head = self._body = self._skipping = False
+        self._fed = self._body_bytes = self._begun = 0
+        self.broken = False
+        """Whether the connection can be read no further."""
+
+    @property
+    def reading(self) -> bool:
+        """Whether a request has begun and not ended."""
+        return self._head or self._body
+
+    def feed(self, data: bytes) -> list[HttpRequest]:
+        """Takes bytes, and returns the requests that they bring to an end or to a refusal."""
+        if self.broken:
+            return []
+        inside, begun = self.reading, self._begun
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._break(self._answers.malformed_http("no other protocol is spoken on this port"))
+        except httptools.HttpParserError as error:
+            self._break(self._answers.malformed_http(str(error) or "not HTTP/1.1"))
+        if inside and self.reading and self._begun == begun and not self.broken:
+            self._fed += len(data)
+            self._watch()
+        found, self._found = self._found, []
+        return found
+
+    def end(self) -> None:
+        """Lets go of a request that has not ended."""
+        self.broken = True
+        self._held.release()
+        self._parts.clear()
+
+    def on_message_begin(self) -> None:
+        """Begins a request (called by httptools, as all methods below)."""
+        self._head, self._body, self._skipping = True, False, False
+        self._target, self._fields, self._parts = b"", [], []
+        self._fed = self._body_bytes = 0
+        self._begun += 1
+        self._held = Reservation(self._limits.budget)
+
+    def on_url(self, url: bytes) -> None:
+        """Adds to the target of the request."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Adds a header; trailers are left out."""
+        if self._head:
+            self._fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Looks at the size of the head, and of the body where a header says it."""
+        self._head, self._body = False, True
+        size = len(self._target) + sum(len(name) + len(value) for name, value in self._fields)
+        if size > MOST_HEAD_BYTES:
+            self._refuse(self._answers.long_head(MOST_HEAD_BYTES))
+            return
+        length = next((value for name, value in self._fields if name == b"content-length"), b"0")
+        if not length.isdigit() or int(length[:20]) > self._limits.most_body_bytes:
+            self._refuse(self._answers.long_body(self._limits.most_body_bytes))
+
+    def on_body(self, data: bytes) -> None:
+        """Adds to the body, unless the request is refused."""
+        self._body_bytes += len(data)
+        if self._skipping:
+            return
+        if self._body_bytes > self._limits.most_body_bytes:
+            self._refuse(self._answers.long_body(self._limits.most_body_bytes))
+        elif not self._held.take(len(data)):
+            self._refuse(self._answers.no_memory())
+        else:
+            self._parts.append(data)
+
+    def on_message_complete(self) -> None:
+        """Gives the request out."""
+        self._body = False
+        if not self._skipping:
+            self._give(None)
+
+    def _watch(self) -> None:
+        """Refuses a head without end, and a body that is framing for the greater part."""
+        if self._head and self._fed > MOST_HEAD_BYTES:
+            self._break(self._answers.long_head(MOST_HEAD_BYTES))
+        elif self._fed > _FRAMING_SHARE * self._body_bytes + 2 * MOST_HEAD_BYTES + _FRAMING_BYTES:
+            self._break(self._answers.malformed_http("the body has more framing than data"))
+
+    def _refuse(self, refusal: HttpAnswer) -> None:
+        if not self._skipping:
+            self._skipping = True
+            self._held.release()
+            self._parts = []
+            self._give(refusal)
+
+    def _break(self, refusal: HttpAnswer) -> None:
+        """Ends the reading of the connection; the refusal goes to a request that has no answer yet."""
+        answered = self._skipping and self.reading
+        self.end()
+        if not answered:
+            self._found.append(
+                HttpRequest(b"", b"", (), b"", Reservation(self._limits.budget), False, refusal)
+            )
+
+    def _give(self, refusal: HttpAnswer | None) -> None:
+        headers: Headers = tuple(self._fields)
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts, self._fields = [], []
+        held, self._held = self._held, Reservation(self._limits.budget)
+        method: bytes = self._parser.get_method()
+        keep = bool(self._parser.should_keep_alive())
+        self._found.append(HttpRequest(method, self._target, headers, body, held, keep, refusal))

@@ -1,0 +1,73 @@
+"""One request of a caller, shared by its runs: its headers, its bytes, and the pipelines that follow it.
+
+Made by `engine`, used by `pipeline_run` and `batches`. The bytes are given back when the last of its runs is
+over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from bailie.dataflow import Followers
+from bailie.dataflow.events import Begin, Follow, SetTimer, WindowEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.dataflow import FollowerIndex, Parcel, Topic
+    from bailie.pipelinegateway.budget import Reservation
+    from bailie.pipelinegateway.http_values import Headers
+
+    StartFollower = Callable[["RootRequest", str, Parcel], None]
+    """Begins a run of the newest version of a pipeline, for which nobody waits."""
+
+
+class RequestOrigin(NamedTuple):
+    """The headers of a request that each step gets, and the request's bytes."""
+
+    to_steps: Headers
+    held: Reservation
+
+
+class RootRequest:
+    """One request of a caller, or a batch whose window has ended."""
+
+    def __init__(
+        self, pipeline: str, origin: RequestOrigin, index: FollowerIndex, start: StartFollower
+    ) -> None:
+        """Begins without a run. `index`: the followers as they are now; `start` begins one."""
+        self.to_steps, self.held = origin
+        self._index, self._start = index, start
+        self._followers = Followers(index, pipeline) if index.behind(pipeline) else None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._runs = 0
+
+    def watched(self, pipeline: str) -> frozenset[Topic]:
+        """Returns the topics of a pipeline that the runs of this request are to hand on."""
+        return self._index.watched(pipeline) if self._followers else frozenset()
+
+    def begin(self) -> None:
+        """Counts a run in."""
+        self._runs += 1
+
+    def end(self) -> None:
+        """Counts a run out; the last one gives the bytes back."""
+        self._runs -= 1
+        if not self._runs:
+            self.held.release()
+            for timer in self._timers:
+                timer.cancel()
+
+    def follow(self, event: Follow | WindowEnded) -> None:
+        """Gives data of a run to the pipelines that follow."""
+        if self._followers is None:
+            return
+        for effect in self._followers.event(event):
+            match effect:
+                case Begin(pipeline, parcel):
+                    self._start(self, pipeline, parcel)
+                case SetTimer(join, number, milliseconds):
+                    loop = asyncio.get_running_loop()
+                    ended = WindowEnded(join, number)
+                    self._timers.append(loop.call_later(milliseconds / 1000, self.follow, ended))

@@ -1,0 +1,105 @@
+"""The environment of `bailie pipelinegateway`, read once when the process starts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from bailie.settings import fields, shared
+from bailie.settings.reader import read
+from bailie.wellknown import names, ports, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineGatewaySettings:
+    """Name, limits and neighbours of one gateway. Times are seconds, sizes bytes."""
+
+    namespace: str = field(metadata=shared.NAMESPACE)
+    pod: str = field(metadata=shared.POD_NAME)
+    address: str = field(default=shared.LOOPBACK, metadata=shared.ADDRESS)
+    log_level: str = field(default="info", metadata=shared.LOG_LEVEL)
+    envoy_host: str = field(
+        default=names.MESH,
+        metadata=fields.text(
+            variables.ENVOY_HOST,
+            "Service of the namespace's Envoys, which the steps are called through.",
+            "a host",
+        ),
+    )
+    envoy_port: int = field(
+        default=ports.MESH, metadata=fields.port(variables.ENVOY_PORT, "Port of that Service.")
+    )
+    endpoints_dir: Path | None = field(default=None, metadata=shared.ENDPOINTS_DIR)
+    folder: Path = field(
+        default=Path(),
+        metadata=fields.path(
+            variables.PIPELINES_FOLDER,
+            "Folder of the file with the plans that the gateway last had.",
+            "the path of a folder",
+            otherwise="the working directory",
+        ),
+    )
+    seconds: float = field(
+        default=60.0,
+        metadata=fields.seconds(
+            variables.PIPELINE_SECONDS,
+            "How long a pipeline may take for one request; then the answer is 504. A request may take as long"
+            " to come.",
+            least=1,
+        ),
+    )
+    most_requests: int = field(
+        default=1_000,
+        metadata=fields.whole(
+            variables.PIPELINE_REQUESTS,
+            "Requests in progress at a time; more are answered 429 with the reason `Overloaded`.",
+            least=1,
+        ),
+    )
+    most_side_runs: int = field(
+        default=200,
+        metadata=fields.whole(
+            variables.PIPELINE_SIDE_RUNS,
+            "Requests at a time whose side branches run on after the answer; those of more are given up.",
+        ),
+    )
+    most_bytes: int = field(
+        default=256 << 20,
+        metadata=fields.whole(
+            variables.PIPELINE_BYTES,
+            "Bytes of all requests and of their steps' answers together; a request beyond is answered 429."
+            " The process takes up to three times as much, for messages are copied when they are sent.",
+            unit="bytes",
+            least=1 << 20,
+        ),
+    )
+    most_body_bytes: int = field(
+        default=64 << 20,
+        metadata=fields.whole(
+            variables.PIPELINE_BODY_BYTES,
+            "Bytes of one request, and of one step's answer; a longer request is answered 413.",
+            unit="bytes",
+            least=1 << 10,
+        ),
+    )
+    grace_seconds: float = 20.0
+    """How long requests in progress may take after SIGTERM. Not from the environment."""
+    http_port: int = ports.PIPELINES_HTTP
+    """The port for Envoys. Not from the environment; 0 for a free one."""
+    health_port: int = ports.HEALTH
+    """The port for probes. Not from the environment; 0 for a free one."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Reads the environment of the process, or the one given. Raises SettingsError."""
+        return read(cls, os.environ if environment is None else environment)  # noqa: TID251
+
+    @property
+    def plan_file(self) -> Path:
+        """The file with the plans that the gateway last had."""
+        return self.folder / "plans.json"

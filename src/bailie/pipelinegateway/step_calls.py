@@ -1,0 +1,57 @@
+"""A call of a step as bytes, and its answer as an event.
+
+Called by `pipeline_run`. A step is called under the route of its Model, so that an Experiment on the Model
+splits the traffic of pipelines, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.pipelinegateway.json_bodies import INFERENCE_LENGTH, encode_request
+from bailie.pipelinegateway.step_answers import event_of
+from bailie.pipelinegateway.step_client import PendingCall
+from bailie.wellknown import headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.dataflow.events import Call, StepAnswered, StepFailed
+    from bailie.pipelinegateway.budget import Reservation
+    from bailie.pipelinegateway.http_values import Headers
+    from bailie.pipelinegateway.step_answers import NoResponse, StepResponse
+
+    Heard = Callable[[StepAnswered | StepFailed, int, tuple[bytes, ...]], None]
+    """Gets the event of an answer, the status of the model (0 for none), and its `x-seldon-route`."""
+
+
+def infer(call: Call, given: Headers, held: Reservation, heard: Heard) -> PendingCall:
+    """Returns the inference that a step is asked for, with the headers that the request hands on."""
+    content, json_bytes = encode_request(call.parcel)
+    more = ((INFERENCE_LENGTH, b"%d" % json_bytes), _BINARY) if json_bytes else (_JSON,)
+    head = _head(b"POST", call.step, b"/infer", (*given, *more, (b"content-length", b"%d" % len(content))))
+
+    def done(answer: StepResponse | NoResponse) -> None:
+        status, routes = getattr(answer, "status", 0), getattr(answer, "routes", ())
+        heard(event_of(call, answer), status, routes)
+
+    return PendingCall(head, content, held, done)
+
+
+def readiness_call(
+    step: str, held: Reservation, done: Callable[[StepResponse | NoResponse], None]
+) -> PendingCall:
+    """Returns the question whether a step's model can answer."""
+    return PendingCall(_head(b"GET", step, b"/ready", ()), b"", held, done)
+
+
+_JSON = (b"content-type", b"application/json")
+_BINARY = (b"content-type", b"application/octet-stream")
+_HOST = (b"host", b"seldon-mesh")
+
+
+def _head(method: bytes, step: str, what: bytes, given: Headers) -> bytes:
+    model = step.encode()
+    lines = [b"%b /v2/models/%b%b HTTP/1.1" % (method, model, what)]
+    lines += [b"%b: %b" % each for each in (_HOST, (headers.MODEL.encode(), model), *given)]
+    return b"\r\n".join((*lines, b"", b""))

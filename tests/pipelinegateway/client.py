@@ -1,0 +1,90 @@
+"""A caller of the gateway, as Envoy is one: HTTP/1.1 on raw sockets, with the version in a header."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tests.pipelinegateway.models import tensor
+
+from bailie.pipelinegateway.plan_file import write_plans
+from bailie.pipelinegateway.plans import PlanSource
+from bailie.pipelinegateway.run import gateway
+from bailie.pipelinegateway.settings import PipelineGatewaySettings
+
+
+@dataclass
+class Heard:
+    """An answer."""
+
+    status: int
+    headers: list
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def values(self, name):
+        return [value for key, value in self.headers if key == name]
+
+    def texts(self):
+        return {each["name"]: each["data"] for each in self.json["outputs"]}
+
+
+def settings_of(folder, models, **changes):
+    """Returns settings for a gateway on free ports whose Envoy is `models`."""
+    values = {"namespace": "ns", "pod": "seldon-pipelinegateway-0", "folder": folder, "grace_seconds": 2.0}
+    ports = {"envoy_host": "127.0.0.1", "envoy_port": models.port, "http_port": 0, "health_port": 0}
+    return PipelineGatewaySettings(**{**values, **ports, **changes})
+
+
+@asynccontextmanager
+async def running(folder, models, specs, **changes):
+    """Runs a gateway with plans, by key (`p_1`), from its file; yields engine and port."""
+    sources = [
+        PlanSource(key.rpartition("_")[0], int(key.rpartition("_")[2]), spec) for key, spec in specs.items()
+    ]
+    settings = settings_of(folder, models, **changes)
+    write_plans(settings.plan_file, sources)
+    async with gateway(settings) as (engine, port):
+        assert engine.plans.keys == set(specs)
+        yield engine, port
+
+
+def request_bytes(key="p_1", body=None, *, headers=(), path=None, method="POST"):
+    """Returns a request as it is sent."""
+    body = body if isinstance(body, bytes) else json.dumps(body or {"inputs": [tensor("x", ["in"])]}).encode()
+    name = key.rpartition("_")[0]
+    lines = [
+        f"{method} {path or f'/v2/pipelines/{name}/infer'} HTTP/1.1",
+        "host: h",
+        f"bailie-version: {key}",
+    ]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if method == "POST":
+        lines.append(f"content-length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + (body if method == "POST" else b"")
+
+
+async def read_answer(reader):
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = [tuple(line.split(": ", 1)) for line in head[1:] if line]
+    body = await reader.readexactly(int(dict(headers)["content-length"]))
+    return Heard(int(head[0].split(" ")[1]), headers, body)
+
+
+async def ask(port, *given, **named):
+    """Sends one request on a connection of its own, and returns the answer."""
+    return await ask_bytes(port, request_bytes(*given, **named))
+
+
+async def ask_bytes(port, data):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 26)
+    try:
+        writer.write(data)
+        return await read_answer(reader)
+    finally:
+        writer.close()

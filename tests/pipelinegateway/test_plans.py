@@ -1,0 +1,48 @@
+"""Plans by key: versions side by side, taken over and let go, and what cannot run is said."""
+
+from __future__ import annotations
+
+from bailie.pipelinegateway.plans import Plans, PlanSource
+
+SPEC = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
+
+
+def test_versions_stand_side_by_side_until_they_leave():
+    plans = Plans("ns")
+    first, second = PlanSource("p", 9, SPEC), PlanSource("p", 10, SPEC)
+    assert plans.replace([first]) == {}
+    kept = plans.get("p_9")
+    assert plans.replace([second, first]) == {}
+    assert plans.get("p_9") is kept
+    assert plans.newest("p") is plans.get("p_10")
+    plans.replace([second])
+    assert plans.get("p_9") is None
+    assert plans.keys == {"p_10"}
+
+
+def test_a_version_of_the_same_number_with_another_content_is_made_anew():
+    plans = Plans("ns")
+    plans.replace([PlanSource("p", 1, SPEC)])
+    other = {"steps": [{"name": "b"}], "output": {"steps": ["b"]}}
+    plans.replace([PlanSource("p", 1, other)])
+    assert [*plans.get("p_1").plan.steps] == ["b"]
+
+
+def test_what_cannot_run_is_told_and_the_others_run():
+    names = ["", "A", "a\r\nx: y", "../a", "a.experiment", "a" * 64]
+    specs = [{"steps": [{"name": name}]} for name in names] + [{}, {"steps": []}, {"steps": None}]
+    sources = [PlanSource("p", number, spec) for number, spec in enumerate(specs)]
+    plans = Plans("ns")
+    refused = plans.replace([*sources, PlanSource("q", 1, SPEC)])
+    assert refused.keys() == {each.key for each in sources}
+    assert all(refused.values())
+    assert plans.keys == {"q_1"}
+
+
+def test_those_who_follow_are_of_the_newest_versions():
+    plans = Plans("ns")
+    follower = {**SPEC, "input": {"externalInputs": ["p"]}}
+    plans.replace([PlanSource("p", 1, SPEC), PlanSource("q", 1, follower)])
+    assert plans.followers.behind("p") == ["q"]
+    plans.replace([PlanSource("p", 1, SPEC), PlanSource("q", 1, follower), PlanSource("q", 2, SPEC)])
+    assert plans.followers.behind("p") == []
