@@ -100,7 +100,6 @@ def test_fields_without_effect_give_warnings(manifest):
     assert pipeline is not None
     assert {p.reason for p in problems} == {"NoEffect"}
     assert [p.path for p in problems] == [
-        "spec.steps[0].batch.windowMs",
         "spec.steps[0].batch.rolling",
         "spec.maxStepRevisits",
     ]

@@ -17,10 +17,11 @@ from bailie.gateway.settings import StarterSettings
 from bailie.local.bootstrap import operator_workload
 from bailie.local.settings import LocalSettings
 from bailie.manifests.checks import template_problems
-from bailie.manifests.defaults import mlserver_config, seldon_config
+from bailie.manifests.defaults import mlserver_config, pipeline_gateway_config, seldon_config
 from bailie.manifests.fences import Fence, forbidden
 from bailie.manifests.server import server_origin, server_workload
 from bailie.operator.settings import OperatorSettings
+from bailie.pipelinegateway.settings import PipelineGatewaySettings
 from bailie.scheduler.settings import SchedulerSettings
 from bailie.settings.reader import read, rows
 
@@ -48,6 +49,7 @@ LAPTOP = pods(
     [
         seldon_config(HOME, image="bailie:0.1.0"),
         mlserver_config(HOME, image="bailie:0.1.0", server_image="bailie-mlserver:0.1.0"),
+        pipeline_gateway_config(HOME, image="bailie:0.1.0"),
     ]
 )
 
@@ -57,8 +59,9 @@ PROCESSES = {
     "scheduler": SchedulerSettings,
     "envoy": StarterSettings,
     "agent": AgentSettings,
+    "pipelinegateway": PipelineGatewaySettings,
 }
-"""What the containers read, by their names."""
+"""What the containers read, by their names; by the process where a Server's is no agent."""
 KNOWN_LATER = {
     "POD_NAME": "mlserver-0", "POD_NAMESPACE": "a", "POD_IP": "10.0.0.7", "MEMORY_REQUEST": "1073741824",
     "BAILIE_ENVOY_MEMORY": "1073741824",
@@ -81,7 +84,7 @@ def containers():
 
 @pytest.mark.parametrize("container", containers().values(), ids=containers())
 def test_a_process_reads_the_variables_that_it_is_given(container):
-    kind = PROCESSES[container["name"]]
+    kind = PROCESSES.get(container["args"][0]) or PROCESSES[container["name"]]
     given = {each["name"]: each.get("value") or KNOWN_LATER[each["name"]] for each in container["env"]}
     assert given.keys() <= {row.variable for row in rows(kind)}
     others = {"server": "", "replica": 0} if kind is AgentSettings else {}
@@ -160,7 +163,7 @@ def test_what_the_charts_make_has_no_problem_and_no_warning():
     kinds = {kind.__name__: kind for kind in (SeldonConfig, ServerConfig, SeldonRuntime, Server)}
     made = [*SETUP.manifests, *render("runtime").manifests, *render("servers").manifests]
     parsed = [kinds[m["kind"]].parse(_stored(m)) for m in made if m["kind"] in kinds]
-    assert len(parsed) == 6
+    assert len(parsed) == 7
     assert [problems for _, problems in parsed if problems] == []
 
 

@@ -42,6 +42,9 @@ def table(one, two):
             # Paths of the namespace have these words where a path of a model has the name.
             "live": Route((Backend("live_1", 1, both),)),
             "completions": Route((Backend("completions_1", 1, both),)),
+            "flow.pipeline": Route((Backend("flow.pipeline_2", 1, both),)),
+            "iris.pipeline": Route((Backend("iris.pipeline_3", 1, (two.replica,)),)),
+            "slow.pipeline": NotReady("Loading", "no gateway has it", "pipeline slow"),
         },
     )
 
@@ -85,6 +88,17 @@ REST = [
     *({"path": path} for path in ("/v2/health/live/", "/v2/health", "/v2/health/other", "/v1/other")),
     *({"path": path} for path in ("/", "/a/b/c", "/a/b/live", "/@/@/@", "/v2/models/@/@")),
     *({"path": "/v2/health/live", "model": model} for model in ("iris", "split", "slow", "nope")),
+    *({"path": f"/v2/pipelines/{name}/infer"} for name in ("flow", "iris", "slow", "nope", "x" * 300, "@")),
+    {"path": "/v2/pipelines/flow/ready?a=b/c"},
+    {"path": "/v2/pipelines/flow/versions/3/infer/"},
+    {"path": "/v2/pipelines/iris"},
+    {"path": "/v2/pipelines/no%22pe/infer"},
+    {"path": "/v2/pipelines/flow/infer", "model": "iris"},
+    {"path": "/v2/pipelines/other/infer", "model": "flow.pipeline"},
+    {"path": "/v2/models/flow.pipeline/infer"},
+    {"path": "/v2/models/other/ready", "model": "iris.pipeline"},
+    {"path": "/v2/pipelines"},
+    {"path": "/v2/pipelines/"},
     {"path": "/v2/other", "model": "iris"},
     {"path": "/", "model": "slow"},
 ]
@@ -225,6 +239,9 @@ async def test_the_namespace_lists_its_models(world):
         ("live", "1", "READY", ""),
         ("only-one", "4", "READY", ""),
         ("slow", "", "UNAVAILABLE", 'Loading: mlserver-0 is loading "slow"'),
+        ("flow.pipeline", "2", "READY", ""),
+        ("iris.pipeline", "3", "READY", ""),
+        ("slow.pipeline", "", "UNAVAILABLE", "Loading: no gateway has it"),
         ("split", "1", "READY", ""),
         ("split", "2", "READY", ""),
     }

@@ -279,8 +279,8 @@ def test_what_bailie_ships_stays_within():
     setup = render("setup").manifests
     configs = [default_server_config()]
     configs += [parsed(ServerConfig, _stored(each)) for each in setup if each["kind"] == "ServerConfig"]
-    assert len(configs) == 3
-    assert [_refused({}, config=config) for config in configs] == ["", "", ""]
+    assert len(configs) == 4
+    assert [_refused({}, config=config) for config in configs] == ["", "", "", ""]
     made = [parsed(SeldonConfig, _stored(each)) for each in setup if each["kind"] == "SeldonConfig"]
     for config in (default_seldon_config(), *made):
         for each in runtime_workloads(runtime(), config):

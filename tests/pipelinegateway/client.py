@@ -1,4 +1,4 @@
-"""A caller of the gateway, as Envoy is one: HTTP/1.1 on raw sockets, with the version in a header."""
+"""A caller of the gateway, as Envoy is one: HTTP/1.1 on raw sockets, with the version in the path."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Heard:
 
 def settings_of(folder, models, **changes):
     """Returns settings for a gateway on free ports whose Envoy is `models`."""
-    values = {"namespace": "ns", "pod": "seldon-pipelinegateway-0", "folder": folder, "grace_seconds": 2.0}
+    values = {"namespace": "ns", "pod": "seldon-pipelinegateway-0", "folder": folder, "drain_seconds": 2.0}
     ports = {"envoy_host": "127.0.0.1", "envoy_port": models.port, "http_port": 0, "health_port": 0}
     return PipelineGatewaySettings(**{**values, **ports, **changes})
 
@@ -49,20 +49,16 @@ async def running(folder, models, specs, **changes):
     ]
     settings = settings_of(folder, models, **changes)
     write_plans(settings.plan_file, sources)
-    async with gateway(settings) as (engine, port):
-        assert engine.plans.keys == set(specs)
-        yield engine, port
+    async with gateway(settings) as found:
+        assert found.engine.plans.keys == {source.key for source in sources}
+        yield found.engine, found.port
 
 
 def request_bytes(key="p_1", body=None, *, headers=(), path=None, method="POST"):
     """Returns a request as it is sent."""
     body = body if isinstance(body, bytes) else json.dumps(body or {"inputs": [tensor("x", ["in"])]}).encode()
-    name = key.rpartition("_")[0]
-    lines = [
-        f"{method} {path or f'/v2/pipelines/{name}/infer'} HTTP/1.1",
-        "host: h",
-        f"bailie-version: {key}",
-    ]
+    name, _, number = key.rpartition("_")
+    lines = [f"{method} {path or f'/v2/models/{name}.pipeline_{number}/infer'} HTTP/1.1", "host: h"]
     lines += [f"{name}: {value}" for name, value in headers]
     if method == "POST":
         lines.append(f"content-length: {len(body)}")

@@ -199,8 +199,8 @@ async def test_an_answer_that_nobody_takes_is_given_up(tmp_path):
         ({"body": b"{"}, 400, "MalformedRequest"),
         ({"body": b'{"inputs":[{"name":"x"}]}'}, 400, "MalformedRequest"),
         ({"body": {"inputs": [tensor("x", ["a"])], "outputs": [{"name": "no"}]}}, 400, "NoSuchOutput"),
-        ({"path": "/v2/models/p.pipeline/other"}, 404, "PathNotServed"),
-        ({"path": "/v2/models/p.pipeline/infer", "method": "GET"}, 404, "PathNotServed"),
+        ({"path": "/v2/models/p.pipeline_1/other"}, 404, "PathNotServed"),
+        ({"path": "/v2/models/p.pipeline_1/infer", "method": "GET"}, 404, "PathNotServed"),
         ({"key": "q_1"}, 503, "PipelineNotLoaded"),
         ({"headers": [("inference-header-content-length", "x")]}, 400, "MalformedRequest"),
     ],
@@ -243,7 +243,7 @@ async def test_readiness_is_that_of_the_models(tmp_path, missing):
         return (503 if asked.step == missing else 200), {}, 0
 
     async with serving(behave) as models, running(tmp_path, models, {"p_1": CHAIN}) as (_, port):
-        heard = await ask(port, path="/v2/models/p.pipeline/ready", method="GET")
+        heard = await ask(port, path="/v2/models/p.pipeline_1/ready", method="GET")
     assert heard.status == (424 if missing else 200)
     assert heard.json["ready"] is not bool(missing)
     if missing:

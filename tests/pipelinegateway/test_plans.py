@@ -9,23 +9,24 @@ SPEC = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
 
 def test_versions_stand_side_by_side_until_they_leave():
     plans = Plans("ns")
-    first, second = PlanSource("p", 9, SPEC), PlanSource("p", 10, SPEC)
-    assert plans.replace([first]) == {}
-    kept = plans.get("p_9")
-    assert plans.replace([second, first]) == {}
-    assert plans.get("p_9") is kept
-    assert plans.newest("p") is plans.get("p_10")
-    plans.replace([second])
-    assert plans.get("p_9") is None
-    assert plans.keys == {"p_10"}
+    assert plans.put(PlanSource("p", 9, SPEC)) == ""
+    kept = plans.get("p.pipeline_9")
+    assert plans.put(PlanSource("p", 10, SPEC)) == ""
+    assert plans.put(PlanSource("p", 9, SPEC)) == ""
+    assert plans.get("p.pipeline_9") is kept
+    assert plans.newest("p") is plans.get("p.pipeline_10")
+    plans.take_out("p.pipeline_10")
+    assert plans.newest("p") is kept
+    plans.take_out("p.pipeline_9")
+    assert plans.newest("p") is None
+    assert plans.keys == frozenset()
 
 
 def test_a_version_of_the_same_number_with_another_content_is_made_anew():
     plans = Plans("ns")
-    plans.replace([PlanSource("p", 1, SPEC)])
-    other = {"steps": [{"name": "b"}], "output": {"steps": ["b"]}}
-    plans.replace([PlanSource("p", 1, other)])
-    assert [*plans.get("p_1").plan.steps] == ["b"]
+    plans.put(PlanSource("p", 1, SPEC))
+    plans.put(PlanSource("p", 1, {"steps": [{"name": "b"}], "output": {"steps": ["b"]}}))
+    assert [*plans.get("p.pipeline_1").plan.steps] == ["b"]
 
 
 def test_what_cannot_run_is_told_and_the_others_run():
@@ -36,7 +37,7 @@ def test_what_cannot_run_is_told_and_the_others_run():
     refused = plans.replace([*sources, PlanSource("q", 1, SPEC)])
     assert refused.keys() == {each.key for each in sources}
     assert all(refused.values())
-    assert plans.keys == {"q_1"}
+    assert plans.keys == {"q.pipeline_1"}
 
 
 def test_those_who_follow_are_of_the_newest_versions():
@@ -44,5 +45,5 @@ def test_those_who_follow_are_of_the_newest_versions():
     follower = {**SPEC, "input": {"externalInputs": ["p"]}}
     plans.replace([PlanSource("p", 1, SPEC), PlanSource("q", 1, follower)])
     assert plans.followers.behind("p") == ["q"]
-    plans.replace([PlanSource("p", 1, SPEC), PlanSource("q", 1, follower), PlanSource("q", 2, SPEC)])
+    plans.put(PlanSource("q", 2, SPEC))
     assert plans.followers.behind("p") == []

@@ -8,7 +8,7 @@ A table is a list of groups. The samples of a group have one answer:
 * `warns`: words of a further warning that a Pipeline gets when it is compiled;
 * `says`: words by condition; `Ready` is True where neither this nor `refused` nor `problem` is there.
 
-`needs` names a further kind that must be run for the answer. A sample is a spec, with `metadata` beside it.
+A sample is a spec, with `metadata` beside it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class Sample:
     warns: str = ""
     no_effect: frozenset[str] = frozenset()
     says: dict[str, str] = field(default_factory=dict)
-    needs: str = ""
 
     def manifest(self, namespace: str) -> dict[str, Any]:
         """Returns the object, without the namespace where the sample's own text names one."""

@@ -6,7 +6,7 @@ from tests.support.fleet import LOADED, Agents
 from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
 
-from bailie.api.kinds import EXPERIMENT, MODEL, SELDON_RUNTIME, SERVER
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.api.model import Model, content_identity
 from bailie.control.engine import Engine
 from bailie.control.experiment_subjects import ExperimentSubjects
@@ -26,6 +26,7 @@ class Pass:
         self.servers = {}
         self.experiments = {}
         self.runtimes = {}
+        self.pipelines = {}
         self.time = 100.0
         self.wall = 1000.0
         self.reports = []
@@ -49,6 +50,7 @@ class Pass:
             SERVER: self.servers,
             EXPERIMENT: self.experiments,
             SELDON_RUNTIME: self.runtimes,
+            PIPELINE: self.pipelines,
         }
 
     def server(self, name="mlserver", replicas=1, running=0, **metadata):

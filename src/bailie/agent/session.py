@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 import structlog
@@ -23,9 +23,10 @@ from bailie.kube.discovery import Resolver, Unresolved
 from bailie.kube.token import NAMESPACE_KEY, TokenFile
 
 if TYPE_CHECKING:
-    from bailie.agent.models import Models
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from bailie.agent.outbox import Outbox
-    from bailie.agent.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,47 @@ _CHANNEL_OPTIONS = (
 Call = grpc.aio.StreamStreamCall[agent_pb2.AgentMessage, agent_pb2.SchedulerMessage]
 
 
+class SessionSettings(Protocol):
+    """The part of a process's settings that its session needs; `agent.settings` says what each means."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    @property
+    def replica(self) -> int: ...
+    @property
+    def pod(self) -> str: ...
+    @property
+    def capabilities(self) -> tuple[str, ...]: ...
+    @property
+    def scheduler_host(self) -> str: ...
+    @property
+    def scheduler_port(self) -> int: ...
+    @property
+    def endpoints_dir(self) -> Path | None: ...
+    @property
+    def token_file(self) -> Path | None: ...
+    @property
+    def status_seconds(self) -> float: ...
+
+
+class Commanded(Protocol):
+    """The versions of a replica: models of an agent, or plans of a pipeline gateway."""
+
+    def submit(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
+        """Takes the version in, or lets it go, and reports that later."""
+        ...
+
+    def evict(self, command: agent_pb2.Evict) -> None:
+        """Lets a version leave memory."""
+        ...
+
+    def used(self, server_names: Iterable[str]) -> None:
+        """Notes the versions that were asked for."""
+        ...
+
+
 class _Lost(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
     """A session ended or was never opened; the text says why."""
 
@@ -59,8 +101,8 @@ class _Lost(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.
 class SchedulerSession:
     """Keeps one session open while `run` runs."""
 
-    settings: Settings
-    models: Models
+    settings: SessionSettings
+    models: Commanded
     outbox: Outbox
     endpoint: agent_pb2.Endpoint
     epochs: Epochs = field(default_factory=Epochs)

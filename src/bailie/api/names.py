@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.problems import Problem
 from bailie.api.texts import shown
+from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 MODEL_NAME = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
 EXPERIMENT_ENDING = ".experiment"
-TAKEN_ENDINGS = (EXPERIMENT_ENDING, ".pipeline")
+TAKEN_ENDINGS = (EXPERIMENT_ENDING, PIPELINE_ENDING)
 """In the header `seldon-model` such a name is that of an Experiment or a Pipeline."""
 LONGEST_LABEL = 63
 LONGEST_SUBDOMAIN = 253

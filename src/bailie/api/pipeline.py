@@ -25,7 +25,7 @@ class Batch(Part):
     size: UInt32 | None = None
     """Rows of one batch."""
     window_ms: UInt32 | None = None
-    """Accepted without effect."""
+    """After how many milliseconds a batch that is not full is sent; never when unset."""
     rolling: Flag | None = None
     """Accepted without effect."""
 
@@ -91,7 +91,7 @@ class PipelineSpec(Part):
     output: PipelineOutput | None = None
     """The answer of the pipeline."""
     dataflow: DataflowSpec | None = None
-    """How the pipeline's data on the message broker is treated."""
+    """Accepted without effect: pipelines run without a message broker."""
     allow_cycles: Flag = False
     """Permit steps that come back to themselves."""
     max_step_revisits: UInt32 | None = None
@@ -165,10 +165,10 @@ def _references(pipeline: str, spec: PipelineSpec) -> list[Problem]:
 def _warnings(spec: PipelineSpec) -> list[Problem]:
     found = []
     for index, step in enumerate(spec.steps):
-        if step.batch is not None and step.batch.window_ms:
-            found.append(no_effect(f"spec.steps[{index}].batch.windowMs"))
         if step.batch is not None and step.batch.rolling:
             found.append(no_effect(f"spec.steps[{index}].batch.rolling"))
+    if spec.dataflow is not None and spec.dataflow.clean_topics_on_delete:
+        found.append(no_effect("spec.dataflow.cleanTopicsOnDelete", "has no effect without a message broker"))
     if spec.max_step_revisits and not spec.allow_cycles:
         found.append(no_effect("spec.maxStepRevisits", "has no effect without allowCycles"))
     return found

@@ -18,7 +18,7 @@ from bailie.wellknown import names
 SCHEDULER = names.SCHEDULER
 ENVOY = names.ENVOY
 RUN_COMPONENTS = (SCHEDULER, ENVOY)
-OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway", "seldon-pipelinegateway")
+OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway", names.PIPELINE_GATEWAY)
 
 
 _IGNORED = {

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import MODEL, SELDON_RUNTIME, SERVER
+from bailie.api.kinds import MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.control.agent_port import LoadCommand
 from bailie.control.decision_log import DecisionLog
 from bailie.control.fleet import Fleet, one_each
 from bailie.control.model_subjects import ModelSubjects
 from bailie.control.notices import Notice
 from bailie.control.pass_result import PassResult
+from bailie.control.pipeline_versions import PipelineVersions
 from bailie.control.placement_input import ServerBook, demand_and_holdings, running_replicas, told_replicas
 from bailie.control.releases import Releases
 from bailie.control.routes import Routes
@@ -70,8 +71,9 @@ class Engine:
         self._planner = Planner()
         self._routes = Routes(namespace, publisher)
         self._releases = Releases(agents, notify)
+        pipelines = PipelineVersions()
         self._models = ModelSubjects(
-            manifests=lambda: objects(MODEL),
+            manifests=lambda: (*objects(MODEL), *pipelines.named(objects(PIPELINE))),
             fleet=self._fleet,
             planner=self._planner,
             routes=self._routes,

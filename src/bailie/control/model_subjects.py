@@ -1,6 +1,7 @@
 """Models as subjects: the version that answers for each, and the facts for its status.
 
-Made by the engine, as the first of the routable kinds. It routes only; the engine places and commands.
+Made by the engine, as the first of the routable kinds. It routes only; the engine places and commands. The
+versions of Pipelines are among them (`pipeline_versions`).
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bailie.api.kinds import MODEL
+from bailie.api.kinds import MODEL, PIPELINE
 from bailie.control.fleet import Fleet, one_each
 from bailie.control.load_failures import LoadFailures
 from bailie.control.model_facts import ModelFindings, Sentences, facts_of
+from bailie.control.pipeline_versions import parse_version
 from bailie.control.subjects import Contribution, Subject
 from bailie.control.version_numbers import VersionNumbers
 from bailie.control.wanted_models import parse_model
@@ -44,7 +46,7 @@ class ModelSubjects:
     decisions: DecisionLog
     numbers: VersionNumbers = field(default_factory=VersionNumbers)
     failures: LoadFailures = field(default_factory=LoadFailures)
-    models: WantedObjects[WantedModel] = field(default_factory=lambda: WantedObjects(parse_model))
+    models: WantedObjects[WantedModel] = field(default_factory=lambda: WantedObjects(_parsed))
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
     _sentences: Sentences = field(default_factory=Sentences)
@@ -99,7 +101,8 @@ class ModelSubjects:
         )
         facts = self.facts[wanted.name] = facts_of(found)
         answered = facts.version.available > 0 or facts.answering is not None
-        otherwise = None if wanted.deleting or answered else NotReady(*unready_reason(facts))
+        unready = NotReady(*unready_reason(facts), wanted.subject)
+        otherwise = None if wanted.deleting or answered else unready
         if decision is None:
             scaled_down = wanted.model is not None and wanted.replicas == 0
             return Contribution(otherwise=otherwise, awaited=not scaled_down) if otherwise else None
@@ -115,3 +118,7 @@ class ModelSubjects:
         found = self.planner.plan().assignments.get(wanted.version)
         planned = frozenset(f"{found.server}-{index}" for index in found.replicas) if found else frozenset()
         return self.routes.decide(Subject(self.kind, wanted.name), wanted.identity, planned, copies)
+
+
+def _parsed(manifest: Mapping[str, Any]) -> WantedModel:
+    return parse_version(manifest) if manifest["kind"] == PIPELINE.kind else parse_model(manifest)

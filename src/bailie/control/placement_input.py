@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.server import Server as ServerResource
+from bailie.control.pipeline_versions import CAPABILITY
 from bailie.control.wanted_models import demand_of
 from bailie.lifecycle.memory import Measured
 from bailie.placement import Holding, Replica, Server
@@ -136,12 +137,13 @@ def measured(copies: Iterable[ModelCopy]) -> dict[VersionId, Measured]:
 
 
 def _server(name: str, wanted: range, replicas: list[FleetReplica]) -> Server:
-    """Returns the server with the capabilities that all of its replicas have."""
+    """Returns the server with the capabilities that all of its replicas have; pipelines share no server."""
     capabilities = [frozenset(map(str.strip, seen.replica.capabilities)) for seen in replicas]
     return Server(
         name=name,
         capabilities=frozenset.intersection(*capabilities) if capabilities else frozenset(),
         replicas=tuple(_replica(seen, wanted) for seen in replicas),
+        shared=not any(CAPABILITY in each for each in capabilities),
         wanted_replicas=len(wanted),
         first_ordinal=wanted.start,
     )

@@ -34,6 +34,8 @@ class WantedModel:
     identity: str = ""
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    subject: str = ""
+    """The object as kubectl takes it, where it is no Model."""
 
     @property
     def version(self) -> VersionId:

@@ -75,8 +75,20 @@ local function list_index(handle)
   list_models(handle, "Index", as_rest, only_ready and "\16\1" or "")
 end
 
+-- A pipeline by a path of its own, which becomes that of its name. A header that names another one wins.
+local function on_pipeline(handle, headers, pipeline, rest)
+  local name = pipeline .. ".pipeline"
+  if asked_for(headers) == nil then
+    if not may_be_a_model(name) then return as_rest(handle, not_found(name)) end
+    route_to(handle, name)
+  end
+  headers:replace(":path", "/v2/models/" .. name .. rest)
+end
+
 local function on_rest(handle, headers)
   local path = headers:get(":path")
+  local pipeline, of_pipeline = string.match(path, "^/v2/pipelines/([^/?#]+)(.*)$")
+  if pipeline ~= nil then return on_pipeline(handle, headers, pipeline, of_pipeline) end
   local plain = string.match(path, "^([^?#]*[^/?#])/*") or "/"
   local openai = string.match(plain, "^/v2/models/[^/]+/infer/(.+)$")
     or string.match(plain, "^/v2/models/[^/]+/infer_stream/(.+)$")

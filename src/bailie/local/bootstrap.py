@@ -19,7 +19,7 @@ from bailie.kube.errors import AlreadyExists, NotFound
 from bailie.local.mlserver_runtimes import installed
 from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAME, OPERATOR_NAMESPACE
 from bailie.manifests.account import ACCOUNT_MOUNT, ACCOUNT_VOLUME
-from bailie.manifests.defaults import mlserver_config, seldon_config, token_secret
+from bailie.manifests.defaults import mlserver_config, pipeline_gateway_config, seldon_config, token_secret
 from bailie.manifests.rbac import EVERY_SECRET, operator_manifests, role_manifests
 from bailie.manifests.workload import Workload
 from bailie.scope.watch_list import CONFIG_MAP_NAME, NAMESPACES, parse_lines, with_names
@@ -48,6 +48,7 @@ async def bootstrap(client: Client, settings: LocalSettings) -> tuple[str, ...]:
     for manifest in (
         *operator_manifests(OPERATOR_NAMESPACE),
         seldon_config(OPERATOR_NAMESPACE, image=IMAGE),
+        pipeline_gateway_config(OPERATOR_NAMESPACE, image=IMAGE),
         mlserver_config(
             OPERATOR_NAMESPACE, image=IMAGE, server_image=MLSERVER_IMAGE, capabilities=capabilities
         ),

@@ -44,6 +44,9 @@ NEVER = 2**31 - 1
 """The highest `failureThreshold` of a probe."""
 SERVER_GRACE_SECONDS = 120
 """From the moment when a server's pod is to end until it is killed: its models are loaded elsewhere first."""
+PIPELINES_GRACE_SECONDS = 90
+"""The same for a pipeline gateway: a request to a pipeline may take a minute."""
+_PLANS_FOLDER = "/mnt/plans"
 _LARGEST_GRPC_MESSAGE = 1048576000
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _USER = {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
@@ -94,6 +97,15 @@ def mlserver_config(
     containers = [_agent(image, capabilities, log_level), _mlserver(server_image)]
     pod = _pod(names.SERVER, containers, volumes, grace=SERVER_GRACE_SECONDS)
     return _config(SERVER_CONFIG, namespace, MLSERVER_CONFIG_NAME, {"podSpec": pod})
+
+
+def pipeline_gateway_config(namespace: str, *, image: str, log_level: str = "info") -> Manifest:
+    """Returns the ServerConfig `seldon-pipelinegateway`: the process that runs pipelines, of a Server of that
+    name."""
+    volumes: list[Manifest] = [{"name": "plans", "emptyDir": {}}, _TOKEN_VOLUME]
+    containers = [_pipeline_gateway(image, log_level)]
+    pod = _pod(names.SERVER, containers, volumes, grace=PIPELINES_GRACE_SECONDS)
+    return _config(SERVER_CONFIG, namespace, names.PIPELINE_GATEWAY, {"podSpec": pod})
 
 
 def _config(kind: Kind, namespace: str, name: str, spec: Manifest) -> Manifest:
@@ -198,6 +210,30 @@ def _agent(image: str, capabilities: Iterable[str], log_level: str) -> Manifest:
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
         "securityContext": _RESTRICTED,
         "volumeMounts": [_MODELS_MOUNT, _TOKEN_MOUNT, ACCOUNT_MOUNT, _CONFIG_MOUNT],
+    }
+
+
+def _pipeline_gateway(image: str, log_level: str) -> Manifest:
+    return {
+        "name": "agent",  # to the scheduler it is one, and only Bailie's own containers get the token
+        "image": image,
+        "args": ["pipelinegateway"],
+        "env": [
+            *_identity(log_level),
+            _token_file(),
+            _variable(variables.SCHEDULER_HOST, SCHEDULER),
+            _variable(variables.SCHEDULER_PORT, str(ports.SCHEDULER_AGENTS)),
+            _variable(variables.ENVOY_HOST, names.MESH),
+            _variable(variables.ENVOY_PORT, str(ports.MESH)),
+            _variable(variables.PIPELINES_FOLDER, _PLANS_FOLDER),
+        ],
+        "ports": [_port("server-http", ports.SERVER_HTTP), _port(AGENT_PORT, ports.HEALTH)],
+        "startupProbe": _startup_probe("/live", AGENT_PORT),
+        "readinessProbe": _http_probe("/ready", AGENT_PORT, period=2),
+        "livenessProbe": _http_probe("/live", AGENT_PORT, period=10),
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+        "securityContext": _RESTRICTED,
+        "volumeMounts": [{"name": "plans", "mountPath": _PLANS_FOLDER}, _TOKEN_MOUNT],
     }
 
 

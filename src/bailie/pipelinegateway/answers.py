@@ -16,7 +16,7 @@ from bailie.api.texts import shown
 from bailie.dataflow.events import FailCode
 from bailie.pipelinegateway.http_values import JSON, HttpAnswer
 from bailie.pipelinegateway.json_bodies import INFERENCE_LENGTH
-from bailie.wellknown import headers
+from bailie.wellknown import headers, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,7 @@ class Answers:
     ) -> HttpAnswer:
         """Returns the answer of a pipeline. `routes`: those of its models; `back`: as `passed` says."""
         found = [*back, (_VERSION, b"%d" % served.number)]
-        found += [(_ROUTE, route) for route in (*routes, f":{served.name}.pipeline:".encode())]
+        found += [(_ROUTE, route) for route in (*routes, f":{served.name}{names.PIPELINE_ENDING}:".encode())]
         if body.json_bytes:
             found += [_BINARY, (INFERENCE_LENGTH, b"%d" % body.json_bytes)]
         else:
@@ -115,6 +115,10 @@ class Answers:
         )
         return self._error(404, "PathNotServed", text)
 
+    def live(self) -> HttpAnswer:
+        """Returns the answer to Envoy's health check."""
+        return HttpAnswer(200, b'{"live":true}')
+
     def ready(self, pipeline: str) -> HttpAnswer:
         """Returns the answer of a pipeline whose models can answer."""
         return HttpAnswer(200, msgspec.json.encode({"name": pipeline, "ready": True}))
@@ -132,7 +136,7 @@ class Answers:
     def _overloaded(self, words: str) -> HttpAnswer:
         text = (
             f"the pipeline gateway of namespace {self.namespace} {words}: try again later, or give"
-            " seldon-pipelinegateway more replicas"
+            f" {names.PIPELINE_GATEWAY} more replicas"
         )
         return self._error(429, OVERLOADED, text, more=(_RETRY,))
 

@@ -1,6 +1,6 @@
 """The plans that a gateway last had, in a file of its own, for a restart while no scheduler is there.
 
-Read by `run` at the start. A file that cannot be read is
+Read and written by `plan_versions`. A file that cannot be read is
 no plan: the scheduler sends them all again.
 """
 

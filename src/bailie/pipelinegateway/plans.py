@@ -1,7 +1,7 @@
 """The plans of a namespace's pipelines in memory: each version by its key, and who follows whom.
 
-Read by `service`. A version is known by its key `<pipeline>_<number>`,
-which Envoy's route sends with each request, so that the route alone decides which version answers.
+Changed by `plan_versions`, read by `service`. A version is known by its key `<pipeline>.pipeline_<number>`,
+which Envoy's route puts into the path of each request, so that the route alone decides which version answers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import PIPELINE
 from bailie.api.pipeline import Pipeline
 from bailie.dataflow import FollowerIndex, compile_pipeline
+from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,11 +28,12 @@ class PlanSource:
     name: str
     number: int
     spec: Mapping[str, Any]
+    identity: str = ""
 
     @property
     def key(self) -> str:
-        """The key of the version, as Envoy's route sends it."""
-        return f"{self.name}_{self.number}"
+        """The key of the version, as Envoy's route has it."""
+        return f"{self.name}{PIPELINE_ENDING}_{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +70,41 @@ class Plans:
         return frozenset(self._served)
 
     def replace(self, sources: Iterable[PlanSource]) -> dict[str, str]:
-        """Takes over the versions of a namespace, those that are missing leave.
+        """Takes over these versions and no others.
 
         Returns the versions that cannot run, by key, each with the reason.
         """
-        refused: dict[str, str] = {}
-        served: dict[str, ServedPlan] = {}
+        self._served, refused = {}, dict[str, str]()
         for source in sources:
-            known = self._served.get(source.key)
-            # A pipeline that was deleted and made again counts its versions anew.
-            made = known if known and known.source == source else self._compiled(source, refused)
-            if made is not None:
-                served[source.key] = made
-        self._served, self._newest = served, {}
-        for each in sorted(served.values(), key=lambda served: served.number):
-            self._newest[each.name] = each
-        self.followers = FollowerIndex({name: each.plan for name, each in self._newest.items()})
+            self._take(source, refused)
+        self._index()
         return refused
+
+    def put(self, source: PlanSource) -> str:
+        """Takes a version over, in place of one with its key; returns why it cannot run, empty if it can."""
+        refused: dict[str, str] = {}
+        self._take(source, refused)
+        self._index()
+        return refused.get(source.key, "")
+
+    def take_out(self, key: str) -> None:
+        """Lets a version go; requests in progress end as they have begun."""
+        self._served.pop(key, None)
+        self._index()
+
+    def _take(self, source: PlanSource, refused: dict[str, str]) -> None:
+        known = self._served.get(source.key)
+        if known is None or known.source != source:
+            # A pipeline that was deleted and made again counts its versions anew.
+            made = self._compiled(source, refused)
+            if made is not None:
+                self._served[source.key] = made
+
+    def _index(self) -> None:
+        self._newest = {
+            each.name: each for each in sorted(self._served.values(), key=lambda served: served.number)
+        }
+        self.followers = FollowerIndex({name: each.plan for name, each in self._newest.items()})
 
     def _compiled(self, source: PlanSource, refused: dict[str, str]) -> ServedPlan | None:
         pipeline, problems = Pipeline.parse(

@@ -1,18 +1,23 @@
 """The process of a pipeline gateway: listens for Envoys, and runs their requests until it is told to end.
 
-`cli` calls `serve`. At the end it takes no further connection, finishes the requests in progress, and closes
-each connection with its next answer, so that Envoy goes elsewhere and no request fails.
+`cli` calls `serve`. At its end the gateway tells the scheduler, and goes on until no route leads here. Then
+the gateway finishes the requests in progress, so that none fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
+from bailie._gen import agent_pb2
+from bailie.agent.outbox import Outbox
+from bailie.agent.session import SchedulerSession
 from bailie.kube.discovery import EnvoyPlace
 from bailie.kube.health import HealthServer
 from bailie.pipelinegateway import metrics
@@ -20,7 +25,7 @@ from bailie.pipelinegateway.answers import Answers
 from bailie.pipelinegateway.budget import ByteBudget
 from bailie.pipelinegateway.connection import Connection, ConnectionLimits
 from bailie.pipelinegateway.engine import PipelineEngine, RunLimits
-from bailie.pipelinegateway.plan_file import read_plans
+from bailie.pipelinegateway.plan_versions import PlanVersions
 from bailie.pipelinegateway.plans import Plans
 from bailie.pipelinegateway.request_reader import ReadLimits
 from bailie.pipelinegateway.service import PipelineService
@@ -34,31 +39,74 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 1_024
+_ALONE_SECONDS = 10.0
+"""How long a scheduler is waited for at the end; another one leads within 4 s where there is one."""
+_STEP_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    """A gateway that listens. Its `session` is to be run by the owner."""
+
+    engine: PipelineEngine
+    session: SchedulerSession
+    port: int
 
 
 async def serve(settings: PipelineGatewaySettings) -> None:
-    """Serves until cancelled. Raises OSError where a port is taken."""
+    """Serves until SIGTERM or SIGINT, then drains. Raises OSError where a port is taken."""
     _take_file_descriptors()
-    health = HealthServer(live=lambda: None, ready=lambda: None)
-    async with health.serve(settings.address, settings.health_port), gateway(settings) as (_, port):
-        log.info("pipeline gateway listens", port=port)
-        await asyncio.get_running_loop().create_future()
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    try:
+        async with gateway(settings) as running:
+            log.info("pipeline gateway listens", port=running.port, plans=len(running.engine.plans.keys))
+            health = HealthServer(live=lambda: None, ready=lambda: _trouble(running))
+            async with health.serve(settings.address, settings.health_port), asyncio.TaskGroup() as group:
+                session = group.create_task(running.session.run())
+                await told.wait()
+                await _drain(running.session, settings.drain_seconds)
+                session.cancel()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _trouble(running: RunningGateway) -> str | None:
+    """Returns why the gateway is not ready: it has no plans, and no scheduler has told it any."""
+    return None if running.engine.plans.keys else running.session.trouble()
+
+
+async def _drain(session: SchedulerSession, seconds: float) -> None:
+    """Announces the end, and waits until no route leads here, or no scheduler can be expected."""
+    now = asyncio.get_running_loop().time
+    end, heard_at = now() + seconds, now()
+    session.drain()
+    log.info("pipeline gateway drains", seconds=seconds)
+    while session.stranded is None and now() < end and now() - heard_at < _ALONE_SECONDS:
+        if session.connected.is_set():
+            heard_at = now()
+        await asyncio.sleep(_STEP_SECONDS)
 
 
 @asynccontextmanager
-async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[tuple[PipelineEngine, int]]:
-    """Runs a gateway while entered, and as long as its requests take, within the grace; yields its port."""
+async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGateway]:
+    """Runs a gateway while entered, and as long as its requests take, within the time for its end."""
     place = EnvoyPlace(settings.namespace, settings.envoy_host, settings.envoy_port, settings.endpoints_dir)
     plans, budget = Plans(settings.namespace), ByteBudget(settings.most_bytes)
-    plans.replace(read_plans(settings.plan_file))
     metrics.PLANS.set_function(lambda: len(plans.keys))
     limits = RunLimits(settings.seconds, settings.most_requests, settings.most_side_runs)
+    outbox = Outbox(agent_pb2.ReplicaStatus(server_ready=True))
     async with step_client(place.find, settings.most_body_bytes) as client:
         engine = PipelineEngine(plans, client, budget, limits)
+        versions = PlanVersions(plans, outbox, settings.plan_file, engine.batches.keep)
         service = PipelineService(engine, Answers(settings.namespace))
         reading = ConnectionLimits(ReadLimits(settings.most_body_bytes, budget), settings.seconds)
         async with _listening(settings, service, reading) as port:
-            yield engine, port
+            endpoint = agent_pb2.Endpoint(address=settings.address, http_port=port, grpc_port=port)
+            session = SchedulerSession(settings=settings, models=versions, outbox=outbox, endpoint=endpoint)
+            yield RunningGateway(engine, session, port)
 
 
 @asynccontextmanager
@@ -78,7 +126,7 @@ async def _listening(
     finally:
         server.close()
         service.ending = True
-        await _finish(service.engine, connections, settings.grace_seconds)
+        await _finish(service.engine, connections, settings.drain_seconds)
 
 
 async def _finish(engine: PipelineEngine, connections: set[Connection], seconds: float) -> None:

@@ -1,6 +1,7 @@
 """A request to a pipeline, from its head to the answer: which version, which call, and in which words.
 
-Called by `connection`. Envoy's route names the version in a header; the name in the path is of no account.
+Called by `connection`. Envoy's route puts the version's key into the path, `/v2/models/<key>/infer`. A path
+`/v2/pipelines/<pipeline>/…`, which no route rewrites, is for the newest version.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from bailie.pipelinegateway.json_bodies import (
 )
 from bailie.pipelinegateway.models_check import ModelsCheck
 from bailie.pipelinegateway.root_request import RequestOrigin
-from bailie.wellknown import headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     Leave = Callable[[], None]
     """Tells that the caller has gone."""
 
-_CALL = re.compile(rb"/v2/(?:models|pipelines)/[^/?#]+(?:/versions/[^/?#]+)?/(infer|ready)/?(?:\?.*)?")
-_KEY = headers.VERSION.encode()
+_CALL = re.compile(rb"/v2/(models|pipelines)/([^/?#]+)(?:/versions/[^/?#]+)?/(infer|ready)/?(?:\?.*)?")
+_LIVE = b"/v2/health/live"
 
 
 def _nothing() -> None:
@@ -59,12 +59,14 @@ class PipelineService:
         """Answers a request, now or later. The result is to be called when the caller goes before."""
         if request.refusal is not None:
             return self._refused(request, request.refusal, respond)
+        if request.path == _LIVE:
+            return self._refused(request, self.answers.live(), respond)
         found = _CALL.fullmatch(request.path)
-        call = (request.method, found[1]) if found else None
-        if call not in {(b"POST", b"infer"), (b"GET", b"ready")}:
+        if found is None or (request.method, found[3]) not in {(b"POST", b"infer"), (b"GET", b"ready")}:
             return self._refused(request, self.answers.path_not_served(), respond)
-        key = request.header(_KEY).decode("latin-1")
-        served = self.engine.plans.get(key)
+        key = found[2].decode("latin-1")
+        plans = self.engine.plans
+        served = plans.get(key) if found[1] == b"models" else plans.newest(key)
         if served is None:
             return self._refused(request, self.answers.unknown_plan(key), respond)
         if request.method == b"GET":

@@ -15,12 +15,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+CAPABILITY = "pipelines"
+"""As in `control.pipeline_versions`."""
+_MOST_DIGITS = 9
+"""Of a replica's index, which is a number of 32 bits in the protocol."""
+
+
+def _pod_name(value: str) -> str:
+    server, _, index = value.rpartition("-")
+    if not server or not (index.isascii() and index.isdecimal() and len(index) <= _MOST_DIGITS):
+        raise ValueError
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineGatewaySettings:
     """Name, limits and neighbours of one gateway. Times are seconds, sizes bytes."""
 
     namespace: str = field(metadata=shared.NAMESPACE)
-    pod: str = field(metadata=shared.POD_NAME)
+    pod: str = field(
+        metadata=fields.custom(
+            variables.POD_NAME,
+            "Name of the pod, which says whose replica it is.",
+            allowed="<server>-<index>, such as seldon-pipelinegateway-0",
+            parse=_pod_name,
+        )
+    )
+    scheduler_host: str = field(default=names.SCHEDULER, metadata=shared.SCHEDULER_HOST)
+    scheduler_port: int = field(
+        default=ports.SCHEDULER_AGENTS,
+        metadata=fields.port(variables.SCHEDULER_PORT, "Port of the scheduler for agents."),
+    )
+    token_file: Path | None = field(default=None, metadata=shared.TOKEN_FILE)
     address: str = field(default=shared.LOOPBACK, metadata=shared.ADDRESS)
     log_level: str = field(default="info", metadata=shared.LOG_LEVEL)
     envoy_host: str = field(
@@ -87,9 +113,16 @@ class PipelineGatewaySettings:
             least=1 << 10,
         ),
     )
-    grace_seconds: float = 20.0
-    """How long requests in progress may take after SIGTERM. Not from the environment."""
-    http_port: int = ports.PIPELINES_HTTP
+    drain_seconds: float = field(
+        default=60.0,
+        metadata=fields.seconds(
+            variables.DRAIN_SECONDS,
+            "How long the gateway goes on after SIGTERM: until no route leads to it and no request is left.",
+        ),
+    )
+    status_seconds: float = 5.0
+    """How often the scheduler hears of this gateway. Not from the environment."""
+    http_port: int = ports.SERVER_HTTP
     """The port for Envoys. Not from the environment; 0 for a free one."""
     health_port: int = ports.HEALTH
     """The port for probes. Not from the environment; 0 for a free one."""
@@ -98,6 +131,21 @@ class PipelineGatewaySettings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Reads the environment of the process, or the one given. Raises SettingsError."""
         return read(cls, os.environ if environment is None else environment)  # noqa: TID251
+
+    @property
+    def server(self) -> str:
+        """The Server's name, from the pod's."""
+        return self.pod.rpartition("-")[0]
+
+    @property
+    def replica(self) -> int:
+        """Index of the replica, from the pod's name."""
+        return int(self.pod.rpartition("-")[2])
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """The capability of a replica that runs pipelines."""
+        return (CAPABILITY,)
 
     @property
     def plan_file(self) -> Path:

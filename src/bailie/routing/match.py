@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bailie.routing import refusal
 from bailie.routing.refusal import ErrorAnswer
 from bailie.routing.table import Elsewhere, NotReady, Route
+from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from bailie.routing.table import Backend, RoutingTable
@@ -24,7 +25,7 @@ NAMESPACE_PATHS = frozenset(
     {"/v2", "/v2/health/live", "/v2/health/ready", "/v2/repository/index", "/v1/models"}
 )
 MODEL_PATH = re.compile(
-    r"/v2/models/(?P<name>[^/?#]+)(?:/versions/[^/?#]+)?(?P<rest>(?:/+[^/?#]+)*)/*(?P<query>(?:[?#].*)?)",
+    r"/v2/(?P<kind>models|pipelines)/(?P<name>[^/?#]+)(?:/versions/[^/?#]+)?(?P<rest>(?:/+[^/?#]+)*)/*(?P<query>(?:[?#].*)?)",
     re.DOTALL,
 )
 _PLAIN_PATH = re.compile(r"([^?#]*?)/*(?:[?#].*)?", re.DOTALL)
@@ -88,7 +89,8 @@ def match(
         return _match_grpc(table, path, model, named=named, encoding=encoding)
     found = MODEL_PATH.fullmatch(path)
     if found is not None:
-        return _look_up(table, model or found["name"], found["rest"] + found["query"])
+        ending = PIPELINE_ENDING if found["kind"] == "pipelines" else ""
+        return _look_up(table, model or found["name"] + ending, found["rest"] + found["query"])
     plain = _PLAIN_PATH.fullmatch(path)
     return _of_namespace(table, plain[1] if plain else path, NAMESPACE_PATHS, grpc=False)
 

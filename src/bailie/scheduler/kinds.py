@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.control.experiment_subjects import ExperimentSubjects
+from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.scheduler.status.fallback import FallbackWriter
 from bailie.scheduler.status.models import ModelWriter
 from bailie.scheduler.status.servers import ServerWriter
 from bailie.scheduler.status.subjects import SubjectWriter
-from bailie.scheduler.status.unsupported import UnsupportedWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,19 +47,12 @@ class ScheduledKind:
     forbiddable: bool = False
 
 
-def _not_run(kind: Kind) -> ScheduledKind:
-    def writer(client: Client, namespace: str, _: Recorder) -> KindWriter:
-        return UnsupportedWriter(client, namespace, kind)
-
-    return ScheduledKind(kind, writer, decides=False)
-
-
 KINDS = (
     ScheduledKind(MODEL, ModelWriter),
     ScheduledKind(SERVER, lambda client, namespace, _: ServerWriter(client, namespace)),
     ScheduledKind(SELDON_RUNTIME, FallbackWriter, forbiddable=True),
     ScheduledKind(EXPERIMENT, partial(SubjectWriter, kind=EXPERIMENT), ExperimentSubjects),
-    _not_run(PIPELINE),
+    ScheduledKind(PIPELINE, partial(SubjectWriter, kind=PIPELINE), PipelineSubjects),
 )
 """Each routable kind stands after those to whose routes its own lead."""
 DECIDING = tuple(each.kind for each in KINDS if each.decides)

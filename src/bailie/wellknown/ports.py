@@ -28,5 +28,3 @@ HELD_HTTP = 9001
 """REST of an agent, for requests that wait until their model is in memory."""
 HELD_GRPC = 9501
 """gRPC of an agent, for requests that wait until their model is in memory."""
-PIPELINES_HTTP = 9010
-"""REST of a pipeline gateway, for Envoys."""

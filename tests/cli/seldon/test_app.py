@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bailie.cli.seldon.app import app, as_typed
 
 RUNNER = CliRunner()
-NOT_RUN = "this version of Bailie does not run pipelines yet"
+NO_GATEWAY = "no pipeline gateway is connected"
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +97,20 @@ def test_a_model_is_unloaded_by_its_file_and_loaded_from_standard_input(seldon, 
     assert seldon("model", "unload", "-f", path).stdout == "{}\n"
 
 
-def test_pipelines_are_stored_and_say_that_they_are_not_run(seldon, api, file):
+def test_the_verbs_of_pipelines(seldon, api, file):
     loaded = seldon("pipeline", "load", "-f", file(FLOW))
-    assert (loaded.exit_code, loaded.stdout) == (0, "{}\n")
-    assert "does not run them" in loaded.stderr
-
-    not_run = {"status": "False", "reason": "NotSupported", "message": NOT_RUN}
-    set_status(api, "pipelines", "flow", {"type": "PipelineReady", **not_run})
-    assert (
-        json.loads(seldon("pipeline", "status", "flow").stdout)["versions"][0]["state"]["reason"] == NOT_RUN
-    )
-    waited = seldon("pipeline", "status", "flow", "-w", "PipelineReady", "-t", "60")
-    assert (waited.exit_code, NOT_RUN in waited.stderr) == (4, True), "at once, not after a minute"
-
+    assert (loaded.exit_code, loaded.stdout, loaded.stderr) == (0, "{}\n", "")
+    failed = {"status": "False", "reason": "NoPipelineGateway", "message": NO_GATEWAY}
+    set_status(api, "pipelines", "flow", {"type": "PipelineReady", **failed})
+    [version] = json.loads(seldon("pipeline", "status", "flow").stdout)["versions"]
+    assert version["state"]["reason"] == NO_GATEWAY
+    waited = seldon("pipeline", "status", "flow", "-w", "PipelineReady", "-t", "0.2")
+    assert (waited.exit_code, NO_GATEWAY in waited.stderr) == (4, True)
     assert seldon("pipeline", "list").stdout.splitlines()[2].split()[:2] == ["flow", "PipelineFailed"]
+    set_status(
+        api, "pipelines", "flow", {"type": "PipelineReady", "status": "True", "reason": "PipelineReady"}
+    )
+    assert seldon("pipeline", "status", "flow", "-w", "PipelineReady").exit_code == 0
     assert seldon("pipeline", "unload", "flow").stdout == "{}\n"
 
 
@@ -159,7 +159,7 @@ def test_servers(seldon, api, file):
         (("model", "unload"), 2, "name one Model, or a file"),
         (("model", "status", "iris", "-w", "Ready"), 2, "no Model is ever Ready"),
         (("model", "status", "../iris"), 2, "cannot be a name"),
-        (("pipeline", "inspect", "flow"), 1, "runs no pipelines"),
+        (("pipeline", "inspect", "flow"), 1, "is kept nowhere"),
         (("config", "activate", "none"), 3, "there is no configuration none"),
         (("config", "add", "a", "/no/such/file"), 2, "cannot be read"),
     ],

@@ -28,7 +28,7 @@ def group(help_text: str) -> typer.Typer:
 
 
 _models = group("Models.")
-_pipelines = group("Pipelines, which are stored and not run.")
+_pipelines = group("Pipelines.")
 _experiments = group("Experiments.")
 _servers = group("Servers.")
 

@@ -12,7 +12,7 @@ import typer
 
 from bailie.api.kinds import SERVER
 from bailie.cli.cluster import object_name
-from bailie.cli.output import ExitCode, fail, say
+from bailie.cli.output import ExitCode, fail
 from bailie.cli.seldon import kinds, objects, views
 from bailie.cli.seldon.options import (
     ApiPlace,
@@ -55,12 +55,7 @@ def load(context: typer.Context, *, place: ApiPlace, file: File, force: Force = 
 
 
 def _load(wanted: Iterable[kinds.LoadableKind], file: Path, place: ApiPlace) -> None:
-    applied = objects.apply_file(file, [each.kind for each in wanted], place)
-    known = {
-        kinds.BY_KIND[each["kind"]].kind.plural for each in applied if not kinds.BY_KIND[each["kind"]].is_run
-    }
-    if known:
-        say(f"warning: this version of Bailie stores {' and '.join(sorted(known))} and does not run them")
+    objects.apply_file(file, [each.kind for each in wanted], place)
 
 
 @asks_the_api
@@ -135,8 +130,8 @@ def show_all(context: typer.Context, *, place: ApiPlace) -> None:
 def inspect_pipeline(
     expression: Annotated[str, typer.Argument(help="PIPELINE, PIPELINE.STEP, PIPELINE.STEP.inputs, …")],
 ) -> None:
-    """Say that no pipeline runs here, so that none has data to look at."""
-    fail(f"{expression}: this version of Bailie runs no pipelines, so there is no data of their steps")
+    """Say that the data of steps is kept nowhere, so that there is none to look at."""
+    fail(f"{expression}: pipelines run without a message broker, and the data of their steps is kept nowhere")
 
 
 @asks_the_api

@@ -28,6 +28,7 @@ from bailie.cli.seldon.commands import print_message
 from bailie.cli.seldon.options import ApiPlace, ShowRequest, ShowResponse
 from bailie.wellknown import headers as known_headers
 from bailie.wellknown import variables
+from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +87,7 @@ def infer(
     """
     of_pipeline = context.parent is not None and context.parent.info_name == "pipeline"
     call = InferCall(
-        model=model_name(name) + (".pipeline" if of_pipeline else ""),
+        model=model_name(name) + (PIPELINE_ENDING if of_pipeline else ""),
         body=read_request(data, file),
         headers=_headers(header, authority, mode, sticky=sticky),
         iterations=iterations,

@@ -30,7 +30,6 @@ class LoadableKind:
     states: tuple[str, ...]
     header: tuple[str, ...]
     row: Callable[[Manifest], tuple[str, ...]]
-    is_run: bool = True
 
     @property
     def ready(self) -> str:
@@ -72,7 +71,6 @@ BY_WORD = {
         states=views.PIPELINE_STATES,
         header=("pipeline", "state", "reason"),
         row=_named(views.pipeline_state),
-        is_run=False,
     ),
     "experiment": LoadableKind(
         kind=EXPERIMENT,

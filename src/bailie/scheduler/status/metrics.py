@@ -12,6 +12,7 @@ from prometheus_client import Gauge
 
 from bailie.api.kinds import MODEL
 from bailie.lifecycle.conditions import readiness
+from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from bailie.control.pass_result import PassResult
@@ -36,6 +37,8 @@ class ModelCounts:
         """Counts the Models that the pass looked at by their new states, and the names of another mesh."""
         FALLBACK_NAMES.labels(self._namespace).set(len(result.fallback.names) if result.fallback else 0)
         for name in result.looked_at_of(MODEL):
+            if name.endswith(PIPELINE_ENDING):
+                continue
             facts, before = result.facts.get(name), self._states.pop(name, None)
             if before is not None:
                 MODELS.labels(self._namespace, before).dec()

@@ -1,0 +1,130 @@
+"""The status of a Pipeline, made from the facts about its version and its steps' Models.
+
+A pass makes `PipelineFacts`, and a status writer has them say the status. `PipelineReady` says whether
+gateways have the plan of this generation, `PipelineGwReady` whether every data plane leads to it,
+`ModelsReady` whether each step's Model answers; `Ready` is all three. While an older version answers, all
+speak of the newest, so that `kubectl wait` goes on waiting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.api.status import Condition, happy, merge_conditions, of_generation
+from bailie.lifecycle.version import VersionFacts, VersionState, state_of
+from bailie.lifecycle.words import clipped
+from bailie.wellknown.names import PIPELINE_GATEWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bailie.api.problems import Problem
+    from bailie.lifecycle.conditions import ModelFacts
+
+_DEPENDENTS = ("PipelineReady", "PipelineGwReady", "ModelsReady")
+_OWN = frozenset({*_DEPENDENTS, "Ready", "SpecWarnings"})
+NO_GATEWAY = "NoPipelineGateway"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineFacts:
+    """Every fact of which the status of a Pipeline is made.
+
+    `version` are the facts of the plan on the gateways. `answering` is the number of an older version that
+    has the route, None for none. `missing` are the steps whose Models do not answer.
+    """
+
+    generation: int
+    deleted: bool = False
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    version: VersionFacts
+    answering: int | None = None
+    refusal: str = ""
+    missing: tuple[str, ...] = ()
+
+    def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:  # noqa: ARG002
+        """Returns the status, as `control.subjects.SubjectFacts` says; it speaks of this generation."""
+        found = [_loaded(self), _routed(self), _models(self)]
+        found = of_generation([*found, *_warnings(self), happy(found, _DEPENDENTS)], self.generation)
+        types = {each.type for each in found}
+        kept = [old for old in conditions if old.type not in _OWN or old.type in types]
+        return {
+            "observedGeneration": self.generation,
+            "conditions": [each.manifest() for each in merge_conditions(kept, found, now)],
+        }
+
+
+def pipeline_facts(version: ModelFacts, missing: tuple[str, ...]) -> PipelineFacts:
+    """Returns the facts of a Pipeline from those of its version, and the steps whose Models do not answer."""
+    return PipelineFacts(
+        generation=version.generation,
+        deleted=version.deleted,
+        problems=version.problems,
+        warnings=version.warnings,
+        version=version.version,
+        answering=version.answering,
+        refusal=version.refusal,
+        missing=missing,
+    )
+
+
+def _loaded(facts: PipelineFacts) -> Condition:
+    version = facts.version
+    if facts.problems:
+        text = clipped("; ".join(map(str, facts.problems)))
+        return Condition(type="PipelineReady", status="False", reason=facts.problems[0].reason, message=text)
+    if facts.deleted:
+        return _no("PipelineReady", "PipelineTerminating", "the pipeline is being deleted")
+    if version.failure:
+        return _no("PipelineReady", version.failure.reason, version.failure.message)
+    if version.loaded and version.loaded > version.silent:
+        text = f"{version.loaded}/{version.placed} pipeline gateways have the plan"
+        return Condition(type="PipelineReady", status="True", reason="PipelineReady", message=text)
+    if not version.placed:
+        return _no("PipelineReady", NO_GATEWAY, _NOBODY)
+    text = f"{version.loaded}/{version.placed} pipeline gateways have the plan{_older(facts)}"
+    return Condition(type="PipelineReady", status="Unknown", reason="PipelineProgressing", message=text)
+
+
+_NOBODY = (
+    f'no pipeline gateway is connected: the namespace needs a Server "{PIPELINE_GATEWAY}" (docs/pipelines.md)'
+)
+
+
+def _routed(facts: PipelineFacts) -> Condition:
+    version = facts.version
+    if version.available:
+        text = f"{version.available}/{version.placed} pipeline gateways answer"
+        return Condition(type="PipelineGwReady", status="True", reason="PipelineGatewayReady", message=text)
+    if not version.placed and not facts.problems:
+        return _no("PipelineGwReady", NO_GATEWAY, _NOBODY)
+    if state_of(version) is VersionState.ROUTE_PENDING:
+        words = facts.refusal or "waiting for the data plane to take over the route"
+        return _no("PipelineGwReady", VersionState.ROUTE_PENDING.value, words + _older(facts))
+    return _no("PipelineGwReady", "PipelineNotLoaded", f"no gateway answers with this version{_older(facts)}")
+
+
+def _models(facts: PipelineFacts) -> Condition:
+    if not facts.missing:
+        return Condition(type="ModelsReady", status="True", reason="ModelsReady")
+    named = ", ".join(facts.missing[:_SHOWN])
+    more = f" and {len(facts.missing) - _SHOWN} more" if len(facts.missing) > _SHOWN else ""
+    return _no("ModelsReady", "ModelsNotReady", f"the Models of these steps do not answer: {named}{more}")
+
+
+def _warnings(facts: PipelineFacts) -> list[Condition]:
+    if not facts.warnings:
+        return []
+    text = clipped("; ".join(map(str, facts.warnings)))
+    return [Condition(type="SpecWarnings", status="True", reason="NoEffect", message=text)]
+
+
+def _older(facts: PipelineFacts) -> str:
+    return f"; version {facts.answering} answers" if facts.answering is not None else ""
+
+
+def _no(kind: str, reason: str, message: str) -> Condition:
+    return Condition(type=kind, status="False", reason=reason, message=clipped(message))

@@ -1,0 +1,106 @@
+"""The versions of pipelines on this gateway, as the scheduler's commands change them.
+
+Satisfies `agent.session.Commanded`, made by `run`. A gateway is a replica that loads plans: it reports its
+plans, and takes a plan in at the command. The plans are kept in a file for a restart without a scheduler.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from bailie._gen import agent_pb2
+from bailie.pipelinegateway.plan_file import read_plans, write_plans
+from bailie.pipelinegateway.plans import PlanSource
+from bailie.wellknown.names import PIPELINE_ENDING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from bailie.agent.outbox import Outbox
+    from bailie.pipelinegateway.plans import Plans
+
+log = structlog.get_logger(__name__)
+
+SPEC_PARAMETER = "pipeline"
+"""As in `control.pipeline_versions`."""
+_REFUSED = "PlanRefused"
+_NO_PLAN = "NoPipeline"
+
+
+class PlanVersions:
+    """All versions of this gateway."""
+
+    def __init__(
+        self, plans: Plans, outbox: Outbox, path: Path, left: Callable[[frozenset[str]], None]
+    ) -> None:
+        """Takes the kept plans in. `left` is told the keys that remain after a version has gone."""
+        self._plans, self._outbox, self._path, self._left = plans, outbox, path, left
+        self._sources = {source.key: source for source in read_plans(path)}
+        refused = plans.replace(self._sources.values())
+        for key in refused:
+            del self._sources[key]
+        for source in self._sources.values():
+            self._report(_version(source), agent_pb2.MODEL_STATE_LOADED)
+
+    def submit(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
+        """Takes a plan in, or lets it go, and reports that."""
+        if isinstance(command, agent_pb2.Unload):
+            self._unload(command.version)
+        else:
+            self._load(command)
+        write_plans(self._path, self._sources.values())
+
+    def evict(self, command: agent_pb2.Evict) -> None:
+        """Does nothing: plans never leave memory by themselves."""
+
+    def used(self, server_names: Iterable[str]) -> None:
+        """Does nothing: all plans stay in memory."""
+
+    def _load(self, command: agent_pb2.Load) -> None:
+        version = command.version
+        text = next((each.value for each in command.source.parameters if each.name == SPEC_PARAMETER), "")
+        if not version.name.endswith(PIPELINE_ENDING) or not text:
+            words = "a pipeline gateway runs Pipelines and no Models: name another Server"
+            self._report(version, agent_pb2.MODEL_STATE_FAILED, _NO_PLAN, words)
+            return
+        name = version.name.removesuffix(PIPELINE_ENDING)
+        source = PlanSource(name, version.number, msgspec.json.decode(text), version.identity)
+        refused = self._plans.put(source)
+        if refused:
+            log.warning("plan refused", plan=source.key, cause=refused)
+            self._report(version, agent_pb2.MODEL_STATE_FAILED, _REFUSED, refused)
+            return
+        self._sources[source.key] = source
+        log.info("plan loaded", plan=source.key)
+        self._report(version, agent_pb2.MODEL_STATE_LOADED)
+
+    def _unload(self, version: agent_pb2.ModelVersion) -> None:
+        key = f"{version.name}_{version.number}"
+        known = self._sources.get(key)
+        if known is not None and known.identity == version.identity:
+            del self._sources[key]
+            self._plans.take_out(key)
+            self._left(self._plans.keys)
+            log.info("plan unloaded", plan=key)
+        self._report(version, agent_pb2.MODEL_STATE_UNLOADED)
+
+    def _report(
+        self,
+        version: agent_pb2.ModelVersion,
+        state: agent_pb2.ModelState,
+        reason: str = "",
+        message: str = "",
+    ) -> None:
+        self._outbox.publish(
+            agent_pb2.ModelReport(version=version, state=state, reason=reason, message=message, workers=1)
+        )
+
+
+def _version(source: PlanSource) -> agent_pb2.ModelVersion:
+    return agent_pb2.ModelVersion(
+        name=f"{source.name}{PIPELINE_ENDING}", identity=source.identity, number=source.number
+    )

@@ -1,0 +1,209 @@
+"""Pipelines in a pass: placed on the gateways alone, loaded, routed, changed as a whole, and gone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.support.fleet import FIRST, LOADED
+from tests.support.manifests import manifest_of
+from tests.support.passes import Pass
+
+from bailie.control.engine import Engine
+from bailie.control.pipeline_subjects import PipelineSubjects
+from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
+from bailie.lifecycle.pipelines import NO_GATEWAY
+from bailie.placement import ReplicaId
+from bailie.routing.table import NotReady, Route
+from bailie.scheduler.loop import write_notice
+
+GATEWAYS = [ReplicaId("seldon-pipelinegateway", index) for index in range(2)]
+SPEC = {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}}
+OTHER = {"steps": [{"name": "iris", "joinWindowMs": 5}], "output": {"steps": ["iris"]}}
+
+
+class World(Pass):
+    """A namespace with two gateways, a server, and pipelines."""
+
+    def new_engine(self):
+        return Engine(
+            "a",
+            objects=lambda kind: self._objects()[kind].values(),
+            agents=self.agents,
+            publisher=self.publisher,
+            notify=write_notice,
+            further=[PipelineSubjects],
+        )
+
+    def connect(self):
+        self.agents.connect()
+        self.server("seldon-pipelinegateway", replicas=2)
+        for replica in GATEWAYS:
+            self.agents.connect(replica, capabilities=("pipelines",), memory_bytes=0)
+
+    def pipeline(self, name="p", generation=1, spec=SPEC):
+        self.pipelines[name] = manifest_of("Pipeline", name, spec, generation=generation)
+        return parse_version(next(PipelineVersions().named([self.pipelines[name]]))).identity
+
+    def loaded(self, identity, number=1, replicas=GATEWAYS):
+        for replica in replicas:
+            self.agents.report("p.pipeline", identity, number, LOADED, replica=replica)
+        self.step()
+        self.step()
+
+    def conditions(self, name="p"):
+        status = self.engine.result.further["Pipeline"][name].status(0, (), "2026-01-01T00:00:00Z")
+        return {each["type"]: each for each in status["conditions"]}
+
+    def ready(self, name="p"):
+        return {kind: each["status"] for kind, each in self.conditions(name).items()}
+
+    def entry(self, name="p.pipeline"):
+        return self.publisher.table.entries.get(name)
+
+
+@pytest.fixture
+def world():
+    made = World()
+    made.connect()
+    return made
+
+
+def test_a_pipeline_is_loaded_on_every_gateway_and_nowhere_else(world):
+    world.pipeline()
+    assert world.step() == [f"load p.pipeline_1 {replica}" for replica in GATEWAYS]
+    assert isinstance(world.entry(), NotReady)
+    assert world.entry().subject == "pipeline p"
+
+
+def test_a_model_is_placed_on_no_gateway(world):
+    world.agents.disconnect(FIRST)
+    world.model("other", requirements=[])
+    assert world.step() == []
+
+
+def test_a_pipeline_is_ready_when_gateways_data_planes_and_models_are(world):
+    identity = world.pipeline()
+    world.step()
+    said = world.conditions()
+    assert said["PipelineReady"]["status"] == "Unknown"
+    assert said["ModelsReady"]["message"] == "the Models of these steps do not answer: iris"
+    world.loaded(identity)
+    assert world.ready() == {
+        "PipelineReady": "True", "PipelineGwReady": "True", "ModelsReady": "False", "Ready": "False",
+    }  # fmt: skip
+    world.served("iris")
+    world.step()
+    assert world.ready()["Ready"] == "True"
+    assert world.conditions()["PipelineGwReady"]["message"] == "2/2 pipeline gateways answer"
+    world.models.clear()
+    world.step()
+    assert world.ready()["Ready"] == world.ready()["ModelsReady"] == "False"
+
+
+def test_a_new_version_is_loaded_beside_the_old_and_takes_over_as_a_whole(world):
+    first = world.pipeline()
+    world.step()
+    world.loaded(first)
+    second = world.pipeline(generation=2, spec=OTHER)
+    assert world.step() == [f"load p.pipeline_2 {replica}" for replica in GATEWAYS]
+    assert [backend.name for backend in world.entry().backends] == ["p.pipeline_1"]
+    assert world.ready()["PipelineReady"] == "Unknown"
+    assert "version 1 answers" in world.conditions()["PipelineReady"]["message"]
+    world.agents.report("p.pipeline", second, 2, LOADED, replica=GATEWAYS[0])
+    world.step()
+    assert [backend.name for backend in world.entry().backends] == ["p.pipeline_1"]
+    world.loaded(second, 2)
+    assert [backend.name for backend in world.entry().backends] == ["p.pipeline_2"]
+    assert world.ready()["PipelineGwReady"] == "True"
+
+
+def test_a_data_plane_that_has_not_the_route_keeps_a_pipeline_from_being_ready(world):
+    identity = world.pipeline()
+    world.step()
+    world.publisher.deaf = True
+    for replica in GATEWAYS:
+        world.agents.report("p.pipeline", identity, 1, LOADED, replica=replica)
+    world.step()
+    assert isinstance(world.entry(), Route)
+    assert world.ready()["PipelineGwReady"] == "False"
+    assert world.conditions()["PipelineGwReady"]["reason"] == "RoutePending"
+
+
+def test_without_a_gateway_a_pipeline_says_what_is_missing():
+    world = World()
+    world.pipeline()
+    world.step()
+    said = world.conditions()
+    assert {said["PipelineReady"]["reason"], said["PipelineGwReady"]["reason"]} == {NO_GATEWAY}
+    assert "seldon-pipelinegateway" in said["PipelineGwReady"]["message"]
+    assert said["Ready"]["status"] == "False"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"steps": []}, "give at least one step"),
+        ({"steps": [{"name": "A"}]}, "cannot name a Model"),
+        ({"steps": [{"name": "a", "inputs": ["b"]}, {"name": "b", "inputs": ["a"]}]}, "form a cycle"),
+        ({"steps": [{"name": "a", "inputs": ["c"]}]}, "which is no step here"),
+        ({"steps": "none"}, "steps"),
+        (None, "spec"),
+    ],
+)
+def test_a_pipeline_that_cannot_run_says_why_and_is_loaded_nowhere(world, spec, words):
+    world.pipeline(spec=spec)
+    assert world.step() == []
+    said = world.conditions()
+    assert said["Ready"]["status"] == said["PipelineReady"]["status"] == "False"
+    assert words in said["PipelineReady"]["message"]
+    assert isinstance(world.entry(), NotReady)
+
+
+def test_a_mistake_in_a_new_spec_leaves_the_version_that_answers(world):
+    identity = world.pipeline()
+    world.step()
+    world.loaded(identity)
+    world.pipeline(generation=2, spec={"steps": []})
+    world.step()
+    assert [backend.name for backend in world.entry().backends] == ["p.pipeline_1"]
+    assert world.ready()["Ready"] == "False"
+    assert world.conditions()["Ready"]["observedGeneration"] == 2
+
+
+def test_a_deleted_pipeline_has_no_route_and_is_let_go(world):
+    identity = world.pipeline()
+    world.step()
+    world.loaded(identity)
+    world.pipelines.clear()
+    world.step()
+    assert world.entry() is None
+    assert "p" not in world.engine.result.further["Pipeline"]
+    sent = [command for _ in range(3) for command in world.step(10)]
+    assert sent == [f"unload p.pipeline_1 {replica}" for replica in GATEWAYS]
+
+
+def test_pipelines_and_models_may_have_one_name(world):
+    world.pipeline("iris", spec={"steps": [{"name": "scaler"}], "output": {"steps": ["scaler"]}})
+    world.served("iris")
+    assert {"iris", "iris.pipeline"} <= world.publisher.table.entries.keys()
+    assert world.conditions("iris")["ModelsReady"]["status"] == "False"
+
+
+def test_the_spec_goes_along_whole_and_another_uid_is_another_version():
+    manifest = manifest_of("Pipeline", "p", SPEC)
+    found = parse_version(next(PipelineVersions().named([manifest])))
+    (parameter,) = found.model.spec.parameters
+    assert parameter.name == SPEC_PARAMETER
+    assert json.loads(parameter.value) == SPEC
+    again = {**manifest, "metadata": {**manifest["metadata"], "uid": "another"}}
+    assert parse_version(next(PipelineVersions().named([again]))).identity != found.identity
+
+
+def test_a_pipeline_that_stays_is_the_same_value():
+    versions, manifests = PipelineVersions(), [manifest_of("Pipeline", name, SPEC) for name in "ab"]
+    first = list(versions.named(manifests))
+    assert [each["metadata"]["name"] for each in first] == ["a.pipeline", "b.pipeline"]
+    second = list(versions.named([manifests[1], manifest_of("Pipeline", "a", SPEC)]))
+    assert second[0] is first[1]
+    assert second[1] is not first[0]

@@ -1,0 +1,152 @@
+"""Pipelines on real models: a Server that runs them, their status, changes under load, and their end."""
+
+import json
+import threading
+
+import httpx
+import pytest
+from tests.e2e.conftest import SYSTEM, until
+
+pytestmark = pytest.mark.e2e
+
+GATEWAY = "seldon-pipelinegateway"
+KIND = {"apiVersion": "mlops.seldon.io/v1alpha1"}
+
+
+def pipeline(name, steps, **spec):
+    return {
+        **KIND,
+        "kind": "Pipeline",
+        "metadata": {"name": name, "namespace": SYSTEM},
+        "spec": {"steps": steps, **spec},
+    }
+
+
+def conditions(stack, name):
+    status = stack.get("pipeline", name).get("status", {})
+    return {each["type"]: each for each in status.get("conditions", [])}
+
+
+def ask(stack, expectation, name, path="/v2/models/{}.pipeline/infer", **headers):
+    url = stack.url(SYSTEM) + path.format(name)
+    return httpx.post(url, json=expectation.request(), headers=headers, timeout=30, trust_env=False)
+
+
+def names_in(answer):
+    return [each["name"] for each in answer.json()["outputs"]]
+
+
+def two(prefix):
+    """Both models answer the request; the answer renames their outputs."""
+    renamed = {"iris.outputs.predict": f"{prefix}one", "iris-b.outputs.predict": f"{prefix}two"}
+    return pipeline(
+        "both",
+        [{"name": "iris"}, {"name": "iris-b"}],
+        output={"steps": ["iris", "iris-b"], "tensorMap": renamed},
+    )
+
+
+@pytest.fixture(scope="module")
+def gateway(stack):
+    """The Server that runs pipelines, which is made only after a Pipeline has asked for one in vain."""
+    lonely = pipeline("lonely", [{"name": "nobody"}], output={"steps": ["nobody"]})
+    stack.apply(lonely)
+    found = until(lambda: conditions(stack, "lonely"))
+    assert found["Ready"]["status"] == "False"
+    assert found["PipelineGwReady"]["reason"] == "NoPipelineGateway"
+    assert "seldon-pipelinegateway" in found["PipelineGwReady"]["message"]
+    spec = {"serverConfig": "seldon-pipelinegateway", "replicas": 2}
+    stack.apply(
+        {
+            **KIND,
+            "kind": "Server",
+            "metadata": {"name": "seldon-pipelinegateway", "namespace": SYSTEM},
+            "spec": spec,
+        }
+    )
+    stack.kubectl("wait", "--for=condition=Ready", f"server/{GATEWAY}", "-n", SYSTEM, "--timeout=90s")
+    until(lambda: conditions(stack, "lonely")["PipelineGwReady"]["status"] == "True")
+    found = conditions(stack, "lonely")
+    assert found["ModelsReady"]["message"] == "the Models of these steps do not answer: nobody"
+    assert found["Ready"]["reason"] == "ModelsNotReady"
+    yield
+    stack.kubectl("delete", "pipelines", "--all", "-n", SYSTEM, "--timeout=60s")
+    stack.kubectl("delete", "server", "seldon-pipelinegateway", "-n", SYSTEM, "--timeout=90s")
+
+
+def wait_ready(stack, name):
+    stack.kubectl("wait", "--for=condition=Ready", f"pipeline/{name}", "-n", SYSTEM, "--timeout=60s")
+
+
+def test_a_pipeline_answers_changes_and_ends(stack, models, model, gateway):
+    model("iris")
+    model("iris-b")
+    stack.apply(two(""))
+    wait_ready(stack, "both")
+    expectation = models.expected["iris"]
+    asked = [
+        ask(stack, expectation, "both"),
+        ask(stack, expectation, "both", "/v2/models/whatever/infer", **{"seldon-model": "both.pipeline"}),
+        ask(stack, expectation, "both", "/v2/pipelines/{}/infer", **{"seldon-model": "both.pipeline"}),
+    ]
+    for heard in asked:
+        assert heard.status_code == 200, heard.text
+        assert names_in(heard) == ["one", "two"]
+        assert heard.json()["outputs"][0]["data"] == heard.json()["outputs"][1]["data"]
+        assert heard.headers["x-pipeline-version"] == "1"
+    ready = httpx.get(stack.url(SYSTEM) + "/v2/models/both.pipeline/ready", trust_env=False)
+    assert ready.status_code == 200
+
+    change_under_load(stack, expectation)
+
+    refused = ask(stack, expectation, "lonely")
+    assert refused.status_code == 503
+    assert 'step "nobody"' in refused.json()["error"]
+    assert refused.headers["retry-after"]
+
+    stack.kubectl("delete", "pipeline", "both", "-n", SYSTEM, "--timeout=60s")
+    until(lambda: ask(stack, expectation, "both").status_code == 404)
+
+
+def change_under_load(stack, expectation):
+    """Changes the pipeline while it is asked: nothing fails, and after Ready only the new version answers."""
+    over, bad, seen = threading.Event(), [], []
+
+    def load():
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            while not over.is_set():
+                url = f"{stack.url(SYSTEM)}/v2/models/both.pipeline/infer"
+                heard = client.post(url, json=expectation.request())
+                if heard.status_code == 200:
+                    seen.append(names_in(heard)[0])
+                else:
+                    bad.append(heard.text)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        until(lambda: seen)
+        stack.apply(two("new-"))
+        wait_ready(stack, "both")
+        after = [names_in(ask(stack, expectation, "both"))[0] for _ in range(20)]
+        stack.kubectl("scale", f"server/{GATEWAY}", "-n", SYSTEM, "--replicas=1")
+        until(lambda: stack.get("server", GATEWAY)["status"].get("replicas") == 1)
+        first = len(seen)
+        until(lambda: len(seen) > first + 50)
+    finally:
+        over.set()
+        thread.join()
+    assert bad == []
+    assert set(after) == {"new-one"}
+    assert sorted(seen, reverse=True) == seen, "an old answer after a new one"
+
+
+def test_a_pipeline_that_cannot_be_says_why(stack, gateway):
+    spec = {"output": {"steps": ["a"]}}
+    stack.apply(pipeline("round", [{"name": "a", "inputs": ["b"]}, {"name": "b", "inputs": ["a"]}], **spec))
+    found = until(lambda: conditions(stack, "round"))
+    assert found["Ready"]["status"] == found["PipelineReady"]["status"] == "False"
+    assert "form a cycle" in found["PipelineReady"]["message"]
+    heard = httpx.post(stack.url(SYSTEM) + "/v2/models/round.pipeline/infer", json={}, trust_env=False)
+    assert heard.status_code == 503
+    assert "pipeline round" in json.loads(heard.text)["error"]
