@@ -197,3 +197,13 @@ def test_a_caller_stays_with_the_model_of_an_earlier_answer(route, backends):
 def test_only_experiments_are_sticky(name):
     outcome = match(MOVING, path=f"/v2/models/{name}/infer")
     assert pinned(MOVING, outcome, ":wine_2:") == outcome
+
+
+@pytest.mark.parametrize("named", [{"model": "flow.pipeline"}, {"named": "flow.pipeline"}])
+def test_a_pipeline_is_called_over_rest_alone(named):
+    pipelines = RoutingTable("ns", {"flow.pipeline": Route((Backend("flow.pipeline_1", 1, (R0,)),))})
+    assert isinstance(match(pipelines, path="/v2/pipelines/flow/infer"), Forward)
+    outcome = match(pipelines, path=INFER, grpc=True, **named)
+    assert isinstance(outcome, ErrorAnswer)
+    assert (outcome.grpc_status, outcome.reason) == (GrpcStatus.UNIMPLEMENTED, "PathNotServed")
+    assert "REST" in outcome.message

@@ -25,6 +25,7 @@ from bailie.gateway.routes import (
     NAME_FILTER,
     disabled,
     enabled,
+    refused_call,
     scope_of,
 )
 from bailie.routing import refusal
@@ -77,9 +78,9 @@ def namespace_scope(namespace: str) -> Any:
             "route": {"cluster": INDEX_CLUSTER, "timeout": _DEADLINE},
         },
         # Before the next: no name can be read out of a compressed message. naming.lua says so.
-        _refused(MODEL_METHODS | {"headers": _COMPRESSED}, refusal.not_decoded(namespace)),
+        refused_call(MODEL_METHODS | {"headers": _COMPRESSED}, refusal.not_decoded(namespace)),
         *(_named_in_message(method, refusal.not_named(namespace)) for method in NAME_FIELDS),
-        _refused({"prefix": "/", "grpc": {}}, grpc),
+        refused_call({"prefix": "/", "grpc": {}}, grpc),
         _answer(ANY_MATCH, rest.status, json.dumps(rest.body())),
     ]
     host = {"routes": routes, "typed_per_filter_config": {BRIDGE_FILTER: _bridge(on=False)}}
@@ -105,7 +106,7 @@ def _named_in_message(method: str, missing: ErrorAnswer) -> dict[str, Any]:
     """Returns the route of a method before naming.lua has the route of its model looked up, for which the
     bridge has to be off from the beginning."""
     return {
-        **_refused({"path": SERVICE + method, "grpc": {}}, missing),
+        **refused_call({"path": SERVICE + method, "grpc": {}}, missing),
         "typed_per_filter_config": {NAME_FILTER: enabled(), BRIDGE_FILTER: disabled()},
     }
 
@@ -122,14 +123,6 @@ def _bridged(method: str) -> dict[str, Any]:
         "match": {"path": SERVICE + method},
         "route": {"cluster": OWN_CLUSTER, "timeout": _DEADLINE},
         "typed_per_filter_config": {BRIDGE_FILTER: _bridge(on=True)},
-    }
-
-
-def _refused(match: dict[str, Any], answer: ErrorAnswer) -> dict[str, Any]:
-    """Returns the route of a refusal to gRPC, whose code Envoy makes of the status."""
-    return {
-        "match": match,
-        "direct_response": {"status": answer.status, "body": {"inline_string": answer.message}},
     }
 
 

@@ -16,15 +16,16 @@ from bailie.gateway import descriptors, meshes
 from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
 from bailie.gateway.uses import stat_prefix
-from bailie.routing.refusal import not_ready, passed_on_already
-from bailie.routing.table import Elsewhere, NotReady
+from bailie.routing.refusal import not_ready, passed_on_already, rest_only
+from bailie.routing.table import Elsewhere, NotReady, Route
 from bailie.wellknown import headers
+from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.routing.refusal import ErrorAnswer
-    from bailie.routing.table import Backend, Entry, Route
+    from bailie.routing.table import Backend, Entry
 
 REQUEST_FILTER = "bailie.request"
 ANSWER_FILTER = "bailie.answer"
@@ -62,6 +63,8 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
         host = _one_backend(name, entry)
     else:
         host = _many_backends(entry)
+    if name.endswith(PIPELINE_ENDING) and isinstance(entry, Route):
+        host["routes"].insert(0, refused_call(MODEL_METHODS, rest_only(namespace, name)))
     # What a request is counted by (`request_metrics`).
     host["routes"] = [{"name": name, **each} for each in host["routes"]]
     host["request_headers_to_add"] = [
@@ -165,6 +168,14 @@ def _refused(answer: ErrorAnswer) -> dict[str, Any]:
     return {
         "routes": [{**_anything_else(), "direct_response": {"status": answer.status}}],
         "typed_per_filter_config": {REQUEST_FILTER: context},
+    }
+
+
+def refused_call(match: dict[str, Any], answer: ErrorAnswer) -> dict[str, Any]:
+    """Returns the route of a refusal to gRPC, whose code Envoy makes of the status."""
+    return {
+        "match": match,
+        "direct_response": {"status": answer.status, "body": {"inline_string": answer.message}},
     }
 
 

@@ -123,7 +123,10 @@ def _match_grpc(table: RoutingTable, path: str, model: str, *, named: str, encod
         return refusal.not_decoded(table.namespace)
     if not model and not named:
         return refusal.not_named(table.namespace)
-    return _look_up(table, model or named, "")
+    name = model or named
+    if name.endswith(PIPELINE_ENDING) and isinstance(table.entries.get(name), Route):
+        return refusal.rest_only(table.namespace, name)
+    return _look_up(table, name, "")
 
 
 def _of_namespace(table: RoutingTable, asked: str, served: frozenset[str], *, grpc: bool) -> Outcome:

@@ -147,6 +147,12 @@ def not_served(namespace: str, *, grpc: bool) -> ErrorAnswer:
     return ErrorAnswer(404, GrpcStatus.UNIMPLEMENTED, PATH_NOT_SERVED, text, "", namespace)
 
 
+def rest_only(namespace: str, name: str) -> ErrorAnswer:
+    """Returns the answer for a gRPC call to a pipeline."""
+    text = f"{name} is served over REST, not yet over gRPC: /v2/models/{name}/infer (namespace {namespace})"
+    return ErrorAnswer(404, GrpcStatus.UNIMPLEMENTED, PATH_NOT_SERVED, text, name, namespace)
+
+
 def not_named(namespace: str) -> ErrorAnswer:
     """Returns the answer for a gRPC call that does not name its model."""
     text = f"name the model in the message, or in the metadata {headers.MODEL} (namespace {namespace})"
