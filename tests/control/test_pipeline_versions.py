@@ -101,6 +101,13 @@ def test_a_pipeline_is_ready_when_gateways_data_planes_and_models_are(world):
     assert world.ready()["Ready"] == world.ready()["ModelsReady"] == "False"
 
 
+def test_only_the_steps_whose_models_do_not_answer_are_named(world):
+    world.pipeline(spec={"steps": [{"name": "iris"}, {"name": "wine"}], "output": {"steps": ["iris"]}})
+    world.served("iris")
+    world.step()
+    assert world.conditions()["ModelsReady"]["message"] == "the Models of these steps do not answer: wine"
+
+
 def test_a_new_version_is_loaded_beside_the_old_and_takes_over_as_a_whole(world):
     first = world.pipeline()
     world.step()
@@ -207,3 +214,15 @@ def test_a_pipeline_that_stays_is_the_same_value():
     second = list(versions.named([manifests[1], manifest_of("Pipeline", "a", SPEC)]))
     assert second[0] is first[1]
     assert second[1] is not first[0]
+
+
+def test_a_step_that_two_pipelines_have_lets_the_other_go_on(world):
+    """The end of one of the pipelines leaves the other with what it knows of the Model."""
+    world.pipeline("p")
+    world.pipeline("q")
+    world.step()
+    del world.pipelines["q"]
+    world.step()
+    world.served("iris")
+    world.step()
+    assert world.conditions("p")["ModelsReady"]["status"] == "True"
