@@ -51,7 +51,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest $(PARALLEL) -n 3 --ignore tests/e2e
-	@$(BIN)/python -m pytest $(PARALLEL) -n 4 tests/e2e
+	@$(BIN)/python -m pytest $(PARALLEL) -n 3 tests/e2e
 endif
 
 .PHONY: test-fast

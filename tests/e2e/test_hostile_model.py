@@ -72,7 +72,7 @@ def targets(stack, namespace):
     config = yaml.safe_load((stack.state / "kubeconfig").read_text())
     api = config["clusters"][0]["cluster"]["server"]
     pods = json.loads(stack.kubectl("get", "pods", "-n", namespace, "-o", "json"))["items"]
-    addresses = [pod["status"]["podIP"] for pod in pods]
+    addresses = [pod["status"]["podIP"] for pod in pods if pod.get("status", {}).get("podIP")]
     return {
         "api": [f"{api}/api/v1/namespaces/{namespace}/secrets", f"{api}/api/v1/namespaces"],
         "pods": [f"http://{ip}:9006/{path}" for ip in addresses for path in ("live", "metrics", "namespaces")]

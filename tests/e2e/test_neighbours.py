@@ -132,5 +132,7 @@ def test_requests_leave_one_of_two_servers_that_hangs(stack, models, model, twin
 
     calls = seen_while(stack, models, "left", act)
     held_up = [call for call in calls if call.took > 5]
-    assert all(call.sent < 8 for call in held_up), [(call.sent, call.took) for call in held_up]
+    first = min((call.sent for call in held_up), default=0.0)
+    late = [(call.sent, call.took) for call in held_up if call.sent > first + 8]
+    assert late == [], f"the hang was noticed late; the first that met it was sent at {first}"
     assert failed(calls) == []
