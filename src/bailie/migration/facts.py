@@ -83,8 +83,6 @@ class ClusterObjects:
     """SeldonConfigs and ServerConfigs of the namespaces in which operators run."""
     free_memory: Known[int] = field(default_factory=lambda: Unknown("it was not asked for"))
     """Bytes that no pod of any machine has requested."""
-    not_run: tuple[str, ...] = ()
-    """Kinds of resources that this version of Bailie accepts and does not run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

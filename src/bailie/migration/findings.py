@@ -34,7 +34,7 @@ CHECKS: tuple[Callable[[MoveFacts, MoveSource], Iterator[PlanFinding]], ...] = (
     resources.contents,
     resources.server_names,
     resources.references,
-    resources.not_run,
+    resources.without_gateway,
     resources.deletions,
     pods.images,
     pods.agents,

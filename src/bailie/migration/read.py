@@ -21,7 +21,6 @@ from bailie.migration.facts import ClusterObjects, MoveFacts, NamespaceObjects, 
 from bailie.migration.requests import memory_of, runs
 from bailie.migration.rights import needed_here, needed_in_central
 from bailie.migration.source import recognise
-from bailie.scheduler.kinds import KINDS
 from bailie.scope.claim import OPERATOR_DEPLOYMENT, UPSTREAM_LEASE, is_upstream_operator
 
 if TYPE_CHECKING:
@@ -94,7 +93,6 @@ async def read_cluster(client: Client, namespaces: Iterable[str]) -> ClusterObje
         upstream_leases=await _listed(client, kinds.LEASE, f"metadata.name={UPSTREAM_LEASE}"),
         shared=await _shared(client, sorted(homes)),
         free_memory=await _in_time(_free_memory(client)),
-        not_run=tuple(each.kind.kind for each in KINDS if not each.decides),
     )
 
 

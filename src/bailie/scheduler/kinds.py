@@ -35,15 +35,14 @@ if TYPE_CHECKING:
 class ScheduledKind:
     """One kind. `subjects` makes the routable kind; Models and Servers have none, for the engine has its own.
 
-    `decides`: nothing is decided before the objects of the kind are listed, and each change of one wakes the
-    engine. The objects of any other kind get conditions only. `forbiddable`: where the Role of an older chart
-    does not allow to read the kind, the scheduler does without.
+    Nothing is decided before the objects of the kind are listed, and each change of one wakes the engine.
+    `forbiddable`: where the Role of an older chart does not allow to read the kind, the scheduler does
+    without.
     """
 
     kind: Kind
     writer: MakeWriter
     subjects: SubjectFactory | None = None
-    decides: bool = True
     forbiddable: bool = False
 
 
@@ -55,5 +54,4 @@ KINDS = (
     ScheduledKind(PIPELINE, partial(SubjectWriter, kind=PIPELINE), PipelineSubjects),
 )
 """Each routable kind stands after those to whose routes its own lead."""
-DECIDING = tuple(each.kind for each in KINDS if each.decides)
 FORBIDDABLE = frozenset(each.kind for each in KINDS if each.forbiddable)

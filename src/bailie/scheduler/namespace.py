@@ -18,7 +18,7 @@ from bailie.kube.clock import utc_now
 from bailie.kube.errors import Forbidden
 from bailie.kube.informer import Informer
 from bailie.scheduler.freshness import current
-from bailie.scheduler.kinds import DECIDING, FORBIDDABLE, KINDS
+from bailie.scheduler.kinds import FORBIDDABLE, KINDS
 from bailie.scheduler.loop import SchedulingLoop, write_notice
 from bailie.scheduler.status.metrics import ModelCounts
 from bailie.scheduler.status.writer import StatusWriter
@@ -53,10 +53,10 @@ class NamespaceScheduler:
 
     def unready(self) -> str | None:
         """Returns why no engine could begin now; None when nothing keeps it from that."""
-        missing = [kind.plural for kind in DECIDING if not self._is_listed(kind)]
+        missing = [kind.plural for kind in self._informers if not self._is_listed(kind)]
         if not missing:
             return None
-        causes = {str(self._informers[kind].failure) for kind in DECIDING if self._informers[kind].failure}
+        causes = {str(each.failure) for each in self._informers.values() if each.failure}
         return f"{', '.join(missing)} not listed yet" + "".join(f": {cause}" for cause in sorted(causes))
 
     def _is_listed(self, kind: Kind) -> bool:
@@ -84,9 +84,9 @@ class NamespaceScheduler:
 
         `client` is that of the term: it writes only while the lease is held.
         """
-        for kind in DECIDING:
-            if self._informers[kind].synced.is_set() or kind not in FORBIDDABLE:
-                await current(client, self._informers[kind])
+        for kind, informer in self._informers.items():
+            if informer.synced.is_set() or kind not in FORBIDDABLE:
+                await current(client, informer)
         engine = Engine(
             self.namespace,
             objects=lambda kind: self._informers[kind].store.values(),
@@ -104,8 +104,8 @@ class NamespaceScheduler:
         ends = [
             self.agents.subscribe(loop.wake),
             *(
-                self._informers[kind].subscribe(lambda change: loop.wake() if _matters(change) else None)
-                for kind in DECIDING
+                informer.subscribe(lambda change: loop.wake() if _matters(change) else None)
+                for informer in self._informers.values()
             ),
         ]
         self._engine, self._publisher = engine, publisher

@@ -86,22 +86,20 @@ def without_effect(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding
         yield advice("no-effect", f"{kind_name} {facts.here.name}/{named}", f"{path}: {said}", remedy)
 
 
-def not_run(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
-    """Yields the objects of kinds that this version of Bailie does not run."""
-    for kind in _OWN:
-        items = facts.here.all(kind)
-        if kind.kind not in facts.cluster.not_run or not items:
-            continue
-        subject = f"{kind.kind} {facts.here.name}/{some([name_of(item) for item in items])}"
-        remedy = f"kubectl get {kind.plural} --namespace {facts.here.name}"
-        if source is MoveSource.BAILIE_CENTRAL:
-            text = f"this version of Bailie does not run {kind.plural}, before the move nor after it"
-            yield advice("not-run", subject, text, remedy)
-        else:
-            text = f"this version of Bailie does not run {kind.plural}: who calls them would get errors"
-            yield blocker(
-                "not-run", subject, text, f"{remedy}; leave the namespace with Seldon Core until then"
-            )
+def without_gateway(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
+    """Yields Pipelines that nothing of Bailie's runs: their gateways are the replicas of a Server."""
+    items = facts.here.all(kinds.PIPELINE)
+    if not items or facts.here.get(kinds.SERVER, names.PIPELINE_GATEWAY):
+        return
+    subject = f"{kinds.PIPELINE.kind} {facts.here.name}/{some([name_of(item) for item in items])}"
+    text = f"the namespace has no Server {names.PIPELINE_GATEWAY}, which Bailie's pipelines run on"
+    remedy = f"kubectl get {kinds.PIPELINE.plural} --namespace {facts.here.name}"
+    if source is MoveSource.BAILIE_CENTRAL:
+        text += "; they do not run, before the move nor after it"
+        yield advice("not-run", subject, text, f"{remedy}; docs/pipelines.md has the Server")
+    else:
+        text += ", and over REST alone: who calls them would get errors"
+        yield blocker("not-run", subject, text, f"{remedy}; leave the namespace with Seldon Core until then")
 
 
 def deletions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
