@@ -16,7 +16,6 @@ CONTRACTS = {"bailie": "importlinter:contract:pure", "kubeapi": "importlinter:co
 NOT_PURE = {
     "bailie.agent.metrics": "counts in the process's registry",
     "bailie.agent.remotes": "reads the mounted configuration",
-    "bailie.gateway.endpoint_files": "writes files",
     "bailie.kube.clock": "is the clock",
     "bailie.kube.metrics": "counts in the process's registry",
     "bailie.kube.token": "reads a file",

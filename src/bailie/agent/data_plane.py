@@ -36,7 +36,7 @@ def _url(settings: Settings) -> str:
         return settings.inference_url
     place = EnvoyPlace(settings.namespace, host, given.port or ports.MESH, settings.endpoints_dir)
     try:
-        address, port = place.now()
+        address, port = place.find()
     except Unresolved as error:
         raise LoadFailed("DataPlaneUnknown", f"the model calls others, and {error}") from error
     return f"http://{address}:{port}"

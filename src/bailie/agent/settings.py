@@ -27,17 +27,8 @@ from bailie.wellknown import names, paths, ports, variables
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MOST_DIGITS = 9
-"""Of a replica's index, which is a number of 32 bits in the protocol."""
 _FOR_CHILDREN = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _IDENTITIES = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "OS_")
-
-
-def _pod_name(value: str) -> str:
-    server, _, index = value.rpartition("-")
-    if not server or not (index.isascii() and index.isdecimal() and len(index) <= _MOST_DIGITS):
-        raise ValueError
-    return value
 
 
 def _roots(value: str) -> Roots:
@@ -57,14 +48,7 @@ class Settings:
     """Name, limits and neighbours of one agent. Times are seconds, sizes bytes."""
 
     namespace: str = field(metadata=shared.NAMESPACE)
-    pod: str = field(
-        metadata=fields.custom(
-            variables.POD_NAME,
-            "Name of the pod, which says whose replica it is.",
-            allowed="<server>-<index>, such as mlserver-0",
-            parse=_pod_name,
-        )
-    )
+    pod: str = field(metadata=shared.REPLICA)
     server: str
     """The Server's name, from the pod's."""
     replica: int

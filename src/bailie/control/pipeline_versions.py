@@ -16,7 +16,7 @@ from bailie.api.pipeline import Pipeline
 from bailie.api.resource import NO_EFFECT
 from bailie.control.wanted_models import WantedModel
 from bailie.dataflow import compile_pipeline
-from bailie.wellknown.names import PIPELINE_ENDING, PIPELINE_GATEWAY
+from bailie.wellknown.names import PIPELINE_CAPABILITY, PIPELINE_ENDING, PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     Manifest = Mapping[str, Any]
 
-CAPABILITY = "pipelines"
-"""Of a replica that runs pipelines; Models are not placed there."""
 SPEC_PARAMETER = "pipeline"
 """The parameter of a version that has the Pipeline's spec, as JSON."""
 _MOST_GATEWAYS = 1_000
@@ -96,7 +94,7 @@ def _model(manifest: Manifest, spec: str) -> Model:
             "spec": {
                 "storageUri": "",
                 "server": PIPELINE_GATEWAY,
-                "requirements": [CAPABILITY],
+                "requirements": [PIPELINE_CAPABILITY],
                 "replicas": _MOST_GATEWAYS,
                 "parameters": [{"name": SPEC_PARAMETER, "value": spec}],
             },

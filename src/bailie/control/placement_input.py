@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.server import Server as ServerResource
-from bailie.control.pipeline_versions import CAPABILITY
 from bailie.control.wanted_models import demand_of
 from bailie.lifecycle.memory import Measured
 from bailie.placement import Holding, Replica, Server
+from bailie.wellknown.names import PIPELINE_CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -143,7 +143,7 @@ def _server(name: str, wanted: range, replicas: list[FleetReplica]) -> Server:
         name=name,
         capabilities=frozenset.intersection(*capabilities) if capabilities else frozenset(),
         replicas=tuple(_replica(seen, wanted) for seen in replicas),
-        shared=not any(CAPABILITY in each for each in capabilities),
+        shared=not any(PIPELINE_CAPABILITY in each for each in capabilities),
         wanted_replicas=len(wanted),
         first_ordinal=wanted.start,
     )

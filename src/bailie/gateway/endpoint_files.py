@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bailie.kube.discovery import node_file
 from bailie.manifests.endpoints import endpoints_file
 
 if TYPE_CHECKING:
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bailie.routing.table import Elsewhere
-
-
-def path_of(folder: Path, namespace: str, host: str) -> Path:
-    """Returns the node's file for `<service>` in the namespace, or for `<service>.<namespace>`."""
-    service, _, other = host.partition(".")
-    return folder / (other.partition(".")[0] or namespace) / f"{service}.json"
 
 
 def ensure(path: Path, port: int) -> None:
@@ -42,6 +37,6 @@ def finder(folder: Path | None) -> Callable[[Elsewhere], Path | None]:
 def _found(folder: Path | None, mesh: Elsewhere) -> Path | None:
     if folder is None:
         return None
-    path = path_of(folder, "", mesh.host)
+    path = node_file(folder, "", mesh.host, "json")
     ensure(path, mesh.port)
     return path

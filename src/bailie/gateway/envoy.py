@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bailie.gateway import endpoint_files
 from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings, envoy_bootstrap
 from bailie.gateway.listener import Address
+from bailie.kube.discovery import node_file
 from bailie.settings.shared import LOOPBACK
 from bailie.wellknown import ports
 
@@ -34,7 +35,7 @@ def settings_of(given: StarterSettings) -> EnvoySettings:
         probe=Address(given.address, ports.ENVOY_PROBES),
         scheduler_host=host,
         scheduler_port=given.scheduler_port,
-        scheduler_endpoints=endpoint_files.path_of(folder, given.namespace, host) if folder else None,
+        scheduler_endpoints=node_file(folder, given.namespace, host, "json") if folder else None,
         memory=given.memory,
         max_connections=given.max_connections,
         token=given.token_file.read_text(encoding="utf-8").strip(),

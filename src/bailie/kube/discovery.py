@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def node_file(directory: Path, namespace: str, host: str, ending: str) -> Path:
+    """Returns the node's file about `<service>` in the namespace, or about `<service>.<namespace>`."""
+    service, _, other = host.partition(".")
+    return directory / (other.partition(".")[0] or namespace) / f"{service}.{ending}"
+
+
 class Unresolved(OSError):  # noqa: N818 - a state of the world, as in bailie.kube.errors
     """The name has no address now; the message says where it was looked up."""
 
@@ -42,9 +48,7 @@ class Resolver:
         return await _from_dns(host)
 
     def _from_file(self, directory: Path, host: str) -> tuple[str, ...]:
-        service, _, rest = host.partition(".")
-        namespace = rest.partition(".")[0] or self.namespace
-        path = directory / namespace / f"{service}.hosts"
+        path = node_file(directory, self.namespace, host, "hosts")
         try:
             lines = path.read_text().split()
         except OSError as error:
@@ -65,16 +69,11 @@ class EnvoyPlace:
     directory: Path | None = None
     """The node's files, `<namespace>/<service>.json`; None for DNS."""
 
-    async def find(self) -> tuple[str, int]:
-        """Returns host and port, as `now` does."""
-        return self.now()
-
-    def now(self) -> tuple[str, int]:
+    def find(self) -> tuple[str, int]:
         """Returns host and port. Raises Unresolved where no Envoy stands behind the Service."""
         if self.directory is None or is_address(self.host):
             return self.host, self.port
-        service, _, rest = self.host.partition(".")
-        path = self.directory / (rest.partition(".")[0] or self.namespace) / f"{service}.json"
+        path = node_file(self.directory, self.namespace, self.host, "json")
         try:
             (found,) = json.loads(path.read_text())["resources"]
             hosts = found["endpoints"][0]["lb_endpoints"]
@@ -82,7 +81,7 @@ class EnvoyPlace:
         except (OSError, ValueError, LookupError) as error:
             raise Unresolved(f"{path} is no help: {error}") from error
         if not places:
-            raise Unresolved(f'no Envoy stands behind Service "{service}" yet')
+            raise Unresolved(f'no Envoy stands behind Service "{path.stem}" yet')
         return places[0]["address"], int(places[0]["port_value"])
 
 

@@ -15,32 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-CAPABILITY = "pipelines"
-"""As in `control.pipeline_versions`."""
-_MOST_DIGITS = 9
-"""Of a replica's index, which is a number of 32 bits in the protocol."""
-
-
-def _pod_name(value: str) -> str:
-    server, _, index = value.rpartition("-")
-    if not server or not (index.isascii() and index.isdecimal() and len(index) <= _MOST_DIGITS):
-        raise ValueError
-    return value
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineGatewaySettings:
     """Name, limits and neighbours of one gateway. Times are seconds, sizes bytes."""
 
     namespace: str = field(metadata=shared.NAMESPACE)
-    pod: str = field(
-        metadata=fields.custom(
-            variables.POD_NAME,
-            "Name of the pod, which says whose replica it is.",
-            allowed="<server>-<index>, such as seldon-pipelinegateway-0",
-            parse=_pod_name,
-        )
-    )
+    pod: str = field(metadata=shared.REPLICA)
     scheduler_host: str = field(default=names.SCHEDULER, metadata=shared.SCHEDULER_HOST)
     scheduler_port: int = field(
         default=ports.SCHEDULER_AGENTS,
@@ -145,7 +125,7 @@ class PipelineGatewaySettings:
     @property
     def capabilities(self) -> tuple[str, ...]:
         """The capability of a replica that runs pipelines."""
-        return (CAPABILITY,)
+        return (names.PIPELINE_CAPABILITY,)
 
     @property
     def plan_file(self) -> Path:

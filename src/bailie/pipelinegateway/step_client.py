@@ -21,11 +21,11 @@ from bailie.pipelinegateway.step_answers import NoResponse, StepResponse
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from bailie.pipelinegateway.budget import Reservation
 
-    WhereEnvoyIs = Callable[[], Awaitable[tuple[str, int]]]
+    WhereEnvoyIs = Callable[[], tuple[str, int]]
     """Returns host and port of an Envoy for a new connection. Raises OSError."""
     Done = Callable[[StepResponse | NoResponse], None]
 
@@ -91,7 +91,7 @@ class StepClient:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                host, port = await self.where()
+                host, port = self.where()
                 _, connection = await loop.create_connection(lambda: StepConnection(self), host, port)
         except OSError as error:  # TimeoutError is one
             self._open -= 1

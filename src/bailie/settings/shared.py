@@ -13,9 +13,26 @@ TOKEN = f"{paths.TOKEN_FOLDER}/{paths.TOKEN_KEY}"
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
+_MOST_DIGITS = 9
+"""Of a replica's index, which is a number of 32 bits in the protocol."""
+
+
+def _replica(pod: str) -> str:
+    server, _, index = pod.rpartition("-")
+    if not server or not (index.isascii() and index.isdecimal() and len(index) <= _MOST_DIGITS):
+        raise ValueError
+    return pod
+
+
 NAMESPACE = fields.text(variables.POD_NAMESPACE, "Namespace of the pod.", "the pod's namespace")
 POD_NAME = fields.text(
     variables.POD_NAME, "Name of the pod, which tells it from the others of its kind.", "the pod's name"
+)
+REPLICA = fields.custom(
+    variables.POD_NAME,
+    "Name of the pod, which says whose replica it is.",
+    allowed="<server>-<index>, such as mlserver-0",
+    parse=_replica,
 )
 ADDRESS = fields.custom(
     variables.POD_IP,
