@@ -90,14 +90,49 @@ def running_api(directory: Path) -> Iterator[Api]:
 
 
 @dataclass
-class Result:
+class ApiVerdict:
+    """How a process of the API bore it: every failure in words, each wait for `/healthz`, and its memory."""
+
+    failures: list[str] = field(default_factory=list)
+    health: list[float] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+
+    def ask_health(self, api: Api, over: threading.Event) -> None:
+        """Asks `/healthz` ten times a second until `over`."""
+        while not over.wait(0.1):
+            connection, begun = api.connection(ANSWER_SECONDS), time.monotonic()
+            try:
+                status, _ = api.send(connection, Request("GET", "/healthz"))
+                if status != 200:
+                    self.failures.append(f"/healthz answered {status}")
+            except (http.client.HTTPException, OSError) as error:
+                self.failures.append(f"/healthz: {error!r}")
+            finally:
+                connection.close()
+            self.health.append(time.monotonic() - begun)
+            if self.memory:
+                self.memory.append(api.resident())
+
+    def judge(self, api: Api) -> None:
+        """Adds the failures that show at the end: the process, its log, the waits, and its growth."""
+        log = api.log.read_text(errors="replace")
+        if api.process.poll() is not None:
+            self.failures.append(f"the API ended with {api.process.returncode}: {log[-500:]}")
+        if "Traceback" in log:
+            at = log.index("Traceback")
+            self.failures.append(f"{log.count('Traceback')} tracebacks in its log: {log[at : at + 2500]}")
+        if max(self.health, default=0) > HEALTH_SECONDS:
+            self.failures.append(f"/healthz took {max(self.health):.2f} s")
+        if self.memory[-1] - self.memory[0] > GROWTH_BYTES:
+            self.failures.append(f"memory grew from {self.memory[0] >> 20} to {self.memory[-1] >> 20} MiB")
+
+
+@dataclass
+class Result(ApiVerdict):
     """What came of it."""
 
     statuses: Counter[int] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-    health: list[float] = field(default_factory=list)
     slowest: tuple[float, str] = (0.0, "")
-    memory: list[int] = field(default_factory=list)
 
     def note(self, request: Request, status: int, body: bytes) -> None:
         """Counts an answer; keeps what is wrong with it."""
@@ -128,7 +163,7 @@ def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
         result, over = Result(), threading.Event()
         body = json.dumps({"metadata": {"name": NAMESPACE}}).encode()
         known = [Request("POST", "/api/v1/namespaces", body, {"content-type": "application/json"}), *found()]
-        asking = threading.Thread(target=_ask_health, args=(api, result, over))
+        asking = threading.Thread(target=result.ask_health, args=(api, over))
         asking.start()
         try:
             _drive(api, result, known, time.monotonic() + 600)
@@ -138,7 +173,7 @@ def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
         finally:
             over.set()
             asking.join()
-        _judge(api, result)
+        result.judge(api)
         return result
 
 
@@ -167,35 +202,6 @@ def _drive(api: Api, result: Result, requests: Iterable[Request], until: float) 
                 result.failures.append(f"{_shown(request)}: {error!r}")
             result.statuses[0] += 1
     connection.close()
-
-
-def _ask_health(api: Api, result: Result, over: threading.Event) -> None:
-    while not over.wait(0.1):
-        connection, begun = api.connection(ANSWER_SECONDS), time.monotonic()
-        try:
-            status, _ = api.send(connection, Request("GET", "/healthz"))
-            if status != 200:
-                result.failures.append(f"/healthz answered {status}")
-        except (http.client.HTTPException, OSError) as error:
-            result.failures.append(f"/healthz: {error!r}")
-        finally:
-            connection.close()
-        result.health.append(time.monotonic() - begun)
-        if result.memory:
-            result.memory.append(api.resident())
-
-
-def _judge(api: Api, result: Result) -> None:
-    log = api.log.read_text(errors="replace")
-    if api.process.poll() is not None:
-        result.failures.append(f"the API ended with {api.process.returncode}: {log[-500:]}")
-    if "Traceback" in log:
-        at = log.index("Traceback")
-        result.failures.append(f"{log.count('Traceback')} tracebacks in its log: {log[at : at + 1500]}")
-    if max(result.health, default=0) > HEALTH_SECONDS:
-        result.failures.append(f"/healthz took {max(result.health):.2f} s")
-    if result.memory[-1] - result.memory[0] > GROWTH_BYTES:
-        result.failures.append(f"memory grew from {result.memory[0] >> 20} to {result.memory[-1] >> 20} MiB")
 
 
 def main(arguments: list[str]) -> None:

@@ -44,7 +44,7 @@ from tests.support.door_attacks import (
 from tests.support.fuzz_objects import Request
 from tests.support.waiting import until_blocking
 
-from benchmarks.api_fuzz import Api, running_api
+from benchmarks.api_fuzz import Api, ApiVerdict, running_api
 from kubeapi.pods.commands import PROTOCOLS
 from kubeapi.pods.port_forward import PROTOCOL
 
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 
 ADDRESS = "127.99.3.7"
 SECONDS = 15.0
-HEALTH_SECONDS = 1.0
-GROWTH_BYTES = 50 * 1024 * 1024
 LEFT_SECONDS = 30.0
 CONTENT = b"hello" * 1000
 _FIRST = 60
@@ -62,14 +60,11 @@ _FIRST = 60
 
 
 @dataclass
-class Result:
+class Result(ApiVerdict):
     """What came of it."""
 
     attacks: Counter[str] = field(default_factory=Counter)
     good: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-    health: list[float] = field(default_factory=list)
-    memory: list[int] = field(default_factory=list)
 
     def summary(self) -> str:
         """One line for people."""
@@ -250,7 +245,7 @@ def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
             threading.Thread(target=_witness, args=(target, result, over, each))
             for each in (good_forward, good_exec)
         ]
-        beside.append(threading.Thread(target=_ask_health, args=(target, result, over)))
+        beside.append(threading.Thread(target=result.ask_health, args=(target.api, over)))
         until = time.monotonic() + seconds
         attacking = [
             threading.Thread(target=_attack, args=(target, result, seed * 1000 + number, until))
@@ -288,30 +283,14 @@ def _witness(target: Doors, result: Result, over: threading.Event, work: Callabl
         result.memory.append(target.api.resident())
 
 
-def _ask_health(target: Doors, result: Result, over: threading.Event) -> None:
-    while not over.wait(0.1):
-        connection, begun = target.api.connection(SECONDS), time.monotonic()
-        try:
-            status, _ = target.api.send(connection, Request("GET", "/healthz"))
-            if status != 200:
-                result.failures.append(f"/healthz answered {status}")
-        except OSError as error:
-            result.failures.append(f"/healthz: {error!r}")
-        finally:
-            connection.close()
-        result.health.append(time.monotonic() - begun)
-
-
 def _judge(target: Doors, result: Result, at_rest: int) -> None:
-    log = target.api.log.read_text(errors="replace")
-    if target.api.process.poll() is not None:
-        result.failures.append(f"the API ended with {target.api.process.returncode}: {log[-500:]}")
-        return
-    if "Traceback" in log:
-        at = log.index("Traceback")
-        result.failures.append(f"{log.count('Traceback')} tracebacks in its log: {log[at : at + 2500]}")
-    if max(result.health, default=0) > HEALTH_SECONDS:
-        result.failures.append(f"/healthz took {max(result.health):.2f} s")
+    if target.api.process.poll() is None:
+        _find_leftovers(target, result, at_rest)
+        result.memory.append(target.api.resident())
+    result.judge(target.api)
+
+
+def _find_leftovers(target: Doors, result: Result, at_rest: int) -> None:
     for what, at_most, count in (
         ("descriptors", at_rest + 5, lambda: target.descriptors),
         ("commands", 0, lambda: len(target.commands)),
@@ -320,9 +299,6 @@ def _judge(target: Doors, result: Result, at_rest: int) -> None:
             until_blocking(lambda: count() <= at_most, seconds=LEFT_SECONDS)  # noqa: B023 - called at once
         except AssertionError:
             result.failures.append(f"{count()} {what} are left, {at_most} were there before")
-    result.memory.append(target.api.resident())
-    if result.memory[-1] - result.memory[0] > GROWTH_BYTES:
-        result.failures.append(f"memory grew from {result.memory[0] >> 20} to {result.memory[-1] >> 20} MiB")
 
 
 def main(arguments: list[str]) -> None:
