@@ -12,9 +12,11 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import httpx
 import pytest
+from tests.support.api import running_api
 from tests.support.waiting import until_blocking as until
 
 from kubeapi.errors import StateError
@@ -126,6 +128,33 @@ def test_a_watch_resumes_over_a_restart_on_the_same_address(start):
         ("ADDED", "before"),
         ("ADDED", "after"),
     ]
+
+
+SERVICES = "/api/v1/namespaces/default/services"
+
+
+def test_a_port_that_another_api_got_meanwhile_is_changed_at_the_start(tmp_path):
+    """Two proxies at one port would share its connections; the other port stays."""
+
+    @contextmanager
+    def with_services(name, *ports):
+        with running_api(tmp_path / name) as api:
+            for number in ports:
+                spec = {"type": "NodePort", "ports": [{"port": 80, **number}]}
+                api.request("POST", SERVICES, json={"metadata": {"generateName": "s-"}, "spec": spec})
+            yield {
+                item["metadata"]["name"]: item["spec"]["ports"][0]["nodePort"]
+                for item in api.request("GET", SERVICES)["items"]
+            }
+
+    with with_services("one", {}, {}) as before:
+        pass
+    lost = min(before)
+    with (
+        with_services("other", {"nodePort": before[lost]}),
+        with_services("one") as after,
+    ):
+        assert {name for name in before if after[name] != before[name]} == {lost}
 
 
 def test_sigterm_ends_watches_in_order_and_the_process(start):

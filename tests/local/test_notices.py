@@ -9,6 +9,7 @@ from tests.support.anyjson import changed
 from bailie.local.notices import Notices
 from bailie.local.programs import TITLES
 from kubeapi.registry.builtin import builtin_resources
+from kubeapi.registry.ports import NodePorts
 
 OWN = "bailie-mlserver:1"
 NOTICES = Notices(TITLES, own=(OWN,))
@@ -33,7 +34,7 @@ def server(**container):
 
 
 def test_every_kind_that_nothing_acts_on_is_named_and_no_other():
-    said = {each.kind.kind: NOTICES(each.key, manifest(each.kind.kind)) for each in builtin_resources()}
+    said = {each.kind.kind: NOTICES(each.key, manifest(each.kind.kind)) for each in builtin_resources(NodePorts())}
     assert {kind for kind, sentences in said.items() if sentences} == INERT
     for kind in INERT:
         assert f"{kind}" in said[kind][0]

@@ -8,9 +8,10 @@ from kubeapi.discovery import openapi
 from kubeapi.discovery.documents import Descriptions
 from kubeapi.errors import ApiError
 from kubeapi.registry.builtin import builtin_resources
+from kubeapi.registry.ports import NodePorts
 from kubeapi.schemas.schema import prune, validate
 
-CATALOGUE = catalogue(crd_manifests())
+CATALOGUE = catalogue(crd_manifests(), NodePorts())
 MODEL = next(each for each in CATALOGUE if each.kind.kind == "Model")
 AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
@@ -127,7 +128,9 @@ def test_aggregated_media_type_and_the_older_version():
 
 
 def test_every_builtin_kind_has_a_schema():
-    assert [r.kind.kind for r in builtin_resources() if r.schema is None and "get" in r.verbs] == []
+    assert [
+        r.kind.kind for r in builtin_resources(NodePorts()) if r.schema is None and "get" in r.verbs
+    ] == []
 
 
 def test_builtin_schemas_know_a_whole_pod():
@@ -150,7 +153,7 @@ def test_builtin_schemas_know_a_whole_pod():
             "priority": 5,
         },
     }
-    (resource,) = [r for r in builtin_resources() if r.kind == kinds.POD]
+    (resource,) = [r for r in builtin_resources(NodePorts()) if r.kind == kinds.POD]
     assert prune(resource.schema, pod) == (pod, [])
     assert validate(resource.schema, pod) == []
     pod["spec"]["containers"][0]["env"][0]["val"] = "x"

@@ -9,9 +9,10 @@ from bailie.api.crd import crd_manifests
 from kubeapi.bootstrap import catalogue
 from kubeapi.discovery import openapi
 from kubeapi.discovery.openapi_v2 import encode
+from kubeapi.registry.ports import NodePorts
 from kubeapi.wire.protobuf import _fields as fields_of
 
-CATALOGUE = catalogue(crd_manifests())
+CATALOGUE = catalogue(crd_manifests(), NodePorts())
 DOCUMENT = openapi.document(CATALOGUE, "/openapi/v2")
 
 

@@ -8,10 +8,11 @@ from kubeapi.printing import table
 from kubeapi.printing.ages import age, duration
 from kubeapi.printing.columns import pod_status
 from kubeapi.printing.jsonpath import JSONPathError, find
+from kubeapi.registry.ports import NodePorts
 from kubeapi.verbs.views import view_of
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-CATALOGUE = catalogue(crd_manifests())
+CATALOGUE = catalogue(crd_manifests(), NodePorts())
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 

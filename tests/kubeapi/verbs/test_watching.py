@@ -10,6 +10,7 @@ from tests.support.waiting import until
 
 from kubeapi import bootstrap
 from kubeapi.errors import ApiError
+from kubeapi.registry.ports import NodePorts
 from kubeapi.storage.hub import Hub
 from kubeapi.storage.store import Key, Store
 from kubeapi.verbs.watching import Watch
@@ -47,7 +48,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def resource():
-    return bootstrap.catalogue(()).find("", "v1", "configmaps")
+    return bootstrap.catalogue((), NodePorts()).find("", "v1", "configmaps")
 
 
 def put(store, name, **labels):

@@ -8,13 +8,16 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from kubeapi import clock
 from kubeapi.access import rbac
 from kubeapi.files import write_private
 from kubeapi.registry.builtin import builtin_resources
 from kubeapi.registry.catalogue import Catalogue, custom_resource
 from kubeapi.registry.metadata import stamp_new
-from kubeapi.registry.options import WriteOptions
+from kubeapi.registry.options import Place, WriteOptions
+from kubeapi.registry.ports import without
 from kubeapi.storage.store import Key
 
 if TYPE_CHECKING:
@@ -23,15 +26,17 @@ if TYPE_CHECKING:
 
     from kubeapi.http.app import App
     from kubeapi.registry.catalogue import Resource
+    from kubeapi.registry.ports import NodePorts
     from kubeapi.storage.store import Store
 
 ADMIN = rbac.User("admin", groups=(rbac.MASTERS, rbac.AUTHENTICATED))
+log = structlog.get_logger(__name__)
 _MANAGER = "kubeapi"
 
 
-def catalogue(definitions: Iterable[Mapping[str, Any]]) -> Catalogue:
+def catalogue(definitions: Iterable[Mapping[str, Any]], node_ports: NodePorts) -> Catalogue:
     """Returns every resource that is served: the built-in kinds, and those of CustomResourceDefinitions."""
-    return Catalogue([*builtin_resources(), *(custom_resource(each) for each in definitions)])
+    return Catalogue([*builtin_resources(node_ports), *(custom_resource(each) for each in definitions)])
 
 
 def prepare(app: App, definitions: Iterable[Mapping[str, Any]]) -> None:
@@ -45,6 +50,24 @@ def prepare(app: App, definitions: Iterable[Mapping[str, Any]]) -> None:
         app.objects.create(namespaces, "", body, WriteOptions(field_manager=_MANAGER))
     for manifest in definitions:
         _put_definition(app.store, resource, manifest)
+
+
+def resume_ports(app: App, node_ports: NodePorts) -> None:
+    """Claims the node ports of the stored Services; where another API has one by now, gives a new one.
+
+    Else the proxies of both would share the port, and each would get requests for the other.
+    """
+    services = app.catalogue.find("", "v1", "services")
+    assert services is not None  # noqa: S101 - it is built in
+    lost = node_ports.resume(app.store)
+    for service in app.store.objects(services.key) if lost else ():
+        meta, options = service["metadata"], WriteOptions(field_manager=_MANAGER)
+        place = Place(services, meta["namespace"], meta["name"])
+        changed = app.objects.update(place, lambda found: without(found, lost), options)
+        if changed["spec"] != service["spec"]:
+            log.warning(
+                "node ports changed, another API has them", namespace=place.namespace, service=place.name
+            )
 
 
 def _put_definition(store: Store, resource: Resource, manifest: Mapping[str, Any]) -> None:

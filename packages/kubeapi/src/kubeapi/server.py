@@ -26,6 +26,7 @@ from kubeapi.files import write_private
 from kubeapi.http.app import App
 from kubeapi.http.audit import AuditLog
 from kubeapi.http.connections import Clients, Listener, Protocol, files_allowed, most_clients
+from kubeapi.registry.ports import NodePorts
 from kubeapi.storage.store import Store
 
 if TYPE_CHECKING:
@@ -94,15 +95,17 @@ class ApiServer:
             kept_changes=settings.kept_changes,
             expected=settings.admin_token_file.exists(),  # written after the first objects
         )
+        self._node_ports = NodePorts()
         try:
             files = certs.ensure(settings.pki_dir, settings.host)
             self._socket = _bind(settings)
             port = self._socket.getsockname()[1]
             write_private(settings.port_file, f"{port}\n")
             self._audit = AuditLog(settings.audit_log) if settings.audit_log else None
-            catalogue = bootstrap.catalogue(settings.definitions)
+            catalogue = bootstrap.catalogue(settings.definitions, self._node_ports)
             self.app = App(self._store, catalogue, settings, self._audit)
             bootstrap.prepare(self.app, settings.definitions)
+            bootstrap.resume_ports(self.app, self._node_ports)
             self._workers = (
                 Collector(self.app.objects, self.app.catalogue).worker,
                 NamespaceCleaner(self.app.objects, self.app.catalogue).worker,
@@ -149,9 +152,10 @@ class ApiServer:
         self.app.hub.close()
 
     def close(self) -> None:
-        """Gives up the port and the state directory."""
+        """Gives up the ports and the state directory."""
         self.app.hub.close()
         self._socket.close()
+        self._node_ports.close()
         self._store.close()
         if self._audit is not None:
             self._audit.close()

@@ -21,6 +21,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
+from kubeapi.registry.ports import NODE_PORTS
+
 if TYPE_CHECKING:
     import socket
     import ssl
@@ -38,7 +40,8 @@ _LONGEST_HEAD = 1 << 20
 _HANDSHAKE_SECONDS = 10.0
 _MOST, _FEWEST = 4096, 16
 _OTHER_FILES = 64
-"""Files that this process opens besides connections: its database, logs, requests to pods."""
+"""Files that this process opens besides connections and claims of node ports: its database, logs, requests to
+pods."""
 _NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SAY_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1
@@ -47,7 +50,7 @@ _PAUSE_SECONDS = 0.1
 def files_allowed() -> int:
     """Returns how many files this process may open, once its limit is raised as far as it can be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST + _OTHER_FILES
+    wanted = _MOST + _OTHER_FILES + len(NODE_PORTS)
     best = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     if soft != resource.RLIM_INFINITY and soft < best:
         resource.setrlimit(resource.RLIMIT_NOFILE, (best, hard))

@@ -7,7 +7,7 @@ messages are cut at build. Only parts that need code are elsewhere: rules in `st
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubeapi import kinds
 from kubeapi.kinds import ApiKind
@@ -15,6 +15,9 @@ from kubeapi.registry import events
 from kubeapi.registry.catalogue import ALL_VERBS, Conversion, Resource, Scale, Subresource
 from kubeapi.registry.strategies import Strategy, core_strategies
 from kubeapi.registry.workload_strategies import workload_strategies
+
+if TYPE_CHECKING:
+    from kubeapi.registry.ports import NodePorts
 
 _WITHOUT_DELETION = tuple(verb for verb in ALL_VERBS if not verb.startswith("delete"))
 _EXEC = ApiKind("", "v1", "PodExecOptions", "pods/exec")
@@ -24,9 +27,9 @@ _POD_SCALE = Scale(("spec", "replicas"), ("status", "replicas"), ("spec", "selec
 """The scale of kinds that run pods; their selector is an object."""
 
 
-def builtin_resources() -> list[Resource]:
+def builtin_resources(node_ports: NodePorts) -> list[Resource]:
     """Returns the built-in kinds that the API serves, core group first."""
-    strategies = core_strategies() | workload_strategies()
+    strategies = core_strategies(node_ports) | workload_strategies()
 
     def serve(kind: ApiKind, *short: str, generation: bool = False, **more: Any) -> Resource:
         strategy = strategies.get(kind.plural, Strategy(generation=generation))

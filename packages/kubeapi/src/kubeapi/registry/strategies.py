@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kubeapi import clock
@@ -16,11 +17,11 @@ from kubeapi.causes import Cause, forbidden
 from kubeapi.registry import names
 from kubeapi.registry.addresses import cluster_address
 from kubeapi.registry.pod_rules import key_causes, spec_causes
-from kubeapi.registry.ports import assign_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kubeapi.registry.ports import NodePorts
     from kubeapi.storage.store import Obj, Store
 
 
@@ -100,7 +101,7 @@ def _check_config_map(new: Obj, old: Obj | None) -> list[Cause]:
     return causes + _check_keys(new) + _check_immutable(new, old)
 
 
-def _service(new: Obj, old: Obj | None, store: Store) -> None:
+def _service(new: Obj, old: Obj | None, store: Store, node_ports: NodePorts) -> None:
     spec = new.setdefault("spec", {})
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
@@ -113,7 +114,7 @@ def _service(new: Obj, old: Obj | None, store: Store) -> None:
     for port in spec.get("ports") or ():
         port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))
-    assign_ports(new, old, store)
+    node_ports.assign(new, old, store)
     new.setdefault("status", {"loadBalancer": {}})
 
 
@@ -205,8 +206,9 @@ def _check_definition(new: Obj, old: Obj | None) -> list[Cause]:
     return [forbidden("spec", "this API serves the definitions that it was started with, as they were then")]
 
 
-def core_strategies() -> dict[str, Strategy]:
-    """Returns the strategies of the built-in kinds by plural."""
+def core_strategies(node_ports: NodePorts) -> dict[str, Strategy]:
+    """Returns the strategies of the built-in kinds by plural. Services get their ports from `node_ports`."""
+    service = partial(_service, node_ports=node_ports)
     path = names.PATH_SEGMENT
     binding = Strategy(prepare=_role_binding, validate=_check_role_ref, name_rule=path)
     role = Strategy(validate=_check_role, name_rule=path)
@@ -214,7 +216,7 @@ def core_strategies() -> dict[str, Strategy]:
         "namespaces": Strategy(prepare=_namespace, name_rule=names.LABEL),
         "secrets": Strategy(prepare=_secret, validate=_check_secret),
         "configmaps": Strategy(validate=_check_config_map),
-        "services": Strategy(prepare=_service, name_rule=names.LABEL_1035),
+        "services": Strategy(prepare=service, name_rule=names.LABEL_1035),
         "pods": Strategy(prepare=_pod, validate=_check_pod, generation=True),
         "events": Strategy(prepare=_event),
         "customresourcedefinitions": Strategy(prepare=_definition, validate=_check_definition),
