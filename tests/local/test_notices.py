@@ -34,7 +34,9 @@ def server(**container):
 
 
 def test_every_kind_that_nothing_acts_on_is_named_and_no_other():
-    said = {each.kind.kind: NOTICES(each.key, manifest(each.kind.kind)) for each in builtin_resources(NodePorts())}
+    said = {
+        each.kind.kind: NOTICES(each.key, manifest(each.kind.kind)) for each in builtin_resources(NodePorts())
+    }
     assert {kind for kind, sentences in said.items() if sentences} == INERT
     for kind in INERT:
         assert f"{kind}" in said[kind][0]
