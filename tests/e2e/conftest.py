@@ -159,8 +159,8 @@ def processes_of(state):
 def stack(tmp_path_factory):
     """Both namespaces served; ended and checked for leftovers at the end."""
     state = tmp_path_factory.mktemp("bailie") / "state"
-    bailie("up", "--detach", "--namespaces", f"{SYSTEM},{STAGING}", "--state-dir", state)
     try:
+        bailie("up", "--detach", "--namespaces", f"{SYSTEM},{STAGING}", "--state-dir", state)
         yield Stack(state)
     finally:
         bailie("down", "--state-dir", state)

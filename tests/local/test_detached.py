@@ -11,7 +11,7 @@ import pytest
 from tests.support.waiting import until_blocking
 
 from bailie.local import detached
-from bailie.local.state import StateDirectory
+from bailie.local.state import StateDirectory, SupervisorRecord
 from bailie.workloads.node import proc
 from bailie.workloads.node.pods import STATE_VARIABLE
 
@@ -89,6 +89,31 @@ def test_an_ignored_interruption_stays_ignored_by_the_processes_made():
     finally:
         signal.signal(signal.SIGINT, before)
     assert said == "SIG_IGN\n"
+
+
+HOLDS = """
+import pathlib, sys, time
+from bailie.local.state import Lock, StateDirectory
+with Lock(StateDirectory(pathlib.Path(sys.argv[1]))):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_supervisor_that_has_not_said_anything_yet_is_ended(tmp_path):
+    """It has the lock; the last record is a killed supervisor's, whose pid is anybody's by now."""
+    state = StateDirectory(tmp_path)
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        state.record(SupervisorRecord(stranger.pid, "ready"))
+        command = [sys.executable, "-c", HOLDS, tmp_path]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+            assert supervisor.stdout.readline() == "held\n"
+            assert state.holder() == supervisor.pid
+            detached.stop(state, timeout=30)
+            assert supervisor.wait(30) == -signal.SIGTERM
+        assert stranger.poll() is None
+        stranger.kill()
+    assert state.holder() is None
 
 
 def test_what_a_killed_supervisor_left_is_told_and_ended(tmp_path):

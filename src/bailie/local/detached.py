@@ -175,19 +175,24 @@ def stop(state: StateDirectory, *, timeout: float) -> None:
         NotRunning: Nothing runs there.
         DeadlinePassed: It has not ended after `timeout` seconds.
     """
-    record = state.supervisor()
-    if not state.running() or record is None:
-        if kill_orphans(state.root, ()):
-            return
-        raise nothing_runs(state)
-    with suppress(ProcessLookupError):
-        os.kill(record.pid, signal.SIGTERM)
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if not state.running():
-            return
+    found = state.running()
+    deadline, told = time.monotonic() + timeout, 0
+    while state.running():
+        if time.monotonic() > deadline:
+            raise DeadlinePassed(
+                f"the supervisor (pid {told or 'unknown'}) has not ended after {timeout:g} s",
+                hint=f"see {state.supervisor_log}",
+            )
+        told = _ask_to_end(state.holder(), told)
         time.sleep(POLL_SECONDS)
-    raise DeadlinePassed(
-        f"the supervisor (pid {record.pid}) has not ended after {timeout:g} s",
-        hint=f"see {state.supervisor_log}",
-    )
+    if not kill_orphans(state.root, ()) and not found:
+        raise nothing_runs(state)
+
+
+def _ask_to_end(holder: int | None, told: int) -> int:
+    """Sends SIGTERM to a holder that has not been told yet; returns the pid of the last one that was."""
+    if holder is None or holder == told:
+        return told
+    with suppress(ProcessLookupError):
+        os.kill(holder, signal.SIGTERM)
+    return holder

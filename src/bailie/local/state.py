@@ -2,7 +2,7 @@
 
 Used by the supervisor (which locks it) and by commands that only look. Layout:
 
-    lock              held by the running supervisor
+    lock              held by the running supervisor, whose pid it names
     supervisor.json   its pid and how far it is
     supervisor.log    its log when detached
     kubeconfig        the administrator's, 0600
@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -138,6 +139,16 @@ class StateDirectory:
             hint="name another with --state-dir, or a cluster with --kubeconfig",
         )
 
+    def holder(self) -> int | None:
+        """Returns the pid of the process that holds the directory, or None.
+
+        None also in the instant between the lock and the note of the pid.
+        """
+        if not self.running():
+            return None
+        text = (self.root / "lock").read_text()
+        return int(text) if text.isdecimal() else None
+
     def running(self) -> bool:
         """Tells whether a supervisor holds the directory now; leaves nothing behind in it."""
         path = self.root / "lock"
@@ -182,15 +193,19 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._file)
-            record = self._state.supervisor()
-            pid = f" (pid {record.pid})" if record else ""
+            holder = self._state.holder()
+            pid = f" (pid {holder})" if holder else ""
             raise AlreadyRunning(
                 f"Bailie already runs in {self._state.root}{pid}",
                 hint="see `bailie status`, end it with `bailie down`, or choose another --state-dir",
             ) from error
+        os.ftruncate(self._file, 0)  # of a holder that was killed
+        with suppress(OSError):  # a full disk: nobody can be told the pid, and all else goes on
+            os.pwrite(self._file, str(os.getpid()).encode(), 0)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        os.ftruncate(self._file, 0)
         os.close(self._file)

@@ -16,10 +16,12 @@ from tests.support.node import (
     RunningNode,
     container_status,
     is_ready,
+    node_settings,
     pid_of,
     pod_manifest,
     running_node,
 )
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 from bailie.api.kinds import POD
@@ -30,6 +32,7 @@ from bailie.local.state import StateDirectory
 from bailie.workloads.node import node as nodes
 from bailie.workloads.node import proc
 from bailie.workloads.node.files import write_atomically
+from bailie.workloads.node.pods import STATE_VARIABLE
 from bailie.workloads.node.records import ProcessRecord, ProcessRecords, kill_orphans
 from bailie.workloads.node.settings import NodeSettings
 
@@ -176,6 +179,18 @@ async def test_processes_outlive_the_api_and_their_end_is_told_afterwards(tmp_pa
             node.stop.set()
             await running
     await process.stop()
+
+
+async def test_a_node_that_never_heard_from_the_api_can_be_ended(api, tmp_path):
+    """What an earlier node left is ended, too."""
+    settings, nowhere, stop = node_settings(api, tmp_path), tmp_path / "kubeconfig", asyncio.Event()
+    nowhere.write_text(api.kubeconfig.read_text().replace(api.url, f"https://127.0.0.1:{free_port()}"))
+    left = await asyncio.create_subprocess_exec("sleep", "60", env={STATE_VARIABLE: str(tmp_path)})
+    async with Client.from_kubeconfig(nowhere) as client, asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(nodes.run(client, settings, stop=stop))
+        await until(settings.commands_socket.exists)
+        stop.set()
+    assert await left.wait() == -signal.SIGKILL
 
 
 def test_records_name_a_process_beyond_doubt(tmp_path):

@@ -21,6 +21,7 @@ from bailie.kube.client import Client
 from bailie.kube.errors import Forbidden
 from bailie.manifests.account import ACCOUNT_VOLUME
 from bailie.workloads.node import proc
+from bailie.workloads.node.node import STOP_ORDER
 from bailie.workloads.node.settings import Program
 
 HTTP_SERVER = (
@@ -121,6 +122,18 @@ async def test_the_end_of_the_node_waits_for_no_pod_longer_than_for_the_node(api
         pod = await node.until_ready("p")
         await until((tmp_path / "up").exists)
     assert proc.start_time(pid_of(pod)) is None
+
+
+async def test_the_end_of_the_node_has_one_time_for_all_pods(api, tmp_path):
+    """The components end one after the other."""
+    async with running_node(api, tmp_path, shutdown_grace=1) as node:
+        for name in STOP_ORDER:
+            label = {"app.kubernetes.io/name": name or "other"}
+            script = f"trap '' TERM; touch {tmp_path}/up-{name}; {LOOP}"
+            await node.create(pod_manifest(f"p{name}", script=script, labels=label))
+            await until((tmp_path / f"up-{name}").exists)
+        began = asyncio.get_running_loop().time()
+    assert 1 <= asyncio.get_running_loop().time() - began < 4
 
 
 async def test_readiness_follows_the_probe(api, tmp_path):

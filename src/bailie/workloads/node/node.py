@@ -82,14 +82,20 @@ class Node:
             commands = Commands(self._settings.commands_socket, self._runner_of)
             keepers = (self._keep_endpoints(), self._keep_logs(), self._recorder.run(), commands.run())
             loops = [group.create_task(loop) for loop in (*informers, *keepers)]
-            await self._pods.synced.wait()
-            await self._services.synced.wait()
-            await self._slices.synced.wait()
-            self._begin()
+            begun = group.create_task(self._begin_when_synced())
             await stop.wait()
-            await self._stop_all()
+            if begun.done():
+                await self._stop_all()
+            else:  # the API does not answer: what an earlier node left runs without its objects
+                begun.cancel()
+                kill_orphans(self._settings.state_dir, ())
             for loop in loops:
                 loop.cancel()
+
+    async def _begin_when_synced(self) -> None:
+        for informer in (self._pods, self._services, self._slices):
+            await informer.synced.wait()
+        self._begin()
 
     def _begin(self) -> None:
         """Adopts the wanted processes, kills the others, starts the missing ones, and follows changes from
@@ -176,10 +182,12 @@ class Node:
 
     async def _stop_all(self) -> None:
         self._stopping = True
+        clock = asyncio.get_running_loop().time
+        last = clock() + self._settings.shutdown_grace
         for name in STOP_ORDER:
             chosen = [worker for worker in self._workers.values() if _component(worker.setup.pod) == name]
             for worker in chosen:
-                worker.end(Ending.STOPPED, min(worker.grace, self._settings.shutdown_grace))
+                worker.end(Ending.STOPPED, min(worker.grace, max(last - clock(), 0.0)))
             for worker in chosen:
                 await worker.ended.wait()
 

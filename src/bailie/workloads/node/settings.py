@@ -71,7 +71,7 @@ class NodeSettings:
     local_roots: tuple[Path, ...] = ()  # folders that models may come from: BAILIE_LOCAL_ROOTS of the pods
     node_name: str = "local"
     grace: float = 10.0  # for pods that name no terminationGracePeriodSeconds
-    shutdown_grace: float = 20.0  # at most, for each pod when the node ends: nothing is left to drain to
+    shutdown_grace: float = 20.0  # at most, for all pods when the node ends: nothing is left to drain to
     back_off: Backoff = field(default_factory=lambda: Backoff(initial=1.0, maximum=60.0, jitter=0.0))
     back_off_reset: float = 600.0  # a run of this length is no crash loop: the next failure is the first
     config_retry: float = 10.0  # the longest wait after a start that a manifest or this machine prevented
