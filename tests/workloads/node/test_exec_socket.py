@@ -171,7 +171,7 @@ async def test_a_caller_that_leaves_while_the_command_does_not_read(node, kubect
         await process.wait()
     finally:
         os.close(endless)
-    await until(lambda: not processes("987003"), seconds=90)
+    await until(lambda: proc.start_time(pid) is None, seconds=90)
 
 
 async def test_a_later_node_ends_the_command_and_keeps_the_container(api, tmp_path, kubectl):
