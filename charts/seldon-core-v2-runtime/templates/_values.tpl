@@ -2,9 +2,16 @@
 {{- /*
 The values as the chart uses them, as JSON: each key of keys.yaml, in its type and with its default. A file may leave a
 key empty, have a number or a flag as text, one item in place of a list. Each template begins with this; whatever
-cannot be read ends the rendering with all of its problems.
+cannot be read ends the rendering with all of its problems. They are read once for all templates of the chart, which share
+`.Release`; values cannot reach into it.
 */ -}}
 {{- define "bailie.values" -}}
+{{- $at := .Template.BasePath -}}
+{{- if not (hasKey .Release $at) }}{{ $_ := set .Release $at (include "bailie.readValues" .) }}{{ end -}}
+{{- get .Release $at -}}
+{{- end -}}
+
+{{- define "bailie.readValues" -}}
 {{- $values := dict -}}
 {{- $problems := list -}}
 {{- range $path, $row := (.Files.Get "keys.yaml" | fromYaml).honoured -}}
