@@ -19,6 +19,8 @@ DECISIONS := control placement lifecycle routing dataflow
 # Files of tests go to the next free process, in the order of tests/conftest.py: the longest first. Most of them
 # wait more than they compute, so there are more processes than processors; each of the whole has a `bailie up`.
 PARALLEL := --dist loadfile --no-loadscope-reorder
+decisions = $(BIN)/python -m pytest -q $(PARALLEL) -n 2 $(addprefix tests/,$(DECISIONS)) \
+	$(addprefix --cov=bailie.,$(DECISIONS)) --cov-fail-under=100 --cov-report=term-missing:skip-covered
 export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
 # Images of Python often forbid files of bytecode. The tests start hundreds of processes, and each would compile
 # all that it imports again.
@@ -46,11 +48,12 @@ demo: $(VENV)/.core $(MLSERVER)/.done ## Show the whole: two namespaces, failove
 	@$(BIN)/bailie demo
 
 .PHONY: test
-test: $(VENV)/.dev $(MLSERVER)/.done ## Run every test against real processes; ARGS='tests/placement -x' for a part
+test: $(VENV)/.dev $(MLSERVER)/.done ## Run every test, with full coverage of the decisions; ARGS='tests/placement -x' for a part
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest $(PARALLEL) -n 3 --ignore tests/e2e
+	@$(decisions)
+	@$(BIN)/python -m pytest $(PARALLEL) -n 4 --ignore tests/e2e $(addprefix --ignore tests/,$(DECISIONS))
 	@$(BIN)/python -m pytest $(PARALLEL) -n 3 tests/e2e
 endif
 
@@ -76,8 +79,7 @@ lint: $(VENV)/.dev ## Format, lint, types and the direction of imports: seconds,
 
 .PHONY: check
 check: lint ## What lint does, and full coverage of the decisions
-	@$(BIN)/python -m pytest -q $(PARALLEL) -n 2 $(addprefix tests/,$(DECISIONS)) $(addprefix --cov=bailie.,$(DECISIONS)) \
-		--cov-fail-under=100 --cov-report=term-missing:skip-covered
+	@$(decisions)
 
 .PHONY: bench
 bench: $(VENV)/.dev $(MLSERVER)/.done ## Measure the data plane and the control plane (benchmarks/README.md)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from tests.dataflow.engine import Engine, plan_of
 FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 
 
+@cache
 def graphs():
-    return [(path.stem, graph) for path in FILES for graph in yaml.safe_load(path.read_text())]
+    return [(path.stem, graph) for path in FILES for graph in yaml.load(path.read_text(), yaml.CSafeLoader)]
 
 
 def spec_of(graph, case):

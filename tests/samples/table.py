@@ -60,7 +60,7 @@ def samples() -> tuple[Sample, ...]:
     return tuple(
         sample
         for file, kind in FILES.items()
-        for group in yaml.safe_load((folder / f"{file}.yaml").read_text())
+        for group in yaml.load((folder / f"{file}.yaml").read_text(), yaml.CSafeLoader)
         for sample in _samples(kind, group)
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import ssl
 import threading
@@ -109,7 +110,7 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
         "addresses": node / "addresses.json",
         "node": node / "commands.sock",
     }
-    ours = {"definitions": served_definitions(), "name": "bailie"}
+    ours = {"definitions": _definitions(), "name": "bailie"}
     server = ApiServer(Settings(state_dir=directory / "api", **{**places, **ours, **settings}))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(_served(server, loop)), name="api")
@@ -122,6 +123,12 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
         server.stop()
         thread.join(60)
         loop.close()
+
+
+@functools.cache
+def _definitions() -> list[dict[str, Any]]:
+    """As the API of `bailie up` is given them; to make them takes longer than to start an API."""
+    return served_definitions()
 
 
 async def _served(server: ApiServer, loop: Any) -> None:
