@@ -137,6 +137,12 @@ SLOW = (
     "agent/test_server_restart.py",
     "benches/test_main.py",
     "mlserver/test_start.py",
+    "cli/test_moves.py",
+    "control/test_incremental.py",
+    "upstream/test_objects.py",
+    "control/test_convergence.py",
+    "cli/test_plans.py",
+    "cli/seldon/test_app.py",
 )
 """Files that take long, or start Envoy or MLServer, the longest first."""
 _SERVERS = {"mlserver_process", "trained_models", "stack"}

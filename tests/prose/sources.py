@@ -13,11 +13,15 @@ _GENERATED = frozenset({"_gen", "_generated"})
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One module: its dotted name and its tree. `package`: the name that its siblings begin with."""
+    """One module: its dotted name and its text. `package`: the name that its siblings begin with."""
 
     name: str
     path: Path
-    tree: ast.Module
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
 
     @property
     def package(self) -> str:
@@ -58,7 +62,7 @@ def _modules(root: Path):
         parts = path.relative_to(root.parent).with_suffix("").parts
         if not _GENERATED & set(parts):
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            yield Module(name, path, ast.parse(path.read_text()))
+            yield Module(name, path, path.read_text())
 
 
 def listed(offenders) -> str:
