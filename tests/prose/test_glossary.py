@@ -32,9 +32,5 @@ def test_the_source_uses_the_word(word):
 
 @pytest.mark.parametrize("word", OLD)
 def test_the_source_uses_no_word_that_was_replaced(word):
-    using = [
-        module.name
-        for module in modules()
-        if re.search(rf"\b_?{word}\b|{word}ed", module.text.lower())
-    ]
+    using = [module.name for module in modules() if re.search(rf"\b_?{word}\b|{word}ed", module.text.lower())]
     assert using == [], f"say {OLD[word]}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.experiment import Experiment
+from bailie.api.field_docs import describe
 from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION
 from bailie.api.model import Model
 from bailie.api.names import LONGEST_LABEL
@@ -131,6 +132,7 @@ def crd_manifests() -> list[Schema]:
 def resource_schema(resource: type[Resource]) -> Schema:
     """Returns the structural schema of a kind."""
     whole = resource.model_json_schema(by_alias=True)
+    describe(whole, resource)
     schema = _structural(whole, whole.get("$defs", {}))
     properties = schema["properties"]
     properties["apiVersion"] = {"type": "string", "description": _API_VERSION}
