@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tests.support.ports import free_port
 
 from bailie.gateway.envoy import command
 from bailie.gateway.publisher import Gateway
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def instant_server(folder: Path) -> AsyncIterator[int]:
     """Runs an Envoy that answers everything with 200 and `ok`; the value is its port."""
-    port, admin = stack.free_port(), stack.free_port()
+    port, admin = free_port(), free_port()
     config = stack.static_config(port, admin, port, port)
     answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}}
     _set_routes(config, [answer])

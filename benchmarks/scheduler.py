@@ -24,6 +24,7 @@ import psutil
 import structlog
 from tests.support.agents import TOKEN
 from tests.support.api import running_api
+from tests.support.ports import free_port
 
 from bailie.api.kinds import MODEL, SERVER
 from bailie.gateway.resources import Encoder
@@ -34,7 +35,7 @@ from bailie.scheduler.run import run
 from bailie.scheduler.settings import SchedulerSettings
 from benchmarks.fleet import GIB, NAMESPACE, REPLICAS, fleet_process, server_name
 from benchmarks.processes import ask, spawned
-from benchmarks.stack import answers, free_port
+from benchmarks.stack import answers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.support.agents import TOKEN
+from tests.support.ports import free_port
 
 from bailie.api.kinds import CONFIG_MAP, LEASE
 from bailie.wellknown import names
@@ -31,7 +32,7 @@ from benchmarks.scheduler import (
     quiet,
     scheduler_process,
 )
-from benchmarks.stack import answers, free_port
+from benchmarks.stack import answers
 
 if TYPE_CHECKING:
     import argparse

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
+from tests.support.ports import free_port
 
 from bailie.gateway import ads
 from bailie.gateway.bootstrap import EnvoySettings
@@ -46,14 +46,6 @@ FASTEST = {"DEBUG": "false", "PARALLEL_WORKERS": "0", "GZIP_ENABLED": "false"}
 def mlserver_environment() -> Path:
     """Returns MLServer's environment: BAILIE_MLSERVER_ENV, or the folder that `make setup` makes."""
     return Path(os.environ.get("BAILIE_MLSERVER_ENV", ROOT / ".venv-mlserver"))  # noqa: TID251
-
-
-def free_port() -> int:
-    """Returns a TCP port that nobody on 127.0.0.1 listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
