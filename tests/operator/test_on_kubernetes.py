@@ -21,6 +21,7 @@ from bailie.api.kinds import (
     STATEFUL_SET,
 )
 from bailie.kube.errors import NotFound
+from bailie.manifests.cluster import companions
 from bailie.manifests.fences import Fence
 from bailie.manifests.objects import service
 from bailie.workloads.kubernetes import KubernetesWorkloads
@@ -239,7 +240,7 @@ async def test_a_scheduler_keeps_a_namespace_that_the_operator_does_not_see_just
 
         async def told():
             status = (await cluster.admin.get(SELDON_RUNTIME, "central", cluster.b)).get("status", {})
-            return status.get("servedNamespaces") == [cluster.a]
+            return status.get("servedNamespaces") == [cluster.a] and status.get("observedGeneration")
 
         await until_true(told, seconds=40)
     before = await cluster.admin.get(DEPLOYMENT, SCHEDULER, cluster.b)
@@ -249,11 +250,38 @@ async def test_a_scheduler_keeps_a_namespace_that_the_operator_does_not_see_just
 
         async def seen():
             found = await cluster.admin.get(SELDON_RUNTIME, "central", cluster.b)
-            return found["status"]["observedGeneration"] == changed["metadata"]["generation"]
+            return found["status"].get("observedGeneration") == changed["metadata"]["generation"]
 
         await until_true(seen, seconds=40)
         after = await cluster.admin.get(DEPLOYMENT, SCHEDULER, cluster.b)
         assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+class ReadingStatuses(KubernetesWorkloads):
+    """Notes what the status says when a central scheduler is told of its namespaces."""
+
+    def __init__(self, client, admin):
+        super().__init__(client)
+        self.admin, self.seen = admin, []
+
+    async def ensure(self, workload):
+        if workload.name == SCHEDULER:
+            lists = [each["data"] for each in companions(workload) if each["kind"] == "ConfigMap"]
+            for runtime in (await self.admin.list(SELDON_RUNTIME, workload.namespace)).items if lists else ():
+                self.seen.append((lists, runtime.get("status", {}).get("servedNamespaces")))
+        await super().ensure(workload)
+
+
+async def test_the_status_has_a_served_namespace_before_its_scheduler_is_told(cluster):
+    """The next operator reads it there, also where this one ended between the two writes."""
+    cluster.workloads = ReadingStatuses(cluster.client, cluster.admin)
+    async with cluster.operator():
+        await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "schedulerNamespace": cluster.b})
+        await cluster.make("SeldonRuntime", "central", serving(cluster.a), cluster.b)
+        await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
+    told = [status for lists, status in cluster.workloads.seen if cluster.a in str(lists)]
+    assert told
+    assert all(status == [cluster.a] for status in told)
 
 
 @pytest.mark.parametrize("way", ["schedulerNamespace", "ExternalName"])

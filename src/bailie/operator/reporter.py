@@ -6,6 +6,7 @@ others (the scheduler's `loadedModels`) write there too.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bailie.api.kinds import Kind
+    from bailie.api.metadata import ObjectMeta
     from bailie.api.problems import Problem
     from bailie.kube.client import Client, Object
     from bailie.kube.events import Recorder
@@ -65,6 +67,15 @@ class Reporter:
             return
         self._written[metadata["uid"]] = wanted
         self._announce(manifest, old, conditions)
+
+    async def note(self, metadata: ObjectMeta, fields: Mapping[str, Any]) -> None:
+        """Writes fields of the status that have to be there before something else is done. Raises
+        ApiError."""
+        self._written.pop(metadata.uid, None)
+        with suppress(NotFound):
+            await self._client.patch(
+                self._kind, metadata.name, metadata.namespace, {"status": fields}, subresource="status"
+            )
 
     def warn(self, manifest: Object, problems: Sequence[Problem]) -> None:
         """Tells each field without effect once per generation of the object."""

@@ -68,6 +68,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         workloads = {
             workload.name: workload for workload in runtime_workloads(resource, using.config, serves=serves)
         }
+        if not using.frozen:
+            await self._note_served(resource, serves)
         refusals = {} if using.frozen else await self._run(resource, using.config, workloads)
         conditions = [
             await self._condition(resource, name, workloads.get(name), refusals.get(name, ""))
@@ -107,6 +109,17 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         }
         served = self._central_schedulers.served_by(runtime.metadata.namespace)
         return tuple(sorted({*served, *let(runtime.spec.serves_namespaces, kept)}))
+
+    async def _note_served(self, runtime: SeldonRuntime, serves: tuple[str, ...]) -> None:
+        """Writes into the status which namespaces are served, before the scheduler is told of a new one.
+
+        An operator that ends between the two writes has a successor that keeps the new one, too: the status
+        is all that the successor knows of a namespace that is not listed yet.
+        """
+        before = runtime.status.served_namespaces
+        if not set(serves) <= set(before):
+            fields = {"servedNamespaces": sorted({*serves, *before})}
+            await self._reporter.note(runtime.metadata, fields)
 
     async def _run(
         self, runtime: SeldonRuntime, config: SeldonConfig, workloads: Mapping[str, Workload]
