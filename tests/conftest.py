@@ -119,6 +119,12 @@ SLOW = (
     "operator/test_servers.py",
     "operator/test_with_pods.py",
     "charts/test_installations.py",
+    "cli/test_moves.py",
+    "upstream/test_objects.py",
+    "cli/test_plans.py",
+    "cli/seldon/test_app.py",
+    "control/test_incremental.py",
+    "control/test_convergence.py",
     "kubeapi/pods/test_proxy.py",
     "contract/test_kubectl_reading.py",
     "agent/test_server.py",
@@ -137,12 +143,6 @@ SLOW = (
     "agent/test_server_restart.py",
     "benches/test_main.py",
     "mlserver/test_start.py",
-    "cli/test_moves.py",
-    "control/test_incremental.py",
-    "upstream/test_objects.py",
-    "control/test_convergence.py",
-    "cli/test_plans.py",
-    "cli/seldon/test_app.py",
 )
 """Files that take long, or start Envoy or MLServer, the longest first."""
 _SERVERS = {"mlserver_process", "trained_models", "stack"}

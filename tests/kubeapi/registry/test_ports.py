@@ -121,10 +121,10 @@ def test_ports_that_no_service_has_are_given_back(store, ports, other):
 
 def test_a_start_claims_the_ports_of_services_and_says_which_it_lost(store, ports, other):
     with closing(NodePorts()) as before:
-        found = {name: given(before, store) for name in ("kept", "lost")}
-    for name, (each, _) in found.items():
-        store.put(Key("/services", "a", name), each)
-    (_, kept), (old, lost) = found.values()
+        first, kept = given(before, store)
+        store.put(Key("/services", "a", "kept"), first | {"metadata": {**first["metadata"], "name": "kept"}})
+        old, lost = given(before, store)
+        store.put(Key("/services", "a", "lost"), old)
     taken, _ = given(*other, lost)
     other[1].put(Key("/services", "a", "taken"), taken)
     assert ports.resume(store) == {lost}

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 _NAME = labels.NAME
 _FAILED_WORKER_SECONDS = 5.0
+_SYNC_SECONDS = 2.0
+"""How long the end of a node that has only just begun waits for the API."""
 _FORCED_GRACE = 2.0
 """Seconds for processes whose Pod object is gone already (`kubectl delete --force`), as a kubelet gives."""
 STOP_ORDER = (names.OPERATOR, names.SCHEDULER, "", names.ENVOY, names.SERVER)
@@ -84,9 +86,10 @@ class Node:
             loops = [group.create_task(loop) for loop in (*informers, *keepers)]
             begun = group.create_task(self._begin_when_synced())
             await stop.wait()
+            await asyncio.wait({begun}, timeout=_SYNC_SECONDS)
             if begun.done():
                 await self._stop_all()
-            else:  # the API does not answer: what an earlier node left runs without its objects
+            else:  # what an earlier node left is not known without the API
                 begun.cancel()
                 kill_orphans(self._settings.state_dir, ())
             for loop in loops:
