@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.support.controllers import cluster_controllers
-from tests.support.waiting import until_true
+from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import (
     CONFIG_MAP,
@@ -24,6 +26,7 @@ from bailie.kube.errors import NotFound
 from bailie.manifests.cluster import companions
 from bailie.manifests.fences import Fence
 from bailie.manifests.objects import service
+from bailie.operator.central_schedulers import has_own_scheduler
 from bailie.workloads.kubernetes import KubernetesWorkloads
 
 RUNTIME = {"seldonConfig": "default"}
@@ -230,6 +233,48 @@ async def test_a_scheduler_of_another_namespace(cluster):
         await until_made(cluster, SCHEDULER, ELSEWHERE)
         await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
         assert [await pods_of(cluster, each) for each in (cluster.a, cluster.b)] == before
+
+
+class WaitingWorkloads(KubernetesWorkloads):
+    """Makes a namespace's scheduler once `ready` is, as on a slow API."""
+
+    def __init__(self, client, namespace):
+        super().__init__(client)
+        self.namespace, self.ready, self.asked = namespace, None, 0
+
+    async def ensure(self, workload):
+        if (workload.namespace, workload.name) == (self.namespace, SCHEDULER):
+            self.asked += 1
+            if self.ready:
+                await until(self.ready)
+        await super().ensure(workload)
+
+
+async def test_a_hand_over_that_ends_while_the_other_scheduler_is_looked_at_is_noticed(cluster):
+    """Not only by the next look at everything, minutes later."""
+    workloads = cluster.workloads = WaitingWorkloads(cluster.client, cluster.b)
+    async with cluster.operator() as operator:
+        await cluster.make("SeldonRuntime", "seldon", {**RUNTIME, "schedulerNamespace": cluster.b})
+        await cluster.make("SeldonRuntime", "central", serving(cluster.a), cluster.b)
+        await until_true(lambda: serves(cluster, cluster.b, cluster.a), seconds=40)
+        cluster.controllers.broken.add("bailie:1")
+        await cluster.admin.patch(SELDON_RUNTIME, "seldon", cluster.a, {"spec": {"schedulerNamespace": None}})
+        where = {"condition": "SchedulerReady"}
+        await cluster.until(SELDON_RUNTIME, "seldon", "False", "ReplicasNotReady", **where)
+        looks = asyncio.Event()
+
+        def has_its_own():
+            looks.set()
+            return has_own_scheduler(operator.cache.runtime_of(cluster.a))
+
+        first = workloads.asked
+        await until(lambda: workloads.asked > first + 2)  # it looks again and again, and for no other reason
+        workloads.ready = has_its_own
+        await looks.wait()
+        cluster.controllers.broken.clear()
+        looked_at = {"metadata": {"annotations": {"looked": "at"}}}
+        await cluster.admin.patch(DEPLOYMENT, SCHEDULER, cluster.a, looked_at)
+        await until_true(lambda: does_not_serve(cluster, cluster.b, cluster.a), seconds=40)
 
 
 async def test_a_scheduler_keeps_a_namespace_that_the_operator_does_not_see_just_now(cluster):

@@ -65,6 +65,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         """Runs the components and returns one condition for each."""
         namespace = resource.metadata.namespace
         serves = self._served_namespaces(resource)
+        # Asked before anything is awaited: a namespace whose hand-over ends meanwhile is still in `serves`.
+        waits = any(self._central_schedulers.hands_over(name) for name in serves)
         workloads = {
             workload.name: workload for workload in runtime_workloads(resource, using.config, serves=serves)
         }
@@ -84,7 +86,6 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         conditions += self._remotes(resource)
         if resource.spec.fallback_mesh or resource.status.condition(SERVED_HERE):
             conditions.append(served_here(resource))
-        waits = any(self._central_schedulers.hands_over(name) for name in serves)
         again = PENDING_SECONDS if waits else RESYNC_SECONDS
         return Outcome([*conditions, services, ready], fields, made=not refusals, again=again)
 
