@@ -38,11 +38,12 @@ from benchmarks.processes import ask, spawned
 from benchmarks.stack import answers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from multiprocessing.connection import Connection
 
     from bailie.kube.tenants import Tenants
+    from bailie.routing.requests import RecentRequests
     from bailie.routing.table import Publisher, RoutingTable
 
 MODELS_PER_SERVER = 100
@@ -107,6 +108,9 @@ class EncodingPublisher:
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
         """Nobody asks for anything here."""
+
+    def requests(self) -> Mapping[str, RecentRequests]:
+        return {}
 
 
 def api_process(folder: Path, pipe: Connection) -> None:

@@ -73,6 +73,7 @@ SLOW = (
     "contract/test_kubectl_writing.py",
     "gateway/test_overload.py",
     "gateway/test_request_metrics.py",
+    "gateway/test_request_reports.py",
     "dataflow/test_flow.py",
     "chaos/test_deletion.py",
     "workloads/node/test_adoption.py",

@@ -216,22 +216,26 @@ def test_overcommit_ends_and_a_model_larger_than_the_server_is_refused(world):
     assert said["d"] == "0/1 servers fit: 1 has only 1Gi in all, less than the 1025Mi needed"
 
 
-def test_uses_are_counted_where_memory_gets_short_and_told_to_the_agents(world):
+def test_uses_are_told_to_agents_whose_memory_gets_short(world):
+    def told():
+        world.agents.used.clear()
+        world.engine.note_used(["iris", "b", "unknown"])
+        return world.agents.used
+
     world.served(memory="500Mi")
-    assert not world.publisher.table.entries["iris"].counted
+    assert told() == []
     identity = world.model("b", memory="500Mi")
     world.step()
     world.agents.report("b", identity, 1, LOADED, declared_bytes=500 << 20)
     world.step()
-    assert not world.publisher.table.entries["iris"].counted
+    assert told() == []
+    before = world.publisher.table
     world.agents.report("b", identity, 1, LOADED, declared_bytes=500 << 20, measured_bytes=600 << 20)
     world.step()
-    assert world.publisher.table.entries["iris"].counted
-    assert world.publisher.table.entries["b"].counted
-    world.engine.note_used(["iris", "b", "unknown"])
-    assert world.agents.used == [("mlserver-0", ["b_1", "iris_1"])]
+    assert told() == [("mlserver-0", ["b_1", "iris_1"])]
+    assert world.publisher.table == before, "routes are as before"
     del world.models["b"]
     world.step()
     world.agents.report("b", identity, 1, None)
     world.step()
-    assert not world.publisher.table.entries["iris"].counted
+    assert told() == []

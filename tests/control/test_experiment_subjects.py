@@ -307,6 +307,8 @@ def test_a_spec_that_becomes_wrong_gives_the_default_back(world):
 def test_uses_are_told_for_the_candidates_behind_a_name(world):
     world.experiment(default="iris", iris=1, rose=1)
     settled(world)
+    world.agents.crowd()
+    world.step()
     world.engine.note_used(["iris"])
     assert world.agents.used == [("mlserver-0", ["iris_1", "rose_1"])]
 

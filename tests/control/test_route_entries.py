@@ -27,9 +27,9 @@ def present(copies):
     return {name: ReplicaEndpoint(name, "127.0.0.1", 9000, 9500) for name in names}
 
 
-def entry(*copies, weights=None, otherwise=None, crowded=frozenset()):
+def entry(*copies, weights=None, otherwise=None):
     made = Contribution(copies, "v", otherwise, weights or {})
-    return entry_of(made, present(copies), crowded)
+    return entry_of(made, present(copies))
 
 
 def weights_of(route):
@@ -57,15 +57,10 @@ def test_the_copies_that_are_asked(copies, asked):
 
 
 def test_without_a_copy_to_ask_callers_are_told_why_or_nothing():
-    assert entry_of(None, {}, frozenset()) is None
+    assert entry_of(None, {}) is None
     assert entry() is None
     assert entry(otherwise=WHY) is WHY
     assert entry(copy(server_ready=False), otherwise=WHY) is WHY
-
-
-def test_uses_are_counted_where_a_replica_is_crowded():
-    assert entry(copy(), crowded={ReplicaId("s", 0)}).counted
-    assert not entry(copy(), crowded={ReplicaId("s", 1)}).counted
 
 
 @pytest.mark.parametrize(
@@ -111,7 +106,7 @@ def test_a_model_with_weight_zero_is_asked_only_beside_one_that_has_a_weight():
 
 def test_a_route_has_the_mirror_of_its_contribution():
     mirror = RouteMirror("rose", 5)
-    made = entry_of(Contribution((copy(),), sticky=True, mirror=mirror), present([copy()]), frozenset())
+    made = entry_of(Contribution((copy(),), sticky=True, mirror=mirror), present([copy()]))
     assert (made.sticky, made.mirror) == (True, mirror)
 
 

@@ -8,12 +8,12 @@ import grpc
 import pytest
 from tests.support.dataplane import KnownToken
 
-from bailie.gateway import ads, uses
+from bailie.gateway import ads, request_reports
 from bailie.gateway.publisher import Gateway
 from bailie.kube.tenants import Tenants
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
 
-EXPORT = f"/{uses.SERVICE}/Export"
+EXPORT = f"/{request_reports.SERVICE}/Export"
 
 
 @dataclass

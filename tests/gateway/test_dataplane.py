@@ -468,28 +468,6 @@ async def test_the_callers_request_id_is_kept_and_internal_headers_are_not(world
     assert [name for name in seen if name.startswith(("seldon-internal", "x-envoy"))] == []
 
 
-async def test_uses_of_counted_routes_are_reported_and_no_others(world):
-    gateway, mesh, one, two = world
-    used, exports = set(), []
-    gateway.on_used(lambda names: (used.update(names), exports.append(names)))
-    replicas = (one.replica, two.replica)
-    split = (Backend("split_1", 1, (one.replica,)), Backend("split_2", 1, (two.replica,)))
-    entries = {
-        "rest": Route((Backend("rest_1", 1, replicas),), counted=True),
-        "grpc": Route((Backend("grpc_1", 1, replicas),), counted=True),
-        "split": Route(split, counted=True),
-        "idle": Route((Backend("idle_1", 1, replicas),), counted=True),
-        "other": Route((Backend("other_1", 1, replicas),)),
-    }
-    await took(gateway, RoutingTable("ns", entries))
-    for name in ("rest", "split", "other"):
-        assert (await mesh.http.post(f"/v2/models/{name}/infer", content=b"{}")).status_code == 200
-    await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=(("seldon-model", "grpc"),))
-    await until(lambda: used == {"rest", "grpc", "split"}, f"uses are reported, not {used}", 20)
-    assert (await mesh.http.post("/v2/models/split/versions/1/infer", content=b"{}")).status_code == 200
-    await until(lambda: exports[-1] == {"split"}, "only what is new is reported", 20)
-
-
 @contextmanager
 def hole():
     """The port of a socket that never answers who connects: its queue is full."""

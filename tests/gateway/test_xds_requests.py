@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tests.support.dataplane import TOKEN, control_plane
 from tests.support.protocol import EXPORT, XDS, Wild
+from tests.support.reports import name_of
 
-from bailie.gateway import ads, descriptors, uses, xds_requests
+from bailie.gateway import ads, descriptors, request_reports, xds_requests
 from bailie.gateway.resources import CLUSTER_URL
 from bailie.routing.table import RoutingTable
 
@@ -76,9 +77,9 @@ def test_no_message_raises(seed):
         message = xds_requests.decoded(data, ads.REQUEST)
         if message is not None and xds_requests.first_problem(message) is None:
             assert xds_requests.addresses(message.node)
-    counted = xds_requests.decoded(wild.export(), uses.REQUEST)
+    counted = xds_requests.decoded(wild.export(), request_reports.REQUEST)
     if counted is not None:
-        uses.names_used(counted)
+        request_reports.read(counted, "seldon-envoy-0")
 
 
 async def ended(port, *messages):
@@ -121,10 +122,18 @@ async def test_a_stream_is_refused_in_words_and_one_line_of_the_log(caplog, mess
 
 
 async def test_counts_that_cannot_be_are_refused_and_odd_ones_passed_over():
-    counted = descriptors.message_class(uses.REQUEST)()
+    counted = descriptors.message_class(request_reports.REQUEST)()
     metrics = counted.resource_metrics.add().instrumentation_library_metrics.add().metrics
-    for name, value in (("a", math.nan), ("b", -math.inf), ("c", math.inf), ("d", 2.0)):
-        metrics.add(name=f"vhost.{name}.route.used.upstream_rq_total").sum.data_points.add(as_double=value)
+    for model, fields in (
+        ("a", {}),
+        ("b", {"as_double": math.nan}),
+        ("c", {"as_int": -1}),
+        ("d", {"as_int": 2}),
+    ):
+        name = name_of(model=model)
+        metrics.add(name=name).sum.data_points.add(time_unix_nano=9, start_time_unix_nano=9, **fields)
+    metrics.add(name=name_of("times", model="e")).histogram.data_points.add(count=2, sum=math.nan)
+    metrics.add(name="seldon.odd").sum.data_points.add(as_int=2)
     async with control_plane() as (gateway, port):
         heard = []
         gateway.on_used(heard.append)
@@ -133,7 +142,7 @@ async def test_counts_that_cannot_be_are_refused_and_odd_ones_passed_over():
             await export(counted.SerializeToString(), metadata=METADATA)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await export(b"\xff" * 40, metadata=METADATA)
-    assert heard == [frozenset("cd")]
+    assert heard == [frozenset("d")]
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 

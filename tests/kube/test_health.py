@@ -22,6 +22,7 @@ async def base():
         live=lambda: None,
         ready=lambda: "not leading",
         routes={"explain": explain, "status": lambda rest: [rest]},
+        metrics=lambda: "# TYPE more gauge\nmore 1\n",
     )
     async with health.serve("127.0.0.1", 0) as port:
         yield f"http://127.0.0.1:{port}"
@@ -52,7 +53,8 @@ async def test_metrics_are_prometheus_text(base):
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{base}/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    assert "bailie_reconciles" in answer.text
+    assert "python_info" in answer.text
+    assert answer.text.endswith("# TYPE more gauge\nmore 1\n")
 
 
 async def test_other_methods_are_refused(base):

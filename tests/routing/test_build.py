@@ -50,8 +50,8 @@ def test_entry(wanted, entry):
 
 
 def test_a_route_says_whether_its_uses_are_counted():
-    assert build_entry([serving()], {"mlserver-0": R0}, counted=True) == Route(
-        (Backend("iris_1", 1, (R0,)),), counted=True
+    assert build_entry([serving()], {"mlserver-0": R0}, sticky=True) == Route(
+        (Backend("iris_1", 1, (R0,)),), sticky=True
     )
 
 

@@ -237,9 +237,16 @@ def process_of(arguments: list[str], log: Path):
 
 @asynccontextmanager
 async def envoy(
-    folder: Path, xds_port: int, *, name: str = "seldon-envoy-0", token: str = TOKEN, **limits: int
+    folder: Path,
+    xds_port: int,
+    *,
+    name: str = "seldon-envoy-0",
+    token: str = TOKEN,
+    change: dict | None = None,
+    **limits: int,
 ):
-    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration. `limits` are of EnvoySettings."""
+    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration. `limits` are of EnvoySettings;
+    `change` are other values of its bootstrap."""
     folder = folder / name
     folder.mkdir(exist_ok=True)
     port, probe = free_port(), free_port()
@@ -256,6 +263,8 @@ async def envoy(
     )
     path, log = folder / "bootstrap.json", folder / "log"
     write_bootstrap(settings, path)
+    if change:
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with process_of(command(path, concurrency=1), log) as process:
         async with (
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,

@@ -52,6 +52,12 @@ class Agents:
     def change(self, replica=FIRST, **fields):
         self.connected[replica] = replace(self.connected[replica], **fields)
 
+    def crowd(self, replica=FIRST):
+        """Makes memory short on a replica with overcommit."""
+        models = tuple(replace(each, declared_bytes=1 << 30) for each in self.connected[replica].models)
+        overcommit = {"held_http_port": 9001, "held_grpc_port": 9501, "overcommit_percent": 100}
+        self.change(replica, models=models, **overcommit)
+
     def replicas(self):
         return dict(self.connected)
 

@@ -23,11 +23,12 @@ import psutil
 from google.protobuf.message import DecodeError
 from tests.support.agents import hello, report, status
 from tests.support.api import Api, running_api
+from tests.support.reports import name_of
 from tests.support.simulator import SimulatedReplica
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.kinds import LEASE
-from bailie.gateway import ads, descriptors, uses, xds_requests
+from bailie.gateway import ads, descriptors, request_reports, xds_requests
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL
 from bailie.kube.client import Client
 from bailie.manifests.rbac import central_manifests, namespace_manifests
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 TOKENS = {"central": "the-token-of-central", "b": "the-token-of-b"}
 AGENTS = "/bailie.agent.v1.AgentService/Session"
 XDS = f"/{ads.SERVICE}/DeltaAggregatedResources"
-EXPORT = f"/{uses.SERVICE}/Export"
+EXPORT = f"/{request_reports.SERVICE}/Export"
 METADATA = (("authorization", f"Bearer {TOKENS['b']}"), ("bailie-namespace", "b"))
 API_VERSION = "mlops.seldon.io/v1alpha1"
 _PATIENCE = 30.0
@@ -233,12 +234,12 @@ class Wild:
         return [self._damaged(self._request().SerializeToString()) for _ in range(count)]
 
     def export(self) -> bytes:
-        """Returns one report of uses."""
-        request = descriptors.message_class(uses.REQUEST)()
+        """Returns one report of request metrics."""
+        request = descriptors.message_class(request_reports.REQUEST)()
         scope = request.resource_metrics.add().instrumentation_library_metrics.add()
         for _ in range(self.random.randrange(20)):
-            metric = scope.metrics.add(name=f"vhost.{self._text()}.route.used.upstream_rq_total")
-            point = metric.sum.data_points.add()
+            metric = scope.metrics.add(name=name_of(model=self._text()) if self._is(0.8) else self._text())
+            point = metric.sum.data_points.add(time_unix_nano=self.random.choice((0, 1, 2**64 - 1)))
             if self._is(0.5):
                 point.as_double = self.random.choice(FLOATS)
             else:

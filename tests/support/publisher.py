@@ -16,6 +16,7 @@ class RecordingPublisher:
         self.refusal = ""
         self.callbacks = []
         self.use_callbacks = []
+        self.recent = {}
 
     def publish(self, table):
         if not self.tables or self.tables[-1] != table:
@@ -29,6 +30,9 @@ class RecordingPublisher:
 
     def on_used(self, callback):
         self.use_callbacks.append(callback)
+
+    def requests(self):
+        return self.recent
 
     def use(self, *names):
         """Reports that routes were asked for."""

@@ -13,6 +13,7 @@ import signal
 import stat
 import sys
 from argparse import ArgumentParser
+from collections import defaultdict
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,8 @@ def _operator(_: list[str]) -> None:
 def _scheduler(_: list[str]) -> None:
     from bailie.gateway import ads, descriptors, endpoint_files
     from bailie.gateway.publisher import Gateway
+    from bailie.gateway.request_counts import RequestCounts
+    from bailie.gateway.request_exposition import exposition
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
     from bailie.scheduler.run import run as serve
@@ -138,10 +141,12 @@ def _scheduler(_: list[str]) -> None:
     set_up_logging(settings.log_level)
 
     planes: dict[str, ads.EnvoyPlane] = {}
+    counts: dict[str, RequestCounts] = defaultdict(RequestCounts)
 
     @asynccontextmanager
     async def further(namespace: str, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        gateway = Gateway(settings.max_requests_per_replica, endpoint_files.finder(settings.endpoints_dir))
+        mesh_file = endpoint_files.finder(settings.endpoints_dir)
+        gateway = Gateway(settings.max_requests_per_replica, mesh_file, counts[namespace])
         plane = planes[namespace] = ads.EnvoyPlane(gateway, leads)
         try:
             yield plane.gateway
@@ -157,10 +162,14 @@ def _scheduler(_: list[str]) -> None:
         ):
             yield home
 
+    def request_metrics() -> str:
+        leading = [(name, plane.gateway) for name, plane in planes.items() if plane.leads()]
+        return exposition(gateway.shown_requests(name) for name, gateway in leading)
+
     async def main() -> None:
         descriptors.message_class(ads.REQUEST)  # Envoy's types are read now, not when a term begins
         async with Client.from_environment() as client:
-            await serve(settings, client, data_plane, further)
+            await serve(settings, client, data_plane, further, request_metrics=request_metrics)
 
     try:
         _until_told(main())

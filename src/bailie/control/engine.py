@@ -241,10 +241,12 @@ class Engine:
         return [each.id for each in self._fleet.of_model(name) if each.state is CopyState.EVICTING]
 
     def note_used(self, names: Iterable[str]) -> None:
-        """Tells the agents which of their copies were asked for just now; `names` are those of routes."""
+        """Tells the agents whose memory gets short which of their copies were asked for just now; `names` are
+        those of routes."""
         used: dict[ReplicaId, set[str]] = {}
         for copy in (copy for name in names for copy in self._routes.asked(name)):
-            used.setdefault(copy.replica, set()).add(copy.name)
+            if copy.replica in self._fleet.crowded:
+                used.setdefault(copy.replica, set()).add(copy.name)
         for replica, server_names in used.items():
             self._agents.note_used(replica, server_names)
 

@@ -87,7 +87,7 @@ class Fleet:
     """The replicas and their copies, as of the last `observe` and the commands since.
 
     `replicas` and `copies` are current. `touched` are the models whose copies have changed since
-    `take_touched`; `crowded` are the replicas on which uses are counted.
+    `take_touched`; `crowded` are the replicas whose agents need to know of uses.
     """
 
     def __init__(self, agents: Agents) -> None:
@@ -222,14 +222,15 @@ class Fleet:
         self._weigh(copy_id.replica)
 
     def _weigh(self, key: ReplicaId) -> None:
-        """Keeps `crowded` up to date; the models on a replica get another route when it changes there."""
+        """Keeps `crowded` up to date."""
         seen = self.replicas.get(key)
         crowded = False
         if seen is not None and seen.replica.overcommit_percent and seen.replica.held_http_port:
             crowded = self._used[key] > seen.replica.memory_bytes * CROWDED
-        if crowded != (key in self.crowded):
-            self.crowded ^= {key}
-            self._touch(key)
+        if crowded:
+            self.crowded.add(key)
+        else:
+            self.crowded.discard(key)
 
     def _count(self, key: ReplicaId, now: ModelCopy | None, before: ModelCopy | None) -> None:
         self._used[key] += _size(now) - _size(before)

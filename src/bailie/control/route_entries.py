@@ -15,11 +15,9 @@ from bailie.routing.table import MAX_TOTAL_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from collections.abc import Set as AbstractSet
 
     from bailie.control.fleet import ModelCopy
     from bailie.control.subjects import Contribution
-    from bailie.placement import ReplicaId
     from bailie.routing.table import Entry, ReplicaEndpoint
 
 HELD = ".held"
@@ -28,23 +26,16 @@ _MOST = MAX_TOTAL_WEIGHT // 2
 """Above this sum weights are scaled down. No weight falls to 0 by that, so the sum may end above it."""
 
 
-def entry_of(
-    contribution: Contribution | None, present: Mapping[str, ReplicaEndpoint], crowded: AbstractSet[ReplicaId]
-) -> Entry | None:
-    """Returns the entry of a contribution; None for no entry.
-
-    `present` are the places of replicas by name, `crowded` the replicas on which uses are counted.
-    """
+def entry_of(contribution: Contribution | None, present: Mapping[str, ReplicaEndpoint]) -> Entry | None:
+    """Returns the entry of a contribution; None for no entry. `present` are the replicas' places by name."""
     if contribution is None:
         return None
     asked = asked_copies(contribution)
     if not asked:
         return contribution.otherwise
-    counted = any(each.id.replica in crowded for each in contribution.copies)
     return build_entry(
         _servings(asked, contribution.weights),
         present,
-        counted=counted,
         sticky=contribution.sticky,
         mirror=contribution.mirror,
     )

@@ -179,7 +179,7 @@ class Routes:
         first, present = self._revision == 0, self._present(fleet)
         parts = {subject: (name, self.fallback.part(each)) for subject, (name, each) in changes.items()}
         for subject, (name, each) in parts.items():
-            entry = self.fallback.entry(each, entry_of(each, present, fleet.crowded))
+            entry = self.fallback.entry(each, entry_of(each, present))
             self._names.put(subject, name, entry, each.takes_over if each else "")
         if self._names.settle() or first:
             entries, mirrors = map(MappingProxyType, (self._names.entries, self._names.mirrors))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from bailie.gateway import lists, uses, xds_requests
+from bailie.gateway import lists, request_reports, xds_requests
 from bailie.gateway.listener import listener
 from bailie.gateway.resources import resource
 from bailie.gateway.session import XdsSession
@@ -96,7 +96,7 @@ async def serve(
                 HEALTH_SERVICE, {"Check": grpc.unary_unary_rpc_method_handler(streams.check)}
             ),
             grpc.method_handlers_generic_handler(
-                uses.SERVICE, {"Export": grpc.unary_unary_rpc_method_handler(streams.export)}
+                request_reports.SERVICE, {"Export": grpc.unary_unary_rpc_method_handler(streams.export)}
             ),
             *lists.handlers(streams.listing),
         )
@@ -134,12 +134,13 @@ class Streams:
         )
 
     async def export(self, data: bytes, context: Any) -> bytes:
-        """Takes the counts of an Envoy; the answer is an empty message."""
+        """Takes the request metrics of an Envoy; the answer is an empty message."""
         _, plane = await self._admitted(context)
-        request = xds_requests.decoded(data, uses.REQUEST)
+        request = xds_requests.decoded(data, request_reports.REQUEST)
         if request is None:
-            await self._refuse(context, "", f"this is no {uses.REQUEST}")
-        plane.gateway.note_used(uses.names_used(request))
+            await self._refuse(context, "", f"this is no {request_reports.REQUEST}")
+        pod = dict(context.invocation_metadata() or ()).get(request_reports.POD) or _caller(context)
+        plane.gateway.take_report(request_reports.read(request, str(pod)))
         return b""
 
     async def listing(self, context: Any) -> Gateway:

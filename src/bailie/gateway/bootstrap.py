@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import descriptors, request_metrics, uses
+from bailie.gateway import descriptors, request_metrics, request_reports
 from bailie.gateway.clusters import HTTP_OPTIONS
 from bailie.gateway.listener import HEADERS_TIMEOUT, HTTP, ROUTER
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, OWN_CLUSTER, own_messages
@@ -89,9 +89,9 @@ def envoy_bootstrap(settings: EnvoySettings) -> dict[str, Any]:
             ],
             "listeners": [_probe_listener(settings.probe)],
         },
-        "stats_sinks": [uses.sink(_scheduler(settings))],
-        "stats_flush_interval": uses.FLUSH_INTERVAL,
-        "stats_eviction_interval": request_metrics.EVICTION_INTERVAL,
+        "stats_sinks": [request_reports.sink(_scheduler(settings), settings.pod)],
+        "stats_flush_interval": f"{request_reports.FLUSH_SECONDS}s",
+        "stats_eviction_interval": f"{request_metrics.IDLE_SECONDS}s",
         "stats_config": {"histogram_bucket_settings": [request_metrics.buckets()]},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {}}]},
     }

@@ -107,7 +107,7 @@ def mirror_listener(namespace: str) -> Any:
         "stream_idle_timeout": COPY_TIMEOUT,
         "preserve_external_request_id": True,
         "http2_protocol_options": _http2_options(),
-        "access_log": [_errors_log(listener=MIRROR_LISTENER)],
+        "access_log": [_errors_log(listener=MIRROR_LISTENER), request_metrics.copies_logger()],
         # No character of the key is the separator: the whole header is.
         "scoped_routes": _scoped_routes(element_separator=" ", index=0),
         "http_filters": _filters(namespace),

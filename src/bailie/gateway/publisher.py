@@ -17,6 +17,8 @@ import structlog
 
 from bailie.gateway.clusters import MAX_REQUESTS_PER_REPLICA
 from bailie.gateway.model_index import ModelIndex
+from bailie.gateway.request_counts import RequestCounts
+from bailie.gateway.request_exposition import ShownRequests
 from bailie.gateway.resources import Encoder
 from bailie.kube.limits import Allowance
 
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
+    from bailie.gateway.request_reports import EnvoyReport
     from bailie.gateway.resources import ResourceSnapshot
     from bailie.gateway.session import XdsSession
+    from bailie.routing.requests import RecentRequests
     from bailie.routing.table import Elsewhere, RoutingTable
 
 log = structlog.get_logger(__name__)
@@ -60,11 +64,14 @@ class Gateway:
         self,
         max_requests_per_replica: int = MAX_REQUESTS_PER_REPLICA,
         mesh_file: Callable[[Elsewhere], Path | None] = lambda _: None,
+        counts: RequestCounts | None = None,
     ) -> None:
         """Takes the limit of requests in progress at a time, for each replica, Envoy and protocol.
 
-        `mesh_file` finds the file that says where another mesh is; None where DNS does.
+        `mesh_file` finds the file that says where another mesh is; None where DNS does. `counts` are those of
+        an earlier term of this process.
         """
+        self._counts = counts or RequestCounts()
         self._encoder = Encoder(max_requests_per_replica, mesh_file)
         self.index = ModelIndex()
         self._table: RoutingTable | None = None
@@ -125,14 +132,28 @@ class Gateway:
         self._callbacks.append(callback)
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
-        """Calls `callback` with the names of counted routes that were asked for, seconds late."""
+        """Calls `callback` with the names of routes that were asked for, seconds late."""
         self._use_callbacks.append(callback)
 
-    def note_used(self, names: Collection[str]) -> None:
-        """Takes a report of an Envoy."""
+    def take_report(self, report: EnvoyReport) -> None:
+        """Takes the request metrics of an Envoy."""
+        names = self._counts.take(report, _now())
         if names:
             for callback in self._use_callbacks:
                 callback(names)
+
+    def requests(self) -> Mapping[str, RecentRequests]:
+        """Returns the requests of the last seconds by Model."""
+        return self._counts.recent(_now())
+
+    def shown_requests(self, namespace: str) -> ShownRequests:
+        """Returns the counts of requests for `/metrics`, without those for names that are gone."""
+        names = self._table.entries if self._table else {}
+        return ShownRequests(
+            namespace,
+            [each for each in self._counts.series() if not each.labels.model or each.labels.model in names],
+            {name: count for name, count in self._counts.in_flight(_now()).items() if name in names},
+        )
 
     def envoys(self) -> tuple[EnvoyState, ...]:
         """Returns the Envoys that are connected now, in the order of their pods' names."""

@@ -1,9 +1,10 @@
 """Request metrics: Envoy counts inferences by model and replica, their times, and those under way.
 
 `listener` adds the loggers of this module to its own, so Envoy counts while it logs and no process stands on
-the path of a request. Envoy's extension for it makes a series for each set of labels: these come from the
-routes (`routes` gives them the name that callers use), from the endpoints (`clusters` says which replica each
-one is) and from the answer, never from the caller's words, so that a caller cannot make series.
+the path of a request; `request_reports` brings the figures to the scheduler. Envoy's extension for it makes
+a series for each set of labels: these come from the routes (`routes` gives them the name that callers use),
+from the endpoints (`clusters` says which replica each one is) and from the answer, never from the caller's
+words, so that a caller cannot make series.
 
 Names and labels are those of Seldon Core (`seldon_model_infer_total`), with `envoy_` before them; times are
 in microseconds here.
@@ -28,8 +29,17 @@ REST_INFERENCE = r"/(infer|infer_stream|generate|generate_stream|completions|emb
 """The end of the paths of inference, those of OpenAI's API among them."""
 MICROSECONDS = "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"
 PREFIX = "seldon"
-EVICTION_INTERVAL = "900s"
-"""A series that was not used in two of these is dropped: models are deleted, versions and replicas go."""
+TOTAL, MICROSECONDS_TOTAL, TIMES = (
+    "model_infer_total",
+    "model_infer_microseconds_total",
+    "model_infer_api_microseconds",
+)
+IN_FLIGHT, COPIES = "model_infer_in_flight", "model_mirrored_total"
+LABELS = ("model", "model_internal", "server", "server_replica", "method_type", "code")
+"""Of `TOTAL`, `MICROSECONDS_TOTAL` and `TIMES`, in this order."""
+IDLE_SECONDS = 900
+"""How often Envoy looks for idle series; two of these after its last use a series is dropped, for models are
+deleted, and versions and replicas go."""
 BUCKETS = (1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7)
 """Upper ends in microseconds, from a millisecond to ten seconds."""
 KNOWN_STATUSES = (
@@ -59,7 +69,8 @@ MOST_SERIES = 500_000
 def endpoint_labels(replica: ReplicaEndpoint) -> dict[str, Any]:
     """Returns the metadata by which the series of requests to `replica` are labelled."""
     server, _, number = replica.name.rpartition("-")
-    labels = {"server": server, "server_replica": number}
+    # An agent that answers for a model that is not in memory counts as its replica: mlserver-0.held.
+    labels = {"server": server, "server_replica": number.partition(".")[0]}
     fields = {key: {"string_value": value} for key, value in labels.items()}
     return {"filter_metadata": {METADATA: {"fields": fields}}}
 
@@ -71,16 +82,30 @@ def buckets() -> dict[str, Any]:
 
 def loggers() -> list[dict[str, Any]]:
     """Returns the access loggers that count: those of ended requests, and that of those under way."""
-    grpc = {"header_filter": {"header": _path(GRPC_INFERENCE)}}
-    usual = {"header_filter": {"header": {"name": ":path", "string_match": {"suffix": "/infer"}}}}
-    others = {"header_filter": {"header": _path(f".*{REST_INFERENCE}")}}
-    rest = {"or_filter": {"filters": [usual, others]}}
+    grpc, rest = _grpc_calls(), _rest_calls()
     return [
         _of_ended("grpc", "%GRPC_STATUS%", grpc, _grpc_status(KNOWN_STATUSES)),
         _of_ended("grpc", "Unknown", grpc, _grpc_status(KNOWN_STATUSES, exclude=True)),
         _of_ended("rest", "%RESPONSE_CODE%", rest),
-        _under_way({"or_filter": {"filters": [usual, grpc, others]}}),
+        _under_way({"or_filter": {"filters": [rest, grpc]}}),
     ]
+
+
+def copies_logger() -> dict[str, Any]:
+    """Returns the access logger that counts copies of requests, which are no requests of callers."""
+    stats = {"counters": [{"stat": _stat(COPIES, {"model": "%ROUTE_NAME%"}), "value_fixed": 1}]}
+    calls = {"or_filter": {"filters": [_rest_calls(), _grpc_calls()]}}
+    return _logger("copies", stats, _at("DownstreamEnd"), calls)
+
+
+def _grpc_calls() -> dict[str, Any]:
+    return {"header_filter": {"header": _path(GRPC_INFERENCE)}}
+
+
+def _rest_calls() -> dict[str, Any]:
+    usual = {"header_filter": {"header": {"name": ":path", "string_match": {"suffix": "/infer"}}}}
+    others = {"header_filter": {"header": _path(f".*{REST_INFERENCE}")}}
+    return {"or_filter": {"filters": [usual, others]}}
 
 
 def _path(regex: str) -> dict[str, Any]:
@@ -92,25 +117,15 @@ def _grpc_status(statuses: tuple[str, ...], *, exclude: bool = False) -> dict[st
 
 
 def _of_ended(method: str, code: str, *calls: dict[str, Any]) -> dict[str, Any]:
-    of_replica = {
-        "server": f"%UPSTREAM_METADATA({METADATA}:server)%",
-        "server_replica": f"%UPSTREAM_METADATA({METADATA}:server_replica)%",
-        "method_type": method,
-        "code": code,
-    }
-    of_model = {"model": "%ROUTE_NAME%", "model_internal": f"%RESP({headers.ROUTE})%", **of_replica}
+    server, replica = (f"%UPSTREAM_METADATA({METADATA}:{key})%" for key in ("server", "server_replica"))
+    values = ("%ROUTE_NAME%", f"%RESP({headers.ROUTE})%", server, replica, method, code)
+    labels = dict(zip(LABELS, values, strict=True))
     stats = {
         "counters": [
-            {"stat": _stat("model_infer_total", of_model), "value_fixed": 1},
-            {"stat": _stat("model_infer_microseconds_total", of_model), "value_format": MICROSECONDS},
+            {"stat": _stat(TOTAL, labels), "value_fixed": 1},
+            {"stat": _stat(MICROSECONDS_TOTAL, labels), "value_format": MICROSECONDS},
         ],
-        "histograms": [
-            {
-                "stat": _stat("model_infer_api_microseconds", of_replica),
-                "unit": "Microseconds",
-                "value_format": MICROSECONDS,
-            }
-        ],
+        "histograms": [{"stat": _stat(TIMES, labels), "unit": "Microseconds", "value_format": MICROSECONDS}],
     }
     return _logger(f"ended-{method}", stats, _at("DownstreamEnd"), *calls)
 
@@ -119,7 +134,7 @@ def _under_way(calls: dict[str, Any]) -> dict[str, Any]:
     """Returns the logger of requests under way. A request whose message names the model is none of them, for
     at its beginning Envoy knows no model (`naming.lua` marks these)."""
     paired = {"add_log_type": "DownstreamStart", "sub_log_type": "DownstreamEnd"}
-    stat = _stat("model_infer_in_flight", {"model": "%ROUTE_NAME%"})
+    stat = _stat(IN_FLIGHT, {"model": "%ROUTE_NAME%"})
     stats = {"gauges": [{"stat": stat, "value_fixed": 1, "add_subtract": paired}]}
     found_late = {"filter": METADATA, "path": [{"key": FOUND_LATE}], "value": {"bool_match": False}}
     known = {"metadata_filter": {"matcher": found_late, "match_if_key_not_found": True}}

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from bailie.gateway import descriptors, meshes
 from bailie.gateway.clusters import Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
-from bailie.gateway.uses import stat_prefix
 from bailie.routing.refusal import not_ready, passed_on_already, rest_only
 from bailie.routing.table import Elsewhere, NotReady, Route
 from bailie.wellknown import headers
@@ -91,7 +90,7 @@ def scope_of(key: str, host: dict[str, Any]) -> Any:
 def _one_backend(name: str, route: Route) -> dict[str, Any]:
     """Returns routes to one backend. The call that nearly all REST callers make comes first, and Envoy
     rewrites its path without Lua."""
-    (backend,), count = route.backends, stat_prefix(route)
+    (backend,) = route.backends
     rest, grpc = (_to_backend(route, backend, protocol) for protocol in Protocol)
     host = _of_backend(backend)
     host["typed_per_filter_config"] |= _for_models()
@@ -99,13 +98,12 @@ def _one_backend(name: str, route: Route) -> dict[str, Any]:
         **host,
         "routes": [
             {
-                **count,
                 "match": {"path": f"{MODEL_PATH}{name}/infer"},
                 "route": {**rest, "prefix_rewrite": f"{MODEL_PATH}{backend.name}/infer"},
                 "typed_per_filter_config": {REQUEST_FILTER: disabled()},
             },
-            {**count, "match": MODEL_METHODS, "route": grpc},
-            {**count, **_anything_else(), "route": rest},
+            {"match": MODEL_METHODS, "route": grpc},
+            {**_anything_else(), "route": rest},
         ],
     }
 
@@ -132,10 +130,10 @@ def _pinned(route: Route, model: str, backends: tuple[Backend, ...]) -> list[dic
 
 def _either(route: Route, weights: Mapping[Backend, int], match: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the routes of gRPC and REST to some backends of a route, for the calls that also `match`."""
-    count, other = stat_prefix(route), _anything_else()
+    other = _anything_else()
     return [
-        {**count, "match": MODEL_METHODS | match, "route": _dice(route, weights, Protocol.GRPC)},
-        {**count, **other, "match": ANY_MATCH | match, "route": _dice(route, weights, Protocol.HTTP)},
+        {"match": MODEL_METHODS | match, "route": _dice(route, weights, Protocol.GRPC)},
+        {**other, "match": ANY_MATCH | match, "route": _dice(route, weights, Protocol.HTTP)},
     ]
 
 

@@ -39,7 +39,7 @@ class HealthServer:
     """Routes of one process.
 
     `live` and `ready` return a sentence about a fault; None when nothing is. `routes` maps a path prefix
-    without slashes (`explain`) to a JsonRoute.
+    without slashes (`explain`) to a JsonRoute. `metrics` is text that follows the process's own metrics.
     """
 
     def __init__(
@@ -48,9 +48,11 @@ class HealthServer:
         live: Callable[[], str | None],
         ready: Callable[[], str | None],
         routes: Mapping[str, JsonRoute] | None = None,
+        metrics: Callable[[], str] = str,
     ) -> None:
         self._checks = {"live": live, "ready": ready}
         self._routes = dict(routes or {})
+        self._metrics = metrics
         self._open: set[asyncio.Task[object]] = set()
 
     @asynccontextmanager
@@ -95,7 +97,7 @@ class HealthServer:
         if name in self._checks and not rest:
             return _checked(self._checks[name]())
         if name == "metrics" and not rest:
-            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest()
+            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest() + self._metrics().encode()
         if name in self._routes:
             return await _from_route(self._routes[name], rest)
         return HTTPStatus.NOT_FOUND, _TEXT, b"not found\n"

@@ -34,7 +34,6 @@ def build_entry(
     wanted: Iterable[Serving],
     present: Mapping[str, ReplicaEndpoint],
     *,
-    counted: bool = False,
     sticky: bool = False,
     mirror: RouteMirror | None = None,
 ) -> Entry:
@@ -44,7 +43,6 @@ def build_entry(
         wanted: the versions that share the name's traffic. One of weight 0 takes none, and stays for the
             callers who ask for it while another one has a weight.
         present: the connected replicas by name.
-        counted: the data plane is to report the uses of the name.
         sticky: callers may stay with the Model that answered them.
         mirror: the Model that gets copies.
 
@@ -55,7 +53,7 @@ def build_entry(
     backends = tuple(b for serving in servings if (b := _backend(serving, present)) is not None)
     if not any(backend.weight for backend in backends):
         return _nothing_left(servings)
-    return Route(backends, counted, sticky, mirror)
+    return Route(backends, sticky, mirror)
 
 
 def _backend(serving: Serving, present: Mapping[str, ReplicaEndpoint]) -> Backend | None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from bailie.routing.requests import RecentRequests
+
 MAX_PORT = 65535
 MAX_TOTAL_WEIGHT = 2**32 - 1
 """Envoy sums the weights of a route in 32 bits."""
@@ -86,12 +88,10 @@ class RouteMirror:
 class Route:
     """A name that is served, by one version or by several that share the traffic.
 
-    `counted`: the data plane reports every few seconds whether the name was asked for (`Publisher.on_used`).
     `sticky`: a caller who sends the header `x-seldon-route` of an answer back gets the same Model again.
     """
 
     backends: tuple[Backend, ...]
-    counted: bool = False
     sticky: bool = False
     mirror: RouteMirror | None = None
 
@@ -208,5 +208,9 @@ class Publisher(Protocol):
         ...
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
-        """Calls `callback` with the names of counted routes that were asked for since the last call."""
+        """Calls `callback` every few seconds with the names that were asked for since the last call."""
+        ...
+
+    def requests(self) -> Mapping[str, RecentRequests]:
+        """Returns the requests of the last seconds by Model; a Model that had none may be absent."""
         ...

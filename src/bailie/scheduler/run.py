@@ -48,12 +48,20 @@ LEASE = SCHEDULER_LEASE
 
 
 async def run(
-    settings: SchedulerSettings, client: Client, data_plane: DataPlane, further: FurtherPlane | None = None
+    settings: SchedulerSettings,
+    client: Client,
+    data_plane: DataPlane,
+    further: FurtherPlane | None = None,
+    *,
+    request_metrics: Callable[[], str] = str,
 ) -> None:
-    """Runs until cancelled. Raises OSError where a port is taken."""
+    """Runs until cancelled. `request_metrics` returns the data plane's part of `/metrics`.
+
+    Raises OSError where a port is taken.
+    """
     scheduler = Scheduler(settings, client, data_plane, further)
     routes = {"explain": scheduler.explain, "namespaces": scheduler.namespaces}
-    health = HealthServer(live=lambda: None, ready=scheduler.unready, routes=routes)
+    health = HealthServer(live=lambda: None, ready=scheduler.unready, routes=routes, metrics=request_metrics)
     async with (
         health.serve(settings.address, settings.http_port),
         serve_agents(scheduler.tenants, settings.address, settings.agent_port),

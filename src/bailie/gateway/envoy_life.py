@@ -1,0 +1,105 @@
+"""The life of one Envoy, as its reports tell it: by how much each of its series has grown since the report
+before.
+
+Used by `request_counts`, one for each Envoy. Pure. Envoy reports totals since it started. A series that Envoy
+has dropped as idle begins anew at 0, and only the times of reports tell this: once every so many reports
+Envoy looks for idle series. Series that were not used since the look before are marked, and left out of
+reports; at the next look Envoy drops the series that are still marked. So a series that was left out of more
+reports than lie between two looks has begun anew, and no other has. Of a series that may have been in reports
+that were lost this is not certain; it counts as the old one as long as its total allows that, for no request
+may be counted twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bailie.gateway.request_reports import FLUSH_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.gateway.request_reports import EnvoyReport, Value
+
+_YOUNG_SECONDS = 3 * FLUSH_SECONDS
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The last value of a series, and the number of the report that had it."""
+
+    value: tuple[int, ...]
+    number: int
+
+
+@dataclass(slots=True)
+class EnvoyLife:
+    """The reports of one Envoy since it started; `idle_reports` lie between two of its looks for idle series.
+
+    `number` is that of the last report, those that were lost counted, too.
+    `heard_at` is when it came (monotonic seconds of this process), `at` when it was made, by Envoy's clock.
+    """
+
+    started: float
+    idle_reports: int
+    number: int = 0
+    at: float = 0.0
+    heard_at: float = 0.0
+    in_flight: Mapping[str, int] = field(default_factory=dict)
+    _whole: bool = False
+    _seen: dict[str, _Seen] = field(default_factory=dict)
+    _lost: dict[int, int] = field(default_factory=dict)
+
+    def is_of(self, report: EnvoyReport) -> bool:
+        """Says whether the report belongs to this life; a report without series tells no other."""
+        return report.started in {0, self.started}
+
+    def begin(self, report: EnvoyReport, now: float) -> bool:
+        """Notes the moment of a report; returns False for one that comes twice, or after a later one."""
+        if report.at <= self.at:
+            return False
+        if self.number:
+            lost = max(0, round((report.at - self.at) / FLUSH_SECONDS) - 1)
+            if lost:
+                self._lost[self.number] = lost
+            self.number += lost + 1
+        else:
+            self.number = 1
+            self._whole = report.at - report.started < _YOUNG_SECONDS
+        self.at, self.heard_at, self.in_flight = report.at, now, report.in_flight
+        return True
+
+    def knows(self, name: str) -> bool:
+        """Says whether this process has heard of a series from its beginning, or since an earlier report.
+
+        Of another series the requests may have come long ago. After two of Envoy's looks there is none.
+        """
+        return name in self._seen or self._whole or self.number > 2 * self.idle_reports + 1
+
+    def growth(self, name: str, value: Value) -> tuple[int, ...]:
+        """Returns by how much a series has grown, and notes its value: of a counter one number, of a
+        histogram one for each of its parts; empty for not at all."""
+        after = value if isinstance(value, tuple) else (value,)
+        seen = self._seen.get(name)
+        if seen is None:
+            self._seen[name] = _Seen(after, self.number)
+            return after if any(after) else ()
+        before, left_out = seen.value, self.number - seen.number - 1 - self._lost.get(seen.number, 0)
+        seen.value, seen.number = after, self.number
+        if left_out >= self.idle_reports or len(after) != len(before):
+            return after
+        if after == before:
+            return ()
+        grown = tuple(x - y for x, y in zip(after, before, strict=True))
+        return after if min(grown) < 0 else grown
+
+    def forget_idle(self) -> None:
+        """Drops the series that Envoy has dropped, too, and what was remembered for their sake."""
+        oldest = self.number - 2 * self.idle_reports - 1
+        gone = [
+            name for name, seen in self._seen.items() if seen.number + self._lost.get(seen.number, 0) < oldest
+        ]
+        for name in gone:
+            del self._seen[name]
+        self._lost = {number: lost for number, lost in self._lost.items() if number + lost >= oldest}

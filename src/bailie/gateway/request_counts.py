@@ -1,0 +1,242 @@
+"""The requests of one namespace, added up over its Envoys: totals, and the requests of the last seconds.
+
+Fed by `publisher` with the reports of Envoys, read by it for `Publisher.requests` and by `request_exposition`
+for `/metrics`. Does no I/O and knows no clock: `now` is monotonic, in seconds. Lives as long as the process,
+so that a scheduler that leads again goes on from the totals that it had.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bailie.gateway import request_metrics as metrics
+from bailie.gateway.envoy_life import EnvoyLife
+from bailie.gateway.request_reports import FLUSH_SECONDS
+from bailie.routing.requests import RecentRequests, quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from bailie.gateway.request_reports import EnvoyReport
+
+IDLE_REPORTS = metrics.IDLE_SECONDS // FLUSH_SECONDS
+RECENT_REPORTS = 5
+"""Reports over which the last requests are counted: ten seconds."""
+SILENT_SECONDS = 10.0
+"""After that time without a report the requests under way in an Envoy are forgotten."""
+GONE_SECONDS = 3600.0
+"""After that time without a report the Envoy is forgotten; its requests stay counted."""
+MOST_ENVOYS = 500
+MOST_SERIES = metrics.MOST_SERIES
+"""Of a namespace; more are not counted."""
+_SWEEP_SECONDS = 60.0
+_BUCKETS = len(metrics.BUCKETS) + 1
+_TEXT = r'[^":\\\n]*'
+"""Of names of Kubernetes' objects; colons enclose that of a version."""
+_NAME = re.compile(
+    rf"{metrics.PREFIX}\.({metrics.TOTAL}|{metrics.MICROSECONDS_TOTAL}|{metrics.TIMES})"
+    rf"\.model\.({_TEXT})\.model_internal\.:?({_TEXT}?):?"
+    rf"\.server\.({_TEXT})\.server_replica\.(\d*)\.method_type\.(rest|grpc)\.code\.(\w+)"
+)
+_COPIES = re.compile(rf"{metrics.PREFIX}\.({metrics.COPIES})\.model\.({_TEXT})()()()()()")
+_WELL = re.compile(r"OK|[123]\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLabels:
+    """The labels of Seldon Core's series.
+
+    `route` is the name that callers asked for, empty where it does not exist; `model_internal` the version
+    that answered, `server` and `server_replica` its place, all empty where none did.
+    """
+
+    route: str
+    model_internal: str
+    server: str
+    server_replica: str
+    method_type: str
+    code: str
+
+    @property
+    def model(self) -> str:
+        """The Model that answered, else the name that was asked for."""
+        return self.model_internal.rpartition("_")[0] or self.route
+
+
+@dataclass(slots=True)
+class RequestSeries:
+    """The requests with one set of labels: their number, their time in microseconds, and how many took how
+    long (for each of `BUCKETS`, and above the last)."""
+
+    labels: RequestLabels
+    requests: int = 0
+    microseconds: int = 0
+    times: list[int] = field(default_factory=lambda: [0] * _BUCKETS)
+    times_sum: int = 0
+    used_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The part of a series that one of Envoy's names counts."""
+
+    kind: str
+    series: RequestSeries
+
+    def add(self, growth: tuple[int, ...], now: float) -> None:
+        """Adds the growth in an Envoy; one of an impossible form is left out."""
+        series = self.series
+        series.used_at = now
+        if self.kind == metrics.TOTAL:
+            series.requests += growth[0]
+        elif self.kind == metrics.MICROSECONDS_TOTAL:
+            series.microseconds += growth[0]
+        elif len(growth) == _BUCKETS + 1:
+            series.times = _added(series.times, growth[:-1])
+            series.times_sum += growth[-1]
+
+
+@dataclass(slots=True)
+class _Recent:
+    """Requests for one Model between two reports of an Envoy, or of several added up."""
+
+    requests: float = 0
+    failed: float = 0
+    times: list[int] = field(default_factory=lambda: [0] * _BUCKETS)
+
+    def add(self, target: _Target, growth: tuple[int, ...]) -> None:
+        """Adds the growth of a series."""
+        if target.kind == metrics.TOTAL:
+            self.requests += growth[0]
+            self.failed += 0 if _WELL.fullmatch(target.series.labels.code) else growth[0]
+        elif len(growth) == _BUCKETS + 1:
+            self.times = _added(self.times, growth[:-1])
+
+
+@dataclass(slots=True)
+class _Envoy:
+    """One Envoy: its life, and the requests in each of its last reports by Model."""
+
+    life: EnvoyLife
+    recent: deque[tuple[int, dict[str, _Recent]]] = field(
+        default_factory=lambda: deque(maxlen=RECENT_REPORTS)
+    )
+
+    def window(self, now: float) -> tuple[float, Iterator[Mapping[str, _Recent]]]:
+        """Returns the seconds over which the last requests are counted, and these requests."""
+        newest = self.life.number + int((now - self.life.heard_at) / FLUSH_SECONDS)
+        oldest = newest - RECENT_REPORTS
+        found = (models for number, models in self.recent if number > oldest)
+        return float(FLUSH_SECONDS * min(RECENT_REPORTS, newest)), found
+
+
+class RequestCounts:
+    """The counts of one namespace."""
+
+    def __init__(self, idle_reports: int = IDLE_REPORTS) -> None:
+        """Takes the number of reports between two of Envoy's looks for idle series."""
+        self._idle_reports = idle_reports
+        self._envoys: dict[str, _Envoy] = {}
+        self._series: dict[RequestLabels, RequestSeries] = {}
+        self._by_name: dict[str, _Target] = {}
+        self._swept_at = 0.0
+
+    def series(self) -> Iterable[RequestSeries]:
+        """Returns all series."""
+        return self._series.values()
+
+    def take(self, report: EnvoyReport, now: float) -> frozenset[str]:
+        """Adds a report; returns the names of the routes that are asked for, or were since the one before."""
+        envoy = self._envoys.get(report.pod)
+        if envoy is None and len(self._envoys) >= MOST_ENVOYS:
+            return frozenset()
+        if envoy is None or not envoy.life.is_of(report):
+            envoy = self._envoys[report.pod] = _Envoy(EnvoyLife(report.started, self._idle_reports))
+        is_first = not envoy.life.number
+        if not envoy.life.begin(report, now):
+            return frozenset()
+        recent: dict[str, _Recent] = defaultdict(_Recent)
+        used = {name for name, count in report.in_flight.items() if count}
+        for name, value in report.values.items():
+            target = self._by_name.get(name) or self._new(name)
+            if target is None:
+                continue
+            known = envoy.life.knows(name)
+            if growth := envoy.life.growth(name, value):
+                target.add(growth, now)
+                if known:
+                    recent[target.series.labels.model].add(target, growth)
+                if known or not is_first:
+                    used.add(target.series.labels.route)
+        envoy.recent.append((envoy.life.number, recent))
+        self._sweep(now)
+        return frozenset(used - {""})
+
+    def _new(self, name: str) -> _Target | None:
+        """Returns what a name counts that was not seen before; None for a name that Envoy does not make."""
+        found = _NAME.fullmatch(name) or _COPIES.fullmatch(name)
+        if found is None or len(self._by_name) >= 3 * MOST_SERIES:
+            return None
+        kind, *values = found.groups()
+        labels = RequestLabels(*values)
+        series = RequestSeries(labels)
+        if kind != metrics.COPIES:
+            series = self._series.setdefault(labels, series)
+        target = self._by_name[name] = _Target(kind, series)
+        return target
+
+    def _sweep(self, now: float) -> None:
+        """Forgets Envoys that are gone, and series that are idle, once in a while."""
+        if now - self._swept_at < _SWEEP_SECONDS:
+            return
+        self._swept_at = now
+        gone = [pod for pod, each in self._envoys.items() if now - each.life.heard_at > GONE_SECONDS]
+        for pod in gone:
+            del self._envoys[pod]
+        for envoy in self._envoys.values():
+            envoy.life.forget_idle()
+        oldest = now - FLUSH_SECONDS * (2 * self._idle_reports + 1)
+        for name in [name for name, each in self._by_name.items() if each.series.used_at < oldest]:
+            self._series.pop(self._by_name.pop(name).series.labels, None)
+
+    def in_flight(self, now: float) -> dict[str, int]:
+        """Returns the requests under way by the name of their route, those of routes at rest among them."""
+        found: dict[str, int] = {}
+        for envoy in self._heard(now):
+            for name, count in envoy.life.in_flight.items():
+                found[name] = found.get(name, 0) + count
+        return found
+
+    def recent(self, now: float) -> dict[str, RecentRequests]:
+        """Returns the requests of the last seconds by Model."""
+        found: dict[str, _Recent] = defaultdict(_Recent)
+        for envoy in self._heard(now):
+            seconds, reports = envoy.window(now)
+            for model, each in (pair for models in reports for pair in models.items()):
+                total = found[model]
+                total.requests += each.requests / seconds
+                total.failed += each.failed / seconds
+                total.times = _added(total.times, each.times)
+        under_way = self.in_flight(now)
+        return {name: _said(found[name], under_way.get(name, 0)) for name in {*found, *under_way}}
+
+    def _heard(self, now: float) -> Iterator[_Envoy]:
+        return (each for each in self._envoys.values() if now - each.life.heard_at < SILENT_SECONDS)
+
+
+def _added(one: Iterable[int], other: Iterable[int]) -> list[int]:
+    return [x + y for x, y in zip(one, other, strict=True)]
+
+
+def _said(found: _Recent, in_flight: int) -> RecentRequests:
+    bounds = [each / 1e6 for each in metrics.BUCKETS]
+    return RecentRequests(
+        per_second=found.requests,
+        failed_per_second=found.failed,
+        p50=quantile(0.5, found.times, bounds),
+        p95=quantile(0.95, found.times, bounds),
+        in_flight=in_flight,
+    )

@@ -1,0 +1,149 @@
+"""The growth of an Envoy's series, over reports that are lost, come twice, or follow an idle time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.reports import STARTED, Envoy
+
+from bailie.gateway.envoy_life import EnvoyLife
+from bailie.gateway.request_reports import FLUSH_SECONDS
+
+IDLE = 4
+
+
+def life(started=STARTED):
+    return EnvoyLife(started, IDLE)
+
+
+def grown(living, report):
+    """The growth of the series in a report; None where the report changes nothing."""
+    if not living.begin(report, 0.0):
+        return None
+    found = {name: living.growth(name, value) for name, value in report.values.items()}
+    return {name: by[0] if len(by) == 1 else by for name, by in found.items() if by}
+
+
+def test_a_series_grows_by_what_its_total_gained():
+    living, envoy = life(), Envoy()
+    assert grown(living, envoy.report({"a": 3})) == {"a": 3}
+    assert grown(living, envoy.report({"a": 3, "b": 1})) == {"b": 1}
+    assert grown(living, envoy.report({"a": 5, "b": 1})) == {"a": 2}
+
+
+def test_a_report_that_comes_twice_or_late_changes_nothing():
+    living, envoy = life(), Envoy()
+    first, second = envoy.report({"a": 3}), envoy.report({"a": 5})
+    assert grown(living, second) == {"a": 5}
+    assert grown(living, second) is None
+    assert grown(living, first) is None
+    assert grown(living, envoy.report({"a": 6})) == {"a": 1}
+
+
+def test_lost_reports_are_made_good_by_the_next():
+    living, envoy = life(), Envoy()
+    grown(living, envoy.report({"a": 3}))
+    envoy.report({"a": 4})
+    assert grown(living, envoy.report({"a": 9})) == {"a": 6}
+
+
+@pytest.mark.parametrize(("turns", "by"), [(1, 2), (IDLE - 1, 2), (IDLE, 5), (3 * IDLE, 5)])
+def test_a_series_that_was_left_out_for_as_long_as_envoy_keeps_it_has_begun_anew(turns, by):
+    living, envoy = life(), Envoy()
+    grown(living, envoy.report({"a": 3}))
+    for _ in range(turns):
+        grown(living, envoy.report({"b": 1}))
+    assert grown(living, envoy.report({"a": 5})) == {"a": by}
+
+
+@pytest.mark.parametrize(("total", "by"), [(5, 2), (2, 2)])
+def test_a_series_that_may_have_been_in_lost_reports_is_the_old_one_if_its_total_allows_that(total, by):
+    living, envoy = life(), Envoy()
+    grown(living, envoy.report({"a": 3}))
+    assert grown(living, envoy.report({"a": total}, turns=2 * IDLE)) == {"a": by}
+
+
+def test_a_total_that_falls_has_begun_anew_as_a_whole():
+    living, envoy = life(), Envoy()
+    grown(living, envoy.report({"times": (4, 5, 900), "a": 7}))
+    assert grown(living, envoy.report({"times": (5, 1, 950), "a": 2})) == {"times": (5, 1, 950), "a": 2}
+
+
+def test_a_series_of_an_envoy_that_was_there_before_is_not_known_from_its_beginning():
+    living, envoy = life(), Envoy()
+    living.begin(envoy.report({"a": 3}, turns=100), 0.0)
+    assert not living.knows("a")
+    living.growth("a", 3)
+    assert living.knows("a")
+    living.begin(envoy.report({"a": 3}, turns=2 * IDLE + 1), 0.0)
+    assert living.knows("b"), "an older series would have been dropped by now"
+    young = life()
+    young.begin(Envoy().report({"a": 3}), 0.0)
+    assert young.knows("a")
+
+
+def test_idle_series_are_forgotten_when_envoy_has_dropped_them():
+    living, envoy = life(), Envoy()
+    grown(living, envoy.report({"a": 3, "b": 1}))
+    for number in range(2 * IDLE + 2):
+        grown(living, envoy.report({"b": number + 2}))
+    living.forget_idle()
+    assert list(living._seen) == ["b"]
+
+
+class _MarkAndSweep:
+    """Keeps series as Envoy does: a look marks the unused, the next one drops those still marked."""
+
+    def __init__(self) -> None:
+        self.values, self.used = {}, set()
+
+    def count(self, name: str) -> None:
+        self.values[name] = self.values.get(name, 0) + 1
+        self.used.add(name)
+
+    def reported(self) -> dict[str, int]:
+        return {name: value for name, value in self.values.items() if name in self.used}
+
+    def look(self) -> None:
+        self.values = {name: value for name, value in self.values.items() if name in self.used}
+        self.used.clear()
+
+
+TURNS = st.lists(st.tuples(st.lists(st.sampled_from("ab"), max_size=3), st.booleans()), max_size=60)
+
+
+def played(turns, phase, *, lossy):
+    """The requests that were made, and those that were counted. Looks come every IDLE reports."""
+    envoy, store, living, sent, counted = Envoy(), _MarkAndSweep(), life(), 0, 0
+    for number, (requests, lost) in enumerate([*turns, (["a", "b"], False)]):
+        for name in requests:
+            store.count(name)
+        sent += len(requests)
+        report = envoy.report({**store.reported(), "uptime": 0})
+        if not (lossy and lost):
+            counted += sum((grown(living, report) or {}).values())
+        if number % IDLE == phase:
+            store.look()
+    return sent, counted
+
+
+@given(TURNS, st.integers(0, IDLE - 1))
+def test_no_request_is_lost_or_counted_twice_whatever_is_idle(turns, phase):
+    sent, counted = played(turns, phase, lossy=False)
+    assert counted == sent
+
+
+@given(TURNS, st.integers(0, IDLE - 1))
+def test_no_request_is_counted_twice_whatever_is_lost(turns, phase):
+    sent, counted = played(turns, phase, lossy=True)
+    assert counted <= sent
+
+
+def test_a_clock_of_the_envoy_that_drifts_does_not_matter():
+    living, envoy = life(), Envoy()
+    grown(living, envoy.report({"a": 1}))
+    for _ in range(IDLE):
+        envoy.started += 0.3 * FLUSH_SECONDS
+        grown(living, envoy.report({"b": 1}))
+    assert living.number == IDLE + 1

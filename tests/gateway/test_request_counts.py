@@ -1,0 +1,166 @@
+"""Requests added up over Envoys, restarts and terms; the requests of the last seconds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.reports import STARTED, Envoy, name_of, times
+
+from bailie.gateway.request_counts import (
+    GONE_SECONDS,
+    MOST_ENVOYS,
+    SILENT_SECONDS,
+    RequestCounts,
+    RequestLabels,
+)
+from bailie.gateway.request_metrics import COPIES, PREFIX
+from bailie.gateway.request_reports import FLUSH_SECONDS
+from bailie.routing.requests import RecentRequests
+
+A, B = name_of(), name_of(model="rose", version=":rose_2:", code="500")
+
+
+def totals(counts):
+    """The number of requests by the version that answered."""
+    return {each.labels.model_internal: each.requests for each in counts.series()}
+
+
+def feed(counts, envoy, *reports, now=0.0):
+    """Takes the reports one flush after the other; returns what was used in the last."""
+    used = frozenset()
+    for each in reports:
+        used = counts.take(envoy.report(each), now)
+        now += FLUSH_SECONDS
+    return used
+
+
+@pytest.mark.parametrize(
+    ("fields", "labels"),
+    [
+        ({}, ("iris", "iris_1", "mlserver", "0", "rest", "200")),
+        (
+            {
+                "model": "a.model.x",
+                "version": ":a.model.x_12:",
+                "server": "b-c",
+                "method": "grpc",
+                "code": "OK",
+            },
+            ("a.model.x", "a.model.x_12", "b-c", "0", "grpc", "OK"),
+        ),
+        ({"version": "", "server": "", "replica": ""}, ("iris", "", "", "", "rest", "200")),
+        ({"model": "", "version": "", "server": "", "replica": ""}, ("", "", "", "", "rest", "200")),
+        (
+            {"model": "ab.experiment", "version": ":iris_1:"},
+            ("ab.experiment", "iris_1", "mlserver", "0", "rest", "200"),
+        ),
+    ],
+    ids=["usual", "dots", "refused", "unknown", "experiment"],
+)
+def test_the_labels_of_a_name(fields, labels):
+    counts = RequestCounts()
+    feed(counts, Envoy(), {name_of(**fields): 1})
+    assert [each.labels for each in counts.series()] == [RequestLabels(*labels)]
+
+
+def test_requests_to_a_version_count_for_its_model_whatever_name_was_asked_for():
+    assert RequestLabels("ab.experiment", "iris_1", "s", "0", "rest", "200").model == "iris"
+    assert RequestLabels("iris", "", "", "", "rest", "503").model == "iris"
+
+
+def test_all_envoys_are_added_up_with_times():
+    counts, one, two = RequestCounts(), Envoy("one"), Envoy("two")
+    for envoy, count in ((one, 3), (two, 4)):
+        micros = {name_of("microseconds"): 10 * count, name_of("times"): times(2, count, 10 * count)}
+        feed(counts, envoy, {A: count, **micros})
+    (found,) = counts.series()
+    assert (found.requests, found.microseconds, found.times[2], found.times_sum) == (7, 70, 7, 70)
+
+
+def test_an_envoy_that_starts_again_begins_at_0_and_its_requests_stay():
+    counts = RequestCounts()
+    feed(counts, Envoy(), {A: 3})
+    feed(counts, Envoy(started=STARTED + 60), {A: 3}, {A: 5})
+    assert totals(counts) == {"iris_1": 8}
+
+
+def test_a_report_without_series_ends_no_life():
+    counts, envoy = RequestCounts(), Envoy()
+    feed(counts, envoy, {A: 3}, None, {A: 5})
+    assert totals(counts) == {"iris_1": 5}
+
+
+def test_a_leader_counts_what_envoys_counted_before_it_led():
+    counts, envoy = RequestCounts(), Envoy()
+    envoy.turns = 10_000
+    assert feed(counts, envoy, {A: 3000}) == frozenset(), "nobody knows when they came"
+    assert totals(counts) == {"iris_1": 3000}
+    assert counts.recent(0.0) == {}
+    assert feed(counts, envoy, {A: 3001}) == {"iris"}
+    assert totals(counts) == {"iris_1": 3001}
+
+
+def test_a_process_that_leads_again_goes_on_from_its_totals():
+    counts, envoy = RequestCounts(), Envoy()
+    feed(counts, envoy, {A: 10})
+    counts.take(envoy.report({A: 500}, turns=30), 60.0)
+    assert totals(counts) == {"iris_1": 500}
+
+
+def test_names_are_used_while_requests_for_them_end_are_under_way_or_are_copied():
+    counts, envoy = RequestCounts(), Envoy()
+    copied = f"{PREFIX}.{COPIES}.model.shadow"
+    assert feed(counts, envoy, {A: 1, B: 1, copied: 1}) == {"iris", "rose", "shadow"}
+    assert feed(counts, envoy, {A: 2, B: 1, copied: 1}) == {"iris"}
+    report = envoy.report({A: 2}, in_flight={"slow": 1, "iris": 0, "": 3})
+    assert counts.take(report, 9.0) == {"slow"}
+    assert totals(counts).keys() == {"iris_1", "rose_2"}, "copies are no requests of callers"
+
+
+def test_the_requests_of_the_last_seconds():
+    counts, envoy = RequestCounts(), Envoy()
+    for turn in range(1, 9):
+        values = {A: 20 * turn, B: 2 * turn, name_of("times"): times(3, 20 * turn)}
+        counts.take(envoy.report(values, in_flight={"iris": 3}), turn * FLUSH_SECONDS)
+    found = counts.recent(8 * FLUSH_SECONDS)
+    assert found["iris"] == RecentRequests(
+        per_second=10.0,
+        failed_per_second=0.0,
+        p50=pytest.approx(0.0075),
+        p95=pytest.approx(0.00975),
+        in_flight=3,
+    )
+    assert found["rose"] == RecentRequests(per_second=1.0, failed_per_second=1.0)
+
+
+def test_no_report_is_no_load():
+    counts, envoy = RequestCounts(), Envoy()
+    feed(counts, envoy, {A: 100})
+    assert counts.recent(0.0)["iris"].per_second == 50
+    assert counts.recent(6.0)["iris"].per_second == pytest.approx(12.5)
+    assert counts.recent(SILENT_SECONDS) == {}
+
+
+def test_idle_series_and_envoys_that_are_gone_are_forgotten():
+    counts, envoy = RequestCounts(idle_reports=10), Envoy()
+    feed(counts, envoy, {A: 1, B: 1})
+    counts.take(envoy.report({A: 2}, turns=25), 61.0)
+    assert totals(counts) == {"iris_1": 2}
+    counts.take(Envoy("other").report({B: 1}), GONE_SECONDS + 122.0)
+    assert list(counts._envoys) == ["other"]
+
+
+@given(st.text(max_size=40), st.integers(-1, 2**64))
+def test_a_name_that_envoy_does_not_make_changes_nothing(name, value):
+    counts = RequestCounts()
+    for text in (name, f"{PREFIX}.{name}", A + name.replace("1", ""), name_of("times")):
+        feed(counts, Envoy(), {text: value})
+    assert all(isinstance(each.labels.code, str) and '"' not in str(each.labels) for each in counts.series())
+
+
+def test_the_number_of_envoys_is_bounded():
+    counts = RequestCounts()
+    for number in range(MOST_ENVOYS + 5):
+        feed(counts, Envoy(f"stranger-{number}"), {A: 1})
+    assert totals(counts) == {"iris_1": MOST_ENVOYS}
