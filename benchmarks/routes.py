@@ -59,10 +59,11 @@ def models(count: int, replica: ReplicaEndpoint, changed: int = 0) -> RoutingTab
     return RoutingTable("bench", entries)
 
 
-async def _acknowledged(gateway: Gateway, revision: int) -> None:
+async def acknowledged(gateway: Gateway, revision: int) -> None:
+    """Waits until the Envoy of the gateway has a revision."""
     async with asyncio.timeout(120):
         reached = asyncio.Event()
-        gateway.on_acknowledged(lambda now: reached.set() if now >= revision else None)
+        gateway.onacknowledged(lambda now: reached.set() if now >= revision else None)
         if gateway.acknowledged < revision:
             await reached.wait()
 
@@ -93,7 +94,7 @@ async def measure_one(count: int, options: argparse.Namespace) -> dict[str, floa
         start = time.perf_counter()
         revision = gateway.publish(models(count, replica))
         port = await running.enter_async_context(stack.bailie_envoy(folder, gateway, workers=1))
-        await _acknowledged(gateway, revision)
+        await acknowledged(gateway, revision)
         found = {"models": float(count), "first table s": time.perf_counter() - start}
         path, plain = f"/v2/models/model-{count - 1}/infer", f"/v2/models/model-{count - 1}_0/infer"
         for name, target, where in (("bailie", port, path), ("static", static, plain)):

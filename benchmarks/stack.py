@@ -119,8 +119,11 @@ def cpu_seconds(running: psutil.Process) -> float:
 
 
 @asynccontextmanager
-async def bailie_envoy(folder: Path, gateway: Gateway, *, workers: int = WORKERS) -> AsyncIterator[int]:
-    """Runs an Envoy that `gateway` configures; the value is its data port."""
+async def bailie_envoy(
+    folder: Path, gateway: Gateway, *, workers: int = WORKERS, change: Mapping[str, Any] | None = None
+) -> AsyncIterator[int]:
+    """Runs an Envoy that `gateway` configures; the value is its data port. `change` are other values of its
+    bootstrap."""
     port, probe = free_port(), Address("127.0.0.1", free_port())
     token = folder / "token"
     token.write_text("bench")
@@ -138,6 +141,7 @@ async def bailie_envoy(folder: Path, gateway: Gateway, *, workers: int = WORKERS
         )
         path = folder / "bailie-envoy.json"
         write_bootstrap(settings, path)
+        path.write_text(json.dumps(json.loads(path.read_text()) | dict(change or {})))
         log = folder / "bailie-envoy.log"
         with process(command(path, concurrency=workers), log, cwd=folder):
             await answers(f"http://127.0.0.1:{probe.port}/ready", log)

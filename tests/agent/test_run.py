@@ -484,7 +484,10 @@ async def test_health_and_metrics(settings, scheduler, mlserver, free_port):
         await scheduler.until(lambda: scheduler.statuses)
         assert (await client.get(f"{url}/live")).status_code == 200
         await until_true(partial(answers_well, client, f"{url}/ready"))
-        assert "bailie_agent_session_open 1.0" in (await client.get(f"{url}/metrics")).text
+        metrics = (await client.get(f"{url}/metrics")).text
+        assert "bailie_agent_session_open 1.0" in metrics
+        memory = 'seldon_server_replica_memory_capacity_bytes_gauge{server="mlserver",server_replica="0"}'
+        assert memory in metrics
     scheduler.leads = False
     async with running(chosen), httpx.AsyncClient(trust_env=False) as client:
         await until(lambda: scheduler.refused)

@@ -10,7 +10,8 @@ from tests.support.api import running_api
 from bailie.api.kinds import POD, SELDON_RUNTIME
 from bailie.kube.client import Client
 from bailie.kube.health import HealthServer
-from bailie.local.explanation import SCHEDULER_HTTP_PORT, experiment_explanation, explanation
+from bailie.local.explanation import experiment_explanation, explanation
+from bailie.local.scheduler_answers import SCHEDULER_HTTP_PORT
 from bailie.manifests.objects import service
 
 API_VERSION = "mlops.seldon.io/v1alpha1"

@@ -11,6 +11,7 @@ STAGE_SECONDS = Histogram(
     ["stage"],
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600),
 )
+UNLOADS = Counter("bailie_agent_unloads", "Models that were taken off the server at the scheduler's command")
 EVICTIONS = Counter("bailie_agent_evictions", "Models that left memory so that others could be there")
 RETURNS = Counter("bailie_agent_returns", "Evicted models that a request brought back")
 HELD_SECONDS = Histogram(

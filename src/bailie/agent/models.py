@@ -19,7 +19,7 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
 from bailie.agent.load_order import Rank
-from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS
+from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS, UNLOADS
 from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, same
 from bailie.agent.store import VersionRecord
 from bailie.kube.clock import utc_now
@@ -27,7 +27,7 @@ from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
 from bailie.lifecycle.wire import to_wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from bailie.agent.load_queue import Say
     from bailie.agent.loading import Loader
@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 _LOST = "the inference server no longer says that {} is ready; it is being loaded again"
 _LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
+_HELD = frozenset({CopyState.LOADED, CopyState.EVICTING, CopyState.EVICTED})
 _GONE = frozenset({CopyState.ABSENT, CopyState.UNLOADING, CopyState.UNLOADED})
 
 
@@ -81,6 +82,12 @@ class Models:
     def loaded(self) -> dict[str, int]:
         """Returns the server-side names that should be loaded, each with the number of its state changes."""
         return {name: slot.moves for name, slot in self._slots.items() if slot.answers}
+
+    def held_versions(self) -> Iterator[tuple[str, CopyState, int]]:
+        """Yields the versions in memory, and those that were evicted, each with the bytes that it takes."""
+        for name, slot in self._slots.items():
+            if slot.state in _HELD:
+                yield name, slot.state, slot.record.counted_bytes
 
     def state(self, server_name: str) -> CopyState:
         """Returns the state of a version, ABSENT where there is none."""
@@ -339,6 +346,7 @@ class Models:
         if slot.state not in {CopyState.ABSENT, CopyState.FAILED, CopyState.UNLOADED}:
             self._move(slot, CopyState.UNLOADING)
             await self._loader.unload(slot.record.server_name)
+            UNLOADS.inc()
         self._move(slot, CopyState.UNLOADED)
         self._budget.release(slot.record.server_name)
 

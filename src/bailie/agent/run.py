@@ -32,6 +32,7 @@ from bailie.agent.remotes import ConfiguredRemotes
 from bailie.agent.repository import PREPARE, RUNTIME
 from bailie.agent.secret_watch import SecretWatch
 from bailie.agent.secrets import KubernetesSecrets
+from bailie.agent.seldon_metrics import SeldonMetrics
 from bailie.agent.server import Health, InferenceServer
 from bailie.agent.server_clients import ServerClients
 from bailie.agent.server_deaths import ServerDeaths
@@ -57,9 +58,13 @@ class _Probed:
 
     readiness: Readiness | None = None
     draining: Draining | None = None
+    metrics: SeldonMetrics | None = None
 
     def unready(self) -> str | None:
         return self.readiness.trouble() if self.readiness else "the agent looks at its inference server"
+
+    def metrics_text(self) -> str:
+        return self.metrics.text() if self.metrics else ""
 
     async def drained(self, path: str) -> dict[str, bool]:
         return await self.draining.answer(path) if self.draining else {"drained": False}
@@ -68,7 +73,12 @@ class _Probed:
 async def run(settings: Settings) -> None:
     """Runs an agent until it is drained after SIGTERM or SIGINT, or until cancelled."""
     probed = _Probed()
-    health = HealthServer(live=lambda: None, ready=probed.unready, routes={"drained": probed.drained})
+    health = HealthServer(
+        live=lambda: None,
+        ready=probed.unready,
+        routes={"drained": probed.drained},
+        metrics=probed.metrics_text,
+    )
     server = InferenceServer(settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port)
     # The probes come first: a server that is busy may take the look at it half a minute.
     async with health.serve(settings.address, settings.health_port), server:
@@ -83,6 +93,7 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
     budget = MemoryBudget(settings.memory_bytes if settings.overcommit_percent else None)
     loading = _loading(settings, store, server, memory=memory, budget=budget)
     models = Models(loading, outbox, budget)
+    probed.metrics = SeldonMetrics(settings, models)
     monitor = Monitor(
         settings=settings,
         server=server,

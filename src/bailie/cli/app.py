@@ -18,6 +18,7 @@ from bailie.cli import (
     resources,
     scope,
     serve,
+    top,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Resources and requests": (resources.apply, resources.get, resources.delete, infer.infer),
     "Look": (
         doctor.doctor,
+        top.top,
         inspect.explain,
         inspect.logs,
         inspect.kubeconfig,

@@ -14,6 +14,7 @@ from bailie.api.kinds import SERVER
 from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
+from bailie.control.usage import usage
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Forbidden
 from bailie.kube.informer import Informer
@@ -67,6 +68,12 @@ class NamespaceScheduler:
     def explain(self, name: str) -> dict[str, Any] | None:
         """Returns the placement of a model; None on a standby and for a model that does not exist."""
         return explained(self._engine.result, name) if self._engine else None
+
+    def usage(self) -> dict[str, Any] | None:
+        """Returns how each Model is used; None on a standby."""
+        if self._engine is None or self._publisher is None:
+            return None
+        return {"models": usage(self._engine.result, self._publisher.requests())}
 
     def state(self) -> dict[str, Any]:
         """Returns, for `bailie doctor`, the agents connected to each Server and the newest revisions.

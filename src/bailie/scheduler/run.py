@@ -60,7 +60,7 @@ async def run(
     Raises OSError where a port is taken.
     """
     scheduler = Scheduler(settings, client, data_plane, further)
-    routes = {"explain": scheduler.explain, "namespaces": scheduler.namespaces}
+    routes = {"explain": scheduler.explain, "namespaces": scheduler.namespaces, "top": scheduler.usage}
     health = HealthServer(live=lambda: None, ready=scheduler.unready, routes=routes, metrics=request_metrics)
     async with (
         health.serve(settings.address, settings.http_port),
@@ -123,10 +123,19 @@ class Scheduler:
     def explain(self, name: str) -> dict[str, Any] | None:
         """Returns the placement of a model, `<name>` or `<namespace>/<name>`; None for an unknown model."""
         namespace, _, model = name.rpartition("/")
+        served = self._served(namespace)
+        return served.explain(model) if served else None
+
+    def usage(self, namespace: str) -> dict[str, Any] | None:
+        """Returns how the Models of a namespace are used; None where another scheduler decides for it."""
+        served = self._served(namespace)
+        return served.usage() if served else None
+
+    def _served(self, namespace: str) -> NamespaceScheduler | None:
         if namespace in {"", self._home.namespace}:
-            return self._home.explain(model)
+            return self._home
         other = self._others.get(namespace)
-        return other.scheduler.explain(model) if other else None
+        return other.scheduler if other else None
 
     async def _follow(self, namespace: str) -> None:
         """Keeps what is known of another namespace, leading or not, while it is listed."""

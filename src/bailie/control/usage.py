@@ -1,0 +1,46 @@
+"""The answer of `/top/<namespace>`: how each Model is used, as JSON data. Read by `bailie top`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.lifecycle.copies import CopyState
+from bailie.routing.requests import RecentRequests
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bailie.control.fleet import ModelCopy
+    from bailie.control.pass_result import PassResult
+
+_NONE = RecentRequests()
+
+
+def usage(result: PassResult, requests: Mapping[str, RecentRequests]) -> list[dict[str, Any]]:
+    """Returns for each Model its requests of the last seconds, its replicas and its memory there, by name.
+
+    Times are in seconds, memory in bytes: of all replicas that have the model in memory, the larger of the
+    declared and the measured size.
+    """
+    return [_row(result, name, requests.get(name, _NONE)) for name in sorted(result.facts)]
+
+
+def _row(result: PassResult, name: str, recent: RecentRequests) -> dict[str, Any]:
+    facts, copies = result.facts[name], result.copies.get(name, ())
+    return {
+        "model": name,
+        "requestsPerSecond": recent.per_second,
+        "failedPerSecond": recent.failed_per_second,
+        "p50Seconds": recent.p50,
+        "p95Seconds": recent.p95,
+        "inFlight": recent.in_flight,
+        "replicas": facts.version.available + facts.answering_replicas,
+        "wantedReplicas": facts.version.wanted,
+        "memoryBytes": sum(map(_memory, copies)),
+    }
+
+
+def _memory(copy: ModelCopy) -> int:
+    if copy.state not in {CopyState.LOADED, CopyState.EVICTING}:
+        return 0
+    return max(copy.memory_bytes, copy.report.measured_bytes if copy.report else 0)
