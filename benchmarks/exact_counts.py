@@ -109,8 +109,8 @@ async def _disturb(running: Laptop, callers: Callers, client: Client) -> None:
     candidates = [{"name": f"{ROOMY}-{number}", "weight": 50} for number in range(ROOMY_MODELS)]
     metadata = {"name": "share", "namespace": NAMESPACE}
     kind = {"apiVersion": EXPERIMENT.api_version, "kind": EXPERIMENT.kind}
-    spec = {"default": f"{ROOMY}-0", "candidates": candidates}
-    await client.create({**kind, "metadata": metadata, "spec": spec})
+    shared = {"default": f"{ROOMY}-0", "candidates": candidates}
+    await client.create({**kind, "metadata": metadata, "spec": shared})
     await callers.at(0.45)
     _process(running, "schedulers").kill()
     await callers.at(0.7)

@@ -91,7 +91,7 @@ class Envoys:
             reports = variant == "reporting"
             gateway = self.gateways[variant] = Gateway(counts=self.counts if reports else None)
             revision = gateway.publish(models(self._count, replica))
-            change = {} if reports else {"stats_sinks": []}
+            change: dict[str, Any] = {} if reports else {"stats_sinks": []}
             with without_loggers() if variant == "without" else nullcontext():
                 envoy = stack.bailie_envoy(folder, gateway, workers=1, change=change)
                 self.ports[variant] = await running.enter_async_context(envoy)

@@ -63,7 +63,7 @@ async def acknowledged(gateway: Gateway, revision: int) -> None:
     """Waits until the Envoy of the gateway has a revision."""
     async with asyncio.timeout(120):
         reached = asyncio.Event()
-        gateway.onacknowledged(lambda now: reached.set() if now >= revision else None)
+        gateway.on_acknowledged(lambda now: reached.set() if now >= revision else None)
         if gateway.acknowledged < revision:
             await reached.wait()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import cycle
 
 import grpc
@@ -37,6 +38,7 @@ def table(replicas, version=1):
         "copied": Route((Backend("copied_1", 1, (one,)),), mirror=RouteMirror("shadow", 100)),
         "shadow": Route((Backend("shadow_1", 1, (two,)),)),
         "rose": Route((Backend("rose_2", 1, (two,)),)),
+        "evicted": Route((Backend("evicted_1", 1, (replace(one, name="mlserver-0.held"),)),)),
         "slow": NotReady("Loading", 'mlserver-0 is loading "slow"'),
         "idle": Route((Backend("idle_1", 1, (one,)),)),
     }
@@ -79,17 +81,19 @@ async def test_requests_are_known_by_model_version_replica_and_the_names_are_use
     ):
         gateway.on_used(used.update)
         await took(gateway, table(replicas))
-        for name in ("iris", "split", "copied", "slow", "nobody"):
+        for name in ("iris", "split", "copied", "evicted", "slow", "nobody"):
             await rest(mesh, name)
         await by_grpc(mesh, "iris")
-        await counted(counts, 6)
+        await counted(counts, 7)
         await until(
-            lambda: used == {"iris", "split", "copied", "shadow", "slow"}, f"these are used, not {used}"
+            lambda: used == {"iris", "split", "copied", "shadow", "evicted", "slow"},
+            f"these are used, not {used}",
         )
         assert total(counts, model="iris", model_internal="iris_1", method_type="rest", code="200") == 1
         assert total(counts, model="iris", server="mlserver", method_type="grpc", code="OK") == 1
         assert total(counts, route="split") == total(counts, model="split") + total(counts, model="rose") == 1
         assert total(counts, model="slow", server="", code="503") == total(counts, model="", code="404") == 1
+        assert total(counts, model="evicted", server="mlserver", server_replica="0") == 1
         recent = gateway.requests()
         assert recent["iris"].per_second > 0
         assert recent["slow"].failed_per_second > 0

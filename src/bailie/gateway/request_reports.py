@@ -32,6 +32,8 @@ FLUSH_SECONDS = 2
 
 _IN_FLIGHT = f"{PREFIX}.{IN_FLIGHT}.model."
 
+_KINDS = frozenset({"gauge", "sum", "histogram"})
+
 Value = int | tuple[int, ...]
 """A counter, or a histogram: its count per bucket, and at last the sum of all values."""
 
@@ -77,17 +79,18 @@ def read(request: Any, pod: str) -> EnvoyReport:
     in_flight: dict[str, int] = {}
     started = at = 0
     for metric in _metrics(request):
-        name = metric.name
-        if metric.HasField("gauge"):
-            for point in metric.gauge.data_points:
-                at = max(at, point.time_unix_nano)
+        name, kind = metric.name, metric.WhichOneof("data")
+        # With `custom_metric_conversions` Envoy adds points of one name up, so that there is one.
+        for point in getattr(metric, kind).data_points if kind in _KINDS else ():
+            at = point.time_unix_nano
+            if kind == "gauge":
                 if name.startswith(_IN_FLIGHT):
-                    in_flight[name.removeprefix(_IN_FLIGHT)] = max(point.as_int, 0)
-        else:
-            is_sum = metric.HasField("sum")
-            for point in (metric.sum if is_sum else metric.histogram).data_points:
-                at, started = max(at, point.time_unix_nano), point.start_time_unix_nano
-                values[name] = max(point.as_int, 0) if is_sum else (*point.bucket_counts, _whole(point.sum))
+                    in_flight[name[len(_IN_FLIGHT) :]] = max(point.as_int, 0)
+                continue
+            started = point.start_time_unix_nano
+            values[name] = (
+                max(point.as_int, 0) if kind == "sum" else (*point.bucket_counts, _whole(point.sum))
+            )
     return EnvoyReport(pod=pod, started=_seconds(started), at=at / 1e9, values=values, in_flight=in_flight)
 
 
