@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import gc
 import json
+import random
 import statistics
 import tempfile
 import time
@@ -115,7 +116,7 @@ async def cost(seconds: float, rounds: int) -> dict[str, float]:
         envoys = Envoys(folder, 100)
         await envoys.start(running, VARIANTS)
         for _ in range(rounds):
-            for variant in VARIANTS:
+            for variant in random.sample(VARIANTS, len(VARIANTS)):
                 before = stack.cpu_seconds(envoys.process(variant))
                 done = await load.rest(
                     envoys.ports[variant],

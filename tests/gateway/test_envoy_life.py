@@ -13,8 +13,8 @@ from bailie.gateway.request_reports import FLUSH_SECONDS
 IDLE = 4
 
 
-def life(started=STARTED):
-    return EnvoyLife(started, IDLE)
+def life():
+    return EnvoyLife(IDLE)
 
 
 def grown(living, report):
@@ -70,17 +70,32 @@ def test_a_total_that_falls_has_begun_anew_as_a_whole():
     assert grown(living, envoy.report({"times": (5, 1, 950), "a": 2})) == {"times": (5, 1, 950), "a": 2}
 
 
-def test_a_series_of_an_envoy_that_was_there_before_is_not_known_from_its_beginning():
+@pytest.mark.parametrize(
+    ("age", "first", "later"),
+    [(1, True, True), (IDLE - 1, False, True), (IDLE, False, False), (1000, False, False)],
+    ids=["young", "before the first look", "after it", "old"],
+)
+def test_whether_the_growth_of_a_series_is_that_since_the_last_report(age, first, later):
     living, envoy = life(), Envoy()
-    living.begin(envoy.report({"a": 3}, turns=100), 0.0)
-    assert not living.knows("a")
+    living.begin(envoy.report({"a": 3}, turns=age), 0.0)
+    assert living.knows("a") == first
     living.growth("a", 3)
+    living.begin(envoy.report({"a": 3}), 0.0)
     assert living.knows("a")
-    living.begin(envoy.report({"a": 3}, turns=2 * IDLE + 1), 0.0)
+    assert living.knows("b") == later
+    living.begin(envoy.report({"a": 3}, turns=2 * IDLE), 0.0)
     assert living.knows("b"), "an older series would have been dropped by now"
-    young = life()
-    young.begin(Envoy().report({"a": 3}), 0.0)
-    assert young.knows("a")
+
+
+def test_a_life_ends_with_another_start_or_a_shorter_uptime():
+    living, envoy = life(), Envoy()
+    living.begin(envoy.report(turns=5), 0.0)
+    assert living.is_of(envoy.report({"a": 1}))
+    living.begin(envoy.report({"a": 1}), 0.0)
+    assert living.is_of(envoy.report())
+    other = Envoy(started=STARTED + 100)
+    assert not living.is_of(other.report({"a": 1}, turns=20))
+    assert not living.is_of(Envoy(started=STARTED + 100).report())
 
 
 def test_idle_series_are_forgotten_when_envoy_has_dropped_them():

@@ -45,7 +45,8 @@ class Envoy:
         self.turns += turns
         return EnvoyReport(
             pod=self.pod,
-            started=self.started if values else 0,
+            started=round(1e6 * self.started) if values else 0,
+            uptime=self.turns * FLUSH_SECONDS,
             at=self.started + self.turns * FLUSH_SECONDS + 0.01 * (self.turns % 3),
             values=values or {},
             in_flight=in_flight or {},

@@ -41,19 +41,22 @@ class EnvoyLife:
     `heard_at` is when it came (monotonic seconds of this process), `at` when it was made, by Envoy's clock.
     """
 
-    started: float
     idle_reports: int
+    started: int = 0
+    uptime: int = 0
     number: int = 0
     at: float = 0.0
     heard_at: float = 0.0
     in_flight: Mapping[str, int] = field(default_factory=dict)
+    _young: bool = False
     _whole: bool = False
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _lost: dict[int, int] = field(default_factory=dict)
 
     def is_of(self, report: EnvoyReport) -> bool:
-        """Says whether the report belongs to this life; a report without series tells no other."""
-        return report.started in {0, self.started}
+        """Says whether the report belongs to this life. A report without series has no start."""
+        same_start = 0 in {report.started, self.started} or report.started == self.started
+        return same_start and (report.uptime >= self.uptime or report.at <= self.at)
 
     def begin(self, report: EnvoyReport, now: float) -> bool:
         """Notes the moment of a report; returns False for one that comes twice, or after a later one."""
@@ -66,15 +69,21 @@ class EnvoyLife:
             self.number += lost + 1
         else:
             self.number = 1
-            self._whole = report.at - report.started < _YOUNG_SECONDS
+            self._young = report.uptime < _YOUNG_SECONDS
+            self._whole = report.uptime < self.idle_reports * FLUSH_SECONDS
+        self.started, self.uptime = report.started or self.started, report.uptime
         self.at, self.heard_at, self.in_flight = report.at, now, report.in_flight
         return True
 
     def knows(self, name: str) -> bool:
-        """Says whether this process has heard of a series from its beginning, or since an earlier report.
+        """Says whether the growth of a series is that since the last report.
 
-        Of another series the requests may have come long ago. After two of Envoy's looks there is none.
+        The requests in the first report may have come long ago. So may those of a series that appears later,
+        if Envoy had left it out of the first report as idle. Before Envoy's first look there is no such
+        series, and after two more looks there is none any more.
         """
+        if self.number == 1:
+            return self._young
         return name in self._seen or self._whole or self.number > 2 * self.idle_reports + 1
 
     def growth(self, name: str, value: Value) -> tuple[int, ...]:

@@ -154,7 +154,7 @@ class RequestCounts:
         if envoy is None and len(self._envoys) >= MOST_ENVOYS:
             return frozenset()
         if envoy is None or not envoy.life.is_of(report):
-            envoy = self._envoys[report.pod] = _Envoy(EnvoyLife(report.started, self._idle_reports))
+            envoy = self._envoys[report.pod] = _Envoy(EnvoyLife(self._idle_reports))
         is_first = not envoy.life.number
         if not envoy.life.begin(report, now):
             return frozenset()

@@ -27,6 +27,7 @@ DROP = "envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig.DropAction"
 NAME_INPUT = "envoy.extensions.matching.common_inputs.stats.v3.StatFullNameMatchInput"
 POD = "bailie-pod"
 """The key of a call's metadata that has the name of the Envoy's pod."""
+UPTIME = "server.uptime"
 FLUSH_SECONDS = 2
 """How late a request is known. Envoy gathers all of its statistics each time, as it does every 5 s anyway."""
 
@@ -42,13 +43,14 @@ Value = int | tuple[int, ...]
 class EnvoyReport:
     """The request metrics of an Envoy at one moment.
 
-    `values` has counters and histograms by Envoy's names, as totals since the Envoy `started`, which is 0
-    where the report has none of them. `in_flight` are requests under way by the name of their route. Times
-    are in seconds, by the clock of the Envoy's machine.
+    `values` has counters and histograms by Envoy's names, as totals since the Envoy `started`: a number that
+    is 0 where the report has none of them. `in_flight` are requests under way by the name of their route.
+    `at` is in seconds, by the clock of the Envoy's machine; `uptime` is the Envoy's age in whole seconds.
     """
 
     pod: str
-    started: float
+    started: int
+    uptime: int
     at: float
     values: Mapping[str, Value]
     in_flight: Mapping[str, int]
@@ -57,7 +59,7 @@ class EnvoyReport:
 def sink(grpc_service: dict[str, Any], pod: str) -> dict[str, Any]:
     """Returns the entry of `stats_sinks` for the Envoy in `pod`: its request metrics alone, by name."""
     name = {"name": "name", "typed_config": {"@type": descriptors.type_url(NAME_INPUT)}}
-    matches = ({"prefix": f"{PREFIX}."}, {"exact": "server.uptime"})
+    matches = ({"prefix": f"{PREFIX}."}, {"exact": UPTIME})
     predicates = [{"single_predicate": {"input": name, "value_match": match}} for match in matches]
     is_ours = {"or_matcher": {"predicate": predicates}}
     drop = {"name": "drop", "typed_config": {"@type": descriptors.type_url(DROP)}}
@@ -77,21 +79,25 @@ def read(request: Any, pod: str) -> EnvoyReport:
     """Returns the report in an ExportMetricsServiceRequest of the Envoy in `pod`."""
     values: dict[str, Value] = {}
     in_flight: dict[str, int] = {}
-    started = at = 0
+    started = uptime = at = 0
     for metric in _metrics(request):
         name, kind = metric.name, metric.WhichOneof("data")
         # With `custom_metric_conversions` Envoy adds points of one name up, so that there is one.
         for point in getattr(metric, kind).data_points if kind in _KINDS else ():
-            at = point.time_unix_nano
+            at = max(at, point.time_unix_nano)
             if kind == "gauge":
                 if name.startswith(_IN_FLIGHT):
                     in_flight[name[len(_IN_FLIGHT) :]] = max(point.as_int, 0)
+                elif name == UPTIME:
+                    uptime = max(point.as_int, 0)
                 continue
             started = point.start_time_unix_nano
             values[name] = (
                 max(point.as_int, 0) if kind == "sum" else (*point.bucket_counts, _whole(point.sum))
             )
-    return EnvoyReport(pod=pod, started=_seconds(started), at=at / 1e9, values=values, in_flight=in_flight)
+    return EnvoyReport(
+        pod=pod, started=started, uptime=uptime, at=at / 1e9, values=values, in_flight=in_flight
+    )
 
 
 def _metrics(request: Any) -> Iterator[Any]:
@@ -103,11 +109,6 @@ def _metrics(request: Any) -> Iterator[Any]:
         scope for resource in request.resource_metrics for scope in resource.instrumentation_library_metrics
     )
     return (metric for scope in scopes for metric in scope.metrics)
-
-
-def _seconds(moment: int) -> float:
-    """Returns the moment of Envoy's start, which Envoy 1.40 sends in microseconds, not in nanoseconds."""
-    return moment / (1e9 if moment > 10**17 else 1e6)
 
 
 def _whole(value: float) -> int:
