@@ -42,6 +42,7 @@ VARIANTS = ("without", "counting", "reporting")
 CONNECTIONS = 8
 MEBIBYTE = 2**20
 _PATIENCE = 60.0
+_REST_SECONDS = 20.0
 
 
 class TimedCounts(RequestCounts):
@@ -157,19 +158,23 @@ async def scale(count: int) -> dict[str, float]:
         await _counted(counts, count)
         hot = {each: envoys.memory(each) for each in ("without", "reporting")}
         grown = psutil.Process().memory_info().rss - ours
-        before = stack.cpu_seconds(envoys.process("reporting"))
         counts.seconds.clear()
-        await asyncio.sleep(20.0)
-        flushing = (stack.cpu_seconds(envoys.process("reporting")) - before) / 20.0
+        at_rest = await _at_rest(envoys)
         start = time.perf_counter()
         text = exposition([gateway.shown_requests("bench")])
         scrape = time.perf_counter() - start
+        known = len(list(counts.series()))
+        await _call_all(envoys.ports["reporting"], count, "stranger")
+        await _counted(counts, 2 * count)
+        strangers = len(list(counts.series())) - known
     return {
+        "series of as many unknown names": float(strangers),
         "Envoy without, idle, MiB": idle["without"],
         "Envoy reporting, idle, more MiB": idle["reporting"] - idle["without"],
         "Envoy without, hot, MiB": hot["without"],
         "Envoy reporting, hot, more MiB": hot["reporting"] - hot["without"],
-        "Envoy's reports, share of a core": flushing,
+        "Envoy without, at rest, of a core": at_rest["without"],
+        "Envoy reporting, at rest, more": at_rest["reporting"] - at_rest["without"],
         "scheduler, one report, ms": 1e3 * statistics.median(counts.seconds),
         "scheduler, more MiB": grown / MEBIBYTE,
         "scrape, ms": 1e3 * scrape,
@@ -178,14 +183,21 @@ async def scale(count: int) -> dict[str, float]:
     }
 
 
-async def _call_all(port: int, count: int) -> None:
-    """Calls each model once."""
+async def _at_rest(envoys: Envoys) -> dict[str, float]:
+    """Returns the share of a core that each Envoy takes while nobody calls."""
+    before = {each: stack.cpu_seconds(envoys.process(each)) for each in envoys.ports}
+    await asyncio.sleep(_REST_SECONDS)
+    return {each: (stack.cpu_seconds(envoys.process(each)) - before[each]) / _REST_SECONDS for each in before}
+
+
+async def _call_all(port: int, count: int, kind: str = "model") -> None:
+    """Calls each name once."""
     names = iter(range(count))
 
     async def caller() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for number in names:
-            path = f"/v2/models/model-{number}/infer"
+            path = f"/v2/models/{kind}-{number}/infer"
             writer.write(f"POST {path} HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r\n{{}}".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(each for each in head.lower().split(b"\r\n") if each.startswith(b"content-length:"))

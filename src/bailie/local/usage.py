@@ -32,11 +32,12 @@ async def models_in_use(client: Client, namespaces: Iterable[str]) -> list[dict[
     return [
         {"namespace": namespace, **row}
         for namespace, answer in zip(asked, answers, strict=True)
-        for row in _rows(namespace, answer)
+        for row in rows_of(namespace, answer)
     ]
 
 
-def _rows(namespace: str, answer: SchedulerAnswer) -> list[dict[str, Any]]:
+def rows_of(namespace: str, answer: SchedulerAnswer) -> list[dict[str, Any]]:
+    """Returns the rows of an answer. Raises LocalError where there is none."""
     if answer.value is not None:
         return list(answer.value["models"])
     if not answer.pods:
