@@ -48,7 +48,7 @@ def rows_of(namespace: str, answer: SchedulerAnswer) -> list[dict[str, Any]]:
     if answer.forbidden:
         raise LocalError(
             f"you may not ask the scheduler of namespace {namespace}: it takes the right to get pods/proxy",
-            hint="ask for the right, or read the scheduler's port 9006, path /metrics, within the cluster",
+            hint="ask for the right; within the cluster the scheduler's /metrics has the requests, too",
         )
     if answer.unheard:
         raise LocalError(
