@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from tests.support.api import running_api
+from tests.support.scheduler_pods import scheduler_pod
 
-from bailie.api.kinds import POD, SELDON_RUNTIME
+from bailie.api.kinds import SELDON_RUNTIME
 from bailie.kube.client import Client
 from bailie.kube.health import HealthServer
 from bailie.local.explanation import experiment_explanation, explanation
@@ -15,7 +14,6 @@ from bailie.local.scheduler_answers import SCHEDULER_HTTP_PORT
 from bailie.manifests.objects import service
 
 API_VERSION = "mlops.seldon.io/v1alpha1"
-_HOSTS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +32,6 @@ async def admin(api):
         model = {"apiVersion": API_VERSION, "kind": "Model", "metadata": metadata, "spec": body}
         await client.apply(model, field_manager="test")
         yield client
-
-
-async def scheduler_in(api, admin, namespace, address):
-    """A scheduler's pod at an address of this machine."""
-    labels = {"app.kubernetes.io/name": "seldon-scheduler"}
-    metadata = {"name": f"s-{next(_HOSTS)}", "namespace": namespace, "labels": labels}
-    spec = {"containers": [{"name": "c", "image": "i"}]}
-    await admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    status = {"status": {"podIP": address}}
-    await admin.patch(POD, metadata["name"], namespace, status, subresource="status")
-    api.node_gave(namespace, metadata["name"], address)
 
 
 def answering(place):
@@ -66,11 +53,11 @@ async def test_whom_it_asks(api, admin):
     assert await summary(admin) == "no scheduler has looked at it: is its namespace served?"
     await admin.delete(SELDON_RUNTIME, "seldon", "team")
     assert (await explanation(admin, "team", "iris"))["trail"] == []
-    await scheduler_in(api, admin, "team", own)
+    await scheduler_pod(api, admin, "team", own)
     [unheard] = (await explanation(admin, "team", "iris"))["trail"]
     assert unheard.startswith("pod team/s-")
     assert "networkPolicies.apiServer" in unheard
-    await scheduler_in(api, admin, "central", central)
+    await scheduler_pod(api, admin, "central", central)
     async with (
         answering("team").serve(own, SCHEDULER_HTTP_PORT),
         answering("central").serve(central, SCHEDULER_HTTP_PORT),
