@@ -27,6 +27,8 @@ SETTINGS = {
     "spec.config": "spec.config",
     "spec.config.agentConfig": "settings.agent_config",
     "spec.config.agentConfig.*": "agent.model_dump",
+    # Each of its parts is read or warned of.
+    "spec.config.scalingConfig": "",
     "spec.config.serviceConfig": "settings.service_config",
     "spec.config.serviceConfig.grpcServicePrefix": "service_config.grpc_service_prefix",
     "spec.config.serviceConfig.serviceType": "service_config.service_type",
@@ -41,6 +43,7 @@ READ: dict[str, dict[str, str]] = {
     "Model": {
         **SCALING,
         "spec.minReplicas": "spec.scaling.min_replicas",
+        "spec.maxReplicas": "numbers.max_replicas",
         "spec.storageUri": "spec.storage_uri",
         "spec.modelType": "spec.effective_requirements",
         "spec.artifactVersion": "spec.artifact_version",
@@ -138,6 +141,8 @@ READ: dict[str, dict[str, str]] = {
         "spec.overrides[].podSpec": "override.pod_spec",
         "spec.overrides[].keepService": "override.keep_service",
         "spec.disableAutoUpdate": "disableAutoUpdate",
+        "spec.config.scalingConfig.models": "models.enabled",
+        "spec.config.scalingConfig.models.enabled": "models.enabled",
         "spec.schedulerNamespace": "spec.scheduler_namespace",
         "spec.servesNamespaces": "spec.serves_namespaces",
         "spec.fallbackMesh": "fallbackMesh",

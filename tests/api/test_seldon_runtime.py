@@ -27,7 +27,11 @@ CONFIG = {
     "serviceConfig": {"grpcServicePrefix": "http2-", "serviceType": "ClusterIP"},
 }
 
-WITHOUT_EFFECT = ("spec.config.scalingConfig", "spec.config.tracingConfig", "spec.config.kafkaConfig")
+WITHOUT_EFFECT = (
+    "spec.config.tracingConfig",
+    "spec.config.kafkaConfig",
+    "spec.config.scalingConfig.pipelines",
+)
 
 
 def test_every_field_is_read(manifest):
@@ -92,23 +96,33 @@ def test_the_schedulers_service_has_no_type(manifest):
 
 
 @pytest.mark.parametrize(
-    "setting",
+    ("setting", "paths"),
     [
-        {"scalingConfig": {}},
-        {"scalingConfig": {"models": {"enabled": True}, "servers": {"enabled": False}}},
-        {"scalingConfig": {"servers": {"scaleDownPackingPercentage": 1}}},
-        {"scalingConfig": {"pipelines": {"maxShardCountMultiplier": 4}}},
-        {"tracingConfig": {"disable": True}},
-        {"kafkaConfig": {"topics": {}}},
+        ({"scalingConfig": {}}, []),
+        ({"scalingConfig": {"servers": {"enabled": False}}}, ["scalingConfig.servers"]),
+        ({"scalingConfig": {"servers": {"scaleDownPackingPercentage": 1}}}, ["scalingConfig.servers"]),
+        ({"scalingConfig": {"pipelines": {"maxShardCountMultiplier": 4}}}, ["scalingConfig.pipelines"]),
+        ({"tracingConfig": {"disable": True}}, ["tracingConfig"]),
+        ({"kafkaConfig": {"topics": {}}}, ["kafkaConfig"]),
     ],
 )
 @pytest.mark.parametrize("kind", [SeldonConfig, SeldonRuntime])
-def test_settings_that_nothing_reads_have_no_effect(manifest, kind, setting):
+def test_settings_that_nothing_reads_have_no_effect(manifest, kind, setting, paths):
     spec = {"config": setting} | ({"seldonConfig": "default"} if kind is SeldonRuntime else {})
     resource, problems = kind.parse(manifest(kind.__name__, spec))
     assert resource is not None
-    assert [(p.path, p.reason) for p in problems] == [(f"spec.config.{name}", "NoEffect") for name in setting]
+    assert [(p.path, p.reason) for p in problems] == [(f"spec.config.{each}", "NoEffect") for each in paths]
     assert all(p.message.startswith("has no effect: ") for p in problems)
+
+
+def test_a_runtime_scales_models_and_a_config_does_not(manifest):
+    config = {"scalingConfig": {"models": {"enabled": True}}}
+    _, of_runtime = SeldonRuntime.parse(
+        manifest("SeldonRuntime", {"seldonConfig": "default", "config": config})
+    )
+    _, of_config = SeldonConfig.parse(manifest("SeldonConfig", {"config": config}))
+    assert of_runtime == []
+    assert [(p.path, p.reason) for p in of_config] == [("spec.config.scalingConfig.models", "NoEffect")]
 
 
 def test_components_of_a_config(manifest):

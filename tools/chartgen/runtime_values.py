@@ -26,7 +26,7 @@ _RETENTION = choice("Retain", "Delete")
 _REPLICAS = count()
 _NAMESPACE = r"^([*]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$"
 _NETWORK = "^[0-9a-fA-F.:]+/[0-9]{1,3}$"
-_SCALING = "`spec.replicas` alone sets the number of replicas; an autoscaler such as an HPA may write it"
+_SERVERS = "`spec.replicas` of a Server sets its number; an autoscaler such as an HPA may write it"
 
 
 def _component(name: str, text: str) -> tuple[Value, ...]:
@@ -56,6 +56,7 @@ RUNTIME: tuple[Row, ...] = (
     *_component("envoy", "Envoy"),
     Value("envoy.serviceType", "LoadBalancer", "Type of the Service `seldon-mesh`; empty: the SeldonConfig's.", replace(SERVICE_TYPE, blank=True)),
     Value("config.agentConfig.rclone.configSecrets", [], "Secrets with remotes that all models may use, as a list or separated by commas.", NAMES),
+    Value("config.scalingConfig.models.enabled", False, "The replicas of each Model with a `maxReplicas` above its `minReplicas` follow its load.", FLAG),
     Value("config.serviceConfig.serviceGRPCPrefix", "", "Prefix of the names of gRPC ports.", TEXT),
     Value("config.serviceConfig.serviceType", "", "Type of the Services that clients call.", SERVICE_TYPE),
     Ignored("scheduler.serviceType", "the scheduler's Service is headless, for use within the namespace"),
@@ -73,7 +74,8 @@ RUNTIME: tuple[Row, ...] = (
         "Bailie sends no traces",
         ("disable", "otelExporterEndpoint", "otelExporterProtocol", "ratio"),
     ),
-    Ignored("config.scalingConfig", _SCALING),
+    Ignored("config.scalingConfig.servers", _SERVERS),
+    Ignored("config.scalingConfig.pipelines", "every replica of the pipeline gateway has all pipelines"),
     Ignored("serviceGRPCPrefix", "give `config.serviceConfig.serviceGRPCPrefix`"),
 )  # fmt: skip
 

@@ -234,7 +234,7 @@ IGNORED: tuple[Row, ...] = (
     Ignored("hodometer", f"{_NO_COMPONENT}, which would report its use", ("disable", *_COMPONENT_KEYS, "metricsLevel", "extraPublishUrls"), told=_NO_COMPONENT),
     Ignored(
         "autoscaling",
-        "`spec.replicas` alone sets the number of replicas; an autoscaler such as an HPA may write it",
+        "Models scale where the runtime chart has `config.scalingConfig.models.enabled`, or by an annotation",
         ("autoscalingModelEnabled", "autoscalingServerEnabled", "serverPackingEnabled", "serverPackingPercentage"),
         told=_OTHERWISE,
     ),

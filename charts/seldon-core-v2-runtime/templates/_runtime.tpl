@@ -20,5 +20,8 @@ podSpec:
 {{- with .serviceConfig.serviceGRPCPrefix }}{{ $_ := set $service "grpcServicePrefix" . }}{{ end -}}
 {{- with .serviceConfig.serviceType }}{{ $_ := set $service "serviceType" . }}{{ end -}}
 {{- if $service }}{{ $_ := set $found "serviceConfig" $service }}{{ end -}}
+{{- with .scalingConfig.models.enabled -}}
+{{- $_ := set $found "scalingConfig" (dict "models" (dict "enabled" .)) -}}
+{{- end -}}
 {{- if $found }}{{ toYaml $found }}{{ end -}}
 {{- end -}}

@@ -115,6 +115,8 @@ class ModelStatus(ConditionedStatus):
     """Replicas that are loaded and get requests."""
     selector: str | None = None
     """Selector for autoscalers; matches no pod on purpose."""
+    desired_replicas: Int32 | None = None
+    """Replicas that the load asks for, where their number follows it."""
     artifact_path: str | None = None
     """File or folder of the artifact that is served, such as model.joblib or 2/model-settings.json."""
     modelgw_ready: str | None = None

@@ -22,7 +22,6 @@ OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway"
 
 
 _IGNORED = {
-    "scaling_config": "has no effect: spec.replicas of a Model or Server is what runs, whoever writes it",
     "tracing_config": "has no effect: Bailie sends no traces",
     "kafka_config": "has no effect: nothing that Bailie runs needs a message broker",
 }
@@ -33,7 +32,7 @@ class ModelScaling(Part):
     """Scaling of models."""
 
     enabled: Flag | None = None
-    """Accepted without effect."""
+    """Models with a maxReplicas above their minReplicas scale by their load (in a SeldonRuntime)."""
 
 
 class ServerScaling(Part):
@@ -55,7 +54,7 @@ class PipelineScaling(Part):
 
 
 class ScalingConfig(Part):
-    """Accepted without effect: `spec.replicas` says how many replicas run."""
+    """Which numbers of replicas follow the load."""
 
     models: ModelScaling | None = None
     """Scaling of models."""
@@ -128,7 +127,7 @@ class Configuration(Part):
     """Settings that the components share."""
 
     scaling_config: ScalingConfig | None = None
-    """Accepted without effect: `spec.replicas` says how many replicas run."""
+    """Which numbers of replicas follow the load."""
     tracing_config: TracingConfig | None = None
     """Accepted without effect: no traces are sent."""
     kafka_config: KafkaConfig | None = None
@@ -140,11 +139,20 @@ class Configuration(Part):
 
     def warnings(self, path: str) -> list[Problem]:
         """Returns a warning for each setting without effect; `path` is where this object stands."""
-        return [
+        found = [
             no_effect(f"{path}.{field.alias}", _IGNORED[name])
             for name, field in type(self).model_fields.items()
             if name in _IGNORED and getattr(self, name) is not None
         ]
+        scaling = self.scaling_config or ScalingConfig()
+        if scaling.servers is not None:
+            found.append(
+                no_effect(f"{path}.scalingConfig.servers", "has no effect: give each Server its replicas")
+            )
+        if scaling.pipelines is not None:
+            text = "has no effect: every replica of the gateway has all pipelines"
+            found.append(no_effect(f"{path}.scalingConfig.pipelines", text))
+        return found
 
 
 class Component(Part):
@@ -186,6 +194,10 @@ class SeldonConfig(Resource):
     def check(self) -> list[Problem]:
         """Returns unknown components, and warnings for fields without effect."""
         found = self.spec.config.warnings("spec.config")
+        scaling = self.spec.config.scaling_config
+        if scaling is not None and scaling.models is not None:
+            text = "has no effect here; say it in the SeldonRuntime of a namespace"
+            found.append(no_effect("spec.config.scalingConfig.models", text))
         for index, component in enumerate(self.spec.components):
             path = f"spec.components[{index}]"
             found += component_problems(f"{path}.name", component.name)

@@ -26,7 +26,7 @@ from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from bailie.control.agent_port import Agents
     from bailie.control.fleet import CopyId
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bailie.control.subjects import Contribution, Objects, SubjectFactory, SubjectKind
     from bailie.placement import VersionPlace
     from bailie.routing.table import Publisher
+    from bailie.scaling import Sample
 
 REBUILD_SECONDS = 10.0
 """How long a scheduler that starts waits for the agents that the Servers' status promises."""
@@ -86,6 +87,7 @@ class Engine:
         self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
         self._leaving: dict[str, list[CopyId]] = {}
         self._evicting: dict[str, list[CopyId]] = {}
+        self._samples: Mapping[str, Sample] | None = None
         self.result = PassResult()
 
     @property
@@ -121,6 +123,7 @@ class Engine:
             self._dirty |= self._contributions.keys()
         for kind in self._kinds:
             yield from kind.read(self._dirty)
+        self._scale(now)
         yield from self._plan()
         # Before routes: a copy whose load is sent now is no failure any more, and the status says so.
         yield from self._load()
@@ -132,6 +135,25 @@ class Engine:
         self._releases.release(self._fleet, self._routes, self._moves)
         self._report()
         return self._deadline()
+
+    @property
+    def scaling(self) -> Iterable[str]:
+        """The names of the Models whose replicas follow their load."""
+        return self._models.scaling.names
+
+    def measure(self, samples: Mapping[str, Sample]) -> None:
+        """Takes the requests of the last seconds to the Models of `scaling`, for the next pass.
+
+        A Model that is missing was not measured, which is not the same as no request.
+        """
+        self._samples = samples
+
+    def _scale(self, now: Now) -> None:
+        """Lets the replicas of Models follow their load, as of the newest samples."""
+        self._dirty |= self._models.read_scaling(self._objects(SELDON_RUNTIME))
+        if self._samples is not None:
+            self._dirty |= self._models.scale(now.monotonic, self._samples)
+            self._samples = None
 
     def _names(self) -> list[str]:
         """Returns the names of the dirty Models, in order."""
@@ -281,6 +303,7 @@ class Engine:
             looked_at=looked_at,
             settling=self._routes.settling,
             fallback=self._routes.on_fallback(),
+            scaling=self._models.scaling.newest(),
         )
 
     def _deadline(self) -> float | None:

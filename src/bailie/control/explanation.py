@@ -37,7 +37,9 @@ def explained(result: PassResult, name: str) -> dict[str, Any] | None:
     if wanted.version in {demand.version for demand in result.snapshot.demands}:
         answer |= _placement(result, wanted.version)
     answer["fallback"] = _fallback(result, name)
+    answer["scaling"] = _scaling(result, name)
     answer["trail"] = [
+        *([answer["scaling"]] if answer["scaling"] else []),
         *([f"{answer['fallback']} answers until a replica here does"] if answer["fallback"] else []),
         *map(_copy_line, answer["standings"]),
         *map(_place_line, (*answer["servers"], *answer["candidates"])),
@@ -51,6 +53,15 @@ def _fallback(result: PassResult, name: str) -> str:
     """Returns the mesh that answers in the place of the model, empty for none."""
     found = result.fallback
     return str(found.mesh) if found is not None and name in found.names else ""
+
+
+def _scaling(result: PassResult, name: str) -> str:
+    """Returns why the model has its number of replicas, empty where that is the number in its spec."""
+    decision, facts = result.scaling.get(name), result.facts[name].scaling
+    if facts is None or decision is None:
+        return f"the number of replicas does not follow the load: {facts.text}" if facts else ""
+    wait = decision.fewer_in
+    return decision.text + (f"; fewer in {wait:.0f} s, if it stays so" if wait is not None else "")
 
 
 def _placement(result: PassResult, version: VersionId) -> dict[str, Any]:

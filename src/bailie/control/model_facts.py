@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bailie.control.fleet import ModelCopy
     from bailie.control.routes import RouteDecision
     from bailie.control.wanted_models import WantedModel
+    from bailie.lifecycle.scaling import ScalingFacts
     from bailie.lifecycle.version import Failure
     from bailie.placement import Assignment
 
@@ -38,6 +39,7 @@ class ModelFindings:
     number: int = 0
     scheduling: str = ""
     failure: Failure | None = None
+    scaling: ScalingFacts | None = None
 
 
 def facts_of(found: ModelFindings) -> ModelFacts:
@@ -61,6 +63,7 @@ def facts_of(found: ModelFindings) -> ModelFacts:
         refusal=answer.refusal if answer else "",
         artifact_path=next((each.artifact_path for each in reports if each.artifact_path), ""),
         ignored=next((each.ignored for each in reports if each.ignored), ()),
+        scaling=found.scaling,
     )
 
 

@@ -6,7 +6,7 @@ versions of Pipelines are among them (`pipeline_versions`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bailie.api.kinds import MODEL, PIPELINE
@@ -14,7 +14,8 @@ from bailie.control.fleet import Fleet, one_each
 from bailie.control.load_failures import LoadFailures
 from bailie.control.model_facts import ModelFindings, Sentences, facts_of
 from bailie.control.pipeline_versions import parse_version
-from bailie.control.subjects import Contribution, Subject
+from bailie.control.scaled_models import ScaledModels
+from bailie.control.subjects import Contribution, Subject, put
 from bailie.control.version_numbers import VersionNumbers
 from bailie.control.wanted_models import parse_model
 from bailie.control.wanted_objects import WantedObjects
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.conditions import ModelFacts
     from bailie.placement import Planner
+    from bailie.scaling import Sample
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class ModelSubjects:
     models: WantedObjects[WantedModel] = field(default_factory=lambda: WantedObjects(_parsed))
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
+    scaling: ScaledModels = field(default_factory=ScaledModels)
     _sentences: Sentences = field(default_factory=Sentences)
 
     def route_name(self, name: str) -> str:
@@ -59,7 +62,31 @@ class ModelSubjects:
         """Takes over the Models, as `subjects.SubjectKind` says."""
         changed: set[str] = set()
         yield from self.models.read(self.manifests(), changed)
+        for name in changed:
+            put(self.models.wanted, name, self.scaling.observe(name, self.models.wanted.get(name)))
         dirty |= {Subject(self.kind, name) for name in changed}
+
+    def scale(self, now: float, samples: Mapping[str, Sample]) -> set[Subject]:
+        """Lets the replicas of Models follow the samples; returns the Models with another number or words."""
+        replicas, told = self.scaling.decide(now, samples, self._answering)
+        for name, number in replicas.items():
+            self.models.wanted[name] = replace(self.models.wanted[name], scaled=number)
+        return {Subject(self.kind, name) for name in replicas.keys() | told}
+
+    def read_scaling(self, runtimes: Iterable[Mapping[str, Any]]) -> set[Subject]:
+        """Takes over the SeldonRuntimes; returns the Models that may have another number by that."""
+        if not self.scaling.read(runtimes):
+            return set()
+        for name, wanted in self.models.wanted.items():
+            put(self.models.wanted, name, self.scaling.observe(name, wanted))
+        return {Subject(self.kind, name) for name, each in self.models.wanted.items() if each.scaling}
+
+    def _answering(self, name: str) -> int:
+        """Returns how many replicas of a Model answer, of whichever version."""
+        facts = self.facts.get(name)
+        if facts is None:
+            return 0
+        return facts.version.available if facts.answering is None else facts.answering_replicas
 
     def affected(self, dirty: AbstractSet[Subject]) -> Iterable[Subject]:  # noqa: ARG002 - depends on no other
         """Returns none: a Model's route depends on no other subject."""
@@ -98,6 +125,7 @@ class ModelSubjects:
             number=self.numbers.of(wanted.version) if wanted.model else 0,
             scheduling=scheduling,
             failure=self.failures.of(wanted.version),
+            scaling=self.scaling.facts(wanted.name),
         )
         facts = self.facts[wanted.name] = facts_of(found)
         answered = facts.version.available > 0 or facts.answering is not None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bailie.control.subjects import Contribution, Subject, SubjectFacts
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.conditions import ModelFacts
+    from bailie.scaling import Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class PassResult:
     `contributions` has the part of each subject in the routing table, `remotes_problems` the words of agents
     about the configured remotes, by Server. `looked_at` are the subjects that may differ from the result
     before, deleted subjects among them. `settling`: the data planes have not come to this leader yet, so they
-    may still have routes of the leader before. `fallback` has the names that another mesh answers for.
+    may still have routes of the leader before. `fallback` has the names that another mesh answers for;
+    `scaling` has the newest decision on each Model whose replicas follow its load.
     """
 
     wanted: Mapping[str, WantedModel] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class PassResult:
     looked_at: frozenset[Subject] = frozenset()
     settling: bool = False
     fallback: FallbackNames | None = None
+    scaling: Mapping[str, Decision] = field(default_factory=dict)
 
     def facts_of(self, kind: Kind) -> Mapping[str, SubjectFacts]:
         """Returns what the status of each subject of a kind is made from, by name."""

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.model import Model, content_identity
 from bailie.api.resource import NO_EFFECT
+from bailie.control.scaling_rules import rules_of
 from bailie.placement import Demand, VersionId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.api.problems import Problem
+    from bailie.control.scaling_rules import ScalingRules
 
     Manifest = Mapping[str, Any]
 
@@ -36,6 +38,10 @@ class WantedModel:
     warnings: tuple[Problem, ...] = ()
     subject: str = ""
     """The object as kubectl takes it, where it is no Model."""
+    scaling: ScalingRules | None = None
+    """The rules by which the number of replicas may follow the load, None for none."""
+    scaled: int | None = None
+    """The number of replicas that the load asks for, None where the number does not follow it."""
 
     @property
     def version(self) -> VersionId:
@@ -45,7 +51,9 @@ class WantedModel:
     @property
     def replicas(self) -> int:
         """How many replicas are to serve; 0 for a model that is invalid, being deleted or scaled down."""
-        return self.model.spec.scaling.replicas if self.model and not self.deleting else 0
+        if self.model is None or self.deleting:
+            return 0
+        return self.model.spec.scaling.replicas if self.scaled is None else self.scaled
 
     @property
     def minimum(self) -> int:
@@ -83,4 +91,5 @@ def parse_model(manifest: Manifest) -> WantedModel:
         identity=content_identity(model) if model else "",
         problems=tuple(problem for problem in found if problem.reason != NO_EFFECT) if model is None else (),
         warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
+        scaling=rules_of(model, manifest) if model else None,
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+ANNOTATION_PREFIX = "bailie.io/"
 SLICE = 32
 """Objects parsed between two pauses: about 5 ms for Models."""
 
@@ -60,4 +61,12 @@ class WantedObjects(Generic[_T]):
 
 def _mark(metadata: Mapping[str, Any]) -> tuple[object, ...]:
     finalizers = tuple(metadata.get("finalizers") or ())
-    return (metadata.get("uid"), metadata.get("generation"), metadata.get("deletionTimestamp"), finalizers)
+    scalers = tuple(str(each.get("manager")) for each in metadata.get("managedFields") or ())
+    own = ("uid", "generation", "deletionTimestamp")
+    return (*(metadata.get(field) for field in own), finalizers, own_annotations(metadata), scalers)
+
+
+def own_annotations(metadata: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Returns those annotations that speak to Bailie, in order: their change makes no new generation."""
+    found = (metadata.get("annotations") or {}).items()
+    return tuple(sorted((key, value) for key, value in found if key.startswith(ANNOTATION_PREFIX)))

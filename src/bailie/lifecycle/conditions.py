@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
 from bailie.lifecycle.memory import CONDITION as MEMORY
 from bailie.lifecycle.memory import MemoryFacts, mismatch
+from bailie.lifecycle.scaling import CONDITION as SCALING
+from bailie.lifecycle.scaling import ScalingFacts, scaling
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
 from bailie.lifecycle.words import brief, clipped, for_callers, is_token
 
@@ -35,7 +37,9 @@ PREVIOUS_ANSWERS = "PreviousVersionAnswers"
 """Reason of a model that is ready because an older version than the wanted one answers."""
 ARTIFACT_WARNINGS = "ArtifactWarnings"
 """Type of the condition about settings of an artifact that its server does not follow."""
-_OWN = frozenset({"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", ARTIFACT_WARNINGS, MEMORY})
+_OWN = frozenset(
+    {"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", ARTIFACT_WARNINGS, MEMORY, SCALING}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ class ModelFacts:
     refusal: str = ""
     artifact_path: str = ""
     ignored: tuple[str, ...] = ()
+    scaling: ScalingFacts | None = None
     conditions: Sequence[Condition] = field(default=())
 
     @property
@@ -95,6 +100,7 @@ def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
         "availableReplicas": available,
         "selector": f"server={facts.server}",
         "artifactPath": facts.artifact_path or None,
+        "desiredReplicas": facts.scaling.replicas if facts.scaling and facts.scaling.active else None,
     }
 
 
@@ -109,6 +115,8 @@ def _remarks(facts: ModelFacts) -> Iterator[Condition]:
     memory = mismatch(facts.memory)
     if memory is not None:
         yield memory
+    if facts.scaling is not None:
+        yield scaling(facts.scaling)
 
 
 def _type_in(old: Condition, conditions: list[Condition]) -> bool:

@@ -15,6 +15,7 @@ from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.control.usage import usage
+from bailie.control.wanted_objects import own_annotations
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Forbidden
 from bailie.kube.informer import Informer
@@ -136,7 +137,8 @@ def _matters(change: Change) -> bool:
 def _mark(manifest: Mapping[str, Any]) -> tuple[object, ...]:
     metadata, running = manifest["metadata"], (manifest.get("status") or {}).get("replicas")
     own = ("uid", "generation", "deletionTimestamp", "finalizers")
-    return (*(metadata.get(field) for field in own), running if manifest["kind"] == SERVER.kind else None)
+    running = running if manifest["kind"] == SERVER.kind else None
+    return (*(metadata.get(field) for field in own), own_annotations(metadata), running)
 
 
 def _now() -> Now:

@@ -1,0 +1,80 @@
+"""Whether the replicas of a Model follow its load, and by which rules. Read from one manifest; pure.
+
+Used by `wanted_models`. Scaling is asked for by the annotation `bailie.io/scale`, or by the SeldonRuntime for
+all Models that have a `maxReplicas` above their `minReplicas`; a number that somebody else sets stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailie.scaling import Bounds, Target, targets_of
+from bailie.scaling.targets import ANNOTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bailie.api.model import Model
+
+MOST_TOLD = 10_000
+"""A status that speaks of more replicas was not written by a scheduler."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingRules:
+    """The rules for one Model.
+
+    `asked`: by its own annotation. `told` is the number that the leader before has chosen, 0 for none;
+    `refused` has the token and the sentence for why the number does not follow the load all the same.
+    """
+
+    bounds: Bounds
+    targets: tuple[Target, ...]
+    asked: bool = False
+    told: int = 0
+    refused: tuple[str, str] | None = None
+
+
+def rules_of(model: Model, manifest: Mapping[str, Any]) -> ScalingRules | None:
+    """Returns the rules of a valid Model; None for a Model that cannot have another number of replicas."""
+    text = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION)
+    numbers = model.spec.scaling
+    least, most = max(numbers.min_replicas, 1), numbers.max_replicas or 0
+    if text is None and (most <= least or numbers.replicas == 0):
+        return None
+    targets, problem = targets_of(text)
+    refused = None
+    if problem is not None:
+        refused = (problem.reason, str(problem))
+    elif numbers.replicas == 0:
+        refused = ("ScaledDown", "spec.replicas is 0: no replica is started for requests")
+    elif most <= least:
+        words = "is not set" if numbers.max_replicas is None else f"is {most}"
+        refused = ("NoRoom", f"spec.maxReplicas {words}; set it above {least}, the fewest replicas")
+    elif owner := _scaler(manifest["metadata"].get("managedFields") or ()):
+        sentence = f"{owner} sets spec.replicas; apply the Model without an autoscaler to change that"
+        refused = ("ReplicasOwned", sentence)
+    return ScalingRules(
+        bounds=Bounds(least, max(most, least)),
+        targets=targets,
+        asked=text is not None,
+        told=_told(manifest),
+        refused=refused,
+    )
+
+
+def _scaler(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Returns the manager that wrote `spec.replicas` by the scale subresource, empty for none."""
+    for entry in entries:
+        fields = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if entry.get("subresource") == "scale" and "f:replicas" in fields:
+            return str(entry.get("manager") or "somebody")
+    return ""
+
+
+def _told(manifest: Mapping[str, Any]) -> int:
+    """Returns the number in the status; 0 where there is no valid one."""
+    status = manifest.get("status")
+    number = status.get("desiredReplicas") if isinstance(status, dict) else None
+    return number if isinstance(number, int) and 0 < number <= MOST_TOLD else 0
