@@ -63,6 +63,7 @@ def test_replicas_follow_the_load_and_the_status_says_why(world):
     world.model(metadata=ASKED, maxReplicas=5)
     settle(world)
     assert (replicas(world), scaling_of(world)[0][:2]) == (1, ("True", "Begins"))
+    assert list(world.engine.scaling) == ["iris"]
     measure(world, rate=40, seconds=10)
     condition, told = scaling_of(world)
     assert (replicas(world), told) == (4, 4)
@@ -200,6 +201,7 @@ def test_a_status_that_no_scheduler_wrote_counts_for_nothing(world, told):
 
 def test_no_report_of_an_envoy_changes_nothing_and_is_told_once(world):
     world.model(metadata=ASKED, maxReplicas=5, replicas=3)
+    world.engine.measure({})
     settle(world)
     said = []
     for _ in range(300):

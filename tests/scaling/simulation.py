@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from bailie.scaling import Bounds, Decision, ReplicaScaler, Sample, Target
+from bailie.scaling import Bounds, Decision, LoadTarget, ReplicaScaler, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ COLD = 2.0
 class Simulation:
     """`serves` requests at once on each replica, each of which takes `duration` seconds."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[LoadTarget, ...]
     rate: Callable[[float], float]
     bounds: Bounds = field(default_factory=lambda: Bounds(1, 100))
     replicas: int = 1

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.scaling.simulation import Simulation
 
-from bailie.scaling import Bounds, Measure, Reason, ReplicaScaler, Sample, Target, targets_of
+from bailie.scaling import Bounds, LoadMeasure, LoadTarget, Reason, ReplicaScaler, Sample, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IN_FLIGHT = (Target(Measure.IN_FLIGHT, 8.0),)
+IN_FLIGHT = (LoadTarget(LoadMeasure.IN_FLIGHT, 8.0),)
 MOST_OVERSHOOT = 1.25
 
 
@@ -54,27 +54,27 @@ def test_a_constant_load_with_waves_changes_the_number_once_at_most() -> None:
 
 
 def test_a_small_load_that_one_replica_carries_stays_with_one() -> None:
-    run = Simulation((Target(Measure.IN_FLIGHT, 1.0),), lambda _: 8)
+    run = Simulation((LoadTarget(LoadMeasure.IN_FLIGHT, 1.0),), lambda _: 8)
     run.run(900)
     assert run.counts() == [1]
 
 
 def test_requests_per_second_are_divided_among_replicas() -> None:
-    run = Simulation((Target(Measure.RATE, 50.0),), lambda at: 20 if at < 60 else 400)
+    run = Simulation((LoadTarget(LoadMeasure.RATE, 50.0),), lambda at: 20 if at < 60 else 400)
     run.run(200)
     assert run.counts()[-1] == 8
     assert "400.0 requests a second, 50 for each" in run.history[-1][1].text
 
 
 def test_slow_answers_bring_replicas_until_they_are_fast() -> None:
-    run = Simulation((Target(Measure.LATENCY, 0.2),), lambda at: 60 if at < 60 else 300)
+    run = Simulation((LoadTarget(LoadMeasure.LATENCY, 0.2),), lambda at: 60 if at < 60 else 300)
     run.run(400)
     # Four carry the arrivals; a fifth and a sixth work the queue off.
     assert 4 <= run.counts()[-1] <= 6
 
 
 def test_a_model_that_is_slow_by_itself_gets_no_replicas_for_its_duration() -> None:
-    run = Simulation((Target(Measure.LATENCY, 0.05),), lambda _: 2)
+    run = Simulation((LoadTarget(LoadMeasure.LATENCY, 0.05),), lambda _: 2)
     run.run(300)
     assert run.counts() == [1]
 
@@ -184,6 +184,6 @@ def test_every_history_stays_within_the_bounds_with_words(
 
 
 @pytest.mark.parametrize("targets", [(), IN_FLIGHT])
-def test_a_model_without_targets_or_samples_keeps_its_number(targets: tuple[Target, ...]) -> None:
+def test_a_model_without_targets_or_samples_keeps_its_number(targets: tuple[LoadTarget, ...]) -> None:
     decision = ReplicaScaler(3).decide(0, None, bounds=Bounds(1, 9), targets=targets, ready=3)
     assert (decision.replicas, decision.reason) == (3, Reason.UNMEASURED)

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.scaling.targets import DEFAULT_TARGETS, LONGEST, Measure, Target, targets_of
+from bailie.scaling.targets import DEFAULT_TARGETS, LONGEST, LoadMeasure, LoadTarget, targets_of
 
 READ = {
-    "in-flight=8": (Target(Measure.IN_FLIGHT, 8.0),),
-    "rps=50": (Target(Measure.RATE, 50.0),),
-    "latency=200ms": (Target(Measure.LATENCY, 0.2),),
-    "latency=1.5s": (Target(Measure.LATENCY, 1.5),),
-    "  rps=0.5,latency=2s ": (Target(Measure.RATE, 0.5), Target(Measure.LATENCY, 2.0)),
-    "in-flight=8 rps=50": (Target(Measure.IN_FLIGHT, 8.0), Target(Measure.RATE, 50.0)),
+    "in-flight=8": (LoadTarget(LoadMeasure.IN_FLIGHT, 8.0),),
+    "rps=50": (LoadTarget(LoadMeasure.RATE, 50.0),),
+    "latency=200ms": (LoadTarget(LoadMeasure.LATENCY, 0.2),),
+    "latency=1.5s": (LoadTarget(LoadMeasure.LATENCY, 1.5),),
+    "  rps=0.5,latency=2s ": (LoadTarget(LoadMeasure.RATE, 0.5), LoadTarget(LoadMeasure.LATENCY, 2.0)),
+    "in-flight=8 rps=50": (LoadTarget(LoadMeasure.IN_FLIGHT, 8.0), LoadTarget(LoadMeasure.RATE, 50.0)),
 }
 REFUSED = {
     "": "names no target",
@@ -39,7 +39,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "targets"), READ.items())
-def test_a_text_has_its_targets_in_order(text: str, targets: tuple[Target, ...]) -> None:
+def test_a_text_has_its_targets_in_order(text: str, targets: tuple[LoadTarget, ...]) -> None:
     assert targets_of(text) == (targets, None)
 
 

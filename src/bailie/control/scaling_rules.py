@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bailie.scaling import Bounds, Target, targets_of
+from bailie.scaling import Bounds, LoadTarget, targets_of
 from bailie.scaling.targets import ANNOTATION
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class ScalingRules:
     """
 
     bounds: Bounds
-    targets: tuple[Target, ...]
+    targets: tuple[LoadTarget, ...]
     asked: bool = False
     told: int = 0
     refused: tuple[str, str] | None = None

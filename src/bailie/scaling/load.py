@@ -21,7 +21,7 @@ _DURATIONS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What all Envoys of the namespace counted of one Model in the `seconds` before `at` (monotonic).
+    """The requests to one Model in the `seconds` before `at` (monotonic), as all Envoys counted them.
 
     `in_flight` is the number of requests at its end, those that agents hold included; `ended` have ended
     meanwhile, and took `busy` seconds in sum.

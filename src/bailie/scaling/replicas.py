@@ -1,9 +1,9 @@
 """Decides the number of replicas of one Model from its load: up at once in a burst, down after five minutes.
 
-Called by the leading scheduler every few seconds. Rules: replicas that are still being loaded count as there;
-no requests are a load of nothing, but no measurement is none; replicas that never answer stop growth and
-never shrinking; a queue that is left is worked off by one replica more after the other, not by as many as it
-is long. Sources of the windows: Knative's autoscaler (60 s, 6 s at twice the load), Kubernetes' horizontal
+Called by `bailie.control.scaled_models` every few seconds. Rules: replicas that are still being loaded count
+as there; no requests are a load of nothing, but no measurement is none; replicas that never answer stop
+growth and never shrinking; a queue that is left is worked off by one replica more after the other, not by as
+many as it is long. Sources of the windows: Knative's autoscaler (60 s, 6 s at twice the load), Kubernetes' horizontal
 autoscaler (tolerance of a tenth, five minutes before fewer).
 """
 
@@ -16,11 +16,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from bailie.scaling.load import BURST_SECONDS, STABLE_SECONDS, LoadWindow
-from bailie.scaling.targets import Measure
+from bailie.scaling.targets import LoadMeasure
 
 if TYPE_CHECKING:
     from bailie.scaling.load import Average, Sample
-    from bailie.scaling.targets import Target
+    from bailie.scaling.targets import LoadTarget
 
 TOLERANCE = 0.1
 """Share of a replica's target above which another replica is wanted."""
@@ -109,7 +109,13 @@ class ReplicaScaler:
         self._too_few: dict[int, tuple[float, float]] = {}
 
     def decide(
-        self, now: float, sample: Sample | None, *, bounds: Bounds, targets: tuple[Target, ...], ready: int
+        self,
+        now: float,
+        sample: Sample | None,
+        *,
+        bounds: Bounds,
+        targets: tuple[LoadTarget, ...],
+        ready: int,
     ) -> Decision:
         """Returns the number of replicas from now on. `ready` of the present ones answer.
 
@@ -136,17 +142,17 @@ class ReplicaScaler:
         elif self._missing_since is None:
             self._missing_since = now
 
-    def _take(self, now: float, sample: Sample, targets: tuple[Target, ...]) -> None:
+    def _take(self, now: float, sample: Sample, targets: tuple[LoadTarget, ...]) -> None:
         if now - self._measured > GAP_SECONDS:
             self._measured_since = now
             self._needs.clear()
             self._window = LoadWindow()
         self._measured = now
-        most = min((each.value for each in targets if each.measure is Measure.IN_FLIGHT), default=1.0)
+        most = min((each.value for each in targets if each.measure is LoadMeasure.IN_FLIGHT), default=1.0)
         crowded = sample.in_flight > most * max(self._ready, 1) * (1 + TOLERANCE)
         self._window.add(sample, warm=now - self._newest >= COLD_SECONDS, crowded=crowded)
 
-    def _needed(self, now: float, targets: tuple[Target, ...]) -> tuple[_Need, bool]:
+    def _needed(self, now: float, targets: tuple[LoadTarget, ...]) -> tuple[_Need, bool]:
         """Returns what the load needs, and whether it is a burst."""
         stable = self._need(STABLE_SECONDS, targets)
         burst = self._need(BURST_SECONDS, targets)
@@ -156,13 +162,13 @@ class ReplicaScaler:
             return burst, True
         return max(stable, self._against_queue(now, targets), key=lambda need: need.share), False
 
-    def _need(self, seconds: float, targets: tuple[Target, ...]) -> _Need:
+    def _need(self, seconds: float, targets: tuple[LoadTarget, ...]) -> _Need:
         """Returns the largest need that the arrivals of the last so many seconds make."""
         average = self._window.over(seconds)
         needs = [_of_arrivals(each, average) for each in targets if average]
         return max((each for each in needs if each), key=lambda need: need.share, default=_Need())
 
-    def _against_queue(self, now: float, targets: tuple[Target, ...]) -> _Need:
+    def _against_queue(self, now: float, targets: tuple[LoadTarget, ...]) -> _Need:
         """Returns a step up where requests queue or answers are slow though all replicas are there."""
         settled = now - max(self._grown, self._newest, self._measured_since) >= RECENT_SECONDS
         average = self._window.over(RECENT_SECONDS)
@@ -179,16 +185,16 @@ class ReplicaScaler:
         enough = math.ceil(average.arrived / rate - TOLERANCE) if rate else 0
         return _Need(max(self.replicas + step, min(enough, BURST_FACTOR * self.replicas)), words)
 
-    def _crowded(self, target: Target, average: Average) -> str | None:
+    def _crowded(self, target: LoadTarget, average: Average) -> str | None:
         """Returns the words for a queue or for slow answers, None where there is neither.
 
         Where requests do not meet (less than one at once for each replica), a duration is the model's own,
         and more replicas would not change it.
         """
         above = 1 + TOLERANCE
-        if target.measure is Measure.IN_FLIGHT and average.present > target.value * self.replicas * above:
+        if target.measure is LoadMeasure.IN_FLIGHT and average.present > target.value * self.replicas * above:
             return f"{average.present:.1f} requests are there at once, {target.value:g} for each"
-        if target.measure is Measure.LATENCY and average.duration and average.present >= self.replicas:
+        if target.measure is LoadMeasure.LATENCY and average.duration and average.present >= self.replicas:
             return _slow(target, average.duration) if average.duration > target.value * above else None
         return None
 
@@ -204,13 +210,12 @@ class ReplicaScaler:
         if wanted == self.replicas:
             text = f"{self._count()}, the most that are allowed: {need.words}"
             return Decision(replicas=wanted, reason=Reason.AT_MOST, text=text)
-        if average := self._window.over(STABLE_SECONDS):
-            self._too_few[self.replicas] = now, average.arrived
+        self._too_few[self.replicas] = now, self._arrived()
         self.replicas, self._grown = wanted, now
         reason = Reason.BURST if burst else Reason.MORE_LOAD
         return Decision(replicas=wanted, reason=reason, text=f"{self._count()}: {need.words}")
 
-    def _shrink(self, now: float, need: _Need, bounds: Bounds, targets: tuple[Target, ...]) -> Decision:
+    def _shrink(self, now: float, need: _Need, bounds: Bounds, targets: tuple[LoadTarget, ...]) -> Decision:
         """Goes down to the most that any moment of the last five minutes needed."""
         recent = max(
             self._need(RECENT_SECONDS, targets), self._by_duration(targets), key=lambda each: each.share
@@ -228,9 +233,9 @@ class ReplicaScaler:
         wait = max(0.0, HOLD_SECONDS - (now - max(last, self._measured_since)))
         return Decision(replicas=self.replicas, reason=Reason.HOLDING, text=text, fewer_in=wait)
 
-    def _by_duration(self, targets: tuple[Target, ...]) -> _Need:
+    def _by_duration(self, targets: tuple[LoadTarget, ...]) -> _Need:
         """Returns what a target of durations needs: the present number, or one fewer far below the target."""
-        target = next((each for each in targets if each.measure is Measure.LATENCY), None)
+        target = next((each for each in targets if each.measure is LoadMeasure.LATENCY), None)
         average = self._window.over(RECENT_SECONDS)
         if target is None or average is None or average.duration is None:
             return _Need()
@@ -239,16 +244,19 @@ class ReplicaScaler:
 
     def _enough(self, now: float, fewer: int) -> int:
         """Returns the smallest number from `fewer` on that was not too small for such arrivals before."""
-        average = self._window.over(STABLE_SECONDS)
-        arrived = average.arrived if average else 0.0
+        arrived = self._arrived()
         for number in range(fewer, self.replicas):
             at, rate = self._too_few.get(number, (-math.inf, 0.0))
             if now - at > KNOWN_SECONDS or arrived < KNOWN_SHARE * rate:
                 return number
         return self.replicas
 
+    def _arrived(self) -> float:
+        average = self._window.over(STABLE_SECONDS)
+        return average.arrived if average else 0.0
+
     def _note(self, now: float, replicas: int) -> None:
-        """Keeps what this moment needs; those that a later and larger need hides are dropped."""
+        """Keeps the need of this moment; smaller needs of earlier moments are dropped."""
         while self._needs and self._needs[-1][1] <= replicas:
             self._needs.pop()
         self._needs.append((now, replicas))
@@ -259,16 +267,16 @@ class ReplicaScaler:
         return f"{self.replicas} replica{'' if self.replicas == 1 else 's'}"
 
 
-def _of_arrivals(target: Target, average: Average) -> _Need | None:
+def _of_arrivals(target: LoadTarget, average: Average) -> _Need | None:
     """Returns what the arrivals need; None where they say nothing of the target."""
-    if target.measure is Measure.IN_FLIGHT and average.load is not None:
+    if target.measure is LoadMeasure.IN_FLIGHT and average.load is not None:
         words = f"{average.load:.1f} requests at once, {target.value:g} for each"
         return _Need(average.load / target.value, words)
-    if target.measure is Measure.RATE:
+    if target.measure is LoadMeasure.RATE:
         words = f"{average.arrived:.1f} requests a second, {target.value:g} for each"
         return _Need(average.arrived / target.value, words)
     return None
 
 
-def _slow(target: Target, duration: float) -> str:
+def _slow(target: LoadTarget, duration: float) -> str:
     return f"answers take {duration * 1000:.0f} ms, the target is {target.value * 1000:g} ms"
