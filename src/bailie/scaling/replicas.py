@@ -3,8 +3,8 @@
 Called by `bailie.control.scaled_models` every few seconds. Rules: replicas that are still being loaded count
 as there; no requests are a load of nothing, but no measurement is none; replicas that never answer stop
 growth and never shrinking; a queue that is left is worked off by one replica more after the other, not by as
-many as it is long. Sources of the windows: Knative's autoscaler (60 s, 6 s at twice the load), Kubernetes' horizontal
-autoscaler (tolerance of a tenth, five minutes before fewer).
+many as it is long. Sources of the windows: Knative's autoscaler (60 s, 6 s at twice the load), Kubernetes'
+horizontal autoscaler (tolerance of a tenth, five minutes before fewer).
 """
 
 from __future__ import annotations
