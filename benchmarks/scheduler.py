@@ -38,12 +38,12 @@ from benchmarks.processes import ask, spawned
 from benchmarks.stack import answers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from multiprocessing.connection import Connection
 
     from bailie.kube.tenants import Tenants
-    from bailie.routing.requests import RecentRequests
+    from bailie.routing.requests import RecentRequests, RequestTotals
     from bailie.routing.table import Publisher, RoutingTable
 
 MODELS_PER_SERVER = 100
@@ -110,6 +110,9 @@ class EncodingPublisher:
         """Nobody asks for anything here."""
 
     def requests(self) -> Mapping[str, RecentRequests]:
+        return {}
+
+    def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:  # noqa: ARG002 - no requests
         return {}
 
 

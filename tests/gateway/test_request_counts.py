@@ -16,7 +16,7 @@ from bailie.gateway.request_counts import (
 )
 from bailie.gateway.request_metrics import COPIES, PREFIX
 from bailie.gateway.request_reports import FLUSH_SECONDS
-from bailie.routing.requests import RecentRequests
+from bailie.routing.requests import RecentRequests, RequestTotals
 
 A, B = name_of(), name_of(model="rose", version=":rose_2:", code="500")
 
@@ -164,3 +164,14 @@ def test_the_number_of_envoys_is_bounded():
     for number in range(MOST_ENVOYS + 5):
         feed(counts, Envoy(f"stranger-{number}"), {A: 1})
     assert totals(counts) == {"iris_1": MOST_ENVOYS}
+
+
+def test_totals_of_a_model_begin_when_its_envoy_is_known_and_grow_by_all_envoys():
+    counts, (first, second) = RequestCounts(), (Envoy("a"), Envoy("b"))
+    counts.take(first.report({A: 7}, turns=100), 0.0)
+    assert counts.totals(["iris"], 0.0) == {"iris": RequestTotals()}, "counted before anybody looked"
+    counts.take(first.report({A: 9}), 2.0)
+    counts.take(second.report({A: 100}, turns=100), 2.0)
+    counts.take(second.report({A: 101, B: 4}), 4.0)
+    found = counts.totals(["iris", "rose", "other"], 4.0)
+    assert {name: each.ended for name, each in found.items()} == {"iris": 3, "rose": 4, "other": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bailie.routing.requests import RequestTotals
 from bailie.routing.table import Route
 
 
@@ -17,6 +18,7 @@ class RecordingPublisher:
         self.callbacks = []
         self.use_callbacks = []
         self.recent = {}
+        self.counted = {}
 
     def publish(self, table):
         if not self.tables or self.tables[-1] != table:
@@ -33,6 +35,9 @@ class RecordingPublisher:
 
     def requests(self):
         return self.recent
+
+    def totals(self, models):
+        return {each: self.counted.get(each, RequestTotals()) for each in models}
 
     def use(self, *names):
         """Reports that routes were asked for."""

@@ -23,13 +23,13 @@ from bailie.gateway.resources import Encoder
 from bailie.kube.limits import Allowance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from bailie.gateway.request_reports import EnvoyReport
     from bailie.gateway.resources import ResourceSnapshot
     from bailie.gateway.session import XdsSession
-    from bailie.routing.requests import RecentRequests
+    from bailie.routing.requests import RecentRequests, RequestTotals
     from bailie.routing.table import Elsewhere, RoutingTable
 
 log = structlog.get_logger(__name__)
@@ -145,6 +145,10 @@ class Gateway:
     def requests(self) -> Mapping[str, RecentRequests]:
         """Returns the requests of the last seconds by Model."""
         return self._counts.recent(_now())
+
+    def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:
+        """Returns the requests to each of these Models so far; nothing while no Envoy is connected."""
+        return self._counts.totals(models, _now()) if self._sessions else {}
 
     def shown_requests(self, namespace: str) -> ShownRequests:
         """Returns the counts of requests for `/metrics`, without those for names that are gone."""

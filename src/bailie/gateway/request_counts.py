@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.envoy_life import EnvoyLife
 from bailie.gateway.request_reports import FLUSH_SECONDS
-from bailie.routing.requests import RecentRequests, quantile
+from bailie.routing.requests import RecentRequests, RequestTotals, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -117,6 +117,23 @@ class _Recent:
 
 
 @dataclass(slots=True)
+class _Total:
+    """The requests to one Model so far, and their time."""
+
+    requests: int = 0
+    microseconds: int = 0
+    used_at: float = 0.0
+
+    def add(self, target: _Target, growth: tuple[int, ...], now: float) -> None:
+        """Adds the growth of a series."""
+        self.used_at = now
+        if target.kind == metrics.TOTAL:
+            self.requests += growth[0]
+        elif target.kind == metrics.MICROSECONDS_TOTAL:
+            self.microseconds += growth[0]
+
+
+@dataclass(slots=True)
 class _Envoy:
     """One Envoy: its life, and the requests in each of its last reports by Model."""
 
@@ -142,6 +159,7 @@ class RequestCounts:
         self._envoys: dict[str, _Envoy] = {}
         self._series: dict[RequestLabels, RequestSeries] = {}
         self._by_name: dict[str, _Target] = {}
+        self._totals: dict[str, _Total] = {}
         self._swept_at = 0.0
 
     def series(self) -> Iterable[RequestSeries]:
@@ -171,6 +189,7 @@ class RequestCounts:
                     recent[target.series.labels.model].add(target, growth)
                 if known or not is_first:
                     used.add(target.series.labels.route)
+                    self._totals.setdefault(target.series.labels.model, _Total()).add(target, growth, now)
         envoy.recent.append((envoy.life.number, recent))
         self._sweep(now)
         return frozenset(used - {""})
@@ -201,6 +220,8 @@ class RequestCounts:
         oldest = now - FLUSH_SECONDS * (2 * self._idle_reports + 1)
         for name in [name for name, each in self._by_name.items() if each.series.used_at < oldest]:
             self._series.pop(self._by_name.pop(name).series.labels, None)
+        for model in [model for model, each in self._totals.items() if each.used_at < oldest]:
+            del self._totals[model]
 
     def in_flight(self, now: float) -> dict[str, int]:
         """Returns the requests under way by the name of their route, those of routes at rest among them."""
@@ -209,6 +230,18 @@ class RequestCounts:
             for name, count in envoy.life.in_flight.items():
                 found[name] = found.get(name, 0) + count
         return found
+
+    def totals(self, models: Iterable[str], now: float) -> dict[str, RequestTotals]:
+        """Returns the requests to each of these Models so far. Those that an Envoy had counted before it was
+        known here are not among them."""
+        under_way, nothing = self.in_flight(now), _Total()
+        found = {model: self._totals.get(model, nothing) for model in models}
+        return {
+            model: RequestTotals(
+                ended=each.requests, seconds=each.microseconds / 1e6, in_flight=under_way.get(model, 0)
+            )
+            for model, each in found.items()
+        }
 
     def recent(self, now: float) -> dict[str, RecentRequests]:
         """Returns the requests of the last seconds by Model."""

@@ -24,6 +24,16 @@ class RecentRequests:
     in_flight: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTotals:
+    """All requests to one Model that have ended since some moment, the seconds that they took in sum, and the
+    requests under way."""
+
+    ended: int = 0
+    seconds: float = 0.0
+    in_flight: int = 0
+
+
 def quantile(share: float, counts: Sequence[int], bounds: Sequence[float]) -> float | None:
     """Returns the value below which `share` (0 to 1) of the values lie; None where there are none.
 

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from bailie.routing.requests import RecentRequests
+    from bailie.routing.requests import RecentRequests, RequestTotals
 
 MAX_PORT = 65535
 MAX_TOTAL_WEIGHT = 2**32 - 1
@@ -213,4 +213,8 @@ class Publisher(Protocol):
 
     def requests(self) -> Mapping[str, RecentRequests]:
         """Returns the requests of the last seconds by Model; a Model that had none may be absent."""
+        ...
+
+    def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:
+        """Returns the requests to each of these Models so far; nothing while no data plane is connected."""
         ...

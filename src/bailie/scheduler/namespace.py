@@ -11,10 +11,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import SERVER
+from bailie.control import load_samples
 from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.control.usage import usage
+from bailie.control.load_samples import LoadSamples
 from bailie.control.wanted_objects import own_annotations
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Forbidden
@@ -121,10 +123,21 @@ class NamespaceScheduler:
             async with asyncio.TaskGroup() as group:
                 group.create_task(loop.run(), name="scheduling")
                 group.create_task(writer.run(), name="statuses")
+                group.create_task(_measure(engine, publisher, loop), name="scaling")
         finally:
             self._engine = self._publisher = None
             for end in (*ends, counts.end):
                 end()
+
+
+async def _measure(engine: Engine, publisher: Publisher, loop: SchedulingLoop) -> None:
+    """Tells the engine every few seconds how much is asked of the Models that scale."""
+    samples = LoadSamples()
+    while True:
+        await asyncio.sleep(load_samples.SECONDS)
+        if names := tuple(engine.scaling):
+            engine.measure(samples.take(publisher.totals(names), asyncio.get_running_loop().time()))
+            loop.wake()
 
 
 def _matters(change: Change) -> bool:
