@@ -1,43 +1,59 @@
-"""The scale subresource of a Model as kubectl and autoscalers use it, down to zero and back."""
+"""Replicas that follow the load, as users have them: an annotation, requests, and the words for both."""
 
-import json
+import threading
 
 import pytest
-from tests.e2e.conftest import SYSTEM, until
+from tests.e2e.conftest import SYSTEM, bailie, until
 
 pytestmark = pytest.mark.e2e
-SCALE = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{SYSTEM}/models/scaled/scale"
+
+NAME = "scaled"
 
 
-def test_a_model_is_scaled_to_zero_and_back(stack, models, model):
-    model("scaled", replicas=1)
-    stack.wait_ready("scaled")
+@pytest.fixture
+def requests(stack, models):
+    """Asks the Model without a pause until told to stop; the value has what was no right answer."""
+    wrong, stop = [], threading.Event()
 
-    def scale():
-        return json.loads(stack.kubectl("get", "--raw", SCALE))
+    def ask():
+        expected = models.expected["iris"]
+        while not stop.is_set():
+            found = stack.infer(expected, model=NAME)
+            if found.status_code != 200:
+                wrong.append(found.text)
 
-    assert scale()["status"] == {"replicas": 1, "selector": "server=mlserver"}
-    stack.kubectl("scale", "model", "scaled", "-n", SYSTEM, "--replicas=0")
-    until(lambda: stack.condition("scaled")["reason"] == "ModelScaledDown", what="ModelScaledDown")
-    status = stack.get("model", "scaled")["status"]
-    assert (status["replicas"], status["availableReplicas"], status["observedGeneration"]) == (0, 0, 2)
-    refused = stack.infer(models.expected["iris"], model="scaled")
-    assert (refused.status_code, refused.json()["reason"]) == (503, "ModelScaledDown")
-    until(lambda: not stack.explain("scaled")["detail"]["standings"], what="the unload")
-    assert scale()["spec"] == {"replicas": 0}
-    stack.kubectl("scale", "model", "scaled", "-n", SYSTEM, "--replicas=1")
-    until(lambda: stack.condition("scaled")["status"] == "True", what="the return")
-    assert stack.infer(models.expected["iris"], model="scaled").status_code == 200
+    callers = [threading.Thread(target=ask) for _ in range(2)]
+
+    def begin():
+        for each in callers:
+            each.start()
+        return wrong
+
+    yield begin
+    stop.set()
+    for each in callers:
+        each.join(timeout=30)
 
 
-def test_more_than_fits_is_served_as_far_as_it_fits(stack, model):
-    model("scaled", replicas=1)
-    stack.wait_ready("scaled")
-    stack.kubectl("scale", "model", "scaled", "-n", SYSTEM, "--replicas=3")
+def test_more_requests_bring_more_replicas_and_a_person_has_the_last_word(stack, model, twins, requests):
+    until(lambda: twins(1), what="both replicas of the server run")
+    manifest = model(NAME, server="twins", maxReplicas=2)
+    manifest["metadata"]["annotations"] = {"bailie.io/scale": "rps=5"}
+    stack.apply(manifest)
+    stack.wait_ready(NAME)
+    until(lambda: stack.condition(NAME, "Scaling").get("status") == "True", what="the Model scales")
+    wrong = requests()
     until(
-        lambda: stack.condition("scaled", "Scheduled")["reason"] == "PartiallyPlaced", what="PartiallyPlaced"
+        lambda: stack.get("model", NAME)["status"].get("availableReplicas") == 2, what="two replicas answer"
     )
-    status = stack.get("model", "scaled")["status"]
-    assert (status["replicas"], status["availableReplicas"]) == (1, 1)
-    assert stack.condition("scaled")["status"] == "True"
-    stack.kubectl("wait", "--for=jsonpath={.status.availableReplicas}=1", "model/scaled", "-n", SYSTEM)
+    found = stack.get("model", NAME)
+    assert found["status"]["desiredReplicas"] == 2
+    assert "replicas" not in found["spec"]
+    assert "requests a second, 5 for each" in stack.condition(NAME, "Scaling")["message"]
+    assert "2 replicas" in stack.explain(NAME)["scaling"]
+    stack.kubectl("patch", "model", NAME, "-n", SYSTEM, "--type=merge", "-p", '{"spec":{"replicas":2}}')
+    stack.kubectl("scale", "model", NAME, "-n", SYSTEM, "--replicas=1")
+    until(lambda: stack.condition(NAME, "Scaling").get("reason") == "ReplicasOwned", what="a person's number")
+    until(lambda: stack.get("model", NAME)["status"]["availableReplicas"] == 1, what="one replica is left")
+    assert "replicas" in bailie("explain", "model", NAME, "-n", SYSTEM, "--state-dir", stack.state).stdout
+    assert wrong == []
