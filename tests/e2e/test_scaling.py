@@ -50,7 +50,7 @@ def test_more_requests_bring_more_replicas_and_a_person_has_the_last_word(stack,
     assert found["status"]["desiredReplicas"] == 2
     assert "replicas" not in found["spec"]
     assert "requests a second, 5 for each" in stack.condition(NAME, "Scaling")["message"]
-    assert "2 replicas" in stack.explain(NAME)["scaling"]
+    assert any("2 replicas" in line for line in stack.explain(NAME)["trail"])
     stack.kubectl("patch", "model", NAME, "-n", SYSTEM, "--type=merge", "-p", '{"spec":{"replicas":2}}')
     stack.kubectl("scale", "model", NAME, "-n", SYSTEM, "--replicas=1")
     until(lambda: stack.condition(NAME, "Scaling").get("reason") == "ReplicasOwned", what="a person's number")

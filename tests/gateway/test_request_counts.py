@@ -9,6 +9,7 @@ from tests.support.reports import STARTED, Envoy, name_of, times
 
 from bailie.gateway.request_counts import (
     GONE_SECONDS,
+    IDLE_FLUSHES,
     MOST_ENVOYS,
     SILENT_SECONDS,
     RequestCounts,
@@ -169,9 +170,20 @@ def test_the_number_of_envoys_is_bounded():
 def test_totals_of_a_model_begin_when_its_envoy_is_known_and_grow_by_all_envoys():
     counts, (first, second) = RequestCounts(), (Envoy("a"), Envoy("b"))
     counts.take(first.report({A: 7}, turns=100), 0.0)
-    assert counts.totals(["iris"], 0.0) == {"iris": RequestTotals()}, "counted before anybody looked"
+    assert counts.totals(["iris"], 0.0)["iris"].ended == 0, "counted before anybody looked"
     counts.take(first.report({A: 9}), 2.0)
     counts.take(second.report({A: 100}, turns=100), 2.0)
     counts.take(second.report({A: 101, B: 4}), 4.0)
     found = counts.totals(["iris", "rose", "other"], 4.0)
     assert {name: each.ended for name, each in found.items()} == {"iris": 3, "rose": 4, "other": 0}
+
+
+def test_totals_are_those_up_to_the_reports_of_envoys_and_of_idle_ones_up_to_a_while_ago():
+    counts, (first, second) = RequestCounts(), (Envoy("a"), Envoy("b"))
+    assert counts.totals(["iris"], 10.0) == {"iris": RequestTotals(until=10.0 - FLUSH_SECONDS)}
+    counts.take(first.report({A: 7}), 10.0)
+    counts.take(second.report({A: 7}), 11.0)
+    assert counts.totals(["iris"], 12.0)["iris"].until == 10.5
+    counts.take(second.report({A: 8}), 13.0)
+    idle = 10.0 + IDLE_FLUSHES * FLUSH_SECONDS + 0.5
+    assert counts.totals(["iris"], idle)["iris"].until == (idle - FLUSH_SECONDS + 13.0) / 2

@@ -37,6 +37,24 @@ def test_ten_times_the_load_is_answered_by_more_replicas_within_seconds_and_not_
         assert max(run.counts(100)) <= 9 * MOST_OVERSHOOT
 
 
+@pytest.mark.parametrize(("arrived", "replicas"), [(18, 1), (22, 3)])
+def test_a_burst_is_seen_in_one_sample_of_many_requests(arrived: int, replicas: int) -> None:
+    scaler, targets, bounds = ReplicaScaler(1), (LoadTarget(LoadMeasure.RATE, 4.0),), Bounds(1, 9)
+    for at, ended in ((2.0, 2), (4.0, 2), (6.0, 2), (8.0, arrived)):
+        sample = Sample(at=at, seconds=2, ended=ended, busy=0.01 * ended)
+        decision = scaler.decide(at, sample, bounds=bounds, targets=targets, ready=1)
+    assert decision.replicas == replicas
+
+
+def test_a_look_between_two_reports_changes_nothing() -> None:
+    run = Simulation(IN_FLIGHT, lambda _: 70)
+    run.run(100)
+    steady = run.history[-1][1]
+    assert run.scaler.decide(101, None, bounds=run.bounds, targets=IN_FLIGHT, ready=1) == steady
+    late = run.scaler.decide(115, None, bounds=run.bounds, targets=IN_FLIGHT, ready=1)
+    assert late.reason is Reason.UNMEASURED
+
+
 def test_a_load_that_is_gone_ends_at_the_least_after_five_minutes_and_not_earlier() -> None:
     run = Simulation(IN_FLIGHT, gone(100), replicas=5)
     run.run(500)
@@ -112,7 +130,7 @@ def test_no_measurement_changes_nothing_and_begins_the_five_minutes_anew() -> No
     run = Simulation(IN_FLIGHT, gone(100), replicas=5, measured=lambda at: not 300 < at < 340)
     run.run(620)
     assert run.counts(100) == [5]
-    assert {each.reason for at, each, _ in run.history if 302 < at < 338} == {Reason.UNMEASURED}
+    assert {each.reason for at, each, _ in run.history if 312 < at < 338} == {Reason.UNMEASURED}
     run.run(680)
     assert run.counts()[-1] == 1
 

@@ -144,7 +144,7 @@ class Engine:
     def measure(self, samples: Mapping[str, Sample]) -> None:
         """Takes the requests of the last seconds to the Models of `scaling`, for the next pass.
 
-        A Model that is missing was not measured, which is not the same as no request.
+        A Model that is missing was not measured now, which is not the same as no request.
         """
         self._samples = samples
 

@@ -16,29 +16,38 @@ if TYPE_CHECKING:
 
 SECONDS = 2.0
 """The time between two looks. Envoys report as often."""
+SHORTEST = 1.0
+"""Seconds of a sample; reports of less make one with the next."""
 
 
 class LoadSamples:
     """The look before, by Model."""
 
     def __init__(self) -> None:
-        self._before: dict[str, tuple[float, RequestTotals]] = {}
+        self._before: dict[str, RequestTotals] = {}
 
-    def take(self, totals: Mapping[str, RequestTotals], now: float) -> dict[str, Sample]:
-        """Returns a sample of each Model that was there at the look before; `now` is monotonic.
+    def take(self, totals: Mapping[str, RequestTotals]) -> dict[str, Sample]:
+        """Returns a sample of each Model of which there is news since the look before.
 
         Counts that became smaller are those of a process that began anew: they make no sample.
         """
-        before, self._before = self._before, {name: (now, each) for name, each in totals.items()}
+        before, self._before = self._before, dict(totals)
         found: dict[str, Sample] = {}
         for name, each in totals.items():
-            at, earlier = before.get(name, (now, each))
-            if now > at and each.ended >= earlier.ended and each.seconds >= earlier.seconds:
-                found[name] = Sample(
-                    at=now,
-                    seconds=now - at,
-                    in_flight=each.in_flight,
-                    ended=each.ended - earlier.ended,
-                    busy=each.seconds - earlier.seconds,
-                )
+            earlier = before.get(name, each)
+            grew = each.ended >= earlier.ended and each.seconds >= earlier.seconds
+            if grew and each.until - earlier.until < SHORTEST:
+                self._before[name] = earlier
+            elif grew:
+                found[name] = _sample(earlier, each)
         return found
+
+
+def _sample(earlier: RequestTotals, later: RequestTotals) -> Sample:
+    return Sample(
+        at=later.until,
+        seconds=later.until - earlier.until,
+        in_flight=later.in_flight,
+        ended=later.ended - earlier.ended,
+        busy=later.seconds - earlier.seconds,
+    )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 IDLE_REPORTS = metrics.IDLE_SECONDS // FLUSH_SECONDS
 RECENT_REPORTS = 5
 """Reports over which the last requests are counted: ten seconds."""
+IDLE_FLUSHES = 2.5
+"""After so many flushes without a report an Envoy had no requests; before, its report may be late."""
 SILENT_SECONDS = 10.0
 """After that time without a report the requests under way in an Envoy are forgotten."""
 GONE_SECONDS = 3600.0
@@ -234,14 +236,27 @@ class RequestCounts:
     def totals(self, models: Iterable[str], now: float) -> dict[str, RequestTotals]:
         """Returns the requests to each of these Models so far. Those that an Envoy had counted before it was
         known here are not among them."""
-        under_way, nothing = self.in_flight(now), _Total()
+        under_way, nothing, until = self.in_flight(now), _Total(), self._counted_until(now)
         found = {model: self._totals.get(model, nothing) for model in models}
         return {
             model: RequestTotals(
-                ended=each.requests, seconds=each.microseconds / 1e6, in_flight=under_way.get(model, 0)
+                until=until,
+                ended=each.requests,
+                seconds=each.microseconds / 1e6,
+                in_flight=under_way.get(model, 0),
             )
             for model, each in found.items()
         }
+
+    def _counted_until(self, now: float) -> float:
+        """Returns the moment up to which requests are counted, the mean of that of all Envoys.
+
+        An Envoy without requests reports nothing: it counts as reported after a while.
+        """
+        silent = now - IDLE_FLUSHES * FLUSH_SECONDS
+        heard = [each.life.heard_at for each in self._heard(now)]
+        known = [at if at >= silent else now - FLUSH_SECONDS for at in heard]
+        return sum(known) / len(known) if known else now - FLUSH_SECONDS
 
     def recent(self, now: float) -> dict[str, RecentRequests]:
         """Returns the requests of the last seconds by Model."""

@@ -27,8 +27,9 @@ class RecentRequests:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTotals:
     """All requests to one Model that have ended since some moment, the seconds that they took in sum, and the
-    requests under way."""
+    requests under way. `until` is the moment (monotonic) up to which the data plane has reported."""
 
+    until: float = 0.0
     ended: int = 0
     seconds: float = 0.0
     in_flight: int = 0

@@ -85,12 +85,21 @@ class LoadWindow:
         while self._intervals[0].sample.at <= sample.at - STABLE_SECONDS:
             self._intervals.popleft()
 
+    @property
+    def newest_arrivals(self) -> float:
+        """The requests that arrived in the newest sample."""
+        return self._intervals[-1].arrived if self._intervals else 0.0
+
     def over(self, seconds: float) -> Average | None:
-        """Returns the means over the last so many seconds of samples; None without a sample."""
+        """Returns the means over the last so many seconds of samples, of the newest one at least.
+
+        Returns None without a sample.
+        """
         if not self._intervals:
             return None
-        begin = self._intervals[-1].sample.at - seconds
-        of = [each for each in self._intervals if each.sample.at > begin]
+        newest = self._intervals[-1]
+        begin = newest.sample.at - seconds
+        of = [each for each in self._intervals if each.sample.at > begin or each is newest]
         time = sum(each.sample.seconds for each in of)
         known = [(each.load, each.sample.seconds) for each in of if each.load is not None]
         timed = [each.sample for each in of if each.duration is not None]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.1
 """Share of a replica's target above which another replica is wanted."""
+MANY = 20
+"""Arrivals of one sample that are enough to see a burst in it: fewer may be chance."""
 BURST_FACTOR = 2
 """The load of so many times the present replicas is a burst."""
 RECENT_SECONDS = 20.0
@@ -106,6 +108,7 @@ class ReplicaScaler:
         self._grown = self._newest = self._burst_until = -math.inf
         self._missing_since: float | None = None
         self._ready = 0
+        self._last: Decision | None = None
         self._too_few: dict[int, tuple[float, float]] = {}
 
     def decide(
@@ -119,18 +122,26 @@ class ReplicaScaler:
     ) -> Decision:
         """Returns the number of replicas from now on. `ready` of the present ones answer.
 
-        `sample` is None where nothing measured; then nothing changes but by `bounds`.
+        `sample` is None where nothing was measured now; then nothing changes but by `bounds`.
         """
         self.replicas = bounds.clamp(self.replicas)
         self._watch(now, ready)
         if sample is None or not targets:
-            text = f"{self._count()}: no Envoy has counted its requests"
-            return Decision(replicas=self.replicas, reason=Reason.UNMEASURED, text=text)
+            return self._unmeasured(now)
         self._take(now, sample, targets)
         need, burst = self._needed(now, targets)
         if need.replicas > self.replicas:
-            return self._grow(now, need, bounds, burst=burst)
-        return self._shrink(now, need, bounds, targets)
+            self._last = self._grow(now, need, bounds, burst=burst)
+        else:
+            self._last = self._shrink(now, need, bounds, targets)
+        return self._last
+
+    def _unmeasured(self, now: float) -> Decision:
+        """Returns the decision before, as long as it can be that of the present load."""
+        if now - self._measured <= GAP_SECONDS and self._last and self._last.replicas == self.replicas:
+            return self._last
+        text = f"{self._count()}: no Envoy has counted its requests"
+        return Decision(replicas=self.replicas, reason=Reason.UNMEASURED, text=text)
 
     def _watch(self, now: float, ready: int) -> None:
         """Notes since when replicas are missing, and whether one is new."""
@@ -156,6 +167,9 @@ class ReplicaScaler:
         """Returns what the load needs, and whether it is a burst."""
         stable = self._need(STABLE_SECONDS, targets)
         burst = self._need(BURST_SECONDS, targets)
+        newest = self._need(0.0, targets)
+        if self._window.newest_arrivals >= MANY and newest.share >= BURST_FACTOR * self.replicas:
+            burst = max(burst, newest, key=lambda need: need.share)
         if burst.share >= BURST_FACTOR * self.replicas:
             self._burst_until = now + STABLE_SECONDS
         if now < self._burst_until and burst.replicas > stable.replicas:

@@ -136,7 +136,7 @@ async def _measure(engine: Engine, publisher: Publisher, loop: SchedulingLoop) -
     while True:
         await asyncio.sleep(load_samples.SECONDS)
         if names := tuple(engine.scaling):
-            engine.measure(samples.take(publisher.totals(names), asyncio.get_running_loop().time()))
+            engine.measure(samples.take(publisher.totals(names)))
             loop.wake()
 
 
