@@ -15,8 +15,8 @@ from bailie.control import load_samples
 from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
-from bailie.control.usage import usage
 from bailie.control.load_samples import LoadSamples
+from bailie.control.usage import usage
 from bailie.control.wanted_objects import own_annotations
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Forbidden
