@@ -234,8 +234,10 @@ class RequestCounts:
         return found
 
     def totals(self, models: Iterable[str], now: float) -> dict[str, RequestTotals]:
-        """Returns the requests to each of these Models so far. Those that an Envoy had counted before it was
-        known here are not among them."""
+        """Returns the requests to each of these Models so far.
+
+        Requests that an Envoy had counted before its first report here are not among them.
+        """
         under_way, nothing, until = self.in_flight(now), _Total(), self._counted_until(now)
         found = {model: self._totals.get(model, nothing) for model in models}
         return {
