@@ -1,4 +1,7 @@
-"""A caller of the gateway, as Envoy is one: HTTP/1.1 on raw sockets, with the version in the path."""
+"""A caller of the gateway, as Envoy is one: HTTP/1.1 on raw sockets, with the version in the path.
+
+Calls of gRPC have the version in a header, and their answer a status behind it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import unquote
 
-from tests.pipelinegateway.models import tensor
+from tests.pipelinegateway.models import from_wire, read_body, tensor, to_wire
 
+from bailie._gen import inference_pb2 as pb
 from bailie.pipelinegateway.plan_file import write_plans
 from bailie.pipelinegateway.plans import PlanSource
 from bailie.pipelinegateway.run import gateway
@@ -31,7 +36,26 @@ class Heard:
         return [value for key, value in self.headers if key == name]
 
     def texts(self):
-        return {each["name"]: each["data"] for each in self.json["outputs"]}
+        return {each["name"]: each["data"] for each in self.outputs}
+
+    @property
+    def outputs(self):
+        if self.code is None:
+            return self.json["outputs"]
+        assert self.code == 0, self.words
+        size = int.from_bytes(self.body[:5], "big")
+        assert size == len(self.body) - 5
+        return [from_wire(each) for each in pb.ModelInferResponse.FromString(self.body[5:]).outputs]
+
+    @property
+    def code(self):
+        """The status of gRPC; None for an answer over REST."""
+        found = self.values("grpc-status")
+        return int(found[0]) if found else None
+
+    @property
+    def words(self):
+        return unquote(self.values("grpc-message")[0]) if self.code else ""
 
 
 def settings_of(folder, models, **changes):
@@ -65,10 +89,34 @@ def request_bytes(key="p_1", body=None, *, headers=(), path=None, method="POST")
     return "\r\n".join([*lines, "", ""]).encode() + (body if method == "POST" else b"")
 
 
+def message_of(tensors, **more):
+    """Returns a ModelInferRequest with tensors of texts."""
+    return pb.ModelInferRequest(
+        model_name="any",
+        inputs=[to_wire(pb.ModelInferRequest.InferInputTensor, each) for each in tensors],
+        **more,
+    )
+
+
+def grpc_bytes(key="p_1", message=None, *, headers=(), method="ModelInfer", body=None):
+    """Returns a call of gRPC as Envoy sends it; `body` in place of the message's frame."""
+    if body is None:
+        content = (message or message_of([tensor("x", ["in"])])).SerializeToString()
+        body = len(content).to_bytes(5, "big") + content
+    name, _, number = key.rpartition("_")
+    lines = [f"POST /inference.GRPCInferenceService/{method} HTTP/1.1", "host: h", "te: trailers"]
+    lines += ["content-type: application/grpc", f"bailie-version: {name}.pipeline_{number}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return "\r\n".join([*lines, "transfer-encoding: chunked", "", ""]).encode() + chunk + b"0\r\n\r\n"
+
+
 async def read_answer(reader):
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = [tuple(line.split(": ", 1)) for line in head[1:] if line]
-    body = await reader.readexactly(int(dict(headers)["content-length"]))
+    names = dict(headers)
+    body = await read_body(reader, names)
+    headers += [each for each in names.items() if each not in headers]  # the trailers
     return Heard(int(head[0].split(" ")[1]), headers, body)
 
 

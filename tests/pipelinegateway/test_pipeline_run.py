@@ -1,4 +1,4 @@
-"""The table of graphs and requests (`tests/dataflow/cases`), over REST: endings, calls, moments."""
+"""The table of graphs and requests (`tests/dataflow/cases`), over REST and gRPC: endings, calls, moments."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 from tests.dataflow.engine import TIME_OUT_MS, visit_of
 from tests.dataflow.test_cases import CASES, expected_ending
-from tests.pipelinegateway.client import read_answer, request_bytes, running
-from tests.pipelinegateway.models import serving, tensor
+from tests.pipelinegateway.client import grpc_bytes, message_of, read_answer, request_bytes, running
+from tests.pipelinegateway.models import CODES, serving, tensor
 from tests.support.virtualtime import VirtualLoop
 
 ONE_MOMENT = {"inner with the last source as the window ends", "a caller that leaves"}
@@ -49,7 +49,7 @@ def written(found):
     return "+".join(one(origin) for origin in found["data"])
 
 
-async def outcome(port, request):
+async def outcome(port, request, protocol):
     """Returns the ending of a request as the table has it, its moment, and whether it may be sent again."""
     inputs = [
         tensor(name, [f"request.{name}"], [request.get("rows", 1), 1]) for name in request.get("ask", ["i"])
@@ -57,7 +57,10 @@ async def outcome(port, request):
     loop = asyncio.get_running_loop()
     begun, limit = loop.time(), request.get("leaves")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request_bytes("p_1", {"inputs": inputs}))
+    if protocol == "grpc":
+        writer.write(grpc_bytes("p_1", message_of(inputs)))
+    else:
+        writer.write(request_bytes("p_1", {"inputs": inputs}))
     try:
         async with asyncio.timeout(None if limit is None else limit / 1000):
             heard = await read_answer(reader)
@@ -66,12 +69,14 @@ async def outcome(port, request):
     finally:
         writer.close()
     ms = round((loop.time() - begun) * 1000, 3)
+    if heard.code:
+        return [("fail", [heard.code, heard.words])], ms, heard
     if heard.status == 200:
-        return [("answer", [written(each) for each in heard.json["outputs"]])], ms, heard
+        return [("answer", [written(each) for each in heard.outputs])], ms, heard
     return [("fail", [heard.status, heard.json["error"]])], ms, heard
 
 
-def wanted(request):
+def wanted(request, protocol):
     """Returns the ending in the table, with the gateway's words for a model that was not reached."""
     models = request.get("models", {})
     away = [
@@ -80,10 +85,13 @@ def wanted(request):
     found = json.dumps(list(expected_ending(request)))
     for words in dict.fromkeys(away):
         found = found.replace(words, f"was not answered: {words}")
-    return [tuple(each) for each in json.loads(found)]
+    endings = [tuple(each) for each in json.loads(found)]
+    if protocol == "rest":
+        return endings
+    return [(kind, [CODES[told[0]], told[1]] if kind == "fail" else told) for kind, told in endings]
 
 
-async def run_case(folder, spec, case):
+async def run_case(folder, spec, case, protocol):
     row = Case()
     async with (
         serving(row.behave) as models,
@@ -95,11 +103,11 @@ async def run_case(folder, spec, case):
             models.cancelled.clear()
             begun = loop.time()
             with capture_logs() as logs:
-                ending, ms, heard = await outcome(port, request)
+                ending, ms, heard = await outcome(port, request, protocol)
                 await engine.finish(1e6)
                 over = round((loop.time() - begun) * 1000, 3)
                 await asyncio.sleep(0.0001)
-            assert ending == wanted(request)
+            assert ending == wanted(request, protocol)
             for step, calls in (request.get("calls") or {}).items():
                 visits = calls if calls and isinstance(calls[0], list) else [calls] if calls else []
                 assert row.calls.get(step, []) == visits, step
@@ -115,14 +123,15 @@ async def run_case(folder, spec, case):
                 assert over == request["over"]
             if "untouched" in request:
                 assert bool(heard.values("retry-after")) == request["untouched"]
-            if "step" in request:
+            if "step" in request and protocol == "rest":
                 assert heard.json["step"] == request["step"]
         assert engine.budget.used == sum(batch.held.size for batch in engine.batches._open.values())
 
 
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
 @pytest.mark.parametrize(("spec", "case"), CASES)
-def test_a_request_ends_over_rest_as_in_the_pure_flow(tmp_path, spec, case):
+def test_a_request_ends_over_sockets_as_in_the_pure_flow(tmp_path, spec, case, protocol):
     if case["name"] in ONE_MOMENT:
         pytest.skip("the answer comes after the timer of the same moment")
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(run_case(tmp_path, spec, case))
+        runner.run(run_case(tmp_path, spec, case, protocol))

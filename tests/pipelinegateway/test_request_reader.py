@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.pipelinegateway.answers import Answers
 from bailie.pipelinegateway.budget import ByteBudget
+from bailie.pipelinegateway.grpc_answers import answer_forms
 from bailie.pipelinegateway.request_reader import MOST_HEAD_BYTES, ReadLimits, RequestReader
 
 MOST = 10_000
@@ -23,7 +23,7 @@ ALL = LENGTH + CHUNKED + GET + LENGTH
 
 def reader(most=MOST, budget=1 << 20):
     limits = ReadLimits(most, ByteBudget(budget))
-    return RequestReader(limits, Answers("ns")), limits.budget
+    return RequestReader(limits, answer_forms("ns")), limits.budget
 
 
 def summary(found):

@@ -1,6 +1,6 @@
 import pytest
 
-from bailie.routing.match import Forward, OfNamespace, PassedOn, match, once_only, pinned
+from bailie.routing.match import GRPC_SERVICE, Forward, OfNamespace, PassedOn, match, once_only, pinned
 from bailie.routing.refusal import ErrorAnswer, GrpcStatus, shown
 from bailie.routing.table import Backend, Elsewhere, NotReady, ReplicaEndpoint, Route, RoutingTable
 
@@ -200,10 +200,12 @@ def test_only_experiments_are_sticky(name):
 
 
 @pytest.mark.parametrize("named", [{"model": "flow.pipeline"}, {"named": "flow.pipeline"}])
-def test_a_pipeline_is_called_over_rest_alone(named):
-    pipelines = RoutingTable("ns", {"flow.pipeline": Route((Backend("flow.pipeline_1", 1, (R0,)),))})
+def test_a_pipeline_is_called_over_both_protocols_and_answers_no_streams(named):
+    backends = (Backend("flow.pipeline_1", 1, (R0,)),)
+    pipelines = RoutingTable("ns", {"flow.pipeline": Route(backends)})
     assert isinstance(match(pipelines, path="/v2/pipelines/flow/infer"), Forward)
-    outcome = match(pipelines, path=INFER, grpc=True, **named)
+    assert match(pipelines, path=INFER, grpc=True, **named) == Forward("flow.pipeline", backends)
+    outcome = match(pipelines, path=f"{GRPC_SERVICE}ModelStreamInfer", grpc=True, **named)
     assert isinstance(outcome, ErrorAnswer)
     assert (outcome.grpc_status, outcome.reason) == (GrpcStatus.UNIMPLEMENTED, "PathNotServed")
-    assert "REST" in outcome.message
+    assert "ModelInfer" in outcome.message

@@ -45,6 +45,12 @@ class Protocol(Enum):
 
     HTTP = "http"
     GRPC = "grpc"
+    GRPC_ON_HTTP1 = "grpc1"
+    """gRPC with its trailers in HTTP/1.1: pipeline gateways, which need no HTTP/2 so."""
+
+
+CALLS = (Protocol.HTTP, Protocol.GRPC)
+"""The protocols of calls."""
 
 
 def cluster_name(backend: Backend, protocol: Protocol) -> str:
@@ -53,7 +59,13 @@ def cluster_name(backend: Backend, protocol: Protocol) -> str:
     if len(names) > READABLE_NAME:
         digest = hashlib.sha256(names.encode()).hexdigest()[:20]
         names = f"{backend.replicas[0].name}+{len(backend.replicas) - 1}-{digest}"
-    return f"{protocol.value}/{names}"
+    return f"{wire(backend, protocol).value}/{names}"
+
+
+def wire(backend: Backend, protocol: Protocol) -> Protocol:
+    """Returns the protocol that the replicas of `backend` speak for calls of `protocol`."""
+    bridged = protocol is Protocol.GRPC and backend.of_pipeline
+    return Protocol.GRPC_ON_HTTP1 if bridged else protocol
 
 
 def cluster(name: str, protocol: Protocol, max_requests: int) -> Any:
@@ -130,7 +142,8 @@ def _protocol_options(protocol: Protocol) -> dict[str, Any]:
         windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": 2 * WINDOW}
         options["explicit_http_config"] = {"http2_protocol_options": windows}
     else:
-        options["explicit_http_config"] = {"http_protocol_options": {}}
+        trailers = {"enable_trailers": True} if protocol is Protocol.GRPC_ON_HTTP1 else {}
+        options["explicit_http_config"] = {"http_protocol_options": trailers}
         # uvicorn closes a connection after 5 s without a request. Envoy must be first: a request that
         # meets the closing could not be repeated, for nobody knows whether it ran.
         options["common_http_protocol_options"] = {"idle_timeout": "3s"}

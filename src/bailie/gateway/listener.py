@@ -147,7 +147,12 @@ def _http(namespace: str) -> dict[str, Any]:
         "always_set_request_id_in_response": True,
         "common_http_protocol_options": {"idle_timeout": IDLE_TIMEOUT},
         # `ab`, and nginx as it is without settings.
-        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": names.MESH},
+        # Trailers for pipeline gateways, which call models over gRPC on HTTP/1.1.
+        "http_protocol_options": {
+            "accept_http_10": True,
+            "default_host_for_http_10": names.MESH,
+            "enable_trailers": True,
+        },
         "http2_protocol_options": _http2_options(),
         "access_log": [_errors_log(), *request_metrics.loggers()],
         "access_log_options": {"flush_access_log_on_new_request": True},

@@ -193,6 +193,8 @@ local function on_grpc(handle, headers)
   end
   local encoding = headers:get("grpc-encoding")
   if encoding ~= nil and encoding ~= "identity" then return as_grpc(handle, TEXT.not_decoded) end
+  -- A pipeline gateway reads the version in the header: a message that grows has no place on HTTP/1.1.
+  if string.find(backend, "%.pipeline_%d+$") then return headers:replace("bailie-version", backend) end
   rename_messages(handle, backend)
 end
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import clusters, descriptors, meshes, mirrors, routes
-from bailie.gateway.clusters import Protocol
+from bailie.gateway.clusters import CALLS, Protocol
 from bailie.gateway.listener import mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
 from bailie.routing.table import Elsewhere, Route
@@ -60,7 +60,7 @@ def resource(name: str, message: Any) -> XdsResource:
 
 _MIRROR_CLUSTERS = {
     mirrors.cluster_name(protocol): resource(mirrors.cluster_name(protocol), mirrors.cluster(protocol))
-    for protocol in Protocol
+    for protocol in CALLS
 }
 SLICE = 64
 """Routes made between two pauses: about 10 ms."""
@@ -126,7 +126,7 @@ class Encoder:
         if isinstance(entry, Elsewhere):
             self._count_mesh(entry, by)
         for backend in entry.backends if isinstance(entry, Route) else ():
-            for protocol in Protocol:
+            for protocol in (clusters.wire(backend, each) for each in CALLS):
                 name = clusters.cluster_name(backend, protocol)
                 pair = self._pairs.get(name)
                 if pair is None:

@@ -13,9 +13,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors, meshes
-from bailie.gateway.clusters import Protocol, cluster_name
+from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
-from bailie.routing.refusal import not_ready, passed_on_already, rest_only
+from bailie.routing.refusal import no_stream, not_ready, passed_on_already
 from bailie.routing.table import Elsewhere, NotReady, Route
 from bailie.wellknown import headers
 from bailie.wellknown.names import PIPELINE_ENDING
@@ -46,6 +46,7 @@ FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
 LUA_PER_ROUTE = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 
 MODEL_METHODS: dict[str, Any] = {"prefix": "/inference.GRPCInferenceService/Model", "grpc": {}}
+STREAMS: dict[str, Any] = {"path": "/inference.GRPCInferenceService/ModelStreamInfer", "grpc": {}}
 ANY_MATCH: dict[str, Any] = {"prefix": "/"}
 
 
@@ -63,7 +64,7 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
     else:
         host = _many_backends(entry)
     if name.endswith(PIPELINE_ENDING) and isinstance(entry, Route):
-        host["routes"].insert(0, refused_call(MODEL_METHODS, rest_only(namespace, name)))
+        host["routes"].insert(0, refused_call(STREAMS, no_stream(namespace, name)))
     # What a request is counted by (`request_metrics`).
     host["routes"] = [{"name": name, **each} for each in host["routes"]]
     host["request_headers_to_add"] = [
@@ -91,7 +92,7 @@ def _one_backend(name: str, route: Route) -> dict[str, Any]:
     """Returns routes to one backend. The call that nearly all REST callers make comes first, and Envoy
     rewrites its path without Lua."""
     (backend,) = route.backends
-    rest, grpc = (_to_backend(route, backend, protocol) for protocol in Protocol)
+    rest, grpc = (_to_backend(route, backend, protocol) for protocol in CALLS)
     host = _of_backend(backend)
     host["typed_per_filter_config"] |= _for_models()
     return {

@@ -49,13 +49,11 @@ class Answers:
         self, served: ServedPlan, body: EncodedBody, routes: Iterable[bytes], back: Headers
     ) -> HttpAnswer:
         """Returns the answer of a pipeline. `routes`: those of its models; `back`: as `passed` says."""
-        found = [*back, (_VERSION, b"%d" % served.number)]
-        found += [(_ROUTE, route) for route in (*routes, f":{served.name}{names.PIPELINE_ENDING}:".encode())]
-        if body.json_bytes:
-            found += [_BINARY, (INFERENCE_LENGTH, b"%d" % body.json_bytes)]
-        else:
-            found.append(JSON)
-        return HttpAnswer(200, body.content, tuple(found))
+        found = self._headers(served, routes, back)
+        if not body.json_bytes:
+            return HttpAnswer(200, body.content, (*found, JSON))
+        length = (INFERENCE_LENGTH, b"%d" % body.json_bytes)
+        return HttpAnswer(200, body.content, (*found, _BINARY, length))
 
     def failed(self, served: ServedPlan, fail: Fail, status: int, back: Headers) -> HttpAnswer:
         """Returns the answer for a request that failed. `status`: that of the step's model, 0 for none."""
@@ -72,6 +70,10 @@ class Answers:
         """Returns the answer for a body that is no request; `words` are the parser's."""
         text = f"the body is no inference request: {words}"
         return self._error(400, "MalformedRequest", text, told={"pipeline": pipeline})
+
+    def malformed_answer(self, pipeline: str, words: str) -> HttpAnswer:
+        """Returns the answer for outputs of steps that cannot be in one message."""
+        return self._error(400, REASONS[FailCode.STEP_ERROR], words, told={"pipeline": pipeline})
 
     def bad_wish(self, pipeline: str, words: str) -> HttpAnswer:
         """Returns the answer for a request that asks for outputs which the pipeline has not given."""
@@ -132,6 +134,14 @@ class Answers:
         """Returns the answer for a request that met a mistake of this program."""
         text = "the pipeline gateway failed; its log says more"
         return self._error(500, "InternalError", text, told={"pipeline": pipeline})
+
+    def _headers(self, served: ServedPlan, routes: Iterable[bytes], back: Headers) -> Headers:
+        own = f":{served.name}{names.PIPELINE_ENDING}:".encode()
+        return (
+            *back,
+            (_VERSION, b"%d" % served.number),
+            *((_ROUTE, route) for route in (*routes, own)),
+        )
 
     def _overloaded(self, words: str) -> HttpAnswer:
         text = (

@@ -39,7 +39,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         """Begins before the connection is made; it is in `all_of_them` for as long as it lives."""
         self._service, self._limits, self._all = service, limits, all_of_them
-        self._reader = RequestReader(limits.read, service.answers)
+        self._reader = RequestReader(limits.read, service.forms)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[HttpRequest] = deque()
         self._current: HttpRequest | None = None
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         if self._current is None and self._unsent is None:
-            answer = self._service.answers.slow_body(self._limits.seconds)
+            answer = self._reader.answers.slow_body(self._limits.seconds)
             self._transport.write(encoded(answer, close=True))
             self._transport.close()
         else:

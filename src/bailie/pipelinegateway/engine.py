@@ -79,12 +79,14 @@ class PipelineEngine:
         parcel: Parcel,
         origin: RequestOrigin,
         ended: Callable[[RunEnding], None],
+        *,
+        seconds: float,
     ) -> PipelineRun:
-        """Begins the run of a request, which gives its bytes back at the end."""
+        """Begins the run of a request that may take `seconds`, and gives its bytes back at the end."""
         root = RootRequest(served.name, origin, self.plans.followers, self._start_follower)
         run = PipelineRun(self, served, root, ended)
         self._waiting.add(run)
-        run.begin(Asked(parcel), self.limits.seconds)
+        run.begin(Asked(parcel), seconds)
         return run
 
     def settled(self, run: PipelineRun) -> None:

@@ -18,11 +18,12 @@ _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class HttpAnswer(NamedTuple):
-    """An answer: status, headers without its length, body."""
+    """An answer: status, headers without its length, body, and trailers where the protocol has them."""
 
     status: int
     body: bytes
     headers: Headers = (JSON,)
+    trailers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class HttpRequest:
     held: Reservation
     keep_alive: bool
     refusal: HttpAnswer | None = None
+    grpc: bool = False
 
     def header(self, name: bytes) -> bytes:
         """Returns the first value of a header, whose name is in small letters; empty without one."""
@@ -49,7 +51,11 @@ def encoded(answer: HttpAnswer, *, close: bool) -> bytes:
     """Returns an answer as it is sent; `close` says that it is the connection's last."""
     lines = [b"HTTP/1.1 %d %b" % (answer.status, _PHRASES.get(answer.status, b""))]
     lines += [b"%b: %b" % header for header in answer.headers]
-    lines.append(b"content-length: %d" % len(answer.body))
     if close:
         lines.append(b"connection: close")
+    if answer.trailers:
+        lines += (b"transfer-encoding: chunked", b"", b"%x" % len(answer.body), answer.body, b"0")
+        lines += [b"%b: %b" % trailer for trailer in answer.trailers]
+        return b"\r\n".join([*lines, b"", b""])
+    lines.append(b"content-length: %d" % len(answer.body))
     return b"\r\n".join([*lines, b"", answer.body])

@@ -1,7 +1,7 @@
 """Bodies of the Open Inference Protocol as tensors, and tensors as bodies; the data itself is never decoded.
 
-Called by `service` for requests and by `step_calls` for the steps. A payload is a `TensorData`: the tensor's
-JSON as it came, or its part of the binary extension, whose JSON the header INFERENCE_LENGTH measures.
+Called by `rest_dialect` for requests and by `step_calls` for the steps. A payload is a `TensorData`: the
+tensor's JSON as it came, or its part of the binary extension, whose JSON INFERENCE_LENGTH measures.
 """
 
 from __future__ import annotations
@@ -137,6 +137,12 @@ def stacked(tensor: TensorHandle) -> TensorHandle:
     rows = (text[1:-1].strip() for text in texts)
     data = msgspec.Raw(b"[" + b",".join(row for row in rows if row) + b"]")
     return tensor._replace(payload=parts[0]._replace(data=data))
+
+
+def data_size(tensor: TensorHandle) -> int:
+    """Returns the bytes of a tensor's data."""
+    data: TensorData = tensor.payload  # type: ignore[assignment]  # as `_handles` makes it
+    return len(data.binary if data.binary is not None else bytes(data.data))  # type: ignore[arg-type]
 
 
 def _decoded(decoder: Any, body: bytes | memoryview) -> Any:

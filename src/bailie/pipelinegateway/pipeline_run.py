@@ -28,8 +28,7 @@ from bailie.dataflow.events import (
     WindowEnded,
 )
 from bailie.pipelinegateway import metrics
-from bailie.pipelinegateway.json_bodies import MalformedBody, TensorData, stacked
-from bailie.pipelinegateway.step_calls import infer
+from bailie.pipelinegateway.json_bodies import MalformedBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -182,15 +181,6 @@ class PipelineRun:
                 pass
 
     def _call(self, call: Call) -> None:
-        tensors = call.parcel.tensors
-        if tensors and not isinstance(tensors[0].payload, TensorData):  # a batch: a tuple of its parts
-            try:
-                joined = call.parcel._replace(tensors=tuple(stacked(tensor) for tensor in tensors))
-            except MalformedBody as error:
-                self.take(StepFailed(call.step, call.visit, FailCode.STEP_ERROR, str(error)))
-                return
-            call = Call(call.step, call.visit, joined)
-
         def heard(event: StepAnswered | StepFailed, status: int, routes: tuple[bytes, ...]) -> None:
             self._calls.pop((event.step, event.visit), None)
             self._routes.update(dict.fromkeys(routes))
@@ -198,9 +188,13 @@ class PipelineRun:
                 self._statuses[event.step] = status
             self.take(event)
 
-        pending = self._calls[call.step, call.visit] = infer(
-            call, self._root.to_steps, self._root.held, heard
-        )
+        root = self._root
+        try:
+            pending = root.dialect.infer(call, root.to_steps, root.held, heard)
+        except MalformedBody as error:
+            self.take(StepFailed(call.step, call.visit, FailCode.STEP_ERROR, str(error)))
+            return
+        self._calls[call.step, call.visit] = pending
         self._runs.client.call(pending)
 
     def _record(self, step: str, words: str) -> None:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import httptools
 
 from bailie.pipelinegateway.budget import ByteBudget, Reservation
+from bailie.pipelinegateway.grpc_frames import CONTENT_TYPE, is_grpc
 from bailie.pipelinegateway.http_values import HttpRequest
 
 if TYPE_CHECKING:
     from bailie.pipelinegateway.answers import Answers
+    from bailie.pipelinegateway.grpc_answers import AnswerForms
     from bailie.pipelinegateway.http_values import Headers, HttpAnswer
 
 MOST_HEAD_BYTES = 64 << 10
@@ -37,9 +39,11 @@ class ReadLimits:
 class RequestReader:
     """The requests of one connection, one after another."""
 
-    def __init__(self, limits: ReadLimits, answers: Answers) -> None:
+    def __init__(self, limits: ReadLimits, forms: AnswerForms) -> None:
         """Begins before the first byte."""
-        self._limits, self._answers = limits, answers
+        self._limits, self._forms = limits, forms
+        self.answers: Answers = forms.rest
+        """Those of the request that is being read."""
         self._parser = httptools.HttpRequestParser(self)
         self._found: list[HttpRequest] = []
         self._held = Reservation(limits.budget)
@@ -64,9 +68,9 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._break(self._answers.malformed_http("no other protocol is spoken on this port"))
+            self._break(self.answers.malformed_http("no other protocol is spoken on this port"))
         except httptools.HttpParserError as error:
-            self._break(self._answers.malformed_http(str(error) or "not HTTP/1.1"))
+            self._break(self.answers.malformed_http(str(error) or "not HTTP/1.1"))
         if inside and self.reading and self._begun == begun and not self.broken:
             self._fed += len(data)
             self._watch()
@@ -86,6 +90,7 @@ class RequestReader:
         self._fed = self._body_bytes = 0
         self._begun += 1
         self._held = Reservation(self._limits.budget)
+        self.answers = self._forms.rest
 
     def on_url(self, url: bytes) -> None:
         """Adds to the target of the request."""
@@ -99,13 +104,16 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Looks at the size of the head, and of the body where a header says it."""
         self._head, self._body = False, True
+        content_type = next((value for name, value in self._fields if name == CONTENT_TYPE[0]), b"")
+        if is_grpc(content_type):
+            self.answers = self._forms.grpc
         size = len(self._target) + sum(len(name) + len(value) for name, value in self._fields)
         if size > MOST_HEAD_BYTES:
-            self._refuse(self._answers.long_head(MOST_HEAD_BYTES))
+            self._refuse(self.answers.long_head(MOST_HEAD_BYTES))
             return
         length = next((value for name, value in self._fields if name == b"content-length"), b"0")
         if not length.isdigit() or int(length[:20]) > self._limits.most_body_bytes:
-            self._refuse(self._answers.long_body(self._limits.most_body_bytes))
+            self._refuse(self.answers.long_body(self._limits.most_body_bytes))
 
     def on_body(self, data: bytes) -> None:
         """Adds to the body, unless the request is refused."""
@@ -113,9 +121,9 @@ class RequestReader:
         if self._skipping:
             return
         if self._body_bytes > self._limits.most_body_bytes:
-            self._refuse(self._answers.long_body(self._limits.most_body_bytes))
+            self._refuse(self.answers.long_body(self._limits.most_body_bytes))
         elif not self._held.take(len(data)):
-            self._refuse(self._answers.no_memory())
+            self._refuse(self.answers.no_memory())
         else:
             self._parts.append(data)
 
@@ -128,9 +136,9 @@ class RequestReader:
     def _watch(self) -> None:
         """Refuses a head without end, and a body that is framing for the greater part."""
         if self._head and self._fed > MOST_HEAD_BYTES:
-            self._break(self._answers.long_head(MOST_HEAD_BYTES))
+            self._break(self.answers.long_head(MOST_HEAD_BYTES))
         elif self._fed > _FRAMING_SHARE * self._body_bytes + 2 * MOST_HEAD_BYTES + _FRAMING_BYTES:
-            self._break(self._answers.malformed_http("the body has more framing than data"))
+            self._break(self.answers.malformed_http("the body has more framing than data"))
 
     def _refuse(self, refusal: HttpAnswer) -> None:
         if not self._skipping:
@@ -155,4 +163,5 @@ class RequestReader:
         held, self._held = self._held, Reservation(self._limits.budget)
         method: bytes = self._parser.get_method()
         keep = bool(self._parser.should_keep_alive())
-        self._found.append(HttpRequest(method, self._target, headers, body, held, keep, refusal))
+        grpc = self.answers is self._forms.grpc
+        self._found.append(HttpRequest(method, self._target, headers, body, held, keep, refusal, grpc))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bailie.dataflow import FollowerIndex, Parcel, Topic
     from bailie.pipelinegateway.budget import Reservation
+    from bailie.pipelinegateway.dialect import Dialect
     from bailie.pipelinegateway.http_values import Headers
 
     StartFollower = Callable[["RootRequest", str, Parcel], None]
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class RequestOrigin(NamedTuple):
-    """The headers of a request that each step gets, and the request's bytes."""
+    """The headers of a request that each step gets, the request's bytes, and how its tensors are written."""
 
     to_steps: Headers
     held: Reservation
+    dialect: Dialect
 
 
 class RootRequest:
@@ -37,7 +39,7 @@ class RootRequest:
         self, pipeline: str, origin: RequestOrigin, index: FollowerIndex, start: StartFollower
     ) -> None:
         """Begins without a run. `index`: the followers as they are now; `start` begins one."""
-        self.to_steps, self.held = origin
+        self.to_steps, self.held, self.dialect = origin
         self._index, self._start = index, start
         self._followers = Followers(index, pipeline) if index.behind(pipeline) else None
         self._timers: list[asyncio.TimerHandle] = []

@@ -21,10 +21,10 @@ from bailie.agent.session import SchedulerSession
 from bailie.kube.discovery import EnvoyPlace
 from bailie.kube.health import HealthServer
 from bailie.pipelinegateway import metrics
-from bailie.pipelinegateway.answers import Answers
 from bailie.pipelinegateway.budget import ByteBudget
 from bailie.pipelinegateway.connection import Connection, ConnectionLimits
 from bailie.pipelinegateway.engine import PipelineEngine, RunLimits
+from bailie.pipelinegateway.grpc_answers import answer_forms
 from bailie.pipelinegateway.plan_versions import PlanVersions
 from bailie.pipelinegateway.plans import Plans
 from bailie.pipelinegateway.request_reader import ReadLimits
@@ -101,7 +101,7 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
     async with step_client(place.find, settings.most_body_bytes) as client:
         engine = PipelineEngine(plans, client, budget, limits)
         versions = PlanVersions(plans, outbox, settings.plan_file, engine.batches.keep)
-        service = PipelineService(engine, Answers(settings.namespace))
+        service = PipelineService(engine, answer_forms(settings.namespace))
         reading = ConnectionLimits(ReadLimits(settings.most_body_bytes, budget), settings.seconds)
         async with _listening(settings, service, reading) as port:
             endpoint = agent_pb2.Endpoint(address=settings.address, http_port=port, grpc_port=port)

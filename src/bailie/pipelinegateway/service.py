@@ -1,7 +1,8 @@
 """A request to a pipeline, from its head to the answer: which version, which call, and in which words.
 
-Called by `connection`. Envoy's route puts the version's key into the path, `/v2/models/<key>/infer`. A path
-`/v2/pipelines/<pipeline>/…`, which no route rewrites, is for the newest version.
+Called by `connection`. Envoy's route puts the version's key into the path, `/v2/models/<key>/infer`, and into
+a header of a call of gRPC, whose path is its method. A path `/v2/pipelines/<pipeline>/…`, which no route
+rewrites, is for the newest version.
 """
 
 from __future__ import annotations
@@ -9,19 +10,17 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.pipelinegateway import metrics, passed
-from bailie.pipelinegateway.json_bodies import (
-    INFERENCE_LENGTH,
-    MalformedBody,
-    MessageMeta,
-    chosen,
-    decode_request,
-    encode_answer,
-)
+from bailie.pipelinegateway.grpc_dialect import GRPC
+from bailie.pipelinegateway.grpc_frames import SERVICE, TIMEOUT, seconds_of
+from bailie.pipelinegateway.json_bodies import MalformedBody, MessageMeta, chosen
 from bailie.pipelinegateway.models_check import ModelsCheck
+from bailie.pipelinegateway.protobuf_bodies import WireMeta
+from bailie.pipelinegateway.rest_dialect import REST
 from bailie.pipelinegateway.root_request import RequestOrigin
+from bailie.wellknown import headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from bailie.dataflow import Parcel
     from bailie.pipelinegateway.answers import Answers
     from bailie.pipelinegateway.engine import PipelineEngine
-    from bailie.pipelinegateway.http_values import Headers, HttpAnswer, HttpRequest
+    from bailie.pipelinegateway.grpc_answers import AnswerForms
+    from bailie.pipelinegateway.http_values import HttpAnswer, HttpRequest
     from bailie.pipelinegateway.pipeline_run import RunEnding
     from bailie.pipelinegateway.plans import ServedPlan
 
@@ -39,7 +39,17 @@ if TYPE_CHECKING:
     """Tells that the caller has gone."""
 
 _CALL = re.compile(rb"/v2/(models|pipelines)/([^/?#]+)(?:/versions/[^/?#]+)?/(infer|ready)/?(?:\?.*)?")
+_VERSION = headers.VERSION.encode()
+_METHODS = {SERVICE + b"ModelInfer": b"infer", SERVICE + b"ModelReady": b"ready"}
 _LIVE = b"/v2/health/live"
+
+
+class _Asked(NamedTuple):
+    """The version that a request is for, or the newest of a pipeline of this name; `infer` or `ready`."""
+
+    key: str
+    call: bytes
+    newest: bool = False
 
 
 def _nothing() -> None:
@@ -51,7 +61,7 @@ class PipelineService:
     """Answers requests; one for all connections."""
 
     engine: PipelineEngine
-    answers: Answers
+    forms: AnswerForms
     ending: bool = False
     """Whether each connection is closed with its next answer, so that Envoy goes elsewhere."""
 
@@ -60,19 +70,22 @@ class PipelineService:
         if request.refusal is not None:
             return self._refused(request, request.refusal, respond)
         if request.path == _LIVE:
-            return self._refused(request, self.answers.live(), respond)
-        found = _CALL.fullmatch(request.path)
-        if found is None or (request.method, found[3]) not in {(b"POST", b"infer"), (b"GET", b"ready")}:
-            return self._refused(request, self.answers.path_not_served(), respond)
-        key = found[2].decode("latin-1")
+            return self._refused(request, self.forms.rest.live(), respond)
+        asked = _asked_over_grpc(request) if request.grpc else _asked_over_rest(request)
+        answers = self._answers(request)
+        if asked is None:
+            return self._refused(request, answers.path_not_served(), respond)
         plans = self.engine.plans
-        served = plans.get(key) if found[1] == b"models" else plans.newest(key)
+        served = plans.newest(asked.key) if asked.newest else plans.get(asked.key)
         if served is None:
-            return self._refused(request, self.answers.unknown_plan(key), respond)
-        if request.method == b"GET":
-            request.held.release()
-            return ModelsCheck(served, self.engine, self.answers, respond).leave
-        return self._infer(request, served, respond)
+            return self._refused(request, answers.unknown_plan(asked.key), respond)
+        if asked.call == b"infer":
+            return self._infer(request, served, respond)
+        request.held.release()
+        return ModelsCheck(served, self.engine, answers, respond).leave
+
+    def _answers(self, request: HttpRequest) -> Answers:
+        return self.forms.grpc if request.grpc else self.forms.rest
 
     def _refused(self, request: HttpRequest, answer: HttpAnswer, respond: Respond) -> Leave:
         request.held.release()
@@ -82,39 +95,56 @@ class PipelineService:
         return _nothing
 
     def _infer(self, request: HttpRequest, served: ServedPlan, respond: Respond) -> Leave:
+        answers, dialect = self._answers(request), GRPC if request.grpc else REST
         if self.engine.full:
-            too_many = self.answers.too_many(self.engine.limits.most_requests)
+            too_many = answers.too_many(self.engine.limits.most_requests)
             return self._refused(request, too_many, respond)
         try:
-            parcel = decode_request(request.body, _json_bytes(request))
+            parcel, seconds = dialect.decode(request), self._seconds(request)
         except MalformedBody as error:
-            return self._refused(request, self.answers.malformed_body(served.name, str(error)), respond)
+            return self._refused(request, answers.malformed_body(served.name, str(error)), respond)
         begun, back = time.perf_counter(), passed.back(request.headers)
 
         def ended(ending: RunEnding) -> None:
             metrics.SECONDS.observe(time.perf_counter() - begun)
             if ending.answer is not None:
-                respond(self._reply(served, parcel, ending, back))
+                respond(reply(ending.answer, ending.routes))
             elif ending.fail is not None:
-                respond(self.answers.failed(served, ending.fail, ending.status, back))
+                respond(answers.failed(served, ending.fail, ending.status, back))
             else:
-                respond(self.answers.bug(served.name))
+                respond(answers.bug(served.name))
 
-        origin = RequestOrigin(passed.to_steps(request.headers), request.held)
-        return self.engine.start(served, parcel, origin, ended).leave
+        def reply(answer: Parcel, routes: tuple[bytes, ...]) -> HttpAnswer:
+            try:
+                wished = chosen(answer, _wanted(parcel))
+            except MalformedBody as error:
+                return answers.bad_wish(served.name, str(error))
+            try:
+                body = dialect.encode_answer(wished)
+            except MalformedBody as error:
+                return answers.malformed_answer(served.name, str(error))
+            return answers.reply(served, body, routes, back)
 
-    def _reply(self, served: ServedPlan, asked: Parcel, ending: RunEnding, back: Headers) -> HttpAnswer:
-        assert ending.answer is not None  # noqa: S101 - `ended` has looked
-        wanted = asked.meta.wanted if isinstance(asked.meta, MessageMeta) else ()
-        try:
-            body = encode_answer(chosen(ending.answer, wanted))
-        except MalformedBody as error:
-            return self.answers.bad_wish(served.name, str(error))
-        return self.answers.reply(served, body, ending.routes, back)
+        origin = RequestOrigin(passed.to_steps(request.headers), request.held, dialect)
+        return self.engine.start(served, parcel, origin, ended, seconds=seconds).leave
+
+    def _seconds(self, request: HttpRequest) -> float:
+        """Returns how long a request may take: as long as any, or the less that a caller of gRPC waits."""
+        most, given = self.engine.limits.seconds, request.header(TIMEOUT) if request.grpc else b""
+        return min(most, seconds_of(given)) if given else most
 
 
-def _json_bytes(request: HttpRequest) -> int:
-    text = request.header(INFERENCE_LENGTH)
-    if text and not (text.isdigit() and len(text) < 15):
-        raise MalformedBody(f"the header {INFERENCE_LENGTH.decode()} is no number of bytes")
-    return int(text or b"0")
+def _asked_over_rest(request: HttpRequest) -> _Asked | None:
+    found = _CALL.fullmatch(request.path)
+    if found is None or (request.method, found[3]) not in {(b"POST", b"infer"), (b"GET", b"ready")}:
+        return None
+    return _Asked(found[2].decode("latin-1"), found[3], newest=found[1] == b"pipelines")
+
+
+def _asked_over_grpc(request: HttpRequest) -> _Asked | None:
+    call = _METHODS.get(request.path)
+    return _Asked(request.header(_VERSION).decode("latin-1"), call) if call else None
+
+
+def _wanted(asked: Parcel) -> tuple[str, ...]:
+    return asked.meta.wanted if isinstance(asked.meta, MessageMeta | WireMeta) else ()

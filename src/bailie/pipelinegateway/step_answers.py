@@ -18,16 +18,21 @@ from bailie.routing.refusal import MODEL_NOT_FOUND, NO_ANSWER
 if TYPE_CHECKING:
     from bailie.dataflow.events import Call
 
-_LONGEST_WORDS = 2_000
+LONGEST_WORDS = 2_000
 
 
 class StepResponse(NamedTuple):
-    """A whole answer. `json_bytes`: those of the body that are JSON where binary data follows, else 0."""
+    """A whole answer. `json_bytes`: those of the body that are JSON where binary data follows, else 0.
+
+    `grpc_status` is -1 for an answer that is not gRPC's.
+    """
 
     status: int
     body: bytes
     json_bytes: int = 0
     routes: tuple[bytes, ...] = ()
+    grpc_status: int = -1
+    grpc_message: bytes = b""
 
 
 class NoResponse(NamedTuple):
@@ -59,7 +64,7 @@ def event_of(call: Call, answer: StepResponse | NoResponse) -> StepAnswered | St
 def _failure(call: Call, answer: StepResponse) -> StepFailed:
     """Returns the failure of a model, in its own words, or of the way to it."""
     told = _refusal(answer.body)
-    words = shown(told.error or answer.body[:_LONGEST_WORDS].decode("utf-8", "replace"), _LONGEST_WORDS)
+    words = shown(told.error or answer.body[:LONGEST_WORDS].decode("utf-8", "replace"), LONGEST_WORDS)
     words = words or f"HTTP status {answer.status} without words"
     if answer.status == 503 or (answer.status == 404 and told.reason == MODEL_NOT_FOUND):
         ran = told.reason in {"", NO_ANSWER}

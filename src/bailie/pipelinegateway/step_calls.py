@@ -1,7 +1,7 @@
 """A call of a step as bytes, and its answer as an event.
 
-Called by `pipeline_run`. A step is called under the route of its Model, so that an Experiment on the Model
-splits the traffic of pipelines, too.
+Called by `rest_dialect` and `models_check`. A step is called under the route of its Model, so that an
+Experiment on the Model splits the traffic of pipelines, too.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from bailie.wellknown import headers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bailie.dataflow.events import Call, StepAnswered, StepFailed
+    from bailie.dataflow.events import Call
     from bailie.pipelinegateway.budget import Reservation
+    from bailie.pipelinegateway.dialect import Heard
     from bailie.pipelinegateway.http_values import Headers
     from bailie.pipelinegateway.step_answers import NoResponse, StepResponse
-
-    Heard = Callable[[StepAnswered | StepFailed, int, tuple[bytes, ...]], None]
-    """Gets the event of an answer, the status of the model (0 for none), and its `x-seldon-route`."""
 
 
 def infer(call: Call, given: Headers, held: Reservation, heard: Heard) -> PendingCall:

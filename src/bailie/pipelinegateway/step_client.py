@@ -16,6 +16,7 @@ import httptools
 import structlog
 
 from bailie.dataflow.events import FailCode
+from bailie.pipelinegateway import grpc_frames
 from bailie.pipelinegateway.json_bodies import INFERENCE_LENGTH
 from bailie.pipelinegateway.step_answers import NoResponse, StepResponse
 from bailie.wellknown import headers
@@ -162,6 +163,7 @@ class StepConnection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._routes: list[bytes] = []
         self._json_bytes = self._size = self._fed = 0
+        self._grpc_status, self._grpc_message = -1, b""
         self._answer: StepResponse | None = None
         self._keep = False
 
@@ -211,12 +213,16 @@ class StepConnection(asyncio.Protocol):
             self._keep = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Notes the headers that count."""
+        """Notes the headers that count, and the trailers of gRPC."""
         name = name.lower()
         if name == _ROUTE:
             self._routes.append(value)
         elif name == INFERENCE_LENGTH and value.isdigit():
             self._json_bytes = int(value[:20])
+        elif name == grpc_frames.STATUS and value.isdigit():
+            self._grpc_status = int(value[:9])
+        elif name == grpc_frames.MESSAGE:
+            self._grpc_message = value
 
     def on_body(self, data: bytes) -> None:
         """Takes a part of the answer, within the limits of one answer and of all requests."""
@@ -239,7 +245,9 @@ class StepConnection(asyncio.Protocol):
         if self._call is None or status < 200 or self._answer is not None:
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._answer = StepResponse(status, body, self._json_bytes, tuple(self._routes))
+        self._answer = StepResponse(
+            status, body, self._json_bytes, tuple(self._routes), self._grpc_status, self._grpc_message
+        )
         self._keep = bool(self._parser.should_keep_alive())
 
     def _finish(self, answer: StepResponse) -> None:

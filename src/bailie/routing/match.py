@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from bailie.routing.table import Backend, RoutingTable
 
 GRPC_SERVICE = "/inference.GRPCInferenceService/"
-GRPC_METHODS = frozenset({"ModelInfer", "ModelStreamInfer", "ModelMetadata", "ModelReady"})
+STREAM = "ModelStreamInfer"
+GRPC_METHODS = frozenset({"ModelInfer", STREAM, "ModelMetadata", "ModelReady"})
 NAMESPACE_METHODS = frozenset({"ServerLive", "ServerReady", "ServerMetadata", "RepositoryIndex"})
 NAMESPACE_PATHS = frozenset(
     {"/v2", "/v2/health/live", "/v2/health/ready", "/v2/repository/index", "/v1/models"}
@@ -124,8 +125,9 @@ def _match_grpc(table: RoutingTable, path: str, model: str, *, named: str, encod
     if not model and not named:
         return refusal.not_named(table.namespace)
     name = model or named
-    if name.endswith(PIPELINE_ENDING) and isinstance(table.entries.get(name), Route):
-        return refusal.rest_only(table.namespace, name)
+    streams = method == STREAM and name.endswith(PIPELINE_ENDING)
+    if streams and isinstance(table.entries.get(name), Route):
+        return refusal.no_stream(table.namespace, name)
     return _look_up(table, name, "")
 
 

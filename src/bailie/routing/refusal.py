@@ -147,9 +147,9 @@ def not_served(namespace: str, *, grpc: bool) -> ErrorAnswer:
     return ErrorAnswer(404, GrpcStatus.UNIMPLEMENTED, PATH_NOT_SERVED, text, "", namespace)
 
 
-def rest_only(namespace: str, name: str) -> ErrorAnswer:
-    """Returns the answer for a gRPC call to a pipeline."""
-    text = f"{name} is served over REST, not yet over gRPC: /v2/models/{name}/infer (namespace {namespace})"
+def no_stream(namespace: str, name: str) -> ErrorAnswer:
+    """Returns the answer for a stream of gRPC to a pipeline."""
+    text = f"{name} answers no streams: call ModelInfer for each request (namespace {namespace})"
     return ErrorAnswer(404, GrpcStatus.UNIMPLEMENTED, PATH_NOT_SERVED, text, name, namespace)
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from bailie.wellknown.names import PIPELINE_ENDING
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -70,6 +72,11 @@ class Backend:
     def model(self) -> str:
         """The name of the version's Model, in which there is no underscore."""
         return self.name.rpartition("_")[0]
+
+    @property
+    def of_pipeline(self) -> bool:
+        """Whether the version is a Pipeline's, whose replicas are pipeline gateways."""
+        return self.model.endswith(PIPELINE_ENDING)
 
 
 @dataclass(frozen=True, slots=True)

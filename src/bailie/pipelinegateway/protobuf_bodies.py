@@ -1,0 +1,255 @@
+"""Messages of the Open Inference Protocol over gRPC as tensors, and tensors as messages.
+
+The counterpart of `json_bodies`; called by `grpc_dialect`. The payload of a tensor is a `WireData`: its
+contents or raw contents, as they came. Only where both forms meet in one message contents become raw.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from bailie._gen import inference_pb2 as pb
+from bailie.api.texts import shown
+from bailie.dataflow.tensors import Parcel, TensorHandle
+from bailie.pipelinegateway.json_bodies import MalformedBody
+from bailie.pipelinegateway.protobuf_fields import (
+    DELIMITED,
+    VARINT,
+    FieldCount,
+    delimited,
+    encoded,
+    fields,
+    varint,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bailie.pipelinegateway.protobuf_fields import Field
+
+    Part = bytes | memoryview
+
+_ID, _PARAMETERS = 3, 4
+_INPUTS, _WANTED, _RAW_INPUTS = 5, 6, 7
+_OUTPUTS, _RAW_OUTPUTS = 5, 6
+_NAME, _DATATYPE, _SHAPE, _CONTENTS = 1, 2, 3, 5
+_MOST_DIMENSIONS = 64
+_LARGEST_DIMENSION = (1 << 63) - 1
+_ARRAYS = {
+    "INT8": ("b", "int_contents"),
+    "INT16": ("h", "int_contents"),
+    "INT32": ("i", "int_contents"),
+    "INT64": ("q", "int64_contents"),
+    "UINT8": ("B", "uint_contents"),
+    "UINT16": ("H", "uint_contents"),
+    "UINT32": ("I", "uint_contents"),
+    "UINT64": ("Q", "uint64_contents"),
+    "BOOL": ("b", "bool_contents"),
+    "FP32": ("f", "fp32_contents"),
+    "FP64": ("d", "fp64_contents"),
+}
+"""The form of raw contents in memory, which is that of the protocol on all our machines, and their field."""
+
+
+class WireData(NamedTuple):
+    """The payload of a tensor.
+
+    `extras`: parameters and unknown fields as they came. `contents`: the values of its field, which are one
+    message together. `raw` is None for data in `contents`.
+    """
+
+    extras: bytes
+    contents: tuple[Part, ...] = ()
+    raw: Part | None = None
+
+
+class WireMeta(NamedTuple):
+    """The `meta` of a parcel: the fields for id and parameters, and the outputs that a request asks for."""
+
+    head: bytes = b""
+    wanted: tuple[str, ...] = ()
+
+
+def decode_request(message: bytes) -> Parcel:
+    """Returns the tensors of a ModelInferRequest. Raises MalformedBody."""
+    return _Reading(message, _RAW_INPUTS, _WANTED).parcel()
+
+
+def decode_answer(message: bytes) -> Parcel:
+    """Returns the tensors of a ModelInferResponse. Raises MalformedBody."""
+    return _Reading(message, _RAW_OUTPUTS, 0).parcel()
+
+
+def encode_request(parcel: Parcel) -> bytes:
+    """Returns a ModelInferRequest without the model's name, which Envoy writes. Raises MalformedBody."""
+    return _encode(parcel, _RAW_INPUTS)
+
+
+def encode_answer(parcel: Parcel) -> bytes:
+    """Returns a ModelInferResponse. As in Seldon Core, `model_name` is empty. Raises MalformedBody."""
+    return _encode(parcel, _RAW_OUTPUTS)
+
+
+def ready_answer(*, ready: bool) -> bytes:
+    """Returns a ModelReadyResponse."""
+    return b"\x08\x01" if ready else b""
+
+
+def stacked(tensor: TensorHandle) -> TensorHandle:
+    """Returns a tensor of a batch with its parts put together along the first dimension.
+
+    Contents of several parts are one message by the rules of protobuf. Raises MalformedBody.
+    """
+    parts: tuple[WireData, ...] = tensor.payload  # type: ignore[assignment]  # as `BatchStore` makes it
+    if any(part.raw is not None for part in parts):
+        raw = b"".join(_raw(tensor, part) for part in parts)
+        return tensor._replace(payload=WireData(parts[0].extras, (), raw))
+    contents = tuple(value for part in parts for value in part.contents)
+    return tensor._replace(payload=WireData(parts[0].extras, contents))
+
+
+def data_size(tensor: TensorHandle) -> int:
+    """Returns the bytes of a tensor's data."""
+    data: WireData = tensor.payload  # type: ignore[assignment]  # as `_Reading` makes it
+    return len(data.raw or b"") + sum(map(len, data.contents))
+
+
+class _Reading:
+    """One message as it is read."""
+
+    def __init__(self, message: bytes, raw_field: int, wanted_field: int) -> None:
+        self._data, self._view, self._count = message, memoryview(message), FieldCount()
+        self._raw_field, self._wanted_field = raw_field, wanted_field
+
+    def parcel(self) -> Parcel:
+        tensors, raw, wanted, head = [], list[memoryview](), list[str](), list[memoryview]()
+        for each in fields(self._data, 0, len(self._data), self._count):
+            if each.wire != DELIMITED:
+                continue  # an unknown field: all of these messages are texts and messages
+            if each.number == self._raw_field:
+                raw.append(self._view[each.value : each.end])
+            elif each.number == _INPUTS:
+                tensors.append(self._tensor(each))
+            elif each.number in (_ID, _PARAMETERS):
+                head.append(self._view[each.start : each.end])
+            elif each.number == self._wanted_field:
+                wanted.append(self._name_in(each))
+        meta = WireMeta(b"".join(head), tuple(wanted))
+        return Parcel(_with_raw(tensors, raw), meta)
+
+    def _tensor(self, whole: Field) -> TensorHandle:
+        name = datatype = ""
+        shape, extras, contents = list[int](), list[memoryview](), list[memoryview]()
+        for each in fields(self._data, whole.value, whole.end, self._count):
+            if each.wire == DELIMITED and each.number == _NAME:
+                name = self._text(each)
+            elif each.wire == DELIMITED and each.number == _DATATYPE:
+                datatype = self._text(each)
+            elif each.number == _SHAPE and each.wire in (DELIMITED, VARINT):
+                self._dimensions(each, shape)
+            elif each.wire == DELIMITED and each.number == _CONTENTS:
+                contents.append(self._view[each.value : each.end])
+            else:
+                extras.append(self._view[each.start : each.end])
+        if any(size > _LARGEST_DIMENSION for size in shape):
+            raise MalformedBody(f'tensor "{shown(name)}" has a dimension below zero')
+        return TensorHandle(name, datatype, tuple(shape), WireData(b"".join(extras), tuple(contents)))
+
+    def _name_in(self, whole: Field) -> str:
+        name = ""
+        for each in fields(self._data, whole.value, whole.end, self._count):
+            if each.wire == DELIMITED and each.number == _NAME:
+                name = self._text(each)
+        return name
+
+    def _dimensions(self, each: Field, shape: list[int]) -> None:
+        at = each.value
+        while at < each.end:
+            size, at = varint(self._data, at, each.end)
+            shape.append(size)
+            if len(shape) > _MOST_DIMENSIONS:
+                raise MalformedBody(f"a tensor has more than {_MOST_DIMENSIONS} dimensions")
+
+    def _text(self, each: Field) -> str:
+        try:
+            return self._data[each.value : each.end].decode()
+        except UnicodeDecodeError:
+            raise MalformedBody(f"the text at byte {each.value} is no UTF-8") from None
+
+
+def _with_raw(tensors: list[TensorHandle], raw: list[memoryview]) -> tuple[TensorHandle, ...]:
+    """Returns tensors with their raw contents: of all of them or, where there are none, of no one."""
+    if not raw:
+        for each in tensors:
+            _check_data(each)
+        return tuple(tensors)
+    if len(raw) != len(tensors):
+        raise MalformedBody(f"the message has {len(tensors)} tensors and {len(raw)} raw contents")
+    found = []
+    for tensor, content in zip(tensors, raw, strict=True):
+        data: WireData = tensor.payload  # type: ignore[assignment]  # as `_Reading` makes it
+        if any(data.contents):
+            raise MalformedBody(f'tensor "{shown(tensor.name)}" has contents and raw contents')
+        found.append(tensor._replace(payload=WireData(data.extras, (), content)))
+    return tuple(found)
+
+
+def _check_data(tensor: TensorHandle) -> None:
+    data: WireData = tensor.payload  # type: ignore[assignment]  # as `_Reading` makes it
+    if not (any(data.contents) or data.extras or 0 in tensor.shape):
+        raise MalformedBody(f'tensor "{shown(tensor.name)}" has no data')
+
+
+def _encode(parcel: Parcel, raw_field: int) -> bytes:
+    payloads: list[WireData] = [each.payload for each in parcel.tensors]  # type: ignore[misc]  # as read
+    if any(each.raw is not None for each in payloads):
+        raw = [_raw(*each) for each in zip(parcel.tensors, payloads, strict=True)]
+        payloads = [each._replace(contents=()) for each in payloads]
+    else:
+        raw = []
+    parts: list[Part] = [parcel.meta.head] if isinstance(parcel.meta, WireMeta) else []
+    for tensor, data in zip(parcel.tensors, payloads, strict=True):
+        parts += _tensor_parts(tensor, data)
+    for content in raw:
+        parts += (delimited(raw_field, len(content)), content)
+    return b"".join(parts)
+
+
+def _tensor_parts(tensor: TensorHandle, data: WireData) -> list[Part]:
+    name, datatype = tensor.name.encode(), tensor.datatype.encode()
+    shape = b"".join(map(encoded, tensor.shape))
+    parts: list[Part] = [delimited(_NAME, len(name)), name, delimited(_DATATYPE, len(datatype)), datatype]
+    if shape:
+        parts += (delimited(_SHAPE, len(shape)), shape)
+    parts.append(data.extras)
+    if data.contents:
+        parts += (delimited(_CONTENTS, _length(data.contents)), *data.contents)
+    return [delimited(_INPUTS, _length(parts)), *parts]
+
+
+def _length(parts: Iterable[Part]) -> int:
+    return sum(map(len, parts))
+
+
+def _raw(tensor: TensorHandle, data: WireData) -> Part:
+    """Returns a tensor's data in its raw form. Raises MalformedBody."""
+    if data.raw is not None:
+        return data.raw
+    try:
+        contents: Any = pb.InferTensorContents.FromString(b"".join(data.contents))
+    except DecodeError:
+        raise MalformedBody(f'the contents of tensor "{shown(tensor.name)}" are malformed') from None
+    if tensor.datatype == "BYTES":
+        return b"".join(len(each).to_bytes(4, "little") + each for each in contents.bytes_contents)
+    if tensor.datatype not in _ARRAYS:
+        words = f'tensor "{shown(tensor.name)}" of datatype {shown(tensor.datatype)}'
+        raise MalformedBody(f"{words} has no raw form, which another tensor of its message has")
+    kind, field = _ARRAYS[tensor.datatype]
+    try:
+        return array(kind, getattr(contents, field)).tobytes()
+    except OverflowError:
+        name = shown(tensor.name)
+        raise MalformedBody(f'tensor "{name}" has a number that {tensor.datatype} has not') from None

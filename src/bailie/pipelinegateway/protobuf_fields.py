@@ -1,0 +1,97 @@
+"""Protobuf messages as fields of bytes, and fields as bytes: no value but names and shapes is decoded. Pure.
+
+Used by `protobuf_bodies`. Messages come from strangers, so each length is checked, and the fields of one
+message are counted: two bytes of a message may become hundreds in memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bailie.pipelinegateway.json_bodies import MalformedBody
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
+MOST_FIELDS = 1 << 16
+"""Fields of one message together with those of its tensors; ten thousand tensors have fewer."""
+_LONGEST_VARINT = 10
+_MOST_64 = 1 << 64
+
+
+class Field(NamedTuple):
+    """One field of a message: its number and kind, where it begins, and where its value begins and ends."""
+
+    number: int
+    wire: int
+    start: int
+    value: int
+    end: int
+
+
+class FieldCount:
+    """The fields of one message that have been read."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        """Begins before the first."""
+        self.left = MOST_FIELDS
+
+
+def fields(data: bytes, at: int, end: int, count: FieldCount) -> Iterator[Field]:
+    """Yields the fields between two places of `data`. Raises MalformedBody."""
+    while at < end:
+        start = at
+        count.left -= 1
+        if count.left < 0:
+            raise MalformedBody(f"the message has more than {MOST_FIELDS} fields")
+        tag, at = varint(data, at, end)
+        number, wire = tag >> 3, tag & 7
+        if not number or tag >= 1 << 32:
+            raise MalformedBody(f"the message has no field at byte {start}")
+        if wire == DELIMITED:
+            size, at = varint(data, at, end)
+            after = at + size
+        elif wire == VARINT:
+            _, after = varint(data, at, end)
+        elif wire in (FIXED64, FIXED32):
+            after = at + (8 if wire == FIXED64 else 4)
+        else:
+            raise MalformedBody(f"field {number} at byte {start} is of a kind that no message here has")
+        if after > end:
+            raise MalformedBody(f"field {number} at byte {start} ends behind its message")
+        yield Field(number, wire, start, at, after)
+        at = after
+
+
+def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Returns a number, and where it ends. Raises MalformedBody."""
+    value = shift = 0
+    for place in range(at, min(end, at + _LONGEST_VARINT)):
+        byte = data[place]
+        value |= (byte & 127) << shift
+        if byte < 128:
+            if value >= _MOST_64:
+                break
+            return value, place + 1
+        shift += 7
+    raise MalformedBody(f"the number at byte {at} has no end")
+
+
+def encoded(value: int) -> bytes:
+    """Returns a number as protobuf writes it."""
+    if value < 128:
+        return bytes((value,))
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def delimited(number: int, size: int) -> bytes:
+    """Returns the bytes before a text or message of `size` bytes; `number` is below 16."""
+    return bytes((number << 3 | DELIMITED,)) + encoded(size)
