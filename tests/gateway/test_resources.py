@@ -9,7 +9,7 @@ from tests.support.dataplane import encoded, opened, plain
 
 from bailie.gateway import descriptors
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
-from bailie.gateway.clusters import Protocol, cluster_name
+from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.listener import Address, listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, SLICE, Encoder
@@ -59,7 +59,7 @@ def test_an_experiment_with_a_mirror(golden):
     (copies,) = found[LISTENER_URL].values()
     http = opened(copies)["filter_chains"][0]["filters"][0]["typed_config"]
     golden.check("listener-mirror", {key: each for key, each in http.items() if key != "http_filters"})
-    for protocol in Protocol:
+    for protocol in CALLS:
         name = f"mirror/{protocol.value}"
         golden.check(f"cluster-mirror-{protocol.value}", opened(found[CLUSTER_URL][name]))
 
@@ -80,6 +80,15 @@ def test_cluster_and_endpoints(golden, protocol):
     name = f"{protocol}/mlserver-0+mlserver-1"
     golden.check(f"cluster-{protocol}", opened(snapshot.resources[CLUSTER_URL][name]))
     golden.check(f"endpoints-{protocol}", opened(snapshot.resources[ENDPOINTS_URL][name]))
+
+
+def test_a_pipeline_is_called_over_http1_alone_also_where_models_have_its_replicas(golden):
+    both = {"flow.pipeline": Route((replace(SHADOW.backends[0], name="flow.pipeline_1"),)), "shadow": SHADOW}
+    found = encoded(Encoder(), RoutingTable("seldon-system", both), 1).resources
+    golden.check("scope-pipeline", opened(found[SCOPE_URL]["flow.pipeline"]))
+    (bridged,) = [name for name in found[CLUSTER_URL] if name.startswith("grpc1/")]
+    golden.check("cluster-grpc1", opened(found[CLUSTER_URL][bridged]))
+    assert bridged.replace("grpc1/", "grpc/") in found[CLUSTER_URL]
 
 
 def test_listener(golden):
