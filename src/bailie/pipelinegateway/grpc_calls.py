@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from bailie.api.texts import shown
 from bailie.dataflow.events import FailCode, StepAnswered, StepFailed
-from bailie.pipelinegateway import grpc_frames
+from bailie.pipelinegateway import grpc_frames, protobuf_bodies
 from bailie.pipelinegateway.json_bodies import MalformedBody
-from bailie.pipelinegateway.protobuf_bodies import decode_answer, encode_request
 from bailie.pipelinegateway.step_answers import LONGEST_WORDS, NoResponse, StepResponse
 from bailie.pipelinegateway.step_client import PendingCall
 from bailie.routing.refusal import GrpcStatus
@@ -34,7 +33,7 @@ _TOO_SLOW = 4
 
 def infer(call: Call, given: Headers, held: Reservation, heard: Heard) -> PendingCall:
     """Returns the inference that a step is asked for. Raises MalformedBody."""
-    content = grpc_frames.frame(encode_request(call.parcel))
+    content = grpc_frames.frame(protobuf_bodies.encode_request(call.parcel))
     head = _HEAD % (call.step.encode(), b"".join([b"%b: %b\r\n" % each for each in given]))
 
     def done(answer: StepResponse | NoResponse) -> None:
@@ -52,7 +51,7 @@ def event_of(call: Call, answer: StepResponse) -> StepAnswered | StepFailed:
     if answer.grpc_status:
         return _failure(call, answer)
     try:
-        found = decode_answer(grpc_frames.message_in(answer.body))
+        found = protobuf_bodies.decode_answer(grpc_frames.message_in(answer.body))
     except MalformedBody as error:
         words = f"the answer is no inference response: {error}"
         return StepFailed(call.step, call.visit, FailCode.STEP_ERROR, words)

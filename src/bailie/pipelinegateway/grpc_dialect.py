@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.pipelinegateway import protobuf_bodies
+from bailie.pipelinegateway import grpc_calls, protobuf_bodies
 from bailie.pipelinegateway.dialect import Dialect
-from bailie.pipelinegateway.grpc_calls import infer
 from bailie.pipelinegateway.grpc_frames import message_in
 from bailie.pipelinegateway.json_bodies import EncodedBody
 
@@ -27,4 +26,4 @@ def _encode_answer(parcel: Parcel) -> EncodedBody:
     return EncodedBody(protobuf_bodies.encode_answer(parcel))
 
 
-GRPC = Dialect(_decode, _encode_answer, infer, protobuf_bodies.stacked, protobuf_bodies.data_size)
+GRPC = Dialect(_decode, _encode_answer, grpc_calls.infer, protobuf_bodies.stacked, protobuf_bodies.data_size)

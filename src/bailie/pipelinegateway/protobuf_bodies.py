@@ -20,9 +20,9 @@ from bailie.pipelinegateway.protobuf_fields import (
     VARINT,
     FieldCount,
     delimited,
-    encoded,
     fields,
     varint,
+    varint_bytes,
 )
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _encode(parcel: Parcel, raw_field: int) -> bytes:
 
 def _tensor_parts(tensor: TensorHandle, data: WireData) -> list[Part]:
     name, datatype = tensor.name.encode(), tensor.datatype.encode()
-    shape = b"".join(map(encoded, tensor.shape))
+    shape = b"".join(map(varint_bytes, tensor.shape))
     parts: list[Part] = [delimited(_NAME, len(name)), name, delimited(_DATATYPE, len(datatype)), datatype]
     if shape:
         parts += (delimited(_SHAPE, len(shape)), shape)

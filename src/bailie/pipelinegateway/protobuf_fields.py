@@ -80,7 +80,7 @@ def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     raise MalformedBody(f"the number at byte {at} has no end")
 
 
-def encoded(value: int) -> bytes:
+def varint_bytes(value: int) -> bytes:
     """Returns a number as protobuf writes it."""
     if value < 128:
         return bytes((value,))
@@ -94,4 +94,4 @@ def encoded(value: int) -> bytes:
 
 def delimited(number: int, size: int) -> bytes:
     """Returns the bytes before a text or message of `size` bytes; `number` is below 16."""
-    return bytes((number << 3 | DELIMITED,)) + encoded(size)
+    return bytes((number << 3 | DELIMITED,)) + varint_bytes(size)
