@@ -36,18 +36,23 @@ class Board:
     def arrive(self, topic: Topic, parcel: Parcel, *, last: bool) -> None:
         """Gives data to the readers of a topic. `last`: no more will come."""
         self.effects.append(Record(topic, parcel))
-        for name, join in self._reading(topic):
-            join.put(topic, parcel)
-            if last:
-                join.close(topic, None)
-            self.mark(name)
-        self._follow(topic, parcel)
+        for name in self._plan.readers.get(topic, ()):
+            join = self.join(name)
+            if join is not None:
+                join.put(topic, parcel)
+                if last:
+                    join.close(topic, None)
+                self.mark(name)
+        if self._watched:
+            self._follow(topic, parcel)
 
     def close(self, topic: Topic, why: Absence | None) -> None:
         """Tells the readers of a topic that no more data will come; without a reason, data came before."""
-        for name, join in self._reading(topic):
-            join.close(topic, why)
-            self.mark(name)
+        for name in self._plan.readers.get(topic, ()):
+            join = self.join(name)
+            if join is not None:
+                join.close(topic, why)
+                self.mark(name)
         self._follow(topic, why or Absence((endings.NOTHING_LEFT,)))
 
     def join(self, name: str) -> StepJoin | None:
@@ -78,12 +83,6 @@ class Board:
         self.output = None
         self.joins.clear()
         self._changed.clear()
-
-    def _reading(self, topic: Topic) -> Iterator[tuple[str, StepJoin]]:
-        for name in self._plan.readers.get(topic, ()):
-            join = self.join(name)
-            if join is not None:
-                yield name, join
 
     def _follow(self, topic: Topic, data: Parcel | Absence) -> None:
         if topic in self._watched:

@@ -11,7 +11,6 @@ Made by `board` and by `followers`.
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 
 _MOST_CAUSES = 20
+_CAME = Absence(())
+"""Of a source whose data has come: no more follows."""
 
 
 class JoinState(Enum):
@@ -44,7 +45,7 @@ class SourceQueue:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.parcels: deque[Parcel] = deque()
+        self.parcels: list[Parcel] = []
         self.absence: Absence | None = None
         self.came = False
         """Whether any data has come."""
@@ -60,8 +61,12 @@ def decide(kind: Join, queues: Sequence[SourceQueue], ended: bool) -> JoinState:
 
     `ended`: nothing is waited for any more, because the window has ended.
     """
-    present = len([queue for queue in queues if queue.parcels])
-    pending = 0 if ended else len([queue for queue in queues if queue.pending])
+    present = pending = 0
+    for queue in queues:
+        if queue.parcels:
+            present += 1
+        elif queue.absence is None and not ended:
+            pending += 1
     if kind == "inner":
         missing = len(queues) - present - pending
         return JoinState.SKIP if missing else JoinState.WAIT if pending else JoinState.FIRE
@@ -73,7 +78,7 @@ def decide(kind: Join, queues: Sequence[SourceQueue], ended: bool) -> JoinState:
 class StepJoin:
     """The data and triggers of one step, of the output, or of the external inputs, for one request."""
 
-    __slots__ = ("_missed", "_windows", "data", "ended", "plan", "reader", "timer", "triggers")
+    __slots__ = ("_missed", "_windows", "data", "ended", "plan", "queues", "reader", "timer", "triggers")
 
     def __init__(self, plan: StepPlan, reader: str) -> None:
         """Begins with nothing present. `reader` names the step or output in sentences."""
@@ -81,6 +86,7 @@ class StepJoin:
         self.reader = reader
         self.data = [SourceQueue(source) for source in plan.data.sources]
         self.triggers = [SourceQueue(source) for source in plan.triggers.sources]
+        self.queues = [*self.data, *self.triggers]
         self.ended = False
         """Whether the window has ended."""
         self.timer = 0
@@ -91,16 +97,16 @@ class StepJoin:
 
     def put(self, topic: Topic, parcel: Parcel) -> None:
         """Adds to each queue the tensors that its source takes from a topic's data."""
-        for queue in self._of(topic):
-            chosen = select(parcel, queue.source)
-            if chosen is not None:
+        for queue in self.queues:
+            if queue.source.topic == topic and (chosen := select(parcel, queue.source)) is not None:
                 queue.parcels.append(chosen)
                 queue.came = True
 
     def close(self, topic: Topic, why: Absence | None) -> None:
         """Says that no more data will come from a topic; without a reason, it came without wanted tensors."""
-        for queue in self._of(topic):
-            queue.absence = queue.absence or why or Absence((self._none_of(queue.source),))
+        for queue in self.queues:
+            if queue.source.topic == topic and queue.absence is None:
+                queue.absence = why or (_CAME if queue.came else Absence((self._none_of(queue.source),)))
 
     def state(self, *, ended: bool = False) -> JoinState:
         """Returns whether the step fires: its data and its triggers, both by their own kind of join."""
@@ -120,8 +126,8 @@ class StepJoin:
         self.ended, self.timer = False, 0
         for queue in self.triggers:
             if queue.parcels:
-                queue.parcels.popleft()
-        return [queue.parcels.popleft() for queue in self.data if queue.parcels]
+                queue.parcels.pop(0)
+        return [queue.parcels.pop(0) for queue in self.data if queue.parcels]
 
     def miss(self) -> None:
         """Drops the data that a window has ended for, and keeps the reason."""
@@ -130,8 +136,7 @@ class StepJoin:
 
     def open_window(self) -> bool:
         """Opens a window if a source is present that waits for another one, and no window is open."""
-        queues = (*self.data, *self.triggers)
-        if self.timer or not any(q.parcels for q in queues) or not any(q.pending for q in queues):
+        if self.timer or not self._waits():
             return False
         self._windows += 1
         self.timer = self._windows
@@ -139,18 +144,20 @@ class StepJoin:
 
     def pending(self) -> Iterator[SourceQueue]:
         """Yields the queues whose data may still come."""
-        return (queue for queue in (*self.data, *self.triggers) if queue.pending)
+        return (queue for queue in self.queues if queue.pending)
 
     def why(self) -> Absence:
         """Returns why the join is skipped: the causes of all absent sources, late ones included."""
-        queues = (*self.data, *self.triggers)
-        found = [*self._missed, *(queue.absence for queue in queues if queue.absence and not queue.came)]
+        absent = (queue.absence for queue in self.queues if queue.absence and not queue.came)
+        found = [*self._missed, *absent]
         if self.ended:
             found += [self._late(queue.source) for queue in self.pending()]
         return merged(found)
 
-    def _of(self, topic: Topic) -> Iterator[SourceQueue]:
-        return (queue for queue in (*self.data, *self.triggers) if queue.source.topic == topic)
+    def _waits(self) -> bool:
+        """Says whether one source is present and another one pending."""
+        present = [queue for queue in self.queues if queue.parcels]
+        return bool(present) and any(queue.pending for queue in self.queues)
 
     def _none_of(self, source: Source) -> str:
         tensors = f"none of {shortened(source.tensors, ', ')}" if source.tensors else "no tensor"

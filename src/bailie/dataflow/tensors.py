@@ -37,6 +37,8 @@ def select(parcel: Parcel, source: Source) -> Parcel | None:
 
     Tensors are chosen by their original names, in the order in which the references name them.
     """
+    if not (source.tensors or source.renames):
+        return parcel if parcel.tensors else None
     chosen = parcel.tensors
     if source.tensors:
         named: dict[str, list[TensorHandle]] = {}
