@@ -5,6 +5,10 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 ENDINGS = Counter("bailie_pipeline_requests", "Requests to pipelines by how they ended.", ["ending"])
+OF_ENDING = {
+    name: ENDINGS.labels(name)
+    for name in ("answered", "step_error", "unreachable", "too_slow", "no_output", "cancelled", "bug")
+}
 SECONDS = Histogram(
     "bailie_pipeline_seconds",
     "Duration of requests to pipelines until their answer.",

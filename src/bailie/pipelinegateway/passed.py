@@ -6,6 +6,7 @@ does not, for it would pin the steps, nor does a header that Envoys give each ot
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bailie.wellknown import headers
@@ -27,13 +28,14 @@ _OF_PROXIES = (b"x-envoy-", b"x-forwarded-")
 
 def to_steps(given: Headers) -> Headers:
     """Returns the headers that each call of a step gets."""
-    return tuple(each for each in given if each[0] in _TRACE or _passes(each[0]))
+    return tuple([each for each in given if _passes(each[0]) or each[0] in _TRACE])
 
 
 def back(given: Headers) -> Headers:
     """Returns the headers that the answer has from the request, its id among them."""
-    return tuple(each for each in given if _passes(each[0]))
+    return tuple([each for each in given if _passes(each[0])])
 
 
+@lru_cache(maxsize=256)
 def _passes(name: bytes) -> bool:
     return name.startswith(b"x-") and name not in _KEPT_BACK and not name.startswith(_OF_PROXIES)

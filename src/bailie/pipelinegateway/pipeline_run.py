@@ -20,6 +20,7 @@ from bailie.dataflow.events import (
     Fail,
     FailCode,
     Follow,
+    Record,
     RecordFailure,
     Reply,
     SetTimer,
@@ -109,7 +110,7 @@ class PipelineRun:
         """Ends a run whose caller has gone."""
         if self._ended is not None:
             self._ended = None
-            metrics.ENDINGS.labels("cancelled").inc()
+            metrics.OF_ENDING["cancelled"].inc()
             self.take(CallerLeft())
 
     def drop(self) -> None:
@@ -154,6 +155,8 @@ class PipelineRun:
             match effect:
                 case Call():
                     self._call(effect)
+                case Record():
+                    pass  # no journal is kept
                 case Collect():
                     self.take(self._runs.batches.collect(effect, self.served, self._root))
                 case CancelCall(step, visit):
@@ -167,7 +170,7 @@ class PipelineRun:
                     self._tell(effect)
 
     def _tell(self, effect: Effect) -> None:
-        """Carries out the effects that others hear of; no journal is kept (Record)."""
+        """Carries out the effects that others hear of."""
         match effect:
             case Reply(parcel):
                 self._end(RunEnding(parcel, routes=tuple(self._routes)))
@@ -207,7 +210,7 @@ class PipelineRun:
         ended, self._ended = self._ended, None
         if ended is not None:
             name = ending.fail.code.name.lower() if ending.fail else "answered" if ending.answer else "bug"
-            metrics.ENDINGS.labels(name).inc()
+            metrics.OF_ENDING[name].inc()
             self._runs.settled(self)
             ended(ending)
 

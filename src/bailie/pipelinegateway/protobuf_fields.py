@@ -47,12 +47,13 @@ def fields(data: bytes, at: int, end: int, count: FieldCount) -> Iterator[Field]
         count.left -= 1
         if count.left < 0:
             raise MalformedBody(f"the message has more than {MOST_FIELDS} fields")
-        tag, at = varint(data, at, end)
+        tag, at = (data[at], at + 1) if data[at] < 128 else varint(data, at, end)
         number, wire = tag >> 3, tag & 7
         if not number or tag >= 1 << 32:
             raise MalformedBody(f"the message has no field at byte {start}")
         if wire == DELIMITED:
-            size, at = varint(data, at, end)
+            short = at < end and data[at] < 128  # as nearly all are
+            size, at = (data[at], at + 1) if short else varint(data, at, end)
             after = at + size
         elif wire == VARINT:
             _, after = varint(data, at, end)

@@ -104,15 +104,16 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Looks at the size of the head, and of the body where a header says it."""
         self._head, self._body = False, True
-        content_type = next((value for name, value in self._fields if name == CONTENT_TYPE[0]), b"")
-        if is_grpc(content_type):
-            self.answers = self._forms.grpc
-        size = len(self._target) + sum(len(name) + len(value) for name, value in self._fields)
+        size, length = len(self._target), b"0"
+        for name, value in self._fields:
+            size += len(name) + len(value)
+            if name == b"content-length":
+                length = value
+            elif name == CONTENT_TYPE[0] and is_grpc(value):
+                self.answers = self._forms.grpc
         if size > MOST_HEAD_BYTES:
             self._refuse(self.answers.long_head(MOST_HEAD_BYTES))
-            return
-        length = next((value for name, value in self._fields if name == b"content-length"), b"0")
-        if not length.isdigit() or int(length[:20]) > self._limits.most_body_bytes:
+        elif not length.isdigit() or int(length[:20]) > self._limits.most_body_bytes:
             self._refuse(self.answers.long_body(self._limits.most_body_bytes))
 
     def on_body(self, data: bytes) -> None:

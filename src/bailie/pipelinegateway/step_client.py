@@ -40,6 +40,7 @@ _MOST_CONNECTIONS = 8_192
 """Connections at a time, each with one call: a bound for file descriptors."""
 _MOST_HEAD_BYTES = 256 << 10
 _ROUTE = headers.ROUTE.encode()
+_COUNTING = frozenset((_ROUTE, INFERENCE_LENGTH, grpc_frames.STATUS, grpc_frames.MESSAGE))
 
 
 @dataclass(slots=True, eq=False)
@@ -215,6 +216,8 @@ class StepConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Notes the headers that count, and the trailers of gRPC."""
         name = name.lower()
+        if name not in _COUNTING:
+            return
         if name == _ROUTE:
             self._routes.append(value)
         elif name == INFERENCE_LENGTH and value.isdigit():
