@@ -66,6 +66,8 @@ SLOW = (
     "gateway/test_control_plane.py",
     "gateway/test_dataplane.py",
     "gateway/test_mirrors.py",
+    "gateway/test_pipelines.py",
+    "pipelinegateway/test_gateway_fuzz.py",
     "gateway/test_meshes.py",
     "kubeapi/test_limits.py",
     "kubeapi/http/test_connections.py",
