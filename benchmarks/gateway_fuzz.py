@@ -4,8 +4,8 @@
 
 A real gateway process; the models are this process, and answer nonsense where a tensor's name says so. Seeded
 attacks come on several connections until the time is over; beside them two good callers, of REST and gRPC,
-ask for an answer of their own and look whether they got another's. The exit code is 1 on a traceback, a wrong or
-missing answer, memory that grows, and bytes or requests that the gateway still holds at the end.
+ask for an answer of their own and look whether they got another's. The exit code is 1 on a traceback, a wrong
+or missing answer, memory that grows, and bytes or requests that the gateway still holds at the end.
 `tests/pipelinegateway/test_gateway_fuzz.py` runs a short form.
 """
 

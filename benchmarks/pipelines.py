@@ -1,6 +1,6 @@
 """What a pipeline costs: one step against the model direct, three steps against the caller's three calls.
 
-    python -m benchmarks pipelines [--rounds 12] [--seconds 1.5] [--connections 1 16]
+    python -m benchmarks pipelines [--rounds 12] [--seconds 1.5] [--connections 1 16] [--protocols rest grpc]
 
 A real MLServer, Envoy and pipeline gateway. The variants take turns in short rounds, in another order each
 time; a ratio or difference is the median of those of the rounds. The processor time is the gateway's own.
@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 from contextlib import AsyncExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from bailie.pipelinegateway.plans import PlanSource
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from bailie.wellknown import variables
 from benchmarks import load, stack
-from benchmarks.data_plane import BODY
+from benchmarks.data_plane import BODY, rpc_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,11 +83,21 @@ def table(http: int, rpc: int) -> RoutingTable:
     return RoutingTable("bench", entries)
 
 
+async def round_of(port: int, name: str, protocol: str, *, connections: int, seconds: float) -> load.Measured:
+    """Returns one round of a variant."""
+    if protocol == "grpc":
+        request = rpc_request(name)
+        return await load.rpc(port, request, name, connections=connections, seconds=seconds)
+    path = f"/v2/models/{name}/infer"
+    return await load.rest(port, path, BODY, connections=connections, seconds=seconds)
+
+
 async def rounds_of(
     port: int,
     connections: int,
-    options: argparse.Namespace,
+    protocol: str,
     *,
+    options: argparse.Namespace,
     cpu: dict[str, float],
     gateway: psutil.Process,
 ) -> Rounds:
@@ -94,9 +105,11 @@ async def rounds_of(
     found: Rounds = {name: [] for name in VARIANTS}
     for _ in range(options.rounds):
         for name in random.sample(sorted(VARIANTS), len(VARIANTS)):
-            path, before = f"/v2/models/{VARIANTS[name]}/infer", stack.cpu_seconds(gateway)
+            before = stack.cpu_seconds(gateway)
             found[name].append(
-                await load.rest(port, path, BODY, connections=connections, seconds=options.seconds)
+                await round_of(
+                    port, VARIANTS[name], protocol, connections=connections, seconds=options.seconds
+                )
             )
             cpu[name] = cpu.get(name, 0.0) + stack.cpu_seconds(gateway) - before
     return found
@@ -107,23 +120,24 @@ def median(rounds: Rounds, name: str, figure: str) -> float:
     return float(statistics.median(getattr(each, figure) for each in rounds[name]))
 
 
-def told(connections: int, rounds: Rounds, cpu: dict[str, float], gateway: psutil.Process) -> str:
-    """Returns the results for people."""
+def told(head: str, rounds: Rounds, cpu: dict[str, float], gateway: psutil.Process) -> str:
+    """Returns the results for people, under a head line."""
     pairs = list(zip(*(rounds[name] for name in VARIANTS), strict=True))
     more = statistics.median(one.p50 - direct.p50 for direct, one, _ in pairs)
     three = statistics.median(third.p50 / (3 * direct.p50) for direct, _, third in pairs)
     third_rate = statistics.median(third.rate / (direct.rate / 3) for direct, _, third in pairs)
-    lines = [f"{connections} connections"]
+    lines = [head]
     for name in VARIANTS:
         count = sum(len(each.latencies) for each in rounds[name])
         p50, p99, rate = (median(rounds, name, figure) for figure in ("p50", "p99", "rate"))
         each = 1e3 * cpu[name] / count
         lines.append(f"  {name:12} p50 {p50:7.3f} ms  p99 {p99:7.3f} ms  {rate:6.0f} req/s")
         lines.append(f"  {'':12} gateway {each:.3f} ms of processor time a request")
-    memory = gateway.memory_info().rss / 2**20
+    memory = gateway.memory_full_info()
     lines.append(f"  one step: direct + {more:.3f} ms")
     lines.append(f"  three steps: {three:.3f} of three calls, {third_rate:.3f} of a third of the direct rate")
-    lines.append(f"  gateway: {memory:.0f} MiB resident")
+    own, all_pages = memory.uss / 2**20, memory.rss / 2**20
+    lines.append(f"  gateway: {own:.0f} MiB of its own, {all_pages:.0f} MiB resident")
     return "\n".join(lines)
 
 
@@ -138,10 +152,10 @@ async def measure(options: argparse.Namespace) -> None:
         port = await running.enter_async_context(stack.bailie_envoy(folder, gateway))
         process = running.enter_context(pipeline_gateway(folder, port))
         await stack.answers(f"http://127.0.0.1:{port}/v2/models/three.pipeline/ready", folder / "gateway.log")
-        for connections in options.connections:
+        for connections, protocol in product(options.connections, options.protocols):
             cpu: dict[str, float] = {}
-            rounds = await rounds_of(port, connections, options, cpu=cpu, gateway=process)
-            print(told(connections, rounds, cpu, process))
+            rounds = await rounds_of(port, connections, protocol, options=options, cpu=cpu, gateway=process)
+            print(told(f"{connections} connections, {protocol}", rounds, cpu, process), flush=True)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -150,4 +164,5 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=1.5, help="length of one round")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
+    parser.add_argument("--protocols", nargs="+", default=["rest", "grpc"])
     asyncio.run(measure(parser.parse_args(arguments)))
