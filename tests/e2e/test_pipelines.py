@@ -3,9 +3,14 @@
 import json
 import threading
 
+import grpc
 import httpx
 import pytest
 from tests.e2e.conftest import SYSTEM, until
+
+from bailie._gen import inference_pb2 as pb
+from bailie._gen import inference_pb2_grpc
+from bailie.inference.codec import to_protobuf
 
 pytestmark = pytest.mark.e2e
 
@@ -96,6 +101,7 @@ def test_a_pipeline_answers_changes_and_ends(stack, models, model, gateway):
         assert heard.headers["x-pipeline-version"] == "1"
     ready = httpx.get(stack.url(SYSTEM) + "/v2/models/both.pipeline/ready", trust_env=False)
     assert ready.status_code == 200
+    asked_over_grpc(stack, expectation)
 
     change_under_load(stack, expectation)
 
@@ -106,6 +112,25 @@ def test_a_pipeline_answers_changes_and_ends(stack, models, model, gateway):
 
     stack.kubectl("delete", "pipeline", "both", "-n", SYSTEM, "--timeout=60s")
     until(lambda: ask(stack, expectation, "both").status_code == 404)
+
+
+def asked_over_grpc(stack, expectation):
+    """A pipeline is named in the message or in the header, and a step that is not there is said."""
+    target = stack.status()["namespaces"][SYSTEM]["inference"]["grpc"]
+    with grpc.insecure_channel(target) as channel:
+        stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        for name, metadata in (("both.pipeline", ()), ("iris", (("seldon-model", "both.pipeline"),))):
+            answer = stub.ModelInfer(to_protobuf(name, expectation.request()), metadata=metadata, timeout=60)
+            assert [each.name for each in answer.outputs] == ["one", "two"]
+            assert list(answer.outputs[0].contents.int64_contents) == expectation.outputs
+        metadata = (("seldon-model", "both.pipeline"),)
+        assert stub.ModelReady(
+            pb.ModelReadyRequest(name="both.pipeline"), metadata=metadata, timeout=60
+        ).ready
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.ModelInfer(to_protobuf("lonely.pipeline", expectation.request()), timeout=60)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert 'step "nobody"' in caught.value.details()
 
 
 def change_under_load(stack, expectation):
