@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from bailie.dataflow.events import Collect
     from bailie.pipelinegateway.dialect import Dialect
-    from bailie.pipelinegateway.http_values import Headers
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.root_request import RootRequest
 
@@ -42,7 +41,7 @@ class _Batch:
     store: BatchStore
     held: Reservation
     timer: asyncio.TimerHandle | None = None
-    to_steps: Headers = ()
+    to_steps: bytes = b""
 
 
 @dataclass(slots=True)

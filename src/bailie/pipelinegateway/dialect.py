@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bailie.dataflow import Parcel, TensorHandle
     from bailie.dataflow.events import Call, StepAnswered, StepFailed
     from bailie.pipelinegateway.budget import Reservation
-    from bailie.pipelinegateway.http_values import Headers, HttpRequest
+    from bailie.pipelinegateway.http_values import HttpRequest
     from bailie.pipelinegateway.json_bodies import EncodedBody
     from bailie.pipelinegateway.step_client import PendingCall
 
@@ -29,7 +29,7 @@ class Dialect(NamedTuple):
     """Returns the tensors of a caller's request."""
     encode_answer: Callable[[Parcel], EncodedBody]
     """Returns the body of a pipeline's answer."""
-    infer: Callable[[Call, Headers, Reservation, Heard], PendingCall]
+    infer: Callable[[Call, bytes, Reservation, Heard], PendingCall]
     """Returns the inference that a step is asked for, with the headers that the request hands on."""
     stacked: Callable[[TensorHandle], TensorHandle]
     """Returns a tensor of a batch with its parts put together along the first dimension."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bailie.dataflow.events import Call
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.dialect import Heard
-    from bailie.pipelinegateway.http_values import Headers
 
 _HEAD = (
     b"POST %bModelInfer HTTP/1.1\r\nhost: seldon-mesh\r\n%b: %%b\r\ncontent-type: application/grpc\r\n"
@@ -31,10 +30,10 @@ _HEAD = (
 _TOO_SLOW = 4
 
 
-def infer(call: Call, given: Headers, held: Reservation, heard: Heard) -> PendingCall:
+def infer(call: Call, given: bytes, held: Reservation, heard: Heard) -> PendingCall:
     """Returns the inference that a step is asked for. Raises MalformedBody."""
     content = grpc_frames.frame(protobuf_bodies.encode_request(call.parcel))
-    head = _HEAD % (call.step.encode(), b"".join([b"%b: %b\r\n" % each for each in given]))
+    head = _HEAD % (call.step.encode(), given)
 
     def done(answer: StepResponse | NoResponse) -> None:
         if isinstance(answer, NoResponse):

@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bailie.pipelinegateway.budget import Reservation
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -47,15 +49,17 @@ class HttpRequest:
         return next((value for key, value in self.headers if key == name), b"")
 
 
+def lines(given: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Returns headers as they are sent."""
+    return b"".join([b"%b: %b\r\n" % each for each in given])
+
+
 def encoded(answer: HttpAnswer, *, close: bool) -> bytes:
     """Returns an answer as it is sent; `close` says that it is the connection's last."""
-    lines = [b"HTTP/1.1 %d %b" % (answer.status, _PHRASES.get(answer.status, b""))]
-    lines += [b"%b: %b" % header for header in answer.headers]
-    if close:
-        lines.append(b"connection: close")
+    head = b"HTTP/1.1 %d %b\r\n" % (answer.status, _PHRASES.get(answer.status, b""))
+    head += lines(answer.headers) + (b"connection: close\r\n" if close else b"")
+    size = len(answer.body)
     if answer.trailers:
-        lines += (b"transfer-encoding: chunked", b"", b"%x" % len(answer.body), answer.body, b"0")
-        lines += [b"%b: %b" % trailer for trailer in answer.trailers]
-        return b"\r\n".join([*lines, b"", b""])
-    lines.append(b"content-length: %d" % len(answer.body))
-    return b"\r\n".join([*lines, b"", answer.body])
+        chunk = b"%x\r\n%b\r\n0\r\n%b\r\n" % (size, answer.body, lines(answer.trailers))
+        return b"%btransfer-encoding: chunked\r\n\r\n%b" % (head, chunk)
+    return b"%bcontent-length: %d\r\n\r\n%b" % (head, size, answer.body)

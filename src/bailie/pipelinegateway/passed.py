@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from bailie.pipelinegateway.http_values import lines
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ _KEPT_BACK = frozenset(
 _OF_PROXIES = (b"x-envoy-", b"x-forwarded-")
 
 
-def to_steps(given: Headers) -> Headers:
-    """Returns the headers that each call of a step gets."""
-    return tuple([each for each in given if _passes(each[0]) or each[0] in _TRACE])
+def to_steps(given: Headers) -> bytes:
+    """Returns the headers that each call of a step gets, as they are sent."""
+    return lines([each for each in given if _passes(each[0]) or each[0] in _TRACE])
 
 
 def back(given: Headers) -> Headers:

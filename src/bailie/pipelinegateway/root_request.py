@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bailie.dataflow import FollowerIndex, Parcel, Topic
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.dialect import Dialect
-    from bailie.pipelinegateway.http_values import Headers
 
     StartFollower = Callable[["RootRequest", str, Parcel], None]
     """Begins a run of the newest version of a pipeline, for which nobody waits."""
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 class RequestOrigin(NamedTuple):
     """The headers of a request that each step gets, the request's bytes, and how its tensors are written."""
 
-    to_steps: Headers
+    to_steps: bytes
     held: Reservation
     dialect: Dialect
 

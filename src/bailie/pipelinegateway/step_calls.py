@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from bailie.dataflow.events import Call
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.dialect import Heard
-    from bailie.pipelinegateway.http_values import Headers
     from bailie.pipelinegateway.step_answers import NoResponse, StepResponse
 
 
-def infer(call: Call, given: Headers, held: Reservation, heard: Heard) -> PendingCall:
+def infer(call: Call, given: bytes, held: Reservation, heard: Heard) -> PendingCall:
     """Returns the inference that a step is asked for, with the headers that the request hands on."""
     content, json_bytes = encode_request(call.parcel)
-    more = ((INFERENCE_LENGTH, b"%d" % json_bytes), _BINARY) if json_bytes else (_JSON,)
-    head = _head(b"POST", call.step, b"/infer", (*given, *more, (b"content-length", b"%d" % len(content))))
+    kind = _BINARY % json_bytes if json_bytes else _JSON
+    size = b"content-length: %d\r\n" % len(content)
+    head = _head(b"POST", call.step, b"/infer", given + kind + size)
 
     def done(answer: StepResponse | NoResponse) -> None:
         status, routes = getattr(answer, "status", 0), getattr(answer, "routes", ())
@@ -40,16 +40,14 @@ def readiness_call(
     step: str, held: Reservation, done: Callable[[StepResponse | NoResponse], None]
 ) -> PendingCall:
     """Returns the question whether a step's model can answer."""
-    return PendingCall(_head(b"GET", step, b"/ready", ()), b"", held, done)
+    return PendingCall(_head(b"GET", step, b"/ready", b""), b"", held, done)
 
 
-_JSON = (b"content-type", b"application/json")
-_BINARY = (b"content-type", b"application/octet-stream")
-_HOST = (b"host", b"seldon-mesh")
+_JSON = b"content-type: application/json\r\n"
+_BINARY = b"content-type: application/octet-stream\r\n%b: %%d\r\n" % INFERENCE_LENGTH
+_HEAD = b"%%b /v2/models/%%b%%b HTTP/1.1\r\nhost: seldon-mesh\r\n%b: %%b\r\n%%b\r\n" % headers.MODEL.encode()
 
 
-def _head(method: bytes, step: str, what: bytes, given: Headers) -> bytes:
+def _head(method: bytes, step: str, what: bytes, given: bytes) -> bytes:
     model = step.encode()
-    lines = [b"%b /v2/models/%b%b HTTP/1.1" % (method, model, what)]
-    lines += [b"%b: %b" % each for each in (_HOST, (headers.MODEL.encode(), model), *given)]
-    return b"\r\n".join((*lines, b"", b""))
+    return _HEAD % (method, model, what, model, given)

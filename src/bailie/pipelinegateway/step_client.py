@@ -170,7 +170,6 @@ class StepConnection(asyncio.Protocol):
 
     def send(self, call: PendingCall) -> None:
         """Sends a call on this connection, which is idle."""
-        self._begin()
         self._call, call.connection = call, self
         if self._transport is not None:
             self._transport.writelines((call.head, call.body))
