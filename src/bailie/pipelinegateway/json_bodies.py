@@ -52,7 +52,7 @@ class EncodedBody(NamedTuple):
 class _Tensor(msgspec.Struct, omit_defaults=True):
     name: str
     datatype: str
-    shape: list[_Dimension]
+    shape: tuple[_Dimension, ...]
     parameters: Given = msgspec.UNSET
     data: Given = msgspec.UNSET
 
@@ -169,7 +169,7 @@ def _handles(tensors: list[_Tensor], tail: bytes) -> tuple[TensorHandle, ...]:
             raise MalformedBody(f'tensor "{shown(each.name)}" has less binary data than it says')
         at += size or 0
         payload = TensorData(each.parameters, each.data, binary)
-        found.append(TensorHandle(each.name, each.datatype, tuple(each.shape), payload))
+        found.append(TensorHandle(each.name, each.datatype, each.shape, payload))
     if at != len(tail):
         raise MalformedBody(f"the tensors have {at} bytes of binary data, and the body {len(tail)}")
     return tuple(found)
@@ -202,7 +202,7 @@ def _tensors(handles: tuple[TensorHandle, ...]) -> tuple[list[_Tensor], bytes]:
         if payload.binary is not None:
             tail.append(payload.binary)
             parameters = _sized(parameters, len(payload.binary))
-        found.append(_Tensor(each.name, each.datatype, list(each.shape), parameters, payload.data))
+        found.append(_Tensor(each.name, each.datatype, each.shape, parameters, payload.data))
     return found, b"".join(tail)
 
 

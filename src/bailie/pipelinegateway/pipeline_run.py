@@ -186,7 +186,8 @@ class PipelineRun:
     def _call(self, call: Call) -> None:
         def heard(event: StepAnswered | StepFailed, status: int, routes: tuple[bytes, ...]) -> None:
             self._calls.pop((event.step, event.visit), None)
-            self._routes.update(dict.fromkeys(routes))
+            for route in routes:
+                self._routes[route] = None
             if isinstance(event, StepFailed):
                 self._statuses[event.step] = status
             self.take(event)
