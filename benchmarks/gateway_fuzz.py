@@ -118,9 +118,12 @@ async def _good_caller(outcome: Outcome, protocol: str, end: float) -> None:
 
 def _request(protocol: str, text: str) -> bytes:
     given = [tensor("x", [text])]
-    if protocol == "grpc":
-        return grpc_bytes("three_1", message_of(given))
-    return request_bytes("three_1", {"inputs": given})
+    made: bytes = (
+        grpc_bytes("three_1", message_of(given))
+        if protocol == "grpc"
+        else request_bytes("three_1", {"inputs": given})
+    )
+    return made
 
 
 def _look(outcome: Outcome, protocol: str, heard: object, text: str) -> None:
