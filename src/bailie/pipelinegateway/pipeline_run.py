@@ -87,6 +87,7 @@ class PipelineRun:
         self._flow = Flow(served.plan, root.watched(served.name))
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
+        self._deadline = 0.0
         self._calls: dict[tuple[str, int], PendingCall] = {}
         self._routes: dict[bytes, None] = {}
         self._statuses: dict[str, int] = {}
@@ -102,7 +103,8 @@ class PipelineRun:
 
     def begin(self, event: Event, seconds: float) -> None:
         """Takes the first event, and sets the deadline of the whole run."""
-        self._timers.append(self._loop.call_later(seconds, self.take, TimeOut()))
+        self._deadline = self._loop.time() + seconds
+        self._timers.append(self._loop.call_at(self._deadline, self.take, TimeOut()))
         self._events.append(event)
         self._turn()
 
@@ -163,11 +165,17 @@ class PipelineRun:
                     # An answer of the same turn has taken the call out.
                     if pending := self._calls.pop((step, visit), None):
                         pending.cancel()
-                case SetTimer(join, number, milliseconds):
-                    event = WindowEnded(join, number)
-                    self._timers.append(self._loop.call_later(milliseconds / 1000, self.take, event))
+                case SetTimer():
+                    self._set_timer(effect)
                 case _:
                     self._tell(effect)
+
+    def _set_timer(self, timer: SetTimer) -> None:
+        """Sets the timer of a window that ends before the run itself, as few do: the usual times are one."""
+        moment = self._loop.time() + timer.milliseconds / 1000
+        if moment < self._deadline:
+            event = WindowEnded(timer.join, timer.number)
+            self._timers.append(self._loop.call_at(moment, self.take, event))
 
     def _tell(self, effect: Effect) -> None:
         """Carries out the effects that others hear of."""
