@@ -7,6 +7,7 @@ contents or raw contents, as they came. Only where both forms meet in one messag
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -27,8 +28,6 @@ from bailie.pipelinegateway.protobuf_fields import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from bailie.pipelinegateway.protobuf_fields import Field
 
     Part = bytes | memoryview
 
@@ -126,58 +125,57 @@ class _Reading:
 
     def parcel(self) -> Parcel:
         tensors, raw, wanted, head = [], list[memoryview](), list[str](), list[memoryview]()
-        for each in fields(self._data, 0, len(self._data), self._count):
-            if each.wire != DELIMITED:
+        for number, wire, start, at, end in fields(self._data, 0, len(self._data), self._count):
+            if wire != DELIMITED:
                 continue  # an unknown field: all of these messages are texts and messages
-            if each.number == self._raw_field:
-                raw.append(self._view[each.value : each.end])
-            elif each.number == _INPUTS:
-                tensors.append(self._tensor(each))
-            elif each.number in (_ID, _PARAMETERS):
-                head.append(self._view[each.start : each.end])
-            elif each.number == self._wanted_field:
-                wanted.append(self._name_in(each))
+            if number == self._raw_field:
+                raw.append(self._view[at:end])
+            elif number == _INPUTS:
+                tensors.append(self._tensor(at, end))
+            elif number in (_ID, _PARAMETERS):
+                head.append(self._view[start:end])
+            elif number == self._wanted_field:
+                wanted.append(self._name_in(at, end))
         meta = WireMeta(b"".join(head), tuple(wanted))
         return Parcel(_with_raw(tensors, raw), meta)
 
-    def _tensor(self, whole: Field) -> TensorHandle:
+    def _tensor(self, at: int, end: int) -> TensorHandle:
         name = datatype = ""
         shape, extras, contents = list[int](), list[memoryview](), list[memoryview]()
-        for each in fields(self._data, whole.value, whole.end, self._count):
-            if each.wire == DELIMITED and each.number == _NAME:
-                name = self._text(each)
-            elif each.wire == DELIMITED and each.number == _DATATYPE:
-                datatype = self._text(each)
-            elif each.number == _SHAPE and each.wire in (DELIMITED, VARINT):
-                self._dimensions(each, shape)
-            elif each.wire == DELIMITED and each.number == _CONTENTS:
-                contents.append(self._view[each.value : each.end])
+        for number, wire, start, value, after in fields(self._data, at, end, self._count):
+            if number == _SHAPE and wire in (DELIMITED, VARINT):
+                self._dimensions(value, after, shape)
+            elif wire != DELIMITED or number > _CONTENTS or number == _PARAMETERS:
+                extras.append(self._view[start:after])
+            elif number == _NAME:
+                name = self._text(value, after)
+            elif number == _DATATYPE:
+                datatype = self._text(value, after)
             else:
-                extras.append(self._view[each.start : each.end])
+                contents.append(self._view[value:after])
         if any(size > _LARGEST_DIMENSION for size in shape):
             raise MalformedBody(f'tensor "{shown(name)}" has a dimension below zero')
         return TensorHandle(name, datatype, tuple(shape), WireData(b"".join(extras), tuple(contents)))
 
-    def _name_in(self, whole: Field) -> str:
+    def _name_in(self, at: int, end: int) -> str:
         name = ""
-        for each in fields(self._data, whole.value, whole.end, self._count):
-            if each.wire == DELIMITED and each.number == _NAME:
-                name = self._text(each)
+        for number, wire, _, value, after in fields(self._data, at, end, self._count):
+            if wire == DELIMITED and number == _NAME:
+                name = self._text(value, after)
         return name
 
-    def _dimensions(self, each: Field, shape: list[int]) -> None:
-        at = each.value
-        while at < each.end:
-            size, at = varint(self._data, at, each.end)
+    def _dimensions(self, at: int, end: int, shape: list[int]) -> None:
+        while at < end:
+            size, at = varint(self._data, at, end)
             shape.append(size)
             if len(shape) > _MOST_DIMENSIONS:
                 raise MalformedBody(f"a tensor has more than {_MOST_DIMENSIONS} dimensions")
 
-    def _text(self, each: Field) -> str:
+    def _text(self, at: int, end: int) -> str:
         try:
-            return self._data[each.value : each.end].decode()
+            return self._data[at:end].decode()
         except UnicodeDecodeError:
-            raise MalformedBody(f"the text at byte {each.value} is no UTF-8") from None
+            raise MalformedBody(f"the text at byte {at} is no UTF-8") from None
 
 
 def _with_raw(tensors: list[TensorHandle], raw: list[memoryview]) -> tuple[TensorHandle, ...]:
@@ -220,7 +218,7 @@ def _encode(parcel: Parcel, raw_field: int) -> bytes:
 
 def _tensor_parts(tensor: TensorHandle, data: WireData) -> list[Part]:
     name, datatype = tensor.name.encode(), tensor.datatype.encode()
-    shape = b"".join(map(varint_bytes, tensor.shape))
+    shape = _shape_bytes(tensor.shape)
     parts: list[Part] = [delimited(_NAME, len(name)), name, delimited(_DATATYPE, len(datatype)), datatype]
     if shape:
         parts += (delimited(_SHAPE, len(shape)), shape)
@@ -228,6 +226,11 @@ def _tensor_parts(tensor: TensorHandle, data: WireData) -> list[Part]:
     if data.contents:
         parts += (delimited(_CONTENTS, _length(data.contents)), *data.contents)
     return [delimited(_INPUTS, _length(parts)), *parts]
+
+
+@lru_cache(maxsize=256)
+def _shape_bytes(shape: tuple[int, ...]) -> bytes:
+    return b"".join(map(varint_bytes, shape))
 
 
 def _length(parts: Iterable[Part]) -> int:

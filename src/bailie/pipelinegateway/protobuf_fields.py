@@ -6,7 +6,7 @@ message are counted: two bytes of a message may become hundreds in memory.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from bailie.pipelinegateway.json_bodies import MalformedBody
 
@@ -20,14 +20,8 @@ _LONGEST_VARINT = 10
 _MOST_64 = 1 << 64
 
 
-class Field(NamedTuple):
-    """One field of a message: its number and kind, where it begins, and where its value begins and ends."""
-
-    number: int
-    wire: int
-    start: int
-    value: int
-    end: int
+Field = tuple[int, int, int, int, int]
+"""A field of a message: its number and kind, where it begins, and where its value begins and ends."""
 
 
 class FieldCount:
@@ -63,7 +57,7 @@ def fields(data: bytes, at: int, end: int, count: FieldCount) -> Iterator[Field]
             raise MalformedBody(f"field {number} at byte {start} is of a kind that no message here has")
         if after > end:
             raise MalformedBody(f"field {number} at byte {start} ends behind its message")
-        yield Field(number, wire, start, at, after)
+        yield number, wire, start, at, after
         at = after
 
 
@@ -95,4 +89,9 @@ def varint_bytes(value: int) -> bytes:
 
 def delimited(number: int, size: int) -> bytes:
     """Returns the bytes before a text or message of `size` bytes; `number` is below 16."""
-    return bytes((number << 3 | DELIMITED,)) + varint_bytes(size)
+    return _SHORT[number][size] if size < 128 else _TAGS[number] + varint_bytes(size)
+
+
+_TAGS = [bytes((number << 3 | DELIMITED,)) for number in range(16)]
+_SHORT = [[tag + bytes((size,)) for size in range(128)] for tag in _TAGS]
+"""The bytes before nearly all fields, made once."""
