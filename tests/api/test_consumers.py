@@ -98,6 +98,7 @@ READ: dict[str, dict[str, str]] = {
         "spec.output.tensorMap": "output.tensor_map",
         # Without it a cycle is refused (`Pipeline.check`).
         "spec.allowCycles": "",
+        "spec.keepData": "spec.keep_data",
         "spec.maxStepRevisits": "spec.max_step_revisits",
         # Read with the next.
         "spec.dataflow": "",

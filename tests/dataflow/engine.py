@@ -34,6 +34,7 @@ from bailie.dataflow.events import (
     TimeOut,
     WindowEnded,
 )
+from bailie.dataflow.tracing import FlowTrace
 
 FAILURES = {"error": FailCode.STEP_ERROR, "unreachable": FailCode.UNREACHABLE, "slow": FailCode.TOO_SLOW}
 TIME_OUT_MS = 100_000
@@ -96,6 +97,7 @@ class Trace:
     over_ms: int | None = None
     events: int = 0
     flow: Flow | None = None
+    traced: FlowTrace = field(default_factory=lambda: FlowTrace(lambda found: len(found.tensors)))
 
 
 class Engine:
@@ -123,7 +125,9 @@ class Engine:
                 events.append(heapq.heappop(self.queue)[2])
             self.trace.open -= {(e.step, e.visit) for e in events if isinstance(e, StepAnswered | StepFailed)}
             self.trace.events += 1
-            self._carry_out(flow.event(*events))
+            effects = flow.event(*events)
+            self.trace.traced.turn(self.now / 1000, events, effects)
+            self._carry_out(effects)
         if flow.over:
             self.trace.over_ms = self.now
         return self.trace

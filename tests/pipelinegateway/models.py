@@ -115,7 +115,7 @@ async def _read(reader):
     except asyncio.IncompleteReadError:
         return None
     headers = [tuple(line.split(": ", 1)) for line in head[1:] if line]
-    names = dict(headers)
+    names = {name.lower(): value for name, value in headers}
     body = await read_body(reader, names)
     return Asked(names["seldon-model"], head[0].split(" ")[1], headers, body)
 

@@ -24,8 +24,14 @@ class Golden:
     update: bool
 
     def check(self, name: str, data: Any) -> None:
-        text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=110)
-        path = self.folder / f"{name}.yaml"
+        self._compare(f"{name}.yaml", yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=110))
+
+    def check_text(self, name: str, text: str) -> None:
+        """Compares text with `golden/<name>.txt`."""
+        self._compare(f"{name}.txt", text)
+
+    def _compare(self, name: str, text: str) -> None:
+        path = self.folder / name
         if self.update:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)

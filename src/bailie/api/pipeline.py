@@ -94,6 +94,9 @@ class PipelineSpec(Part):
     """Accepted without effect: pipelines run without a message broker."""
     allow_cycles: Flag = False
     """Permit steps that come back to themselves."""
+    keep_data: Flag = False
+    """Keep the tensors of the last requests, and of their steps, in the gateways' memory for a while, so that
+    `bailie pipeline inspect` can show them. Bailie's own field."""
     max_step_revisits: UInt32 | None = None
     """How often a request may come back to one step, where cycles are permitted."""
 

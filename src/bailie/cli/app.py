@@ -13,6 +13,7 @@ from bailie.cli import (
     inspect,
     lifecycle,
     migrate,
+    pipeline,
     processes,
     rbac,
     resources,
@@ -59,6 +60,7 @@ for panel, commands in COMMANDS.items():
         app.command(rich_help_panel=panel)(command)
 app.add_typer(scope.app, rich_help_panel="Resources and requests")
 app.add_typer(check.app, rich_help_panel="Look")
+app.add_typer(pipeline.app, rich_help_panel="Look")
 app.add_typer(migrate.app, rich_help_panel="Resources and requests")
 for process in processes.PROCESSES.values():
     app.command(process.name, help=process.help, rich_help_panel="What pods run")(process.show_help)

@@ -163,6 +163,13 @@ class RecordFailure(msgspec.Struct, frozen=True):
     words: str
 
 
+class Skipped(msgspec.Struct, frozen=True):
+    """Count a step that the request does not come to, for its data will not be there."""
+
+    step: str
+    why: Absence
+
+
 class Follow(msgspec.Struct, frozen=True):
     """Give the data of a watched topic, or the reason of its absence, to the pipelines that read it."""
 
@@ -185,4 +192,4 @@ class Begin(msgspec.Struct, frozen=True):
     parcel: Parcel
 
 
-Effect = Call | Collect | CancelCall | Reply | Fail | Record | RecordFailure | Follow | SetTimer
+Effect = Call | Collect | CancelCall | Reply | Fail | Record | RecordFailure | Skipped | Follow | SetTimer

@@ -43,6 +43,7 @@ from bailie.dataflow.events import (
     FailCode,
     RecordFailure,
     Reply,
+    Skipped,
     StepAnswered,
     StepFailed,
     TimeOut,
@@ -198,7 +199,10 @@ class Flow:
                 join.miss()
             elif state is JoinState.SKIP:
                 del self._board.joins[name]
-                self._finish(name, None if name in self._visits else join.why())
+                if name in self._visits:
+                    self._finish(name)
+                else:
+                    self._skip(name, join.why())
             else:
                 self._board.open_window(name, join)
                 return
@@ -227,7 +231,11 @@ class Flow:
         never = {name: self._board.joins.pop(name) for name in waiting if name in self._board.joins}
         why = merged(join.why() for join in never.values())
         for name in never:
-            self._finish(name, why)
+            self._skip(name, why)
+
+    def _skip(self, name: str, why: Absence) -> None:
+        self._board.effects.append(Skipped(name, why))
+        self._finish(name, why)
 
     def _fire(self, name: str, join: StepJoin) -> None:
         """Calls a step with the data that its join takes, unless it has been called too often."""

@@ -1,7 +1,7 @@
-"""A port of this machine that leads to a Service of a cluster: `kubectl port-forward` as a process.
+"""A port of this machine that leads to a Service or a pod of a cluster: `kubectl port-forward` as a process.
 
-Used by `local.data_plane`. kubectl knows every way to log in to a cluster and both protocols of forwarded
-ports, and its user has it for the cluster anyway.
+Used by `local.data_plane` and `local.gateway_traces`. kubectl knows every way to log in to a cluster and both
+protocols of forwarded ports, and its user has it for the cluster anyway.
 """
 
 from __future__ import annotations
@@ -81,14 +81,33 @@ def open_port_forward(
     if program is None:
         hint = "install kubectl, with which a port is forwarded, or give the Service a load balancer"
         raise NoAddress(f"{place}, and no kubectl is in the PATH", hint=hint)
-    command = [program, "port-forward", f"service/{service}", f":{port}", "--address", "127.0.0.1"]
-    command += ["--namespace", namespace, *(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
-    forward = PortForward(command)
+    command = [program, "port-forward", f"service/{service}", f":{port}", "--namespace", namespace]
+    return _opened(command, kubeconfig, place)
+
+
+def open_pod_forward(
+    pod: str, port: int, *, namespace: str, kubeconfig: Path | None, program: str | None
+) -> PortForward:
+    """Opens a port that leads to `port` of a pod, also where only the pod itself reaches it.
+
+    Raises:
+        NoAddress: There is no kubectl, or kubectl opens no port; in kubectl's words.
+    """
+    place = f"port {port} of Pod {namespace}/{pod} is open for the pod alone"
+    if program is None:
+        raise NoAddress(f"{place}, and no kubectl is in the PATH", hint="install kubectl")
+    command = [program, "port-forward", f"pod/{pod}", f":{port}", "--namespace", namespace]
+    return _opened(command, kubeconfig, place)
+
+
+def _opened(command: list[str], kubeconfig: Path | None, place: str) -> PortForward:
+    chosen = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
+    forward = PortForward([*command, "--address", "127.0.0.1", *chosen])
     if forward.wait(_OPEN_SECONDS):
         return forward
     forward.close()
     said = forward.words or f"not within {_OPEN_SECONDS:g} s"
-    hint = "kubectl needs the right to create pods/portforward, and a pod of the Service that is ready"
+    hint = "kubectl needs the right to create pods/portforward, and a pod that is ready"
     raise NoAddress(f"{place}, and `kubectl port-forward` opens no port: {said}", hint=hint)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.plans import Plans, ServedPlan
     from bailie.pipelinegateway.root_request import RequestOrigin
     from bailie.pipelinegateway.step_client import StepClient
+    from bailie.pipelinegateway.traces import TraceRing
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class PipelineEngine:
     client: StepClient
     budget: ByteBudget
     limits: RunLimits
+    traces: TraceRing
     batches: Batches = field(init=False)
     _waiting: set[PipelineRun] = field(default_factory=set)
     _sides: dict[PipelineRun, None] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class PipelineEngine:
     def __post_init__(self) -> None:
         self.batches = Batches(self.budget, self._start_batch)
         self.budget.reclaim = self.drop_side
+        metrics.COUNTED.counts = self.plans.counts
         metrics.IN_PROGRESS.set_function(lambda: len(self._waiting))
         metrics.SIDE_RUNS.set_function(lambda: len(self._sides))
         metrics.HELD_BYTES.set_function(lambda: self.budget.used)
@@ -115,6 +118,7 @@ class PipelineEngine:
             return False
         run, _ = self._sides.popitem()
         metrics.SIDE_DROPPED.inc()
+        run.served.counts.side_dropped += 1
         run.drop()
         return True
 

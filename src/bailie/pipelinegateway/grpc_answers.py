@@ -32,6 +32,12 @@ _CODES = {
     503: 14,  # UNAVAILABLE
 }
 """The statuses of gRPC for those of REST, where no ending of a pipeline has its own."""
+_NAMES = (
+    *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists"),
+    *("PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange"),
+    *("Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"),
+)
+"""The statuses of gRPC by number."""
 _OF_ENDINGS = {REASONS[code]: code.grpc for code in FailCode}
 
 
@@ -75,6 +81,13 @@ class GrpcAnswers(Answers):
 def _answered(message: bytes, more: Headers = ()) -> HttpAnswer:
     given = (grpc_frames.CONTENT_TYPE, *more)
     return HttpAnswer(200, grpc_frames.frame(message), given, trailers=_ENDED_WELL)
+
+
+def grpc_code(answer: HttpAnswer) -> str:
+    """Returns the name of an answer's status, as Seldon Core's metrics have it: `OK`, `NotFound`."""
+    given = (*answer.trailers, *answer.headers)
+    status = next((value for name, value in given if name == grpc_frames.STATUS), b"")
+    return _NAMES[int(status)] if status.isdigit() and int(status) < len(_NAMES) else "Unknown"
 
 
 class AnswerForms(NamedTuple):

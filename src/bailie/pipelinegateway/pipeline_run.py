@@ -6,7 +6,8 @@ Begun by `engine`. Everything happens in callbacks of the event loop: no task fo
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -24,6 +25,7 @@ from bailie.dataflow.events import (
     RecordFailure,
     Reply,
     SetTimer,
+    Skipped,
     StepFailed,
     TimeOut,
     WindowEnded,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.root_request import RootRequest
     from bailie.pipelinegateway.step_client import PendingCall, StepClient
+    from bailie.pipelinegateway.traces import TraceRing
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +58,8 @@ class RunEnding:
     fail: Fail | None = None
     routes: tuple[bytes, ...] = ()
     status: int = 0
+    timing: bytes = b""
+    """The value of `server-timing` for a caller who has asked for it."""
 
 
 class AllRuns(Protocol):
@@ -62,6 +67,7 @@ class AllRuns(Protocol):
 
     client: StepClient
     batches: Batches
+    traces: TraceRing
 
     def keep_side(self, run: PipelineRun) -> None:
         """Keeps a run for which nobody waits, or drops it."""
@@ -94,6 +100,7 @@ class PipelineRun:
         self._events: list[Event] = []
         self._due = self._turning = self._closed = False
         self.dropped = False
+        self._trace = runs.traces.begin(served, root, perf_counter(), follower=ended is None)
         root.begin()
 
     @property
@@ -112,7 +119,7 @@ class PipelineRun:
         """Ends a run whose caller has gone."""
         if self._ended is not None:
             self._ended = None
-            metrics.OF_ENDING["cancelled"].inc()
+            metrics.ENDINGS.count("cancelled")
             self.take(CallerLeft())
 
     def drop(self) -> None:
@@ -138,7 +145,10 @@ class PipelineRun:
         try:
             while self._events:
                 events, self._events = self._events, []
-                self._carry_out(self._flow.event(*events))
+                effects = self._flow.event(*events)
+                if self._trace is not None:
+                    self._trace.turn(perf_counter(), events, effects)
+                self._carry_out(effects)
         except Exception:
             # The edge of a request: without this its caller would wait until the deadline.
             log.exception("run failed", pipeline=self.served.source.key)
@@ -165,6 +175,7 @@ class PipelineRun:
                     # An answer of the same turn has taken the call out.
                     if pending := self._calls.pop((step, visit), None):
                         pending.cancel()
+                        self.served.steps[step].cancelled += 1
                 case SetTimer():
                     self._set_timer(effect)
                 case _:
@@ -186,18 +197,26 @@ class PipelineRun:
                 self._end(RunEnding(None, effect, status=self._statuses.get(effect.step, 0)))
             case RecordFailure(step, words):
                 self._record(step, words)
+            case Skipped(step, why):
+                self.served.steps[step].skip(late=why.late)
             case Follow():
                 self._root.follow(effect)
             case _:
                 pass
 
     def _call(self, call: Call) -> None:
+        counts, begun = self.served.steps[call.step], perf_counter()
+
         def heard(event: StepAnswered | StepFailed, status: int, routes: tuple[bytes, ...]) -> None:
             self._calls.pop((event.step, event.visit), None)
             for route in routes:
                 self._routes[route] = None
+            seconds = perf_counter() - begun
             if isinstance(event, StepFailed):
                 self._statuses[event.step] = status
+                counts.fail(event.code, seconds)
+            else:
+                counts.answer(seconds)
             self.take(event)
 
         root = self._root
@@ -207,6 +226,7 @@ class PipelineRun:
             self.take(StepFailed(call.step, call.visit, FailCode.STEP_ERROR, str(error)))
             return
         self._calls[call.step, call.visit] = pending
+        counts.called += 1
         self._runs.client.call(pending)
 
     def _record(self, step: str, words: str) -> None:
@@ -218,8 +238,10 @@ class PipelineRun:
     def _end(self, ending: RunEnding) -> None:
         ended, self._ended = self._ended, None
         if ended is not None:
+            if self._trace is not None and self._trace.asked:
+                ending = replace(ending, timing=self._trace.timing(perf_counter()))
             name = ending.fail.code.name.lower() if ending.fail else "answered" if ending.answer else "bug"
-            metrics.OF_ENDING[name].inc()
+            metrics.ENDINGS.count(name)
             self._runs.settled(self)
             ended(ending)
 
@@ -230,8 +252,11 @@ class PipelineRun:
         self._closed = True
         for timer in self._timers:
             timer.cancel()
-        for pending in self._calls.values():
+        for (step, _), pending in self._calls.items():
             pending.cancel()
+            self.served.steps[step].cancelled += 1
         self._calls.clear()
+        if self._trace is not None:
+            self._runs.traces.end(self._trace)
         self._runs.close(self)
         self._root.end()

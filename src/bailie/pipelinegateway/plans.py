@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import PIPELINE
 from bailie.api.pipeline import Pipeline
 from bailie.dataflow import FollowerIndex, compile_pipeline
+from bailie.pipelinegateway.counts import Counts
 from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bailie.dataflow import PipelinePlan
+    from bailie.pipelinegateway.counts import PipelineCounts, StepCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class ServedPlan:
     plan: PipelinePlan
     name: str
     number: int
+    counts: PipelineCounts
+    steps: Mapping[str, StepCounts]
+    """Counts of the plan's steps, by name."""
+    keeps_data: bool = False
+    """Whether the data of requests is kept for a while."""
 
 
 @dataclass(slots=True)
@@ -53,6 +60,7 @@ class Plans:
     namespace: str
     followers: FollowerIndex = field(default_factory=lambda: FollowerIndex({}))
     """Of the newest version of each pipeline."""
+    counts: Counts = field(default_factory=Counts)
     _served: dict[str, ServedPlan] = field(default_factory=dict)
     _newest: dict[str, ServedPlan] = field(default_factory=dict)
 
@@ -104,6 +112,10 @@ class Plans:
         self._newest = {
             each.name: each for each in sorted(self._served.values(), key=lambda served: served.number)
         }
+        steps: dict[str, set[str]] = {}
+        for each in self._served.values():
+            steps.setdefault(each.name, set()).update(each.plan.steps)
+        self.counts.keep(steps)
         self.followers = FollowerIndex({name: each.plan for name, each in self._newest.items()})
 
     def _compiled(self, source: PlanSource, refused: dict[str, str]) -> ServedPlan | None:
@@ -118,7 +130,12 @@ class Plans:
         if pipeline is not None:
             found = compile_pipeline(pipeline)
             if found.plan is not None:
-                return ServedPlan(source, found.plan, source.name, source.number)
+                return self._with_counts(source, found.plan, keeps_data=pipeline.spec.keep_data)
             problems = [*found.errors]
         refused[source.key] = "; ".join(f"{each.path}: {each.message}" for each in problems)
         return None
+
+    def _with_counts(self, source: PlanSource, plan: PipelinePlan, *, keeps_data: bool) -> ServedPlan:
+        counts = self.counts.of(source.name, plan.steps)
+        steps = {name: counts.steps[name] for name in plan.steps}
+        return ServedPlan(source, plan, source.name, source.number, counts, steps, keeps_data)

@@ -25,11 +25,13 @@ from bailie.pipelinegateway.budget import ByteBudget
 from bailie.pipelinegateway.connection import Connection, ConnectionLimits
 from bailie.pipelinegateway.engine import PipelineEngine, RunLimits
 from bailie.pipelinegateway.grpc_answers import answer_forms
+from bailie.pipelinegateway.kept_data import KeptData
 from bailie.pipelinegateway.plan_versions import PlanVersions
 from bailie.pipelinegateway.plans import Plans
 from bailie.pipelinegateway.request_reader import ReadLimits
 from bailie.pipelinegateway.service import PipelineService
 from bailie.pipelinegateway.step_client import step_client
+from bailie.pipelinegateway.traces import TraceRing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,7 +65,11 @@ async def serve(settings: PipelineGatewaySettings) -> None:
         async with gateway(settings) as running:
             log.info("pipeline gateway listens", port=running.port, plans=len(running.engine.plans.keys))
             health = HealthServer(live=lambda: None, ready=lambda: _trouble(running))
-            async with health.serve(settings.address, settings.health_port), asyncio.TaskGroup() as group:
+            async with (
+                health.serve(settings.address, settings.health_port),
+                trace_server(running.engine).serve(settings.trace_address, settings.trace_port),
+                asyncio.TaskGroup() as group,
+            ):
                 session = group.create_task(running.session.run())
                 await told.wait()
                 await _drain(running.session, settings.drain_seconds)
@@ -71,6 +77,12 @@ async def serve(settings: PipelineGatewaySettings) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def trace_server(engine: PipelineEngine) -> HealthServer:
+    """Returns the server of traces and kept data."""
+    routes = {"traces": engine.traces.read, "data": engine.traces.read_kept}
+    return HealthServer(live=lambda: None, ready=lambda: None, routes=routes)
 
 
 def _trouble(running: RunningGateway) -> str | None:
@@ -99,7 +111,8 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
     limits = RunLimits(settings.seconds, settings.most_requests, settings.most_side_runs)
     outbox = Outbox(agent_pb2.ReplicaStatus(server_ready=True))
     async with step_client(place.find, settings.most_body_bytes) as client:
-        engine = PipelineEngine(plans, client, budget, limits)
+        traces = TraceRing(settings.most_traces, KeptData(settings.most_kept_bytes))
+        engine = PipelineEngine(plans, client, budget, limits, traces)
         versions = PlanVersions(plans, outbox, settings.plan_file, engine.batches.keep)
         service = PipelineService(engine, answer_forms(settings.namespace))
         reading = ConnectionLimits(ReadLimits(settings.most_body_bytes, budget), settings.seconds)

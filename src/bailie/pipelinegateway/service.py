@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.pipelinegateway import metrics, passed
+from bailie.pipelinegateway.grpc_answers import grpc_code
 from bailie.pipelinegateway.grpc_dialect import GRPC
 from bailie.pipelinegateway.grpc_frames import SERVICE, TIMEOUT, seconds_of
 from bailie.pipelinegateway.json_bodies import MalformedBody, MessageMeta, chosen
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.answers import Answers
     from bailie.pipelinegateway.engine import PipelineEngine
     from bailie.pipelinegateway.grpc_answers import AnswerForms
-    from bailie.pipelinegateway.http_values import HttpAnswer, HttpRequest
+    from bailie.pipelinegateway.http_values import Headers, HttpAnswer, HttpRequest
     from bailie.pipelinegateway.pipeline_run import RunEnding
     from bailie.pipelinegateway.plans import ServedPlan
 
@@ -96,25 +97,34 @@ class PipelineService:
 
     def _infer(self, request: HttpRequest, served: ServedPlan, respond: Respond) -> Leave:
         answers, dialect = self._answers(request), GRPC if request.grpc else REST
+        begun, counts = time.perf_counter(), self.engine.plans.counts
+
+        def counted(answer: HttpAnswer) -> None:
+            code = grpc_code(answer) if request.grpc else str(answer.status)
+            seconds = time.perf_counter() - begun
+            counts.end(served.counts, "grpc" if request.grpc else "rest", code, seconds)
+            respond(answer)
+
         if self.engine.full:
             too_many = answers.too_many(self.engine.limits.most_requests)
-            return self._refused(request, too_many, respond)
+            return self._refused(request, too_many, counted)
         try:
             parcel, seconds = dialect.decode(request), self._seconds(request)
         except MalformedBody as error:
-            return self._refused(request, answers.malformed_body(served.name, str(error)), respond)
-        begun, back = time.perf_counter(), passed.back(request.headers)
+            return self._refused(request, answers.malformed_body(served.name, str(error)), counted)
+        back = passed.back(request.headers)
 
         def ended(ending: RunEnding) -> None:
             metrics.SECONDS.observe(time.perf_counter() - begun)
+            told = (*back, (b"server-timing", ending.timing)) if ending.timing else back
             if ending.answer is not None:
-                respond(reply(ending.answer, ending.routes))
+                counted(reply(ending.answer, ending.routes, told))
             elif ending.fail is not None:
-                respond(answers.failed(served, ending.fail, ending.status, back))
+                counted(answers.failed(served, ending.fail, ending.status, told))
             else:
-                respond(answers.bug(served.name))
+                counted(answers.bug(served.name))
 
-        def reply(answer: Parcel, routes: tuple[bytes, ...]) -> HttpAnswer:
+        def reply(answer: Parcel, routes: tuple[bytes, ...], told: Headers) -> HttpAnswer:
             try:
                 wished = chosen(answer, _wanted(parcel))
             except MalformedBody as error:
@@ -123,7 +133,7 @@ class PipelineService:
                 body = dialect.encode_answer(wished)
             except MalformedBody as error:
                 return answers.malformed_answer(served.name, str(error))
-            return answers.reply(served, body, routes, back)
+            return answers.reply(served, body, routes, told)
 
         origin = RequestOrigin(passed.to_steps(request.headers), request.held, dialect)
         return self.engine.start(served, parcel, origin, ended, seconds=seconds).leave

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -93,6 +94,24 @@ class PipelineGatewaySettings:
             least=1 << 10,
         ),
     )
+    most_traces: int = field(
+        default=1_000,
+        metadata=fields.whole(
+            variables.PIPELINE_TRACES,
+            "Requests whose traces are remembered for `bailie pipeline trace`, at most 16 MiB of them. With 0"
+            " only the newest is, of requests that ask for a trace.",
+        ),
+    )
+    most_kept_bytes: int = field(
+        default=16 << 20,
+        metadata=fields.whole(
+            variables.PIPELINE_KEPT_BYTES,
+            "Bytes of the last requests' data that are kept in memory for `bailie pipeline inspect`, of"
+            " pipelines with `keepData`.",
+            unit="bytes",
+            least=1 << 16,
+        ),
+    )
     drain_seconds: float = field(
         default=60.0,
         metadata=fields.seconds(
@@ -106,6 +125,9 @@ class PipelineGatewaySettings:
     """The port for Envoys. Not from the environment; 0 for a free one."""
     health_port: int = ports.HEALTH
     """The port for probes. Not from the environment; 0 for a free one."""
+
+    trace_port: int = ports.PIPELINE_TRACES
+    """The port for traces. Not from the environment; 0 for a free one."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -121,6 +143,14 @@ class PipelineGatewaySettings:
     def replica(self) -> int:
         """Index of the replica, from the pod's name."""
         return int(self.pod.rpartition("-")[2])
+
+    @property
+    def trace_address(self) -> str:
+        """The pod's own loopback address, so that only those who may forward a port of the pod read traces.
+
+        On a laptop the pod's address is one.
+        """
+        return self.address if ip_address(self.address).is_loopback else shared.LOOPBACK
 
     @property
     def capabilities(self) -> tuple[str, ...]:

@@ -6,6 +6,9 @@ The numbers are Seldon Core's where it has such a port, so that its manifests fi
 HEALTH = 9006
 """HTTP of the operator, the schedulers and the agents: `/live`, `/ready`, `/metrics` and each one's own."""
 
+PIPELINE_TRACES = 9007
+"""HTTP of a pipeline gateway on its pod's own loopback address: traces of requests, and data that is kept."""
+
 SCHEDULER_XDS = 9002
 """gRPC of a scheduler for the Envoys (ADS, uses of models)."""
 SCHEDULER_AGENTS = 9005

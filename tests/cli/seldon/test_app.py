@@ -159,16 +159,14 @@ def test_servers(seldon, api, file):
         (("model", "unload"), 2, "name one Model, or a file"),
         (("model", "status", "iris", "-w", "Ready"), 2, "no Model is ever Ready"),
         (("model", "status", "../iris"), 2, "cannot be a name"),
-        (("pipeline", "inspect", "flow"), 1, "is kept nowhere"),
+        (("pipeline", "inspect", "flow"), 3, "flow"),
+        (("pipeline", "inspect", "flow.a.b"), 2, "names no data of a pipeline"),
         (("config", "activate", "none"), 3, "there is no configuration none"),
         (("config", "add", "a", "/no/such/file"), 2, "cannot be read"),
     ],
 )
 def test_what_cannot_be_done_is_said(seldon, arguments, code, message):
-    if arguments[:2] == ("pipeline", "inspect"):
-        result = RUNNER.invoke(app, list(arguments))
-    else:
-        result = seldon(*arguments)
+    result = seldon(*arguments)
     assert result.exit_code == code, result.output
     assert message in " ".join(result.stderr.replace("│", " ").split())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bailie.cli.seldon import commands, config, infer
+from bailie.cli.seldon import commands, config, infer, inspection
 
 app = typer.Typer(
     name="seldon",
@@ -44,7 +44,7 @@ _pipelines.command("unload")(commands.unload)
 _pipelines.command("status")(commands.status)
 _pipelines.command("list")(commands.show_all)
 _pipelines.command("infer")(infer.infer)
-_pipelines.command("inspect")(commands.inspect_pipeline)
+_pipelines.command("inspect")(inspection.inspect)
 
 _experiments.command("start")(commands.load)
 _experiments.command("stop")(commands.unload)

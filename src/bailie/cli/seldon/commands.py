@@ -127,13 +127,6 @@ def show_all(context: typer.Context, *, place: ApiPlace) -> None:
     sys.stdout.write(views.table(shown.header, rows))
 
 
-def inspect_pipeline(
-    expression: Annotated[str, typer.Argument(help="PIPELINE, PIPELINE.STEP, PIPELINE.STEP.inputs, …")],
-) -> None:
-    """Say that the data of steps is kept nowhere, so that there is none to look at."""
-    fail(f"{expression}: pipelines run without a message broker, and the data of their steps is kept nowhere")
-
-
 @asks_the_api
 def show_servers(*, place: ApiPlace) -> None:
     """List the Servers of the namespace with their replicas and loaded models."""
