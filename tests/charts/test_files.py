@@ -78,7 +78,8 @@ def test_the_usual_values_of_seldon_core_are_told_in_a_few_lines():
     assert "kafka.* (" in notes
     assert (
         "Images of Seldon Core are not run; Bailie's take their place: "
-        "controller.image, envoy.image, scheduler.image, serverConfig.agent.image." in notes
+        "controller.image, envoy.image, pipelinegateway.image, scheduler.image, serverConfig.agent.image."
+        in notes
     )
 
 

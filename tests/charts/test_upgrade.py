@@ -79,7 +79,9 @@ def test_the_runtime(cluster, tmp_path):
     assert secret["data"].keys() == {"gs"}
     assert json.loads(b64decode(secret["data"]["gs"]))["name"] == "gs"
     spec = cluster.get(RESOURCES.format(HOME) + "/seldonruntimes/seldon")["spec"]
-    assert {each["name"] for each in spec["overrides"]} == {"seldon-scheduler", "seldon-envoy"}
+    assert {each["name"] for each in spec["overrides"]} == {
+        "seldon-scheduler", "seldon-envoy", "seldon-pipelinegateway",
+    }  # fmt: skip
 
 
 def test_the_servers(cluster, tmp_path):

@@ -273,7 +273,7 @@ def test_a_mirror_gets_copies_once_it_answers(world):
         ({"other.experiment": 1}, "NotSupported", '"other.experiment" is an experiment'),
         ({"@": 1, "default": "@"}, "Invalid", "cannot name a Model"),
         ({"a/b": 1}, "Invalid", "cannot name a Model"),
-        ({"iris": 1, "resourceType": "pipeline"}, "NotSupported", "experiments over pipelines yet"),
+        ({"a.b": 1, "resourceType": "pipeline"}, "Invalid", '"a.b" is no DNS label'),
         ({"iris": 1, "resourceType": "server"}, "NotSupported", "must be one of model, pipeline"),
         ({"mirror": {"name": "iris", "percent": 5}}, "Required", "a mirror alone answers nobody"),
         ({"iris": 1, "mirror": {"name": "x.experiment", "percent": 5}}, "NotSupported", "spec.mirror.name"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import gcd
 
 import pytest
 from tests.support.fleet import FIRST, LOADED
@@ -10,6 +11,7 @@ from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
 
 from bailie.control.engine import Engine
+from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
 from bailie.lifecycle.pipelines import NO_GATEWAY
@@ -32,7 +34,7 @@ class World(Pass):
             agents=self.agents,
             publisher=self.publisher,
             notify=write_notice,
-            further=[PipelineSubjects],
+            further=[PipelineSubjects, ExperimentSubjects],
         )
 
     def connect(self):
@@ -45,11 +47,18 @@ class World(Pass):
         self.pipelines[name] = manifest_of("Pipeline", name, spec, generation=generation)
         return parse_version(next(PipelineVersions().named([self.pipelines[name]]))).identity
 
-    def loaded(self, identity, number=1, replicas=GATEWAYS):
+    def loaded(self, identity, number=1, replicas=GATEWAYS, name="p"):
         for replica in replicas:
-            self.agents.report("p.pipeline", identity, number, LOADED, replica=replica)
+            self.agents.report(f"{name}.pipeline", identity, number, LOADED, replica=replica)
         self.step()
         self.step()
+
+    def answering(self, *names):
+        """Pipelines that every gateway answers for; each has a step of its own."""
+        for name in names:
+            identity = self.pipeline(name, spec={"steps": [{"name": f"of-{name}"}]})
+            self.step()
+            self.loaded(identity, name=name)
 
     def conditions(self, name="p"):
         status = self.engine.result.further["Pipeline"][name].status(0, (), "2026-01-01T00:00:00Z")
@@ -226,3 +235,136 @@ def test_a_step_that_two_pipelines_have_lets_the_other_go_on(world):
     world.served("iris")
     world.step()
     assert world.conditions("p")["ModelsReady"]["status"] == "True"
+
+
+def of_experiment(world, name="flower"):
+    status = world.engine.result.further["Experiment"][name].status(0, (), "2026-01-01T00:00:00Z")
+    return {each["type"]: each for each in status["conditions"]}
+
+
+def shares(world, name):
+    """The weights of the versions behind a name, as small as they can be; the entry where it is no route."""
+    entry = world.entry(name)
+    if not isinstance(entry, Route):
+        return entry
+    least = gcd(*(each.weight for each in entry.backends))
+    return {each.name: each.weight // least for each in entry.backends}
+
+
+def test_an_experiment_shares_the_callers_of_a_pipeline(world):
+    world.answering("a", "b", "shadow")
+    mirror = {"name": "shadow", "percent": 5}
+    world.experiment(a=90, b=10, default="a", resourceType="pipeline", mirror=mirror)
+    world.step()
+    world.step()
+    assert shares(world, "flower.experiment") == {"a.pipeline_1": 9, "b.pipeline_1": 1}
+    assert world.entry("a.pipeline") == world.entry("flower.experiment")
+    assert shares(world, "b.pipeline") == {"b.pipeline_1": 1}
+    assert world.entry("flower.experiment").sticky
+    assert world.entry("flower.experiment").mirror.model == "shadow.pipeline"
+    assert set(world.publisher.table.mirrors) == {"shadow.pipeline"}
+    said = of_experiment(world)
+    assert said["ExperimentReady"]["message"] == "experiment active: a 90, b 10; shadow gets copies"
+    assert said["CandidatesReady"]["reason"] == "ModelsNotReady", "a plan without models is not ready"
+    assert '"a": the Models of these steps do not answer: of-a' in said["CandidatesReady"]["message"]
+    for name in ("of-a", "of-b", "of-shadow"):
+        world.served(name)
+    world.step()
+    assert of_experiment(world)["Ready"]["status"] == "True"
+
+
+def test_two_versions_of_a_pipeline_have_its_weight_together(world):
+    world.answering("a", "b")
+    world.experiment(a=1, b=3, resourceType="pipeline")
+    spec = {"steps": [{"name": "of-b", "joinWindowMs": 7}]}
+    identity = world.pipeline("b", generation=2, spec=spec)
+    world.step()
+    assert shares(world, "flower.experiment") == {"a.pipeline_1": 1, "b.pipeline_1": 3}
+    world.loaded(identity, 2, name="b")
+    assert shares(world, "flower.experiment") == {"a.pipeline_1": 1, "b.pipeline_2": 3}
+
+
+def test_a_pipeline_that_is_gone_is_left_out_of_an_experiment(world):
+    world.answering("a", "b")
+    world.experiment(a=90, b=10, default="b", resourceType="pipeline")
+    world.step()
+    del world.pipelines["b"]
+    world.step()
+    world.step()
+    assert shares(world, "flower.experiment") == shares(world, "b.pipeline") == {"a.pipeline_1": 1}
+    assert '"b": the Pipeline does not exist' in of_experiment(world)["CandidatesReady"]["message"]
+
+
+def test_experiments_over_models_and_over_pipelines_do_not_meet(world):
+    """Both have the default `a`: one that of a Model, the other that of a Pipeline."""
+    world.answering("a")
+    world.served("a")
+    world.experiment("models", a=1, default="a")
+    world.experiment("pipelines", a=1, default="a", resourceType="pipeline")
+    world.step()
+    world.step()
+    assert shares(world, "models.experiment") == {"a_1": 1}
+    assert shares(world, "pipelines.experiment") == {"a.pipeline_1": 1}
+    reasons = {
+        name: of_experiment(world, name)["ExperimentReady"]["reason"] for name in ("models", "pipelines")
+    }
+    assert set(reasons.values()) == {"ExperimentActive"}, reasons
+
+
+def round_of(*names, **fields):
+    """Pipelines that take their inputs from each other, the first from the last."""
+    steps = {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}}
+    return {
+        name: {**steps, "input": {"externalInputs": [f"{names[at - 1]}.outputs"], **fields}}
+        for at, name in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize("names", [("p",), ("p", "q"), ("p", "q", "r")])
+def test_pipelines_that_wait_for_each_other_are_refused_with_the_way_round(world, names):
+    for name, spec in round_of(*names).items():
+        world.pipeline(name, spec=spec)
+    assert world.step() == []
+    for name in names:
+        said = world.conditions(name)["PipelineReady"]
+        assert (said["status"], said["reason"]) == ("False", "Invalid")
+        assert " -> ".join(sorted({*names})) in said["message"] or len(names) == 3
+        assert "form a cycle" in said["message"]
+
+
+def test_a_version_that_answers_goes_on_when_another_pipeline_closes_a_cycle(world):
+    specs = round_of("p", "q")
+    first = world.pipeline("p", spec=specs["p"])
+    world.step()
+    world.loaded(first)
+    assert world.ready()["PipelineReady"] == "True"
+    world.pipeline("q", spec=specs["q"])
+    assert world.step() == []
+    assert world.ready("p")["PipelineReady"] == world.ready("q")["PipelineReady"] == "False"
+    assert isinstance(world.entry("p.pipeline"), Route), "the version before goes on"
+    del world.pipelines["q"]
+    world.step()
+    assert world.ready()["PipelineReady"] == "True", "nothing of the Pipeline itself has changed"
+
+
+@pytest.mark.parametrize("order", [("model", "pipeline"), ("pipeline", "model")])
+def test_a_model_with_the_name_of_a_pipeline_changes_nothing_for_it(world, order):
+    for each in order:
+        if each == "model":
+            world.model("p.pipeline")
+            world.model("flower.experiment")
+        else:
+            identity = world.pipeline()
+        world.step()
+    world.loaded(identity)
+    world.answering("a")
+    world.experiment(a=1, resourceType="pipeline")
+    for _ in range(3):
+        world.step()
+    assert world.engine.result.looked_at == frozenset(), "nothing is read anew in each pass"
+    assert world.ready()["PipelineReady"] == "True"
+    assert isinstance(world.entry(), Route)
+    world.models.clear()
+    world.step()
+    assert isinstance(world.entry(), Route)
+    assert isinstance(world.entry("flower.experiment"), Route)

@@ -261,17 +261,27 @@ def following(name, *external, **fields):
 
 
 def test_a_cycle_between_pipelines_is_named_by_its_way_round():
-    plans = {
-        "q1": following("q1", "q3.step.a"),
-        "q2": following("q2", "q1"),
-        "q3": following("q3", "other", externalTriggers=["q2.inputs"]),
-        "other": plan_of({"steps": [A]}, "other"),
-    }
-    assert [problem.message for problem in cycles_between(plans)] == [
-        "the pipelines q1 -> q2 -> q3 -> q1 form a cycle; take one of them out of another's input"
-    ]
-    del plans["q2"]
-    assert cycles_between(plans) == []
+    reads = {"q1": ["q3"], "q2": ["q1"], "q3": ["other", "q2"], "behind": ["q3"]}
+    text = "the pipelines q1 -> q2 -> q3 -> q1 form a cycle; take one of them out of another's input"
+    assert cycles_between(reads) == {"q1": text, "q2": text, "q3": text}
+    del reads["q2"]
+    assert cycles_between(reads) == {}
+
+
+def test_each_cycle_between_pipelines_is_named_apart():
+    reads = {"a": ["b"], "b": ["a"], "c": ["d", "a"], "d": ["c"], "e": ["e"]}
+    found = cycles_between(reads)
+    assert set(found) == set("abcde")
+    assert found["a"] == found["b"] != found["c"] == found["d"]
+    assert "c -> d -> c" in found["c"] or "d -> c -> d" in found["c"]
+    assert "e -> e" in found["e"]
+
+
+def test_cycles_among_a_thousand_pipelines_are_found_in_time():
+    many = {str(number): [str((number + 1) % 20_000)] for number in range(20_000)}
+    begun = time.process_time()
+    assert len(cycles_between(many)) == 20_000
+    assert time.process_time() - begun < 5
 
 
 def test_a_large_graph_is_compiled_in_time_and_without_deep_recursion():

@@ -1,4 +1,4 @@
-"""Pipelines on real models: a Server that runs them, their status, changes under load, and their end."""
+"""Pipelines on real models: gateways that come by themselves, status, changes under load, and the end."""
 
 import json
 import threading
@@ -51,32 +51,39 @@ def two(prefix):
     )
 
 
+def gateway_ready(stack):
+    """The runtime's word about the gateways."""
+    found = stack.get("seldonruntime", "seldon").get("status", {}).get("conditions", [])
+    said = {each["type"]: each for each in found}
+    return said.get("PipelineGatewayReady") or {"status": "", "message": ""}
+
+
+def override(stack, *overrides):
+    patch = json.dumps({"spec": {"overrides": overrides}})
+    stack.kubectl("patch", "seldonruntime", "seldon", "-n", SYSTEM, "--type", "merge", "-p", patch)
+
+
 @pytest.fixture(scope="module")
 def gateway(stack):
-    """The Server that runs pipelines, which is made only after a Pipeline has asked for one in vain."""
+    """The pipeline gateways, which are there when the namespace has a Pipeline, and not before."""
+    assert GATEWAY not in stack.kubectl("get", "servers,statefulsets", "-n", SYSTEM, "-o", "name")
     lonely = pipeline("lonely", [{"name": "nobody"}], output={"steps": ["nobody"]})
     stack.apply(lonely)
-    found = until(lambda: conditions(stack, "lonely"))
-    assert found["Ready"]["status"] == "False"
-    assert found["PipelineGwReady"]["reason"] == "NoPipelineGateway"
-    assert "seldon-pipelinegateway" in found["PipelineGwReady"]["message"]
-    spec = {"serverConfig": "seldon-pipelinegateway", "replicas": 2}
-    stack.apply(
-        {
-            **KIND,
-            "kind": "Server",
-            "metadata": {"name": "seldon-pipelinegateway", "namespace": SYSTEM},
-            "spec": spec,
-        }
-    )
+    until(lambda: GATEWAY in stack.kubectl("get", "servers", "-n", SYSTEM, "-o", "name"))
+    stack.kubectl("scale", f"server/{GATEWAY}", "-n", SYSTEM, "--replicas=2")
     stack.kubectl("wait", "--for=condition=Ready", f"server/{GATEWAY}", "-n", SYSTEM, "--timeout=90s")
+    until(lambda: gateway_ready(stack)["message"] == "2 of 2 replicas are ready")
     until(lambda: conditions(stack, "lonely")["PipelineGwReady"]["status"] == "True")
     found = conditions(stack, "lonely")
     assert found["ModelsReady"]["message"] == "the Models of these steps do not answer: nobody"
     assert found["Ready"]["reason"] == "ModelsNotReady"
     yield
     stack.kubectl("delete", "pipelines", "--all", "-n", SYSTEM, "--timeout=60s")
-    stack.kubectl("delete", "server", "seldon-pipelinegateway", "-n", SYSTEM, "--timeout=90s")
+    override(stack, {"name": GATEWAY, "disable": True})
+    until(
+        lambda: GATEWAY not in stack.kubectl("get", "servers,statefulsets,pods", "-n", SYSTEM, "-o", "name")
+    )
+    override(stack)
 
 
 def wait_ready(stack, name):
@@ -175,3 +182,39 @@ def test_a_pipeline_that_cannot_be_says_why(stack, gateway):
     heard = httpx.post(stack.url(SYSTEM) + "/v2/models/round.pipeline/infer", json={}, trust_env=False)
     assert heard.status_code == 503
     assert "pipeline round" in json.loads(heard.text)["error"]
+
+
+def test_callers_of_a_pipeline_are_shared_and_kept(stack, models, model, gateway):
+    """By weight, with the pipeline that answered them, and as before when the Experiment is gone."""
+    model("iris")
+    for name in ("left", "right", "shadow"):
+        renamed = {"iris.outputs.predict": name}
+        output = {"steps": ["iris"], "tensorMap": renamed}
+        stack.apply(pipeline(name, [{"name": "iris"}], output=output))
+    experiment = {
+        **KIND,
+        "kind": "Experiment",
+        "metadata": {"name": "sides", "namespace": SYSTEM},
+        "spec": {
+            "resourceType": "pipeline",
+            "default": "left",
+            "candidates": [{"name": "left", "weight": 50}, {"name": "right", "weight": 50}],
+            "mirror": {"name": "shadow", "percent": 100},
+        },
+    }
+    stack.apply(experiment)
+    stack.kubectl("wait", "--for=condition=Ready", "experiment/sides", "-n", SYSTEM, "--timeout=60s")
+    expectation, seen = models.expected["iris"], {}
+    for path in ("/v2/pipelines/{}/infer", "/v2/models/{}.pipeline/infer"):
+        for _ in range(20):
+            answer = ask(stack, expectation, "left", path)
+            assert answer.status_code == 200, answer.text
+            seen[names_in(answer)[0]] = answer.headers["x-seldon-route"]
+    assert set(seen) == {"left", "right"}
+    assert seen["right"] == ":right.pipeline_1:"
+    kept = [ask(stack, expectation, "left", **{"x-seldon-route": seen["right"]}) for _ in range(20)]
+    assert {names_in(each)[0] for each in kept} == {"right"}
+    by_name = ask(stack, expectation, "x", "/v2/models/sides.experiment/infer")
+    assert names_in(by_name)[0] in seen
+    stack.kubectl("delete", "experiment", "sides", "-n", SYSTEM, "--timeout=60s")
+    until(lambda: {names_in(ask(stack, expectation, "left"))[0] for _ in range(8)} == {"left"})

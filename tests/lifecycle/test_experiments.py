@@ -2,7 +2,7 @@ import pytest
 
 from bailie.api.problems import Problem
 from bailie.api.status import Condition
-from bailie.lifecycle.experiments import ExperimentFacts, TargetState, target_of
+from bailie.lifecycle.experiments import ExperimentFacts, TargetState, absent_target
 
 NOW = "2024-01-02T03:04:05Z"
 IRIS = TargetState("iris", answers=True, status="True")
@@ -44,6 +44,6 @@ def test_weights_that_no_data_plane_has_yet_are_waited_for(refusal, status):
 
 
 def test_a_model_that_is_not_there_does_not_answer():
-    assert target_of("iris", None, answers=False) == TargetState(
+    assert absent_target("Model", "iris", deleted=False) == TargetState(
         "iris", answers=False, status="False", reason="ModelNotFound", message="the Model does not exist"
     )

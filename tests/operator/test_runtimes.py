@@ -4,6 +4,7 @@ from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME, SERVER
 from bailie.kube.errors import Forbidden
+from bailie.manifests.cluster import companions
 
 RUNTIME = {"seldonConfig": "default"}
 
@@ -237,3 +238,67 @@ async def test_a_mesh_that_is_this_one_is_refused(installation):
         found = await installation.until(SELDON_RUNTIME, "seldon", "False")
         assert found["reason"] == "InvalidSpec"
         assert "spec.fallbackMesh: names seldon-mesh of this namespace" in found["message"]
+
+
+GATEWAY = "seldon-pipelinegateway"
+
+
+async def tell_of_pipelines(installation, *, there):
+    """As the scheduler writes it."""
+    body = {"status": {"hasPipelines": there}}
+    await installation.admin.patch(SELDON_RUNTIME, "seldon", installation.a, body, subresource="status")
+
+
+async def gateway_says(installation, status, reason):
+    where = {"condition": "PipelineGatewayReady"}
+    return await installation.until(SELDON_RUNTIME, "seldon", status, reason, **where)
+
+
+async def test_the_server_of_pipelines_is_there_while_the_scheduler_tells_of_one(installation):
+    server = (installation.a, "seldon-pipelinegateway.server")
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        assert server not in installation.workloads.running, "a namespace without Pipelines"
+        assert not await installation.condition(SELDON_RUNTIME, "seldon", "PipelineGatewayReady")
+        await tell_of_pipelines(installation, there=True)
+        await gateway_says(installation, "False", "NotMadeYet")
+        (made,) = companions(installation.workloads.running[server])
+        await installation.put(made)
+        await gateway_says(installation, "False", "ServerConfigNotFound")
+        assert (await installation.condition(SELDON_RUNTIME, "seldon"))["status"] == "True"
+        await tell_of_pipelines(installation, there=False)
+        await gateway_says(installation, "True", "NoPipelines")
+        assert server not in installation.workloads.running
+
+
+async def test_the_runtime_may_leave_the_gateway_out_and_says_so(installation):
+    async with installation.operator():
+        overrides = [{"name": GATEWAY, "disable": True}]
+        await installation.make("SeldonRuntime", "seldon", {**RUNTIME, "overrides": overrides})
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        await tell_of_pipelines(installation, there=True)
+        said = await gateway_says(installation, "False", "Disabled")
+        assert "spec.overrides" in said["message"]
+        assert (installation.a, "seldon-pipelinegateway.server") not in installation.workloads.running
+
+
+async def test_the_word_of_the_server_is_the_runtimes_also_of_one_made_by_hand(installation):
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await installation.make("Server", GATEWAY, {"serverConfig": "mlserver"})
+        await installation.until(SERVER, GATEWAY, "True")
+        await tell_of_pipelines(installation, there=True)
+        said = await gateway_says(installation, "True", "ReplicasReady")
+        assert "made by hand" in said["message"]
+
+
+async def test_an_older_role_keeps_the_gateway_back_and_nothing_else(installation):
+    refusal = "servers.mlops.seldon.io is forbidden"
+    installation.workloads.refusals["seldon-pipelinegateway.server"] = Forbidden(refusal, status=403)
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await tell_of_pipelines(installation, there=True)
+        said = await gateway_says(installation, "False", "Refused")
+        assert refusal in said["message"]
+        await installation.until(SELDON_RUNTIME, "seldon", "True")

@@ -14,11 +14,12 @@ from bailie.api.kinds import (
     DEPLOYMENT,
     POD,
     POD_DISRUPTION_BUDGET,
+    SERVER,
     SERVICE,
     STATEFUL_SET,
 )
 from bailie.kube.client import Client, PatchType
-from bailie.kube.errors import ApiError
+from bailie.kube.errors import ApiError, Forbidden
 from bailie.manifests.objects import service
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, role_manifests
 from bailie.manifests.workload import Workload
@@ -277,6 +278,34 @@ async def test_what_somebody_else_made_is_left_alone(admin, workloads):
     assert (await admin.get(SERVICE, "mlserver", NAMESPACE))["spec"]["externalName"] == spec["externalName"]
     await workloads.remove(NAMESPACE, "mlserver")
     assert await admin.get(SERVICE, "mlserver", NAMESPACE)
+
+
+async def test_a_server_that_the_operator_keeps_is_made_and_goes(admin, workloads):
+    """With the operator's own rights, which hold for this one Server."""
+    spec = {"serverConfig": "seldon-pipelinegateway"}
+    metadata = {"name": "seldon-pipelinegateway", "namespace": NAMESPACE}
+    kind = {"apiVersion": SERVER.api_version, "kind": SERVER.kind}
+    server = {**kind, "metadata": metadata, "spec": spec}
+    alone = replace(WORKLOAD, name="of-a-server", template={}, replicas=0, objects=(server,))
+    await workloads.ensure(alone)
+    body = {"spec": {"replicas": 3}}
+    await admin.patch(SERVER, "seldon-pipelinegateway", NAMESPACE, body)
+    await workloads.ensure(alone)
+    assert (await admin.get(SERVER, "seldon-pipelinegateway", NAMESPACE))["spec"]["replicas"] == 3
+    await workloads.remove(NAMESPACE, "of-a-server")
+    assert (await admin.list(SERVER, NAMESPACE)).items == []
+    other = {
+        **server,
+        "metadata": {**metadata, "name": "other", "labels": {"bailie.io/workload": "of-a-server"}},
+    }
+    await admin.create(other)
+    with pytest.raises(Forbidden):
+        await KubernetesWorkloads(workloads._client).remove(NAMESPACE, "of-a-server")
+    await admin.delete(SERVER, "other", NAMESPACE)
+    await admin.create(server)
+    await workloads.ensure(replace(alone, objects=({**server, "spec": {**spec, "replicas": 2}},)))
+    by_hand = await admin.get(SERVER, "seldon-pipelinegateway", NAMESPACE)
+    assert by_hand["spec"].get("replicas", 1) == 1, "one that a user has made is left alone"
 
 
 async def test_pods_of_somebody_else_are_not_taken_over(admin, workloads):

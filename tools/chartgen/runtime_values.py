@@ -54,6 +54,9 @@ RUNTIME: tuple[Row, ...] = (
     MODEL_SECRETS,
     *_component("scheduler", "scheduler"),
     *_component("envoy", "Envoy"),
+    Value("pipelinegateway.disable", False, "Run no pipeline gateway in this namespace, whatever Pipelines it has.", FLAG),
+    Value("pipelinegateway.replicas", None, "Pipeline gateways, while the namespace has a Pipeline. Unset: one, or as many as somebody scales the Server `seldon-pipelinegateway` to.", _REPLICAS),
+    Value("pipelinegateway.podSpec", {}, "PodSpec merged over that of the ServerConfig `seldon-pipelinegateway`, containers by name.", OBJECT),
     Value("envoy.serviceType", "LoadBalancer", "Type of the Service `seldon-mesh`; empty: the SeldonConfig's.", replace(SERVICE_TYPE, blank=True)),
     Value("config.agentConfig.rclone.configSecrets", [], "Secrets with remotes that all models may use, as a list or separated by commas.", NAMES),
     Value("config.scalingConfig.models.enabled", False, "The replicas of each Model with a `maxReplicas` above its `minReplicas` follow its load.", FLAG),
@@ -62,7 +65,7 @@ RUNTIME: tuple[Row, ...] = (
     Ignored("scheduler.serviceType", "the scheduler's Service is headless, for use within the namespace"),
     *(
         Ignored(name, _NO_COMPONENT, ("disable", "replicas", "podSpec"))
-        for name in ("hodometer", "dataflow", "modelgateway", "pipelinegateway")
+        for name in ("hodometer", "dataflow", "modelgateway")
     ),
     Ignored(
         "config.kafkaConfig",

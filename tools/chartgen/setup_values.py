@@ -144,6 +144,9 @@ COMPONENTS: tuple[Row, ...] = (
     *_pods("envoy", "the Envoys"),
     *resources("envoy", "100m", "128Mi", "1Gi"),
     *image("envoy", "the Envoys"),
+    *_pods("pipelinegateway", "the pipeline gateways"),
+    *resources("pipelinegateway", "50m", "128Mi", "1Gi"),
+    *image("pipelinegateway", "the pipeline gateways"),
     Value("envoy.maxConnections", int(default_of(StarterSettings, variables.ENVOY_MAX_CONNECTIONS)), "Connections of callers that an Envoy takes; more are closed at once.", count(1)),
     Value(
         "envoy.maxRequestsPerReplica",
@@ -229,7 +232,7 @@ IGNORED: tuple[Row, ...] = (
         for key in ("accesslogPath", "enableAccesslog", "includeSuccessfulRequests")
     ),
     Ignored("modelgateway", f"{_NO_COMPONENT}: requests go from Envoy straight to the server", (*_COMPONENT_KEYS, "workers", "maxNumConsumers"), told=_NO_COMPONENT),
-    Ignored("pipelinegateway", f"{_NO_COMPONENT}: requests go from Envoy straight to the server", (*_COMPONENT_KEYS, "maxNumConsumers"), told=_NO_COMPONENT),
+    Ignored("pipelinegateway.maxNumConsumers", "pipelines run without a message broker", told=_OTHERWISE),
     Ignored("dataflow", _NO_COMPONENT, (*_COMPONENT_KEYS, "cores", "logLevelKafka", "pipelineCtlopsThreads")),
     Ignored("hodometer", f"{_NO_COMPONENT}, which would report its use", ("disable", *_COMPONENT_KEYS, "metricsLevel", "extraPublishUrls"), told=_NO_COMPONENT),
     Ignored(

@@ -1,6 +1,8 @@
 {{- define "bailie.override" -}}
 disable: {{ .disable }}
+{{- if not (kindIs "invalid" .replicas) }}
 replicas: {{ .replicas | int64 }}
+{{- end }}
 {{- if .keepService }}
 keepService: true
 {{- end }}

@@ -27,7 +27,7 @@ docker.io beside it is where theirs are, not where Bailie's is.
 {{- /* For the notes: the keys with images of Seldon Core's components. */ -}}
 {{- define "bailie.replacedImages" -}}
 {{- $images := dict "image" .Values.image "serverConfig.agent.image" .Values.serverConfig.agent.image -}}
-{{- range $name := list "controller" "scheduler" "envoy" }}{{ $_ := set $images (printf "%s.image" $name) (index $.Values $name).image }}{{ end -}}
+{{- range $name := list "controller" "scheduler" "envoy" "pipelinegateway" }}{{ $_ := set $images (printf "%s.image" $name) (index $.Values $name).image }}{{ end -}}
 {{- $found := list -}}
 {{- range $path, $image := $images -}}
 {{- if include "bailie.isSeldons" $image.repository }}{{ $found = append $found $path }}{{ end -}}

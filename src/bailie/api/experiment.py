@@ -4,13 +4,20 @@ from typing import ClassVar
 
 from bailie.api.base import Part, UInt32
 from bailie.api.kinds import EXPERIMENT, Kind
-from bailie.api.names import EXPERIMENT_ENDING, LABEL_RULE, NameRule, model_name_problems
+from bailie.api.names import (
+    EXPERIMENT_ENDING,
+    LABEL_RULE,
+    NameRule,
+    label_problems,
+    model_name_problems,
+)
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource
 from bailie.api.status import ConditionedStatus
 from bailie.api.texts import shown
 
-RESOURCE_TYPES = ("model", "pipeline")
+OVER_PIPELINES = "pipeline"
+RESOURCE_TYPES = ("model", OVER_PIPELINES)
 
 
 class ExperimentCandidate(Part):
@@ -79,7 +86,7 @@ def _candidate_problems(spec: ExperimentSpec) -> list[Problem]:
         if name in names[:index]
     ]
     for index, name in enumerate(names):
-        found += _target_problems(f"spec.candidates[{index}].name", name)
+        found += _target_problems(spec, f"spec.candidates[{index}].name", name)
     if not names and spec.mirror is None:
         found.append(Problem("spec.candidates", "Required", "give at least one candidate or a mirror"))
     if names and not any(candidate.weight for candidate in spec.candidates):
@@ -89,19 +96,20 @@ def _candidate_problems(spec: ExperimentSpec) -> list[Problem]:
     return found
 
 
-def _target_problems(path: str, name: str) -> list[Problem]:
+def _target_problems(spec: ExperimentSpec, path: str, name: str) -> list[Problem]:
     if not name:
         return [Problem(path, "Required", "is empty")]
     if name.endswith(EXPERIMENT_ENDING):
         text = f'"{shown(name)}" is an experiment: name the Models or Pipelines that it leads to'
         return [Problem(path, "NotSupported", text)]
-    return model_name_problems(path, name)
+    of_kind = label_problems if spec.resource_type == OVER_PIPELINES else model_name_problems
+    return of_kind(path, name)
 
 
 def _mirror_problems(spec: ExperimentSpec) -> list[Problem]:
     if spec.mirror is None:
         return []
-    found = _target_problems("spec.mirror.name", spec.mirror.name)
+    found = _target_problems(spec, "spec.mirror.name", spec.mirror.name)
     if spec.mirror.name in {candidate.name for candidate in spec.candidates}:
         text = f'"{spec.mirror.name}" is a candidate already'
         found.append(Problem("spec.mirror.name", "Duplicate", text))

@@ -18,7 +18,8 @@ from bailie.wellknown import names
 SCHEDULER = names.SCHEDULER
 ENVOY = names.ENVOY
 RUN_COMPONENTS = (SCHEDULER, ENVOY)
-OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway", names.PIPELINE_GATEWAY)
+PIPELINE_GATEWAY = names.PIPELINE_GATEWAY
+OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway")
 
 
 _IGNORED = {
@@ -201,6 +202,9 @@ class SeldonConfig(Resource):
         for index, component in enumerate(self.spec.components):
             path = f"spec.components[{index}]"
             found += component_problems(f"{path}.name", component.name)
+            if component.name == PIPELINE_GATEWAY:
+                text = f"has no effect: pods of {PIPELINE_GATEWAY} are those of the ServerConfig of that name"
+                found.append(no_effect(f"{path}.name", text))
             found += pod_spec_problems(f"{path}.podSpec", component.pod_spec)
             for number, claim in enumerate(component.volume_claim_templates):
                 found += claim.problems(f"{path}.volumeClaimTemplates[{number}]")
@@ -212,9 +216,9 @@ class SeldonConfig(Resource):
 
 def component_problems(path: str, name: str) -> list[Problem]:
     """Returns problems and warnings about a component's name."""
-    if name in RUN_COMPONENTS:
+    if name in RUN_COMPONENTS or name == PIPELINE_GATEWAY:
         return []
     if name in OTHER_COMPONENTS:
         return [no_effect(path, f'has no effect: Bailie needs no component "{name}"')]
-    known = ", ".join((*RUN_COMPONENTS, *OTHER_COMPONENTS))
+    known = ", ".join((*RUN_COMPONENTS, PIPELINE_GATEWAY, *OTHER_COMPONENTS))
     return [Problem(path, "NotSupported", f'there is no component "{name}"; the components are {known}')]

@@ -8,7 +8,7 @@ from bailie.api.names import label_problems
 from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
-from bailie.api.seldon_config import SCHEDULER, Configuration, component_problems
+from bailie.api.seldon_config import PIPELINE_GATEWAY, SCHEDULER, Configuration, component_problems
 from bailie.api.status import ConditionedStatus
 from bailie.wellknown import names, ports
 
@@ -24,7 +24,8 @@ class Override(Part):
     disable: Flag = False
     """Do not run the component."""
     replicas: Int32 | None = None
-    """Pods of the component; 1 when unset, and 0 leaves the component out."""
+    """Pods of the component; 1 when unset, and 0 leaves the component out. For the pipeline gateway, unset
+    leaves the number to whoever scales its Server."""
     service_type: ServiceType | None = None
     """Type of the component's Service; when unset, that of serviceConfig."""
     pod_spec: OpenObject | None = None
@@ -97,6 +98,8 @@ class SeldonRuntimeStatus(ConditionedStatus):
     """The other namespaces that this one's scheduler serves."""
     fallback: FallbackStatus | None = None
     """The names that fallbackMesh answers for, by the routes that every Envoy has."""
+    has_pipelines: bool = False
+    """The namespace has a Pipeline, so the operator keeps a Server seldon-pipelinegateway there."""
 
 
 class SeldonRuntime(Resource):
@@ -125,9 +128,7 @@ class SeldonRuntime(Resource):
                 found.append(Problem(f"{path}.name", "Duplicate", f'"{override.name}" is there twice'))
             if override.replicas is not None and override.replicas < 0:
                 found.append(Problem(f"{path}.replicas", "Invalid", "must not be negative"))
-            if override.name == SCHEDULER and override.service_type:
-                text = "has no effect: the scheduler's Service is for use within the cluster"
-                found.append(no_effect(f"{path}.serviceType", text))
+            found += _service_warnings(path, override)
             seen.add(override.name)
         if self.spec.scheduler_namespace:
             found += label_problems("spec.schedulerNamespace", self.spec.scheduler_namespace)
@@ -139,3 +140,16 @@ class SeldonRuntime(Resource):
         if not self.spec.seldon_config:
             found.append(Problem("spec.seldonConfig", "Required", "is empty; name a SeldonConfig"))
         return found
+
+
+def _service_warnings(path: str, override: Override) -> list[Problem]:
+    """Returns warnings for the fields of a component's Service that nothing reads."""
+    found = []
+    if override.service_type and override.name == SCHEDULER:
+        text = "has no effect: the scheduler's Service is for use within the cluster"
+        found.append(no_effect(f"{path}.serviceType", text))
+    if override.name == PIPELINE_GATEWAY:
+        text = "has no effect: requests to pipelines come through Envoy"
+        given = {"serviceType": override.service_type, "keepService": override.keep_service}
+        found += [no_effect(f"{path}.{field}", text) for field, value in given.items() if value]
+    return found

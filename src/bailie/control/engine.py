@@ -8,7 +8,7 @@ same path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.control.agent_port import LoadCommand
@@ -22,6 +22,7 @@ from bailie.control.placement_input import ServerBook, demand_and_holdings, runn
 from bailie.control.releases import Releases
 from bailie.control.routes import Routes
 from bailie.control.subjects import Subject, put
+from bailie.control.wanted_models import own_name
 from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
 
@@ -74,14 +75,19 @@ class Engine:
         self._releases = Releases(agents, notify)
         pipelines = PipelineVersions()
         self._models = ModelSubjects(
-            manifests=lambda: (*objects(MODEL), *pipelines.named(objects(PIPELINE))),
+            manifests=lambda: (*filter(own_name, objects(MODEL)), *pipelines.named(objects(PIPELINE))),
             fleet=self._fleet,
             planner=self._planner,
             routes=self._routes,
             decisions=DecisionLog(notify),
         )
-        self._further = tuple(make(objects, self._routes, self._models.facts) for make in further)
-        self._kinds: tuple[SubjectKind, ...] = (self._models, *self._further)
+        facts: dict[str, Mapping[str, Any]] = {MODEL.kind: self._models.facts}
+        kinds: list[SubjectKind] = []
+        for make in further:
+            kinds.append(make(objects, self._routes, facts))
+            facts[kinds[-1].kind] = kinds[-1].facts
+        self._further = tuple(kinds)
+        self._kinds: tuple[SubjectKind, ...] = (self._models, *kinds)
         self._contributions: dict[Subject, Contribution] = {}
         self._dirty: set[Subject] = set()
         self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
@@ -301,6 +307,7 @@ class Engine:
             contributions=dict(self._contributions),
             remotes_problems=self._fleet.remotes_problems(),
             looked_at=looked_at,
+            runtime=self._routes.fallback.runtime,
             settling=self._routes.settling,
             fallback=self._routes.on_fallback(),
             scaling=self._models.scaling.newest(),

@@ -1,6 +1,6 @@
-"""Experiments as subjects: the weights by which callers reach the copies of several Models.
+"""Experiments as subjects: the weights by which callers reach the copies of several Models, or Pipelines.
 
-A row in the table of `kinds`, after the Models. An Experiment remembers nothing: a
+A row in the table of `kinds`, after the Models and Pipelines. An Experiment remembers nothing: a
 candidate that does not answer is left out, and its share goes to the others, from the first pass of any
 leader.
 """
@@ -10,21 +10,30 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import EXPERIMENT, MODEL
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE
 from bailie.api.names import EXPERIMENT_ENDING
 from bailie.control.route_entries import asked_copies
 from bailie.control.subjects import Contribution, Subject
 from bailie.control.wanted_experiments import WantedExperiment, parse_experiment
 from bailie.control.wanted_objects import WantedObjects
-from bailie.lifecycle.experiments import DEFAULT_TAKEN, NO_CANDIDATE, ExperimentFacts, Refused, target_of
+from bailie.lifecycle.conditions import rolled_out
+from bailie.lifecycle.experiments import (
+    DEFAULT_TAKEN,
+    NO_CANDIDATE,
+    ExperimentFacts,
+    Refused,
+    TargetState,
+    absent_target,
+    target_of,
+)
+from bailie.lifecycle.pipelines import pipeline_ready
 from bailie.routing.table import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from bailie.control.subjects import KnownRoutes, Objects
-    from bailie.lifecycle.conditions import ModelFacts
+    from bailie.control.subjects import FactsByKind, KnownRoutes, Objects
 
 
 class ExperimentSubjects:
@@ -32,14 +41,14 @@ class ExperimentSubjects:
 
     kind = EXPERIMENT.kind
 
-    def __init__(self, objects: Objects, routes: KnownRoutes, models: Mapping[str, ModelFacts]) -> None:
+    def __init__(self, objects: Objects, routes: KnownRoutes, facts: FactsByKind) -> None:
         self._objects = objects
         self._routes = routes
-        self._models = models
+        self._facts = facts
         self._experiments: WantedObjects[WantedExperiment] = WantedObjects(parse_experiment)
         self._read: dict[str, WantedExperiment] = {}
-        """The experiments of which `_by_model` and `_by_default` are made."""
-        self._by_model: dict[str, set[str]] = defaultdict(set)
+        """The experiments of which `_by_target` and `_by_default` are made."""
+        self._by_target: dict[Subject, set[str]] = defaultdict(set)
         self._by_default: dict[str, set[str]] = defaultdict(set)
         self.facts: dict[str, ExperimentFacts] = {}
 
@@ -66,21 +75,20 @@ class ExperimentSubjects:
         if before:
             rivals |= self._by_default[before.default]
             self._by_default[before.default].discard(name)
-            for model in before.models:
-                self._by_model[model].discard(name)
+            for target in before.targets.values():
+                self._by_target[target].discard(name)
         if now:
             self._read[name] = now
             if now.default:
                 self._by_default[now.default].add(name)
                 rivals |= self._by_default[now.default]
-            for model in now.models:
-                self._by_model[model].add(name)
+            for target in now.targets.values():
+                self._by_target[target].add(name)
         return rivals
 
     def affected(self, dirty: AbstractSet[Subject]) -> Iterable[Subject]:
-        """Returns the experiments that name one of the Models in `dirty`."""
-        models = {each.name for each in dirty if each.kind == MODEL.kind}
-        return {Subject(self.kind, name) for model in models for name in self._by_model.get(model, ())}
+        """Returns the experiments that name one of the Models or Pipelines in `dirty`."""
+        return {Subject(self.kind, name) for each in dirty for name in self._by_target.get(each, ())}
 
     def contribute(self, name: str, contributions: Mapping[Subject, Contribution]) -> Contribution | None:
         """Returns the experiment's route, as `subjects.SubjectKind` says, and notes its facts."""
@@ -91,19 +99,20 @@ class ExperimentSubjects:
         refused = wanted.refused or self._taken(wanted)
         behind = _behind(wanted, contributions)
         targets = {
-            model: target_of(model, self._models.get(model), answers=model in behind)
-            for model in wanted.models
+            name: self._state(target, answers=name in behind) for name, target in wanted.targets.items()
         }
         found = None if refused or wanted.deleting else _contribution(wanted, behind)
-        spec_mirror = wanted.spec.mirror if wanted.spec else None
+        mirrors = [name for name in wanted.targets if name not in wanted.weights]
         self.facts[name] = ExperimentFacts(
             generation=wanted.generation,
             deleted=wanted.deleting,
             refused=refused,
             warnings=wanted.warnings,
-            candidates=tuple(targets[model] for model in wanted.weights),
-            mirror=targets[spec_mirror.name] if spec_mirror else None,
-            shares=tuple(found.weights.items()) if found else (),
+            candidates=tuple(targets[name] for name in wanted.weights),
+            mirror=targets[mirrors[0]] if mirrors else None,
+            shares=tuple((wanted.targets[name].name, share) for name, share in found.weights.items())
+            if found
+            else (),
             routed=found is not None and self._routes.has_identity(Subject(self.kind, name), found.identity),
             refusal=self._routes.refusal,
             elsewhere=self._routes.mesh if found is None or found.partial else "",
@@ -115,14 +124,23 @@ class ExperimentSubjects:
             reason, text = refused.reason, refused.for_callers
         return Contribution(otherwise=NotReady(reason, text, f"experiment {name}"))
 
+    def _state(self, target: Subject, *, answers: bool) -> TargetState:
+        """Returns the state of a Model or Pipeline that an experiment names."""
+        known = self._facts.get(target.kind, {}).get(target.name)
+        if known is None or known.deleted:
+            return absent_target(target.kind, target.name, deleted=known is not None)
+        newest = pipeline_ready(known) if target.kind == PIPELINE.kind else rolled_out(known)
+        return target_of(target.name, newest, answers=answers)
+
     def _taken(self, wanted: WantedExperiment) -> Refused | None:
         """Returns why the default cannot be the experiment's: an older experiment has it."""
         rivals = [self._read[name] for name in self._by_default.get(wanted.default, ())]
         first = min(rivals, key=lambda each: each.age, default=wanted)
         if not wanted.default or first.name == wanted.name:
             return None
+        shown = wanted.targets[wanted.default].name
         text = (
-            f'spec.default: the older experiment "{first.name}" has the default "{wanted.default}" already:'
+            f'spec.default: the older experiment "{first.name}" has the default "{shown}" already:'
             " delete that one, or give one of them another default"
         )
         return Refused(DEFAULT_TAKEN, text, "another experiment has its default")
@@ -131,9 +149,12 @@ class ExperimentSubjects:
 def _behind(
     wanted: WantedExperiment, contributions: Mapping[Subject, Contribution]
 ) -> dict[str, Contribution]:
-    """Returns the routes of the Models that the experiment names, of those that have copies to ask."""
-    found = {model: contributions.get(Subject(MODEL.kind, model)) for model in wanted.models}
-    return {model: each for model, each in found.items() if each and asked_copies(each)}
+    """Returns the routes of the names that the experiment has, of those that have copies to ask.
+
+    Copies belong to Models, among which the versions of Pipelines are.
+    """
+    found = {name: contributions.get(Subject(MODEL.kind, name)) for name in wanted.targets}
+    return {name: each for name, each in found.items() if each and asked_copies(each)}
 
 
 def _contribution(wanted: WantedExperiment, behind: Mapping[str, Contribution]) -> Contribution | None:

@@ -39,12 +39,12 @@ class FallbackNames:
 
 
 class Fallback:
-    """The mesh and its names between two passes."""
+    """The mesh and its names between two passes; `runtime` names the SeldonRuntime that counts."""
 
     def __init__(self, namespace: str) -> None:
         self.mesh: Elsewhere | None = None
+        self.runtime = ""
         self._namespace = namespace
-        self._runtime = ""
         self._names: set[str] = set()
         self._left: deque[tuple[int, str]] = deque()
         """Names with another entry, and the revision of its table, which some data plane lacks; oldest
@@ -56,7 +56,7 @@ class Fallback:
         A mesh that is refused changes nothing, as everything in a SeldonRuntime that is refused.
         """
         runtime = oldest(dict(each) for each in runtimes)
-        self._runtime, before = runtime["metadata"]["name"] if runtime else "", self.mesh
+        self.runtime, before = runtime["metadata"]["name"] if runtime else "", self.mesh
         stated = ((runtime or {}).get("spec") or {}).get("fallbackMesh")
         self.mesh = None if stated is None else self._parsed(stated) or before
         return self.mesh != before
@@ -95,4 +95,4 @@ class Fallback:
             self._left.popleft()
         if self.mesh is None:
             return None
-        return FallbackNames(self._runtime, self.mesh, frozenset({*self._names, *(n for _, n in self._left)}))
+        return FallbackNames(self.runtime, self.mesh, frozenset({*self._names, *(n for _, n in self._left)}))

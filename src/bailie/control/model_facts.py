@@ -1,15 +1,16 @@
 """The facts of which a Model's status is made, counted from one pass.
 
-Used by `model_subjects` for the Models that a pass looks at. Only counts; `bailie.lifecycle.conditions` has
-the sentences.
+Used by `model_subjects` for the Models that a pass looks at, and by `scheduler.status.models`. Only counts;
+`bailie.lifecycle.conditions` has the sentences.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bailie.control.placement_input import measured
+from bailie.control.wanted_models import parse_model
 from bailie.lifecycle.conditions import ModelFacts
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.memory import MemoryFacts
@@ -17,6 +18,8 @@ from bailie.lifecycle.version import Setback, VersionFacts
 from bailie.placement import Plan, Snapshot, sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bailie.control.fleet import ModelCopy
     from bailie.control.routes import RouteDecision
     from bailie.control.wanted_models import WantedModel
@@ -65,6 +68,11 @@ def facts_of(found: ModelFindings) -> ModelFacts:
         ignored=next((each.ignored for each in reports if each.ignored), ()),
         scaling=found.scaling,
     )
+
+
+def misnamed_facts(manifest: Mapping[str, Any]) -> ModelFacts:
+    """Returns the facts of a Model with the name of another kind's object: no pass looks at it."""
+    return facts_of(ModelFindings(wanted=parse_model(manifest), assignment=None, copies=(), decision=None))
 
 
 def _evicted(decision: RouteDecision | None) -> int:

@@ -13,7 +13,7 @@ from bailie.api.kinds import MODEL, PIPELINE
 from bailie.control.fleet import Fleet, one_each
 from bailie.control.load_failures import LoadFailures
 from bailie.control.model_facts import ModelFindings, Sentences, facts_of
-from bailie.control.pipeline_versions import parse_version
+from bailie.control.pipeline_versions import WAY_ROUND, parse_version
 from bailie.control.scaled_models import ScaledModels
 from bailie.control.subjects import Contribution, Subject, put
 from bailie.control.version_numbers import VersionNumbers
@@ -48,7 +48,7 @@ class ModelSubjects:
     decisions: DecisionLog
     numbers: VersionNumbers = field(default_factory=VersionNumbers)
     failures: LoadFailures = field(default_factory=LoadFailures)
-    models: WantedObjects[WantedModel] = field(default_factory=lambda: WantedObjects(_parsed))
+    models: WantedObjects[WantedModel] = field(default_factory=lambda: WantedObjects(_parsed, WAY_ROUND))
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
     scaling: ScaledModels = field(default_factory=ScaledModels)

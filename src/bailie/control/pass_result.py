@@ -30,7 +30,8 @@ class PassResult:
     `wanted` are the Models by name, `copies` the copies of each (one per version and replica), and `facts`
     has every Model of `wanted`; `further` has the facts of the subjects of other kinds, by kind and name.
     `contributions` has the part of each subject in the routing table, `remotes_problems` the words of agents
-    about the configured remotes, by Server. `looked_at` are the subjects that may differ from the result
+    about the configured remotes, by Server. `runtime` is the name of the SeldonRuntime that counts, empty for
+    none. `looked_at` are the subjects that may differ from the result
     before, deleted subjects among them. `settling`: the data planes have not come to this leader yet, so they
     may still have routes of the leader before. `fallback` has the names that another mesh answers for;
     `scaling` has the newest decision on each Model whose replicas follow its load.
@@ -45,6 +46,7 @@ class PassResult:
     contributions: Mapping[Subject, Contribution] = field(default_factory=dict)
     remotes_problems: Mapping[str, str] = field(default_factory=dict)
     looked_at: frozenset[Subject] = frozenset()
+    runtime: str = ""
     settling: bool = False
     fallback: FallbackNames | None = None
     scaling: Mapping[str, Decision] = field(default_factory=dict)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from bailie.control.subjects import KnownRoutes, Objects
+    from bailie.control.subjects import FactsByKind, KnownRoutes, Objects
     from bailie.lifecycle.conditions import ModelFacts
 
 
@@ -29,10 +29,10 @@ class PipelineSubjects:
 
     kind = PIPELINE.kind
 
-    def __init__(self, objects: Objects, routes: KnownRoutes, models: Mapping[str, ModelFacts]) -> None:
+    def __init__(self, objects: Objects, routes: KnownRoutes, facts: FactsByKind) -> None:
         self._objects = objects
         self._routes = routes
-        self._models = models
+        self._models: Mapping[str, ModelFacts] = facts[MODEL.kind]
         self._steps: WantedObjects[tuple[str, ...]] = WantedObjects(_steps_of)
         self._indexed: dict[str, tuple[str, ...]] = {}
         self._by_step: dict[str, set[str]] = defaultdict(set)

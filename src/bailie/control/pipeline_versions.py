@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.model import Model
 from bailie.api.pipeline import Pipeline
+from bailie.api.problems import Problem
 from bailie.api.resource import NO_EFFECT
+from bailie.control.subjects import put
 from bailie.control.wanted_models import WantedModel
-from bailie.dataflow import compile_pipeline
+from bailie.dataflow import compile_pipeline, cycles_between
 from bailie.wellknown.names import PIPELINE_CAPABILITY, PIPELINE_ENDING, PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bailie.api.problems import Problem
-
     Manifest = Mapping[str, Any]
 
+WAY_ROUND = "bailie.io/way-round"
+"""The field of a version's manifest with the sentence about the cycle of Pipelines that it is in."""
 SPEC_PARAMETER = "pipeline"
 """The parameter of a version that has the Pipeline's spec, as JSON."""
 _MOST_GATEWAYS = 1_000
@@ -32,22 +34,59 @@ _MOST_GATEWAYS = 1_000
 
 
 class PipelineVersions:
-    """The Pipelines under the names of their versions: the same values while the Pipelines are the same."""
+    """The Pipelines under the names of their versions: the same values while the Pipelines are the same.
+
+    Pipelines that take their inputs from each other in a cycle are refused all, whichever came last: so every
+    leader decides the same, and versions that answer already go on.
+    """
 
     def __init__(self) -> None:
         self._named: dict[str, tuple[Manifest, Manifest]] = {}
+        self._reads: dict[str, tuple[str, ...]] = {}
+        self._cycles: dict[str, str] = {}
 
     def named(self, manifests: Iterable[Manifest]) -> Iterator[Manifest]:
         """Yields the manifests of Pipelines with the names of their versions."""
+        present = {manifest["metadata"]["name"]: manifest for manifest in manifests}
         before, self._named = self._named, {}
-        for manifest in manifests:
-            name = manifest["metadata"]["name"]
-            known = before.get(name)
-            if known is None or known[0] is not manifest:
+        cycles = self._cycles_of(present, before)
+        for name, manifest in present.items():
+            known, way = before.get(name), cycles.get(name)
+            if known is None or known[0] is not manifest or known[1].get(WAY_ROUND) != way:
                 metadata = {**manifest["metadata"], "name": version_name(name)}
-                known = (manifest, {**manifest, "metadata": metadata})
+                known = (manifest, {**manifest, "metadata": metadata} | ({WAY_ROUND: way} if way else {}))
             self._named[name] = known
             yield known[1]
+
+    def _cycles_of(
+        self, present: Mapping[str, Manifest], before: Mapping[str, tuple[Manifest, Manifest]]
+    ) -> dict[str, str]:
+        """Returns the sentences about cycles, found again only where an input from another one changed."""
+        changed = [
+            name for name, each in present.items() if name not in before or before[name][0] is not each
+        ]
+        news = {name: _read_by(present[name]) for name in changed}
+        gone = [name for name in self._reads if name not in present]
+        if gone or any(self._reads.get(name, ()) != reads for name, reads in news.items()):
+            for name, reads in (*news.items(), *((name, ()) for name in gone)):
+                put(self._reads, name, reads or None)
+            self._cycles = cycles_between(self._reads)
+        return self._cycles
+
+
+def _read_by(manifest: Manifest) -> tuple[str, ...]:
+    """Returns the other Pipelines that one takes inputs or triggers from, as far as these can be read."""
+    spec = manifest.get("spec")
+    found = (
+        spec.get("input")
+        if isinstance(spec, dict) and not manifest["metadata"].get("deletionTimestamp")
+        else None
+    )
+    given = (
+        [found.get(key) for key in ("externalInputs", "externalTriggers")] if isinstance(found, dict) else []
+    )
+    references = [each for references in given if isinstance(references, list) for each in references]
+    return tuple({each.partition(".")[0]: None for each in references if isinstance(each, str)})
 
 
 def version_name(pipeline: str) -> str:
@@ -64,12 +103,15 @@ def parse_version(manifest: Manifest) -> WantedModel:
     name = metadata["name"].removesuffix(PIPELINE_ENDING)
     own = {**metadata, "name": name}
     pipeline, found = Pipeline.parse(
-        {key: value for key, value in manifest.items() if key != "status"} | {"metadata": own}
+        {key: value for key, value in manifest.items() if key not in ("status", WAY_ROUND)}
+        | {"metadata": own}
     )
     if pipeline is not None:
         compiled = compile_pipeline(pipeline)
         found = [*compiled.errors, *compiled.warnings]
-        pipeline = pipeline if compiled.plan else None
+        if WAY_ROUND in manifest:
+            found.append(Problem("spec.input", "Invalid", manifest[WAY_ROUND]))
+        pipeline = pipeline if compiled.plan and WAY_ROUND not in manifest else None
     spec = json.dumps(manifest.get("spec"), sort_keys=True, separators=(",", ":"))
     identity = hashlib.sha256(f"{metadata.get('uid')} {spec}".encode()).hexdigest()[:16]
     return WantedModel(

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.api.status import Condition
     from bailie.control.fleet import ModelCopy
-    from bailie.lifecycle.conditions import ModelFacts
     from bailie.routing.table import NotReady, RouteMirror
 
     Objects = Callable[[Kind], Iterable[Mapping[str, Any]]]
     """Returns the namespace's objects of a kind as they are now."""
-    SubjectFactory = Callable[[Objects, "KnownRoutes", Mapping[str, ModelFacts]], "SubjectKind"]
-    """Makes a routable kind for one engine; the facts are those of the Models, as of each moment."""
+    FactsByKind = Mapping[str, Mapping[str, Any]]
+    """The facts of the subjects of each kind that stands before, by kind and name, as of each moment."""
+    SubjectFactory = Callable[[Objects, "KnownRoutes", FactsByKind], "SubjectKind"]
+    """Makes a routable kind for one engine."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")

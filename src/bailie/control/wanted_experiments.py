@@ -1,6 +1,8 @@
 """An Experiment of the namespace as the scheduler reads it: a frozen value.
 
-Used by `experiment_subjects` for the Experiments that changed. Decides nothing that needs another object.
+Models and Pipelines among which it shares requests are named here as callers ask for them: a Pipeline as
+`x.pipeline`, the name of its versions. Used by `experiment_subjects` for the Experiments that changed.
+Decides nothing that needs another object.
 """
 
 from __future__ import annotations
@@ -8,9 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.experiment import Experiment
+from bailie.api.experiment import OVER_PIPELINES, Experiment
+from bailie.api.kinds import MODEL, PIPELINE
 from bailie.api.resource import NO_EFFECT
-from bailie.lifecycle.experiments import NOT_SUPPORTED, Refused
+from bailie.control.pipeline_versions import version_name
+from bailie.control.subjects import Subject
+from bailie.lifecycle.experiments import Refused
 from bailie.routing.table import RouteMirror
 
 if TYPE_CHECKING:
@@ -35,9 +40,17 @@ class WantedExperiment:
     warnings: tuple[Problem, ...] = ()
 
     @property
+    def kind(self) -> str:
+        """The kind of the objects that the spec names: Model or Pipeline."""
+        return PIPELINE.kind if self.spec and self.spec.resource_type == OVER_PIPELINES else MODEL.kind
+
+    def _asked(self, name: str) -> str:
+        return version_name(name) if self.kind == PIPELINE.kind else name
+
+    @property
     def default(self) -> str:
-        """The Model whose callers the experiment is to share; empty for none."""
-        return (self.spec.default or "") if self.spec and not self.deleting else ""
+        """The name whose callers the experiment is to share; empty for none."""
+        return self._asked(self.spec.default) if self.spec and self.spec.default and not self.deleting else ""
 
     @property
     def age(self) -> tuple[str, str]:
@@ -47,19 +60,22 @@ class WantedExperiment:
     @property
     def weights(self) -> dict[str, int]:
         """The weight of each candidate."""
-        return {each.name: each.weight for each in self.spec.candidates} if self.spec else {}
+        return {self._asked(each.name): each.weight for each in self.spec.candidates} if self.spec else {}
 
     @property
     def mirror(self) -> RouteMirror | None:
-        """The Model that gets copies; None also where it is to get none of them."""
+        """The name that gets copies; None also where it is to get none of them."""
         found = self.spec.mirror if self.spec else None
-        return RouteMirror(found.name, found.percent) if found and found.percent else None
+        return RouteMirror(self._asked(found.name), found.percent) if found and found.percent else None
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """Every Model that the spec names."""
-        mirror = self.spec.mirror if self.spec else None
-        return (*self.weights, mirror.name) if mirror else tuple(self.weights)
+    def targets(self) -> dict[str, Subject]:
+        """The Model or Pipeline behind every name."""
+        if self.spec is None:
+            return {}
+        named = [each.name for each in self.spec.candidates]
+        named += [self.spec.mirror.name] if self.spec.mirror else []
+        return {self._asked(name): Subject(self.kind, name) for name in named}
 
 
 def parse_experiment(manifest: Manifest) -> WantedExperiment:
@@ -82,9 +98,6 @@ def _refused(spec: ExperimentSpec | None, found: list[Problem]) -> Refused | Non
     if spec is None:
         wrong = [problem for problem in found if problem.reason != NO_EFFECT]
         return Refused(wrong[0].reason, "; ".join(map(str, wrong)), "its spec has a mistake")
-    if spec.resource_type != "model":
-        text = f"spec.resourceType: Bailie does not run experiments over {spec.resource_type}s yet"
-        return Refused(NOT_SUPPORTED, text, f"experiments over {spec.resource_type}s are not run yet")
     if not spec.candidates:
         text = "spec.candidates: a mirror alone answers nobody; give at least one candidate"
         return Refused("Required", text, "it has no candidate")

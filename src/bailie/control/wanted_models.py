@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.model import Model, content_identity
+from bailie.api.names import TAKEN_ENDINGS
 from bailie.api.resource import NO_EFFECT
 from bailie.control.scaling_rules import rules_of
 from bailie.placement import Demand, VersionId
@@ -75,6 +76,14 @@ def demand_of(wanted: WantedModel, workers: int) -> Demand | None:
         server=spec.server or "",
         explainer=spec.explainer is not None,
     )
+
+
+def own_name(manifest: Manifest) -> bool:
+    """Says whether a Model has a name of its kind, and not one by which callers ask for another kind.
+
+    A pass leaves the others out: `x.pipeline` is the name of the versions and the route of the Pipeline `x`.
+    """
+    return not str(manifest["metadata"]["name"]).endswith(TAKEN_ENDINGS)
 
 
 def parse_model(manifest: Manifest) -> WantedModel:

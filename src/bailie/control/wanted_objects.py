@@ -22,10 +22,14 @@ SLICE = 32
 
 
 class WantedObjects(Generic[_T]):
-    """Keeps the parsed objects for as long as their generations stay the same. `wanted` is by name."""
+    """Keeps the parsed objects for as long as their generations stay the same. `wanted` is by name.
 
-    def __init__(self, parse: Callable[[Manifest], _T]) -> None:
+    `further` is the field of a manifest, beside those of the API, with which an object counts as changed.
+    """
+
+    def __init__(self, parse: Callable[[Manifest], _T], further: str = "") -> None:
         self._parse = parse
+        self._further = further
         self._known: dict[str, tuple[Manifest, tuple[object, ...]]] = {}
         self._read: list[Manifest] = []
         self.wanted: dict[str, _T] = {}
@@ -43,7 +47,7 @@ class WantedObjects(Generic[_T]):
             before = self._known.get(name)
             if before is not None and before[0] is manifest:
                 continue
-            mark = _mark(manifest["metadata"])
+            mark = (*_mark(manifest["metadata"]), manifest.get(self._further))
             if before is None or before[1] != mark:
                 self.wanted[name] = self._parse(manifest)
                 changed.add(name)

@@ -19,7 +19,7 @@ from bailie.dataflow.plan import JOIN_WINDOW_MS, PipelinePlan, StepPlan, Topic
 from bailie.dataflow.sources import data_join, join_warnings, trigger_join
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from bailie.api.pipeline import Pipeline, Step
     from bailie.dataflow.fields import JoinFields
@@ -66,21 +66,23 @@ def compile_pipeline(pipeline: Pipeline) -> Compiled:
     return Compiled(plan, (), (*warnings, *_batch_warnings(pipeline, plan), *_output_warnings(plan)))
 
 
-def cycles_between(plans: Mapping[str, PipelinePlan]) -> list[Problem]:
-    """Returns the first cycle of pipelines that take their inputs from each other, if there is one.
+def cycles_between(reads: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """Returns a sentence for each pipeline that takes its inputs from itself by way of others, by name.
 
-    `plans`: all pipelines of a namespace, by name. Each request would begin the next for ever.
+    `reads`: the pipelines of a namespace that each one takes inputs from, by name. Each request would begin
+    the next for ever.
     """
-    reads = {
-        name: [topic.pipeline for topic in plan.external.topics]
-        for name, plan in plans.items()
-        if plan.external is not None
-    }
-    way = way_round(reads)
-    if way is None:
-        return []
-    text = f"the pipelines {' -> '.join(way)} form a cycle; take one of them out of another's input"
-    return [Problem("spec.input", "Invalid", text)]
+    edges = {name: [other for other in others if other in reads] for name, others in reads.items()}
+    found: dict[str, str] = {}
+    for group in order.groups(edges):
+        if group.cycle:
+            way = way_round(
+                {name: [each for each in edges[name] if each in group.steps] for name in group.steps}
+            )
+            text = f"the pipelines {' -> '.join(way or group.steps)} form a cycle"
+            sentence = f"{text}; take one of them out of another's input"
+            found.update(dict.fromkeys(group.steps, sentence))
+    return found
 
 
 def _join(name: str, fields: JoinFields) -> StepPlan:

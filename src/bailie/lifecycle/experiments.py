@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
-from bailie.lifecycle.conditions import rolled_out
 from bailie.lifecycle.words import brief, clipped
 
 if TYPE_CHECKING:
@@ -20,23 +19,20 @@ if TYPE_CHECKING:
 
     from bailie.api.problems import Problem
     from bailie.api.status import ConditionStatus
-    from bailie.lifecycle.conditions import ModelFacts
 
 EXPERIMENT_READY = "ExperimentReady"
 CANDIDATES_READY = "CandidatesReady"
 MIRROR_READY = "MirrorReady"
-NOT_SUPPORTED = "NotSupported"
 DEFAULT_TAKEN = "DefaultTaken"
 NO_CANDIDATE = "NoCandidateAnswers"
 ELSEWHERE = "AnsweredElsewhere"
-MODEL_MISSING = "ModelNotFound"
 _WARNINGS = "SpecWarnings"
 _OWN = frozenset({"Ready", EXPERIMENT_READY, CANDIDATES_READY, MIRROR_READY, _WARNINGS})
 
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """A Model that an Experiment names: whether it answers, and how far its newest version is."""
+    """A Model or Pipeline that an Experiment names: whether it answers, and how far its newest version is."""
 
     name: str
     answers: bool
@@ -94,17 +90,20 @@ def _says(conditions: Sequence[Condition], condition_type: str) -> bool:
     return any(each.type == condition_type for each in conditions)
 
 
-def target_of(name: str, model: ModelFacts | None, *, answers: bool) -> TargetState:
-    """Returns the state of a Model that an Experiment names; `model` is None where there is none.
+def absent_target(kind: str, name: str, *, deleted: bool) -> TargetState:
+    """Returns the state of a Model or Pipeline that an Experiment names, and that does not exist.
 
-    `answers`: requests may go there, to whatever version.
+    `deleted`: the object is there until its deletion ends.
     """
-    if model is None or model.deleted:
-        what = "does not exist" if model is None else "is being deleted"
-        return TargetState(
-            name, answers=False, status="False", reason=MODEL_MISSING, message=f"the Model {what}"
-        )
-    newest = rolled_out(model)
+    text = f"the {kind} {'is being deleted' if deleted else 'does not exist'}"
+    return TargetState(name, answers=False, status="False", reason=f"{kind}NotFound", message=text)
+
+
+def target_of(name: str, newest: Condition, *, answers: bool) -> TargetState:
+    """Returns the state of a Model or Pipeline that an Experiment names.
+
+    `newest` says how far its newest version is. `answers`: requests may go there, to whatever version.
+    """
     status = newest.status if answers else "False"
     return TargetState(name, answers, status, newest.reason or "", newest.message or "")
 
@@ -118,7 +117,7 @@ def _active(facts: ExperimentFacts) -> Condition:
         text = f"{facts.elsewhere} answers for the experiment and its default until all candidates here do"
         return _condition("False", ELSEWHERE, text)
     if not facts.shares:
-        text = "no candidate that has a weight answers; callers of the default get that Model alone"
+        text = "no candidate that has a weight answers; callers of the default get the default alone"
         return _condition("False", NO_CANDIDATE, text)
     if not facts.routed:
         text = "waiting for the data plane to take over the weights"

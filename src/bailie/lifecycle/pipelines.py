@@ -47,7 +47,7 @@ class PipelineFacts:
 
     def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:  # noqa: ARG002
         """Returns the status, as `control.subjects.SubjectFacts` says; it speaks of this generation."""
-        found = [_loaded(self), _routed(self), _models(self)]
+        found = _said(self)
         found = of_generation([*found, *_warnings(self), happy(found, _DEPENDENTS)], self.generation)
         types = {each.type for each in found}
         kept = [old for old in conditions if old.type not in _OWN or old.type in types]
@@ -71,6 +71,15 @@ def pipeline_facts(version: ModelFacts, missing: tuple[str, ...]) -> PipelineFac
     )
 
 
+def pipeline_ready(facts: PipelineFacts) -> Condition:
+    """Returns the condition Ready of a Pipeline."""
+    return happy(_said(facts), _DEPENDENTS)
+
+
+def _said(facts: PipelineFacts) -> list[Condition]:
+    return [_loaded(facts), _routed(facts), _models(facts)]
+
+
 def _loaded(facts: PipelineFacts) -> Condition:
     version = facts.version
     if facts.problems:
@@ -90,7 +99,8 @@ def _loaded(facts: PipelineFacts) -> Condition:
 
 
 _NOBODY = (
-    f'no pipeline gateway is connected: the namespace needs a Server "{PIPELINE_GATEWAY}" (docs/pipelines.md)'
+    "no pipeline gateway is connected: the condition PipelineGatewayReady of the SeldonRuntime says why, for"
+    f' which the operator makes the Server "{PIPELINE_GATEWAY}" (docs/pipelines.md)'
 )
 
 

@@ -18,7 +18,7 @@ MANAGED_BY_LABEL = labels.MANAGED_BY
 MANAGED_BY = "bailie"
 WORKLOAD_LABEL = labels.WORKLOAD
 """On everything that an adapter makes, with the name of the workload that it belongs to."""
-_NOT_CARRIED = ("helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", MANAGED_BY_LABEL)
+_NOT_CARRIED = ("helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", MANAGED_BY_LABEL, WORKLOAD_LABEL)
 
 
 def owner_reference(resource: Resource) -> Manifest:

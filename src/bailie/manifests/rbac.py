@@ -70,6 +70,19 @@ OPERATOR_RULES = (
         ("update",),
         "to own the objects that it makes, where the cluster checks owner references",
     ),
+    RbacRule(
+        MLOPS_GROUP,
+        ("servers",),
+        ("create",),
+        "to make the Server that runs pipelines: creating has no names",
+    ),
+    RbacRule(
+        MLOPS_GROUP,
+        ("servers",),
+        ("delete", "patch"),
+        "to keep the Server that runs pipelines while there is one, and no other Server",
+        names=(names.PIPELINE_GATEWAY,),
+    ),
     RbacRule("", ("services", "configmaps"), (*_READ, *_WRITE), "to make what goes with the pods"),
     RbacRule(
         "discovery.k8s.io", ("endpointslices",), (*_READ, *_WRITE), "to make what the leading scheduler fills"

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import Condition
-from bailie.manifests.objects import is_seldon_cores
+from bailie.manifests.objects import is_ours, is_seldon_cores
+from bailie.manifests.pipeline_gateway import gateway_is_left_out
 from bailie.manifests.runtime import left_out, requested_scheduler_namespace
 from bailie.placement.words import counted
 from bailie.scope.central import SERVED_ELSEWHERE
+from bailie.wellknown.names import PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,7 @@ KNOWN_CONTAINERS = "KnownContainers"
 SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
 REMOTES = "RemotesUsable"
 SERVED_HERE = "ServedHere"
+PIPELINE_GATEWAY_READY = "PipelineGatewayReady"
 COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
 
 
@@ -115,6 +118,42 @@ def own_services(hand_made: Sequence[Object]) -> Condition:
         return _holds(OWN_SERVICES, "Own", "the runtime has its Services to itself")
     text = "; ".join(f"{_described(each)} is left alone" for each in hand_made)
     return unmet("HandMade", text, OWN_SERVICES).model_copy(update={"severity": "Info"})
+
+
+def pipeline_gateway(runtime: SeldonRuntime, server: Object | None, refusal: str) -> Condition:
+    """Returns whether the gateways of the namespace's pipelines are ready, as their Server says.
+
+    `refusal`: why the Server could not be made, empty where it could.
+    """
+    kind, named = PIPELINE_GATEWAY_READY, f'Server "{PIPELINE_GATEWAY}"'
+    if refusal:
+        return unmet("Refused", f"the {named} could not be made: {refusal}", kind)
+    if server is not None and not is_ours(server):
+        condition = gateways_of(server)
+        text = f"the {named} was made by hand and is left alone; {condition.message or 'it says no more'}"
+        return condition.model_copy(update={"message": text})
+    if not runtime.status.has_pipelines:
+        return _holds(kind, "NoPipelines", "the namespace has no Pipeline, so no gateway runs")
+    if gateway_is_left_out(runtime):
+        text = (
+            f"the namespace has Pipelines, and spec.overrides of {PIPELINE_GATEWAY} leaves their gateway out"
+        )
+        return unmet("Disabled", text, kind)
+    return unmet("NotMadeYet", f"the {named} is being made", kind) if server is None else gateways_of(server)
+
+
+def gateways_of(server: Object) -> Condition:
+    """Returns the word of a Server about itself as a condition of the runtime."""
+    conditions = (server.get("status") or {}).get("conditions") or ()
+    said = {each.get("type"): each for each in conditions}
+    ready = said.get(READY)
+    if ready is None:
+        return unmet("NotMadeYet", "the Server says nothing yet", PIPELINE_GATEWAY_READY)
+    if ready.get("status") == "True":
+        ready = said.get(WORKLOAD_READY, ready)
+        return _holds(PIPELINE_GATEWAY_READY, "ReplicasReady", str(ready.get("message") or ""))
+    reason = str(ready.get("reason") or "ReplicasNotReady")
+    return unmet(reason, str(ready.get("message") or ""), PIPELINE_GATEWAY_READY)
 
 
 def remotes_usable(problems: Sequence[str]) -> Condition:

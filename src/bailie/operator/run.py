@@ -23,6 +23,7 @@ from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES
 from bailie.operator.announcer import Announcer
 from bailie.operator.cache import OperatorCache
 from bailie.operator.central_schedulers import CentralSchedulers
+from bailie.operator.conditions import gateways_of
 from bailie.operator.namespace_claim import Installation
 from bailie.operator.own_rights import watch_own_rights
 from bailie.operator.reporter import Reporter
@@ -37,6 +38,7 @@ from bailie.scope.central import served_of
 from bailie.scope.claim import ELECTION_LEASE
 from bailie.scope.rights import Right, rights_of
 from bailie.wellknown import labels
+from bailie.wellknown.names import PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,6 +133,8 @@ class Operator:
         else:
             self._made_changed(kind, change)
         if kind == SERVER and _remotes_problem(change.old) != _remotes_problem(change.new):
+            self._all_of(SELDON_RUNTIME, change.object["metadata"]["namespace"])
+        if kind == SERVER and _gateway_differs(change):
             self._all_of(SELDON_RUNTIME, change.object["metadata"]["namespace"])
         if kind in {SELDON_RUNTIME, SERVICE}:
             self._central_schedulers_changed(change.object["metadata"]["namespace"])
@@ -262,13 +266,22 @@ def _remotes_problem(server: Object | None) -> object:
     return ((server or {}).get("status") or {}).get("remotesProblem")
 
 
+def _gateway_differs(change: Change) -> bool:
+    """Says whether the Server that runs pipelines came, went, or has another word about its readiness."""
+    if change.object["metadata"]["name"] != PIPELINE_GATEWAY:
+        return False
+    before, after = change.old, change.new
+    return before is None or after is None or gateways_of(before) != gateways_of(after)
+
+
 def _wanted(manifest: Object) -> tuple[object, ...]:
     """Returns the parts of an object that its reconciliation depends on: of the status, which it writes
-    itself, only the scheduler's field."""
-    metadata = manifest["metadata"]
+    itself, only the scheduler's fields."""
+    metadata, status = manifest["metadata"], manifest.get("status") or {}
     return (
         manifest.get("spec"),
-        (manifest.get("status") or {}).get("fallback"),
+        status.get("fallback"),
+        status.get("hasPipelines"),
         metadata.get("labels"),
         metadata.get("annotations"),
         metadata.get("deletionTimestamp"),

@@ -9,6 +9,13 @@ from bailie.api.kinds import SERVER
 from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.status import Condition, happy
+from bailie.kube.errors import Forbidden
+from bailie.manifests.objects import is_ours
+from bailie.manifests.pipeline_gateway import (
+    PIPELINES_WORKLOAD,
+    gateway_is_left_out,
+    pipeline_gateway_workload,
+)
 from bailie.manifests.runtime import (
     COMPONENT_SERVICES,
     component_origin,
@@ -18,11 +25,13 @@ from bailie.manifests.runtime import (
 from bailie.operator.central_schedulers import central_namespace, hand_made
 from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
+    PIPELINE_GATEWAY_READY,
     REMOTES,
     SCHEDULER_REFUSED,
     SERVED_HERE,
     left_out_condition,
     own_services,
+    pipeline_gateway,
     remotes_usable,
     scheduler_refused,
     served_here,
@@ -33,6 +42,7 @@ from bailie.operator.conditions import (
 )
 from bailie.operator.reconciler import PENDING_SECONDS, RESYNC_SECONDS, Outcome, Reconciler
 from bailie.scope.central import let
+from bailie.wellknown.names import PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +94,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         told = made and (serves or resource.status.served_namespaces)
         fields = {"servedNamespaces": list(serves)} if told else {}
         conditions += self._remotes(resource)
+        conditions += await self._pipelines(resource)
         if resource.spec.fallback_mesh or resource.status.condition(SERVED_HERE):
             conditions.append(served_here(resource))
         again = PENDING_SECONDS if waits else RESYNC_SECONDS
@@ -96,6 +107,24 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         problems = list(dict.fromkeys(each for each in told if each))
         known = any(each.type == REMOTES for each in runtime.status.conditions)
         return [remotes_usable(problems)] if problems or known else []
+
+    async def _pipelines(self, runtime: SeldonRuntime) -> list[Condition]:
+        """Keeps the Server of the pipeline gateways while the scheduler tells of a Pipeline.
+
+        Returns the condition of the gateways, once there has been a reason for one. An older Role keeps the
+        Server back, and nothing else of the runtime.
+        """
+        namespace, wanted, refusal = runtime.metadata.namespace, runtime.status.has_pipelines, ""
+        server = self._cache.get(SERVER, (namespace, PIPELINE_GATEWAY))
+        try:
+            if wanted and not gateway_is_left_out(runtime):
+                await self._workloads.ensure(pipeline_gateway_workload(runtime))
+            elif server is not None and is_ours(server):
+                await self._workloads.remove(namespace, PIPELINES_WORKLOAD)
+        except Forbidden as error:
+            refusal = str(error)
+        known = any(each.type == PIPELINE_GATEWAY_READY for each in runtime.status.conditions)
+        return [pipeline_gateway(runtime, server, refusal)] if wanted or known or refusal else []
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
         """Returns the other namespaces that the runtime's scheduler serves.

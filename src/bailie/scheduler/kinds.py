@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
-from bailie.scheduler.status.fallback import FallbackWriter
 from bailie.scheduler.status.models import ModelWriter
+from bailie.scheduler.status.runtimes import RuntimeWriter
 from bailie.scheduler.status.servers import ServerWriter
 from bailie.scheduler.status.subjects import SubjectWriter
 
@@ -49,9 +49,9 @@ class ScheduledKind:
 KINDS = (
     ScheduledKind(MODEL, ModelWriter),
     ScheduledKind(SERVER, lambda client, namespace, _: ServerWriter(client, namespace)),
-    ScheduledKind(SELDON_RUNTIME, FallbackWriter, forbiddable=True),
-    ScheduledKind(EXPERIMENT, partial(SubjectWriter, kind=EXPERIMENT), ExperimentSubjects),
+    ScheduledKind(SELDON_RUNTIME, RuntimeWriter, forbiddable=True),
     ScheduledKind(PIPELINE, partial(SubjectWriter, kind=PIPELINE), PipelineSubjects),
+    ScheduledKind(EXPERIMENT, partial(SubjectWriter, kind=EXPERIMENT), ExperimentSubjects),
 )
 """Each routable kind stands after those to whose routes its own lead."""
 FORBIDDABLE = frozenset(each.kind for each in KINDS if each.forbiddable)

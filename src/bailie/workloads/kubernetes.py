@@ -24,6 +24,7 @@ from bailie.api.kinds import (
     ENDPOINT_SLICE,
     POD,
     POD_DISRUPTION_BUDGET,
+    SERVER,
     SERVICE,
     STATEFUL_SET,
 )
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _CONTROLLERS = (STATEFUL_SET, DEPLOYMENT)
-_COMPANIONS = (POD_DISRUPTION_BUDGET, SERVICE, ENDPOINT_SLICE, CONFIG_MAP)
+_COMPANIONS = (POD_DISRUPTION_BUDGET, SERVICE, ENDPOINT_SLICE, CONFIG_MAP, SERVER)
 _FIXED = "updates to statefulset spec"
 """The API's answer to a change of a StatefulSet's claims or Service name."""
 _UNTYPED = "typed patch object"

@@ -1,6 +1,7 @@
 """The names that another mesh answers for, in the status of the SeldonRuntime that names the mesh.
 
-Made by `kinds`. The operator makes the condition `ServedHere` of it; `bailie migrate` waits for zero names.
+Made by `runtimes`. The operator makes the condition `ServedHere` of it; `bailie migrate` waits for zero
+names.
 """
 
 from __future__ import annotations

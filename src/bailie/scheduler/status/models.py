@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from bailie.api.kinds import MODEL
+from bailie.control.model_facts import misnamed_facts
 from bailie.control.pass_result import PassResult
+from bailie.control.wanted_models import own_name
 from bailie.kube.clock import utc_now
 from bailie.kube.controller import Result
 from bailie.kube.events import EventType
@@ -22,6 +24,7 @@ from bailie.scheduler.status.subjects import SubjectWriter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bailie.control.fleet import ModelCopy
     from bailie.kube.client import Client, Object
     from bailie.kube.events import Recorder
 
@@ -52,12 +55,13 @@ class ModelWriter:
 
     async def write(self, manifest: Object) -> Result | None:
         """Writes the Model's status, as `writer.KindWriter` says, and ends its deletion."""
-        facts = self._statuses.due(manifest)
+        named_well = own_name(manifest)
+        facts = self._statuses.due(manifest) if named_well else misnamed_facts(manifest)
         if facts is None:
             return None
         await self._statuses.write_status(manifest, facts)
         if facts.deleted:
-            return await self._release(manifest)
+            return await self._release(manifest, self._result.copies if named_well else {})
         await self._adopt(manifest)
         return None
 
@@ -74,7 +78,9 @@ class ModelWriter:
         self._adopted.add(metadata["uid"])
         log.info("finalizer taken off", model=metadata["name"], finalizer=FINALIZER)
 
-    async def _release(self, manifest: Manifest) -> Result | None:
+    async def _release(
+        self, manifest: Manifest, copies: Mapping[str, tuple[ModelCopy, ...]]
+    ) -> Result | None:
         """Takes the finalizer of Seldon Core's operator off once no copy is left, or the wait is over."""
         metadata = manifest["metadata"]
         if FINALIZER not in (metadata.get("finalizers") or ()) or not metadata.get("deletionTimestamp"):
@@ -82,7 +88,7 @@ class ModelWriter:
         name = metadata["name"]
         left = [
             f"{each.id.name} on {each.id.replica}"
-            for each in self._result.copies.get(name, ())
+            for each in copies.get(name, ())
             if each.state is not CopyState.FAILED
         ]
         seconds = self._waits.remaining(metadata, utc_now(), asyncio.get_running_loop().time())

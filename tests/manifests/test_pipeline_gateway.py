@@ -1,0 +1,50 @@
+"""The Server that runs a namespace's pipelines, from the overrides of its SeldonRuntime."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support import manifests
+
+from bailie.manifests.cluster import companions, pod_controller
+from bailie.manifests.pipeline_gateway import gateway_is_left_out, pipeline_gateway_workload
+
+
+def runtime(**override):
+    overrides = [{"name": "seldon-pipelinegateway", **override}] if override else []
+    return manifests.runtime(overrides=overrides)
+
+
+def server(**override):
+    (found,) = companions(pipeline_gateway_workload(runtime(**override)))
+    return found
+
+
+def test_a_server_is_made_that_leaves_the_replicas_to_others():
+    found = server()
+    assert found["kind"] == "Server"
+    assert found["metadata"]["name"] == "seldon-pipelinegateway"
+    assert found["metadata"]["ownerReferences"][0]["kind"] == "SeldonRuntime"
+    assert found["spec"] == {"serverConfig": "seldon-pipelinegateway"}
+    assert pod_controller(pipeline_gateway_workload(runtime())) is None
+
+
+def test_replicas_and_pods_of_the_runtime_are_the_servers():
+    assert server(replicas=3)["spec"]["replicas"] == 3
+    pod = {"nodeSelector": {"disk": "fast"}}
+    assert server(podSpec=pod)["spec"]["podSpec"] == pod
+
+
+@pytest.mark.parametrize("name", ["pipelinegateway", "agent"])
+def test_the_container_is_known_by_seldon_cores_name_too(name):
+    containers = [{"name": name, "env": [{"name": "A", "value": "1"}]}, {"name": "sidecar"}]
+    found = server(podSpec={"containers": containers})["spec"]["podSpec"]["containers"]
+    assert [each["name"] for each in found] == ["agent", "sidecar"]
+    assert found[0]["env"] == [{"name": "A", "value": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("override", "left_out"),
+    [({}, False), ({"replicas": 2}, False), ({"replicas": 0}, True), ({"disable": True}, True)],
+)
+def test_a_runtime_may_want_no_gateway(override, left_out):
+    assert gateway_is_left_out(runtime(**override)) is left_out
