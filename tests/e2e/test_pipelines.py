@@ -110,6 +110,10 @@ def test_a_pipeline_answers_changes_and_ends(stack, models, model, gateway):
     assert ready.status_code == 200
     asked_over_grpc(stack, expectation)
 
+    for path in ("/v2/models/both.pipeline", "/v2/pipelines/both"):
+        metadata = httpx.get(stack.url(SYSTEM) + path, trust_env=False)
+        assert (metadata.status_code, metadata.json()["name"]) == (200, "both.pipeline"), metadata.text
+
     change_under_load(stack, expectation)
 
     refused = ask(stack, expectation, "lonely")

@@ -6,6 +6,7 @@ import json
 
 from bailie._gen import agent_pb2 as pb
 from bailie.agent.outbox import Outbox
+from bailie.pipelinegateway.plan_file import read_plans
 from bailie.pipelinegateway.plan_versions import PlanVersions
 from bailie.pipelinegateway.plans import Plans
 
@@ -23,9 +24,10 @@ def unload(number=1, identity="id"):
     return pb.Unload(version=version)
 
 
-def made(tmp_path):
+def made(tmp_path, later=lambda write: write()):
     plans, outbox, left = Plans("ns"), Outbox(pb.ReplicaStatus()), []
-    return PlanVersions(plans, outbox, tmp_path / "plans.json", left.append), plans, outbox, left
+    versions = PlanVersions(plans, outbox, tmp_path / "plans.json", left=left.append, later=later)
+    return versions, plans, outbox, left
 
 
 def said(outbox):
@@ -41,6 +43,22 @@ def test_plans_are_loaded_and_kept_for_a_restart(tmp_path):
     _, again, inventory, _ = made(tmp_path)
     assert again.keys == plans.keys
     assert said(inventory) == said(outbox)
+
+
+def test_plans_that_come_together_are_written_once(tmp_path):
+    due = []
+    versions, _, _, _ = made(tmp_path, due.append)
+    for number in range(100):
+        versions.submit(load(number))
+    assert len(due) == 1
+    assert read_plans(tmp_path / "plans.json") == []
+    due.pop()()
+    assert len(read_plans(tmp_path / "plans.json")) == 100
+    versions.submit(unload(7))
+    versions.keep()  # as at the end of the process
+    assert len(read_plans(tmp_path / "plans.json")) == 99
+    due.pop()()
+    assert due == []
 
 
 def test_a_plan_leaves_with_its_version_only(tmp_path):

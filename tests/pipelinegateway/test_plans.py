@@ -40,6 +40,20 @@ def test_what_cannot_run_is_told_and_the_others_run():
     assert plans.keys == {"q.pipeline_1"}
 
 
+def test_a_pipeline_that_follows_none_costs_the_same_however_many_there_are():
+    plans = Plans("ns")
+    plans.put(PlanSource("q", 1, {**SPEC, "input": {"externalInputs": ["p"]}}))
+    before = plans.followers
+    plans.put(PlanSource("p", 1, SPEC))
+    plans.put(PlanSource("p", 2, SPEC))
+    plans.take_out("p.pipeline_2")
+    plans.take_out("p.pipeline_2")
+    assert plans.followers is before
+    assert plans.newest("p").number == 1
+    plans.take_out("q.pipeline_1")
+    assert plans.followers.behind("p") == []
+
+
 def test_those_who_follow_are_of_the_newest_versions():
     plans = Plans("ns")
     follower = {**SPEC, "input": {"externalInputs": ["p"]}}

@@ -112,8 +112,8 @@ class Answers:
     def path_not_served(self) -> HttpAnswer:
         """Returns the answer for a path or a method that pipelines have not."""
         text = (
-            "pipelines answer POST /v2/pipelines/<pipeline>/infer and GET /v2/pipelines/<pipeline>/ready"
-            f" (namespace {self.namespace})"
+            "pipelines answer POST /v2/pipelines/<pipeline>/infer, and GET /v2/pipelines/<pipeline> with or"
+            f" without /ready (namespace {self.namespace})"
         )
         return self._error(404, "PathNotServed", text)
 

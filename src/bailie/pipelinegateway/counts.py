@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from bailie.dataflow.events import FailCode
 
@@ -130,15 +130,19 @@ class Counts:
                 found.steps[step] = StepCounts() if self._steps <= MOST_STEPS else self._others
         return found
 
-    def keep(self, pipelines: Mapping[str, Collection[str]]) -> None:
-        """Forgets all but these pipelines with these steps; requests in progress may go on counting."""
-        for name in [name for name in self._pipelines if name not in pipelines]:
-            self._steps -= len(self._pipelines.pop(name).steps)
-        for name, steps in pipelines.items():
-            counted = self._pipelines[name].steps
-            for step in [step for step in counted if step not in steps]:
-                del counted[step]
-                self._steps -= 1
+    def keep(self, pipeline: str, steps: Collection[str]) -> None:
+        """Forgets the other steps of a pipeline, and with no step the pipeline.
+
+        Requests in progress may go on counting.
+        """
+        counted = self._pipelines.get(pipeline)
+        if counted is None:
+            return
+        for step in [step for step in counted.steps if step not in steps]:
+            del counted.steps[step]
+            self._steps -= 1
+        if not steps:
+            del self._pipelines[pipeline]
 
     def end(self, counts: PipelineCounts, method: str, code: str, seconds: float) -> None:
         """Counts a request that has its answer, for its pipeline and for all.

@@ -35,10 +35,20 @@ class PlanVersions:
     """All versions of this gateway."""
 
     def __init__(
-        self, plans: Plans, outbox: Outbox, path: Path, left: Callable[[frozenset[str]], None]
+        self,
+        plans: Plans,
+        outbox: Outbox,
+        path: Path,
+        *,
+        left: Callable[[frozenset[str]], None],
+        later: Callable[[Callable[[], None]], object],
     ) -> None:
-        """Takes the kept plans in. `left` is told the keys that remain after a version has gone."""
+        """Takes the kept plans in. `left` is told the keys that remain after a version has gone.
+
+        `later` calls back soon: a thousand plans that come together are written a few times.
+        """
         self._plans, self._outbox, self._path, self._left = plans, outbox, path, left
+        self._later, self._unwritten = later, False
         self._sources = {source.key: source for source in read_plans(path)}
         refused = plans.replace(self._sources.values())
         for key in refused:
@@ -52,7 +62,15 @@ class PlanVersions:
             self._unload(command.version)
         else:
             self._load(command)
-        write_plans(self._path, self._sources.values())
+        if not self._unwritten:
+            self._unwritten = True
+            self._later(self.keep)
+
+    def keep(self) -> None:
+        """Writes the file, if it is not up to date."""
+        if self._unwritten:
+            self._unwritten = False
+            write_plans(self._path, self._sources.values())
 
     def evict(self, command: agent_pb2.Evict) -> None:
         """Does nothing: plans never leave memory by themselves."""

@@ -6,6 +6,7 @@ which Envoy's route puts into the path of each request, so that the route alone 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping  # noqa: TC003 - msgspec reads it
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ class Plans:
     """Of the newest version of each pipeline."""
     counts: Counts = field(default_factory=Counts)
     _served: dict[str, ServedPlan] = field(default_factory=dict)
+    _versions: defaultdict[str, dict[int, ServedPlan]] = field(default_factory=lambda: defaultdict(dict))
+    """By pipeline and number."""
     _newest: dict[str, ServedPlan] = field(default_factory=dict)
 
     def get(self, key: str) -> ServedPlan | None:
@@ -82,23 +85,29 @@ class Plans:
 
         Returns the versions that cannot run, by key, each with the reason.
         """
-        self._served, refused = {}, dict[str, str]()
+        for served in tuple(self._served.values()):
+            self._remove(served)
+        refused: dict[str, str] = {}
         for source in sources:
             self._take(source, refused)
-        self._index()
+        self._follow()
         return refused
 
     def put(self, source: PlanSource) -> str:
         """Takes a version over, in place of one with its key; returns why it cannot run, empty if it can."""
         refused: dict[str, str] = {}
+        before = self._newest.get(source.name)
         self._take(source, refused)
-        self._index()
+        self._follow_if(before, self._newest.get(source.name))
         return refused.get(source.key, "")
 
     def take_out(self, key: str) -> None:
         """Lets a version go; requests in progress end as they have begun."""
-        self._served.pop(key, None)
-        self._index()
+        served = self._served.get(key)
+        if served is not None:
+            before = self._newest.get(served.name)
+            self._remove(served)
+            self._follow_if(before, self._newest.get(served.name))
 
     def _take(self, source: PlanSource, refused: dict[str, str]) -> None:
         known = self._served.get(source.key)
@@ -106,16 +115,29 @@ class Plans:
             # A pipeline that was deleted and made again counts its versions anew.
             made = self._compiled(source, refused)
             if made is not None:
-                self._served[source.key] = made
+                self._served[source.key] = self._versions[made.name][made.number] = made
+                self._choose(made.name)
 
-    def _index(self) -> None:
-        self._newest = {
-            each.name: each for each in sorted(self._served.values(), key=lambda served: served.number)
-        }
-        steps: dict[str, set[str]] = {}
-        for each in self._served.values():
-            steps.setdefault(each.name, set()).update(each.plan.steps)
-        self.counts.keep(steps)
+    def _remove(self, served: ServedPlan) -> None:
+        del self._served[served.source.key], self._versions[served.name][served.number]
+        self._choose(served.name)
+
+    def _choose(self, name: str) -> None:
+        """Finds the newest version of one pipeline; the others cost nothing."""
+        versions = self._versions[name]
+        self.counts.keep(name, {step for each in versions.values() for step in each.plan.steps})
+        if versions:
+            self._newest[name] = versions[max(versions)]
+        else:
+            del self._versions[name]
+            self._newest.pop(name, None)
+
+    def _follow_if(self, *newest: ServedPlan | None) -> None:
+        """Finds the followers again where the newest version, before or after a change, is one."""
+        if any(each is not None and each.plan.external is not None for each in newest):
+            self._follow()
+
+    def _follow(self) -> None:
         self.followers = FollowerIndex({name: each.plan for name, each in self._newest.items()})
 
     def _compiled(self, source: PlanSource, refused: dict[str, str]) -> ServedPlan | None:

@@ -11,6 +11,7 @@ import resource
 import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,6 +27,7 @@ from bailie.pipelinegateway.connection import Connection, ConnectionLimits
 from bailie.pipelinegateway.engine import PipelineEngine, RunLimits
 from bailie.pipelinegateway.grpc_answers import answer_forms
 from bailie.pipelinegateway.kept_data import KeptData
+from bailie.pipelinegateway.metadata_questions import MetadataQuestions
 from bailie.pipelinegateway.plan_versions import PlanVersions
 from bailie.pipelinegateway.plans import Plans
 from bailie.pipelinegateway.request_reader import ReadLimits
@@ -44,6 +46,8 @@ _BACKLOG = 1_024
 _ALONE_SECONDS = 10.0
 """How long a scheduler is waited for at the end; another one leads within 4 s where there is one."""
 _STEP_SECONDS = 0.1
+_KEEP_SECONDS = 0.5
+"""How long after a change the plans are written, with all changes until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +117,17 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
     async with step_client(place.find, settings.most_body_bytes) as client:
         traces = TraceRing(settings.most_traces, KeptData(settings.most_kept_bytes))
         engine = PipelineEngine(plans, client, budget, limits, traces)
-        versions = PlanVersions(plans, outbox, settings.plan_file, engine.batches.keep)
-        service = PipelineService(engine, answer_forms(settings.namespace))
+        later = partial(asyncio.get_running_loop().call_later, _KEEP_SECONDS)
+        versions = PlanVersions(plans, outbox, settings.plan_file, left=engine.batches.keep, later=later)
+        service = PipelineService(engine, answer_forms(settings.namespace), MetadataQuestions(engine))
         reading = ConnectionLimits(ReadLimits(settings.most_body_bytes, budget), settings.seconds)
         async with _listening(settings, service, reading) as port:
             endpoint = agent_pb2.Endpoint(address=settings.address, http_port=port, grpc_port=port)
             session = SchedulerSession(settings=settings, models=versions, outbox=outbox, endpoint=endpoint)
-            yield RunningGateway(engine, session, port)
+            try:
+                yield RunningGateway(engine, session, port)
+            finally:
+                versions.keep()
 
 
 @asynccontextmanager

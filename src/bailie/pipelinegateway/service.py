@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.engine import PipelineEngine
     from bailie.pipelinegateway.grpc_answers import AnswerForms
     from bailie.pipelinegateway.http_values import Headers, HttpAnswer, HttpRequest
+    from bailie.pipelinegateway.metadata_questions import MetadataQuestions
     from bailie.pipelinegateway.pipeline_run import RunEnding
     from bailie.pipelinegateway.plans import ServedPlan
 
@@ -39,17 +40,22 @@ if TYPE_CHECKING:
     Leave = Callable[[], None]
     """Tells that the caller has gone."""
 
-_CALL = re.compile(rb"/v2/(models|pipelines)/([^/?#]+)(?:/versions/[^/?#]+)?/(infer|ready)/?(?:\?.*)?")
+_CALL = re.compile(rb"/v2/(models|pipelines)/([^/?#]+)(?:/versions/[^/?#]+)?(?:/(infer|ready))?/?(?:\?.*)?")
+_CALLS = {(b"POST", b"infer"), (b"GET", b"ready"), (b"GET", None)}
+"""A path that names the pipeline alone asks for its metadata."""
 _VERSION = headers.VERSION.encode()
 _METHODS = {SERVICE + b"ModelInfer": b"infer", SERVICE + b"ModelReady": b"ready"}
 _LIVE = b"/v2/health/live"
 
 
 class _Asked(NamedTuple):
-    """The version that a request is for, or the newest of a pipeline of this name; `infer` or `ready`."""
+    """The version that a request is for, or the newest of a pipeline of this name.
+
+    `call` is `infer`, `ready`, or None for the metadata.
+    """
 
     key: str
-    call: bytes
+    call: bytes | None
     newest: bool = False
 
 
@@ -63,6 +69,7 @@ class PipelineService:
 
     engine: PipelineEngine
     forms: AnswerForms
+    metadata: MetadataQuestions
     ending: bool = False
     """Whether each connection is closed with its next answer, so that Envoy goes elsewhere."""
 
@@ -80,10 +87,15 @@ class PipelineService:
         served = plans.newest(asked.key) if asked.newest else plans.get(asked.key)
         if served is None:
             return self._refused(request, answers.unknown_plan(asked.key), respond)
-        if asked.call == b"infer":
+        return self._call(request, served, asked.call, respond)
+
+    def _call(self, request: HttpRequest, served: ServedPlan, call: bytes | None, respond: Respond) -> Leave:
+        if call == b"infer":
             return self._infer(request, served, respond)
         request.held.release()
-        return ModelsCheck(served, self.engine, answers, respond).leave
+        if call is None:
+            return self.metadata.ask(served, respond)
+        return ModelsCheck(served, self.engine, self._answers(request), respond).leave
 
     def _answers(self, request: HttpRequest) -> Answers:
         return self.forms.grpc if request.grpc else self.forms.rest
@@ -146,7 +158,7 @@ class PipelineService:
 
 def _asked_over_rest(request: HttpRequest) -> _Asked | None:
     found = _CALL.fullmatch(request.path)
-    if found is None or (request.method, found[3]) not in {(b"POST", b"infer"), (b"GET", b"ready")}:
+    if found is None or (request.method, found[3]) not in _CALLS:
         return None
     return _Asked(found[2].decode("latin-1"), found[3], newest=found[1] == b"pipelines")
 

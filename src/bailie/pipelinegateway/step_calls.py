@@ -43,6 +43,13 @@ def readiness_call(
     return PendingCall(_head(b"GET", step, b"/ready", b""), b"", held, done)
 
 
+def metadata_call(
+    step: str, held: Reservation, done: Callable[[StepResponse | NoResponse], None]
+) -> PendingCall:
+    """Returns the question for the tensors of a step's model."""
+    return PendingCall(_head(b"GET", step, b"", b""), b"", held, done)
+
+
 _JSON = b"content-type: application/json\r\n"
 _BINARY = b"content-type: application/octet-stream\r\n%b: %%d\r\n" % INFERENCE_LENGTH
 _HEAD = b"%%b /v2/models/%%b%%b HTTP/1.1\r\nhost: seldon-mesh\r\n%b: %%b\r\n%%b\r\n" % headers.MODEL.encode()
