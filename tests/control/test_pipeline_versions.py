@@ -6,7 +6,7 @@ import json
 from math import gcd
 
 import pytest
-from tests.support.fleet import FIRST, LOADED
+from tests.support.fleet import FAILED, FIRST, LOADED
 from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
 
@@ -16,7 +16,7 @@ from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
 from bailie.lifecycle.pipelines import NO_GATEWAY
 from bailie.placement import ReplicaId
-from bailie.routing.table import NotReady, Route
+from bailie.routing.table import Elsewhere, NotReady, Route
 from bailie.scheduler.loop import write_notice
 
 GATEWAYS = [ReplicaId("seldon-pipelinegateway", index) for index in range(2)]
@@ -368,3 +368,46 @@ def test_a_model_with_the_name_of_a_pipeline_changes_nothing_for_it(world, order
     world.step()
     assert isinstance(world.entry(), Route)
     assert isinstance(world.entry("flower.experiment"), Route)
+
+
+OLD = Elsewhere("seldon-mesh.old.svc", 80)
+
+
+def names_mesh(world, mesh):
+    spec = {"seldonConfig": "default"} | ({"fallbackMesh": {"namespace": mesh}} if mesh else {})
+    world.runtimes["seldon"] = manifest_of("SeldonRuntime", "seldon", spec)
+
+
+def test_another_mesh_answers_for_a_pipeline_until_a_gateway_here_does(world):
+    names_mesh(world, "old")
+    identity = world.pipeline()
+    world.step()
+    assert world.entry() == OLD
+    assert world.engine.result.fallback.names == {"p.pipeline"}
+    said = world.conditions()["PipelineGwReady"]
+    assert said["reason"] == "AnsweredElsewhere"
+    assert "seldon-mesh.old.svc:80 answers" in said["message"]
+    world.loaded(identity)
+    assert isinstance(world.entry(), Route)
+    world.step()
+    assert world.engine.result.fallback.names == frozenset()
+    assert world.ready()["PipelineGwReady"] == "True"
+    for replica in GATEWAYS:
+        world.agents.report("p.pipeline", identity, 1, FAILED, replica=replica)
+    world.step()
+    assert world.entry() == OLD, "every leader decides the same: nothing is remembered"
+    names_mesh(world, "")
+    world.step()
+    assert isinstance(world.entry(), NotReady)
+
+
+def test_an_experiment_over_pipelines_goes_elsewhere_until_all_candidates_are_here(world):
+    names_mesh(world, "old")
+    world.answering("a")
+    identity = world.pipeline("b", spec={"steps": [{"name": "of-b"}]})
+    world.experiment(a=1, b=1, default="a", resourceType="pipeline")
+    world.step()
+    assert world.entry("flower.experiment") == world.entry("a.pipeline") == OLD
+    world.loaded(identity, name="b")
+    assert isinstance(world.entry("flower.experiment"), Route)
+    assert isinstance(world.entry("a.pipeline"), Route)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, PIPELINE
 from bailie.control.pipeline_versions import version_name
+from bailie.control.route_entries import asked_copies
 from bailie.control.subjects import Contribution, Subject
 from bailie.control.wanted_objects import WantedObjects
 from bailie.lifecycle.pipelines import PipelineFacts, pipeline_facts
@@ -67,7 +68,9 @@ class PipelineSubjects:
         if version is None or name not in self._steps.wanted:
             self.facts.pop(name, None)
             return None
-        self.facts[name] = pipeline_facts(version, tuple(self._missing(name, contributions)))
+        found = contributions.get(Subject(MODEL.kind, version_name(name)))
+        elsewhere = self._routes.mesh if found is not None and not asked_copies(found) else ""
+        self.facts[name] = pipeline_facts(version, tuple(self._missing(name, contributions)), elsewhere)
         return None
 
     def _missing(self, name: str, contributions: Mapping[Subject, Contribution]) -> Iterable[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
+from bailie.lifecycle.experiments import ELSEWHERE
 from bailie.lifecycle.version import VersionFacts, VersionState, state_of
 from bailie.lifecycle.words import clipped
 from bailie.wellknown.names import PIPELINE_GATEWAY
@@ -33,7 +34,8 @@ class PipelineFacts:
     """Every fact of which the status of a Pipeline is made.
 
     `version` are the facts of the plan on the gateways. `answering` is the number of an older version that
-    has the route, None for none. `missing` are the steps whose Models do not answer.
+    has the route, None for none. `missing` are the steps whose Models do not answer. `elsewhere` is the mesh
+    that answers until a gateway here does, empty for none.
     """
 
     generation: int
@@ -44,6 +46,7 @@ class PipelineFacts:
     answering: int | None = None
     refusal: str = ""
     missing: tuple[str, ...] = ()
+    elsewhere: str = ""
 
     def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:  # noqa: ARG002
         """Returns the status, as `control.subjects.SubjectFacts` says; it speaks of this generation."""
@@ -57,8 +60,8 @@ class PipelineFacts:
         }
 
 
-def pipeline_facts(version: ModelFacts, missing: tuple[str, ...]) -> PipelineFacts:
-    """Returns the facts of a Pipeline from those of its version, and the steps whose Models do not answer."""
+def pipeline_facts(version: ModelFacts, missing: tuple[str, ...], elsewhere: str) -> PipelineFacts:
+    """Returns the facts of a Pipeline from those of its version; the other parameters are fields of these."""
     return PipelineFacts(
         generation=version.generation,
         deleted=version.deleted,
@@ -68,6 +71,7 @@ def pipeline_facts(version: ModelFacts, missing: tuple[str, ...]) -> PipelineFac
         answering=version.answering,
         refusal=version.refusal,
         missing=missing,
+        elsewhere=elsewhere,
     )
 
 
@@ -109,6 +113,9 @@ def _routed(facts: PipelineFacts) -> Condition:
     if version.available:
         text = f"{version.available}/{version.placed} pipeline gateways answer"
         return Condition(type="PipelineGwReady", status="True", reason="PipelineGatewayReady", message=text)
+    if facts.elsewhere:
+        text = f"{facts.elsewhere} answers until a pipeline gateway here does"
+        return _no("PipelineGwReady", ELSEWHERE, text)
     if not version.placed and not facts.problems:
         return _no("PipelineGwReady", NO_GATEWAY, _NOBODY)
     if state_of(version) is VersionState.ROUTE_PENDING:

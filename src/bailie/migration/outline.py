@@ -89,7 +89,7 @@ _STEPS = {
 }
 CARRIED_OUT = frozenset({MoveSource.BAILIE_CENTRAL})
 """The sources from which `bailie migrate apply` moves; the steps of the others are for a person."""
-PARTS = (names.SCHEDULER, names.ENVOY, names.MESH, *OTHER_COMPONENTS)
+PARTS = (names.SCHEDULER, names.ENVOY, names.MESH, *OTHER_COMPONENTS, names.PIPELINE_GATEWAY)
 """The workloads and Services of Seldon Core's runtime."""
 
 

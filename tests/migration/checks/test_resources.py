@@ -1,4 +1,4 @@
-"""Pipelines for which a namespace has no gateways."""
+"""Pipelines whose gateways are left out, and those of Seldon Core, which use a message broker."""
 
 from __future__ import annotations
 
@@ -9,33 +9,31 @@ from bailie.migration.checks.resources import without_gateway
 from bailie.migration.source import MoveSource
 
 PIPELINES = [resource("Pipeline", f"joined-{number}", {"steps": [{"name": "iris"}]}) for number in range(5)]
+SELDONS = {MoveSource.SELDON_SCOPED, MoveSource.SELDON_CENTRAL}
 
 
-@pytest.mark.parametrize(
-    ("source", "impact", "says"),
-    [
-        (
-            MoveSource.SELDON_SCOPED,
-            "blocker",
-            "and over REST alone: who calls them would get errors",
-        ),
-        (
-            MoveSource.BAILIE_CENTRAL,
-            "advice",
-            "they do not run, before the move nor after it",
-        ),
-    ],
-)
-def test_pipelines_that_are_not_run(source, impact, says):
-    (found,) = without_gateway(seen_as(*PIPELINES), source)
-    assert found.impact == impact
-    assert says in found.message
-    assert found.object == "Pipeline team/joined-0, joined-1, joined-2, joined-3, …"
-    assert found.remedy.startswith("kubectl get pipelines --namespace team")
+def runtime(**override):
+    overrides = [{"name": "seldon-pipelinegateway", **override}]
+    return resource("SeldonRuntime", "seldon", {"seldonConfig": "default", "overrides": overrides})
 
 
 @pytest.mark.parametrize("source", list(MoveSource))
-def test_pipelines_that_have_gateways_are_no_finding(source):
+@pytest.mark.parametrize("override", [{"disable": True}, {"replicas": 0}])
+def test_pipelines_without_gateways_are_not_run(source, override):
+    (found,) = without_gateway(seen_as(*PIPELINES, runtime(**override)), source)
+    assert found.impact == ("blocker" if source in SELDONS else "advice")
+    assert found.check == "not-run"
+    assert "leaves out the gateways" in found.message
+    assert found.object == "Pipeline team/joined-0, joined-1, joined-2, joined-3, …"
+    assert found.remedy.startswith("kubectl edit seldonruntime seldon --namespace team")
+
+
+@pytest.mark.parametrize("source", list(MoveSource))
+@pytest.mark.parametrize("override", [{}, {"replicas": 2}])
+def test_pipelines_get_gateways_and_only_those_of_seldon_core_lose_a_broker(source, override):
+    found = list(without_gateway(seen_as(*PIPELINES, runtime(**override)), source))
+    assert [(each.impact, each.check) for each in found] == [("advice", "broker")] * (source in SELDONS)
     gateways = resource("Server", "seldon-pipelinegateway", {"serverConfig": "seldon-pipelinegateway"})
-    assert list(without_gateway(seen_as(*PIPELINES, gateways), source)) == []
-    assert list(without_gateway(seen_as(gateways), source)) == []
+    own = list(without_gateway(seen_as(*PIPELINES, gateways, runtime(disable=True)), source))
+    assert [each.check for each in own] == ["broker"] * (source in SELDONS)
+    assert list(without_gateway(seen_as(runtime(disable=True)), source)) == []

@@ -87,19 +87,28 @@ def without_effect(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding
 
 
 def without_gateway(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
-    """Yields Pipelines that nothing of Bailie's runs: their gateways are the replicas of a Server."""
-    items = facts.here.all(kinds.PIPELINE)
-    if not items or facts.here.get(kinds.SERVER, names.PIPELINE_GATEWAY):
+    """Yields Pipelines whose gateways the SeldonRuntime leaves out, and that Seldon Core's use a broker.
+
+    Bailie's operator makes the gateways of a namespace with Pipelines, unless the runtime says otherwise.
+    """
+    items, runtime = facts.here.all(kinds.PIPELINE), facts.here.runtime()
+    if not items:
         return
     subject = f"{kinds.PIPELINE.kind} {facts.here.name}/{some([name_of(item) for item in items])}"
-    text = f"the namespace has no Server {names.PIPELINE_GATEWAY}, which Bailie's pipelines run on"
-    remedy = f"kubectl get {kinds.PIPELINE.plural} --namespace {facts.here.name}"
-    if source is MoveSource.BAILIE_CENTRAL:
-        text += "; they do not run, before the move nor after it"
-        yield advice("not-run", subject, text, f"{remedy}; docs/pipelines.md has the Server")
-    else:
-        text += ", and over REST alone: who calls them would get errors"
-        yield blocker("not-run", subject, text, f"{remedy}; leave the namespace with Seldon Core until then")
+    seldons = source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}
+    gateways = facts.here.get(kinds.SERVER, names.PIPELINE_GATEWAY)
+    if runtime is not None and gateways is None and _leaves_out(runtime, names.PIPELINE_GATEWAY):
+        text = (
+            f"the override of {names.PIPELINE_GATEWAY} leaves out the gateways that Bailie's pipelines run on"
+        )
+        remedy = f"kubectl edit seldonruntime {name_of(runtime)} --namespace {facts.here.name}"
+        yield (blocker if seldons else advice)(
+            "not-run", subject, text, f"{remedy}; take disable and replicas out"
+        )
+    elif seldons:
+        text = "after the move pipelines run without a message broker: nothing reads or writes their topics"
+        remedy = f"kubectl get {kinds.PIPELINE.plural} --namespace {facts.here.name}"
+        yield advice("broker", subject, text, f"{remedy}; docs/pipelines.md has the differences")
 
 
 def deletions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
@@ -185,13 +194,18 @@ def left_out(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     runtime = facts.here.runtime()
     if runtime is None or source not in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
         return
-    overrides = spec_of(runtime).get("overrides") or ()
-    own: dict[str, Any] = next((each for each in overrides if each.get("name") == names.SCHEDULER), {})
-    if own.get("disable") or own.get("replicas") == 0:
+    if _leaves_out(runtime, names.SCHEDULER):
         text = f"its override of {names.SCHEDULER} leaves the scheduler out, so the namespace would get none"
         remedy = "give the override replicas: 1 and no disable; with Helm: --set scheduler.replicas=1 "
         remedy += f"--set scheduler.disable=false; or kubectl edit seldonruntime {name_of(runtime)}"
         yield blocker("left-out", reference_to(runtime), text, f"{remedy} --namespace {facts.here.name}")
+
+
+def _leaves_out(runtime: Object, component: str) -> bool:
+    """Says whether an override of a SeldonRuntime leaves the component out."""
+    overrides = spec_of(runtime).get("overrides") or ()
+    own: dict[str, Any] = next((each for each in overrides if each.get("name") == component), {})
+    return bool(own.get("disable")) or own.get("replicas") == 0
 
 
 def readiness(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
