@@ -1,0 +1,170 @@
+"""What more pipelines cost: the next one's way to Ready, a request to one, and the memory of the gateway.
+
+    python -m benchmarks pipeline-growth [--few 10] [--many 1000] [--more 10] [--requests 500]
+
+`bailie up` with three models, and pipelines of three steps over them. Requests to one pipeline are timed with
+few pipelines and with many; then more pipelines are applied one by one, each after the one before is Ready.
+Ends everything that it started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from bailie.api.kinds import MODEL, PIPELINE
+from bailie.inference.client import RestClient
+from bailie.kube.client import Client
+from bailie.local.demo import model_manifest
+from bailie.local.readiness import condition
+from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bailie.local.traffic import Expectation
+
+STEPS = ("a", "b", "c")
+PATIENCE = 600.0
+_AT_A_TIME = 8
+_MIB = 1 << 20
+_GATEWAY = "pipelinegateway"
+
+
+def pipeline(name: str, steps: Sequence[str] = STEPS, **fields: object) -> dict[str, Any]:
+    """Returns a Pipeline whose steps each have the request's data and wait for the step before."""
+    waiting = [
+        {"name": step, **({"triggers": [f"{steps[at - 1]}.outputs"]} if at else {})}
+        for at, step in enumerate(steps)
+    ]
+    return {
+        "apiVersion": PIPELINE.api_version,
+        "kind": PIPELINE.kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"steps": waiting, "output": {"steps": [steps[-1]]}, **fields},
+    }
+
+
+class Pipelines:
+    """The models and pipelines of the namespace."""
+
+    def __init__(self, client: Client, models: Path) -> None:
+        self.client, self._models = client, models
+
+    async def serve_models(self) -> None:
+        """Has the models of the steps answer."""
+        for name in STEPS:
+            await self.client.create(model_manifest(NAMESPACE, name, self._models, artifact="iris"))
+        for name in STEPS:
+            await until(lambda name=name: self.model_ready(name), f"model {name} ready")  # type: ignore[misc]
+
+    async def model_ready(self, name: str) -> bool:
+        """Says whether the newest spec of a Model answers."""
+        return _ready(await self.client.get(MODEL, name, NAMESPACE))
+
+    async def ready(self, name: str) -> bool:
+        """Says whether the newest spec of a Pipeline answers."""
+        return _ready(await self.client.get(PIPELINE, name, NAMESPACE))
+
+    async def add(self, names: Sequence[str]) -> float:
+        """Applies pipelines, several at a time; returns the seconds until all are Ready."""
+        begun, turns = time.monotonic(), asyncio.Semaphore(_AT_A_TIME)
+
+        async def create(name: str) -> None:
+            async with turns:
+                await self.client.create(pipeline(name))
+
+        await asyncio.gather(*map(create, names))
+
+        async def all_ready() -> bool:
+            found = (await self.client.list(PIPELINE, NAMESPACE)).items
+            return sum(map(_ready, found)) == len(found)
+
+        await until(all_ready, f"{len(names)} pipelines ready", PATIENCE)
+        return time.monotonic() - begun
+
+
+def _ready(manifest: dict[str, Any]) -> bool:
+    status = manifest.get("status") or {}
+    newest = status.get("observedGeneration") == manifest["metadata"].get("generation")
+    return bool(newest and condition(manifest, "Ready")["status"] == "True")
+
+
+async def latency(client: RestClient, asked: Expectation, requests: int) -> float:
+    """Returns the median in ms of requests one after the other. Raises RuntimeError for a wrong answer."""
+    taken = []
+    for _ in range(requests):
+        begun = time.perf_counter()
+        answer = await client.infer(asked.model, asked.request())
+        taken.append(time.perf_counter() - begun)
+        if problem := asked.wrong(answer):
+            raise RuntimeError(problem)
+    return 1e3 * statistics.median(taken)
+
+
+def gateways(state: Path) -> list[psutil.Process]:
+    """Returns the pipeline gateways of a laptop, which have its folder in their environment."""
+    own = [each for each in psutil.process_iter(["cmdline"]) if _GATEWAY in (each.info["cmdline"] or ())]
+    return [each for each in own if str(state) in str(each.environ())]
+
+
+async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the figures."""
+    asked = running.expectation("p-0.pipeline", "iris")
+    rest = RestClient(running.inference()["http"])
+    names = [f"p-{number}" for number in range(options.many + options.more)]
+    async with Client.from_kubeconfig(running.kubeconfig) as client:
+        pipelines = Pipelines(client, running.models)
+        await pipelines.serve_models()
+        await pipelines.add(names[: options.few])
+        await latency(rest, asked, options.requests)  # connections and processors get warm
+        few = await latency(rest, asked, options.requests)
+        took = await pipelines.add(names[options.few : options.many])
+        many = await latency(rest, asked, options.requests)
+        memory = max(each.memory_info().rss for each in gateways(running.state))
+        one_more = [await pipelines.add([name]) for name in names[options.many :]]
+    await rest.close()
+    return {
+        "pipelines": options.many,
+        "all ready, s": took,
+        "one more ready, ms": sorted(1e3 * seconds for seconds in one_more),
+        "p50 with few, ms": few,
+        "p50 with many, ms": many,
+        "memory of the gateway, MiB": memory / _MIB,
+        "load average": os.getloadavg(),
+    }
+
+
+def told(figures: dict[str, Any]) -> Iterator[str]:
+    """Yields the figures as lines."""
+    more = figures["one more ready, ms"]
+    few, many = figures["p50 with few, ms"], figures["p50 with many, ms"]
+    yield f"{figures['pipelines']} pipelines of three steps ready after {figures['all ready, s']:.1f} s"
+    yield f"one more ready after {more[len(more) // 2]:.0f} ms (median), {more[-1]:.0f} ms (worst)"
+    yield f"p50 of one: {few:.2f} ms with few, {many:.2f} ms with many, x{many / few:.3f}"
+    yield f"memory of the gateway: {figures['memory of the gateway, MiB']:.0f} MiB"
+    yield f"load average: {figures['load average']}"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the benchmark; see the module's text."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks pipeline-growth", description=__doc__)
+    parser.add_argument("--few", type=int, default=10)
+    parser.add_argument("--many", type=int, default=1_000)
+    parser.add_argument("--more", type=int, default=10, help="pipelines applied one by one at the end")
+    parser.add_argument("--requests", type=int, default=500, help="requests of one measurement")
+    parser.add_argument("--json", type=Path, help="write the results here too")
+    options = parser.parse_args(arguments)
+    with laptop() as running:
+        figures = asyncio.run(measure(running, options))
+    print("\n".join(told(figures)), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
