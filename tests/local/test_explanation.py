@@ -75,6 +75,22 @@ async def test_whom_it_asks(api, admin):
         assert await summary(admin) == "said in central of team/iris"
 
 
+async def test_an_experiment_over_pipelines_tells_of_these(admin):
+    steps = {"steps": [{"name": "iris"}]}
+    made = {"apiVersion": API_VERSION, "kind": "Pipeline", "metadata": {"name": "iris", "namespace": "team"}}
+    await admin.apply({**made, "spec": steps}, field_manager="test")
+    candidates = [{"name": "iris", "weight": 1}, {"name": "gone", "weight": 2}]
+    spec = {"resourceType": "pipeline", "default": "iris", "candidates": candidates}
+    metadata = {"name": "chains", "namespace": "team"}
+    body = {"apiVersion": API_VERSION, "kind": "Experiment", "metadata": metadata, "spec": spec}
+    await admin.apply(body, field_manager="test")
+    assert (await experiment_explanation(admin, "team", "chains"))["trail"] == [
+        "callers of chains.experiment and of iris.pipeline are shared",
+        "iris: weight 1; nobody has looked at it",
+        "gone: weight 2; there is no such Pipeline",
+    ]
+
+
 async def test_an_experiment_says_who_gets_requests(admin):
     metadata = {"name": "flower", "namespace": "team"}
     candidates = [{"name": "iris", "weight": 90}, {"name": "gone", "weight": 10}]

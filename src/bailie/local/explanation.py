@@ -1,16 +1,20 @@
 """Why a model is where it is: from the scheduler if it can be reached, else from the Model's status. And who
-gets the requests of an experiment: from its status and those of its Models."""
+gets the requests of an experiment: from its status and those of its Models or Pipelines."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import EXPERIMENT, MODEL, SELDON_RUNTIME
+from bailie.api.experiment import OVER_PIPELINES
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME
+from bailie.api.names import TAKEN_ENDINGS
 from bailie.kube.errors import ApiError, NotFound
 from bailie.local.readiness import condition
 from bailie.local.scheduler_answers import ask_scheduler, not_heard
+from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
+    from bailie.api.kinds import Kind
     from bailie.kube.client import Client
 
 
@@ -20,7 +24,8 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
     scheduled = condition(model, "Scheduled")
     summary = scheduled.get("message") or await _why_nobody_looked(client, namespace)
     answer = await ask_scheduler(client, namespace, f"explain/{namespace}/{name}")
-    told = answer.value or {}
+    # Asked for such a name, a scheduler tells of the Pipeline or Experiment whose name it is.
+    told = {} if name.endswith(TAKEN_ENDINGS) else answer.value or {}
     return {
         "model": name,
         "namespace": namespace,
@@ -34,11 +39,12 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
 
 
 async def experiment_explanation(client: Client, namespace: str, name: str) -> dict[str, Any]:
-    """Returns `experiment`, `summary`, `conditions`, and `trail`: a line per name and per Model."""
+    """Returns `experiment`, `summary`, `conditions`, and `trail`: a line per name and target."""
     experiment = await client.get(EXPERIMENT, name, namespace)
     spec, active = experiment["spec"], condition(experiment, "ExperimentReady")
     summary = active.get("message") or await _why_nobody_looked(client, namespace)
-    default = spec.get("default")
+    kind, ending = (PIPELINE, PIPELINE_ENDING) if spec.get("resourceType") == OVER_PIPELINES else (MODEL, "")
+    default = f"{spec['default']}{ending}" if spec.get("default") else ""
     callers = f"callers of {name}.experiment{f' and of {default}' if default else ''} are shared"
     roles = {each["name"]: f"weight {each['weight']}" for each in spec.get("candidates") or ()}
     if mirror := spec.get("mirror"):
@@ -48,16 +54,23 @@ async def experiment_explanation(client: Client, namespace: str, name: str) -> d
         "namespace": namespace,
         "summary": summary,
         "conditions": experiment.get("status", {}).get("conditions", []),
-        "trail": [callers, *[await _target(client, namespace, model, role) for model, role in roles.items()]],
+        "trail": [
+            callers,
+            *[
+                f"{each}: {role}; {await _state(client, kind, namespace, each)}"
+                for each, role in roles.items()
+            ],
+        ],
     }
 
 
-async def _target(client: Client, namespace: str, model: str, role: str) -> str:
+async def _state(client: Client, kind: Kind, namespace: str, name: str) -> str:
     try:
-        ready = condition(await client.get(MODEL, model, namespace), "ModelReady")
+        found = await client.get(kind, name, namespace)
     except NotFound:
-        return f"{model}: {role}; there is no such Model"
-    return f"{model}: {role}; {ready.get('message') or ready.get('reason') or 'nobody has looked at it'}"
+        return f"there is no such {kind.kind}"
+    ready = condition(found, "ModelReady" if kind is MODEL else "Ready")
+    return str(ready.get("message") or ready.get("reason") or "nobody has looked at it")
 
 
 async def _why_nobody_looked(client: Client, namespace: str) -> str:
