@@ -38,3 +38,14 @@ def test_only_what_matters_is_a_change():
     assert read(models, [model("a", 2), model("b")])[0] == {"a"}
     assert read(models, [model("a", 2)])[0] == {"b"}
     assert set(models.wanted) == {"a"}
+
+
+def test_objects_that_are_left_out_hide_no_change_of_the_others():
+    models = WantedObjects(parse_model, takes=lambda manifest: manifest["spec"] != {})
+    other = {**model("a"), "spec": {}}
+    assert read(models, [model("a"), model("b"), other])[0] == {"a", "b"}
+    kept = [model("a"), other]
+    assert read(models, kept)[0] == {"b"}
+    assert read(models, [kept[0], other, {**other}]) == (set(), 0)
+    assert read(models, [other])[0] == {"a"}, "an object of its name is left, and is another one"
+    assert models.wanted == {}

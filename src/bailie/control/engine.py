@@ -22,7 +22,6 @@ from bailie.control.placement_input import ServerBook, demand_and_holdings, runn
 from bailie.control.releases import Releases
 from bailie.control.routes import Routes
 from bailie.control.subjects import Subject, put
-from bailie.control.wanted_models import own_name
 from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
 
@@ -75,7 +74,7 @@ class Engine:
         self._releases = Releases(agents, notify)
         pipelines = PipelineVersions()
         self._models = ModelSubjects(
-            manifests=lambda: (*filter(own_name, objects(MODEL)), *pipelines.named(objects(PIPELINE))),
+            manifests=lambda: (*objects(MODEL), *pipelines.named(objects(PIPELINE))),
             fleet=self._fleet,
             planner=self._planner,
             routes=self._routes,

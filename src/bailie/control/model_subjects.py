@@ -17,7 +17,7 @@ from bailie.control.pipeline_versions import WAY_ROUND, parse_version
 from bailie.control.scaled_models import ScaledModels
 from bailie.control.subjects import Contribution, Subject, put
 from bailie.control.version_numbers import VersionNumbers
-from bailie.control.wanted_models import parse_model
+from bailie.control.wanted_models import own_name, parse_model
 from bailie.control.wanted_objects import WantedObjects
 from bailie.lifecycle.conditions import unready_reason
 from bailie.routing.table import NotReady
@@ -35,6 +35,18 @@ if TYPE_CHECKING:
     from bailie.scaling import Sample
 
 
+def _versions() -> WantedObjects[WantedModel]:
+    return WantedObjects(_parsed, further=WAY_ROUND, takes=_takes_part)
+
+
+def _takes_part(manifest: Mapping[str, Any]) -> bool:
+    return manifest["kind"] == PIPELINE.kind or own_name(manifest)
+
+
+def _parsed(manifest: Mapping[str, Any]) -> WantedModel:
+    return parse_version(manifest) if manifest["kind"] == PIPELINE.kind else parse_model(manifest)
+
+
 @dataclass(slots=True)
 class ModelSubjects:
     """Satisfies `subjects.SubjectKind`. `copies` and `facts` are by name, as of the last `contribute`."""
@@ -48,7 +60,7 @@ class ModelSubjects:
     decisions: DecisionLog
     numbers: VersionNumbers = field(default_factory=VersionNumbers)
     failures: LoadFailures = field(default_factory=LoadFailures)
-    models: WantedObjects[WantedModel] = field(default_factory=lambda: WantedObjects(_parsed, WAY_ROUND))
+    models: WantedObjects[WantedModel] = field(default_factory=_versions)
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
     scaling: ScaledModels = field(default_factory=ScaledModels)
@@ -146,7 +158,3 @@ class ModelSubjects:
         found = self.planner.plan().assignments.get(wanted.version)
         planned = frozenset(f"{found.server}-{index}" for index in found.replicas) if found else frozenset()
         return self.routes.decide(Subject(self.kind, wanted.name), wanted.identity, planned, copies)
-
-
-def _parsed(manifest: Mapping[str, Any]) -> WantedModel:
-    return parse_version(manifest) if manifest["kind"] == PIPELINE.kind else parse_model(manifest)

@@ -25,11 +25,19 @@ class WantedObjects(Generic[_T]):
     """Keeps the parsed objects for as long as their generations stay the same. `wanted` is by name.
 
     `further` is the field of a manifest, beside those of the API, with which an object counts as changed.
+    Objects that `takes` is false for are left out.
     """
 
-    def __init__(self, parse: Callable[[Manifest], _T], further: str = "") -> None:
+    def __init__(
+        self,
+        parse: Callable[[Manifest], _T],
+        *,
+        further: str = "",
+        takes: Callable[[Manifest], bool] = lambda _: True,
+    ) -> None:
         self._parse = parse
         self._further = further
+        self._takes = takes
         self._known: dict[str, tuple[Manifest, tuple[object, ...]]] = {}
         self._read: list[Manifest] = []
         self.wanted: dict[str, _T] = {}
@@ -39,13 +47,16 @@ class WantedObjects(Generic[_T]):
 
         Yields between slices of the work.
         """
-        present, parsed = list(manifests), 0
+        present, parsed, left_out = list(manifests), 0, 0
         if len(present) == len(self._read) and all(map(is_, present, self._read)):
             return
         for manifest in present:
             name = manifest["metadata"]["name"]
             before = self._known.get(name)
             if before is not None and before[0] is manifest:
+                continue
+            if not self._takes(manifest):
+                left_out += 1
                 continue
             mark = (*_mark(manifest["metadata"]), manifest.get(self._further))
             if before is None or before[1] != mark:
@@ -56,8 +67,9 @@ class WantedObjects(Generic[_T]):
             if parsed == SLICE:
                 parsed = 0
                 yield
-        if len(self._known) > len(present):
-            for name in self._known.keys() - {manifest["metadata"]["name"] for manifest in present}:
+        if len(self._known) > len(present) - left_out:
+            names = {manifest["metadata"]["name"] for manifest in present if self._takes(manifest)}
+            for name in self._known.keys() - names:
                 changed.add(name)
                 del self._known[name], self.wanted[name]
         self._read = present
