@@ -85,6 +85,30 @@ def test_a_pipeline_is_loaded_on_every_gateway_and_nowhere_else(world):
     assert world.entry().subject == "pipeline p"
 
 
+def missing(world):
+    return [each.missing for each in world.engine.result.plan.assignments.values()]
+
+
+def test_a_pipeline_is_whole_on_the_gateways_that_there_are_to_be(world):
+    """Or each of a thousand pipelines would be placed anew whenever one changes."""
+    identity = world.pipeline()
+    world.step()
+    world.loaded(identity)
+    assert missing(world) == [0]
+    world.server("seldon-pipelinegateway", replicas=3)
+    world.step()
+    assert missing(world) == [1]
+    third = ReplicaId("seldon-pipelinegateway", 2)
+    world.agents.connect(third, capabilities=("pipelines",), memory_bytes=0)
+    assert world.step() == [f"load p.pipeline_1 {third}"]
+    world.loaded(identity, replicas=[third])
+    assert missing(world) == [0]
+    world.server("seldon-pipelinegateway", replicas=1)
+    world.step()
+    assert missing(world) == [0]
+    assert [each.name for each in world.entry().backends[0].replicas] == ["seldon-pipelinegateway-0"]
+
+
 def test_a_model_is_placed_on_no_gateway(world):
     world.agents.disconnect(FIRST)
     world.model("other", requirements=[])

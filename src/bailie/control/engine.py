@@ -8,6 +8,7 @@ same path.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, PIPELINE, SELDON_RUNTIME, SERVER
@@ -17,13 +18,14 @@ from bailie.control.fleet import Fleet, one_each
 from bailie.control.model_subjects import ModelSubjects
 from bailie.control.notices import Notice
 from bailie.control.pass_result import PassResult
-from bailie.control.pipeline_versions import PipelineVersions
+from bailie.control.pipeline_versions import PipelineVersions, is_version_name
 from bailie.control.placement_input import ServerBook, demand_and_holdings, running_replicas, told_replicas
 from bailie.control.releases import Releases
 from bailie.control.routes import Routes
 from bailie.control.subjects import Subject, put
 from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
+from bailie.wellknown.names import PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -89,6 +91,8 @@ class Engine:
         self._kinds: tuple[SubjectKind, ...] = (self._models, *kinds)
         self._contributions: dict[Subject, Contribution] = {}
         self._dirty: set[Subject] = set()
+        self._gateways = 1
+        """How many pipeline gateways the namespace is to have."""
         self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
         self._leaving: dict[str, list[CopyId]] = {}
         self._evicting: dict[str, list[CopyId]] = {}
@@ -168,6 +172,9 @@ class Engine:
         """Tells placement of the changes, and marks the Models dirty whose plan they changed."""
         wanted = self._servers.wanted(self._objects(SERVER))
         self._planner.set_servers(self._servers.assemble(wanted, self._fleet.replicas))
+        gateways, self._gateways = self._gateways, max(1, len(wanted.get(PIPELINE_GATEWAY, ())))
+        if gateways != self._gateways:
+            self._dirty |= _models(filter(is_version_name, self._models.models.wanted))
         for names in _batches(self._names()):
             for name in names:
                 self._tell(name)
@@ -179,7 +186,11 @@ class Engine:
         version = wanted.version if wanted and wanted.model else None
         self._models.numbers.observe(name, (each.id for each in copies), wanted)
         self._models.failures.count(name, copies, version)
-        self._planner.set_model(name, *demand_and_holdings(wanted, copies))
+        demand, holdings = demand_and_holdings(wanted, copies)
+        if demand is not None and is_version_name(name):
+            # On each gateway, and no more: a version that waits for further ones is placed anew in each pass.
+            demand = replace(demand, replicas=min(demand.replicas, self._gateways))
+        self._planner.set_model(name, demand, holdings)
 
     def _load(self) -> Generator[None, None, None]:
         """Sends the loads that are planned and not there, but for those that back off after a failure."""

@@ -94,6 +94,11 @@ def version_name(pipeline: str) -> str:
     return f"{pipeline}{PIPELINE_ENDING}"
 
 
+def is_version_name(name: str) -> bool:
+    """Says whether a name among those of Models is that of a Pipeline's versions."""
+    return name.endswith(PIPELINE_ENDING)
+
+
 def parse_version(manifest: Manifest) -> WantedModel:
     """Returns a Pipeline from `PipelineVersions` as the engine places it.
 
