@@ -168,16 +168,19 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
             "experiment made and deleted": changes.share,
         }
         async with asyncio.TaskGroup() as group:
+            begun = time.monotonic()
             asking = [group.create_task(callers.ask(CALLERS / options.rate)) for _ in range(CALLERS)]
             for what, act in acts.items():
                 before = len(callers.failures)
                 await act()
                 failed[what] = len(callers.failures) - before
+            seconds = time.monotonic() - begun
             for task in asking:
                 task.cancel()
     await client.close()
     return {
         "requests": callers.sent,
+        "requests per second": callers.sent / seconds,
         "failed": failed,
         "failures": callers.failures,
         "old answers after Ready": changes.old,
@@ -187,7 +190,8 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
 
 def told(figures: dict[str, Any]) -> Iterator[str]:
     """Yields the figures as lines."""
-    yield f"{figures['requests']} requests, {len(figures['failures'])} failed"
+    rate = figures["requests per second"]
+    yield f"{figures['requests']} requests, {rate:.0f} a second, {len(figures['failures'])} failed"
     yield from (f"  {what}: {count} failed" for what, count in figures["failed"].items())
     yield f"answers of an old version after Ready: {figures['old answers after Ready']}"
     yield f"load average: {figures['load average']}"
