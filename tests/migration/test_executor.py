@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 import pytest
-from tests.support.moves import CENTRAL, TEAM, CentralNamespace, Killed, Quiet
+from tests.support.moves import CENTRAL, PLACES, TEAM, CentralNamespace, Killed, Quiet
 
 from bailie.api.kinds import CONFIG_MAP, EXPERIMENT, LEASE, MODEL, POD, ROLE, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import Forbidden, Unreachable
@@ -37,7 +37,7 @@ def options(request):
 async def applied(there, until=""):
     """Begins the move or goes on with it, as the command does."""
     executor = there.executor()
-    record = await executor.recorded() or await executor.begin(SOURCE, CENTRAL)
+    record = await executor.recorded() or await executor.begin(SOURCE, PLACES)
     return await executor.apply(record, until)
 
 
@@ -56,7 +56,7 @@ async def finished(there):
 async def test_a_move_leaves_a_scheduler_of_its_own_and_nothing_of_the_central_one(options):
     there = CentralNamespace(**options)
     record = await applied(there)
-    assert missing_now(await there.look(CENTRAL), record) == ()
+    assert missing_now(await there.look(PLACES), record) == ()
     assert "/" not in there.get(LEASE, TEAM, names.SCHEDULER)["spec"]["holderIdentity"]
     await finished(there)
     assert asked_of(there.get(SELDON_RUNTIME, TEAM, "seldon")) == ""
@@ -172,7 +172,7 @@ async def test_a_change_that_somebody_undoes_pauses_the_move_and_is_named():
     there = CentralNamespace()
     never = dataclasses.replace(CENTRAL_STEPS[0], name="later", arrived=lambda _, __: ("x: y",))
     executor = there.executor(steps=lambda _: (CENTRAL_STEPS[2], never), tell=Twin(there))
-    record = await executor.begin(SOURCE, CENTRAL)
+    record = await executor.begin(SOURCE, PLACES)
     with pytest.raises(Paused, match=r"undid .* step scheduler .*argocd-controller at 2026-02-02.*Namespace"):
         await executor.apply(record)
 
@@ -185,7 +185,7 @@ async def test_a_writer_that_undoes_each_write_at_once_pauses_the_move_and_is_na
         ask_for_central(there)
 
     executor = there.executor(write=write)
-    record = await executor.begin(SOURCE, CENTRAL)
+    record = await executor.begin(SOURCE, PLACES)
     with pytest.raises(Paused, match=r"step scheduler: .* again and again .*argocd-controller"):
         await executor.apply(record)
 
@@ -195,7 +195,7 @@ async def test_a_wait_that_does_not_end_says_for_what_it_waited():
     there.obedient = False
     impatient = [dataclasses.replace(step, patience=0.01) for step in CENTRAL_STEPS]
     executor = there.executor(steps=lambda _: tuple(impatient))
-    record = await executor.begin(SOURCE, CENTRAL)
+    record = await executor.begin(SOURCE, PLACES)
     with pytest.raises(WaitEnded, match=r"step scheduler waited 0.01 s until .* leads.*: scheduler: said"):
         await executor.apply(record)
 
@@ -210,19 +210,19 @@ class ApiAway(Quiet):
     def waits(self, texts):
         self.waited += texts
 
-    async def look(self, central):
+    async def look(self, places):
         if 0 < len(self.waited) < 3:
             raise Unreachable("https://api: refused")
         self._there.obedient = bool(self.waited)
         self._there.obey()
-        return await self._there.look(central)
+        return await self._there.look(places)
 
 
 async def test_a_wait_outlasts_an_api_that_is_away():
     there = CentralNamespace()
     away = ApiAway(there)
     executor = there.executor(look=away.look, tell=away)
-    await executor.apply(await executor.begin(SOURCE, CENTRAL))
+    await executor.apply(await executor.begin(SOURCE, PLACES))
     assert "Kubernetes API: https://api: refused" in away.waited
 
 
@@ -235,7 +235,7 @@ async def test_only_what_was_ready_before_holds_the_move_up():
     said = [{"type": "Ready", "status": "False", "reason": "NoServer", "message": "no server has room"}]
     for kind, name in ((MODEL, "iris"), (EXPERIMENT, "ab")):
         there.put(kind, TEAM, name, {**there.get(kind, TEAM, name), "status": {"conditions": said}})
-    assert missing_now(await there.look(CENTRAL), record) == (
+    assert missing_now(await there.look(PLACES), record) == (
         "model iris: no server has room",
         "experiment ab: no server has room",
     )
@@ -288,7 +288,7 @@ async def test_a_damaged_record_is_told_and_made_anew_from_what_is_there(data, u
     executor = there.executor()
     with pytest.raises(DamagedRecord, match="ConfigMap bailie-migration in namespace team is no record"):
         await executor.recorded()
-    await executor.apply(await executor.begin(SOURCE, CENTRAL))
+    await executor.apply(await executor.begin(SOURCE, PLACES))
     await rolled_back(there)
     assert there.state() == CentralNamespace().state()
 
@@ -297,7 +297,7 @@ async def test_nothing_begins_where_no_operator_would_act_on_it():
     there = CentralNamespace()
     del there.objects[LEASE.kind, TEAM, "bailie-operator-claim"]
     with pytest.raises(Blocked, match="no operator of Bailie's has claimed namespace team"):
-        await there.executor().begin(SOURCE, CENTRAL)
+        await there.executor().begin(SOURCE, PLACES)
     assert there.writes == []
 
 
@@ -328,4 +328,4 @@ async def test_a_leader_counts_when_agents_and_envoys_are_with_it(notes, text):
     record = await applied(there)
     there.notes |= notes
     there.obey()
-    assert missing_now(await there.look(CENTRAL), record) == ((text,) if text else ())
+    assert missing_now(await there.look(PLACES), record) == ((text,) if text else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.moves import CENTRAL, CentralNamespace
+from tests.support.moves import PLACES, CentralNamespace
 
 from bailie.api.kinds import CONFIG_MAP
 from bailie.migration.central_steps import CENTRAL_STEPS
@@ -23,8 +23,8 @@ def commands(there):
 async def test_the_lines_are_those_of_the_writes_there_and_back(options):
     there = CentralNamespace(**options)
     executor = there.executor()
-    record = await executor.begin(MoveSource.BAILIE_CENTRAL, CENTRAL)
-    text = printed(STEPS, await there.look(CENTRAL), record, "apply")
+    record = await executor.begin(MoveSource.BAILIE_CENTRAL, PLACES)
+    text = printed(STEPS, await there.look(PLACES), record, "apply")
     assert there.writes == []
     await executor.apply(record)
     positions = [text.index(command) for command in commands(there)]
@@ -32,7 +32,7 @@ async def test_the_lines_are_those_of_the_writes_there_and_back(options):
     assert text.count("kubectl patch") + text.count("kubectl delete") + text.count("kubectl create") == len(
         positions
     )
-    text = printed(STEPS[::-1], await there.look(CENTRAL), record, "rollback")
+    text = printed(STEPS[::-1], await there.look(PLACES), record, "rollback")
     there.writes.clear()
     await executor.rollback(record)
     positions = [text.index(command) for command in commands(there)]
@@ -41,8 +41,8 @@ async def test_the_lines_are_those_of_the_writes_there_and_back(options):
 
 async def test_steps_without_a_write_say_so():
     there = CentralNamespace()
-    record = await there.executor().begin(MoveSource.BAILIE_CENTRAL, CENTRAL)
-    lines = printed(STEPS, await there.look(CENTRAL), record, "apply").splitlines()
+    record = await there.executor().begin(MoveSource.BAILIE_CENTRAL, PLACES)
+    lines = printed(STEPS, await there.look(PLACES), record, "apply").splitlines()
     assert lines[0] == "# rights: give a scheduler of the namespace's own its account and its rights"
     assert lines[1] == "# nothing to do"
     assert "# wait until the namespace's scheduler leads, and every Envoy has its routes" in lines

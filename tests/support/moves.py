@@ -30,7 +30,7 @@ from bailie.manifests.objects import WORKLOAD_LABEL
 from bailie.manifests.rbac import central_manifests, namespace_manifests
 from bailie.migration.changes import MoveChange, Verb
 from bailie.migration.executor import Executor
-from bailie.migration.facts import ClusterObjects, MoveFacts, NamespaceObjects
+from bailie.migration.facts import ClusterObjects, MoveFacts, MovePlaces, NamespaceObjects
 from bailie.scope.central import SERVED_ELSEWHERE, asked_of, served_of
 from bailie.scope.claim import CLAIM_LEASE, TERM_ANNOTATION
 from bailie.wellknown import names
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
 
 HOME, CENTRAL, TEAM = "bailie-system", "mesh", "team"
+PLACES = MovePlaces(central=CENTRAL)
 OWN_POD = "seldon-scheduler-7d9f-x2x4k"
 _BEFORE = "2026-01-01T00:00:00Z"
 _RBAC = {each.kind: each for each in (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)}
@@ -62,10 +63,10 @@ class Quiet:
         pass
 
 
-class CentralNamespace:
-    """The objects of both namespaces by kind, namespace and name."""
+class ObjectsInMemory:
+    """Objects by kind, namespace and name, and controllers that answer to each write at once (`obey`)."""
 
-    def __init__(self, *, rights: bool = True, hand_made: bool = False, others: tuple[str, ...] = ()) -> None:
+    def __init__(self) -> None:
         self._versions = itertools.count(1)
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.writes: list[MoveChange] = []
@@ -74,34 +75,6 @@ class CentralNamespace:
         """What the writer of the write after that raises."""
         self.unanswered = False
         """True: that write is made all the same."""
-        self.notes: dict[str, Any] = {"agents": {}, "published": 1, "acknowledged": 1}
-        """The leading scheduler's words on itself."""
-        self.obedient = True
-        """False: the operator does nothing."""
-        served = [*others, TEAM]
-        self.put(
-            SELDON_RUNTIME,
-            CENTRAL,
-            "seldon",
-            {"spec": {"seldonConfig": "default", "servesNamespaces": served}},
-        )
-        disabled = {"name": names.SCHEDULER, "disable": True, "podSpec": {"priority": 1}}
-        asked = {"overrides": [disabled]} if hand_made else {"schedulerNamespace": CENTRAL}
-        self.put(SELDON_RUNTIME, TEAM, "seldon", {"spec": {"seldonConfig": "default", **asked}})
-        self.put(LEASE, TEAM, CLAIM_LEASE, {"spec": {"holderIdentity": f"{HOME}/one"}})
-        for each in (*namespace_manifests(TEAM, HOME), *central_manifests(TEAM, CENTRAL)):
-            if rights or each["metadata"]["name"].partition("-r")[0] != names.SCHEDULER:
-                self.put(_RBAC[each["kind"]], TEAM, each["metadata"]["name"], each)
-        for name, ready in (("iris", "True"), ("broken", "False")):
-            self.put(
-                MODEL, TEAM, name, {"spec": {"storageUri": "s3://a/b"}, "status": _status("Ready", ready, "")}
-            )
-        self.put(POD, TEAM, "mlserver-0", {"metadata": {"labels": {"seldon-server-name": "mlserver"}}})
-        if hand_made:
-            target = f"{names.SCHEDULER}.{CENTRAL}.svc.cluster.local"
-            spec = {"type": "ExternalName", "externalName": target}
-            self.put(SERVICE, TEAM, names.SCHEDULER, {"spec": spec})
-        self.obey()
 
     def put(self, kind: Kind, namespace: str, name: str, content: dict[str, Any]) -> None:
         metadata = {
@@ -133,23 +106,16 @@ class CentralNamespace:
         given = {"look": self.look, "write": self.write, "tell": Quiet(), **collaborators}
         return Executor(TEAM, by="mary@desk", **given)
 
-    async def look(self, central: str) -> MoveFacts:
-        return MoveFacts(
-            cluster=ClusterObjects(server="https://memory"),
-            here=self._of(TEAM),
-            central=self._of(central) if central else None,
-        )
-
     async def write(self, change: MoveChange) -> None:
         if self.kill_after == len(self.writes):
             if self.unanswered:
-                self._make(change)
+                self.make(change)
             raise self.failure
-        self._make(change)
+        self.make(change)
         self.writes.append(change)
         self.obey()
 
-    def _make(self, change: MoveChange) -> None:
+    def make(self, change: MoveChange) -> None:
         key = change.kind.kind, change.namespace, change.name
         present = self.objects.get(key)
         if change.verb is Verb.CREATE:
@@ -166,12 +132,60 @@ class CentralNamespace:
             raise Conflict(f"{change.name} has changed")
         self.put(change.kind, change.namespace, change.name, merge(present, change.body))
 
-    def _of(self, namespace: str) -> NamespaceObjects:
+    def of(self, namespace: str) -> NamespaceObjects:
         found: dict[str, dict[str, Any]] = {}
         for (kind, place, name), each in self.objects.items():
             if place == namespace:
                 found.setdefault(kind, {})[name] = each
         return NamespaceObjects(name=namespace, objects=found)
+
+    def obey(self) -> None:
+        raise NotImplementedError
+
+    async def look(self, places: MovePlaces) -> MoveFacts:
+        raise NotImplementedError
+
+
+class CentralNamespace(ObjectsInMemory):
+    """The objects of both namespaces by kind, namespace and name."""
+
+    def __init__(self, *, rights: bool = True, hand_made: bool = False, others: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.notes: dict[str, Any] = {"agents": {}, "published": 1, "acknowledged": 1}
+        """The leading scheduler's words on itself."""
+        self.obedient = True
+        """False: the operator does nothing."""
+        served = [*others, TEAM]
+        self.put(
+            SELDON_RUNTIME,
+            CENTRAL,
+            "seldon",
+            {"spec": {"seldonConfig": "default", "servesNamespaces": served}},
+        )
+        disabled = {"name": names.SCHEDULER, "disable": True, "podSpec": {"priority": 1}}
+        asked = {"overrides": [disabled]} if hand_made else {"schedulerNamespace": CENTRAL}
+        self.put(SELDON_RUNTIME, TEAM, "seldon", {"spec": {"seldonConfig": "default", **asked}})
+        self.put(LEASE, TEAM, CLAIM_LEASE, {"spec": {"holderIdentity": f"{HOME}/one"}})
+        for each in (*namespace_manifests(TEAM, HOME), *central_manifests(TEAM, CENTRAL)):
+            if rights or each["metadata"]["name"].partition("-r")[0] != names.SCHEDULER:
+                self.put(_RBAC[each["kind"]], TEAM, each["metadata"]["name"], each)
+        for name, ready in (("iris", "True"), ("broken", "False")):
+            self.put(
+                MODEL, TEAM, name, {"spec": {"storageUri": "s3://a/b"}, "status": _status("Ready", ready, "")}
+            )
+        self.put(POD, TEAM, "mlserver-0", {"metadata": {"labels": {"seldon-server-name": "mlserver"}}})
+        if hand_made:
+            target = f"{names.SCHEDULER}.{CENTRAL}.svc.cluster.local"
+            spec = {"type": "ExternalName", "externalName": target}
+            self.put(SERVICE, TEAM, names.SCHEDULER, {"spec": spec})
+        self.obey()
+
+    async def look(self, places: MovePlaces) -> MoveFacts:
+        return MoveFacts(
+            cluster=ClusterObjects(server="https://memory"),
+            here=self.of(TEAM),
+            central=self.of(places.central) if places.central else None,
+        )
 
     def obey(self) -> None:
         """Does what operator and schedulers do with the present specs."""

@@ -214,7 +214,8 @@ FAULTS: dict[str, Fault] = {
         prepare=lambda ground: ground["SeldonRuntime/seldon"]["spec"].update(overrides=_NO_SCHEDULER),
         check="left-out",
         says="its override of seldon-scheduler leaves the scheduler out",
-        remedy="--set scheduler.replicas=1",
+        remedy="scheduler.replicas=1",
+        blocks=False,
     ),
     "rclone-mapped": Fault(
         prepare=_patched({"name": "rclone", "env": [{"name": "A", "value": "b"}]}),

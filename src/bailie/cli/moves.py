@@ -71,6 +71,7 @@ def apply(
             await move.show(steps, record, "apply")
             return
         move.ask(steps, record, yes=yes)
+        await move.save(record)
         record = await move.alone(record, lambda kept: move.executor.apply(kept, until))
         move.result(record, done=until or "all", hint=f"`bailie migrate finish {namespace}` ends the move")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bailie.kube.client import Client
     from bailie.migration.changes import MoveChange
     from bailie.migration.executor import Executor
-    from bailie.migration.facts import MoveFacts
+    from bailie.migration.facts import MoveFacts, MovePlaces
     from bailie.migration.record import MoveRecord
     from bailie.migration.steps import MoveStep
 
@@ -42,10 +42,10 @@ class MoveRun:
             namespace, by=self._by, look=self._look, write=ClientWriter(client), tell=self._teller
         )
 
-    async def _look(self, central: str) -> MoveFacts:
+    async def _look(self, places: MovePlaces) -> MoveFacts:
         from bailie.migration.look import look
 
-        return await look(self._client, self._namespace, central)
+        return await look(self._client, self._namespace, places)
 
     async def record(self, *, anew: bool = False, begin: bool = True) -> MoveRecord:
         """Returns the record of the move; where there is none, the record of the present state.
@@ -67,8 +67,26 @@ class MoveRun:
         if not anew:
             await self._refuse_blocked()
         self._anew = True
-        source, central = await find_source(self._client, self._namespace, lost=anew)
-        return await self.executor.begin(source, central)
+        source, places = await find_source(self._client, self._namespace, lost=anew)
+        return await self.executor.begin(source, places)
+
+    async def save(self, record: MoveRecord) -> None:
+        """Writes the objects of before into a file in the working folder, at the beginning of a move."""
+        from bailie.migration.seldon.before import digest_of, saved
+
+        if not self._anew or not record.saved:
+            return
+        text = saved(await self._look(record.places))
+        if digest_of(text) != record.saved:
+            fail("the namespace has changed this moment", hint="run the command again")
+        path = f"{record.namespace}-{record.begun.replace(':', '')}.yaml"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+        except OSError as error:
+            fail(f"the objects of before cannot be saved: {error}", hint="run it in a folder of your own")
+        say(f"the objects of before are in {path} (SHA-256 {record.saved})")
 
     async def _refuse_blocked(self) -> None:
         """Raises Blocked where a plan of the move has blockers."""
@@ -90,13 +108,16 @@ class MoveRun:
         """Prints the steps as lines for a shell."""
         from bailie.migration.printing import printed
 
-        sys.stdout.write(printed(steps, await self._look(record.central), record, direction))
+        sys.stdout.write(printed(steps, await self._look(record.places), record, direction))
 
     def ask(self, steps: Iterable[MoveStep], record: MoveRecord, *, yes: bool, back: bool = False) -> None:
         """Shows the steps and asks whether to begin. Ends the command where nobody can answer."""
         if self._output is Output.TEXT:
+            from bailie.migration.source import WORDS
+
             way = "back to" if back else "from"
-            say(f"namespace {record.namespace}, {way} the scheduler of {record.central}:")
+            central = f", scheduled from {record.central}" if record.central else ""
+            say(f"namespace {record.namespace}, {way} {WORDS[record.source]}{central}:")
             for step in steps:
                 say(f"  {step.name}: {step.back if back else step.title}")
         if yes:
@@ -126,16 +147,17 @@ class MoveRun:
         from bailie.doctor.gather import gather
         from bailie.migration.executor import missing_now
 
-        found = missing_now(await self._look(record.central), record)
+        found = missing_now(await self._look(record.places), record)
         seen = examine(await gather(self._client, [self._namespace]))
         errors = (f"doctor: {each.check}: {each.message}" for each in seen if each.level is Level.ERROR)
         return (*found, *errors)
 
     async def notes(self, record: MoveRecord) -> list[str]:
         """Returns what people should know beside: pods that were replaced since the move began."""
+        from bailie.migration.facts import MovePlaces
         from bailie.migration.serving import folded, replaced_pods
 
-        gone = replaced_pods((await self._look("")).here, record)
+        gone = replaced_pods((await self._look(MovePlaces())).here, record)
         return [f"replaced since the move began: {folded(gone)}"] if gone else []
 
     def result(self, record: MoveRecord, *, done: str, hint: str) -> None:

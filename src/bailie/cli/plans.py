@@ -188,9 +188,7 @@ def _next(plan: MovePlan) -> str:
         return "Something stands in the way: mend the blockers, then run the plan again."
     if not plan.steps:
         return "There is nothing to move."
-    if plan.carried_out:
-        return f"Nothing stands in the way: bailie migrate apply {plan.namespace}"
-    return "Nothing stands in the way. These steps are for you: docs/migration.md says more of each."
+    return f"Nothing stands in the way: bailie migrate apply {plan.namespace}"
 
 
 def _show_scoped(facts: Sequence[MoveFacts], output: Form) -> None:

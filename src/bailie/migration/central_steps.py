@@ -7,6 +7,7 @@ until the new one is ready. So no pod restarts, no model is loaded again, and th
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import (
@@ -17,12 +18,12 @@ from bailie.api.kinds import (
     SELDON_RUNTIME,
     SERVER,
     SERVICE,
-    SERVICE_ACCOUNT,
 )
 from bailie.manifests.objects import is_ours
-from bailie.manifests.rbac import SCHEDULER_RULES, central_manifests, namespace_manifests
-from bailie.migration.changes import MoveChange, create, delete, patch
+from bailie.manifests.rbac import central_manifests, namespace_manifests
+from bailie.migration.changes import MoveChange, delete, patch
 from bailie.migration.facts import condition_of, name_of, status_of
+from bailie.migration.given_rights import give, take
 from bailie.migration.serving import as_before
 from bailie.migration.steps import MoveStep, nothing
 from bailie.scope.central import SERVED_ELSEWHERE, asked_of, redirected_to, served_of
@@ -32,50 +33,30 @@ from bailie.wellknown import names
 from bailie.workloads.replicas import is_ready
 
 if TYPE_CHECKING:
-    from bailie.api.kinds import Kind
     from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
     from bailie.migration.record import MoveRecord
     from bailie.scope.leader_notes import LeaderNotes
 
 _IN_NAMESPACE = "--namespace {namespace}"
-_LEAVING_OUT = (("disable", True), ("replicas", 0))
+LEAVING_OUT = (("disable", True), ("replicas", 0))
 """Fields of an override that leave a component out."""
-_KINDS = {kind.kind: kind for kind in (SERVICE_ACCOUNT, ROLE, ROLE_BINDING)}
 
 
-def scheduler_rights(record: MoveRecord) -> tuple[tuple[Kind, Object], ...]:
+def scheduler_rights(record: MoveRecord) -> tuple[Object, ...]:
     """Returns the account, the Role and the RoleBinding of a scheduler of the namespace's own."""
     wanted = namespace_manifests(record.namespace, record.home)
     stems = (names.SCHEDULER, f"{names.SCHEDULER}-role", f"{names.SCHEDULER}-rolebinding")
-    return tuple((_KINDS[each["kind"]], each) for each in wanted if each["metadata"]["name"] in stems)
+    return tuple(each for each in wanted if each["metadata"]["name"] in stems)
 
 
 def give_rights(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     """Makes the rights that are missing. A Role with fewer rules gets the others; further rules stay."""
-    found: list[MoveChange] = []
-    for kind, manifest in scheduler_rights(record):
-        present = facts.here.get(kind, name_of(manifest))
-        if present is None:
-            found.append(create(kind, manifest))
-        elif kind is ROLE and (rules := _lacking(present)):
-            found.append(patch(kind, present, {"rules": [*(present.get("rules") or ()), *rules]}))
-    return tuple(found)
+    return give(facts, scheduler_rights(record))
 
 
 def take_rights(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     """Deletes the rights that the move made. Rules that were added to a Role stay."""
-    present = ((kind, facts.here.get(kind, name_of(each))) for kind, each in scheduler_rights(record))
-    made = [delete(kind, each) for kind, each in present if each and _reference(kind, each) in record.made]
-    return tuple(reversed(made))
-
-
-def absent_rights(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
-    """Returns those objects of the rights that are not there, each `Kind/name`."""
-    return tuple(
-        _reference(kind, each)
-        for kind, each in scheduler_rights(record)
-        if facts.here.get(kind, name_of(each)) is None
-    )
+    return take(facts, record, scheduler_rights(record))
 
 
 def name_central(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
@@ -105,7 +86,7 @@ def ask_for_own(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     if asked_of(runtime) == record.central:
         spec["schedulerNamespace"] = None
         values.append("--set schedulerNamespace=")
-    if (overrides := _overrides(runtime)) != (enabled := [_enabled(each) for each in overrides]):
+    if (overrides := overrides_of(runtime)) != (enabled := [with_scheduler(each) for each in overrides]):
         spec["overrides"] = enabled
         values.append("--set scheduler.disable=false")
     return (patch(SELDON_RUNTIME, runtime, {"spec": spec}, values=values),) if spec else ()
@@ -251,15 +232,16 @@ def _central_runtime(facts: MoveFacts) -> Object | None:
     return facts.central.runtime() if facts.central else None
 
 
-def _overrides(runtime: Object) -> list[Object]:
+def overrides_of(runtime: Object) -> list[Object]:
+    """Returns the overrides of a SeldonRuntime."""
     return list((runtime.get("spec") or {}).get("overrides") or ())
 
 
-def _enabled(override: Object) -> Object:
+def with_scheduler(override: Object) -> Object:
     """Returns the override of a component, that of the scheduler without the fields that leave it out."""
     if override.get("name") != names.SCHEDULER:
         return override
-    return {key: value for key, value in override.items() if (key, value) not in _LEAVING_OUT}
+    return {key: value for key, value in override.items() if (key, value) not in LEAVING_OUT}
 
 
 def _ask(runtime: Object, central: str) -> MoveChange:
@@ -268,7 +250,7 @@ def _ask(runtime: Object, central: str) -> MoveChange:
 
 
 def _serve(runtime: Object, listed: list[str]) -> MoveChange:
-    values = (f"--set-json 'servesNamespaces={json.dumps(listed)}'",)
+    values = (f"--set-json {shlex.quote(f'servesNamespaces={json.dumps(listed)}')}",)
     return patch(SELDON_RUNTIME, runtime, {"spec": {"servesNamespaces": listed}}, values=values)
 
 
@@ -297,24 +279,3 @@ def _unconnected(facts: MoveFacts, notes: LeaderNotes) -> tuple[str, ...]:
 def _unpublished(facts: MoveFacts, notes: LeaderNotes) -> bool:
     """Says whether a leader has published nothing, though there are Models: its term has just begun."""
     return not notes.published and bool(facts.here.all(MODEL))
-
-
-def _reference(kind: Kind, item: Object) -> str:
-    return f"{kind.kind}/{name_of(item)}"
-
-
-def _lacking(role: Object) -> list[Object]:
-    """Returns the rules of a scheduler that a Role does not cover."""
-    present = role.get("rules") or ()
-    wanted = [rule.manifest() for rule in SCHEDULER_RULES]
-    return [rule for rule in wanted if not any(_covers(each, rule) for each in present)]
-
-
-def _covers(rule: Object, wanted: Object) -> bool:
-    """Says whether a rule of a Role gives all that another one gives."""
-    only = rule.get("resourceNames")
-    named = not only or set(wanted.get("resourceNames") or ("",)) <= set(only)
-    return named and all(
-        "*" in (given := rule.get(field) or ()) or set(wanted[field]) <= set(given)
-        for field in ("apiGroups", "resources", "verbs")
-    )

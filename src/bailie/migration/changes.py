@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bailie.api.kinds import SECRET
 from bailie.migration.facts import annotations_of
+from bailie.migration.finding import quoted
+from bailie.wellknown.paths import TOKEN_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 RELEASE = "meta.helm.sh/release-name"
 RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 RUNTIME_CHART = "./charts/seldon-core-v2-runtime"
+ORPHAN = "Orphan"
+"""Deletes an object and leaves all that it made."""
 
 
 class Verb(enum.StrEnum):
@@ -49,13 +54,16 @@ class MoveChange:
     any."""
     uid: str = ""
     """The object that is meant, for a deletion; empty for any."""
+    propagation: str = ""
+    """For a deletion: `Orphan` leaves all that the object made; empty for the server's default."""
     helm: str = ""
     """The command that says the same to the Helm release that has the object; empty where none has it."""
 
     @property
     def reference(self) -> str:
         """Returns kind, name and namespace in words."""
-        return f"{self.kind.kind} {self.name} in namespace {self.namespace}"
+        place = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"{self.kind.kind} {self.name}{place}"
 
     def told(self) -> str:
         """Returns the change in words: `patch SeldonRuntime seldon in namespace team: {…}`."""
@@ -64,15 +72,20 @@ class MoveChange:
 
     def command(self) -> str:
         """Returns the lines for kubectl that do the same."""
-        target = f"--namespace {self.namespace}"
+        name = quoted(self.name)
+        target = f" --namespace {quoted(self.namespace)}" if self.namespace else ""
         resource = f"{self.kind.plural}.{self.kind.group}" if self.kind.group else self.kind.plural
+        if self.verb is Verb.CREATE and self.kind is SECRET:
+            token = f"--from-literal={TOKEN_KEY}=$(openssl rand -hex 32)"
+            return f"kubectl create secret generic {name}{target} {token}"
         if self.verb is Verb.CREATE:
             text = yaml.safe_dump(self.body, sort_keys=False)
             return f"kubectl create -f - <<'EOF'\n{text}EOF"
         if self.verb is Verb.DELETE:
-            return f"kubectl delete {resource} {self.name} {target}"
+            cascade = f" --cascade={self.propagation.lower()}" if self.propagation else ""
+            return f"kubectl delete {resource} {name}{target}{cascade}"
         patch = shlex.quote(_compact(self.body))
-        return f"kubectl patch {resource} {self.name} {target} --type merge --patch {patch}"
+        return f"kubectl patch {resource} {name}{target} --type merge --patch {patch}"
 
 
 def create(kind: Kind, manifest: Object) -> MoveChange:
@@ -82,26 +95,31 @@ def create(kind: Kind, manifest: Object) -> MoveChange:
         verb=Verb.CREATE,
         kind=kind,
         name=metadata["name"],
-        namespace=metadata["namespace"],
+        namespace=metadata.get("namespace", ""),
         body=manifest,
     )
 
 
-def patch(kind: Kind, present: Object, body: Object, *, values: Iterable[str] = ()) -> MoveChange:
-    """Returns the change of some fields of an object; `values` are the same fields for its Helm release."""
+def patch(
+    kind: Kind, present: Object, body: Object, *, values: Iterable[str] = (), chart: str = RUNTIME_CHART
+) -> MoveChange:
+    """Returns the change of some fields of an object.
+
+    `values` are the same fields for its Helm release, which `chart` made.
+    """
     metadata = present["metadata"]
     return MoveChange(
         verb=Verb.PATCH,
         kind=kind,
         name=metadata["name"],
-        namespace=metadata["namespace"],
+        namespace=metadata.get("namespace", ""),
         body=body,
         version=str(metadata.get("resourceVersion") or ""),
-        helm=upgrade(present, values),
+        helm=upgrade(present, values, chart),
     )
 
 
-def delete(kind: Kind, present: Object) -> MoveChange:
+def delete(kind: Kind, present: Object, *, propagation: str = "") -> MoveChange:
     """Returns the change that deletes this very object."""
     metadata = present["metadata"]
     return MoveChange(
@@ -110,10 +128,11 @@ def delete(kind: Kind, present: Object) -> MoveChange:
         name=metadata["name"],
         namespace=metadata["namespace"],
         uid=str(metadata.get("uid") or ""),
+        propagation=propagation,
     )
 
 
-def upgrade(present: Object, values: Iterable[str]) -> str:
+def upgrade(present: Object, values: Iterable[str], chart: str) -> str:
     """Returns the upgrade of the release that has the object, empty where none has it.
 
     `values`: options with their texts, such as `--set a=b`.
@@ -121,8 +140,8 @@ def upgrade(present: Object, values: Iterable[str]) -> str:
     marks = annotations_of(present)
     if RELEASE not in marks:
         return ""
-    namespace = marks.get(RELEASE_NAMESPACE) or present["metadata"]["namespace"]
-    words = f"helm upgrade {marks[RELEASE]} {RUNTIME_CHART} --namespace {namespace} --reuse-values"
+    namespace = quoted(marks.get(RELEASE_NAMESPACE) or present["metadata"].get("namespace"))
+    words = f"helm upgrade {quoted(marks[RELEASE])} {chart} --namespace {namespace} --reuse-values"
     return " ".join((words, *values))
 
 

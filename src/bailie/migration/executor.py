@@ -1,13 +1,14 @@
 """Carries the steps of a move out, in both directions, and waits between them. Called by `bailie migrate`.
 
-One write at a time, each decided on objects that were read just before it. So a command that is killed
-between any two writes, and one that begins anew, do the same thing: they look, and make the next write that
-is missing.
+One write at a time, each decided on objects that were read before it: writes that do not depend on each other
+share a look. So a command that is killed between any two writes, and one that begins anew, do the same thing:
+they look, and make the writes that are missing.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,7 @@ from bailie.kube.clock import stamp, utc_now
 from bailie.kube.errors import AlreadyExists, Conflict, NotFound, Unreachable
 from bailie.migration.changes import Verb, create, delete, patch, writer_of
 from bailie.migration.errors import NotRecorded, PastReturn, Paused, WaitEnded
+from bailie.migration.facts import MovePlaces
 from bailie.migration.record import (
     ABOUT_TO_APPLY,
     ABOUT_TO_FINISH,
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
 
 _FIRST_POLL, _LAST_POLL = 0.05, 1.0
 """Seconds between two looks of a wait: doubled from the first to the last."""
-_LOOKS = 40
-"""Looks in a row that lead to another write: more, and some other writer keeps changing the same objects."""
+_TRIES = 40
+"""Writes of one object in one step: more, and some other writer keeps changing it."""
 
 
 class Write(Protocol):
@@ -69,23 +71,23 @@ class Executor:
         namespace: str,
         *,
         by: str,
-        look: Callable[[str], Awaitable[MoveFacts]],
+        look: Callable[[MovePlaces], Awaitable[MoveFacts]],
         write: Write,
         tell: Tell,
         steps: Callable[[MoveSource], tuple[MoveStep, ...]] = steps_of,
     ) -> None:
-        """Takes `look`, which reads fresh facts with those of the central namespace of that name."""
+        """Takes `look`, which reads fresh facts, with those of these other namespaces."""
         self._namespace, self._by = namespace, by
         self._look, self._write, self._tell, self._steps = look, write, tell, steps
 
     async def recorded(self) -> MoveRecord | None:
         """Returns the record of the move, None before its begin. Raises DamagedRecord, ApiError."""
-        return record_in(await self._look(""))
+        return record_in(await self._look(MovePlaces()))
 
-    async def begin(self, source: MoveSource, central: str) -> MoveRecord:
+    async def begin(self, source: MoveSource, places: MovePlaces) -> MoveRecord:
         """Returns the record of the present state, which the first write keeps. Raises Blocked, ApiError."""
-        facts = await self._look(central)
-        return begin(facts, source, central=central, at=stamp(utc_now()), by=self._by)
+        facts = await self._look(places)
+        return begin(facts, source, places, at=stamp(utc_now()), by=self._by)
 
     async def apply(self, record: MoveRecord, until: str = "") -> MoveRecord:
         """Carries out the steps up to the named one, or to the last before `finish`.
@@ -136,35 +138,40 @@ class Executor:
     ) -> MoveRecord:
         """Makes the writes of a step that are missing, each on fresh facts. Raises Paused."""
         before = tuple(earlier)
-        for _ in range(_LOOKS):
-            facts = await self._look(record.central)
+        tries: Counter[str] = Counter()
+        while True:
+            facts = await self._look(record.places)
             _still_hold(facts, record, before)
             missing = decide(facts, record)
             if not missing:
                 return record
-            record = await self._one(record, step, missing[0], facts)
-        raise Paused(
-            f"step {step.name}: another writer changes {missing[0].reference} again and again"
-            f"{_last_writer(facts, missing[0])}",
-            hint="find out who does, for instance a GitOps controller, and run the command again",
-        )
+            tries[missing[0].reference] += 1
+            if tries[missing[0].reference] > _TRIES:
+                raise _undone_again(step, facts, missing[0])
+            for change in missing:
+                record, made = await self._one(record, step, change, facts)
+                if not made:
+                    break
 
     async def _one(
         self, record: MoveRecord, step: MoveStep, change: MoveChange, facts: MoveFacts
-    ) -> MoveRecord:
-        """Notes the write in the record, then makes it. A newer object is left for the next look."""
+    ) -> tuple[MoveRecord, bool]:
+        """Notes the write in the record, then makes it. A newer object is left for the next look.
+
+        Returns the record, and whether the write was made.
+        """
         present = _present(facts, change)
         record = record.logged(line_of(change, present, step=step.name, at=stamp(utc_now()), by=self._by))
         await self._keep(record, facts)
         try:
             await self._write(change)
         except (AlreadyExists, Conflict):
-            return record
+            return record, False
         except NotFound:
             if change.verb is not Verb.DELETE:
                 raise
         self._tell.wrote(change)
-        return record
+        return record, True
 
     async def _wait(
         self, record: MoveRecord, step: MoveStep, holds: Hold, *, lasting: Iterable[MoveStep] = ()
@@ -183,7 +190,7 @@ class Executor:
     async def _missing(self, record: MoveRecord, holds: Hold, lasting: Iterable[MoveStep]) -> tuple[str, ...]:
         """Looks once. An API that does not answer is one more thing that the wait waits for."""
         try:
-            facts = await self._look(record.central)
+            facts = await self._look(record.places)
         except Unreachable as error:
             return (f"Kubernetes API: {error}",)
         _still_hold(facts, record, lasting)
@@ -192,7 +199,7 @@ class Executor:
     async def _doing(self, record: MoveRecord, doing: str) -> MoveRecord:
         """Keeps the record, before any other write, in the place of a damaged one too."""
         found = replace(record, doing=doing)
-        await self._keep(found, await self._look(record.central))
+        await self._keep(found, await self._look(record.places))
         return found
 
     async def _keep(self, record: MoveRecord, facts: MoveFacts) -> None:
@@ -205,7 +212,7 @@ class Executor:
             await self._write(patch(CONFIG_MAP, manifest, {"data": manifest["data"]}))
 
     async def _forget(self) -> None:
-        present = (await self._look("")).here.get(CONFIG_MAP, NAME)
+        present = (await self._look(MovePlaces())).here.get(CONFIG_MAP, NAME)
         if present is not None:
             await self._write(delete(CONFIG_MAP, present))
 
@@ -254,8 +261,15 @@ def _last_writer(facts: MoveFacts, change: MoveChange) -> str:
 
 
 def _present(facts: MoveFacts, change: MoveChange) -> Object | None:
-    places = [place for place in (facts.here, facts.central) if place and place.name == change.namespace]
-    return places[0].get(change.kind, change.name) if places else None
+    return facts.present(change.kind, change.name, change.namespace)
+
+
+def _undone_again(step: MoveStep, facts: MoveFacts, change: MoveChange) -> Paused:
+    return Paused(
+        f"step {step.name}: another writer changes {change.reference} again and again"
+        f"{_last_writer(facts, change)}",
+        hint="find out who does, for instance a GitOps controller, and run the command again",
+    )
 
 
 def _ended(record: MoveRecord, step: MoveStep, missing: Iterable[str]) -> WaitEnded:

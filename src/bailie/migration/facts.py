@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bailie.api.kinds import POD, SELDON_RUNTIME, SERVICE
 from bailie.api.names import is_dns_label
-from bailie.doctor.facts import Unknown
+from bailie.doctor.facts import Unknown, known
 from bailie.scope.central import asked_of, oldest, redirected_to
 from bailie.wellknown import labels, names
 
@@ -86,6 +86,21 @@ class ClusterObjects:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MovePlaces:
+    """The namespaces of which the steps of a move read objects beside the one that moves, each empty for
+    none."""
+
+    central: str = ""
+    """That of the central scheduler, where it is Bailie's."""
+    home: str = ""
+    """That of Bailie's operator, whose list gets the namespace."""
+    foreign: str = ""
+    """That of Seldon Core's operator."""
+    whole: bool = False
+    """Whether workloads and all else that Seldon Core's operator makes are read in the namespace, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveFacts:
     """All facts for the move of one namespace."""
 
@@ -93,10 +108,30 @@ class MoveFacts:
     here: NamespaceObjects
     central: NamespaceObjects | None = None
     """The namespace whose scheduler serves this one; None where it is this one, or is not known."""
+    home: NamespaceObjects | None = None
+    """The namespace of Bailie's operator, with its list; None where the steps need it not."""
+    foreign: NamespaceObjects | None = None
+    """The namespace of Seldon Core's operator; None where it is this one, or there is none."""
+    runtimes_in: Known[frozenset[str]] = field(default_factory=lambda: Unknown("it was not asked for"))
+    """The namespaces of the cluster that have a SeldonRuntime."""
+    at: str = ""
+    """When the facts were read, as the API writes times; empty where no step asks."""
     missing: Known[tuple[Right, ...]] = ()
     """Rights that a move needs in the namespace, and that this account does not have there."""
     missing_in_central: Known[tuple[Right, ...]] = ()
     """The same for the namespace of the central scheduler."""
+
+    def place(self, name: str) -> NamespaceObjects | None:
+        """Returns the objects of a namespace, None where it is none of those that were read."""
+        places = (self.here, self.central, self.home, self.foreign)
+        return next((each for each in places if each is not None and each.name == name), None)
+
+    def present(self, kind: Kind, name: str, namespace: str) -> Object | None:
+        """Returns an object of one of the namespaces, or a resource definition; None where it is not seen."""
+        if not kind.namespaced:
+            return dict(known(self.cluster.definitions)).get(name)
+        place = self.place(namespace)
+        return place.get(kind, name) if place is not None else None
 
 
 def name_of(item: Object) -> str:
@@ -117,6 +152,11 @@ def labels_of(item: Object) -> Mapping[str, str]:
 def annotations_of(item: Object) -> Mapping[str, str]:
     """Returns the annotations of an object."""
     return item["metadata"].get("annotations") or {}
+
+
+def is_going(item: Object) -> bool:
+    """Says whether an object is being deleted."""
+    return bool(item["metadata"].get("deletionTimestamp"))
 
 
 def owners_of(item: Object) -> tuple[Object, ...]:

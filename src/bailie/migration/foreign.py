@@ -7,19 +7,22 @@ namespace always belongs to it.
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import DEPLOYMENT
+from bailie.api.names import is_dns_label
 from bailie.doctor.facts import known
 from bailie.scope.claim import is_upstream_operator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bailie.migration.facts import MoveFacts, Object
 
+_LIST = "watch-namespaces"
 _TRUE = frozenset({"true", "t", "1"})
 _FALSE = frozenset({"false", "f", "0", ""})
 _REFERENCE = re.compile(r"\$\((\w+)\)")
@@ -53,7 +56,7 @@ class ForeignOperator:
 
 def foreign_operators(facts: MoveFacts) -> tuple[ForeignOperator, ...]:
     """Returns the operators of Seldon Core's that can be seen, in the cluster and in the namespaces."""
-    places = [place for place in (facts.here, facts.central) if place is not None]
+    places = [place for place in (facts.here, facts.central, facts.foreign) if place is not None]
     seen = [*known(facts.cluster.upstream)]
     seen += [each for place in places for each in place.all(DEPLOYMENT) if is_upstream_operator(each)]
     by_home = {str(each["metadata"]["namespace"]): each for each in seen}
@@ -76,14 +79,38 @@ def operator_of(deployment: Object) -> ForeignOperator:
     )
 
 
+def containers_with(deployment: Object, namespaces: Iterable[str]) -> list[Object]:
+    """Returns the containers of an operator whose list has these namespaces: none, where it has none.
+
+    The list is in the variable that the flag names, else in the flag itself, which is added where it lacks.
+    """
+    containers: list[Object] = copy.deepcopy(_containers(deployment["spec"]))
+    listed = ",".join(sorted(namespaces))
+    for container in containers:
+        args = container.setdefault("args", [])
+        for number, word in enumerate(args):
+            name, _, value = str(word).lstrip("-").partition("=")
+            if name != _LIST:
+                continue
+            given = {each["name"]: each for each in container.get("env") or ()}
+            match = _REFERENCE.fullmatch(value)
+            if match and match[1] in given:
+                given[match[1]]["value"] = listed
+            else:
+                args[number] = f"--{_LIST}={listed}"
+            return containers
+    containers[0]["args"].append(f"--{_LIST}={listed}")
+    return containers
+
+
 def _scope(settings: Mapping[str, str], home: str) -> tuple[frozenset[str] | None, bool]:
     clusterwide = settings.get("clusterwide", "").strip().lower()
     if clusterwide in _FALSE:
         return frozenset({home}), True
     if clusterwide not in _TRUE:
         return None, False
-    listed = {name.strip() for name in settings.get("watch-namespaces", "").split(",") if name.strip()}
-    if any("$(" in name for name in listed):
+    listed = {name.strip() for name in settings.get(_LIST, "").split(",") if name.strip()}
+    if not all(map(is_dns_label, listed)):
         return None, False
     return (frozenset({home, *listed}) if listed else None), True
 
@@ -91,8 +118,7 @@ def _scope(settings: Mapping[str, str], home: str) -> tuple[frozenset[str] | Non
 def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
     """Returns the flags of the operator's container, with its variables put in."""
     found: dict[str, str] = {}
-    pod = (spec.get("template") or {}).get("spec") or {}
-    for container in pod.get("containers") or ():
+    for container in _containers(spec):
         given = {each["name"]: str(each.get("value") or "") for each in container.get("env") or ()}
         unknown = {each["name"] for each in container.get("env") or () if each.get("valueFrom")}
         words = [*(container.get("command") or ()), *(container.get("args") or ())]
@@ -101,6 +127,11 @@ def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
             if str(word).startswith("-"):
                 found[name] = _filled(value, given, unknown) if equals else "true"
     return found
+
+
+def _containers(spec: Mapping[str, Any]) -> list[Object]:
+    pod = (spec.get("template") or {}).get("spec") or {}
+    return list(pod.get("containers") or ())
 
 
 def _filled(text: str, given: Mapping[str, str], unknown: set[str]) -> str:

@@ -7,21 +7,36 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import (
     CONFIG_MAP,
+    CUSTOM_RESOURCE_DEFINITION,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
     EXPERIMENT,
     LEASE,
+    MLOPS_KINDS,
     MODEL,
+    PERSISTENT_VOLUME_CLAIM,
     PIPELINE,
     POD,
+    POD_DISRUPTION_BUDGET,
+    REPLICA_SET,
     ROLE,
     ROLE_BINDING,
+    SECRET,
+    SELDON_CONFIG,
     SELDON_RUNTIME,
     SERVER,
+    SERVER_CONFIG,
     SERVICE,
     SERVICE_ACCOUNT,
+    STATEFUL_SET,
 )
-from bailie.kube.errors import NotFound
-from bailie.migration.facts import ClusterObjects, MoveFacts, NamespaceObjects, by_name
-from bailie.migration.source import MoveSource, recognise
+from bailie.doctor.facts import Unknown
+from bailie.kube.clock import stamp_micro, utc_now
+from bailie.kube.errors import Forbidden, NotFound
+from bailie.migration.facts import ClusterObjects, MoveFacts, MovePlaces, NamespaceObjects, by_name
+from bailie.migration.read import read_cluster
+from bailie.migration.seldon.before import begun_from, seldon_places
+from bailie.migration.source import SELDON_SOURCES, MoveSource, recognise
 from bailie.migration.start import central_from
 from bailie.wellknown import names
 
@@ -29,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bailie.api.kinds import Kind
+    from bailie.doctor.facts import Known
     from bailie.kube.client import Client
     from bailie.migration.facts import Object
 
@@ -45,43 +61,107 @@ HERE = (
     ROLE,
     ROLE_BINDING,
     CONFIG_MAP,
+    STATEFUL_SET,
 )
 """Kinds that the steps read in the namespace."""
+WHOLE = (
+    *HERE,
+    DEPLOYMENT,
+    REPLICA_SET,
+    PERSISTENT_VOLUME_CLAIM,
+    SECRET,
+    ENDPOINT_SLICE,
+    POD_DISRUPTION_BUDGET,
+    SELDON_CONFIG,
+    SERVER_CONFIG,
+)
+"""Kinds that they read where Seldon Core serves it; of Secrets only the metadata."""
+_OPERATORS = (DEPLOYMENT, POD)
+_LISTS = (CONFIG_MAP,)
+_NO_PLACES = MovePlaces()
 
 
-async def look(client: Client, namespace: str, central: str) -> MoveFacts:
-    """Returns the present objects of the namespace, and of the central one the few that matter.
+async def look(client: Client, namespace: str, places: MovePlaces = _NO_PLACES) -> MoveFacts:
+    """Returns the present objects of the namespace, and of the others the few that matter.
 
     Raises ApiError: a move must not go on half blind.
     """
-    here, beside = await asyncio.gather(_objects(client, namespace, HERE), _central(client, central))
-    there = NamespaceObjects(name=central, objects=beside) if central else None
+    foreign = places.foreign if places.foreign != namespace else ""
+    central = "" if places.whole else places.central  # Seldon Core's has no objects that count
+    here, beside, lists, operators, definitions, runtimes = await asyncio.gather(
+        _objects(client, namespace, WHOLE if places.whole else HERE),
+        _central(client, central),
+        _objects(client, places.home, _LISTS if places.home else ()),
+        _objects(client, foreign, _OPERATORS if foreign else ()),
+        _definitions(client) if places.whole else _nothing(),
+        _runtimes(client) if places.foreign else _nobody(),
+    )
     return MoveFacts(
-        cluster=ClusterObjects(server=client.server),
+        cluster=ClusterObjects(server=client.server, definitions=definitions),
         here=NamespaceObjects(name=namespace, objects=here),
-        central=there,
+        central=NamespaceObjects(name=central, objects=beside) if central else None,
+        home=NamespaceObjects(name=places.home, objects=lists) if places.home else None,
+        foreign=NamespaceObjects(name=foreign, objects=operators) if foreign else None,
+        runtimes_in=runtimes,
+        at=stamp_micro(utc_now()),
     )
 
 
-async def find_source(client: Client, namespace: str, *, lost: bool = False) -> tuple[MoveSource, str]:
-    """Returns the source of a move that has no record, and the namespace of the central scheduler.
+async def find_source(client: Client, namespace: str, *, lost: bool = False) -> tuple[MoveSource, MovePlaces]:
+    """Returns the source of a move that has no record, and the other namespaces that it concerns.
 
-    `lost`: a move may have begun, and its record is gone or damaged: then also signs of the central scheduler
-    count that a move leaves until its end. Raises ApiError.
+    `lost`: a move may have begun, and its record is gone or damaged: then also signs of the system before
+    count that a move leaves until its end. Raises Blocked, ApiError.
     """
-    facts = await look(client, namespace, "")
+    facts = await look(client, namespace)
     source, central = recognise(facts), facts.here.scheduled_from()
+    if lost and (begun := begun_from(facts)) is not None:
+        source = begun
+    if source in SELDON_SOURCES:
+        return source, seldon_places(await read_cluster(client, [namespace]), facts, central)
     if lost and source is MoveSource.MOVED:
         central = central_from(facts, (await client.list(SELDON_RUNTIME)).items)
-    return (MoveSource.BAILIE_CENTRAL if central and source is MoveSource.MOVED else source), central
+    found = MoveSource.BAILIE_CENTRAL if central and source is MoveSource.MOVED else source
+    return found, MovePlaces(central=central)
 
 
 async def _objects(
     client: Client, namespace: str, kinds: Iterable[Kind]
 ) -> Mapping[str, Mapping[str, Object]]:
     wanted = tuple(kinds)
-    lists = await asyncio.gather(*(client.list(kind, namespace) for kind in wanted))
+    lists = await asyncio.gather(
+        *(client.list(kind, namespace, metadata_only=kind is SECRET) for kind in wanted)
+    )
     return {kind.kind: by_name(found.items) for kind, found in zip(wanted, lists, strict=True)}
+
+
+async def _definitions(client: Client) -> Mapping[str, Object]:
+    names_of = (f"{kind.plural}.{kind.group}" for kind in MLOPS_KINDS)
+    found = await asyncio.gather(*(_definition(client, name) for name in names_of))
+    return by_name(each for each in found if each is not None)
+
+
+async def _definition(client: Client, name: str) -> Object | None:
+    try:
+        return await client.get(CUSTOM_RESOURCE_DEFINITION, name)
+    except NotFound:
+        return None
+
+
+async def _runtimes(client: Client) -> Known[frozenset[str]]:
+    try:
+        found = (await client.list(SELDON_RUNTIME, metadata_only=True)).items
+    except Forbidden as error:
+        return Unknown(str(error))
+    return frozenset(str(each["metadata"]["namespace"]) for each in found)
+
+
+async def _nothing() -> Mapping[str, Object]:
+    return {}
+
+
+async def _nobody() -> Known[frozenset[str]]:
+    return Unknown("no operator of Seldon Core's is concerned")
 
 
 async def _central(client: Client, central: str) -> Mapping[str, Mapping[str, Object]]:

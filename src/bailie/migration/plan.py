@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, PIPELINE, SERVER
-from bailie.migration.checks.operators import home_of
 from bailie.migration.checks.room import room_for_copies
-from bailie.migration.facts import name_of
 from bailie.migration.finding import Impact
 from bailie.migration.findings import examine_move
-from bailie.migration.outline import CARRIED_OUT, PARTS, outline
-from bailie.migration.source import WORDS, MoveSource, recognise
+from bailie.migration.outline import outline
+from bailie.migration.source import SELDON_SOURCES, WORDS, MoveSource, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,11 +53,6 @@ class MovePlan:
         """Whether a finding keeps the move from beginning."""
         return any(finding.impact is Impact.BLOCKER for finding in self.findings)
 
-    @property
-    def carried_out(self) -> bool:
-        """Whether `bailie migrate apply` makes this move; else a person does, step by step."""
-        return self.source in CARRIED_OUT
-
     def data(self) -> dict[str, Any]:
         """Returns the plan as JSON data."""
         return {
@@ -71,7 +64,6 @@ class MovePlan:
             "servers": self.servers,
             "pipelines": self.pipelines,
             "blocked": self.blocked,
-            "carriedOut": self.carried_out,
             "findings": [finding.data() for finding in self.findings],
             "steps": [step.data() for step in self.steps],
             "changes": list(self.changes),
@@ -94,7 +86,7 @@ def make_plan(
         servers=servers,
         pipelines=len(here.all(PIPELINE)),
         findings=(*refused, *examine_move(facts, source)),
-        steps=outline(source, **_words(facts)),
+        steps=outline(source, here.name),
         memory=_memory(facts, source),
         seconds=_seconds(source, models, servers),
         changes=tuple(changes),
@@ -110,18 +102,8 @@ def in_order(plans: Iterable[MovePlan]) -> tuple[MovePlan, ...]:
     return tuple(sorted(plans, key=lambda plan: (plan.blocked, plan.models + plan.servers, plan.namespace)))
 
 
-def _words(facts: MoveFacts) -> dict[str, str]:
-    home = home_of(facts)
-    servers = [name_of(each) for each in facts.here.all(SERVER)]
-    return {
-        "namespace": facts.here.name,
-        "home": home.home if home is not None else "OPERATOR-NAMESPACE",
-        "parts": " ".join((*servers, *PARTS)),
-    }
-
-
 def _memory(facts: MoveFacts, source: MoveSource) -> int:
-    if source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
+    if source in SELDON_SOURCES:
         return sum(room_for_copies(facts).values())
     return 0
 
@@ -129,6 +111,6 @@ def _memory(facts: MoveFacts, source: MoveSource) -> int:
 def _seconds(source: MoveSource, models: int, servers: int) -> int:
     if source is MoveSource.BAILIE_CENTRAL:
         return _HAND_OVER_SECONDS
-    if source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
+    if source in SELDON_SOURCES:
         return _HAND_OVER_SECONDS + servers * _PER_SERVER_SECONDS + models * _PER_MODEL_SECONDS
     return 0

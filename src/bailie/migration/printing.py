@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bailie.doctor.facts import known
 from bailie.migration.changes import Verb, merge_patched
 
 if TYPE_CHECKING:
@@ -49,14 +50,26 @@ def _commands(change: MoveChange) -> Iterator[str]:
 
 def after(facts: MoveFacts, change: MoveChange) -> MoveFacts:
     """Returns the facts as they are once a change has been made; controllers have not acted on it."""
-    if change.namespace == facts.here.name:
-        return replace(facts, here=_changed(facts.here, change))
-    if facts.central is not None and change.namespace == facts.central.name:
-        return replace(facts, central=_changed(facts.central, change))
-    return facts
+    if not change.namespace:
+        return _with_definition(facts, change)
+    return replace(
+        facts,
+        here=_changed(facts.here, change),
+        central=facts.central and _changed(facts.central, change),
+        home=facts.home and _changed(facts.home, change),
+        foreign=facts.foreign and _changed(facts.foreign, change),
+    )
+
+
+def _with_definition(facts: MoveFacts, change: MoveChange) -> MoveFacts:
+    present = dict(known(facts.cluster.definitions))
+    present[change.name] = merge_patched(present.get(change.name, {}), change.body)
+    return replace(facts, cluster=replace(facts.cluster, definitions=present))
 
 
 def _changed(objects: NamespaceObjects, change: MoveChange) -> NamespaceObjects:
+    if change.namespace != objects.name:
+        return objects
     of_kind = dict(objects.objects.get(change.kind.kind, {}))
     present = of_kind.pop(change.name, {})
     if change.verb is not Verb.DELETE:

@@ -15,8 +15,11 @@ import msgspec
 
 from bailie.api.kinds import CONFIG_MAP
 from bailie.api.names import label_problems
+from bailie.api.problems import Problem
 from bailie.migration.errors import DamagedRecord
-from bailie.migration.source import MoveSource  # noqa: TC001 - msgspec reads the types
+from bailie.migration.facts import MovePlaces
+from bailie.migration.source import MoveSource
+from bailie.scope.central import namespace_of
 from bailie.wellknown import names
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ class MoveRecord:
     home: str
     """The namespace of the operator that serves this one."""
     central: str
-    """The namespace whose scheduler served this one before."""
+    """The namespace whose scheduler served this one before, empty where it was its own."""
     begun: str
     """When, as the API writes times."""
     by: str
@@ -58,14 +61,36 @@ class MoveRecord:
     step: str = ""
     """The step that is under way, or was last."""
     listed: bool = True
-    """Whether the central SeldonRuntime's `servesNamespaces` had the namespace by name, before."""
+    """Whether the central SeldonRuntime's `servesNamespaces`, or the list of Seldon Core's operator, had the
+    namespace by name, before."""
     made: tuple[str, ...] = ()
-    """Objects of the rights that were missing before, each `Kind/name`."""
+    """Objects that were missing before, each `Kind/name`, or a part of one."""
+    foreign: str = ""
+    """The namespace of Seldon Core's operator that served this one, empty where none was at work."""
+    replicas: int = 0
+    """The replicas of that operator, before."""
+    scheduled: bool = False
+    """Whether Seldon Core's scheduler ran in the namespace."""
+    envoys: bool = False
+    """Whether Seldon Core's Envoys ran in the namespace."""
+    left_out: tuple[str, ...] = ()
+    """The fields by which the SeldonRuntime left the scheduler out."""
+    redirect: str = ""
+    """The DNS name of a scheduler, to which a hand-made Service led; empty where there was none."""
+    saved: str = ""
+    """The SHA-256 digest of the file with the objects of before, in hexadecimal; empty for no file."""
     unready: tuple[str, ...] = ()
     """Servers, Models, Experiments and Pipelines that were not ready before, each `Kind/name`."""
     pods: dict[str, str] = field(default_factory=dict)
     """The uid of each pod of servers and Envoys, before."""
     log: tuple[WrittenLine, ...] = ()
+
+    @property
+    def places(self) -> MovePlaces:
+        """The namespaces whose objects the steps read."""
+        if self.source is MoveSource.BAILIE_CENTRAL:
+            return MovePlaces(central=self.central)
+        return MovePlaces(home=self.home, foreign=self.foreign, whole=True)
 
     def logged(self, line: WrittenLine) -> MoveRecord:
         """Returns the record with one more line of its log; the oldest of very many lines go."""
@@ -92,11 +117,23 @@ def read_record(config_map: Object) -> MoveRecord:
         found = msgspec.json.decode(text.encode(), type=MoveRecord)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _damaged(namespace, str(error)) from error
-    for where, name in (("home", found.home), ("central", found.central)):
-        if problems := label_problems(where, name):
-            raise _damaged(namespace, problems[0].message)
+    if problems := _problems(found):
+        raise _damaged(namespace, problems[0].message)
     if found.namespace != namespace:
         raise _damaged(namespace, f"it is of the namespace {found.namespace}")
+    return found
+
+
+def _problems(record: MoveRecord) -> list[Problem]:
+    """Returns the names in a record that would become part of other namespaces' paths and are none."""
+    found = label_problems("home", record.home)
+    if record.central or record.source is not MoveSource.SELDON_SCOPED:
+        found += label_problems("central", record.central)
+    if record.foreign:
+        found += label_problems("foreign", record.foreign)
+    if record.redirect and namespace_of(record.redirect) != record.central:
+        text = f"leads to another scheduler than that of {record.central}"
+        found.append(Problem("redirect", "Invalid", f"redirect {text}"))
     return found
 
 

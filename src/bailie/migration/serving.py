@@ -51,7 +51,8 @@ def replaced_pods(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]
 
 def _serves(pod: Object) -> bool:
     found = labels_of(pod)
-    return labels.SERVER in found or found.get(labels.NAME) == names.ENVOY
+    apart = labels.BEFORE in found
+    return apart or labels.SERVER in found or found.get(labels.NAME) == names.ENVOY
 
 
 def _ready(item: Object) -> bool:

@@ -33,6 +33,8 @@ class MoveSource(enum.StrEnum):
     """Neither system is at work in the namespace."""
 
 
+SELDON_SOURCES = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
+
 WORDS = {
     MoveSource.BAILIE_CENTRAL: "Bailie with a central scheduler (pattern 0)",
     MoveSource.SELDON_CENTRAL: "Seldon Core v2 with a central scheduler (ExternalName Service)",

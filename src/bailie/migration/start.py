@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import LEASE, ROLE_BINDING
 from bailie.manifests.rbac import central_manifests
-from bailie.migration.central_steps import CENTRAL_STEPS, absent_rights
+from bailie.migration.central_steps import CENTRAL_STEPS, scheduler_rights
 from bailie.migration.errors import Blocked
 from bailie.migration.facts import name_of
+from bailie.migration.given_rights import absent
 from bailie.migration.record import MoveRecord
+from bailie.migration.seldon.before import seldon_record
+from bailie.migration.seldon_steps import SELDON_STEPS
 from bailie.migration.serving import serving_pods, unready
 from bailie.migration.source import WORDS, MoveSource
 from bailie.scope.central import ANY, served_of
@@ -19,10 +22,14 @@ from bailie.scope.claim import CLAIM_LEASE, claim_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bailie.migration.facts import MoveFacts, Object
+    from bailie.migration.facts import MoveFacts, MovePlaces, Object
     from bailie.migration.steps import MoveStep
 
-STEPS: dict[MoveSource, tuple[MoveStep, ...]] = {MoveSource.BAILIE_CENTRAL: CENTRAL_STEPS}
+STEPS: dict[MoveSource, tuple[MoveStep, ...]] = {
+    MoveSource.BAILIE_CENTRAL: CENTRAL_STEPS,
+    MoveSource.SELDON_CENTRAL: SELDON_STEPS,
+    MoveSource.SELDON_SCOPED: SELDON_STEPS,
+}
 """The steps of each source that can be moved."""
 
 
@@ -33,18 +40,33 @@ def steps_of(source: MoveSource) -> tuple[MoveStep, ...]:
     hint = "`bailie migrate plan` shows what is found there"
     if source is MoveSource.MOVED:
         raise Blocked("the namespace has a scheduler of its own: there is nothing to move", hint=hint)
-    if source is MoveSource.NOTHING:
-        raise Blocked("neither Bailie nor Seldon Core is at work in the namespace", hint=hint)
-    page = "docs/production-patterns.md has the steps by hand"
-    raise Blocked(f"a move from {WORDS[source]} is not carried out by this version", hint=page)
+    raise Blocked(f"{WORDS[source]} is at work in the namespace", hint=hint)
 
 
-def begin(facts: MoveFacts, source: MoveSource, *, central: str, at: str, by: str) -> MoveRecord:
+def begin(facts: MoveFacts, source: MoveSource, places: MovePlaces, *, at: str, by: str) -> MoveRecord:
     """Returns the record of the state before the first write. Raises Blocked.
 
     `at`: the present, as the API writes times.
     """
     steps_of(source)
+    here = facts.here
+    found = MoveRecord(
+        namespace=here.name,
+        source=source,
+        home=places.home,
+        central=places.central,
+        begun=at,
+        by=by,
+        unready=unready(here),
+        pods=serving_pods(here),
+    )
+    if source is MoveSource.BAILIE_CENTRAL:
+        return _of_bailie(facts, found)
+    return seldon_record(facts, replace(found, foreign=places.foreign))
+
+
+def _of_bailie(facts: MoveFacts, record: MoveRecord) -> MoveRecord:
+    """Completes the record of a move from a central scheduler of Bailie's. Raises Blocked."""
     here = facts.here
     lease = here.get(LEASE, CLAIM_LEASE)
     home = claim_of(lease).owner.partition("/")[0] if lease else ""
@@ -57,18 +79,8 @@ def begin(facts: MoveFacts, source: MoveSource, *, central: str, at: str, by: st
         hint = "`bailie doctor` says more; the chart seldon-core-v2-runtime makes one"
         raise Blocked(f"namespace {here.name} has no SeldonRuntime", hint=hint)
     listed = served_of(facts.central.runtime()) if facts.central else ()
-    found = MoveRecord(
-        namespace=here.name,
-        source=source,
-        home=home,
-        central=central,
-        begun=at,
-        by=by,
-        listed=here.name in listed or ANY not in listed,
-        unready=unready(here),
-        pods=serving_pods(here),
-    )
-    return replace(found, made=absent_rights(facts, found))
+    found = replace(record, home=home, listed=here.name in listed or ANY not in listed)
+    return replace(found, made=absent(facts, scheduler_rights(found)))
 
 
 def central_from(facts: MoveFacts, runtimes: Iterable[Object]) -> str:

@@ -7,26 +7,30 @@ from typing import TYPE_CHECKING, TypeAlias
 from bailie.manifests.rbac import namespace_manifests
 from bailie.migration.checks.operators import home_of
 from bailie.migration.errors import Blocked
-from bailie.migration.source import MoveSource
+from bailie.migration.facts import MovePlaces
+from bailie.migration.source import SELDON_SOURCES
 from bailie.migration.start import begin, steps_of
 
 if TYPE_CHECKING:
     from bailie.migration.changes import MoveChange
     from bailie.migration.facts import MoveFacts, Object
+    from bailie.migration.source import MoveSource
 
     PlannedWrite: TypeAlias = "MoveChange | Object"
-    """A change of a step, or a manifest that a person applies."""
-
-_BY_HAND = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
+    """A change of a step, or a manifest as it would be applied."""
 
 
 def planned_writes(facts: MoveFacts, source: MoveSource) -> tuple[PlannedWrite, ...]:
-    """Returns the writes of the steps before `finish`; of steps by hand only those of the rights."""
-    if source in _BY_HAND:
+    """Returns the writes of the steps before `finish`; from Seldon Core only the rights.
+
+    The other writes there depend on what the operators do in between.
+    """
+    if source in SELDON_SOURCES:
         home = home_of(facts)
         return () if home is None else tuple(namespace_manifests(facts.here.name, home.home))
     try:
-        record = begin(facts, source, central=facts.here.scheduled_from(), at="", by="")
+        places = MovePlaces(central=facts.here.scheduled_from())
+        record = begin(facts, source, places, at="", by="")
         steps = [step for step in steps_of(source) if not step.no_return]
     except Blocked:
         return ()

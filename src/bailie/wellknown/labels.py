@@ -15,6 +15,8 @@ FIRST_ORDINAL = "bailie.io/first-ordinal"
 """On a Server: the number of its first replica, 0 without it."""
 TERM = "bailie.io/term"
 """On the schedulers' Lease, as JSON: `agents` by server, `published` and `acknowledged` revisions."""
+BEFORE = "bailie.io/before"
+"""On pods of Seldon Core's while their namespace moves: the Server that they are of, or `seldon-envoy`."""
 HOLDER_ADDRESS = "bailie.io/holder-address"
 """On a Lease: where its holder listens."""
 

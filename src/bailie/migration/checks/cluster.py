@@ -61,12 +61,17 @@ def definitions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     yield from _unkept(present)
 
 
-def _older(present: Mapping[str, Object], source: MoveSource) -> Iterator[PlanFinding]:
-    lacking = {
+def lacking_fields(present: Mapping[str, Object]) -> dict[str, list[str]]:
+    """Returns the fields of Bailie's definitions that those of the cluster lack, by definition."""
+    return {
         name: fields
         for name, definition in present.items()
         if (fields := sorted(_own_fields().get(name, frozenset()) - _fields(definition)))
     }
+
+
+def _older(present: Mapping[str, Object], source: MoveSource) -> Iterator[PlanFinding]:
+    lacking = lacking_fields(present)
     if not lacking:
         return
     shown = "; ".join(f"{name} lacks {_some(fields)}" for name, fields in sorted(lacking.items()))

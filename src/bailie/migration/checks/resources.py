@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bailie.api import kinds
 from bailie.api.names import LONGEST_LABEL
@@ -18,7 +18,7 @@ from bailie.api.storage import REFUSED
 from bailie.doctor.facts import known
 from bailie.migration.facts import name_of, spec_of
 from bailie.migration.finding import PlanFinding, advice, blocker, quoted
-from bailie.migration.source import MoveSource
+from bailie.migration.source import SELDON_SOURCES, MoveSource
 from bailie.wellknown import names
 
 if TYPE_CHECKING:
@@ -187,18 +187,14 @@ def runtimes(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 
 def left_out(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
-    """Yields that the SeldonRuntime leaves the scheduler out, as Seldon Core's do behind a redirect.
-
-    Where the operator is Bailie's, the move itself enables the scheduler.
-    """
+    """Yields that the SeldonRuntime leaves the scheduler out, as Seldon Core's do behind a redirect."""
     runtime = facts.here.runtime()
-    if runtime is None or source not in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
+    if runtime is None or source not in SELDON_SOURCES:
         return
     if _leaves_out(runtime, names.SCHEDULER):
-        text = f"its override of {names.SCHEDULER} leaves the scheduler out, so the namespace would get none"
-        remedy = "give the override replicas: 1 and no disable; with Helm: --set scheduler.replicas=1 "
-        remedy += f"--set scheduler.disable=false; or kubectl edit seldonruntime {name_of(runtime)}"
-        yield blocker("left-out", reference_to(runtime), text, f"{remedy} --namespace {facts.here.name}")
+        text = f"its override of {names.SCHEDULER} leaves the scheduler out; the move enables the scheduler"
+        remedy = "in the values of its release, after the move: scheduler.replicas=1, scheduler.disable=false"
+        yield advice("left-out", reference_to(runtime), text, remedy)
 
 
 def _leaves_out(runtime: Object, component: str) -> bool:

@@ -32,10 +32,14 @@ RENEW_SECONDS = 2.0
 class UpstreamOperator:
     """One replica of the operator, in `namespace`."""
 
-    def __init__(self, client: Client, namespace: str, holder: str) -> None:
+    def __init__(
+        self, client: Client, namespace: str, holder: str, watched: frozenset[str] = frozenset()
+    ) -> None:
+        """`watched`: the namespaces whose objects it puts back beside its own; none for all."""
         self._client = client
         self._namespace = namespace
         self._holder = holder
+        self._watched = watched and watched | {namespace}
 
     async def run(self) -> None:
         """Renews the Lease, and looks at the objects, until cancelled."""
@@ -54,7 +58,8 @@ class UpstreamOperator:
         except NotFound:
             return []
         objects: list[Manifest] = json.loads(found["data"]["desired.json"])
-        return objects
+        watched = self._watched
+        return [each for each in objects if not watched or each["metadata"]["namespace"] in watched]
 
     async def renew(self) -> None:
         """Takes the Lease, or renews it."""
@@ -131,7 +136,8 @@ def holds(wanted: Any, found: Any) -> bool:
 async def main() -> None:
     """Runs until SIGTERM."""
     async with Client.from_environment() as client, asyncio.TaskGroup() as group:
-        operator = UpstreamOperator(client, SETTINGS["POD_NAMESPACE"], SETTINGS["POD_NAME"])
+        listed = frozenset(filter(None, SETTINGS["WATCH_NAMESPACES"].split(",")))
+        operator = UpstreamOperator(client, SETTINGS["POD_NAMESPACE"], SETTINGS["POD_NAME"], listed)
         task = group.create_task(operator.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)

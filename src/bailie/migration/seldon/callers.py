@@ -1,0 +1,124 @@
+"""Leads callers from Seldon Core's Envoys to Bailie's, by the selector of their Service alone. Pure.
+
+Called by `seldon_steps`. The Service stays the same object with the same addresses: it leads to the Envoys of
+before, then to both, then to Bailie's. Every Envoy that a caller reaches answers for every name, for Bailie's
+hand requests on as long as no server here has the model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import EXPERIMENT, MODEL
+from bailie.api.names import EXPERIMENT_ENDING
+from bailie.migration.facts import condition_of, name_of, spec_of, status_of
+from bailie.migration.seldon.detach import with_selector
+from bailie.migration.seldon.parts import addresses_of, behind, envoys, mesh, own_envoys, own_workload
+from bailie.wellknown import labels, names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bailie.migration.changes import MoveChange
+    from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
+    from bailie.migration.record import MoveRecord
+
+
+def admit(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noqa: ARG001 - a Decide
+    """Lets Bailie's Envoys into the Service of callers, beside those of before."""
+    return _changed(facts.here, labels.BEFORE, None)
+
+
+def are_admitted(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
+    """Waits until the Service leads to Bailie's Envoys."""
+    return tuple(_absent(facts.here, own_envoys(facts.here)))
+
+
+def shut_out(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noqa: ARG001 - a Decide
+    """Leads the Service to the Envoys of before alone, as long as Bailie's are there."""
+    if own_workload(facts.here, names.ENVOY) is None or not envoys(facts.here):
+        return ()
+    return _changed(facts.here, labels.BEFORE, names.ENVOY)
+
+
+def are_shut_out(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
+    """Waits until the Service leads to none of Bailie's Envoys."""
+    return tuple(_present(facts.here, own_envoys(facts.here)))
+
+
+def are_served(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
+    """Waits until Bailie answers for every name that was answered before, and hands none of them on.
+
+    `Ready` of Models may still be the word of Seldon Core's operator; `RolledOut` is Bailie's alone.
+    """
+    runtime = facts.here.runtime() or {}
+    told = status_of(runtime).get("fallback")
+    if not isinstance(told, dict):
+        return ("fall-back: the namespace's scheduler has not told yet which names are handed on",)
+    return (*_handed_on(told, record), *_not_rolled_out(facts.here, record))
+
+
+def keep_out(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noqa: ARG001 - a Decide
+    """Takes the Envoys of before out of the Service of callers; their connections go on."""
+    return _changed(facts.here, labels.WORKLOAD, names.ENVOY)
+
+
+def are_kept_out(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
+    """Waits until the Service leads to Bailie's Envoys alone, while every name is served here."""
+    here = facts.here
+    found = (*_present(here, envoys(here)), *_absent(here, own_envoys(here)))
+    return (*found, *are_served(facts, record))
+
+
+def let_in(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noqa: ARG001 - a Decide
+    """Takes the Envoys of before into the Service again."""
+    return _changed(facts.here, labels.WORKLOAD, None)
+
+
+def are_let_in(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
+    """Waits until the Service leads to the Envoys of before, too."""
+    return tuple(_absent(facts.here, envoys(facts.here)))
+
+
+def _changed(here: NamespaceObjects, label: str, value: str | None) -> tuple[MoveChange, ...]:
+    service = mesh(here)
+    if service is None or (spec_of(service).get("selector") or {}).get(label) == value:
+        return ()
+    return (with_selector(service, label, value),)
+
+
+def _absent(here: NamespaceObjects, pods: tuple[Object, ...]) -> Iterator[str]:
+    ready = behind(here, names.MESH)
+    if ready is not None and mesh(here) is not None:
+        for address in sorted(addresses_of(pods) - ready):
+            yield f"Service {names.MESH}: it does not lead to {address} yet"
+
+
+def _present(here: NamespaceObjects, pods: tuple[Object, ...]) -> Iterator[str]:
+    ready = behind(here, names.MESH)
+    if ready is not None and mesh(here) is not None:
+        for address in sorted(addresses_of(pods) & ready):
+            yield f"Service {names.MESH}: it still leads to {address}"
+
+
+def _handed_on(told: Object, record: MoveRecord) -> Iterator[str]:
+    """Yields the names that the fall-back answers for, but for those that nothing answered for before."""
+    silent = {_route(*each.split("/", 1)) for each in record.unready}
+    listed = [str(each) for each in told.get("listed") or ()]
+    for name in listed:
+        if name not in silent:
+            yield f"{name}: {told.get('mesh')} still answers for it"
+    more = int(told.get("names") or 0) - len(listed)
+    if more > len(silent):
+        yield f"{more} more names: {told.get('mesh')} still answers for them"
+
+
+def _route(kind: str, name: str) -> str:
+    return f"{name}{EXPERIMENT_ENDING}" if kind == EXPERIMENT.kind else name
+
+
+def _not_rolled_out(here: NamespaceObjects, record: MoveRecord) -> Iterator[str]:
+    for each in here.all(MODEL):
+        name, rolled = name_of(each), condition_of(each, "RolledOut")
+        if rolled.get("status") != "True" and f"{MODEL.kind}/{name}" not in record.unready:
+            yield f"model {name}: {rolled.get('message') or 'its scheduler has not reported on it yet'}"

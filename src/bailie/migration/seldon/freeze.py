@@ -1,0 +1,162 @@
+"""Has Seldon Core's operator let the namespace go, and gives it back. Pure. Called by `seldon_steps`.
+
+The operator reads its list when it starts, so that a shorter list replaces its pod. It always serves its own
+namespace, and an empty list means the whole cluster: where no other namespace would be left, it stops.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bailie.api.kinds import DEPLOYMENT, LEASE, MLOPS_GROUP, POD
+from bailie.doctor.facts import Unknown
+from bailie.manifests.objects import is_seldon_cores
+from bailie.migration.changes import MoveChange, patch
+from bailie.migration.facts import is_going, name_of, spec_of, status_of
+from bailie.migration.foreign import containers_with, operator_of
+from bailie.migration.seldon.parts import servers, workloads
+from bailie.scope.claim import UPSTREAM_LEASE
+from bailie.wellknown import names
+from bailie.workloads.replicas import is_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
+    from bailie.migration.foreign import ForeignOperator
+    from bailie.migration.record import MoveRecord
+
+WRITERS = frozenset({"manager"})
+"""Field managers of Seldon Core's operator: the name of its program."""
+QUIET_SECONDS = 5.0
+"""So long must the operator have written nothing in the namespace."""
+_SETUP_CHART = "seldon-charts/seldon-core-v2-setup"
+
+
+def let_go(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
+    """Shortens the operator's list, or stops it where no other namespace is left on it."""
+    deployment = operator_deployment(facts, record)
+    if deployment is None:
+        return ()
+    operator = operator_of(deployment)
+    if not operator.wanted or not operator.covers(record.namespace):
+        return ()
+    left = others(facts, operator, record.namespace)
+    return (_with_list(deployment, left),) if left else (_with_replicas(deployment, 0),)
+
+
+def is_silent(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
+    """Waits until the pod with the longer list has ended, and nobody writes as the operator does."""
+    return (*_settled(facts, record), *_written(facts))
+
+
+def give_back(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
+    """Puts the namespace on the operator's list again, or starts the operator."""
+    deployment = operator_deployment(facts, record)
+    if deployment is None:
+        return ()
+    operator = operator_of(deployment)
+    if not operator.wanted and record.replicas:
+        return (_with_replicas(deployment, record.replicas),)
+    if operator.covers(record.namespace) or operator.namespaces is None:
+        return ()
+    again = {*operator.namespaces, record.namespace} if record.listed else set()
+    return (_with_list(deployment, again),)
+
+
+def has_it_again(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
+    """Waits until the operator has made its workloads again, and each has its pods."""
+    return (*_settled(facts, record), *_lacking(facts.here, record))
+
+
+def operator_deployment(facts: MoveFacts, record: MoveRecord) -> Object | None:
+    """Returns the Deployment of Seldon Core's operator, None where the move began without one."""
+    return facts.present(DEPLOYMENT, names.OPERATOR, record.foreign) if record.foreign else None
+
+
+def others(facts: MoveFacts, operator: ForeignOperator, namespace: str) -> frozenset[str]:
+    """Returns the list that is left to an operator without a namespace, empty where it has to stop."""
+    if namespace == operator.home:
+        return frozenset()
+    running = facts.runtimes_in
+    if operator.namespaces is not None:
+        listed = operator.namespaces - {namespace}
+    else:
+        listed = frozenset() if isinstance(running, Unknown) else running - {namespace}
+    alone = not isinstance(running, Unknown) and operator.home not in running and listed <= {operator.home}
+    return frozenset() if alone else frozenset({*listed, operator.home})
+
+
+def _with_list(deployment: Object, listed: Iterable[str]) -> MoveChange:
+    names_of = sorted(listed)
+    body = {"spec": {"template": {"spec": {"containers": containers_with(deployment, names_of)}}}}
+    values = ("--set controller.watchNamespaces=" + (f'"{{{",".join(names_of)}}}"' if names_of else "null"),)
+    return patch(DEPLOYMENT, deployment, body, values=values, chart=_SETUP_CHART)
+
+
+def _with_replicas(deployment: Object, replicas: int) -> MoveChange:
+    return patch(DEPLOYMENT, deployment, {"spec": {"replicas": replicas}}, chart=_SETUP_CHART)
+
+
+def _settled(facts: MoveFacts, record: MoveRecord) -> Iterator[str]:
+    """Yields that the operator's pods are not those of its Deployment as it is now."""
+    deployment = operator_deployment(facts, record)
+    place = facts.place(record.foreign)
+    if deployment is None or place is None:
+        return
+    wanted, status = operator_of(deployment).wanted, status_of(deployment)
+    pods = [each for each in place.all(POD) if name_of(each).startswith(f"{names.OPERATOR}-")]
+    seen = int(status.get("observedGeneration") or 0) >= int(deployment["metadata"].get("generation") or 0)
+    updated = int(status.get("updatedReplicas") or 0) >= wanted
+    right = [pod for pod in pods if is_ready(pod) and not is_going(pod)]
+    if not seen or not updated or len(pods) != wanted or len(right) != wanted:
+        ending = len(pods) - len(right)
+        text = f"{len(right)} of {wanted} pods are ready, {ending} others have not ended"
+        yield f"Seldon Core's operator in {record.foreign}: {text}"
+
+
+def _written(facts: MoveFacts) -> Iterator[str]:
+    """Yields the newest write of the operator in the namespace, where it is too young."""
+    every = (item for items in facts.here.objects.values() for item in items.values())
+    its = [each for each in every if _is_an_operators(each)]
+    fields = [each for item in its for each in item["metadata"].get("managedFields") or ()]
+    newest = max(
+        (str(each.get("time") or "") for each in fields if each.get("manager") in WRITERS), default=""
+    )
+    if newest and facts.at and _moment(facts.at) - _moment(newest) < timedelta(seconds=QUIET_SECONDS):
+        yield f"Seldon Core's operator: it wrote in the namespace at {newest}"
+    lease = facts.here.get(LEASE, UPSTREAM_LEASE)
+    renewed = str(spec_of(lease).get("renewTime") or "") if lease is not None else ""
+    if renewed and facts.at and _moment(facts.at) - _moment(renewed) < timedelta(seconds=QUIET_SECONDS):
+        yield f"Seldon Core's operator: it renewed its Lease in the namespace at {renewed}"
+
+
+def _is_an_operators(item: Object) -> bool:
+    """Says whether an object is of the kinds that an operator writes. Others have the same field manager."""
+    return str(item.get("apiVersion", "")).startswith(f"{MLOPS_GROUP}/") or is_seldon_cores(item)
+
+
+def _lacking(here: NamespaceObjects, record: MoveRecord) -> Iterator[str]:
+    sets, envoys = workloads(here)
+    there = {name_of(each) for each in sets}
+    for name in servers(here):
+        if name not in there:
+            yield f"server {name}: {_nobody(record, 'StatefulSet')}"
+    if record.envoys and not envoys:
+        yield f"Envoys: {_nobody(record, 'Deployment')}"
+    for each in (*sets, *envoys):
+        ready, wanted = int(status_of(each).get("readyReplicas") or 0), spec_of(each).get("replicas", 1)
+        if ready < wanted:
+            yield f"{each['kind']} {name_of(each)}: {ready} of {wanted} pods are ready"
+
+
+def _nobody(record: MoveRecord, kind: str) -> str:
+    if record.foreign and record.replicas:
+        return f"Seldon Core's operator has not made its {kind} again yet"
+    return f"no operator of Seldon Core's was at work before the move: start it, so that it makes its {kind}"
+
+
+def _moment(text: str) -> datetime:
+    """Reads a time as the API writes it."""
+    return datetime.fromisoformat(text)
