@@ -3,7 +3,7 @@
 The objects of Seldon Core v2 with stand-ins that answer (`tests/support/upstream`): a static Envoy, real
 MLServer behind a small proxy. 20 models on two servers get 200 REST and 50 gRPC requests a second through the
 Service `seldon-mesh`, and every answer is compared. With `--in-place` the namespace goes to Bailie meanwhile,
-by the steps of `tests/support/upstream/in_place.py`. Ends everything that it started.
+by `bailie migrate apply` and `verify`. Ends everything that it started.
 """
 
 from __future__ import annotations

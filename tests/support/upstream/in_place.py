@@ -1,36 +1,23 @@
-"""A namespace of upstream's goes to Bailie in place, by hand: the steps that a command for it has to take.
+"""A namespace of upstream's goes to Bailie in place, by the command; and single changes of it, by hand.
 
-    await move_in_place(place)       # every name is answered by Bailie's servers, and behind Bailie's Envoy
+    await install_bailie(place)                     # its operator, in a namespace of its own
+    await migrate(place, "apply", "--yes")          # as a user runs it; returns what it says
+    await move_in_place(place)                      # both, until everything holds
 
-Upstream's pods stay: their workloads are deleted without them, and they lose the labels by which Bailie's
-would adopt them. Bailie's servers count from a hundred on. The Service `seldon-mesh` keeps its address, and
-leads to Bailie's Envoy when every Model is ready.
+By hand workloads are deleted without their pods, for tests of the stand-ins themselves.
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import TYPE_CHECKING
 
-from tests.support.charts import render
 from tests.support.grounds import SMALL
-from tests.support.upstream.facts import NAME, OPERATOR, SERVER
-from tests.support.upstream.runtime import GATEWAYS
+from tests.support.upstream.facts import NAME, OPERATOR
 from tests.support.waiting import until, until_true
 
-from bailie.api.kinds import (
-    CONFIG_MAP,
-    DEPLOYMENT,
-    MODEL,
-    POD,
-    REPLICA_SET,
-    SELDON_RUNTIME,
-    SERVICE,
-    STATEFUL_SET,
-)
-from bailie.api.kinds import SERVER as SERVER_KIND
-from bailie.manifests.defaults import token_secret
-from bailie.manifests.rbac import namespace_manifests
-from bailie.wellknown import labels
+from bailie.api.kinds import DEPLOYMENT, POD, REPLICA_SET, SERVICE
 
 if TYPE_CHECKING:
     from tests.support.upstream.install import UpstreamPlace
@@ -38,23 +25,40 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
 
 BEFORE = "before"
-"""The label by which Services find upstream's pods without their names."""
-FIRST_ORDINAL = "100"
+"""The label by which the Service finds upstream's Envoys without their names."""
 
 
 async def move_in_place(place: UpstreamPlace) -> None:
-    """Takes all steps, each when the one before holds."""
+    """Installs Bailie's operator, and moves the namespace until everything holds."""
+    await install_bailie(place)
+    await migrate(place, "apply", "--yes")
+    await migrate(place, "verify")
+
+
+async def install_bailie(place: UpstreamPlace) -> str:
+    """Installs Bailie's operator beside upstream's; returns its namespace."""
     home = await place.ground.namespace("platform")
     values = {**SMALL, "controller": {"watchNamespaces": [home]}}
     await place.ground.helm("install", "setup", values, namespace=home)
-    await stop_operator(place)
-    for server in place.facts.servers:
-        await detach_server(place, server)
-    await detach_envoy(place)
-    await remove_rest(place)
-    await give_to_bailie(place, home)
-    await until_rolled_out(place)
-    await lead_to_bailie(place)
+    return home
+
+
+async def migrate(place: UpstreamPlace, verb: str, *options: str) -> str:
+    """Runs `bailie migrate` on the namespace to its end; returns what it said. Raises RuntimeError."""
+    words = ("-m", "bailie", "migrate", verb, place.facts.namespace, *options)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *words,
+        "--kubeconfig",
+        str(place.ground.kubeconfig),
+        cwd=place.ground.kubeconfig.parent,  # the file with the objects of before lies there
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{verb} ended with {process.returncode}: {told.decode()}")
+    return told.decode()
 
 
 async def stop_operator(place: UpstreamPlace) -> None:
@@ -67,15 +71,6 @@ async def stop_operator(place: UpstreamPlace) -> None:
         return not any(pod["metadata"]["name"].startswith(OPERATOR) for pod in pods)
 
     await until_true(gone)
-
-
-async def detach_server(place: UpstreamPlace, server: str) -> None:
-    """Takes a Server's pods out of the hands of their StatefulSet; each replica's Service finds its pod."""
-    namespace = place.facts.namespace
-    await orphan(place, STATEFUL_SET, server, dependents=POD)
-    marks = {"metadata": {"labels": {SERVER: None, BEFORE: server}}}
-    for number in range(place.facts.servers[server]):
-        await place.admin.patch(POD, f"{server}-{number}", namespace, marks)
 
 
 async def detach_envoy(place: UpstreamPlace) -> None:
@@ -112,54 +107,3 @@ async def until_owned(place: UpstreamPlace, kind: Kind, name: str, owners: list[
         return [owner["uid"] for each in found for owner in each.get("ownerReferences", ())] == owners
 
     await until_true(owned)
-
-
-async def remove_rest(place: UpstreamPlace) -> None:
-    """Deletes the objects of upstream's whose names Bailie needs, and what has no pods here."""
-    namespace = place.facts.namespace
-    for kind, names in (
-        (DEPLOYMENT, GATEWAYS),
-        (STATEFUL_SET, ["seldon-scheduler"]),
-        (SERVICE, ["seldon-scheduler"]),
-        (CONFIG_MAP, ["seldon-agent"]),
-    ):
-        for name in names:
-            await place.admin.delete(kind, name, namespace)
-
-
-async def give_to_bailie(place: UpstreamPlace, home: str) -> None:
-    """Gives Bailie's operator the rights, the resources and the namespace."""
-    namespace = place.facts.namespace
-    numbered = {"metadata": {"annotations": {labels.FIRST_ORDINAL: FIRST_ORDINAL}}}
-    for server in place.facts.servers:
-        await place.admin.patch(SERVER_KIND, server, namespace, numbered)
-    runtime = render("runtime", {"rights": {"create": False}}, namespace=namespace).of(SELDON_RUNTIME.kind)
-    token = token_secret(namespace, "x" * 43)
-    for manifest in [*namespace_manifests(namespace, home), token, *runtime]:
-        await place.admin.apply(manifest, field_manager="helm", force=True)
-    await place.ground.add_to_scope(home, namespace)
-
-
-async def until_rolled_out(place: UpstreamPlace) -> None:
-    """Waits for the condition that upstream's statuses do not have; their `Ready` is true already."""
-
-    async def rolled_out() -> bool:
-        models = (await place.admin.list(MODEL, place.facts.namespace)).items
-        waiting[:] = [each["metadata"]["name"] for each in models if not _is_rolled_out(each)]
-        return not waiting
-
-    waiting: list[str] = []
-    await place.ground.until(rolled_out, lambda: f"not rolled out: {waiting}")
-
-
-def _is_rolled_out(model: dict) -> bool:
-    conditions = model["status"]["conditions"]
-    return any((each["type"], each["status"]) == ("RolledOut", "True") for each in conditions)
-
-
-async def lead_to_bailie(place: UpstreamPlace) -> None:
-    """Has the Service lead to Bailie's Envoy; connections to upstream's go on."""
-    selector = {"spec": {"selector": {BEFORE: None, NAME: "seldon-envoy"}}}
-    before = place.endpoints.ready("seldon-mesh")
-    await place.admin.patch(SERVICE, "seldon-mesh", place.facts.namespace, selector)
-    await until(lambda: not set(place.endpoints.ready("seldon-mesh")) & set(before))

@@ -1,0 +1,43 @@
+"""`bailie migrate` from Seldon Core's objects under traffic: the whole move, and a way back in between."""
+
+from __future__ import annotations
+
+import pytest
+from benchmarks.steady import steady
+from tests.support.upstream.artifacts import expectations
+from tests.support.upstream.facts import Upstream, UpstreamPattern, steady_models
+from tests.support.upstream.in_place import install_bailie, migrate
+from tests.support.upstream.install import upstream_ground
+from tests.support.waiting import until
+
+from bailie.api.kinds import SERVICE
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+RATE = 20.0
+
+
+async def test_the_whole_move_fails_no_request(tmp_path):
+    facts = Upstream(pattern=UpstreamPattern.CENTRAL, models=steady_models(2))
+    async with upstream_ground(tmp_path, facts) as place:
+        await install_bailie(place)
+        before, mesh = await place.pods(), await place.admin.get(SERVICE, "seldon-mesh", facts.namespace)
+        with steady(place.inference) as traffic:
+            traffic.send(expectations(place.facts), RATE, rpcs=0.2)
+            await migrate(place, "apply", "--until", "admit", "--yes")
+            await migrate(place, "rollback", "--yes")
+            assert await place.pods() == before
+            await migrate(place, "apply", "--yes")
+            await migrate(place, "verify")
+            assert before.items() <= (await place.pods()).items()
+            await traffic.stop()
+            assert traffic.take().failures == []
+        with steady(place.inference) as traffic:  # over connections to Bailie's Envoys: the others end now
+            traffic.send(expectations(place.facts), RATE, rpcs=0.2)
+            await until(lambda: traffic.take().sent > 0)
+            await migrate(place, "finish", "--yes")
+            await traffic.stop()
+            assert traffic.take().failures == []
+        assert not before.keys() & (await place.pods()).keys()
+        kept = await place.admin.get(SERVICE, "seldon-mesh", facts.namespace)
+        assert kept["metadata"]["uid"] == mesh["metadata"]["uid"]
+        assert kept["spec"]["clusterIP"] == mesh["spec"]["clusterIP"]
