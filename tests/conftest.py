@@ -49,6 +49,7 @@ SLOW = (
     "e2e/test_failover.py",
     "e2e/test_hand_over.py",
     "e2e/test_move.py",
+    "e2e/test_move_from_seldon_core.py",
     "e2e/test_fallback.py",
     "e2e/test_drain.py",
     "e2e/test_neighbours.py",

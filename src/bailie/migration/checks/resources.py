@@ -200,7 +200,7 @@ def left_out(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 def _leaves_out(runtime: Object, component: str) -> bool:
     """Says whether an override of a SeldonRuntime leaves the component out."""
     overrides = spec_of(runtime).get("overrides") or ()
-    own: dict[str, Any] = next((each for each in overrides if each.get("name") == component), {})
+    own: Object = next((each for each in overrides if each.get("name") == component), {})
     return bool(own.get("disable")) or own.get("replicas") == 0
 
 
