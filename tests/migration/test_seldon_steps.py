@@ -15,6 +15,7 @@ from bailie.api import kinds
 from bailie.manifests.objects import is_ours
 from bailie.migration.executor import missing_now
 from bailie.migration.facts import owners_of, spec_of
+from bailie.migration.printing import printed
 from bailie.migration.seldon_steps import SELDON_STEPS
 from bailie.migration.source import MoveSource
 from bailie.wellknown import labels, names
@@ -166,3 +167,23 @@ async def test_a_rollback_that_was_killed_half_way_goes_on_to_the_end(options):
     for there in (await moments(rolled_back, options))[1::7]:
         await applied(there, options)
         assert there.state() == expected
+
+
+def commands(there):
+    """The lines for the writes that were made, but for those of the record."""
+    writes = [change for change in there.writes if change.name != names.MIGRATION_RECORD]
+    return [change.command() for change in writes]
+
+
+async def test_the_printed_lines_are_those_of_the_writes(options):
+    """Controllers have to act before and after these steps, and nothing does when lines are printed."""
+    there = SeldonNamespace(**options)
+    record = await applied(there, options, "detach")
+    there.writes.clear()
+    steps = [step for step in SELDON_STEPS if step.name in {"apart", "install", "serve"}]
+    text = printed(steps, await there.look(record.places), record, "apply")
+    assert there.writes == []
+    await applied(there, options, "serve")
+    positions = [text.index(line) for line in commands(there)]
+    assert positions == sorted(positions)
+    assert text.count("\nkubectl ") - sum(len(step.waits) for step in steps) == len(positions)

@@ -174,7 +174,7 @@ FAULTS: dict[str, Fault] = {
     "server-config": Fault(
         prepare=lambda ground: ground["Server/mlserver"]["spec"].update(serverConfig="gpu"),
         check="server-config",
-        says="the ServerConfig gpu is neither in the namespace nor in an operator's",
+        says="the ServerConfig gpu is neither in the namespace nor beside Bailie's operator",
         remedy="--field-selector metadata.name=gpu",
     ),
     "no-effect": Fault(

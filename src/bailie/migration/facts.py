@@ -120,6 +120,8 @@ class MoveFacts:
     """Rights that a move needs in the namespace, and that this account does not have there."""
     missing_in_central: Known[tuple[Right, ...]] = ()
     """The same for the namespace of the central scheduler."""
+    missing_beside: Mapping[str, Known[tuple[Right, ...]]] = field(default_factory=dict)
+    """The same for the namespaces of the two operators, where Seldon Core serves this one."""
 
     def place(self, name: str) -> NamespaceObjects | None:
         """Returns the objects of a namespace, None where it is none of those that were read."""

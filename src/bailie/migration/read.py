@@ -17,9 +17,11 @@ from bailie.doctor.facts import Unknown, known
 from bailie.doctor.gather import find_installations
 from bailie.kube.errors import ApiError, NotFound, Unauthorized, Unreachable
 from bailie.kube.reviews import own_missing_rights
+from bailie.migration.checks.operators import home_of
 from bailie.migration.facts import ClusterObjects, MoveFacts, NamespaceObjects, by_name
+from bailie.migration.foreign import foreign_operators
 from bailie.migration.requests import memory_of, runs
-from bailie.migration.rights import needed_here, needed_in_central
+from bailie.migration.rights import needed_beside, needed_here, needed_in_central
 from bailie.migration.source import recognise
 from bailie.scope.claim import OPERATOR_DEPLOYMENT, UPSTREAM_LEASE, is_upstream_operator
 
@@ -109,10 +111,13 @@ async def read_facts(
     there = await _seen(client, central, seen) if central else None
     facts = MoveFacts(cluster=cluster, here=here, central=there)
     source = recognise(facts)
+    home, acting = home_of(facts), [each for each in foreign_operators(facts) if each.covers(name)]
+    beside = needed_beside(source, home.home if home else "", acting[0].home if acting else "")
     return dataclasses.replace(
         facts,
         missing=await _missing(client, name, needed_here(source)),
         missing_in_central=await _missing(client, central, needed_in_central(source)),
+        missing_beside={place: await _missing(client, place, rights) for place, rights in beside.items()},
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bailie.api.kinds import MLOPS_GROUP
 from bailie.manifests.rbac import RbacRule
-from bailie.migration.source import MoveSource
+from bailie.migration.source import SELDON_SOURCES, MoveSource
 from bailie.scope.rights import Right, rights_of
 
 _READ = ("get", "list")
@@ -36,12 +36,17 @@ _FROM_SELDON_CORE = (
     RbacRule(
         MLOPS_GROUP, ("models", "pipelines", "experiments", "servers"), ("patch",), "to take finalizers"
     ),
-    RbacRule(MLOPS_GROUP, ("seldonruntimes",), ("create",), "to ask for a scheduler"),
+    RbacRule(
+        MLOPS_GROUP, ("seldonruntimes",), ("create", "delete"), "to ask for a scheduler, and to go back"
+    ),
     RbacRule("apps", ("statefulsets", "deployments", "replicasets"), ("patch", "delete"), "to detach pods"),
     RbacRule("", ("pods", "persistentvolumeclaims"), ("patch", "delete"), "to take over and to clear up"),
     RbacRule("", ("services",), ("create", "patch"), "to lead callers to both systems"),
-    RbacRule("", ("secrets", "serviceaccounts"), ("create", "patch"), "to give the pods their accounts"),
-    RbacRule(_RBAC, ("roles", "rolebindings"), _PUT, "to give the pods their rights"),
+    RbacRule("", ("secrets",), ("create", "delete"), "to give the pods their token"),
+    RbacRule("", ("serviceaccounts",), _ALL, "to give the pods their accounts"),
+    RbacRule(_RBAC, ("roles", "rolebindings"), _ALL, "to give the pods their rights"),
+    RbacRule("discovery.k8s.io", ("endpointslices",), ("delete",), "to go back"),
+    RbacRule("policy", ("poddisruptionbudgets",), (*_READ, "delete"), "to go back"),
 )
 """In the namespace, where Seldon Core serves it."""
 
@@ -50,6 +55,18 @@ _CENTRAL = (
     RbacRule("coordination.k8s.io", ("leases",), _READ, "to see which scheduler leads"),
 )
 """In the namespace of the central scheduler, if it is Bailie's."""
+
+_BESIDE_BAILIE = (
+    RbacRule("", ("configmaps",), (*_READ, "patch"), "to put the namespace on the operator's list"),
+    RbacRule("coordination.k8s.io", ("leases",), _ALL, "to hold the lock of the move"),
+)
+"""In the namespace of Bailie's operator, where Seldon Core serves the namespace."""
+
+_BESIDE_SELDON_CORE = (
+    RbacRule("apps", ("deployments",), (*_READ, "patch"), "to take the namespace from the operator"),
+    RbacRule("", ("pods",), _READ, "to see that the operator has let it go"),
+)
+"""In the namespace of Seldon Core's operator."""
 
 _CLUSTER = (
     RbacRule(
@@ -66,6 +83,14 @@ def needed_here(source: MoveSource) -> frozenset[Right]:
     if source is MoveSource.BAILIE_CENTRAL:
         return rights_of(_EVERY_MOVE)
     return rights_of((*_EVERY_MOVE, *_FROM_SELDON_CORE, *_CLUSTER))
+
+
+def needed_beside(source: MoveSource, home: str, foreign: str) -> dict[str, frozenset[Right]]:
+    """Returns the rights that a move from Seldon Core needs in the namespaces of the two operators."""
+    if source not in SELDON_SOURCES:
+        return {}
+    places = ((home, _BESIDE_BAILIE), (foreign, _BESIDE_SELDON_CORE))
+    return {place: rights_of(rules) for place, rules in places if place}
 
 
 def needed_in_central(source: MoveSource) -> frozenset[Right]:

@@ -126,6 +126,8 @@ def rights(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # no
     yield from _rights_in(facts.here.name, facts.missing)
     if facts.central is not None:
         yield from _rights_in(facts.central.name, facts.missing_in_central)
+    for namespace, missing in facts.missing_beside.items():
+        yield from _rights_in(namespace, missing)
     if facts.here.unread:
         kinds = ", ".join(sorted(facts.here.unread))
         why = next(iter(facts.here.unread.values()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bailie.api import kinds
 from bailie.api.texts import shown
 from bailie.migration.checks.resources import reference_to
-from bailie.migration.facts import labels_of, name_of, spec_of, status_of
+from bailie.migration.facts import labels_of, name_of, spec_of
 from bailie.migration.finding import PlanFinding, advice, blocker
 from bailie.migration.source import MoveSource
 from bailie.scope.central import ANY, namespace_of, served_of
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
 
-_SELDON = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
 _EXTERNAL = "ExternalName"
 _SELECTOR = {labels.NAME: names.ENVOY}
 """How both systems find the Envoys of a namespace."""
@@ -92,22 +91,6 @@ def mesh(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         )
     else:
         yield from _answers(facts, service)
-        if source in _SELDON:
-            yield from _address(service)
-
-
-def _address(service: Object) -> Iterator[PlanFinding]:
-    ingress = (status_of(service).get("loadBalancer") or {}).get("ingress") or ()
-    addresses = [str(each.get("ip") or each.get("hostname")) for each in ingress]
-    if addresses:
-        text = (
-            f"callers reach it at {', '.join(addresses)}: a Service that is made again gets another address"
-        )
-        place = service["metadata"]["namespace"]
-        remedy = (
-            f"keep a name in DNS for callers, and lead it to the new address: kubectl get service -n {place}"
-        )
-        yield advice("mesh-address", reference_to(service), text, remedy)
 
 
 def _answers(facts: MoveFacts, service: Object) -> Iterator[PlanFinding]:

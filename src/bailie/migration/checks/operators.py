@@ -126,16 +126,15 @@ def _acting(operator: ForeignOperator, namespace: str, source: MoveSource) -> Pl
         text = f"{its} serves {namespace} as Bailie's does"
         return blocker("foreign-operator", subject, text, stop)
     if namespace == operator.home:
-        text = f"{its} always serves its own namespace: it has to stop"
-        return advice("foreign-operator", subject, text, stop)
+        text = f"{its} always serves its own namespace: the move stops it"
+        return advice("foreign-operator", subject, text, f"apply does it: {stop}")
     if operator.namespaces is None:
-        text = (
-            f"{its} serves the whole cluster: it needs a list without {namespace} (2.9.1 and newer), or has "
-        )
-        text += "to stop, and then changes in other namespaces wait, too"
+        text = f"{its} serves the whole cluster: the move gives it a list (2.9.1 and newer) of the other "
+        text += "namespaces with a SeldonRuntime, or stops it where there is none"
     else:
-        text = f"{its} has {namespace} in its list, which must be shortened"
-    return advice("foreign-operator", subject, text, f"{_shortening(operator, namespace)}, or {stop}")
+        text = f"{its} has {namespace} in its list: the move shortens it, or stops it where no other is left"
+    remedy = f"tell its release the same: {_shortening(operator, namespace)}, or {stop}"
+    return advice("foreign-operator", subject, text, remedy)
 
 
 def _shortening(operator: ForeignOperator, namespace: str) -> str:

@@ -128,10 +128,9 @@ def deletions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
                 held.setdefault(kind.kind, []).append(name_of(item))
     if held and source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
         counted = ", ".join(f"{len(each)} {kind_name}s" for kind_name, each in held.items())
-        text = f"{counted} carry finalizers of Seldon Core's operator; Bailie takes off those of Models only"
+        text = f"{counted} carry finalizers of Seldon Core's operator; the end of the move takes them off"
         subject = f"Namespace {facts.here.name}"
-        remedy = "delete none of them before the move has ended; then kubectl patch KIND NAME "
-        remedy += '--type merge --patch \'{"metadata":{"finalizers":[]}}\''
+        remedy = "delete none of them before the move has ended"
         yield advice("finalizers", subject, text, remedy)
 
 
@@ -148,7 +147,7 @@ def server_names(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
             yield blocker("name", reference_to(server), text, remedy)
 
 
-def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
+def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields Models whose Secret or Server, and Servers whose ServerConfig, does not exist."""
     for model in facts.here.all(kinds.MODEL):
         secret, server = spec_of(model).get("secretName"), spec_of(model).get("server")
@@ -160,11 +159,21 @@ def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  
             text = f"the Model is for the Server {server}, which does not exist"
             remedy = f"kubectl get servers --namespace {facts.here.name}"
             yield blocker("server", reference_to(model), text, remedy)
-    shared = {name_of(each) for each in known(facts.cluster.shared) if each["kind"] == "ServerConfig"}
+    yield from _configurations(facts, source)
+
+
+def _configurations(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
+    """Yields Servers whose ServerConfig is neither here nor where the operator of after the move looks."""
+    homes = {each.home for each in known(facts.cluster.installations)} if source in SELDON_SOURCES else set()
+    shared = {
+        name_of(each)
+        for each in known(facts.cluster.shared)
+        if each["kind"] == "ServerConfig" and (not homes or each["metadata"]["namespace"] in homes)
+    }
     for server in facts.here.all(kinds.SERVER):
         config = spec_of(server).get("serverConfig")
         if config and config not in shared and _lacks(facts, kinds.SERVER_CONFIG, config):
-            text = f"the ServerConfig {config} is neither in the namespace nor in an operator's"
+            text = f"the ServerConfig {config} is neither in the namespace nor beside Bailie's operator"
             remedy = (
                 f"kubectl get serverconfigs --all-namespaces --field-selector metadata.name={quoted(config)}"
             )

@@ -109,8 +109,9 @@ def own_workload(here: NamespaceObjects, name: str) -> Object | None:
 
 
 def mesh(here: NamespaceObjects) -> Object | None:
-    """Returns the Service that callers use, None where it is Bailie's or there is none."""
-    return next(iter(_theirs([here.get(SERVICE, names.MESH)])), None)
+    """Returns the Service that callers use; None where it is Bailie's, or selects no pods."""
+    found = next(iter(_theirs([here.get(SERVICE, names.MESH)])), None)
+    return found if found is not None and spec_of(found).get("selector") else None
 
 
 def behind(here: NamespaceObjects, service: str) -> frozenset[str] | None:

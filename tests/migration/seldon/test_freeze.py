@@ -1,0 +1,86 @@
+"""Which list is left to Seldon Core's operator, and when it is silent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from tests.support.seldon_move import OLD, TEAM, SeldonNamespace, places
+
+from bailie.api import kinds
+from bailie.doctor.facts import Unknown
+from bailie.migration.foreign import ForeignOperator, containers_with, operator_of
+from bailie.migration.seldon.freeze import is_silent, others
+from bailie.migration.source import MoveSource
+from bailie.wellknown import names
+
+LEFT = {
+    "another on the list": ({OLD, TEAM, "other"}, {TEAM, "other"}, {OLD, "other"}),
+    "models in its own namespace": ({OLD, TEAM}, {OLD, TEAM}, {OLD}),
+    "alone on the list": ({OLD, TEAM}, {TEAM}, set()),
+    "alone in the cluster": (None, {TEAM}, set()),
+    "others in the cluster": (None, {TEAM, "x", "y"}, {OLD, "x", "y"}),
+    "a list, and no right to look": ({OLD, TEAM}, Unknown("forbidden"), {OLD}),
+}
+
+
+@pytest.mark.parametrize(("listed", "running", "left"), LEFT.values(), ids=LEFT.keys())
+async def test_the_list_that_is_left_is_never_that_of_the_whole_cluster(listed, running, left):
+    operator = ForeignOperator(home=OLD, namespaces=None if listed is None else frozenset(listed))
+    facts = await SeldonNamespace().look(places())
+    known = running if isinstance(running, Unknown) else frozenset(running)
+    assert others(dataclasses.replace(facts, runtimes_in=known), operator, TEAM) == left
+
+
+def test_the_operator_of_the_namespace_itself_stops():
+    operator = ForeignOperator(home=TEAM, namespaces=frozenset({TEAM, "other"}))
+    assert others(None, operator, TEAM) == frozenset()
+
+
+LISTS = {
+    "a variable": (["--clusterwide=true", "--watch-namespaces=$(LIST)"], [{"name": "LIST", "value": "a"}]),
+    "the flag itself": (["--clusterwide=true", "--watch-namespaces=a,b"], []),
+    "a variable from elsewhere": (["--clusterwide=true", "--watch-namespaces=$(LIST)"], []),
+    "no list": (["--clusterwide=true"], []),
+}
+
+
+@pytest.mark.parametrize(("flags", "variables"), LISTS.values(), ids=LISTS.keys())
+def test_the_list_is_changed_where_the_operator_reads_it(flags, variables):
+    manager = {"name": "manager", "image": "x", "args": flags, "env": variables}
+    spec = {"template": {"spec": {"containers": [manager, {"name": "sidecar"}]}}}
+    deployment = {"metadata": {"name": names.OPERATOR, "namespace": OLD}, "spec": spec}
+    changed = containers_with(deployment, ["c", "b"])
+    assert [each["name"] for each in changed] == ["manager", "sidecar"]
+    seen = operator_of({**deployment, "spec": {"template": {"spec": {"containers": changed}}}})
+    assert seen.namespaces == {OLD, "b", "c"}
+    assert manager["args"] == flags
+
+
+async def looked_at(there):
+    executor = there.executor()
+    record = await executor.begin(MoveSource.SELDON_SCOPED, places())
+    return await there.look(record.places), record
+
+
+WRITTEN = {
+    "a moment ago": ("2026-05-31T23:59:58Z", "manager", True),
+    "long ago": ("2026-05-31T23:59:50Z", "manager", False),
+    "by somebody else": ("2026-05-31T23:59:58Z", "kubectl", False),
+}
+
+
+@pytest.mark.parametrize(("time", "manager", "waits"), WRITTEN.values(), ids=WRITTEN.keys())
+async def test_an_operator_that_wrote_a_moment_ago_is_waited_for(time, manager, waits):
+    there = SeldonNamespace()
+    model = there.get(kinds.MODEL, TEAM, "iris")
+    model["metadata"]["managedFields"] = [{"manager": manager, "time": time}]
+    waited = is_silent(*await looked_at(there))
+    assert waited == ((f"Seldon Core's operator: it wrote in the namespace at {time}",) if waits else ())
+
+
+async def test_an_operator_whose_pod_has_not_ended_is_waited_for():
+    there = SeldonNamespace()
+    there.make_one(kinds.POD, f"{names.OPERATOR}-old", {"status": {}}, OLD)
+    (text,) = is_silent(*await looked_at(there))
+    assert text == f"Seldon Core's operator in {OLD}: 1 of 1 pods are ready, 1 others have not ended"

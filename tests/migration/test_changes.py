@@ -1,0 +1,47 @@
+"""A write as a command line: what strangers wrote into an object is one word of a shell."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from bailie.api.kinds import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, SECRET, STATEFUL_SET
+from bailie.migration.changes import ORPHAN, create, delete, patch
+
+HOSTILE = ("$(touch /tmp/x)", "a b", "`id`", "a;id", "'", '"', "a\nb", "*")
+
+
+def item(name="a", namespace="team", **metadata):
+    return {"metadata": {"name": name, "namespace": namespace, **metadata}}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_names_that_strangers_chose_are_one_word_each(text):
+    marks = {"meta.helm.sh/release-name": text, "meta.helm.sh/release-namespace": text}
+    change = patch(CONFIG_MAP, item(annotations=marks), {"data": {"k": text}}, values=("--set a=b",))
+    release, chart, option, namespace = shlex.split(change.helm)[2:6]
+    assert (chart, option) == ("./charts/seldon-core-v2-runtime", "--namespace")
+    assert release == namespace
+    assert shlex.split(change.command())[:4] == ["kubectl", "patch", "configmaps", "a"]
+    words = shlex.split(delete(CONFIG_MAP, item(name=text, namespace=text)).command())
+    assert words[:3] == ["kubectl", "delete", "configmaps"]
+    assert len(words) == 6
+
+
+def test_a_deletion_that_leaves_the_pods_says_so():
+    line = delete(STATEFUL_SET, item(), propagation=ORPHAN).command()
+    assert line == "kubectl delete statefulsets.apps a --namespace team --cascade=orphan"
+
+
+def test_an_object_of_the_cluster_has_no_namespace():
+    change = patch(CUSTOM_RESOURCE_DEFINITION, {"metadata": {"name": "models.x"}}, {"spec": {}})
+    assert change.told() == 'patch CustomResourceDefinition models.x: {"spec":{}}'
+    assert "--namespace" not in change.command()
+
+
+def test_a_secret_is_drawn_by_the_line_too():
+    line = create(SECRET, {"apiVersion": "v1", "kind": "Secret", **item()}).command()
+    assert line == (
+        "kubectl create secret generic a --namespace team --from-literal=token=$(openssl rand -hex 32)"
+    )
