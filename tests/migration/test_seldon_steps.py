@@ -9,6 +9,7 @@ import copy
 import dataclasses
 
 import pytest
+from tests.support.moves import HOME
 from tests.support.seldon_move import OLD, SERVERS, TEAM, SeldonNamespace, places
 
 from bailie.api import kinds
@@ -97,6 +98,22 @@ async def test_a_move_leaves_bailies_pods_and_nothing_of_seldon_cores(options):
     agent = there.get(kinds.ROLE, TEAM, "agent-role")
     assert not owners_of(agent)
     assert "Role/hodometer-role" not in {f"{key[0]}/{key[2]}" for key in there.objects}
+
+
+@pytest.mark.parametrize("until", ["install", "serve"])
+async def test_configurations_of_seldon_core_are_put_aside_and_come_back(until):
+    options = PATTERNS["operator in the namespace"]
+    there = SeldonNamespace(**options)
+    await applied(there, options, until)
+    for kind, name in ((kinds.SELDON_CONFIG, "default"), (kinds.SERVER_CONFIG, "mlserver")):
+        assert (kind.kind, TEAM, name) not in there.objects
+        assert spec_of(there.get(kind, TEAM, f"{name}-before")) == {"of": "seldon core"}
+        assert spec_of(there.get(kind, HOME, name)) == {"of": "bailie"}
+    await rolled_back(there, options)
+    assert spec_of(there.get(kinds.SERVER_CONFIG, TEAM, "mlserver")) == {"of": "seldon core"}
+    await applied(there, options)
+    await finished(there, options)
+    assert not [key for key in there.objects if key[1] == TEAM and key[0].endswith("Config")]
 
 
 def own_pods(there):

@@ -99,6 +99,9 @@ class SeldonNamespace(ObjectsInMemory):
         deployment = {"spec": {"replicas": 1, "template": {"spec": {"containers": [manager]}}}}
         self.make_one(kinds.DEPLOYMENT, names.OPERATOR, deployment, operated_from)
         self.make_one(kinds.CONFIG_MAP, names.WATCH_LIST, {"data": {names.NAMESPACES_KEY: f"{HOME}\n"}}, HOME)
+        for kind, name in ((kinds.SELDON_CONFIG, "default"), (kinds.SERVER_CONFIG, "mlserver")):
+            self.make_one(kind, name, {"spec": {"of": "bailie"}}, HOME)
+            self.make_one(kind, name, {"spec": {"of": "seldon core"}}, operated_from)
         self.obey()
         self.started.clear()
 

@@ -77,7 +77,7 @@ WHOLE = (
 )
 """Kinds that they read where Seldon Core serves it; of Secrets only the metadata."""
 _OPERATORS = (DEPLOYMENT, POD)
-_LISTS = (CONFIG_MAP,)
+_BESIDE_BAILIE = (CONFIG_MAP, SELDON_CONFIG, SERVER_CONFIG)
 _NO_PLACES = MovePlaces()
 
 
@@ -91,7 +91,7 @@ async def look(client: Client, namespace: str, places: MovePlaces = _NO_PLACES) 
     here, beside, lists, operators, definitions, runtimes = await asyncio.gather(
         _objects(client, namespace, WHOLE if places.whole else HERE),
         _central(client, central),
-        _objects(client, places.home, _LISTS if places.home else ()),
+        _objects(client, places.home, _BESIDE_BAILIE if places.home else ()),
         _objects(client, foreign, _OPERATORS if foreign else ()),
         _definitions(client) if places.whole else _nothing(),
         _runtimes(client) if places.foreign else _nobody(),

@@ -39,6 +39,9 @@ _FROM_SELDON_CORE = (
     RbacRule(
         MLOPS_GROUP, ("seldonruntimes",), ("create", "delete"), "to ask for a scheduler, and to go back"
     ),
+    RbacRule(
+        MLOPS_GROUP, ("seldonconfigs", "serverconfigs"), ("create", "delete"), "to put Seldon Core's aside"
+    ),
     RbacRule("apps", ("statefulsets", "deployments", "replicasets"), ("patch", "delete"), "to detach pods"),
     RbacRule("", ("pods", "persistentvolumeclaims"), ("patch", "delete"), "to take over and to clear up"),
     RbacRule("", ("services",), ("create", "patch"), "to lead callers to both systems"),

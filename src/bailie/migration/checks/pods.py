@@ -116,14 +116,15 @@ def _unfit(manifest: Object, server: Server, config: ServerConfig) -> Iterator[P
 
 
 def _configs(facts: MoveFacts) -> Mapping[str, ServerConfig]:
-    """Returns the ServerConfigs that Bailie would use: the namespace's own, else those of its operators."""
+    """Returns the ServerConfigs that Bailie would use after a move: those of its operators, else the
+    namespace's own; a move puts aside those of the same names."""
     homes = {each.home for each in known(facts.cluster.installations)}
     shared = [
         each
         for each in known(facts.cluster.shared)
         if each["kind"] == kinds.SERVER_CONFIG.kind and each["metadata"]["namespace"] in homes
     ]
-    parsed = (ServerConfig.parse(each)[0] for each in (*shared, *facts.here.all(kinds.SERVER_CONFIG)))
+    parsed = (ServerConfig.parse(each)[0] for each in (*facts.here.all(kinds.SERVER_CONFIG), *shared))
     return {each.metadata.name: each for each in parsed if each is not None}
 
 

@@ -34,6 +34,7 @@ from bailie.migration.given_rights import kind_and_present
 from bailie.migration.seldon.detach import is_own_before
 from bailie.migration.seldon.install import needed_rights
 from bailie.migration.seldon.parts import claims_of, detached_pods, envoy_sets, mesh, scheduler_claims
+from bailie.migration.seldon.set_aside import copies
 from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def clear(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     found += [delete(POD, each) for each in pods]
     found += [delete(REPLICA_SET, each) for each in envoy_sets(here) if not is_going(each)]
     found += [delete(kind, each) for kind, each in _left(facts, record)]
+    found += [delete(kind, each) for kind, each in copies(here)]
     before = here.get(SERVICE, names.MESH_BEFORE)
     if before is not None and is_own_before(before) and not is_going(before):
         found.append(delete(SERVICE, before))

@@ -31,6 +31,7 @@ from bailie.migration.changes import MoveChange, create, delete, patch
 from bailie.migration.facts import annotations_of, condition_of, is_going, name_of, spec_of, status_of
 from bailie.migration.given_rights import give, reference, take
 from bailie.migration.seldon.parts import own_workload, servers
+from bailie.migration.seldon.set_aside import put_back, set_aside
 from bailie.scope.claim import CLAIM_LEASE, claim_of
 from bailie.scope.leader_notes import leader_notes
 from bailie.scope.watch_list import parse_lines, with_names, without_names
@@ -70,6 +71,7 @@ def prepare(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     found = list(give(facts, needed_rights(facts, record)))
     if here.get(SECRET, names.CONTROL_PLANE_SECRET) is None:
         found.append(create(SECRET, needed_token(record)))
+    found += set_aside(facts)
     runtime = here.runtime()
     if runtime is None:
         found.append(create(SELDON_RUNTIME, _new_runtime(record)))
@@ -89,7 +91,7 @@ def undo(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     found += [
         delete(LEASE, each) for name in (names.SCHEDULER, CLAIM_LEASE) if (each := here.get(LEASE, name))
     ]
-    found += _runtime_as_before(here.runtime(), record)
+    found += [*put_back(here), *_runtime_as_before(here.runtime(), record)]
     for each in here.all(SERVER):
         if annotations_of(each).get(labels.FIRST_ORDINAL) == FIRST:
             found.append(patch(SERVER, each, {"metadata": {"annotations": {labels.FIRST_ORDINAL: None}}}))
