@@ -17,6 +17,7 @@ from bailie.manifests.objects import is_ours
 from bailie.migration.executor import missing_now
 from bailie.migration.facts import owners_of, spec_of
 from bailie.migration.printing import printed
+from bailie.migration.seldon.before import begun_from
 from bailie.migration.seldon_steps import SELDON_STEPS
 from bailie.migration.source import MoveSource
 from bailie.wellknown import labels, names
@@ -142,6 +143,26 @@ def uids(there):
 def without_roles(state):
     """Rules that were added to a Role stay."""
     return {key: each for key, each in state.items() if not key.startswith("Role/")}
+
+
+@pytest.mark.parametrize("until", STEPS[STEPS.index("apart") :])
+async def test_a_lost_record_is_made_anew_from_what_is_there(until, options):
+    """Rights and token stay: nothing tells whether the move made them."""
+    there = SeldonNamespace(**options)
+    before = there.state()
+    await applied(there, options, until)
+    del there.objects[kinds.CONFIG_MAP.kind, TEAM, names.MIGRATION_RECORD]
+    executor = executor_of(there, {})
+    central = options.get("central", False)
+    where = places(operated_from=options.get("operated_from", OLD), central=central)
+    source = begun_from(await there.look(where))
+    assert source is (MoveSource.SELDON_CENTRAL if central else MoveSource.SELDON_SCOPED)
+    await executor.rollback(await executor.begin(source, where))
+    found = {key: each for key, each in there.state().items() if not key.startswith(_STAY)}
+    assert found == {key: each for key, each in before.items() if not key.startswith(_STAY)}
+
+
+_STAY = ("Role/", "RoleBinding/", "ServiceAccount/", "Secret/")
 
 
 async def moments(phase, options):

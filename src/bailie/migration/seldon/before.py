@@ -51,13 +51,14 @@ def seldon_record(facts: MoveFacts, record: MoveRecord) -> MoveRecord:
     """Completes the record of a move from Seldon Core. Raises Blocked."""
     _refuse(facts, record)
     here, begun = facts.here, begun_from(facts) is not None
-    found = _operator_before(facts, _redirected(here, record), begun=begun)
+    record = _redirected(here, record)
+    found = _operator_before(facts, record, begun=begun)
     stopped = scheduler(here)
     found = replace(
         found,
         scheduled=stopped is not None and (begun or spec_of(stopped).get("replicas") != 0),
         envoys=bool(envoys(here)),
-        left_out=_left_out(here.runtime()),
+        left_out=_left_out(here.runtime()) or (("replicas",) if begun and record.redirect else ()),
         saved=digest_of(saved(facts)),
     )
     return replace(found, made=_missing(facts, found))
