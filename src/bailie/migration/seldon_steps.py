@@ -56,7 +56,6 @@ SELDON_STEPS = (
         backward=detach.start_scheduler,
         returned=nothing,
         patience=120.0,
-        waits=(f"kubectl wait statefulsets --all --for=delete --timeout=2m {_IN_NAMESPACE} || true",),
     ),
     MoveStep(
         name="apart",
