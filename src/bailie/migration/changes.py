@@ -58,6 +58,8 @@ class MoveChange:
     """For a deletion: `Orphan` leaves all that the object made; empty for the server's default."""
     helm: str = ""
     """The command that says the same to the Helm release that has the object; empty where none has it."""
+    said: str = ""
+    """The words for people where the body has more in it than the change: of variables of a pod, say."""
 
     @property
     def reference(self) -> str:
@@ -67,7 +69,7 @@ class MoveChange:
 
     def told(self) -> str:
         """Returns the change in words: `patch SeldonRuntime seldon in namespace team: {…}`."""
-        content = f": {_compact(self.body)}" if self.verb is Verb.PATCH else ""
+        content = f": {self.said or _compact(self.body)}" if self.verb is Verb.PATCH else ""
         return f"{self.verb.value} {self.reference}{content}"
 
     def command(self) -> str:

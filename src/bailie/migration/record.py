@@ -145,7 +145,7 @@ def line_of(change: MoveChange, present: Object | None, *, step: str, at: str, b
 
 
 def _value_before(change: MoveChange, present: Object) -> str:
-    if change.body is None or not change.version:
+    if change.body is None or not change.version or change.said:
         return ""
     fields = {key: _pruned(present.get(key), value) for key, value in change.body.items()}
     return msgspec.json.encode(fields).decode()

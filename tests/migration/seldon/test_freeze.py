@@ -57,6 +57,20 @@ def test_the_list_is_changed_where_the_operator_reads_it(flags, variables):
     assert manager["args"] == flags
 
 
+async def test_the_variables_of_the_operator_stand_in_no_record():
+    there = SeldonNamespace()
+    deployment = there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)
+    (manager,) = deployment["spec"]["template"]["spec"]["containers"]
+    manager["env"].append({"name": "PASSWORD", "value": "aG9uZXkK"})
+    executor = there.executor()
+    record = await executor.apply(await executor.begin(MoveSource.SELDON_SCOPED, places()), "freeze")
+    (line,) = record.log
+    assert line.change.endswith("in namespace seldon-system: its list of namespaces is seldon-system")
+    assert "aG9uZXkK" not in str(there.get(kinds.CONFIG_MAP, TEAM, names.MIGRATION_RECORD))
+    (changed,) = there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)["spec"]["template"]["spec"]["containers"]
+    assert changed["env"][1:] == [{"name": "PASSWORD", "value": "aG9uZXkK"}]
+
+
 async def looked_at(there):
     executor = there.executor()
     record = await executor.begin(MoveSource.SELDON_SCOPED, places())

@@ -6,6 +6,7 @@ namespace, and an empty list means the whole cluster: where no other namespace w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ def _with_list(deployment: Object, listed: Iterable[str]) -> MoveChange:
     names_of = sorted(listed)
     body = {"spec": {"template": {"spec": {"containers": containers_with(deployment, names_of)}}}}
     values = ("--set controller.watchNamespaces=" + (f'"{{{",".join(names_of)}}}"' if names_of else "null"),)
-    return patch(DEPLOYMENT, deployment, body, values=values, chart=_SETUP_CHART)
+    change = patch(DEPLOYMENT, deployment, body, values=values, chart=_SETUP_CHART)
+    return replace(change, said=f"its list of namespaces is {', '.join(names_of) or 'the whole cluster'}")
 
 
 def _with_replicas(deployment: Object, replicas: int) -> MoveChange:
