@@ -7,7 +7,6 @@ namespace, and an empty list means the whole cluster: where no other namespace w
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import DEPLOYMENT, LEASE, MLOPS_GROUP, POD
@@ -16,7 +15,7 @@ from bailie.manifests.objects import is_seldon_cores
 from bailie.migration.changes import MoveChange, patch
 from bailie.migration.facts import is_going, name_of, spec_of, status_of
 from bailie.migration.foreign import containers_with, operator_of
-from bailie.migration.seldon.parts import servers, workloads
+from bailie.migration.seldon.parts import seconds_between, servers, workloads
 from bailie.scope.claim import UPSTREAM_LEASE
 from bailie.wellknown import names
 from bailie.workloads.replicas import is_ready
@@ -126,11 +125,11 @@ def _written(facts: MoveFacts) -> Iterator[str]:
     newest = max(
         (str(each.get("time") or "") for each in fields if each.get("manager") in WRITERS), default=""
     )
-    if newest and facts.at and _moment(facts.at) - _moment(newest) < timedelta(seconds=QUIET_SECONDS):
+    if newest and facts.at and seconds_between(newest, facts.at) < QUIET_SECONDS:
         yield f"Seldon Core's operator: it wrote in the namespace at {newest}"
     lease = facts.here.get(LEASE, UPSTREAM_LEASE)
     renewed = str(spec_of(lease).get("renewTime") or "") if lease is not None else ""
-    if renewed and facts.at and _moment(facts.at) - _moment(renewed) < timedelta(seconds=QUIET_SECONDS):
+    if renewed and facts.at and seconds_between(renewed, facts.at) < QUIET_SECONDS:
         yield f"Seldon Core's operator: it renewed its Lease in the namespace at {renewed}"
 
 
@@ -157,8 +156,3 @@ def _nobody(record: MoveRecord, kind: str) -> str:
     if record.foreign and record.replicas:
         return f"Seldon Core's operator has not made its {kind} again yet"
     return f"no operator of Seldon Core's was at work before the move: start it, so that it makes its {kind}"
-
-
-def _moment(text: str) -> datetime:
-    """Reads a time as the API writes it."""
-    return datetime.fromisoformat(text)

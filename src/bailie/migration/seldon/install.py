@@ -30,7 +30,7 @@ from bailie.migration.central_steps import LEAVING_OUT, overrides_of, with_sched
 from bailie.migration.changes import MoveChange, create, delete, patch
 from bailie.migration.facts import annotations_of, condition_of, is_going, name_of, spec_of, status_of
 from bailie.migration.given_rights import give, reference, take
-from bailie.migration.seldon.parts import own_workload, servers
+from bailie.migration.seldon.parts import own_workload, seconds_between, servers
 from bailie.migration.seldon.set_aside import put_back, set_aside
 from bailie.scope.claim import CLAIM_LEASE, claim_of
 from bailie.scope.leader_notes import leader_notes
@@ -78,7 +78,7 @@ def prepare(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     elif spec := _asked(runtime, record):
         found.append(patch(SELDON_RUNTIME, runtime, {"spec": spec}, values=_values(spec)))
     for each in here.all(SERVER):
-        if labels.FIRST_ORDINAL not in annotations_of(each):
+        if annotations_of(each).get(labels.FIRST_ORDINAL, "0") == "0":
             numbered = {"metadata": {"annotations": {labels.FIRST_ORDINAL: FIRST}}}
             found.append(patch(SERVER, each, numbered))
     return tuple(found)
@@ -137,12 +137,14 @@ def delist(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
 
 
 def is_let_go(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
-    """Waits until the operator has let the namespace go."""
+    """Waits until the operator has let the namespace go, or renews its claim no more, because it is dead."""
     lease = facts.here.get(LEASE, CLAIM_LEASE)
-    owner = claim_of(lease).owner if lease is not None else ""
-    if not owner:
+    claim = claim_of(lease) if lease is not None else None
+    if claim is None or not claim.owner:
         return ()
-    return (f"Bailie's operator in {record.home}: it still has the claim on the namespace ({owner})",)
+    if claim.renewed and facts.at and not claim.fresh(seconds_between(claim.renewed, facts.at)):
+        return ()
+    return (f"Bailie's operator in {record.home}: it still has the claim on the namespace ({claim.owner})",)
 
 
 def is_served_beside(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:

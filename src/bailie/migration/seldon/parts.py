@@ -9,6 +9,7 @@ its pods carry `bailie.io/before` instead of the label of their Server.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import (
@@ -129,6 +130,11 @@ def addresses_of(pods: Iterable[Object]) -> frozenset[str]:
     return frozenset(
         str(address) for pod in pods if (address := (pod.get("status") or {}).get("podIP")) is not None
     )
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Returns the seconds between two times as the API writes them."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def _labelled(pods: Iterable[Object], component: str) -> tuple[Object, ...]:
