@@ -1,4 +1,4 @@
-"""`bailie migrate` from Seldon Core's objects under traffic: the whole move, and a way back in between."""
+"""`bailie migrate` from Seldon Core's objects to its end, under traffic."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ RATE = 20.0
 
 
 async def test_the_whole_move_fails_no_request(tmp_path):
-    facts = Upstream(pattern=UpstreamPattern.CENTRAL, models=steady_models(2))
+    servers = {"mlserver": 1}
+    facts = Upstream(
+        pattern=UpstreamPattern.CENTRAL, servers=servers, models=steady_models(2, tuple(servers))
+    )
     async with upstream_ground(tmp_path, facts) as place:
         await install_bailie(place)
         before, mesh = await place.pods(), await place.admin.get(SERVICE, "seldon-mesh", facts.namespace)
         with steady(place.inference) as traffic:
             traffic.send(expectations(place.facts), RATE, rpcs=0.2)
-            await migrate(place, "apply", "--until", "admit", "--yes")
-            await migrate(place, "rollback", "--yes")
-            assert await place.pods() == before
             await migrate(place, "apply", "--yes")
-            await migrate(place, "verify")
             assert before.items() <= (await place.pods()).items()
             await traffic.stop()
             assert traffic.take().failures == []

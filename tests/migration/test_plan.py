@@ -7,18 +7,21 @@ from tests.support.plan_grounds import BailieGround, SeldonGround, model, seen_a
 
 from bailie.api.crd import crd_manifests
 from bailie.doctor.facts import InstallationView
-from bailie.manifests.defaults import mlserver_config
+from bailie.manifests.defaults import mlserver_config, seldon_config
 from bailie.migration.facts import by_name
 from bailie.migration.finding import blocker
 from bailie.migration.plan import in_order, make_plan
 
-SHARED = mlserver_config("bailie-home", image="bailie:1", server_image="bailie-mlserver:1")
+SHARED = (
+    mlserver_config("bailie-home", image="bailie:1", server_image="bailie-mlserver:1"),
+    seldon_config("bailie-home", image="bailie:1"),
+)
 HOME = (InstallationView(home="bailie-home", alive=True),)
 
 
 def planned(ground, *more, refused=()):
     objects = (*ground.objects.values(), *more)
-    around = {"installations": HOME, "definitions": by_name(crd_manifests()), "shared": (SHARED,)}
+    around = {"installations": HOME, "definitions": by_name(crd_manifests()), "shared": SHARED}
     return make_plan(seen_as(*objects, name=ground.namespace, **around), refused=refused)
 
 

@@ -37,7 +37,7 @@ def test_the_source_and_the_findings(tmp_path, pattern, source):
     assert {"foreign-operator", "release", "finalizers", "autoscaler", "no-effect"} <= found
     assert ("left-out" in found) == (pattern is UpstreamPattern.CENTRAL)
     assert [each["check"] for each in plan["findings"]].count("no-effect") == 1
-    assert not {"spec", "status", "name", "storage", "server-config", "agents", "redirect"} & found
+    assert not {"spec", "status", "name", "storage", "configuration", "agents", "redirect"} & found
 
 
 async def prepare(api, facts, charts):

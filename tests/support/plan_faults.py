@@ -173,9 +173,15 @@ FAULTS: dict[str, Fault] = {
     ),
     "server-config": Fault(
         prepare=lambda ground: ground["Server/mlserver"]["spec"].update(serverConfig="gpu"),
-        check="server-config",
+        check="configuration",
         says="the ServerConfig gpu is neither in the namespace nor beside Bailie's operator",
         remedy="--field-selector metadata.name=gpu",
+    ),
+    "seldon-config": Fault(
+        prepare=lambda ground: ground["SeldonRuntime/seldon"]["spec"].update(seldonConfig="large"),
+        check="configuration",
+        says="the SeldonConfig large is neither in the namespace nor beside Bailie's operator",
+        remedy="kubectl get seldonconfigs --all-namespaces --field-selector metadata.name=large",
     ),
     "no-effect": Fault(
         prepare=_model(logger={"percent": 10}),

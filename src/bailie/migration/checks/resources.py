@@ -163,21 +163,24 @@ def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 
 def _configurations(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
-    """Yields Servers whose ServerConfig is neither here nor where the operator of after the move looks."""
+    """Yields objects whose configuration is neither here nor where the operator of after the move looks."""
     homes = {each.home for each in known(facts.cluster.installations)} if source in SELDON_SOURCES else set()
     shared = {
-        name_of(each)
+        (each["kind"], name_of(each))
         for each in known(facts.cluster.shared)
-        if each["kind"] == "ServerConfig" and (not homes or each["metadata"]["namespace"] in homes)
+        if not homes or each["metadata"]["namespace"] in homes
     }
-    for server in facts.here.all(kinds.SERVER):
-        config = spec_of(server).get("serverConfig")
-        if config and config not in shared and _lacks(facts, kinds.SERVER_CONFIG, config):
-            text = f"the ServerConfig {config} is neither in the namespace nor beside Bailie's operator"
+    runtime = facts.here.runtime()
+    wanted = [(each, kinds.SERVER_CONFIG, "serverConfig") for each in facts.here.all(kinds.SERVER)]
+    wanted += [(runtime, kinds.SELDON_CONFIG, "seldonConfig")] if runtime is not None else []
+    for item, kind, field in wanted:
+        config = spec_of(item).get(field)
+        if config and (kind.kind, config) not in shared and _lacks(facts, kind, config):
+            text = f"the {kind.kind} {config} is neither in the namespace nor beside Bailie's operator"
             remedy = (
-                f"kubectl get serverconfigs --all-namespaces --field-selector metadata.name={quoted(config)}"
+                f"kubectl get {kind.plural} --all-namespaces --field-selector metadata.name={quoted(config)}"
             )
-            yield blocker("server-config", reference_to(server), text, remedy)
+            yield blocker("configuration", reference_to(item), text, remedy)
 
 
 def runtimes(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
