@@ -8,7 +8,6 @@ from tests.support.upstream.artifacts import expectations
 from tests.support.upstream.facts import Upstream, UpstreamPattern, steady_models
 from tests.support.upstream.in_place import install_bailie, migrate
 from tests.support.upstream.install import upstream_ground
-from tests.support.waiting import until
 
 from bailie.api.kinds import SERVICE
 
@@ -32,10 +31,11 @@ async def test_the_whole_move_fails_no_request(tmp_path):
             assert traffic.take().failures == []
         with steady(place.inference) as traffic:  # over connections to Bailie's Envoys: the others end now
             traffic.send(expectations(place.facts), RATE, rpcs=0.2)
-            await until(lambda: traffic.take().sent > 0)
             await migrate(place, "finish", "--yes")
             await traffic.stop()
-            assert traffic.take().failures == []
+            tally = traffic.take()
+        assert tally.sent > 0
+        assert tally.failures == []
         assert not before.keys() & (await place.pods()).keys()
         kept = await place.admin.get(SERVICE, "seldon-mesh", facts.namespace)
         assert kept["metadata"]["uid"] == mesh["metadata"]["uid"]
