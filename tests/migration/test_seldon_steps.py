@@ -10,7 +10,7 @@ import dataclasses
 
 import pytest
 from tests.support.moves import HOME
-from tests.support.seldon_move import OLD, SERVERS, TEAM, SeldonNamespace, places
+from tests.support.seldon_move import OLD, SERVERS, TEAM, USERS_CLAIM, SeldonNamespace, places
 
 from bailie.api import kinds
 from bailie.manifests.objects import is_ours
@@ -90,7 +90,7 @@ async def test_a_move_leaves_bailies_pods_and_nothing_of_seldon_cores(options):
     assert missing_now(await there.look(record.places), record) == ()
     assert there.started == []
     await finished(there, options)
-    assert left_of_seldon_core(there) == set()
+    assert left_of_seldon_core(there) == {f"PersistentVolumeClaim/{USERS_CLAIM}"}
     service = there.get(kinds.SERVICE, TEAM, names.MESH)
     assert service["metadata"]["uid"] == address
     assert spec_of(service) == {"type": "LoadBalancer", "selector": {labels.NAME: names.ENVOY}}

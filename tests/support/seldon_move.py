@@ -43,6 +43,8 @@ OLD = "seldon-system"
 SERVERS = ("mlserver", "triton")
 MODELS = ("iris", "broken")
 _CLAIMS = {"volumeClaimTemplates": [{"metadata": {"name": "models"}}]}
+USERS_CLAIM = "team-models"
+"""The volume claim that the pods of Servers mount, and that nobody but its users may delete."""
 _ENVOY = {labels.NAME: names.ENVOY}
 _ESTABLISHED = {"conditions": [{"type": "Established", "status": "True"}]}
 _DEFINITIONS = {name_of(each): {**each, "status": _ESTABLISHED} for each in crd_manifests()}
@@ -86,6 +88,7 @@ class SeldonNamespace(ObjectsInMemory):
             self.make_one(
                 kinds.SERVICE, names.SCHEDULER, {"spec": {"type": "ExternalName", "externalName": target}}
             )
+        self.make_one(kinds.PERSISTENT_VOLUME_CLAIM, USERS_CLAIM, {})
         flags = [
             f"--clusterwide={str(operated_from != TEAM).lower()}",
             "--watch-namespaces=$(WATCH_NAMESPACES)",
@@ -297,7 +300,8 @@ class SeldonNamespace(ObjectsInMemory):
         spec: Manifest = {}
         for template in spec_of(owner).get("volumeClaimTemplates") or ():
             claim = f"{name_of(template)}-{name}"
-            spec = {"volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": claim}}]}
+            own = {"name": name_of(template), "persistentVolumeClaim": {"claimName": claim}}
+            spec = {"volumes": [own, {"name": "theirs", "persistentVolumeClaim": {"claimName": USERS_CLAIM}}]}
             if (kinds.PERSISTENT_VOLUME_CLAIM.kind, TEAM, claim) not in self.objects:
                 self.make_one(kinds.PERSISTENT_VOLUME_CLAIM, claim, {})
         marks = {

@@ -85,11 +85,15 @@ def detached_pods(here: NamespaceObjects) -> tuple[tuple[Object, str], ...]:
 
 
 def claims_of(here: NamespaceObjects, pods: Iterable[Object]) -> tuple[Object, ...]:
-    """Returns the volume claims that pods have."""
+    """Returns the volume claims that a StatefulSet made for its pods, named by template and pod.
+
+    Other claims that pods mount are of the users, with their models.
+    """
     wanted = {
-        (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        f"{volume['name']}-{name_of(pod)}"
         for pod in pods
         for volume in spec_of(pod).get("volumes") or ()
+        if "persistentVolumeClaim" in volume
     }
     return _staying(each for each in here.all(PERSISTENT_VOLUME_CLAIM) if name_of(each) in wanted)
 
