@@ -11,6 +11,7 @@ from tests.support.moves import CENTRAL, PLACES, TEAM, CentralNamespace, Killed,
 from bailie.api.kinds import CONFIG_MAP, EXPERIMENT, LEASE, MODEL, POD, ROLE, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import Forbidden, Unreachable
 from bailie.migration.central_steps import CENTRAL_STEPS
+from bailie.migration.changes import patch
 from bailie.migration.errors import Blocked, DamagedRecord, PastReturn, Paused, WaitEnded
 from bailie.migration.executor import missing_now
 from bailie.migration.record import ABOUT_TO_FINISH, NAME
@@ -151,7 +152,8 @@ async def test_a_move_that_was_killed_half_way_can_go_the_other_way(phase, optio
 def ask_for_central(there):
     """Sets the field again, as a GitOps controller does."""
     runtime = there.get(SELDON_RUNTIME, TEAM, "seldon")
-    fields = [{"manager": "argocd-controller", "time": "2026-02-02T00:00:00Z"}]
+    owned = {"f:spec": {"f:schedulerNamespace": {}}}
+    fields = [{"manager": "argocd-controller", "time": "2026-02-02T00:00:00Z", "fieldsV1": owned}]
     metadata = {**runtime["metadata"], "managedFields": fields}
     spec = {**runtime["spec"], "schedulerNamespace": CENTRAL}
     there.put(SELDON_RUNTIME, TEAM, "seldon", {**runtime, "metadata": metadata, "spec": spec})
@@ -173,7 +175,11 @@ async def test_a_change_that_somebody_undoes_pauses_the_move_and_is_named():
     never = dataclasses.replace(CENTRAL_STEPS[0], name="later", arrived=lambda _, __: ("x: y",))
     executor = there.executor(steps=lambda _: (CENTRAL_STEPS[2], never), tell=Twin(there))
     record = await executor.begin(SOURCE, PLACES)
-    with pytest.raises(Paused, match=r"undid .* step scheduler .*argocd-controller at 2026-02-02.*Namespace"):
+    text = (
+        r"undid a change of step scheduler: spec.schedulerNamespace of SeldonRuntime seldon in namespace "
+        r"team \(last written by argocd-controller at 2026-02-02.*\); needed again: patch"
+    )
+    with pytest.raises(Paused, match=text):
         await executor.apply(record)
 
 
@@ -186,8 +192,87 @@ async def test_a_writer_that_undoes_each_write_at_once_pauses_the_move_and_is_na
 
     executor = there.executor(write=write)
     record = await executor.begin(SOURCE, PLACES)
-    with pytest.raises(Paused, match=r"step scheduler: .* again and again .*argocd-controller"):
+    with pytest.raises(Paused, match=r"step scheduler: .*argocd-controller at 2026.*, again and again"):
         await executor.apply(record)
+
+
+STEPS_OF = {step.name: step for step in CENTRAL_STEPS}
+
+
+@pytest.mark.parametrize("phase", [rolled_back, finished])
+async def test_a_change_that_is_undone_on_the_way_back_or_at_the_end_pauses_the_move(phase):
+    there = CentralNamespace()
+    await applied(there)
+    waiting = dataclasses.replace(
+        STEPS_OF["rights"], arrived=lambda _, __: ("x: y",), returned=lambda _, __: ("x: y",)
+    )
+    order = (waiting, STEPS_OF["scheduler"])
+    if phase is finished:
+        order = tuple(dataclasses.replace(each, no_return=True) for each in reversed(order))
+    executor = there.executor(steps=lambda _: order, tell=Undoing(there, phase))
+    record = await executor.recorded()
+    with pytest.raises(Paused, match=r"undid a change of step scheduler: spec\.schedulerNamespace of"):
+        await (executor.rollback if phase is rolled_back else executor.finish)(record)
+
+
+class Undoing(Quiet):
+    """Changes the field to what it was before the command, while the move waits."""
+
+    def __init__(self, there, phase):
+        self._there, self._central = there, None if phase is rolled_back else CENTRAL
+
+    def waits(self, texts):
+        if "x: y" in texts:
+            runtime = self._there.get(SELDON_RUNTIME, TEAM, "seldon")
+            spec = {**runtime["spec"], "schedulerNamespace": self._central}
+            self._there.put(SELDON_RUNTIME, TEAM, "seldon", {**runtime, "spec": spec})
+
+
+class SecondOperator(Quiet):
+    """Seldon Core's operator wakes up after the first write, and puts its finalizer on a Model."""
+
+    def __init__(self, there):
+        self._there = there
+
+    def wrote(self, change):
+        model = self._there.get(MODEL, TEAM, "iris")
+        owned = {"f:metadata": {"f:finalizers": {}}}
+        fields = [{"manager": "manager", "time": "2026-02-02T00:00:00Z", "fieldsV1": owned}]
+        metadata = {**model["metadata"], "managedFields": fields, "finalizers": ["seldon.model.finalizer"]}
+        api = "mlops.seldon.io/v1alpha1"
+        self._there.put(MODEL, TEAM, "iris", {**model, "apiVersion": api, "metadata": metadata})
+
+
+@pytest.mark.parametrize("phase", ["apply", "rollback", "finish"])
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_second_operator_pauses_every_step_that_is_to_be_alone(phase, alone):
+    there = CentralNamespace()
+    there.put(
+        MODEL, TEAM, "iris", {**there.get(MODEL, TEAM, "iris"), "apiVersion": "mlops.seldon.io/v1alpha1"}
+    )
+    record = await applied(there) if phase != "apply" else await there.executor().begin(SOURCE, PLACES)
+    steps = [dataclasses.replace(step, alone=alone) for step in CENTRAL_STEPS]
+    executor = there.executor(steps=lambda _: tuple(steps), tell=SecondOperator(there))
+    if not alone:
+        await getattr(executor, phase)(record)
+        return
+    with pytest.raises(Paused, match=r"Model iris .* wrote metadata.finalizers \(manager at 2026") as paused:
+        await getattr(executor, phase)(record)
+    assert f"bailie migrate {'finish' if phase == 'finish' else 'rollback'} {TEAM}" in paused.value.hint
+
+
+async def test_a_step_may_have_any_number_of_writes():
+    there = CentralNamespace()
+    for number in range(60):
+        there.put(MODEL, TEAM, f"m-{number}", {"metadata": {"finalizers": ["a"]}})
+
+    def strip(facts, record):
+        held = [each for each in facts.here.all(MODEL) if each["metadata"].get("finalizers")]
+        return tuple(patch(MODEL, each, {"metadata": {"finalizers": None}}) for each in held)
+
+    executor = there.executor(steps=lambda _: (dataclasses.replace(CENTRAL_STEPS[0], forward=strip),))
+    await executor.apply(await executor.begin(SOURCE, PLACES))
+    assert not any(each["metadata"].get("finalizers") for each in there.objects.values())
 
 
 async def test_a_wait_that_does_not_end_says_for_what_it_waited():

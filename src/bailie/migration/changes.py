@@ -147,15 +147,6 @@ def upgrade(present: Object, values: Iterable[str], chart: str) -> str:
     return " ".join((words, *values))
 
 
-def writer_of(present: Object) -> str:
-    """Returns who wrote an object last, as the API server noted it: `argocd-controller at 2026-…`."""
-    fields = present["metadata"].get("managedFields") or ()
-    newest = max(fields, key=lambda each: str(each.get("time") or ""), default=None)
-    if newest is None:
-        return "an unknown writer"
-    return f"{newest.get('manager') or 'an unknown writer'} at {newest.get('time') or 'an unknown time'}"
-
-
 def merge_patched(present: Any, body: Any) -> Any:
     """Returns an object after a merge patch (RFC 7396)."""
     if not isinstance(body, dict):

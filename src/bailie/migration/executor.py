@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from bailie.api.kinds import CONFIG_MAP
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.errors import AlreadyExists, Conflict, NotFound, Unreachable
-from bailie.migration.changes import Verb, create, delete, patch, writer_of
-from bailie.migration.errors import NotRecorded, PastReturn, Paused, WaitEnded
+from bailie.migration.changes import Verb, create, delete, patch
+from bailie.migration.errors import Busy, NotRecorded, PastReturn, Paused, WaitEnded
 from bailie.migration.facts import MovePlaces
+from bailie.migration.fields import folded_paths, paths_in, writer_of
 from bailie.migration.record import (
     ABOUT_TO_APPLY,
     ABOUT_TO_FINISH,
@@ -29,6 +30,7 @@ from bailie.migration.record import (
 )
 from bailie.migration.serving import folded
 from bailie.migration.start import begin, steps_of
+from bailie.migration.watch import second_writers, traces
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -37,11 +39,14 @@ if TYPE_CHECKING:
     from bailie.migration.facts import MoveFacts, Object
     from bailie.migration.source import MoveSource
     from bailie.migration.steps import Decide, Hold, MoveStep
+    from bailie.migration.watch import Traces
 
 _FIRST_POLL, _LAST_POLL = 0.05, 1.0
 """Seconds between two looks of a wait: doubled from the first to the last."""
-_TRIES = 40
-"""Writes of one object in one step: more, and some other writer keeps changing it."""
+_AT_ONCE = 20
+"""Writes that share a look: a few seconds at most, in which nobody looks for other writers."""
+_TRIES = 10
+"""How often one write is tried. Needed once more, some other writer keeps changing the same object."""
 
 
 class Write(Protocol):
@@ -63,6 +68,15 @@ class Tell(Protocol):
         """Takes what is waited for now, each `name: why`; none where the wait is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """A step in one direction."""
+
+    step: MoveStep
+    decide: Decide
+    hold: Hold
+
+
 class Executor:
     """The move of one namespace, by one person."""
 
@@ -79,6 +93,7 @@ class Executor:
         """Takes `look`, which reads fresh facts, with those of these other namespaces."""
         self._namespace, self._by = namespace, by
         self._look, self._write, self._tell, self._steps = look, write, tell, steps
+        self._traces: Traces | None = None
 
     async def recorded(self) -> MoveRecord | None:
         """Returns the record of the move, None before its begin. Raises DamagedRecord, ApiError."""
@@ -98,13 +113,7 @@ class Executor:
             raise _past_return(record)
         record = await self._doing(record, ABOUT_TO_APPLY)
         steps = [step for step in self._steps(record.source) if not step.no_return]
-        for number, step in enumerate(steps):
-            self._tell.step(step, "apply")
-            record = await self._make(record, step, step.forward, earlier=steps[:number])
-            await self._wait(record, step, step.arrived, lasting=steps[: number + 1])
-            if step.name == until:
-                break
-        return record
+        return await self._carry_out(record, [_forward(step) for step in steps], "apply", until=until)
 
     async def rollback(self, record: MoveRecord) -> None:
         """Undoes the steps, the last one first, and deletes the record.
@@ -114,10 +123,10 @@ class Executor:
         if record.doing == ABOUT_TO_FINISH:
             raise _past_return(record)
         record = await self._doing(record, ABOUT_TO_ROLL_BACK)
-        for step in reversed([step for step in self._steps(record.source) if not step.no_return]):
-            self._tell.step(step, "rollback")
-            record = await self._make(record, step, step.backward)
-            await self._wait(record, step, step.returned)
+        steps = [step for step in reversed(self._steps(record.source)) if not step.no_return]
+        await self._carry_out(
+            record, [_Leg(step, step.backward, step.returned) for step in steps], "rollback"
+        )
         await self._forget()
 
     async def finish(self, record: MoveRecord) -> None:
@@ -126,30 +135,37 @@ class Executor:
         Raises Paused, WaitEnded, ApiError.
         """
         record = await self._doing(record, ABOUT_TO_FINISH)
-        for step in self._steps(record.source):
-            if step.no_return:
-                self._tell.step(step, "finish")
-                record = await self._make(record, step, step.forward)
-                await self._wait(record, step, step.arrived)
+        legs = [_forward(step) for step in self._steps(record.source) if step.no_return]
+        await self._carry_out(record, legs, "finish")
         await self._forget()
 
-    async def _make(
-        self, record: MoveRecord, step: MoveStep, decide: Decide, *, earlier: Iterable[MoveStep] = ()
+    async def _carry_out(
+        self, record: MoveRecord, legs: list[_Leg], direction: str, *, until: str = ""
     ) -> MoveRecord:
+        """Takes the legs one after the other; the changes of those before have to last."""
+        lasting: list[_Leg] = []
+        for leg in legs:
+            self._tell.step(leg.step, direction)
+            record = await self._make(record, leg, lasting)
+            lasting.append(leg)
+            await self._wait(record, leg, lasting)
+            if leg.step.name == until:
+                break
+        return record
+
+    async def _make(self, record: MoveRecord, leg: _Leg, lasting: Iterable[_Leg]) -> MoveRecord:
         """Makes the writes of a step that are missing, each on fresh facts. Raises Paused."""
-        before = tuple(earlier)
         tries: Counter[str] = Counter()
         while True:
-            facts = await self._look(record.places)
-            _still_hold(facts, record, before)
-            missing = decide(facts, record)
+            facts = await self._undisturbed(record, leg, lasting)
+            missing = leg.decide(facts, record)
             if not missing:
                 return record
-            tries[missing[0].reference] += 1
-            if tries[missing[0].reference] > _TRIES:
-                raise _undone_again(step, facts, missing[0])
-            for change in missing:
-                record, made = await self._one(record, step, change, facts)
+            for change in missing[:_AT_ONCE]:
+                if tries[change.told()] >= _TRIES:
+                    raise _paused(record, f"step {leg.step.name}: {_undone(facts, change)}, again and again")
+                tries[change.told()] += 1
+                record, made = await self._one(record, leg.step, change, facts)
                 if not made:
                     break
 
@@ -173,28 +189,40 @@ class Executor:
         self._tell.wrote(change)
         return record, True
 
-    async def _wait(
-        self, record: MoveRecord, step: MoveStep, holds: Hold, *, lasting: Iterable[MoveStep] = ()
-    ) -> None:
+    async def _wait(self, record: MoveRecord, leg: _Leg, lasting: Iterable[_Leg]) -> None:
         """Returns when nothing is missing. Raises WaitEnded, and Paused where a change was undone."""
-        kept, clock = tuple(lasting), asyncio.get_running_loop().time
-        ends, pause = clock() + step.patience, _FIRST_POLL
-        while missing := await self._missing(record, holds, kept):
+        clock = asyncio.get_running_loop().time
+        ends, pause = clock() + leg.step.patience, _FIRST_POLL
+        while missing := await self._missing(record, leg, lasting):
             self._tell.waits(missing)
             if clock() > ends:
-                raise _ended(record, step, missing)
+                raise _ended(record, leg.step, missing)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_POLL)
         self._tell.waits(())
 
-    async def _missing(self, record: MoveRecord, holds: Hold, lasting: Iterable[MoveStep]) -> tuple[str, ...]:
+    async def _missing(self, record: MoveRecord, leg: _Leg, lasting: Iterable[_Leg]) -> tuple[str, ...]:
         """Looks once. An API that does not answer is one more thing that the wait waits for."""
         try:
-            facts = await self._look(record.places)
+            facts = await self._undisturbed(record, leg, lasting)
         except Unreachable as error:
             return (f"Kubernetes API: {error}",)
-        _still_hold(facts, record, lasting)
-        return holds(facts, record)
+        return leg.hold(facts, record)
+
+    async def _undisturbed(self, record: MoveRecord, leg: _Leg, lasting: Iterable[_Leg]) -> MoveFacts:
+        """Looks. Raises Paused where somebody undoes a change of a leg, or acts beside the move."""
+        facts = await self._look(record.places)
+        for each in lasting:
+            for change in each.decide(facts, record):
+                text = f"somebody undid a change of step {each.step.name}: {_undone(facts, change)}"
+                raise _paused(record, text)
+        if not leg.step.alone:
+            self._traces = None
+            return facts
+        before, self._traces = self._traces, traces(self._traces, facts)
+        for text in second_writers(before, self._traces, facts, record):
+            raise _paused(record, f"step {leg.step.name}: {text}")
+        return facts
 
     async def _doing(self, record: MoveRecord, doing: str) -> MoveRecord:
         """Keeps the record, before any other write, in the place of a damaged one too."""
@@ -203,11 +231,15 @@ class Executor:
         return found
 
     async def _keep(self, record: MoveRecord, facts: MoveFacts) -> None:
-        """Writes the record; a record that somebody deleted meanwhile is made again."""
+        """Writes the record; a record that somebody deleted meanwhile is made again. Raises Busy."""
         manifest = record.manifest()
         present = facts.here.get(CONFIG_MAP, NAME)
         if present is None:
-            await self._write(create(CONFIG_MAP, manifest))
+            try:
+                await self._write(create(CONFIG_MAP, manifest))
+            except AlreadyExists as error:
+                text = f"another process has begun a move of namespace {record.namespace} this moment"
+                raise Busy(text, hint="run the command again once it has ended") from error
         else:
             await self._write(patch(CONFIG_MAP, manifest, {"data": manifest["data"]}))
 
@@ -244,32 +276,31 @@ def missing_now(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     return (*unmade, *dict.fromkeys(text for step in steps for text in step.arrived(facts, record)))
 
 
-def _still_hold(facts: MoveFacts, record: MoveRecord, steps: Iterable[MoveStep]) -> None:
-    """Raises Paused where a change of an earlier step is undone, and names the last writer of the object."""
-    for step in steps:
-        for change in step.forward(facts, record):
-            raise Paused(
-                f"somebody undid a change of step {step.name}{_last_writer(facts, change)}; "
-                f"needed again: {change.told()}",
-                hint="end that, then `bailie migrate apply` goes on, or `bailie migrate rollback` goes back",
-            )
+def _forward(step: MoveStep) -> _Leg:
+    return _Leg(step, step.forward, step.arrived)
 
 
-def _last_writer(facts: MoveFacts, change: MoveChange) -> str:
-    present = _present(facts, change)
-    return f" (last written by {writer_of(present)})" if present else ""
+def _paused(record: MoveRecord, text: str) -> Paused:
+    name = record.namespace
+    if record.doing == ABOUT_TO_FINISH:
+        return Paused(text, hint=f"end that; then `bailie migrate finish {name}` goes on")
+    both = f"`bailie migrate apply {name}` goes on, or `bailie migrate rollback {name}` goes back"
+    return Paused(text, hint=f"end that; then {both}")
+
+
+def _undone(facts: MoveFacts, change: MoveChange) -> str:
+    """Returns the object that somebody changed, the fields, and their last writer."""
+    present, paths = _present(facts, change), paths_in(change.body)
+    if present is None:
+        return f"{change.reference} is gone; needed again: {change.told()}"
+    if change.verb is Verb.DELETE:
+        return f"{change.reference} is there again (last written by {writer_of(present)})"
+    text = f"{folded_paths(paths)} of {change.reference} (last written by {writer_of(present, paths)})"
+    return f"{text}; needed again: {change.told()}"
 
 
 def _present(facts: MoveFacts, change: MoveChange) -> Object | None:
     return facts.present(change.kind, change.name, change.namespace)
-
-
-def _undone_again(step: MoveStep, facts: MoveFacts, change: MoveChange) -> Paused:
-    return Paused(
-        f"step {step.name}: another writer changes {change.reference} again and again"
-        f"{_last_writer(facts, change)}",
-        hint="find out who does, for instance a GitOps controller, and run the command again",
-    )
 
 
 def _ended(record: MoveRecord, step: MoveStep, missing: Iterable[str]) -> WaitEnded:

@@ -76,7 +76,7 @@ WHOLE = (
     SERVER_CONFIG,
 )
 """Kinds that they read where Seldon Core serves it; of Secrets only the metadata."""
-_OPERATORS = (DEPLOYMENT, POD)
+_OPERATORS = (DEPLOYMENT, POD, LEASE)
 _BESIDE_BAILIE = (CONFIG_MAP, SELDON_CONFIG, SERVER_CONFIG)
 _NO_PLACES = MovePlaces()
 
@@ -96,9 +96,10 @@ async def look(client: Client, namespace: str, places: MovePlaces = _NO_PLACES) 
         _definitions(client) if places.whole else _nothing(),
         _runtimes(client) if places.foreign else _nobody(),
     )
+    place = NamespaceObjects(name=namespace, objects=here)
     return MoveFacts(
         cluster=ClusterObjects(server=client.server, definitions=definitions),
-        here=NamespaceObjects(name=namespace, objects=here),
+        here=place,
         central=NamespaceObjects(name=central, objects=beside) if central else None,
         home=NamespaceObjects(name=places.home, objects=lists) if places.home else None,
         foreign=NamespaceObjects(name=foreign, objects=operators) if foreign else None,

@@ -23,6 +23,7 @@ SELDON_STEPS = (
         arrived=nothing,
         backward=nothing,
         returned=nothing,
+        alone=False,
     ),
     MoveStep(
         name="definitions",
@@ -34,6 +35,7 @@ SELDON_STEPS = (
         backward=nothing,
         returned=nothing,
         patience=60.0,
+        alone=False,
     ),
     MoveStep(
         name="freeze",
@@ -45,6 +47,7 @@ SELDON_STEPS = (
         backward=freeze.give_back,
         returned=freeze.has_it_again,
         waits=("sleep 30",),
+        alone=False,
     ),
     MoveStep(
         name="detach",

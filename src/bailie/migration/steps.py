@@ -49,6 +49,9 @@ class MoveStep:
     """kubectl lines that wait for the same, with `{namespace}` for the namespace."""
     no_return: bool = False
     """True for the steps of `finish`."""
+    alone: bool = True
+    """Whether an operator of Seldon Core's that acts in the namespace meanwhile pauses the move; False up to
+    the step that takes the namespace from it."""
 
 
 def nothing(facts: MoveFacts, record: MoveRecord) -> tuple[()]:  # noqa: ARG001 - a Decide and a Hold
