@@ -72,6 +72,7 @@ def _chart(chart: str, description: str) -> str:
         "version": __version__,
         "appVersion": __version__,
         "kubeVersion": ">=1.30.0-0",
+        "keywords": ["bailie"],
     }
     return f"# {files.NOTE}\n" + yaml.safe_dump(content, sort_keys=False, width=200)
 

@@ -66,7 +66,7 @@ def test_a_namespace_of_seldon_core_has_steps_until_its_finish(api):
         "move",
         "leave",
     ]
-    assert [*commands] == [*before, "alone", "clear", "own"]
+    assert [*commands] == [*before, "alone", "envoys", "clear", "own", "releases"]
     assert {commands[name] for name in before} == {""}
     assert commands["clear"] == "bailie migrate finish large"
     (operator,) = found["findings"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -135,7 +136,7 @@ def finish(
         record = await move.record(begin=False)
         steps = [step for step in steps_of(record.source) if step.no_return]
         if print_:
-            await move.show(steps, record, "finish")
+            await move.show(steps, replace(record, doing=ABOUT_TO_FINISH), "finish")
             return
         missing = () if record.doing == ABOUT_TO_FINISH else await move.missing(record)
         if missing:

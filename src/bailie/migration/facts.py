@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bailie.api.kinds import Kind
     from bailie.doctor.facts import InstallationView, Known
+    from bailie.migration.seldon.releases import HelmRelease
     from bailie.scope.rights import Right
 
 Object: TypeAlias = "dict[str, Any]"
@@ -96,6 +97,8 @@ class MovePlaces:
     """That of Bailie's operator, whose list gets the namespace."""
     foreign: str = ""
     """That of Seldon Core's operator."""
+    ending: bool = False
+    """Whether Helm's releases are read, as the end of a move needs them."""
     whole: bool = False
     """Whether workloads and all else that Seldon Core's operator makes are read in the namespace, too."""
 
@@ -114,6 +117,8 @@ class MoveFacts:
     """The namespace of Seldon Core's operator; None where it is this one, or there is none."""
     runtimes_in: Known[frozenset[str]] = field(default_factory=lambda: Unknown("it was not asked for"))
     """The namespaces of the cluster that have a SeldonRuntime."""
+    releases: Known[tuple[HelmRelease, ...]] = ()
+    """The Helm releases whose objects go on, at the end of a move; none before."""
     at: str = ""
     """When the facts were read, as the API writes times; empty where no step asks."""
     missing: Known[tuple[Right, ...]] = ()

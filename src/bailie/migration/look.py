@@ -35,6 +35,7 @@ from bailie.kube.clock import stamp_micro, utc_now
 from bailie.kube.errors import Forbidden, NotFound
 from bailie.migration.facts import ClusterObjects, MoveFacts, MovePlaces, NamespaceObjects, by_name
 from bailie.migration.read import read_cluster
+from bailie.migration.read_releases import read_releases
 from bailie.migration.seldon.before import begun_from, seldon_places
 from bailie.migration.source import SELDON_SOURCES, MoveSource, recognise
 from bailie.migration.start import central_from
@@ -97,6 +98,7 @@ async def look(client: Client, namespace: str, places: MovePlaces = _NO_PLACES) 
         _runtimes(client) if places.foreign else _nobody(),
     )
     place = NamespaceObjects(name=namespace, objects=here)
+    releases = await read_releases(client, place, definitions.values()) if places.ending else ()
     return MoveFacts(
         cluster=ClusterObjects(server=client.server, definitions=definitions),
         here=place,
@@ -104,6 +106,7 @@ async def look(client: Client, namespace: str, places: MovePlaces = _NO_PLACES) 
         home=NamespaceObjects(name=places.home, objects=lists) if places.home else None,
         foreign=NamespaceObjects(name=foreign, objects=operators) if foreign else None,
         runtimes_in=runtimes,
+        releases=releases,
         at=stamp_micro(utc_now()),
     )
 

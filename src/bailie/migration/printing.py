@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import SECRET
 from bailie.doctor.facts import known
 from bailie.migration.changes import Verb, merge_patched
+from bailie.migration.facts import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from bailie.migration.changes import MoveChange
     from bailie.migration.facts import MoveFacts, NamespaceObjects
     from bailie.migration.record import MoveRecord
+    from bailie.migration.seldon.releases import HelmRelease
     from bailie.migration.steps import MoveStep
 
 
@@ -58,7 +61,14 @@ def after(facts: MoveFacts, change: MoveChange) -> MoveFacts:
         central=facts.central and _changed(facts.central, change),
         home=facts.home and _changed(facts.home, change),
         foreign=facts.foreign and _changed(facts.foreign, change),
+        releases=tuple(_without_secret(each, change) for each in known(facts.releases)),
     )
+
+
+def _without_secret(release: HelmRelease, change: MoveChange) -> HelmRelease:
+    gone = (change.kind.kind, change.namespace, change.name)
+    left = (each for each in release.secrets if (SECRET.kind, release.namespace, name_of(each)) != gone)
+    return replace(release, secrets=tuple(left))
 
 
 def _with_definition(facts: MoveFacts, change: MoveChange) -> MoveFacts:

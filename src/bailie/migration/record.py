@@ -90,7 +90,8 @@ class MoveRecord:
         """The namespaces whose objects the steps read."""
         if self.source is MoveSource.BAILIE_CENTRAL:
             return MovePlaces(central=self.central)
-        return MovePlaces(home=self.home, foreign=self.foreign, whole=True)
+        ending = self.doing == ABOUT_TO_FINISH
+        return MovePlaces(home=self.home, foreign=self.foreign, whole=True, ending=ending)
 
     def logged(self, line: WrittenLine) -> MoveRecord:
         """Returns the record with one more line of its log; the oldest of very many lines go."""

@@ -7,7 +7,7 @@ operator then adopts its pods again.
 
 from __future__ import annotations
 
-from bailie.migration.seldon import callers, clear, definitions, detach, freeze, install
+from bailie.migration.seldon import callers, clear, definitions, detach, freeze, install, releases
 from bailie.migration.steps import MoveStep, nothing
 from bailie.wellknown import names
 
@@ -144,8 +144,19 @@ SELDON_STEPS = (
         no_return=True,
     ),
     MoveStep(
+        name="envoys",
+        title="end Seldon Core's Envoys, and with them the connections that callers have kept to them",
+        back="none",
+        until="they have ended",
+        forward=clear.end_envoys,
+        arrived=clear.are_envoys_ended,
+        backward=nothing,
+        returned=nothing,
+        no_return=True,
+    ),
+    MoveStep(
         name="clear",
-        title="delete Seldon Core's pods, volume claims and the objects around them",
+        title="delete the pods of Seldon Core's servers, volume claims and the objects around them",
         back="none",
         until="its pods have ended",
         forward=clear.clear,
@@ -163,6 +174,18 @@ SELDON_STEPS = (
         arrived=nothing,
         backward=nothing,
         returned=nothing,
+        no_return=True,
+    ),
+    MoveStep(
+        name="releases",
+        title="have Helm forget the releases of Seldon Core's charts whose objects go on here",
+        back="none",
+        until="Helm knows none of them",
+        forward=releases.forget,
+        arrived=releases.are_forgotten,
+        backward=nothing,
+        returned=nothing,
+        patience=5.0,
         no_return=True,
     ),
 )

@@ -74,14 +74,23 @@ def is_without_fallback(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]
     return ("fall-back: the namespace's scheduler has not given it up yet",) if told else ()
 
 
+def end_envoys(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noqa: ARG001 - a Decide
+    """Deletes the Envoys of before, while their servers still answer: callers may have kept connections."""
+    return tuple(delete(REPLICA_SET, each) for each in envoy_sets(facts.here) if not is_going(each))
+
+
+def are_envoys_ended(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
+    """Waits until the Envoys of before have ended."""
+    return tuple(f"pod {name_of(each)}: it has not ended yet" for each in _before(facts) if _is_envoy(each))
+
+
 def clear(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
-    """Deletes the pods of before with their volume claims, and the objects that were made for them."""
+    """Deletes the pods of servers of before, their volume claims, and the objects that were made for them."""
     here = facts.here
     pods = [pod for pod, _ in detached_pods(here)]
     claims = (*claims_of(here, pods), *scheduler_claims(here))
     found = [delete(PERSISTENT_VOLUME_CLAIM, each) for each in claims]
     found += [delete(POD, each) for each in pods]
-    found += [delete(REPLICA_SET, each) for each in envoy_sets(here) if not is_going(each)]
     found += [delete(kind, each) for kind, each in _left(facts, record)]
     found += [delete(kind, each) for kind, each in copies(here)]
     before = here.get(SERVICE, names.MESH_BEFORE)
@@ -92,11 +101,7 @@ def clear(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
 
 def is_cleared(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
     """Waits until the pods of before have ended."""
-    return tuple(
-        f"pod {name_of(each)}: it has not ended yet"
-        for each in facts.here.all(POD)
-        if labels.BEFORE in labels_of(each)
-    )
+    return tuple(f"pod {name_of(each)}: it has not ended yet" for each in _before(facts))
 
 
 def make_own(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
@@ -113,6 +118,14 @@ def make_own(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
         if present is not None and owners_of(present):
             found.append(patch(kind, present, {"metadata": {"ownerReferences": None}}))
     return tuple(found)
+
+
+def _before(facts: MoveFacts) -> Iterator[Object]:
+    return (each for each in facts.here.all(POD) if labels.BEFORE in labels_of(each))
+
+
+def _is_envoy(pod: Object) -> bool:
+    return labels_of(pod)[labels.BEFORE] == names.ENVOY
 
 
 def _left(facts: MoveFacts, record: MoveRecord) -> Iterator[tuple[Kind, Object]]:
