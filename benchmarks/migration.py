@@ -1,85 +1,218 @@
-"""Does a namespace that Seldon Core serves answer every request while nothing is changed, and how fast?
+"""Does a namespace that Seldon Core serves answer every request while it goes to Bailie, and how fast?
 
 The objects of Seldon Core v2 with stand-ins that answer (`tests/support/upstream`): a static Envoy, real
 MLServer behind a small proxy. 20 models on two servers get 200 REST and 50 gRPC requests a second through the
-Service `seldon-mesh`, and every answer is compared. With `--in-place` the namespace goes to Bailie meanwhile,
-by `bailie migrate apply` and `verify`. Ends everything that it started.
+Service `seldon-mesh`, and every answer is compared: at rest, then while `bailie migrate apply` goes on to
+each step and `rollback` leads back, then during the whole of `apply`, `verify` and `finish`, before which
+callers make new connections: those to Seldon Core's Envoys end with their pods. In each of
+`--twins` a second operator of Seldon Core's wakes up when the step begins, and the seconds until the pause
+are told. Ends with 1 where a request failed or a figure is worse than its bar. Ends everything that it
+started.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from tests.support.upstream.artifacts import expectations
 from tests.support.upstream.facts import Upstream, UpstreamPattern, steady_models
-from tests.support.upstream.in_place import move_in_place
+from tests.support.upstream.in_place import install_bailie
 from tests.support.upstream.install import upstream_ground
 
-from benchmarks.steady import steady
+from bailie.migration.seldon_steps import SELDON_STEPS
+from benchmarks.move_commands import Commands
+from benchmarks.steady import Tally, steady
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tests.support.upstream.install import UpstreamPlace
 
+    from benchmarks.steady import Steady
+
 RPCS = 0.2
 """The share of gRPC."""
+STEPS = tuple(step.name for step in SELDON_STEPS if not step.no_return)
+AT_REST = "at rest"
+MOST_SECONDS_OF_GAP = 0.25
+MOST_TIMES_AT_REST = 2.0
+MOST_SECONDS_TO_A_PAUSE = 5.0
 
 
-async def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Drives the namespace for some seconds and returns the figures."""
+class Move:
+    """The move of one namespace under load: each phase has its requests and its seconds."""
+
+    def __init__(self, place: UpstreamPlace, callers: Callable[[], Steady], folder: Path) -> None:
+        """Takes `callers`, which sends the requests over new connections."""
+        self._place, self._callers, self._traffic = place, callers, callers()
+        connection = ("--kubeconfig", str(place.ground.kubeconfig))
+        self.commands = Commands(place.facts.namespace, *connection, folder=folder)
+        self.phases: dict[str, tuple[Tally, float]] = {}
+        self.pauses: dict[str, tuple[int | None, float, str]] = {}
+        """By step: exit code, seconds from the wake of the second operator to the end, and the last words."""
+
+    async def rest(self, seconds: float) -> None:
+        """Changes nothing."""
+        with self._phase(AT_REST):
+            await asyncio.sleep(seconds)
+
+    async def there_and_back(self, step: str) -> None:
+        """Goes on to a step, and leads back."""
+        with self._phase(f"apply to {step}"):
+            await self.commands.run("apply", "--yes", "--until", step)
+        with self._phase(f"back from {step}"):
+            await self.commands.run("rollback", "--yes")
+
+    async def disturbed(self, step: str) -> None:
+        """Has a second operator wake up when a step begins; leads back once that operator has gone."""
+        with self._phase(f"second operator in {step}"):
+            twin = self._place.evil_twin()
+            code, told, seconds = await self.commands.disturbed("apply", "--yes", after=f"{step}: ", by=twin)
+            self.pauses[step] = (code, seconds, told.strip().rpartition("error: ")[2])
+            await self.commands.run("rollback", "--yes")
+
+    async def whole(self, *, kept: bool) -> None:
+        """Moves the namespace to the end; callers make new connections before `finish`, unless `kept`."""
+        for verb, options in (("apply", ["--yes"]), ("verify", []), ("finish", ["--yes"])):
+            if verb == "finish" and not kept:
+                await self.stop()
+                self._traffic = self._callers()
+            with self._phase(f"whole move: {verb}"):
+                await self.commands.run(verb, *options)
+
+    async def stop(self) -> None:
+        """Waits for the answers that are still to come, and counts them to the last phase."""
+        await self._traffic.stop()
+        name, (tally, seconds) = self.phases.popitem()
+        self.phases[name] = (joined([tally, self._traffic.take()]), seconds)
+
+    @contextlib.contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self._traffic.take()
+        started = time.monotonic()
+        yield
+        self.phases[name] = (self._traffic.take(), time.monotonic() - started)
+
+
+async def measure(options: argparse.Namespace, folder: Path) -> Move:
+    """Moves the namespace as the options say."""
     facts = Upstream(pattern=UpstreamPattern(options.pattern), models=steady_models(options.models))
-    begun = time.monotonic()
     async with upstream_ground(folder, facts) as place:
-        built = time.monotonic() - begun
-        before = await place.pods()
-        figures = await drive(place, options)
-        after = await place.pods()
-    changed = sum(state != after.get(name) for name, state in before.items())
-    return {"built, s": built, **figures, "pods replaced or restarted": changed}
+        await install_bailie(place)
+        with contextlib.ExitStack() as stack:
+
+            def callers() -> Steady:
+                traffic = stack.enter_context(steady(place.inference))
+                traffic.send(expectations(place.facts), options.rate, rpcs=RPCS)
+                return traffic
+
+            move = Move(place, callers, folder)
+            await move.rest(options.seconds)
+            for step in options.steps:
+                await move.there_and_back(step)
+            for step in options.twins:
+                await move.disturbed(step)
+            if options.whole:
+                await move.whole(kept=options.kept)
+            await move.stop()
+    return move
 
 
-async def drive(place: UpstreamPlace, options: argparse.Namespace) -> dict[str, Any]:
-    """Sends the requests, and once more over new connections when the namespace has moved."""
-    figures: dict[str, Any] = {"failures": []}
-    for phase in ("moving", "moved") if options.in_place else ("at rest",):
-        with steady(place.inference) as traffic:
-            traffic.send(expectations(place.facts), options.rate, rpcs=RPCS)
-            started = time.monotonic()
-            if phase == "moving":
-                await move_in_place(place)
-            await asyncio.sleep(options.seconds)
-            found = traffic.take()
-            figures[phase] = found.figures(time.monotonic() - started)
-            await traffic.stop()
-            figures["failures"] += found.failures + traffic.take().failures
-    return {**figures, "load average": os.getloadavg()}
+def moving(phases: dict[str, tuple[Tally, float]]) -> Tally:
+    """Returns the requests of all phases but that at rest."""
+    return joined(tally for name, (tally, _) in phases.items() if name != AT_REST)
+
+
+def joined(tallies: Iterable[Tally]) -> Tally:
+    """Returns the requests of several tallies as one."""
+    found = Tally()
+    for each in tallies:
+        found.sent += each.sent
+        found.wrong += each.wrong
+        found.unanswered += each.unanswered
+        found.took += each.took
+        found.gap = max(found.gap, each.gap)
+    return found
+
+
+def missed(move: Move) -> Iterator[str]:
+    """Yields each bar that was missed."""
+    rest, tally = move.phases[AT_REST][0], moving(move.phases)
+    yield from (rest.failures + tally.failures)[:3]
+    if tally.quantile(0.99) > MOST_TIMES_AT_REST * rest.quantile(0.99):
+        yield f"p99 is more than {MOST_TIMES_AT_REST:g} times that at rest"
+    if tally.gap > MOST_SECONDS_OF_GAP:
+        yield f"nothing was answered for more than {MOST_SECONDS_OF_GAP:g} s"
+    for step, (code, seconds, words) in move.pauses.items():
+        if not code or "step " not in words or seconds > MOST_SECONDS_TO_A_PAUSE:
+            yield f"step {step}: the second operator was noticed late or not at all: {code}, {words}"
+
+
+def told(move: Move) -> Iterator[str]:
+    """Yields the figures as lines."""
+    for name, (tally, seconds) in move.phases.items():
+        yield f"{name}: {_line(tally, seconds)}"
+    if len(move.phases) > 1:
+        whole = sum(seconds for name, (_, seconds) in move.phases.items() if name != AT_REST)
+        yield f"all phases of the move: {_line(moving(move.phases), whole)}"
+    for step, (code, seconds, words) in move.pauses.items():
+        yield f"second operator in {step}: exit code {code} after {seconds:.1f} s: {words}"
+    yield f"load average: {os.getloadavg()}"
+
+
+def _line(tally: Tally, seconds: float) -> str:
+    found = tally.figures(seconds)
+    times = ", ".join(f"{name} {found[name]:.3f}" for name in ("p50, s", "p99, s", "longest gap, s"))
+    return f"{seconds:.1f} s, {tally.sent} requests, {len(tally.failures)} failed, {times}"
+
+
+def _steps(text: str) -> list[str]:
+    """Returns the named steps. Raises ArgumentTypeError."""
+    names = [each for each in text.split(",") if each]
+    if unknown := set(names) - set(STEPS):
+        raise argparse.ArgumentTypeError(f"no steps: {sorted(unknown)}; known: {', '.join(STEPS)}")
+    return names
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks migration", description=__doc__)
     parser.add_argument("--pattern", default="central", choices=[each.value for each in UpstreamPattern])
-    parser.add_argument("--in-place", action="store_true", help="the namespace goes to Bailie meanwhile")
     parser.add_argument("--models", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=60.0, help="at rest, before the move")
     parser.add_argument("--rate", type=float, default=250.0, help="requests per second over all models")
+    parser.add_argument(
+        "--steps", type=_steps, default=list(STEPS), help="from which to lead back; all, if not given"
+    )
+    parser.add_argument(
+        "--twins", type=_steps, default=[], help="steps in which a second operator of Seldon Core's wakes up"
+    )
+    parser.add_argument(
+        "--kept",
+        action="store_true",
+        help="callers keep their connections to Seldon Core's Envoys to the end",
+    )
+    parser.add_argument("--not-whole", dest="whole", action="store_false", help="leave out the whole move")
     parser.add_argument("--json", type=Path, help="write the results here too")
     options = parser.parse_args(arguments)
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory() as folder:
-        figures = asyncio.run(measure(options, Path(folder)))
-    for name, value in figures.items():
-        if name != "failures":
-            print(f"{name}: {value}", flush=True)
-    print("\n".join(figures["failures"][:3]), flush=True)
+        move = asyncio.run(measure(options, Path(folder)))
+    lines, bars = list(told(move)), list(missed(move))
+    print("\n".join((*lines, *bars)), flush=True)
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        phases = {name: tally.figures(seconds) for name, (tally, seconds) in move.phases.items()}
+        found = {"phases": phases, "pauses": move.pauses, "missed": bars, "seconds": move.commands.seconds}
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    if bars:
+        sys.exit(1)

@@ -12,66 +12,31 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.kube.client import Client
 from benchmarks.hand_over import CENTRAL, TEAM, Team, disturbances
-from benchmarks.laptop import Laptop, laptop
+from benchmarks.laptop import laptop
+from benchmarks.move_commands import Commands
 from benchmarks.steady import steady
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from benchmarks.laptop import Laptop
 
 KILLED = -9
 _KILL_AT = 'patch SeldonRuntime seldon in namespace team: {"spec":{"schedulerNamespace":null}}'
 """The line of `apply` after which it is killed: the hand-over has just begun."""
 
 
-class Commands:
-    """`bailie migrate …` for the team, each with the seconds that it took."""
-
-    def __init__(self, running: Laptop) -> None:
-        self._running = running
-        self.seconds: dict[str, list[float]] = {}
-
-    async def run(self, verb: str, *options: str) -> str:
-        """Runs a command to its end and returns its words. Raises RuntimeError where it fails."""
-        started = time.monotonic()
-        process = await self._start(verb, *options)
-        _, told = await process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"{verb} ended with {process.returncode}: {told.decode()}")
-        self.seconds.setdefault(verb, []).append(time.monotonic() - started)
-        return told.decode()
-
-    async def killed(self, verb: str, *options: str, after: str = _KILL_AT) -> int:
-        """Runs a command and kills it once it has said the line `after`; returns how it ended."""
-        process = await self._start(verb, *options)
-        assert process.stderr is not None
-        async for line in process.stderr:
-            if after in line.decode():
-                process.kill()
-                break
-        return await process.wait()
-
-    async def _start(self, verb: str, *options: str) -> asyncio.subprocess.Process:
-        words = (sys.executable, "-m", "bailie", "migrate", verb, TEAM, *options)
-        return await asyncio.create_subprocess_exec(
-            *words,
-            "--state-dir",
-            str(self._running.state),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-
-
 async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any]:
     """Moves the team back and forth under load and returns the figures."""
     async with Client.from_kubeconfig(running.kubeconfig) as client:
-        team, commands = Team(client, running), Commands(running)
+        team = Team(client, running)
+        commands = Commands(TEAM, "--state-dir", str(running.state))
         models = await team.prepare(options.models)
         expected = [running.expectation(name, "iris") for name in models]
         await team.change(CENTRAL, "probe-first")  # where people come from
@@ -83,7 +48,7 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
                 await commands.run("apply", "--yes")
                 await commands.run("verify")
                 await commands.run("rollback", "--yes")
-            ended = await commands.killed("apply", "--yes")
+            ended = await commands.killed("apply", "--yes", after=_KILL_AT)
             again = await commands.run("apply", "--yes")
             await commands.run("verify")
             await commands.run("finish", "--yes")

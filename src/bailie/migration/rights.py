@@ -45,7 +45,9 @@ _FROM_SELDON_CORE = (
     RbacRule("apps", ("statefulsets", "deployments", "replicasets"), ("patch", "delete"), "to detach pods"),
     RbacRule("", ("pods", "persistentvolumeclaims"), ("patch", "delete"), "to take over and to clear up"),
     RbacRule("", ("services",), ("create", "patch"), "to lead callers to both systems"),
-    RbacRule("", ("secrets",), ("create", "delete"), "for the token of the pods, and to have Helm forget releases"),
+    RbacRule(
+        "", ("secrets",), ("create", "delete"), "for the token of the pods, and to have Helm forget releases"
+    ),
     RbacRule("", ("serviceaccounts",), _ALL, "to give the pods their accounts"),
     RbacRule(_RBAC, ("roles", "rolebindings"), _ALL, "to give the pods their rights"),
     RbacRule("discovery.k8s.io", ("endpointslices",), ("delete",), "to go back"),
