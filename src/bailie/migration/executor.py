@@ -16,9 +16,9 @@ from bailie.api.kinds import CONFIG_MAP
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.errors import AlreadyExists, Conflict, NotFound, Unreachable
 from bailie.migration.changes import Verb, create, delete, patch
-from bailie.migration.errors import Busy, NotRecorded, PastReturn, Paused, WaitEnded
+from bailie.migration.errors import Busy, NotRecorded
 from bailie.migration.facts import MovePlaces
-from bailie.migration.fields import folded_paths, paths_in, writer_of
+from bailie.migration.pauses import past_return, paused, undone, wait_ended
 from bailie.migration.record import (
     ABOUT_TO_APPLY,
     ABOUT_TO_FINISH,
@@ -28,7 +28,6 @@ from bailie.migration.record import (
     line_of,
     read_record,
 )
-from bailie.migration.serving import folded
 from bailie.migration.start import begin, steps_of
 from bailie.migration.watch import second_writers, traces
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from bailie.migration.changes import MoveChange
-    from bailie.migration.facts import MoveFacts, Object
+    from bailie.migration.facts import MoveFacts
     from bailie.migration.source import MoveSource
     from bailie.migration.steps import Decide, Hold, MoveStep
     from bailie.migration.watch import Traces
@@ -110,7 +109,7 @@ class Executor:
         Raises PastReturn, Paused, WaitEnded, ApiError.
         """
         if record.doing == ABOUT_TO_FINISH:
-            raise _past_return(record)
+            raise past_return(record)
         record = await self._doing(record, ABOUT_TO_APPLY)
         steps = [step for step in self._steps(record.source) if not step.no_return]
         return await self._carry_out(record, [_forward(step) for step in steps], "apply", until=until)
@@ -121,7 +120,7 @@ class Executor:
         Raises PastReturn, Paused, WaitEnded, ApiError.
         """
         if record.doing == ABOUT_TO_FINISH:
-            raise _past_return(record)
+            raise past_return(record)
         record = await self._doing(record, ABOUT_TO_ROLL_BACK)
         steps = [step for step in reversed(self._steps(record.source)) if not step.no_return]
         await self._carry_out(
@@ -163,7 +162,7 @@ class Executor:
                 return record
             for change in missing[:_AT_ONCE]:
                 if tries[change.told()] >= _TRIES:
-                    raise _paused(record, f"step {leg.step.name}: {_undone(facts, change)}, again and again")
+                    raise paused(record, f"step {leg.step.name}: {undone(facts, change)}, again and again")
                 tries[change.told()] += 1
                 record, made = await self._one(record, leg.step, change, facts)
                 if not made:
@@ -176,9 +175,12 @@ class Executor:
 
         Returns the record, and whether the write was made.
         """
-        present = _present(facts, change)
+        present = facts.present(change.kind, change.name, change.namespace)
         record = record.logged(line_of(change, present, step=step.name, at=stamp(utc_now()), by=self._by))
-        await self._keep(record, facts)
+        try:
+            await self._keep(record, facts)
+        except (AlreadyExists, NotFound):  # somebody deleted the record: the next look makes it again
+            return record, False
         try:
             await self._write(change)
         except (AlreadyExists, Conflict):
@@ -196,7 +198,7 @@ class Executor:
         while missing := await self._missing(record, leg, lasting):
             self._tell.waits(missing)
             if clock() > ends:
-                raise _ended(record, leg.step, missing)
+                raise wait_ended(record, leg.step, missing)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_POLL)
         self._tell.waits(())
@@ -214,32 +216,35 @@ class Executor:
         facts = await self._look(record.places)
         for each in lasting:
             for change in each.decide(facts, record):
-                text = f"somebody undid a change of step {each.step.name}: {_undone(facts, change)}"
-                raise _paused(record, text)
+                text = f"somebody undid a change of step {each.step.name}: {undone(facts, change)}"
+                raise paused(record, text)
         if not leg.step.alone:
             self._traces = None
             return facts
         before, self._traces = self._traces, traces(self._traces, facts)
         for text in second_writers(before, self._traces, facts, record):
-            raise _paused(record, f"step {leg.step.name}: {text}")
+            raise paused(record, f"step {leg.step.name}: {text}")
         return facts
 
     async def _doing(self, record: MoveRecord, doing: str) -> MoveRecord:
-        """Keeps the record, before any other write, in the place of a damaged one too."""
+        """Keeps the record, before any other write, in the place of a damaged one too. Raises Busy."""
         found = replace(record, doing=doing)
-        await self._keep(found, await self._look(record.places))
+        try:
+            await self._keep(found, await self._look(record.places))
+        except AlreadyExists as error:
+            text = f"another process has begun a move of namespace {record.namespace} this moment"
+            raise Busy(text, hint="run the command again once it has ended") from error
         return found
 
     async def _keep(self, record: MoveRecord, facts: MoveFacts) -> None:
-        """Writes the record; a record that somebody deleted meanwhile is made again. Raises Busy."""
+        """Writes the record; a record that somebody deleted meanwhile is made again.
+
+        Raises AlreadyExists, NotFound where somebody makes or deletes it this moment.
+        """
         manifest = record.manifest()
         present = facts.here.get(CONFIG_MAP, NAME)
         if present is None:
-            try:
-                await self._write(create(CONFIG_MAP, manifest))
-            except AlreadyExists as error:
-                text = f"another process has begun a move of namespace {record.namespace} this moment"
-                raise Busy(text, hint="run the command again once it has ended") from error
+            await self._write(create(CONFIG_MAP, manifest))
         else:
             await self._write(patch(CONFIG_MAP, manifest, {"data": manifest["data"]}))
 
@@ -278,40 +283,3 @@ def missing_now(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
 
 def _forward(step: MoveStep) -> _Leg:
     return _Leg(step, step.forward, step.arrived)
-
-
-def _paused(record: MoveRecord, text: str) -> Paused:
-    name = record.namespace
-    if record.doing == ABOUT_TO_FINISH:
-        return Paused(text, hint=f"end that; then `bailie migrate finish {name}` goes on")
-    both = f"`bailie migrate apply {name}` goes on, or `bailie migrate rollback {name}` goes back"
-    return Paused(text, hint=f"end that; then {both}")
-
-
-def _undone(facts: MoveFacts, change: MoveChange) -> str:
-    """Returns the object that somebody changed, the fields, and their last writer."""
-    present, paths = _present(facts, change), paths_in(change.body)
-    if present is None:
-        return f"{change.reference} is gone; needed again: {change.told()}"
-    if change.verb is Verb.DELETE:
-        return f"{change.reference} is there again (last written by {writer_of(present)})"
-    text = f"{folded_paths(paths)} of {change.reference} (last written by {writer_of(present, paths)})"
-    return f"{text}; needed again: {change.told()}"
-
-
-def _present(facts: MoveFacts, change: MoveChange) -> Object | None:
-    return facts.present(change.kind, change.name, change.namespace)
-
-
-def _ended(record: MoveRecord, step: MoveStep, missing: Iterable[str]) -> WaitEnded:
-    return WaitEnded(
-        f"step {step.name} waited {step.patience:g} s until {step.until}: {folded(missing)}",
-        hint=f"mend that and run the command again, or `bailie migrate rollback {record.namespace}`",
-    )
-
-
-def _past_return(record: MoveRecord) -> PastReturn:
-    return PastReturn(
-        f"`finish` of namespace {record.namespace} has begun: there is no way back",
-        hint=f"bailie migrate finish {record.namespace}",
-    )

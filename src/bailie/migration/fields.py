@@ -1,6 +1,6 @@
 """The writers of an object's fields, as the API server noted it in `metadata.managedFields`. Pure.
 
-Asked by `executor` and `watch`. The name of a writer is its field manager; of a client that gives none the
+Asked by `pauses` and `watch`. The name of a writer is its field manager; of a client that gives none the
 API server takes the beginning of the user agent. Form of the entries:
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#managed-fields
 """

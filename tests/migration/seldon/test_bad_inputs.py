@@ -78,6 +78,20 @@ async def test_an_object_that_somebody_changes_meanwhile_is_looked_at_again(whol
     assert there.state() == whole.state()
 
 
+async def test_a_record_that_somebody_deletes_again_and_again_is_made_again(whole):
+    there = SeldonNamespace()
+
+    async def write(change):
+        await there.write(change)
+        if len(there.writes) % 4 == 0:
+            there.objects.pop((CONFIG_MAP.kind, TEAM, NAME), None)
+
+    executor = there.executor(write=write)
+    record = await executor.apply(await executor.begin(SOURCE, places()))
+    await executor.finish(record)
+    assert there.state() == whole.state()
+
+
 async def test_an_api_that_is_away_at_any_look_fails_nothing(whole):
     looks = 0
 
