@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchmarks.laptop import Laptop
 
 KILLED = -9
-_KILL_AT = 'patch SeldonRuntime seldon in namespace team: {"spec":{"schedulerNamespace":null}}'
+_KILL_AT = '  patch SeldonRuntime seldon in namespace team: {"spec":{"schedulerNamespace":null}}'
 """The line of `apply` after which it is killed: the hand-over has just begun."""
 
 

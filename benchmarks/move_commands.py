@@ -40,7 +40,7 @@ class Commands:
         return process.returncode, told.decode()
 
     async def killed(self, verb: str, *options: str, after: str) -> int:
-        """Runs a command and kills it once it has said the line `after`; returns how it ended."""
+        """Runs a command and kills it once it has said a line that begins with `after`; returns how it ended."""
         process = await self._start(verb, *options)
         async for _ in _until(process, after):
             pass
@@ -50,7 +50,7 @@ class Commands:
     async def disturbed(
         self, verb: str, *options: str, after: str, by: contextlib.AbstractAsyncContextManager[object]
     ) -> tuple[int | None, str, float]:
-        """Runs a command and enters `by` once it has said the line `after`.
+        """Runs a command and enters `by` once it has said a line that begins with `after`.
 
         Returns its exit code, its words, and the seconds from then to its end.
         """
@@ -73,9 +73,9 @@ class Commands:
 
 
 async def _until(process: asyncio.subprocess.Process, text: str) -> AsyncIterator[str]:
-    """Yields the lines of a command up to the first one with the text."""
+    """Yields the lines of a command up to the first one that begins with the text."""
     assert process.stderr is not None
     async for line in process.stderr:
         yield line.decode()
-        if text in line.decode():
+        if line.decode().startswith(text):
             return
