@@ -40,7 +40,7 @@ class Commands:
         return process.returncode, told.decode()
 
     async def killed(self, verb: str, *options: str, after: str) -> int:
-        """Runs a command and kills it once it has said a line that begins with `after`; returns how it ended."""
+        """Runs a command, kills it after a line that begins with `after`, and returns how it ended."""
         process = await self._start(verb, *options)
         async for _ in _until(process, after):
             pass
