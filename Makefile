@@ -7,6 +7,9 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 MLSERVER ?= $(VENV)-mlserver
 CLIENTS ?= $(VENV)-clients
+# Debian's Prometheus, unpacked and not installed, for the tests of rules and dashboards.
+PROMETHEUS ?= $(VENV)-prometheus
+export PATH := $(PATH):$(abspath $(PROMETHEUS))/usr/bin
 # MLServer asks for Python below 3.13, so the older ones are tried first.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13; do \
 	$$p -c 'import sys; sys.version_info < (3, 11) or print(sys.executable)' 2>/dev/null || true; done | head -n 1)
@@ -108,6 +111,10 @@ charts-repo: $(VENV)/.dev ## Pack the charts into dist/charts, a repository for 
 .PHONY: setup
 setup: $(VENV)/.dev $(MLSERVER)/.done ## Make both environments and install everything
 
+.PHONY: prometheus
+prometheus: ## Get Prometheus for the tests that need it (Debian, Ubuntu), where none is installed
+	@{ command -v prometheus && command -v promtool; } > /dev/null || $(MAKE) $(PROMETHEUS)/.done
+
 .PHONY: runtimes
 runtimes: $(MLSERVER)/.done ## Add MLServer's runtimes for XGBoost, LightGBM and MLflow (about 1 GB)
 	@echo "==> adding runtimes to $(MLSERVER) (about 1 GB)"
@@ -122,7 +129,7 @@ lock: ## Pin the newest versions that fit requirements/*.in (needs uv)
 
 .PHONY: clean
 clean: ## Remove the environments and everything generated
-	@rm -rf $(VENV) $(BUILD) $(MLSERVER) $(CLIENTS) build dist src/bailie/_gen packages/kubeapi/src/kubeapi/_generated .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	@rm -rf $(VENV) $(BUILD) $(MLSERVER) $(CLIENTS) $(PROMETHEUS) build dist src/bailie/_gen packages/kubeapi/src/kubeapi/_generated .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -163,4 +170,12 @@ $(CLIENTS)/.done: requirements/clients.txt
 	@test -x $(CLIENTS)/bin/python || $(call make_venv,$(CLIENTS))
 	@$(call install_lock,$(CLIENTS),clients)
 	@$(call complete,$(CLIENTS))
+	@touch $@
+
+# The package's own installation would start a service. Only root may refresh the lists of packages.
+$(PROMETHEUS)/.done:
+	@echo "==> unpacking Debian's prometheus into $(PROMETHEUS) (about 100 MB, once)"
+	@mkdir -p $(PROMETHEUS)
+	@cd $(PROMETHEUS) && { apt-get -qq download prometheus 2> /dev/null || { apt-get -qq update && apt-get -qq download prometheus; }; }
+	@dpkg -x $(PROMETHEUS)/prometheus_*.deb $(PROMETHEUS) && rm $(PROMETHEUS)/prometheus_*.deb
 	@touch $@

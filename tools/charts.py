@@ -1,4 +1,5 @@
-"""Writes what of charts/ comes from the code: CRDs, rules, values with their schema and tables, versions.
+"""Writes what of charts/ comes from the code: CRDs, rules, values with their schema and tables, versions,
+monitors, alerts and dashboards.
 
     python tools/charts.py
 
@@ -14,7 +15,11 @@ import yaml
 
 from bailie import __version__
 from bailie.api.crd import crd_manifests
+from bailie.monitoring import rules, scrapes
+from bailie.monitoring.alerts import ERROR_PERCENT, SLOW_SECONDS
 from chartgen import files, rights, runtime_values, setup_values
+from dashboards.boards import BOARDS
+from dashboards.grafana import as_json
 
 ROOT = Path(__file__).resolve().parent.parent / "charts"
 CHARTS = {
@@ -46,8 +51,26 @@ def generated() -> dict[str, str]:
             made[f"{folder}/templates/_{name}.tpl"] = _shared(f"{name}.tpl")
     made["seldon-core-v2-setup/templates/_rules.tpl"] = _rules(rights.setup_rules())
     made["seldon-core-v2-runtime/templates/_rules.tpl"] = _rules(rights.runtime_rules())
+    made |= _monitoring()
     for chart in ("setup", "runtime"):
         made[f"{_folder(chart)}/templates/_runtime_rights.tpl"] = _shared("runtime_rights.tpl")
+        made[f"{_folder(chart)}/templates/_monitors.tpl"] = _shared("monitors.tpl")
+    return made
+
+
+def _monitoring() -> dict[str, str]:
+    """Returns the monitors, rules and dashboards, which templates read as they are: braces in them are not
+    Helm's."""
+    made = {
+        f"{_folder(chart)}/monitoring/monitors.yaml": _yaml(
+            {each.component: scrapes.pod_monitor(each) for each in scraped}
+        )
+        for chart, scraped in (("setup", scrapes.SETUP), ("runtime", scrapes.RUNTIME))
+    }
+    limits = rules.Thresholds(error_percent=ERROR_PERCENT, slow_seconds=SLOW_SECONDS)
+    made["seldon-core-v2-setup/monitoring/rules.yaml"] = _yaml(rules.rule_file(limits))
+    for board in BOARDS:
+        made[f"seldon-core-v2-setup/monitoring/dashboards/{board.name}.json"] = as_json(board)
     return made
 
 
@@ -87,6 +110,10 @@ def _crd(manifest: dict[str, Any]) -> str:
 
 def _rules(named: dict[str, rights.Rules]) -> str:
     return f"{{{{- /* {files.NOTE} */ -}}}}\n" + rights.rules_template(named)
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return f"# {files.NOTE}\n" + yaml.safe_dump(content, sort_keys=False, width=120)
 
 
 def _shared(name: str) -> str:

@@ -1,5 +1,5 @@
 """Writes docs/reference from the code: resources from the CRDs, commands from the CLI, variables from the
-settings, rights from the rules.
+settings, rights from the rules, alerts from the alerts.
 
     python tools/reference.py [FOLDER]
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer.main
 
+import alertspage
 import environmentpage
 import rightspage
 from bailie.api.crd import crd_manifests
@@ -43,6 +44,7 @@ def pages() -> dict[str, str]:
         "seldon.md": seldon_commands(),
         "environment.md": environmentpage.page(),
         "rights.md": rightspage.page(),
+        "alerts.md": alertspage.page(),
     }
     return {name: NOTE + text for name, text in made.items()}
 

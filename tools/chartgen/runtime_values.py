@@ -17,6 +17,7 @@ from chartgen.values import (
     Value,
     choice,
     count,
+    monitors,
     network_policies,
     texts,
 )
@@ -48,6 +49,7 @@ RUNTIME: tuple[Row, ...] = (
     Value("fallbackMesh.port", 80, "Port of that Service.", count(1, 65535)),
     *network_policies("the scheduler, the servers and the Envoys' statistics"),
     Value("networkPolicies.apiServer", [], "Addresses from which the API server reaches pods, as CIDRs: `bailie explain` asks the scheduler by way of it.", texts("networks such as 10.0.0.0/28", pattern=_NETWORK)),
+    *monitors("PodMonitors for the scheduler, the Envoys and the servers"),
     Value("rights.create", "auto", "Make the runtime's service accounts, Roles and token here: `true`, `false`, or `auto`, unless they exist already.", choice("auto", "true", "false")),
     Value("security.controlplane.token.existingSecret", "", "Secret with the control plane's token; the chart then makes none. As in the setup chart.", TEXT),
     Value("security.controlplane.token.value", "", "Text from which the token is derived. As in the setup chart.", TEXT),

@@ -27,6 +27,7 @@ from chartgen.values import (
     count,
     default_of,
     image,
+    monitors,
     network_policies,
     resources,
     texts,
@@ -136,6 +137,14 @@ CONTROLLER: tuple[Row, ...] = (
     *image("controller", "the operator"),
     *network_policies("the operator"),
 )
+
+MONITORING: tuple[Row, ...] = (
+    *monitors("a PodMonitor for the operator, the alerts for the whole installation, and dashboards"),
+    Value("monitoring.errorPercent", 1, "Alert where more requests than these, in percent, fail.", count(1, 99)),
+    Value("monitoring.slowSeconds", 5, "Alert where the slowest hundredth of a server's answers takes longer.", count(1)),
+    Value("monitoring.dashboards.labels", {"grafana_dashboard": "1"}, "Labels of the ConfigMaps with dashboards, by which Grafana's sidecar finds them.", MAP),
+    Value("monitoring.dashboards.annotations", {}, "Their annotations, by which the sidecar chooses a folder.", MAP),
+)  # fmt: skip
 
 COMPONENTS: tuple[Row, ...] = (
     *_pods("scheduler", "the schedulers"),
@@ -253,4 +262,4 @@ IGNORED: tuple[Row, ...] = (
     ),
 )  # fmt: skip
 
-ROWS: tuple[Row, ...] = (*SHARED, *CONTROLLER, *COMPONENTS, *SERVERS, *IGNORED)
+ROWS: tuple[Row, ...] = (*SHARED, *CONTROLLER, *MONITORING, *COMPONENTS, *SERVERS, *IGNORED)

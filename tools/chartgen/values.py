@@ -127,6 +127,30 @@ def network_policies(whose: str) -> tuple[Value, ...]:
     )
 
 
+def monitors(whose: str) -> tuple[Value, ...]:
+    """Returns the keys that both charts with PodMonitors have."""
+    return (
+        Value(
+            "monitoring.enabled",
+            False,
+            f"Make {whose}. The definitions of the Prometheus operator have to be there.",
+            FLAG,
+        ),
+        Value(
+            "monitoring.labels",
+            {},
+            "Labels of these objects by which your Prometheus selects them, such as `release`.",
+            MAP,
+        ),
+        Value(
+            "monitoring.interval",
+            "",
+            "Time between two reads of the metrics, such as `30s`. Default: your Prometheus's.",
+            Kind("quantity", "a duration such as 30s", pattern="^[1-9][0-9]*(ms|s|m|h)$", blank=True),
+        ),
+    )
+
+
 def image(component: str, text: str, repository: str = "") -> tuple[Value, ...]:
     """Returns the four keys of an image. What is empty is taken from `image`."""
     registry, _, name = repository.rpartition("|")

@@ -44,6 +44,9 @@ SchedulerReplicasOption = Annotated[
         show_default="as it was, or 1",
     ),
 ]
+MonitoringOption = Annotated[
+    bool, typer.Option("--monitoring", help="Run a Prometheus, too, if one is installed.")
+]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait until all is ready.")]
 LogLevelOption = Annotated[LogLevel, typer.Option("--log-level", help="The lowest level to log.")]
 
@@ -56,6 +59,7 @@ def up(
     default_servers: DefaultServersOption = True,
     api_port: ApiPortOption = 0,
     scheduler_replicas: SchedulerReplicasOption = None,
+    monitoring: MonitoringOption = False,
     timeout: TimeoutOption = 120.0,
     log_level: LogLevelOption = LogLevel.INFO,
     output: OutputOption = Output.TEXT,
@@ -82,6 +86,7 @@ def up(
         api_port=api_port,
         log_level=log_level,
         scheduler_replicas=scheduler_replicas,
+        monitoring=monitoring,
     )
     with failures_explained():
         shown = output is Output.TEXT
@@ -130,6 +135,8 @@ def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = Fal
     say(f"Bailie is ready. API: {value['api']}")
     for name, namespace in value["namespaces"].items():
         say(f"  {name}: {namespace['inference']['http'] or 'no SeldonRuntime yet'}")
+    if value["prometheus"]:
+        say(f"  Prometheus: {value['prometheus']['url']}")
     say(f"  export KUBECONFIG={value['kubeconfig']}")
 
 
@@ -224,6 +231,9 @@ def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
         (names.LOCAL_NAMESPACE, f"operator {pod['pod']}", pod["ready"], pod["message"] or f"pid {pod['pid']}")
         for pod in value.get("operator", {}).get("pods", ())
     ]
+    if prometheus := value.get("prometheus"):
+        detail = prometheus["message"] or prometheus["url"]
+        found.append((names.LOCAL_NAMESPACE, "prometheus", prometheus["ready"], detail))
     for name, namespace in value["namespaces"].items():
         for pod in namespace["schedulers"]:
             role = "leader" if pod["leader"] else "standby"

@@ -111,6 +111,8 @@ def _command(settings: LocalSettings, timeout: float) -> list[str]:
         command.append("--no-default-servers")
     if settings.scheduler_replicas is not None:
         command += ["--scheduler-replicas", str(settings.scheduler_replicas)]
+    if settings.monitoring:
+        command.append("--monitoring")
     return command
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bailie.local import monitoring
+from bailie.local.settings import PROMETHEUS
 from bailie.mlserver import START_SCRIPT
 from bailie.wellknown import variables
 from bailie.workloads.node.settings import NodeSettings, Program
@@ -39,6 +41,7 @@ def node_settings(settings: LocalSettings, state: StateDirectory, api_url: str) 
             "bailie": Program(title=TITLES["bailie"], argv=(sys.executable, "-m", "bailie")),
             "bailie-mlserver": mlserver,
             "mlserver": mlserver,
+            **({PROMETHEUS: monitoring.program(state)} if settings.monitoring else {}),
         },
     )
 

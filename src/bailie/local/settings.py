@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import platformdirs
 
@@ -31,6 +32,8 @@ TRAINING_SCRIPT = Path(__file__).with_name("training.py")
 
 EXTRA_MODULES = ("cryptography", "envoy", "jsonpatch", "orjson", "starlette", "wsproto")
 """Modules of the extra `local` (pyproject.toml)."""
+PROMETHEUS = "prometheus"
+"""The program, and the pod that runs it."""
 INSTALL_EXTRA = "install the extra with `pip install 'bailie[local]'`"
 
 
@@ -106,6 +109,8 @@ class LocalSettings:
     log_level: str = "info"
     scheduler_replicas: int | None = None
     """Schedulers in each namespace; None leaves runtimes as they are, and new ones with one."""
+    monitoring: bool = False
+    """Run a Prometheus, too."""
 
     @property
     def mlserver_program(self) -> Path:
@@ -119,6 +124,11 @@ def missing_parts(settings: LocalSettings) -> list[str]:
     absent = [module for module in EXTRA_MODULES if find_spec(module) is None]
     if absent:
         problems.append(f"`bailie up` needs {', '.join(absent)}: {INSTALL_EXTRA}")
+    if settings.monitoring and which(PROMETHEUS) is None:
+        problems.append(
+            f"`bailie up --monitoring` needs the program `{PROMETHEUS}` on the PATH: install it (in Debian "
+            "and Ubuntu the package `prometheus`), or leave --monitoring out"
+        )
     if settings.default_servers and not settings.mlserver_program.exists():
         problems.append(
             f"MLServer is not installed at {settings.mlserver_environment}: run `make setup`, or "

@@ -10,6 +10,7 @@ Used by the supervisor (which locks it) and by commands that only look. Layout:
     api/              the embedded API's database and certificates
     node/             records, volumes and secrets of pods
     logs/             one file per container
+    monitoring/       configuration and series of Prometheus, where it was asked for
 """
 
 from __future__ import annotations
@@ -80,6 +81,11 @@ class StateDirectory:
     def node(self) -> Path:
         """The node's folder."""
         return self.root / "node"
+
+    @property
+    def monitoring(self) -> Path:
+        """The folder of Prometheus."""
+        return self.root / "monitoring"
 
     @property
     def logs(self) -> Path:

@@ -13,7 +13,7 @@ from bailie.kube.errors import NotFound
 from bailie.local.bootstrap import watched
 from bailie.local.errors import DeadlinePassed, NoAddress
 from bailie.local.readiness import condition, process_id, why_not_ready
-from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE
+from bailie.local.settings import OPERATOR_NAME, OPERATOR_NAMESPACE, PROMETHEUS
 from bailie.manifests.runtime import MESH_SERVICE
 from bailie.scope.claim import SCHEDULER_LEASE
 from bailie.wellknown import labels, names, ports
@@ -36,6 +36,7 @@ async def local_status(client: Client, state: StateDirectory) -> dict[str, Any]:
         "kubeconfig": str(state.kubeconfig),
         "stateDirectory": str(state.root),
         "operator": operator,
+        "prometheus": await _prometheus(client),
         "namespaces": namespaces,
     }
 
@@ -94,6 +95,15 @@ async def _operator(client: Client) -> dict[str, Any]:
         await client.list(POD, OPERATOR_NAMESPACE, labels=labels.selector(labels.NAME, OPERATOR_NAME))
     ).items
     return {"watching": list(await watched(client)), "pods": [_pod(pod) for pod in pods]}
+
+
+async def _prometheus(client: Client) -> dict[str, Any] | None:
+    """Returns the pod of `bailie up --monitoring` with its address, None where there is none."""
+    pods = (await client.list(POD, OPERATOR_NAMESPACE, labels=labels.selector(labels.NAME, PROMETHEUS))).items
+    if not pods:
+        return None
+    address = pods[0].get("status", {}).get("podIP")
+    return {**_pod(pods[0]), "url": f"http://{address}:{ports.PROMETHEUS}" if address else None}
 
 
 async def _namespace(client: Client, namespace: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import structlog
 
 from bailie.kube.client import Client
 from bailie.kube.errors import ApiError
+from bailie.local import monitoring
 from bailie.local.api_process import ApiProcess
 from bailie.local.bootstrap import bootstrap, operator_workload
 from bailie.local.central_rights import CentralRights
@@ -24,7 +25,7 @@ from bailie.local.errors import LocalError
 from bailie.local.kubeconfigs import write_kubeconfigs
 from bailie.local.programs import node_settings
 from bailie.local.readiness import Unready, last_lines, waiting_for
-from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAMESPACE, missing_parts
+from bailie.local.settings import DEFAULT_NAMESPACES, OPERATOR_NAMESPACE, PROMETHEUS, missing_parts
 from bailie.local.state import Lock, StateDirectory, SupervisorRecord
 from bailie.local.watch_list import NamespaceProvisioner
 from bailie.workloads.kubernetes import KubernetesWorkloads
@@ -96,6 +97,8 @@ class Supervisor:
                 namespaces = await bootstrap(client, self._settings)
                 self._list = NamespaceProvisioner(client, self._settings, namespaces)
                 await write_kubeconfigs(client, self._state, next(iter(namespaces), DEFAULT_NAMESPACES[0]))
+                if self._settings.monitoring:
+                    monitoring.write_configuration(self._state)
                 await self._serve(client, timeout, progress, ready)
         except LocalError as error:
             self._record("failed", error.message)
@@ -122,6 +125,8 @@ class Supervisor:
                 if self._list is not None:
                     tasks.create_task(self._list.run())
                 tasks.create_task(CentralRights(client).run())
+                if self._settings.monitoring:
+                    tasks.create_task(monitoring.Targets(client, self._state).run())
                 tasks.create_task(self._report(client, timeout, progress, ready))
                 tasks.create_task(self._run_node(client))
         except* Ended:
@@ -145,12 +150,20 @@ class Supervisor:
         while not self._stop.is_set():
             try:
                 await workloads.ensure(operator_workload(self._settings))
+                await self._monitor(workloads)
             except (ApiError, WorkloadRefused) as error:
-                log.warning("operator's pod not ensured", reason=str(error))
+                log.warning("pods of the operator's namespace not ensured", reason=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(OPERATOR_SECONDS):
                     await self._stop.wait()
         self._record("stopping")
+
+    async def _monitor(self, workloads: KubernetesWorkloads) -> None:
+        """Keeps Prometheus where it is asked for, and ends that of an earlier run where it is not."""
+        if self._settings.monitoring:
+            await workloads.ensure(monitoring.workload())
+        else:
+            await workloads.remove(OPERATOR_NAMESPACE, PROMETHEUS)
 
     async def _report(self, client: Client, timeout: float, progress: Progress, ready: Ready) -> None:
         """Prints the parts that are not ready until all are; after the deadline prints the failed ones, and

@@ -24,7 +24,7 @@ from bailie.kube.informer import Informer
 from bailie.scheduler.freshness import current
 from bailie.scheduler.kinds import FORBIDDABLE, KINDS
 from bailie.scheduler.loop import SchedulingLoop, write_notice
-from bailie.scheduler.status.metrics import ModelCounts
+from bailie.scheduler.status.metrics import ModelCounts, ServerCounts
 from bailie.scheduler.status.writer import StatusWriter
 
 if TYPE_CHECKING:
@@ -107,8 +107,9 @@ class NamespaceScheduler:
         )
         writers = {each.kind: each.writer(client, self.namespace, self._recorder) for each in KINDS}
         writer = StatusWriter(self.namespace, self._informers, writers)
-        counts = ModelCounts(self.namespace)
-        loop = SchedulingLoop(engine, _now, reports=(writer.take, counts.take))
+        counts = (ModelCounts(self.namespace), ServerCounts(self.namespace))
+        reports = (writer.take, *(each.take for each in counts))
+        loop = SchedulingLoop(engine, _now, reports=reports)
         publisher.on_acknowledged(lambda _: loop.wake())
         publisher.on_used(engine.note_used)
         ends = [
@@ -126,7 +127,7 @@ class NamespaceScheduler:
                 group.create_task(_measure(engine, publisher, loop), name="scaling")
         finally:
             self._engine = self._publisher = None
-            for end in (*ends, counts.end):
+            for end in (*ends, *(each.end for each in counts)):
                 end()
 
 

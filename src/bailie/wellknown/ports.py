@@ -27,6 +27,9 @@ SERVER_GRPC = 9500
 """gRPC of an inference server."""
 SERVER_METRICS = 8082
 """Prometheus metrics of an inference server."""
+PROMETHEUS = 19090
+"""The Prometheus of a laptop. Its usual port, 9090, is taken where the machine's own listens on all
+addresses."""
 HELD_HTTP = 9001
 """REST of an agent, for requests that wait until their model is in memory."""
 HELD_GRPC = 9501

@@ -1,4 +1,4 @@
-"""How many Models are in which state."""
+"""How many Models, and how many replicas of Servers, are in which state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from tests.support.fleet import FAILED, LOADED
 from tests.support.passes import Pass
 
-from bailie.scheduler.status.metrics import MODELS, ModelCounts
+from bailie.scheduler.status.metrics import MODELS, REPLICAS, ModelCounts, ServerCounts
 
 
 @pytest.fixture
@@ -60,3 +60,41 @@ def test_nothing_is_counted_when_the_term_is_over(world):
     (family,) = MODELS.collect()
     assert [each for each in family.samples if each.labels["namespace"] == "counted"] == []
     world.counts = ModelCounts("counted")
+
+
+def replicas():
+    """`{(server, state): replicas}` of the namespace, without zeros."""
+    (family,) = REPLICAS.collect()
+    mine = [each for each in family.samples if each.labels["namespace"] == "counted" and each.value]
+    return {(each.labels["server"], each.labels["state"]): each.value for each in mine}
+
+
+@pytest.fixture
+def servers(world):
+    made = ServerCounts("counted")
+    world.reports.append(made.take)
+    yield made
+    made.end()
+
+
+def test_replicas_that_a_server_asks_for_are_counted_by_what_is_known_of_them(world, servers):
+    world.server(replicas=3)
+    world.server("triton", replicas=1)
+    world.step()
+    lost = ("triton", "NotConnected")
+    assert replicas() == {("mlserver", "Ready"): 1, ("mlserver", "NotConnected"): 2, lost: 1}
+    del world.servers["triton"]
+    world.agents.change(server_ready=False)
+    world.step()
+    assert replicas() == {("mlserver", "NotReady"): 1, ("mlserver", "NotConnected"): 2}
+    world.server(replicas=0, running=1)
+    world.agents.change(draining=True)
+    world.step()
+    assert replicas() == {("mlserver", "Draining"): 1}
+
+
+def test_no_replica_is_counted_when_the_term_is_over(world, servers):
+    world.step()
+    assert replicas() == {("mlserver", "Ready"): 1}
+    servers.end()
+    assert replicas() == {}

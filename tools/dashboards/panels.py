@@ -1,0 +1,90 @@
+"""The words of which dashboards are made: boards of panels, panels of queries, selectors above them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RATE = "$__rate_interval"
+NAMESPACE = 'namespace="$namespace"'
+FAULT = '"5..|Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss|ResourceExhausted"'
+"""Codes of a server's fault, of REST and gRPC, as a regular expression of Prometheus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An expression of Prometheus, and the legend of its series."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One panel: a graph over time, or the newest number. `width` is in 24ths; `unit` a unit of Grafana."""
+
+    title: str
+    text: str
+    unit: str
+    queries: tuple[Query, ...]
+    is_number: bool = False
+    width: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A choice above the panels: the values of a label. With `several` more than one can be chosen, or all."""
+
+    label: str
+    series: str
+    several: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """One dashboard. `name` is its file's, its ConfigMap's and its uid's."""
+
+    name: str
+    title: str
+    text: str
+    selectors: tuple[Selector, ...]
+    rows: tuple[tuple[str, tuple[Panel, ...]], ...]
+
+
+def graph(title: str, unit: str, text: str, *queries: tuple[str, str]) -> Panel:
+    """Returns a graph of queries, each an expression with its legend."""
+    return Panel(title=title, text=text, unit=unit, queries=tuple(Query(*each) for each in queries))
+
+
+def number(title: str, unit: str, text: str, expr: str) -> Panel:
+    """Returns a panel with the newest value of an expression."""
+    return Panel(title=title, text=text, unit=unit, queries=(Query(expr),), is_number=True, width=4)
+
+
+def rate(series: str, by: str = "") -> str:
+    """Returns the growth of a counter a second, added up by labels."""
+    grouped = f" by ({by})" if by else ""
+    return f"sum{grouped} (rate({series}[{RATE}]))"
+
+
+def mean(total: str, count: str, by: str) -> str:
+    """Returns the mean of what `total` adds up for each of `count`."""
+    return f"{rate(total, by)} / ({rate(count, by)} > 0)"
+
+
+def quantiles(histogram: str, by: str = "", legend: str = "") -> tuple[tuple[str, str], ...]:
+    """Returns the queries of the half, 95 % and 99 % of a histogram's values."""
+    within = f"le, {by}" if by else "le"
+    return tuple(
+        (f"histogram_quantile({share}, {rate(histogram, within)})", f"{legend} p{share * 100:g}".strip())
+        for share in (0.5, 0.95, 0.99)
+    )
+
+
+def fault_share(selector: str, by: str) -> str:
+    """Returns the share of inferences that a server's fault ended, 0 where there is none."""
+    all_of = rate(f"seldon_model_infer_total{{{selector}}}", by)
+    failed = rate(f"seldon_model_infer_total{{{selector},code=~{FAULT}}}", by)
+    return f"({failed} or 0 * {all_of}) / ({all_of} > 0)"
+
+
+OF_NAMESPACE = Selector("namespace", "bailie_leader")
