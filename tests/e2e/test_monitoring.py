@@ -1,0 +1,224 @@
+"""`bailie up --monitoring` under load: each expression of a dashboard or a rule answers, and alerts fire."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+import yaml
+from tests.e2e.conftest import SYSTEM, Stack, bailie, processes_of
+from tests.support.prometheus import Prometheus, program
+
+from bailie._gen import inference_pb2_grpc
+from bailie.inference.codec import to_protobuf
+from bailie.monitoring.rules import RECORDINGS, rule_file
+from dashboards.boards import BOARDS
+
+pytestmark = pytest.mark.e2e
+
+KIND = {"apiVersion": "mlops.seldon.io/v1alpha1"}
+SECONDS = 90
+"""For Prometheus to have read what is asked of it, on a busy machine."""
+GATEWAY, CROWDED = "seldon-pipelinegateway", "crowded"
+CROWD = [f"crowded-{number}" for number in range(3)]
+BROKEN = [f"broken-{number}" for number in range(3)]
+CHOSEN = {
+    "$__rate_interval": "1m",
+    "$namespace": SYSTEM,
+    "$server": CROWDED,
+    "$model": "iris",
+    "$pipeline": ".+",
+}
+QUERIES = yaml.safe_load((Path(__file__).parent / "seldon_core_queries.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """A `bailie up` of its own, with Prometheus."""
+    state = tmp_path_factory.mktemp("monitored") / "state"
+    path = f"{os.environ['PATH']}:{Path(program()).parent}"  # noqa: TID251 - as a user's shell has it
+    bailie(
+        *("up", "--detach", "--monitoring", "--namespaces", SYSTEM, "--state-dir", state),
+        env={**os.environ, "PATH": path},  # noqa: TID251
+    )
+    try:
+        yield Stack(state)
+    finally:
+        bailie("down", "--state-dir", state)
+        assert processes_of(state) == []
+
+
+@pytest.fixture(scope="module")
+def prometheus(stack):
+    """The Prometheus of the stack, made quick: it reads each second, and alerts fire without waiting."""
+    shown, folder = stack.status()["prometheus"], stack.state / "monitoring"
+    configuration = yaml.safe_load((folder / "prometheus.yml").read_text())
+    configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+    rules = rule_file()
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        rule.pop("for", None)
+    (folder / "rules.yml").write_text(yaml.safe_dump(rules))
+    os.kill(shown["pid"], signal.SIGHUP)
+    return Prometheus(shown["url"])
+
+
+def servers():
+    """A server with memory for one model of the crowd, and gateways for pipelines."""
+    pod = {
+        "containers": [
+            {"name": "agent", "env": [{"name": "SELDON_OVERCOMMIT_PERCENTAGE", "value": "200"}]},
+            {"name": "mlserver", "resources": {"requests": {"memory": "15Mi"}}},
+        ]
+    }
+    for name, spec in (
+        (CROWDED, {"serverConfig": "mlserver", "podSpec": pod}),
+        (GATEWAY, {"serverConfig": GATEWAY}),
+    ):
+        yield {**KIND, "kind": "Server", "metadata": {"name": name, "namespace": SYSTEM}, "spec": spec}
+
+
+def objects(models):
+    yield from servers()
+    for name in ("iris", "iris-b"):
+        yield models.manifest(name, server="mlserver")
+    yield from (models.manifest(name, server=CROWDED) for name in CROWD)
+    nowhere = str(models.folder / "nowhere")
+    yield from (models.manifest(name, storageUri=nowhere, server="mlserver") for name in BROKEN)
+    candidates = [{"name": "iris", "weight": 80}, {"name": "iris-b", "weight": 20}]
+    steps = {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}}
+    for kind, name, spec in (
+        ("Experiment", "ab", {"default": "iris", "candidates": candidates}),
+        ("Pipeline", "one", steps),
+    ):
+        yield {**KIND, "kind": kind, "metadata": {"name": name, "namespace": SYSTEM}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def callers(stack, models, prometheus):
+    """Calls every name, over and over while the tests run, from the moment when all answer."""
+    for manifest in objects(models):
+        stack.apply(manifest)
+    for name in ("model/iris", "model/iris-b", *(f"model/{each}" for each in CROWD), "pipeline/one"):
+        stack.kubectl("wait", "--for=condition=Ready", name, "-n", SYSTEM, "--timeout=90s")
+    inference = stack.status()["namespaces"][SYSTEM]["inference"]
+    request = models.expected["iris"].request()
+    names = ("iris", "iris-b", "ab.experiment", "one.pipeline", "nobody", *CROWD)
+    ended = []
+
+    def call():
+        with (
+            httpx.Client(base_url=inference["http"], trust_env=False, timeout=30) as client,
+            grpc.insecure_channel(inference["grpc"]) as channel,
+        ):
+            stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+            while not ended:
+                for name in names:
+                    client.post(f"/v2/models/{name}/infer", json=request)
+                stub.ModelInfer(to_protobuf("iris", request), metadata=(("seldon-model", "iris"),))
+                time.sleep(0.1)  # a load that leaves the machine to the servers
+
+    with ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(call)
+        yield
+        ended.append(True)
+        calling.result(60)
+
+
+def until_none(left):
+    """Waits until `left` returns nothing; fails with what is left."""
+    deadline = time.monotonic() + SECONDS
+    while found := left():
+        assert time.monotonic() < deadline, f"after {SECONDS} s: {found}"
+        time.sleep(0.2)
+
+
+def until_answered(prometheus, expressions):
+    """Waits until each expression has returned series once."""
+    left = dict(expressions)
+
+    def silent():
+        for title in [title for title, expr in left.items() if prometheus.query(expr)]:
+            del left[title]
+        return left
+
+    until_none(silent)
+
+
+def test_every_pod_is_read(stack, callers, prometheus):
+    def read():
+        return {
+            (each["labels"]["job"], each["labels"]["pod"], each["labels"]["container"], each["health"])
+            for each in prometheus.get("targets")["activeTargets"]
+        }
+
+    expected = {
+        ("seldon-v2-controller-manager", "seldon-v2-controller-manager-0", "manager", "up"),
+        ("seldon-scheduler", "seldon-scheduler-0", "scheduler", "up"),
+        ("seldon-envoy", "seldon-envoy-0", "envoy", "up"),
+        ("seldon-server", f"{GATEWAY}-0", "agent", "up"),
+        *(
+            ("seldon-server", f"{server}-0", container, "up")
+            for server in ("mlserver", CROWDED)
+            for container in ("agent", "mlserver")
+        ),
+    }
+    until_none(lambda: read() ^ expected)
+
+
+def test_every_expression_of_the_dashboards_answers(callers, prometheus):
+    def filled(expr):
+        for name, value in CHOSEN.items():
+            expr = expr.replace(name, value)
+        return expr
+
+    expressions = {
+        f"{board.name}: {panel.title} {query.legend}": filled(query.expr)
+        for board in BOARDS
+        for _, panels in board.rows
+        for panel in panels
+        for query in panel.queries
+    }
+    for board in BOARDS:
+        for selector in board.selectors:
+            expressions[f"{board.name}: the choice of {selector.label}"] = filled(selector.series)
+    until_answered(prometheus, expressions)
+
+
+def test_every_computed_series_is_there(callers, prometheus):
+    until_answered(prometheus, {each.name: each.name for each in RECORDINGS})
+    health = [rule["health"] for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
+    assert set(health) == {"ok"}
+
+
+@pytest.mark.parametrize("who", QUERIES)
+def test_what_others_ask_of_seldon_core_is_answered(callers, prometheus, who):
+    expressions = {
+        title: expr.replace("SERVER", "mlserver").replace("MODEL", "iris")
+        for title, expr in QUERIES[who].items()
+    }
+    until_answered(prometheus, expressions)
+
+
+def test_no_request_is_counted_twice(callers, prometheus):
+    twice = prometheus.query(
+        'count by (model_internal, code, server_replica, method_type) (seldon_model_infer_total{model="iris"}) > 1'
+    )
+    assert twice == []
+
+
+def test_alerts_fire(stack, callers, prometheus):
+    until_none(lambda: {"BailieModelsNotReady", "BailieLoadsFail"} - prometheus.firing())
+    leaderless = {"BailieNoSchedulerLeads", "BailieTargetSilent", "BailieEnvoyAlone"}
+    until_none(lambda: leaderless & prometheus.firing())
+    [scheduler] = stack.status()["namespaces"][SYSTEM]["schedulers"]
+    os.kill(scheduler["pid"], signal.SIGSTOP)
+    try:
+        until_none(lambda: leaderless - prometheus.firing())
+    finally:
+        os.kill(scheduler["pid"], signal.SIGCONT)
+    until_none(lambda: leaderless & prometheus.firing())
