@@ -46,6 +46,7 @@ SLOW = (
     "e2e/test_recovery.py",
     "e2e/test_storage.py",
     "e2e/test_upgrade.py",
+    "e2e/test_monitoring.py",
     "e2e/test_failover.py",
     "e2e/test_hand_over.py",
     "e2e/test_move.py",

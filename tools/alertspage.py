@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 _INTRODUCTION = """# Alerts
 
-The alerts of the setup chart (`monitoring.enabled`) and of `bailie up --monitoring`: what each one means, and what to do.
-[Monitoring](../operations.md#monitoring) says how to get them. `critical` justifies a call at night, `warning` the next morning.
-`monitoring.errorPercent` and `monitoring.slowSeconds` are values of the setup chart.
+The alerts of the setup chart (`monitoring.enabled`) and of `bailie up --monitoring`: what each one means, and
+what to do. [Monitoring](../operations.md#monitoring) says how to get them. `critical` justifies a call at
+night, `warning` the next morning. `monitoring.errorPercent` and `monitoring.slowSeconds` are values of the
+setup chart.
 """
 _LIMITS = {ERROR_PERCENT: "monitoring.errorPercent", SLOW_SECONDS: "monitoring.slowSeconds"}
 _LABEL, _VALUE = re.compile(r"\{\{ \$labels\.(\w+) }}"), re.compile(r"\{\{ \$value[^}]*}}")
@@ -38,7 +39,7 @@ def _section(alert: Alert) -> str:
 
 
 def _plain(text: str) -> str:
-    """Returns a template of Prometheus as text: labels in capitals, N for the value, values of charts by name."""
+    """Returns a template of Prometheus as text: labels in capitals, N for the value, limits by name."""
     text = _VALUE.sub("N", _LABEL.sub(lambda found: found[1].upper(), text))
     for token, value in _LIMITS.items():
         text = text.replace(token, value)

@@ -12,6 +12,7 @@ import charts
 from chartgen.values import honoured, ignored
 
 WIDE = {"controller": {"clusterwide": True}}
+MONITORED = {"monitoring": {"enabled": True}}
 LONG = "0123456789abcdef0123456789abcdef"
 ONLY_ONE = {"security.controlplane.protocol", "security.envoy.protocol"}
 """Values that may be given and have one meaning."""
@@ -31,6 +32,7 @@ EXAMPLES = {
     "controller.podPermissions.allow": ["host", "root"],
     "controller.podPermissions.serviceAccounts": ["reader", "writer"],
     "servesNamespaces": ["team-a", "team-b"],
+    "monitoring.interval": "45s",
     "networkPolicies.monitoring": [{"namespaceSelector": {"matchLabels": {"name": "metrics"}}}],
     "networkPolicies.apiServer": ["10.0.0.0/28", "fd00::/64"],
     "serverConfig.agent.localRoots": ["/mnt/models", "/mnt/claims"],
@@ -47,6 +49,13 @@ BESIDE = {
     "controller.namespaceSelector": WIDE,
     "controller.skipClusterRoleCreation": WIDE,
     "controller.skipOperatorClusterRoleCreation": WIDE,
+    "monitoring.labels": MONITORED,
+    "monitoring.interval": MONITORED,
+    "monitoring.modelTimes": MONITORED,
+    "monitoring.errorPercent": MONITORED,
+    "monitoring.slowSeconds": MONITORED,
+    "monitoring.dashboards.labels": MONITORED,
+    "monitoring.dashboards.annotations": MONITORED,
 }
 """What else must be given for a value to mean anything."""
 

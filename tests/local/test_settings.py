@@ -39,3 +39,25 @@ def test_a_working_folder_opens_neither_the_machine_nor_a_folder_twice(tmp_path:
 def test_a_user_may_name_others(tmp_path: Path):
     found = roots(tmp_path, HOME="/home/me", BAILIE_LOCAL_ROOTS="/data/models:~/models:here")
     assert found == f"/data/models:/home/me/models:{tmp_path}/here"
+
+
+def missing(path: str, *, monitoring: bool) -> list[str]:
+    """What the settings say is missing for a `bailie up` where programs are searched in `path`."""
+    code = (
+        "from bailie.local.settings import LocalSettings, missing_parts\n"
+        f"print(*missing_parts(LocalSettings(monitoring={monitoring}, default_servers=False)), sep='\\n')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_monitoring_needs_a_prometheus_on_the_path(tmp_path: Path):
+    [sentence] = filter(None, missing(str(tmp_path), monitoring=True))
+    assert sentence.startswith(
+        "`bailie up --monitoring` needs the program `prometheus` on the PATH: install it"
+    )
+    assert not any(missing(str(tmp_path), monitoring=False))
+    program = tmp_path / "prometheus"
+    program.touch(0o700)
+    assert not any(missing(str(tmp_path), monitoring=True))

@@ -8,8 +8,10 @@ from tests.support.manifests import manifest_of
 
 from bailie.api.kinds import LEASE, POD, SERVER, SERVICE
 from bailie.kube.client import Client
+from bailie.local import monitoring
 from bailie.local.errors import DeadlinePassed
-from bailie.local.status import _namespace, inference_address
+from bailie.local.settings import OPERATOR_NAMESPACE
+from bailie.local.status import _namespace, _prometheus, inference_address
 
 COMPONENT = "app.kubernetes.io/name"
 PORT = {"name": "data", "port": 80}
@@ -103,3 +105,17 @@ async def test_who_leads_and_whose_pods_are_whose(client):
 async def test_nobody_leads_without_a_lease(client):
     await pod(client, "seldon-scheduler-0", "seldon-scheduler")
     assert [each["leader"] for each in (await _namespace(client, "a"))["schedulers"]] == [False]
+
+
+async def test_prometheus_is_shown_with_its_address_where_it_runs(client):
+    assert await _prometheus(client) is None
+    await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
+    made = monitoring.workload()
+    pod = {"apiVersion": "v1", "kind": "Pod", **made.template}
+    pod["metadata"] |= {"name": "prometheus-0", "namespace": OPERATOR_NAMESPACE}
+    await client.create(pod)
+    assert (await _prometheus(client))["url"] is None
+    status = {"podIP": "127.1.2.3", "conditions": [{"type": "Ready", "status": "True"}]}
+    await client.patch(POD, "prometheus-0", OPERATOR_NAMESPACE, {"status": status}, subresource="status")
+    found = await _prometheus(client)
+    assert (found["url"], found["ready"]) == ("http://127.1.2.3:19090", True)

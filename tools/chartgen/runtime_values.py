@@ -50,6 +50,7 @@ RUNTIME: tuple[Row, ...] = (
     *network_policies("the scheduler, the servers and the Envoys' statistics"),
     Value("networkPolicies.apiServer", [], "Addresses from which the API server reaches pods, as CIDRs: `bailie explain` asks the scheduler by way of it.", texts("networks such as 10.0.0.0/28", pattern=_NETWORK)),
     *monitors("PodMonitors for the scheduler, the Envoys and the servers"),
+    Value("monitoring.modelTimes", True, "Read the times of each model as a histogram: 15 series for each model, code and Envoy. Without them dashboards lack the percentiles of models, and have those of servers.", FLAG),
     Value("rights.create", "auto", "Make the runtime's service accounts, Roles and token here: `true`, `false`, or `auto`, unless they exist already.", choice("auto", "true", "false")),
     Value("security.controlplane.token.existingSecret", "", "Secret with the control plane's token; the chart then makes none. As in the setup chart.", TEXT),
     Value("security.controlplane.token.value", "", "Text from which the token is derived. As in the setup chart.", TEXT),

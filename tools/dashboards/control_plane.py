@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Board, Selector, graph, number, rate
+from dashboards.panels import Board, Selector, graph, number, quantile, rate
 
 N = 'namespace=~"$namespace"'
 OURS = 'job=~"seldon-(scheduler|envoy|server|v2-controller-manager)"'
@@ -94,7 +94,7 @@ CONTROL_PLANE = Board(
                     "s",
                     "Of 99 %.",
                     (
-                        f"histogram_quantile(0.99, {rate('bailie_reconcile_seconds_bucket', 'le, controller')})",
+                        quantile(0.99, "bailie_reconcile_seconds_bucket", "controller"),
                         "{{controller}}",
                     ),
                 ),

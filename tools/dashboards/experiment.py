@@ -1,26 +1,28 @@
-"""The dashboard of an experiment: its candidates side by side, by whatever name callers asked for them."""
+"""The dashboard of an experiment: its candidates side by side, by the names that callers asked for."""
 
 from __future__ import annotations
 
 from dashboards.panels import (
     NAMESPACE,
     OF_NAMESPACE,
+    TIMES,
+    TO_SECONDS,
     Board,
     Selector,
     fault_share,
     graph,
-    mean,
+    quantile,
     rate,
 )
 
-C = f'{NAMESPACE},model=~"$model"'
-COUNT, SECONDS = f"seldon_model_infer_total{{{C}}}", f"seldon_model_infer_seconds_total{{{C}}}"
+ASKED = f'{NAMESPACE},route=~"$route"'
+COUNT, BUCKETS = f"{TIMES}_count{{{ASKED}}}", f"{TIMES}_bucket{{{ASKED}}}"
 
 EXPERIMENT = Board(
     name="experiment",
     title="Experiment",
-    text="Choose the candidates of an experiment: their shares, faults and times side by side.",
-    selectors=(OF_NAMESPACE, Selector("model", f"seldon_model_infer_total{{{NAMESPACE}}}", several=True)),
+    text="Choose the names by which callers ask for an experiment: NAME.experiment, and its default's.",
+    selectors=(OF_NAMESPACE, Selector("route", f"{TIMES}_count{{{NAMESPACE}}}", several=True)),
     rows=(
         (
             "Candidates",
@@ -28,7 +30,7 @@ EXPERIMENT = Board(
                 graph(
                     "Share",
                     "percentunit",
-                    "Of the inferences of the chosen models. Calls of a candidate by its own name are among them.",
+                    "Of the requests by these names.",
                     (f"{rate(COUNT, 'model')} / scalar({rate(COUNT)})", "{{model}}"),
                 ),
                 graph("Inferences", "reqps", "", (rate(COUNT, "model"), "{{model}}")),
@@ -36,10 +38,19 @@ EXPERIMENT = Board(
                     "Faults",
                     "percentunit",
                     "The share that a server's fault ended.",
-                    (fault_share(C, "model"), "{{model}}"),
+                    (fault_share(ASKED, "model", f"{TIMES}_count"), "{{model}}"),
                 ),
-                graph("Mean time", "s", "", (mean(SECONDS, COUNT, "model"), "{{model}}")),
-                graph("By code", "reqps", "", (rate(COUNT, "model, code"), "{{model}} {{code}}")),
+                graph(
+                    "Time of one half", "s", "", (quantile(0.5, BUCKETS, "model") + TO_SECONDS, "{{model}}")
+                ),
+                graph("Time of 95 %", "s", "", (quantile(0.95, BUCKETS, "model") + TO_SECONDS, "{{model}}")),
+                graph("Time of 99 %", "s", "", (quantile(0.99, BUCKETS, "model") + TO_SECONDS, "{{model}}")),
+                graph(
+                    "By code",
+                    "reqps",
+                    "HTTP statuses and gRPC codes.",
+                    (rate(COUNT, "model, code"), "{{model}} {{code}}"),
+                ),
                 graph(
                     "By version",
                     "reqps",

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dashboards.panels import (
     NAMESPACE,
     OF_NAMESPACE,
+    TIMES,
+    TO_SECONDS,
     Board,
     Selector,
     fault_share,
     graph,
     mean,
     number,
+    quantiles,
     rate,
 )
 
 M = f'{NAMESPACE},model="$model"'
-VERSIONS = f'{NAMESPACE},model_internal=~"$model_[0-9]+"'
+VERSIONS = f'{NAMESPACE},model_internal=~"${{model}}_[0-9]+"'
 COUNT, SECONDS = f"seldon_model_infer_total{{{M}}}", f"seldon_model_infer_seconds_total{{{M}}}"
 
 MODEL = Board(
@@ -62,6 +65,12 @@ MODEL = Board(
                     "reqps",
                     "During a rollout one takes over from the other.",
                     (rate(COUNT, "model_internal"), "{{model_internal}}"),
+                ),
+                graph(
+                    "Time",
+                    "s",
+                    "From the first byte of the request to the last of the answer.",
+                    *quantiles(f"{TIMES}_bucket{{{M}}}", TO_SECONDS),
                 ),
                 graph(
                     "Mean time by protocol", "s", "", (mean(SECONDS, COUNT, "method_type"), "{{method_type}}")

@@ -30,13 +30,13 @@ NAMESPACE = Board(
                     "Requests",
                     "reqps",
                     "Of all kinds, that the Envoys got.",
-                    f"namespace:bailie_requests:rate5m{{{N}}}",
+                    f"namespace:envoy_requests:rate5m{{{N}}}",
                 ),
                 number(
                     "5xx",
                     "percentunit",
                     "The share of them that ended with 5xx.",
-                    f"namespace:bailie_request_errors:ratio5m{{{N}}} or 0 * namespace:bailie_requests:rate5m{{{N}}}",
+                    f"namespace:envoy_request_errors:ratio5m{{{N}}} or 0 * namespace:envoy_requests:rate5m{{{N}}}",
                 ),
                 number("Models that answer", "short", "", f'sum(bailie_models{{{N},state=~"{ANSWERING}"}})'),
                 number(

@@ -71,20 +71,24 @@ def mean(total: str, count: str, by: str) -> str:
     return f"{rate(total, by)} / ({rate(count, by)} > 0)"
 
 
-def quantiles(histogram: str, by: str = "", legend: str = "") -> tuple[tuple[str, str], ...]:
-    """Returns the queries of the half, 95 % and 99 % of a histogram's values."""
-    within = f"le, {by}" if by else "le"
-    return tuple(
-        (f"histogram_quantile({share}, {rate(histogram, within)})", f"{legend} p{share * 100:g}".strip())
-        for share in (0.5, 0.95, 0.99)
-    )
+def quantile(share: float, histogram: str, by: str = "") -> str:
+    """Returns the value that so many of a histogram's values (0 to 1) do not exceed."""
+    return f"histogram_quantile({share}, {rate(histogram, f'le, {by}' if by else 'le')})"
 
 
-def fault_share(selector: str, by: str) -> str:
+def quantiles(histogram: str, unit: str = "") -> tuple[tuple[str, str], ...]:
+    """Returns the queries of the half, 95 % and 99 % of a histogram's values; `unit` is a divisor."""
+    return tuple((quantile(share, histogram) + unit, f"p{share * 100:g}") for share in (0.5, 0.95, 0.99))
+
+
+def fault_share(selector: str, by: str, series: str = "seldon_model_infer_total") -> str:
     """Returns the share of inferences that a server's fault ended, 0 where there is none."""
-    all_of = rate(f"seldon_model_infer_total{{{selector}}}", by)
-    failed = rate(f"seldon_model_infer_total{{{selector},code=~{FAULT}}}", by)
+    all_of = rate(f"{series}{{{selector}}}", by)
+    failed = rate(f"{series}{{{selector},code=~{FAULT}}}", by)
     return f"({failed} or 0 * {all_of}) / ({all_of} > 0)"
 
 
+TIMES = "envoy_seldon_model_infer_api_microseconds"
+"""Envoy's histogram of each model's times. A chart's value leaves it out."""
+TO_SECONDS = " / 1e6"
 OF_NAMESPACE = Selector("namespace", "bailie_leader")

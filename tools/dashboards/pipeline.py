@@ -28,6 +28,19 @@ PIPELINE = Board(
     ),
     rows=(
         (
+            "Now",
+            (
+                number("Requests", "reqps", "", rate(COUNT)),
+                number(
+                    "Under way",
+                    "short",
+                    "In the gateways.",
+                    f"sum(bailie_pipeline_requests_in_progress{{{N}}})",
+                ),
+                number("Versions that can run", "short", "", f"max(bailie_pipeline_plans{{{N}}})"),
+            ),
+        ),
+        (
             "Requests",
             (
                 graph("By pipeline", "reqps", "", (rate(COUNT, "pipeline"), "{{pipeline}}")),
@@ -56,7 +69,6 @@ PIPELINE = Board(
         (
             "Gateways",
             (
-                number("Versions that can run", "short", "", f"max(bailie_pipeline_plans{{{N}}})"),
                 graph(
                     "Under way",
                     "short",

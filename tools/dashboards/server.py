@@ -9,6 +9,7 @@ from dashboards.panels import (
     Selector,
     graph,
     number,
+    quantile,
     quantiles,
     rate,
 )
@@ -135,7 +136,7 @@ SERVER = Board(
                     "s",
                     "Nineteen of twenty: fetch is the download, load the server's part.",
                     (
-                        f"histogram_quantile(0.95, {rate(f'bailie_agent_stage_seconds_bucket{{{POD}}}', 'le, stage')})",
+                        quantile(0.95, f"bailie_agent_stage_seconds_bucket{{{POD}}}", "stage"),
                         "{{stage}}",
                     ),
                 ),

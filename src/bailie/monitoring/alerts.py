@@ -38,12 +38,13 @@ REQUESTS = (
     Alert(
         name="BailieRequestsFail",
         severity=CRITICAL,
-        expr=f"namespace:bailie_request_errors:ratio5m * 100 > {ERROR_PERCENT}",
+        expr=f"namespace:envoy_request_errors:ratio5m * 100 > {ERROR_PERCENT}",
         lasting="5m",
         summary="Requests to {{ $labels.namespace }} fail",
         description="{{ $value | humanize }} % of the requests to the Envoys of {{ $labels.namespace }}"
         " end with 5xx.",
-        remedy="`bailie status -n NAMESPACE`; the body of a 503 says which model, and why. The dashboard"
+        remedy="`bailie status -n financial-staging`; the body of a 503 says which model, and why. The"
+        " dashboard"
         " of the"
         " namespace shows which models and codes.",
     ),
@@ -106,7 +107,7 @@ MODELS = (
         lasting="10m",
         summary="Models of {{ $labels.namespace }} are not ready: {{ $labels.state }}",
         description="{{ $value }} models, for ten minutes.",
-        remedy="`bailie status -n NAMESPACE`, then [a model is not"
+        remedy="`bailie status -n financial-staging`, then [a model is not"
         " ready](../operations.md#a-model-is-not-ready).",
     ),
     Alert(
@@ -223,7 +224,8 @@ CONTROL_PLANE = (
         lasting="1m",
         summary="No scheduler leads in {{ $labels.namespace }}",
         description="Requests go on. Nothing new is placed, and no replica that is lost is replaced.",
-        remedy="`kubectl get pods,leases -n NAMESPACE`, the schedulers' logs; `bailie doctor -n NAMESPACE`.",
+        remedy="`kubectl get pods,leases -n NAMESPACE`, the schedulers' logs; `bailie doctor -n"
+        " financial-staging`.",
     ),
     Alert(
         name="BailieNoOperatorLeads",
@@ -252,7 +254,7 @@ CONTROL_PLANE = (
         lasting="5m",
         summary="The operator may not {{ $labels.verb }} {{ $labels.resource }} in {{ $labels.namespace }}",
         description="It serves the namespace as far as it may.",
-        remedy="`bailie rbac NAMESPACE --operator-namespace OPERATOR | kubectl apply -f -`:"
+        remedy="`bailie rbac financial-staging --operator-namespace seldon-system | kubectl apply -f -`:"
         " [rights](rights.md).",
     ),
     Alert(

@@ -38,16 +38,16 @@ class Recording:
 
 RECORDINGS = (
     Recording(
-        "namespace:bailie_requests:rate5m",
+        "namespace:envoy_requests:rate5m",
         "sum by (namespace) (rate(envoy_http_downstream_rq_xx"
         '{envoy_http_conn_manager_prefix="inference"}[5m]))',
         "Requests a second that callers sent to the namespace's Envoys.",
     ),
     Recording(
-        "namespace:bailie_request_errors:ratio5m",
+        "namespace:envoy_request_errors:ratio5m",
         "sum by (namespace) (rate(envoy_http_downstream_rq_xx"
         '{envoy_http_conn_manager_prefix="inference",envoy_response_code_class="5"}[5m]))'
-        " / (namespace:bailie_requests:rate5m > 0)",
+        " / (namespace:envoy_requests:rate5m > 0)",
         "The share of them that ended with 5xx, where there are any.",
     ),
     Recording(

@@ -51,12 +51,24 @@ class Scrape:
     endpoints: tuple[Endpoint, ...]
 
 
-ENVOYS_REQUEST_METRICS: tuple[Mapping[str, Any], ...] = (
-    {"sourceLabels": ["__name__"], "regex": "envoy_(seldon_.+)", "targetLabel": "__name__"},
+REQUEST_METRICS = "envoy_seldon_.+"
+TIMES_OF_MODELS: tuple[Mapping[str, Any], ...] = (
+    {
+        "action": "drop",
+        "sourceLabels": ["__name__"],
+        "regex": "envoy_seldon_model_infer_(total|microseconds_total|in_flight)",
+    },
+    {"sourceLabels": ["__name__", "model"], "regex": f"{REQUEST_METRICS};(.+)", "targetLabel": "route"},
     {"sourceLabels": ["model_internal"], "regex": ":(.+):", "targetLabel": "model_internal"},
-    {"sourceLabels": ["model_internal"], "regex": "(.+)_[0-9]+", "targetLabel": "model"},
+    {
+        "sourceLabels": ["__name__", "model_internal"],
+        "regex": f"{REQUEST_METRICS};(.+)_[0-9]+",
+        "targetLabel": "model",
+    },
 )
-"""Seldon Core's names and labels for the requests that Envoy counts."""
+"""Of the requests that an Envoy counts, the times of each model alone are read there, with its version as the
+other series have it, and with the name that callers asked for as `route`. All else is read from the leading
+scheduler: added up over the Envoys, in seconds, and under Seldon Core's names."""
 
 SETUP = (Scrape(names.OPERATOR, (Endpoint(port="http", names_namespace=True),)),)
 """Of the operator's namespace."""
@@ -64,7 +76,7 @@ RUNTIME = (
     Scrape(names.SCHEDULER, (Endpoint(port="http", names_namespace=True),)),
     Scrape(
         names.ENVOY,
-        (Endpoint(port="envoy-stats", path="/stats/prometheus", changes=ENVOYS_REQUEST_METRICS),),
+        (Endpoint(port="envoy-stats", path="/stats/prometheus", changes=TIMES_OF_MODELS),),
     ),
     Scrape(names.SERVER, (Endpoint(port="metrics"), Endpoint(port="server-metrics"))),
 )
