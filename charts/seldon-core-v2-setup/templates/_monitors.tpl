@@ -3,8 +3,11 @@
 {{- define "bailie.podMonitors" -}}
 {{- $root := . -}}
 {{- range $name, $spec := .Files.Get "monitoring/monitors.yaml" | fromYaml }}
-{{- with $root.Values.monitoring.interval }}
-{{- range $spec.podMetricsEndpoints }}{{ $_ := set . "interval" $root.Values.monitoring.interval }}{{ end }}
+{{- range $endpoint := $spec.podMetricsEndpoints }}
+{{- with $root.Values.monitoring.interval }}{{ $_ := set $endpoint "interval" . }}{{ end }}
+{{- if and .metricRelabelings (eq (toString $root.Values.monitoring.modelTimes) "false") }}
+{{- $_ := set . "metricRelabelings" (list (dict "action" "drop" "sourceLabels" (list "__name__") "regex" "envoy_seldon_.+")) }}
+{{- end }}
 {{- end }}
 ---
 apiVersion: monitoring.coreos.com/v1
