@@ -9,7 +9,6 @@ MLSERVER ?= $(VENV)-mlserver
 CLIENTS ?= $(VENV)-clients
 # Debian's Prometheus, unpacked and not installed, for the tests of rules and dashboards.
 PROMETHEUS ?= $(VENV)-prometheus
-export PATH := $(PATH):$(abspath $(PROMETHEUS))/usr/bin
 # MLServer asks for Python below 3.13, so the older ones are tried first.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13; do \
 	$$p -c 'import sys; sys.version_info < (3, 11) or print(sys.executable)' 2>/dev/null || true; done | head -n 1)

@@ -10,6 +10,7 @@ from tests.support.manifests import manifest_of
 from typer.testing import CliRunner
 
 from bailie.cli.app import app
+from bailie.cli.lifecycle import rows
 
 RUNNER = CliRunner()
 GROUP = "/apis/mlops.seldon.io/v1alpha1/namespaces/{}"
@@ -54,3 +55,22 @@ def test_a_namespace_with_nothing_of_ours_is_named(api):
     assert result.exit_code == 3
     assert "namespace empty of" in result.stderr
     assert "has no SeldonRuntime, no Server and no Model" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("ready", "message", "detail"),
+    [(True, "", "http://127.1.2.3:19090"), (False, "started, not ready yet", "started, not ready yet")],
+)
+def test_prometheus_is_a_part_of_a_laptops_status(ready, message, detail):
+    prometheus = {"ready": ready, "message": message, "url": "http://127.1.2.3:19090"}
+    found = rows({"prometheus": prometheus, "namespaces": {}})
+    assert found == [("bailie-system", "prometheus", ready, detail)]
+
+
+def test_monitoring_without_a_prometheus_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = ["up", "--monitoring", "--no-default-servers", "--state-dir", str(tmp_path / "state")]
+    result = RUNNER.invoke(app, command)
+    assert result.exit_code == 1
+    assert "needs the program `prometheus` on the PATH: install it" in result.stderr
+    assert not (tmp_path / "state").exists()

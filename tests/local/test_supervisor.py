@@ -8,11 +8,14 @@ import pytest
 from tests.support.api import running_api
 from tests.support.waiting import until
 
+from bailie.api.kinds import STATEFUL_SET
 from bailie.kube.client import Client
+from bailie.local.programs import node_settings
 from bailie.local.readiness import Unready
-from bailie.local.settings import LocalSettings
+from bailie.local.settings import OPERATOR_NAMESPACE, LocalSettings
 from bailie.local.state import StateDirectory
 from bailie.local.supervisor import Supervisor
+from bailie.workloads.kubernetes import KubernetesWorkloads
 
 
 @pytest.fixture
@@ -88,3 +91,18 @@ async def test_an_api_that_does_not_answer_is_what_it_waits_for(tmp_path, superv
         assert str((await supervisor._waiting(client))[0]) == (
             "the API: the API does not start: its port is taken"
         )
+
+
+async def test_prometheus_runs_while_it_is_asked_for(tmp_path, state):
+    settings = LocalSettings(state_directory=state.root, monitoring=True)
+    with running_api(tmp_path / "api") as api:
+        api.namespace(OPERATOR_NAMESPACE)
+        async with Client.from_kubeconfig(api.kubeconfig) as client:
+            await Supervisor(settings, state)._monitor(KubernetesWorkloads(client))
+            made = await client.get(STATEFUL_SET, "prometheus", OPERATOR_NAMESPACE)
+            assert made["spec"]["template"]["spec"]["containers"][0]["image"] == "prometheus"
+            without = LocalSettings(state_directory=state.root)
+            await Supervisor(without, state)._monitor(KubernetesWorkloads(client))
+            assert (await client.list(STATEFUL_SET, OPERATOR_NAMESPACE)).items == []
+    assert "prometheus" in node_settings(settings, state, "https://127.0.0.1").programs
+    assert "prometheus" not in node_settings(without, state, "https://127.0.0.1").programs
