@@ -1,8 +1,8 @@
 """The alerts: each with the condition, how long it has to last, and what a person does about it.
 
 `rules` makes Prometheus's rules of them; the page docs/reference/alerts.md is written from them. In a healthy
-namespace an expression has no result. `critical` justifies a call at night, `warning` the
-next morning. ERROR_PERCENT and SLOW_SECONDS stand for limits that depend on the models.
+namespace an expression has no result. `critical` justifies a call at night, `warning` the next morning.
+ERROR_PERCENT and SLOW_SECONDS stand for limits that depend on the models.
 """
 
 from __future__ import annotations
@@ -41,12 +41,10 @@ REQUESTS = (
         expr=f"namespace:envoy_request_errors:ratio5m * 100 > {ERROR_PERCENT}",
         lasting="5m",
         summary="Requests to {{ $labels.namespace }} fail",
-        description="{{ $value | humanize }} % of the requests to the Envoys of {{ $labels.namespace }}"
-        " end with 5xx.",
+        description="{{ $value | humanize }} % of the requests to the Envoys of {{ $labels.namespace }} end"
+        " with 5xx.",
         remedy="`bailie status -n financial-staging`; the body of a 503 says which model, and why. The"
-        " dashboard"
-        " of the"
-        " namespace shows which models and codes.",
+        " dashboard of the namespace shows which models and codes.",
     ),
     Alert(
         name="BailieModelFails",
@@ -70,8 +68,7 @@ REQUESTS = (
         description="The slowest hundredth of its inferences takes {{ $value | humanizeDuration }} or more.",
         remedy="The dashboard of the server: do requests wait for models that are not in memory"
         " ([BailieModelsReturnSlowly](#bailiemodelsreturnslowly)), or does one model take the processor?"
-        " More replicas, or"
-        " `monitoring.slowSeconds` where the models are meant to take so long.",
+        " More replicas, or `monitoring.slowSeconds` where the models are meant to take so long.",
     ),
     Alert(
         name="BailieRequestsRefused",
@@ -80,11 +77,9 @@ REQUESTS = (
         lasting="5m",
         summary="Requests to {{ $labels.namespace }} are refused for want of room",
         description="Envoy answered {{ $value | humanize }} requests of ten minutes 503 `Overloaded`: a"
-        " replica has as many in"
-        " progress as it may have.",
+        " replica has as many in progress as it may have.",
         remedy="More replicas of the server; or `envoy.maxRequestsPerReplica`, where the server can take"
-        " more at a time"
-        " ([limits](../operations.md#limits-of-the-data-plane)).",
+        " more at a time ([limits](../operations.md#limits-of-the-data-plane)).",
     ),
     Alert(
         name="BailieEnvoyMemoryShort",
@@ -92,8 +87,8 @@ REQUESTS = (
         expr="max by (namespace, pod) (envoy_overload_envoy_resource_monitors_fixed_heap_pressure) > 60",
         lasting="5m",
         summary="Envoy {{ $labels.namespace }}/{{ $labels.pod }} is short of memory",
-        description="It holds {{ $value }} % of its memory. At 68 % it ends the calls that hold most, at"
-        " 76 % it refuses all new ones.",
+        description="It holds {{ $value }} % of its memory. At 68 % it ends the calls that hold most, at 76"
+        " % it refuses all new ones.",
         remedy="`envoy.resources.limits.memory` of the setup chart, or another Envoy (`envoy.replicas` of"
         " the runtime chart).",
     ),
@@ -116,10 +111,10 @@ MODELS = (
         expr='sum by (namespace, reason) (increase(bailie_agent_loads_total{reason!=""}[15m])) > 3',
         lasting="",
         summary="Loads fail in {{ $labels.namespace }}: {{ $labels.reason }}",
-        description="{{ $value | humanize }} loads of fifteen minutes ended with this reason. Each is"
-        " tried again, with growing pauses.",
-        remedy="The condition `ModelReady` of the Models names artifact, Secret or the server's words:"
-        " [a model is not ready](../operations.md#a-model-is-not-ready).",
+        description="{{ $value | humanize }} loads of fifteen minutes ended with this reason. Each is tried"
+        " again, with growing pauses.",
+        remedy="The condition `ModelReady` of the Models names artifact, Secret or the server's words: [a"
+        " model is not ready](../operations.md#a-model-is-not-ready).",
     ),
     Alert(
         name="BailieModelsThrash",
@@ -141,9 +136,8 @@ MODELS = (
         summary="Requests to {{ $labels.namespace }}/{{ $labels.pod }} wait long for evicted models",
         description="One in twenty of those that have to wait for a model waits {{ $value |"
         " humanizeDuration }} or more.",
-        remedy="`bailie_agent_stage_seconds` says how long the loads take; a model that loads slowly"
-        " should have a server without"
-        " overcommit.",
+        remedy="`bailie_agent_stage_seconds` says how long the loads take; a model that loads slowly should"
+        " have a server without overcommit.",
     ),
     Alert(
         name="BailiePipelinesRefused",
@@ -164,8 +158,7 @@ REPLICAS = (
         lasting="10m",
         summary="The server of {{ $labels.namespace }}/{{ $labels.pod }} is not ready",
         description="Its agent gets no answer from it, or the answer that it is not ready. Its models are"
-        " loaded elsewhere, where there"
-        " is room.",
+        " loaded elsewhere, where there is room.",
         remedy="`kubectl logs POD -c mlserver`, also with `--previous`; [a model that"
         " hangs](../models.md#what-a-model-may-do).",
     ),
@@ -188,9 +181,8 @@ REPLICAS = (
         summary="The agent of {{ $labels.namespace }}/{{ $labels.pod }} has no scheduler",
         description="The replica's models go on answering. Nothing is loaded there, unloaded or brought"
         " back into memory.",
-        remedy="Does a scheduler lead ([BailieNoSchedulerLeads](#bailienoschedulerleads))? Else the"
-        " agent's log: a token that differs, a"
-        " NetworkPolicy.",
+        remedy="Does a scheduler lead ([BailieNoSchedulerLeads](#bailienoschedulerleads))? Else the agent's"
+        " log: a token that differs, a NetworkPolicy.",
     ),
     Alert(
         name="BailieEnvoyAlone",
@@ -243,8 +235,7 @@ CONTROL_PLANE = (
         lasting="5m",
         summary="Namespaces of the list are {{ $labels.state }}",
         description="{{ $value }} namespaces: with `foreign` another operator holds the claim, with"
-        " `waiting` they or their rights are not"
-        " there.",
+        " `waiting` they or their rights are not there.",
         remedy="`bailie scope list` names them, with the reason of each.",
     ),
     Alert(
