@@ -21,7 +21,7 @@ from dashboards.boards import BOARDS
 pytestmark = pytest.mark.e2e
 
 KIND = {"apiVersion": "mlops.seldon.io/v1alpha1"}
-SECONDS = 25
+SECONDS = 90
 """For Prometheus to have read what is asked of it, on a busy machine."""
 GATEWAY, CROWDED = "seldon-pipelinegateway", "crowded"
 CROWD = [f"crowded-{number}" for number in range(3)]
