@@ -45,7 +45,7 @@ def test_the_picture_of_a_graph():
 def test_the_picture_of_a_run():
     """Times differ from run to run, and with them the widths of boxes."""
     command, shown = picture("bailie pipeline run -f")
-    result = CliRunner().invoke(app, command)
+    result = CliRunner(env={"COLUMNS": "140"}).invoke(app, command)
     assert json.loads(result.stdout)["outputs"][0]["name"] == "INPUT"
     assert evened(result.stderr) == evened(shown)
 

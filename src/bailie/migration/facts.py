@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bailie.api.kinds import Kind
     from bailie.doctor.facts import InstallationView, Known
-    from bailie.migration.seldon.releases import HelmRelease
+    from bailie.migration.helm_release import HelmRelease
     from bailie.scope.rights import Right
 
 Object: TypeAlias = "dict[str, Any]"

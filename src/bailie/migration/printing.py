@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from bailie.migration.changes import MoveChange
     from bailie.migration.facts import MoveFacts, NamespaceObjects
+    from bailie.migration.helm_release import HelmRelease
     from bailie.migration.record import MoveRecord
-    from bailie.migration.seldon.releases import HelmRelease
     from bailie.migration.steps import MoveStep
 
 

@@ -8,9 +8,9 @@ from bailie.api.kinds import SECRET
 from bailie.doctor.facts import Unknown
 from bailie.kube.errors import Forbidden, NotFound
 from bailie.migration.facts import labels_of, name_of
+from bailie.migration.helm_release import HelmRelease
 from bailie.migration.seldon.releases import (
     KEPT_BY_HELM,
-    HelmRelease,
     newest_of,
     owning_releases,
     seldons_chart,

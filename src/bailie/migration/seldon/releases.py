@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from bailie.migration.changes import MoveChange
     from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
+    from bailie.migration.helm_release import HelmRelease
     from bailie.migration.record import MoveRecord
 
 KEPT_BY_HELM = "owner=helm"
@@ -52,23 +53,6 @@ _GOING_ON = (SELDON_RUNTIME, SERVER, SELDON_CONFIG, SERVER_CONFIG, ROLE, ROLE_BI
 _GZIP = 31
 _LONGEST = 64 * 2**20
 """Bytes of a release that are decoded at most; Kubernetes keeps one megabyte of it, compressed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HelmRelease:
-    """One release."""
-
-    namespace: str
-    name: str
-    chart: str
-    """The name of Seldon Core's chart, empty where it is of any other."""
-    secrets: tuple[Object, ...]
-    """The metadata of its Secrets, one for each revision."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Returns namespace and name, as objects name their release."""
-        return self.namespace, self.name
 
 
 class _Metadata(msgspec.Struct):
