@@ -23,9 +23,10 @@ from bailie.api.kinds import CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, MLOPS_KINDS
 from bailie.doctor.facts import Unknown
 from bailie.kube.client import Client
 from bailie.migration.executor import Executor
+from bailie.migration.helm_release import HelmRelease
 from bailie.migration.look import look
 from bailie.migration.record import MoveRecord
-from bailie.migration.seldon.releases import HelmRelease, are_forgotten, forget, seldons_chart
+from bailie.migration.seldon.releases import are_forgotten, forget, seldons_chart
 from bailie.migration.seldon_steps import SELDON_STEPS
 from bailie.migration.source import MoveSource
 from bailie.migration.write import ClientWriter
