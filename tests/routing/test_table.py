@@ -82,3 +82,11 @@ def test_a_route_knows_its_backends_by_model():
 def test_a_mesh_has_a_host_and_a_port(host, port):
     with pytest.raises(ValueError, match="a mesh needs a host and a port"):
         Elsewhere(host, port)
+
+
+@pytest.mark.parametrize(
+    ("name", "of_pipeline"),
+    [("a.pipeline_1", True), ("a.pipeline.b_1", False), ("pipeline_1", False), ("a_pipeline_2", False)],
+)
+def test_a_version_of_a_pipeline_is_known_by_the_name_of_its_model(name, of_pipeline):
+    assert Backend(name, 1, (R0,)).of_pipeline is of_pipeline
