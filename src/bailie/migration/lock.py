@@ -64,7 +64,8 @@ async def alone(
 def _busy(election: LeaderElection, home: str) -> Busy:
     lease = f"Lease {NAME} in namespace {home}"
     if election.trouble:
-        return Busy(f"{lease} cannot be taken: {election.trouble}", hint="ask for the right to write it")
+        hint = "ask for the right to write it; if the API did not answer, run the command again: it goes on"
+        return Busy(f"{lease} cannot be taken: {election.trouble}", hint=hint)
     text = f"{election.holder or 'another process'} moves a namespace since {election.acquired} ({lease})"
     return Busy(text, hint="wait until that move has ended; only one namespace moves at a time")
 
