@@ -318,6 +318,7 @@ async def sequence(
     told = player.told
     await settled(stack, player, url)  # pods that the sequence before has replaced
     traffic.take()
+    earlier = set(unloads(stack))  # of a model of this name that another had there
     await player.play(acts)
     await settled(stack, player, url)
     tally = traffic.take()
@@ -325,7 +326,7 @@ async def sequence(
     told.broken += [f"answers: {words}" for words in tally.wrong[:3]]
     if tally.unanswered and not player.disturbed & ON_THE_PATH:
         told.broken += [f"requests: {words}" for words in tally.unanswered[:3]]
-    told.broken += [f"unloaded: {line}" for line in unloads(stack)]
+    told.broken += [f"unloaded: {line}" for line in unloads(stack) if line not in earlier]
     await refresh(stack, player.disturbed)
     return told
 
