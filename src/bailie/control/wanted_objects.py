@@ -58,7 +58,7 @@ class WantedObjects(Generic[_T]):
             if not self._takes(manifest):
                 left_out += 1
                 continue
-            mark = (*_mark(manifest["metadata"]), manifest.get(self._further))
+            mark = (*object_mark(manifest["metadata"]), manifest.get(self._further))
             if before is None or before[1] != mark:
                 self.wanted[name] = self._parse(manifest)
                 changed.add(name)
@@ -75,14 +75,15 @@ class WantedObjects(Generic[_T]):
         self._read = present
 
 
-def _mark(metadata: Mapping[str, Any]) -> tuple[object, ...]:
+def object_mark(metadata: Mapping[str, Any]) -> tuple[object, ...]:
+    """Returns a value that is another one when a decision about the object may be: its status has no part."""
     finalizers = tuple(metadata.get("finalizers") or ())
     scalers = tuple(str(each.get("manager")) for each in metadata.get("managedFields") or ())
     own = ("uid", "generation", "deletionTimestamp")
-    return (*(metadata.get(field) for field in own), finalizers, own_annotations(metadata), scalers)
+    return (*(metadata.get(field) for field in own), finalizers, _own_annotations(metadata), scalers)
 
 
-def own_annotations(metadata: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _own_annotations(metadata: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Returns those annotations that speak to Bailie, in order: their change makes no new generation."""
     found = (metadata.get("annotations") or {}).items()
     return tuple(sorted((key, value) for key, value in found if key.startswith(ANNOTATION_PREFIX)))

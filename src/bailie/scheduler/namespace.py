@@ -17,7 +17,7 @@ from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.control.load_samples import LoadSamples
 from bailie.control.usage import usage
-from bailie.control.wanted_objects import own_annotations
+from bailie.control.wanted_objects import object_mark
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Forbidden
 from bailie.kube.informer import Informer
@@ -149,10 +149,8 @@ def _matters(change: Change) -> bool:
 
 
 def _mark(manifest: Mapping[str, Any]) -> tuple[object, ...]:
-    metadata, running = manifest["metadata"], (manifest.get("status") or {}).get("replicas")
-    own = ("uid", "generation", "deletionTimestamp", "finalizers")
-    running = running if manifest["kind"] == SERVER.kind else None
-    return (*(metadata.get(field) for field in own), own_annotations(metadata), running)
+    running = (manifest.get("status") or {}).get("replicas") if manifest["kind"] == SERVER.kind else None
+    return (object_mark(manifest["metadata"]), running)
 
 
 def _now() -> Now:
