@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.manifests import manifest_of
 
 from bailie.control.wanted_models import parse_model
-from bailie.control.wanted_objects import SLICE, WantedObjects
+from bailie.control.wanted_objects import SLICE, WantedObjects, object_mark
 
 
 def model(name, generation=1, **metadata):
@@ -49,3 +50,26 @@ def test_objects_that_are_left_out_hide_no_change_of_the_others():
     assert read(models, [kept[0], other, {**other}]) == (set(), 0)
     assert read(models, [other])[0] == {"a"}, "an object of its name is left, and is another one"
     assert models.wanted == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": 2},
+        {"uid": "another"},
+        {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+        {"finalizers": ["x"]},
+        {"annotations": {"bailie.io/scale": "rps=5"}},
+        {"managedFields": [{"manager": "keda", "subresource": "scale"}]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_mark_changes_with_what_decisions_are_made_of(change):
+    metadata = {"name": "iris", "uid": "u", "generation": 1}
+    assert object_mark({**metadata, **change}) != object_mark(metadata)
+
+
+@pytest.mark.parametrize("change", [{"resourceVersion": "7"}, {"annotations": {"example.com/note": "x"}}])
+def test_the_mark_stays_with_all_else(change):
+    metadata = {"name": "iris", "uid": "u", "generation": 1}
+    assert object_mark({**metadata, **change}) == object_mark(metadata)
