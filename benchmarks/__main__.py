@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME] …`; without a name, all of them."""
+"""`python -m benchmarks [NAME] …`; without a name, all of them; `--help` lists the names."""
 
 from __future__ import annotations
 
@@ -102,7 +102,10 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments and not arguments[0].startswith("-"):
+    if arguments and arguments[0] in {"-h", "--help"}:
+        print(f"{__doc__}\n\nNAME is one of {', '.join(BENCHMARKS)}; `NAME --help` tells its options.")
+        return 0
+    if arguments:
         name, *rest = arguments
         if name not in BENCHMARKS:
             print(f"no benchmark {name!r}: choose from {', '.join(BENCHMARKS)}", file=sys.stderr)
