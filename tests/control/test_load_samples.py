@@ -42,6 +42,13 @@ def test_a_look_without_a_new_report_makes_no_sample_and_loses_nothing():
     assert found == {"iris": Sample(at=5.0, seconds=4.0, ended=20, busy=2.0)}
 
 
+def test_models_without_a_request_share_one_sample():
+    samples, names = LoadSamples(), [f"model-{number}" for number in range(9)]
+    samples.take({name: totals(1.0) for name in names})
+    found = samples.take({name: totals(3.0, *((4, 1.0) if name == "model-4" else ())) for name in names})
+    assert len({id(each) for each in found.values()}) <= 3
+
+
 @pytest.mark.parametrize("later", [(9, 5.0), (11, 0.5)])
 def test_counts_that_begin_anew_make_no_sample(later):
     samples = LoadSamples()

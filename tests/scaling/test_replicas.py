@@ -176,6 +176,31 @@ def test_replicas_that_start_count_as_there() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
+    st.lists(st.tuples(st.sampled_from([None, 0, 0, 0, 3, 40, 400]), st.integers(1, 60)), max_size=5),
+    st.sampled_from(["in-flight=8", "rps=20", "latency=50ms", "in-flight=4 rps=100"]),
+    st.integers(1, 2),
+)
+def test_a_model_that_rests_goes_on_as_if_it_had_been_looked_at(
+    history: list[tuple[int | None, int]], asked: str, least: int
+) -> None:
+    rests, looks, bounds = ReplicaScaler(least), ReplicaScaler(least), Bounds(least, 9)
+    targets, _ = targets_of(asked)
+    now = rested = 0.0
+    for rate, samples in history:
+        for _ in range(samples):
+            now += 2.0
+            sample = None if rate is None else Sample(at=now, seconds=2, ended=2 * rate, busy=0.2 * rate)
+            decision = rests.rest(now, sample, bounds=bounds, targets=targets)
+            rested += decision is not None
+            decision = decision or rests.decide(
+                now, sample, bounds=bounds, targets=targets, ready=rests.replicas
+            )
+            assert decision == looks.decide(now, sample, bounds=bounds, targets=targets, ready=looks.replicas)
+    if history and history[-1] == (0, 60) and least == rests.replicas:
+        assert rested
+
+
+@given(
     st.lists(
         st.one_of(
             st.none(), st.tuples(st.floats(0, 500), st.integers(0, 5000), st.floats(0, 5), st.integers(0, 12))

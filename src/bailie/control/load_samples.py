@@ -33,13 +33,16 @@ class LoadSamples:
         """
         before, self._before = self._before, dict(totals)
         found: dict[str, Sample] = {}
+        quiet: Sample | None = None
         for name, each in totals.items():
             earlier = before.get(name, each)
             grew = each.ended >= earlier.ended and each.seconds >= earlier.seconds
             if grew and each.until - earlier.until < SHORTEST:
                 self._before[name] = earlier
             elif grew:
-                found[name] = _sample(earlier, each)
+                sample = _sample(earlier, each)
+                # Most Models have no request, and thousands of such samples are one.
+                found[name] = quiet = quiet if sample == quiet else sample
         return found
 
 

@@ -103,13 +103,11 @@ class ScaledModels:
         changed: dict[str, int] = {}
         told: set[str] = set()
         for name, each in self._scaled.items():
-            before = each.scaler.replicas
+            before, sample, rules = each.scaler.replicas, samples.get(name), each.rules
+            if each.scaler.rest(now, sample, bounds=rules.bounds, targets=rules.targets):
+                continue
             each.newest = decision = each.scaler.decide(
-                now,
-                samples.get(name),
-                bounds=each.rules.bounds,
-                targets=each.rules.targets,
-                ready=ready(name),
+                now, sample, bounds=rules.bounds, targets=rules.targets, ready=ready(name)
             )
             if decision.replicas != before:
                 changed[name] = decision.replicas

@@ -33,6 +33,11 @@ class Sample:
     ended: int = 0
     busy: float = 0.0
 
+    @property
+    def quiet(self) -> bool:
+        """Whether there was no request."""
+        return not self.ended and not self.in_flight
+
 
 @dataclass(frozen=True, slots=True)
 class _Interval:
@@ -84,6 +89,11 @@ class LoadWindow:
         self._intervals.append(_Interval(sample, load, arrived, duration))
         while self._intervals[0].sample.at <= sample.at - STABLE_SECONDS:
             self._intervals.popleft()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no sample has a request."""
+        return all(each.sample.quiet for each in self._intervals)
 
     @property
     def newest_arrivals(self) -> float:

@@ -46,6 +46,8 @@ KNOWN_SHARE = 0.8
 """Share of the arrivals for which a number of replicas was too small; below it that number is tried again."""
 KNOWN_SECONDS = 3600.0
 """How long this is remembered: a Model may have become faster."""
+_RESTED = 60
+"""The most samples without a request that are kept: those of a minute, at least a second each."""
 
 
 class Reason(Enum):
@@ -110,6 +112,26 @@ class ReplicaScaler:
         self._ready = 0
         self._last: Decision | None = None
         self._too_few: dict[int, tuple[float, float]] = {}
+        self._resting: tuple[Bounds, tuple[LoadTarget, ...]] | None = None
+        self._rested: deque[Sample] = deque(maxlen=_RESTED)
+
+    def rest(
+        self, now: float, sample: Sample | None, *, bounds: Bounds, targets: tuple[LoadTarget, ...]
+    ) -> Decision | None:
+        """Returns the decision before where `decide` would make the same one again, None where it may not.
+
+        So it is for a Model that nobody calls, of which there may be thousands.
+        """
+        if (
+            sample is None
+            or not sample.quiet
+            or self._resting != (bounds, targets)
+            or now - self._measured > GAP_SECONDS
+        ):
+            return None
+        self._measured = now
+        self._rested.append(sample)
+        return self._last
 
     def decide(
         self,
@@ -134,6 +156,8 @@ class ReplicaScaler:
             self._last = self._grow(now, need, bounds, burst=burst)
         else:
             self._last = self._shrink(now, need, bounds, targets)
+        steady = self._last.reason is Reason.STEADY and self.replicas == bounds.least
+        self._resting = (bounds, targets) if steady and self._window.quiet else None
         return self._last
 
     def _unmeasured(self, now: float) -> Decision:
@@ -157,8 +181,12 @@ class ReplicaScaler:
         if now - self._measured > GAP_SECONDS:
             self._measured_since = now
             self._needs.clear()
+            self._rested.clear()
             self._window = LoadWindow()
         self._measured = now
+        for each in self._rested:
+            self._window.add(each, warm=True, crowded=False)
+        self._rested.clear()
         most = min((each.value for each in targets if each.measure is LoadMeasure.IN_FLIGHT), default=1.0)
         crowded = sample.in_flight > most * max(self._ready, 1) * (1 + TOLERANCE)
         self._window.add(sample, warm=now - self._newest >= COLD_SECONDS, crowded=crowded)
