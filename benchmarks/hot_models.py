@@ -17,14 +17,15 @@ from tests.support.passes import Pass
 
 from bailie.control.load_samples import SECONDS, LoadSamples
 from bailie.placement import ReplicaId
+from bailie.scaling import Sample
 from benchmarks import stack
 from benchmarks.counting_envoys import Envoys, call_all
 
 HOT = 100
 SERVERS = 20
 TURNS = 30
-SETTLING = 5
-"""Turns before the measurement, in which Envoy forgets the models that were called once."""
+SETTLING = 20
+"""Turns of the engine before the measurement, in which every Model gets its first decision."""
 
 
 async def measure(count: int) -> dict[str, float]:
@@ -35,12 +36,8 @@ async def measure(count: int) -> dict[str, float]:
         envoys = Envoys(folder, count)
         await envoys.start(running, ("without", "reporting"))
         samples, spent, longest = LoadSamples(), 0.0, 0.0
-        before: dict[str, float] = {}
-        for turn in range(SETTLING + TURNS):
-            if turn == SETTLING:
-                before = {each: stack.cpu_seconds(envoys.process(each)) for each in envoys.ports}
-                spent = longest = 0.0
-                envoys.counts.seconds.clear()
+        before = {each: stack.cpu_seconds(envoys.process(each)) for each in envoys.ports}
+        for _ in range(TURNS):
             for port in envoys.ports.values():
                 await call_all(port, HOT)
             await asyncio.sleep(SECONDS)
@@ -80,5 +77,8 @@ def scaled_models(count: int) -> Pass:
         for replica in replicas:
             while world.agents.obey(replica):
                 world.agents.finish(replica)
-    world.step()
+    for _ in range(SETTLING):
+        quiet = Sample(at=world.time, seconds=SECONDS)
+        world.engine.measure(dict.fromkeys(world.models, quiet))
+        world.step(SECONDS)
     return world

@@ -75,6 +75,18 @@ def test_replicas_follow_the_load_and_the_status_says_why(world):
     assert (replicas(world), scaling_of(world)[1]) == (1, 1)
 
 
+def test_a_model_that_nobody_calls_says_so_and_rests(world):
+    world.model(metadata=ASKED, maxReplicas=5)
+    settle(world)
+    measure(world, rate=0, seconds=int(TELL_SECONDS) + 2 * SECONDS)
+    condition, told = scaling_of(world)
+    assert (condition[:2], told) == (("True", "Steady"), 1)
+    words = "1 replica: 0.0 requests a second, 10 for each"
+    assert words in explained(world.engine.result, "iris")["scaling"]
+    measure(world, rate=40, seconds=10)
+    assert replicas(world) == 4
+
+
 def test_a_model_without_the_annotation_or_room_keeps_the_number_of_its_spec(world):
     world.model(maxReplicas=5, replicas=2)
     settle(world)

@@ -104,7 +104,8 @@ class ScaledModels:
         told: set[str] = set()
         for name, each in self._scaled.items():
             before, sample, rules = each.scaler.replicas, samples.get(name), each.rules
-            if each.scaler.rest(now, sample, bounds=rules.bounds, targets=rules.targets):
+            resting = each.scaler.rest(now, sample, bounds=rules.bounds, targets=rules.targets)
+            if resting and resting.reason.value == each.told.reason:
                 continue
             each.newest = decision = each.scaler.decide(
                 now, sample, bounds=rules.bounds, targets=rules.targets, ready=ready(name)
