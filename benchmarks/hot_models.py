@@ -7,6 +7,7 @@ beside them an engine with as many Models, each of which scales, decides every t
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 import time
 from contextlib import AsyncExitStack
@@ -31,6 +32,7 @@ SETTLING = 20
 async def measure(count: int) -> dict[str, float]:
     """Returns the shares of a core that counting and scaling take with so many models."""
     engine = scaled_models(count)
+    gc.freeze()  # as in a scheduler's process
     async with AsyncExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         envoys = Envoys(folder, count)
