@@ -85,6 +85,17 @@ def test_experiment(stack, artifact, tmp_path):
         assert [(each["name"], each["ready"]) for each in parts] == [("flower", True)]
 
 
+def test_choice(stack, tmp_path):
+    shutil.copytree(EXAMPLES / "choice", tmp_path / "choice")
+    with applied(stack, "choice/choice.yaml", tmp_path, {"/tmp/choice": str(tmp_path / "choice")}):
+        options = ("-n", SYSTEM, "--state-dir", stack.state)
+        for file, answer in (("mul10.json", [10, 20, 30, 40]), ("add10.json", [11, 12, 13, 14])):
+            said = bailie("infer", "choice.pipeline", "-f", EXAMPLES / "choice" / file, *options).stdout
+            assert json.loads(said)["outputs"][0]["data"] == answer
+        seen = bailie("pipeline", "inspect", "choice.drift.outputs", *options).stdout
+        assert '"IS_DRIFT"' in seen
+
+
 def test_secret_storage(stack, artifact, tmp_path, object_store):
     shutil.copytree(artifact, object_store.folder / "models" / "iris")
     changes = {

@@ -1,0 +1,19 @@
+"""Multiplies each number by 10."""
+
+from mlserver import MLModel
+from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
+
+
+class Mul10(MLModel):
+    """Answers with OUTPUT, as long as INPUT."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Multiplies."""
+        numbers = payload.inputs[0]
+        output = ResponseOutput(
+            name="OUTPUT",
+            datatype=numbers.datatype,
+            shape=numbers.shape,
+            data=[each * 10 for each in numbers.data],
+        )
+        return InferenceResponse(model_name=self.name, outputs=[output])
