@@ -15,6 +15,8 @@ ANYBODY = ""
 COMPONENTS = (SERVER, SCHEDULER, ENVOY, OPERATOR, ANYBODY)
 METRICS = {SERVER: {9006, 8082, 8002}, SCHEDULER: {9006}, ENVOY: {9003}, OPERATOR: {9006}}
 REQUESTS = {9000, 9500, 9001, 9501}
+HANDED_BACK = {9001, 9501}
+"""Where Seldon Core's Envoys ask Bailie's while a namespace moves."""
 """Of a server: the server itself, and its agent, which holds requests while a model is loaded."""
 PORTS = (80, 443, 5572, 8002, 8082, 9000, 9001, 9002, 9003, 9005, 9006, 9500, 9501, 9901)
 API_SERVER, ELSEWHERE = Outside("10.255.0.9"), Outside("203.0.113.7")
@@ -34,7 +36,7 @@ def exists(source, target, port, served):
     if port in METRICS[component]:
         return near or source.namespace == "monitoring"
     if component == ENVOY:
-        return port == 9000
+        return port == 9000 or (near and caller == ENVOY and port in HANDED_BACK)
     if component == SERVER:
         return near and caller == ENVOY and port in REQUESTS
     if component == SCHEDULER:

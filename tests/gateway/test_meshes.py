@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import os
 import time
 from contextlib import AsyncExitStack
 
 import grpc
+import httpx
 import pytest
 from tests.support.dataplane import backend, control_plane, encoded, envoy, opened, took, until
 from tests.support.ports import free_port
 
 from bailie._gen import inference_pb2 as pb
+from bailie._gen import inference_pb2_grpc as pb_grpc
 from bailie.gateway import endpoint_files, meshes
+from bailie.gateway.listener import AGENTS
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, Encoder
 from bailie.manifests.endpoints import endpoints_file
@@ -65,6 +69,36 @@ REST = [
     {"path": "/latest/meta-data", "model": "iris"},
     {"path": "/v1/other", "model": "iris"},
 ]
+
+
+def own_loopback_address():
+    """An address of this process alone: the ports are fixed."""
+    return f"127.90.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
+
+
+@pytest.mark.parametrize("port", AGENTS)
+async def test_an_envoy_of_before_may_ask_at_the_ports_of_its_agents(tmp_path, port):
+    """While names come over; by the name that the caller gave, whatever that Envoy calls the version."""
+    theirs = {headers.INTERNAL_MODEL: "iris_7", headers.MODEL: "iris"}
+    address = own_loopback_address()
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(backend("mlserver-0"))
+        gateway, xds = await stack.enter_async_context(control_plane())
+        await stack.enter_async_context(envoy(tmp_path, xds, address=address))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://{address}:{port}"))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"{address}:{port}"))
+        await took(gateway, RoutingTable("ns", served(one, "iris")))
+        with pytest.raises(httpx.ConnectError):
+            await http.get("/v2/models/iris")
+        await took(gateway, RoutingTable("ns", served(one, "iris"), takes_over=True))
+        answer = await http.post("/v2/models/iris/infer", headers=theirs, json={})
+        assert (answer.status_code, answer.headers["x-seldon-route"]) == (200, ":iris_1:")
+        call = pb_grpc.GRPCInferenceServiceStub(channel).ModelInfer(
+            pb.ModelInferRequest(model_name="iris"), metadata=list(theirs.items())
+        )
+        assert (await call).model_name == "iris_1"
+        refused = await http.get("/v2/models/iris", headers={**theirs, headers.MODEL: "nope"})
+        assert refused.status_code == 404
 
 
 def comparable(answer):

@@ -10,7 +10,7 @@ from tests.support.dataplane import encoded, opened, plain
 from bailie.gateway import descriptors
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
-from bailie.gateway.listener import Address, listener
+from bailie.gateway.listener import Address, handed_back_listener, listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, SLICE, Encoder
 from bailie.routing.table import (
@@ -93,7 +93,14 @@ def test_a_pipeline_is_called_over_http1_alone_also_where_models_have_its_replic
 
 def test_listener(golden):
     addresses = (Address("127.70.0.3", 9000), Address("127.0.0.1", 31000))
-    golden.check("listener", plain(listener("seldon-system", addresses)))
+    found = plain(listener("seldon-system", addresses))
+    golden.check("listener", found)
+    handed_back = plain(handed_back_listener("seldon-system", addresses))
+    where = {"name", "address", "additional_addresses"}
+    assert {key: each for key, each in handed_back.items() if key not in where} == {
+        key: each for key, each in found.items() if key not in where
+    }
+    golden.check("listener-handed-back", {key: handed_back[key] for key in sorted(where)})
 
 
 SETTINGS = EnvoySettings(

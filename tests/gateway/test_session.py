@@ -6,7 +6,7 @@ import pytest
 from tests.support.dataplane import encoded
 
 from bailie.gateway import descriptors
-from bailie.gateway.listener import Address, listener
+from bailie.gateway.listener import Address, handed_back_listener, listener
 from bailie.gateway.resources import (
     CLUSTER_URL,
     ENDPOINTS_URL,
@@ -30,8 +30,9 @@ def snapshot(*names, revision=1, encoder=None):
 
 @pytest.fixture
 def session():
-    message = listener("ns", (Address("127.0.0.1", 9000),))
-    return XdsSession(resource(message.name, message))
+    places = (Address("127.0.0.1", 9000),)
+    own, handed_back = listener("ns", places), handed_back_listener("ns", places)
+    return XdsSession(resource(own.name, own), resource(handed_back.name, handed_back))
 
 
 def request(url, *, names=(), gone=(), nonce="", error="", versions=None):
@@ -91,6 +92,17 @@ def test_routes_wait_for_warm_clusters(session):
     acknowledge(session, scopes)
     assert session.settle(snap)
     assert (session.acknowledged, session.serving) == (1, True)
+
+
+def test_while_names_come_over_an_envoy_listens_for_those_of_before_too(session):
+    start(session, snapshot())
+    taking = encoded(Encoder(), RoutingTable("ns", takes_over=True), 2)
+    response = session.next_response(taking, NOW)
+    assert (response.type_url, sent(response)) == (LISTENER_URL, {"handed-back"})
+    acknowledge(session, response)
+    assert session.settle(taking)
+    response = session.next_response(encoded(Encoder(), RoutingTable("ns"), 3), NOW)
+    assert (response.type_url, list(response.removed_resources)) == (LISTENER_URL, ["handed-back"])
 
 
 def test_an_empty_table_is_said_so_once(session):

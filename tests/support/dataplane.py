@@ -242,18 +242,21 @@ async def envoy(
     *,
     name: str = "seldon-envoy-0",
     token: str = TOKEN,
+    address: str = "127.0.0.1",
     change: dict | None = None,
     **limits: int,
 ):
-    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration. `limits` are of EnvoySettings;
-    `change` are other values of its bootstrap."""
+    """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration, and listens on `address`.
+
+    `limits` are of EnvoySettings; `change` are other values of its bootstrap.
+    """
     folder = folder / name
     folder.mkdir(exist_ok=True)
     port, probe = free_port(), free_port()
     settings = EnvoySettings(
         pod=name,
         namespace="ns",
-        listen=(Address("127.0.0.1", port),),
+        listen=(Address(address, port),),
         probe=Address("127.0.0.1", probe),
         scheduler_host="127.0.0.1",
         scheduler_port=xds_port,
@@ -267,8 +270,8 @@ async def envoy(
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with process_of(command(path, concurrency=1), log) as process:
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
-            grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel,
+            httpx.AsyncClient(base_url=f"http://{address}:{port}", timeout=60) as http,
+            grpc.aio.insecure_channel(f"{address}:{port}", options=NO_LIMIT) as channel,
         ):
             yield Mesh(process, port, probe, http, channel, log)
 

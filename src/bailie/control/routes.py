@@ -183,7 +183,9 @@ class Routes:
             self._names.put(subject, name, entry, each.takes_over if each else "")
         if self._names.settle() or first:
             entries, mirrors = map(MappingProxyType, (self._names.entries, self._names.mirrors))
-            self._revision = self._publisher.publish(RoutingTable(self._namespace, entries, mirrors))
+            takes_over = self.fallback.mesh is not None
+            table = RoutingTable(self._namespace, entries, mirrors, takes_over)
+            self._revision = self._publisher.publish(table)
             self.fallback.note(entries, self._revision)
         self._acknowledgements.hear(self._publisher.acknowledged)
         if first:

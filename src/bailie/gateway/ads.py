@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 
 from bailie.gateway import lists, request_reports, xds_requests
-from bailie.gateway.listener import listener
+from bailie.gateway.listener import handed_back_listener, listener
 from bailie.gateway.resources import resource
 from bailie.gateway.session import XdsSession
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
@@ -170,8 +170,9 @@ class Streams:
             await self._refuse(context, "", problem)
         if plane.gateway.streams >= _MOST_STREAMS:
             await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
-        message = listener(namespace, xds_requests.addresses(first.node))
-        session = XdsSession(resource(message.name, message))
+        places = xds_requests.addresses(first.node)
+        own, handed_back = listener(namespace, places), handed_back_listener(namespace, places)
+        session = XdsSession(resource(own.name, own), resource(handed_back.name, handed_back))
         problem = await self._run(first, requests, context, session, plane=plane)
         if problem:
             await self._refuse(context, first.node.id, problem)

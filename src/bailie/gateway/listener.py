@@ -28,13 +28,16 @@ from bailie.gateway.routes import (
     REQUEST_FILTER,
 )
 from bailie.routing import refusal
-from bailie.wellknown import names
+from bailie.wellknown import names, ports
 
 if TYPE_CHECKING:
     from bailie.routing.refusal import ErrorAnswer
 
 LISTENER_NAME = "inference"
 MIRROR_LISTENER = "mirror"
+HANDED_BACK_LISTENER = "handed-back"
+AGENTS = (ports.HELD_HTTP, ports.HELD_GRPC)
+"""REST and gRPC of Bailie's agents, whose ports are those of Seldon Core's."""
 HTTP = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 EARLY_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 BRIDGE = "envoy.extensions.filters.http.grpc_http1_reverse_bridge.v3.FilterConfig"
@@ -86,6 +89,21 @@ def listener(namespace: str, addresses: tuple[Address, ...]) -> Any:
         },
         descriptors.LISTENER,
     )
+
+
+@lru_cache(maxsize=64)
+def handed_back_listener(namespace: str, addresses: tuple[Address, ...]) -> Any:
+    """Returns the Listener message for requests that Envoys of Seldon Core's hand on during a move.
+
+    They ask for a server's pods at the ports of its agents. Once a server has moved, the names of its pods
+    lead to these Envoys, and a caller who has kept a connection to an Envoy of before notices nothing.
+    """
+    hosts = sorted({each.address for each in addresses})
+    at_agents = tuple(Address(host, port) for host in hosts for port in AGENTS)
+    found = descriptors.message_class(descriptors.LISTENER)()
+    found.CopyFrom(listener(namespace, at_agents))
+    found.name = HANDED_BACK_LISTENER
+    return found
 
 
 def _socket(address: Address) -> dict[str, Any]:

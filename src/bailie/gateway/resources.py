@@ -40,12 +40,13 @@ class XdsResource:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSnapshot:
-    """The resources that the Envoys of a namespace share, by type URL and name. The listener for requests is
-    each one's own."""
+    """The resources that the Envoys of a namespace share, by type URL and name. Listeners for requests are
+    each one's own; `takes_over` says whether those that Seldon Core's Envoys ask are needed."""
 
     revision: int
     namespace: str
     resources: Mapping[str, Mapping[str, XdsResource]]
+    takes_over: bool = False
 
 
 def resource(name: str, message: Any) -> XdsResource:
@@ -119,7 +120,7 @@ class Encoder:
             LISTENER_URL: {self._copies.name: self._copies} if table.mirrors else {},
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
         }
-        yield ResourceSnapshot(revision, table.namespace, resources)
+        yield ResourceSnapshot(revision, table.namespace, resources, table.takes_over)
 
     def _count(self, entry: Entry, by: int) -> None:
         """Counts the uses of clusters: a cluster stays as long as a route names it."""

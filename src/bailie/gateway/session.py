@@ -66,6 +66,8 @@ class XdsSession:
     """The protocol state of one stream."""
 
     listener: XdsResource
+    handed_back: XdsResource
+    """The listener that the Envoy has besides, while its namespace takes names over from another mesh."""
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     in_flight: dict[str, InFlight] = field(default_factory=dict)
     """By type URL."""
@@ -200,7 +202,10 @@ class XdsSession:
 
     def _resources(self, url: str, snapshot: ResourceSnapshot) -> Mapping[str, XdsResource]:
         shared = snapshot.resources.get(url, {})
-        return {self.listener.name: self.listener, **shared} if url == LISTENER_URL else shared
+        if url != LISTENER_URL:
+            return shared
+        own = (self.listener, self.handed_back) if snapshot.takes_over else (self.listener,)
+        return {**{each.name: each for each in own}, **shared}
 
     def _has_endpoints(self, snapshot: ResourceSnapshot) -> bool:
         """Says whether the Envoy has the endpoints of a cluster: it asks for them once it has the cluster,

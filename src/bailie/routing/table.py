@@ -159,12 +159,13 @@ class RoutingTable:
     """Every name that callers may ask for in a namespace; any other name does not exist there.
 
     `mirrors` has the entries of the Models that get copies (`RouteMirror.model`), whatever their names lead
-    callers to.
+    callers to. `takes_over`: names come over from another mesh, whose data planes may hand requests back.
     """
 
     namespace: str
     entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     mirrors: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    takes_over: bool = False
 
     def __post_init__(self) -> None:
         if "" in self.entries or "" in self.mirrors:
