@@ -35,6 +35,22 @@ def test_a_first_ordinal_is_a_small_number(manifest, text):
     assert (server.first_ordinal, problems) == (100, [])
 
 
+@pytest.mark.parametrize("text", ["", "True", "yes", "0"])
+def test_a_server_is_held_back_by_true_alone(manifest, text):
+    key = "bailie.io/held"
+    _, problems = Server.parse(manifest("Server", {"serverConfig": "x"}, annotations={key: text}))
+    assert [(p.path, p.reason) for p in problems] == [(f"metadata.annotations[{key}]", "Invalid")]
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("true", 0), ("false", 2)])
+def test_a_server_that_is_held_back_wants_no_replicas(manifest, text, wanted):
+    annotations = {"bailie.io/held": text}
+    server, problems = Server.parse(
+        manifest("Server", {"serverConfig": "x", "replicas": 2}, annotations=annotations)
+    )
+    assert (server.wanted_replicas, problems) == (wanted, [])
+
+
 def test_image_overrides_have_no_effect(manifest):
     server, problems = Server.parse(
         manifest("Server", {"serverConfig": "x", "imageOverrides": {"agent": {}}})

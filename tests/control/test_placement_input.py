@@ -56,6 +56,11 @@ def test_how_many_replicas_a_server_asks_for():
     assert book.wanted([]) == {}
 
 
+def test_a_server_that_is_held_back_asks_for_none():
+    marks = {"bailie.io/first-ordinal": "100", "bailie.io/held": "true"}
+    assert ServerBook().wanted([server(2, annotations=marks)]) == {"mlserver": range(100, 100)}
+
+
 def test_replicas_that_are_numbered_from_a_hundred_on():
     book = ServerBook()
     ordinals = {"bailie.io/first-ordinal": "100"}

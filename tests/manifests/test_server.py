@@ -91,6 +91,15 @@ def test_numbers_from_the_first_ordinal_on():
     assert server_workload(later, default_server_config()).first_ordinal == 100
 
 
+def test_a_server_that_is_held_back_has_no_pods_and_its_pods_do_not_say_so():
+    held, free = (
+        server_workload(server(replicas=2, annotations={"bailie.io/held": each}), default_server_config())
+        for each in ("true", "false")
+    )
+    assert (held.replicas, free.replicas) == (0, 2)
+    assert held.template == free.template == server_workload(server(), default_server_config()).template
+
+
 def test_labels_of_tools_stay_behind():
     labels = {
         "team": "a",

@@ -18,6 +18,7 @@ from bailie.wellknown import labels, names
 
 HIGHEST_FIRST_ORDINAL = 5_000
 _TAKEN_NAMES = (SCHEDULER, ENVOY, names.MESH, names.AGENT_CONFIG)
+_SWITCHES = ("true", "false")
 Retention = Literal["Retain", "Delete"]
 
 
@@ -109,6 +110,11 @@ class Server(Resource):
         given = self.metadata.annotations.get(labels.FIRST_ORDINAL, "0")
         return int(given) if _is_ordinal(given) else 0
 
+    @property
+    def wanted_replicas(self) -> int:
+        """The replicas to run: those of the spec, none while a move holds the Server back."""
+        return 0 if self.metadata.annotations.get(labels.HELD) == "true" else self.spec.scaling.replicas
+
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec, and warnings for fields without effect."""
         found = [*self.spec.scaling_problems(), *pod_spec_problems("spec.podSpec", self.spec.pod_spec)]
@@ -116,6 +122,10 @@ class Server(Resource):
         if not _is_ordinal(given):
             text = f"is {given[:40]!r}; write a number from 0 to {HIGHEST_FIRST_ORDINAL}"
             found.append(Problem(f"metadata.annotations[{labels.FIRST_ORDINAL}]", "Invalid", text))
+        held = self.metadata.annotations.get(labels.HELD, "false")
+        if held not in _SWITCHES:
+            text = f"is {held[:40]!r}; write true or false"
+            found.append(Problem(f"metadata.annotations[{labels.HELD}]", "Invalid", text))
         if self.metadata.name in _TAKEN_NAMES:
             text = f'"{self.metadata.name}" is the name of a part of the runtime; choose another one'
             found.append(Problem("metadata.name", "Invalid", text))

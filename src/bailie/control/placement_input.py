@@ -80,7 +80,7 @@ def _wanted_ordinals(manifest: Mapping[str, Any]) -> range:
     if server is None:
         first = _first_told(manifest)
         return range(first, first + (running_replicas(manifest) or 1))
-    return range(server.first_ordinal, server.first_ordinal + server.spec.scaling.replicas)
+    return range(server.first_ordinal, server.first_ordinal + server.wanted_replicas)
 
 
 def _first_told(manifest: Mapping[str, Any]) -> int:

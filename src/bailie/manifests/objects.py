@@ -18,7 +18,9 @@ MANAGED_BY_LABEL = labels.MANAGED_BY
 MANAGED_BY = "bailie"
 WORKLOAD_LABEL = labels.WORKLOAD
 """On everything that an adapter makes, with the name of the workload that it belongs to."""
-_NOT_CARRIED = ("helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", MANAGED_BY_LABEL, WORKLOAD_LABEL)
+_NOT_CARRIED = (
+    "helm.sh/", "meta.helm.sh/", "kubectl.kubernetes.io/", MANAGED_BY_LABEL, WORKLOAD_LABEL, labels.HELD,
+)  # fmt: skip
 
 
 def owner_reference(resource: Resource) -> Manifest:
@@ -41,7 +43,8 @@ def described(resource: Resource) -> str:
 
 
 def carried(values: Mapping[str, str]) -> dict[str, str]:
-    """Returns labels or annotations that go from a resource to its pods: not those of Helm and kubectl."""
+    """Returns labels or annotations that go from a resource to its pods: not those of Helm, of kubectl,
+    and for the workload itself."""
     return {key: value for key, value in values.items() if not key.startswith(_NOT_CARRIED)}
 
 

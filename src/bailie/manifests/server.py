@@ -51,7 +51,7 @@ def server_workload(server: Server, config: ServerConfig) -> Workload:
     return Workload(
         namespace=metadata.namespace,
         name=metadata.name,
-        replicas=spec.scaling.replicas,
+        replicas=server.wanted_replicas,
         selector=selector,
         template={"metadata": {"labels": labels, "annotations": annotations}, "spec": pod},
         owner=owner_reference(server),
