@@ -4,7 +4,8 @@ The objects of Seldon Core v2 with stand-ins that answer (`tests/support/upstrea
 MLServer behind a small proxy. 20 models on two servers get 200 REST and 50 gRPC requests a second through the
 Service `seldon-mesh`, and every answer is compared: at rest, then while `bailie migrate apply` goes on to
 each step and `rollback` leads back, then during the whole of `apply`, `verify` and `finish`, before which
-callers make new connections: those to Seldon Core's Envoys end with their pods. In each of
+callers make new connections: those to Seldon Core's Envoys end with their pods. With `--one-server-at-a-time`
+the Servers come over one after the other, then all is led back, then the whole move goes so. In each of
 `--twins` a second operator of Seldon Core's wakes up when the step begins, and the seconds until the pause
 are told. Ends with 1 where a request failed or a figure is worse than its bar. Ends everything that it
 started.
@@ -29,12 +30,13 @@ from tests.support.upstream.facts import Upstream, UpstreamPattern, steady_model
 from tests.support.upstream.in_place import install_bailie
 from tests.support.upstream.install import upstream_ground
 
+from bailie.api.kinds import MODEL, POD, SERVER
 from bailie.migration.seldon_steps import SELDON_STEPS
 from benchmarks.move_commands import Commands
 from benchmarks.steady import Tally, steady
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from tests.support.upstream.install import UpstreamPlace
 
@@ -44,6 +46,11 @@ RPCS = 0.2
 """The share of gRPC."""
 STEPS = tuple(step.name for step in SELDON_STEPS if not step.no_return)
 AT_REST = "at rest"
+BESIDE = "beside servers that start elsewhere"
+INTERRUPTED = "one Server at a time: back, with the interruption"
+APART = frozenset({AT_REST, BESIDE, INTERRUPTED})
+"""Phases without a move, and the one that is to interrupt."""
+ONE_BY_ONE = "--one-server-at-a-time"
 MOST_SECONDS_OF_GAP = 0.25
 MOST_TIMES_AT_REST = 2.0
 MOST_SECONDS_TO_A_PAUSE = 5.0
@@ -66,6 +73,15 @@ class Move:
         with self._phase(AT_REST):
             await asyncio.sleep(seconds)
 
+    async def beside(self, home: str) -> None:
+        """Has Bailie start as many servers with the same models in another namespace; nothing moves.
+
+        The processor time of their start is what any move costs here.
+        """
+        with self._phase(BESIDE):
+            async with neighbours(self._place, home):
+                pass
+
     async def there_and_back(self, step: str) -> None:
         """Goes on to a step, and leads back."""
         with self._phase(f"apply to {step}"):
@@ -81,9 +97,22 @@ class Move:
             self.pauses[step] = (code, seconds, told.strip().rpartition("error: ")[2])
             await self.commands.run("rollback", "--yes")
 
-    async def whole(self, *, kept: bool) -> None:
-        """Moves the namespace to the end; callers make new connections before `finish`, unless `kept`."""
-        for verb, options in (("apply", ["--yes"]), ("verify", []), ("finish", ["--yes"])):
+    async def one_server_at_a_time(self) -> None:
+        """Brings the Servers over one by one, and leads back, which interrupts the models of the first."""
+        with self._phase("one Server at a time: apply"):
+            await self.commands.run("apply", "--yes", ONE_BY_ONE)
+        code, told = await self.commands.ended("rollback", "--yes")
+        if not code or "--with-interruption" not in told:
+            raise RuntimeError(f"a way back that stops models was not refused: {code}, {told}")
+        with self._phase(INTERRUPTED):
+            await self.commands.run("rollback", "--yes", "--with-interruption")
+
+    async def whole(self, *apply: str, kept: bool) -> None:
+        """Moves the namespace to the end; callers make new connections before `finish`, unless `kept`.
+
+        `apply`: further options of that command.
+        """
+        for verb, options in (("apply", ["--yes", *apply]), ("verify", []), ("finish", ["--yes"])):
             if verb == "finish" and not kept:
                 await self.stop()
                 self._traffic = self._callers()
@@ -104,11 +133,47 @@ class Move:
         self.phases[name] = (self._traffic.take(), time.monotonic() - started)
 
 
+@contextlib.asynccontextmanager
+async def neighbours(place: UpstreamPlace, home: str) -> AsyncIterator[None]:
+    """Runs the Servers and Models of the namespace in another one, on Bailie, from when all are ready."""
+    ground, facts = place.ground, place.facts
+    name = await ground.namespace("beside")
+    await ground.helm("install", "runtime", {}, namespace=name)
+    api = f"{SERVER.group}/{SERVER.version}"
+    models = {
+        each.name: {
+            "storageUri": f"{facts.artifacts}/{each.name}", "requirements": ["python"], "server": each.server
+        }
+        for each in facts.models
+    }  # fmt: skip
+    specs = [
+        *((SERVER, each, {"serverConfig": "mlserver"}) for each in facts.servers),
+        *((MODEL, each, spec) for each, spec in models.items()),
+    ]
+    for kind, each, spec in specs:
+        metadata = {"name": each, "namespace": name}
+        await place.admin.create({"apiVersion": api, "kind": kind.kind, "metadata": metadata, "spec": spec})
+    await ground.add_to_scope(home, name)
+    for kind, each, _ in specs:
+        await ground.until_ready(kind, each, name)
+    try:
+        yield
+    finally:
+        for kind, each, _ in reversed(specs):
+            await place.admin.delete(kind, each, name)
+        await ground.helm("uninstall", "runtime", {}, namespace=name)
+
+        async def gone() -> bool:
+            return not (await place.admin.list(POD, name)).items
+
+        await ground.until(gone, lambda: f"pods of {name}")
+
+
 async def measure(options: argparse.Namespace, folder: Path) -> Move:
     """Moves the namespace as the options say."""
     facts = Upstream(pattern=UpstreamPattern(options.pattern), models=steady_models(options.models))
     async with upstream_ground(folder, facts) as place:
-        await install_bailie(place)
+        home = await install_bailie(place)
         with contextlib.ExitStack() as stack:
 
             def callers() -> Steady:
@@ -118,19 +183,23 @@ async def measure(options: argparse.Namespace, folder: Path) -> Move:
 
             move = Move(place, callers, folder)
             await move.rest(options.seconds)
+            if options.beside:
+                await move.beside(home)
             for step in options.steps:
                 await move.there_and_back(step)
             for step in options.twins:
                 await move.disturbed(step)
+            if options.one_by_one:
+                await move.one_server_at_a_time()
             if options.whole:
-                await move.whole(kept=options.kept)
+                await move.whole(*([ONE_BY_ONE] if options.one_by_one else []), kept=options.kept)
             await move.stop()
     return move
 
 
 def moving(phases: dict[str, tuple[Tally, float]]) -> Tally:
-    """Returns the requests of all phases but that at rest."""
-    return joined(tally for name, (tally, _) in phases.items() if name != AT_REST)
+    """Returns the requests of all phases but those without a move, and the way back that interrupts."""
+    return joined(tally for name, (tally, _) in phases.items() if name not in APART)
 
 
 def joined(tallies: Iterable[Tally]) -> Tally:
@@ -149,8 +218,9 @@ def missed(move: Move) -> Iterator[str]:
     """Yields each bar that was missed."""
     rest, tally = move.phases[AT_REST][0], moving(move.phases)
     yield from (rest.failures + tally.failures)[:3]
-    if tally.quantile(0.99) > MOST_TIMES_AT_REST * rest.quantile(0.99):
-        yield f"p99 is more than {MOST_TIMES_AT_REST:g} times that at rest"
+    compared = BESIDE if BESIDE in move.phases else AT_REST
+    if tally.quantile(0.99) > MOST_TIMES_AT_REST * move.phases[compared][0].quantile(0.99):
+        yield f"p99 is more than {MOST_TIMES_AT_REST:g} times that {compared}"
     if tally.gap > MOST_SECONDS_OF_GAP:
         yield f"nothing was answered for more than {MOST_SECONDS_OF_GAP:g} s"
     for step, (code, seconds, words) in move.pauses.items():
@@ -163,7 +233,7 @@ def told(move: Move) -> Iterator[str]:
     for name, (tally, seconds) in move.phases.items():
         yield f"{name}: {_line(tally, seconds)}"
     if len(move.phases) > 1:
-        whole = sum(seconds for name, (_, seconds) in move.phases.items() if name != AT_REST)
+        whole = sum(seconds for name, (_, seconds) in move.phases.items() if name not in APART)
         yield f"all phases of the move: {_line(moving(move.phases), whole)}"
     for step, (code, seconds, words) in move.pauses.items():
         yield f"second operator in {step}: exit code {code} after {seconds:.1f} s: {words}"
@@ -201,6 +271,17 @@ def main(arguments: Sequence[str]) -> None:
         "--kept",
         action="store_true",
         help="callers keep their connections to Seldon Core's Envoys to the end",
+    )
+    parser.add_argument(
+        "--beside",
+        action="store_true",
+        help="first start as many servers with the same models elsewhere, and compare p99 with that",
+    )
+    parser.add_argument(
+        ONE_BY_ONE,
+        dest="one_by_one",
+        action="store_true",
+        help="bring the Servers over one after the other, there and back, then in the whole move",
     )
     parser.add_argument("--not-whole", dest="whole", action="store_false", help="leave out the whole move")
     parser.add_argument("--json", type=Path, help="write the results here too")

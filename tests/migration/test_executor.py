@@ -16,6 +16,7 @@ from bailie.migration.errors import Blocked, DamagedRecord, PastReturn, Paused, 
 from bailie.migration.executor import missing_now
 from bailie.migration.record import ABOUT_TO_FINISH, NAME
 from bailie.migration.source import MoveSource
+from bailie.migration.steps import nothing
 from bailie.scope.central import asked_of, served_of
 from bailie.wellknown import names
 
@@ -251,7 +252,8 @@ async def test_a_second_operator_pauses_every_step_that_is_to_be_alone(phase, al
         MODEL, TEAM, "iris", {**there.get(MODEL, TEAM, "iris"), "apiVersion": "mlops.seldon.io/v1alpha1"}
     )
     record = await applied(there) if phase != "apply" else await there.executor().begin(SOURCE, PLACES)
-    steps = [dataclasses.replace(step, alone=alone) for step in CENTRAL_STEPS]
+    quiet = nothing if alone else None
+    steps = [dataclasses.replace(step, quiet=quiet, quiet_back=quiet) for step in CENTRAL_STEPS]
     executor = there.executor(steps=lambda _: tuple(steps), tell=SecondOperator(there))
     if not alone:
         await getattr(executor, phase)(record)

@@ -28,6 +28,7 @@ PATTERNS = {
     "operator in the namespace": {"operated_from": TEAM, "listed": ()},
     "cluster-wide": {"listed": ()},
     "a list": {},
+    "a mesh elsewhere": {"central": True, "mesh_elsewhere": True},
 }
 
 
@@ -93,7 +94,8 @@ async def test_a_move_leaves_bailies_pods_and_nothing_of_seldon_cores(options):
     assert left_of_seldon_core(there) == {f"PersistentVolumeClaim/{USERS_CLAIM}"}
     service = there.get(kinds.SERVICE, TEAM, names.MESH)
     assert service["metadata"]["uid"] == address
-    assert spec_of(service) == {"type": "LoadBalancer", "selector": {labels.NAME: names.ENVOY}}
+    kept = "ClusterIP" if "mesh_elsewhere" in options else "LoadBalancer"
+    assert (spec_of(service)["type"], spec_of(service)["selector"]) == (kept, {labels.NAME: names.ENVOY})
     assert {f"{server}-100" for server in SERVERS} <= own_pods(there)
     assert not [each for each in there.objects.values() if each["metadata"].get("finalizers")]
     agent = there.get(kinds.ROLE, TEAM, "agent-role")

@@ -125,26 +125,63 @@ def test_an_operator_that_is_at_work_for_the_namespace_is_told(found, text):
     assert (text in said[0]) if text else (said == ())
 
 
-def renewing(count, replicas=0, watch="team"):
-    """Looks between which the Lease of the operator is renewed so often."""
+def renewing(count, *pods, replicas=0, watch="team"):
+    """Looks between which the Lease of the operator, which has these pods, is renewed so often."""
     for number in range(count + 1):
         found = lease("e98130ae.seldon.io", OLD, "another-operator-0")
         found["spec"]["renewTime"] = f"2026-02-02T10:00:0{number}.000000Z"
-        place = NamespaceObjects(name=OLD, objects={"Lease": {found["metadata"]["name"]: found}})
+        leases = {found["metadata"]["name"]: found}
+        seen = {each["metadata"]["name"]: each for each in pods}
+        place = NamespaceObjects(name=OLD, objects={"Lease": leases, "Pod": seen})
         yield dataclasses.replace(seen_as(upstream=(operator(replicas, watch),)), foreign=place)
 
 
 def test_a_lease_that_is_renewed_without_a_pod_is_told():
-    (text,) = told(*renewing(2))
+    (text,) = told(*renewing(1))
     assert text == (
         f"Lease e98130ae.seldon.io in namespace {OLD}: another-operator-0 renews it (spec.renewTime "
-        "2026-02-02T10:00:02.000000Z), and Deployment seldon-v2-controller-manager there has no pod"
+        "2026-02-02T10:00:01.000000Z), and is no pod of Deployment seldon-v2-controller-manager there"
     )
 
 
-def test_the_last_renewal_of_an_operator_and_those_of_one_for_other_namespaces_are_not():
-    assert told(*renewing(1)) == ()
-    assert told(*renewing(3, replicas=1, watch="other")) == ()
+def operators_pod(name, **spec):
+    return plain("v1", "Pod", name, spec=spec)
+
+
+OWN, OTHER = operators_pod("another-operator-0"), operators_pod("seldon-v2-controller-manager-x")
+HOLDERS = {
+    "no process that renews it": ((), 0, False),
+    "its own pod, for other namespaces": ((OWN,), 3, False),
+    "another process beside its pod": ((OTHER,), 1, True),
+    "a pod with the network of its machine": (
+        (operators_pod("seldon-v2-controller-manager-x", hostNetwork=True),),
+        3,
+        False,
+    ),
+    "another process beside a pod that has it": (
+        (OTHER, operators_pod("node-exporter-x", hostNetwork=True)),
+        1,
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("pods", "count", "told_of"), HOLDERS.values(), ids=HOLDERS.keys())
+def test_the_holder_of_a_lease_is_to_be_a_pod_of_its_operator(pods, count, told_of):
+    said = told(*renewing(count, *pods, replicas=len(pods), watch="other"))
+    assert bool(said) is told_of
+
+
+def test_the_last_renewal_of_a_pod_that_has_ended_is_not_told():
+    with_pod, *_ = renewing(0, OWN, replicas=1)
+    assert told(with_pod, *renewing(1)) == ()
+    assert told(with_pod, *renewing(2)) != ()
+
+
+def test_a_process_that_holds_the_lease_in_turn_with_the_right_pod_is_told():
+    (first, second), (right, *_) = renewing(1, OTHER, replicas=1), renewing(1, OWN, replicas=1)
+    assert told(first, right) == ()
+    assert told(first, right, second) != ()
 
 
 @pytest.mark.parametrize(("owner", "count"), [(f"{HOME}/one", 0), ("", 0), ("elsewhere/two", 1)])

@@ -110,9 +110,16 @@ _ARGO = {"annotations": {"argocd.argoproj.io/tracking-id": "models:mlops.seldon.
 _FLUX = {
     "labels": {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux"}
 }
-_EXTERNAL = plain(
-    "v1", "Service", "seldon-mesh", spec={"type": "ExternalName", "externalName": "seldon-mesh.x"}
-)
+_ANY_PODS = {
+    "selector": {"matchLabels": {"a": "b"}},
+    "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "x", "image": "x"}]}},
+}
+
+
+def _external(target: str) -> Manifest:
+    return plain("v1", "Service", "seldon-mesh", spec={"type": "ExternalName", "externalName": target})
+
+
 _OTHER_BINDING = plain(
     "rbac.authorization.k8s.io/v1",
     "RoleBinding",
@@ -345,11 +352,23 @@ FAULTS: dict[str, Fault] = {
         remedy="kubectl get service seldon-mesh",
     ),
     "mesh-elsewhere": Fault(
-        prepare=_added(_EXTERNAL),
+        prepare=_added(_external("seldon-mesh.x")),
         check="mesh",
-        says="it is an ExternalName of seldon-mesh.x",
-        remedy="kubectl delete service seldon-mesh",
+        says="it is an ExternalName of seldon-mesh.x: the step leave leads it to Bailie's Envoys here",
+        remedy="have such callers ask seldon-mesh.",
         blocks=False,
+    ),
+    "mesh-outside": Fault(
+        prepare=_added(_external("mesh.example.com")),
+        check="mesh",
+        says="it is an ExternalName of mesh.example.com, which is no seldon-mesh.NAMESPACE",
+        remedy="kubectl get service seldon-mesh",
+    ),
+    "server-as-deployment": Fault(
+        prepare=_added(plain("apps/v1", "Deployment", "mlserver", spec=_ANY_PODS)),
+        check="deployment",
+        says="Seldon Core runs the Server as a Deployment",
+        remedy="set useDeploymentsForServers=false",
     ),
     "mesh-missing": Fault(
         prepare=lambda ground: ground.drop("Service/seldon-mesh"),

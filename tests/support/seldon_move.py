@@ -5,7 +5,8 @@
 
 `there.writes`, `kill_after` and `failure` are those of `moves.ObjectsInMemory`. After each write every model
 must be answered: by each Envoy behind the Service of callers, from a server that it can reach.
-`there.started` names the pods that Seldon Core's workloads have made since the beginning.
+`there.started` names the pods that Seldon Core's workloads have made since the beginning, `there.tolerated`
+the Servers whose models need not be answered.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ _ENVOY = {labels.NAME: names.ENVOY}
 _ESTABLISHED = {"conditions": [{"type": "Established", "status": "True"}]}
 _DEFINITIONS = {name_of(each): {**each, "status": _ESTABLISHED} for each in crd_manifests()}
 _READY = [{"type": "Ready", "status": "True"}]
+_BEFORE_LOOK = "2026-05-31T23:59:00Z"
 
 
 def places(*, operated_from: str = OLD, central: bool = False) -> MovePlaces:
@@ -57,13 +59,23 @@ def places(*, operated_from: str = OLD, central: bool = False) -> MovePlaces:
 
 
 class SeldonNamespace(ObjectsInMemory):
-    """`team`, its Seldon Core operator in `operated_from`, whose list is `listed`; none for all."""
+    """`team`, its Seldon Core operator in `operated_from`, whose list is `listed`; none for all.
+
+    `mesh_elsewhere`: it has no Envoys, and its Service of callers leads to those of the operator's namespace.
+    """
 
     def __init__(
-        self, *, central: bool = False, operated_from: str = OLD, listed: tuple[str, ...] = (OLD, TEAM)
+        self,
+        *,
+        central: bool = False,
+        operated_from: str = OLD,
+        listed: tuple[str, ...] = (OLD, TEAM),
+        mesh_elsewhere: bool = False,
     ) -> None:
         super().__init__()
+        self._mesh_elsewhere = mesh_elsewhere
         self.started: list[str] = []
+        self.tolerated: set[str] = set()
         self.running: dict[str, str] = {}
         self._central = central
         self._operated_from = operated_from
@@ -80,14 +92,16 @@ class SeldonNamespace(ObjectsInMemory):
         for name in MODELS:
             status = {"conditions": _READY} if name == "iris" else {}
             finalizers = {"metadata": {"finalizers": ["seldon.model.finalizer"]}}
-            self.make_one(
-                kinds.MODEL, name, {**finalizers, "spec": {"storageUri": "s3://a/b"}, "status": status}
-            )
+            spec = {"storageUri": "s3://a/b", "server": SERVERS[0]}
+            self.make_one(kinds.MODEL, name, {**finalizers, "spec": spec, "status": status})
         if central:
             target = f"{names.SCHEDULER}.{OLD}.svc.cluster.local"
             self.make_one(
                 kinds.SERVICE, names.SCHEDULER, {"spec": {"type": "ExternalName", "externalName": target}}
             )
+        if mesh_elsewhere:
+            spec = {"type": "ExternalName", "externalName": f"{names.MESH}.{OLD}.svc.cluster.local"}
+            self.make_one(kinds.SERVICE, names.MESH, {"spec": spec})
         self.make_one(kinds.PERSISTENT_VOLUME_CLAIM, USERS_CLAIM, {})
         flags = [
             f"--clusterwide={str(operated_from != TEAM).lower()}",
@@ -150,6 +164,7 @@ class SeldonNamespace(ObjectsInMemory):
         self._as_bailie()
         for _ in range(2):
             self._as_controllers()
+        self._tell_models()
         self._tell_operator()
         assert not (silent := [*self._unanswered()]), f"{silent} after {self.writes[-1:]}"
 
@@ -165,8 +180,9 @@ class SeldonNamespace(ObjectsInMemory):
             self._keep(kinds.STATEFUL_SET, name, server, pods)
             selector = {"statefulset.kubernetes.io/pod-name": f"{name}-0"}
             self._keep(kinds.SERVICE, f"{name}-0", server, {"selector": selector})
-        self._keep(kinds.DEPLOYMENT, names.ENVOY, runtime, _pods_of(names.ENVOY, _ENVOY))
-        self._keep(kinds.SERVICE, names.MESH, runtime, {"type": "LoadBalancer", "selector": dict(_ENVOY)})
+        if not self._mesh_elsewhere:
+            self._keep(kinds.DEPLOYMENT, names.ENVOY, runtime, _pods_of(names.ENVOY, _ENVOY))
+            self._keep(kinds.SERVICE, names.MESH, runtime, {"type": "LoadBalancer", "selector": dict(_ENVOY)})
         for kind, name in ((kinds.CONFIG_MAP, names.AGENT_CONFIG), (kinds.CONFIG_MAP, "seldon-kafka")):
             self._keep(kind, name, runtime, {})
         for account in ("agent", "hodometer"):
@@ -205,8 +221,11 @@ class SeldonNamespace(ObjectsInMemory):
         runtime = self.get(kinds.SELDON_RUNTIME, TEAM, "seldon")
         for name in SERVERS:
             notes = self.get(kinds.SERVER, TEAM, name)["metadata"].get("annotations") or {}
-            start = {"ordinals": {"start": int(notes.get(labels.FIRST_ORDINAL, 0))}}
-            self._own(kinds.STATEFUL_SET, name, {**_pods_of(name, {labels.SERVER: name}, ours=True), **start})
+            own = {
+                "ordinals": {"start": int(notes.get(labels.FIRST_ORDINAL, 0))},
+                "replicas": 0 if notes.get(labels.HELD) == "true" else 1,
+            }
+            self._own(kinds.STATEFUL_SET, name, {**_pods_of(name, {labels.SERVER: name}, ours=True), **own})
         self._own(kinds.DEPLOYMENT, names.ENVOY, _pods_of(names.ENVOY, _ENVOY, ours=True))
         self._own(
             kinds.DEPLOYMENT,
@@ -222,14 +241,32 @@ class SeldonNamespace(ObjectsInMemory):
         term = {"metadata": {"annotations": {TERM_ANNOTATION: notes}}, "spec": {"holderIdentity": "pod"}}
         if (kinds.LEASE.kind, TEAM, names.SCHEDULER) not in self.objects:
             self.make_one(kinds.LEASE, names.SCHEDULER, term)
-        mesh = spec_of(runtime).get("fallbackMesh")
-        told = {"mesh": "before", "names": 1, "listed": ["broken"]} if mesh else None
-        if (runtime.get("status") or {}).get("fallback") != told:
-            self.make_one(kinds.SELDON_RUNTIME, "seldon", {**runtime, "status": {"fallback": told}})
-        iris = self.get(kinds.MODEL, TEAM, "iris")
-        rolled = [*_READY, {"type": "RolledOut", "status": "True"}]
-        if iris["status"]["conditions"] != rolled:
-            self.make_one(kinds.MODEL, "iris", {**iris, "status": {"conditions": rolled}})
+
+    def _tell_models(self) -> None:
+        """Has the status of `iris` be that of the system which serves, with the names that are handed on."""
+        runtime, iris = (
+            self.get(kind, TEAM, name)
+            for kind, name in ((kinds.SELDON_RUNTIME, "seldon"), (kinds.MODEL, "iris"))
+        )
+        if self._bailie_serves():
+            mesh, over = spec_of(runtime).get("fallbackMesh"), bool(self._own_pods(SERVERS[0]))
+            listed = ["broken"] if over else ["broken", "iris"]
+            told = {"mesh": "before", "names": len(listed), "listed": listed} if mesh else None
+            if (runtime.get("status") or {}).get("fallback") != told:
+                self.make_one(kinds.SELDON_RUNTIME, "seldon", {**runtime, "status": {"fallback": told}})
+            rolled = [*_READY, {"type": "RolledOut", "status": str(over)}]
+            if iris["status"]["conditions"] != rolled:
+                self.make_one(kinds.MODEL, "iris", {**iris, "status": {"conditions": rolled}})
+        elif self._old_operator_serves() and iris["status"]["conditions"] != _READY:
+            written = {"manager": "manager", "time": _BEFORE_LOOK, "fieldsV1": {"f:status": {}}}
+            metadata = {**iris["metadata"], "managedFields": [written]}
+            self.make_one(
+                kinds.MODEL, "iris", {**iris, "metadata": metadata, "status": {"conditions": _READY}}
+            )
+
+    def _bailie_serves(self) -> bool:
+        claim = self.objects.get((kinds.LEASE.kind, TEAM, CLAIM_LEASE))
+        return claim is not None and bool(claim["spec"]["holderIdentity"])
 
     def _own(self, kind: Kind, name: str, spec: Manifest) -> None:
         there = self.objects.get((kind.kind, TEAM, name))
@@ -303,7 +340,8 @@ class SeldonNamespace(ObjectsInMemory):
             own = {"name": name_of(template), "persistentVolumeClaim": {"claimName": claim}}
             spec = {"volumes": [own, {"name": "theirs", "persistentVolumeClaim": {"claimName": USERS_CLAIM}}]}
             if (kinds.PERSISTENT_VOLUME_CLAIM.kind, TEAM, claim) not in self.objects:
-                self.make_one(kinds.PERSISTENT_VOLUME_CLAIM, claim, {})
+                selected = {"metadata": {"labels": dict(spec_of(owner)["selector"]["matchLabels"])}}
+                self.make_one(kinds.PERSISTENT_VOLUME_CLAIM, claim, selected)
         marks = {
             **spec_of(owner)["template"]["metadata"]["labels"],
             "statefulset.kubernetes.io/pod-name": name,
@@ -329,23 +367,33 @@ class SeldonNamespace(ObjectsInMemory):
     def _unanswered(self) -> Iterator[str]:
         """Yields the Envoys behind the Service of callers that could not answer for a model."""
         envoys = self._behind(names.MESH)
-        if not envoys:
+        if "externalName" in spec_of(self.get(kinds.SERVICE, TEAM, names.MESH)):
+            for server in SERVERS:
+                if not self._of_seldon_core(server):
+                    yield f"the other mesh reaches no pod of {server}"
+        elif not envoys:
             yield "no Envoy is behind the Service of callers"
         for each in envoys:
-            if not (self._served_by_bailie() if is_ours(each) else self._served_by_seldon_core()):
-                yield f"{name_of(each)} reaches no server"
+            for server in SERVERS:
+                reaches = self._of_bailie if is_ours(each) else self._of_seldon_core
+                if not reaches(server) and server not in self.tolerated:
+                    yield f"{name_of(each)} reaches no pod of {server}"
 
-    def _served_by_bailie(self) -> bool:
-        """Says whether each server of Bailie's is there, or the Envoys of before are asked and can answer."""
-        pods = [each for key, each in self.objects.items() if key[0] == kinds.POD.kind and is_ours(each)]
-        own = {labels_of(each).get(labels.SERVER) for each in pods}
-        if own >= set(SERVERS):
-            return True
+    def _of_bailie(self, server: str) -> bool:
+        """Says whether an Envoy of Bailie's has a pod of the server, or Envoys of before that answer."""
         asked = spec_of(self.get(kinds.SELDON_RUNTIME, TEAM, "seldon")).get("fallbackMesh")
-        return bool(asked) and bool(self._behind(names.MESH_BEFORE)) and self._served_by_seldon_core()
+        handed_on = bool(asked) and (self._mesh_elsewhere or bool(self._behind(names.MESH_BEFORE)))
+        handed_on = handed_on and self._of_seldon_core(server)
+        return bool(self._own_pods(server)) or handed_on
 
-    def _served_by_seldon_core(self) -> bool:
-        return all(self._behind(f"{name}-0") for name in SERVERS)
+    def _of_seldon_core(self, server: str) -> bool:
+        """Says whether an Envoy of before has the server's pod, or Envoys of Bailie's that have one."""
+        found = self._behind(f"{server}-0")
+        return bool(found) and all(not is_ours(each) or bool(self._own_pods(server)) for each in found)
+
+    def _own_pods(self, server: str) -> list[Manifest]:
+        pods = [each for key, each in self.objects.items() if key[0] == kinds.POD.kind and is_ours(each)]
+        return [each for each in pods if labels_of(each).get(labels.SERVER) == server]
 
     def _behind(self, service: str) -> list[Manifest]:
         found = self.objects.get((kinds.SERVICE.kind, TEAM, service))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -41,6 +42,13 @@ def apply(
     namespace: Target,
     *,
     until: Annotated[str, typer.Option("--until", metavar="STEP", help="End after this step.")] = "",
+    one_server_at_a_time: Annotated[
+        bool,
+        typer.Option(
+            "--one-server-at-a-time",
+            help="Bring the Servers over one after the other, where there is no room for both copies of all.",
+        ),
+    ] = False,
     yes: Yes = False,
     print_: Print = False,
     from_what_is_there: FromThere = False,
@@ -59,14 +67,16 @@ def apply(
 
       bailie migrate apply financial-staging --until scheduler --yes
 
+      bailie migrate apply financial-staging --one-server-at-a-time
+
       bailie migrate apply financial-staging --print
     """
 
     async def work(move: MoveRun) -> None:
         from bailie.migration.start import steps_of
 
-        record = await move.record(anew=from_what_is_there)
-        steps = [step for step in steps_of(record.source) if not step.no_return]
+        record = await move.record(anew=from_what_is_there, one_by_one=one_server_at_a_time)
+        steps = [step for step in steps_of(record) if not step.no_return]
         _check_step(until, steps)
         if print_:
             await move.show(steps, record, "apply")
@@ -82,6 +92,12 @@ def apply(
 def rollback(
     namespace: Target,
     *,
+    with_interruption: Annotated[
+        bool,
+        typer.Option(
+            "--with-interruption", help="Go back also where models do not answer until their pods are back."
+        ),
+    ] = False,
     yes: Yes = False,
     print_: Print = False,
     from_what_is_there: FromThere = False,
@@ -90,6 +106,9 @@ def rollback(
     state_dir: StateDir = None,
 ) -> None:
     """Undo the steps of a move, the last one first. Requests go on. Not after `finish` has begun.
+
+    After `apply --one-server-at-a-time` has ended pods of Seldon Core's, their models do not answer until its
+    operator has made them again: the command says which and for how long, and needs --with-interruption.
 
     Examples:
 
@@ -100,12 +119,13 @@ def rollback(
         from bailie.migration.start import steps_of
 
         record = await move.record(anew=from_what_is_there, begin=False)
-        steps = [step for step in reversed(steps_of(record.source)) if not step.no_return]
+        steps = [step for step in reversed(steps_of(record)) if not step.no_return]
         if print_:
             await move.show(steps, record, "rollback")
             return
         move.ask(steps, record, yes=yes, back=True)
-        await move.alone(record, move.executor.rollback)
+        back = partial(move.executor.rollback, interrupt=with_interruption)
+        await move.alone(record, back)
         move.result(record, done="rolled back", hint="")
 
     _run(namespace, output, work, (kubeconfig, state_dir))
@@ -134,7 +154,7 @@ def finish(
         from bailie.migration.start import steps_of
 
         record = await move.record(begin=False)
-        steps = [step for step in steps_of(record.source) if step.no_return]
+        steps = [step for step in steps_of(record) if step.no_return]
         if print_:
             await move.show(steps, replace(record, doing=ABOUT_TO_FINISH), "finish")
             return

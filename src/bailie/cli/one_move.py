@@ -47,12 +47,13 @@ class MoveRun:
 
         return await look(self._client, self._namespace, places)
 
-    async def record(self, *, anew: bool = False, begin: bool = True) -> MoveRecord:
+    async def record(self, *, anew: bool = False, begin: bool = True, one_by_one: bool = False) -> MoveRecord:
         """Returns the record of the move; where there is none, the record of the present state.
 
-        `anew`: also in the place of one that is damaged or lost.
+        `anew`: also in the place of one that is damaged or lost. `one_by_one`: a move that begins brings the
+        Servers over one at a time.
         """
-        from bailie.migration.errors import DamagedRecord
+        from bailie.migration.errors import Blocked, DamagedRecord
         from bailie.migration.executor import required
         from bailie.migration.look import find_source
 
@@ -62,13 +63,18 @@ class MoveRun:
             if not anew:
                 raise
             found = None
+        if found is not None and one_by_one and not found.one_by_one:
+            hint = (
+                f"`bailie migrate rollback {self._namespace}`, then begin anew; or go on without the option"
+            )
+            raise Blocked("the move has begun with all Servers at once", hint=hint)
         if found is not None or (not begin and not anew):
             return required(found, self._namespace)
         if not anew:
             await self._refuse_blocked()
         self._anew = True
         source, places = await find_source(self._client, self._namespace, lost=anew)
-        return await self.executor.begin(source, places)
+        return await self.executor.begin(source, places, one_by_one=one_by_one)
 
     async def save(self, record: MoveRecord) -> None:
         """Writes the objects of before into a file in the working folder, at the beginning of a move."""

@@ -28,7 +28,9 @@ from bailie.migration.record import (
     line_of,
     read_record,
 )
+from bailie.migration.seldon.interruption import refuse_interruption
 from bailie.migration.start import begin, steps_of
+from bailie.migration.steps import nothing
 from bailie.migration.watch import second_writers, traces
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class _Leg:
     step: MoveStep
     decide: Decide
     hold: Hold
+    quiet: Hold | None
 
 
 class Executor:
@@ -87,21 +90,27 @@ class Executor:
         look: Callable[[MovePlaces], Awaitable[MoveFacts]],
         write: Write,
         tell: Tell,
-        steps: Callable[[MoveSource], tuple[MoveStep, ...]] = steps_of,
+        steps: Callable[[MoveRecord], tuple[MoveStep, ...]] = steps_of,
     ) -> None:
         """Takes `look`, which reads fresh facts, with those of these other namespaces."""
         self._namespace, self._by = namespace, by
         self._look, self._write, self._tell, self._steps = look, write, tell, steps
         self._traces: Traces | None = None
+        self._quiet = 0
+        """How many of the last looks found that Seldon Core's operator had let go. The first of them may have
+        read objects before the operator's last write, and its pod after the end."""
 
     async def recorded(self) -> MoveRecord | None:
         """Returns the record of the move, None before its begin. Raises DamagedRecord, ApiError."""
         return record_in(await self._look(MovePlaces()))
 
-    async def begin(self, source: MoveSource, places: MovePlaces) -> MoveRecord:
-        """Returns the record of the present state, which the first write keeps. Raises Blocked, ApiError."""
+    async def begin(self, source: MoveSource, places: MovePlaces, *, one_by_one: bool = False) -> MoveRecord:
+        """Returns the record of the present state, which the first write keeps. Raises Blocked, ApiError.
+
+        `one_by_one`: the Servers come over one at a time.
+        """
         facts = await self._look(places)
-        return begin(facts, source, places, at=stamp(utc_now()), by=self._by)
+        return begin(facts, source, places, at=stamp(utc_now()), by=self._by, one_by_one=one_by_one)
 
     async def apply(self, record: MoveRecord, until: str = "") -> MoveRecord:
         """Carries out the steps up to the named one, or to the last before `finish`.
@@ -111,21 +120,22 @@ class Executor:
         if record.doing == ABOUT_TO_FINISH:
             raise past_return(record)
         record = await self._doing(record, ABOUT_TO_APPLY)
-        steps = [step for step in self._steps(record.source) if not step.no_return]
+        steps = [step for step in self._steps(record) if not step.no_return]
         return await self._carry_out(record, [_forward(step) for step in steps], "apply", until=until)
 
-    async def rollback(self, record: MoveRecord) -> None:
+    async def rollback(self, record: MoveRecord, *, interrupt: bool = False) -> None:
         """Undoes the steps, the last one first, and deletes the record.
 
-        Raises PastReturn, Paused, WaitEnded, ApiError.
+        `interrupt`: also where models do not answer meanwhile. Raises PastReturn, Blocked, Paused, WaitEnded,
+        ApiError.
         """
         if record.doing == ABOUT_TO_FINISH:
             raise past_return(record)
+        if not interrupt:
+            refuse_interruption(await self._look(record.places), record)
         record = await self._doing(record, ABOUT_TO_ROLL_BACK)
-        steps = [step for step in reversed(self._steps(record.source)) if not step.no_return]
-        await self._carry_out(
-            record, [_Leg(step, step.backward, step.returned) for step in steps], "rollback"
-        )
+        steps = [step for step in reversed(self._steps(record)) if not step.no_return]
+        await self._carry_out(record, [_backward(step) for step in steps], "rollback")
         await self._forget()
 
     async def finish(self, record: MoveRecord) -> None:
@@ -134,7 +144,7 @@ class Executor:
         Raises Paused, WaitEnded, ApiError.
         """
         record = await self._doing(record, ABOUT_TO_FINISH)
-        legs = [_forward(step) for step in self._steps(record.source) if step.no_return]
+        legs = [_forward(step) for step in self._steps(record) if step.no_return]
         await self._carry_out(record, legs, "finish")
         await self._forget()
 
@@ -218,11 +228,14 @@ class Executor:
             for change in each.decide(facts, record):
                 text = f"somebody undid a change of step {each.step.name}: {undone(facts, change)}"
                 raise paused(record, text)
-        if not leg.step.alone:
+        if leg.quiet is None:
             self._traces = None
             return facts
+        letting_go = leg.quiet(facts, record)
         before, self._traces = self._traces, traces(self._traces, facts)
-        for text in second_writers(before, self._traces, facts, record):
+        comparable = not letting_go and (self._quiet > 1 or leg.quiet is nothing)
+        self._quiet = 0 if letting_go else self._quiet + 1
+        for text in second_writers(before if comparable else None, self._traces, facts, record):
             raise paused(record, f"step {leg.step.name}: {text}")
         return facts
 
@@ -272,7 +285,7 @@ def required(record: MoveRecord | None, namespace: str) -> MoveRecord:
 
 def missing_now(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     """Returns what does not hold yet of a move that has been applied, each `name: why`."""
-    steps = [step for step in steps_of(record.source) if not step.no_return]
+    steps = [step for step in steps_of(record) if not step.no_return]
     unmade = [
         f"step {step.name}: not made: {change.told()}"
         for step in steps
@@ -282,4 +295,8 @@ def missing_now(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
 
 
 def _forward(step: MoveStep) -> _Leg:
-    return _Leg(step, step.forward, step.arrived)
+    return _Leg(step, step.forward, step.arrived, step.quiet)
+
+
+def _backward(step: MoveStep) -> _Leg:
+    return _Leg(step, step.backward, step.returned, step.quiet_back)

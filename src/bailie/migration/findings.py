@@ -36,6 +36,7 @@ CHECKS: tuple[Callable[[MoveFacts, MoveSource], Iterator[PlanFinding]], ...] = (
     resources.references,
     resources.without_gateway,
     resources.deletions,
+    pods.deployments,
     pods.images,
     pods.agents,
     pods.templates,

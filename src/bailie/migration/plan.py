@@ -13,6 +13,7 @@ from bailie.migration.checks.room import room_for_copies
 from bailie.migration.finding import Impact
 from bailie.migration.findings import examine_move
 from bailie.migration.outline import outline
+from bailie.migration.seldon.interruption import HAND_OVER_SECONDS, seconds_for
 from bailie.migration.source import SELDON_SOURCES, WORDS, MoveSource, recognise
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from bailie.migration.facts import MoveFacts
     from bailie.migration.finding import PlanFinding
     from bailie.migration.outline import StepOutline
-
-_HAND_OVER_SECONDS = 30
-"""For a scheduler's pod to start and to take over; the hand-over itself takes less than two seconds."""
-_PER_SERVER_SECONDS = 60
-_PER_MODEL_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +106,7 @@ def _memory(facts: MoveFacts, source: MoveSource) -> int:
 
 def _seconds(source: MoveSource, models: int, servers: int) -> int:
     if source is MoveSource.BAILIE_CENTRAL:
-        return _HAND_OVER_SECONDS
+        return HAND_OVER_SECONDS
     if source in SELDON_SOURCES:
-        return _HAND_OVER_SECONDS + servers * _PER_SERVER_SECONDS + models * _PER_MODEL_SECONDS
+        return seconds_for(servers, models)
     return 0

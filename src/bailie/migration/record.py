@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bailie.api.kinds import CONFIG_MAP
-from bailie.api.names import label_problems
+from bailie.api.names import is_dns_label, label_problems
 from bailie.api.problems import Problem
 from bailie.migration.errors import DamagedRecord
 from bailie.migration.facts import MovePlaces
@@ -77,12 +77,19 @@ class MoveRecord:
     """The fields by which the SeldonRuntime left the scheduler out."""
     redirect: str = ""
     """The DNS name of a scheduler, to which a hand-made Service led; empty where there was none."""
+    mesh: str = ""
+    """The DNS name of another namespace's mesh, to which the Service of callers led; empty where it led to
+    Envoys here."""
     saved: str = ""
     """The SHA-256 digest of the file with the objects of before, in hexadecimal; empty for no file."""
     unready: tuple[str, ...] = ()
     """Servers, Models, Experiments and Pipelines that were not ready before, each `Kind/name`."""
     pods: dict[str, str] = field(default_factory=dict)
     """The uid of each pod of servers and Envoys, before."""
+    one_by_one: tuple[str, ...] = ()
+    """The Servers in the order in which they come over one at a time; none where all come at once."""
+    placed: dict[str, str] = field(default_factory=dict)
+    """The Server of each Model, before, empty where that was not known; none where all come at once."""
     log: tuple[WrittenLine, ...] = ()
 
     @property
@@ -132,6 +139,10 @@ def _problems(record: MoveRecord) -> list[Problem]:
         found += label_problems("central", record.central)
     if record.foreign:
         found += label_problems("foreign", record.foreign)
+    for server in record.one_by_one:
+        found += label_problems("one_by_one", server)
+    if record.mesh and not mesh_namespace(record.mesh):
+        found.append(Problem("mesh", "Invalid", f"mesh is no {names.MESH}.NAMESPACE of this cluster"))
     if record.redirect and namespace_of(record.redirect) != record.central:
         text = f"leads to another scheduler than that of {record.central}"
         found.append(Problem("redirect", "Invalid", f"redirect {text}"))
@@ -157,6 +168,14 @@ def _pruned(present: object, patch: object) -> object:
     if not isinstance(patch, dict) or not isinstance(present, dict):
         return present
     return {key: _pruned(present.get(key), value) for key, value in patch.items()}
+
+
+def mesh_namespace(target: str) -> str:
+    """Returns the namespace of a mesh's DNS name, empty where it is not one's."""
+    service, _, rest = target.rstrip(".").partition(".")
+    namespace, _, domain = rest.partition(".")
+    of_cluster = not domain or domain == "svc" or domain.startswith("svc.")
+    return namespace if service == names.MESH and of_cluster and is_dns_label(namespace) else ""
 
 
 def _damaged(namespace: str, why: str) -> DamagedRecord:

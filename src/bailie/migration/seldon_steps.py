@@ -7,9 +7,18 @@ operator then adopts its pods again.
 
 from __future__ import annotations
 
-from bailie.migration.seldon import callers, clear, definitions, detach, freeze, install, releases
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bailie.migration.seldon import callers, clear, definitions, detach, freeze, install, one_by_one, releases
+from bailie.migration.seldon.interruption import interruption_of
 from bailie.migration.steps import MoveStep, nothing
-from bailie.wellknown import names
+from bailie.wellknown import labels, names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bailie.migration.record import MoveRecord
 
 _IN_NAMESPACE = "--namespace {namespace}"
 
@@ -23,7 +32,8 @@ SELDON_STEPS = (
         arrived=nothing,
         backward=nothing,
         returned=nothing,
-        alone=False,
+        quiet=None,
+        quiet_back=None,
     ),
     MoveStep(
         name="definitions",
@@ -35,7 +45,8 @@ SELDON_STEPS = (
         backward=nothing,
         returned=nothing,
         patience=60.0,
-        alone=False,
+        quiet=None,
+        quiet_back=None,
     ),
     MoveStep(
         name="freeze",
@@ -47,7 +58,8 @@ SELDON_STEPS = (
         backward=freeze.give_back,
         returned=freeze.has_it_again,
         waits=("sleep 30",),
-        alone=False,
+        quiet=freeze.settled,
+        quiet_back=freeze.acts_rightly,
     ),
     MoveStep(
         name="detach",
@@ -190,3 +202,60 @@ SELDON_STEPS = (
     ),
 )
 """In order."""
+
+
+def one_at_a_time(steps: tuple[MoveStep, ...], record: MoveRecord) -> tuple[MoveStep, ...]:
+    """Returns the steps with those of each Server before the step that waits for all models."""
+    wait = [step.name for step in steps].index("move")
+    *others, last = record.one_by_one
+    of_servers = [step for server in others for step in (_bring(server), *_make_room(server, record))]
+    return (*steps[:wait], *of_servers, _bring(last), *steps[wait:])
+
+
+def _bring(server: str) -> MoveStep:
+    return MoveStep(
+        name=f"bring-{server}",
+        title=f"have Bailie make its copy of Server {server}, whose names then come over",
+        back="nothing: Bailie's copy answers until the step install is undone",
+        until=f"Bailie answers for every model of Server {server}",
+        forward=partial(one_by_one.release, server=server),
+        arrived=partial(one_by_one.is_over, server=server),
+        backward=nothing,
+        returned=nothing,
+        patience=1800.0,
+        waits=(
+            f"kubectl rollout status statefulset/{server} --timeout=30m {_IN_NAMESPACE}",
+            f"# kubectl get models {_IN_NAMESPACE}: those of the Server are RolledOut",
+        ),
+    )
+
+
+def _make_room(server: str, record: MoveRecord) -> Iterator[MoveStep]:
+    yield MoveStep(
+        name=f"lead-{server}",
+        title=f"lead the names of the pods of Server {server} to Bailie's Envoys, for Seldon Core's to ask",
+        back="lead the names to the pods again, unless these have ended",
+        until="Seldon Core's Envoys have looked the names up again",
+        forward=partial(one_by_one.lead_here, server=server),
+        arrived=partial(one_by_one.is_led_here, server=server),
+        backward=partial(one_by_one.lead_back, server=server),
+        returned=partial(one_by_one.is_led_back, server=server),
+        patience=120.0,
+        waits=(f"sleep {one_by_one.LOOK_UP_SECONDS:g}",),
+    )
+    yield MoveStep(
+        name=f"room-{server}",
+        title=f"end Seldon Core's pods of Server {server}, for the next one's room; {_price(server, record)}",
+        back="nothing: Seldon Core's operator makes the pods again when it has the namespace",
+        until="they have ended",
+        forward=partial(one_by_one.end_pods, server=server),
+        arrived=partial(one_by_one.are_pods_ended, server=server),
+        backward=nothing,
+        returned=nothing,
+        waits=(f"kubectl wait pods --for=delete -l {labels.BEFORE}={server} --timeout=5m {_IN_NAMESPACE}",),
+    )
+
+
+def _price(server: str, record: MoveRecord) -> str:
+    seconds = interruption_of(record, (server,))
+    return f"from here on a rollback stops its models for about {seconds} s"

@@ -13,7 +13,7 @@ from bailie.migration.facts import name_of
 from bailie.migration.given_rights import absent
 from bailie.migration.record import MoveRecord
 from bailie.migration.seldon.before import seldon_record
-from bailie.migration.seldon_steps import SELDON_STEPS
+from bailie.migration.seldon_steps import SELDON_STEPS, one_at_a_time
 from bailie.migration.serving import serving_pods, unready
 from bailie.migration.source import WORDS, MoveSource
 from bailie.scope.central import ANY, served_of
@@ -33,8 +33,13 @@ STEPS: dict[MoveSource, tuple[MoveStep, ...]] = {
 """The steps of each source that can be moved."""
 
 
-def steps_of(source: MoveSource) -> tuple[MoveStep, ...]:
-    """Returns the steps of a source, those of `finish` last. Raises Blocked where there are none."""
+def steps_of(record: MoveRecord) -> tuple[MoveStep, ...]:
+    """Returns the steps of a move, those of `finish` last. Raises Blocked where there are none."""
+    steps = _steps_from(record.source)
+    return one_at_a_time(steps, record) if record.one_by_one else steps
+
+
+def _steps_from(source: MoveSource) -> tuple[MoveStep, ...]:
     if source in STEPS:
         return STEPS[source]
     hint = "`bailie migrate plan` shows what is found there"
@@ -43,12 +48,14 @@ def steps_of(source: MoveSource) -> tuple[MoveStep, ...]:
     raise Blocked(f"{WORDS[source]} is at work in the namespace", hint=hint)
 
 
-def begin(facts: MoveFacts, source: MoveSource, places: MovePlaces, *, at: str, by: str) -> MoveRecord:
+def begin(
+    facts: MoveFacts, source: MoveSource, places: MovePlaces, *, at: str, by: str, one_by_one: bool = False
+) -> MoveRecord:
     """Returns the record of the state before the first write. Raises Blocked.
 
-    `at`: the present, as the API writes times.
+    `at`: the present, as the API writes times. `one_by_one`: the Servers come over one at a time.
     """
-    steps_of(source)
+    _steps_from(source)
     here = facts.here
     found = MoveRecord(
         namespace=here.name,
@@ -61,8 +68,11 @@ def begin(facts: MoveFacts, source: MoveSource, places: MovePlaces, *, at: str, 
         pods=serving_pods(here),
     )
     if source is MoveSource.BAILIE_CENTRAL:
+        if one_by_one:
+            text = "no server is copied: the scheduler of the namespace is handed over, and needs no room"
+            raise Blocked(text, hint=f"bailie migrate apply {here.name}")
         return _of_bailie(facts, found)
-    return seldon_record(facts, replace(found, foreign=places.foreign))
+    return seldon_record(facts, replace(found, foreign=places.foreign), one_by_one=one_by_one)
 
 
 def _of_bailie(facts: MoveFacts, record: MoveRecord) -> MoveRecord:

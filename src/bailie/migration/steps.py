@@ -28,6 +28,11 @@ class Hold(Protocol):
     def __call__(self, facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]: ...
 
 
+def nothing(facts: MoveFacts, record: MoveRecord) -> tuple[()]:  # noqa: ARG001 - a Decide and a Hold
+    """Writes nothing, and waits for nothing."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveStep:
     """One step of a move."""
@@ -49,11 +54,9 @@ class MoveStep:
     """kubectl lines that wait for the same, with `{namespace}` for the namespace."""
     no_return: bool = False
     """True for the steps of `finish`."""
-    alone: bool = True
-    """Whether an operator of Seldon Core's that acts in the namespace meanwhile pauses the move; False up to
-    the step that takes the namespace from it."""
-
-
-def nothing(facts: MoveFacts, record: MoveRecord) -> tuple[()]:  # noqa: ARG001 - a Decide and a Hold
-    """Writes nothing, and waits for nothing."""
-    return ()
+    quiet: Hold | None = nothing
+    """The acts of Seldon Core's operator that are still to end: once there are none, each further one pauses
+    the move. A second operator is told from the right one by its Lease meanwhile. None for a step before the
+    namespace is taken from the operator, in which it acts as ever."""
+    quiet_back: Hold | None = nothing
+    """The same on the way back."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from bailie.api.kinds import LEASE, MLOPS_GROUP
+from bailie.api.kinds import LEASE, MLOPS_GROUP, POD
 from bailie.manifests.objects import is_ours
-from bailie.migration.facts import owners_of, uid_of
+from bailie.migration.facts import name_of, owners_of, spec_of, uid_of
 from bailie.migration.fields import folded_paths, writes_of
 from bailie.migration.foreign import foreign_operators
 from bailie.scope.claim import CLAIM_LEASE, UPSTREAM_LEASE, claim_of
@@ -29,19 +29,19 @@ FIELD_MANAGER = "manager"
 """The field manager of Seldon Core's operator: the API server takes the name of its program, `/manager`."""
 _OF_RESOURCES: tuple[FieldPath, ...] = (("metadata", "finalizers"), ("status",))
 """Fields of custom resources that Seldon Core's operator writes: other programs may have that name, too."""
-_RENEWALS = 2
-"""Renewals of a Lease whose operator has no pod, until they count: one may have been under way."""
+_LAST_RENEWALS = 1
+"""Renewals by a pod that has ended which may be seen after its end: one may have been under way."""
 
 _Key: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTrace:
-    """The Lease of an operator that has no pod, as last seen."""
+    """The Lease of an operator while no pod of it holds the Lease, as last seen."""
 
     renewed: str
     times: int = 0
-    """How often it was seen to be renewed since it was seen first."""
+    """How often it was seen to be renewed since it was seen first, but for the last renewal of a pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +55,22 @@ class Traces:
     acting: frozenset[str] = frozenset()
     """The namespaces of operators at work for the namespace, which has not been taken from them yet."""
     leases: Mapping[str, LeaseTrace] = field(default_factory=dict)
-    """Of each operator that has no pod, by its namespace."""
+    """Of each operator whose Lease no pod of it holds, or did not at a look before, by its namespace."""
+    pods: frozenset[str] = frozenset()
+    """The pods in the namespaces of operators, and those of looks before."""
 
 
 def traces(before: Traces | None, facts: MoveFacts) -> Traces:
     """Returns the traces up to this look. `before`: those up to the look before, None at the first."""
     earlier = before or Traces()
-    items = dict(_items(facts))
+    items, pods = dict(_items(facts)), earlier.pods | _operators_pods(facts)
+    stray = {home: _traced(earlier.leases.get(home), lease, pods) for home, lease in _stray_leases(facts)}
     return Traces(
         written={key: _writes(item) for key, item in items.items()},
         seldons=frozenset(key for key, item in items.items() if key in earlier.seldons or _is_seldons(item)),
         acting=_acting(facts),
-        leases={home: _traced(earlier.leases.get(home), lease) for home, lease in _idle_leases(facts)},
+        leases={**earlier.leases, **stray},
+        pods=pods,
     )
 
 
@@ -109,28 +113,43 @@ def _operators(homes: frozenset[str], facts: MoveFacts) -> Iterator[str]:
             yield f"{place}: Seldon Core's operator is at work and serves {facts.here.name} ({numbers})"
 
 
-def _idle_leases(facts: MoveFacts) -> Iterator[tuple[str, Object]]:
-    """Yields the Leases of operators that would serve the namespace and have no pod, by their namespaces."""
-    serving = (each for each in foreign_operators(facts) if each.covers(facts.here.name))
-    idle = {each.home for each in serving if not each.at_work}
-    for home in sorted(idle):
-        if (lease := facts.present(LEASE, UPSTREAM_LEASE, home)) is not None:
+def _stray_leases(facts: MoveFacts) -> Iterator[tuple[str, Object]]:
+    """Yields the Leases of operators that none of their pods holds, by the operators' namespaces."""
+    for home in sorted(each.home for each in foreign_operators(facts)):
+        lease, place = facts.present(LEASE, UPSTREAM_LEASE, home), facts.place(home)
+        pods = place.all(POD) if place is not None else ()
+        by_machine = any(spec_of(pod).get("hostNetwork") and _of_operator(pod) for pod in pods)
+        if lease is not None and not by_machine and _host(lease) not in set(map(name_of, pods)):
             yield home, lease
 
 
-def _traced(before: LeaseTrace | None, lease: Object) -> LeaseTrace:
-    renewed = claim_of(lease).renewed
+def _of_operator(pod: Object) -> bool:
+    return name_of(pod).startswith(f"{names.OPERATOR}-")
+
+
+def _operators_pods(facts: MoveFacts) -> frozenset[str]:
+    places = (facts.place(each.home) for each in foreign_operators(facts))
+    return frozenset(name_of(pod) for place in places if place is not None for pod in place.all(POD))
+
+
+def _traced(before: LeaseTrace | None, lease: Object, pods: frozenset[str]) -> LeaseTrace:
+    claim = claim_of(lease)
     if before is None:
-        return LeaseTrace(renewed=renewed)
-    return LeaseTrace(renewed=renewed, times=before.times + (renewed != before.renewed))
+        return LeaseTrace(renewed=claim.renewed, times=-_LAST_RENEWALS if _host(lease) in pods else 0)
+    return LeaseTrace(renewed=claim.renewed, times=before.times + (claim.renewed != before.renewed))
+
+
+def _host(lease: Object) -> str:
+    """Returns the host of a Lease's holder: its pod, unless that has the network of its machine."""
+    return claim_of(lease).owner.partition("_")[0]
 
 
 def _renewed(now: Traces, facts: MoveFacts) -> Iterator[str]:
-    for home, lease in _idle_leases(facts):
+    for home, lease in _stray_leases(facts):
         claim = claim_of(lease)
-        if now.leases[home].times >= _RENEWALS:
-            text = f"Lease {lease['metadata']['name']} in namespace {home}: {claim.owner} renews it"
-            yield f"{text} (spec.renewTime {claim.renewed}), and Deployment {names.OPERATOR} there has no pod"
+        if now.leases[home].times > 0:
+            text = f"Lease {name_of(lease)} in namespace {home}: {claim.owner} renews it (spec.renewTime"
+            yield f"{text} {claim.renewed}), and is no pod of Deployment {names.OPERATOR} there"
 
 
 def _new_writes(before: Traces, now: Traces, facts: MoveFacts) -> Iterator[str]:

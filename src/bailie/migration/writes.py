@@ -31,7 +31,7 @@ def planned_writes(facts: MoveFacts, source: MoveSource) -> tuple[PlannedWrite, 
     try:
         places = MovePlaces(central=facts.here.scheduled_from())
         record = begin(facts, source, places, at="", by="")
-        steps = [step for step in steps_of(source) if not step.no_return]
+        steps = [step for step in steps_of(record) if not step.no_return]
     except Blocked:
         return ()
     return tuple(change for step in steps for change in step.forward(facts, record))

@@ -12,6 +12,10 @@ from bailie.migration.source import MoveSource
 
 SELDON, BAILIE = MoveSource.SELDON_CENTRAL, MoveSource.BAILIE_CENTRAL
 GIB = 2**30
+PRICE = (
+    "the Servers can come over one at a time, where a rollback stops models of those that are over for up to "
+    "about {} s"
+)
 
 
 def servers(**memory_of_each):
@@ -39,6 +43,12 @@ def test_memory_for_second_copies(free, says):
     assert [each.impact for each in found] == (["advice"] if says else [])
     assert says in (found[0].message if found else "")
     assert list(memory(facts, BAILIE)) == []
+
+
+def test_too_little_memory_for_all_copies_names_the_option_and_its_price():
+    (found,) = memory(seen_as(*servers(small=2, large=4), free_memory=10 * GIB), SELDON)
+    assert found.message.endswith(f"10.0Gi are free; {PRICE.format(90)}")
+    assert found.remedy.startswith("bailie migrate apply team --one-server-at-a-time")
 
 
 def quota(hard, used):
@@ -74,7 +84,15 @@ def quota(hard, used):
 def test_a_quota(source, hard, used, says):
     found = list(quotas(seen_as(*servers(small=2), quota(hard, used)), source))
     assert [each.message for each in found] == ([says] if says else [])
-    assert all(each.remedy.startswith("kubectl edit resourcequota small --namespace team") for each in found)
+    assert all(each.remedy == "kubectl edit resourcequota small --namespace team" for each in found)
+
+
+def test_a_quota_that_has_room_for_one_copy_names_the_option_and_its_price():
+    (found,) = quotas(seen_as(*servers(small=2, large=4), quota({"pods": "9"}, {"pods": "4"})), SELDON)
+    assert found.message == (
+        f"pods: second copies and the new runtime need 6 more, 5 are left; {PRICE.format(90)}"
+    )
+    assert "small --namespace team, or bailie migrate apply team --one-server-at-a-time" in found.remedy
 
 
 def test_an_autoscaler_of_keda_can_be_paused():

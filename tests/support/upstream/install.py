@@ -40,7 +40,7 @@ from tests.support.upstream.runtime import runtime_objects
 from tests.support.upstream.servers import server_objects
 from tests.support.upstream.standins.upstream_operator import DESIRED, UpstreamOperator
 
-from bailie.api.kinds import DEPLOYMENT, POD, SELDON_RUNTIME, SERVER, STATEFUL_SET
+from bailie.api.kinds import DEPLOYMENT, MODEL, POD, SELDON_RUNTIME, SERVER, STATEFUL_SET
 from bailie.kube.client import kind_of, object_path
 from bailie.kube.errors import AlreadyExists
 from bailie.workloads.node.settings import inherited_environment
@@ -187,7 +187,7 @@ def _stand_ins(namespace: str) -> Manifest:
 
 
 def _desired(facts: Upstream, made: list[Manifest]) -> Manifest:
-    """Returns the ConfigMap for the operator: its objects, and the finalizers of the users' resources."""
+    """Returns the ConfigMap for the operator: its objects, finalizers of resources, statuses of Models."""
     own = [each for each in made if "ownerReferences" in each["metadata"]]
     held = [*resources(facts), runtime(facts, facts.namespace)]
     finalizers = [
@@ -195,7 +195,8 @@ def _desired(facts: Upstream, made: list[Manifest]) -> Manifest:
         for each in held
         if each["metadata"].get("finalizers")
     ]
-    return _config_map(facts.operated_from, DESIRED, {"desired.json": json.dumps([*own, *finalizers])})
+    told = [each for each in statuses(facts) if each["kind"] == MODEL.kind]
+    return _config_map(facts.operated_from, DESIRED, {"desired.json": json.dumps([*own, *finalizers, *told])})
 
 
 def _config_map(namespace: str, name: str, data: dict[str, str]) -> Manifest:

@@ -9,7 +9,8 @@ from bailie.api.texts import shown
 from bailie.migration.checks.resources import reference_to
 from bailie.migration.facts import labels_of, name_of, spec_of
 from bailie.migration.finding import PlanFinding, advice, blocker
-from bailie.migration.source import MoveSource
+from bailie.migration.record import mesh_namespace
+from bailie.migration.source import SELDON_SOURCES, MoveSource
 from bailie.scope.central import ANY, namespace_of, served_of
 from bailie.wellknown import labels, names
 
@@ -74,10 +75,7 @@ def mesh(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
             remedy = f"after the move lead callers to {names.MESH}.{place}, port {_PORT}"
             yield advice("mesh", f"Service {place}/{names.MESH}", text, remedy)
     elif spec_of(service).get("type") == _EXTERNAL:
-        target = spec_of(service).get("externalName")
-        text = f"it is an ExternalName of {target}: callers leave the namespace, and would after the move"
-        remedy = f"kubectl delete service {names.MESH} --namespace {place}, once the new Envoys are ready"
-        yield advice("mesh", reference_to(service), text, remedy)
+        yield _elsewhere(service, source, place)
     elif not spec_of(service).get("selector"):
         text = (
             "it has no selector: its endpoints are made by hand, and the new Envoys would not be among them"
@@ -91,6 +89,24 @@ def mesh(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         )
     else:
         yield from _answers(facts, service)
+
+
+def _elsewhere(service: Object, source: MoveSource, place: str) -> PlanFinding:
+    target = shown(str(spec_of(service).get("externalName") or ""))
+    if source not in SELDON_SOURCES:
+        text = f"it is an ExternalName of {target}: callers leave the namespace, and would after the move"
+        remedy = f"kubectl delete service {names.MESH} --namespace {place}, once the new Envoys are ready"
+        return advice("mesh", reference_to(service), text, remedy)
+    if not mesh_namespace(target):
+        text = f"it is an ExternalName of {target}, which is no {names.MESH}.NAMESPACE of this cluster"
+        remedy = f"kubectl get service {names.MESH} --namespace {place} -o yaml"
+        return blocker("mesh", reference_to(service), text, remedy)
+    text = (
+        f"it is an ExternalName of {target}: the step leave leads it to Bailie's Envoys here. Callers who "
+        "keep a connection to the other mesh, or ask it by its own name, get no answer from finish on"
+    )
+    remedy = f"have such callers ask {names.MESH}.{place} anew before finish"
+    return advice("mesh", reference_to(service), text, remedy)
 
 
 def _answers(facts: MoveFacts, service: Object) -> Iterator[PlanFinding]:

@@ -12,6 +12,7 @@ from bailie.doctor.facts import known
 from bailie.manifests.artifact_volumes import RCLONE, patch_warnings
 from bailie.manifests.checks import template_problems
 from bailie.manifests.fences import Fence, forbidden
+from bailie.manifests.objects import is_ours
 from bailie.manifests.server import server_origin, server_workload
 from bailie.migration.checks.resources import reference_to, some
 from bailie.migration.facts import annotations_of, labels_of, name_of, spec_of, status_of
@@ -42,6 +43,21 @@ def images(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # no
         text = f"the image {image} of {some(pods)} cannot be pulled, nor could one of the second copy"
         remedy = f"kubectl describe pod {pods[0]} --namespace {facts.here.name}"
         yield blocker("image", f"Pod {facts.here.name}/{pods[0]}", text, remedy)
+
+
+def deployments(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
+    """Yields Servers that Seldon Core runs as Deployments, which no step can take over."""
+    for server in facts.here.all(kinds.SERVER) if source in _SELDON else ():
+        found = facts.here.get(kinds.DEPLOYMENT, name_of(server))
+        if found is not None and not is_ours(found):
+            text = (
+                "Seldon Core runs the Server as a Deployment, whose pods have no names that last: a move "
+                "takes over StatefulSets alone"
+            )
+            remedy = (
+                "set useDeploymentsForServers=false in Seldon Core's setup chart, and wait for the new pods"
+            )
+            yield blocker("deployment", reference_to(server), text, remedy)
 
 
 def agents(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:

@@ -1,7 +1,7 @@
 """Checks of room and of autoscalers: memory, quotas, disruption budgets, replicas that others set. Pure.
 
-Called by `findings`. A move from Seldon Core without an interruption runs both copies of each server for a
-while; in place, the old copy goes first.
+Called by `findings`. A move from Seldon Core runs both copies of each server for a while: of all servers at
+once, or of one after the other.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from bailie.migration.checks.resources import reference_to
 from bailie.migration.facts import labels_of, name_of, spec_of, status_of
 from bailie.migration.finding import PlanFinding, advice, blocker
 from bailie.migration.requests import memory_of
+from bailie.migration.seldon.interruption import seconds_for
 from bailie.migration.source import MoveSource
 from bailie.wellknown import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bailie.migration.facts import MoveFacts, Object
 
@@ -29,7 +30,7 @@ _PODS = ("pods", "count/pods")
 _MESH_PODS = 2
 """Pods of the new runtime: a scheduler and an Envoy."""
 _GIB = 2**30
-_IN_PLACE = "move in place, where the old servers go first and models do not answer meanwhile"
+_ONE_BY_ONE = "bailie migrate apply {namespace} --one-server-at-a-time, with the way back that it names"
 
 
 def server_sets(facts: MoveFacts) -> dict[str, Object]:
@@ -56,19 +57,19 @@ def memory(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     elif max(needed.values()) > free:
         name = max(needed, key=lambda each: needed[each])
         text = f"a second copy of Server {name} needs {_size(needed[name])} of memory, {_size(free)} are free"
-        yield advice("room", subject, text, f"{_IN_PLACE}, or add a machine first")
+        remedy = (
+            f"add a machine until the move has ended; then {_one_by_one(facts)}, if all do not fit at once"
+        )
+        yield advice("room", subject, text, remedy)
     elif wanted > free:
         text = f"second copies of all servers need {_size(wanted)} of memory, {_size(free)} are free"
-        yield advice("room", subject, text, f"move one Server after the other, or {_IN_PLACE}")
+        yield advice("room", subject, f"{text}; {_price(facts)}", _one_by_one(facts))
 
 
 def quotas(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields quotas that would refuse the new pods."""
-    copies = server_sets(facts) if source in _SELDON else {}
-    pods = (_MESH_PODS if source in _SELDON else 1) + sum(map(_replicas, copies.values()))
-    wanted = dict.fromkeys(_PODS, pods)
-    if copies:
-        wanted |= dict.fromkeys(_MEMORY, sum(room_for_copies(facts).values()))
+    wanted = _wanted(facts, source, sum)
+    at_a_time = _wanted(facts, source, max)
     for quota in facts.here.all(kinds.RESOURCE_QUOTA):
         hard = status_of(quota).get("hard") or spec_of(quota).get("hard") or {}
         used = status_of(quota).get("used") or {}
@@ -76,16 +77,43 @@ def quotas(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
             left = parse_quantity(hard[resource]) - parse_quantity(used.get(resource, 0))
             if left < wanted[resource]:
                 more, rest = _shown(resource, wanted[resource]), _shown(resource, left)
-                yield _short(quota, source, f"{resource}: %s {more} more, {rest} are left")
+                numbers = f"{resource}: %s {more} more, {rest} are left"
+                yield _short(facts, quota, source, numbers, one_fits=left >= at_a_time[resource])
 
 
-def _short(quota: Object, source: MoveSource, numbers: str) -> PlanFinding:
+def _wanted(facts: MoveFacts, source: MoveSource, joined: Callable[[Iterable[int]], int]) -> dict[str, int]:
+    """Returns pods and memory of the new runtime and the copies of the servers, of all or of the largest."""
+    copies = server_sets(facts) if source in _SELDON else {}
+    pods = (_MESH_PODS if source in _SELDON else 1) + joined([0, *map(_replicas, copies.values())])
+    memory = dict.fromkeys(_MEMORY, joined([0, *room_for_copies(facts).values()])) if copies else {}
+    return {**dict.fromkeys(_PODS, pods), **memory}
+
+
+def _short(
+    facts: MoveFacts, quota: Object, source: MoveSource, numbers: str, *, one_fits: bool
+) -> PlanFinding:
     remedy = f"kubectl edit resourcequota {name_of(quota)} --namespace {quota['metadata']['namespace']}"
-    if source in _SELDON:
-        text = numbers % "second copies and the new runtime need"
-        return advice("quota", reference_to(quota), text, f"{remedy}, or {_IN_PLACE}")
-    text = numbers % "the namespace's own scheduler needs"
-    return blocker("quota", reference_to(quota), text, remedy)
+    if source not in _SELDON:
+        text = numbers % "the namespace's own scheduler needs"
+        return blocker("quota", reference_to(quota), text, remedy)
+    text = numbers % "second copies and the new runtime need"
+    if one_fits:
+        text, remedy = f"{text}; {_price(facts)}", f"{remedy}, or {_one_by_one(facts)}"
+    return advice("quota", reference_to(quota), text, remedy)
+
+
+def _one_by_one(facts: MoveFacts) -> str:
+    return _ONE_BY_ONE.format(namespace=facts.here.name)
+
+
+def _price(facts: MoveFacts) -> str:
+    """Says what it costs to bring the Servers over one at a time."""
+    servers = len(server_sets(facts))
+    seconds = seconds_for(max(servers - 1, 1), len(facts.here.all(kinds.MODEL)))
+    return (
+        "the Servers can come over one at a time, where a rollback stops models of those that are over for "
+        f"up to about {seconds} s"
+    )
 
 
 def budgets(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:

@@ -19,6 +19,7 @@ from bailie.api.kinds import (
     ROLE_BINDING,
     SECRET,
     SELDON_RUNTIME,
+    SERVER,
     SERVICE,
     SERVICE_ACCOUNT,
     STATEFUL_SET,
@@ -26,15 +27,17 @@ from bailie.api.kinds import (
 from bailie.migration.central_steps import LEAVING_OUT, overrides_of
 from bailie.migration.checks.operators import home_of
 from bailie.migration.errors import Blocked
-from bailie.migration.facts import MovePlaces, name_of, spec_of
+from bailie.migration.facts import MovePlaces, annotations_of, name_of, spec_of
 from bailie.migration.foreign import foreign_operators, operator_of
 from bailie.migration.given_rights import absent, reference
+from bailie.migration.record import mesh_namespace
 from bailie.migration.seldon.freeze import operator_deployment
 from bailie.migration.seldon.install import needed_rights, needed_token
-from bailie.migration.seldon.parts import detached_pods, envoys, scheduler, servers
+from bailie.migration.seldon.one_by_one import servers_of_models, spanning_experiments
+from bailie.migration.seldon.parts import detached_pods, envoys, own_envoys, scheduler, servers
 from bailie.migration.source import MoveSource
 from bailie.scope.central import namespace_of
-from bailie.wellknown import names
+from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
     from bailie.migration.facts import ClusterObjects, MoveFacts, NamespaceObjects, Object
@@ -47,9 +50,16 @@ _NOT_SAVED = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "g
 """Metadata that an API refuses or gives anew when an object is made again."""
 
 
-def seldon_record(facts: MoveFacts, record: MoveRecord) -> MoveRecord:
+def seldon_record(facts: MoveFacts, record: MoveRecord, *, one_by_one: bool = False) -> MoveRecord:
     """Completes the record of a move from Seldon Core. Raises Blocked."""
     _refuse(facts, record)
+    held = any(labels.HELD in annotations_of(each) for each in facts.here.all(SERVER))
+    if one_by_one and not held:
+        _refuse_one_by_one(facts.here)
+    if one_by_one or held:
+        record = replace(
+            record, one_by_one=tuple(sorted(servers(facts.here))), placed=servers_of_models(facts.here)
+        )
     here, begun = facts.here, begun_from(facts) is not None
     record = _redirected(here, record)
     found = _operator_before(facts, record, begun=begun)
@@ -58,10 +68,20 @@ def seldon_record(facts: MoveFacts, record: MoveRecord) -> MoveRecord:
         found,
         scheduled=stopped is not None and (begun or spec_of(stopped).get("replicas") != 0),
         envoys=bool(envoys(here)),
+        mesh=_mesh_elsewhere(here, record.central),
         left_out=_left_out(here.runtime()) or (("replicas",) if begun and record.redirect else ()),
         saved=digest_of(saved(facts)),
     )
     return replace(found, made=_missing(facts, found))
+
+
+def _mesh_elsewhere(here: NamespaceObjects, central: str) -> str:
+    """Returns the other mesh to which the Service of callers leads, or must have led before a move."""
+    spec = spec_of(here.get(SERVICE, names.MESH) or {})
+    moved = labels.WORKLOAD in (spec.get("selector") or {}) and not envoys(here)
+    usual = f"{names.MESH}.{central}.svc.cluster.local" if moved and central else ""
+    target = str(spec.get("externalName") or usual)
+    return target if mesh_namespace(target) else ""
 
 
 def _redirected(here: NamespaceObjects, record: MoveRecord) -> MoveRecord:
@@ -153,11 +173,34 @@ def _refuse(facts: MoveFacts, record: MoveRecord) -> None:
             f"Bailie's operator in {record.home} has no list of namespaces (ConfigMap {names.WATCH_LIST})",
             hint=f"helm upgrade its release with controller.watchNamespaces; in {record.home}",
         )
+    answered = envoys(here) or own_envoys(here) or record.central
+    if not answered and not _mesh_elsewhere(here, ""):
+        raise Blocked(
+            f"Seldon Core has no Envoys in the namespace, and Service {names.MESH} leads to no other mesh: "
+            "nothing could answer until Bailie has the models",
+            hint=f"kubectl get deployment {names.ENVOY} --namespace {here.name}",
+        )
     as_deployments = [name for name in servers(here) if here.get(DEPLOYMENT, name) is not None]
     if as_deployments:
         raise Blocked(
             f"Servers that run as Deployments are not moved: {', '.join(as_deployments)}",
             hint="set useDeploymentsForServers=false in Seldon Core's setup chart first",
+        )
+
+
+def _refuse_one_by_one(here: NamespaceObjects) -> None:
+    """Raises Blocked where requests would fail if the Servers came over one at a time."""
+    if not envoys(here):
+        raise Blocked(
+            "Seldon Core's Envoys are not in the namespace: nothing can lead what they ask of a Server that "
+            "has come over to Bailie's",
+            hint=f"make room for both copies: bailie migrate apply {here.name}",
+        )
+    if spanning := spanning_experiments(here):
+        raise Blocked(
+            f"Experiments share requests among several Servers, or it is not known of which they are: "
+            f"{', '.join(spanning)}; with one Server at a time some of their requests would fail",
+            hint="take these Experiments away while the namespace moves, or make room for both copies",
         )
 
 

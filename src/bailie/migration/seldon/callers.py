@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import EXPERIMENT, MODEL
+from bailie.api.kinds import EXPERIMENT, MODEL, SERVICE
 from bailie.api.names import EXPERIMENT_ENDING
+from bailie.migration.changes import patch
 from bailie.migration.facts import condition_of, name_of, spec_of, status_of
 from bailie.migration.seldon.detach import with_selector
 from bailie.migration.seldon.parts import addresses_of, behind, envoys, mesh, own_envoys, own_workload
-from bailie.wellknown import labels, names
+from bailie.wellknown import labels, names, ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from bailie.migration.changes import MoveChange
     from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
     from bailie.migration.record import MoveRecord
+
+
+_HERE = {
+    "type": "ClusterIP",
+    "externalName": None,
+    "selector": {labels.NAME: names.ENVOY, labels.WORKLOAD: names.ENVOY},
+    "ports": [{"name": "http", "port": ports.MESH, "targetPort": "http", "protocol": "TCP"}],
+}
+"""Of a Service that leads to Bailie's Envoys alone, in the place of one that led elsewhere."""
 
 
 def admit(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noqa: ARG001 - a Decide
@@ -58,8 +68,14 @@ def are_served(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     return (*_handed_on(told, record), *_not_rolled_out(facts.here, record))
 
 
-def keep_out(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noqa: ARG001 - a Decide
-    """Takes the Envoys of before out of the Service of callers; their connections go on."""
+def keep_out(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
+    """Takes the Envoys of before out of the Service of callers; their connections go on.
+
+    A Service that led to another namespace's mesh leads to Bailie's Envoys here from now on.
+    """
+    service = facts.here.get(SERVICE, names.MESH)
+    if record.mesh and service is not None and "externalName" in spec_of(service):
+        return (patch(SERVICE, service, {"spec": _HERE}),)
     return _changed(facts.here, labels.WORKLOAD, names.ENVOY)
 
 
@@ -70,8 +86,13 @@ def are_kept_out(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     return (*found, *are_served(facts, record))
 
 
-def let_in(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noqa: ARG001 - a Decide
-    """Takes the Envoys of before into the Service again."""
+def let_in(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
+    """Takes the Envoys of before into the Service again, or leads the Service to the other mesh."""
+    service = mesh(facts.here)
+    if record.mesh and service is not None:
+        gone = dict.fromkeys(("selector", "ports", "clusterIP", "clusterIPs"))
+        there = {**gone, "type": "ExternalName", "externalName": record.mesh}
+        return (patch(SERVICE, service, {"spec": there}),)
     return _changed(facts.here, labels.WORKLOAD, None)
 
 

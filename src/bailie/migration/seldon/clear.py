@@ -29,10 +29,11 @@ from bailie.manifests.objects import MANAGED_BY, is_ours, is_seldon_cores
 from bailie.migration.central_steps import overrides_of
 from bailie.migration.changes import MoveChange, delete, patch
 from bailie.migration.checks.resources import FINALIZERS
-from bailie.migration.facts import is_going, labels_of, name_of, owners_of, spec_of, status_of
+from bailie.migration.facts import annotations_of, is_going, labels_of, name_of, owners_of, spec_of, status_of
 from bailie.migration.given_rights import kind_and_present
 from bailie.migration.seldon.detach import is_own_before
 from bailie.migration.seldon.install import needed_rights
+from bailie.migration.seldon.one_by_one import claims_of_ended
 from bailie.migration.seldon.parts import claims_of, detached_pods, envoy_sets, mesh, scheduler_claims
 from bailie.migration.seldon.set_aside import copies
 from bailie.wellknown import labels, names
@@ -88,11 +89,14 @@ def clear(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     """Deletes the pods of servers of before, their volume claims, and the objects that were made for them."""
     here = facts.here
     pods = [pod for pod, _ in detached_pods(here)]
-    claims = (*claims_of(here, pods), *scheduler_claims(here))
+    claims = (*claims_of(here, pods), *claims_of_ended(here, record), *scheduler_claims(here))
     found = [delete(PERSISTENT_VOLUME_CLAIM, each) for each in claims]
     found += [delete(POD, each) for each in pods]
     found += [delete(kind, each) for kind, each in _left(facts, record)]
     found += [delete(kind, each) for kind, each in copies(here)]
+    for each in here.all(SERVER):
+        if labels.HELD in annotations_of(each):
+            found.append(patch(SERVER, each, {"metadata": {"annotations": {labels.HELD: None}}}))
     before = here.get(SERVICE, names.MESH_BEFORE)
     if before is not None and is_own_before(before) and not is_going(before):
         found.append(delete(SERVICE, before))

@@ -9,13 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import DEPLOYMENT, LEASE, MLOPS_GROUP, POD
+from bailie.api.kinds import DEPLOYMENT, LEASE, MLOPS_GROUP, MODEL, POD
 from bailie.doctor.facts import Unknown
 from bailie.manifests.objects import is_seldon_cores
 from bailie.migration.changes import MoveChange, patch
-from bailie.migration.facts import is_going, name_of, spec_of, status_of
+from bailie.migration.facts import condition_of, is_going, name_of, spec_of, status_of
+from bailie.migration.fields import writes_of
 from bailie.migration.foreign import containers_with, operator_of
+from bailie.migration.seldon.one_by_one import models_on
 from bailie.migration.seldon.parts import seconds_between, servers, workloads
+from bailie.migration.serving import replaced_pods
+from bailie.migration.watch import FIELD_MANAGER
 from bailie.scope.claim import UPSTREAM_LEASE
 from bailie.wellknown import names
 from bailie.workloads.replicas import is_ready
@@ -48,7 +52,7 @@ def let_go(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
 
 def is_silent(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     """Waits until the pod with the longer list has ended, and nobody writes as the operator does."""
-    return (*_settled(facts, record), *_written(facts))
+    return (*settled(facts, record), *_written(facts))
 
 
 def give_back(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
@@ -66,8 +70,14 @@ def give_back(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
 
 
 def has_it_again(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
-    """Waits until the operator has made its workloads again, and each has its pods."""
-    return (*_settled(facts, record), *_lacking(facts.here, record))
+    """Waits until the operator has made its workloads again, each has its pods, and new pods their models."""
+    lacking = (*_lacking(facts.here, record), *_unloaded(facts.here, record))
+    return (*settled(facts, record), *lacking)
+
+
+def acts_rightly(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
+    """Returns that what the operator does in the namespace is right: the namespace is its again."""
+    return ("Seldon Core's operator: it has the namespace",)
 
 
 def operator_deployment(facts: MoveFacts, record: MoveRecord) -> Object | None:
@@ -100,8 +110,12 @@ def _with_replicas(deployment: Object, replicas: int) -> MoveChange:
     return patch(DEPLOYMENT, deployment, {"spec": {"replicas": replicas}}, chart=_SETUP_CHART)
 
 
-def _settled(facts: MoveFacts, record: MoveRecord) -> Iterator[str]:
-    """Yields that the operator's pods are not those of its Deployment as it is now."""
+def settled(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
+    """Returns why the operator's pods are not those of its Deployment as it is; nothing if they are."""
+    return tuple(_unsettled(facts, record))
+
+
+def _unsettled(facts: MoveFacts, record: MoveRecord) -> Iterator[str]:
     deployment = operator_deployment(facts, record)
     place = facts.place(record.foreign)
     if deployment is None or place is None:
@@ -150,6 +164,24 @@ def _lacking(here: NamespaceObjects, record: MoveRecord) -> Iterator[str]:
         ready, wanted = int(status_of(each).get("readyReplicas") or 0), spec_of(each).get("replicas", 1)
         if ready < wanted:
             yield f"{each['kind']} {name_of(each)}: {ready} of {wanted} pods are ready"
+
+
+def _unloaded(here: NamespaceObjects, record: MoveRecord) -> Iterator[str]:
+    """Yields the models of pods that were made again, until Seldon Core's operator says that they are ready.
+
+    `Ready` may still be the word of Bailie's scheduler.
+    """
+    pods = replaced_pods(here, record) if record.one_by_one else ()
+    anew = tuple({name.rpartition("-")[0] for name in pods} & set(record.one_by_one))
+    for name in models_on(record, anew) if anew else ():
+        model = here.get(MODEL, name)
+        if model is None or f"{MODEL.kind}/{name}" in record.unready:
+            continue
+        its = writes_of(model, (("status",),), manager=FIELD_MANAGER)
+        others = [each for each in writes_of(model, (("status",),)) if each.manager != FIELD_MANAGER]
+        told = max((each.time for each in its), default="") >= max((each.time for each in others), default="")
+        if not its or not told or condition_of(model, "Ready").get("status") != "True":
+            yield f"model {name}: Seldon Core has not loaded it again yet"
 
 
 def _nobody(record: MoveRecord, kind: str) -> str:

@@ -30,6 +30,8 @@ from bailie.migration.central_steps import LEAVING_OUT, overrides_of, with_sched
 from bailie.migration.changes import MoveChange, create, delete, patch
 from bailie.migration.facts import annotations_of, condition_of, is_going, name_of, spec_of, status_of
 from bailie.migration.given_rights import give, reference, take
+from bailie.migration.record import mesh_namespace
+from bailie.migration.seldon.one_by_one import HELD, lead_all_back
 from bailie.migration.seldon.parts import own_workload, seconds_between, servers
 from bailie.migration.seldon.set_aside import put_back, set_aside
 from bailie.scope.claim import CLAIM_LEASE, claim_of
@@ -78,9 +80,8 @@ def prepare(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     elif spec := _asked(runtime, record):
         found.append(patch(SELDON_RUNTIME, runtime, {"spec": spec}, values=_values(spec)))
     for each in here.all(SERVER):
-        if annotations_of(each).get(labels.FIRST_ORDINAL, "0") == "0":
-            numbered = {"metadata": {"annotations": {labels.FIRST_ORDINAL: FIRST}}}
-            found.append(patch(SERVER, each, numbered))
+        if marks := _marks(each, record):
+            found.append(patch(SERVER, each, {"metadata": {"annotations": marks}}))
     return tuple(found)
 
 
@@ -93,14 +94,17 @@ def undo(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     ]
     found += [*put_back(here), *_runtime_as_before(here.runtime(), record)]
     for each in here.all(SERVER):
-        if annotations_of(each).get(labels.FIRST_ORDINAL) == FIRST:
-            found.append(patch(SERVER, each, {"metadata": {"annotations": {labels.FIRST_ORDINAL: None}}}))
+        present = annotations_of(each)
+        marks = [labels.FIRST_ORDINAL] if present.get(labels.FIRST_ORDINAL) == FIRST else []
+        marks += [labels.HELD] if labels.HELD in present else []
+        if marks:
+            found.append(patch(SERVER, each, {"metadata": {"annotations": dict.fromkeys(marks)}}))
     token = here.get(SECRET, names.CONTROL_PLANE_SECRET)
     if token is not None and reference(needed_token(record)) in record.made:
         found.append(delete(SECRET, token))
     if record.redirect and here.get(SERVICE, names.SCHEDULER) is None:
         found.append(create(SERVICE, _redirect(record)))
-    return (*found, *take(facts, record, needed_rights(facts, record)))
+    return (*found, *lead_all_back(facts, record), *take(facts, record, needed_rights(facts, record)))
 
 
 def is_undone(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
@@ -168,6 +172,16 @@ def is_served_beside(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     return ()
 
 
+def _marks(server: Object, record: MoveRecord) -> dict[str, str]:
+    """Returns the annotations that a Server lacks: its first number, and that its replicas are held back."""
+    present, found = annotations_of(server), {}
+    if present.get(labels.FIRST_ORDINAL, "0") == "0":
+        found[labels.FIRST_ORDINAL] = FIRST
+    if name_of(server) in record.one_by_one and labels.HELD not in present:
+        found[labels.HELD] = HELD
+    return found
+
+
 def _unmade(here: NamespaceObjects) -> Iterator[str]:
     for name in servers(here):
         if own_workload(here, name) is None:
@@ -207,7 +221,7 @@ def _fallback(record: MoveRecord) -> Object:
     """Returns the mesh that still serves: the Envoys of before, or those of the central namespace."""
     if record.envoys:
         return {"service": names.MESH_BEFORE}
-    return {"service": names.MESH, "namespace": record.central}
+    return {"service": names.MESH, "namespace": mesh_namespace(record.mesh) or record.central}
 
 
 def _values(spec: Object) -> tuple[str, ...]:

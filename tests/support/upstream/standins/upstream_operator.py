@@ -13,7 +13,7 @@ import signal
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import CONFIG_MAP, LEASE, MLOPS_GROUP
+from bailie.api.kinds import CONFIG_MAP, LEASE, MLOPS_GROUP, STATEFUL_SET
 from bailie.kube.client import Client, kind_of, object_path
 from bailie.kube.clock import stamp_micro, utc_now
 from bailie.kube.errors import ApiError, NotFound
@@ -73,7 +73,7 @@ class UpstreamOperator:
             await self._create({**lease, "spec": {**spec, "acquireTime": now}})
 
     async def put_back(self, manifests: Iterable[Manifest]) -> None:
-        """Makes what is gone, and writes over what differs; of custom resources only the finalizers."""
+        """Makes what is gone, and writes over what differs; of custom resources finalizers and statuses."""
 
         def place(manifest: Manifest) -> tuple[str, str]:
             return manifest["kind"], manifest["metadata"]["namespace"]
@@ -85,6 +85,9 @@ class UpstreamOperator:
             there = {each["metadata"]["name"]: each for each in listed}
             for manifest in wanted:
                 found = there.get(manifest["metadata"]["name"])
+                if "status" in manifest:
+                    await self._tell(manifest, found)
+                    continue
                 change = finalized if kind.group == MLOPS_GROUP else restored
                 await self._write(change(manifest, found))
 
@@ -92,15 +95,28 @@ class UpstreamOperator:
         if change is not None:
             await (self._create if change[0] == "create" else self._patch)(change[1])
 
+    async def _tell(self, wanted: Manifest, found: Manifest | None) -> None:
+        """Writes the status of a Model whose server has all of its pods."""
+        if found is None or holds(wanted["status"], found.get("status")):
+            return
+        server, namespace = wanted["status"]["selector"].partition("=")[2], wanted["metadata"]["namespace"]
+        try:
+            pods = await self._client.get(STATEFUL_SET, server, namespace)
+        except NotFound:
+            return
+        if (pods.get("status") or {}).get("readyReplicas", 0) >= pods["spec"]["replicas"]:
+            await self._patch(wanted, "status")
+
     async def _create(self, manifest: Manifest) -> None:
         path = object_path(kind_of(manifest), manifest["metadata"]["namespace"])
         await self._client.call("POST", path, params={"fieldManager": FIELDS}, body=manifest)
 
-    async def _patch(self, manifest: Manifest) -> None:
+    async def _patch(self, manifest: Manifest, subresource: str = "") -> None:
         metadata = manifest["metadata"]
+        path = object_path(kind_of(manifest), metadata["namespace"], metadata["name"])
         await self._client.call(
             "PATCH",
-            object_path(kind_of(manifest), metadata["namespace"], metadata["name"]),
+            f"{path}/{subresource}" if subresource else path,
             params={"fieldManager": FIELDS},
             body=manifest,
             content_type="application/merge-patch+json",
