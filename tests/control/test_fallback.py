@@ -47,6 +47,7 @@ def test_each_name_moves_by_itself_when_it_answers_here(world):
     world.step()
     assert world.publisher.table.entries == {"iris": OLD, "wine": OLD}, "no server is there at all"
     assert on_fallback(world) == {"iris", "wine"}
+    assert world.publisher.table.takes_over
     world.agents.connect()
     world.step()
     world.agents.report("iris", versions["iris"], 1, LOADED)
@@ -117,6 +118,7 @@ def test_without_the_mesh_names_are_refused_here_again(world):
     world.step()
     assert kinds(world) == {"iris": NotReady}
     assert on_fallback(world) is None
+    assert not world.publisher.table.takes_over
 
 
 @pytest.mark.parametrize(
