@@ -171,7 +171,11 @@ async def neighbours(place: UpstreamPlace, home: str) -> AsyncIterator[None]:
 
 async def measure(options: argparse.Namespace, folder: Path) -> Move:
     """Moves the namespace as the options say."""
-    facts = Upstream(pattern=UpstreamPattern(options.pattern), models=steady_models(options.models))
+    facts = Upstream(
+        pattern=UpstreamPattern(options.pattern),
+        models=steady_models(options.models),
+        mesh_elsewhere=options.mesh_elsewhere,
+    )
     async with upstream_ground(folder, facts) as place:
         home = await install_bailie(place)
         with contextlib.ExitStack() as stack:
@@ -258,6 +262,11 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks migration", description=__doc__)
     parser.add_argument("--pattern", default="central", choices=[each.value for each in UpstreamPattern])
+    parser.add_argument(
+        "--mesh-elsewhere",
+        action="store_true",
+        help="the namespace has no Envoys, and its Service leads to the central ones (pattern central)",
+    )
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0, help="at rest, before the move")
     parser.add_argument("--rate", type=float, default=250.0, help="requests per second over all models")

@@ -25,9 +25,7 @@ def envoy_config(facts: Upstream | None) -> Manifest:
     models = facts.models if facts else ()
     routes = [route for model in models for route in _model_routes(model)]
     routes += [route for name in (facts.experiments if facts else ()) for route in _experiment(name, models)]
-    clusters = (
-        [each for model in models for each in _clusters(model, facts.servers[model.server])] if facts else []
-    )
+    clusters = [each for model in models for each in _clusters(model, facts)] if facts else []
     return {
         "node": {"id": "test-id", "cluster": "upstream"},
         "static_resources": {
@@ -99,9 +97,12 @@ def _header(key: str, value: str) -> Manifest:
     return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
-def _clusters(model: UpstreamModel, replicas: int) -> Iterator[Manifest]:
+def _clusters(model: UpstreamModel, facts: Upstream) -> Iterator[Manifest]:
+    names = [f"{model.server}-{number}" for number in range(facts.servers[model.server])]
+    if facts.mesh_elsewhere:
+        names = [f"{name}.{facts.namespace}" for name in names]
     for kind, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT)):
-        hosts = [{"address": f"{model.server}-{number}", "port_value": port} for number in range(replicas)]
+        hosts = [{"address": name, "port_value": port} for name in names]
         cluster: Manifest = {
             "name": f"{model.internal}_{kind}",
             "type": "STRICT_DNS",

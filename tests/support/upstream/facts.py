@@ -85,6 +85,9 @@ class Upstream:
     pipelines: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
     envoys: int = 1
+    mesh_elsewhere: bool = False
+    """With a central scheduler: whether `seldon-mesh` is an ExternalName of the mesh in `home`, whose Envoys
+    ask the servers here, and no Envoys are here."""
     autoscaled: bool = False
     owner: GitOps | None = None
     artifacts: str = "/mnt/models"
@@ -113,6 +116,11 @@ class Upstream:
     def scheduled_from(self) -> str:
         """The namespace of the scheduler."""
         return self.home if self.pattern is UpstreamPattern.CENTRAL else self.namespace
+
+    @property
+    def meshed_from(self) -> str:
+        """The namespace of the Envoys that answer."""
+        return self.home if self.mesh_elsewhere else self.namespace
 
     @property
     def namespaces(self) -> tuple[str, ...]:

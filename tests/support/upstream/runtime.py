@@ -62,7 +62,7 @@ def runtime_objects(facts: Upstream, runtime: Manifest) -> list[Manifest]:
 
 def envoy_map(facts: Upstream, namespace: str) -> Manifest:
     """Returns the ConfigMap with the routes of the namespace's Envoy."""
-    config = envoy_config(facts if namespace == facts.namespace else None)
+    config = envoy_config(facts if namespace == facts.meshed_from else None)
     return _config_map(namespace, ENVOY_CONFIG, {"envoy.json": json.dumps(config, indent=1)})
 
 
@@ -94,7 +94,8 @@ def _services(facts: Upstream, namespace: str) -> Iterator[Manifest]:
         {"name": "data", "port": 80, "targetPort": "http"},
         {"name": "stats", "port": 9003, "targetPort": "envoy-stats"},
     ]
-    yield _service(facts, namespace, "seldon-mesh", "seldon-envoy", mesh)
+    if not _asks_elsewhere(facts, namespace):
+        yield _service(facts, namespace, "seldon-mesh", "seldon-envoy", mesh)
     ports = [{"name": "http", "port": 9010}, {"name": "gprc", "port": 9011}]  # the name is upstream's
     gateway = _service(facts, namespace, "seldon-pipelinegateway", "seldon-pipelinegateway", ports)
     yield {**gateway, "spec": {**gateway["spec"], "type": "ClusterIP", "clusterIP": "None"}}
@@ -108,7 +109,8 @@ def _components(facts: Upstream, namespace: str) -> Iterator[Manifest]:
         "seldon-scheduler", namespace, {NAME: "seldon-scheduler"}, pod,
         replicas=whole, claims=claim(facts, "scheduler-state"),
     )  # fmt: skip
-    yield deployment(facts, "seldon-envoy", namespace, _envoy(facts), replicas=facts.envoys)
+    envoys = 0 if _asks_elsewhere(facts, namespace) else facts.envoys
+    yield deployment(facts, "seldon-envoy", namespace, _envoy(facts), replicas=envoys)
     for name, ports in GATEWAYS.items():
         account = "hodometer" if name == "hodometer" else "seldon-scheduler"
         pod = template(name, [container(facts, name, name, "idle", ports=ports)], serviceAccountName=account)
@@ -132,9 +134,19 @@ def _without_owner(facts: Upstream, namespace: str) -> Iterator[Manifest]:
         labels = {NAME: "seldon-scheduler"}
         yield from claimed(facts, "scheduler-state", namespace, "seldon-scheduler-0", labels)
     else:
-        service = _named("v1", "Service", namespace, "seldon-scheduler")
-        target = f"seldon-scheduler.{facts.scheduled_from}.svc.cluster.local"
-        yield {**service, "spec": {"type": "ExternalName", "externalName": target}}
+        yield _external(namespace, "seldon-scheduler", facts.scheduled_from)
+    if _asks_elsewhere(facts, namespace):
+        yield _external(namespace, "seldon-mesh", facts.meshed_from)
+
+
+def _external(namespace: str, name: str, other: str) -> Manifest:
+    """Returns a Service that stands for the one of this name in another namespace."""
+    spec = {"type": "ExternalName", "externalName": f"{name}.{other}.svc.cluster.local"}
+    return {**_named("v1", "Service", namespace, name), "spec": spec}
+
+
+def _asks_elsewhere(facts: Upstream, namespace: str) -> bool:
+    return namespace == facts.namespace != facts.meshed_from
 
 
 def _has_scheduler(facts: Upstream, namespace: str) -> bool:
