@@ -99,6 +99,18 @@ def test_a_move_from_its_begin_to_its_end(api):
     assert found(api, ROLE_BINDING, "seldon-central-scheduler-rolebinding", TEAM)
 
 
+def test_servers_come_over_one_at_a_time_only_from_seldon_core_and_from_the_begin_on(api):
+    result = migrate(api, "apply", TEAM, "--one-server-at-a-time", "--yes")
+    assert result.exit_code == 1
+    assert "no server is copied: the scheduler of the namespace is handed over" in result.stderr
+    assert found(api, CONFIG_MAP, "bailie-migration", TEAM) is None
+    assert migrate(api, "apply", TEAM, "--until", "rights", "--yes").exit_code == 0
+    result = migrate(api, "apply", TEAM, "--one-server-at-a-time", "--yes")
+    assert result.exit_code == 1
+    assert "the move has begun with all Servers at once" in result.stderr
+    assert f"`bailie migrate rollback {TEAM}`" in result.stderr
+
+
 def test_print_writes_nothing_and_says_everything(api):
     before = api.request("GET", "/apis/mlops.seldon.io/v1alpha1/seldonruntimes")["metadata"]
     result = migrate(api, "apply", TEAM, "--print")
