@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.api.quantity import LARGEST, parse_quantity
+from bailie.api.quantity import LARGEST, parse_quantity, parse_thousandths
 
 GOOD = {
     "plain integer": (5, 5),
@@ -61,3 +61,11 @@ def test_integers_are_themselves(number):
 def test_any_text_gives_a_number_or_a_sentence(text):
     with contextlib.suppress(ValueError):
         assert isinstance(parse_quantity(text), int)
+
+
+@pytest.mark.parametrize(
+    ("text", "thousandths"),
+    [(2, 2_000), ("0", 0), ("100m", 100), ("1.5", 1_500), ("1500m", 1_500), ("1u", 1)],
+)
+def test_processors_are_counted_in_thousandths(text, thousandths):
+    assert parse_thousandths(text) == thousandths

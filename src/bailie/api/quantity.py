@@ -50,11 +50,24 @@ def parse_quantity(value: str | int) -> int:
     Raises:
         ValueError: `value` is no quantity or does not fit 63 bits; the text is a sentence for people.
     """
-    exact = Fraction(value) if isinstance(value, int) else _exact(value)
+    return _rounded(value, 1)
+
+
+def _rounded(value: str | int, times: int) -> int:
+    exact = times * (Fraction(value) if isinstance(value, int) else _exact(value))
     rounded = math.ceil(exact) if exact >= 0 else math.floor(exact)
     if abs(rounded) > LARGEST:
         raise ValueError(f'quantity "{value}" is too large')
     return rounded
+
+
+def parse_thousandths(value: str | int) -> int:
+    """Returns the quantity in thousandths, as processors are counted, rounded away from zero.
+
+    Raises:
+        ValueError: as `parse_quantity`.
+    """
+    return _rounded(value, 1000)
 
 
 def quantity_text(size: int) -> str:

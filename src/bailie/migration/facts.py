@@ -84,6 +84,8 @@ class ClusterObjects:
     """SeldonConfigs and ServerConfigs of the namespaces in which operators run."""
     free_memory: Known[int] = field(default_factory=lambda: Unknown("it was not asked for"))
     """Bytes that no pod of any machine has requested."""
+    free_processors: Known[int] = field(default_factory=lambda: Unknown("it was not asked for"))
+    """Thousandths of a processor that no pod of any machine has requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ CHECKS: tuple[Callable[[MoveFacts, MoveSource], Iterator[PlanFinding]], ...] = (
     pods.agents,
     pods.templates,
     pods.strays,
-    room.memory,
+    room.machines,
     room.quotas,
     room.budgets,
     room.autoscalers,

@@ -12,7 +12,7 @@ import dataclasses
 from typing import TYPE_CHECKING, TypeVar
 
 from bailie.api import kinds
-from bailie.api.quantity import parse_quantity
+from bailie.api.quantity import parse_quantity, parse_thousandths
 from bailie.doctor.facts import Unknown, known
 from bailie.doctor.gather import find_installations
 from bailie.kube.errors import ApiError, NotFound, Unauthorized, Unreachable
@@ -20,7 +20,7 @@ from bailie.kube.reviews import own_missing_rights
 from bailie.migration.checks.operators import home_of
 from bailie.migration.facts import ClusterObjects, MoveFacts, NamespaceObjects, by_name
 from bailie.migration.foreign import foreign_operators
-from bailie.migration.requests import memory_of, runs
+from bailie.migration.requests import memory_of, processors_of, runs
 from bailie.migration.rights import needed_beside, needed_here, needed_in_central
 from bailie.migration.source import recognise
 from bailie.scope.claim import OPERATOR_DEPLOYMENT, UPSTREAM_LEASE, is_upstream_operator
@@ -86,6 +86,7 @@ async def read_cluster(client: Client, namespaces: Iterable[str]) -> ClusterObje
         upstream = tuple(each for each in deployments if is_upstream_operator(each))
     homes = {str(each["metadata"]["namespace"]) for each in known(upstream)}
     homes |= {each.home for each in known(installations)}
+    free = await _in_time(_free(client))
     return ClusterObjects(
         server=client.server,
         version=version,
@@ -94,7 +95,8 @@ async def read_cluster(client: Client, namespaces: Iterable[str]) -> ClusterObje
         upstream=upstream,
         upstream_leases=await _listed(client, kinds.LEASE, f"metadata.name={UPSTREAM_LEASE}"),
         shared=await _shared(client, sorted(homes)),
-        free_memory=await _in_time(_free_memory(client)),
+        free_memory=free if isinstance(free, Unknown) else free[0],
+        free_processors=free if isinstance(free, Unknown) else free[1],
     )
 
 
@@ -197,17 +199,18 @@ async def _shared(client: Client, homes: Iterable[str]) -> Known[tuple[Object, .
     return tuple(found)
 
 
-async def _free_memory(client: Client) -> Known[int]:
+async def _free(client: Client) -> Known[tuple[int, int]]:
+    """Returns the bytes, and the thousandths of processors, that no pod has requested."""
     nodes = (await client.list(kinds.NODE)).items
     if len(nodes) > _MOST_NODES:
         return Unknown(f"the cluster has more than {_MOST_NODES} machines")
     pods = (await client.list(kinds.POD)).items
     usable = [node for node in nodes if not (node.get("spec") or {}).get("unschedulable")]
     there = {node["metadata"]["name"] for node in usable}
-    room = sum(parse_quantity((node.get("status") or {})["allocatable"]["memory"]) for node in usable)
-    return room - sum(
-        memory_of(pod["spec"]) for pod in pods if runs(pod) and pod["spec"].get("nodeName") in there
-    )
+    room = [node["status"]["allocatable"] for node in usable]
+    specs = [pod["spec"] for pod in pods if runs(pod) and pod["spec"].get("nodeName") in there]
+    memory = sum(parse_quantity(each["memory"]) for each in room) - sum(map(memory_of, specs))
+    return memory, sum(parse_thousandths(each["cpu"]) for each in room) - sum(map(processors_of, specs))
 
 
 async def _missing(client: Client, namespace: str, needed: frozenset[Right]) -> Known[tuple[Right, ...]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bailie.api import kinds
-from bailie.api.quantity import parse_quantity
+from bailie.api.quantity import parse_quantity, parse_thousandths
 from bailie.doctor.facts import Unknown
 from bailie.migration.checks.resources import reference_to
 from bailie.migration.facts import labels_of, name_of, spec_of, status_of
 from bailie.migration.finding import PlanFinding, advice, blocker
-from bailie.migration.requests import memory_of
+from bailie.migration.requests import memory_of, processors_of
 from bailie.migration.seldon.interruption import seconds_for
 from bailie.migration.source import MoveSource
 from bailie.wellknown import labels
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SELDON = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
 _MEMORY = ("requests.memory", "memory", "limits.memory")
+_PROCESSORS = ("requests.cpu", "cpu", "limits.cpu")
 _PODS = ("pods", "count/pods")
 _MESH_PODS = 2
 """Pods of the new runtime: a scheduler and an Envoy."""
@@ -41,29 +42,48 @@ def server_sets(facts: MoveFacts) -> dict[str, Object]:
 
 def room_for_copies(facts: MoveFacts) -> dict[str, int]:
     """Returns the bytes that the second copy of each server requests."""
-    return {name: _replicas(each) * _pod_memory(each) for name, each in server_sets(facts).items()}
+    return _of_copies(facts, memory_of)
 
 
-def memory(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
-    """Yields that the cluster lacks memory for a second copy of the servers."""
-    needed = room_for_copies(facts)
-    wanted, free = sum(needed.values()), facts.cluster.free_memory
-    if source not in _SELDON or not wanted:
+def machines(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
+    """Yields that the cluster lacks memory or processors for a second copy of the servers."""
+    if source not in _SELDON:
         return
-    subject = f"Namespace {facts.here.name}"
-    if isinstance(free, Unknown):
-        text = f"whether {_size(wanted)} are free for a second copy of the servers is not known: {free.why}"
-        yield advice("room", subject, text, "kubectl describe nodes shows what is requested")
-    elif max(needed.values()) > free:
-        name = max(needed, key=lambda each: needed[each])
-        text = f"a second copy of Server {name} needs {_size(needed[name])} of memory, {_size(free)} are free"
-        remedy = (
-            f"add a machine until the move has ended; then {_one_by_one(facts)}, if all do not fit at once"
-        )
-        yield advice("room", subject, text, remedy)
-    elif wanted > free:
-        text = f"second copies of all servers need {_size(wanted)} of memory, {_size(free)} are free"
-        yield advice("room", subject, f"{text}; {_price(facts)}", _one_by_one(facts))
+    bytes_of, free = room_for_copies(facts), facts.cluster.free_memory
+    if isinstance(free, Unknown) and any(bytes_of.values()):
+        wanted = _size(sum(bytes_of.values()))
+        text = f"whether {wanted} are free for a second copy of the servers is not known: {free.why}"
+        remedy = "kubectl describe nodes shows what is requested"
+        yield advice("room", f"Namespace {facts.here.name}", text, remedy)
+    rooms = (
+        (bytes_of, free, _size),
+        (_of_copies(facts, processors_of), facts.cluster.free_processors, _cores),
+    )
+    for needed, left, shown in rooms:
+        if not isinstance(left, Unknown) and sum(needed.values()) > left:
+            yield _too_little(facts, needed, left, shown)
+
+
+def _too_little(
+    facts: MoveFacts, needed: dict[str, int], free: int, shown: Callable[[int], str]
+) -> PlanFinding:
+    subject, name = f"Namespace {facts.here.name}", max(needed, key=lambda each: needed[each])
+    if needed[name] > free:
+        text = f"a second copy of Server {name} needs {shown(needed[name])}, {shown(free)} are free"
+        remedy = f"add a machine until the move has ended; {_one_by_one(facts)}, if all do not fit even then"
+        return advice("room", subject, text, remedy)
+    text = f"second copies of all servers need {shown(sum(needed.values()))}, {shown(free)} are free"
+    return advice("room", subject, f"{text}; {_price(facts)}", _one_by_one(facts))
+
+
+def _of_copies(facts: MoveFacts, of: Callable[[Object], int]) -> dict[str, int]:
+    """Returns the request of the second copy of each server."""
+    pods = {name: _pod_spec(each) for name, each in server_sets(facts).items()}
+    return {name: _replicas(each) * of(pods[name]) for name, each in server_sets(facts).items()}
+
+
+def _pod_spec(workload: Object) -> Object:
+    return (spec_of(workload).get("template") or {}).get("spec") or {}
 
 
 def quotas(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
@@ -74,7 +94,8 @@ def quotas(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         hard = status_of(quota).get("hard") or spec_of(quota).get("hard") or {}
         used = status_of(quota).get("used") or {}
         for resource in wanted.keys() & hard.keys():
-            left = parse_quantity(hard[resource]) - parse_quantity(used.get(resource, 0))
+            read = parse_thousandths if resource in _PROCESSORS else parse_quantity
+            left = read(hard[resource]) - read(used.get(resource, 0))
             if left < wanted[resource]:
                 more, rest = _shown(resource, wanted[resource]), _shown(resource, left)
                 numbers = f"{resource}: %s {more} more, {rest} are left"
@@ -82,11 +103,13 @@ def quotas(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 
 def _wanted(facts: MoveFacts, source: MoveSource, joined: Callable[[Iterable[int]], int]) -> dict[str, int]:
-    """Returns pods and memory of the new runtime and the copies of the servers, of all or of the largest."""
+    """Returns the requests of the new runtime with copies of the servers, of all or of the largest."""
     copies = server_sets(facts) if source in _SELDON else {}
     pods = (_MESH_PODS if source in _SELDON else 1) + joined([0, *map(_replicas, copies.values())])
-    memory = dict.fromkeys(_MEMORY, joined([0, *room_for_copies(facts).values()])) if copies else {}
-    return {**dict.fromkeys(_PODS, pods), **memory}
+    found = dict.fromkeys(_PODS, pods)
+    for resources, of in ((_MEMORY, memory_of), (_PROCESSORS, processors_of)) if copies else ():
+        found |= dict.fromkeys(resources, joined([0, *_of_copies(facts, of).values()]))
+    return found
 
 
 def _short(
@@ -177,13 +200,14 @@ def _replicas(item: Object) -> int:
     return 1 if wanted is None else int(wanted)
 
 
-def _pod_memory(item: Object) -> int:
-    return memory_of((spec_of(item).get("template") or {}).get("spec") or {})
-
-
 def _shown(resource: str, amount: int) -> str:
-    return _size(amount) if resource in _MEMORY else str(amount)
+    shown = {**dict.fromkeys(_MEMORY, _size), **dict.fromkeys(_PROCESSORS, _cores)}
+    return shown.get(resource, str)(amount)
 
 
 def _size(amount: int) -> str:
-    return f"{amount / _GIB:.1f}Gi"
+    return f"{amount / _GIB:.1f}Gi of memory"
+
+
+def _cores(amount: int) -> str:
+    return f"{amount / 1000:.1f} processors"
