@@ -233,6 +233,27 @@ def released(server):
     return {**server, "metadata": {**server["metadata"], "annotations": notes}}
 
 
+PODS = {
+    "held back still": ({}, 0, 0, "server triton: 0 of 1 pods of Bailie's are ready"),
+    "some of them": ({"replicas": 3}, 3, 2, "server triton: 2 of 3 pods of Bailie's are ready"),
+    "all of them": ({"replicas": 3}, 3, 3, None),
+    "a Server that wants none": ({"replicas": 0}, 0, 0, None),
+    "a Server that somebody has deleted": (None, 0, 0, None),
+}
+
+
+@pytest.mark.parametrize(("spec", "replicas", "ready", "text"), PODS.values(), ids=PODS.keys())
+async def test_a_server_is_over_once_it_has_its_pods(there, spec, replicas, ready, text):
+    record = await applied(there, "admit")
+    own = there.get(kinds.STATEFUL_SET, TEAM, LAST)
+    status = {"spec": {**own["spec"], "replicas": replicas}, "status": {"readyReplicas": ready}}
+    there.make_one(kinds.STATEFUL_SET, LAST, {**own, **status})
+    del there.objects[kinds.SERVER.kind, TEAM, LAST]
+    if spec is not None:
+        there.make_one(kinds.SERVER, LAST, {"spec": spec})
+    assert is_over(await there.look(record.places), record, LAST) == ((text,) if text else ())
+
+
 async def test_envoys_of_before_get_the_time_to_look_a_name_up_again(there):
     record = await applied(there, f"bring-{FIRST}")
     service = there.get(kinds.SERVICE, TEAM, f"{FIRST}-0")

@@ -81,11 +81,8 @@ def is_over(facts: MoveFacts, record: MoveRecord, server: str) -> tuple[str, ...
 
     A Model whose Server is not known may have been on this one.
     """
-    found = own_workload(facts.here, server)
-    ready = int(status_of(found).get("readyReplicas") or 0) if found is not None else 0
-    wanted = int(spec_of(found).get("replicas") or 0) if found is not None else 0
-    if not wanted or ready < wanted:
-        return (f"server {server}: {ready} of {wanted or 1} pods of Bailie's are ready",)
+    if lacking := _lacking(facts.here, server):
+        return (lacking,)
     told = status_of(facts.here.runtime() or {}).get("fallback")
     if not isinstance(told, dict):
         return ("fall-back: the namespace's scheduler has not told yet which names are handed on",)
@@ -177,6 +174,18 @@ def claims_of_ended(here: NamespaceObjects, record: MoveRecord) -> tuple[Object,
         and not is_going(each)
         and name_of(each).endswith(ended or " ")
     )
+
+
+def _lacking(here: NamespaceObjects, server: str) -> str:
+    """Returns how many pods the Server lacks; nothing if it wants none, or if somebody has deleted it."""
+    asked, found = here.get(SERVER, server), own_workload(here, server)
+    if asked is None or spec_of(asked).get("replicas") == 0:
+        return ""
+    ready = int(status_of(found).get("readyReplicas") or 0) if found is not None else 0
+    wanted = int(spec_of(found).get("replicas") or 0) if found is not None else 0
+    if wanted and ready >= wanted:
+        return ""
+    return f"server {server}: {ready} of {wanted or 1} pods of Bailie's are ready"
 
 
 def _server_of(model: Object) -> str:
