@@ -170,6 +170,7 @@ async def test_a_way_back_that_was_killed_goes_forth_again(there):
 
 async def test_a_lost_record_is_made_anew_from_what_is_there(there):
     record = await applied(there, f"lead-{FIRST}")
+    there.make_one(kinds.SERVER, "seldon-pipelinegateway", {"spec": {}})  # made by Bailie's operator since
     del there.objects[kinds.CONFIG_MAP.kind, TEAM, names.MIGRATION_RECORD]
     anew = await there.executor().begin(record.source, record.places)
     assert anew.one_by_one == SERVERS

@@ -53,13 +53,12 @@ _NOT_SAVED = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "g
 def seldon_record(facts: MoveFacts, record: MoveRecord, *, one_by_one: bool = False) -> MoveRecord:
     """Completes the record of a move from Seldon Core. Raises Blocked."""
     _refuse(facts, record)
-    held = any(labels.HELD in annotations_of(each) for each in facts.here.all(SERVER))
+    held = [name_of(each) for each in facts.here.all(SERVER) if labels.HELD in annotations_of(each)]
     if one_by_one and not held:
         _refuse_one_by_one(facts.here)
-    if one_by_one or held:
-        record = replace(
-            record, one_by_one=tuple(sorted(servers(facts.here))), placed=servers_of_models(facts.here)
-        )
+    if one_by_one or held:  # held: such a move has begun
+        order = tuple(sorted(held or servers(facts.here)))
+        record = replace(record, one_by_one=order, placed=servers_of_models(facts.here))
     here, begun = facts.here, begun_from(facts) is not None
     record = _redirected(here, record)
     found = _operator_before(facts, record, begun=begun)
