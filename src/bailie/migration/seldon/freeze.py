@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from bailie.migration.foreign import ForeignOperator
     from bailie.migration.record import MoveRecord
 
-WRITERS = frozenset({"manager"})
-"""Field managers of Seldon Core's operator: the name of its program."""
 QUIET_SECONDS = 5.0
 """So long must the operator have written nothing in the namespace."""
 _SETUP_CHART = "seldon-charts/seldon-core-v2-setup"
@@ -137,7 +135,7 @@ def _written(facts: MoveFacts) -> Iterator[str]:
     its = [each for each in every if _is_an_operators(each)]
     fields = [each for item in its for each in item["metadata"].get("managedFields") or ()]
     newest = max(
-        (str(each.get("time") or "") for each in fields if each.get("manager") in WRITERS), default=""
+        (str(each.get("time") or "") for each in fields if each.get("manager") == FIELD_MANAGER), default=""
     )
     if newest and facts.at and seconds_between(newest, facts.at) < QUIET_SECONDS:
         yield f"Seldon Core's operator: it wrote in the namespace at {newest}"
