@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from bailie.kube.tenants import Tenants
-    from bailie.routing.requests import RecentRequests, RequestTotals
+    from bailie.routing.requests import RecentRequests, RequestOutcomes, RequestTotals
     from bailie.routing.table import Publisher, RoutingTable
 
 MODELS_PER_SERVER = 100
@@ -113,6 +113,9 @@ class EncodingPublisher:
         return {}
 
     def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:  # noqa: ARG002 - no requests
+        return {}
+
+    def outcomes(self, routes: Collection[str]) -> Mapping[str, Mapping[str, RequestOutcomes]]:  # noqa: ARG002
         return {}
 
 

@@ -19,6 +19,7 @@ class RecordingPublisher:
         self.use_callbacks = []
         self.recent = {}
         self.counted = {}
+        self.ended = {}
 
     def publish(self, table):
         if not self.tables or self.tables[-1] != table:
@@ -38,6 +39,9 @@ class RecordingPublisher:
 
     def totals(self, models):
         return {each: self.counted.get(each, RequestTotals()) for each in models}
+
+    def outcomes(self, routes):
+        return {each: self.ended.get(each, {}) for each in routes}
 
     def use(self, *names):
         """Reports that routes were asked for."""

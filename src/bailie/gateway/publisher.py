@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bailie.gateway.request_reports import EnvoyReport
     from bailie.gateway.resources import ResourceSnapshot
     from bailie.gateway.session import XdsSession
-    from bailie.routing.requests import RecentRequests, RequestTotals
+    from bailie.routing.requests import RecentRequests, RequestOutcomes, RequestTotals
     from bailie.routing.table import Elsewhere, RoutingTable
 
 log = structlog.get_logger(__name__)
@@ -149,6 +149,10 @@ class Gateway:
     def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:
         """Returns the requests to each of these Models so far; nothing while no Envoy is connected."""
         return self._counts.totals(models, _now()) if self._sessions else {}
+
+    def outcomes(self, routes: Collection[str]) -> Mapping[str, Mapping[str, RequestOutcomes]]:
+        """Returns how the requests by each of these routes ended, by version."""
+        return self._counts.outcomes.of(routes)
 
     def shown_requests(self, namespace: str) -> ShownRequests:
         """Returns the counts of requests for `/metrics`, without those for names that are gone."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.envoy_life import EnvoyLife
+from bailie.gateway.outcome_counts import OutcomeCounts
 from bailie.gateway.request_reports import FLUSH_SECONDS
 from bailie.routing.requests import RecentRequests, RequestTotals, quantile
 
@@ -162,6 +163,7 @@ class RequestCounts:
         self._series: dict[RequestLabels, RequestSeries] = {}
         self._by_name: dict[str, _Target] = {}
         self._totals: dict[str, _Total] = {}
+        self.outcomes = OutcomeCounts()
         self._swept_at = 0.0
 
     def series(self) -> Iterable[RequestSeries]:
@@ -188,7 +190,9 @@ class RequestCounts:
             if growth := envoy.life.growth(name, value):
                 target.add(growth, now)
                 if known:
-                    recent[target.series.labels.model].add(target, growth)
+                    labels = target.series.labels
+                    recent[labels.model].add(target, growth)
+                    self.outcomes.add(labels, target.kind, growth)
                 if known or not is_first:
                     used.add(target.series.labels.route)
                     self._totals.setdefault(target.series.labels.model, _Total()).add(target, growth, now)

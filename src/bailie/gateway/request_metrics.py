@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
+from bailie.routing.requests import TIME_BOUNDS
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ LABELS = ("model", "model_internal", "server", "server_replica", "method_type", 
 IDLE_SECONDS = 900
 """How often Envoy looks for idle series; two of these after its last use a series is dropped, for models are
 deleted, and versions and replicas go."""
-BUCKETS = (1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7)
+BUCKETS = tuple(float(round(1e6 * each)) for each in TIME_BOUNDS)
 """Upper ends in microseconds, from a millisecond to ten seconds."""
 KNOWN_STATUSES = (
     "OK",

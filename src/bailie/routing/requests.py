@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+TIME_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper ends of the buckets of times, in seconds; a last bucket has the times above."""
+NO_TIMES = (0,) * (len(TIME_BOUNDS) + 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentRequests:
@@ -33,6 +37,45 @@ class RequestTotals:
     ended: int = 0
     seconds: float = 0.0
     in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOutcomes:
+    """How requests that came by some routes ended at one Model.
+
+    `requests` were answered, `failures` of them by the Model's fault. `others` say nothing of the Model: its
+    callers made a mistake, or went away. `times` has the good answers, and the callers who went away, in each
+    bucket of `TIME_BOUNDS`.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    others: int = 0
+    times: tuple[int, ...] = NO_TIMES
+
+    def __add__(self, more: RequestOutcomes) -> RequestOutcomes:
+        return RequestOutcomes(
+            requests=self.requests + more.requests,
+            failures=self.failures + more.failures,
+            others=self.others + more.others,
+            times=tuple(map(sum, zip(self.times, more.times, strict=True))),
+        )
+
+    def since(self, before: RequestOutcomes) -> RequestOutcomes:
+        """Returns the requests that came after `before`; none where the counts began anew meanwhile."""
+        grown = RequestOutcomes(
+            requests=self.requests - before.requests,
+            failures=self.failures - before.failures,
+            others=self.others - before.others,
+            times=tuple(now - then for now, then in zip(self.times, before.times, strict=True)),
+        )
+        counts = (grown.requests, grown.failures, grown.others, *grown.times)
+        return grown if min(counts) >= 0 else RequestOutcomes()
+
+    @property
+    def p95(self) -> float | None:
+        """The seconds within which 95 % of the good answers came; None where there were none."""
+        return quantile(0.95, self.times, TIME_BOUNDS)
 
 
 def quantile(share: float, counts: Sequence[int], bounds: Sequence[float]) -> float | None:

@@ -17,7 +17,7 @@ from bailie.wellknown.names import PIPELINE_ENDING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from bailie.routing.requests import RecentRequests, RequestTotals
+    from bailie.routing.requests import RecentRequests, RequestOutcomes, RequestTotals
 
 MAX_PORT = 65535
 MAX_TOTAL_WEIGHT = 2**32 - 1
@@ -225,4 +225,11 @@ class Publisher(Protocol):
 
     def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:
         """Returns the requests to each of these Models so far; nothing while no data plane is connected."""
+        ...
+
+    def outcomes(self, routes: Collection[str]) -> Mapping[str, Mapping[str, RequestOutcomes]]:
+        """Returns how requests by each of these routes ended since the first call, by version (`iris_3`).
+
+        Routes that a call does not name are counted no longer.
+        """
         ...

@@ -1,0 +1,81 @@
+"""How requests by certain routes ended, by route and version: for deliveries, which compare two candidates.
+
+Fed by `request_counts` with the growth of each series between two reports of an Envoy. Only the requests of
+routes that somebody asks about are added up here, so that other Models cost nothing. A route tells an
+Experiment's callers from those who ask for a candidate by its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from bailie.gateway import request_metrics as metrics
+from bailie.routing.requests import NO_TIMES, RequestOutcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from bailie.gateway.request_counts import RequestLabels
+
+_FAILED = frozenset({"UNKNOWN", "INTERNAL", "UNAVAILABLE", "DATALOSS"})
+_GONE = frozenset({"0", "499", "CANCELED", "CANCELLED", "DEADLINEEXCEEDED"})
+"""Codes of callers who did not wait for the answer; a gRPC caller chooses the deadline."""
+_GOOD = re.compile(r"OK|[123]\d\d")
+_SERVER_ERROR = re.compile(r"5\d\d")
+
+
+class RequestEnd(Enum):
+    """How a request ended, and by whose doing."""
+
+    GOOD = "good"
+    FAILED = "failed"
+    GONE = "gone"
+    CALLERS = "caller's mistake"
+
+
+def end_of(code: str) -> RequestEnd:
+    """Returns what a code of HTTP (`503`) or of gRPC (`Unavailable`) says of the Model.
+
+    Of HTTP the codes from 500 on are the Model's failures; of gRPC those by which servers tell of an
+    exception, of an end in between or of too many requests. All else that is no success is a caller's doing.
+    """
+    if _GOOD.fullmatch(code):
+        return RequestEnd.GOOD
+    word = code.replace("_", "").upper()
+    if word in _FAILED or _SERVER_ERROR.fullmatch(word):
+        return RequestEnd.FAILED
+    return RequestEnd.GONE if word in _GONE else RequestEnd.CALLERS
+
+
+class OutcomeCounts:
+    """The counts since each route was asked about first."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, RequestOutcomes]] = {}
+
+    def add(self, labels: RequestLabels, kind: str, growth: tuple[int, ...]) -> None:
+        """Adds the growth of a series of a `kind` of `request_metrics`."""
+        found, version = self._found.get(labels.route), labels.model_internal
+        if found is None or not version:
+            return
+        more = _outcomes(kind, end_of(labels.code), growth)
+        if more is not None:
+            found[version] = found.get(version, RequestOutcomes()) + more
+
+    def of(self, routes: Collection[str]) -> dict[str, Mapping[str, RequestOutcomes]]:
+        """Returns the counts of each route by version (`iris_3`), and forgets other routes."""
+        self._found = {route: self._found.get(route, {}) for route in routes}
+        return {route: dict(found) for route, found in self._found.items()}
+
+
+def _outcomes(kind: str, outcome: RequestEnd, growth: tuple[int, ...]) -> RequestOutcomes | None:
+    if kind == metrics.TOTAL:
+        answered = growth[0] if outcome in {RequestEnd.GOOD, RequestEnd.FAILED} else 0
+        failed = growth[0] if outcome is RequestEnd.FAILED else 0
+        return RequestOutcomes(requests=answered, failures=failed, others=growth[0] - answered)
+    waited = outcome in {RequestEnd.GOOD, RequestEnd.GONE}
+    if kind == metrics.TIMES and waited and len(growth) == len(NO_TIMES) + 1:
+        return RequestOutcomes(times=growth[:-1])
+    return None
