@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 # What builds Bailie's wheel, apart from what runs it: xds-protos overwrites files of other packages.
 BUILD := $(VENV)-build
 # Packages whose every line and branch the tests beside them must reach.
-DECISIONS := control placement lifecycle routing dataflow scaling
+DECISIONS := control delivery placement lifecycle routing dataflow scaling
 # Files of tests go to the next free process, in the order of tests/conftest.py: the longest first. Most of them
 # wait more than they compute, so there are more processes than processors; each of the whole has a `bailie up`.
 PARALLEL := --dist loadfile --no-loadscope-reorder

@@ -58,6 +58,7 @@ SLOW = (
     "e2e/test_chaos.py",
     "e2e/test_examples.py",
     "e2e/test_deletion.py",
+    "e2e/test_delivery.py",
     "upstream/test_install.py",
     "agent/test_run.py",
     "kubeapi/test_fuzz.py",

@@ -9,6 +9,7 @@ import typer
 from bailie.cli import (
     check,
     doctor,
+    experiment,
     infer,
     inspect,
     lifecycle,
@@ -61,6 +62,7 @@ for panel, commands in COMMANDS.items():
 app.add_typer(scope.app, rich_help_panel="Resources and requests")
 app.add_typer(check.app, rich_help_panel="Look")
 app.add_typer(pipeline.app, rich_help_panel="Look")
+app.add_typer(experiment.app, rich_help_panel="Resources and requests")
 app.add_typer(migrate.app, rich_help_panel="Resources and requests")
 for process in processes.PROCESSES.values():
     app.command(process.name, help=process.help, rich_help_panel="What pods run")(process.show_help)

@@ -22,7 +22,7 @@ from bailie.control.pipeline_versions import PipelineVersions, is_version_name
 from bailie.control.placement_input import ServerBook, demand_and_holdings, running_replicas, told_replicas
 from bailie.control.releases import Releases
 from bailie.control.routes import Routes
-from bailie.control.subjects import Subject, put
+from bailie.control.subjects import JudgedKind, Subject, put
 from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
 from bailie.wellknown.names import PIPELINE_GATEWAY
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bailie.control.fleet import CopyId
     from bailie.control.load_failures import Now
     from bailie.control.notices import Notify
-    from bailie.control.subjects import Contribution, Objects, SubjectFactory, SubjectKind
+    from bailie.control.subjects import Contribution, Objects, Outcomes, SubjectFactory, SubjectKind
     from bailie.placement import VersionPlace
     from bailie.routing.table import Publisher
     from bailie.scaling import Sample
@@ -97,6 +97,8 @@ class Engine:
         self._leaving: dict[str, list[CopyId]] = {}
         self._evicting: dict[str, list[CopyId]] = {}
         self._samples: Mapping[str, Sample] | None = None
+        self._judged = tuple(kind for kind in kinds if isinstance(kind, JudgedKind))
+        self._outcomes: Outcomes | None = None
         self.result = PassResult()
 
     @property
@@ -133,6 +135,7 @@ class Engine:
         for kind in self._kinds:
             yield from kind.read(self._dirty)
         self._scale(now)
+        self._judge(now)
         yield from self._plan()
         # Before routes: a copy whose load is sent now is no failure any more, and the status says so.
         yield from self._load()
@@ -163,6 +166,20 @@ class Engine:
         if self._samples is not None:
             self._dirty |= self._models.scale(now.monotonic, self._samples)
             self._samples = None
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The names of the routes whose requests decide about weights."""
+        return frozenset(name for kind in self._judged for name in kind.watched)
+
+    def judge(self, outcomes: Outcomes) -> None:
+        """Takes how the requests to the routes of `watched` have ended so far, for the next pass."""
+        self._outcomes = outcomes
+
+    def _judge(self, now: Now) -> None:
+        outcomes, self._outcomes = self._outcomes, None
+        for kind in self._judged:
+            self._dirty |= set(kind.judge(now, outcomes))
 
     def _names(self) -> list[str]:
         """Returns the names of the dirty Models, in order."""

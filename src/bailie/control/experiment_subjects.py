@@ -1,8 +1,8 @@
 """Experiments as subjects: the weights by which callers reach the copies of several Models, or Pipelines.
 
-A row in the table of `kinds`, after the Models and Pipelines. An Experiment remembers nothing: a
-candidate that does not answer is left out, and its share goes to the others, from the first pass of any
-leader.
+A row in the table of `kinds`, after the Models and Pipelines. An Experiment remembers nothing but how far its
+delivery is, if it is one (`deliveries`): a candidate that does not answer is left out, and its share goes to
+the others, from the first pass of any leader.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE
 from bailie.api.names import EXPERIMENT_ENDING
+from bailie.control.deliveries import AnsweringVersion, Deliveries
 from bailie.control.route_entries import asked_copies
 from bailie.control.subjects import Contribution, Subject
 from bailie.control.wanted_experiments import WantedExperiment, parse_experiment
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from bailie.control.subjects import FactsByKind, KnownRoutes, Objects
+    from bailie.control.load_failures import Now
+    from bailie.control.subjects import FactsByKind, KnownRoutes, Objects, Outcomes
 
 
 class ExperimentSubjects:
@@ -50,6 +52,7 @@ class ExperimentSubjects:
         """The experiments of which `_by_target` and `_by_default` are made."""
         self._by_target: dict[Subject, set[str]] = defaultdict(set)
         self._by_default: dict[str, set[str]] = defaultdict(set)
+        self._deliveries = Deliveries()
         self.facts: dict[str, ExperimentFacts] = {}
 
     def route_name(self, name: str) -> str:
@@ -71,6 +74,7 @@ class ExperimentSubjects:
     def _index(self, name: str) -> set[str]:
         """Takes a changed experiment over into the indexes; returns the experiments of the same default."""
         before, now = self._read.pop(name, None), self._experiments.wanted.get(name)
+        self._deliveries.observe(name, now.delivery if now else None, now.delivery_names if now else None)
         rivals: set[str] = set()
         if before:
             rivals |= self._by_default[before.default]
@@ -101,7 +105,8 @@ class ExperimentSubjects:
         targets = {
             name: self._state(target, answers=name in behind) for name, target in wanted.targets.items()
         }
-        found = None if refused or wanted.deleting else _contribution(wanted, behind)
+        weights = self._weights(wanted, behind)
+        found = None if refused or wanted.deleting else _contribution(wanted, weights, behind)
         mirrors = [name for name in wanted.targets if name not in wanted.weights]
         self.facts[name] = ExperimentFacts(
             generation=wanted.generation,
@@ -116,6 +121,7 @@ class ExperimentSubjects:
             routed=found is not None and self._routes.has_identity(Subject(self.kind, name), found.identity),
             refusal=self._routes.refusal,
             elsewhere=self._routes.mesh if found is None or found.partial else "",
+            delivery=None if refused else self._deliveries.facts(name),
         )
         if found or wanted.deleting:
             return found
@@ -123,6 +129,29 @@ class ExperimentSubjects:
         if refused:
             reason, text = refused.reason, refused.for_callers
         return Contribution(otherwise=NotReady(reason, text, f"experiment {name}"))
+
+    @property
+    def watched(self) -> Iterable[str]:
+        """The routes of deliveries that are under way, as `subjects.JudgedKind` says."""
+        return self._deliveries.routes
+
+    def judge(self, now: Now, outcomes: Outcomes | None) -> Iterable[Subject]:
+        """Takes deliveries on, as `subjects.JudgedKind` says."""
+        return {Subject(self.kind, name) for name in self._deliveries.judge(now, outcomes)}
+
+    def _weights(self, wanted: WantedExperiment, behind: Mapping[str, Contribution]) -> Mapping[str, int]:
+        """Returns the weights in effect: those of the delivery, or of the spec."""
+        names = wanted.delivery_names
+        if names is None:
+            return wanted.weights
+        if taken := self._taken(wanted):
+            self._deliveries.meet(wanted.name, None, taken.message)
+            return wanted.weights
+        absent = [each for each in (names.candidate, names.default) if each not in behind]
+        found = behind.get(names.candidate)
+        version = AnsweringVersion(found.identity, asked_copies(found)[0].id.name) if found else None
+        text = f"{' and '.join(absent)} {'does' if len(absent) == 1 else 'do'} not answer" if absent else ""
+        return self._deliveries.meet(wanted.name, version, text) or wanted.weights
 
     def _state(self, target: Subject, *, answers: bool) -> TargetState:
         """Returns the state of a Model or Pipeline that an experiment names."""
@@ -157,9 +186,11 @@ def _behind(
     return {name: each for name, each in found.items() if each and asked_copies(each)}
 
 
-def _contribution(wanted: WantedExperiment, behind: Mapping[str, Contribution]) -> Contribution | None:
+def _contribution(
+    wanted: WantedExperiment, weights: Mapping[str, int], behind: Mapping[str, Contribution]
+) -> Contribution | None:
     """Returns the shares of the candidates that can be asked; None where none with a weight can."""
-    shares = {model: weight for model, weight in wanted.weights.items() if model in behind}
+    shares = {model: weight for model, weight in weights.items() if model in behind}
     if not any(shares.values()):
         return None
     mirror = wanted.mirror if wanted.mirror and wanted.mirror.model in behind else None
@@ -169,7 +200,7 @@ def _contribution(wanted: WantedExperiment, behind: Mapping[str, Contribution]) 
         otherwise=NotReady(NO_CANDIDATE, "none of its candidates answers", f"experiment {wanted.name}"),
         weights=shares,
         takes_over=wanted.default,
-        partial=any(weight and model not in shares for model, weight in wanted.weights.items()),
+        partial=any(weight and model not in shares for model, weight in weights.items()),
         sticky=True,
         mirror=mirror,
     )

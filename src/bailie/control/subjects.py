@@ -7,7 +7,7 @@ hands the engine a factory for each: another kind is another row in the schedule
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.api.status import Condition
     from bailie.control.fleet import ModelCopy
+    from bailie.control.load_failures import Now
+    from bailie.routing.requests import RequestOutcomes
     from bailie.routing.table import NotReady, RouteMirror
 
     Objects = Callable[[Kind], Iterable[Mapping[str, Any]]]
     """Returns the namespace's objects of a kind as they are now."""
     FactsByKind = Mapping[str, Mapping[str, Any]]
     """The facts of the subjects of each kind that stands before, by kind and name, as of each moment."""
+    Outcomes = Mapping[str, Mapping[str, RequestOutcomes]]
+    """How the requests by each route ended so far, by the name of the version (`iris_3`)."""
     SubjectFactory = Callable[[Objects, "KnownRoutes", FactsByKind], "SubjectKind"]
     """Makes a routable kind for one engine."""
 
@@ -134,6 +138,24 @@ class SubjectKind(Protocol):
         """Returns the subject's part of the routing table; None where there is no such object any more.
 
         `contributions` are those of all subjects as they are now; kinds are asked in their order.
+        """
+        ...
+
+
+@runtime_checkable
+class JudgedKind(Protocol):
+    """The further methods of a kind whose routes follow how requests end."""
+
+    @property
+    def watched(self) -> Iterable[str]:
+        """The names of the routes whose requests have to be counted."""
+        ...
+
+    def judge(self, now: Now, outcomes: Outcomes | None) -> Iterable[Subject]:
+        """Takes the requests to the routes of `watched`, at the beginning of each pass.
+
+        Returns the subjects whose route or facts change by them. `outcomes` is None where nobody has looked
+        since the pass before.
         """
         ...
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.experiment import OVER_PIPELINES, Experiment
 from bailie.api.kinds import MODEL, PIPELINE
+from bailie.api.names import EXPERIMENT_ENDING
 from bailie.api.resource import NO_EFFECT
+from bailie.control.delivery_rules import DeliveryNames, wanted_delivery
 from bailie.control.pipeline_versions import version_name
 from bailie.control.subjects import Subject
 from bailie.lifecycle.experiments import Refused
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from bailie.api.experiment import ExperimentSpec
     from bailie.api.problems import Problem
+    from bailie.control.delivery_rules import WantedDelivery
 
     Manifest = Mapping[str, Any]
 
@@ -38,6 +41,7 @@ class WantedExperiment:
     spec: ExperimentSpec | None = None
     refused: Refused | None = None
     warnings: tuple[Problem, ...] = ()
+    delivery: WantedDelivery | None = None
 
     @property
     def kind(self) -> str:
@@ -51,6 +55,16 @@ class WantedExperiment:
     def default(self) -> str:
         """The name whose callers the experiment is to share; empty for none."""
         return self._asked(self.spec.default) if self.spec and self.spec.default and not self.deleting else ""
+
+    @property
+    def delivery_names(self) -> DeliveryNames | None:
+        """The names of the delivery's Models and routes; None where there is no delivery."""
+        if self.delivery is None:
+            return None
+        routes = f"{self.name}{EXPERIMENT_ENDING}", self.default
+        return DeliveryNames(
+            candidate=self._asked(self.delivery.candidate), default=self.default, routes=routes
+        )
 
     @property
     def age(self) -> tuple[str, str]:
@@ -82,6 +96,8 @@ def parse_experiment(manifest: Manifest) -> WantedExperiment:
     """Returns the Experiment parsed without its status: a mistake in that must not make its spec invalid."""
     metadata = manifest["metadata"]
     experiment, found = Experiment.parse({key: value for key, value in manifest.items() if key != "status"})
+    delivery, more = wanted_delivery(experiment.spec, manifest) if experiment else (None, ())
+    found += more
     refused = _refused(experiment.spec if experiment else None, found)
     return WantedExperiment(
         name=metadata["name"],
@@ -91,12 +107,13 @@ def parse_experiment(manifest: Manifest) -> WantedExperiment:
         spec=experiment.spec if experiment and not refused else None,
         refused=refused,
         warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
+        delivery=None if refused or metadata.get("deletionTimestamp") else delivery,
     )
 
 
 def _refused(spec: ExperimentSpec | None, found: list[Problem]) -> Refused | None:
-    if spec is None:
-        wrong = [problem for problem in found if problem.reason != NO_EFFECT]
+    wrong = [problem for problem in found if problem.reason != NO_EFFECT]
+    if wrong or spec is None:
         return Refused(wrong[0].reason, "; ".join(map(str, wrong)), "its spec has a mistake")
     if not spec.candidates:
         text = "spec.candidates: a mirror alone answers nobody; give at least one candidate"

@@ -3,7 +3,7 @@
 A pass makes `ExperimentFacts` (`control.experiment_subjects`), and a status writer has them say the status at
 every change. `ExperimentReady` speaks of the route: it is True when every data plane shares the requests as
 the present generation asks for, among the candidates that answer. `CandidatesReady` and `MirrorReady` speak
-of the newest versions of the Models, and `Ready` is all three.
+of the newest versions of the Models, and `Ready` is all three. `Delivered` is apart from them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
+from bailie.lifecycle.delivery import DELIVERED, RECORD, delivered
 from bailie.lifecycle.words import brief, clipped
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from bailie.api.problems import Problem
     from bailie.api.status import ConditionStatus
+    from bailie.lifecycle.delivery import DeliveryFacts
 
 EXPERIMENT_READY = "ExperimentReady"
 CANDIDATES_READY = "CandidatesReady"
@@ -27,7 +29,7 @@ DEFAULT_TAKEN = "DefaultTaken"
 NO_CANDIDATE = "NoCandidateAnswers"
 ELSEWHERE = "AnsweredElsewhere"
 _WARNINGS = "SpecWarnings"
-_OWN = frozenset({"Ready", EXPERIMENT_READY, CANDIDATES_READY, MIRROR_READY, _WARNINGS})
+_OWN = frozenset({"Ready", EXPERIMENT_READY, CANDIDATES_READY, MIRROR_READY, DELIVERED, _WARNINGS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class ExperimentFacts:
     `refused` says why the experiment has no route whatever its Models do. `shares` are the weights of the
     candidates that answer, `routed` says whether every data plane shares requests by them; `refusal` is the
     data plane's refusal, in its own words, while it is not so. `elsewhere` is the mesh that answers until all
-    candidates do, empty for none.
+    candidates do, empty for none. `delivery` says how far the delivery is, None for an experiment that is
+    none.
     """
 
     generation: int
@@ -70,11 +73,14 @@ class ExperimentFacts:
     routed: bool = False
     refusal: str = ""
     elsewhere: str = ""
+    delivery: DeliveryFacts | None = None
 
     def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:  # noqa: ARG002 - of this generation always
         """Returns the status; `conditions` are those that the API holds now."""
         said = [_active(self), _candidates(self), _mirror(self)]
         said.append(happy(said, [each.type for each in said]))
+        if self.delivery:
+            said.append(delivered(self.delivery))
         if self.warnings:
             text = clipped("; ".join(map(str, self.warnings)))
             said.append(Condition(type=_WARNINGS, status="True", reason="NoEffect", message=text))
@@ -83,6 +89,7 @@ class ExperimentFacts:
         return {
             "observedGeneration": self.generation,
             "conditions": [each.manifest() for each in merged],
+            "annotations": {RECORD: (self.delivery and self.delivery.record) or None},
         }
 
 

@@ -1,4 +1,4 @@
-"""Which conditions of a Model are worth an event: once for each change of the reason, not for each retry.
+"""Which conditions of an object are worth an event: once for each change of the reason, not for each retry.
 
 Called by `bailie.scheduler.status.subjects` with the conditions that the API held before and those that it
 holds now. Other figures are no news: the next attempt, a little more memory free.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bailie.api.status import Condition
 
-SPOKEN_OF = ("Scheduled", "RolledOut", "ModelReady", "MemoryMismatch")
+SPOKEN_OF = ("Scheduled", "RolledOut", "ModelReady", "MemoryMismatch", "Delivered")
 """In this order; of two conditions with the same words the first becomes an event."""
 _NO_NEWS = frozenset({"ModelProgressing", "RoutePending"})
 _FIGURES = re.compile(r"\d+(\.\d+)?([KMGT]i)?")

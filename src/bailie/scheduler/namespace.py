@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from bailie.routing.table import Publisher
     from bailie.scheduler.agents.service import AgentService
 
+JUDGE_SECONDS = 1.0
+"""Envoys report every two: at most so late is a report read."""
+
 
 class NamespaceScheduler:
     """One namespace for as long as the process lives; it has an engine only while this process leads."""
@@ -125,6 +128,7 @@ class NamespaceScheduler:
                 group.create_task(loop.run(), name="scheduling")
                 group.create_task(writer.run(), name="statuses")
                 group.create_task(_measure(engine, publisher, loop), name="scaling")
+                group.create_task(_judge(engine, publisher, loop), name="deliveries")
         finally:
             self._engine = self._publisher = None
             for end in (*ends, *(each.end for each in counts)):
@@ -138,6 +142,15 @@ async def _measure(engine: Engine, publisher: Publisher, loop: SchedulingLoop) -
         await asyncio.sleep(load_samples.SECONDS)
         if names := tuple(engine.scaling):
             engine.measure(samples.take(publisher.totals(names)))
+            loop.wake()
+
+
+async def _judge(engine: Engine, publisher: Publisher, loop: SchedulingLoop) -> None:
+    """Tells the engine every second how the requests have ended that decide about weights."""
+    while True:
+        await asyncio.sleep(JUDGE_SECONDS)
+        if routes := engine.watched:
+            engine.judge(publisher.outcomes(routes))
             loop.wake()
 
 

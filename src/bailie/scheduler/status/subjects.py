@@ -15,6 +15,7 @@ from bailie.api.status import Condition
 from bailie.control.pass_result import PassResult
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.events import EventType
+from bailie.lifecycle.delivery import DELIVERED
 from bailie.lifecycle.news import news
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class SubjectWriter:
         before = conditions_of(status)
         observed = int(status.get("observedGeneration") or 0)
         wanted = facts.status(observed, before, stamp(utc_now()))
-        if all(status.get(key) == value for key, value in wanted.items()):
+        if _says(status, wanted):
             return
         name = manifest["metadata"]["name"]
         await self._client.patch(self._kind, name, self._namespace, {"status": wanted}, subresource="status")
@@ -88,7 +89,9 @@ class SubjectWriter:
 
     def _tell(self, manifest: Manifest, before: Mapping[str, Condition], now: list[Manifest]) -> None:
         for condition in news(before, map(Condition.model_validate, now)):
-            kind = EventType.NORMAL if condition.status == "True" else EventType.WARNING
+            kind = (
+                EventType.NORMAL if condition.status == "True" or _goes_on(condition) else EventType.WARNING
+            )
             reason = condition.reason or condition.type
             self._recorder.event(manifest, kind, reason, condition.message or reason)
 
@@ -102,6 +105,19 @@ def conditions_of(status: Manifest) -> tuple[Condition, ...]:
         except ValidationError:
             log.debug("condition not understood", condition=each)
     return tuple(found)
+
+
+def _says(found: object, wanted: object) -> bool:
+    """Says whether a status has all that a patch would write; None is a field that is to be absent."""
+    if isinstance(wanted, dict):
+        held = found if isinstance(found, dict) else {}
+        return all(_says(held.get(key), value) for key, value in wanted.items())
+    return found == wanted
+
+
+def _goes_on(condition: Condition) -> bool:
+    """Says whether a condition tells of a step of a delivery, which is no reason to worry."""
+    return condition.type == DELIVERED and condition.status == "Unknown"
 
 
 def _says_ready(manifest: Manifest) -> bool:

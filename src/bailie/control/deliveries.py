@@ -1,0 +1,221 @@
+"""The deliveries of a namespace: each Experiment whose weights follow the candidate's answers.
+
+Used by `experiment_subjects`, which hands in Experiments as they change, says in each pass which version of a
+candidate answers, and every second the requests that were counted. The weights in effect live in the
+Experiment's status, so a new leader goes on from there; `spec` stays the user's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bailie.control.delivery_rules import hand_of
+from bailie.delivery import Delivery, DeliveryPhase, DeliveryState, record_of
+from bailie.delivery.progress import Hand
+from bailie.lifecycle.delivery import DeliveryFacts
+from bailie.routing.requests import RequestOutcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bailie.api.status import ConditionStatus
+    from bailie.control.delivery_rules import DeliveryNames, WantedDelivery
+    from bailie.control.load_failures import Now
+    from bailie.control.subjects import Outcomes
+
+TELL_SECONDS = 5.0
+"""Least time between two statuses that differ in their figures alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringVersion:
+    """The version of a candidate that answers: its identity, and its name on the servers (`iris_3`)."""
+
+    identity: str
+    name: str
+
+
+@dataclass(slots=True)
+class _Known:
+    wanted: WantedDelivery
+    names: DeliveryNames
+    delivery: Delivery | None = None
+    version: AnsweringVersion | None = None
+    absent: str = ""
+    counted: dict[tuple[str, str], RequestOutcomes] | None = None
+    told: DeliveryFacts | None = None
+    told_of: tuple[object, ...] = ()
+    told_at: float = 0.0
+
+    @property
+    def under_way(self) -> Delivery | None:
+        """The delivery, where it is to be decided on."""
+        found = self.delivery
+        is_so = found is not None and found.state.phase is DeliveryPhase.UNDER_WAY and not self.wanted.held
+        return found if is_so else None
+
+
+class Deliveries:
+    """The deliveries, by Experiment. A pass begins with `judge`."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+        self._today = ""
+
+    @property
+    def routes(self) -> Iterator[str]:
+        """The names of the routes whose requests have to be counted."""
+        return (route for each in self._known.values() if each.under_way for route in each.names.routes)
+
+    def observe(self, name: str, wanted: WantedDelivery | None, names: DeliveryNames | None) -> None:
+        """Takes over an Experiment that is new, changed, or gone or no delivery (None)."""
+        before = self._known.get(name)
+        if wanted is None or names is None:
+            self._known.pop(name, None)
+        elif before is not None and before.wanted.digest == wanted.digest:
+            before.wanted, before.names = wanted, names
+        else:
+            known = self._known[name] = _Known(wanted, names)
+            if before is None and wanted.told and wanted.told.spec == wanted.digest:
+                known.delivery = Delivery(wanted.rules, wanted.told)
+
+    def meet(self, name: str, version: AnsweringVersion | None, absent: str) -> dict[str, int] | None:
+        """Returns the weights in effect by Model; None where the spec's own hold.
+
+        `version` is that of the candidate, None where it does not answer; `absent` says who of the two does
+        not, empty for nobody. A version that answers for the first time begins a delivery.
+        """
+        known = self._known.get(name)
+        if known is None or known.wanted.held:
+            return None
+        known.absent, known.version = absent, version
+        wanted, delivery = known.wanted, known.delivery
+        if version and (delivery is None or delivery.state.version != version.identity):
+            # A word that was there before the spec or the version changed was about those.
+            obeyed = wanted.hand if delivery or wanted.told else ""
+            delivery = known.delivery = _begun(wanted, version.identity, self._today, obeyed)
+        if delivery and wanted.hand != delivery.state.hand:
+            delivery = known.delivery = _obeyed(wanted, delivery, self._today)
+        return _weights(known)
+
+    def judge(self, now: Now, outcomes: Outcomes | None) -> set[str]:
+        """Decides on every delivery; returns the Experiments whose weights or facts have changed.
+
+        Without `outcomes` nothing was looked at since, and only the time is noted.
+        """
+        self._today = _stamp(now.wall)
+        if outcomes is None:
+            return set()
+        return {name for name, each in self._known.items() if self._decide(each, now.monotonic, outcomes)}
+
+    def _decide(self, known: _Known, now: float, outcomes: Outcomes) -> bool:
+        """Decides on one; returns whether there is news of it."""
+        delivery = known.under_way
+        if delivery is None:
+            return False
+        before = _mark(delivery)
+        candidate, default = _grown(known, outcomes)
+        delivery.decide(now, self._today, candidate, default, absent=known.absent)
+        if _mark(delivery) == before and now - known.told_at < TELL_SECONDS:
+            return False
+        known.told_at, told, known.told = now, known.told, _facts(known, delivery)
+        known.told_of = _mark(delivery)
+        return told != known.told
+
+    def facts(self, name: str) -> DeliveryFacts | None:
+        """Returns what the status says of a delivery; None for an Experiment that is none."""
+        known = self._known.get(name)
+        if known is None:
+            return None
+        if known.wanted.held:
+            text = "a weight in the spec is 0 and has the last word; the steps begin when both are above 0"
+            return DeliveryFacts(status="Unknown", reason="HeldBySpec", text=text)
+        if known.delivery is None:
+            text = f"the first step begins when {known.wanted.candidate} answers"
+            return DeliveryFacts(status="Unknown", reason="AwaitsCandidate", text=text)
+        if known.told is None or known.told_of != _mark(known.delivery):
+            known.told, known.told_of = _facts(known, known.delivery), _mark(known.delivery)
+        return known.told
+
+
+def _mark(delivery: Delivery) -> tuple[object, ...]:
+    """Returns a value that is another one when the status has to be told at once."""
+    state = delivery.state
+    return state.spec, state.version, state.phase, state.step, state.reason, state.hand
+
+
+def _weights(known: _Known) -> dict[str, int]:
+    names, delivery = known.names, known.delivery
+    weight = delivery.weight if delivery else known.wanted.rules.steps[0].weight
+    # At the end the other one is left out altogether: callers who stay with it are not to keep it.
+    weights = {names.default: 100 - weight, names.candidate: weight}
+    return {name: each for name, each in weights.items() if each}
+
+
+def _grown(known: _Known, outcomes: Outcomes) -> tuple[RequestOutcomes, RequestOutcomes]:
+    """Returns the requests to the candidate and to the default since the last look; none at the first one.
+
+    Of the candidate only those of the version that answers: failures of the version before may come late.
+    """
+    candidate = default = RequestOutcomes()
+    before, known.counted = (
+        known.counted,
+        {
+            (route, name): found
+            for route in known.names.routes
+            for name, found in outcomes.get(route, {}).items()
+        },
+    )
+    for (route, name), found in known.counted.items() if before is not None else ():
+        grown = found.since((before or {}).get((route, name), RequestOutcomes()))
+        if known.version and name == known.version.name:
+            candidate += grown
+        elif name.rpartition("_")[0] == known.names.default:
+            default += grown
+    return candidate, default
+
+
+def _begun(wanted: WantedDelivery, version: str, today: str, obeyed: str) -> Delivery:
+    state = DeliveryState(spec=wanted.digest, version=version, since=today, hand=obeyed)
+    return Delivery(wanted.rules, state)
+
+
+def _obeyed(wanted: WantedDelivery, delivery: Delivery, today: str) -> Delivery:
+    """Returns the delivery after a person's word, which is obeyed once."""
+    word = hand_of(wanted.hand)
+    if word is None:
+        # The annotation was taken away, which changes nothing but that the same word may come again.
+        delivery.state = replace(delivery.state, hand="")
+        return delivery
+    made = _begun(wanted, delivery.state.version, today, wanted.hand)
+    if word is Hand.PROMOTE:
+        made.end(DeliveryPhase.PROMOTED, today, "PromotedByHand", "a person promoted it")
+    elif word is Hand.BACK:
+        made.end(DeliveryPhase.BACK, today, "BackByHand", "a person took it back")
+    return made
+
+
+def _facts(known: _Known, delivery: Delivery) -> DeliveryFacts:
+    state, wanted = delivery.state, known.wanted
+    status: ConditionStatus = "Unknown"
+    reason = f"Step{state.step + 1}"
+    text = f"step {state.step + 1} of {len(wanted.rules.steps)}, {delivery.weight} % to {wanted.candidate}"
+    if state.phase is DeliveryPhase.UNDER_WAY:
+        text += f": {delivery.waits_for or 'it has begun'}; {_figures(state)}"
+    else:
+        status, reason = "True" if state.phase is DeliveryPhase.PROMOTED else "False", state.reason
+        gets = wanted.candidate if state.phase is DeliveryPhase.PROMOTED else wanted.default
+        text = f"{gets} gets all callers: {state.text}"
+    return DeliveryFacts(status=status, reason=reason, text=text, record=record_of(state))
+
+
+def _figures(state: DeliveryState) -> str:
+    mine, theirs = state.candidate, state.default
+    said = f"{mine.failures} of {mine.requests} requests failed"
+    return f"{said}, {theirs.failures} of {theirs.requests} of the default"
+
+
+def _stamp(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

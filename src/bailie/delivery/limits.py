@@ -1,0 +1,125 @@
+"""The limits of a delivery, each asked two questions: is it broken for certain, and is it kept for certain?
+
+Called by `progress`. A limit of latency is one of a share, too: that the candidate's 95th percentile is below
+a time says that at most 5 % of its answers take longer.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from bailie.delivery.chance import VERY_CERTAIN, enough_for, highest, is_above
+from bailie.routing.requests import TIME_BOUNDS, quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bailie.delivery.rules import DeliveryRules
+    from bailie.routing.requests import RequestOutcomes
+
+SLOW_SHARE = 0.05
+"""The share of answers above the 95th percentile."""
+FEWEST_TIMES = 20
+"""Answers of the default that make a 95th percentile to compare with."""
+
+
+class BrokenLimit(NamedTuple):
+    """Why a candidate is taken back: a token for programs, and a sentence."""
+
+    reason: str
+    text: str
+
+
+def broken(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes) -> BrokenLimit | None:
+    """Returns the first limit that the candidate certainly breaks; None where it may be chance.
+
+    The default's own share counts as high, and its percentile as long, as its requests may speak for.
+    """
+    failures, requests = candidate.failures, candidate.requests
+    said = f"{failures} of {requests} requests failed"
+    if rules.max_errors is not None and is_above(failures, requests, rules.max_errors):
+        return BrokenLimit("TooManyErrors", f"{said}, {_percent(rules.max_errors)} may")
+    if rules.max_more_errors is not None:
+        allowed = highest(default.failures, default.requests, VERY_CERTAIN) + rules.max_more_errors
+        if is_above(failures, requests, allowed):
+            theirs = f"{default.failures} of {default.requests} of the default"
+            return BrokenLimit(
+                "MoreErrors", f"{said}, and {theirs}; {_percent(rules.max_more_errors)} more may"
+            )
+    if rules.max_latency is not None:
+        count = sum(default.times)
+        share = 1 - SLOW_SHARE + VERY_CERTAIN * math.sqrt(SLOW_SHARE * (1 - SLOW_SHARE) / max(count, 1))
+        longest = quantile(share, default.times, TIME_BOUNDS) if share < 1 else None
+        if longest and is_above(
+            _slow(candidate, rules.max_latency * longest), sum(candidate.times), SLOW_SHARE
+        ):
+            return BrokenLimit("TooSlow", _times(candidate, default, rules.max_latency))
+    return None
+
+
+def unproven(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes) -> str:
+    """Returns the words for what is missing to say that all limits are kept; empty for nothing."""
+    if candidate.requests < rules.requests:
+        return f"it had {candidate.requests} of {rules.requests} requests"
+    if rules.max_errors is not None:
+        limit = _percent(rules.max_errors)
+        if words := _errors(candidate, rules.max_errors, f"more than {limit}"):
+            return words
+    if rules.max_more_errors is not None:
+        if not default.requests:
+            return "the default had no requests to compare with"
+        more = f"more than {_percent(rules.max_more_errors)} above the default's"
+        words = f"{more} {default.failures} of {default.requests}"
+        allowed = default.failures / default.requests + rules.max_more_errors
+        if words := _errors(candidate, allowed, words):
+            return words
+    return _slowness(rules, candidate, default)
+
+
+def _errors(candidate: RequestOutcomes, limit: float, words: str) -> str:
+    """Returns the words for failures of which it is not certain that they keep a limit; empty for certain."""
+    if highest(candidate.failures, candidate.requests) <= limit:
+        return ""
+    needed = f"; about {enough_for(limit)} without a failure show it" if not candidate.failures else ""
+    return f"{candidate.failures} of {candidate.requests} requests failed, which may be {words}{needed}"
+
+
+def _slowness(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes) -> str:
+    if rules.max_latency is None:
+        return ""
+    usual = default.p95
+    if usual is None or sum(default.times) < FEWEST_TIMES:
+        return "the default had too few answers to compare times with"
+    slow = _slow(candidate, rules.max_latency * usual)
+    if highest(slow, sum(candidate.times)) > SLOW_SHARE:
+        return f"{_times(candidate, default, rules.max_latency)}, which is not certain to be kept"
+    return ""
+
+
+def _slow(candidate: RequestOutcomes, seconds: float) -> int:
+    """Returns how many of the answers took longer, those within a bucket spread evenly.
+
+    Above the last bound nothing is known of a time: such a limit is never broken.
+    """
+    if seconds >= TIME_BOUNDS[-1]:
+        return 0
+    index = next(number for number, bound in enumerate(TIME_BOUNDS) if seconds < bound)
+    lower = TIME_BOUNDS[index - 1] if index else 0.0
+    part = (TIME_BOUNDS[index] - seconds) / (TIME_BOUNDS[index] - lower)
+    return sum(candidate.times[index + 1 :]) + int(part * candidate.times[index])
+
+
+def _times(candidate: RequestOutcomes, default: RequestOutcomes, most: float) -> str:
+    mine, theirs = (_milliseconds(each.times) for each in (candidate, default))
+    said = f"95 % of its answers come within {mine}, of the default's within {theirs}"
+    return f"{said}; {most:g} times that may be"
+
+
+def _milliseconds(times: Sequence[int]) -> str:
+    found = quantile(0.95, times, TIME_BOUNDS)
+    return "no time" if found is None else f"{1e3 * found:.3g} ms"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
