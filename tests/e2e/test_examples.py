@@ -96,6 +96,13 @@ def test_choice(stack, tmp_path):
         assert '"IS_DRIFT"' in seen
 
 
+def test_a_delivery(stack, artifact, tmp_path):
+    with applied(stack, "experiment/delivery.yaml", tmp_path, {"/tmp/iris": str(artifact)}):
+        assert classes(stack, "flower.experiment") == CLASSES
+        command = ("experiment", "status", "flower", "-n", SYSTEM, "--state-dir", stack.state)
+        assert "step 1 of 3, 5 % to iris-candidate" in bailie(*command).stdout
+
+
 def test_secret_storage(stack, artifact, tmp_path, object_store):
     shutil.copytree(artifact, object_store.folder / "models" / "iris")
     changes = {

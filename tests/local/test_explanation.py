@@ -105,3 +105,13 @@ async def test_an_experiment_says_who_gets_requests(admin):
         "gone: weight 10; there is no such Model",
         "shadow: mirror of 5 %; there is no such Model",
     ]
+
+
+async def test_of_a_delivery_it_is_told_that_other_weights_hold(admin):
+    annotations = {"bailie.io/progressive": "steps=20%:5m"}
+    metadata = {"name": "grown", "namespace": "team", "annotations": annotations}
+    spec = {"default": "iris", "candidates": [{"name": "iris", "weight": 1}, {"name": "rose", "weight": 1}]}
+    body = {"apiVersion": API_VERSION, "kind": "Experiment", "metadata": metadata, "spec": spec}
+    await admin.apply(body, field_manager="test")
+    first = (await experiment_explanation(admin, "team", "grown"))["trail"][0]
+    assert first.endswith("are shared by its delivery, whose weights go before those of the spec")

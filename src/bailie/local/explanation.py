@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.experiment import OVER_PIPELINES
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME
 from bailie.api.names import TAKEN_ENDINGS
+from bailie.delivery import ANNOTATION
 from bailie.kube.errors import ApiError, NotFound
 from bailie.local.readiness import condition
 from bailie.local.scheduler_answers import ask_scheduler, not_heard
@@ -46,6 +47,8 @@ async def experiment_explanation(client: Client, namespace: str, name: str) -> d
     kind, ending = (PIPELINE, PIPELINE_ENDING) if spec.get("resourceType") == OVER_PIPELINES else (MODEL, "")
     default = f"{spec['default']}{ending}" if spec.get("default") else ""
     callers = f"callers of {name}.experiment{f' and of {default}' if default else ''} are shared"
+    if ANNOTATION in (experiment["metadata"].get("annotations") or {}):
+        callers += " by its delivery, whose weights go before those of the spec"
     roles = {each["name"]: f"weight {each['weight']}" for each in spec.get("candidates") or ()}
     if mirror := spec.get("mirror"):
         roles[mirror["name"]] = f"mirror of {mirror['percent']} %"

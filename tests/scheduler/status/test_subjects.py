@@ -48,6 +48,10 @@ def write(namespace, events):
     return once
 
 
+async def test_an_experiment_that_is_no_delivery_has_no_annotations(write):
+    assert "annotations" not in (await write(None))["status"]
+
+
 async def test_a_step_is_an_event_and_its_figures_are_none(write, events):
     assert (await write(STEP))["status"]["annotations"] == {RECORD: "first"}
     later = DeliveryFacts(status="Unknown", reason="Step1", text="20 % to rose, 7 requests", record="more")

@@ -81,10 +81,10 @@ class SubjectWriter:
         before = conditions_of(status)
         observed = int(status.get("observedGeneration") or 0)
         wanted = facts.status(observed, before, stamp(utc_now()))
-        if _says(status, wanted):
+        if not (lacking := _lacking(status, wanted)):
             return
         name = manifest["metadata"]["name"]
-        await self._client.patch(self._kind, name, self._namespace, {"status": wanted}, subresource="status")
+        await self._client.patch(self._kind, name, self._namespace, {"status": lacking}, subresource="status")
         self._tell(manifest, {each.type: each for each in before}, wanted["conditions"])
 
     def _tell(self, manifest: Manifest, before: Mapping[str, Condition], now: list[Manifest]) -> None:
@@ -107,12 +107,17 @@ def conditions_of(status: Manifest) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-def _says(found: object, wanted: object) -> bool:
-    """Says whether a status has all that a patch would write; None is a field that is to be absent."""
-    if isinstance(wanted, dict):
-        held = found if isinstance(found, dict) else {}
-        return all(_says(held.get(key), value) for key, value in wanted.items())
-    return found == wanted
+def _lacking(found: Manifest, wanted: Manifest) -> dict[str, Any]:
+    """Returns the part of a status that has to be written; None is a field that is to be absent."""
+    lacking: dict[str, Any] = {}
+    for key, value in wanted.items():
+        held = found.get(key)
+        if isinstance(value, dict):
+            if within := _lacking(held if isinstance(held, dict) else {}, value):
+                lacking[key] = within
+        elif held != value:
+            lacking[key] = value
+    return lacking
 
 
 def _goes_on(condition: Condition) -> bool:
