@@ -3,8 +3,8 @@
 `bailie up` with a server of four replicas and a Model whose target is 50 requests a second for each. It gets
 15 requests a second, half REST and half gRPC, then ten times as many, while the leading scheduler is killed;
 then none. Printed are the seconds until more replicas answer, the most replicas, the seconds until the least
-are left, and the requests that failed. `--short` leaves out the five minutes before fewer. Ends everything
-that it started.
+are left, and the requests that failed. `--short` leaves out the five minutes before fewer. The parts
+`servers` and `zero` are those of `server_scaling`. Ends everything that it started.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition
 from benchmarks import failover
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, seconds_until, until
+from benchmarks.server_scaling import GrowingServer, Sleeper
 from benchmarks.steady import steady
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ REPLICAS = 4
 USUAL, BURST, TARGET = 15.0, 150.0, 50
 NEEDED = 3
 HOLD_SECONDS = 300.0
+PARTS = ("load", "servers", "zero")
 
 
 class Scaled:
@@ -107,8 +109,20 @@ class Scaled:
             print(f"     {each}")
 
 
+async def measure_servers(options: argparse.Namespace) -> int:
+    """Runs the parts about Servers and sleeping Models; returns how many claims did not hold."""
+    with laptop() as running, steady(running.inference()) as requests:
+        async with Client.from_kubeconfig(running.kubeconfig) as client:
+            trial = Scaled(client, running, requests)
+            if "servers" in options.part:
+                await GrowingServer(client, running, requests, trial.judged).measure(short=options.short)
+            if "zero" in options.part:
+                await Sleeper(client, running, trial.judged).measure(rounds=2 if options.short else 5)
+            return trial.broken
+
+
 async def measure(options: argparse.Namespace) -> int:
-    """Runs everything; returns how many claims did not hold."""
+    """Runs the part about the load of a Model; returns how many claims did not hold."""
     with laptop("--scheduler-replicas", "2") as running, steady(running.inference()) as requests:
         async with Client.from_kubeconfig(running.kubeconfig) as client:
             trial = Scaled(client, running, requests)
@@ -141,6 +155,10 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks scaling", description=__doc__)
     parser.add_argument("--short", action="store_true", help="without the five minutes before fewer")
-    broken = asyncio.run(measure(parser.parse_args(arguments)))
+    parser.add_argument("--part", choices=PARTS, action="append", help="one part; may be given again")
+    options = parser.parse_args(arguments)
+    options.part = options.part or PARTS
+    broken = asyncio.run(measure(options)) if "load" in options.part else 0
+    broken += asyncio.run(measure_servers(options)) if {"servers", "zero"} & {*options.part} else 0
     if broken:
         raise SystemExit(f"{broken} claims did not hold")

@@ -100,7 +100,12 @@ class SchedulerStandIn(agent_pb2_grpc.AgentServiceServicer):
 
     def send(
         self,
-        command: agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict | agent_pb2.Used | agent_pb2.Drained,
+        command: agent_pb2.Load
+        | agent_pb2.Unload
+        | agent_pb2.Evict
+        | agent_pb2.Used
+        | agent_pb2.Memory
+        | agent_pb2.Drained,
     ) -> None:
         message = agent_pb2.SchedulerMessage(**{type(command).__name__.lower(): command})
         self.connections[-1].commands.put_nowait(message)

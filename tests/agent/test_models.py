@@ -588,6 +588,46 @@ async def test_what_must_leave_waits_for_leave():
         assert bench.models.loaded().keys() == {"iris_2"}
 
 
+async def test_a_version_that_nobody_asks_for_leaves_without_a_lack_of_memory_and_comes_back_when_told():
+    async with working(capacity=None) as bench:
+        for number in (1, 2):
+            bench.models.submit(load(number=number))
+        await bench.idle()
+        bench.models.remember(["iris_1", "unknown_1"], [])
+        bench.models.remember(["iris_1"], ["iris_2", "unknown_1"])
+        assert (state(bench, 1), state(bench, 2)) == (EVICTING, LOADED)
+        bench.models.evict(evict())
+        await bench.idle()
+        assert state(bench, 1) == EVICTED
+        bench.models.remember(["iris_1"], [])
+        bench.models.remember([], ["iris_1"])
+        bench.models.remember([], ["iris_1"])
+        await bench.idle()
+        assert state(bench, 1) == LOADED
+        assert bench.loader.calls == ["load iris_1", "load iris_2", "evict iris_1", "reload iris_1"]
+
+
+async def test_a_version_that_requests_wait_for_does_not_leave_as_idle():
+    async with working(capacity=None) as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        async with bench.models.hold("iris_1", 5):
+            bench.models.remember(["iris_1"], [])
+            assert state(bench, 1) == LOADED
+
+
+async def test_a_version_that_leaves_as_idle_is_not_evicted_for_memory_once_more():
+    async with working(capacity=10) as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        bench.models.remember(["iris_1"], [])
+        bench.models.submit(load(number=2))
+        await asyncio.sleep(0.01)
+        bench.models.evict(evict())
+        await bench.idle()
+        assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
+
+
 async def test_requests_bring_it_back_once_and_are_answered_before_it_may_leave_again():
     async with crowded() as bench:
         calls = len(bench.loader.calls)

@@ -105,6 +105,8 @@ READ: dict[str, dict[str, str]] = {
     },
     "Server": {
         **SCALING,
+        "spec.minReplicas": "spec.min_replicas",
+        "spec.maxReplicas": "spec.max_replicas",
         "spec.serverConfig": "spec.server_config",
         "spec.extraCapabilities": "spec.extra_capabilities",
         "spec.capabilities": "spec.capabilities",
@@ -144,6 +146,9 @@ READ: dict[str, dict[str, str]] = {
         "spec.disableAutoUpdate": "disableAutoUpdate",
         "spec.config.scalingConfig.models": "models.enabled",
         "spec.config.scalingConfig.models.enabled": "models.enabled",
+        "spec.config.scalingConfig.servers": "servers.enabled",
+        "spec.config.scalingConfig.servers.enabled": "servers.enabled",
+        "spec.config.scalingConfig.servers.scaleDownPackingEnabled": "servers.scale_down_packing_enabled",
         "spec.schedulerNamespace": "spec.scheduler_namespace",
         "spec.servesNamespaces": "spec.serves_namespaces",
         "spec.fallbackMesh": "fallbackMesh",

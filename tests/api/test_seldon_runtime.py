@@ -99,8 +99,6 @@ def test_the_schedulers_service_has_no_type(manifest):
     ("setting", "paths"),
     [
         ({"scalingConfig": {}}, []),
-        ({"scalingConfig": {"servers": {"enabled": False}}}, ["scalingConfig.servers"]),
-        ({"scalingConfig": {"servers": {"scaleDownPackingPercentage": 1}}}, ["scalingConfig.servers"]),
         ({"scalingConfig": {"pipelines": {"maxShardCountMultiplier": 4}}}, ["scalingConfig.pipelines"]),
         ({"tracingConfig": {"disable": True}}, ["tracingConfig"]),
         ({"kafkaConfig": {"topics": {}}}, ["kafkaConfig"]),
@@ -115,14 +113,27 @@ def test_settings_that_nothing_reads_have_no_effect(manifest, kind, setting, pat
     assert all(p.message.startswith("has no effect: ") for p in problems)
 
 
-def test_a_runtime_scales_models_and_a_config_does_not(manifest):
-    config = {"scalingConfig": {"models": {"enabled": True}}}
+@pytest.mark.parametrize("kind", ["models", "servers"])
+def test_a_runtime_says_what_scales_and_a_config_does_not(manifest, kind):
+    config = {"scalingConfig": {kind: {"enabled": True}}}
     _, of_runtime = SeldonRuntime.parse(
         manifest("SeldonRuntime", {"seldonConfig": "default", "config": config})
     )
     _, of_config = SeldonConfig.parse(manifest("SeldonConfig", {"config": config}))
     assert of_runtime == []
-    assert [(p.path, p.reason) for p in of_config] == [("spec.config.scalingConfig.models", "NoEffect")]
+    assert [(p.path, p.reason) for p in of_config] == [(f"spec.config.scalingConfig.{kind}", "NoEffect")]
+
+
+def test_nothing_is_left_to_chance(manifest):
+    config = {
+        "scalingConfig": {"servers": {"scaleDownPackingEnabled": True, "scaleDownPackingPercentage": 25}}
+    }
+    _, problems = SeldonRuntime.parse(
+        manifest("SeldonRuntime", {"seldonConfig": "default", "config": config})
+    )
+    [warning] = problems
+    assert warning.path == "spec.config.scalingConfig.servers.scaleDownPackingPercentage"
+    assert "taken away for certain" in warning.message
 
 
 def test_components_of_a_config(manifest):

@@ -53,10 +53,17 @@ def test_of_an_experiment_the_names_and_the_models_are_told():
     assert list(explained(found))[-1] == "  iris: weight 90; 1/1"
 
 
-def test_only_models_and_experiments_are_explained():
-    result = CliRunner().invoke(app, ["explain", "server", "mlserver"])
+def test_of_a_server_its_replicas_are_told():
+    found = {**value(condition("Ready", "True")), "server": "mlserver", "trail": ["mlserver-0 answers"]}
+    del found["model"]
+    assert next(iter(explained(found))) == f"mlserver: {SUMMARY}"
+    assert list(explained(found))[-1] == "  mlserver-0 answers"
+
+
+def test_only_models_servers_and_experiments_are_explained():
+    result = CliRunner().invoke(app, ["explain", "runtime", "seldon"])
     assert result.exit_code == ExitCode.USAGE
-    assert "only models and experiments can be explained, not 'server'" in result.stderr
+    assert "only models, servers and experiments can be explained, not 'runtime'" in result.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--operator"]])

@@ -1,6 +1,7 @@
 """Replicas that follow the load, as users have them: an annotation, requests, and the words for both."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.e2e.conftest import SYSTEM, bailie, until
@@ -8,6 +9,8 @@ from tests.e2e.conftest import SYSTEM, bailie, until
 pytestmark = pytest.mark.e2e
 
 NAME = "scaled"
+SERVER = "growing"
+CALLERS = 100
 
 
 @pytest.fixture
@@ -57,3 +60,55 @@ def test_more_requests_bring_more_replicas_and_a_person_has_the_last_word(stack,
     until(lambda: stack.get("model", NAME)["status"]["availableReplicas"] == 1, what="one replica is left")
     assert "replicas" in bailie("explain", "model", NAME, "-n", SYSTEM, "--state-dir", stack.state).stdout
     assert wrong == []
+
+
+@pytest.fixture
+def growing(stack):
+    """A Server of one replica, which may have two, each with memory for two models."""
+    memory = {"containers": [{"name": "mlserver", "resources": {"requests": {"memory": "25Mi"}}}]}
+    bounds = {"minReplicas": 1, "maxReplicas": 2}
+    kind = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "Server"}
+    metadata = {"name": SERVER, "namespace": SYSTEM}
+    stack.apply(
+        {**kind, "metadata": metadata, "spec": {"serverConfig": "mlserver", "podSpec": memory, **bounds}}
+    )
+    yield
+    stack.kubectl("delete", "server", SERVER, "-n", SYSTEM, "--timeout=60s")
+
+
+def server_condition(stack):
+    conditions = stack.get("server", SERVER)["status"].get("conditions", [])
+    return next((each for each in conditions if each["type"] == "Scaling"), {})
+
+
+def test_a_model_without_a_place_brings_a_replica_and_one_that_nobody_asks_for_sleeps_until_the_next_request(
+    stack, models, model, growing
+):
+    asleep = models.manifest("sleeper", server=SERVER)
+    asleep["metadata"]["annotations"] = {"bailie.io/scale-to-zero": "10s"}
+    names = ["grown-0", "grown-1"]
+    stack.apply(asleep)
+    try:
+        for name in names:
+            model(name, server=SERVER)
+        for name in ("sleeper", *names):
+            stack.wait_ready(name, seconds=120)
+        assert stack.get("server", SERVER)["spec"]["replicas"] == 2
+        until(lambda: server_condition(stack).get("status") == "True", what="the Server says why")
+        shown = bailie("explain", "server", SERVER, "-n", SYSTEM, "--state-dir", stack.state).stdout
+        assert "2 replicas" in shown
+        assert f"{SERVER}-1 answers, has 1 model" in shown
+        until(
+            lambda: stack.condition("sleeper", "ScaleToZero").get("reason") == "Asleep",
+            what="the Model has left memory",
+        )
+        assert stack.condition("sleeper")["status"] == "True"
+        url, expected = stack.url(), models.expected["iris"]
+        with ThreadPoolExecutor(CALLERS) as callers:
+            answers = list(
+                callers.map(lambda _: stack.infer(expected, model="sleeper", url=url), range(CALLERS))
+            )
+        assert {each.status_code for each in answers} == {200}
+        assert stack.condition("sleeper", "ScaleToZero")["status"] == "True"
+    finally:
+        stack.kubectl("delete", "model", "sleeper", "-n", SYSTEM, "--timeout=60s")

@@ -170,6 +170,19 @@ async def test_status_is_written_apart(client):
     assert patched["metadata"]["generation"] == 1
 
 
+async def test_the_number_of_replicas_is_written_for_the_newest_object_alone(client):
+    metadata = {"name": "m", "namespace": "a"}
+    server = {"apiVersion": kinds.SERVER.api_version, "kind": "Server", "metadata": metadata}
+    made = await client.create({**server, "spec": {"serverConfig": "mlserver", "replicas": 1}})
+    assert (await client.scale(made, 2, field_manager="first"))["spec"] == {"replicas": 2}
+    with pytest.raises(errors.Conflict):
+        await client.scale(made, 3, field_manager="second")
+    found = await client.get(kinds.SERVER, "m", "a")
+    assert found["spec"]["replicas"] == 2
+    owners = [each["manager"] for each in found["metadata"]["managedFields"] if each.get("subresource")]
+    assert owners == ["first"]
+
+
 async def test_list_selects_and_pages(client, config_map):
     for index in range(7):
         await client.create(config_map(f"c{index}", namespace="a" if index else "b"))

@@ -9,7 +9,7 @@ from tests.support.scheduler_pods import scheduler_pod
 from bailie.api.kinds import SELDON_RUNTIME
 from bailie.kube.client import Client
 from bailie.kube.health import HealthServer
-from bailie.local.explanation import experiment_explanation, explanation
+from bailie.local.explanation import experiment_explanation, explanation, server_explanation
 from bailie.local.scheduler_answers import SCHEDULER_HTTP_PORT
 from bailie.manifests.objects import service
 
@@ -115,3 +115,21 @@ async def test_of_a_delivery_it_is_told_that_other_weights_hold(admin):
     await admin.apply(body, field_manager="test")
     first = (await experiment_explanation(admin, "team", "grown"))["trail"][0]
     assert first.endswith("are shared by its delivery, whose weights go before those of the spec")
+
+
+async def test_of_a_server_the_scheduler_says_what_its_replicas_hold(api, admin):
+    address, metadata = "127.199.0.3", {"name": "mlserver", "namespace": "servers"}
+    api.namespace("servers")
+    server = {"apiVersion": API_VERSION, "kind": "Server", "metadata": metadata}
+    await admin.create({**server, "spec": {"serverConfig": "mlserver"}})
+    found = await server_explanation(admin, "servers", "mlserver")
+    assert (found["server"], found["trail"]) == ("mlserver", [])
+    assert found["summary"] == "no operator has looked at it: is its namespace served?"
+    await scheduler_pod(api, admin, "servers", address)
+    [unheard] = (await server_explanation(admin, "servers", "mlserver"))["trail"]
+    assert "this is from the Server's status" in unheard
+    told = HealthServer(
+        live=lambda: None, ready=lambda: None, routes={"servers": lambda path: {"trail": [f"of {path}"]}}
+    )
+    async with told.serve(address, SCHEDULER_HTTP_PORT):
+        assert (await server_explanation(admin, "servers", "mlserver"))["trail"] == ["of servers/mlserver"]

@@ -59,6 +59,27 @@ async def test_the_schedulers_part_of_the_status_stays(installation, server):
     assert (await until_true(scaled))["loadedModels"] == 7
 
 
+async def test_the_schedulers_word_about_the_number_of_replicas_is_a_condition(installation, server):
+    async def says(told, status):
+        body = {"status": {"scaling": told}}
+        await installation.admin.patch(SERVER, "mlserver", installation.a, body, subresource="status")
+
+        async def said():
+            found = await installation.admin.get(SERVER, "mlserver", installation.a)
+            conditions = {each["type"]: each for each in found["status"]["conditions"]}
+            condition = conditions.get("Scaling", {})
+            return condition if condition.get("status") == status else None
+
+        return await until_true(said)
+
+    told = {"active": True, "reason": "Steady", "message": "2 replicas: the models need them"}
+    assert (await says(told, "True"))["message"] == told["message"]
+    owned = {"active": False, "reason": "ReplicasOwned", "message": "keda sets spec.replicas"}
+    assert (await says(owned, "False"))["reason"] == "ReplicasOwned"
+    assert (await says(told, "True"))["reason"] == "Steady"
+    assert (await says(None, "False"))["reason"] == "NotAsked"
+
+
 async def test_a_change_of_a_pod_is_looked_at(installation, server):
     installation.workloads.ready["mlserver"] = 1
     pod = {

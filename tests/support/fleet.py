@@ -21,6 +21,7 @@ class Agents:
         self.sent = []
         self.used = []
         self.drained = []
+        self.memory_orders = []
         self._sessions = itertools.count(1)
         self._revisions = itertools.count(1)
 
@@ -70,6 +71,9 @@ class Agents:
 
     def note_used(self, replica, server_names):
         self.used.append((str(replica), sorted(server_names)))
+
+    def note_memory(self, replica, idle, awaited):
+        self.memory_orders.append((str(replica), sorted(idle), sorted(awaited)))
 
     def note_drained(self, replica, stranded):
         self.drained.append((str(replica), sorted(stranded)))

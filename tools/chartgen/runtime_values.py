@@ -27,7 +27,6 @@ _RETENTION = choice("Retain", "Delete")
 _REPLICAS = count()
 _NAMESPACE = r"^([*]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$"
 _NETWORK = "^[0-9a-fA-F.:]+/[0-9]{1,3}$"
-_SERVERS = "`spec.replicas` of a Server sets its number; an autoscaler such as an HPA may write it"
 
 
 def _component(name: str, text: str) -> tuple[Value, ...]:
@@ -63,6 +62,8 @@ RUNTIME: tuple[Row, ...] = (
     Value("envoy.serviceType", "LoadBalancer", "Type of the Service `seldon-mesh`; empty: the SeldonConfig's.", replace(SERVICE_TYPE, blank=True)),
     Value("config.agentConfig.rclone.configSecrets", [], "Secrets with remotes that all models may use, as a list or separated by commas.", NAMES),
     Value("config.scalingConfig.models.enabled", False, "The replicas of each Model with a `maxReplicas` above its `minReplicas` follow its load.", FLAG),
+    Value("config.scalingConfig.servers.enabled", True, "The replicas of each Server with both `minReplicas` and a larger `maxReplicas` follow what its models need.", FLAG),
+    Value("config.scalingConfig.servers.scaleDownPackingEnabled", True, "Models may be moved so that fewer replicas are enough; `false`: only replicas without a model are taken away.", FLAG),
     Value("config.serviceConfig.serviceGRPCPrefix", "", "Prefix of the names of gRPC ports.", TEXT),
     Value("config.serviceConfig.serviceType", "", "Type of the Services that clients call.", SERVICE_TYPE),
     Ignored("scheduler.serviceType", "the scheduler's Service is headless, for use within the namespace"),
@@ -80,7 +81,7 @@ RUNTIME: tuple[Row, ...] = (
         "Bailie sends no traces",
         ("disable", "otelExporterEndpoint", "otelExporterProtocol", "ratio"),
     ),
-    Ignored("config.scalingConfig.servers", _SERVERS),
+    Ignored("config.scalingConfig.servers.scaleDownPackingPercentage", "replicas that are not needed are taken away for certain, not by chance"),
     Ignored("config.scalingConfig.pipelines", "every replica of the pipeline gateway has all pipelines"),
     Ignored("serviceGRPCPrefix", "give `config.serviceConfig.serviceGRPCPrefix`"),
 )  # fmt: skip
@@ -91,8 +92,18 @@ def _server(name: str) -> tuple[Row, ...]:
     return (
         Value(f"{name}.enabled", True, f"Make the Server `{name}`.", FLAG),
         Value(f"{name}.replicas", 1, "Replicas.", count()),
-        Value(f"{name}.minReplicas", None, "Fewest replicas that an autoscaler may ask for.", _REPLICAS),
-        Value(f"{name}.maxReplicas", None, "Most replicas that an autoscaler may ask for.", _REPLICAS),
+        Value(
+            f"{name}.minReplicas",
+            None,
+            "Fewest replicas. With a larger `maxReplicas` the number follows what the models need.",
+            _REPLICAS,
+        ),
+        Value(
+            f"{name}.maxReplicas",
+            None,
+            "Most replicas. With a smaller `minReplicas` the number follows what the models need.",
+            _REPLICAS,
+        ),
         Value(
             f"{policy}.whenDeleted",
             "Retain",

@@ -246,7 +246,7 @@ IGNORED: tuple[Row, ...] = (
     Ignored("hodometer", f"{_NO_COMPONENT}, which would report its use", ("disable", *_COMPONENT_KEYS, "metricsLevel", "extraPublishUrls"), told=_NO_COMPONENT),
     Ignored(
         "autoscaling",
-        "Models scale where the runtime chart has `config.scalingConfig.models.enabled`, or by an annotation",
+        "said for each namespace: `config.scalingConfig` of the runtime chart",
         ("autoscalingModelEnabled", "autoscalingServerEnabled", "serverPackingEnabled", "serverPackingPercentage"),
         told=_OTHERWISE,
     ),

@@ -22,8 +22,12 @@ podSpec:
 {{- with .serviceConfig.serviceGRPCPrefix }}{{ $_ := set $service "grpcServicePrefix" . }}{{ end -}}
 {{- with .serviceConfig.serviceType }}{{ $_ := set $service "serviceType" . }}{{ end -}}
 {{- if $service }}{{ $_ := set $found "serviceConfig" $service }}{{ end -}}
-{{- with .scalingConfig.models.enabled -}}
-{{- $_ := set $found "scalingConfig" (dict "models" (dict "enabled" .)) -}}
-{{- end -}}
+{{- $scaling := dict -}}
+{{- with .scalingConfig.models.enabled }}{{ $_ := set $scaling "models" (dict "enabled" .) }}{{ end -}}
+{{- $servers := dict -}}
+{{- if not .scalingConfig.servers.enabled }}{{ $_ := set $servers "enabled" false }}{{ end -}}
+{{- if not .scalingConfig.servers.scaleDownPackingEnabled }}{{ $_ := set $servers "scaleDownPackingEnabled" false }}{{ end -}}
+{{- if $servers }}{{ $_ := set $scaling "servers" $servers }}{{ end -}}
+{{- if $scaling }}{{ $_ := set $found "scalingConfig" $scaling }}{{ end -}}
 {{- if $found }}{{ toYaml $found }}{{ end -}}
 {{- end -}}

@@ -78,6 +78,12 @@ class MemoryBudget:
         self._reservations.pop(name, None)
         self.rebalance()
 
+    def leave(self, names: Iterable[str]) -> None:
+        """Notes that the eviction of versions is announced for another reason than memory."""
+        for name in names:
+            if name in self._reservations:
+                self._reservations[name].evicting = True
+
     def touch(self, names: Iterable[str]) -> None:
         """Notes that the versions were used just now."""
         for name in names:

@@ -12,8 +12,8 @@ STAGE_SECONDS = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600),
 )
 UNLOADS = Counter("bailie_agent_unloads", "Models that were taken off the server at the scheduler's command")
-EVICTIONS = Counter("bailie_agent_evictions", "Models that left memory so that others could be there")
-RETURNS = Counter("bailie_agent_returns", "Evicted models that a request brought back")
+EVICTIONS = Counter("bailie_agent_evictions", "Models that left memory, for others or for want of requests")
+RETURNS = Counter("bailie_agent_returns", "Evicted models that came back, mostly for a request")
 HELD_SECONDS = Histogram(
     "bailie_agent_held_seconds",
     "How long requests waited for a model that was not in memory",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bailie._gen import agent_pb2
-from bailie.agent.store import VersionRecord  # noqa: TC001 - dataclasses read their annotations
+from bailie.agent.store import VersionRecord
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.retry import retry_delay
 from bailie.lifecycle.wire import to_wire
@@ -145,3 +145,15 @@ def same(doing: Command | None, command: Command) -> bool:
     if isinstance(doing, ReloadLost | BringBack) and isinstance(command, agent_pb2.Load):
         return doing.record.identity == command.version.identity
     return type(doing) is type(command)
+
+
+def is_here(slot: Slot, command: agent_pb2.Load | agent_pb2.Unload) -> bool:
+    """Says whether a load asks for content that this replica has, in memory or evicted."""
+    same_content = slot.record.identity == command.version.identity
+    leaving = slot.state in {CopyState.EVICTING, CopyState.EVICTED}
+    return isinstance(command, agent_pb2.Load) and same_content and leaving
+
+
+def record_of(version: agent_pb2.ModelVersion) -> VersionRecord:
+    """Returns a new version's record."""
+    return VersionRecord(name=version.name, identity=version.identity, number=version.number)

@@ -20,8 +20,7 @@ from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
 from bailie.agent.load_order import Rank
 from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS, UNLOADS
-from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, same
-from bailie.agent.store import VersionRecord
+from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, is_here, record_of, same
 from bailie.kube.clock import utc_now
 from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
 from bailie.lifecycle.wire import to_wire
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from bailie.agent.memory_budget import MemoryBudget
     from bailie.agent.model_state import Command
     from bailie.agent.outbox import Outbox
+    from bailie.agent.store import VersionRecord
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +144,17 @@ class Models:
         """Notes requests that Envoy sent directly to the server."""
         self._budget.touch(server_names)
 
+    def remember(self, idle: Iterable[str], awaited: Iterable[str]) -> None:
+        """Announces the eviction of versions for which nobody asks, unless they are busy, and brings evicted
+        ones back."""
+        leaving = [name for name in idle if not self._is_busy(name)]
+        self._budget.leave(leaving)
+        self._announce(leaving)
+        for name in awaited:
+            slot = self._slots.get(name)
+            if slot is not None and slot.state is CopyState.EVICTED:
+                self._return(slot)
+
     def submit(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
         """Accepts a command, in place of an earlier one for the same version that has not begun."""
         version = command.version
@@ -155,8 +166,8 @@ class Models:
             self._answer_unknown(slot, version)
             return
         if slot is None:
-            slot = self._slots[name] = Slot(_record(version))
-        if slot.wanted is None and (same(slot.doing, command) or _is_here(slot, command)):
+            slot = self._slots[name] = Slot(record_of(version))
+        if slot.wanted is None and (same(slot.doing, command) or is_here(slot, command)):
             self._report(slot)
             return
         if slot.wanted is None and slot.task is not None and not isinstance(slot.doing, agent_pb2.Unload):
@@ -219,7 +230,12 @@ class Models:
             raise HoldRefused(slot.reason, slot.message)
         if slot.state in _GONE or isinstance(slot.wanted, agent_pb2.Unload):
             raise HoldRefused("NoReplicaAvailable", "it is being taken off this replica")
-        if slot.state is CopyState.EVICTED and slot.task is None and slot.wanted is None:
+        if slot.state is CopyState.EVICTED:
+            self._return(slot)
+
+    def _return(self, slot: Slot) -> None:
+        """Starts the load of an evicted version, unless something is under way for it."""
+        if slot.task is None and slot.wanted is None:
             RETURNS.inc()
             slot.wanted = BringBack(slot.record)
             self._pump(slot)
@@ -289,7 +305,7 @@ class Models:
     async def _load(self, slot: Slot, command: agent_pb2.Load) -> None:
         if slot.record.identity != command.version.identity:
             await self._unload(slot)
-            slot.record, slot.losses = _record(command.version), 0
+            slot.record, slot.losses = record_of(command.version), 0
         slot.record = replace(slot.record, declared_bytes=command.memory_bytes)
         if slot.state in {CopyState.LOADED, CopyState.EVICTING, CopyState.EVICTED}:
             self._report(slot)
@@ -378,14 +394,3 @@ class Models:
 
     def _report(self, slot: Slot) -> None:
         self._outbox.publish(slot.report())
-
-
-def _is_here(slot: Slot, command: agent_pb2.Load | agent_pb2.Unload) -> bool:
-    """Says whether a load asks for content that this replica has, in memory or evicted."""
-    same_content = slot.record.identity == command.version.identity
-    leaving = slot.state in {CopyState.EVICTING, CopyState.EVICTED}
-    return isinstance(command, agent_pb2.Load) and same_content and leaving
-
-
-def _record(version: agent_pb2.ModelVersion) -> VersionRecord:
-    return VersionRecord(name=version.name, identity=version.identity, number=version.number)

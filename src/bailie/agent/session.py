@@ -92,6 +92,10 @@ class Commanded(Protocol):
         """Notes the versions that were asked for."""
         ...
 
+    def remember(self, idle: Iterable[str], awaited: Iterable[str]) -> None:
+        """Lets versions leave memory for which nobody asks, and brings others back."""
+        ...
+
 
 class _Lost(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
     """A session ended or was never opened; the text says why."""
@@ -260,6 +264,8 @@ class SchedulerSession:
                     self._obey(message.evict)
                 case "used":
                     self.models.used(message.used.server_names)
+                case "memory" if not self._is_old(message.memory.epoch):
+                    self.models.remember(message.memory.idle, message.memory.awaited)
                 case "drained":
                     self._take_drained(message.drained)
                 case other:

@@ -77,7 +77,7 @@ class Settings:
         default=ports.HELD_HTTP,
         metadata=fields.port(
             variables.HELD_HTTP_PORT,
-            "REST of the agent, where memory is overcommitted: for models that are not in memory.",
+            "REST of the agent: for models that are not in memory.",
         ),
     )
     held_grpc_port: int = field(

@@ -28,7 +28,7 @@ class Scalable(Part):
     min_replicas: Int32 | None = None
     """Lower bound of `replicas`. A Model with fewer in place answers with these and is not Ready."""
     max_replicas: Int32 | None = None
-    """Most replicas that scaling may ask for; unlimited when unset."""
+    """Most replicas that scaling may ask for; unlimited when unset. A Server with both bounds is scaled."""
 
     @property
     def scaling(self) -> Scaling:

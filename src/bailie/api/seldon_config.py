@@ -40,11 +40,11 @@ class ServerScaling(Part):
     """Scaling of servers."""
 
     enabled: Flag | None = None
-    """Accepted without effect."""
+    """False: no Server is scaled, also where it has minReplicas and maxReplicas (in a SeldonRuntime)."""
     scale_down_packing_enabled: Flag | None = None
-    """Accepted without effect."""
+    """False: only replicas without a model are taken away; else models are moved (in a SeldonRuntime)."""
     scale_down_packing_percentage: Int32 | None = None
-    """Accepted without effect."""
+    """Accepted without effect: nothing is left to chance."""
 
 
 class PipelineScaling(Part):
@@ -146,9 +146,10 @@ class Configuration(Part):
             if name in _IGNORED and getattr(self, name) is not None
         ]
         scaling = self.scaling_config or ScalingConfig()
-        if scaling.servers is not None:
+        if scaling.servers is not None and scaling.servers.scale_down_packing_percentage is not None:
+            where = f"{path}.scalingConfig.servers.scaleDownPackingPercentage"
             found.append(
-                no_effect(f"{path}.scalingConfig.servers", "has no effect: give each Server its replicas")
+                no_effect(where, "has no effect: replicas that are not needed are taken away for certain")
             )
         if scaling.pipelines is not None:
             text = "has no effect: every replica of the gateway has all pipelines"
@@ -196,9 +197,10 @@ class SeldonConfig(Resource):
         """Returns unknown components, and warnings for fields without effect."""
         found = self.spec.config.warnings("spec.config")
         scaling = self.spec.config.scaling_config
-        if scaling is not None and scaling.models is not None:
-            text = "has no effect here; say it in the SeldonRuntime of a namespace"
-            found.append(no_effect("spec.config.scalingConfig.models", text))
+        for name in ("models", "servers"):
+            if scaling is not None and getattr(scaling, name) is not None:
+                text = "has no effect here; say it in the SeldonRuntime of a namespace"
+                found.append(no_effect(f"spec.config.scalingConfig.{name}", text))
         for index, component in enumerate(self.spec.components):
             path = f"spec.components[{index}]"
             found += component_problems(f"{path}.name", component.name)

@@ -78,6 +78,17 @@ class ServerReplicaStatus(LooseStatus):
     """Model versions in its memory."""
 
 
+class ServerScalingStatus(LooseStatus):
+    """Why the Server has its number of replicas, as the scheduler says it."""
+
+    active: bool = False
+    """The number follows what the models need."""
+    reason: str = ""
+    """Why, as a CamelCase token for programs."""
+    message: str = ""
+    """Why, as a text for people."""
+
+
 class ServerStatus(ConditionedStatus):
     """Observed state."""
 
@@ -89,6 +100,8 @@ class ServerStatus(ConditionedStatus):
     """Label selector of the replicas' pods, for autoscalers."""
     remotes_problem: str | None = None
     """Why rclone remotes of the configuration cannot be used, as the server's agents say."""
+    scaling: ServerScalingStatus | None = None
+    """Whether the number of replicas follows the models, where the spec has minReplicas and maxReplicas."""
     replica_states: tuple[ServerReplicaStatus, ...] = ()
     """The scheduler's view of each replica that has reported."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _EXPLAINED = dict.fromkeys(("model", "models", "mlm"), "model")
 _EXPLAINED |= dict.fromkeys(("experiment", "experiments", "mlx"), "experiment")
+_EXPLAINED |= dict.fromkeys(("server", "servers", "mls"), "server")
 """The words of the kinds that can be explained."""
 _DEMO_COLUMNS = 110
 """Of the demo's table where no terminal says how wide it is: people read it in the log of a build."""
@@ -26,7 +27,7 @@ OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of th
 
 
 def explain(
-    kind: Annotated[str, typer.Argument(help="Kind: model or experiment.")],
+    kind: Annotated[str, typer.Argument(help="Kind: model, server or experiment.")],
     name: Annotated[str, typer.Argument(parser=object_name, metavar="name", help="Its name.")],
     *,
     namespace: Namespace = None,
@@ -34,7 +35,8 @@ def explain(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Show where a model is placed and why, or why it is not; or which models an experiment leads to.
+    """Show where a model is placed and why, or why it is not; why a server has its replicas, and what they
+    hold; or which models an experiment leads to.
 
     Examples:
 
@@ -42,16 +44,23 @@ def explain(
 
       bailie explain model iris -n financial-staging -o json
 
+      bailie explain server mlserver
+
       bailie explain experiment flower
     """
     word = _EXPLAINED.get(kind.lower())
     if word is None:
-        fail(f"only models and experiments can be explained, not {kind!r}", code=ExitCode.USAGE)
+        text = f"only models, servers and experiments can be explained, not {kind!r}"
+        fail(text, code=ExitCode.USAGE)
 
     async def read() -> dict[str, Any]:
-        from bailie.local.explanation import experiment_explanation, explanation
+        from bailie.local import explanation as of
 
-        found = explanation if word == "model" else experiment_explanation
+        found = {
+            "model": of.explanation,
+            "server": of.server_explanation,
+            "experiment": of.experiment_explanation,
+        }[word]
         async with connected(kubeconfig, state_dir) as client:
             return await found(client, namespace or client.namespace, name)
 
@@ -64,7 +73,8 @@ def explain(
 
 def explained(value: dict[str, Any]) -> Iterator[str]:
     """Yields the lines of an explanation (`local.explanation`) for people; no message is said twice."""
-    yield f"{value.get('model') or value['experiment']}: {value['summary']}"
+    name = value.get("model") or value.get("server") or value["experiment"]
+    yield f"{name}: {value['summary']}"
     told = {value["summary"]}
     for condition in value["conditions"]:
         reason, message = condition.get("reason") or "", condition.get("message") or ""

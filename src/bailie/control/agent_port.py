@@ -133,6 +133,13 @@ class Agents(Protocol):
         The message is lost if the replica is not connected.
         """
 
+    def note_memory(self, replica: ReplicaId, idle: Iterable[str], awaited: Iterable[str]) -> None:
+        """Tells the replica which of its versions nobody has asked for in long, so that they may leave
+        memory, and which are to be in memory again.
+
+        The message is lost if the replica is not connected.
+        """
+
     def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
         """Tells a draining replica that it may end: only the models `stranded` need it, which have no other
         place. The message is lost if the replica is not connected."""

@@ -8,6 +8,7 @@ same path.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from bailie.control.pipeline_versions import PipelineVersions, is_version_name
 from bailie.control.placement_input import ServerBook, demand_and_holdings, running_replicas, told_replicas
 from bailie.control.releases import Releases
 from bailie.control.routes import Routes
+from bailie.control.scaled_servers import ScaledServers
 from bailie.control.subjects import JudgedKind, Subject, put
 from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from bailie.control.agent_port import Agents
     from bailie.control.fleet import CopyId
+    from bailie.control.idle_models import MemoryOrders
     from bailie.control.load_failures import Now
     from bailie.control.notices import Notify
     from bailie.control.subjects import Contribution, Objects, Outcomes, SubjectFactory, SubjectKind
@@ -70,6 +73,7 @@ class Engine:
         self._notify = notify
         self._agents = agents
         self._servers = ServerBook()
+        self._scaled_servers = ScaledServers()
         self._fleet = Fleet(agents)
         self._planner = Planner()
         self._routes = Routes(namespace, publisher)
@@ -145,13 +149,14 @@ class Engine:
         yield from self._evict()
         # Last: the routes and commands of this pass say which replicas are still needed.
         self._releases.release(self._fleet, self._routes, self._moves)
+        yield from self._scaled_servers.look(now.monotonic, self._planner.snapshot(), self._planner.plan())
         self._report()
         return self._deadline()
 
     @property
     def scaling(self) -> Iterable[str]:
-        """The names of the Models whose replicas follow their load."""
-        return self._models.scaling.names
+        """The names of the Models whose requests decide something: the replicas, or the place in memory."""
+        return {*self._models.scaling.names, *self._models.idle.names}
 
     def measure(self, samples: Mapping[str, Sample]) -> None:
         """Takes the requests of the last seconds to the Models of `scaling`, for the next pass.
@@ -165,7 +170,22 @@ class Engine:
         self._dirty |= self._models.read_scaling(self._objects(SELDON_RUNTIME))
         if self._samples is not None:
             self._dirty |= self._models.scale(now.monotonic, self._samples)
+            self._order_memory(self._models.memory_orders(now.monotonic, self._samples))
             self._samples = None
+
+    def _order_memory(self, orders: MemoryOrders) -> None:
+        """Tells agents which copies may leave memory for want of requests, and which are to come back.
+
+        The agents report each state that follows, as where memory is short.
+        """
+        told: dict[ReplicaId, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+        for index, copies in enumerate((orders.idle, orders.awaited)):
+            for copy in copies:
+                told[copy.id.replica][index].add(copy.id.name)
+        for replica, (idle, awaited) in told.items():
+            self._agents.note_memory(replica, idle, awaited)
+            said = {"replica": str(replica), "idle": sorted(idle), "awaited": sorted(awaited)}
+            self._notify(Notice("memory orders sent", said))
 
     @property
     def watched(self) -> frozenset[str]:
@@ -187,7 +207,9 @@ class Engine:
 
     def _plan(self) -> Generator[None, None, None]:
         """Tells placement of the changes, and marks the Models dirty whose plan they changed."""
-        wanted = self._servers.wanted(self._objects(SERVER))
+        manifests = list(self._objects(SERVER))
+        wanted = self._servers.wanted(manifests)
+        self._scaled_servers.read(manifests, self._objects(SELDON_RUNTIME))
         self._planner.set_servers(self._servers.assemble(wanted, self._fleet.replicas))
         gateways, self._gateways = self._gateways, max(1, len(wanted.get(PIPELINE_GATEWAY, ())))
         if gateways != self._gateways:
@@ -338,10 +360,16 @@ class Engine:
             settling=self._routes.settling,
             fallback=self._routes.on_fallback(),
             scaling=self._models.scaling.newest(),
+            server_scaling=self._scaled_servers.facts(),
         )
 
     def _deadline(self) -> float | None:
-        ends = (self._fleet.deadline(), self._models.failures.deadline(), self._routes.deadline())
+        ends = (
+            self._fleet.deadline(),
+            self._models.failures.deadline(),
+            self._routes.deadline(),
+            self._scaled_servers.deadline(),
+        )
         return min((end for end in ends if end is not None), default=None)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bailie.control.fleet import ModelCopy
     from bailie.control.routes import RouteDecision
     from bailie.control.wanted_models import WantedModel
-    from bailie.lifecycle.scaling import ScalingFacts
+    from bailie.lifecycle.scaling import IdleFacts, ScalingFacts
     from bailie.lifecycle.version import Failure
     from bailie.placement import Assignment
 
@@ -43,6 +43,7 @@ class ModelFindings:
     scheduling: str = ""
     failure: Failure | None = None
     scaling: ScalingFacts | None = None
+    idle: IdleFacts | None = None
 
 
 def facts_of(found: ModelFindings) -> ModelFacts:
@@ -67,6 +68,7 @@ def facts_of(found: ModelFindings) -> ModelFacts:
         artifact_path=next((each.artifact_path for each in reports if each.artifact_path), ""),
         ignored=next((each.ignored for each in reports if each.ignored), ()),
         scaling=found.scaling,
+        idle=found.idle,
     )
 
 

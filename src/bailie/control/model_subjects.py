@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bailie.api.kinds import MODEL, PIPELINE
 from bailie.control.fleet import Fleet, one_each
+from bailie.control.idle_models import IdleModels, MemoryOrders
 from bailie.control.load_failures import LoadFailures
 from bailie.control.model_facts import ModelFindings, Sentences, facts_of
 from bailie.control.pipeline_versions import WAY_ROUND, parse_version
@@ -64,6 +65,7 @@ class ModelSubjects:
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
     scaling: ScaledModels = field(default_factory=ScaledModels)
+    idle: IdleModels = field(default_factory=IdleModels)
     _sentences: Sentences = field(default_factory=Sentences)
 
     def route_name(self, name: str) -> str:
@@ -76,6 +78,7 @@ class ModelSubjects:
         yield from self.models.read(self.manifests(), changed)
         for name in changed:
             put(self.models.wanted, name, self.scaling.observe(name, self.models.wanted.get(name)))
+            self.idle.observe(name, self.models.wanted.get(name))
         dirty |= {Subject(self.kind, name) for name in changed}
 
     def scale(self, now: float, samples: Mapping[str, Sample]) -> set[Subject]:
@@ -84,6 +87,15 @@ class ModelSubjects:
         for name, number in replicas.items():
             self.models.wanted[name] = replace(self.models.wanted[name], scaled=number)
         return {Subject(self.kind, name) for name in replicas.keys() | told}
+
+    def memory_orders(self, now: float, samples: Mapping[str, Sample]) -> MemoryOrders:
+        """Returns the copies that may leave memory, and those that are to come back, as of the samples."""
+        return self.idle.decide(now, samples, self.fleet.of_model, self._keeps_requests)
+
+    def _keeps_requests(self, copy: ModelCopy) -> bool:
+        """Says whether the agent of a copy can be asked in its place while the copy is not in memory."""
+        seen = self.fleet.replicas.get(copy.id.replica)
+        return seen is not None and seen.connected and seen.replica.held_http_port > 0
 
     def read_scaling(self, runtimes: Iterable[Mapping[str, Any]]) -> set[Subject]:
         """Takes over the SeldonRuntimes; returns the Models that may have another number by that."""
@@ -138,6 +150,7 @@ class ModelSubjects:
             scheduling=scheduling,
             failure=self.failures.of(wanted.version),
             scaling=self.scaling.facts(wanted.name),
+            idle=self.idle.facts(wanted.name, copies, all(map(self._keeps_requests, copies))),
         )
         facts = self.facts[wanted.name] = facts_of(found)
         answered = facts.version.available > 0 or facts.answering is not None

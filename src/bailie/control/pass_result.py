@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.control.fallback import FallbackNames
     from bailie.control.fleet import ModelCopy
+    from bailie.control.scaled_servers import ServerScalingFacts
     from bailie.control.subjects import Contribution, Subject, SubjectFacts
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.conditions import ModelFacts
@@ -34,7 +35,8 @@ class PassResult:
     none. `looked_at` are the subjects that may differ from the result
     before, deleted subjects among them. `settling`: the data planes have not come to this leader yet, so they
     may still have routes of the leader before. `fallback` has the names that another mesh answers for;
-    `scaling` has the newest decision on each Model whose replicas follow its load.
+    `scaling` has the newest decision on each Model whose replicas follow its load, `server_scaling` that on
+    each Server whose replicas follow its models.
     """
 
     wanted: Mapping[str, WantedModel] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class PassResult:
     settling: bool = False
     fallback: FallbackNames | None = None
     scaling: Mapping[str, Decision] = field(default_factory=dict)
+    server_scaling: Mapping[str, ServerScalingFacts] = field(default_factory=dict)
 
     def facts_of(self, kind: Kind) -> Mapping[str, SubjectFacts]:
         """Returns what the status of each subject of a kind is made from, by name."""

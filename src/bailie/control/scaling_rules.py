@@ -1,4 +1,4 @@
-"""Whether the replicas of a Model follow its load, and by which rules. Read from one manifest; pure.
+"""Whether the replicas of a Model follow its load, and when it leaves memory. Read from one manifest; pure.
 
 Used by `wanted_models`. Scaling is asked for by the annotation `bailie.io/scale`, or by the SeldonRuntime for
 all Models that have a `maxReplicas` above their `minReplicas`; a number that somebody else sets stays.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bailie.scaling import Bounds, LoadTarget, targets_of
+from bailie.scaling import Bounds, LoadTarget, idle, targets_of
 from bailie.scaling.targets import ANNOTATION
 
 if TYPE_CHECKING:
@@ -36,6 +36,32 @@ class ScalingRules:
     refused: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleRules:
+    """After how many seconds without a request a Model leaves memory, and the words for that time.
+
+    `refused` has the token and the sentence for why the Model stays in memory all the same.
+    """
+
+    seconds: float = 0.0
+    text: str = ""
+    refused: tuple[str, str] | None = None
+
+
+def idle_rules(model: Model, manifest: Mapping[str, Any]) -> IdleRules | None:
+    """Returns when a valid Model leaves memory; None for a Model that does not ask for that."""
+    text = (manifest["metadata"].get("annotations") or {}).get(idle.ANNOTATION)
+    if text is None or model.spec.scaling.replicas == 0:
+        return None
+    seconds = idle.idle_after(text)
+    if not isinstance(seconds, float):
+        return IdleRules(refused=(seconds.reason, str(seconds)))
+    if least := model.spec.scaling.min_replicas:
+        sentence = f"spec.minReplicas is {least}, so the Model stays in memory; set it to 0"
+        return IdleRules(refused=("MinReplicas", sentence))
+    return IdleRules(seconds=seconds, text=text.strip())
+
+
 def rules_of(model: Model, manifest: Mapping[str, Any]) -> ScalingRules | None:
     """Returns the rules of a valid Model; None for a Model that cannot have another number of replicas."""
     text = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION)
@@ -52,7 +78,7 @@ def rules_of(model: Model, manifest: Mapping[str, Any]) -> ScalingRules | None:
     elif most <= least:
         words = "is not set" if numbers.max_replicas is None else f"is {most}"
         refused = ("NoRoom", f"spec.maxReplicas {words}; set it above {least}, the fewest replicas")
-    elif owner := _scaler(manifest["metadata"].get("managedFields") or ()):
+    elif owner := scaler_of(manifest["metadata"].get("managedFields") or ()):
         sentence = f"{owner} sets spec.replicas; apply the Model without an autoscaler to change that"
         refused = ("ReplicasOwned", sentence)
     return ScalingRules(
@@ -64,11 +90,12 @@ def rules_of(model: Model, manifest: Mapping[str, Any]) -> ScalingRules | None:
     )
 
 
-def _scaler(entries: Iterable[Mapping[str, Any]]) -> str:
-    """Returns the manager that wrote `spec.replicas` by the scale subresource, empty for none."""
+def scaler_of(entries: Iterable[Mapping[str, Any]], but: str = "") -> str:
+    """Returns the manager that wrote `spec.replicas` by the scale subresource, empty for none, and for the
+    manager `but`."""
     for entry in entries:
         fields = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        if entry.get("subresource") == "scale" and "f:replicas" in fields:
+        if entry.get("subresource") == "scale" and "f:replicas" in fields and entry.get("manager") != but:
             return str(entry.get("manager") or "somebody")
     return ""
 

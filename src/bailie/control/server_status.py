@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bailie.control.fleet import ModelCopy
     from bailie.control.pass_result import PassResult
+    from bailie.control.scaled_servers import ServerScalingFacts
     from bailie.placement import Replica, Server
 
 Status = dict[str, Any]
@@ -44,6 +45,7 @@ class ServerStatuses:
             each.name: {
                 **self._status(each),
                 "remotesProblem": result.remotes_problems.get(each.name),
+                "scaling": _scaling(result.server_scaling.get(each.name)),
             }
             for each in result.snapshot.servers
         }
@@ -81,3 +83,9 @@ class ServerStatuses:
             "draining": replica.draining,
             "modelVersions": self._held[key],
         }
+
+
+def _scaling(facts: ServerScalingFacts | None) -> Status | None:
+    if facts is None:
+        return None
+    return {"active": facts.active, "reason": facts.reason, "message": facts.text}

@@ -260,6 +260,22 @@ class Client:
         path = object_path(kind, namespace, name, subresource)
         return await self.call("PATCH", path, body=body, content_type=type.value)
 
+    async def scale(self, obj: Mapping[str, Any], replicas: int, *, field_manager: str) -> Object:
+        """Sets the number of replicas by the scale subresource; returns the Scale.
+
+        Raises Conflict when the object is not the newest.
+        """
+        kind, metadata = kind_of(obj), obj["metadata"]
+        path = object_path(kind, _namespace(kind, obj), metadata["name"], "scale")
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"replicas": replicas}}
+        return await self.call(
+            "PATCH",
+            path,
+            params={"fieldManager": field_manager},
+            body=body,
+            content_type=PatchType.MERGE.value,
+        )
+
     async def apply(
         self,
         obj: Mapping[str, Any],

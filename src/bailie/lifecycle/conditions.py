@@ -17,7 +17,7 @@ from bailie.api.status import Condition, happy, merge_conditions, of_generation
 from bailie.lifecycle.memory import CONDITION as MEMORY
 from bailie.lifecycle.memory import MemoryFacts, mismatch
 from bailie.lifecycle.scaling import CONDITION as SCALING
-from bailie.lifecycle.scaling import ScalingFacts, scaling
+from bailie.lifecycle.scaling import IDLE_CONDITION, IdleFacts, ScalingFacts, scale_to_zero, scaling
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
 from bailie.lifecycle.words import brief, clipped, for_callers, is_token
 
@@ -38,7 +38,17 @@ PREVIOUS_ANSWERS = "PreviousVersionAnswers"
 ARTIFACT_WARNINGS = "ArtifactWarnings"
 """Type of the condition about settings of an artifact that its server does not follow."""
 _OWN = frozenset(
-    {"Ready", "ModelReady", "Scheduled", "RolledOut", "SpecWarnings", ARTIFACT_WARNINGS, MEMORY, SCALING}
+    {
+        "Ready",
+        "ModelReady",
+        "Scheduled",
+        "RolledOut",
+        "SpecWarnings",
+        ARTIFACT_WARNINGS,
+        MEMORY,
+        SCALING,
+        IDLE_CONDITION,
+    }
 )
 
 
@@ -69,6 +79,7 @@ class ModelFacts:
     artifact_path: str = ""
     ignored: tuple[str, ...] = ()
     scaling: ScalingFacts | None = None
+    idle: IdleFacts | None = None
     conditions: Sequence[Condition] = field(default=())
 
     @property
@@ -117,6 +128,8 @@ def _remarks(facts: ModelFacts) -> Iterator[Condition]:
         yield memory
     if facts.scaling is not None:
         yield scaling(facts.scaling)
+    if facts.idle is not None:
+        yield scale_to_zero(facts.idle)
 
 
 def _type_in(old: Condition, conditions: list[Condition]) -> bool:

@@ -1,12 +1,15 @@
-"""Why a model is where it is: from the scheduler if it can be reached, else from the Model's status. And who
-gets the requests of an experiment: from its status and those of its Models or Pipelines."""
+"""Why a model is where it is, or a server has its replicas, and who gets the requests of an experiment.
+
+The scheduler says it, if it can be reached; else the status does. Of an experiment its own status and those
+of its Models or Pipelines say it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.experiment import OVER_PIPELINES
-from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.api.names import TAKEN_ENDINGS
 from bailie.delivery import ANNOTATION
 from bailie.kube.errors import ApiError, NotFound
@@ -35,6 +38,23 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
         "trail": told.get(
             "trail", [not_heard(pod, "so this is from the Model's status") for pod in answer.unheard]
         ),
+        "detail": told,
+    }
+
+
+async def server_explanation(client: Client, namespace: str, name: str) -> dict[str, Any]:
+    """Returns `server`, `summary`, `conditions`, and `trail`: why it has its number, a line per replica."""
+    server = await client.get(SERVER, name, namespace)
+    ready = condition(server, "StatefulSetOrDeploymentReady")
+    answer = await ask_scheduler(client, namespace, f"servers/{namespace}/{name}")
+    told = answer.value or {}
+    unheard = [not_heard(pod, "so this is from the Server's status") for pod in answer.unheard]
+    return {
+        "server": name,
+        "namespace": namespace,
+        "summary": ready.get("message") or "no operator has looked at it: is its namespace served?",
+        "conditions": server.get("status", {}).get("conditions", []),
+        "trail": told.get("trail", unheard),
         "detail": told,
     }
 

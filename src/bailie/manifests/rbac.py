@@ -136,6 +136,12 @@ SCHEDULER_RULES = (
     RbacRule(
         MLOPS_GROUP, ("models",), ("patch",), "to take off the finalizers that Seldon Core's operator left"
     ),
+    RbacRule(
+        MLOPS_GROUP,
+        ("servers/scale",),
+        ("patch",),
+        "to let the replicas of a Server follow what its models need",
+    ),
     RbacRule("coordination.k8s.io", ("leases",), (*_READ, *_WRITE), "to elect one of its replicas"),
     RbacRule("", ("events",), ("create", "patch"), "to tell what happened"),
     RbacRule("", ("configmaps",), _READ, "to follow its settings"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from bailie.api.problems import Problem
     from bailie.api.seldon_runtime import SeldonRuntime
+    from bailie.api.server import Server
+    from bailie.api.status import ConditionStatus
     from bailie.kube.client import Object
     from bailie.workloads.port import Observation
 
@@ -36,6 +38,7 @@ SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
 REMOTES = "RemotesUsable"
 SERVED_HERE = "ServedHere"
 PIPELINE_GATEWAY_READY = "PipelineGatewayReady"
+SCALING = "Scaling"
 COMPONENT_CONDITIONS = {SCHEDULER: "SchedulerReady", ENVOY: "EnvoyReady"}
 
 
@@ -179,6 +182,21 @@ def served_here(runtime: SeldonRuntime) -> Condition:
     names = ", ".join(fallback.listed) + (f" and {more} more" if more > 0 else "")
     text = f"{fallback.mesh} answers for {counted(fallback.names, 'name')} until models here do: {names}"
     return unmet("OnFallback", text, SERVED_HERE).model_copy(update={"severity": "Info"})
+
+
+def server_scaling(server: Server) -> Condition | None:
+    """Returns whether the Server's number of replicas follows its models, as the scheduler told it last.
+
+    None for a Server of which that was never asked.
+    """
+    told = server.status.scaling
+    if told is not None:
+        status: ConditionStatus = "True" if told.active else "False"
+        return Condition(type=SCALING, status=status, reason=told.reason, message=told.message)
+    if server.status.condition(SCALING) is None:
+        return None
+    text = "the number stays: spec has no minReplicas below its maxReplicas, or the SeldonRuntime forbids it"
+    return unmet("NotAsked", text, SCALING).model_copy(update={"severity": "Info"})
 
 
 def scheduler_present(namespace: str, runtime: Object | None, service: Object | None) -> Condition:

@@ -282,6 +282,7 @@ def _wanted(manifest: Object) -> tuple[object, ...]:
         manifest.get("spec"),
         status.get("fallback"),
         status.get("hasPipelines"),
+        status.get("scaling"),
         metadata.get("labels"),
         metadata.get("annotations"),
         metadata.get("deletionTimestamp"),

@@ -19,6 +19,7 @@ from bailie.operator.conditions import (
     WORKLOAD_READY,
     known_containers,
     scheduler_present,
+    server_scaling,
     unmet,
     workload_condition,
 )
@@ -57,7 +58,9 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         present = scheduler_present(namespace, self._cache.runtime_of(namespace), service)
         known = _known_containers(using.config, workload)
         warnings = tuple(patch_warnings(resource.spec.pod_spec, using.config.spec.pod_spec))
-        return Outcome([condition, known, present, ready], fields, made=not refusal, warnings=warnings)
+        scaling = server_scaling(resource)
+        conditions = [condition, known, present, *([scaling] if scaling else []), ready]
+        return Outcome(conditions, fields, made=not refusal, warnings=warnings)
 
 
 def _known_containers(config: ServerConfig, workload: Workload) -> Condition:

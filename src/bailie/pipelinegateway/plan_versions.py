@@ -78,6 +78,9 @@ class PlanVersions:
     def used(self, server_names: Iterable[str]) -> None:
         """Does nothing: all plans stay in memory."""
 
+    def remember(self, idle: Iterable[str], awaited: Iterable[str]) -> None:
+        """Does nothing: all plans stay in memory."""
+
     def _load(self, command: agent_pb2.Load) -> None:
         version = command.version
         text = next((each.value for each in command.source.parameters if each.name == SPEC_PARAMETER), "")

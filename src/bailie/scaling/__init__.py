@@ -1,11 +1,13 @@
-"""How many replicas a Model should have: from measured load to a number with its reason. Pure.
+"""How many replicas a Model or a Server should have, with the reason. Pure.
 
-`targets` says what each replica should carry, `load` turns measurements into load, `replicas` decides.
-Used by `bailie.control.scaled_models`; no clock, no I/O.
+For Models `targets` says what each replica should carry, `load` turns measurements into load, `replicas`
+decides; `servers` decides for Servers, whose need placement knows. Used by `bailie.control.scaled_models` and
+`bailie.control.scaled_servers`; no clock, no I/O.
 """
 
 from bailie.scaling.load import LoadWindow, Sample
 from bailie.scaling.replicas import Bounds, Decision, Reason, ReplicaScaler
+from bailie.scaling.servers import ServerDecision, ServerReason, ServerScaler, ServerState
 from bailie.scaling.targets import DEFAULT_TARGETS, LoadMeasure, LoadTarget, targets_of
 
 __all__ = [
@@ -18,5 +20,9 @@ __all__ = [
     "Reason",
     "ReplicaScaler",
     "Sample",
+    "ServerDecision",
+    "ServerReason",
+    "ServerScaler",
+    "ServerState",
     "targets_of",
 ]

@@ -16,6 +16,7 @@ from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.control.load_samples import LoadSamples
+from bailie.control.server_explanation import explained_server
 from bailie.control.usage import usage
 from bailie.control.wanted_objects import object_mark
 from bailie.kube.clock import utc_now
@@ -74,6 +75,10 @@ class NamespaceScheduler:
     def explain(self, name: str) -> dict[str, Any] | None:
         """Returns the placement of a model; None on a standby and for a model that does not exist."""
         return explained(self._engine.result, name) if self._engine else None
+
+    def explain_server(self, name: str) -> dict[str, Any] | None:
+        """Returns the replicas of a Server; None on a standby and for a Server that is not known."""
+        return explained_server(self._engine.result, name) if self._engine else None
 
     def usage(self) -> dict[str, Any] | None:
         """Returns how each Model is used; None on a standby."""

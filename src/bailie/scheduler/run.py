@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from bailie.kube.client import Client
+    from bailie.kube.health import JsonRoute
     from bailie.kube.token import Token
     from bailie.routing.table import Publisher
     from bailie.scheduler.served_namespace import FurtherPlane
@@ -60,7 +61,12 @@ async def run(
     Raises OSError where a port is taken.
     """
     scheduler = Scheduler(settings, client, data_plane, further)
-    routes = {"explain": scheduler.explain, "namespaces": scheduler.namespaces, "top": scheduler.usage}
+    routes: dict[str, JsonRoute] = {
+        "explain": scheduler.explain,
+        "servers": scheduler.explain_server,
+        "namespaces": scheduler.namespaces,
+        "top": scheduler.usage,
+    }
     health = HealthServer(live=lambda: None, ready=scheduler.unready, routes=routes, metrics=request_metrics)
     async with (
         health.serve(settings.address, settings.http_port),
@@ -125,6 +131,12 @@ class Scheduler:
         namespace, _, model = name.rpartition("/")
         served = self._served(namespace)
         return served.explain(model) if served else None
+
+    def explain_server(self, name: str) -> dict[str, Any] | None:
+        """Returns the replicas of a Server, `<namespace>/<name>`; None for an unknown Server."""
+        namespace, _, server = name.rpartition("/")
+        served = self._served(namespace)
+        return served.explain_server(server) if served else None
 
     def usage(self, namespace: str) -> dict[str, Any] | None:
         """Returns how the Models of a namespace are used; None where another scheduler decides for it."""

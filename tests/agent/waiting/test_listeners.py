@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -236,7 +237,28 @@ async def test_what_was_used_past_the_agent_is_not_the_first_to_leave(
         assert scheduler.last(held.first).state == LOADED
 
 
-async def test_without_overcommit_nothing_listens(settings, scheduler, mlserver):
+async def test_without_overcommit_an_idle_model_leaves_memory_and_the_next_request_loads_it(
+    settings, scheduler, mlserver, trained_models
+):
     async with running(replace(settings, overcommit_percent=0)):
         endpoint = (await scheduler.connected()).hello.endpoint
-        assert (endpoint.held_http_port, endpoint.held_grpc_port) == (0, 0)
+        base = f"http://{endpoint.address}:{endpoint.held_http_port}"
+        async with httpx.AsyncClient(base_url=base, timeout=60, trust_env=False) as http:
+            held = Held(scheduler, http, None)
+            await held.load(held.first, trained_models.iris)
+            await scheduler.reaches(held.first, LOADED)
+            scheduler.send(pb.Memory(epoch=1, idle=[name(held.first), "unknown_1"]))
+            await held.grant(held.first)
+            await scheduler.reaches(held.first, EVICTED)
+            answers = await asyncio.gather(*(held.rest(held.first) for _ in range(100)))
+            assert {each.status_code for each in answers} == {200}
+            states = scheduler.states(held.first)
+            assert states[states.index(EVICTED) :].count(LOADED) == 1
+
+
+async def test_a_port_that_is_taken_is_done_without_where_no_memory_is_lent(settings, scheduler, mlserver):
+    with socket.create_server((settings.address, 0)) as other:
+        taken = replace(settings, overcommit_percent=0, held_grpc_port=other.getsockname()[1])
+        async with running(taken):
+            endpoint = (await scheduler.connected()).hello.endpoint
+            assert (endpoint.held_http_port, endpoint.held_grpc_port) == (0, 0)

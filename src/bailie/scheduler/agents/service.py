@@ -143,6 +143,12 @@ class AgentService:
         if session is not None:
             session.note_used(server_names)
 
+    def note_memory(self, replica: ReplicaId, idle: Iterable[str], awaited: Iterable[str]) -> None:
+        """Queues which versions may leave memory and which are to come back, as `agent_port.Agents` says."""
+        session = self._sessions.get(replica)
+        if session is not None:
+            session.note_memory(idle, awaited)
+
     def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
         """Queues the permission to end, as `agent_port.Agents` says."""
         session = self._sessions.get(replica)

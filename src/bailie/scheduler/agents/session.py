@@ -48,6 +48,7 @@ class AgentSession:
         self._models: dict[Name, ModelReport] = {}
         self._outbox: dict[Name, Command] = {}
         self._used: set[str] = set()
+        self._memory: dict[str, bool] = {}
         self._drained: tuple[str, ...] | None = None
         self._some = asyncio.Event()
         self._snapshot: ConnectedReplica | None = None
@@ -98,6 +99,12 @@ class AgentSession:
         self._used.update(server_names)
         self._some.set()
 
+    def note_memory(self, idle: Iterable[str], awaited: Iterable[str]) -> None:
+        """Queues the names of versions that may leave memory, and of those that are to come back. The newest
+        word about a version counts."""
+        self._memory |= dict.fromkeys(idle, False) | dict.fromkeys(awaited, True)
+        self._some.set()
+
     def note_drained(self, stranded: Iterable[str]) -> None:
         """Queues the permission for the replica to end."""
         self._drained = tuple(stranded)
@@ -105,7 +112,7 @@ class AgentSession:
 
     async def next_message(self, epoch: int) -> pb.SchedulerMessage:
         """Waits for a message and takes it out: the oldest command first, then the other messages."""
-        while not (self._outbox or self._used or self._drained is not None):
+        while not (self._outbox or self._used or self._memory or self._drained is not None):
             self._some.clear()
             await self._some.wait()
         if self._outbox:
@@ -113,6 +120,12 @@ class AgentSession:
         if self._drained is not None:
             stranded, self._drained = self._drained, None
             return wire.drained_message(stranded, epoch)
+        if self._memory:
+            memory, self._memory = self._memory, {}
+            idle, awaited = (
+                [name for name, each in memory.items() if each is here] for here in (False, True)
+            )
+            return wire.memory_message(idle, awaited, epoch)
         used, self._used = self._used, set()
         return wire.used_message(used)
 

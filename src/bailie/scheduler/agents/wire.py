@@ -159,6 +159,11 @@ def used_message(server_names: Iterable[str]) -> pb.SchedulerMessage:
     return pb.SchedulerMessage(used=pb.Used(server_names=sorted(server_names)))
 
 
+def memory_message(idle: Iterable[str], awaited: Iterable[str], epoch: int) -> pb.SchedulerMessage:
+    """Returns the message that names versions that may leave memory, and those that are to come back."""
+    return pb.SchedulerMessage(memory=pb.Memory(epoch=epoch, idle=sorted(idle), awaited=sorted(awaited)))
+
+
 def drained_message(stranded: Iterable[str], epoch: int) -> pb.SchedulerMessage:
     """Returns the message that lets a draining replica end."""
     return pb.SchedulerMessage(drained=pb.Drained(epoch=epoch, stranded=sorted(stranded)))

@@ -1,0 +1,182 @@
+"""The parts of `scaling` about Servers and about Models that sleep. Called by `scaling`.
+
+*servers*: a Server of one replica, which may have four, and a Model under a tenfold burst that needs three
+of them. Printed are the seconds from the burst until the first new replica of the Model answers, without the
+start of the new pod, the most replicas that the Server was given, and the requests that failed, the way back
+included. *zero*: a Model that leaves memory after ten seconds without a request; then one caller wakes it,
+or a hundred at once. Printed are the slowest answers of both, the loads, and the requests that failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from bailie.api.kinds import MODEL, POD, SERVER
+from bailie.local.demo import model_manifest
+from bailie.local.readiness import condition
+from bailie.workloads.replicas import is_ready
+from benchmarks.failover import lines
+from benchmarks.laptop import NAMESPACE, Laptop, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailie.kube.client import Client
+    from benchmarks.steady import Steady
+
+    Judge = Callable[[str, bool, str], None]
+
+SERVER_NAME = "mlserver"
+USUAL, BURST, TARGET, NEEDED = 15.0, 150.0, 50, 3
+MOST = 4
+AFTER_POD_SECONDS = 5.0
+HOLD_SECONDS = 300.0
+SLEEPER = "sleeper"
+CALLERS = 100
+WAKE_SECONDS = 0.5
+"""The time that a hundred callers may wait longer than one."""
+
+
+class GrowingServer:
+    """A Model whose load needs more replicas than its Server has."""
+
+    def __init__(self, client: Client, running: Laptop, requests: Steady, judged: Judge) -> None:
+        self._client, self._running, self._requests, self._judged = client, running, requests, judged
+        self.most = 1
+        self.sent, self.failures = 0, list[str]()
+
+    async def measure(self, *, short: bool) -> None:
+        """Runs the burst, and unless `short` the way back."""
+        await self._client.patch(
+            SERVER, SERVER_NAME, NAMESPACE, {"spec": {"replicas": 1, "minReplicas": 1, "maxReplicas": MOST}}
+        )
+        model = model_manifest(NAMESPACE, "iris", self._running.models)
+        model["metadata"]["annotations"] = {"bailie.io/scale": f"rps={TARGET}"}
+        model["spec"] |= {"maxReplicas": MOST}
+        await self._client.create(model)
+        await until(self._ready, "the Model is ready")
+        self._ask(USUAL)
+        await asyncio.sleep(20)
+        self._ask(BURST)
+        burst = time.monotonic()
+        made = await self._moment(self._pods(2), "a second pod")
+        started = await self._moment(self._pods(2, ready=True), "a second pod that is ready")
+        first = await self._moment(self._answering(2), "two replicas answer")
+        await self._moment(self._answering(NEEDED), f"{NEEDED} replicas answer")
+        beside = first - burst - (started - made)
+        detail = f"{first - burst:.1f} s, of which the pod took {started - made:.1f} s"
+        self._judged("a new pod answers within its start + 5 s", beside <= AFTER_POD_SECONDS, detail)
+        await asyncio.sleep(15)
+        await self._look()
+        self._judged("the Server gets as many as are needed", self.most == NEEDED, f"{self.most} of {NEEDED}")
+        if not short:
+            await self._back()
+        await self._requests.stop()
+        self._count()
+        detail = f"{len(self.failures)} of {self.sent} failed"
+        self._judged("requests, new and ending pods included", not self.failures, detail)
+        await self._client.delete(MODEL, "iris", NAMESPACE)
+
+    async def _back(self) -> None:
+        """Waits until the load is gone from Model and Server, while some requests go on."""
+        self._ask(USUAL)
+        gone = time.monotonic()
+        ended = await self._moment(self._pods(1, at_most=True), "one pod is left", 2 * HOLD_SECONDS + 120)
+        took = ended - gone
+        self._judged("one pod after both waits of five minutes", took >= 2 * HOLD_SECONDS, f"{took:.0f} s")
+
+    def _ask(self, rate: float) -> None:
+        self._count()
+        self._requests.send([self._running.expectation("iris", "iris")], rate)
+
+    def _count(self) -> None:
+        found = self._requests.take()
+        self.sent += found.sent
+        self.failures += found.failures
+        for each in found.failures[:3]:
+            print(f"     {each}")
+
+    async def _moment(self, look: Callable[[], Any], what: str, seconds: float = 120) -> float:
+        await until(look, what, seconds)
+        return time.monotonic()
+
+    async def _look(self) -> None:
+        spec = (await self._client.get(SERVER, SERVER_NAME, NAMESPACE))["spec"]
+        self.most = max(self.most, int(spec.get("replicas") or 1))
+
+    async def _ready(self) -> bool:
+        return bool(condition(await self._client.get(MODEL, "iris", NAMESPACE), "Ready")["status"] == "True")
+
+    def _answering(self, replicas: int) -> Callable[[], Any]:
+        async def look() -> bool:
+            await self._look()
+            status = (await self._client.get(MODEL, "iris", NAMESPACE)).get("status") or {}
+            return int(status.get("availableReplicas") or 0) >= replicas
+
+        return look
+
+    def _pods(self, count: int, *, ready: bool = False, at_most: bool = False) -> Callable[[], Any]:
+        async def look() -> bool:
+            await self._look()
+            labels = f"seldon-server-name={SERVER_NAME}"
+            pods = (await self._client.list(POD, NAMESPACE, labels=labels)).items
+            found = sum(is_ready(each) or not ready for each in pods)
+            return found <= count if at_most else found >= count
+
+        return look
+
+
+class Sleeper:
+    """A Model that leaves memory, and its callers."""
+
+    def __init__(self, client: Client, running: Laptop, judged: Judge) -> None:
+        self._client, self._running, self._judged = client, running, judged
+        self._url = running.inference()["http"]
+        self.failed = 0
+
+    async def measure(self, rounds: int) -> None:
+        """Wakes it by one caller and by a hundred, in turn."""
+        model = model_manifest(NAMESPACE, SLEEPER, self._running.models, artifact="iris")
+        model["metadata"]["annotations"] = {"bailie.io/scale-to-zero": "10s"}
+        await self._client.create(model)
+        alone, together = list[float](), list[float]()
+        for _ in range(rounds):
+            for slowest, callers in ((alone, 1), (together, CALLERS)):
+                await until(self._asleep, "the Model has left memory", 60)
+                slowest.append(await self._wake(callers))
+        extra = max(together) - max(alone)
+        detail = f"{max(together):.2f} s for {CALLERS} callers, {max(alone):.2f} s for one"
+        self._judged("a hundred wait no longer than one + 0.5 s", extra <= WAKE_SECONDS, detail)
+        loads = self._loads()
+        self._judged("one load for each wake", loads == 1 + 2 * rounds, f"{loads - 1} of {2 * rounds}")
+        self._judged("requests to a Model out of memory", not self.failed, f"{self.failed} failed")
+        await self._client.delete(MODEL, SLEEPER, NAMESPACE)
+
+    async def _asleep(self) -> bool:
+        found = await self._client.get(MODEL, SLEEPER, NAMESPACE)
+        return bool(condition(found, "ScaleToZero").get("reason") == "Asleep")
+
+    async def _wake(self, callers: int) -> float:
+        """Asks so often at once; returns the seconds of the slowest answer."""
+        expected = self._running.expectation(SLEEPER, "iris")
+        limits = httpx.Limits(max_connections=CALLERS)
+        async with httpx.AsyncClient(timeout=60, trust_env=False, limits=limits) as http:
+            url, began = f"{self._url}/v2/models/{SLEEPER}/infer", time.monotonic()
+            asked = (http.post(url, json=expected.request()) for _ in range(callers))
+            answers = await asyncio.gather(*asked)
+            took = time.monotonic() - began
+        self.failed += sum(each.status_code != 200 for each in answers)
+        return took
+
+    def _loads(self) -> int:
+        """Returns how often the Model came into memory, as its agents' logs say."""
+        paths = (self._running.state / "logs").glob(f"{NAMESPACE}/*/agent.log")
+        return sum(
+            event == "model moved" and pairs["state"] == "loaded" and pairs["server_name"] == f"{SLEEPER}_1"
+            for path in paths
+            for _, event, pairs in lines(path)
+        )

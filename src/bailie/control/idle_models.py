@@ -1,0 +1,115 @@
+"""The Models that leave memory after a time without a request, and come back with the next one.
+
+Used by `model_subjects`, which hands in Models as they change, and every few seconds the samples. The agents
+do the rest, as where memory is short: they announce the eviction, wait until no request comes past them, and
+load the model again for the first request that does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.scaling import IdleFacts
+from bailie.scaling.idle import IdleClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from bailie.control.fleet import ModelCopy
+    from bailie.control.scaling_rules import IdleRules
+    from bailie.control.wanted_models import WantedModel
+    from bailie.scaling import Sample
+
+AGAIN_SECONDS = 10.0
+"""Time until an agent that did nothing is told once more."""
+
+
+@dataclass(slots=True)
+class _Idle:
+    uid: str
+    rules: IdleRules
+    clock: IdleClock
+    asleep: bool = False
+    told_at: float = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryOrders:
+    """The copies that may leave memory, because nobody asks for them, and those that are to come back."""
+
+    idle: list[ModelCopy] = field(default_factory=list)
+    awaited: list[ModelCopy] = field(default_factory=list)
+
+
+class IdleModels:
+    """The Models with the annotation, by name."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._idle: dict[str, _Idle] = {}
+        self._refused: dict[str, IdleFacts] = {}
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of the Models whose requests must be known."""
+        return self._idle.keys()
+
+    def observe(self, name: str, wanted: WantedModel | None) -> None:
+        """Takes over a Model that is new, changed or gone."""
+        rules = wanted.idle if wanted and not wanted.deleting else None
+        before = self._idle.pop(name, None)
+        self._refused.pop(name, None)
+        if wanted is None or rules is None:
+            return
+        if rules.refused is not None:
+            self._refused[name] = IdleFacts(active=False, reason=rules.refused[0], text=rules.refused[1])
+        elif before is not None and before.uid == wanted.uid:
+            before.rules = rules
+            self._idle[name] = before
+        else:
+            self._idle[name] = _Idle(wanted.uid, rules, IdleClock(self._now))
+
+    def decide(
+        self,
+        now: float,
+        samples: Mapping[str, Sample],
+        copies: Callable[[str], Iterable[ModelCopy]],
+        may_wait: Callable[[ModelCopy], bool],
+    ) -> MemoryOrders:
+        """Returns the copies that agents are to be told of.
+
+        A Model without a sample was not measured. `may_wait` says whether the agent of a copy keeps requests
+        while it loads.
+        """
+        self._now = now
+        orders = MemoryOrders()
+        for name, each in self._idle.items():
+            used = each.clock.take(now, samples.get(name))
+            found = [copy for copy in copies(name) if copy.state.serves]
+            evicted = [copy for copy in found if copy.state is CopyState.EVICTED]
+            if used and each.asleep:
+                # All of them: the one that the request woke would else have all requests for itself.
+                orders.awaited.extend(evicted)
+            elif each.clock.idle(now) >= each.rules.seconds and now - each.told_at >= AGAIN_SECONDS:
+                idle = [copy for copy in found if copy.state is CopyState.LOADED and may_wait(copy)]
+                orders.idle.extend(idle)
+                each.told_at = now if idle else each.told_at
+            each.asleep = bool(found) and len(evicted) == len(found)
+        return orders
+
+    def facts(self, name: str, copies: Iterable[ModelCopy], held: bool) -> IdleFacts | None:
+        """Returns what the status says of it; None for a Model that stays in memory."""
+        each = self._idle.get(name)
+        if each is None:
+            return self._refused.get(name)
+        found = [copy.state for copy in copies if copy.state.serves]
+        if found and all(state is CopyState.EVICTED for state in found):
+            text = f"not in memory, for nobody has asked for {each.rules.text}; the next request loads it"
+            return IdleFacts(active=True, reason="Asleep", text=text)
+        if not held:
+            text = "the model's agent keeps no requests: it is of an earlier version, or its ports are taken"
+            return IdleFacts(active=False, reason="RequestsNotKept", text=text)
+        text = f"leaves memory after {each.rules.text} without a request"
+        return IdleFacts(active=True, reason="InMemory", text=text)

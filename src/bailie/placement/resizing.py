@@ -1,0 +1,149 @@
+"""The number of replicas of a server that the demands need: placement tried with more and with fewer of them.
+
+Called by `bailie.control.scaled_servers` for the Servers whose replicas follow their models. A trial begins
+with the plan of now. Only the demands that lack a place, or would lose theirs, are placed anew, by the rules
+of `place`: so a demand that fits nowhere, however many replicas there are, asks for none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bailie.placement.ledger import Ledger
+from bailie.placement.place import assign
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from bailie.placement.plan import Assignment, Plan
+    from bailie.placement.snapshot import Demand, Server, Snapshot, VersionId
+
+    Lacking = Mapping[str, int]
+    """How many replicas of each model have no place; models with all of their places are left out."""
+
+SLICE = 64
+"""Demands placed between two pauses."""
+STEP = 8
+"""Replicas that one look may add to a server of fewer; a larger server may be doubled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaNeed:
+    """The smallest number of replicas that gives as many replicas of models a place as more of them would.
+
+    `replicas` is one more than the most that are allowed where these are too few. `waiting` are the models
+    that lack a place now, and would not with many more replicas, in the order of their names.
+    """
+
+    replicas: int
+    waiting: tuple[str, ...] = ()
+
+
+class ResizingTrial:
+    """The present plan, and placement with servers of other sizes.
+
+    A resized server counts as if all of its replicas answered: replicas that start, or are away for a moment,
+    are there, and those beyond its size are gone.
+    """
+
+    def __init__(self, snapshot: Snapshot, plan: Plan) -> None:
+        self._servers = {each.name: each for each in snapshot.servers}
+        self._demands = {each.version: each for each in snapshot.demands}
+        self._plan = plan
+        self._on: dict[str, set[VersionId]] = defaultdict(set)
+        self._ledger = Ledger()
+        self._ledger.set_servers(snapshot.servers)
+        self._ledger.hold(snapshot.holdings)
+        for each in plan.assignments.values():
+            self._on[each.server].add(each.demand.version)
+            self._ledger.take(each)
+
+    def resize(self, name: str, replicas: int) -> None:
+        """Gives a server another number of replicas in all that is tried from now on."""
+        self._servers[name] = sized(self._servers[name], replicas)
+
+    def need(self, name: str, least: int, most: int, before: int) -> Generator[None, None, ReplicaNeed]:
+        """Returns the number of replicas that the server needs, from `least` to one more than `most`.
+
+        Yields between slices of the work. `before` is the need of the look before, which mostly holds. The
+        server must have a replica that has reported: its memory is that of the others.
+        """
+        server = self._servers[name]
+        here = server.wanted_replicas
+        highest = max(least, here + max(STEP, here))
+        at_best = yield from self._lacking(sized(server, highest))
+        low, high = least, min(highest, most + 1)
+        guesses = [before - 1, before]
+        while low < high:
+            guess = guesses.pop() if guesses else (low + high) // 2
+            if not low <= guess < high:
+                continue
+            lacking = yield from self._lacking(sized(server, guess))
+            if all(missing <= at_best.get(model, 0) for model, missing in lacking.items()):
+                high = guess
+            else:
+                low = guess + 1
+        return ReplicaNeed(replicas=high, waiting=self._waiting(at_best))
+
+    def _waiting(self, then: Lacking) -> tuple[str, ...]:
+        """Returns the models that lack more now than they would then."""
+        now = {version.model: self._missing(version) for version in self._plan.refusals}
+        return tuple(sorted(name for name, count in now.items() if count > then.get(name, 0)))
+
+    def _missing(self, version: VersionId) -> int:
+        assigned = self._plan.assignments.get(version)
+        return assigned.missing if assigned else self._demands[version].replicas
+
+    def _lacking(self, server: Server) -> Generator[None, None, Lacking]:
+        """Returns the replicas of models that find no place with the server as given."""
+        moved, demands = self._moved(server)
+        ledger = self._ledger
+        taken: list[Assignment] = []
+        for each in moved:
+            ledger.give_back(each)
+        ledger.set_servers((self._servers | {server.name: server}).values())
+        ledger.begin()
+        lacking: dict[str, int] = {}
+        for count, demand in enumerate(demands, start=1):
+            found = assign(ledger, demand)
+            if found:
+                ledger.take(found)
+                taken.append(found)
+            if missing := found.missing if found else demand.replicas:
+                lacking[demand.version.model] = missing
+            if count % SLICE == 0:
+                yield
+        for each in taken:
+            ledger.give_back(each)
+        for each in moved:
+            ledger.take(each)
+        return lacking
+
+    def _moved(self, server: Server) -> tuple[list[Assignment], list[Demand]]:
+        """Returns the assignments that do not stay as they are, and the demands that want a place anew."""
+        open_ones = set(self._plan.refusals)
+        ordinals = server.ordinals
+        for version in self._on[server.name] - open_ones:
+            if any(index not in ordinals for index in self._plan.assignments[version].replicas):
+                open_ones.add(version)
+        order = sorted(open_ones)
+        moved = [found for version in order if (found := self._plan.assignments.get(version))]
+        return moved, [self._demands[version] for version in order]
+
+
+def sized(server: Server, replicas: int) -> Server:
+    """Returns the server with so many replicas, all of which answer.
+
+    A replica of which nothing is known has as much memory as the smallest that is known.
+    """
+    known = {each.index: each for each in server.replicas}
+    like = min(server.replicas, key=lambda each: each.capacity_bytes, default=None)
+    ordinals = range(server.first_ordinal, server.first_ordinal + replicas)
+    found = (
+        replace(each, index=index, connected=True, ready=True, silent=False, draining=False)
+        for index in ordinals
+        if (each := known.get(index, like)) is not None
+    )
+    return replace(server, replicas=tuple(found), wanted_replicas=replicas)

@@ -1,0 +1,91 @@
+"""Which Servers are scaled, between which numbers, and what keeps the scheduler from it."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.manifests import manifest_of
+
+from bailie.control.server_rules import SCALER, ServersSwitch, server_rules, switch_of
+from bailie.scaling import Bounds
+
+
+def rules(metadata=None, **spec):
+    return server_rules(
+        manifest_of("Server", "mlserver", {"serverConfig": "mlserver", **spec}, **metadata or {})
+    )
+
+
+def owned_by(manager, subresource="scale"):
+    fields = {"f:spec": {"f:replicas": {}}}
+    return {"managedFields": [{"manager": manager, "subresource": subresource, "fieldsV1": fields}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "bounds"),
+    [
+        ({"minReplicas": 1, "maxReplicas": 4}, Bounds(1, 4)),
+        ({"minReplicas": 0, "maxReplicas": 4}, Bounds(1, 4)),
+        ({"minReplicas": 2, "maxReplicas": 3, "replicas": 3}, Bounds(2, 3)),
+        ({"minReplicas": 0, "maxReplicas": 1}, None),
+        ({"minReplicas": 2, "maxReplicas": 2}, None),
+        ({"maxReplicas": 4}, None),
+        ({"minReplicas": 1}, None),
+        ({"replicas": 3}, None),
+        ({"minReplicas": 3, "maxReplicas": 2}, None),
+    ],
+)
+def test_both_numbers_with_room_between_them_are_what_asks(spec, bounds):
+    found = rules(**spec)
+    assert (found and found.bounds) == bounds
+    assert found is None or found.refused is None
+
+
+def test_a_server_that_is_being_deleted_is_left_alone():
+    deleted = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    assert rules(deleted, minReplicas=1, maxReplicas=4) is None
+
+
+def test_none_at_all_are_a_persons_wish():
+    reason, text = rules(minReplicas=0, maxReplicas=4, replicas=0).refused
+    assert (reason, "spec.replicas is 0" in text) == ("ScaledDown", True)
+
+
+def test_a_number_of_somebody_else_stays():
+    reason, text = rules(owned_by("keda"), minReplicas=1, maxReplicas=4).refused
+    assert (reason, text.startswith("keda sets spec.replicas")) == ("ReplicasOwned", True)
+    for managed in (owned_by(SCALER), owned_by("kubectl", subresource=""), {"managedFields": []}):
+        assert rules(managed, minReplicas=1, maxReplicas=4).refused is None
+
+
+def test_an_owner_beside_the_scheduler_is_seen():
+    both = {"managedFields": [*owned_by(SCALER)["managedFields"], *owned_by("hpa")["managedFields"]]}
+    assert rules(both, minReplicas=1, maxReplicas=4).refused[0] == "ReplicasOwned"
+
+
+def runtime(stated, name="seldon", created="2026-01-01T00:00:00Z"):
+    config = {"scalingConfig": stated}
+    spec = {"seldonConfig": "default", "config": config}
+    return manifest_of("SeldonRuntime", name, spec, creationTimestamp=created)
+
+
+@pytest.mark.parametrize(
+    ("stated", "switch"),
+    [
+        (None, ServersSwitch()),
+        ({"models": {"enabled": True}}, ServersSwitch()),
+        ({"servers": {"enabled": True}}, ServersSwitch()),
+        ({"servers": {"enabled": False}}, ServersSwitch(enabled=False)),
+        ({"servers": {"scaleDownPackingEnabled": False}}, ServersSwitch(packs=False)),
+        ({"servers": {"scaleDownPackingEnabled": True, "scaleDownPackingPercentage": 5}}, ServersSwitch()),
+        ({"servers": {"enabled": "no"}}, ServersSwitch()),
+        ("nonsense", ServersSwitch()),
+    ],
+)
+def test_the_runtime_says_for_all(stated, switch):
+    assert switch_of([runtime(stated)]) == switch
+
+
+def test_the_oldest_runtime_counts():
+    late = runtime({"servers": {"enabled": False}}, "late", "2027-01-01T00:00:00Z")
+    assert switch_of([late, runtime(None)]) == ServersSwitch()
+    assert switch_of([]) == ServersSwitch()

@@ -1,0 +1,99 @@
+"""The number of replicas of a Server, from a scheduler into the API: whose it is, and whose it stays."""
+
+from __future__ import annotations
+
+from tests.support.waiting import until
+
+from bailie.control.server_rules import SCALER
+from bailie.kube.client import Client
+from bailie.manifests import rbac
+
+MI = 1 << 20
+BOUNDS = {"minReplicas": 1, "maxReplicas": 3}
+
+
+def server_of(namespace):
+    return namespace.api.request("GET", namespace.url("servers", "mlserver"))
+
+
+def replicas(namespace):
+    return server_of(namespace)["spec"].get("replicas")
+
+
+def told(namespace):
+    return (namespace.status("mlserver", "servers").get("scaling")) or {}
+
+
+def scale(namespace, count, *, manager):
+    """Writes the number as an autoscaler does, by the scale subresource."""
+    namespace.api.request(
+        "PATCH",
+        namespace.url("servers", "mlserver") + f"/scale?fieldManager={manager}",
+        json={"spec": {"replicas": count}},
+        headers={"content-type": "application/merge-patch+json"},
+    )
+
+
+def bounded(namespace):
+    """A Server that scales, and two models of which one replica has no room for both."""
+    body = namespace._body("Server", "mlserver", {"serverConfig": "mlserver", **BOUNDS})
+    namespace.api.request("POST", namespace.url("servers"), json=body)
+    for name in ("iris", "wine"):
+        namespace.model(name, memory="700Mi")
+
+
+async def test_a_server_grows_for_a_model_without_a_place_and_the_field_has_the_schedulers_name(namespace):
+    bounded(namespace)
+    async with namespace.scheduler(), namespace.replica().running():
+        await until(lambda: replicas(namespace) == 2, seconds=30)
+        [entry] = [
+            each
+            for each in server_of(namespace)["metadata"]["managedFields"]
+            if each.get("subresource") == "scale"
+        ]
+        assert entry["manager"] == SCALER
+        async with namespace.replica(1).running():
+            await namespace.ready("iris")
+            await namespace.ready("wine")
+        await until(lambda: told(namespace).get("active"), seconds=30)
+        assert replicas(namespace) == 2
+
+
+async def test_an_autoscalers_number_stays_and_a_persons_manifest_gives_it_back(namespace):
+    bounded(namespace)
+    async with namespace.scheduler():
+        scale(namespace, 1, manager="keda")
+        async with namespace.replica().running():
+            await until(lambda: told(namespace).get("reason") == "ReplicasOwned", seconds=30)
+            assert "keda sets spec.replicas" in told(namespace)["message"]
+            assert replicas(namespace) == 1
+            namespace.api.request(
+                "PATCH",
+                namespace.url("servers", "mlserver"),
+                json={"spec": {"replicas": 3}},
+                headers={"content-type": "application/merge-patch+json"},
+            )
+            await until(lambda: told(namespace).get("active"), seconds=30)
+            assert replicas(namespace) == 3, "the number that was asked for is there for five minutes"
+
+
+async def test_a_scheduler_without_the_right_says_so(namespace, tmp_path):
+    rules = [each.manifest() for each in rbac.SCHEDULER_RULES if each.resources != ("servers/scale",)]
+    group, subject = "rbac.authorization.k8s.io", {"kind": "ServiceAccount", "name": "old"}
+    place = f"/apis/{group}/v1/namespaces/{namespace.name}"
+    role = {"metadata": {"name": "old"}, "rules": rules}
+    namespace.api.request("POST", f"{place}/roles", json=role)
+    binding = {
+        "metadata": {"name": "old"},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "old"},
+        "subjects": [{**subject, "namespace": namespace.name}],
+    }
+    namespace.api.request("POST", f"{place}/rolebindings", json=binding)
+    token = namespace.api.service_account_token(namespace.name, "old")
+    bounded(namespace)
+    await namespace.client.aclose()
+    namespace.client = Client.from_kubeconfig(namespace.api.kubeconfig_for(token, tmp_path / "old"))
+    async with namespace.scheduler(), namespace.replica().running():
+        await until(lambda: told(namespace).get("reason") == "Forbidden", seconds=30)
+        assert "may not patch servers/scale" in told(namespace)["message"]
+        assert told(namespace)["active"] is False
