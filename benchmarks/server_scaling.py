@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -146,8 +147,9 @@ class Sleeper:
         alone, together = list[float](), list[float]()
         for _ in range(rounds):
             for slowest, callers in ((alone, 1), (together, CALLERS)):
-                await until(self._asleep, "the Model has left memory", 60)
+                await until(partial(self._says, "Asleep"), "the Model has left memory", 60)
                 slowest.append(await self._wake(callers))
+                await until(partial(self._says, "InMemory"), "the Model is back in memory", 60)
         extra = max(together) - max(alone)
         detail = f"{max(together):.2f} s for {CALLERS} callers, {max(alone):.2f} s for one"
         self._judged("a hundred wait no longer than one + 0.5 s", extra <= WAKE_SECONDS, detail)
@@ -156,15 +158,16 @@ class Sleeper:
         self._judged("requests to a Model out of memory", not self.failed, f"{self.failed} failed")
         await self._client.delete(MODEL, SLEEPER, NAMESPACE)
 
-    async def _asleep(self) -> bool:
+    async def _says(self, reason: str) -> bool:
         found = await self._client.get(MODEL, SLEEPER, NAMESPACE)
-        return bool(condition(found, "ScaleToZero").get("reason") == "Asleep")
+        return bool(condition(found, "ScaleToZero").get("reason") == reason)
 
     async def _wake(self, callers: int) -> float:
-        """Asks so often at once; returns the seconds of the slowest answer."""
+        """Asks so often at once, on connections that are open; returns the seconds of the slowest answer."""
         expected = self._running.expectation(SLEEPER, "iris")
-        limits = httpx.Limits(max_connections=CALLERS)
+        limits = httpx.Limits(max_connections=CALLERS, max_keepalive_connections=CALLERS)
         async with httpx.AsyncClient(timeout=60, trust_env=False, limits=limits) as http:
+            await asyncio.gather(*(http.get(f"{self._url}/v2/health/live") for _ in range(callers)))
             url, began = f"{self._url}/v2/models/{SLEEPER}/infer", time.monotonic()
             asked = (http.post(url, json=expected.request()) for _ in range(callers))
             answers = await asyncio.gather(*asked)

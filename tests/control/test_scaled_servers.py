@@ -13,6 +13,7 @@ from bailie.placement import ReplicaId
 
 MI = 1 << 20
 REPLICAS = [ReplicaId("mlserver", ordinal) for ordinal in range(6)]
+OTHER = ReplicaId("other", 0)
 
 
 class World:
@@ -21,7 +22,7 @@ class World:
     def __init__(self, least=1, most=5, replicas=1, memory=100):
         self.scaling = {"minReplicas": least, "maxReplicas": most}
         self.passes = Pass()
-        self.passes.agents = ObedientAgents(REPLICAS, memory=memory * MI)
+        self.passes.agents = ObedientAgents([*REPLICAS, OTHER], memory=memory * MI)
         self.generation = 0
         self.apply(replicas)
         self.passes.engine = self.passes.new_engine()
@@ -42,7 +43,7 @@ class World:
         """Has all that is commanded done, in passes."""
         self.passes.step(seconds)
         for _ in range(4):
-            for replica in REPLICAS:
+            for replica in (*REPLICAS, OTHER):
                 while self.passes.agents.obey(replica):
                     self.passes.agents.finish(replica)
             self.passes.step()
@@ -204,10 +205,7 @@ def test_a_pod_that_does_not_get_ready_stops_growth_and_not_shrinking():
 def test_a_second_server_makes_room_where_the_first_cannot():
     world = settled()
     world.apply(1, name="other")
-    world.passes.agents.inventory[ReplicaId("other", 0)] = {}
-    world.passes.agents.waiting[ReplicaId("other", 0)] = world.passes.agents.waiting[REPLICAS[5]]
-    world.passes.agents.fields[ReplicaId("other", 0)] = {}
-    world.passes.agents.join(ReplicaId("other", 0))
+    world.passes.agents.join(OTHER)
     for number in range(5):
         world.model(f"m{number}")
     world.passes.step()
@@ -300,6 +298,9 @@ def test_placement_is_tried_at_most_once_in_a_while(churn):
 
 def test_the_explanation_has_a_line_for_each_replica():
     world = settled(replicas=2)
+    world.apply(1, name="other")
+    world.passes.agents.join(OTHER)
+    world.model("alien", server="other")
     for name in ("iris", "wine"):
         world.model(name)
     world.settle(2)

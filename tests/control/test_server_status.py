@@ -32,6 +32,7 @@ def test_a_server_is_named_when_there_is_something_new_to_say():
             {"name": "mlserver-0", "connected": True, "ready": True, "draining": False, "modelVersions": 0}
         ],
         "remotesProblem": None,
+        "scaling": None,
     }
 
 

@@ -31,7 +31,8 @@ class _Idle:
     uid: str
     rules: IdleRules
     clock: IdleClock
-    asleep: bool = False
+    slept: bool = False
+    """Whether no copy was in memory at the last request, as far as is known."""
     told_at: float = float("-inf")
 
 
@@ -86,26 +87,27 @@ class IdleModels:
         self._now = now
         orders = MemoryOrders()
         for name, each in self._idle.items():
-            used = each.clock.take(now, samples.get(name))
-            found = [copy for copy in copies(name) if copy.state.serves]
-            evicted = [copy for copy in found if copy.state is CopyState.EVICTED]
-            if used and each.asleep:
-                # All of them: the one that the request woke would else have all requests for itself.
-                orders.awaited.extend(evicted)
+            if each.clock.take(now, samples.get(name)):
+                if each.slept:
+                    # All of them: the one that the request woke would else have all requests for itself.
+                    orders.awaited.extend(_in(CopyState.EVICTED, copies(name)))
+                each.slept = False
             elif each.clock.idle(now) >= each.rules.seconds and now - each.told_at >= AGAIN_SECONDS:
-                idle = [copy for copy in found if copy.state is CopyState.LOADED and may_wait(copy)]
-                orders.idle.extend(idle)
-                each.told_at = now if idle else each.told_at
-            each.asleep = bool(found) and len(evicted) == len(found)
+                orders.idle.extend(filter(may_wait, _in(CopyState.LOADED, copies(name))))
+                each.told_at = now
         return orders
 
     def facts(self, name: str, copies: Iterable[ModelCopy], held: bool) -> IdleFacts | None:
-        """Returns what the status says of it; None for a Model that stays in memory."""
+        """Returns what the status says of it; None for a Model that stays in memory.
+
+        `held`: the agents keep requests. To be asked whenever a copy has changed.
+        """
         each = self._idle.get(name)
         if each is None:
             return self._refused.get(name)
         found = [copy.state for copy in copies if copy.state.serves]
         if found and all(state is CopyState.EVICTED for state in found):
+            each.slept = True
             text = f"not in memory, for nobody has asked for {each.rules.text}; the next request loads it"
             return IdleFacts(active=True, reason="Asleep", text=text)
         if not held:
@@ -113,3 +115,7 @@ class IdleModels:
             return IdleFacts(active=False, reason="RequestsNotKept", text=text)
         text = f"leaves memory after {each.rules.text} without a request"
         return IdleFacts(active=True, reason="InMemory", text=text)
+
+
+def _in(state: CopyState, copies: Iterable[ModelCopy]) -> list[ModelCopy]:
+    return [copy for copy in copies if copy.state is state]

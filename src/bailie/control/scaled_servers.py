@@ -100,12 +100,14 @@ class ScaledServers:
     def look(self, now: float, snapshot: Snapshot, plan: Plan) -> Generator[None, None, None]:
         """Decides on every Server, as of the plan. Yields between slices of the work."""
         servers = {each.name: each for each in snapshot.servers if each.name in self._scaled}
-        following = {name: each for name, each in servers.items() if not self._scaled[name].rules.refused}
+        following: dict[str, Server] = {}
         for name, server in servers.items():
-            if name in following:
-                self._scaled[name].scaler.observe(now, _absent(server))
+            each = self._scaled[name]
+            if each.rules.refused is None:
+                following[name] = server
+                each.scaler.observe(now, _absent(server))
             else:
-                self._scaled[name].told = _refused(self._scaled[name], server)
+                each.told = _refused(each, server, *each.rules.refused)
         wait = self._wait(now, snapshot, plan)
         if following and wait <= 0:
             yield from self._try(now, following, snapshot, plan)
@@ -193,10 +195,7 @@ def _unpacked(need: ReplicaNeed, server: Server, snapshot: Snapshot, plan: Plan)
     return replace(need, replicas=max(need.replicas, len(used & set(server.ordinals))))
 
 
-def _refused(each: _ScaledServer, server: Server) -> ServerScalingFacts | None:
-    if each.rules.refused is None:
-        return None
-    reason, text = each.rules.refused
+def _refused(each: _ScaledServer, server: Server, reason: str, text: str) -> ServerScalingFacts:
     return ServerScalingFacts(
         active=False,
         replicas=server.wanted_replicas,

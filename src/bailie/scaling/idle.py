@@ -43,7 +43,7 @@ class IdleClock:
 
     def take(self, now: float, sample: Sample | None) -> bool:
         """Takes a sample, None where nothing was measured now; returns whether it has a request."""
-        used = sample is not None and bool(sample.ended or sample.in_flight)
+        used = sample is not None and not sample.quiet
         if used or now - self._measured_at > GAP_SECONDS:
             self._used_at = now
         if sample is not None:
