@@ -125,9 +125,9 @@ def test_the_look_before_changes_no_answer(before):
 
 
 def test_thousands_of_models_let_others_run_meanwhile():
-    seen = snapshot(models(3 * SLICE, mi=1), [one()])
+    seen = snapshot(models(150, mi=1), [one()])
     found, pauses = finished(ResizingTrial(seen, place(seen)).need("mlserver", 1, 9, 1))
-    assert (found.replicas, pauses >= 1) == (2, True)
+    assert (found.replicas, pauses >= 50 // SLICE) == (2, True)
 
 
 @st.composite

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 PAUSE_SECONDS = 1.0
 """Least time between two looks where other models wait for a place than before."""
+PAUSE_FOR_EACH = 0.01
+"""Further seconds for each model that waits: a look tries all of them."""
 CALM_SECONDS = 10.0
-"""The same where the same models wait, or none."""
+"""The same where the same models wait, or none, and the longest time in any case."""
 TELL_SECONDS = 30.0
 """Least time between two statuses that differ in their words alone."""
 
@@ -124,7 +126,8 @@ class ScaledServers:
         if self._tried[0] is snapshot and self._tried[1] is plan:
             return inf
         calm = self._tried[1] is plan or _waiting(plan) == self._waited
-        return self._tried_at + (CALM_SECONDS if calm else PAUSE_SECONDS) - now
+        pause = CALM_SECONDS if calm else PAUSE_SECONDS + PAUSE_FOR_EACH * len(plan.refusals)
+        return self._tried_at + min(pause, CALM_SECONDS) - now
 
     def _try(
         self, now: float, following: Mapping[str, Server], snapshot: Snapshot, plan: Plan

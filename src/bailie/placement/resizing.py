@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Lacking = Mapping[str, int]
     """How many replicas of each model have no place; models with all of their places are left out."""
 
-SLICE = 64
-"""Demands placed between two pauses."""
+SLICE = 16
+"""Demands placed between two pauses: some 10 ms with hundreds of replicas."""
 STEP = 8
 """Replicas that one look may add to a server of fewer; a larger server may be doubled."""
 
@@ -75,16 +75,15 @@ class ResizingTrial:
         highest = max(least, here + max(STEP, here))
         at_best = yield from self._lacking(sized(server, highest))
         low, high = least, min(highest, most + 1)
-        guesses = [before - 1, before]
+        guess, step, fell = max(low, min(before, high - 1)), 1, False
         while low < high:
-            guess = guesses.pop() if guesses else (low + high) // 2
-            if not low <= guess < high:
-                continue
-            lacking = yield from self._lacking(sized(server, guess))
-            if all(missing <= at_best.get(model, 0) for model, missing in lacking.items()):
-                high = guess
+            lacking = yield from self._lacking(sized(server, guess), at_best)
+            if not _exceeds(lacking, at_best):
+                # In growing steps at first: a few replicas fewer move a few models, which is cheap to try.
+                high, guess, step = guess, max(low, guess - step), 2 * step
             else:
-                low = guess + 1
+                low, fell = guess + 1, True
+            guess = (low + high) // 2 if fell else guess
         return ReplicaNeed(replicas=high, waiting=self._waiting(at_best))
 
     def _waiting(self, then: Lacking) -> tuple[str, ...]:
@@ -96,8 +95,11 @@ class ResizingTrial:
         assigned = self._plan.assignments.get(version)
         return assigned.missing if assigned else self._demands[version].replicas
 
-    def _lacking(self, server: Server) -> Generator[None, None, Lacking]:
-        """Returns the replicas of models that find no place with the server as given."""
+    def _lacking(self, server: Server, allowed: Lacking | None = None) -> Generator[None, None, Lacking]:
+        """Returns the replicas of models that find no place with the server as given.
+
+        With `allowed` the trial ends as soon as one of them is more than that.
+        """
         moved, demands = self._moved(server)
         ledger = self._ledger
         taken: list[Assignment] = []
@@ -113,6 +115,8 @@ class ResizingTrial:
                 taken.append(found)
             if missing := found.missing if found else demand.replicas:
                 lacking[demand.version.model] = missing
+                if allowed is not None and missing > allowed.get(demand.version.model, 0):
+                    break
             if count % SLICE == 0:
                 yield
         for each in taken:
@@ -131,6 +135,11 @@ class ResizingTrial:
         order = sorted(open_ones)
         moved = [found for version in order if (found := self._plan.assignments.get(version))]
         return moved, [self._demands[version] for version in order]
+
+
+def _exceeds(lacking: Lacking, allowed: Lacking) -> bool:
+    """Says whether a model lacks more than allowed."""
+    return any(missing > allowed.get(model, 0) for model, missing in lacking.items())
 
 
 def sized(server: Server, replicas: int) -> Server:
