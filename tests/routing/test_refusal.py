@@ -27,9 +27,9 @@ def test_a_replica_that_is_gone_is_told_with_its_cause():
 
 def test_what_waits_beyond_the_limit_is_told_so():
     refusal = overloaded("team-a", "iris", "256Mi wait already")
-    assert (refusal.status, refusal.grpc_status) == (503, GrpcStatus.RESOURCE_EXHAUSTED)
+    assert (refusal.status, refusal.grpc_status) == (429, GrpcStatus.RESOURCE_EXHAUSTED)
     assert refusal.body()["reason"] == "TooManyRequestsWait"
-    text = "model iris in namespace team-a takes no more requests at this moment: 256Mi wait already"
+    text = "model iris in namespace team-a takes no more requests now, try again later: 256Mi wait already"
     assert refusal.body()["error"] == text
 
 

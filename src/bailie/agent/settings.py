@@ -97,7 +97,8 @@ class Settings:
         metadata=fields.whole(
             variables.HELD_BYTES,
             "Size of all requests together that may wait for models to come into memory, and of the longest"
-            " gRPC message among them; others are answered 503 or RESOURCE_EXHAUSTED.",
+            " gRPC message among them; others are answered 429 or RESOURCE_EXHAUSTED. The requests for one"
+            " model may take as much as they leave to those for others.",
             unit="bytes",
             least=1 << 20,
         ),

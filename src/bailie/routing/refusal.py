@@ -108,8 +108,8 @@ def mesh_no_answer(namespace: str, model: str, mesh: str, cause: str) -> ErrorAn
 
 def overloaded(namespace: str, model: str, cause: str) -> ErrorAnswer:
     """Returns the answer for a model for which as many requests wait already as may wait."""
-    text = f"model {model} in namespace {namespace} takes no more requests at this moment: {cause}"
-    return ErrorAnswer(503, GrpcStatus.RESOURCE_EXHAUSTED, TOO_MANY_WAIT, text, model, namespace)
+    text = f"model {model} in namespace {namespace} takes no more requests now, try again later: {cause}"
+    return ErrorAnswer(429, GrpcStatus.RESOURCE_EXHAUSTED, TOO_MANY_WAIT, text, model, namespace)
 
 
 def replicas_overloaded(namespace: str, model: str) -> ErrorAnswer:

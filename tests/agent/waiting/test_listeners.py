@@ -174,14 +174,14 @@ async def test_without_a_scheduler_a_request_waits_for_its_time_and_what_is_ther
 
 
 async def test_no_more_bytes_wait_than_may(settings, scheduler, mlserver, trained_models):
-    two = replace(settings, held_bytes=2 * EACH_BYTES + 4096)
+    two = replace(settings, held_bytes=4 * EACH_BYTES + 4096)
     async with crowded(two, scheduler, trained_models.iris) as held, asyncio.TaskGroup() as group:
         waiting = [group.create_task(held.rest(held.first)), group.create_task(held.rpc(held.first))]
         await scheduler.reaches(held.second, EVICTING)
         await until_true(lambda: _is_full(held))
         refused = await held.rest(held.first)
-        assert (refused.status_code, refused.json()["reason"]) == (503, "TooManyRequestsWait")
-        words = "model first in namespace a takes no more requests at this moment: requests of "
+        assert (refused.status_code, refused.json()["reason"]) == (429, "TooManyRequestsWait")
+        words = "model first in namespace a takes no more requests now, try again later: requests for it wait"
         assert refused.json()["error"].startswith(words)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await held.rpc(held.first)

@@ -1,22 +1,24 @@
-"""The requests that wait in this agent for evicted models: their bytes together, and how each ends.
+"""The requests that wait in this agent for evicted models: the room that they take, and how each ends.
 
 Shared by `http` and `grpc`. A request waits until its version is in memory, and the version stays in memory
-while the request is passed on. A request that would exceed the bytes allowed for all is refused at once.
+while the request is passed on. A request for which `room` has no bytes or no place is refused at once.
 """
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bailie.agent.errors import HoldRefused
+from bailie.agent.waiting.room import Room
 from bailie.api.quantity import quantity_text
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.words import for_callers
 from bailie.routing.refusal import not_ready, overloaded
 from bailie.routing.table import NotReady
+from bailie.wellknown.limits import REQUESTS_PER_REPLICA
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,7 +47,8 @@ class WaitingRequests:
     def __init__(self, models: Models, settings: Settings) -> None:
         self._models = models
         self._settings = settings
-        self._bytes = 0
+        self._bytes = Room(settings.held_bytes)
+        self._places = Room(REQUESTS_PER_REPLICA)
 
     def is_evicted(self, server_name: str) -> bool:
         """Says whether a version is evicted: it can answer, and is not in memory.
@@ -62,21 +65,38 @@ class WaitingRequests:
         `message_bytes`: the part of the request that this process holds in memory.
         """
         namespace, model = self._settings.namespace, server_name.rpartition("_")[0]
-        size, most = message_bytes + EACH_BYTES, self._settings.held_bytes
-        if self._bytes + size > most:
-            told = (
-                f"requests of {quantity_text(self._bytes)} wait here already, and {quantity_text(most)} may"
-            )
+        size = message_bytes + EACH_BYTES
+        if told := self._too_many(server_name, size):
             raise _not_answered(server_name, overloaded(namespace, model, told), told)
-        self._bytes += size
         try:
-            async with self._models.hold(server_name, self._settings.hold_seconds):
-                yield
+            with self._bytes.taken_by(server_name, size):
+                async with self._in_memory(server_name):
+                    yield
         except HoldRefused as error:
             refusal = not_ready(namespace, model, NotReady(error.reason, for_callers(error.reason)))
             raise _not_answered(server_name, refusal, error.message) from error
-        finally:
-            self._bytes -= size
+
+    @asynccontextmanager
+    async def _in_memory(self, server_name: str) -> AsyncIterator[None]:
+        """Keeps the version in memory while the block runs. The request has a place until the block begins: a
+        request that is passed on waits no more, and Envoy bounds the number of those."""
+        async with AsyncExitStack() as holding:
+            with self._places.taken_by(server_name, 1):
+                await holding.enter_async_context(self._models.hold(server_name, self._settings.hold_seconds))
+            yield
+
+    def _too_many(self, server_name: str, size: int) -> str:
+        """Says why a request may not wait; empty where it may."""
+        if not self._places.admits(server_name, 1):
+            own, free = self._places.taken(server_name), self._places.free
+            return f"{own} requests for it wait already, and the {free} places left are for other models"
+        if not self._bytes.admits(server_name, size):
+            own, free = self._bytes.taken(server_name), self._bytes.free
+            return (
+                f"requests for it wait here with {quantity_text(own)} already, and of the"
+                f" {quantity_text(self._bytes.most)} for all models {quantity_text(free)} are left"
+            )
+        return ""
 
 
 def _not_answered(server_name: str, refusal: ErrorAnswer, cause: str) -> NotAnswered:
