@@ -47,8 +47,7 @@ def definitions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         text = f"whether the resource definitions are up to date is not known: {present.why}"
         yield advice("definitions", "CustomResourceDefinitions", text, "bailie doctor shows the served kinds")
         return
-    ours = {each["metadata"]["name"]: each for each in crd_manifests()}
-    if lacking := sorted(ours.keys() - present.keys()):
+    if lacking := sorted(_own_fields().keys() - present.keys()):
         text = f"the cluster lacks {len(lacking)} resource definitions"
         remedy = "bailie crds | kubectl apply --server-side -f -"
         yield blocker("definitions", ", ".join(lacking), text, remedy)
