@@ -18,8 +18,8 @@ BIN := $(VENV)/bin
 BUILD := $(VENV)-build
 # Packages whose every line and branch the tests beside them must reach.
 DECISIONS := control delivery placement lifecycle routing dataflow scaling
-# Files of tests go to the next free process, in the order of tests/conftest.py: the longest first. Most of them
-# wait more than they compute, so there are more processes than processors; each of the whole has a `bailie up`.
+# Files of tests go to the next free process, in the order of tests/conftest.py: the longest first. Most of the slow
+# ones wait more than they compute, so there are more processes than processors (tests/support/scheduling.py).
 PARALLEL := --dist loadfile --no-loadscope-reorder
 decisions = $(BIN)/python -m pytest -q $(PARALLEL) -n 2 $(addprefix tests/,$(DECISIONS)) \
 	$(addprefix --cov=bailie.,$(DECISIONS)) --cov-fail-under=100 --cov-report=term-missing:skip-covered
@@ -55,13 +55,12 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(decisions)
-	@$(BIN)/python -m pytest $(PARALLEL) -n 4 --ignore tests/e2e $(addprefix --ignore tests/,$(DECISIONS))
-	@$(BIN)/python -m pytest $(PARALLEL) -n 3 tests/e2e
+	@$(BIN)/python -m pytest $(PARALLEL) -n 5 $(addprefix --ignore tests/,$(DECISIONS))
 endif
 
 .PHONY: test-fast
 test-fast: $(VENV)/.dev ## Run the tests that start neither Envoy nor MLServer and take no time (a minute)
-	@$(BIN)/python -m pytest $(PARALLEL) -n 3 -m 'not slow' --ignore tests/e2e
+	@$(BIN)/python -m pytest $(PARALLEL) -n 2 -m 'not slow' --ignore tests/e2e
 
 .PHONY: test-clients
 test-clients: $(VENV)/.dev $(MLSERVER)/.done $(CLIENTS)/.done ## Try other projects' clients (docs/inference.md has their table)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import gc
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from hypothesis import settings
 from tests.support.golden import Golden
+from tests.support.scheduling import FileScheduling
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
 
 # The same examples in every run, and no deadline for one: a busy machine is no bug.
 # `--hypothesis-profile=default` looks for new ones.
@@ -27,6 +32,11 @@ def pytest_configure() -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling | None:
+    return FileScheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection() -> None:
@@ -126,6 +136,19 @@ SLOW = (
     "operator/test_with_pods.py",
     "charts/test_installations.py",
     "cli/test_moves.py",
+    "migration/test_seldon_steps.py",
+    "migration/seldon/test_releases.py",
+    "migration/seldon/test_bad_inputs.py",
+    "charts/test_takeover.py",
+    "cli/test_pipeline_traces.py",
+    "cli/test_scope.py",
+    "cli/test_resources.py",
+    "cli/test_top.py",
+    "local/test_data_plane.py",
+    "local/test_watch_list.py",
+    "scheduler/test_fallback.py",
+    "scheduler/test_bad_input.py",
+    "scaling/test_replicas.py",
     "upstream/test_objects.py",
     "cli/test_plans.py",
     "cli/seldon/test_app.py",

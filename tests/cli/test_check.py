@@ -6,7 +6,7 @@ import json
 
 import pytest
 from tests.support.api import running_api
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.cli.output import ExitCode
@@ -22,7 +22,9 @@ def api(tmp_path_factory):
 
 
 def isolation(api, *arguments):
-    return CliRunner().invoke(app, ["check", "isolation", "--kubeconfig", str(api.kubeconfig), *arguments])
+    return CommandRunner().invoke(
+        app, ["check", "isolation", "--kubeconfig", str(api.kubeconfig), *arguments]
+    )
 
 
 @pytest.mark.parametrize(

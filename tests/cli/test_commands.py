@@ -8,7 +8,7 @@ import threading
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie import __version__
 from bailie.cli.app import COMMANDS, app
@@ -18,7 +18,7 @@ from bailie.cli.resources import stated
 from bailie.inference.codec import reason_of
 from bailie.local.demo import Row
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 
 
 def run(*arguments, stdin=None):

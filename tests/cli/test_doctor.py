@@ -6,7 +6,7 @@ import json
 
 import pytest
 from tests.support.api import running_api
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.cli.doctor import counted, worth_showing
@@ -40,7 +40,7 @@ def kubeconfig(tmp_path_factory):
 
 
 def doctor(kubeconfig, *arguments):
-    return CliRunner().invoke(app, ["doctor", "--kubeconfig", kubeconfig, *arguments])
+    return CommandRunner().invoke(app, ["doctor", "--kubeconfig", kubeconfig, *arguments])
 
 
 def test_a_cluster_where_nothing_runs_is_not_healthy(kubeconfig):

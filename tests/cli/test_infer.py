@@ -9,11 +9,11 @@ import threading
 from itertools import cycle
 
 import pytest
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 REQUEST = '{"inputs": []}'
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.cli.inspect import explained
@@ -61,7 +61,7 @@ def test_of_a_server_its_replicas_are_told():
 
 
 def test_only_models_servers_and_experiments_are_explained():
-    result = CliRunner().invoke(app, ["explain", "runtime", "seldon"])
+    result = CommandRunner().invoke(app, ["explain", "runtime", "seldon"])
     assert result.exit_code == ExitCode.USAGE
     assert "only models, servers and experiments can be explained, not 'runtime'" in result.stderr
 
@@ -71,9 +71,10 @@ def test_the_kubeconfig_that_is_there_is_printed(tmp_path, options):
     state = StateDirectory(tmp_path)
     path = state.operator_kubeconfig if options else state.kubeconfig
     arguments = ["kubeconfig", "--state-dir", str(tmp_path), *options]
-    missing = CliRunner().invoke(app, arguments)
+    missing = CommandRunner().invoke(app, arguments)
     assert (missing.exit_code, missing.stdout) == (ExitCode.FAILED, "")
     assert f"there is no {path}" in missing.stderr
     path.write_text("")
-    assert CliRunner().invoke(app, arguments).stdout == f"{path}\n"
-    assert json.loads(CliRunner().invoke(app, [*arguments, "-o", "json"]).stdout) == {"kubeconfig": str(path)}
+    assert CommandRunner().invoke(app, arguments).stdout == f"{path}\n"
+    as_json = CommandRunner().invoke(app, [*arguments, "-o", "json"])
+    assert json.loads(as_json.stdout) == {"kubeconfig": str(path)}

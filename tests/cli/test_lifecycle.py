@@ -6,13 +6,13 @@ import json
 
 import pytest
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.manifests import manifest_of
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 from bailie.cli.lifecycle import rows
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 GROUP = "/apis/mlops.seldon.io/v1alpha1/namespaces/{}"
 
 

@@ -11,9 +11,9 @@ import sys
 
 import pytest
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.moves import OWN_POD, TEAM
 from tests.support.plan_grounds import CENTRAL, HOME, BailieGround, installed, lease
-from typer.testing import CliRunner
 
 from bailie.api.kinds import CONFIG_MAP, ROLE_BINDING, SELDON_RUNTIME
 from bailie.cli.app import app
@@ -23,7 +23,7 @@ from bailie.manifests.objects import WORKLOAD_LABEL
 from bailie.manifests.rbac import central_manifests, namespace_manifests
 from bailie.scope.claim import TERM_ANNOTATION
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 MERGE = {"content-type": "application/merge-patch+json"}
 RECORD = f"/api/v1/namespaces/{TEAM}/configmaps/bailie-migration"
 READY = {"type": "SchedulerReady", "status": "True", "reason": "ReplicasReady", "message": "m"}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tests.cli.test_pipelines import manifest
 from tests.drawing.graphs import MISTAKES, SWITCH
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.cli.output import ExitCode
@@ -31,7 +31,7 @@ def files(tmp_path):
 def run(files, *arguments, file="p.yaml", **named):
     given = [each.replace("@", f"{files}/") for each in arguments]
     command = ["pipeline", "run", "-f", str(files / file), *given]
-    return CliRunner().invoke(app, command, **named)
+    return CommandRunner().invoke(app, command, **named)
 
 
 def test_the_answer_is_on_standard_output_and_words_beside_it(files):

@@ -11,9 +11,9 @@ import pytest
 from tests.cli.test_pipelines import manifest
 from tests.pipelinegateway.models import tensor
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.gateways import pod_of, replicas
 from tests.support.waiting import until
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 from bailie.cli.output import ExitCode
@@ -50,7 +50,7 @@ def addresses():
 
 async def run(api, *arguments, program=app, namespace="a"):
     command = ["pipeline", *arguments, "-n", namespace, "--kubeconfig", str(api.kubeconfig)]
-    return await asyncio.to_thread(CliRunner().invoke, program, command)
+    return await asyncio.to_thread(CommandRunner().invoke, program, command)
 
 
 async def asked(replica, request_id, key="p_1", body=BODY):

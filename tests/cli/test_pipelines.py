@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 from tests.drawing.graphs import CHAIN, FOLLOWER, MISTAKES
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.cli.output import ExitCode
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 
 
 def manifest(name, spec):
@@ -60,7 +60,7 @@ def test_the_other_forms(file):
 
 
 def test_a_terminal_without_unicode_gets_ascii(file):
-    result = CliRunner(charset="ascii").invoke(app, ["pipeline", "show", "p", "-f", str(file)])
+    result = CommandRunner(charset="ascii").invoke(app, ["pipeline", "show", "p", "-f", str(file)])
     assert result.stdout.isascii()
     assert "OUTPUT0>INPUT0" in result.stdout
 

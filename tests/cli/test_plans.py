@@ -9,15 +9,15 @@ import time
 import pytest
 import yaml
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.operators import Audit
 from tests.support.plan_grounds import BailieGround, SeldonGround, installed, model, old_ground, server
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 
 
 def plan(api, *arguments, kubeconfig=None):
-    return CliRunner().invoke(
+    return CommandRunner().invoke(
         app, ["migrate", "plan", *arguments, "--kubeconfig", str(kubeconfig or api.kubeconfig)]
     )
 

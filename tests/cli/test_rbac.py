@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tests.support.api import running_api
 from tests.support.charts import render
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.manifests.defaults import token_secret
@@ -15,7 +15,7 @@ from bailie.manifests.rbac import cluster_manifests, operator_manifests
 
 def run(*arguments, **environment):
     environment = {"KUBECONFIG": "/nowhere", **environment}
-    return CliRunner(env=environment).invoke(app, ["rbac", *arguments])
+    return CommandRunner(env=environment).invoke(app, ["rbac", *arguments])
 
 
 def printed(*arguments, **environment):

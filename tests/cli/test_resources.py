@@ -5,12 +5,12 @@ import json
 import pytest
 import yaml
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.manifests import manifest_of
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 GROUP = "rbac.authorization.k8s.io"
 RULE = {
     "apiGroups": ["mlops.seldon.io"],

@@ -6,12 +6,12 @@ import json
 
 import pytest
 from tests.support.api import running_api
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.kube.clock import stamp_micro, utc_now
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 HOME = "bailie-system"
 CONFIG_MAPS = f"/api/v1/namespaces/{HOME}/configmaps"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"

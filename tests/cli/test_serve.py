@@ -1,13 +1,13 @@
 """`bailie serve`: whatever stands in the way is said before anything is started."""
 
 import pytest
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.cli.serve import _name_of, model_manifest
 from bailie.local.artifact_kind import recognise_artifact
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 
 
 def serve(tmp_path, path, *options, **variables):

@@ -14,8 +14,8 @@ from contextlib import suppress
 import pytest
 from rich.console import Console
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.scheduler_pods import scheduler_pod
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 from bailie.cli.output import ExitCode
@@ -92,7 +92,7 @@ async def leads(api, namespace, address):
 
 async def asked(api, *arguments):
     command = ["top", "--kubeconfig", str(api.kubeconfig), *arguments]
-    return await asyncio.to_thread(CliRunner().invoke, app, command)
+    return await asyncio.to_thread(CommandRunner().invoke, app, command)
 
 
 async def test_on_a_terminal_it_is_drawn_again_until_ctrl_c(api):
@@ -149,6 +149,6 @@ async def test_schedulers_are_asked_and_the_want_of_one_is_a_sentence(api):
 
 
 def test_one_namespace_or_all():
-    result = CliRunner().invoke(app, ["top", "-n", "a", "-A"])
+    result = CommandRunner().invoke(app, ["top", "-n", "a", "-A"])
     assert result.exit_code == ExitCode.USAGE
     assert "give one of them" in result.stderr

@@ -7,8 +7,8 @@ import re
 
 import pytest
 import yaml
+from tests.support.commands import CommandRunner
 from tests.support.documents import ROOT
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 
@@ -38,14 +38,14 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("folder")
 def test_the_picture_of_a_graph():
     command, shown = picture("bailie pipeline show -f")
-    assert CliRunner().invoke(app, command).stdout == shown
+    assert CommandRunner().invoke(app, command).stdout == shown
 
 
 @pytest.mark.usefixtures("folder")
 def test_the_picture_of_a_run():
     """Times differ from run to run, and with them the widths of boxes."""
     command, shown = picture("bailie pipeline run -f")
-    result = CliRunner(env={"COLUMNS": "140"}).invoke(app, command)
+    result = CommandRunner(env={"COLUMNS": "140"}).invoke(app, command)
     assert json.loads(result.stdout)["outputs"][0]["name"] == "INPUT"
     assert evened(result.stderr) == evened(shown)
 

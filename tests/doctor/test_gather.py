@@ -8,11 +8,11 @@ import json
 
 import pytest
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.manifests import manifest_of
 from tests.support.operators import install
 from tests.support.waiting import until_true
 from tests.support.workloads import MemoryWorkloads
-from typer.testing import CliRunner
 
 from bailie.api.kinds import LEASE, MODEL, ROLE_BINDING, SELDON_RUNTIME, SERVER
 from bailie.cli.app import app
@@ -281,7 +281,7 @@ async def test_a_claim_leads_to_its_operator_where_operators_may_not_be_looked_f
 
 
 def _doctor(api, *arguments):
-    return CliRunner().invoke(app, ["doctor", "--kubeconfig", str(api.kubeconfig), *arguments])
+    return CommandRunner().invoke(app, ["doctor", "--kubeconfig", str(api.kubeconfig), *arguments])
 
 
 CONDITIONS = {

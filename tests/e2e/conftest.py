@@ -1,9 +1,11 @@
 """One real stack for all end-to-end tests: `bailie up --detach` with two namespaces, as a user starts it."""
 
+import asyncio
 import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,12 +15,19 @@ import pytest
 from tests.support.objectstore import object_store  # noqa: F401 - a fixture
 from tests.support.waiting import until_blocking
 
+from bailie.api import kinds
+from bailie.kube.client import Client
+from bailie.local.explanation import explanation
 from bailie.local.settings import TRAINING_SCRIPT, machine_settings
+from bailie.local.state import StateDirectory
+from bailie.local.status import local_status
 from bailie.local.traffic import Expectation
 from bailie.workloads.node import proc
 from bailie.workloads.node.pods import STATE_VARIABLE
 
 SYSTEM, STAGING = "seldon-system", "financial-staging"
+KINDS = {each.kind.lower(): each for each in vars(kinds).values() if isinstance(each, kinds.Kind)}
+"""Each kind by kubectl's word for one of it."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +89,17 @@ def kubectl_program():
     return found
 
 
-until = partial(until_blocking, seconds=60)
+until = partial(until_blocking, seconds=60, pause=0.1)
 """As `until_blocking`, with the time that several processes on a busy machine take."""
 
 
 @dataclass
 class Stack:
-    """A running `bailie up`. `urls` are the data planes of the namespaces that stay."""
+    """A running `bailie up`. `urls` are the data planes of the namespaces that stay.
+
+    Tests read it again and again until a condition holds. So reads go to the API from this process: a command
+    for each look would take the processors from those that the tests wait for.
+    """
 
     state: Path
     urls: dict[str, str] = field(default_factory=dict)
@@ -106,17 +119,30 @@ class Stack:
         self.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
     def get(self, kind, name, namespace=SYSTEM):
-        """One object as data."""
-        return json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
+        """One object as data. `kind` is a word of `KINDS`."""
+        return self._read(lambda client: client.get(KINDS[kind], name, namespace))
+
+    def list(self, kind, labels=None, namespace=SYSTEM):
+        """All objects of a kind as data, or those that a selector of labels finds."""
+        return self._read(lambda client: client.list(KINDS[kind], namespace, labels=labels)).items
 
     def status(self):
-        """`bailie status -o json`."""
-        return json.loads(bailie("status", "-o", "json", "--state-dir", self.state, check=False).stdout)
+        """What `bailie status -o json` prints."""
+        return self._read(lambda client: local_status(client, StateDirectory(self.state)))
 
     def explain(self, name, namespace=SYSTEM):
-        """`bailie explain model NAME -o json`."""
-        command = ("explain", "model", name, "-n", namespace, "-o", "json", "--state-dir", self.state)
-        return json.loads(bailie(*command).stdout)
+        """What `bailie explain model NAME -o json` prints."""
+        return self._read(lambda client: explanation(client, namespace, name))
+
+    def _read(self, question):
+        """Asks the API, in a thread, for some tests look while a loop runs in theirs."""
+
+        async def asked():
+            async with Client.from_kubeconfig(self.state / "kubeconfig") as client:
+                return await question(client)
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, asked()).result()
 
     def wait_ready(self, name, namespace=SYSTEM, seconds=60):
         """Waits with kubectl until a Model is ready."""

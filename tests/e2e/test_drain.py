@@ -42,19 +42,15 @@ def whole(stack, replicas):
     """Waits until the server has so many pods and all of them are ready."""
 
     def holds():
-        found = stack.kubectl(
-            "get",
-            "pods",
-            "-n",
-            SYSTEM,
-            f"--selector=seldon-server-name={SERVER}",
-            "-o",
-            'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status} '
-            "{.metadata.deletionTimestamp}{end}",
-        )
-        return found.split() == ["True"] * replicas
+        found = stack.list("pod", f"seldon-server-name={SERVER}")
+        return [is_ready(pod) for pod in found] == [True] * replicas
 
     until(holds, seconds=150, what=f"{replicas} ready pods of {SERVER}")
+
+
+def is_ready(pod):
+    conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", ())}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 def place(stack):

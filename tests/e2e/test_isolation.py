@@ -16,8 +16,7 @@ NAMESPACES = ("-n", SYSTEM, "-n", STAGING)
 
 
 def probes(stack):
-    found = stack.kubectl("get", "models", "-A", "-o", "name").splitlines()
-    return found.count(f"model.mlops.seldon.io/{PROBE}")
+    return [each["metadata"]["name"] for each in stack.list("model", namespace=None)].count(PROBE)
 
 
 def test_the_end_of_one_scheduler_is_noticed_in_its_namespace_alone(stack, model):

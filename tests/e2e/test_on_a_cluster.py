@@ -14,8 +14,8 @@ import time
 import helm_python
 import httpx
 import pytest
+from tests.support.commands import CommandRunner
 from tests.support.grounds import SMALL, ground
-from typer.testing import CliRunner
 
 from bailie.api.kinds import (
     CONFIG_MAP,
@@ -211,7 +211,7 @@ async def _moves_back(installation, namespace, central):
 
 async def _migrate(installation, verb, namespace, *options):
     words = ["migrate", verb, namespace, *options, "--kubeconfig", str(installation.place.kubeconfig)]
-    result = await asyncio.to_thread(CliRunner().invoke, app, words)
+    result = await asyncio.to_thread(CommandRunner().invoke, app, words)
     assert result.exit_code == 0, result.output
 
 

@@ -15,6 +15,8 @@ from bailie.inference.codec import to_protobuf
 pytestmark = pytest.mark.e2e
 
 GATEWAY = "seldon-pipelinegateway"
+MADE = ("server", "statefulset", "pod")
+"""The kinds of objects that gateways need."""
 KIND = {"apiVersion": "mlops.seldon.io/v1alpha1"}
 
 
@@ -58,6 +60,12 @@ def gateway_ready(stack):
     return said.get("PipelineGatewayReady") or {"status": "", "message": ""}
 
 
+def kinds_of_gateways(stack):
+    """The kinds of which there is an object for the gateways."""
+    names = {kind: [each["metadata"]["name"] for each in stack.list(kind)] for kind in MADE}
+    return [kind for kind in MADE if any(name.startswith(GATEWAY) for name in names[kind])]
+
+
 def override(stack, *overrides):
     patch = json.dumps({"spec": {"overrides": overrides}})
     stack.kubectl("patch", "seldonruntime", "seldon", "-n", SYSTEM, "--type", "merge", "-p", patch)
@@ -66,10 +74,10 @@ def override(stack, *overrides):
 @pytest.fixture(scope="module")
 def gateway(stack):
     """The pipeline gateways, which are there when the namespace has a Pipeline, and not before."""
-    assert GATEWAY not in stack.kubectl("get", "servers,statefulsets", "-n", SYSTEM, "-o", "name")
+    assert kinds_of_gateways(stack) == []
     lonely = pipeline("lonely", [{"name": "nobody"}], output={"steps": ["nobody"]})
     stack.apply(lonely)
-    until(lambda: GATEWAY in stack.kubectl("get", "servers", "-n", SYSTEM, "-o", "name"))
+    until(lambda: "server" in kinds_of_gateways(stack))
     stack.kubectl("scale", f"server/{GATEWAY}", "-n", SYSTEM, "--replicas=2")
     stack.kubectl("wait", "--for=condition=Ready", f"server/{GATEWAY}", "-n", SYSTEM, "--timeout=90s")
     until(lambda: gateway_ready(stack)["message"] == "2 of 2 replicas are ready")
@@ -80,9 +88,7 @@ def gateway(stack):
     yield
     stack.kubectl("delete", "pipelines", "--all", "-n", SYSTEM, "--timeout=60s")
     override(stack, {"name": GATEWAY, "disable": True})
-    until(
-        lambda: GATEWAY not in stack.kubectl("get", "servers,statefulsets,pods", "-n", SYSTEM, "-o", "name")
-    )
+    until(lambda: not kinds_of_gateways(stack))
     override(stack)
 
 

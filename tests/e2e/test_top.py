@@ -17,9 +17,8 @@ ASKED = 7
 
 def scheduler(stack):
     """The address of the scheduler that leads."""
-    pods = json.loads(stack.kubectl("get", "pods", "-n", SYSTEM, "-o", "json"))["items"]
-    names = {each["metadata"]["name"]: each["status"]["podIP"] for each in pods}
-    return next(address for name, address in names.items() if name.startswith("seldon-scheduler"))
+    (leader,) = [each["pod"] for each in stack.status()["namespaces"][SYSTEM]["schedulers"] if each["leader"]]
+    return stack.get("pod", leader)["status"]["podIP"]
 
 
 def counted(stack, name, **labels):

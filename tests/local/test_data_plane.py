@@ -8,9 +8,9 @@ import json
 
 import pytest
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.dataplane import backend
 from tests.support.waiting import until_true
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 from bailie.client import AsyncClient, Client
@@ -63,7 +63,7 @@ async def test_commands_reach_it(api, data_plane, protocol):
     data_plane(protocol)
     options = ["-n", "a", "--kubeconfig", str(api.kubeconfig), "--mode", protocol]
     command = ["infer", "iris", json.dumps(REQUEST), *options]
-    result = await asyncio.to_thread(CliRunner().invoke, app, command)
+    result = await asyncio.to_thread(CommandRunner().invoke, app, command)
     assert (result.exit_code, "iris" in result.stdout) == (0, True), result.output
 
 

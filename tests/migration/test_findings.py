@@ -7,10 +7,10 @@ import json
 
 import pytest
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.operators import Audit
 from tests.support.plan_faults import FAULTS
 from tests.support.plan_grounds import BailieGround, installed, old_ground
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 
@@ -32,7 +32,7 @@ def planned(tmp_path_factory):
         asyncio.run(installed(api, grounds, listed=LISTED, served=[DISCONNECTED], agents=0))
         before = audit.writes()
         words = ["migrate", "plan", *PLACES, "-o", "json", "--kubeconfig", str(api.kubeconfig)]
-        result = CliRunner().invoke(app, words)
+        result = CommandRunner().invoke(app, words)
         assert result.exit_code == 1, result.output
         plans = {each["namespace"]: each for each in json.loads(result.stdout)["plans"]}
         yield plans, audit.writes()[len(before) :]

@@ -7,11 +7,11 @@ import json
 
 import pytest
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.operators import Audit
 from tests.support.plan_grounds import installed
 from tests.support.upstream.facts import Upstream, UpstreamPattern, steady_models
 from tests.support.upstream.install import install
-from typer.testing import CliRunner
 
 from bailie.cli.app import app
 from bailie.kube.client import Client
@@ -28,7 +28,7 @@ def test_the_source_and_the_findings(tmp_path, pattern, source):
         asyncio.run(prepare(api, facts, tmp_path / "charts"))
         before = audit.writes()
         words = ["migrate", "plan", facts.namespace, "-o", "json", "--kubeconfig", str(api.kubeconfig)]
-        result = CliRunner().invoke(app, words)
+        result = CommandRunner().invoke(app, words)
         assert audit.writes() == before
     assert result.exit_code == 0, result.output
     (plan,) = json.loads(result.stdout)["plans"]

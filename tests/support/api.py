@@ -35,11 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Api:
-    """A running embedded API."""
+    """A running embedded API. `request` keeps its connection: tests look again and again until it changes."""
 
     server: ApiServer
     state_dir: Path
     loop: asyncio.AbstractEventLoop
+
+    def __post_init__(self) -> None:
+        self._admin = self.http()
 
     @property
     def url(self) -> str:
@@ -74,11 +77,14 @@ class Api:
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """One request as the administrator; returns the decoded answer, raises on 4xx and 5xx."""
-        with self.http() as client:
-            response = client.request(method, path, **options)
-            if response.is_error:
-                raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
-            return response.json()
+        response = self._admin.request(method, path, **options)
+        if response.is_error:
+            raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
+        return response.json()
+
+    def close(self) -> None:
+        """Closes the connection of `request`."""
+        self._admin.close()
 
     def namespace(self, name: str) -> None:
         """Creates a namespace."""
@@ -115,11 +121,12 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(_served(server, loop)), name="api")
     thread.start()
+    api = Api(server, directory / "api", loop)
     try:
-        api = Api(server, directory / "api", loop)
         wait_ready(api)
         yield api
     finally:
+        api.close()
         server.stop()
         thread.join(60)
         loop.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -52,10 +53,14 @@ def render(
     files = _load(folder).render(values or {}, name=name or folder, namespace=namespace)
     notes = files.pop(f"{folder}/templates/NOTES.txt", "")
     text = "\n---\n".join(files[path] for path in sorted(files))
-    manifests = [
-        item for path in sorted(files) for item in yaml.load_all(files[path], yaml.CSafeLoader) if item
-    ]
+    manifests = [item for path in sorted(files) for item in pickle.loads(_parsed(files[path]))]
     return Rendered(tuple(manifests), notes, text)
+
+
+@cache
+def _parsed(text: str) -> bytes:
+    """Returns the documents of a file, ready to be copied: most files are the same in most renderings."""
+    return pickle.dumps([item for item in yaml.load_all(text, yaml.CSafeLoader) if item])
 
 
 def refusal(chart: str, values: dict[str, Any]) -> str:

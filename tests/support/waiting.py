@@ -25,16 +25,19 @@ async def until(condition: Callable[[], T], *, seconds: float = DEADLINE) -> T:
     return found
 
 
-def until_blocking(condition: Callable[[], T], *, seconds: float = DEADLINE, what: str = "") -> T:
+def until_blocking(
+    condition: Callable[[], T], *, seconds: float = DEADLINE, pause: float = 0.02, what: str = ""
+) -> T:
     """The same for tests without an event loop, whose other side runs in a thread or a process.
 
+    `pause`: seconds between two looks; longer where a look costs processor time that the other side needs.
     `what` names the condition where the test is one of many that wait for the same function.
     """
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"still {found!r} after {seconds:g}s: {what or condition}")
-        time.sleep(0.02)
+        time.sleep(pause)
     return found
 
 

@@ -9,12 +9,12 @@ import pytest
 import typer.main
 import yaml
 from tests.support.api import running_api
+from tests.support.commands import CommandRunner
 from tests.support.manifests import manifest_of
-from typer.testing import CliRunner
 
 from bailie.cli.seldon.app import app, as_typed
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 NO_GATEWAY = "no pipeline gateway is connected"
 
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 from tests.cli.test_infer import answering, version
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.seldon.app import app, as_typed
 
-RUNNER = CliRunner()
+RUNNER = CommandRunner()
 REQUEST = '{"inputs": []}'
 
 
