@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.local.test_deliveries import experiment, told
 from tests.support.api import running_api
-from typer.testing import CliRunner
+from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
 from bailie.cli.output import ExitCode
@@ -32,7 +32,7 @@ def say(api, **fields):
 
 def run(api, *arguments):
     command = ["experiment", *arguments, "-n", "a", "--kubeconfig", str(api.kubeconfig)]
-    return CliRunner().invoke(app, command)
+    return CommandRunner().invoke(app, command)
 
 
 def test_the_status_has_a_sentence_and_a_row_for_each_of_the_two(api):

@@ -154,6 +154,6 @@ def is_here(slot: Slot, command: agent_pb2.Load | agent_pb2.Unload) -> bool:
     return isinstance(command, agent_pb2.Load) and same_content and leaving
 
 
-def record_of(version: agent_pb2.ModelVersion) -> VersionRecord:
+def new_record(version: agent_pb2.ModelVersion) -> VersionRecord:
     """Returns a new version's record."""
     return VersionRecord(name=version.name, identity=version.identity, number=version.number)

@@ -20,7 +20,7 @@ from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
 from bailie.agent.load_order import Rank
 from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS, UNLOADS
-from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, is_here, record_of, same
+from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, is_here, new_record, same
 from bailie.kube.clock import utc_now
 from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
 from bailie.lifecycle.wire import to_wire
@@ -166,7 +166,7 @@ class Models:
             self._answer_unknown(slot, version)
             return
         if slot is None:
-            slot = self._slots[name] = Slot(record_of(version))
+            slot = self._slots[name] = Slot(new_record(version))
         if slot.wanted is None and (same(slot.doing, command) or is_here(slot, command)):
             self._report(slot)
             return
@@ -305,7 +305,7 @@ class Models:
     async def _load(self, slot: Slot, command: agent_pb2.Load) -> None:
         if slot.record.identity != command.version.identity:
             await self._unload(slot)
-            slot.record, slot.losses = record_of(command.version), 0
+            slot.record, slot.losses = new_record(command.version), 0
         slot.record = replace(slot.record, declared_bytes=command.memory_bytes)
         if slot.state in {CopyState.LOADED, CopyState.EVICTING, CopyState.EVICTED}:
             self._report(slot)

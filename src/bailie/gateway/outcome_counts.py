@@ -17,7 +17,7 @@ from bailie.routing.requests import NO_TIMES, RequestOutcomes
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from bailie.gateway.request_counts import RequestLabels
+    from bailie.gateway.request_labels import RequestLabels
 
 _FAILED = frozenset({"UNKNOWN", "INTERNAL", "UNAVAILABLE", "DATALOSS"})
 _GONE = frozenset({"0", "499", "CANCELED", "CANCELLED", "DEADLINEEXCEEDED"})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.envoy_life import EnvoyLife
 from bailie.gateway.outcome_counts import OutcomeCounts
+from bailie.gateway.request_labels import RequestLabels
 from bailie.gateway.request_reports import FLUSH_SECONDS
 from bailie.routing.requests import RecentRequests, RequestTotals, quantile
 
@@ -46,27 +47,6 @@ _NAME = re.compile(
 )
 _COPIES = re.compile(rf"{metrics.PREFIX}\.({metrics.COPIES})\.model\.({_TEXT})()()()()()")
 _WELL = re.compile(r"OK|[123]\d\d")
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLabels:
-    """The labels of Seldon Core's series.
-
-    `route` is the name that callers asked for, empty where it does not exist; `model_internal` the version
-    that answered, `server` and `server_replica` its place, all empty where none did.
-    """
-
-    route: str
-    model_internal: str
-    server: str
-    server_replica: str
-    method_type: str
-    code: str
-
-    @property
-    def model(self) -> str:
-        """The Model that answered, else the name that was asked for."""
-        return self.model_internal.rpartition("_")[0] or self.route
 
 
 @dataclass(slots=True)

@@ -18,7 +18,8 @@ from bailie.wellknown.names import PIPELINE_ENDING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bailie.gateway.request_counts import RequestLabels, RequestSeries
+    from bailie.gateway.request_counts import RequestSeries
+    from bailie.gateway.request_labels import RequestLabels
 
 _ENDS = (*(f"{each / 1e6:g}" for each in BUCKETS), "+Inf")
 
