@@ -1,4 +1,7 @@
-"""The labels by which requests are counted. Used by `request_counts`, `outcome_counts` and `request_exposition`."""
+"""The labels by which requests are counted.
+
+Used by `request_counts`, `outcome_counts` and `request_exposition`.
+"""
 
 from __future__ import annotations
 
