@@ -13,14 +13,8 @@ from bailie.cli.output import ExitCode, Output, console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from rich.table import Table
-
-    from bailie.delivery.progress import Hand
-
-    Cluster = tuple[str | None, Path | None, Path | None]
-    """The namespace, the kubeconfig and the state directory that were given."""
 
 app = typer.Typer(
     name="experiment",
@@ -98,73 +92,32 @@ def watch(
         raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command()
-def promote(
-    name: ExperimentName,
-    *,
-    timeout: Patience = 30.0,
-    output: OutputOption = Output.TEXT,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    state_dir: StateDir = None,
-) -> None:
-    """Give the candidate all callers now, whatever the figures say.
+def _add_word(word: str, text: str) -> None:
+    """Adds the command for a person's word."""
 
-    Example: bailie experiment promote flower
-    """
-    from bailie.delivery.progress import Hand
+    @app.command(word, help=f"{text}\n\nExample: bailie experiment {word} flower")
+    def command(
+        name: ExperimentName,
+        *,
+        timeout: Patience = 30.0,
+        output: OutputOption = Output.TEXT,
+        namespace: Namespace = None,
+        kubeconfig: Kubeconfig = None,
+        state_dir: StateDir = None,
+    ) -> None:
+        from bailie.delivery.progress import Hand
+        from bailie.local.deliveries import speak
 
-    _say(name, Hand.PROMOTE, output, (namespace, kubeconfig, state_dir), timeout=timeout)
+        async def work() -> dict[str, Any]:
+            async with connected(kubeconfig, state_dir) as client:
+                return await speak(client, namespace or client.namespace, name, Hand(word), timeout=timeout)
 
-
-@app.command()
-def back(
-    name: ExperimentName,
-    *,
-    timeout: Patience = 30.0,
-    output: OutputOption = Output.TEXT,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    state_dir: StateDir = None,
-) -> None:
-    """Give the default all callers now.
-
-    Example: bailie experiment back flower
-    """
-    from bailie.delivery.progress import Hand
-
-    _say(name, Hand.BACK, output, (namespace, kubeconfig, state_dir), timeout=timeout)
+        _show(run(work()), output)
 
 
-@app.command()
-def again(
-    name: ExperimentName,
-    *,
-    timeout: Patience = 30.0,
-    output: OutputOption = Output.TEXT,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    state_dir: StateDir = None,
-) -> None:
-    """Begin a delivery again with its first step.
-
-    Example: bailie experiment again flower
-    """
-    from bailie.delivery.progress import Hand
-
-    _say(name, Hand.AGAIN, output, (namespace, kubeconfig, state_dir), timeout=timeout)
-
-
-def _say(name: str, word: Hand, output: Output, where: Cluster, *, timeout: float) -> None:
-    from bailie.local.deliveries import speak
-
-    namespace, *api = where
-
-    async def work() -> dict[str, Any]:
-        async with connected(*api) as client:
-            return await speak(client, namespace or client.namespace, name, word, timeout=timeout)
-
-    _show(run(work()), output)
+_add_word("promote", "Give the candidate all callers now, whatever the figures say.")
+_add_word("back", "Give the default all callers now.")
+_add_word("again", "Begin a delivery again with its first step.")
 
 
 def _show(view: dict[str, Any], output: Output) -> None:
