@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.delivery import DeliveryPhase, DeliveryState, record_of, recorded_state
+from bailie.delivery import DeliveryPhase, DeliveryState, delivery_record, recorded_state
 from bailie.lifecycle.delivery import RECORD
 from bailie.routing.requests import NO_TIMES, RequestOutcomes
 
@@ -46,13 +46,13 @@ def status(text):
 
 @given(states)
 def test_a_state_is_read_as_it_was_written(state):
-    assert recorded_state(status(record_of(state))) == state
+    assert recorded_state(status(delivery_record(state))) == state
 
 
 def test_a_record_of_a_long_text_is_short():
     large = RequestOutcomes(requests=2**53, failures=2**53, others=2**53, times=(2**53,) * len(NO_TIMES))
     state = replace(STATE, text="x" * 600, candidate=large, default=large, hand="y" * 100)
-    assert len(record_of(state)) < 2500
+    assert len(delivery_record(state)) < 2500
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_status_without_a_record_has_none(found):
     ids=str,
 )
 def test_a_record_that_no_scheduler_would_have_written_is_none(change):
-    found = {**json.loads(record_of(STATE)), **change}
+    found = {**json.loads(delivery_record(STATE)), **change}
     assert recorded_state(status(json.dumps(found))) is None
 
 

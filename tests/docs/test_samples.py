@@ -207,3 +207,9 @@ def test_what_is_wrong_with_a_command_is_found(line, expected):
 )
 def test_commands_are_found_in_a_line(line, expected):
     assert split(line) == expected
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_document_has_the_marks_of_a_merge(document):
+    lines = (ROOT / document).read_text().splitlines()
+    assert not [line for line in lines if line.startswith(("<<<<<<< ", ">>>>>>> ")) or line == "=" * 7]

@@ -13,7 +13,7 @@ from tests.support.waiting import until_blocking
 from bailie.api.experiment import Experiment
 from bailie.api.kinds import EXPERIMENT
 from bailie.control.delivery_rules import HAND_ANNOTATION, wanted_delivery
-from bailie.delivery import DeliveryState, record_of
+from bailie.delivery import DeliveryState, delivery_record
 from bailie.delivery.progress import Hand
 from bailie.kube.client import Client
 from bailie.lifecycle.delivery import RECORD
@@ -35,7 +35,7 @@ def told(manifest, status="Unknown", reason="Step2", hand="", **fields):
     wanted, _ = wanted_delivery(Experiment.parse(manifest)[0].spec, manifest)
     state = DeliveryState(spec=wanted.digest, version="v", since="2026-01-01T00:00:00Z", step=1, hand=hand)
     said = {"type": "Delivered", "status": status, "reason": reason, "message": "words"}
-    record = record_of(replace(state, candidate=FIGURES, seconds=12.0, **fields))
+    record = delivery_record(replace(state, candidate=FIGURES, seconds=12.0, **fields))
     return {"conditions": [said], "annotations": {RECORD: record}}
 
 

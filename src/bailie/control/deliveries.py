@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bailie.control.delivery_rules import hand_of
-from bailie.delivery import Delivery, DeliveryPhase, DeliveryState, record_of
+from bailie.delivery import Delivery, DeliveryPhase, DeliveryState, delivery_record
 from bailie.delivery.progress import Hand
 from bailie.lifecycle.delivery import DeliveryFacts
 from bailie.routing.requests import RequestOutcomes
@@ -208,7 +208,7 @@ def _facts(known: _Known, delivery: Delivery) -> DeliveryFacts:
         status, reason = "True" if state.phase is DeliveryPhase.PROMOTED else "False", state.reason
         gets = wanted.candidate if state.phase is DeliveryPhase.PROMOTED else wanted.default
         text = f"{gets} gets all callers: {state.text}"
-    return DeliveryFacts(status=status, reason=reason, text=text, record=record_of(state))
+    return DeliveryFacts(status=status, reason=reason, text=text, record=delivery_record(state))
 
 
 def _figures(state: DeliveryState) -> str:

@@ -7,7 +7,7 @@ the two, `progress` decides, and `record` is the form in which the next leader f
 """
 
 from bailie.delivery.progress import Delivery, DeliveryPhase, DeliveryState
-from bailie.delivery.record import record_of, recorded_state
+from bailie.delivery.record import delivery_record, recorded_state
 from bailie.delivery.rules import ANNOTATION, DeliveryRules, DeliveryStep, delivery_rules
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "DeliveryRules",
     "DeliveryState",
     "DeliveryStep",
+    "delivery_record",
     "delivery_rules",
-    "record_of",
     "recorded_state",
 ]

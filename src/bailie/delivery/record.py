@@ -26,7 +26,7 @@ _LARGEST = 2**53
 _TEXTS = ("spec", "version", "since", "reason", "text", "hand")
 
 
-def record_of(state: DeliveryState) -> str:
+def delivery_record(state: DeliveryState) -> str:
     """Returns the record of a state."""
     seconds = round(state.seconds, 1)
     return json.dumps(
