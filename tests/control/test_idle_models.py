@@ -106,6 +106,20 @@ def test_a_model_that_was_woken_comes_back_on_all_of_its_replicas():
     assert told(seen) == [], "a replica that memory took it from later is left alone"
 
 
+def test_a_model_that_comes_back_for_a_request_that_nobody_counts_stays_for_its_time():
+    seen = world()
+    identity = seen.served(metadata=ASKED)
+    idle(seen, 62)
+    told(seen)
+    seen.agents.report("iris", identity, 1, EVICTED, declared_bytes=0)
+    idle(seen, 60)
+    seen.agents.report("iris", identity, 1, LOADED, declared_bytes=0)
+    idle(seen, 58)
+    assert told(seen) == []
+    idle(seen, 6)
+    assert told(seen) == [("mlserver-0", ["iris_1"], [])]
+
+
 def test_a_new_leader_waits_anew_and_wakes_what_it_finds_asleep():
     seen = world()
     identity = seen.served(metadata=ASKED)

@@ -41,6 +41,12 @@ def test_the_time_runs_from_the_last_request() -> None:
     assert clock.idle(106) == 2
 
 
+def test_a_model_that_came_back_was_asked_for() -> None:
+    clock = IdleClock(0)
+    assert clock.take(2, sample(2), woken=True) is True
+    assert clock.idle(2) == 0
+
+
 def test_a_request_that_does_not_end_is_one() -> None:
     clock = IdleClock(0)
     for at in range(2, 600, 2):

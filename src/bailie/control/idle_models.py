@@ -33,6 +33,8 @@ class _Idle:
     clock: IdleClock
     slept: bool = False
     """Whether no copy was in memory at the last request, as far as is known."""
+    woken: bool = False
+    """Whether a copy has come back since."""
     told_at: float = float("-inf")
 
 
@@ -87,11 +89,11 @@ class IdleModels:
         self._now = now
         orders = MemoryOrders()
         for name, each in self._idle.items():
-            if each.clock.take(now, samples.get(name)):
+            if each.clock.take(now, samples.get(name), woken=each.woken):
                 if each.slept:
                     # All of them: the one that the request woke would else have all requests for itself.
                     orders.awaited.extend(_in(CopyState.EVICTED, copies(name)))
-                each.slept = False
+                each.slept = each.woken = False
             elif each.clock.idle(now) >= each.rules.seconds and now - each.told_at >= AGAIN_SECONDS:
                 orders.idle.extend(filter(may_wait, _in(CopyState.LOADED, copies(name))))
                 each.told_at = now
@@ -107,9 +109,10 @@ class IdleModels:
             return self._refused.get(name)
         found = [copy.state for copy in copies if copy.state.serves]
         if found and all(state is CopyState.EVICTED for state in found):
-            each.slept = True
+            each.slept, each.woken = True, False
             text = f"not in memory, for nobody has asked for {each.rules.text}; the next request loads it"
             return IdleFacts(active=True, reason="Asleep", text=text)
+        each.woken = each.slept and CopyState.LOADED in found
         if not held:
             text = "the model's agent keeps no requests: it is of an earlier version, or its ports are taken"
             return IdleFacts(active=False, reason="RequestsNotKept", text=text)

@@ -41,9 +41,12 @@ class IdleClock:
         """Begins with a request: a leader that has just begun knows of none before."""
         self._used_at = self._measured_at = now
 
-    def take(self, now: float, sample: Sample | None) -> bool:
-        """Takes a sample, None where nothing was measured now; returns whether it has a request."""
-        used = sample is not None and not sample.quiet
+    def take(self, now: float, sample: Sample | None, *, woken: bool = False) -> bool:
+        """Takes a sample, None where nothing was measured now; returns whether there was a request.
+
+        `woken`: the Model has come back into memory, which only a request does, counted or not.
+        """
+        used = woken or (sample is not None and not sample.quiet)
         if used or now - self._measured_at > GAP_SECONDS:
             self._used_at = now
         if sample is not None:
