@@ -182,6 +182,23 @@ def test_unknown_status_is_ignored(manifest):
     assert model.status.condition("ModelReady") is None
 
 
+HALF = {"\ud800": [], "\ud83d\ude00": {}, "a\udfff": "b"}
+"""JSON can say a half of a character, which is no text."""
+
+
+@pytest.mark.parametrize("key", HALF, ids=ascii)
+@pytest.mark.parametrize("place", ["", "metadata", "spec", "spec.explainer", "spec.parameters"])
+def test_a_key_that_is_no_text_is_a_problem_wherever_it_is(manifest, place, key):
+    made = manifest("Model", {**EVERYTHING, "explainer": {"modelRef": "income"}, "parameters": [{}]})
+    parent = made
+    for step in filter(None, place.split(".")):
+        parent = parent[step]
+    (parent[0] if isinstance(parent, list) else parent)[key] = HALF[key]
+    found, problems = Model.parse(made)
+    assert found is None
+    assert problems
+
+
 @pytest.mark.parametrize("change", NEW_VERSION.values(), ids=NEW_VERSION)
 def test_identity_changes_with_the_content(manifest, change):
     assert _identity(manifest, change) != _identity(manifest, {})

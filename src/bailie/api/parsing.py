@@ -55,9 +55,14 @@ def without_nulls(value: object, levels: int = DEEPEST) -> object:
 
 
 def without_faults(manifest: Mapping[str, Any], error: ValidationError) -> object:
-    """Returns a copy of `manifest` without the members that are at fault. A missing member stays missing."""
+    """Returns a copy of `manifest` without the members that are at fault. A missing member stays missing.
+
+    An error without a location is of a key that is no text, a half of a character: such a key stays, too.
+    """
     copied = without_nulls(dict(manifest))
     for details in error.errors(include_url=False):
+        if not details["loc"]:
+            continue
         *way, last = details["loc"]
         parent = copied
         for step in way:
