@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # The same examples in every run, and no deadline for one: a busy machine is no bug.
 # `--hypothesis-profile=default` looks for new ones.
 settings.load_profile("ci")
+settings.register_profile("fast", settings.get_profile("ci"), max_examples=25)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
