@@ -31,6 +31,7 @@ from tests.support.upstream.in_place import install_bailie
 from tests.support.upstream.install import upstream_ground
 
 from bailie.api.kinds import MODEL, POD, SERVER
+from bailie.manifests.rbac import namespace_manifests
 from bailie.migration.seldon_steps import SELDON_STEPS
 from benchmarks.move_commands import Commands
 from benchmarks.steady import Tally, steady
@@ -139,6 +140,8 @@ async def neighbours(place: UpstreamPlace, home: str) -> AsyncIterator[None]:
     ground, facts = place.ground, place.facts
     name = await ground.namespace("beside")
     await ground.helm("install", "runtime", {}, namespace=name)
+    for each in namespace_manifests(name, home):
+        await place.admin.apply(each, force=True)
     api = f"{SERVER.group}/{SERVER.version}"
     models = {
         each.name: {
