@@ -125,10 +125,10 @@ def test_an_operator_that_is_at_work_for_the_namespace_is_told(found, text):
     assert (text in said[0]) if text else (said == ())
 
 
-def renewing(count, *pods, replicas=0, watch="team"):
+def renewing(count, *pods, replicas=0, watch="team", holder="another-operator-0"):
     """Looks between which the Lease of the operator, which has these pods, is renewed so often."""
     for number in range(count + 1):
-        found = lease("e98130ae.seldon.io", OLD, "another-operator-0")
+        found = lease("e98130ae.seldon.io", OLD, holder)
         found["spec"]["renewTime"] = f"2026-02-02T10:00:0{number}.000000Z"
         leases = {found["metadata"]["name"]: found}
         seen = {each["metadata"]["name"]: each for each in pods}
@@ -178,10 +178,16 @@ def test_the_last_renewal_of_a_pod_that_has_ended_is_not_told():
     assert told(with_pod, *renewing(2)) != ()
 
 
-def test_a_process_that_holds_the_lease_in_turn_with_the_right_pod_is_told():
-    (first, second), (right, *_) = renewing(1, OTHER, replicas=1), renewing(1, OWN, replicas=1)
-    assert told(first, right) == ()
-    assert told(first, right, second) != ()
+def test_a_pod_that_gives_its_lease_up_before_its_end_is_not_told():
+    with_pod, *_ = renewing(0, OWN, replicas=1)
+    assert told(with_pod, *renewing(1, holder="")) == ()
+
+
+def test_a_process_that_takes_the_lease_from_the_right_pod_is_told_at_once():
+    right, *_ = renewing(0, OTHER, replicas=1, holder=OTHER["metadata"]["name"])
+    stranger, *_ = renewing(0, OTHER, replicas=1)
+    assert told(stranger, right) == ()
+    assert told(right, stranger) != ()
 
 
 @pytest.mark.parametrize(("owner", "count"), [(f"{HOME}/one", 0), ("", 0), ("elsewhere/two", 1)])

@@ -37,11 +37,13 @@ _Key: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTrace:
-    """The Lease of an operator while no pod of it holds the Lease, as last seen."""
+    """The Lease of an operator, as last seen."""
 
+    holder: str
     renewed: str
     times: int = 0
-    """How often it was seen to be renewed since it was seen first, but for the last renewal of a pod."""
+    """How often it was seen to be taken or renewed by a holder that is no pod of the operator, but for the
+    last renewal of a pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,22 +57,18 @@ class Traces:
     acting: frozenset[str] = frozenset()
     """The namespaces of operators at work for the namespace, which has not been taken from them yet."""
     leases: Mapping[str, LeaseTrace] = field(default_factory=dict)
-    """Of each operator whose Lease no pod of it holds, or did not at a look before, by its namespace."""
-    pods: frozenset[str] = frozenset()
-    """The pods in the namespaces of operators, and those of looks before."""
+    """Of each operator, by its namespace."""
 
 
 def traces(before: Traces | None, facts: MoveFacts) -> Traces:
     """Returns the traces up to this look. `before`: those up to the look before, None at the first."""
     earlier = before or Traces()
-    items, pods = dict(_items(facts)), earlier.pods | _operators_pods(facts)
-    stray = {home: _traced(earlier.leases.get(home), lease, pods) for home, lease in _stray_leases(facts)}
+    items = dict(_items(facts))
     return Traces(
         written={key: _writes(item) for key, item in items.items()},
         seldons=frozenset(key for key, item in items.items() if key in earlier.seldons or _is_seldons(item)),
         acting=_acting(facts),
-        leases={**earlier.leases, **stray},
-        pods=pods,
+        leases={home: _traced(earlier.leases.get(home), *seen) for home, *seen in _leases(facts)},
     )
 
 
@@ -113,43 +111,41 @@ def _operators(homes: frozenset[str], facts: MoveFacts) -> Iterator[str]:
             yield f"{place}: Seldon Core's operator is at work and serves {facts.here.name} ({numbers})"
 
 
-def _stray_leases(facts: MoveFacts) -> Iterator[tuple[str, Object]]:
-    """Yields the Leases of operators that none of their pods holds, by the operators' namespaces."""
+def _leases(facts: MoveFacts) -> Iterator[tuple[str, Object, bool]]:
+    """Yields the Leases of operators by their namespaces, and whether a pod there, or nobody, has each.
+
+    The holder is named by its host, which is the pod unless that has the network of its machine.
+    """
     for home in sorted(each.home for each in foreign_operators(facts)):
         lease, place = facts.present(LEASE, UPSTREAM_LEASE, home), facts.place(home)
         pods = place.all(POD) if place is not None else ()
         by_machine = any(spec_of(pod).get("hostNetwork") and _of_operator(pod) for pod in pods)
-        if lease is not None and not by_machine and _host(lease) not in set(map(name_of, pods)):
-            yield home, lease
+        if lease is not None:
+            host = claim_of(lease).owner.partition("_")[0]
+            yield home, lease, by_machine or host in {"", *map(name_of, pods)}
 
 
 def _of_operator(pod: Object) -> bool:
     return name_of(pod).startswith(f"{names.OPERATOR}-")
 
 
-def _operators_pods(facts: MoveFacts) -> frozenset[str]:
-    places = (facts.place(each.home) for each in foreign_operators(facts))
-    return frozenset(name_of(pod) for place in places if place is not None for pod in place.all(POD))
-
-
-def _traced(before: LeaseTrace | None, lease: Object, pods: frozenset[str]) -> LeaseTrace:
-    claim = claim_of(lease)
-    if before is None:
-        return LeaseTrace(renewed=claim.renewed, times=-_LAST_RENEWALS if _host(lease) in pods else 0)
-    return LeaseTrace(renewed=claim.renewed, times=before.times + (claim.renewed != before.renewed))
-
-
-def _host(lease: Object) -> str:
-    """Returns the host of a Lease's holder: its pod, unless that has the network of its machine."""
-    return claim_of(lease).owner.partition("_")[0]
+def _traced(before: LeaseTrace | None, lease: Object, by_pod: bool) -> LeaseTrace:
+    claim, times = claim_of(lease), 0
+    if by_pod:
+        times = -_LAST_RENEWALS
+    elif before is not None and claim.owner != before.holder:
+        times = 1
+    elif before is not None:
+        times = before.times + (claim.renewed != before.renewed)
+    return LeaseTrace(holder=claim.owner, renewed=claim.renewed, times=times)
 
 
 def _renewed(now: Traces, facts: MoveFacts) -> Iterator[str]:
-    for home, lease in _stray_leases(facts):
-        claim = claim_of(lease)
-        if now.leases[home].times > 0:
-            text = f"Lease {name_of(lease)} in namespace {home}: {claim.owner} renews it (spec.renewTime"
-            yield f"{text} {claim.renewed}), and is no pod of Deployment {names.OPERATOR} there"
+    for home, lease, _ in _leases(facts):
+        seen = now.leases[home]
+        if seen.times > 0:
+            text = f"Lease {name_of(lease)} in namespace {home}: {seen.holder} renews it (spec.renewTime"
+            yield f"{text} {seen.renewed}), and is no pod of Deployment {names.OPERATOR} there"
 
 
 def _new_writes(before: Traces, now: Traces, facts: MoveFacts) -> Iterator[str]:
