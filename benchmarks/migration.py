@@ -140,8 +140,8 @@ async def neighbours(place: UpstreamPlace, home: str) -> AsyncIterator[None]:
     ground, facts = place.ground, place.facts
     name = await ground.namespace("beside")
     await ground.helm("install", "runtime", {}, namespace=name)
-    for each in namespace_manifests(name, home):
-        await place.admin.apply(each, force=True)
+    for manifest in namespace_manifests(name, home):
+        await place.admin.apply(manifest, force=True)
     api = f"{SERVER.group}/{SERVER.version}"
     models = {
         each.name: {

@@ -68,7 +68,9 @@ def traces(before: Traces | None, facts: MoveFacts) -> Traces:
         written={key: _writes(item) for key, item in items.items()},
         seldons=frozenset(key for key, item in items.items() if key in earlier.seldons or _is_seldons(item)),
         acting=_acting(facts),
-        leases={home: _traced(earlier.leases.get(home), *seen) for home, *seen in _leases(facts)},
+        leases={
+            home: _traced(earlier.leases.get(home), lease, by_pod) for home, lease, by_pod in _leases(facts)
+        },
     )
 
 
