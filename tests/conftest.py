@@ -82,6 +82,8 @@ SLOW = (
     "gateway/test_mirrors.py",
     "gateway/test_pipelines.py",
     "pipelinegateway/test_gateway_fuzz.py",
+    "pipelinegateway/test_asynchronous.py",
+    "kafka/test_consuming.py",
     "gateway/test_meshes.py",
     "kubeapi/test_limits.py",
     "kubeapi/http/test_connections.py",

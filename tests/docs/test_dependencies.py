@@ -33,12 +33,14 @@ def listed(name):
     return {name_of(line) for line in lines if line and not line.startswith("-")}
 
 
-OF_CLIENT = {name_of(each) for each in PYPROJECT["project"]["optional-dependencies"]["client"]}
+EXTRAS = {
+    extra: {name_of(each) for each in needed}
+    for extra, needed in PYPROJECT["project"]["optional-dependencies"].items()
+}
 DECLARED = {
     "Every installation": {name_of(each) for each in PYPROJECT["project"]["dependencies"]},
-    "The extra `local`": {name_of(each) for each in PYPROJECT["project"]["optional-dependencies"]["local"]},
-    "The extra `client`": OF_CLIENT,
-    "Tests and checks": listed("dev") - OF_CLIENT,
+    **{f"The extra `{extra}`": needed for extra, needed in EXTRAS.items()},
+    "Tests and checks": listed("dev") - EXTRAS["client"],
     "Building the wheel": {name_of(each) for each in PYPROJECT["build-system"]["requires"]} | listed("build"),
     "MLServer's environment": listed("mlserver"),
     "More runtimes for MLServer": listed("mlserver-all"),
@@ -65,7 +67,7 @@ def test_each_declared_dependency_has_its_row_and_each_row_is_declared(section):
 
 
 def test_what_is_pinned_for_processes_is_what_is_declared():
-    assert listed("core") == DECLARED["Every installation"] | DECLARED["The extra `local`"]
+    assert listed("core") == DECLARED["Every installation"] | EXTRAS["local"] | EXTRAS["kafka"]
 
 
 def test_there_is_no_section_beside():

@@ -49,11 +49,15 @@ def written(found):
     return "+".join(one(origin) for origin in found["data"])
 
 
-async def outcome(port, request, protocol):
-    """Returns the ending of a request as the table has it, its moment, and whether it may be sent again."""
-    inputs = [
+def inputs_of(request):
+    return [
         tensor(name, [f"request.{name}"], [request.get("rows", 1), 1]) for name in request.get("ask", ["i"])
     ]
+
+
+async def outcome(port, request, protocol):
+    """Returns the ending of a request as the table has it, its moment, and whether it may be sent again."""
+    inputs = inputs_of(request)
     loop = asyncio.get_running_loop()
     begun, limit = loop.time(), request.get("leaves")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

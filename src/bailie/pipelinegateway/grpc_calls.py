@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bailie.dataflow.events import Call
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.dialect import Heard
+    from bailie.pipelinegateway.step_client import Done
 
 _HEAD = (
     b"POST %bModelInfer HTTP/1.1\r\nhost: seldon-mesh\r\n%b: %%b\r\ncontent-type: application/grpc\r\n"
@@ -32,21 +33,28 @@ _TOO_SLOW = 4
 
 def infer(call: Call, given: bytes, held: Reservation, heard: Heard) -> PendingCall:
     """Returns the inference that a step is asked for. Raises MalformedBody."""
-    content = grpc_frames.frame(protobuf_bodies.encode_request(call.parcel))
-    head = _HEAD % (call.step.encode(), given)
 
     def done(answer: StepResponse | NoResponse) -> None:
-        if isinstance(answer, NoResponse):
-            event = StepFailed(call.step, call.visit, answer.code, answer.words, maybe_ran=answer.sent)
-            heard(event, 0, ())
-        else:
-            heard(event_of(call, answer), max(answer.grpc_status, 0), answer.routes)
+        status, routes = getattr(answer, "grpc_status", 0), getattr(answer, "routes", ())
+        heard(event_of(call, answer), max(status, 0), routes)
 
-    return PendingCall(head, b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content), held, done)
+    return message_call(call.step, protobuf_bodies.encode_request(call.parcel), given, (held, done))
 
 
-def event_of(call: Call, answer: StepResponse) -> StepAnswered | StepFailed:
+def message_call(step: str, message: bytes, given: bytes, answer: tuple[Reservation, Done]) -> PendingCall:
+    """Returns the inference that a model is asked for with a ModelInferRequest as it is.
+
+    `answer`: the bytes of the answer are counted there, and the answer is told.
+    """
+    content = grpc_frames.frame(message)
+    head = _HEAD % (step.encode(), given)
+    return PendingCall(head, b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content), *answer)
+
+
+def event_of(call: Call, answer: StepResponse | NoResponse) -> StepAnswered | StepFailed:
     """Returns the event that an answer to a call is."""
+    if isinstance(answer, NoResponse):
+        return StepFailed(call.step, call.visit, answer.code, answer.words, maybe_ran=answer.sent)
     if answer.grpc_status:
         return _failure(call, answer)
     try:

@@ -19,6 +19,7 @@ SERVER = "pipeline-gateway"
 """The label `server`, as Seldon Core has it."""
 
 ENDINGS = Endings()
+RECORDS = Endings()
 SECONDS = Durations((0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60))
 IN_PROGRESS = Gauge("bailie_pipeline_requests_in_progress", "Requests to pipelines that have no answer yet.")
 SIDE_RUNS = Gauge("bailie_pipeline_side_runs", "Requests whose side branches run on after the answer.")
@@ -43,6 +44,7 @@ class CountedMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yields the families (prometheus_client's)."""
         yield from _of_requests()
+        yield from _of_records()
         yield from _of_seldon_core(self.counts)
         yield from _of_steps(self.counts)
 
@@ -55,6 +57,16 @@ def _of_requests() -> Iterator[Metric]:
     text = "Duration of requests to pipelines until their answer."
     yield endings
     yield HistogramMetricFamily("bailie_pipeline_seconds", text, SECONDS.cumulated(), SECONDS.seconds)
+
+
+def _of_records() -> Iterator[Metric]:
+    """Yields the records of Kafka that have run; nothing without Kafka."""
+    if RECORDS.numbers:
+        text = "Records of Kafka that have run, by how they ended."
+        records = CounterMetricFamily("bailie_pipeline_records", text, labels=["ending"])
+        for ending, number in RECORDS.numbers.items():
+            records.add_metric([ending], number)
+        yield records
 
 
 def _of_seldon_core(counts: Counts) -> Iterator[Metric]:

@@ -29,12 +29,17 @@ _OF_PROXIES = (b"x-envoy-", b"x-forwarded-")
 
 def to_steps(given: Headers) -> bytes:
     """Returns the headers that each call of a step gets, as they are sent."""
-    return lines([each for each in given if _passes(each[0]) or each[0] in _TRACE])
+    return lines([each for each in given if goes_on(each[0])])
 
 
 def back(given: Headers) -> Headers:
     """Returns the headers that the answer has from the request, its id among them."""
     return tuple([each for each in given if _passes(each[0])])
+
+
+def goes_on(name: bytes) -> bool:
+    """Says whether a header of a request, its name in small letters, goes to each step."""
+    return _passes(name) or name in _TRACE
 
 
 @lru_cache(maxsize=256)

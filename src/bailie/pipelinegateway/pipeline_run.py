@@ -167,8 +167,9 @@ class PipelineRun:
             match effect:
                 case Call():
                     self._call(effect)
-                case Record():
-                    pass  # no journal is kept
+                case Record(topic, parcel):
+                    if self._root.sink is not None:
+                        self._root.sink.data(self.served, topic, parcel)
                 case Collect():
                     self.take(self._runs.batches.collect(effect, self.served, self._root))
                 case CancelCall(step, visit):
@@ -193,9 +194,13 @@ class PipelineRun:
         match effect:
             case Reply(parcel):
                 self._end(RunEnding(parcel, routes=tuple(self._routes)))
-            case Fail():
+            case Fail(words=words, step=step):
+                if self._root.sink is not None:
+                    self._root.sink.failure(self.served, step, words, ends=True)
                 self._end(RunEnding(None, effect, status=self._statuses.get(effect.step, 0)))
             case RecordFailure(step, words):
+                if self._root.sink is not None:
+                    self._root.sink.failure(self.served, step, words, ends=False)
                 self._record(step, words)
             case Skipped(step, why):
                 self.served.steps[step].skip(late=why.late)

@@ -76,6 +76,11 @@ class Plans:
         return self._newest.get(name)
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names of all pipelines."""
+        return frozenset(self._newest)
+
+    @property
     def keys(self) -> frozenset[str]:
         """The keys of all versions."""
         return frozenset(self._served)

@@ -7,7 +7,7 @@ over.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bailie.dataflow import Followers
 from bailie.dataflow.events import Begin, Follow, SetTimer, WindowEnded
@@ -18,17 +18,44 @@ if TYPE_CHECKING:
     from bailie.dataflow import FollowerIndex, Parcel, Topic
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.dialect import Dialect
+    from bailie.pipelinegateway.plans import ServedPlan
 
     StartFollower = Callable[["RootRequest", str, Parcel], None]
     """Begins a run of the newest version of a pipeline, for which nobody waits."""
 
 
+class RecordSink(Protocol):
+    """Hears of the data and failures of one root request: of its pipeline, and of those that follow it.
+
+    The payloads of parcels are those of the request's dialect. No method may wait or raise.
+    """
+
+    def data(self, served: ServedPlan, topic: Topic, parcel: Parcel) -> None:
+        """Takes the data that came to a topic, the request's own among them."""
+        ...
+
+    def failure(self, served: ServedPlan, step: str, words: str, *, ends: bool) -> None:
+        """Takes the words of a failure; `step` is empty where it is none alone.
+
+        `ends`: the run has no answer for it. Else the step is a side branch.
+        """
+        ...
+
+    def over(self) -> None:
+        """Notes that nothing more comes: the last run of the request is over."""
+        ...
+
+
 class RequestOrigin(NamedTuple):
-    """The headers of a request that each step gets, the request's bytes, and how its tensors are written."""
+    """The headers of a request that each step gets, the request's bytes, and how its tensors are written.
+
+    `sink` is None where nobody records the request.
+    """
 
     to_steps: bytes
     held: Reservation
     dialect: Dialect
+    sink: RecordSink | None = None
 
 
 class RootRequest:
@@ -38,7 +65,7 @@ class RootRequest:
         self, pipeline: str, origin: RequestOrigin, index: FollowerIndex, start: StartFollower
     ) -> None:
         """Begins without a run. `index`: the followers as they are now; `start` begins one."""
-        self.to_steps, self.held, self.dialect = origin
+        self.to_steps, self.held, self.dialect, self.sink = origin
         self._index, self._start = index, start
         self._followers = Followers(index, pipeline) if index.behind(pipeline) else None
         self._timers: list[asyncio.TimerHandle] = []
@@ -59,6 +86,8 @@ class RootRequest:
             self.held.release()
             for timer in self._timers:
                 timer.cancel()
+            if self.sink is not None:
+                self.sink.over()
 
     def follow(self, event: Follow | WindowEnded) -> None:
         """Gives data of a run to the pipelines that follow."""

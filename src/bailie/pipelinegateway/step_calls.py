@@ -14,38 +14,41 @@ from bailie.pipelinegateway.step_client import PendingCall
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bailie.dataflow.events import Call
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.dialect import Heard
+    from bailie.pipelinegateway.json_bodies import EncodedBody
     from bailie.pipelinegateway.step_answers import NoResponse, StepResponse
+    from bailie.pipelinegateway.step_client import Done
 
 
 def infer(call: Call, given: bytes, held: Reservation, heard: Heard) -> PendingCall:
     """Returns the inference that a step is asked for, with the headers that the request hands on."""
-    content, json_bytes = encode_request(call.parcel)
-    kind = _BINARY % json_bytes if json_bytes else _JSON
-    size = b"content-length: %d\r\n" % len(content)
-    head = _head(b"POST", call.step, b"/infer", given + kind + size)
 
     def done(answer: StepResponse | NoResponse) -> None:
         status, routes = getattr(answer, "status", 0), getattr(answer, "routes", ())
         heard(event_of(call, answer), status, routes)
 
-    return PendingCall(head, content, held, done)
+    return body_call(call.step, encode_request(call.parcel), given, (held, done))
 
 
-def readiness_call(
-    step: str, held: Reservation, done: Callable[[StepResponse | NoResponse], None]
-) -> PendingCall:
+def body_call(step: str, body: EncodedBody, given: bytes, answer: tuple[Reservation, Done]) -> PendingCall:
+    """Returns the inference that a model is asked for with a body as it is.
+
+    `answer`: the bytes of the answer are counted there, and the answer is told.
+    """
+    content, json_bytes = body
+    kind = _BINARY % json_bytes if json_bytes else _JSON
+    size = b"content-length: %d\r\n" % len(content)
+    return PendingCall(_head(b"POST", step, b"/infer", given + kind + size), content, *answer)
+
+
+def readiness_call(step: str, held: Reservation, done: Done) -> PendingCall:
     """Returns the question whether a step's model can answer."""
     return PendingCall(_head(b"GET", step, b"/ready", b""), b"", held, done)
 
 
-def metadata_call(
-    step: str, held: Reservation, done: Callable[[StepResponse | NoResponse], None]
-) -> PendingCall:
+def metadata_call(step: str, held: Reservation, done: Done) -> PendingCall:
     """Returns the question for the tensors of a step's model."""
     return PendingCall(_head(b"GET", step, b"", b""), b"", held, done)
 

@@ -1,0 +1,262 @@
+"""The thread that reads records, hands them on, and commits what follows from them.
+
+Run by `pipelinegateway`, beside its event loop, as the client library waits by blocking. The records of up to
+MOST requests go into one transaction, or those of BEAT seconds; readers of committed records see each of them
+once. After a failure of the broker all begins anew from the last committed offsets.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from bailie.kafka import headers
+from bailie.kafka.progress import RecordProgress
+from bailie.kafka.records import IncomingRecord
+from bailie.kafka.writing import TransactionWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from confluent_kafka import Consumer, Message, Producer
+
+    from bailie.kafka.progress import ReadRecord
+
+    GiveRecords = Callable[[list[ReadRecord]], None]
+    """Takes records that are to run, in this thread; each gets its `outputs` when it has run."""
+
+log = structlog.get_logger(__name__)
+
+MOST = 64
+BEAT = 0.02
+_IDLE_SECONDS = 0.2
+_SKIPPED_SECONDS = 1.0
+"""How often offsets are committed where no record of a batch was to be run."""
+_AGAIN_SECONDS = 1.0
+_END_SECONDS = 10.0
+_MOST_OPEN = 1_000
+_MOST_BYTES = 64 << 20
+"""Records that were read and are not committed: beyond these the partitions pause."""
+
+
+class RecordClients(NamedTuple):
+    """How clients are made, of one group and one transactional id. Both raise KafkaException."""
+
+    consumer: Callable[[], Consumer]
+    producer: Callable[[], Producer]
+
+
+def consumer_properties(group: str, member: str) -> dict[str, str]:
+    """Returns the properties of a consumer of records that are not for users to set."""
+    return {
+        "group.id": group,
+        "group.instance.id": member,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "isolation.level": "read_committed",
+        "enable.auto.commit": "false",
+        "enable.auto.offset.store": "false",
+    }
+
+
+CONSUMER_DEFAULTS = {
+    "auto.offset.reset": "earliest",
+    "topic.metadata.refresh.interval.ms": "10000",
+    "queued.max.messages.kbytes": str(16 << 10),
+}
+"""Properties that users may set otherwise: no record is lost that came before the gateway, a new topic is
+seen soon, and records that wait to run take little memory."""
+
+
+def producer_properties(group: str, member: str) -> dict[str, str]:
+    """Returns the properties of a producer of transactions that are not for users to set.
+
+    A pod that starts again ends the transactions of its predecessor, which has the same id. Metadata is not
+    recovered from the first brokers: after that, librdkafka 2.16 waits in a transaction for ever.
+    """
+    return {
+        "transactional.id": f"{group}.{member}",
+        "enable.idempotence": "true",
+        "metadata.recovery.strategy": "none",
+    }
+
+
+class RecordConsumer:
+    """Reads from topics until it is told to stop. `run` is the thread's; any thread may call the others."""
+
+    def __init__(self, clients: RecordClients, errors_topic: str, give: GiveRecords) -> None:
+        """Begins without topics."""
+        self._clients, self._errors, self._give = clients, errors_topic, give
+        self._stopped = threading.Event()
+        self._topics: tuple[str, ...] = ()
+        self.trouble = ""
+        """Why no record is read now; empty while records are."""
+
+    def follow(self, topics: Iterable[str]) -> None:
+        """Reads from these topics from now on."""
+        self._topics = tuple(sorted(topics))
+
+    def stop(self) -> None:
+        """Reads no more, and ends when the records that were read are committed, or soon after."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Reads until `stop`."""
+        while not self._stopped.is_set():
+            if not self._topics:
+                self._stopped.wait(_IDLE_SECONDS)
+                continue
+            try:
+                self._serve()
+            except KafkaException as error:
+                self.trouble = error.args[0].str()
+                log.warning("records wait for the broker", cause=self.trouble, again_in=_AGAIN_SECONDS)
+                self._stopped.wait(_AGAIN_SECONDS)
+            except Exception:
+                # The edge of the thread: without this no record would be read until the process ends.
+                self.trouble = "the pipeline gateway failed; its log says more"
+                log.exception("records failed", again_in=_AGAIN_SECONDS)
+                self._stopped.wait(_AGAIN_SECONDS)
+
+    def _serve(self) -> None:
+        writer = TransactionWriter(self._clients.producer(), self._errors)
+        consumer = self._clients.consumer()
+        session = _Session(consumer, writer, self._give)
+        try:
+            self.trouble = ""
+            while not self._stopped.is_set():
+                session.turn(self._topics)
+            session.finish(time.monotonic() + _END_SECONDS)
+        finally:
+            session.forget()
+            consumer.close()
+
+
+class _Session:
+    """One consumer with its transactions, until one of both fails."""
+
+    def __init__(self, consumer: Consumer, writer: TransactionWriter, give: GiveRecords) -> None:
+        self._consumer, self._writer, self._give = consumer, writer, give
+        self._progress = RecordProgress()
+        self._topics: tuple[str, ...] = ()
+        self._paused = False
+        self._committed = 0.0
+        self._told = ""
+
+    def turn(self, topics: tuple[str, ...]) -> None:
+        """Reads, hands on, commits."""
+        if topics != self._topics:
+            self._topics = topics
+            self._consumer.subscribe(
+                list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+            )
+        self._regulate()
+        self._read(BEAT if len(self._progress) else _IDLE_SECONDS)
+        self._commit(time.monotonic())
+
+    def finish(self, end: float) -> None:
+        """Commits what has been read, as far as it ends before a moment of `monotonic`."""
+        while len(self._progress) and time.monotonic() < end:
+            self._pause()
+            self._read(BEAT)
+            self._commit(time.monotonic(), at_once=True)
+
+    def forget(self) -> None:
+        """Lets go of all records: their outputs count no more."""
+        self._progress.revoke_all()
+
+    def _read(self, seconds: float) -> None:
+        first = self._consumer.poll(seconds)
+        messages = [] if first is None else [first, *self._consumer.consume(MOST - 1, 0)]
+        given: list[ReadRecord] = []
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._note(error)
+            elif (read := self._taken(message)) is not None:
+                given.append(read)
+        if given:
+            self._give(given)
+
+    def _taken(self, message: Message) -> ReadRecord | None:
+        """Returns a record that is to be run; None for others."""
+        told = _headers_of(message)
+        record = IncomingRecord(
+            message.topic() or "",
+            message.partition() or 0,
+            message.offset() or 0,
+            message.key(),
+            message.value(),
+            headers.fit(told),
+        )
+        read = self._progress.take(record)
+        if read is not None and headers.has_run(told):
+            read.outputs = ()
+            return None
+        return read
+
+    def _note(self, error: KafkaError) -> None:
+        """Logs an error once, and raises KafkaException for one that ends the consumer."""
+        if error.fatal():
+            raise KafkaException(error)
+        if error.str() != self._told:
+            self._told = error.str()
+            log.info("kafka says", cause=self._told)
+
+    def _regulate(self) -> None:
+        """Pauses all partitions while too many records are open, and goes on at half of that."""
+        count, size = len(self._progress), self._progress.size
+        if count >= _MOST_OPEN or size >= _MOST_BYTES:
+            self._pause()
+        elif self._paused and count < _MOST_OPEN // 2 and size < _MOST_BYTES // 2:
+            self._paused = False
+            self._consumer.resume(self._consumer.assignment())
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._consumer.pause(self._consumer.assignment())
+
+    def _commit(self, now: float, *, at_once: bool = False) -> None:
+        """Commits the first records that have ended, if they are many or the last commit is some time ago."""
+        batch = self._progress.batch(MOST)
+        outputs = batch.outputs
+        wait = 0.0 if at_once or batch.run >= MOST else BEAT if batch.run else _SKIPPED_SECONDS
+        if not batch.ended or now - self._committed < wait:
+            return
+        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in batch.offsets.items()]
+        if self._writer.write(outputs, offsets, self._consumer.consumer_group_metadata()):
+            self._progress.settle(batch)
+        self._committed = time.monotonic()
+
+    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("partitions taken", partitions=_names(partitions))
+        self._progress.assign((each.topic, each.partition) for each in partitions)
+        self._paused = False
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("partitions given", partitions=_names(partitions))
+        try:
+            self._commit(time.monotonic(), at_once=True)
+        except KafkaException as error:
+            log.info("records run elsewhere", cause=error.args[0].str())
+        self._lost(_, partitions)
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._progress.revoke((each.topic, each.partition) for each in partitions)
+
+
+def _headers_of(message: Message) -> list[tuple[str, bytes | None]]:
+    """Returns the headers of a record; none where one has a name that is no text."""
+    try:
+        found: Any = message.headers()  # typed for what producers take
+    except UnicodeDecodeError:
+        return []
+    return list(found or ())
+
+
+def _names(partitions: list[TopicPartition]) -> list[str]:
+    return [f"{each.topic}/{each.partition}" for each in partitions]

@@ -1,0 +1,188 @@
+"""The thread that reads and commits, before a real broker: each record's outputs once, whatever happens."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+from confluent_kafka import Consumer, Producer
+from tests.support.waiting import until_blocking
+
+from bailie.kafka import headers
+from bailie.kafka.consuming import (
+    CONSUMER_DEFAULTS,
+    RecordClients,
+    RecordConsumer,
+    consumer_properties,
+    producer_properties,
+)
+from bailie.kafka.records import OutgoingRecord
+
+
+class Worker:
+    """One gateway's thread; what it runs is in the hands of the test."""
+
+    def __init__(self, kafka, space, member="gateway-0", run=None):
+        self.space, self.given, self._run = space, [], run or (lambda record: record.value)
+        self.held = False
+        common = kafka.client()
+        own = {"socket.timeout.ms": 5000}
+        clients = RecordClients(
+            lambda: Consumer({**common, **CONSUMER_DEFAULTS, **consumer_properties(space, member)}),
+            lambda: Producer({**common, **own, **producer_properties(space, member)}),
+        )
+        self.consumer = RecordConsumer(clients, f"{space}.errors", self._give)
+        self.thread = threading.Thread(target=self.consumer.run, daemon=True)
+
+    def _give(self, reads):
+        self.given += reads
+        if not self.held:
+            for read in reads:
+                self.end(read)
+
+    def end(self, read):
+        record = read.record
+        read.outputs = tuple(self.outputs(record))
+
+    def outputs(self, record):
+        value = self._run(record)
+        out = record.topic.replace("inputs", "outputs")
+        return [OutgoingRecord(out, record.partition, record.key, value, (("x-of", b"1"),), essential=True)]
+
+
+@contextmanager
+def working(kafka, space, **named):
+    worker = Worker(kafka, space, **named)
+    worker.consumer.follow([f"{space}.inputs"])
+    worker.thread.start()
+    try:
+        yield worker
+    finally:
+        worker.consumer.stop()
+        worker.thread.join(20)
+        assert not worker.thread.is_alive()
+
+
+def values(messages):
+    return [each.value().decode() for each in messages]
+
+
+@pytest.fixture
+def topics(kafka, space):
+    kafka.make(f"{space}.inputs", f"{space}.outputs", f"{space}.errors", partitions=2)
+    return space
+
+
+def test_outputs_and_offsets_are_committed_together(kafka, topics):
+    inputs, outputs = f"{topics}.inputs", f"{topics}.outputs"
+    kafka.write(inputs, *[(b"k%d" % number, b"v%d" % number, number % 2) for number in range(200)])
+    with working(kafka, topics):
+        found = kafka.read(outputs, count=200)
+    assert sorted(values(found)) == sorted(f"v{number}" for number in range(200))
+    assert all(each.key() == each.value().replace(b"v", b"k") for each in found)
+    assert all(int(each.value()[1:]) % 2 == each.partition() for each in found)
+    assert {tuple(each.headers()) for each in found} == {(("x-of", b"1"),)}
+    with working(kafka, topics) as worker:  # begins behind them
+        kafka.write(inputs, b"more")
+        assert len(kafka.read(outputs, count=201)) == 201
+    assert values_of(worker) == ["more"]
+
+
+def values_of(worker):
+    return [read.record.value.decode() for read in worker.given]
+
+
+def test_nothing_is_committed_before_the_records_in_front(kafka, topics):
+    kafka.write(f"{topics}.inputs", b"first", b"second")
+    with working(kafka, topics) as worker:
+        worker.held = True
+        until_blocking(lambda: len(worker.given) == 2)
+        worker.end(worker.given[1])
+        kafka.write(f"{topics}.inputs", (b"k", b"elsewhere", 1))
+        until_blocking(lambda: len(worker.given) == 3)
+        worker.end(worker.given[2])
+        assert values(kafka.read(f"{topics}.outputs", count=1)) == ["elsewhere"]
+        worker.end(worker.given[0])
+        assert sorted(values(kafka.read(f"{topics}.outputs", count=3))) == ["elsewhere", "first", "second"]
+
+
+def test_records_that_did_not_end_run_again_in_the_next_process(kafka, topics):
+    kafka.write(f"{topics}.inputs", *[b"v%d" % number for number in range(10)])
+    ended = Worker(kafka, topics)
+    ended.held = True
+    ended.consumer.follow([f"{topics}.inputs"])
+    ended.thread.start()
+    until_blocking(lambda: len(ended.given) == 10)
+    for read in ended.given[:4]:
+        ended.end(read)
+    assert len(kafka.read(f"{topics}.outputs", count=4)) == 4
+    # As after a kill: the next process has the same names, and the first one is fenced off.
+    with working(kafka, topics) as worker:
+        assert sorted(values(kafka.read(f"{topics}.outputs", count=10))) == [f"v{n}" for n in range(10)]
+        assert values_of(worker) == [f"v{number}" for number in range(4, 10)]
+        for read in ended.given:
+            ended.end(read)
+        ended.consumer.stop()
+        ended.thread.join(30)
+    assert len(kafka.read(f"{topics}.outputs")) == 10
+
+
+def test_records_of_requests_that_have_run_are_not_given(kafka, topics):
+    kafka.write(f"{topics}.inputs", b"ran", headers=[(headers.RAN, b"gateway-1")])
+    kafka.write(f"{topics}.inputs", b"runs")
+    with working(kafka, topics) as worker:
+        assert values(kafka.read(f"{topics}.outputs", count=1)) == ["runs"]
+    assert values_of(worker) == ["runs"]
+    with working(kafka, topics) as worker:
+        kafka.write(f"{topics}.inputs", b"next")
+        assert values(kafka.read(f"{topics}.outputs", count=2)) == ["runs", "next"]
+    assert values_of(worker) == ["next"]
+
+
+def test_data_that_is_too_large_holds_up_no_record(kafka, topics):
+    large = 9 << 20
+
+    def run(record):
+        return b"x" * large if record.value == b"large" else record.value
+
+    kafka.write(f"{topics}.inputs", b"small", b"large", b"more")
+    with working(kafka, topics, run=run):
+        found = {each.value(): dict(each.headers()) for each in kafka.read(f"{topics}.outputs", count=3)}
+    (words,) = found.keys() - {b"small", b"more"}
+    assert b"the answer has 9437184 bytes" in words
+    assert found[words][headers.CUT] == b"9437184"
+    assert headers.FAILED in found[words]
+    assert values(kafka.read(f"{topics}.errors")) == [words.decode()]
+
+
+def test_a_topic_without_the_partition_has_the_records_all_the_same(kafka, space):
+    kafka.make(f"{space}.inputs", partitions=3)
+    kafka.make(f"{space}.outputs", f"{space}.errors", partitions=1)
+    kafka.write(f"{space}.inputs", (b"k", b"v", 2))
+    with working(kafka, space):
+        assert values(kafka.read(f"{space}.outputs", count=1)) == ["v"]
+
+
+def test_reading_pauses_while_many_records_are_open(kafka, topics):
+    kafka.write(f"{topics}.inputs", *[b"%d" % number for number in range(1_500)])
+    with working(kafka, topics) as worker:
+        worker.held = True
+        until_blocking(lambda: len(worker.given) >= 1_000)
+        assert len(worker.given) < 1_200
+        worker.held = False
+        for read in tuple(worker.given):
+            worker.end(read)
+        assert len(kafka.read(f"{topics}.outputs", count=1_500)) == 1_500
+    assert values_of(worker) == [f"{number}" for number in range(1_500)]
+
+
+def test_a_broker_that_comes_back_has_lost_nothing(kafka, topics):
+    kafka.write(f"{topics}.inputs", *[b"a%d" % number for number in range(50)])
+    with working(kafka, topics):
+        kafka.read(f"{topics}.outputs", count=50)
+        kafka.stop()
+        kafka.start()
+        kafka.write(f"{topics}.inputs", *[b"b%d" % number for number in range(50)])
+        found = values(kafka.read(f"{topics}.outputs", count=100, seconds=40))
+    assert sorted(found) == sorted(f"{side}{number}" for side in "ab" for number in range(50))

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bailie.kafka.progress import RecordProgress
+from bailie.kafka.records import IncomingRecord, OutgoingRecord
+
+OUT = OutgoingRecord("out", 0, None, b"value")
+
+
+def incoming(offset, partition=0, value=b""):
+    return IncomingRecord("in", partition, offset, None, value)
+
+
+def reading(*offsets, partition=0):
+    """Returns a progress that has read records of one partition, and these records."""
+    progress = RecordProgress()
+    progress.assign([("in", partition)])
+    return progress, [progress.take(incoming(offset, partition)) for offset in offsets]
+
+
+def test_records_go_in_their_order_whatever_ends_first():
+    progress, (first, second, third) = reading(4, 5, 9)
+    third.outputs = (OUT,)
+    second.outputs = (OUT, OUT)
+    assert progress.batch(64) == ((), {})
+    first.outputs = (OUT,)
+    batch = progress.batch(64)
+    assert batch.ended == (first, second, third)
+    assert batch.offsets == {("in", 0): 10}
+    assert batch.outputs == [OUT] * 4
+    progress.settle(batch)
+    assert len(progress) == 0
+
+
+def test_a_batch_that_was_not_committed_comes_again():
+    progress, (read,) = reading(0)
+    read.outputs = (OUT,)
+    assert progress.batch(64) == progress.batch(64)
+    assert len(progress) == 1
+
+
+def test_a_batch_has_so_many_records_with_outputs_and_any_number_of_others():
+    progress, reads = reading(*range(10))
+    for read in reads:
+        read.outputs = (OUT,) if read.record.offset % 2 else ()
+    batch = progress.batch(2)
+    assert batch.run == 2
+    assert batch.offsets == {("in", 0): 5}
+
+
+def test_partitions_do_not_wait_for_each_other_and_take_turns():
+    progress, (slow,) = reading(0)
+    progress.assign([("in", 1), ("in", 2)])
+    others = [progress.take(incoming(0, number)) for number in (1, 2)]
+    for each in others:
+        each.outputs = (OUT,)
+    assert slow.outputs is None
+    batch = progress.batch(1)
+    assert batch.offsets == {("in", 1): 1}
+    progress.settle(batch)
+    progress.take(incoming(1, 1)).outputs = (OUT,)
+    assert progress.batch(1).offsets == {("in", 2): 1}
+
+
+def test_a_partition_that_goes_is_forgotten():
+    progress, (read,) = reading(0)
+    read.outputs = (OUT,)
+    progress.revoke([("in", 0), ("in", 7)])
+    assert not read.live
+    assert progress.batch(64) == ((), {})
+    assert progress.take(incoming(1)) is None
+    progress.assign([("in", 0)])
+    again = progress.take(incoming(0))
+    assert again.live
+    progress.revoke_all()
+    assert not again.live
+    assert len(progress) == 0
+
+
+def test_an_assignment_that_is_told_again_forgets_nothing():
+    progress, (read,) = reading(0)
+    progress.assign([("in", 0), ("in", 1)])
+    assert len(progress) == 1
+    assert read.live
+
+
+def test_the_memory_counts_what_came_and_what_follows():
+    progress = RecordProgress()
+    progress.assign([("in", 0)])
+    read = progress.take(incoming(0, value=b"12345"))
+    progress.take(incoming(1, value=None))
+    assert progress.size == 5
+    read.outputs = (OUT,)
+    assert progress.size == 5 + OUT.size
+
+
+@given(st.data())
+def test_every_record_is_committed_once_and_none_before_those_in_front(data):
+    """Records of three partitions end, are committed and are read in any order."""
+    progress, following, open_reads, committed = RecordProgress(), dict.fromkeys(range(3), 0), [], []
+    progress.assign([("in", number) for number in following])
+    for _ in range(data.draw(st.integers(1, 60))):
+        match data.draw(st.sampled_from(["read", "end", "commit", "fail"])):
+            case "read":
+                number = data.draw(st.sampled_from(range(3)))
+                open_reads.append(progress.take(incoming(following[number], number)))
+                following[number] += 1
+            case "end" if open_reads:
+                read = open_reads.pop(data.draw(st.integers(0, len(open_reads) - 1)))
+                read.outputs = data.draw(st.sampled_from([(), (OUT,)]))
+            case "commit":
+                batch = progress.batch(data.draw(st.integers(1, 4)))
+                committed += [(read.record.partition, read.record.offset) for read in batch.ended]
+                for (_, number), offset in batch.offsets.items():
+                    assert offset == 1 + max(at for where, at in committed if where == number)
+                progress.settle(batch)
+            case "fail":
+                progress.batch(2)
+    for number in following:
+        own = [at for where, at in committed if where == number]
+        assert own == list(range(len(own)))
+    assert len(progress) + len(committed) == sum(following.values())

@@ -1,0 +1,137 @@
+"""Records through a real broker and gateway: answers once, whatever is killed; forms of Seldon Core."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from benchmarks.kafka_kills import run_kills
+from tests.pipelinegateway.client import ask, message_of, running
+from tests.pipelinegateway.models import from_wire, serving, tensor
+from tests.support.broker import running_broker
+from tests.support.record_gateway import clients_of
+from tests.support.waiting import until
+
+from bailie._gen import inference_pb2 as pb
+from bailie.pipelinegateway.asynchronous import followed_topics, records_run
+from bailie.pipelinegateway.plans import PlanSource
+from bailie.pipelinegateway.record_outputs import RecordPlace
+
+SPEC = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
+VALUE = message_of([tensor("x", ["in"])]).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    with running_broker(tmp_path_factory.mktemp("kafka")) as found:
+        yield found
+
+
+@asynccontextmanager
+async def consuming(folder, kafka, specs, namespace, *, prefix=""):
+    place = RecordPlace("seldon", namespace, "seldon-pipelinegateway-0")
+    async with (
+        serving() as models,
+        running(folder, models, specs, namespace=namespace) as (engine, port),
+        records_run(engine, place, clients_of(kafka.address, f"{prefix}{namespace}")) as consumer,
+    ):
+        yield models, engine, port, consumer
+
+
+def made(kafka, namespace, *owners, partitions=2):
+    topics = [f"seldon.{namespace}.{owner}.{side}" for owner in owners for side in ("inputs", "outputs")]
+    kafka.make(*topics, f"seldon.{namespace}.errors.errors", partitions=partitions)
+    return topics
+
+
+async def test_requests_are_answered_once_while_the_gateway_and_the_broker_are_killed(tmp_path):
+    with running_broker(tmp_path / "broker") as broker:
+        outcome = await run_kills(tmp_path, broker, requests=240, kills=2, restarts=1, rate=60)
+    assert (outcome.missing, outcome.twice, outcome.wrong) == (0, 0, []), outcome.summary()
+    assert (outcome.kills, outcome.restarts) == (2, 1)
+
+
+async def test_producers_and_readers_of_seldon_core_go_on(tmp_path, kafka):
+    inputs, outputs, model_inputs, model_outputs = made(kafka, "e18", "pipeline.p", "model.a")
+    async with consuming(tmp_path, kafka, {"p_1": SPEC}, "e18") as (models, *_):
+        headers = [("pipeline", b"p"), ("x-tenant", b"t")]
+        await asyncio.to_thread(
+            kafka.write, inputs, (b"p.id-2.9", VALUE, 0), (b"1.p.id-2.10", VALUE, 1), headers=headers
+        )
+        await asyncio.to_thread(kafka.write, inputs, (b"order-17", VALUE, 1), (None, VALUE, 0))
+        found = await asyncio.to_thread(kafka.read, outputs, count=4)
+        assert {each.key() for each in found} == {b"p.id-2.9", b"1.p.id-2.10", b"order-17", None}
+        for each in found:
+            (answer,) = pb.ModelInferResponse.FromString(each.value()).outputs
+            assert from_wire(answer) == tensor("x", ["in>a"])
+            told = dict(each.headers())
+            assert told["pipeline"] == b"p"
+            assert told["x-pipeline-version"] == b"1"
+            assert told["x-seldon-route"] == b":a_1:"
+        partitions = {each.key(): each.partition() for each in found}
+        assert partitions == {b"p.id-2.9": 0, b"1.p.id-2.10": 1, b"order-17": 1, None: 0}
+        assert {each.header("x-request-id") for each in models.calls} >= {"id-2.9", "id-2.10", "order-17"}
+        steps = await asyncio.to_thread(kafka.read, model_inputs, model_outputs, count=8)
+        assert {dict(each.headers())["pipeline"] for each in steps} == {b"p"}
+
+        await asyncio.to_thread(
+            kafka.write, model_inputs, json.dumps({"inputs": [tensor("x", ["json"])]}).encode()
+        )
+        found = await asyncio.to_thread(kafka.read, model_outputs, count=5)
+        (answer,) = [each for each in found if each.value().startswith(b"{")]
+        assert json.loads(answer.value())["outputs"] == [tensor("x", ["json>a"])]
+        assert len(models.calls) == 5, "records of steps are not run as requests to the model"
+
+        await asyncio.to_thread(kafka.write, inputs, b"\x07nonsense", VALUE)
+        (error,) = await asyncio.to_thread(kafka.read, "seldon.e18.errors.errors", count=1)
+        assert dict(error.headers())["seldon-pipeline-errors"] == b"p"
+        found = await asyncio.to_thread(kafka.read, outputs, count=6)
+        assert error.value() in {each.value() for each in found}
+
+
+async def test_a_group_that_begins_anew_replays(tmp_path, kafka):
+    inputs, outputs, *_ = made(kafka, "replay", "pipeline.p", "model.a")
+    kafka.write(inputs, *[VALUE] * 5)
+    async with consuming(tmp_path, kafka, {"p_1": SPEC}, "replay"):
+        await asyncio.to_thread(kafka.read, outputs, count=5)
+    (tmp_path / "again").mkdir()
+    async with consuming(tmp_path / "again", kafka, {"p_1": SPEC}, "replay", prefix="again-"):
+        assert len(await asyncio.to_thread(kafka.read, outputs, count=10)) == 10
+
+
+async def test_a_pipeline_that_comes_later_is_read(tmp_path, kafka):
+    inputs, outputs, *_ = made(kafka, "later", "pipeline.p", "model.a")
+    kafka.write(inputs, VALUE)
+    async with consuming(tmp_path, kafka, {"q_1": SPEC}, "later") as (_, engine, _, consumer):
+        place = RecordPlace("seldon", "later", "x")
+        assert followed_topics(engine, place) == [
+            "seldon.later.pipeline.q.inputs",
+            r"^seldon\.later\.model\..+\.inputs$",
+        ]
+        assert engine.plans.put(PlanSource("p", 1, SPEC)) == ""
+        assert len(await asyncio.to_thread(kafka.read, outputs, count=1)) == 1
+        assert consumer.trouble == ""
+
+
+async def test_requests_over_http_go_on_without_the_broker(tmp_path):
+    with running_broker(tmp_path / "broker") as broker:
+        made(broker, "away", "pipeline.p", "model.a")
+        async with consuming(tmp_path, broker, {"p_1": SPEC}, "away") as (_, _, port, consumer):
+            await asyncio.to_thread(broker.write, "seldon.away.pipeline.p.inputs", VALUE)
+            await asyncio.to_thread(broker.read, "seldon.away.pipeline.p.outputs", count=1)
+            broker.stop()
+            for _ in range(20):
+                assert (await ask(port)).status == 200
+            await asyncio.to_thread(broker.start)
+            await asyncio.to_thread(broker.write, "seldon.away.pipeline.p.inputs", VALUE)
+            assert (
+                len(
+                    await asyncio.to_thread(
+                        broker.read, "seldon.away.pipeline.p.outputs", count=2, seconds=60
+                    )
+                )
+                == 2
+            )
+            await until(lambda: consumer.trouble == "")
