@@ -55,6 +55,7 @@ def generated() -> dict[str, str]:
     for chart in ("setup", "runtime"):
         made[f"{_folder(chart)}/templates/_runtime_rights.tpl"] = _shared("runtime_rights.tpl")
         made[f"{_folder(chart)}/templates/_monitors.tpl"] = _shared("monitors.tpl")
+        made[f"{_folder(chart)}/templates/_kafka.tpl"] = _shared("kafka.tpl")
     return made
 
 

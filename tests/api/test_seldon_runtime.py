@@ -29,7 +29,7 @@ CONFIG = {
 
 WITHOUT_EFFECT = (
     "spec.config.tracingConfig",
-    "spec.config.kafkaConfig",
+    "spec.config.kafkaConfig.streams",
     "spec.config.scalingConfig.pipelines",
 )
 
@@ -101,7 +101,7 @@ def test_the_schedulers_service_has_no_type(manifest):
         ({"scalingConfig": {}}, []),
         ({"scalingConfig": {"pipelines": {"maxShardCountMultiplier": 4}}}, ["scalingConfig.pipelines"]),
         ({"tracingConfig": {"disable": True}}, ["tracingConfig"]),
-        ({"kafkaConfig": {"topics": {}}}, ["kafkaConfig"]),
+        ({"kafkaConfig": {"streams": {}}}, ["kafkaConfig.streams"]),
     ],
 )
 @pytest.mark.parametrize("kind", [SeldonConfig, SeldonRuntime])

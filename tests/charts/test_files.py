@@ -75,7 +75,7 @@ def test_the_usual_values_of_seldon_core_are_taken_as_they_are(chart, release):
 
 def test_the_usual_values_of_seldon_core_are_told_in_a_few_lines():
     notes = render("setup", default_values("setup", "2.10.2")).notes
-    assert "kafka.* (" in notes
+    assert "security.envoy.ssl.* (" in notes
     assert (
         "Images of Seldon Core are not run; Bailie's take their place: "
         "controller.image, envoy.image, pipelinegateway.image, scheduler.image, serverConfig.agent.image."

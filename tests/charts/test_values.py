@@ -17,6 +17,18 @@ LONG = "0123456789abcdef0123456789abcdef"
 ONLY_ONE = {"security.controlplane.protocol", "security.envoy.protocol"}
 """Values that may be given and have one meaning."""
 EXAMPLES = {
+    "kafka.bootstrap": "kafka-a:9092,kafka-b:9092",
+    "kafka.consumer": {"sessionTimeoutMs": 6000, "auto.offset.reset": "earliest"},
+    "kafka.producer": {"messageMaxBytes": 1000000000, "compressionType": "lz4"},
+    "kafka.topics": {"numPartitions": {"type": "int", "intVal": 4}, "replicationFactor": 3},
+    "config.kafkaConfig.topics": {"numPartitions": "4"},
+    "config.kafkaConfig.consumer": {"sessionTimeoutMs": 6000},
+    "config.kafkaConfig.producer": {"linger.ms": 0},
+    "security.kafka.protocol": "SSL",
+    "security.kafka.sasl.mechanism": "PLAIN",
+    "security.kafka.sasl.client.username": "$ConnectionString",
+    "security.kafka.sasl.client.secret": "other",
+    "security.kafka.ssl.client.endpointIdentificationAlgorithm": "none",
     "serverConfig.agent.hungServerSeconds": 17,
     "controller.watchNamespaces": ["team-a"],
     "controller.namespaceSelector": "serves-models=yes",
@@ -45,7 +57,36 @@ EXAMPLES = {
 }
 TOKENS = {43: "(drawn at random)", 64: "(derived)"}
 """By their lengths."""
+BROKER = {"kafka": {"bootstrap": "kafka:9092"}}
+SASL = {"security": {"kafka": {"protocol": "SASL_SSL", "sasl": {"client": {"secret": "login"}}}}}
 BESIDE = {
+    **dict.fromkeys(
+        (
+            "kafka.topicPrefix",
+            "kafka.consumerGroupIdPrefix",
+            "kafka.debug",
+            "kafka.consumer",
+            "kafka.producer",
+            "kafka.topics",
+        ),
+        BROKER,
+    ),
+    **dict.fromkeys(
+        (
+            "security.kafka.sasl.mechanism",
+            "security.kafka.sasl.client.username",
+            "security.kafka.sasl.client.secret",
+            "security.kafka.sasl.client.passwordPath",
+            "security.kafka.ssl.client.secret",
+            "security.kafka.ssl.client.brokerValidationSecret",
+            "security.kafka.ssl.client.keyPath",
+            "security.kafka.ssl.client.crtPath",
+            "security.kafka.ssl.client.caPath",
+            "security.kafka.ssl.client.brokerCaPath",
+            "security.kafka.ssl.client.endpointIdentificationAlgorithm",
+        ),
+        SASL,
+    ),
     "controller.namespaceSelector": WIDE,
     "controller.skipClusterRoleCreation": WIDE,
     "controller.skipOperatorClusterRoleCreation": WIDE,
@@ -102,21 +143,21 @@ FOLDED = [
     ("setup", {"aKey": 1, "another": False}, f"  aKey, another: {UNKNOWN}."),
     (
         "setup",
-        {"kafka": {"consumer": {"anything": 1}}},
-        "  kafka.consumer.anything: nothing that Bailie runs needs",
+        {"kafka": {"streams": {"anything": 1}}},
+        "  kafka.streams.anything: Bailie decides this itself",
     ),
     (
         "setup",
-        {"kafka": {"debug": "all", "topics": {"x": 1}}, "security": {"kafka": {"protocol": "SSL"}}},
-        "  kafka.* (2 keys), security.kafka.protocol: nothing that Bailie runs needs a broker.",
+        {"modelgateway": {"workers": 3, "maxNumConsumers": 4}, "hodometer": {"disable": True}},
+        "  hodometer.disable, modelgateway.* (2 keys): Bailie has no such component.",
     ),
     (
         "setup",
         {"security": {"kafka": {"ssl": {"secret": {"anything": "x"}}}}},
-        "  security.kafka.ssl.secret.anything: nothing that Bailie runs needs a broker.",
+        "  security.kafka.ssl.secret.anything: Bailie decides this itself",
     ),
     ("runtime", {"networkPolicies": {"enable": False}}, f"  networkPolicies.enable: {UNKNOWN}."),
-    ("runtime", {"config": {"kafkaConfig": {"new": {"x": 1}}}}, "  config.kafkaConfig.new.x: nothing that"),
+    ("runtime", {"config": {"kafkaConfig": {"new": {"x": 1}}}}, f"  config.kafkaConfig.new.x: {UNKNOWN}."),
     ("servers", {"mlserver": {"replica": 2}}, f"  mlserver.replica: {UNKNOWN}."),
 ]
 
@@ -128,7 +169,12 @@ def test_keys_without_effect_are_folded_by_their_parents(chart, values, line):
 
 @pytest.mark.parametrize("empty", [None, "", {}, []])
 def test_an_empty_key_without_effect_is_not_named(empty):
-    values = {"kafka": empty, "opentelemetry": {"endpoint": empty}, "scheduler": {"unknown": empty}}
+    values = {
+        "kafka": empty,
+        "modelgateway": empty,
+        "opentelemetry": {"endpoint": empty},
+        "scheduler": {"unknown": empty},
+    }
     assert "no effect" not in render("setup", values).notes
 
 

@@ -10,10 +10,12 @@ from tests.support.fleet import FAILED, FIRST, LOADED
 from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
 
+from bailie.control.acknowledgements import DRAIN_SECONDS
 from bailie.control.engine import Engine
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
+from bailie.lifecycle.journal import JournalNote
 from bailie.lifecycle.pipelines import NO_GATEWAY
 from bailie.placement import ReplicaId
 from bailie.routing.table import Elsewhere, NotReady, Route
@@ -435,3 +437,33 @@ def test_an_experiment_over_pipelines_goes_elsewhere_until_all_candidates_are_he
     world.loaded(identity, name="b")
     assert isinstance(world.entry("flower.experiment"), Route)
     assert isinstance(world.entry("a.pipeline"), Route)
+
+
+def test_gateways_hear_whether_the_pipeline_is_deleted_or_only_replaced(world):
+    world.answering("p")
+    identity = world.pipeline("p", generation=2, spec=OTHER)
+    world.step()
+    world.loaded(identity, 2)
+    sent = world.step(DRAIN_SECONDS)
+    assert [f"unload p.pipeline_1 {replica}" for replica in GATEWAYS] == sent
+    assert world.agents.deleted == []
+    for replica in GATEWAYS:
+        world.agents.report("p.pipeline", identity, 1, None, replica=replica)
+    del world.pipelines["p"]
+    world.step()
+    world.step(DRAIN_SECONDS)
+    assert world.agents.deleted == [f"p.pipeline_2 {replica}" for replica in GATEWAYS]
+
+
+def test_the_notes_of_the_gateways_about_the_journal_are_a_condition(world):
+    identity = world.pipeline()
+    world.step()
+    world.loaded(identity)
+    assert "JournalReady" not in world.conditions()
+    for replica in GATEWAYS:
+        note = JournalNote(kept=replica == GATEWAYS[0], words=f"of {replica}")
+        world.agents.report("p.pipeline", identity, 1, LOADED, replica=replica, journal=note)
+    world.step()
+    found = world.conditions()["JournalReady"]
+    assert found["status"] == "False"
+    assert found["message"] == "1 of 2 pipeline gateways: of seldon-pipelinegateway-1"

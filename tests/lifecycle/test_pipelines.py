@@ -1,6 +1,7 @@
 import pytest
 
 from bailie.api.problems import Problem
+from bailie.lifecycle.journal import JournalNote
 from bailie.lifecycle.pipelines import PipelineFacts
 from bailie.lifecycle.version import Failure, VersionFacts
 
@@ -45,3 +46,25 @@ def test_many_missing_models_are_counted():
 def test_fields_without_effect_are_told():
     warnings = (Problem("spec.steps[0].batch.rolling", "NoEffect", "has no effect"),)
     assert "batch.rolling" in conditions(warnings=warnings)["SpecWarnings"]["message"]
+
+
+def test_a_pipeline_without_a_journal_answers_all_the_same():
+    note = JournalNote(kept=False, words="no broker answers")
+    found = conditions({"placed": 1, "loaded": 1, "available": 1}, journals=(note,))
+    assert found["JournalReady"]["status"] == "False"
+    assert found["JournalReady"]["message"] == "no broker answers"
+    assert found["Ready"]["status"] == "True"
+
+
+def test_fields_for_a_broker_are_warned_of_only_without_one():
+    warnings = (
+        Problem("spec.dataflow.cleanTopicsOnDelete", "NoEffect", "has no effect without a message broker"),
+        Problem("spec.journal", "NoEffect", "has no effect without a message broker"),
+    )
+    assert "spec.journal" in conditions(warnings=warnings)["SpecWarnings"]["message"]
+    note = JournalNote(kept=True, words="")
+    assert "SpecWarnings" not in conditions(warnings=warnings, journals=(note,))
+    other = Problem("spec.steps[0].batch.rolling", "NoEffect", "has no effect")
+    told = conditions(warnings=(*warnings, other), journals=(note,))["SpecWarnings"]["message"]
+    assert "journal" not in told
+    assert "rolling" in told

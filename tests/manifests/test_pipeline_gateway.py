@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.support import manifests
 
+from bailie.api.seldon_config import Configuration
 from bailie.manifests.cluster import companions, pod_controller
-from bailie.manifests.pipeline_gateway import gateway_is_left_out, pipeline_gateway_workload
+from bailie.manifests.pipeline_gateway import (
+    broker_warnings,
+    gateway_is_left_out,
+    pipeline_gateway_workload,
+)
 
 
 def runtime(**override):
@@ -15,7 +22,7 @@ def runtime(**override):
 
 
 def server(**override):
-    (found,) = companions(pipeline_gateway_workload(runtime(**override)))
+    (found,) = companions(pipeline_gateway_workload(runtime(**override), Configuration()))
     return found
 
 
@@ -25,7 +32,7 @@ def test_a_server_is_made_that_leaves_the_replicas_to_others():
     assert found["metadata"]["name"] == "seldon-pipelinegateway"
     assert found["metadata"]["ownerReferences"][0]["kind"] == "SeldonRuntime"
     assert found["spec"] == {"serverConfig": "seldon-pipelinegateway"}
-    assert pod_controller(pipeline_gateway_workload(runtime())) is None
+    assert pod_controller(pipeline_gateway_workload(runtime(), Configuration())) is None
 
 
 def test_replicas_and_pods_of_the_runtime_are_the_servers():
@@ -48,3 +55,31 @@ def test_the_container_is_known_by_seldon_cores_name_too(name):
 )
 def test_a_runtime_may_want_no_gateway(override, left_out):
     assert gateway_is_left_out(runtime(**override)) is left_out
+
+
+def with_broker(**kafka):
+    return Configuration.model_validate({"kafkaConfig": kafka})
+
+
+def test_a_broker_is_told_in_a_config_map_and_a_change_of_it_replaces_the_pods():
+    kafka = {"bootstrap.servers": "kafka:9092", "producer": {"linger.ms": 0}, "topicPrefix": "own"}
+    made, config_map = companions(pipeline_gateway_workload(runtime(), with_broker(**kafka)))
+    assert config_map["metadata"]["name"] == "bailie-kafka"
+    assert json.loads(config_map["data"]["kafka.json"]) == kafka
+    digests = set()
+    for changed in ({}, {"topicPrefix": "other"}, {"bootstrap.servers": "other:9092"}):
+        workload = pipeline_gateway_workload(runtime(), with_broker(**{**kafka, **changed}))
+        digests.add(companions(workload)[0]["metadata"]["annotations"]["bailie.io/kafka-config"])
+    assert len(digests) == 3
+    assert made["metadata"]["annotations"]["bailie.io/kafka-config"] in digests
+
+
+@pytest.mark.parametrize("brokers", [None, "", "  "])
+def test_without_brokers_there_is_no_config_map_and_the_rest_is_told_to_have_no_effect(brokers):
+    settings = with_broker(**{"bootstrap.servers": brokers, "topicPrefix": "own"})
+    (only,) = companions(pipeline_gateway_workload(runtime(), settings))
+    assert only["kind"] == "Server"
+    (warning,) = broker_warnings(settings)
+    assert "bootstrap.servers" in warning.message
+    assert broker_warnings(Configuration()) == []
+    assert broker_warnings(with_broker(**{"bootstrap.servers": "kafka:9092"})) == []

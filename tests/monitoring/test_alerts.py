@@ -88,6 +88,7 @@ CAUSES = {
     "BailieModelsThrash": {'bailie_agent_returns_total{namespace="a",pod="s-0"}': f"0+8x{MINUTES}"},
     "BailieModelsReturnSlowly": {HELD % "5": f"0+30x{MINUTES}"},
     "BailiePipelinesRefused": {'bailie_pipeline_refused_total{namespace="a",pod="p-0"}': GROWS},
+    "BailieJournalIncomplete": {'bailie_journal_dropped_total{namespace="a",pod="p-0"}': GROWS},
     "BailieServerNotReady": {'bailie_agent_server_ready{namespace="a",pod="s-0"}': const(0)},
     "BailieServerReplicasLost": {
         'bailie_server_replicas{namespace="a",server="s",state="NotConnected"}': const(1)

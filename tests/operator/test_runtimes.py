@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import SELDON_CONFIG, SELDON_RUNTIME, SERVER
@@ -120,7 +122,8 @@ async def test_fields_without_effect_are_told_once(installation):
 
 
 async def test_settings_of_the_config_without_effect_are_told_at_the_runtime(installation):
-    body = {"spec": {"config": {"kafkaConfig": {"topicPrefix": "x"}}}}
+    kafka = {"bootstrap.servers": "kafka:9092", "streams": {"x": 1}}
+    body = {"spec": {"config": {"kafkaConfig": kafka}}}
     async with installation.operator():
         await installation.make("SeldonRuntime", "seldon", {**RUNTIME, "config": {"tracingConfig": {}}})
         await installation.until(SELDON_RUNTIME, "seldon", "True")
@@ -132,7 +135,7 @@ async def test_settings_of_the_config_without_effect_are_told_at_the_runtime(ins
 
         said = sorted(await until_true(told))
     assert [each.partition(": ")[0] for each in said] == [
-        'SeldonConfig "default" spec.config.kafkaConfig',
+        'SeldonConfig "default" spec.config.kafkaConfig.streams',
         "spec.config.tracingConfig",
     ]
 
@@ -270,6 +273,37 @@ async def test_the_server_of_pipelines_is_there_while_the_scheduler_tells_of_one
         await tell_of_pipelines(installation, there=False)
         await gateway_says(installation, "True", "NoPipelines")
         assert server not in installation.workloads.running
+
+
+async def test_gateways_hear_of_the_broker_of_runtime_and_config_together(installation):
+    server = (installation.a, "seldon-pipelinegateway.server")
+    body = {"spec": {"config": {"kafkaConfig": {"bootstrap.servers": "kafka:9092"}}}}
+    async with installation.operator():
+        config = {"kafkaConfig": {"topicPrefix": "own"}}
+        await installation.make("SeldonRuntime", "seldon", {**RUNTIME, "config": config})
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        await tell_of_pipelines(installation, there=True)
+        await gateway_says(installation, "False", "NotMadeYet")
+        (alone,) = companions(installation.workloads.running[server])
+        assert "annotations" not in alone["metadata"]
+
+        async def told():
+            return [each["message"] for each in await installation.events("NoEffect")]
+
+        (said,) = await until_true(told)
+        assert 'without "bootstrap.servers"' in said
+        await installation.admin.patch(SELDON_CONFIG, "default", installation.home, body)
+        made, config_map = await until_true(lambda: both(installation, server))
+        assert json.loads(config_map["data"]["kafka.json"]) == {
+            "bootstrap.servers": "kafka:9092",
+            "topicPrefix": "own",
+        }
+        assert made["metadata"]["annotations"]
+
+
+async def both(installation, server):
+    found = companions(installation.workloads.running[server])
+    return found if len(found) == 2 else None
 
 
 async def test_the_runtime_may_leave_the_gateway_out_and_says_so(installation):

@@ -13,7 +13,10 @@ FIRST = ReplicaId("mlserver", 0)
 
 
 class Agents:
-    """Satisfies `bailie.scheduler.world.Agents`. `sent` are commands as `load iris_1 mlserver-0`."""
+    """Satisfies `bailie.scheduler.world.Agents`. `sent` are commands as `load iris_1 mlserver-0`.
+
+    `deleted` are the unloads of Models and Pipelines that are no more.
+    """
 
     def __init__(self):
         self.connected = {}
@@ -22,6 +25,7 @@ class Agents:
         self.used = []
         self.drained = []
         self.memory_orders = []
+        self.deleted = []
         self._sessions = itertools.count(1)
         self._revisions = itertools.count(1)
 
@@ -67,6 +71,8 @@ class Agents:
             return False
         verb = type(command).__name__.removesuffix("Command").lower()
         self.sent.append(f"{verb} {command.version.model}_{command.number} {replica}")
+        if getattr(command, "deleted", False):
+            self.deleted.append(f"{command.version.model}_{command.number} {replica}")
         return True
 
     def note_used(self, replica, server_names):

@@ -17,6 +17,7 @@ from chartgen.values import (
     Value,
     choice,
     count,
+    kafka_values,
     monitors,
     network_policies,
     texts,
@@ -64,6 +65,7 @@ RUNTIME: tuple[Row, ...] = (
     Value("config.scalingConfig.models.enabled", False, "The replicas of each Model with a `maxReplicas` above its `minReplicas` follow its load.", FLAG),
     Value("config.scalingConfig.servers.enabled", True, "The replicas of each Server with both `minReplicas` and a larger `maxReplicas` follow what its models need.", FLAG),
     Value("config.scalingConfig.servers.scaleDownPackingEnabled", True, "Models may be moved so that fewer replicas are enough; `false`: only replicas without a model are taken away.", FLAG),
+    *kafka_values("config.kafkaConfig"),
     Value("config.serviceConfig.serviceGRPCPrefix", "", "Prefix of the names of gRPC ports.", TEXT),
     Value("config.serviceConfig.serviceType", "", "Type of the Services that clients call.", SERVICE_TYPE),
     Ignored("scheduler.serviceType", "the scheduler's Service is headless, for use within the namespace"),
@@ -71,11 +73,7 @@ RUNTIME: tuple[Row, ...] = (
         Ignored(name, _NO_COMPONENT, ("disable", "replicas", "podSpec"))
         for name in ("hodometer", "dataflow", "modelgateway")
     ),
-    Ignored(
-        "config.kafkaConfig",
-        "nothing that Bailie runs needs a broker",
-        ("bootstrap", "topicPrefix", "consumer", "producer", "streams", "topics", "debug"),
-    ),
+    Ignored("config.kafkaConfig.streams", "no stream processor runs"),
     Ignored(
         "config.tracingConfig",
         "Bailie sends no traces",

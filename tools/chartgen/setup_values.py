@@ -27,6 +27,7 @@ from chartgen.values import (
     count,
     default_of,
     image,
+    kafka_values,
     monitors,
     network_policies,
     resources,
@@ -46,7 +47,6 @@ _PLAINTEXT_CONTROL = choice(
     may=f"PLAINTEXT: {_NO_TLS}, and traffic taken for encrypted would not be; a service mesh encrypts it, and NetworkPolicies bound it",
 )
 _NO_COMPONENT = "Bailie has no such component"
-_NO_BROKER = "nothing that Bailie runs needs a broker"
 _NO_TRACES = "Bailie sends no traces"
 _OTHERWISE = "Bailie decides this itself or by other means, which the chart's README names"
 _COMPONENT_KEYS = (
@@ -200,31 +200,32 @@ SERVERS: tuple[Row, ...] = (
     *resources("serverConfig.triton", "100m", "1Gi"),
 )  # fmt: skip
 
+_CLIENT_FILES = "/tmp/certs/kafka/client"
+_BROKER_FILES = "/tmp/certs/kafka/broker"
+BROKER: tuple[Row, ...] = (
+    *kafka_values("kafka"),
+    Value("security.kafka.protocol", "PLAINTEXT", "How the gateways speak to brokers.", choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")),
+    Value("security.kafka.sasl.mechanism", "SCRAM-SHA-512", "How they log in.", choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")),
+    Value("security.kafka.sasl.client.username", "seldon", "User.", TEXT),
+    Value("security.kafka.sasl.client.secret", "", "Secret in each namespace with the password, or for OAUTHBEARER with `client_id`, `client_secret`, `token_endpoint_url`, `scope`, `extensions` and `method`.", TEXT),
+    Value("security.kafka.sasl.client.passwordPath", "password", "Key of the password.", TEXT),
+    Value("security.kafka.ssl.client.secret", "", "Secret in each namespace with the gateways' certificate.", TEXT),
+    Value("security.kafka.ssl.client.brokerValidationSecret", "", "Secret in each namespace with the authorities of the brokers' certificates.", TEXT),
+    Value("security.kafka.ssl.client.keyPath", f"{_CLIENT_FILES}/tls.key", "Key of the private key: the last part of this path.", TEXT),
+    Value("security.kafka.ssl.client.crtPath", f"{_CLIENT_FILES}/tls.crt", "Key of the certificate: the last part.", TEXT),
+    Value("security.kafka.ssl.client.caPath", f"{_CLIENT_FILES}/ca.crt", "Key of authorities in the gateways' Secret, for want of the other: the last part.", TEXT),
+    Value("security.kafka.ssl.client.brokerCaPath", f"{_BROKER_FILES}/ca.crt", "Key of authorities in `brokerValidationSecret`: the last part.", TEXT),
+    Value("security.kafka.ssl.client.endpointIdentificationAlgorithm", "https", "Whether a broker's certificate must have its name: https, or none.", choice("https", "none")),
+)  # fmt: skip
+
 IGNORED: tuple[Row, ...] = (
     Ignored("useDeploymentsForServers", "replicas of a server have stable names, which Deployments do not give", told=_OTHERWISE),
     Ignored("serviceGRPCPrefix", "give `services.serviceGRPCPrefix`", told=_OTHERWISE),
     Ignored("opentelemetry", _NO_TRACES, ("endpoint", "protocol", "disable", "ratio")),
-    Ignored(
-        "kafka",
-        _NO_BROKER,
-        (
-            "debug", "bootstrap", "topicPrefix", "consumerGroupIdPrefix", "consumer.sessionTimeoutMs",
-            "consumer.autoOffsetReset", "consumer.topicMetadataRefreshIntervalMs",
-            "consumer.topicMetadataPropagationMaxMs", "consumer.messageMaxBytes", "producer.lingerMs",
-            "producer.messageMaxBytes", "topics.replicationFactor", "topics.numPartitions",
-        ),
-    ),
     Ignored("security.controlplane.ssl", f"{_NO_TLS}; use a service mesh or network policies", _SSL, told=_NO_TLS),
-    Ignored(
-        "security.kafka",
-        _NO_BROKER,
-        (
-            "protocol", "sasl.mechanism", "sasl.client.username", "sasl.client.secret", "sasl.client.passwordPath",
-            "ssl.client.secret", "ssl.client.brokerValidationSecret", "ssl.client.keyPath", "ssl.client.crtPath",
-            "ssl.client.caPath", "ssl.client.brokerCaPath", "ssl.client.endpointIdentificationAlgorithm",
-        ),
-    ),
-    Ignored("security.schemaRegistry", _NO_BROKER, ("configPath",)),
+    Ignored("kafka.streams", "no stream processor runs", told=_OTHERWISE),
+    Ignored("security.kafka.ssl.secret", "give `security.kafka.ssl.client.brokerValidationSecret`, whose key `brokerCaPath` ends with", told=_OTHERWISE),
+    Ignored("security.schemaRegistry", "records are written without a schema registry", ("configPath",)),
     Ignored(
         "security.envoy.ssl",
         f"{_NO_TLS}; {_TLS_ELSEWHERE}",
@@ -241,7 +242,7 @@ IGNORED: tuple[Row, ...] = (
         for key in ("accesslogPath", "enableAccesslog", "includeSuccessfulRequests")
     ),
     Ignored("modelgateway", f"{_NO_COMPONENT}: requests go from Envoy straight to the server", (*_COMPONENT_KEYS, "workers", "maxNumConsumers"), told=_NO_COMPONENT),
-    Ignored("pipelinegateway.maxNumConsumers", "pipelines run without a message broker", told=_OTHERWISE),
+    Ignored("pipelinegateway.maxNumConsumers", "a gateway is one consumer", told=_OTHERWISE),
     Ignored("dataflow", _NO_COMPONENT, (*_COMPONENT_KEYS, "cores", "logLevelKafka", "pipelineCtlopsThreads")),
     Ignored("hodometer", f"{_NO_COMPONENT}, which would report its use", ("disable", *_COMPONENT_KEYS, "metricsLevel", "extraPublishUrls"), told=_NO_COMPONENT),
     Ignored(
@@ -262,4 +263,4 @@ IGNORED: tuple[Row, ...] = (
     ),
 )  # fmt: skip
 
-ROWS: tuple[Row, ...] = (*SHARED, *CONTROLLER, *MONITORING, *COMPONENTS, *SERVERS, *IGNORED)
+ROWS: tuple[Row, ...] = (*SHARED, *CONTROLLER, *MONITORING, *COMPONENTS, *SERVERS, *BROKER, *IGNORED)

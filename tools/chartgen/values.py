@@ -109,6 +109,25 @@ MODEL_SECRETS = Value(
 """Of both charts that make the agents' Role."""
 
 
+def kafka_values(path: str) -> tuple[Value, ...]:
+    """Returns the keys of a message broker, which both charts with SeldonConfigs or SeldonRuntimes have."""
+    properties = "Properties of {0}, as librdkafka names them, or with capitals in place of dots (`{1}`)."
+    return (
+        Value(
+            f"{path}.bootstrap",
+            "",
+            "Brokers of Kafka, as host:port, separated by commas. Empty: pipelines run without a broker.",
+            TEXT,
+        ),
+        Value(f"{path}.topicPrefix", "", "Prefix of topics. Default: `seldon`.", TEXT),
+        Value(f"{path}.consumerGroupIdPrefix", "", "Prefix of the gateways' consumer groups.", TEXT),
+        Value(f"{path}.debug", "", "Debug contexts of the client library, which then logs more.", TEXT),
+        Value(f"{path}.consumer", {}, properties.format("consumers", "sessionTimeoutMs"), OBJECT),
+        Value(f"{path}.producer", {}, properties.format("producers", "compressionType"), OBJECT),
+        Value(f"{path}.topics", {}, "`numPartitions` and `replicationFactor` of new topics; 1 each.", OBJECT),
+    )
+
+
 def network_policies(whose: str) -> tuple[Value, ...]:
     """Returns the keys that both charts with NetworkPolicies have."""
     return (

@@ -29,5 +29,6 @@ podSpec:
 {{- if not .scalingConfig.servers.scaleDownPackingEnabled }}{{ $_ := set $servers "scaleDownPackingEnabled" false }}{{ end -}}
 {{- if $servers }}{{ $_ := set $scaling "servers" $servers }}{{ end -}}
 {{- if $scaling }}{{ $_ := set $found "scalingConfig" $scaling }}{{ end -}}
+{{- with include "bailie.kafkaConfig" .kafkaConfig | fromJson }}{{ $_ := set $found "kafkaConfig" . }}{{ end -}}
 {{- if $found }}{{ toYaml $found }}{{ end -}}
 {{- end -}}

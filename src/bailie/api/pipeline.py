@@ -91,12 +91,15 @@ class PipelineSpec(Part):
     output: PipelineOutput | None = None
     """The answer of the pipeline."""
     dataflow: DataflowSpec | None = None
-    """Accepted without effect: pipelines run without a message broker."""
+    """The fate of the pipeline's topics on the message broker, if there is one."""
     allow_cycles: Flag = False
     """Permit steps that come back to themselves."""
     keep_data: Flag = False
     """Keep the tensors of the last requests, and of their steps, in the gateways' memory for a while, so that
     `bailie pipeline inspect` can show them. Bailie's own field."""
+    journal: Literal["after", "before"] | None = None
+    """With a message broker: when a request is journalled, after its answer or before. With before an answer
+    waits for the broker, and is an error without it. Bailie's own field; after when unset."""
     max_step_revisits: UInt32 | None = None
     """How often a request may come back to one step, where cycles are permitted."""
 
@@ -172,6 +175,8 @@ def _warnings(spec: PipelineSpec) -> list[Problem]:
             found.append(no_effect(f"spec.steps[{index}].batch.rolling"))
     if spec.dataflow is not None and spec.dataflow.clean_topics_on_delete:
         found.append(no_effect("spec.dataflow.cleanTopicsOnDelete", "has no effect without a message broker"))
+    if spec.journal == "before":
+        found.append(no_effect("spec.journal", "has no effect without a message broker"))
     if spec.max_step_revisits and not spec.allow_cycles:
         found.append(no_effect("spec.maxStepRevisits", "has no effect without allowCycles"))
     return found

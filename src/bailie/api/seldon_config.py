@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bailie.api.base import Flag, Int32, IntOrString, OpenObject, Part
+from bailie.api.base import Flag, Int32, OpenObject, Part
+from bailie.api.kafka_config import KafkaConfig
 from bailie.api.kinds import SELDON_CONFIG, Kind
 from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
@@ -24,7 +25,6 @@ OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway"
 
 _IGNORED = {
     "tracing_config": "has no effect: Bailie sends no traces",
-    "kafka_config": "has no effect: nothing that Bailie runs needs a message broker",
 }
 """Settings of `Configuration` that nothing reads, and why."""
 
@@ -78,27 +78,6 @@ class TracingConfig(Part):
     """Part of the requests that is traced, 0 to 1."""
 
 
-class KafkaConfig(Part):
-    """How the message broker is used."""
-
-    bootstrap_servers: str | None = Field(default=None, alias="bootstrap.servers")
-    """Brokers, as host:port, separated by commas."""
-    consumer_group_id_prefix: str | None = None
-    """Prefix of the consumer groups."""
-    debug: str | None = None
-    """Debug contexts of the client library."""
-    consumer: dict[str, IntOrString] | None = None
-    """Settings of consumers."""
-    producer: dict[str, IntOrString] | None = None
-    """Settings of producers."""
-    streams: dict[str, IntOrString] | None = None
-    """Settings of stream processors."""
-    topics: dict[str, IntOrString] | None = None
-    """Settings of topics: replicationFactor and numPartitions."""
-    topic_prefix: str | None = None
-    """Prefix of the topics; seldon when unset."""
-
-
 class RcloneConfig(Part):
     """Remotes for every model of the namespace."""
 
@@ -132,19 +111,21 @@ class Configuration(Part):
     tracing_config: TracingConfig | None = None
     """Accepted without effect: no traces are sent."""
     kafka_config: KafkaConfig | None = None
-    """Accepted without effect: nothing needs a message broker."""
+    """The message broker of pipelines. Without bootstrap.servers pipelines run without one."""
     agent_config: AgentConfig | None = None
     """Settings of the agents."""
     service_config: ServiceConfig | None = None
     """Settings of the Services."""
 
-    def warnings(self, path: str) -> list[Problem]:
-        """Returns a warning for each setting without effect; `path` is where this object stands."""
+    def problems(self, path: str) -> list[Problem]:
+        """Returns mistakes, and warnings for settings without effect; `path` is where this object stands."""
         found = [
             no_effect(f"{path}.{field.alias}", _IGNORED[name])
             for name, field in type(self).model_fields.items()
             if name in _IGNORED and getattr(self, name) is not None
         ]
+        if self.kafka_config is not None:
+            found += self.kafka_config.problems(f"{path}.kafkaConfig")
         scaling = self.scaling_config or ScalingConfig()
         if scaling.servers is not None and scaling.servers.scale_down_packing_percentage is not None:
             where = f"{path}.scalingConfig.servers.scaleDownPackingPercentage"
@@ -195,7 +176,7 @@ class SeldonConfig(Resource):
 
     def check(self) -> list[Problem]:
         """Returns unknown components, and warnings for fields without effect."""
-        found = self.spec.config.warnings("spec.config")
+        found = self.spec.config.problems("spec.config")
         scaling = self.spec.config.scaling_config
         for name in ("models", "servers"):
             if scaling is not None and getattr(scaling, name) is not None:

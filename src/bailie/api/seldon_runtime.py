@@ -118,7 +118,7 @@ class SeldonRuntime(Resource):
 
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec, and warnings for fields without effect."""
-        found = self.spec.config.warnings("spec.config")
+        found = self.spec.config.problems("spec.config")
         seen: set[str] = set()
         for index, override in enumerate(self.spec.overrides):
             path = f"spec.overrides[{index}]"

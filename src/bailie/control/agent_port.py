@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bailie.api.model import Model
     from bailie.lifecycle.copies import CopyState
+    from bailie.lifecycle.journal import JournalNote
     from bailie.placement.snapshot import ReplicaId, VersionId
 
 
@@ -30,7 +31,8 @@ class ModelReport:
     `measured_at_least`. `eviction`: the number of the announcement that the version is to leave memory.
     `deaths`: how often the load has ended the replica's server. `artifact_path`: the part of the artifact
     that was taken as the model; `ignored`: sentences about settings of the artifact that the server does not
-    follow; `cause_gone`: a Secret that the load failed with has changed since.
+    follow; `cause_gone`: a Secret that the load failed with has changed since. `journal`: of a pipeline's
+    plan, where a message broker is configured.
     """
 
     version: VersionId
@@ -48,6 +50,7 @@ class ModelReport:
     artifact_path: str = ""
     ignored: tuple[str, ...] = ()
     cause_gone: bool = False
+    journal: JournalNote | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +97,12 @@ class LoadCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnloadCommand:
-    """Take the version off the replica, memory and disk."""
+    """Take the version off the replica, memory and disk. `deleted`: its Model or Pipeline is deleted."""
 
     event: ClassVar[CopyEvent] = CopyEvent.UNLOAD_SENT
     version: VersionId
     number: int
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -286,8 +286,9 @@ class Engine:
                 # A replica that drains ends as a whole; until then unloads would only keep its server busy.
                 here = copy.connected and not copy.draining
                 if here and self._routes.may_unload(copy):
-                    self._fleet.unload(copy_id)
                     model, number = copy_id.version.model, copy_id.number
+                    wanted = self._models.models.wanted.get(model)
+                    self._fleet.unload(copy_id, deleted=wanted is None or wanted.deleting)
                     said = {"model": model, "number": number, "replica": str(copy_id.replica)}
                     self._notify(Notice("unload sent", said))
             yield

@@ -151,10 +151,13 @@ class Fleet:
         """
         return self._command(replica, command, memory_bytes)
 
-    def unload(self, copy_id: CopyId) -> bool:
-        """Sends the command and assumes that it is obeyed; returns False where the agent is away."""
+    def unload(self, copy_id: CopyId, *, deleted: bool = False) -> bool:
+        """Sends the command and assumes that it is obeyed; returns False where the agent is away.
+
+        `deleted`: the Model or Pipeline is deleted, and not only this version of it.
+        """
         copy = self.copies[copy_id]
-        command = UnloadCommand(version=copy_id.version, number=copy_id.number)
+        command = UnloadCommand(version=copy_id.version, number=copy_id.number, deleted=deleted)
         return self._command(copy_id.replica, command, copy.memory_bytes)
 
     def evict(self, copy_id: CopyId) -> bool:

@@ -67,6 +67,7 @@ def facts_of(found: ModelFindings) -> ModelFacts:
         refusal=answer.refusal if answer else "",
         artifact_path=next((each.artifact_path for each in reports if each.artifact_path), ""),
         ignored=next((each.ignored for each in reports if each.ignored), ()),
+        journals=tuple(each.journal for each in reports if each.journal is not None),
         scaling=found.scaling,
         idle=found.idle,
     )

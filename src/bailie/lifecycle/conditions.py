@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bailie.api.problems import Problem
+    from bailie.lifecycle.journal import JournalNote
 
 _WORDS = {
     VersionState.TERMINATING: "the model is being deleted",
@@ -60,7 +61,8 @@ class ModelFacts:
     route or no version has; `answering_replicas` counts its replicas. `evicted` counts the replicas that have
     the version that answers on disk and not in memory. `refusal` is the data plane's refusal, in its own
     words, while the route is not acknowledged. `artifact_path` and `ignored` are those of the agents' reports
-    of the wanted version. `observed` is the observedGeneration that the API holds now.
+    of the wanted version, `journals` the notes of pipeline gateways. `observed` is the observedGeneration
+    that the API holds now.
     """
 
     generation: int
@@ -78,6 +80,7 @@ class ModelFacts:
     refusal: str = ""
     artifact_path: str = ""
     ignored: tuple[str, ...] = ()
+    journals: tuple[JournalNote, ...] = ()
     scaling: ScalingFacts | None = None
     idle: IdleFacts | None = None
     conditions: Sequence[Condition] = field(default=())

@@ -2,7 +2,8 @@
 
 A pass makes `PipelineFacts`, and a status writer has them say the status. `PipelineReady` says whether
 gateways have the plan of this generation, `PipelineGwReady` whether every data plane leads to it,
-`ModelsReady` whether each step's Model answers; `Ready` is all three. While an older version answers, all
+`ModelsReady` whether each step's Model answers; `Ready` is all three. `JournalReady` is there with a message
+broker only, and none of `Ready`. While an older version answers, all
 speak of the newest, so that `kubectl wait` goes on waiting.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
 from bailie.lifecycle.experiments import ELSEWHERE
+from bailie.lifecycle.journal import JOURNAL_READY, journal_condition
 from bailie.lifecycle.version import VersionFacts, VersionState, state_of
 from bailie.lifecycle.words import clipped
 from bailie.wellknown.names import PIPELINE_GATEWAY
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
 
     from bailie.api.problems import Problem
     from bailie.lifecycle.conditions import ModelFacts
+    from bailie.lifecycle.journal import JournalNote
 
 _DEPENDENTS = ("PipelineReady", "PipelineGwReady", "ModelsReady")
-_OWN = frozenset({*_DEPENDENTS, "Ready", "SpecWarnings"})
+_OWN = frozenset({*_DEPENDENTS, "Ready", "SpecWarnings", JOURNAL_READY})
+_OF_BROKERS = frozenset({"spec.dataflow.cleanTopicsOnDelete", "spec.journal"})
+"""Fields that have an effect where a message broker is configured, and are warned of elsewhere."""
 NO_GATEWAY = "NoPipelineGateway"
 _SHOWN = 5
 
@@ -35,7 +40,8 @@ class PipelineFacts:
 
     `version` are the facts of the plan on the gateways. `answering` is the number of an older version that
     has the route, None for none. `missing` are the steps whose Models do not answer. `elsewhere` is the mesh
-    that answers until a gateway here does, empty for none.
+    that answers until a gateway here does, empty for none. `journals` are the notes of the gateways about
+    their journals, none without a message broker.
     """
 
     generation: int
@@ -47,11 +53,13 @@ class PipelineFacts:
     refusal: str = ""
     missing: tuple[str, ...] = ()
     elsewhere: str = ""
+    journals: tuple[JournalNote, ...] = ()
 
     def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:  # noqa: ARG002
         """Returns the status, as `control.subjects.SubjectFacts` says; it speaks of this generation."""
         found = _said(self)
-        found = of_generation([*found, *_warnings(self), happy(found, _DEPENDENTS)], self.generation)
+        beside = [*_warnings(self), *journal_condition(self.journals)]
+        found = of_generation([*found, *beside, happy(found, _DEPENDENTS)], self.generation)
         types = {each.type for each in found}
         kept = [old for old in conditions if old.type not in _OWN or old.type in types]
         return {
@@ -72,6 +80,7 @@ def pipeline_facts(version: ModelFacts, missing: tuple[str, ...], elsewhere: str
         refusal=version.refusal,
         missing=missing,
         elsewhere=elsewhere,
+        journals=version.journals,
     )
 
 
@@ -133,9 +142,10 @@ def _models(facts: PipelineFacts) -> Condition:
 
 
 def _warnings(facts: PipelineFacts) -> list[Condition]:
-    if not facts.warnings:
+    told = [each for each in facts.warnings if not (facts.journals and each.path in _OF_BROKERS)]
+    if not told:
         return []
-    text = clipped("; ".join(map(str, facts.warnings)))
+    text = clipped("; ".join(map(str, told)))
     return [Condition(type="SpecWarnings", status="True", reason="NoEffect", message=text)]
 
 

@@ -14,7 +14,14 @@ from bailie.manifests.account import ACCOUNT_MOUNT, ACCOUNT_VOLUME
 from bailie.manifests.rbac import CONTROL_PLANE_SECRET
 from bailie.manifests.runtime import AGENT_CONFIG_MAP
 from bailie.wellknown import names, ports, variables
-from bailie.wellknown.paths import AGENT_CONFIG_FOLDER, AGENT_FOLDER, TOKEN_FOLDER, TOKEN_KEY
+from bailie.wellknown.paths import (
+    AGENT_CONFIG_FOLDER,
+    AGENT_FOLDER,
+    KAFKA_FILE,
+    KAFKA_FOLDER,
+    TOKEN_FOLDER,
+    TOKEN_KEY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +63,8 @@ _SERVED_MOUNT = {"name": "models", "mountPath": f"{AGENT_FOLDER}/models", "subPa
 _TOKEN_MOUNT = {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True}
 _CONFIG_MOUNT = {"name": "config", "mountPath": AGENT_CONFIG_FOLDER, "readOnly": True}
 _CONFIG_VOLUME = {"name": "config", "configMap": {"name": AGENT_CONFIG_MAP, "optional": True}}
+_KAFKA_MOUNT = {"name": "kafka", "mountPath": KAFKA_FOLDER, "readOnly": True}
+_KAFKA_VOLUME = {"name": "kafka", "configMap": {"name": names.KAFKA_CONFIG, "optional": True}}
 _TOKEN_VOLUME = {
     "name": "token",
     "secret": {"secretName": TOKEN_SECRET, "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]},
@@ -102,7 +111,7 @@ def mlserver_config(
 def pipeline_gateway_config(namespace: str, *, image: str, log_level: str = "info") -> Manifest:
     """Returns the ServerConfig `seldon-pipelinegateway`: the process that runs pipelines, of a Server of that
     name."""
-    volumes: list[Manifest] = [{"name": "plans", "emptyDir": {}}, _TOKEN_VOLUME]
+    volumes: list[Manifest] = [{"name": "plans", "emptyDir": {}}, _TOKEN_VOLUME, _KAFKA_VOLUME]
     containers = [_pipeline_gateway(image, log_level)]
     pod = _pod(names.SERVER, containers, volumes, grace=PIPELINES_GRACE_SECONDS)
     return _config(SERVER_CONFIG, namespace, names.PIPELINE_GATEWAY, {"podSpec": pod})
@@ -226,6 +235,7 @@ def _pipeline_gateway(image: str, log_level: str) -> Manifest:
             _variable(variables.ENVOY_HOST, names.MESH),
             _variable(variables.ENVOY_PORT, str(ports.MESH)),
             _variable(variables.PIPELINES_FOLDER, _PLANS_FOLDER),
+            _variable(variables.KAFKA_FILE, f"{KAFKA_FOLDER}/{KAFKA_FILE}"),
         ],
         "ports": [_port("server-http", ports.SERVER_HTTP), _port(AGENT_PORT, ports.HEALTH)],
         "startupProbe": _startup_probe("/live", AGENT_PORT),
@@ -233,7 +243,7 @@ def _pipeline_gateway(image: str, log_level: str) -> Manifest:
         "livenessProbe": _http_probe("/live", AGENT_PORT, period=10),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
         "securityContext": _RESTRICTED,
-        "volumeMounts": [{"name": "plans", "mountPath": _PLANS_FOLDER}, _TOKEN_MOUNT],
+        "volumeMounts": [{"name": "plans", "mountPath": _PLANS_FOLDER}, _TOKEN_MOUNT, _KAFKA_MOUNT],
     }
 
 

@@ -2,19 +2,26 @@
 
 Called by the operator for a runtime whose namespace has a Pipeline. The Server says only the fields that the
 runtime says: the number of replicas, where the runtime leaves it open, is for whoever scales the Server.
+Where a message broker is configured, a ConfigMap tells the gateways of it, and a change replaces their pods.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import SERVER
+from bailie.api.kinds import CONFIG_MAP, SERVER
+from bailie.api.resource import no_effect
 from bailie.manifests.objects import owner_reference
 from bailie.manifests.variables import AGENT
 from bailie.manifests.workload import Workload
-from bailie.wellknown.names import PIPELINE_GATEWAY
+from bailie.wellknown import labels, paths
+from bailie.wellknown.names import KAFKA_CONFIG, PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
+    from bailie.api.problems import Problem
+    from bailie.api.seldon_config import Configuration
     from bailie.api.seldon_runtime import SeldonRuntime
     from bailie.manifests.workload import Manifest
 
@@ -25,8 +32,11 @@ _SELDON_CORES = "pipelinegateway"
 """The name of the container in Seldon Core's pods, and so in the overrides that people have."""
 
 
-def pipeline_gateway_workload(runtime: SeldonRuntime) -> Workload:
-    """Returns the Server, which belongs to the runtime."""
+def pipeline_gateway_workload(runtime: SeldonRuntime, settings: Configuration) -> Workload:
+    """Returns the Server, which belongs to the runtime, and the ConfigMap of the message broker, if any.
+
+    `settings`: those of the runtime, joined with its SeldonConfig's.
+    """
     override = runtime.override(PIPELINE_GATEWAY)
     spec: Manifest = {"serverConfig": PIPELINE_GATEWAY}
     if override.replicas is not None:
@@ -40,6 +50,9 @@ def pipeline_gateway_workload(runtime: SeldonRuntime) -> Workload:
         "metadata": {"name": PIPELINE_GATEWAY, "namespace": namespace},
         "spec": spec,
     }
+    broker = _broker(namespace, settings)
+    if broker is not None:
+        server["metadata"]["annotations"] = {labels.KAFKA_CONFIG: _digest(broker)}
     return Workload(
         namespace=namespace,
         name=PIPELINES_WORKLOAD,
@@ -47,8 +60,38 @@ def pipeline_gateway_workload(runtime: SeldonRuntime) -> Workload:
         selector={},
         template={},
         owner=owner_reference(runtime),
-        objects=(server,),
+        objects=(server,) if broker is None else (server, broker),
     )
+
+
+def has_broker(settings: Configuration) -> bool:
+    """Says whether pipelines have a message broker."""
+    kafka = settings.kafka_config
+    return bool(kafka and (kafka.bootstrap_servers or "").strip())
+
+
+def broker_warnings(settings: Configuration) -> list[Problem]:
+    """Returns a warning where a message broker is described, and its addresses are missing."""
+    if settings.kafka_config is None or has_broker(settings):
+        return []
+    text = 'has no effect without "bootstrap.servers", here or in the SeldonConfig: name the brokers there'
+    return [no_effect("spec.config.kafkaConfig", text)]
+
+
+def _broker(namespace: str, settings: Configuration) -> Manifest | None:
+    if settings.kafka_config is None or not has_broker(settings):
+        return None
+    content = settings.kafka_config.model_dump(by_alias=True, exclude_none=True, mode="json")
+    return {
+        "apiVersion": CONFIG_MAP.api_version,
+        "kind": CONFIG_MAP.kind,
+        "metadata": {"name": KAFKA_CONFIG, "namespace": namespace},
+        "data": {paths.KAFKA_FILE: json.dumps(content, sort_keys=True, indent=2)},
+    }
+
+
+def _digest(config_map: Manifest) -> str:
+    return hashlib.sha256(config_map["data"][paths.KAFKA_FILE].encode()).hexdigest()[:16]
 
 
 def gateway_is_left_out(runtime: SeldonRuntime) -> bool:

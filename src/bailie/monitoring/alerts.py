@@ -148,6 +148,16 @@ MODELS = (
         description="{{ $value | humanize }} requests of ten minutes.",
         remedy="More replicas of the Server that runs pipelines: [pipelines](../pipelines.md).",
     ),
+    Alert(
+        name="BailieJournalIncomplete",
+        severity=WARNING,
+        expr="sum by (namespace) (increase(bailie_journal_dropped_total[10m])) > 0",
+        lasting="5m",
+        summary="Requests to pipelines of {{ $labels.namespace }} are not all journalled",
+        description="{{ $value | humanize }} records of ten minutes were dropped. Callers have answers.",
+        remedy="`JournalReady` of the Pipelines says why:"
+        " [without the broker](../pipelines.md#without-the-broker).",
+    ),
 )
 
 REPLICAS = (

@@ -10,9 +10,11 @@ from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.status import Condition, happy
 from bailie.kube.errors import Forbidden
+from bailie.manifests.configuration import effective_configuration
 from bailie.manifests.objects import is_ours
 from bailie.manifests.pipeline_gateway import (
     PIPELINES_WORKLOAD,
+    broker_warnings,
     gateway_is_left_out,
     pipeline_gateway_workload,
 )
@@ -47,6 +49,7 @@ from bailie.wellknown.names import PIPELINE_GATEWAY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bailie.api.seldon_config import Configuration
     from bailie.manifests.workload import Workload
     from bailie.operator.reconciler import Using
 
@@ -94,11 +97,14 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         told = made and (serves or resource.status.served_namespaces)
         fields = {"servedNamespaces": list(serves)} if told else {}
         conditions += self._remotes(resource)
-        conditions += await self._pipelines(resource)
+        settings = effective_configuration(resource.spec.config, using.config.spec.config)
+        conditions += await self._pipelines(resource, settings)
         if resource.spec.fallback_mesh or resource.status.condition(SERVED_HERE):
             conditions.append(served_here(resource))
         again = PENDING_SECONDS if waits else RESYNC_SECONDS
-        return Outcome([*conditions, services, ready], fields, made=not refusals, again=again)
+        found = [*conditions, services, ready]
+        warnings = broker_warnings(settings)
+        return Outcome(found, fields, made=not refusals, again=again, warnings=warnings)
 
     def _remotes(self, runtime: SeldonRuntime) -> list[Condition]:
         """Returns the condition of the configured remotes, once there has been a reason for one."""
@@ -108,7 +114,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         known = any(each.type == REMOTES for each in runtime.status.conditions)
         return [remotes_usable(problems)] if problems or known else []
 
-    async def _pipelines(self, runtime: SeldonRuntime) -> list[Condition]:
+    async def _pipelines(self, runtime: SeldonRuntime, settings: Configuration) -> list[Condition]:
         """Keeps the Server of the pipeline gateways while the scheduler tells of a Pipeline.
 
         Returns the condition of the gateways, once there has been a reason for one. An older Role keeps the
@@ -118,7 +124,7 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         server = self._cache.get(SERVER, (namespace, PIPELINE_GATEWAY))
         try:
             if wanted and not gateway_is_left_out(runtime):
-                await self._workloads.ensure(pipeline_gateway_workload(runtime))
+                await self._workloads.ensure(pipeline_gateway_workload(runtime, settings))
             elif server is not None and is_ours(server):
                 await self._workloads.remove(namespace, PIPELINES_WORKLOAD)
         except Forbidden as error:

@@ -20,6 +20,7 @@ from bailie.wellknown.names import PIPELINE_ENDING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bailie.api.pipeline import PipelineSpec
     from bailie.dataflow import PipelinePlan
     from bailie.pipelinegateway.counts import PipelineCounts, StepCounts
 
@@ -52,6 +53,10 @@ class ServedPlan:
     """Counts of the plan's steps, by name."""
     keeps_data: bool = False
     """Whether the data of requests is kept for a while."""
+    journal_first: bool = False
+    """Whether an answer waits for its records to be in the journal."""
+    cleans_topics: bool = False
+    """Whether the pipeline's topics are deleted with it."""
 
 
 @dataclass(slots=True)
@@ -157,12 +162,21 @@ class Plans:
         if pipeline is not None:
             found = compile_pipeline(pipeline)
             if found.plan is not None:
-                return self._with_counts(source, found.plan, keeps_data=pipeline.spec.keep_data)
+                return self._served_plan(source, pipeline.spec, found.plan)
             problems = [*found.errors]
         refused[source.key] = "; ".join(f"{each.path}: {each.message}" for each in problems)
         return None
 
-    def _with_counts(self, source: PlanSource, plan: PipelinePlan, *, keeps_data: bool) -> ServedPlan:
+    def _served_plan(self, source: PlanSource, spec: PipelineSpec, plan: PipelinePlan) -> ServedPlan:
         counts = self.counts.of(source.name, plan.steps)
-        steps = {name: counts.steps[name] for name in plan.steps}
-        return ServedPlan(source, plan, source.name, source.number, counts, steps, keeps_data)
+        return ServedPlan(
+            source,
+            plan,
+            source.name,
+            source.number,
+            counts,
+            {name: counts.steps[name] for name in plan.steps},
+            keeps_data=spec.keep_data,
+            journal_first=spec.journal == "before",
+            cleans_topics=bool(spec.dataflow and spec.dataflow.clean_topics_on_delete),
+        )

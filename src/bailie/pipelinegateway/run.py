@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from bailie.agent.session import SchedulerSession
 from bailie.kube.discovery import EnvoyPlace
 from bailie.kube.health import HealthServer
 from bailie.pipelinegateway import metrics
+from bailie.pipelinegateway.broker_port import broker_of
 from bailie.pipelinegateway.budget import ByteBudget
 from bailie.pipelinegateway.connection import Connection, ConnectionLimits
 from bailie.pipelinegateway.engine import PipelineEngine, RunLimits
@@ -36,8 +37,9 @@ from bailie.pipelinegateway.step_client import step_client
 from bailie.pipelinegateway.traces import TraceRing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
+    from bailie.pipelinegateway.broker_port import BrokerPort
     from bailie.pipelinegateway.settings import PipelineGatewaySettings
 
 log = structlog.get_logger(__name__)
@@ -46,17 +48,23 @@ _BACKLOG = 1_024
 _ALONE_SECONDS = 10.0
 """How long a scheduler is waited for at the end; another one leads within 4 s where there is one."""
 _STEP_SECONDS = 0.1
+_JOURNAL_SECONDS = 5.0
+"""How long records of the journal are written at the end."""
+_NOTE_SECONDS = 1.0
+"""How often the scheduler hears of a change of the journal, at most."""
 _KEEP_SECONDS = 0.5
 """How long after a change the plans are written, with all changes until then."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningGateway:
-    """A gateway that listens. Its `session` is to be run by the owner."""
+    """A gateway that listens. Its `session` is to be run by the owner. `broker` is None where none is
+    configured."""
 
     engine: PipelineEngine
     session: SchedulerSession
     port: int
+    broker: BrokerPort | None = None
 
 
 async def serve(settings: PipelineGatewaySettings) -> None:
@@ -111,6 +119,7 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
     """Runs a gateway while entered, and as long as its requests take, within the time for its end."""
     place = EnvoyPlace(settings.namespace, settings.envoy_host, settings.envoy_port, settings.endpoints_dir)
     plans, budget = Plans(settings.namespace), ByteBudget(settings.most_bytes)
+    broker = broker_of(settings)
     metrics.PLANS.set_function(lambda: len(plans.keys))
     limits = RunLimits(settings.seconds, settings.most_requests, settings.most_side_runs)
     outbox = Outbox(agent_pb2.ReplicaStatus(server_ready=True))
@@ -118,16 +127,36 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
         traces = TraceRing(settings.most_traces, KeptData(settings.most_kept_bytes))
         engine = PipelineEngine(plans, client, budget, limits, traces)
         later = partial(asyncio.get_running_loop().call_later, _KEEP_SECONDS)
-        versions = PlanVersions(plans, outbox, settings.plan_file, left=engine.batches.keep, later=later)
-        service = PipelineService(engine, answer_forms(settings.namespace), MetadataQuestions(engine))
+        left = engine.batches.keep
+        versions = PlanVersions(plans, outbox, settings.plan_file, left=left, later=later, broker=broker)
+        forms, metadata = answer_forms(settings.namespace), MetadataQuestions(engine)
+        service = PipelineService(engine, forms, metadata, broker)
         reading = ConnectionLimits(ReadLimits(settings.most_body_bytes, budget), settings.seconds)
-        async with _listening(settings, service, reading) as port:
+        consuming = broker.consuming(engine) if broker is not None else nullcontext()
+        async with _listening(settings, service, reading) as port, consuming:
             endpoint = agent_pb2.Endpoint(address=settings.address, http_port=port, grpc_port=port)
             session = SchedulerSession(settings=settings, models=versions, outbox=outbox, endpoint=endpoint)
             try:
-                yield RunningGateway(engine, session, port)
+                with _renewing(versions):
+                    yield RunningGateway(engine, session, port, broker)
             finally:
                 versions.keep()
+
+
+@contextmanager
+def _renewing(versions: PlanVersions) -> Iterator[None]:
+    """Reports changes of the notes about the journal while entered."""
+    loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+
+    def turn() -> None:
+        versions.renew()
+        timers[:] = [loop.call_later(_NOTE_SECONDS, turn)]
+
+    turn()
+    try:
+        yield
+    finally:
+        timers[0].cancel()
 
 
 @asynccontextmanager
@@ -147,15 +176,17 @@ async def _listening(
     finally:
         server.close()
         service.ending = True
-        await _finish(service.engine, connections, settings.drain_seconds)
+        await _finish(service, connections, settings.drain_seconds)
 
 
-async def _finish(engine: PipelineEngine, connections: set[Connection], seconds: float) -> None:
-    """Waits until no request is in progress, then closes what is left."""
+async def _finish(service: PipelineService, connections: set[Connection], seconds: float) -> None:
+    """Waits until no request is in progress and the journal is written, then closes what is left."""
     for each in tuple(connections):
         each.finish()
-    if not await engine.finish(seconds):
+    if not await service.engine.finish(seconds):
         log.warning("requests given up", seconds=seconds)
+    if service.broker is not None:
+        await service.broker.close(min(seconds, _JOURNAL_SECONDS))
     for each in tuple(connections):
         each.abort()
 

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from bailie.dataflow.events import Fail, FailCode
 from bailie.pipelinegateway import metrics, passed
 from bailie.pipelinegateway.grpc_answers import grpc_code
 from bailie.pipelinegateway.grpc_dialect import GRPC
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from bailie.dataflow import Parcel
     from bailie.pipelinegateway.answers import Answers
+    from bailie.pipelinegateway.broker_port import BrokerPort
     from bailie.pipelinegateway.engine import PipelineEngine
     from bailie.pipelinegateway.grpc_answers import AnswerForms
     from bailie.pipelinegateway.http_values import Headers, HttpAnswer, HttpRequest
@@ -70,6 +72,8 @@ class PipelineService:
     engine: PipelineEngine
     forms: AnswerForms
     metadata: MetadataQuestions
+    broker: BrokerPort | None = None
+    """The message broker, if one is configured."""
     ending: bool = False
     """Whether each connection is closed with its next answer, so that Envoy goes elsewhere."""
 
@@ -117,9 +121,8 @@ class PipelineService:
             counts.end(served.counts, "grpc" if request.grpc else "rest", code, seconds)
             respond(answer)
 
-        if self.engine.full:
-            too_many = answers.too_many(self.engine.limits.most_requests)
-            return self._refused(request, too_many, counted)
+        if (refusal := self._refusal(answers, served)) is not None:
+            return self._refused(request, refusal, counted)
         try:
             parcel, seconds = dialect.decode(request), self._seconds(request)
         except MalformedBody as error:
@@ -147,8 +150,21 @@ class PipelineService:
                 return answers.malformed_answer(served.name, str(error))
             return answers.reply(served, body, routes, told)
 
-        origin = RequestOrigin(passed.to_steps(request.headers), request.held, dialect)
-        return self.engine.start(served, parcel, origin, ended, seconds=seconds).leave
+        sink = self.broker.begin(served, request, dialect) if self.broker is not None else None
+        heard = ended if sink is None else sink.hearing(ended, first=served.journal_first)
+        origin = RequestOrigin(passed.to_steps(request.headers), request.held, dialect, sink)
+        return self.engine.start(served, parcel, origin, heard, seconds=seconds).leave
+
+    def _refusal(self, answers: Answers, served: ServedPlan) -> HttpAnswer | None:
+        """Returns the answer to a request that is not begun; None where it is."""
+        if self.engine.full:
+            return answers.too_many(self.engine.limits.most_requests)
+        if not served.journal_first or self.broker is None:
+            return None
+        hindered = self.broker.hindrance(served.name)
+        words = f"the journal comes first here, and cannot be written: {hindered}"
+        fail = Fail(FailCode.UNREACHABLE, words, untouched=True)
+        return answers.failed(served, fail, 0, ()) if hindered else None
 
     def _seconds(self, request: HttpRequest) -> float:
         """Returns how long a request may take: as long as any, or the less that a caller of gRPC waits."""

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from bailie.kafka.settings import KafkaVariables
 from bailie.settings import fields, shared
 from bailie.settings.reader import read
 from bailie.wellknown import names, ports, variables
@@ -119,6 +120,7 @@ class PipelineGatewaySettings:
             "How long the gateway goes on after SIGTERM: until no route leads to it and no request is left.",
         ),
     )
+    kafka: KafkaVariables = field(default=KafkaVariables(), metadata=fields.group(KafkaVariables))
     status_seconds: float = 5.0
     """How often the scheduler hears of this gateway. Not from the environment."""
     http_port: int = ports.SERVER_HTTP

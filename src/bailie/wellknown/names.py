@@ -18,6 +18,8 @@ MESH = "seldon-mesh"
 """The Service that callers use: the Envoys of a namespace."""
 AGENT_CONFIG = "seldon-agent"
 """The ConfigMap with a runtime's settings for the agents."""
+KAFKA_CONFIG = "bailie-kafka"
+"""The ConfigMap with a runtime's message broker, for its gateways. Seldon Core's is `seldon-kafka`."""
 CONTROL_PLANE_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
 """The Secret with which the pods of a namespace know each other."""
 SERVED_NAMESPACES = "seldon-scheduler-namespaces"

@@ -8,3 +8,7 @@ TOKEN_FOLDER = "/var/run/secrets/bailie"  # noqa: S105 - where the Secret is mou
 """The Secret of the control plane."""
 TOKEN_KEY = "token"  # noqa: S105 - the key in the Secret
 """The key in that Secret, and so the name of the file."""
+KAFKA_FOLDER = "/mnt/kafka/config"
+"""The settings of the message broker, in a pipeline gateway."""
+KAFKA_FILE = "kafka.json"
+"""The file there, and its key in the ConfigMap, as in Seldon Core."""

@@ -219,9 +219,21 @@ async def test_the_newest_command_for_a_version_replaces_one_that_has_not_left(s
     async with connected(port, hello()) as agent:
         service.send(FIRST, load())
         service.send(FIRST, other)
-        service.send(FIRST, UnloadCommand(version=IRIS, number=1))
-        heard = [(await agent.heard()).unload.version.name for _ in range(2)]
-    assert heard == ["wine", "iris"]
+        service.send(FIRST, UnloadCommand(version=IRIS, number=1, deleted=True))
+        heard = [(await agent.heard()).unload for _ in range(2)]
+    assert [(each.version.name, each.deleted) for each in heard] == [("wine", False), ("iris", True)]
+
+
+async def test_the_note_about_a_journal_is_one_bounded_line(service, port):
+    async with connected(port, hello()) as agent:
+        await agent.say(report(journal=pb.Journal(kept=True, words="a\nb" * 1000)))
+        seen = await until(service, lambda replicas: replicas[FIRST].models)
+        note = seen[FIRST].models[0].journal
+        assert note.kept
+        assert "\n" not in note.words
+        assert len(note.words) < 1000
+        await agent.say(report())
+        await until(service, lambda replicas: replicas[FIRST].models[0].journal is None)
 
 
 async def test_reports_and_status_change_what_is_seen(service, port):

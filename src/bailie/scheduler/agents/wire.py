@@ -16,6 +16,7 @@ from bailie.api.names import is_dns_label
 from bailie.api.texts import shown
 from bailie.control.agent_port import EvictCommand, ModelReport, UnloadCommand
 from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.journal import JournalNote
 from bailie.lifecycle.wire import from_wire
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.routing.table import MAX_PORT
@@ -141,7 +142,15 @@ def model_report(report: pb.ModelReport, state: CopyState, revision: int) -> Mod
         artifact_path=shown(report.artifact_path, _LONGEST_PATH),
         ignored=tuple(shown(each, _LONGEST_SENTENCE) for each in report.ignored[:_MOST_SENTENCES]),
         cause_gone=report.cause_gone,
+        journal=_journal(report),
     )
+
+
+def _journal(report: pb.ModelReport) -> JournalNote | None:
+    """Returns a gateway's words about the journal of a pipeline, fit for a status."""
+    if not report.HasField("journal"):
+        return None
+    return JournalNote(report.journal.kept, shown(report.journal.words, _LONGEST_PROBLEM))
 
 
 def remotes_problem(status: pb.ReplicaStatus) -> str:
@@ -177,7 +186,7 @@ def command_message(command: Command, epoch: int) -> pb.SchedulerMessage:
     if isinstance(command, EvictCommand):
         return pb.SchedulerMessage(evict=pb.Evict(epoch=epoch, version=version, eviction=command.eviction))
     if isinstance(command, UnloadCommand):
-        return pb.SchedulerMessage(unload=pb.Unload(epoch=epoch, version=version))
+        return pb.SchedulerMessage(unload=pb.Unload(epoch=epoch, version=version, deleted=command.deleted))
     load = pb.Load(
         epoch=epoch,
         version=version,

@@ -1,0 +1,202 @@
+"""The journal: records of requests that were answered, written to the broker behind the requests' backs.
+
+Fed by `pipelinegateway` from the event loop, which never waits here::
+
+    event loop ── put ──▶ queue ── writer thread: encode ──▶ librdkafka's queue ──▶ broker
+                 (bounded in entries and bytes)   (bounded in records and bytes)      │
+                                                  hearer thread ◀── acknowledgements ─┘
+
+A record that finds no room, or that the broker refuses, is dropped and counted. A record is written at least
+once: after a lost acknowledgement it is twice in its topic.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException
+
+from bailie.kafka.client import producer, words_of
+from bailie.kafka.headers import CUT
+from bailie.kafka.journal_counts import JournalCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from confluent_kafka import Message, Producer
+
+    from bailie.kafka.headers import RecordHeaders
+    from bailie.kafka.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+_HEAR_SECONDS = 0.2
+_LARGE = 16 << 10
+"""Bytes of data after which the event loop has its turn at once."""
+_OVERHEAD = 500
+"""About the bytes of memory of a record beside its data."""
+
+
+class UnwrittenRecord(NamedTuple):
+    """A record whose value is made later, in the writer's thread; `size`: about the bytes of the value.
+
+    `encode` raises ValueError where the data has no such form.
+    """
+
+    topic: str
+    partition: int
+    key: bytes
+    headers: RecordHeaders
+    encode: Callable[[], bytes]
+    size: int
+
+
+class JournalLimits(NamedTuple):
+    """Records and bytes that wait for the writer at most; more are dropped."""
+
+    records: int = 10_000
+    size: int = 64 << 20
+
+
+class _Together:
+    """Records that were given together; `done` hears why one was not written, or an empty text."""
+
+    __slots__ = ("_done", "_left", "_problem", "records")
+
+    def __init__(self, records: tuple[UnwrittenRecord, ...], done: Callable[[str], None] | None) -> None:
+        self.records, self._done, self._left, self._problem = records, done, len(records), ""
+
+    def settle(self, problem: str) -> bool:
+        """Counts a record that is written, or lost; returns whether it was the last one."""
+        self._left -= 1
+        self._problem = self._problem or problem
+        return not self._left
+
+    def tell(self) -> None:
+        """Tells the ending of all records."""
+        if self._done is not None:
+            self._done(self._problem)
+
+
+class Journal:
+    """The queue and its two threads, until `close`. `largest` returns the bytes that a topic takes."""
+
+    def __init__(
+        self, settings: KafkaSettings, name: str, limits: JournalLimits, largest: Callable[[str], int]
+    ) -> None:
+        """Raises KafkaTrouble for a property that the library does not know."""
+        self._producer: Producer = producer(settings, name)
+        self._limits, self._largest = limits, largest
+        self._queue: queue.SimpleQueue[_Together | None] = queue.SimpleQueue()
+        self._given = self._given_bytes = self._taken = self._taken_bytes = 0
+        self.counts = JournalCounts()
+        self._ended, self._settling = False, threading.Lock()
+        self._writer = threading.Thread(target=self._write, name="kafka-journal", daemon=True)
+        self._hearer = threading.Thread(target=self._hear, name="kafka-acknowledgements", daemon=True)
+        self._writer.start()
+        self._hearer.start()
+
+    def put(self, records: tuple[UnwrittenRecord, ...], done: Callable[[str], None] | None = None) -> None:
+        """Takes records in, or drops them all for want of room; `done` is called from another thread."""
+        entry = _Together(records, done)
+        size = sum(_OVERHEAD + each.size for each in records)
+        waiting, held = self._given - self._taken, self._given_bytes - self._taken_bytes
+        if waiting + len(records) > self._limits.records or held + size > self._limits.size:
+            for _ in records:
+                self._lose(entry, "no room for it before it was written")
+            return
+        self._given += len(records)
+        self._given_bytes += size
+        self._queue.put(entry)
+
+    @property
+    def waiting(self) -> int:
+        """How many records are neither written nor dropped."""
+        return self._given - self._taken + len(self._producer)
+
+    def close(self, seconds: float) -> None:
+        """Writes what is there, for so many seconds at most, and ends the threads."""
+        end = time.monotonic() + seconds
+        self._queue.put(None)
+        self._writer.join(seconds)
+        self._producer.flush(max(0.0, end - time.monotonic()))
+        self._ended = True
+        self._hearer.join(2 * _HEAR_SECONDS)
+        if self.waiting:
+            log.warning("records given up", records=self.waiting)
+
+    def _write(self) -> None:
+        while (entry := self._queue.get()) is not None:
+            for record in entry.records:
+                self._produce(entry, record)
+                self._taken += 1
+                self._taken_bytes += _OVERHEAD + record.size
+                if record.size > _LARGE:
+                    time.sleep(0)
+            time.sleep(
+                0
+            )  # lets the event loop go on, which answers requests: it costs more than a record does
+
+    def _produce(self, entry: _Together, record: UnwrittenRecord) -> None:
+        try:
+            value = record.encode()
+        except ValueError as error:
+            log.debug("data has no protobuf form", topic=record.topic, cause=str(error))
+            value = b""
+        if (record.size and not value) or len(value) > self._largest(record.topic):
+            record, value = _cut(record, len(value) or record.size), b""
+        self._send(entry, record._replace(encode=_nothing), value)
+
+    def _send(self, entry: _Together, record: UnwrittenRecord, value: bytes) -> None:
+        try:
+            self._producer.produce(
+                record.topic,
+                value,
+                record.key,
+                record.partition,
+                on_delivery=partial(self._heard, entry, record, len(value)),
+                headers=list(record.headers),
+            )
+        except BufferError:
+            self._lose(entry, "no room for it until the broker acknowledges others")
+        except KafkaException as error:
+            self._lose(entry, words_of(error))
+
+    def _hear(self) -> None:
+        while not self._ended:
+            self._producer.poll(_HEAR_SECONDS)
+
+    def _heard(
+        self, entry: _Together, record: UnwrittenRecord, size: int, error: KafkaError | None, _: Message
+    ) -> None:
+        """Takes the broker's answer. A record that is too large for it is written again without its value."""
+        if error is None:
+            self.counts.written += 1
+            self._settle(entry, "")
+        elif size and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._send(entry, _cut(record, size), b"")
+        else:
+            self._lose(entry, words_of(error))
+
+    def _lose(self, entry: _Together, words: str) -> None:
+        self.counts.lose(words)
+        self._settle(entry, words)
+
+    def _settle(self, entry: _Together, problem: str) -> None:
+        with self._settling:
+            last = entry.settle(problem)
+        if last:
+            entry.tell()
+
+
+def _cut(record: UnwrittenRecord, size: int) -> UnwrittenRecord:
+    return record._replace(headers=(*record.headers, (CUT, b"%d" % size)))
+
+
+def _nothing() -> bytes:
+    return b""
