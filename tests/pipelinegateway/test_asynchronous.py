@@ -102,13 +102,13 @@ async def test_a_group_that_begins_anew_replays(tmp_path, kafka):
 
 
 async def test_a_pipeline_that_comes_later_is_read(tmp_path, kafka):
-    inputs, outputs, *_ = made(kafka, "later", "pipeline.p", "model.a")
+    inputs, outputs, *_ = made(kafka, "later-on", "pipeline.p", "model.a")
     kafka.write(inputs, VALUE)
-    async with consuming(tmp_path, kafka, {"q_1": SPEC}, "later") as (_, engine, _, consumer):
-        place = RecordPlace("seldon", "later", "x")
+    async with consuming(tmp_path, kafka, {"q_1": SPEC}, "later-on") as (_, engine, _, consumer):
+        place = RecordPlace("seldon", "later-on", "x")
         assert followed_topics(engine, place) == [
-            "seldon.later.pipeline.q.inputs",
-            r"^seldon\.later\.model\..+\.inputs$",
+            "seldon.later-on.pipeline.q.inputs",
+            r"^seldon\.later-on\.model\..+\.inputs$",
         ]
         assert engine.plans.put(PlanSource("p", 1, SPEC)) == ""
         assert len(await asyncio.to_thread(kafka.read, outputs, count=1)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from tests.pipelinegateway.models import echo, serving, tensor
@@ -18,6 +19,7 @@ from tests.pipelinegateway.records import (
 )
 from tests.support.waiting import until
 
+from bailie.dataflow import FollowerIndex
 from bailie.pipelinegateway import record_executor
 
 CHAIN = {"steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}], "output": {"steps": ["b"]}}
@@ -199,6 +201,19 @@ async def test_requests_over_http_do_not_wait_for_a_batch_of_records(tmp_path):
             begun.append(len(engine._waiting))
             await asyncio.sleep(0)
         assert max(after - before for before, after in pairwise(begun)) <= 1
+
+
+async def test_a_mistake_of_this_program_ends_one_record_alone(tmp_path):
+    def raises(name):
+        raise RuntimeError("a mistake")
+
+    async with serving() as models, records(tmp_path, models, SPECS) as (engine, partition):
+        newest = engine.plans.newest
+        engine.plans = SimpleNamespace(newest=raises, get=engine.plans.get)
+        failed, words = failure_of(await partition.run(request_of()))
+        assert (failed, words) == ("p", "the pipeline gateway failed; its log says more")
+        engine.plans = SimpleNamespace(newest=newest, followers=FollowerIndex({}))
+        assert answer_of(await partition.run(request_of()))
 
 
 async def test_other_topics_have_no_outputs(tmp_path):

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 _SECONDS = 30.0
 """How long the broker may take for one call; then all begins anew from the last committed offsets."""
 _TRIES = 10
+_COMMIT_TRIES = 3
 _REFUSED_SECONDS = 60.0
 """How long data of steps is left out for a topic that the broker refuses."""
 _ANY_PARTITION = -1
@@ -111,11 +112,11 @@ class TransactionWriter:
             self._refusals[index] = error
 
     def _commit(self) -> None:
-        for tries in range(_TRIES):
+        for tries in range(_COMMIT_TRIES):
             try:
                 self._producer.commit_transaction(_SECONDS)
             except KafkaException as error:
-                if not error.args[0].retriable() or tries == _TRIES - 1:
+                if not error.args[0].retriable() or tries == _COMMIT_TRIES - 1:
                     raise
             else:
                 return

@@ -7,7 +7,6 @@ pipeline are read as soon as the gateway has its plan, records of models from al
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -36,8 +35,9 @@ def followed_topics(engine: PipelineEngine, place: RecordPlace) -> list[str]:
     """Returns the topics with requests: of each pipeline, and an expression for those of all models."""
     prefix, namespace = place.prefix, place.namespace
     found = [pipeline_topic(prefix, namespace, each, "inputs") for each in engine.plans.names]
-    before, after = model_topic(prefix, namespace, "*", "inputs").split("*")
-    return [*found, f"^{re.escape(before)}.+{re.escape(after)}$"]
+    # Of the characters of a topic's name, the dot alone means something in an expression.
+    models = model_topic(prefix, namespace, "*", "inputs").replace(".", r"\.").replace("*", ".+")
+    return [*found, f"^{models}$"]
 
 
 @asynccontextmanager

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
+
 from bailie.kafka.topics import parsed_topic
 from bailie.pipelinegateway import metrics
 from bailie.pipelinegateway.model_records import ModelRecordRun
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.engine import PipelineEngine
     from bailie.pipelinegateway.record_outputs import RecordPlace
     from bailie.pipelinegateway.record_runs import RecordRun
+
+log = structlog.get_logger(__name__)
 
 MOST = 32
 """Records that run at a time."""
@@ -84,8 +88,13 @@ class RecordExecutor:
         run = _RUNS[owner.kind](self.engine, self.place, record, owner=owner.name, ended=ended)
         if size > self._most_bytes:
             run.fail(f"the record has {size} bytes, and a request may have {self._most_bytes}")
-        else:
+            return
+        try:
             run.begin()
+        except Exception:
+            # The edge of a record: without this it would hold its partition up for ever.
+            log.exception("record failed", topic=record.topic, offset=record.offset)
+            run.fail("the pipeline gateway failed; its log says more")
 
     def _end(self, read: ReadRecord, outputs: Iterable[OutgoingRecord]) -> None:
         self._running -= 1
