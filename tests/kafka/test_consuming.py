@@ -186,3 +186,10 @@ def test_a_broker_that_comes_back_has_lost_nothing(kafka, topics):
         kafka.write(f"{topics}.inputs", *[b"b%d" % number for number in range(50)])
         found = values(kafka.read(f"{topics}.outputs", count=100, seconds=40))
     assert sorted(found) == sorted(f"{side}{number}" for side in "ab" for number in range(50))
+
+
+def test_settings_of_users_for_the_journal_do_not_forbid_transactions():
+    given = {"acks": "1", "retries": "0", "message.timeout.ms": "300000", "max.in.flight": "50"}
+    Producer(
+        {"bootstrap.servers": "127.0.0.1:1", "log_level": 0, **given, **producer_properties("g", "pod-0")}
+    )

@@ -1,16 +1,19 @@
 """`bailie pipeline inspect` and `seldon pipeline inspect`: the data of a pipeline's last requests.
 
-Put together by `pipeline` and `seldon.app`. Expressions, options and output are those of Seldon Core, whose
-topics give the names. `seldon` prints values as Seldon Core does, in the JSON form of the protocol's
-messages; `bailie` prints the protocol's JSON.
+Put together by `pipeline` and `seldon.app`. The data comes from Kafka where a broker is named, else from the
+memory of the gateways. Expressions, options and output are those of Seldon Core, whose topics give the names.
+`seldon` prints values as Seldon Core does, in the JSON form of the protocol's messages; `bailie` prints the
+protocol's JSON.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,11 +21,12 @@ import typer
 from bailie.api.texts import shown
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
 from bailie.cli.output import ExitCode, fail, print_json, say
+from bailie.cli.topic_records import BrokerOptions, read_topics
 from bailie.wellknown import headers
+from bailie.wellknown.paths import KAFKA_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     ValueForm = Callable[[Mapping[str, Any]], dict[str, Any]]
     """Returns a body as it is printed."""
@@ -67,6 +71,23 @@ RequestId = Annotated[
 ]
 Truncate = Annotated[bool, typer.Option("-t", "--truncate", help="Leave the data of tensors out.")]
 ShowHeaders = Annotated[bool, typer.Option("-v", "--verbose", help="Print the headers of records, too.")]
+KafkaBroker = Annotated[
+    str,
+    typer.Option(
+        "--kafka-broker", envvar="SELDON_KAFKA_BROKER", help="Read the topics of this broker, `host:port`."
+    ),
+]
+KafkaConfigPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--kafka-config-path",
+        envvar="SELDON_KAFKA_CONFIG_PATH",
+        help=f"A file like Seldon Core's {KAFKA_FILE}: the broker, a prefix of topics, properties.",
+    ),
+]
+BrokerSeconds = Annotated[
+    float, typer.Option("-d", "--timeout-secs", min=0.1, help="Seconds that the broker may take.")
+]
 FormOption = Annotated[RecordForm, typer.Option("--format", "--output-format", help="Form of the result.")]
 
 
@@ -78,14 +99,18 @@ def inspect(
     output_format: FormOption = RecordForm.RAW,
     truncate: Truncate = False,
     verbose: ShowHeaders = False,
+    kafka_broker: KafkaBroker = "",
+    kafka_config_path: KafkaConfigPath = None,
+    timeout_secs: BrokerSeconds = 5.0,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
     """Print the data of a pipeline's last requests: its own, and that of its steps.
 
-    Gateways keep the data of a Pipeline only with `keepData: true` in its spec, in memory, and of the last
-    requests alone. They are asked through `kubectl port-forward`.
+    Topics of Kafka are read where a broker is named. Else gateways are asked through `kubectl port-forward`,
+    which keep the data of a Pipeline only with `keepData: true` in its spec, in memory, and of the last
+    requests alone.
 
     Examples:
 
@@ -98,7 +123,8 @@ def inspect(
     options = RecordOptions(
         offset=offset, request_id=request_id, truncate=truncate, verbose=verbose, form=output_format
     )
-    show_records(expression, options, namespace, (kubeconfig, state_dir))
+    broker = BrokerOptions(address=kafka_broker, config=kafka_config_path, seconds=timeout_secs)
+    show_records(expression, options, namespace, (kubeconfig, state_dir), broker=broker)
 
 
 def show_records(
@@ -107,13 +133,17 @@ def show_records(
     namespace: str | None,
     cluster: tuple[Path | None, Path | None],
     *,
+    broker: BrokerOptions,
     value_of: ValueForm = dict,
 ) -> None:
     """Prints the records that an expression means. `value_of` gives a body its form."""
     wish = parsed(expression)
-    place, records, keeps = run(_read(wish.pipeline, namespace, cluster))
-    if not records:
-        _say_nothing_is_kept(wish.pipeline, keeps=keeps)
+    if broker.named:
+        place, records = run(_read_topics(wish, options, (namespace, cluster), broker))
+    else:
+        place, records, keeps = run(_read(wish.pipeline, namespace, cluster))
+        if not records:
+            _say_nothing_is_kept(wish.pipeline, keeps=keeps)
     topics = by_topic(records, wish, options)
     if options.form is RecordForm.JSON:
         found = [
@@ -198,6 +228,30 @@ async def _read(
     return place, records, bool(spec.get("keepData"))
 
 
+async def _read_topics(
+    wish: DataWish,
+    options: RecordOptions,
+    where: tuple[str | None, tuple[Path | None, Path | None]],
+    broker: BrokerOptions,
+) -> tuple[str, list[dict[str, Any]]]:
+    """Returns the namespace, and the last records of each topic of a pipeline."""
+    from bailie.api.kinds import PIPELINE
+
+    namespace, cluster = where
+    async with connected(*cluster) as client:
+        place = namespace or client.namespace
+        spec = (await client.get(PIPELINE, wish.pipeline, place)).get("spec", {})
+    steps = [each["name"] for each in spec.get("steps", ()) if "name" in each]
+
+    def wanted(record: Mapping[str, Any]) -> bool:
+        return _of_request(record, options.request_id)
+
+    records = await asyncio.to_thread(
+        read_topics, broker, (place, wish.pipeline), steps, most=options.offset, wanted=wanted
+    )
+    return place, records
+
+
 def _say_nothing_is_kept(pipeline: str, *, keeps: bool) -> None:
     if keeps:
         fail(f"no request to pipeline {pipeline} is kept yet", hint="send one, and look again")
@@ -240,7 +294,8 @@ def _of_request(record: Mapping[str, Any], request_id: str) -> bool:
 
 
 def _key(record: Mapping[str, Any]) -> str:
-    return f"{record['pipeline']}.{record['id']}"
+    """Returns the key of a record of Kafka, or the key that a record of a gateway would have there."""
+    return str(record.get("key") or f"{record['pipeline']}.{record['id']}")
 
 
 def _narrowed(record: Mapping[str, Any], tensor: str, *, truncate: bool) -> dict[str, Any]:
@@ -257,7 +312,7 @@ def _narrowed(record: Mapping[str, Any], tensor: str, *, truncate: bool) -> dict
 
 
 def _headers(record: Mapping[str, Any]) -> dict[str, str]:
-    return {
+    return record.get("headers") or {
         "pipeline": record["pipeline"],
         "x-request-id": record["id"],
         headers.PIPELINE_VERSION: str(record["version"]),

@@ -74,6 +74,13 @@ def record_clients(settings: KafkaSettings, group: str, member: str) -> RecordCl
     )
 
 
+def reader(settings: KafkaSettings, name: str) -> Consumer:
+    """Returns a consumer that is in no group with others. Raises KafkaTrouble."""
+    own = {"group.id": name, "enable.auto.commit": "false"}
+    made: Consumer = _made(Consumer, {**settings.common, **settings.consumer, **own}, settings, name)
+    return made
+
+
 def admin_client(settings: KafkaSettings, name: str) -> AdminClient:
     """Returns a client for topics, with the producers' properties. Raises KafkaTrouble."""
     made: AdminClient = _made(AdminClient, {**settings.common, **settings.producer}, settings, name)

@@ -74,12 +74,18 @@ seen soon, and records that wait to run take little memory."""
 def producer_properties(group: str, member: str) -> dict[str, str]:
     """Returns the properties of a producer of transactions that are not for users to set.
 
-    A pod that starts again ends the transactions of its predecessor, which has the same id. Metadata is not
+    With settings that people make for the journal, as `acks: 1`, the library would refuse transactions. A
+    pod that starts again ends the transactions of its predecessor, which has the same id. Metadata is not
     recovered from the first brokers: after that, librdkafka 2.16 waits in a transaction for ever.
     """
     return {
         "transactional.id": f"{group}.{member}",
         "enable.idempotence": "true",
+        "acks": "all",
+        "retries": "2147483647",
+        "max.in.flight.requests.per.connection": "5",
+        "message.timeout.ms": "30000",
+        "transaction.timeout.ms": "60000",
         "metadata.recovery.strategy": "none",
     }
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir
-from bailie.cli.output import say
 from bailie.cli.pipeline_inspection import (
+    BrokerSeconds,
     Expression,
     FormOption,
+    KafkaBroker,
+    KafkaConfigPath,
     Offset,
     RecordForm,
     RecordOptions,
@@ -21,6 +19,7 @@ from bailie.cli.pipeline_inspection import (
     show_records,
 )
 from bailie.cli.seldon.options import Authority, SchedulerHost, say_without_effect
+from bailie.cli.topic_records import BrokerOptions
 
 
 def inspect(
@@ -31,31 +30,19 @@ def inspect(
     output_format: FormOption = RecordForm.RAW,
     truncate: Truncate = False,
     verbose: ShowHeaders = False,
-    timeout_secs: Annotated[
-        float | None, typer.Option("-d", "--timeout-secs", help="Accepted without effect.")
-    ] = None,
-    kafka_broker: Annotated[
-        str | None, typer.Option("--kafka-broker", help="Accepted without effect: gateways are asked.")
-    ] = None,
-    kafka_config_path: Annotated[
-        str | None, typer.Option("--kafka-config-path", help="Accepted without effect: gateways are asked.")
-    ] = None,
+    timeout_secs: BrokerSeconds = 5.0,
+    kafka_broker: KafkaBroker = "",
+    kafka_config_path: KafkaConfigPath = None,
     scheduler_host: SchedulerHost = None,
     authority: Authority = None,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Print the data of a Pipeline's last requests, which gateways keep with `keepData: true` in its spec."""
+    """Print the data of a Pipeline's last requests, from Kafka or from gateways that keep it (`keepData`)."""
     say_without_effect(scheduler_host=scheduler_host, authority=authority)
-    for option, value in (
-        ("--kafka-broker", kafka_broker),
-        ("--kafka-config-path", kafka_config_path),
-        ("--timeout-secs", timeout_secs),
-    ):
-        if value:
-            say(f"note: {option} has no effect: the pipeline gateways are asked, and there is no broker")
     options = RecordOptions(
         offset=offset, request_id=request_id, truncate=truncate, verbose=verbose, form=output_format
     )
-    show_records(expression, options, namespace, (kubeconfig, state_dir), value_of=as_message)
+    broker = BrokerOptions(address=kafka_broker, config=kafka_config_path, seconds=timeout_secs)
+    show_records(expression, options, namespace, (kubeconfig, state_dir), broker=broker, value_of=as_message)
