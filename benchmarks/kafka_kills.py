@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -31,12 +33,15 @@ from tests.support.broker import Broker, running_broker
 from bailie._gen import inference_pb2 as pb
 from bailie.pipelinegateway.plan_file import write_plans
 from bailie.pipelinegateway.plans import PlanSource
+from bailie.wellknown import variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.pipelinegateway.models import Models
 
+ADDRESS = f"127.79.{os.getpid() % 250}.1"
+"""One of this process alone, as the gateway's ports are always the same."""
 NAMESPACE, STEPS = "bench", ("a", "b", "c")
 SPEC = {
     "steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}, {"name": "c", "inputs": ["b"]}],
@@ -117,11 +122,22 @@ def gateway_process(folder: Path, broker: Broker, models: Models) -> Iterator[li
 
 def start(folder: Path, broker: Broker, models: Models) -> subprocess.Popen[bytes]:
     """Starts a gateway."""
-    given = [str(folder), broker.address, str(models.port), NAMESPACE]
+    environment = {
+        "PATH": os.defpath,
+        variables.POD_NAME: "seldon-pipelinegateway-0",
+        variables.POD_NAMESPACE: NAMESPACE,
+        variables.POD_IP: ADDRESS,
+        variables.SCHEDULER_HOST: ADDRESS,
+        variables.ENVOY_HOST: "127.0.0.1",
+        variables.ENVOY_PORT: str(models.port),
+        variables.PIPELINES_FOLDER: str(folder),
+        variables.KAFKA_FILE: str(folder / "kafka.json"),
+        variables.DRAIN_SECONDS: "1",
+    }
+    (folder / "kafka.json").write_text(json.dumps({"bootstrap.servers": broker.address}))
+    command = [sys.executable, "-m", "bailie", "pipelinegateway"]
     with (folder / "gateway.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.support.record_gateway", *given], stdout=log, stderr=log
-        )
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
 
 async def run_kills(

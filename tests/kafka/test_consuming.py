@@ -193,3 +193,21 @@ def test_settings_of_users_for_the_journal_do_not_forbid_transactions():
     Producer(
         {"bootstrap.servers": "127.0.0.1:1", "log_level": 0, **given, **producer_properties("g", "pod-0")}
     )
+
+
+def test_the_thread_ends_soon_where_no_broker_answers(space):
+    common, made = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, threading.Event()
+
+    def producer():
+        made.set()
+        return Producer({**common, **producer_properties(space, "pod-0")})
+
+    clients = RecordClients(lambda: Consumer({**common, **consumer_properties(space, "pod-0")}), producer)
+    consumer = RecordConsumer(clients, "errors", lambda reads: None)
+    consumer.follow(["topic"])
+    thread = threading.Thread(target=consumer.run, daemon=True)
+    thread.start()
+    assert made.wait(5)
+    consumer.stop()
+    thread.join(5)
+    assert not thread.is_alive()

@@ -20,10 +20,11 @@ from bailie.wellknown.headers import PIPELINE_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from bailie.dataflow.plan import DataSide
     from bailie.kafka.inspection import FoundRecord
     from bailie.kafka.settings import KafkaSettings
 
-_SIDES = ("inputs", "outputs")
+_SIDES: tuple[DataSide, ...] = ("inputs", "outputs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

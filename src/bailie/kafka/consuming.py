@@ -129,6 +129,7 @@ class RecordConsumer:
 
     def _serve(self) -> None:
         writer = TransactionWriter(self._clients.producer(), self._errors)
+        writer.begin(self._stopped)
         consumer = self._clients.consumer()
         session = _Session(consumer, writer, self._give)
         try:

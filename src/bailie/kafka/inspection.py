@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaException, TopicPartition
 
@@ -92,6 +92,7 @@ def _read(
 
 def _found(message: Message) -> FoundRecord:
     kind, moment = message.timestamp()
+    told: Any = message.headers()  # typed for what producers take
     return FoundRecord(
         message.topic() or "",
         message.partition() or 0,
@@ -99,7 +100,7 @@ def _found(message: Message) -> FoundRecord:
         0.0 if kind == TIMESTAMP_NOT_AVAILABLE else moment / 1000,
         message.key(),
         message.value(),
-        tuple(message.headers() or ()),
+        tuple(told or ()),
     )
 
 

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from bailie.kafka import headers
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from confluent_kafka import Message, TopicPartition
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 _SECONDS = 30.0
 """How long the broker may take for one call; then all begins anew from the last committed offsets."""
+_BEGIN_SECONDS = 1.0
 _TRIES = 10
 _COMMIT_TRIES = 3
 _REFUSED_SECONDS = 60.0
@@ -39,11 +41,22 @@ class TransactionWriter:
     """Writes with one producer, whose transactional id no other living gateway has."""
 
     def __init__(self, producer: Producer, errors_topic: str) -> None:
-        """Takes a new producer, and ends transactions of its predecessor. Raises KafkaException."""
+        """Takes a new producer; `begin` comes first."""
         self._producer, self._errors = producer, errors_topic
         self._refusals: dict[int, KafkaError] = {}
         self._refused: dict[str, float] = {}
-        producer.init_transactions(_SECONDS)
+
+    def begin(self, stopped: threading.Event) -> None:
+        """Ends the transactions of a predecessor. Raises KafkaException, at once where `stopped` is set."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            try:
+                self._producer.init_transactions(_BEGIN_SECONDS)
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > end or stopped.is_set():
+                    raise
+            else:
+                return
 
     def write(self, records: Sequence[OutgoingRecord], offsets: list[TopicPartition], group: object) -> bool:
         """Writes records and offsets; False where the transaction was given up and may be tried again.

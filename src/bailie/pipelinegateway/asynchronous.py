@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.5
-_END_SECONDS = 20.0
+_END_SECONDS = 12.0
 
 
 def followed_topics(engine: PipelineEngine, place: RecordPlace) -> list[str]:
