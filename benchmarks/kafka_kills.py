@@ -66,13 +66,20 @@ class Kills:
     restarts: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Requests that the broker has lost: a figure of the test's own."""
     calls: int = 0
     seconds: float = 0.0
 
     @property
+    def names(self) -> list[str]:
+        """The names of all requests."""
+        return [f"r{number}" for number in range(self.requests)]
+
+    @property
     def missing(self) -> int:
         """Requests without an answer."""
-        return sum(1 for number in range(self.requests) if not self.answers[f"r{number}"])
+        return sum(1 for name in self.names if not self.answers[name])
 
     @property
     def twice(self) -> int:
@@ -92,6 +99,8 @@ class Kills:
             if number
         ]
         found += self.wrong[:5]
+        if self.lost:
+            found.append(f"the broker has lost {len(self.lost)} requests: repeat the run")
         most = MOST_REPEATED * len(STEPS) * self.requests
         if self.repeated > most:
             found.append(f"{self.repeated} calls repeated, at most {most:.0f} may be")
@@ -155,7 +164,8 @@ async def run_kills(
     async with serving(echo) as models:
         with gateway_process(folder, broker, models) as gateways:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_ask(broker, requests, rate))
+                writing = asyncio.Lock()
+                group.create_task(_ask(broker, outcome, rate, writing))
                 for act in _acts(kills, restarts):
                     await asyncio.sleep(requests / rate / (kills + restarts + 1))
                     if act == "kill":
@@ -165,7 +175,8 @@ async def run_kills(
                         gateways.append(start(folder, broker, models))
                     else:
                         outcome.restarts += 1
-                        await asyncio.to_thread(_restart, broker)
+                        async with writing:
+                            await asyncio.to_thread(_restart, broker)
             await asyncio.to_thread(_collect, broker, outcome)
         outcome.calls, outcome.seconds = len(models.calls), time.monotonic() - begun
     return outcome
@@ -182,16 +193,17 @@ def _restart(broker: Broker) -> None:
     broker.start()
 
 
-async def _ask(broker: Broker, requests: int, rate: float) -> None:
-    """Writes requests in groups, again where the broker is away."""
-    begun, group = time.monotonic(), max(1, round(rate / 10))
+async def _ask(broker: Broker, outcome: Kills, rate: float, writing: asyncio.Lock) -> None:
+    """Writes requests in groups, not while the broker ends: it loses records that it takes then."""
+    begun, group, requests = time.monotonic(), max(1, round(rate / 10)), outcome.requests
     for first in range(0, requests, group):
         await asyncio.sleep(max(0.0, begun + first / rate - time.monotonic()))
         records = [
             (f"p.r{number}".encode(), _value(number), number % PARTITIONS)
             for number in range(first, min(first + group, requests))
         ]
-        await asyncio.to_thread(broker.write, TOPICS["inputs"], *records)
+        async with writing:
+            await asyncio.to_thread(broker.write, TOPICS["inputs"], *records)
 
 
 def _value(number: int) -> bytes:
@@ -210,6 +222,8 @@ def _collect(broker: Broker, outcome: Kills) -> None:
         time.sleep(0.5)
     for each in messages:
         _judge(each, outcome)
+    asked = {each.key() for each in broker.read(TOPICS["inputs"])}
+    outcome.lost = [name for name in outcome.names if f"p.{name}".encode() not in asked]
     for each in broker.read(TOPICS["errors"]):
         outcome.wrong.append(f"{each.key()}: {each.value()[:200]!r}")
 

@@ -40,7 +40,10 @@ _AGAIN_SECONDS = 1.0
 _END_SECONDS = 10.0
 _MOST_OPEN = 1_000
 _MOST_BYTES = 64 << 20
-"""Records that were read and are not committed: beyond these the partitions pause."""
+"""Records that were read and are not committed: beyond these no more are read."""
+_HOLD_SECONDS = 2.0
+"""For how long the consumer is not asked then. After that its partitions pause, so that it can be asked and
+stays a member; librdkafka takes seconds to go on from a pause."""
 
 
 class RecordClients(NamedTuple):
@@ -150,7 +153,7 @@ class _Session:
         self._progress = RecordProgress()
         self._topics: tuple[str, ...] = ()
         self._paused = False
-        self._committed = 0.0
+        self._committed = self._last_read = 0.0
         self._told = ""
 
     def turn(self, topics: tuple[str, ...]) -> None:
@@ -160,8 +163,12 @@ class _Session:
             self._consumer.subscribe(
                 list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
             )
-        self._regulate()
-        self._read(BEAT if len(self._progress) else _IDLE_SECONDS)
+        if self._is_full() and time.monotonic() - self._last_read < _HOLD_SECONDS:
+            time.sleep(BEAT)
+        else:
+            self._regulate()
+            self._read(BEAT if len(self._progress) else _IDLE_SECONDS)
+            self._last_read = time.monotonic()
         self._commit(time.monotonic())
 
     def finish(self, end: float) -> None:
@@ -213,12 +220,15 @@ class _Session:
             self._told = error.str()
             log.info("kafka says", cause=self._told)
 
+    def _is_full(self) -> bool:
+        """Says whether so many records are open that no more may be read."""
+        return len(self._progress) >= _MOST_OPEN or self._progress.size >= _MOST_BYTES
+
     def _regulate(self) -> None:
-        """Pauses all partitions while too many records are open, and goes on at half of that."""
-        count, size = len(self._progress), self._progress.size
-        if count >= _MOST_OPEN or size >= _MOST_BYTES:
+        """Pauses all partitions while too many records are open."""
+        if self._is_full():
             self._pause()
-        elif self._paused and count < _MOST_OPEN // 2 and size < _MOST_BYTES // 2:
+        elif self._paused:
             self._paused = False
             self._consumer.resume(self._consumer.assignment())
 

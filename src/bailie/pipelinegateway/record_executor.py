@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MOST = 32
-"""Records that run at a time."""
+MOST = 16
+"""Records that run at a time: their calls share the event loop with requests over HTTP."""
 _ROOM_SECONDS = 0.1
 _RUNS: dict[str, type[RecordRun]] = {"pipeline": PipelineRecordRun, "model": ModelRecordRun}
 
