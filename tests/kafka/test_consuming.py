@@ -164,6 +164,33 @@ def test_a_topic_without_the_partition_has_the_records_all_the_same(kafka, space
         assert values(kafka.read(f"{space}.outputs", count=1)) == ["v"]
 
 
+def test_data_for_a_topic_that_is_refused_is_left_out_and_answers_wait(kafka, topics):
+    class Refused(Worker):
+        def outputs(self, record):
+            (answer,) = super().outputs(record)
+            step = answer._replace(topic="no topic", essential=False)
+            return [step, answer._replace(topic="no topic") if record.value == b"waits" else answer]
+
+    kafka.write(f"{topics}.inputs", b"first", b"waits", b"behind")
+    worker = Refused(kafka, topics)
+    worker.consumer.follow([f"{topics}.inputs"])
+    worker.thread.start()
+    try:
+        until_blocking(lambda: len(worker.given) == 3)
+        until_blocking(lambda: worker.consumer.trouble)
+        assert "no topic" in worker.consumer.trouble
+        assert kafka.read(f"{topics}.outputs") == []
+        (waiting,) = [read for read in worker.given if read.record.value == b"waits"]
+        waiting.outputs = (waiting.outputs[0], waiting.outputs[1]._replace(topic=f"{topics}.outputs"))
+        found = values(kafka.read(f"{topics}.outputs", count=3))
+        assert found == ["first", "waits", "behind"]
+        assert len(worker.given) == 3, "nothing runs again"
+        until_blocking(lambda: not worker.consumer.trouble)
+    finally:
+        worker.consumer.stop()
+        worker.thread.join(20)
+
+
 def test_reading_pauses_while_many_records_are_open(kafka, topics):
     kafka.write(f"{topics}.inputs", *[b"%d" % number for number in range(1_500)])
     with working(kafka, topics) as worker:

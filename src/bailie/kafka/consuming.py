@@ -102,7 +102,7 @@ class RecordConsumer:
         self._stopped = threading.Event()
         self._topics: tuple[str, ...] = ()
         self.trouble = ""
-        """Why no record is read now; empty while records are."""
+        """Why no record is read or committed now; empty while all is well."""
 
     def follow(self, topics: Iterable[str]) -> None:
         """Reads from these topics from now on."""
@@ -139,6 +139,7 @@ class RecordConsumer:
             self.trouble = ""
             while not self._stopped.is_set():
                 session.turn(self._topics)
+                self.trouble = session.trouble
             session.finish(time.monotonic() + _END_SECONDS)
         finally:
             session.forget()
@@ -155,6 +156,8 @@ class _Session:
         self._paused = False
         self._committed = self._last_read = 0.0
         self._told = ""
+        self.trouble = ""
+        """Why outputs are not committed now; empty while they are."""
 
     def turn(self, topics: tuple[str, ...]) -> None:
         """Reads, hands on, commits."""
@@ -245,9 +248,14 @@ class _Session:
         if not batch.ended or now - self._committed < wait:
             return
         offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in batch.offsets.items()]
-        if self._writer.write(outputs, offsets, self._consumer.consumer_group_metadata()):
+        written = self._writer.write(outputs, offsets, self._consumer.consumer_group_metadata())
+        if written:
+            self.trouble = ""
             self._progress.settle(batch)
-        self._committed = time.monotonic()
+        elif self.trouble != self._writer.trouble:
+            self.trouble = self._writer.trouble
+            log.warning("outputs wait for the broker", cause=self.trouble)
+        self._committed = time.monotonic() + (0.0 if written else _AGAIN_SECONDS)
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions taken", partitions=_names(partitions))

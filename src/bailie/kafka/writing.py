@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 _SECONDS = 30.0
 """How long the broker may take for one call; then all begins anew from the last committed offsets."""
+_AWAY_SECONDS = 120.0
+"""How long a broker may be away without that requests run again."""
 _BEGIN_SECONDS = 1.0
 _TRIES = 10
 _COMMIT_TRIES = 3
@@ -35,6 +37,17 @@ _REFUSED_SECONDS = 60.0
 _ANY_PARTITION = -1
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 _NO_PARTITION = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001 - the library's name for its own errors
+_FOR_ITSELF = {
+    *_TOO_LARGE,
+    _NO_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.INVALID_RECORD,
+    KafkaError.POLICY_VIOLATION,
+}
+"""The failures of a record that others of its transaction do not share."""
 
 
 class TransactionWriter:
@@ -45,6 +58,10 @@ class TransactionWriter:
         self._producer, self._errors = producer, errors_topic
         self._refusals: dict[int, KafkaError] = {}
         self._refused: dict[str, float] = {}
+        self.trouble = ""
+        """Why the last transaction was given up; empty if it was not."""
+        self._alone: set[str] = set()
+        """Topics whose records are sent one by one: they take less than the library puts together."""
 
     def begin(self, stopped: threading.Event) -> None:
         """Ends the transactions of a predecessor. Raises KafkaException, at once where `stopped` is set."""
@@ -59,7 +76,7 @@ class TransactionWriter:
                 return
 
     def write(self, records: Sequence[OutgoingRecord], offsets: list[TopicPartition], group: object) -> bool:
-        """Writes records and offsets; False where the transaction was given up and may be tried again.
+        """Writes records and offsets; False where nothing was written and the same may be tried again.
 
         `group`: the consumer's membership, without which the broker takes no offsets. Raises KafkaException
         where this producer can write no more.
@@ -67,36 +84,54 @@ class TransactionWriter:
         now = time.monotonic()
         kept = [each for each in records if each.essential or self._refused.get(each.topic, 0.0) <= now]
         for _ in range(_TRIES):
-            if not self._attempt(kept, offsets, group):
+            alone = frozenset(self._alone)
+            written = self._attempt(kept, offsets, group)
+            if written or not self._refusals:
+                return written
+            mended = [self._mended(index, record, alone) for index, record in enumerate(kept)]
+            if None in mended:
                 return False
-            if not self._refusals:
-                return True
-            kept = [each for index, record in enumerate(kept) for each in self._mended(index, record)]
+            kept = [each for found in mended for each in found or ()]
         return False
 
     def _attempt(
         self, records: Sequence[OutgoingRecord], offsets: list[TopicPartition], group: object
     ) -> bool:
-        """Makes one transaction, or none where the broker has refused records (`_refusals`)."""
+        """Makes one transaction; False for none. The records that the broker refuses are in `_refusals`."""
         self._refusals = {}
         producer = self._producer
         producer.begin_transaction()
         try:
             for index, record in enumerate(records):
                 self._produce(index, record)
-            left = producer.flush(_SECONDS)
-            if self._refusals or left:
-                producer.abort_transaction(_SECONDS)
-                return not left
+                if record.topic in self._alone:
+                    producer.flush(_SECONDS)
+            if producer.flush(_SECONDS) or self._refusals:
+                self.trouble = f"no acknowledgement within {_SECONDS:.0f} s"
+                self._abort()
+                return False
             producer.send_offsets_to_transaction(offsets, group, _SECONDS)
             self._commit()
         except KafkaException as error:
-            if not error.args[0].txn_requires_abort():
+            found = error.args[0]
+            if found.fatal() or not (found.txn_requires_abort() or found.retriable()):
                 raise
-            log.info("transaction given up", cause=error.args[0].str())
-            producer.abort_transaction(_SECONDS)
-            return bool(self._refusals)
+            self.trouble = found.str()
+            self._abort()
+            return False
         return True
+
+    def _abort(self) -> None:
+        """Gives a transaction up, however long the broker is away, within limits."""
+        end = time.monotonic() + _AWAY_SECONDS
+        while True:
+            try:
+                self._producer.abort_transaction(_SECONDS)
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > end:
+                    raise
+            else:
+                return
 
     def _produce(self, index: int, record: OutgoingRecord) -> None:
         delivered = partial(self._delivered, index)
@@ -113,7 +148,7 @@ class TransactionWriter:
             except BufferError:
                 self._producer.poll(0.05)
             except KafkaException as error:
-                if error.args[0].fatal() or error.args[0].txn_requires_abort():
+                if error.args[0].code() not in _FOR_ITSELF:
                     raise
                 self._refusals[index] = error.args[0]
                 return
@@ -121,7 +156,8 @@ class TransactionWriter:
                 return
 
     def _delivered(self, index: int, error: KafkaError | None, _: Message) -> None:
-        if error is not None and error.code() not in {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}:  # noqa: SLF001
+        """Notes that the broker has refused a record for itself; other failures are of the transaction."""
+        if error is not None and error.code() in _FOR_ITSELF:
             self._refusals[index] = error
 
     def _commit(self) -> None:
@@ -134,10 +170,18 @@ class TransactionWriter:
             else:
                 return
 
-    def _mended(self, index: int, record: OutgoingRecord) -> list[OutgoingRecord]:
-        """Returns a record as it is tried again. Raises KafkaException where an answer cannot be written."""
+    def _mended(
+        self, index: int, record: OutgoingRecord, alone: frozenset[str]
+    ) -> list[OutgoingRecord] | None:
+        """Returns a record as it is tried again; None where an answer must wait for the broker's owner.
+
+        `alone`: the topics whose records were sent one by one.
+        """
         error = self._refusals.get(index)
         if error is None:
+            return [record]
+        if error.code() in _TOO_LARGE and record.topic not in alone:
+            self._alone.add(record.topic)
             return [record]
         if error.code() in _TOO_LARGE:
             log.warning("record too large for the broker", topic=record.topic, size=len(record.value))
@@ -146,7 +190,8 @@ class TransactionWriter:
             log.warning("topics have not the same partitions", topic=record.topic, partition=record.partition)
             return [record._replace(partition=_ANY_PARTITION)]
         if record.essential:
-            raise KafkaException(error)
+            self.trouble = f"the broker refuses answers in topic {record.topic}: {error.str()}"
+            return None
         log.warning("data of steps left out", topic=record.topic, cause=error.str())
         self._refused[record.topic] = time.monotonic() + _REFUSED_SECONDS
         return []
