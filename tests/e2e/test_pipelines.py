@@ -7,6 +7,7 @@ import grpc
 import httpx
 import pytest
 from tests.e2e.conftest import SYSTEM, until
+from tests.support.broker import running_broker
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc
@@ -228,3 +229,44 @@ def test_callers_of_a_pipeline_are_shared_and_kept(stack, models, model, gateway
     assert names_in(by_name)[0] in seen
     stack.kubectl("delete", "experiment", "sides", "-n", SYSTEM, "--timeout=60s")
     until(lambda: {names_in(ask(stack, expectation, "left"))[0] for _ in range(8)} == {"left"})
+
+
+def broker_of(stack, address):
+    """Names a message broker, or none."""
+    kafka = {"bootstrap.servers": address} if address else None
+    patch = json.dumps({"spec": {"config": {"kafkaConfig": kafka}}})
+    stack.kubectl("patch", "seldonruntime", "seldon", "-n", SYSTEM, "--type", "merge", "-p", patch)
+
+
+def test_requests_are_in_the_topics_of_a_broker_that_goes_and_comes_back(
+    stack, models, model, gateway, tmp_path
+):
+    model("iris")
+    clean = {"dataflow": {"cleanTopicsOnDelete": True}}
+    stack.apply(pipeline("kept", [{"name": "iris"}], output={"steps": ["iris"]}, **clean))
+    wait_ready(stack, "kept")
+    assert "without a message broker" in conditions(stack, "kept")["SpecWarnings"]["message"]
+    owners, expectation = ("pipeline.kept", "model.iris"), models.expected["iris"]
+    topics = [f"seldon.{SYSTEM}.{owner}.{side}" for owner in owners for side in ("inputs", "outputs")]
+
+    def journal(status):
+        return until(lambda: conditions(stack, "kept").get("JournalReady", {}).get("status") == status)
+
+    with running_broker(tmp_path / "broker") as broker:
+        broker_of(stack, broker.address)
+        journal("True")
+        assert "SpecWarnings" not in conditions(stack, "kept")
+        assert ask(stack, expectation, "kept").status_code == 200
+        assert len(broker.read(*topics, count=4)) == 4
+        broker.stop()
+        journal("False")
+        assert conditions(stack, "kept")["Ready"]["status"] == "True"
+        assert ask(stack, expectation, "kept").status_code == 200
+        broker.start()
+        journal("True")
+        assert len(broker.read(*topics, count=8)) == 8
+        stack.kubectl("delete", "pipeline", "kept", "-n", SYSTEM, "--timeout=60s")
+        until(lambda: not {each for each in broker.topics() if ".pipeline.kept." in each})
+        assert set(topics[2:]) <= broker.topics()
+        broker_of(stack, "")
+        until(lambda: "bailie-kafka" not in stack.kubectl("get", "configmaps", "-n", SYSTEM, "-o", "name"))

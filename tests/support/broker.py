@@ -74,6 +74,10 @@ class Broker:
         for future in made.values():
             future.result(timeout=10)
 
+    def topics(self):
+        """Returns the names of all topics."""
+        return set(AdminClient(self.client()).list_topics(timeout=10).topics)
+
     def write(self, topic, *records, headers=()):
         """Writes records: values, or pairs of key and value, into partition 0 or that of a third part."""
         producer = Producer(self.client())

@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from bailie.kafka import headers
+from bailie.kafka.lag import LAG
 from bailie.kafka.progress import RecordProgress
 from bailie.kafka.records import IncomingRecord
 from bailie.kafka.writing import TransactionWriter
@@ -173,6 +174,7 @@ class _Session:
             self._read(BEAT if len(self._progress) else _IDLE_SECONDS)
             self._last_read = time.monotonic()
         self._commit(time.monotonic())
+        LAG.look(self._consumer, len(self._progress), time.monotonic())
 
     def finish(self, end: float) -> None:
         """Commits what has been read, as far as it ends before a moment of `monotonic`."""

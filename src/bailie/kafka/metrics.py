@@ -1,4 +1,4 @@
-"""Prometheus metrics of the journal, for `/metrics` of a pipeline gateway.
+"""Prometheus metrics of the journal and of the lag, for `/metrics` of a pipeline gateway.
 
 Imported by `pipelinegateway` where a broker is configured: without one there are no such series.
 """
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from bailie.kafka.lag import LAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,8 @@ class JournalMetrics(Collector):
         yield CounterMetricFamily("bailie_journal_dropped", text, value=dropped)
         text = "Records of requests that the message broker has not acknowledged yet."
         yield GaugeMetricFamily("bailie_journal_waiting", text, value=journal.waiting if journal else 0)
+        text = "Records of this gateway's partitions that are unread, or in progress."
+        yield GaugeMetricFamily("bailie_kafka_lag_records", text, value=LAG.records)
 
 
 JOURNAL = JournalMetrics()
