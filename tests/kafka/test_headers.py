@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bailie.kafka import headers
@@ -35,6 +35,7 @@ def test_the_headers_of_a_record_have_a_limit():
     assert headers.fit(None) == ()
 
 
+@settings(max_examples=40)
 @given(ANY)
 def test_no_header_can_begin_another_one(given_headers):
     found = headers.fit(given_headers)

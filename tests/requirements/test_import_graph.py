@@ -16,6 +16,7 @@ CONTRACTS = {"bailie": "importlinter:contract:pure", "kubeapi": "importlinter:co
 NOT_PURE = {
     "bailie.agent.metrics": "counts in the process's registry",
     "bailie.agent.remotes": "reads the mounted configuration",
+    "bailie.kafka.settings": "reads the mounted configuration",
     "bailie.kube.clock": "is the clock",
     "bailie.kube.metrics": "counts in the process's registry",
     "bailie.kube.token": "reads a file",
