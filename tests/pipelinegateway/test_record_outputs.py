@@ -49,6 +49,11 @@ def test_a_record_has_an_id_that_is_the_same_when_it_runs_again(key, headers, fo
     assert [value for name, value in asked if name == b"x-request-id"] == [found]
 
 
+def test_the_topics_of_answers_are_those_of_their_owner():
+    assert PLACE.answers_of("p") == "seldon.ns.pipeline.p.outputs"
+    assert PLACE.answers_of_model("m") == "seldon.ns.model.m.outputs"
+
+
 def test_marks_of_records_do_not_go_on():
     told = [("x-bailie-ran", b"a"), ("x-bailie-cut", b"1"), ("x-tenant", b"t"), ("seldon-infer-type", b"u")]
     asked = asked_with(incoming(headers=told), "p")
