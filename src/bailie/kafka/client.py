@@ -23,6 +23,8 @@ from bailie.kafka.consuming import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from bailie.kafka.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -81,9 +83,13 @@ def reader(settings: KafkaSettings, name: str) -> Consumer:
     return made
 
 
-def admin_client(settings: KafkaSettings, name: str) -> AdminClient:
-    """Returns a client for topics, with the producers' properties. Raises KafkaTrouble."""
-    made: AdminClient = _made(AdminClient, {**settings.common, **settings.producer}, settings, name)
+def admin_client(settings: KafkaSettings, name: str, heard: Callable[[KafkaError], None]) -> AdminClient:
+    """Returns a client for topics, with the producers' properties. Raises KafkaTrouble.
+
+    `heard` gets errors of connections, when the client is polled.
+    """
+    properties = {**settings.common, **settings.producer, "error_cb": heard}
+    made: AdminClient = _made(AdminClient, properties, settings, name)
     return made
 
 
@@ -102,14 +108,14 @@ def code_of(error: object) -> int:
     return int(error.code()) if isinstance(error, KafkaError) else 0
 
 
-def _made(kind: Any, properties: dict[str, str], settings: KafkaSettings, name: str) -> Any:
+def _made(kind: Any, properties: Mapping[str, object], settings: KafkaSettings, name: str) -> Any:
     try:
         return _new(kind, properties, settings, name)
     except (KafkaException, TypeError, ValueError) as error:
         raise KafkaTrouble(words_of(error)) from None
 
 
-def _new(kind: Any, properties: dict[str, str], settings: KafkaSettings, name: str) -> Any:
+def _new(kind: Any, properties: Mapping[str, object], settings: KafkaSettings, name: str) -> Any:
     """Returns a client. Raises KafkaException."""
     logger = logging.Logger(f"kafka.{name}")  # noqa: LOG001 - of this client alone, and no child of the root
     logger.addHandler(_LibraryLog(loud=settings.debug))

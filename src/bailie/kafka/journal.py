@@ -133,7 +133,7 @@ class Journal:
     def _write(self) -> None:
         while (entry := self._queue.get()) is not None:
             for record in entry.records:
-                self._produce(entry, record)
+                self._attempt(entry, record)
                 self._taken += 1
                 self._taken_bytes += _OVERHEAD + record.size
                 if record.size > _LARGE:
@@ -141,6 +141,14 @@ class Journal:
             time.sleep(
                 0
             )  # lets the event loop go on, which answers requests: it costs more than a record does
+
+    def _attempt(self, entry: _Together, record: UnwrittenRecord) -> None:
+        try:
+            self._produce(entry, record)
+        except Exception:
+            # The edge of the thread: without this no record would be written until the process ends.
+            log.exception("record failed", topic=record.topic)
+            self._lose(entry, "the pipeline gateway failed; its log says more")
 
     def _produce(self, entry: _Together, record: UnwrittenRecord) -> None:
         try:

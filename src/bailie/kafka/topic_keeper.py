@@ -6,6 +6,7 @@ the broker answers. Every gateway of a namespace does the same: each step may fi
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import replace
@@ -40,6 +41,8 @@ _AGAIN_SECONDS = 10.0
 _AT_ONCE = 100
 """Topics in one request."""
 _LIMIT = "max.message.bytes"
+_FIGURES = re.compile(r" \(after [^)]*\)$")
+"""The library's figures behind an error, which differ each time."""
 
 
 class TopicKeeper:
@@ -50,7 +53,8 @@ class TopicKeeper:
 
         Raises KafkaTrouble for a property that the library does not know.
         """
-        self._admin: AdminClient = admin_client(settings, name)
+        self._said = ""
+        self._admin: AdminClient = admin_client(settings, name, self._note)
         self._settings, self._always, self._lost = settings, always, lost
         self._wanted: dict[str, None] = {always: None}
         self._doomed: dict[str, None] = {}
@@ -109,8 +113,18 @@ class TopicKeeper:
                 self._tried.clear()
             self._work()
         except KafkaException as error:
-            return words_of(error) or "no answer"
+            self._admin.poll(0)  # says more of the cause, by way of `_note`
+            return self._said or words_of(error)
+        except Exception:
+            # The edge of the thread: without this the view would stay as it is until the process ends.
+            log.exception("topics failed")
+            return "the pipeline gateway failed; its log says more"
+        self._said = ""
         return ""
+
+    def _note(self, error: KafkaError) -> None:
+        """Takes an error of a connection. The first one counts until a broker answers, so that words stay."""
+        self._said = self._said or _FIGURES.sub("", words_of(error))
 
     def _work(self) -> None:
         """Makes the topics that are missing and deletes those that are to go."""

@@ -7,6 +7,7 @@ has the answer, and afterwards one by one, for side branches and followers may r
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -138,8 +139,9 @@ class JournalledRequest:
         self._send(self._acknowledged if self._ended else None)
 
     def _acknowledged(self, problem: str) -> None:
-        """Comes from a thread of the journal."""
-        self._loop.call_soon_threadsafe(self._tell, problem)
+        """Comes from a thread of the journal, which may outlive the loop."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell, problem)
 
     def _tell(self, problem: str) -> None:
         """Tells the ending that was held back, or why there is no answer."""

@@ -80,14 +80,14 @@ class PipelineJournal:
     def planned(self, served: ServedPlan) -> None:
         """Takes a pipeline in, whose topics and those of its steps are to be made."""
         steps = [topics.model_topic(*self._of(step), side) for step in served.plan.steps for side in _SIDES]
-        self._topics[served.name] = (*self._own(served.name), *steps)
+        self._topics[served.name] = (*self._own(served.name), *steps, self.place.errors)
         self.keeper.want(self._topics[served.name])
 
     def gone(self, pipeline: str, *, clean: bool) -> None:
         """Looks after the topics of a pipeline no more, and with `clean` deletes its own."""
         kept = {each for name, names in self._topics.items() if name != pipeline for each in names}
         own = self._topics.pop(pipeline, ())
-        forgotten = [each for each in own if each not in kept]
+        forgotten = [each for each in own if each not in kept and each != self.place.errors]
         self.keeper.forget(forgotten, delete=self._own(pipeline) if clean else ())
 
     def note(self, pipeline: str) -> JournalNote:
