@@ -224,6 +224,17 @@ async def test_the_newest_command_for_a_version_replaces_one_that_has_not_left(s
     assert [(each.version.name, each.deleted) for each in heard] == [("wine", False), ("iris", True)]
 
 
+async def test_the_newest_word_about_a_place_in_memory_goes_out_with_the_epoch(service, port):
+    async with connected(port) as agent:
+        await agent.say(hello())
+        await agent.heard()
+        service.note_memory(ReplicaId("mlserver", 9), ["iris_1"], [])
+        service.note_memory(FIRST, ["iris_1", "wine_2"], [])
+        service.note_memory(FIRST, ["zoo_1"], ["wine_2"])
+        told = (await agent.heard()).memory
+    assert (told.epoch, list(told.idle), list(told.awaited)) == (7, ["iris_1", "zoo_1"], ["wine_2"])
+
+
 async def test_the_note_about_a_journal_is_one_bounded_line(service, port):
     async with connected(port, hello()) as agent:
         await agent.say(report(journal=pb.Journal(kept=True, words="a\nb" * 1000)))

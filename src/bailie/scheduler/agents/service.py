@@ -146,7 +146,7 @@ class AgentService:
     def note_memory(self, replica: ReplicaId, idle: Iterable[str], awaited: Iterable[str]) -> None:
         """Queues which versions may leave memory and which are to come back, as `agent_port.Agents` says."""
         session = self._sessions.get(replica)
-        if session is not None:
+        if session is not None and self._leads():
             session.note_memory(idle, awaited)
 
     def note_drained(self, replica: ReplicaId, stranded: Iterable[str]) -> None:
