@@ -139,6 +139,7 @@ SLOW = (
     "operator/test_with_pods.py",
     "charts/test_installations.py",
     "cli/test_moves.py",
+    "migration/seldon/test_one_by_one.py",
     "migration/test_seldon_steps.py",
     "migration/seldon/test_releases.py",
     "migration/seldon/test_bad_inputs.py",

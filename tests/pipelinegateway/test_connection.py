@@ -182,7 +182,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path):
 
 async def test_an_answer_that_nobody_takes_is_given_up(tmp_path):
     one = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
-    async with serving() as models, running(tmp_path, models, {"p_1": one}, seconds=3) as (engine, port):
+    async with serving() as models, running(tmp_path, models, {"p_1": one}, seconds=6) as (engine, port):
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
         writer.write(request_bytes("p_1", texts("l" * 16_000_000)))
         try:
