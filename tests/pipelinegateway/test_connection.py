@@ -291,7 +291,7 @@ async def test_a_pipeline_that_follows_runs_after_the_answer(tmp_path):
 
 async def test_a_batch_is_sent_when_its_window_ends(tmp_path):
     spec = json.loads(json.dumps(SIDE))
-    spec["steps"][1]["batch"] = {"size": 10, "windowMs": 50}
+    spec["steps"][1]["batch"] = {"size": 10, "windowMs": 1000}
     async with serving() as models, running(tmp_path, models, {"p_1": spec}) as (engine, port):
         for text in ("one", "two"):
             assert (await ask(port, "p_1", texts(text))).status == 200
