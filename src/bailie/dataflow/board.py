@@ -14,6 +14,7 @@ from bailie.dataflow.joins import StepJoin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from bailie.dataflow.plan import PipelinePlan, StepGroup, Topic
     from bailie.dataflow.tensors import Parcel
@@ -75,6 +76,13 @@ class Board:
         """Sets the timer of a join that has begun to wait."""
         if join.open_window():
             self.effects.append(SetTimer(name, join.timer, join.plan.window_ms))
+
+    def take_back(self, topics: AbstractSet[Topic]) -> None:
+        """Forgets the records of this turn in topics of steps that are not called after all."""
+        if topics:
+            self.effects = [
+                each for each in self.effects if not (isinstance(each, Record) and each.topic in topics)
+            ]
 
     def clear(self, why: Absence) -> None:
         """Lets go of all data; topics that pipelines behind still wait for are absent."""
