@@ -145,6 +145,8 @@ def asked_over_grpc(stack, expectation):
         assert stub.ModelReady(
             pb.ModelReadyRequest(name="both.pipeline"), metadata=metadata, timeout=60
         ).ready
+        told = stub.ModelMetadata(pb.ModelMetadataRequest(name="both.pipeline"), timeout=60)
+        assert (told.name, [*told.versions]) == ("both.pipeline", ["1"])
         with pytest.raises(grpc.RpcError) as caught:
             stub.ModelInfer(to_protobuf("lonely.pipeline", expectation.request()), timeout=60)
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
@@ -227,6 +229,7 @@ def test_callers_of_a_pipeline_are_shared_and_kept(stack, models, model, gateway
     assert {names_in(each)[0] for each in kept} == {"right"}
     by_name = ask(stack, expectation, "x", "/v2/models/sides.experiment/infer")
     assert names_in(by_name)[0] in seen
+    shared_over_grpc(stack, expectation, set(seen))
     stack.kubectl("delete", "experiment", "sides", "-n", SYSTEM, "--timeout=60s")
     until(lambda: {names_in(ask(stack, expectation, "left"))[0] for _ in range(8)} == {"left"})
 
@@ -270,3 +273,19 @@ def test_requests_are_in_the_topics_of_a_broker_that_goes_and_comes_back(
         assert set(topics[2:]) <= broker.topics()
         broker_of(stack, "")
         until(lambda: "bailie-kafka" not in stack.kubectl("get", "configmaps", "-n", SYSTEM, "-o", "name"))
+
+
+def shared_over_grpc(stack, expectation, sides):
+    """Callers of gRPC are shared and kept as those of REST are, also by the name in the message."""
+    target = stack.status()["namespaces"][SYSTEM]["inference"]["grpc"]
+    with grpc.insecure_channel(target) as channel:
+        stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+        def name_in_answer(name, *metadata):
+            answer = stub.ModelInfer(to_protobuf(name, expectation.request()), metadata=metadata, timeout=60)
+            return answer.outputs[0].name
+
+        assert {name_in_answer("sides.experiment") for _ in range(20)} == sides
+        assert {name_in_answer("x", ("seldon-model", "left.pipeline")) for _ in range(20)} == sides
+        kept = {name_in_answer("left.pipeline", ("x-seldon-route", ":right.pipeline_1:")) for _ in range(20)}
+        assert kept == {"right"}

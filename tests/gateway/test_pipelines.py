@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from tests.pipelinegateway.client import running
 from tests.pipelinegateway.models import Models
-from tests.support.dataplane import NO_LIMIT, control_plane, envoy, took, until
+from tests.support.dataplane import NO_LIMIT, backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
@@ -21,6 +21,7 @@ SPECS = {
         "steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}, {"name": "c", "inputs": ["b"]}],
         "output": {"steps": ["c"]},
     },
+    "pair_1": {"steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}], "output": {"steps": ["b"]}},
     "missing_1": {"steps": [{"name": "nobody"}], "output": {"steps": ["nobody"]}},
     "gone_1": {"steps": [{"name": "away"}], "output": {"steps": ["away"]}},
 }
@@ -65,8 +66,8 @@ async def steps():
         await server.stop(0)
 
 
-def routes(model_port, gateway_port):
-    served = ReplicaEndpoint("mlserver-0", "127.0.0.1", 1, model_port)
+def routes(model_http_port, model_port, gateway_port):
+    served = ReplicaEndpoint("mlserver-0", "127.0.0.1", model_http_port, model_port)
     gone = ReplicaEndpoint("mlserver-1", "127.0.0.1", 1, 1)
     runs = ReplicaEndpoint("seldon-pipelinegateway-0", "127.0.0.1", gateway_port, gateway_port)
     entries = {step: Route((Backend(f"{step}_1", 1, (served,)),)) for step in "abc"}
@@ -76,6 +77,8 @@ def routes(model_port, gateway_port):
         )
         for key in SPECS
     }
+    chain, pair = Backend("chain.pipeline_2", 1, (runs,)), Backend("pair.pipeline_1", 1, (runs,))
+    entries["sides.experiment"] = entries["pair.pipeline"] = Route((chain, pair), sticky=True)
     entries["away"] = Route((Backend("away_1", 1, (gone,)),))
     entries["slow.pipeline"] = NotReady("Loading", "no gateway has it", "pipeline slow")
     return RoutingTable("ns", entries)
@@ -86,12 +89,13 @@ async def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pipelines")
     async with AsyncExitStack() as stack:
         servicer, model_port = await stack.enter_async_context(steps())
+        models = await stack.enter_async_context(backend())
         plane, xds = await stack.enter_async_context(control_plane())
         mesh = await stack.enter_async_context(envoy(folder, xds))
         engine, port = await stack.enter_async_context(
             running(folder, Models(port=mesh.port), SPECS, most_body_bytes=LIMIT, seconds=20.0)
         )
-        await took(plane, routes(model_port, port))
+        await took(plane, routes(models.replica.http_port, model_port, port))
         yield mesh, servicer, engine
 
 
@@ -181,10 +185,6 @@ async def test_what_is_not_there_is_said(world, name, code, words):
 
 async def test_methods_that_pipelines_have_not_are_refused(world):
     mesh, _, _ = world
-    code, words = await failure(
-        mesh.stub.ModelMetadata(pb.ModelMetadataRequest(), metadata=header("chain.pipeline"))
-    )
-    assert (code, "ModelInfer and ModelReady" in words) == (grpc.StatusCode.UNIMPLEMENTED, True)
     stream = mesh.stub.ModelStreamInfer(metadata=header("chain.pipeline"))
     code, words = await failure(stream.read())
     assert (code, "answers no streams" in words) == (grpc.StatusCode.UNIMPLEMENTED, True)
@@ -219,9 +219,50 @@ async def test_requests_beside_each_other_get_their_own_answers(world):
     assert got == [f"{text}>a_1>b_1>c_1" for text in asked]
 
 
-async def test_readiness_is_that_of_the_models(world):
+@pytest.mark.parametrize(("name", "ready"), [("missing", False), ("gone", False), ("chain", True)])
+@pytest.mark.parametrize("in_header", [True, False])
+async def test_readiness_is_that_of_the_models(world, name, ready, in_header):
     mesh, _, _ = world
-    found = await mesh.stub.ModelReady(
-        pb.ModelReadyRequest(name="missing.pipeline"), metadata=header("missing.pipeline")
-    )
-    assert not found.ready
+    asked = pb.ModelReadyRequest(name="" if in_header else f"{name}.pipeline")
+    metadata = header(f"{name}.pipeline") if in_header else ()
+    assert (await mesh.stub.ModelReady(asked, metadata=metadata)).ready is ready
+
+
+@pytest.mark.parametrize("in_header", [True, False])
+async def test_metadata_names_the_version(world, in_header):
+    mesh, _, _ = world
+    asked = pb.ModelMetadataRequest(name="" if in_header else "chain.pipeline")
+    found = await mesh.stub.ModelMetadata(asked, metadata=header("chain.pipeline") if in_header else ())
+    assert (found.name, list(found.versions)) == ("chain.pipeline", ["2"])
+
+
+SIDES = {b"in>a_1>b_1>c_1": ":chain.pipeline_2:", b"in>a_1>b_1": ":pair.pipeline_1:"}
+"""The route of each answer of an experiment's candidates."""
+
+
+async def shared(mesh, name, *, in_header, route=""):
+    """Returns the route of an answer over an experiment."""
+    metadata = (*(header(name) if in_header else ()), *([("x-seldon-route", route)] if route else ()))
+    call = mesh.stub.ModelInfer(request(model="" if in_header else name), metadata=metadata)
+    (text,) = (await call).outputs[0].contents.bytes_contents
+    told = [value for key, value in await call.initial_metadata() if key == "x-seldon-route"]
+    assert told == [SIDES[text]]
+    return SIDES[text]
+
+
+@pytest.mark.parametrize("in_header", [True, False])
+@pytest.mark.parametrize("name", ["sides.experiment", "pair.pipeline"])
+async def test_an_experiment_over_pipelines_shares_and_keeps_callers(world, name, in_header):
+    mesh, _, _ = world
+    seen = [await shared(mesh, name, in_header=in_header) for _ in range(60)]
+    assert set(seen) == set(SIDES.values())
+    for route in (*SIDES.values(), ":pair.pipeline_9:"):  # the last is of a version that was replaced
+        kept = {await shared(mesh, name, in_header=in_header, route=route) for _ in range(20)}
+        assert kept == {route.replace("_9", "_1")}
+    asked, metadata = pb.ModelReadyRequest(name="" if in_header else name), header(name) if in_header else ()
+    assert (await mesh.stub.ModelReady(asked, metadata=metadata)).ready
+    told = pb.ModelMetadataRequest(name=asked.name)
+    for route in SIDES.values():
+        pinned = (*metadata, ("x-seldon-route", route))
+        found = await mesh.stub.ModelMetadata(told, metadata=pinned)
+        assert f":{found.name}_{found.versions[0]}:" == route

@@ -38,7 +38,11 @@ def wish(name):
         ),
         ({"body": b"\0\0\0\0\2\x2a\x05"}, 3, "field 5 at byte 0 ends behind its message"),
         ({"message": wish("no")}, 3, 'the answer has no output "no" (outputs: x)'),
-        ({"method": "ModelStreamInfer"}, 12, "pipelines answer ModelInfer and ModelReady (namespace ns)"),
+        (
+            {"method": "ModelStreamInfer"},
+            12,
+            "pipelines answer ModelInfer, ModelReady and ModelMetadata (namespace ns)",
+        ),
         ({"method": "x%0a"}, 12, "pipelines answer"),
         ({"key": "q_1"}, 14, "has no pipeline q.pipeline_1: try again later"),
         ({"headers": [("grpc-timeout", "soon")]}, 3, "the header grpc-timeout is no time"),

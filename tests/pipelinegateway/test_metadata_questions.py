@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.pipelinegateway.client import ask, running
+from tests.pipelinegateway.client import ask, ask_bytes, grpc_bytes, running
 from tests.pipelinegateway.models import serving
+
+from bailie._gen import inference_pb2 as pb
 
 SPEC = {"steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}], "output": {"steps": ["b"]}}
 X, Z = ({"name": name, "datatype": "FP32", "shape": [-1]} for name in ("x", "z"))
@@ -34,6 +36,24 @@ async def test_every_path_of_a_pipeline_has_its_metadata_and_models_are_asked_on
         assert sorted(each.path for each in models.calls) == ["/v2/models/a", "/v2/models/b"]
         assert (await metadata(port, "/v2/pipelines/other")).status == 503
         assert (await ask(port, method="POST", path="/v2/pipelines/p", body={})).status == 404
+
+
+async def test_callers_of_both_protocols_are_told_by_one_question(tmp_path):
+    asked = pb.ModelMetadataRequest(name="p.pipeline")
+    async with serving(told) as models, running(tmp_path, models, {"p_1": SPEC}) as (_, port):
+        heard, over_grpc = await asyncio.gather(
+            metadata(port, "/v2/pipelines/p"),
+            ask_bytes(port, grpc_bytes("p_1", asked, method="ModelMetadata")),
+        )
+        unknown = await ask_bytes(port, grpc_bytes("q_1", asked, method="ModelMetadata"))
+        assert sorted(each.path for each in models.calls) == ["/v2/models/a", "/v2/models/b"]
+    found = pb.ModelMetadataResponse.FromString(over_grpc.body[5:])
+    assert (found.name, list(found.versions), found.platform) == ("p.pipeline", ["1"], "")
+    for side, tensors in (("inputs", found.inputs), ("outputs", found.outputs)):
+        assert [
+            {"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in tensors
+        ] == heard.json[side]
+    assert (over_grpc.code, unknown.code) == (0, 14)
 
 
 async def test_models_that_do_not_tell_are_left_out(tmp_path):

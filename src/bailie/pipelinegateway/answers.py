@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bailie.dataflow.events import Fail
     from bailie.pipelinegateway.http_values import Headers
     from bailie.pipelinegateway.json_bodies import EncodedBody
+    from bailie.pipelinegateway.pipeline_metadata import ModelMetadata
     from bailie.pipelinegateway.plans import ServedPlan
 
 REASONS = {
@@ -129,6 +130,12 @@ class Answers:
         """Returns the answer of a pipeline some of whose models cannot answer (424, as in Seldon Core)."""
         text = f"pipeline {pipeline} is not ready: no answer from {', '.join(missing)}"
         return self._error(424, "ModelsNotReady", text, told={"name": pipeline, "ready": False})
+
+    def metadata(self, served: ServedPlan, tensors: ModelMetadata) -> HttpAnswer:
+        """Returns the answer to the question for the inputs and outputs of a pipeline."""
+        told = {"name": f"{served.name}{names.PIPELINE_ENDING}", "versions": [str(served.number)]}
+        body = {**told, "platform": "", "inputs": tensors.inputs, "outputs": tensors.outputs}
+        return HttpAnswer(200, msgspec.json.encode(body))
 
     def bug(self, pipeline: str) -> HttpAnswer:
         """Returns the answer for a request that met a mistake of this program."""

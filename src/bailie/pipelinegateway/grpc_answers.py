@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from bailie._gen import inference_pb2 as pb
 from bailie.dataflow.events import FailCode
 from bailie.pipelinegateway import grpc_frames
 from bailie.pipelinegateway.answers import REASONS, Answers
 from bailie.pipelinegateway.http_values import HttpAnswer
 from bailie.pipelinegateway.protobuf_bodies import ready_answer
+from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bailie.pipelinegateway.http_values import Headers
     from bailie.pipelinegateway.json_bodies import EncodedBody
+    from bailie.pipelinegateway.pipeline_metadata import ModelMetadata, TensorMetadata
     from bailie.pipelinegateway.plans import ServedPlan
 
 _ENDED_WELL = ((grpc_frames.STATUS, b"0"),)
@@ -58,9 +61,19 @@ class GrpcAnswers(Answers):
         """Returns the answer of a pipeline some of whose models cannot answer: no failure, over gRPC."""
         return _answered(ready_answer(ready=False))
 
+    def metadata(self, served: ServedPlan, tensors: ModelMetadata) -> HttpAnswer:
+        """Returns the answer to the question for the inputs and outputs of a pipeline."""
+        message = pb.ModelMetadataResponse(
+            name=f"{served.name}{PIPELINE_ENDING}",
+            versions=[str(served.number)],
+            inputs=map(_tensor, tensors.inputs),
+            outputs=map(_tensor, tensors.outputs),
+        )
+        return _answered(message.SerializeToString())
+
     def path_not_served(self) -> HttpAnswer:
         """Returns the answer for a method that pipelines have not."""
-        text = f"pipelines answer ModelInfer and ModelReady (namespace {self.namespace})"
+        text = f"pipelines answer ModelInfer, ModelReady and ModelMetadata (namespace {self.namespace})"
         return self._error(404, "PathNotServed", text)
 
     def _error(
@@ -76,6 +89,10 @@ class GrpcAnswers(Answers):
         words = (grpc_frames.MESSAGE, grpc_frames.status_words(text))
         status_header = (grpc_frames.STATUS, b"%d" % code)
         return HttpAnswer(200, b"", (grpc_frames.CONTENT_TYPE, status_header, words, *more))
+
+
+def _tensor(told: TensorMetadata) -> pb.ModelMetadataResponse.TensorMetadata:
+    return pb.ModelMetadataResponse.TensorMetadata(name=told.name, datatype=told.datatype, shape=told.shape)
 
 
 def _answered(message: bytes, more: Headers = ()) -> HttpAnswer:

@@ -1,7 +1,7 @@
-"""Questions for the metadata of pipelines: models are asked through Envoy, and the answer is kept a while.
+"""Questions for the metadata of pipelines: models are asked through Envoy, and their answer is kept a while.
 
-Made by `run`, asked by `service`. Callers who ask for one version at the same time wait for one answer, so
-that many callers are few calls of models.
+Made by `run`, asked by `service`. Callers who ask for one version at the same time, over REST or gRPC, wait
+for one question to its models, so that many callers are few calls of models.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bailie.pipelinegateway.budget import Reservation
-from bailie.pipelinegateway.http_values import HttpAnswer
 from bailie.pipelinegateway.pipeline_metadata import (
     ModelMetadata,
     asked_steps,
-    metadata_body,
     model_metadata,
+    pipeline_tensors,
 )
 from bailie.pipelinegateway.step_answers import StepResponse
 from bailie.pipelinegateway.step_calls import metadata_call
@@ -29,55 +28,56 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.step_answers import NoResponse
 
-    Respond = Callable[[HttpAnswer], None]
+    Tell = Callable[[ModelMetadata], None]
+    """Takes the tensors of a pipeline."""
 
 _SECONDS = 5.0
 """The longest wait for the models; the tensors of those that have not answered are left out."""
 _KEPT_SECONDS = 5.0
-"""How long an answer counts: a new version of a model may have other tensors."""
+"""How long tensors count: a new version of a model may have others."""
 _MOST_KEPT = 256
 
 
 @dataclass(slots=True)
 class MetadataQuestions:
-    """The answers that count now, by the version's key, and the questions in progress."""
+    """The tensors that count now, by the version's key, and the questions in progress."""
 
     engine: PipelineEngine
-    _kept: dict[str, tuple[float, HttpAnswer]] = field(default_factory=dict)
+    _kept: dict[str, tuple[float, ModelMetadata]] = field(default_factory=dict)
     _asked: dict[str, _Question] = field(default_factory=dict)
 
-    def ask(self, served: ServedPlan, respond: Respond) -> Callable[[], None]:
-        """Answers a caller, now or later. The result is to be called when the caller goes before."""
+    def ask(self, served: ServedPlan, tell: Tell) -> Callable[[], None]:
+        """Tells a caller the tensors, now or later. The result is to be called if the caller goes before."""
         key = served.source.key
         kept = self._kept.get(key)
         if kept is not None and kept[0] > asyncio.get_running_loop().time():
-            respond(kept[1])
+            tell(kept[1])
             return lambda: None
         question = self._asked.get(key)
         if question is None or question.served is not served:
             question = self._asked[key] = _Question(served, self.engine, self._keep)
-        question.callers.append(respond)
+        question.callers.append(tell)
         question.begin()
-        return partial(question.leave, respond)
+        return partial(question.leave, tell)
 
-    def _keep(self, question: _Question, answer: HttpAnswer) -> None:
+    def _keep(self, question: _Question, found: ModelMetadata) -> None:
         key = question.served.source.key
         if self._asked.get(key) is question:
             del self._asked[key]
             self._kept.pop(key, None)
-            self._kept[key] = (asyncio.get_running_loop().time() + _KEPT_SECONDS, answer)
+            self._kept[key] = (asyncio.get_running_loop().time() + _KEPT_SECONDS, found)
         if len(self._kept) > _MOST_KEPT:
             del self._kept[next(iter(self._kept))]
 
 
 class _Question:
-    """One question to the models of a version; `kept` is told the answer."""
+    """One question to the models of a version; `kept` is told the tensors."""
 
     def __init__(
-        self, served: ServedPlan, engine: PipelineEngine, kept: Callable[[_Question, HttpAnswer], None]
+        self, served: ServedPlan, engine: PipelineEngine, kept: Callable[[_Question, ModelMetadata], None]
     ) -> None:
         self.served = served
-        self.callers: list[Respond] = []
+        self.callers: list[Tell] = []
         self._engine, self._kept = engine, kept
         self._held = Reservation(engine.budget)
         self._found: dict[str, ModelMetadata] = {}
@@ -96,10 +96,10 @@ class _Question:
         if not self._pending:
             self._end()
 
-    def leave(self, respond: Respond) -> None:
+    def leave(self, tell: Tell) -> None:
         """Forgets a caller who has gone; the answer is for others."""
-        if respond in self.callers:
-            self.callers.remove(respond)
+        if tell in self.callers:
+            self.callers.remove(tell)
 
     def _hear(self, step: str, answer: StepResponse | NoResponse) -> None:
         del self._pending[step]
@@ -117,8 +117,8 @@ class _Question:
             each.cancel()
         self._pending = {}
         self._held.release()
-        answer = HttpAnswer(200, metadata_body(self.served, self._found))
-        self._kept(self, answer)
+        found = pipeline_tensors(self.served, self._found)
+        self._kept(self, found)
         callers, self.callers = self.callers, []
-        for respond in callers:
-            respond(answer)
+        for tell in callers:
+            tell(found)

@@ -1,17 +1,16 @@
 """The inputs and outputs of a pipeline, from the metadata of its steps' models. Pure.
 
-Called by `metadata_questions`. A tensor of which no model tells datatype and shape is left out: MLServer says
-nothing of the tensors of many models.
+Called by `metadata_questions`; the answers in both protocols are made of it by `answers` and `grpc_answers`.
+A tensor of which no model tells datatype and shape is left out: MLServer says nothing of the tensors of many
+models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-
-from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 256 << 10
 """Of a model's metadata; of a longer answer nothing is known."""
+_Dimension = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""As the protocol has it over gRPC; -1 for any size."""
 
 
 class TensorMetadata(msgspec.Struct, frozen=True):
@@ -28,11 +29,11 @@ class TensorMetadata(msgspec.Struct, frozen=True):
 
     name: str
     datatype: str
-    shape: list[int]
+    shape: list[_Dimension]
 
 
 class ModelMetadata(msgspec.Struct, frozen=True):
-    """The tensors of one model."""
+    """The tensors of one model, or of a pipeline."""
 
     inputs: list[TensorMetadata] = []
     outputs: list[TensorMetadata] = []
@@ -60,16 +61,9 @@ def asked_steps(served: ServedPlan) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *last)))
 
 
-def metadata_body(served: ServedPlan, models: KnownModels) -> bytes:
-    """Returns the metadata of a pipeline, each tensor once, in the order of the steps."""
-    body = {
-        "name": f"{served.name}{PIPELINE_ENDING}",
-        "versions": [str(served.number)],
-        "platform": "",
-        "inputs": _first(_inputs(served, models)),
-        "outputs": _first(_outputs(served, models)),
-    }
-    return msgspec.json.encode(body)
+def pipeline_tensors(served: ServedPlan, models: KnownModels) -> ModelMetadata:
+    """Returns the tensors of a pipeline, each once, in the order of the steps."""
+    return ModelMetadata(_first(_inputs(served, models)), _first(_outputs(served, models)))
 
 
 def _first(tensors: Iterable[TensorMetadata]) -> list[TensorMetadata]:

@@ -46,7 +46,11 @@ _CALL = re.compile(rb"/v2/(models|pipelines)/([^/?#]+)(?:/versions/[^/?#]+)?(?:/
 _CALLS = {(b"POST", b"infer"), (b"GET", b"ready"), (b"GET", None)}
 """A path that names the pipeline alone asks for its metadata."""
 _VERSION = headers.VERSION.encode()
-_METHODS = {SERVICE + b"ModelInfer": b"infer", SERVICE + b"ModelReady": b"ready"}
+_METHODS = {
+    SERVICE + b"ModelInfer": b"infer",
+    SERVICE + b"ModelReady": b"ready",
+    SERVICE + b"ModelMetadata": None,
+}
 _LIVE = b"/v2/health/live"
 
 
@@ -97,9 +101,10 @@ class PipelineService:
         if call == b"infer":
             return self._infer(request, served, respond)
         request.held.release()
+        answers = self._answers(request)
         if call is None:
-            return self.metadata.ask(served, respond)
-        return ModelsCheck(served, self.engine, self._answers(request), respond).leave
+            return self.metadata.ask(served, lambda tensors: respond(answers.metadata(served, tensors)))
+        return ModelsCheck(served, self.engine, answers, respond).leave
 
     def _answers(self, request: HttpRequest) -> Answers:
         return self.forms.grpc if request.grpc else self.forms.rest
@@ -180,8 +185,9 @@ def _asked_over_rest(request: HttpRequest) -> _Asked | None:
 
 
 def _asked_over_grpc(request: HttpRequest) -> _Asked | None:
-    call = _METHODS.get(request.path)
-    return _Asked(request.header(_VERSION).decode("latin-1"), call) if call else None
+    if request.path not in _METHODS:
+        return None
+    return _Asked(request.header(_VERSION).decode("latin-1"), _METHODS[request.path])
 
 
 def _wanted(asked: Parcel) -> tuple[str, ...]:
