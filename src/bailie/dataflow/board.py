@@ -26,7 +26,7 @@ class Board:
     def __init__(self, plan: PipelinePlan, watched: Iterable[Topic]) -> None:
         """Begins with a join for each step and for the output, and no data."""
         self._plan = plan
-        self.joins = {name: StepJoin(step, f'"{name}"') for name, step in plan.steps.items()}
+        self.joins = {name: StepJoin(step) for name, step in plan.steps.items()}
         """The steps that may still fire."""
         self.output = StepJoin(plan.output, "the output") if plan.output else None
         self.effects: list[Effect] = []

@@ -50,7 +50,6 @@ from bailie.dataflow.events import (
     WindowEnded,
 )
 from bailie.dataflow.joins import JoinState, merged
-from bailie.dataflow.plan import Topic
 from bailie.dataflow.tensors import Parcel
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
 
     from bailie.dataflow.events import Effect, Event
     from bailie.dataflow.joins import StepJoin
-    from bailie.dataflow.plan import DataSide, PipelinePlan, StepGroup
+    from bailie.dataflow.plan import PipelinePlan, StepGroup, Topic
 
 
 class Flow:
@@ -70,7 +69,7 @@ class Flow:
         self._board = Board(plan, watched)
         self._waiting = True
         """Whether a caller waits for the answer."""
-        self._calls: dict[str, set[int]] = {}
+        self._calls: dict[str, list[int]] = {}
         """The visits that have not ended, by step: called, or handed to a batch."""
         self._visits: dict[str, int] = {}
         self._answered = False
@@ -95,8 +94,10 @@ class Flow:
         for each in events:
             self._take(each)
         self._settle()
-        effects = [*self._board.effects, *self._unsent]
-        self._board.effects, self._unsent = [], []
+        effects, self._board.effects = self._board.effects, []
+        if self._unsent:
+            effects += self._unsent
+            self._unsent = []
         return effects
 
     def _take(self, event: Event) -> None:
@@ -122,8 +123,8 @@ class Flow:
 
     def _ended(self, step: str, visit: int) -> bool:
         """Forgets a call, and returns whether it was known: its answer may come after it was given up."""
-        visits = self._calls.get(step, set())
-        if visit not in visits:
+        visits = self._calls.get(step)
+        if visits is None or visit not in visits:
             return False
         visits.remove(visit)
         if not visits:
@@ -132,7 +133,7 @@ class Flow:
 
     def _take_answer(self, step: str, parcel: Parcel) -> None:
         self._answered = True
-        self._board.arrive(self._topic(step, "outputs"), parcel, last=self._is_done(step))
+        self._board.arrive(self._plan.outputs[step], parcel, last=self._is_done(step))
         if self._plan.steps[step].repeats:
             self._finish(step)
 
@@ -152,7 +153,7 @@ class Flow:
         elif step in self._board.joins and not self._visits:
             self._waiting, self._board.output = False, None
             del self._board.joins[step]
-            self._visits[step], self._calls[step] = visit, {visit}
+            self._visits[step], self._calls[step] = visit, [visit]
             self._send(Call(step, visit, parcel))
             self._board.close(self._plan.request, Absence((endings.NO_REQUEST,)))
 
@@ -248,7 +249,7 @@ class Flow:
             )
             return
         self._visits[name] = visit
-        self._calls.setdefault(name, set()).add(visit)
+        self._calls.setdefault(name, []).append(visit)
         if join.plan.batch_rows:
             self._unsent.append(Collect(name, visit, parcel))
         else:
@@ -257,7 +258,7 @@ class Flow:
     def _send(self, call: Call) -> None:
         self._unsent.append(call)
         last = call.step not in self._board.joins
-        self._board.arrive(self._topic(call.step, "inputs"), call.parcel, last=last)
+        self._board.arrive(self._plan.inputs[call.step], call.parcel, last=last)
 
     def _is_done(self, name: str) -> bool:
         """Says whether a step can neither fire nor answer again."""
@@ -267,11 +268,8 @@ class Flow:
         """Closes the data of a step that is done; without a reason, it gave some."""
         self._board.mark(name)
         if self._is_done(name):
-            self._board.close(self._topic(name, "inputs"), why)
-            self._board.close(self._topic(name, "outputs"), why)
-
-    def _topic(self, step: str, side: DataSide) -> Topic:
-        return Topic(self._plan.name, step, side)
+            self._board.close(self._plan.inputs[name], why)
+            self._board.close(self._plan.outputs[name], why)
 
     def _decide(self) -> None:
         """Answers or fails the request as soon as its ending is certain."""
@@ -315,7 +313,7 @@ class Flow:
         """Gives up whatever still runs, and lets go of all data."""
         unsent = {(each.step, each.visit) for each in self._unsent}
         for step, visits in self._calls.items():
-            cancelled = [visit for visit in sorted(visits) if (step, visit) not in unsent]
+            cancelled = [visit for visit in visits if (step, visit) not in unsent]
             self._board.effects += [CancelCall(step, visit) for visit in cancelled]
         self._board.take_back({self._topic(step, "inputs") for step, _ in unsent})
         self._board.clear(why)

@@ -58,7 +58,7 @@ class Followers:
         self._joins = {}
         taking_part = {root, *index.behind(root)}
         for name in index.behind(root):
-            self._joins[name] = join = StepJoin(index.externals[name], f'"{name}"')
+            self._joins[name] = join = StepJoin(index.externals[name])
             for topic in join.plan.topics:
                 if topic.pipeline not in taking_part:
                     join.close(topic, Absence((endings.no_part(topic.pipeline),)))

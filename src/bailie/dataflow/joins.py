@@ -38,12 +38,16 @@ class JoinState(Enum):
     WAIT = "wait"
 
 
+_FIRE, _SKIP, _WAIT = JoinState.FIRE, JoinState.SKIP, JoinState.WAIT
+
+
 class SourceQueue:
     """The data of one source that its step has not taken yet. More than one parcel comes only from cycles."""
 
     __slots__ = ("absence", "came", "parcels", "source")
 
     def __init__(self, source: Source) -> None:
+        """Begins pending."""
         self.source = source
         self.parcels: list[Parcel] = []
         self.absence: Absence | None = None
@@ -61,32 +65,31 @@ def decide(kind: Join, queues: Sequence[SourceQueue], ended: bool) -> JoinState:
 
     `ended`: nothing is waited for any more, because the window has ended.
     """
-    present = pending = 0
+    present = pending = False
     for queue in queues:
         if queue.parcels:
-            present += 1
+            present = True
         elif queue.absence is None and not ended:
-            pending += 1
-    if kind == "inner":
-        missing = len(queues) - present - pending
-        return JoinState.SKIP if missing else JoinState.WAIT if pending else JoinState.FIRE
+            pending = True
+        elif kind == "inner":
+            return _SKIP
     if pending and not (kind == "any" and present):
-        return JoinState.WAIT
-    return JoinState.FIRE if present else JoinState.SKIP
+        return _WAIT
+    return _FIRE if present or kind == "inner" else _SKIP
 
 
 class StepJoin:
     """The data and triggers of one step, of the output, or of the external inputs, for one request."""
 
-    __slots__ = ("_missed", "_windows", "data", "ended", "plan", "queues", "reader", "timer", "triggers")
+    __slots__ = ("_missed", "_reader", "_windows", "data", "ended", "plan", "queues", "timer", "triggers")
 
-    def __init__(self, plan: StepPlan, reader: str) -> None:
-        """Begins with nothing present. `reader` names the step or output in sentences."""
+    def __init__(self, plan: StepPlan, reader: str = "") -> None:
+        """Begins with nothing present. `reader` names the join in sentences, in place of the step's name."""
         self.plan = plan
-        self.reader = reader
-        self.data = [SourceQueue(source) for source in plan.data.sources]
-        self.triggers = [SourceQueue(source) for source in plan.triggers.sources]
-        self.queues = [*self.data, *self.triggers]
+        self._reader = reader
+        self.queues = [SourceQueue(source) for source in plan.sources]
+        own = len(plan.data.sources)
+        self.data, self.triggers = self.queues[:own], self.queues[own:]
         self.ended = False
         """Whether the window has ended."""
         self.timer = 0
@@ -95,27 +98,34 @@ class StepJoin:
         self._missed: list[Absence] = []
         """Why earlier windows have ended in vain."""
 
+    @property
+    def reader(self) -> str:
+        """The step or output in a sentence."""
+        return self._reader or f'"{self.plan.name}"'
+
     def put(self, topic: Topic, parcel: Parcel) -> None:
         """Adds to each queue the tensors that its source takes from a topic's data."""
-        for queue in self.queues:
-            if queue.source.topic == topic and (chosen := select(parcel, queue.source)) is not None:
+        for place in self.plan.places[topic]:
+            queue = self.queues[place]
+            if (chosen := select(parcel, queue.source)) is not None:
                 queue.parcels.append(chosen)
                 queue.came = True
 
     def close(self, topic: Topic, why: Absence | None) -> None:
         """Says that no more data will come from a topic; without a reason, it came without wanted tensors."""
-        for queue in self.queues:
-            if queue.source.topic == topic and queue.absence is None:
+        for place in self.plan.places[topic]:
+            queue = self.queues[place]
+            if queue.absence is None:
                 queue.absence = why or (_CAME if queue.came else Absence((self._none_of(queue.source),)))
 
     def state(self, *, ended: bool = False) -> JoinState:
         """Returns whether the step fires: its data and its triggers, both by their own kind of join."""
         over = ended or self.ended
         data = decide(self.plan.data.kind, self.data, over)
-        if data is JoinState.SKIP or not self.triggers:
+        if data is _SKIP or not self.triggers:
             return data
         triggers = decide(self.plan.triggers.kind, self.triggers, over)
-        return data if triggers is JoinState.FIRE else triggers
+        return data if triggers is _FIRE else triggers
 
     def take(self) -> Parcel:
         """Takes the first parcel of each queue that has one, ends the window, and returns the joined data."""
@@ -156,8 +166,13 @@ class StepJoin:
 
     def _waits(self) -> bool:
         """Says whether one source is present and another one pending."""
-        present = [queue for queue in self.queues if queue.parcels]
-        return bool(present) and any(queue.pending for queue in self.queues)
+        present = pending = False
+        for queue in self.queues:
+            if queue.parcels:
+                present = True
+            elif queue.absence is None:
+                pending = True
+        return present and pending
 
     def _none_of(self, source: Source) -> str:
         tensors = f"none of {shortened(source.tensors, ', ')}" if source.tensors else "no tensor"

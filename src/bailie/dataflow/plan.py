@@ -64,11 +64,23 @@ class StepPlan:
     """Whether the answer needs the step, so that its failure fails the request."""
     repeats: bool = False
     """Whether the step is in a cycle or behind one, and is called for each arrival."""
+    sources: tuple[Source, ...] = field(init=False)
+    """Those of its data, then those of its triggers."""
+    places: Mapping[Topic, tuple[int, ...]] = field(init=False, compare=False)
+    """The indices of the sources that read each topic."""
+
+    def __post_init__(self) -> None:
+        sources = (*self.data.sources, *self.triggers.sources)
+        places: dict[Topic, tuple[int, ...]] = {}
+        for index, each in enumerate(sources):
+            places[each.topic] = (*places.get(each.topic, ()), index)
+        object.__setattr__(self, "sources", sources)
+        object.__setattr__(self, "places", places)
 
     @property
     def topics(self) -> tuple[Topic, ...]:
         """The topics of its data and triggers, each once."""
-        return tuple(dict.fromkeys(each.topic for each in (*self.data.sources, *self.triggers.sources)))
+        return tuple(self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +109,22 @@ class PipelinePlan:
     """The steps, and the pipeline's name for its output, that read each topic."""
     group_of: Mapping[str, int]
     """The index of each step's group."""
+    inputs: Mapping[str, Topic] = field(init=False, compare=False)
+    """The topic of each step's inputs, and under the pipeline's name that of the request."""
+    outputs: Mapping[str, Topic] = field(init=False, compare=False)
+    """The topic of each step's outputs, and under the pipeline's name that of the answer."""
+
+    def __post_init__(self) -> None:
+        owners = (*self.steps, self.name)
+        object.__setattr__(self, "inputs", {each: Topic(self.name, each, "inputs") for each in owners})
+        object.__setattr__(self, "outputs", {each: Topic(self.name, each, "outputs") for each in owners})
 
     @property
     def request(self) -> Topic:
         """The topic of the request."""
-        return Topic(self.name, self.name, "inputs")
+        return self.inputs[self.name]
 
     @property
     def answer(self) -> Topic:
         """The topic of the answer."""
-        return Topic(self.name, self.name, "outputs")
+        return self.outputs[self.name]

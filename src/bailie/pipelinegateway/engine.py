@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bailie.dataflow.events import Asked
 from bailie.pipelinegateway import metrics
 from bailie.pipelinegateway.batches import Batches
+from bailie.pipelinegateway.deadlines import Deadlines
 from bailie.pipelinegateway.pipeline_run import PipelineRun
 from bailie.pipelinegateway.root_request import RootRequest
 
@@ -48,12 +49,14 @@ class PipelineEngine:
     limits: RunLimits
     traces: TraceRing
     batches: Batches = field(init=False)
+    deadlines: Deadlines = field(init=False)
     _waiting: set[PipelineRun] = field(default_factory=set)
     _sides: dict[PipelineRun, None] = field(default_factory=dict)
     _all_over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.batches = Batches(self.budget, self._start_batch)
+        self.deadlines = Deadlines(self.limits.seconds)
         self.budget.reclaim = self.drop_side
         metrics.COUNTED.counts = self.plans.counts
         metrics.IN_PROGRESS.set_function(lambda: len(self._waiting))

@@ -5,7 +5,6 @@ Made by `request_reader` and `answers`, written by `connection`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,8 +27,7 @@ class HttpAnswer(NamedTuple):
     trailers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """A request with its whole body, whose bytes are those of `held`.
 
     `refusal`: the answer to a request that may not be read to its end, and to one that is no HTTP.

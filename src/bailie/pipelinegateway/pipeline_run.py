@@ -6,9 +6,8 @@ Begun by `engine`. Everything happens in callbacks of the event loop: no task fo
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from bailie.dataflow import Parcel
     from bailie.dataflow.events import Effect, Event, StepAnswered
     from bailie.pipelinegateway.batches import Batches
+    from bailie.pipelinegateway.deadlines import Deadlines
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.root_request import RootRequest
     from bailie.pipelinegateway.step_client import PendingCall, StepClient
@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnding:
+class RunEnding(NamedTuple):
     """The end of a request: the answer, or why there is none. Neither of both: a mistake of this program.
 
     `routes`: the `x-seldon-route` of each model passed; `status`: that of the model that failed, 0 for none.
@@ -68,6 +67,7 @@ class AllRuns(Protocol):
     client: StepClient
     batches: Batches
     traces: TraceRing
+    deadlines: Deadlines
 
     def keep_side(self, run: PipelineRun) -> None:
         """Keeps a run for which nobody waits, or drops it."""
@@ -110,8 +110,12 @@ class PipelineRun:
 
     def begin(self, event: Event, seconds: float) -> None:
         """Takes the first event, and sets the deadline of the whole run."""
-        self._deadline = self._loop.time() + seconds
-        self._timers.append(self._loop.call_at(self._deadline, self.take, TimeOut()))
+        deadlines = self._runs.deadlines
+        if seconds == deadlines.seconds:
+            self._deadline = deadlines.begin(self)
+        else:
+            self._deadline = self._loop.time() + seconds
+            self._timers.append(self._loop.call_at(self._deadline, self.take, TimeOut()))
         self._events.append(event)
         self._turn()
 
@@ -130,11 +134,15 @@ class PipelineRun:
             self._turn()
 
     def take(self, event: Event) -> None:
-        """Takes an event; those of one turn of the event loop count together."""
+        """Takes an event; those of one turn of the event loop count together, where more may come."""
         self._events.append(event)
-        if not (self._due or self._turning):
+        if self._due or self._turning:
+            return
+        if self._calls:
             self._due = True
             self._loop.call_soon(self._turn)
+        else:
+            self._turn()
 
     def _turn(self) -> None:
         """Carries out what follows from the events, also from those that come meanwhile."""
@@ -244,7 +252,7 @@ class PipelineRun:
         ended, self._ended = self._ended, None
         if ended is not None:
             if self._trace is not None and self._trace.asked:
-                ending = replace(ending, timing=self._trace.timing(perf_counter()))
+                ending = ending._replace(timing=self._trace.timing(perf_counter()))
             name = ending.fail.code.name.lower() if ending.fail else "answered" if ending.answer else "bug"
             metrics.ENDINGS.count(name)
             self._runs.settled(self)
@@ -255,6 +263,7 @@ class PipelineRun:
         if self._closed:
             return
         self._closed = True
+        self._runs.deadlines.forget(self)
         for timer in self._timers:
             timer.cancel()
         for (step, _), pending in self._calls.items():

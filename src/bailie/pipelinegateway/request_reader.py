@@ -42,16 +42,13 @@ class RequestReader:
     def __init__(self, limits: ReadLimits, forms: AnswerForms) -> None:
         """Begins before the first byte."""
         self._limits, self._forms = limits, forms
-        self.answers: Answers = forms.rest
-        """Those of the request that is being read."""
         self._parser = httptools.HttpRequestParser(self)
         self._found: list[HttpRequest] = []
-        self._held = Reservation(limits.budget)
-        self._target = b""
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._parts: list[bytes] = []
-        self._head = self._body = self._skipping = False
-        self._fed = self._body_bytes = self._begun = 0
+        self._none = Reservation(limits.budget)
+        """Of no request."""
+        self._begin()
+        self._head = self._body = False
+        self._begun = 0
         self.broken = False
         """Whether the connection can be read no further."""
 
@@ -85,12 +82,19 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         """Begins a request (called by httptools, as all methods below)."""
-        self._head, self._body, self._skipping = True, False, False
-        self._target, self._fields, self._parts = b"", [], []
-        self._fed = self._body_bytes = 0
+        self._begin()
+        self._head, self._body = True, False
         self._begun += 1
+
+    def _begin(self) -> None:
+        self._target, self._length = b"", b"0"
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._parts: list[bytes] = []
+        self._skipping = False
+        self._fed = self._body_bytes = self._head_bytes = 0
         self._held = Reservation(self._limits.budget)
-        self.answers = self._forms.rest
+        self.answers: Answers = self._forms.rest
+        """Those of the request that is being read."""
 
     def on_url(self, url: bytes) -> None:
         """Adds to the target of the request."""
@@ -98,20 +102,21 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Adds a header; trailers are left out."""
-        if self._head:
-            self._fields.append((name.lower(), value))
+        if not self._head:
+            return
+        name = name.lower()
+        self._fields.append((name, value))
+        self._head_bytes += len(name) + len(value)
+        if name == b"content-length":
+            self._length = value
+        elif name == CONTENT_TYPE[0] and is_grpc(value):
+            self.answers = self._forms.grpc
 
     def on_headers_complete(self) -> None:
         """Looks at the size of the head, and of the body where a header says it."""
         self._head, self._body = False, True
-        size, length = len(self._target), b"0"
-        for name, value in self._fields:
-            size += len(name) + len(value)
-            if name == b"content-length":
-                length = value
-            elif name == CONTENT_TYPE[0] and is_grpc(value):
-                self.answers = self._forms.grpc
-        if size > MOST_HEAD_BYTES:
+        length = self._length
+        if self._head_bytes + len(self._target) > MOST_HEAD_BYTES:
             self._refuse(self.answers.long_head(MOST_HEAD_BYTES))
         elif not length.isdigit() or int(length[:20]) > self._limits.most_body_bytes:
             self._refuse(self.answers.long_body(self._limits.most_body_bytes))
@@ -161,7 +166,7 @@ class RequestReader:
         headers: Headers = tuple(self._fields)
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts, self._fields = [], []
-        held, self._held = self._held, Reservation(self._limits.budget)
+        held, self._held = self._held, self._none
         method: bytes = self._parser.get_method()
         keep = bool(self._parser.should_keep_alive())
         grpc = self.answers is self._forms.grpc

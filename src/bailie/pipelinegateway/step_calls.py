@@ -6,6 +6,7 @@ Experiment on the Model splits the traffic of pipelines, too.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bailie.pipelinegateway.json_bodies import INFERENCE_LENGTH, encode_request
@@ -55,9 +56,16 @@ def metadata_call(step: str, held: Reservation, done: Done) -> PendingCall:
 
 _JSON = b"content-type: application/json\r\n"
 _BINARY = b"content-type: application/octet-stream\r\n%b: %%d\r\n" % INFERENCE_LENGTH
-_HEAD = b"%%b /v2/models/%%b%%b HTTP/1.1\r\nhost: seldon-mesh\r\n%b: %%b\r\n%%b\r\n" % headers.MODEL.encode()
+_HEAD = b"%%b /v2/models/%%b%%b HTTP/1.1\r\nhost: seldon-mesh\r\n%b: %%b\r\n" % headers.MODEL.encode()
+_MOST_HEADS = 4_096
 
 
 def _head(method: bytes, step: str, what: bytes, given: bytes) -> bytes:
+    return b"%b%b\r\n" % (_first_lines(method, step, what), given)
+
+
+@lru_cache(_MOST_HEADS)
+def _first_lines(method: bytes, step: str, what: bytes) -> bytes:
+    """Returns the lines that all calls of a step begin with; steps are of plans, so that they are few."""
     model = step.encode()
-    return _HEAD % (method, model, what, model, given)
+    return _HEAD % (method, model, what, model)

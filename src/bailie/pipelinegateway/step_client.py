@@ -77,6 +77,7 @@ class StepClient:
     _group: asyncio.TaskGroup
     _idle: deque[StepConnection] = field(default_factory=deque)
     _open: int = 0
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def call(self, call: PendingCall) -> None:
         """Sends a call; `call.done` is told later, never from here."""
@@ -87,14 +88,13 @@ class StepClient:
             self._group.create_task(self._connect(call))
         else:
             words = f"was not called: the pipeline gateway has {_MOST_CONNECTIONS} calls in progress"
-            asyncio.get_running_loop().call_soon(call.end, NoResponse(words))
+            self._loop.call_soon(call.end, NoResponse(words))
 
     async def _connect(self, call: PendingCall) -> None:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 host, port = self.where()
-                _, connection = await loop.create_connection(lambda: StepConnection(self), host, port)
+                _, connection = await self._loop.create_connection(lambda: StepConnection(self), host, port)
         except OSError as error:  # TimeoutError is one
             self._open -= 1
             cause = str(error) or f"no connection within {_CONNECT_SECONDS:.0f} s"
@@ -111,7 +111,7 @@ class StepClient:
         if len(self._idle) >= _MOST_IDLE:
             connection.abandon()
             return
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = self._loop.time()
         self._idle.append(connection)
 
     def forget(self, connection: StepConnection) -> None:
@@ -122,10 +122,9 @@ class StepClient:
 
     async def sweep(self) -> None:
         """Closes connections that were idle for long, until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_IDLE_SECONDS / 4)
-            self.close(older_than=loop.time() - _IDLE_SECONDS)
+            self.close(older_than=self._loop.time() - _IDLE_SECONDS)
 
     def close(self, older_than: float) -> None:
         """Closes the connections that are idle since a time before `older_than`."""
