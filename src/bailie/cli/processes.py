@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bailie.cli.logging import set_up_logging
 from bailie.settings.reader import SettingsError
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ def run(name: str, arguments: list[str]) -> int:
     """Runs a process until it ends; returns its exit code. A mistake in its environment is printed as one
     sentence."""
     gc.disable()  # until the imports are done: nothing of them is garbage
+    # structlog would load it for pictures of exceptions, which nobody sees in a pod; it takes 3 MiB.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     try:
         PROCESSES[name].start(arguments)
     except KeyboardInterrupt:
@@ -58,6 +59,12 @@ def run(name: str, arguments: list[str]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
+
+
+def _set_up_logging(level: str) -> None:
+    from bailie.cli.logging import set_up_logging
+
+    set_up_logging(level)
 
 
 def _until_told(work: Coroutine[None, None, None]) -> None:
@@ -114,7 +121,7 @@ def _operator(_: list[str]) -> None:
     from bailie.workloads.kubernetes import KubernetesWorkloads
 
     settings = OperatorSettings.from_environment()
-    set_up_logging(settings.log_level)
+    _set_up_logging(settings.log_level)
 
     async def main() -> None:
         async with Client.from_environment() as client:
@@ -138,7 +145,7 @@ def _scheduler(_: list[str]) -> None:
     from bailie.wellknown import ports
 
     settings = SchedulerSettings.from_environment()
-    set_up_logging(settings.log_level)
+    _set_up_logging(settings.log_level)
 
     planes: dict[str, ads.EnvoyPlane] = {}
     counts: dict[str, RequestCounts] = defaultdict(RequestCounts)
@@ -182,7 +189,7 @@ def _agent(_: list[str]) -> None:
     from bailie.agent.settings import Settings
 
     settings = Settings.from_environment()
-    set_up_logging(settings.log_level)
+    _set_up_logging(settings.log_level)
     _until_told(serve(settings))
 
 
@@ -198,7 +205,7 @@ def _pipeline_gateway(_: list[str]) -> None:
     from bailie.pipelinegateway.settings import PipelineGatewaySettings
 
     settings = PipelineGatewaySettings.from_environment()
-    set_up_logging(settings.log_level)
+    _set_up_logging(settings.log_level)
     _until_told(serve(settings))
 
 
@@ -209,7 +216,7 @@ def _api_server(arguments: list[str]) -> None:
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--audit-log", type=Path, help="file for an audit log, one line per request")
     options = parser.parse_args(arguments)
-    set_up_logging(options.log_level)
+    _set_up_logging(options.log_level)
     from bailie.local.bootstrap import IMAGE, MLSERVER_IMAGE
     from bailie.local.definitions import served_definitions
     from bailie.local.notices import Notices

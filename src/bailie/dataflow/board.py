@@ -40,9 +40,7 @@ class Board:
         for name in self._plan.readers.get(topic, ()):
             join = self.join(name)
             if join is not None:
-                join.put(topic, parcel)
-                if last:
-                    join.close(topic, None)
+                join.put(topic, parcel, last=last)
                 self.mark(name)
         if self._watched:
             self._follow(topic, parcel)

@@ -93,8 +93,7 @@ class Followers:
             if isinstance(event.data, Absence):
                 self._joins[name].close(event.topic, event.data)
             else:
-                self._joins[name].put(event.topic, event.data)
-                self._joins[name].close(event.topic, None)
+                self._joins[name].put(event.topic, event.data, last=True)
         return readers
 
     def _advance(self, name: str, effects: list[Begin | SetTimer]) -> list[str]:

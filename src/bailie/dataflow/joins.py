@@ -103,13 +103,18 @@ class StepJoin:
         """The step or output in a sentence."""
         return self._reader or f'"{self.plan.name}"'
 
-    def put(self, topic: Topic, parcel: Parcel) -> None:
-        """Adds to each queue the tensors that its source takes from a topic's data."""
+    def put(self, topic: Topic, parcel: Parcel, *, last: bool) -> None:
+        """Adds to each queue the tensors that its source takes from a topic's data.
+
+        `last`: no more data will come from the topic.
+        """
         for place in self.plan.places[topic]:
             queue = self.queues[place]
             if (chosen := select(parcel, queue.source)) is not None:
                 queue.parcels.append(chosen)
                 queue.came = True
+        if last:
+            self.close(topic, None)
 
     def close(self, topic: Topic, why: Absence | None) -> None:
         """Says that no more data will come from a topic; without a reason, it came without wanted tensors."""

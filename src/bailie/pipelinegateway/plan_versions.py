@@ -58,7 +58,8 @@ class PlanVersions:
         self._later, self._unwritten = later, False
         self._sources = {source.key: source for source in read_plans(path)}
         refused = plans.replace(self._sources.values())
-        for key in refused:
+        for key, cause in refused.items():
+            log.warning("plan refused", plan=key, cause=cause)
             del self._sources[key]
         for source in self._sources.values():
             self._take_in(source)

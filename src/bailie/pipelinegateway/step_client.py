@@ -40,7 +40,6 @@ _MOST_CONNECTIONS = 8_192
 """Connections at a time, each with one call: a bound for file descriptors."""
 _MOST_HEAD_BYTES = 256 << 10
 _ROUTE = headers.ROUTE.encode()
-_COUNTING = frozenset((_ROUTE, INFERENCE_LENGTH, grpc_frames.STATUS, grpc_frames.MESSAGE))
 
 
 @dataclass(slots=True, eq=False)
@@ -155,15 +154,18 @@ class StepConnection(asyncio.Protocol):
         self._client = client
         self._transport: asyncio.Transport | None = None
         self._call: PendingCall | None = None
+        self._headers: dict[bytes, bytes] = {}
+        """Headers and trailers of the answer, in small letters: Envoy writes all names so."""
+        self.on_header = self._headers.__setitem__
+        """Called for each of a dozen headers, so it is no function of Python's."""
         self._parser = httptools.HttpResponseParser(self)
         self.idle_since = 0.0
         self._begin()
 
     def _begin(self) -> None:
+        self._headers.clear()
         self._parts: list[bytes] = []
-        self._routes: list[bytes] = []
-        self._json_bytes = self._size = self._fed = 0
-        self._grpc_status, self._grpc_message = -1, b""
+        self._size = self._fed = 0
         self._answer: StepResponse | None = None
         self._keep = False
 
@@ -211,20 +213,6 @@ class StepConnection(asyncio.Protocol):
         if self._answer is not None:
             self._keep = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Notes the headers that count, and the trailers of gRPC."""
-        name = name.lower()
-        if name not in _COUNTING:
-            return
-        if name == _ROUTE:
-            self._routes.append(value)
-        elif name == INFERENCE_LENGTH and value.isdigit():
-            self._json_bytes = int(value[:20])
-        elif name == grpc_frames.STATUS and value.isdigit():
-            self._grpc_status = int(value[:9])
-        elif name == grpc_frames.MESSAGE:
-            self._grpc_message = value
-
     def on_body(self, data: bytes) -> None:
         """Takes a part of the answer, within the limits of one answer and of all requests."""
         call = self._call
@@ -243,13 +231,22 @@ class StepConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Notes that the answer is whole."""
         status = self._parser.get_status_code()
+        if status < 200:
+            self._headers.clear()
         if self._call is None or status < 200 or self._answer is not None:
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        found = self._headers
+        route = found.get(_ROUTE)
         self._answer = StepResponse(
-            status, body, self._json_bytes, tuple(self._routes), self._grpc_status, self._grpc_message
+            status,
+            body,
+            _number(found.get(INFERENCE_LENGTH), 0),
+            () if route is None else (route,),
+            _number(found.get(grpc_frames.STATUS), -1),
+            found.get(grpc_frames.MESSAGE, b""),
         )
-        self._keep = bool(self._parser.should_keep_alive())
+        self._keep = self._parser.should_keep_alive()
 
     def _finish(self, answer: StepResponse) -> None:
         """Ends the call, and keeps the connection where that is possible."""
@@ -268,3 +265,8 @@ class StepConnection(asyncio.Protocol):
         self.abandon()
         if call is not None:
             call.end(why)
+
+
+def _number(text: bytes | None, otherwise: int) -> int:
+    """Returns the number of a header, or the other one where the header is none."""
+    return int(text[:18]) if text is not None and text.isdigit() else otherwise
