@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from bailie._gen import inference_pb2 as pb
 
@@ -23,10 +23,14 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Latencies of one run in seconds, in the order of their size, and how long the run took."""
+    """Latencies of one run in seconds, in the order of their size, and how long the run took.
+
+    `bodies`: the different bodies of the answers over REST.
+    """
 
     latencies: Sequence[float]
     seconds: float
+    bodies: Collection[bytes] = ()
 
     @property
     def p50(self) -> float:
@@ -47,8 +51,8 @@ class Measured:
 class _Connection(asyncio.Protocol):
     """Sends one prepared request again and again, until the deadline."""
 
-    def __init__(self, request: bytes, until: float, latencies: list[float]) -> None:
-        self.request, self.until, self.latencies = request, until, latencies
+    def __init__(self, request: bytes, until: float, latencies: list[float], bodies: set[bytes]) -> None:
+        self.request, self.until, self.latencies, self.bodies = request, until, latencies, bodies
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.data = b""
 
@@ -75,6 +79,7 @@ class _Connection(asyncio.Protocol):
         if not head.startswith(b"HTTP/1.1 200"):
             self._end(RuntimeError(self.data.decode(errors="replace")))
         self.latencies.append(now - self.start)
+        self.bodies.add(body)
         self.data = b""
         if now < self.until:
             self._send()
@@ -93,21 +98,24 @@ class _Connection(asyncio.Protocol):
                 self.done.set_exception(error)
 
 
-async def rest(port: int, path: str, body: bytes, *, connections: int, seconds: float) -> Measured:
-    """Posts `body` to `path` of 127.0.0.1:`port`; any answer but 200 raises RuntimeError."""
+async def rest(
+    port: int, path: str, body: bytes, *, connections: int, seconds: float, host: str = "127.0.0.1"
+) -> Measured:
+    """Posts `body` to `path` of `host`:`port`; any answer but 200 raises RuntimeError."""
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     latencies: list[float] = []
+    bodies: set[bytes] = set()
     start = time.perf_counter()
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(
-            lambda: _Connection(request, start + seconds, latencies), "127.0.0.1", port
+            lambda: _Connection(request, start + seconds, latencies, bodies), host, port
         )
         for _ in range(connections)
     ]
     await asyncio.gather(*(protocol.done for _, protocol in made))
-    return Measured(sorted(latencies), time.perf_counter() - start)
+    return Measured(sorted(latencies), time.perf_counter() - start, bodies)
 
 
 async def rpc(

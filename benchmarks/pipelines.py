@@ -2,8 +2,10 @@
 
     python -m benchmarks pipelines [--rounds 12] [--seconds 1.5] [--connections 1 16] [--protocols rest grpc]
 
-A real MLServer, Envoy and pipeline gateway. The variants take turns in short rounds, in another order each
-time; a ratio or difference is the median of those of the rounds. The processor time is the gateway's own.
+A real MLServer, Envoy and pipeline gateway, and beside them a router of another make (`router`) that calls
+the same three steps for a request over REST. The variants take turns in short rounds, in another order each
+time; a ratio or difference is the median of those of the rounds. The processor time is the gateway's or the
+router's own.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ import tempfile
 from contextlib import AsyncExitStack, contextmanager
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
+from tests.support.ports import free_port
 
 from bailie.gateway.publisher import Gateway
 from bailie.pipelinegateway.plan_file import write_plans
@@ -31,10 +34,13 @@ from benchmarks import load, stack
 from benchmarks.data_plane import BODY, rpc_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-ADDRESS = "127.77.0.1"
+ADDRESSES = tuple(f"127.{net}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}" for net in (77, 78))
+"""Loopback addresses of this run's own, for gateways have fixed ports."""
+ADDRESS = ADDRESSES[0]
 STEPS = ("a", "b", "c")
+ROUTER = "three, router"
 ONE = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
 THREE = {
     "steps": [
@@ -45,38 +51,62 @@ THREE = {
     "output": {"steps": ["c"]},
 }
 """Each step has the request's data and waits for the step before, so that any model can be a step."""
-VARIANTS = {"direct": "a", "one step": "one.pipeline", "three steps": "three.pipeline"}
+SPECS = {"one": ONE, "three": THREE}
+GATEWAY_LOG, ROUTER_LOG = "gateway.log", "router.log"
+VARIANTS = {"direct": "a", "one step": "one.pipeline", "three steps": "three.pipeline", ROUTER: "router"}
+"""The name that each variant is asked by."""
 
 Rounds = dict[str, list[load.Measured]]
 
 
+class Processes(NamedTuple):
+    """The processes that are measured."""
+
+    gateway: psutil.Process
+    router: psutil.Process
+
+
 @contextmanager
-def pipeline_gateway(folder: Path, envoy: int) -> Iterator[psutil.Process]:
-    """Runs the process with both pipelines, which it has from its file."""
+def pipeline_gateway(
+    folder: Path, envoy: int, specs: Mapping[str, Any] = SPECS, address: str = ADDRESS
+) -> Iterator[psutil.Process]:
+    """Runs the process with version 1 of pipelines, by name, which it has from its file in an own folder."""
     plans = folder / "plans"
     plans.mkdir()
-    write_plans(plans / "plans.json", [PlanSource("one", 1, ONE), PlanSource("three", 1, THREE)])
+    write_plans(plans / "plans.json", [PlanSource(name, 1, spec) for name, spec in specs.items()])
     environment = {
         "PATH": os.defpath,
         variables.POD_NAME: "seldon-pipelinegateway-0",
         variables.POD_NAMESPACE: "bench",
-        variables.POD_IP: ADDRESS,
-        variables.SCHEDULER_HOST: ADDRESS,
+        variables.POD_IP: address,
+        variables.SCHEDULER_HOST: address,
         variables.ENVOY_HOST: "127.0.0.1",
         variables.ENVOY_PORT: str(envoy),
         variables.PIPELINES_FOLDER: str(plans),
         variables.DRAIN_SECONDS: "1",
     }
     command = [sys.executable, "-m", "bailie", "pipelinegateway"]
-    with stack.process(command, folder / "gateway.log", env=environment) as running:
+    with stack.process(command, folder / GATEWAY_LOG, env=environment) as running:
         yield psutil.Process(running.pid)
 
 
-def table(http: int, rpc: int) -> RoutingTable:
-    """Returns routes of the steps, which are one model, and of the pipelines."""
+@contextmanager
+def router(folder: Path, port: int, envoy: int) -> Iterator[psutil.Process]:
+    """Runs the router of another make at a port."""
+    python = stack.mlserver_environment() / "bin" / "python"
+    urls = [f"http://127.0.0.1:{envoy}/v2/models/{step}/infer" for step in STEPS]
+    script = Path(__file__).with_name("router.py")
+    with stack.process([str(python), str(script), str(port), *urls], folder / ROUTER_LOG) as running:
+        yield psutil.Process(running.pid)
+
+
+def table(http: int, rpc: int, router_port: int) -> RoutingTable:
+    """Returns routes of the steps, which are one model, of the pipelines, and of the router."""
     server = ReplicaEndpoint("mlserver-0", "127.0.0.1", http, rpc)
     runs = ReplicaEndpoint("seldon-pipelinegateway-0", ADDRESS, 9000, 9000)
+    beside = ReplicaEndpoint("router-0", "127.0.0.1", router_port, router_port)
     entries = {name: Route((Backend(stack.MODEL, 1, (server,)),)) for name in STEPS}
+    entries["router"] = Route((Backend("router_1", 1, (beside,)),))
     entries |= {
         f"{name}.pipeline": Route((Backend(f"{name}.pipeline_1", 1, (runs,)),)) for name in ("one", "three")
     }
@@ -93,26 +123,23 @@ async def round_of(port: int, name: str, protocol: str, *, connections: int, sec
 
 
 async def rounds_of(
-    port: int,
-    connections: int,
-    protocol: str,
-    *,
-    options: argparse.Namespace,
-    cpu: dict[str, float],
-    gateway: psutil.Process,
-) -> Rounds:
-    """Returns each variant's rounds, and adds the gateway's processor time by variant to `cpu`."""
-    found: Rounds = {name: [] for name in VARIANTS}
+    port: int, connections: int, protocol: str, *, options: argparse.Namespace, processes: Processes
+) -> tuple[Rounds, dict[str, float]]:
+    """Returns each variant's rounds, and the processor time of its process by variant."""
+    names = [name for name in VARIANTS if protocol == "rest" or name != ROUTER]
+    found: Rounds = {name: [] for name in names}
+    cpu = dict.fromkeys(names, 0.0)
     for _ in range(options.rounds):
-        for name in random.sample(sorted(VARIANTS), len(VARIANTS)):
-            before = stack.cpu_seconds(gateway)
+        for name in random.sample(names, len(names)):
+            process = processes.router if name == ROUTER else processes.gateway
+            before = stack.cpu_seconds(process)
             found[name].append(
                 await round_of(
                     port, VARIANTS[name], protocol, connections=connections, seconds=options.seconds
                 )
             )
-            cpu[name] = cpu.get(name, 0.0) + stack.cpu_seconds(gateway) - before
-    return found
+            cpu[name] += stack.cpu_seconds(process) - before
+    return found, cpu
 
 
 def median(rounds: Rounds, name: str, figure: str) -> float:
@@ -120,22 +147,31 @@ def median(rounds: Rounds, name: str, figure: str) -> float:
     return float(statistics.median(getattr(each, figure) for each in rounds[name]))
 
 
-def told(head: str, rounds: Rounds, cpu: dict[str, float], gateway: psutil.Process) -> str:
+def ratio(rounds: Rounds, one: str, other: str, figure: str) -> float:
+    """Returns the median of the ratios of a figure in each round."""
+    pairs = zip(rounds[one], rounds[other], strict=True)
+    return float(statistics.median(getattr(a, figure) / getattr(b, figure) for a, b in pairs))
+
+
+def told(head: str, rounds: Rounds, cpu: Mapping[str, float], gateway: psutil.Process) -> str:
     """Returns the results for people, under a head line."""
-    pairs = list(zip(*(rounds[name] for name in VARIANTS), strict=True))
-    more = statistics.median(one.p50 - direct.p50 for direct, one, _ in pairs)
-    three = statistics.median(third.p50 / (3 * direct.p50) for direct, _, third in pairs)
-    third_rate = statistics.median(third.rate / (direct.rate / 3) for direct, _, third in pairs)
     lines = [head]
-    for name in VARIANTS:
-        count = sum(len(each.latencies) for each in rounds[name])
+    for name, found in rounds.items():
         p50, p99, rate = (median(rounds, name, figure) for figure in ("p50", "p99", "rate"))
-        each = 1e3 * cpu[name] / count
-        lines.append(f"  {name:12} p50 {p50:7.3f} ms  p99 {p99:7.3f} ms  {rate:6.0f} req/s")
-        lines.append(f"  {'':12} gateway {each:.3f} ms of processor time a request")
+        each = 1e3 * cpu[name] / sum(len(every.latencies) for every in found)
+        lines.append(f"  {name:13} p50 {p50:7.3f} ms  p99 {p99:7.3f} ms  {rate:6.0f} req/s")
+        lines.append(f"  {'':13} {each:.3f} ms of processor time a request")
+    pairs = zip(rounds["one step"], rounds["direct"], strict=True)
+    lines.append(
+        f"  one step: direct + {statistics.median(one.p50 - direct.p50 for one, direct in pairs):.3f} ms"
+    )
+    three = ratio(rounds, "three steps", "direct", "p50") / 3
+    rate = ratio(rounds, "three steps", "direct", "rate") * 3
+    lines.append(f"  three steps: {three:.3f} of three calls, {rate:.3f} of a third of the direct rate")
+    if ROUTER in rounds:
+        p50, rate = (ratio(rounds, "three steps", ROUTER, figure) for figure in ("p50", "rate"))
+        lines.append(f"  three steps: p50 {p50:.3f} and rate {rate:.3f} of the router's")
     memory = gateway.memory_full_info()
-    lines.append(f"  one step: direct + {more:.3f} ms")
-    lines.append(f"  three steps: {three:.3f} of three calls, {third_rate:.3f} of a third of the direct rate")
     own, all_pages = memory.uss / 2**20, memory.rss / 2**20
     lines.append(f"  gateway: {own:.0f} MiB of its own, {all_pages:.0f} MiB resident")
     return "\n".join(lines)
@@ -147,15 +183,20 @@ async def measure(options: argparse.Namespace) -> None:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         stack.train(folder)
         http, rpc, _ = await running.enter_async_context(stack.mlserver(folder))
-        gateway = Gateway()
-        gateway.publish(table(http, rpc))
-        port = await running.enter_async_context(stack.bailie_envoy(folder, gateway))
-        process = running.enter_context(pipeline_gateway(folder, port))
-        await stack.answers(f"http://127.0.0.1:{port}/v2/models/three.pipeline/ready", folder / "gateway.log")
+        plane, beside = Gateway(), free_port()
+        plane.publish(table(http, rpc, beside))
+        port = await running.enter_async_context(stack.bailie_envoy(folder, plane))
+        processes = Processes(
+            running.enter_context(pipeline_gateway(folder, port)),
+            running.enter_context(router(folder, beside, port)),
+        )
+        url = f"http://127.0.0.1:{port}/v2/models"
+        await stack.answers(f"{url}/three.pipeline/ready", folder / GATEWAY_LOG)
+        await stack.answers(f"{url}/router/ready", folder / ROUTER_LOG)
         for connections, protocol in product(options.connections, options.protocols):
-            cpu: dict[str, float] = {}
-            rounds = await rounds_of(port, connections, protocol, options=options, cpu=cpu, gateway=process)
-            print(told(f"{connections} connections, {protocol}", rounds, cpu, process), flush=True)
+            rounds, cpu = await rounds_of(port, connections, protocol, options=options, processes=processes)
+            head = f"{connections} connections, {protocol}"
+            print(told(head, rounds, cpu, processes.gateway), flush=True)
 
 
 def main(arguments: Sequence[str]) -> None:

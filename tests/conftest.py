@@ -84,6 +84,7 @@ SLOW = (
     "pipelinegateway/test_gateway_fuzz.py",
     "pipelinegateway/test_asynchronous.py",
     "kafka/test_consuming.py",
+    "pipelinegateway/test_pipeline_bounds.py",
     "gateway/test_meshes.py",
     "kubeapi/test_limits.py",
     "kubeapi/http/test_connections.py",

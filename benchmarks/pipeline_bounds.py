@@ -1,0 +1,215 @@
+"""Does a pipeline gateway keep its bounds: its processor time, its memory, and answers while others fail?
+
+    python -m benchmarks pipeline-bounds [cost] [large] [sides] [kill] [--seconds 4]
+
+Real gateways before models that answer at once (`instant_models`), so that the gateway alone is measured.
+`cost`: processor time of a small request. `large`: 1 MB of JSON through three steps, then 10,000 requests of
+64 KiB. `sides`: side branches that fail, sleep and are missing, behind an Envoy. `kill`: one of two gateways
+behind an Envoy is killed under load (`gateway_kill`). Ends with 1 if a bound is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bailie.gateway.publisher import Gateway
+from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
+from bailie.wellknown import ports
+from benchmarks import load, stack
+from benchmarks.data_plane import BODY
+from benchmarks.gateway_kill import kill
+from benchmarks.instant_models import instant_models
+from benchmarks.pipelines import ADDRESS, GATEWAY_LOG, pipeline_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import psutil
+
+CHAIN = {
+    "steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}, {"name": "c", "inputs": ["b"]}],
+    "output": {"steps": ["c"]},
+}
+SIDES = ("fail-x", "slow-x", "missing-x")
+PLAIN = "plain"
+CONNECTIONS = 16
+LARGE_BYTES, MIDDLE_BYTES = 1_000_000, 64 << 10
+COST_MS, LARGE_MS = 0.10, 5.0
+LARGE_MIB, GROWTH_MIB = 150.0, 5.0
+SIDE_P99 = 1.1
+_MIB = 1 << 20
+_LOOK_SECONDS = 0.02
+
+
+class Found:
+    """The figures as lines, and the bounds that were missed."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.missed: list[str] = []
+
+    def figure(self, what: str, value: float, bound: float, unit: str) -> None:
+        """Notes a figure that is to be `bound` at most."""
+        self.lines.append(f"{what}: {value:.3f}{unit} (at most {bound:g})")
+        if value > bound:
+            self.missed.append(f"{what}: {value:.3f}{unit}, more than {bound:g}")
+
+    def nothing(self, what: str, failures: Sequence[str]) -> None:
+        """Notes that there is to be none of these."""
+        self.lines.append(f"{what}: {len(failures)}")
+        self.missed += [f"{what}: {each}" for each in failures[:5]]
+
+
+def sized(size: int) -> bytes:
+    """Returns a request whose body has about so many bytes of JSON numbers."""
+    pick = random.Random(1)
+    data = [round(pick.random(), 6) for _ in range(size // 10)]
+    tensor = {"name": "x", "shape": [1, len(data)], "datatype": "FP64", "data": data}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+async def asked(name: str, body: bytes, seconds: float) -> load.Measured:
+    """Asks a pipeline of the gateway itself on several connections."""
+    path = f"/v2/models/{name}.pipeline_1/infer"
+    return await load.rest(
+        ports.SERVER_HTTP, path, body, connections=CONNECTIONS, seconds=seconds, host=ADDRESS
+    )
+
+
+async def processor_ms(gateway: psutil.Process, name: str, body: bytes, seconds: float) -> float:
+    """Returns the gateway's processor time of a request, in ms."""
+    before = stack.cpu_seconds(gateway)
+    measured = await asked(name, body, seconds)
+    return 1e3 * (stack.cpu_seconds(gateway) - before) / len(measured.latencies)
+
+
+async def cost(folder: Path, found: Found, seconds: float) -> None:
+    """Measures small requests, in the best of three rounds: other work on the machine makes it only worse."""
+    async with instant_models() as models:
+        with pipeline_gateway(folder, models.port) as gateway:
+            await _ready(folder)
+            await asked("three", BODY, seconds / 4)
+            one = min([await processor_ms(gateway, "one", BODY, seconds / 4) for _ in range(3)])
+            three = min([await processor_ms(gateway, "three", BODY, seconds / 4) for _ in range(3)])
+    found.lines.append(f"one step: {one:.3f} ms of processor time a request")
+    found.figure("three steps, processor time a request", three, COST_MS, " ms")
+
+
+async def large(folder: Path, found: Found, seconds: float, requests: int = 10_000) -> None:
+    """Measures large requests: processor time, the most memory meanwhile, and growth."""
+    async with instant_models() as models:
+        with pipeline_gateway(folder, models.port, {"chain": CHAIN}) as gateway:
+            await _ready(folder)
+            body, most = sized(MIDDLE_BYTES), [0]
+            await asked("chain", body, seconds)
+            before = gateway.memory_info().rss
+            done = 0
+            while done < requests:
+                done += len((await asked("chain", body, seconds)).latencies)
+            growth = (gateway.memory_info().rss - before) / _MIB
+            async with asyncio.TaskGroup() as group:
+                look = group.create_task(_most_memory(gateway, most))
+                each = await processor_ms(gateway, "chain", sized(LARGE_BYTES), seconds)
+                look.cancel()
+    found.figure(f"growth after {done} requests of 64 KiB", growth, GROWTH_MIB, " MiB")
+    found.figure("1 MB through three steps, processor time", each, LARGE_MS, " ms")
+    found.figure("1 MB, 16 in flight, most memory", most[0] / _MIB, LARGE_MIB, " MiB")
+
+
+async def _most_memory(process: psutil.Process, most: list[int]) -> None:
+    """Keeps the largest resident memory of a process in `most`, until cancelled."""
+    while True:
+        most[0] = max(most[0], process.memory_info().rss)
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def side_specs() -> dict[str, Any]:
+    """Returns a pipeline of one step, and the same with each side branch."""
+    output = {"steps": ["a"]}
+    specs: dict[str, Any] = {PLAIN: {"steps": [{"name": "a"}], "output": output}}
+    for side in SIDES:
+        specs[f"beside-{side}"] = {"steps": [{"name": "a"}, {"name": side}], "output": output}
+    return specs
+
+
+def side_routes(model_port: int) -> RoutingTable:
+    """Returns routes to the models, but the missing one, and to the pipelines."""
+    served = ReplicaEndpoint("mlserver-0", "127.0.0.1", model_port, model_port)
+    runs = ReplicaEndpoint("seldon-pipelinegateway-0", ADDRESS, ports.SERVER_HTTP, ports.SERVER_HTTP)
+    entries = {step: Route((Backend(f"{step}_1", 1, (served,)),)) for step in ("a", *SIDES[:2])}
+    entries |= {
+        f"{name}.pipeline": Route((Backend(f"{name}.pipeline_1", 1, (runs,)),)) for name in side_specs()
+    }
+    return RoutingTable("bench", entries)
+
+
+async def sides(folder: Path, found: Found, seconds: float, rounds: int = 8) -> None:
+    """Asks a pipeline with and without side branches that do harm, in turn."""
+    plane = Gateway()
+    measured: dict[str, list[load.Measured]] = {name: [] for name in side_specs()}
+    async with AsyncExitStack() as running:
+        models = await running.enter_async_context(instant_models(0.001))
+        plane.publish(side_routes(models.port))
+        port = await running.enter_async_context(stack.bailie_envoy(folder, plane))
+        running.enter_context(pipeline_gateway(folder, port, side_specs()))
+        await _ready(folder)
+        for _ in range(rounds):
+            for name in random.sample(list(measured), len(measured)):
+                path = f"/v2/models/{name}.pipeline/infer"
+                one = load.rest(port, path, BODY, connections=2, seconds=seconds / len(measured))
+                measured[name].append(await one)
+    right = {body for each in measured[PLAIN] for body in each.bodies}
+    for side in SIDES:
+        beside = measured[f"beside-{side}"]
+        other = [str(body) for each in beside for body in each.bodies if body not in right]
+        found.nothing(f"{side}: changed answers", other)
+        pairs = zip(beside, measured[PLAIN], strict=True)
+        p99 = statistics.median(with_side.p99 / plain.p99 for with_side, plain in pairs)
+        found.figure(f"{side}: p99, of that without it", p99, SIDE_P99, "")
+
+
+async def killed(folder: Path, found: Found, seconds: float) -> None:
+    """Kills one of two gateways under load."""
+    outcome = await kill(folder, seconds)
+    found.lines.append(outcome.summary())
+    found.missed += outcome.missed()
+
+
+async def _ready(folder: Path) -> None:
+    await stack.answers(f"http://{ADDRESS}:{ports.HEALTH}/ready", folder / GATEWAY_LOG)
+
+
+PARTS = {"cost": cost, "large": large, "sides": sides, "kill": killed}
+
+
+async def measure(options: argparse.Namespace) -> Iterator[str]:
+    """Runs the parts, prints the figures of each, and returns the bounds that were missed."""
+    missed: list[str] = []
+    for part in options.parts:
+        found = Found()
+        with tempfile.TemporaryDirectory() as folder:
+            await PARTS[part](Path(folder), found, options.seconds)
+        print("\n".join([f"{part}:", *(f"  {line}" for line in found.lines)]), flush=True)
+        missed += found.missed
+    return iter(missed)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the benchmark; see the module's text."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks pipeline-bounds", description=__doc__)
+    parser.add_argument("parts", nargs="*", default=[*PARTS], help=f"of {', '.join(PARTS)}; all of them")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of one measurement")
+    missed = list(asyncio.run(measure(parser.parse_args(arguments))))
+    for each in missed:
+        print(f"missed: {each}", file=sys.stderr)
+    if missed:
+        sys.exit(1)

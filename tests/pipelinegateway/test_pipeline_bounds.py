@@ -1,0 +1,27 @@
+"""Short forms of `python -m benchmarks pipeline-bounds`, without its times, which need a quiet machine."""
+
+from __future__ import annotations
+
+from benchmarks.gateway_kill import kill
+from benchmarks.pipeline_bounds import Found, large, sides
+
+
+async def test_a_killed_gateway_costs_the_requests_in_flight_alone(tmp_path):
+    outcome = await kill(tmp_path, 2.0)
+    assert outcome.missed() == []
+    assert outcome.in_flight > 0
+    assert len(outcome.requests) == 200
+
+
+async def test_side_branches_that_do_harm_change_no_answer(tmp_path):
+    found = Found()
+    await sides(tmp_path, found, 0.6, rounds=2)
+    assert [each for each in found.missed if "changed answers" in each] == []
+    assert sum("changed answers: 0" in line for line in found.lines) == 3
+
+
+async def test_large_requests_leave_the_memory_as_it_was(tmp_path):
+    found = Found()
+    await large(tmp_path, found, 0.5, requests=500)
+    assert [each for each in found.missed if "processor time" not in each] == []
+    assert len(found.lines) == 3
