@@ -78,15 +78,21 @@ class KillOutcome:
             f" slowest after it {1e3 * self.slowest_after:.0f} ms"
         )
 
-    def missed(self) -> list[str]:
-        """Returns the bounds that were missed."""
+    def wrong(self) -> list[str]:
+        """Returns what may not be however busy the machine is."""
         found = [f"a model was called again: {each}" for each in self.repeated]
         late = [each for each in self.failures if each.begun > self.dead + NEXT_SECONDS]
         found += [f"failed though it began long after the kill: {each}" for each in late]
         silent = [each for each in self.failures if each.status != 503 or '"error"' not in each.text]
-        found += [f"no 503 with words: {each}" for each in silent]
+        return found + [f"no 503 with words: {each}" for each in silent]
+
+    def missed(self) -> list[str]:
+        """Returns what is wrong, and the bounds that were missed."""
+        found = self.wrong()
         if len(self.failures) > self.in_flight:
-            found.append(f"{len(self.failures)} failures, and {self.in_flight} were in flight")
+            last = self.failures[-1]
+            after = f"{1e3 * (last.begun - self.dead):.0f} ms after the end of the gateway: {last.text}"
+            found.append(f"{len(self.failures)} failures, and {self.in_flight} in flight; the last {after}")
         if self.slowest_after > NEXT_SECONDS:
             found.append(f"a request after the kill took {self.slowest_after:.1f} s")
         return found
@@ -134,14 +140,14 @@ async def kill(folder: Path, seconds: float, rate: float = RATE) -> KillOutcome:
 
 async def _kill(process: psutil.Process) -> float:
     """Kills a process, and returns the moment at which it is gone."""
-    loop = asyncio.get_running_loop()
-    gone: asyncio.Future[float] = loop.create_future()
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
     descriptor = os.pidfd_open(process.pid)
-    loop.add_reader(descriptor, lambda: gone.done() or gone.set_result(time.monotonic()))
+    loop.add_reader(descriptor, gone.set)
     process.kill()
     try:
         async with asyncio.timeout(stack.END_SECONDS):
-            return await gone
+            await gone.wait()
+        return time.monotonic()
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)

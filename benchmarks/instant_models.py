@@ -44,6 +44,7 @@ class InstantModels:
     seconds: float = 0.0
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     port: int = 0
+    transports: set[asyncio.Transport] = field(default_factory=set)
 
 
 class _Connection(asyncio.Protocol):
@@ -53,6 +54,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.models.transports.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.models.transports.discard(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """Answers each request that is whole."""
@@ -113,3 +118,6 @@ async def instant_models(seconds: float = 0.0) -> AsyncIterator[InstantModels]:
         yield models
     finally:
         server.close()
+        for each in tuple(models.transports):
+            each.abort()
+        await asyncio.sleep(0)

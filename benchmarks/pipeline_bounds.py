@@ -46,6 +46,8 @@ LARGE_BYTES, MIDDLE_BYTES = 1_000_000, 64 << 10
 COST_MS, LARGE_MS = 0.10, 5.0
 LARGE_MIB, GROWTH_MIB = 150.0, 5.0
 SIDE_P99 = 1.1
+WARM_UP_SECONDS = 25.0
+"""Until the gateway remembers as many traces as it ever does."""
 _MIB = 1 << 20
 _LOOK_SECONDS = 0.02
 
@@ -104,13 +106,15 @@ async def cost(folder: Path, found: Found, seconds: float) -> None:
     found.figure("three steps, processor time a request", three, COST_MS, " ms")
 
 
-async def large(folder: Path, found: Found, seconds: float, requests: int = 10_000) -> None:
+async def large(
+    folder: Path, found: Found, seconds: float, *, requests: int = 10_000, warm_up: float = WARM_UP_SECONDS
+) -> None:
     """Measures large requests: processor time, the most memory meanwhile, and growth."""
     async with instant_models() as models:
         with pipeline_gateway(folder, models.port, {"chain": CHAIN}) as gateway:
             await _ready(folder)
             body, most = sized(MIDDLE_BYTES), [0]
-            await asked("chain", body, seconds)
+            await asked("chain", body, warm_up)
             before = gateway.memory_info().rss
             done = 0
             while done < requests:

@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from structlog.testing import capture_logs
 from tests.pipelinegateway.client import ask, ask_bytes, read_answer, request_bytes, running
 from tests.pipelinegateway.models import echo, serving, tensor
 from tests.support.waiting import until
@@ -104,6 +105,23 @@ async def test_a_side_branch_changes_no_answer_and_is_given_up_with_the_time(tmp
         await until(lambda: models.cancelled == ["drift"])
         assert await engine.finish(5)
         assert engine.budget.used == 0
+
+
+async def test_failures_of_a_side_branch_are_counted_each_and_logged_at_times(tmp_path):
+    spec = {"steps": [{"name": "a"}, {"name": "side"}], "output": {"steps": ["a"]}}
+
+    def behave(asked):
+        return echo(asked) if asked.step == "a" else (500, {"error": "boom"}, 0.0)
+
+    async with serving(behave) as models, running(tmp_path, models, {"p_1": spec}) as (engine, port):
+        counts = engine.plans.newest("p").steps["side"]
+        for quiet_until, logged in ((0.0, ["boom"]), (float("inf"), []), (0.0, ["boom"])):
+            counts.quiet_until = quiet_until
+            with capture_logs() as logs:
+                assert (await ask(port)).status == 200
+                assert await engine.finish(5)
+            assert [each["cause"] for each in logs if each["event"] == "side branch failed"] == logged
+        assert sum(counts.failed.values()) == 3
 
 
 async def test_side_branches_beyond_their_limit_are_given_up_the_newest_first(tmp_path):

@@ -35,6 +35,8 @@ class StepCounts:
     late: int = 0
     """Requests that did not come to the step, for its data did not come in time."""
     seconds: float = 0.0
+    quiet_until: float = 0.0
+    """The moment before which no further failure is logged."""
 
     @property
     def in_flight(self) -> int:

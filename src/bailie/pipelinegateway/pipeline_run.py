@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_QUIET_SECONDS = 1.0
+"""How long failures of a side branch are only counted after one was logged: each request may have one."""
+
 
 class RunEnding(NamedTuple):
     """The end of a request: the answer, or why there is none. Neither of both: a mistake of this program.
@@ -246,6 +249,10 @@ class PipelineRun:
         if self.dropped:
             return
         metrics.SIDE_FAILURES.inc()
+        counts, now = self.served.steps[step], self._loop.time()
+        if now < counts.quiet_until:
+            return
+        counts.quiet_until = now + _QUIET_SECONDS
         log.info("side branch failed", pipeline=self.served.source.key, step=step, cause=words)
 
     def _end(self, ending: RunEnding) -> None:
