@@ -22,6 +22,7 @@ from bailie.agent.server_deaths import ServerDeaths
 from bailie.agent.settings import Settings
 from bailie.agent.store import Store, VersionRecord
 from bailie.lifecycle.retry import MOST_DEATHS
+from bailie.lifecycle.signature import Signature, TensorMetadata
 
 PARALLEL = 3
 SETTINGS = Settings(namespace="a", pod="s-0", server="s", replica=0, parallel_loads=PARALLEL)
@@ -46,7 +47,8 @@ class Server:
 
     def __init__(self, *killers, reason="ServerCrashed"):
         self.killers, self.reason = set(killers), reason
-        self.loads, self.unloads = [], []
+        self.loads, self.unloads, self.described = [], [], []
+        self.signatures = {}
         self._life = asyncio.get_running_loop().create_future()
 
     async def wait_until_up(self, seconds):
@@ -67,6 +69,10 @@ class Server:
 
     async def unload(self, name):
         self.unloads.append(name)
+
+    async def signature(self, name):
+        self.described.append(name)
+        return self.signatures.get(name)
 
 
 class Memory:
@@ -288,3 +294,16 @@ async def test_an_eviction_does_not_wait_for_a_load_that_hangs(store, tmp_path):
         await until(lambda: server.loads == ["hangs_1"])
         await loading.evict(installed(store, "leaves"))
         assert server.unloads == ["leaves_1"]
+
+
+async def test_a_model_is_described_once_and_again_where_its_server_did_not_answer(store, tmp_path):
+    server, known = Server(), Signature((TensorMetadata("x", "FP32", (-1, 4)),))
+    server.let_go()
+    loading = loader(store, tmp_path, server=server)
+    silent = await loading.reload(installed(store, "m"), Rank.FIRST, print)
+    assert silent.signature is None
+    server.signatures["m_1"] = known
+    loaded = await loading.reload(silent, Rank.FIRST, print)
+    assert loaded.signature == store.open()[0].signature == known
+    await loading.reload(loaded, Rank.FIRST, print)
+    assert server.described == ["m_1", "m_1"]

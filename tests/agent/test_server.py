@@ -14,6 +14,7 @@ from tests.support.mlserver import MlserverProcess, free_port
 from bailie._gen import inference_pb2_grpc
 from bailie.agent.errors import ServerError
 from bailie.agent.server import Health, Index, InferenceServer
+from bailie.lifecycle.signature import Signature, TensorMetadata
 
 
 class SlowServer(inference_pb2_grpc.GRPCInferenceServiceServicer):
@@ -58,6 +59,7 @@ async def test_nobody_listens(nobody: InferenceServer):
     assert await reason(nobody.wait_until_up(0.3)) == "ServerNotReady"
     assert await reason(nobody.index()) == "ServerUnavailable"
     assert await reason(nobody.unload("iris_1")) == "ServerUnavailable"
+    assert await nobody.signature("iris_1") is None
     assert await reason(nobody.load("iris_1", 5, 5)) == "ServerCrashed"
 
 
@@ -89,6 +91,8 @@ async def saying(*parts, endless=b""):
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
+TENSOR = b'{"name": "x", "datatype": "FP32", "shape": [-1]}'
+INPUTS = (TensorMetadata("x", "FP32", (-1,)),)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +131,27 @@ async def test_an_index_says_what_is_loaded_and_why_others_are_not():
 async def test_an_index_without_an_end():
     async with saying(HEAD, b"[", endless=b'{"name": "x"},' * 10_000) as client:
         assert await reason(client.index()) == "ServerUnavailable"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((HEAD, b'{"name": "a_1", "inputs": [], "outputs": []}'), Signature()),
+        ((HEAD, b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1]}]}'), Signature(INPUTS)),
+        ((HEAD, b'{"inputs": [%s]}' % b", ".join([TENSOR] * 65)), Signature()),
+        ((HEAD, b"["), Signature()),
+        ((b"HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n", b'{"error": "none"}'), Signature()),
+        ((b"nonsense\r\n\r\n",), None),
+    ],
+)
+async def test_what_a_server_says_of_a_models_tensors(parts, expected):
+    async with saying(*parts) as client:
+        assert await client.signature("a_1") == expected
+
+
+async def test_a_description_without_an_end_is_none():
+    async with saying(HEAD, b'{"inputs": [', endless=TENSOR * 1000) as client:
+        assert await client.signature("a_1") == Signature()
 
 
 async def test_slow_server():

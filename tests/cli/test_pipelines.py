@@ -95,3 +95,14 @@ def test_fields_of_other_types_are_told(tmp_path):
     assert result.exit_code == ExitCode.USAGE
     assert "spec.steps[0].name" in result.stderr
     assert "spec.output" in result.stderr
+
+
+def test_edges_that_differ_are_marked_by_the_status_as_far_as_it_can_be_read(tmp_path):
+    path = tmp_path / "p.yaml"
+    words = "its INPUT0 is INT32"
+    edge = {"step": "tfsimple2", "source": "tfsimple1.outputs", "message": words}
+    for status, is_marked in (({"mismatches": [edge]}, True), ({"mismatches": 7}, False), ("x", False)):
+        path.write_text(yaml.safe_dump({**manifest("p", CHAIN), "status": status}))
+        result = show("-f", path)
+        assert result.exit_code == ExitCode.DONE
+        assert (f"! {words}" in result.stdout) is is_marked

@@ -126,6 +126,7 @@ def test_a_pipeline_is_ready_when_gateways_data_planes_and_models_are(world):
     world.loaded(identity)
     assert world.ready() == {
         "PipelineReady": "True", "PipelineGwReady": "True", "ModelsReady": "False", "Ready": "False",
+        "SignaturesMatch": "True",
     }  # fmt: skip
     world.served("iris")
     world.step()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.drawing.graphs import CYCLE, EXTERNAL, FOLLOWER, MISTAKES, SWITCH, pipeline_of, plan_of
+from tests.drawing.graphs import CHAIN, CYCLE, EXTERNAL, FOLLOWER, MISTAKES, SWITCH, pipeline_of, plan_of
 
+from bailie.api.pipeline import PipelineStatus
 from bailie.drawing.picture import ANSWER, REQUEST, Role, Tone, picture_of
 
 
@@ -73,3 +74,28 @@ def test_the_data_of_a_picture_is_json():
     assert {"from": "conditional", "to": "mul10", "trigger": False, "tensors": ["OUTPUT0"]} in data["edges"]
     answer = next(node for node in data["nodes"] if node["name"] == ANSWER)
     assert answer == {"name": ANSWER, "title": "answer", "role": "answer", "join": "any", "rows": []}
+
+
+def mismatched(*mismatches):
+    """The nodes of a chain whose status tells of these edges."""
+    pipeline = pipeline_of(CHAIN)
+    told_edges = [{"step": step, "source": source, "message": words} for step, source, words in mismatches]
+    status = PipelineStatus.model_validate({"mismatches": told_edges})
+    return {node.key: node for node in picture_of(pipeline.model_copy(update={"status": status})).nodes}
+
+
+def test_a_mismatch_stands_behind_the_row_of_its_edge():
+    words = 'its "INPUT0" is INT32[1, 16], and "tfsimple1" gives FP32[1, 16] as "OUTPUT0"'
+    node = mismatched(("tfsimple2", "tfsimple1.outputs", words))["tfsimple2"]
+    edge, warning, *_ = node.rows
+    assert (edge.source.owner, edge.quiet) == ("tfsimple1", False)
+    assert (warning.text, warning.tone) == (words, Tone.WARNING)
+
+
+def test_a_mismatch_without_an_edge_here_stands_last_or_nowhere():
+    nodes = mismatched(
+        ("tfsimple2", "", "no source gives"), ("", "x.outputs", "answer"), ("gone", "a.outputs", "-\x1b")
+    )
+    assert told(nodes["tfsimple2"], Tone.WARNING) == ["no source gives"]
+    assert told(nodes[ANSWER], Tone.WARNING) == ["answer"]
+    assert "gone" not in nodes

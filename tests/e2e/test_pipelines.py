@@ -1,12 +1,13 @@
 """Pipelines on real models: gateways that come by themselves, status, changes under load, and the end."""
 
 import json
+import shutil
 import threading
 
 import grpc
 import httpx
 import pytest
-from tests.e2e.conftest import SYSTEM, until
+from tests.e2e.conftest import SYSTEM, bailie, until
 from tests.support.broker import running_broker
 
 from bailie._gen import inference_pb2 as pb
@@ -184,6 +185,33 @@ def change_under_load(stack, expectation):
     assert bad == []
     assert set(after) == {"new-one"}
     assert sorted(seen, reverse=True) == seen, "an old answer after a new one"
+
+
+def typed(models, folder, name, side, datatype):
+    """A folder with iris, whose settings describe one tensor."""
+    made = folder / name
+    shutil.copytree(models.folder / "iris", made)
+    tensor = {"name": "x", "datatype": datatype, "shape": [-1, 4]}
+    settings = {"name": name, "implementation": "mlserver_sklearn.SKLearnModel", side: [tensor]}
+    (made / "model-settings.json").write_text(json.dumps(settings))
+    return made
+
+
+def test_edges_whose_models_differ_are_told_and_drawn(stack, models, model, gateway, tmp_path):
+    model("giver", artifact=typed(models, tmp_path, "giver", "outputs", "FP64"))
+    model("taker", artifact=typed(models, tmp_path, "taker", "inputs", "INT32"))
+    steps = [{"name": "giver"}, {"name": "taker", "inputs": ["giver"]}]
+    stack.apply(pipeline("typed", steps, output={"steps": ["taker"]}))
+    wait_ready(stack, "typed")
+    until(lambda: conditions(stack, "typed")["SignaturesMatch"]["status"] == "False")
+    words = 'its "x" is INT32[-1, 4], and "giver" gives FP64[-1, 4]'
+    assert conditions(stack, "typed")["SignaturesMatch"]["message"] == f'step "taker": {words}'
+    drawn = bailie("pipeline", "show", "typed", "-n", SYSTEM, "-o", "json", "--state-dir", stack.state).stdout
+    assert {"text": words, "kind": "warning"} in [
+        row for node in json.loads(drawn)["nodes"] for row in node["rows"]
+    ]
+    model("giver", artifact=typed(models, tmp_path, "giver-2", "outputs", "INT32"))
+    until(lambda: conditions(stack, "typed")["SignaturesMatch"]["status"] == "True")
 
 
 def test_a_pipeline_that_cannot_be_says_why(stack, gateway):

@@ -1,8 +1,10 @@
 import pytest
 
 from bailie.api.problems import Problem
+from bailie.api.status import Condition
 from bailie.lifecycle.journal import JournalNote
 from bailie.lifecycle.pipelines import PipelineFacts
+from bailie.lifecycle.signature import Mismatch, SignatureFindings
 from bailie.lifecycle.version import Failure, VersionFacts
 
 NOW = "2024-01-02T03:04:05Z"
@@ -68,3 +70,46 @@ def test_fields_for_a_broker_are_warned_of_only_without_one():
     told = conditions(warnings=(*warnings, other), journals=(note,))["SpecWarnings"]["message"]
     assert "journal" not in told
     assert "rolling" in told
+
+
+def told(mismatches=(), **named):
+    given = SignatureFindings(mismatches=tuple(mismatches), count=len(mismatches), **named)
+    whole = {"placed": 1, "loaded": 1, "available": 1}
+    return conditions(whole, signatures=given)
+
+
+def test_edges_that_fit():
+    found = told(edges=2)["SignaturesMatch"]
+    assert (found["status"], found["message"]) == ("True", "2 edges between models fit")
+    assert told()["SignaturesMatch"]["message"] == "no edge joins two models"
+
+
+def test_models_that_tell_no_signature_leave_it_unknown():
+    found = told(edges=1, silent=tuple("abcdefg"))
+    assert found["SignaturesMatch"]["status"] == "Unknown"
+    words = "no signature is known of the models of these steps: a, b, c, d, e and 2 more"
+    assert found["SignaturesMatch"]["message"] == words
+    assert found["Ready"]["status"] == "True"
+
+
+def test_a_mismatch_names_the_step_and_is_only_a_warning():
+    differ = [Mismatch("b", "a.outputs", 'its "x" is FP32[4]'), Mismatch("", "b.outputs", "gives nothing")]
+    found = told(differ, edges=2, silent=("c",))
+    assert found["SignaturesMatch"]["status"] == "False"
+    assert found["SignaturesMatch"]["message"] == 'step "b": its "x" is FP32[4]; the answer: gives nothing'
+    assert found["Ready"]["status"] == "True"
+    assert "and 1 more" in told([*differ, *differ])["SignaturesMatch"]["message"]
+
+
+def test_the_mismatches_are_in_the_status_for_pictures():
+    made = PipelineFacts(
+        generation=2,
+        version=VersionFacts(),
+        signatures=SignatureFindings(1, 1, (Mismatch("b", "a.outputs", "differs"),)),
+    )
+    wanted = [{"step": "b", "source": "a.outputs", "message": "differs"}]
+    assert made.status(2, (), NOW)["mismatches"] == wanted
+    old = [Condition(type="SignaturesMatch", status="False")]
+    bare = PipelineFacts(generation=2, version=VersionFacts()).status(2, old, NOW)
+    assert bare["mismatches"] is None
+    assert "SignaturesMatch" not in {each["type"] for each in bare["conditions"]}

@@ -1,4 +1,4 @@
-"""The states of a copy and the numbers of the protocol: one for each state that an agent reports."""
+"""The states and signatures of copies in the agents' protocol: each state of an agent has a number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 
 from bailie._gen import agent_pb2 as pb
 from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
-from bailie.lifecycle.wire import from_wire, to_wire
+from bailie.lifecycle.signature import Signature, TensorMetadata
+from bailie.lifecycle.wire import from_wire, signature_from_wire, signature_to_wire, to_wire
 
 
 def test_every_state_of_an_agent_has_a_number_and_comes_back():
@@ -32,3 +33,25 @@ def test_a_number_of_a_newer_protocol_is_no_state():
 def test_the_schedulers_own_states_are_never_sent(state):
     with pytest.raises(KeyError):
         to_wire(state)
+
+
+INPUT = TensorMetadata("x", "FP32", (-1, 4))
+
+
+@pytest.mark.parametrize("signature", [Signature((INPUT,)), Signature((INPUT,), (INPUT, INPUT))])
+def test_a_signature_comes_back(signature):
+    assert signature_from_wire(signature_to_wire(signature)) == signature
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [None, Signature(), Signature((INPUT,) * 65), Signature((TensorMetadata("x", "FP32", (2**80,)),))],
+)
+def test_a_signature_beyond_the_bounds_is_not_sent(signature):
+    assert signature_to_wire(signature) is None
+
+
+def test_a_signature_of_a_hostile_agent_is_none():
+    long = pb.TensorMetadata(name="x" * 1000, datatype="FP32")
+    for side in ([long], [pb.TensorMetadata(name="x", shape=[2**62])], [pb.TensorMetadata()] * 100_000, []):
+        assert signature_from_wire(pb.ModelSignature(inputs=side)) is None

@@ -7,7 +7,8 @@ import json
 import msgspec
 import pytest
 
-from bailie.pipelinegateway.pipeline_metadata import asked_steps, model_metadata, pipeline_tensors
+from bailie.lifecycle.signature import read_signature
+from bailie.pipelinegateway.pipeline_metadata import asked_steps, pipeline_tensors
 from bailie.pipelinegateway.plans import Plans, PlanSource
 
 X, Y, Z = (
@@ -99,7 +100,7 @@ CASES = {
 def test_the_tensors_are_those_of_the_models(spec, models, inputs, outputs):
     plan = served(spec)
     assert set(asked_steps(plan)) <= set(plan.plan.steps)
-    known = {step: model_metadata(json.dumps(each).encode()) for step, each in models.items()}
+    known = {step: read_signature(json.dumps(each).encode()) for step, each in models.items()}
     found = pipeline_tensors(plan, known)
     assert [msgspec.to_builtins(each) for each in found.inputs] == inputs
     assert [msgspec.to_builtins(each) for each in found.outputs] == outputs
@@ -127,4 +128,4 @@ def test_only_the_models_at_the_ends_are_asked():
     ids=["nothing", "cut", "list", "no text", "number", "half", "names", "dimension", "deep", "long"],
 )
 def test_of_an_answer_that_cannot_be_read_nothing_is_known(body):
-    assert model_metadata(body) is None
+    assert read_signature(body) is None

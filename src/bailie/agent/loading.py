@@ -166,6 +166,8 @@ class Loading:
         except LoadFailed as error:
             await self._forget(record.server_name, error)
             raise
+        if loaded.signature is None:
+            loaded = replace(loaded, signature=await self.server.signature(record.server_name))
         self.store.record(loaded)
         return loaded
 

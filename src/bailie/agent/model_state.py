@@ -11,7 +11,7 @@ from bailie._gen import agent_pb2
 from bailie.agent.store import VersionRecord
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.retry import retry_delay
-from bailie.lifecycle.wire import to_wire
+from bailie.lifecycle.wire import signature_to_wire, to_wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +48,14 @@ class BringBack:
 
 
 Command = agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict | ReloadLost | BringBack
+SPANS: Mapping[type[Command], str] = {
+    agent_pb2.Load: "load",
+    agent_pb2.Unload: "unload",
+    agent_pb2.Evict: "evict",
+    ReloadLost: "reload",
+    BringBack: "bring back",
+}
+"""The names of commands in traces."""
 
 
 @dataclass(slots=True)
@@ -91,6 +99,11 @@ class Slot:
         return self.record.identity
 
     @property
+    def named(self) -> Mapping[str, str]:
+        """The names of the version, as spans have them."""
+        return {"model": self.record.name, "version": self.record.server_name}
+
+    @property
     def answers(self) -> bool:
         """Says whether a request may be passed on: the version is loaded and stays so while it is
         answered."""
@@ -126,6 +139,7 @@ class Slot:
             artifact_path=record.path,
             ignored=record.ignored,
             cause_gone=self.cause_gone,
+            signature=signature_to_wire(record.signature),
         )
 
     def tell(self) -> None:

@@ -19,7 +19,8 @@ import httpx2
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.agent.errors import ServerError
-from bailie.inference.bodies import Fetched, fetch
+from bailie.inference.bodies import Fetched, TooLong, fetch
+from bailie.lifecycle.signature import MOST_BYTES, Signature, bounded, read_signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -240,6 +241,20 @@ class InferenceServer:
         except httpx2.HTTPError:
             return False
         return response.is_success
+
+    async def signature(self, name: str) -> Signature | None:
+        """Returns the tensors of a model; None where the server does not answer in time.
+
+        The signature is empty where the server describes no tensors, or too many.
+        """
+        path = f"/v2/models/{name}"
+        try:
+            answer = await fetch(self._http, "GET", path, most=MOST_BYTES, seconds=LOOK_SECONDS)
+        except TooLong:
+            return Signature()
+        except httpx2.HTTPError:
+            return None
+        return bounded(read_signature(answer.content)) or Signature()
 
     async def unload(self, name: str) -> None:
         """Unloads a model; the absence of the model is no error. Raises ServerError, `ServerUnavailable` when

@@ -27,6 +27,7 @@ from bailie.agent.errors import ArtifactError
 from bailie.agent.files import read_text, write_text
 from bailie.api.names import LONGEST_LABEL, MODEL_NAME
 from bailie.api.texts import shown
+from bailie.lifecycle.signature import Signature  # noqa: TC001 - msgspec reads the annotations of records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,10 @@ _SERVER_NAME = re.compile(rf"(?P<name>{MODEL_NAME.pattern})_[0-9]{{1,19}}", re.A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRecord:
-    """A version on disk. `path` and `ignored` are those of `repository.prepared`."""
+    """A version on disk. `path` and `ignored` are those of `repository.prepared`.
+
+    `signature`: as the server described the model after a load, None where it did not.
+    """
 
     name: str
     identity: str
@@ -51,6 +55,7 @@ class VersionRecord:
     workers: int = 1
     path: str = ""
     ignored: tuple[str, ...] = ()
+    signature: Signature | None = None
 
     @property
     def server_name(self) -> str:

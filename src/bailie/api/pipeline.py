@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bailie.api.base import Flag, Part, UInt32
+from bailie.api.base import Flag, LooseStatus, Part, UInt32
 from bailie.api.kinds import PIPELINE, Kind
 from bailie.api.model import DataflowSpec
 from bailie.api.names import LABEL_RULE, NameRule, model_name_problems
@@ -104,8 +104,22 @@ class PipelineSpec(Part):
     """How often a request may come back to one step, where cycles are permitted."""
 
 
+class EdgeMismatch(LooseStatus):
+    """An edge whose two ends differ, by what the models say of their tensors."""
+
+    step: str = ""
+    """Step that reads; empty for the output."""
+    source: str = ""
+    """Data that the step reads, for example a.outputs; empty for an input that nothing gives."""
+    message: str = ""
+    """How they differ."""
+
+
 class PipelineStatus(ConditionedStatus):
     """Observed state."""
+
+    mismatches: tuple[EdgeMismatch, ...] = ()
+    """The first edges for which the condition SignaturesMatch is False."""
 
 
 class Pipeline(Resource):

@@ -17,7 +17,7 @@ from bailie.cli.resources import read_manifests
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bailie.api.pipeline import Pipeline
+    from bailie.api.pipeline import Pipeline, PipelineStatus
     from bailie.dataflow import PipelinePlan
     from bailie.drawing.picture import GraphPicture
 
@@ -55,7 +55,8 @@ def show(
 ) -> None:
     """Draw the graph of a Pipeline, of the namespace or of a file, with the mistakes in it.
 
-    Joins, triggers, renamed tensors, batches, side branches and the pipelines that follow are in the picture.
+    Joins, triggers, renamed tensors, batches, side branches and the pipelines that follow are in the picture;
+    of a pipeline of the namespace also the edges whose two models name other tensors than each other.
     A graph that is too wide for the terminal is a list. Exit code 1 where a mistake keeps it from running.
 
     Examples:
@@ -119,10 +120,23 @@ def drawable(manifest: dict[str, Any]) -> Pipeline:
 
     body = {key: value for key, value in manifest.items() if key != "status"}
     try:
-        return Pipeline.model_validate(without_nulls(body))
+        found = Pipeline.model_validate(without_nulls(body))
+        return found.model_copy(update={"status": _status(manifest.get("status"))})
     except (ValidationError, TooDeepError):
         problems = Pipeline.parse(body)[1]
         fail("; ".join(str(each) for each in problems), code=ExitCode.USAGE)
+
+
+def _status(stated: object) -> PipelineStatus:
+    """Returns a status as far as it can be read: in a file it may be anything, and a picture needs none."""
+    from pydantic import ValidationError
+
+    from bailie.api.pipeline import PipelineStatus
+
+    try:
+        return PipelineStatus.model_validate(stated or {})
+    except ValidationError:
+        return PipelineStatus()
 
 
 def plans_of(manifests: Sequence[dict[str, Any]]) -> dict[str, PipelinePlan]:

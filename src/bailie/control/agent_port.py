@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bailie.api.model import Model
     from bailie.lifecycle.copies import CopyState
     from bailie.lifecycle.journal import JournalNote
+    from bailie.lifecycle.signature import Signature
     from bailie.placement.snapshot import ReplicaId, VersionId
 
 
@@ -32,7 +33,8 @@ class ModelReport:
     `deaths`: how often the load has ended the replica's server. `artifact_path`: the part of the artifact
     that was taken as the model; `ignored`: sentences about settings of the artifact that the server does not
     follow; `cause_gone`: a Secret that the load failed with has changed since. `journal`: of a pipeline's
-    plan, where a message broker is configured.
+    plan, where a message broker is configured. `signature`: the tensors of the model, None where its server
+    does not describe them.
     """
 
     version: VersionId
@@ -51,6 +53,7 @@ class ModelReport:
     ignored: tuple[str, ...] = ()
     cause_gone: bool = False
     journal: JournalNote | None = None
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

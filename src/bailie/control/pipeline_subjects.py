@@ -7,13 +7,17 @@ of the Models of its steps.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, PIPELINE
+from bailie.api.pipeline import Pipeline
 from bailie.control.pipeline_versions import version_name
 from bailie.control.route_entries import asked_copies
 from bailie.control.subjects import Contribution, Subject
 from bailie.control.wanted_objects import WantedObjects
+from bailie.dataflow import compile_pipeline
+from bailie.dataflow.signatures import compare_edges, model_edges
 from bailie.lifecycle.pipelines import PipelineFacts, pipeline_facts
 from bailie.wellknown.names import PIPELINE_ENDING
 
@@ -22,7 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from bailie.control.subjects import FactsByKind, KnownRoutes, Objects
+    from bailie.dataflow.signatures import ModelEdges
     from bailie.lifecycle.conditions import ModelFacts
+    from bailie.lifecycle.signature import Signature, SignatureFindings
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """The steps of a Pipeline, and the edges between their models; None where the graph has mistakes."""
+
+    steps: tuple[str, ...]
+    edges: tuple[ModelEdges, ...] | None
 
 
 class PipelineSubjects:
@@ -34,7 +48,7 @@ class PipelineSubjects:
         self._objects = objects
         self._routes = routes
         self._models: Mapping[str, ModelFacts] = facts[MODEL.kind]
-        self._steps: WantedObjects[tuple[str, ...]] = WantedObjects(_steps_of)
+        self._graphs: WantedObjects[_Graph] = WantedObjects(_graph_of)
         self._indexed: dict[str, tuple[str, ...]] = {}
         self._by_step: dict[str, set[str]] = defaultdict(set)
         self.facts: dict[str, PipelineFacts] = {}
@@ -46,9 +60,10 @@ class PipelineSubjects:
     def read(self, dirty: set[Subject]) -> Generator[None, None, None]:
         """Takes over the Pipelines, as `subjects.SubjectKind` says."""
         changed: set[str] = set()
-        yield from self._steps.read(self._objects(PIPELINE), changed)
+        yield from self._graphs.read(self._objects(PIPELINE), changed)
         for name in changed:
-            self._index(name, self._steps.wanted.get(name, ()))
+            graph = self._graphs.wanted.get(name)
+            self._index(name, graph.steps if graph else ())
         dirty |= {Subject(self.kind, name) for name in changed}
 
     def affected(self, dirty: AbstractSet[Subject]) -> Iterable[Subject]:
@@ -56,7 +71,7 @@ class PipelineSubjects:
         models = {each.name for each in dirty if each.kind == MODEL.kind}
         own = {name.removesuffix(PIPELINE_ENDING) for name in models if name.endswith(PIPELINE_ENDING)}
         behind = {name for model in models for name in self._by_step.get(model, ())}
-        return {Subject(self.kind, name) for name in behind | own & self._steps.wanted.keys()}
+        return {Subject(self.kind, name) for name in behind | own & self._graphs.wanted.keys()}
 
     def contribute(
         self,
@@ -65,21 +80,30 @@ class PipelineSubjects:
     ) -> Contribution | None:
         """Returns no route of its own, and notes the facts of the Pipeline."""
         version = self._models.get(version_name(name))
-        if version is None or name not in self._steps.wanted:
+        if version is None or name not in self._graphs.wanted:
             self.facts.pop(name, None)
             return None
         found = contributions.get(Subject(MODEL.kind, version_name(name)))
         elsewhere = self._routes.mesh if found is not None and not asked_copies(found) else ""
-        self.facts[name] = pipeline_facts(version, tuple(self._missing(name, contributions)), elsewhere)
+        missing = tuple(self._missing(name, contributions))
+        self.facts[name] = pipeline_facts(version, missing, elsewhere, self._compared(name, contributions))
         return None
 
     def _missing(self, name: str, contributions: Mapping[Subject, Contribution]) -> Iterable[str]:
         """Yields the steps of a pipeline whose Models do not answer, whatever their version."""
-        for step in self._steps.wanted[name]:
+        for step in self._graphs.wanted[name].steps:
             subject = Subject(MODEL.kind, step)
             found = contributions.get(subject)
             if found is None or not found.copies or not self._routes.has_route(subject):
                 yield step
+
+    def _compared(self, name: str, contributions: Mapping[Subject, Contribution]) -> SignatureFindings | None:
+        """Returns the edges of a pipeline against the models that answer now; None without a graph."""
+        graph = self._graphs.wanted[name]
+        if graph.edges is None:
+            return None
+        answering = {step: contributions.get(Subject(MODEL.kind, step)) for step in graph.steps}
+        return compare_edges(graph.edges, {step: _signature(found) for step, found in answering.items()})
 
     def _index(self, name: str, steps: tuple[str, ...]) -> None:
         for step in self._indexed.pop(name, ()):
@@ -90,6 +114,19 @@ class PipelineSubjects:
             self._by_step[step].add(name)
         if steps:
             self._indexed[name] = steps
+
+
+def _signature(found: Contribution | None) -> Signature | None:
+    """Returns the signature of the version that answers for a Model, as the first replica told it."""
+    reports = (copy.report for copy in found.copies) if found is not None else ()
+    return next((each.signature for each in reports if each is not None and each.signature), None)
+
+
+def _graph_of(manifest: Mapping[str, Any]) -> _Graph:
+    """Returns the graph as far as it can be read: mistakes are found with the version."""
+    pipeline, _ = Pipeline.parse({key: value for key, value in manifest.items() if key != "status"})
+    plan = compile_pipeline(pipeline).plan if pipeline is not None else None
+    return _Graph(_steps_of(manifest), model_edges(plan) if plan is not None else None)
 
 
 def _steps_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:

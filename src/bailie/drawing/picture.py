@@ -19,7 +19,7 @@ from bailie.dataflow.fields import external_fields, output_fields, step_fields
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bailie.api.pipeline import Pipeline, Step
+    from bailie.api.pipeline import EdgeMismatch, Pipeline, Step
     from bailie.api.problems import Problem
     from bailie.dataflow import Compiled, PipelinePlan, Topic
     from bailie.dataflow.fields import DataReference, JoinFields
@@ -140,7 +140,7 @@ class _Builder:
 
 
 def picture_of(pipeline: Pipeline, others: Mapping[str, PipelinePlan] | None = None) -> GraphPicture:
-    """Returns the graph of a Pipeline, mistakes included.
+    """Returns the graph of a Pipeline, with its mistakes and the mismatches that its status tells.
 
     `others`: plans of other pipelines of the namespace by name, for those that follow this one.
     """
@@ -160,6 +160,8 @@ def picture_of(pipeline: Pipeline, others: Mapping[str, PipelinePlan] | None = N
     else:
         builder.put(PictureNode(ANSWER, "answer", Role.ANSWER))
     builder.add_rows(ANSWER, placed.get("output", []))
+    for mismatch in pipeline.status.mismatches:
+        _put_mismatch(builder, mismatch)
     builder.unknown([source for source, _, _ in builder.edges])
     if others and compiled.plan:
         _put_followers(builder, {**others, name: compiled.plan})
@@ -296,6 +298,21 @@ def _extras(step: Step, problems: list[PictureRow] | None) -> list[PictureRow]:
     batch = step.batch
     rows = [PictureRow(f"batch of {batch.size} rows")] if batch is not None and batch.size else []
     return [*rows, *(problems or [])]
+
+
+def _put_mismatch(builder: _Builder, mismatch: EdgeMismatch) -> None:
+    """Puts the words about an edge behind the row of its data; nowhere where the step is gone meanwhile."""
+    node = builder.nodes.get(mismatch.step or ANSWER)
+    if node is None:
+        return
+    rows = list(node.rows)
+    sources = [f"{row.source.owner}.{row.source.side}" if row.source else None for row in rows]
+    place = len(rows)
+    if mismatch.source in sources:
+        place = sources.index(mismatch.source) + 1
+        rows[place - 1] = replace(rows[place - 1], quiet=False)
+    rows.insert(place, PictureRow(shown(mismatch.message, 400), Tone.WARNING))
+    builder.put(replace(node, rows=tuple(rows)))
 
 
 def _topics(fields: JoinFields) -> Iterator[tuple[Topic, bool]]:

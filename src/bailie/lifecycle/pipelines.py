@@ -4,7 +4,8 @@ A pass makes `PipelineFacts`, and a status writer has them say the status. `Pipe
 gateways have the plan of this generation, `PipelineGwReady` whether every data plane leads to it,
 `ModelsReady` whether each step's Model answers; `Ready` is all three. `JournalReady` is there with a message
 broker only, and none of `Ready`. While an older version answers, all
-speak of the newest, so that `kubectl wait` goes on waiting.
+speak of the newest, so that `kubectl wait` goes on waiting. `SignaturesMatch` compares what the steps' models
+say of their tensors, and is a warning: `Ready` does not depend on it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
 from bailie.lifecycle.experiments import ELSEWHERE
 from bailie.lifecycle.journal import JOURNAL_READY, journal_condition
+from bailie.lifecycle.signature import tensor_name
 from bailie.lifecycle.version import VersionFacts, VersionState, state_of
 from bailie.lifecycle.words import clipped
 from bailie.wellknown.names import PIPELINE_GATEWAY
@@ -25,13 +27,16 @@ if TYPE_CHECKING:
     from bailie.api.problems import Problem
     from bailie.lifecycle.conditions import ModelFacts
     from bailie.lifecycle.journal import JournalNote
+    from bailie.lifecycle.signature import SignatureFindings
 
 _DEPENDENTS = ("PipelineReady", "PipelineGwReady", "ModelsReady")
-_OWN = frozenset({*_DEPENDENTS, "Ready", "SpecWarnings", JOURNAL_READY})
+SIGNATURES = "SignaturesMatch"
+_OWN = frozenset({*_DEPENDENTS, "Ready", "SpecWarnings", JOURNAL_READY, SIGNATURES})
 _OF_BROKERS = frozenset({"spec.dataflow.cleanTopicsOnDelete", "spec.journal"})
 """Fields that have an effect where a message broker is configured, and are warned of elsewhere."""
 NO_GATEWAY = "NoPipelineGateway"
 _SHOWN = 5
+_SHOWN_MISMATCHES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,8 @@ class PipelineFacts:
     `version` are the facts of the plan on the gateways. `answering` is the number of an older version that
     has the route, None for none. `missing` are the steps whose Models do not answer. `elsewhere` is the mesh
     that answers until a gateway here does, empty for none. `journals` are the notes of the gateways about
-    their journals, none without a message broker.
+    their journals, none without a message broker. `signatures`: the edges of the graph against the models
+    that answer, None for a Pipeline that has no graph.
     """
 
     generation: int
@@ -54,21 +60,25 @@ class PipelineFacts:
     missing: tuple[str, ...] = ()
     elsewhere: str = ""
     journals: tuple[JournalNote, ...] = ()
+    signatures: SignatureFindings | None = None
 
     def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:  # noqa: ARG002
         """Returns the status, as `control.subjects.SubjectFacts` says; it speaks of this generation."""
         found = _said(self)
-        beside = [*_warnings(self), *journal_condition(self.journals)]
+        beside = [*_signatures(self), *_warnings(self), *journal_condition(self.journals)]
         found = of_generation([*found, *beside, happy(found, _DEPENDENTS)], self.generation)
         types = {each.type for each in found}
         kept = [old for old in conditions if old.type not in _OWN or old.type in types]
         return {
             "observedGeneration": self.generation,
             "conditions": [each.manifest() for each in merge_conditions(kept, found, now)],
+            "mismatches": _mismatches(self.signatures) or None,
         }
 
 
-def pipeline_facts(version: ModelFacts, missing: tuple[str, ...], elsewhere: str) -> PipelineFacts:
+def pipeline_facts(
+    version: ModelFacts, missing: tuple[str, ...], elsewhere: str, signatures: SignatureFindings | None
+) -> PipelineFacts:
     """Returns the facts of a Pipeline from those of its version; the other parameters are fields of these."""
     return PipelineFacts(
         generation=version.generation,
@@ -81,6 +91,7 @@ def pipeline_facts(version: ModelFacts, missing: tuple[str, ...], elsewhere: str
         missing=missing,
         elsewhere=elsewhere,
         journals=version.journals,
+        signatures=signatures,
     )
 
 
@@ -136,9 +147,45 @@ def _routed(facts: PipelineFacts) -> Condition:
 def _models(facts: PipelineFacts) -> Condition:
     if not facts.missing:
         return Condition(type="ModelsReady", status="True", reason="ModelsReady")
-    named = ", ".join(facts.missing[:_SHOWN])
-    more = f" and {len(facts.missing) - _SHOWN} more" if len(facts.missing) > _SHOWN else ""
-    return _no("ModelsReady", "ModelsNotReady", f"the Models of these steps do not answer: {named}{more}")
+    named = _some(facts.missing)
+    return _no("ModelsReady", "ModelsNotReady", f"the Models of these steps do not answer: {named}")
+
+
+def _signatures(facts: PipelineFacts) -> list[Condition]:
+    """Returns the condition about the models' tensors; none for a Pipeline without a graph."""
+    found = facts.signatures
+    if found is None:
+        return []
+    if found.count:
+        shown = [f"{_reader(each.step)}: {each.words}" for each in found.mismatches[:_SHOWN_MISMATCHES]]
+        more = f" and {found.count - len(shown)} more" if found.count > len(shown) else ""
+        return [_no(SIGNATURES, "SignatureMismatch", f"{'; '.join(shown)}{more}")]
+    if found.silent:
+        named = _some(found.silent)
+        text = f"no signature is known of the models of these steps: {named}"
+        return [
+            Condition(type=SIGNATURES, status="Unknown", reason="SignaturesUnknown", message=clipped(text))
+        ]
+    text = "1 edge between models fits" if found.edges == 1 else f"{found.edges} edges between models fit"
+    text = text if found.edges else "no edge joins two models"
+    return [Condition(type=SIGNATURES, status="True", reason=SIGNATURES, message=text)]
+
+
+def _mismatches(found: SignatureFindings | None) -> list[dict[str, str]]:
+    """Returns the edges whose ends differ, for those who draw the graph."""
+    return [
+        {"step": each.step, "source": each.source, "message": each.words}
+        for each in (found.mismatches if found else ())
+    ]
+
+
+def _reader(step: str) -> str:
+    return f"step {tensor_name(step)}" if step else "the answer"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _warnings(facts: PipelineFacts) -> list[Condition]:

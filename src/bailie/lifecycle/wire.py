@@ -1,12 +1,19 @@
-"""The states of a copy as the agents' protocol numbers them (proto/bailie/_gen/agent.proto).
+"""The states and signatures of copies in the agents' protocol (proto/bailie/_gen/agent.proto).
 
 Used by the scheduler and the agent. A state has the same name there as here, so that no table has to be kept.
 """
 
 from __future__ import annotations
 
+import itertools
+from typing import TYPE_CHECKING
+
 from bailie._gen import agent_pb2 as pb
 from bailie.lifecycle.copies import CopyState
+from bailie.lifecycle.signature import MOST_TENSORS, Signature, TensorMetadata, bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TO_WIRE: dict[CopyState, pb.ModelState] = {
     state: getattr(pb, name) for state in CopyState if hasattr(pb, name := f"MODEL_STATE_{state.name}")
@@ -24,3 +31,27 @@ def to_wire(state: CopyState) -> pb.ModelState:
 def from_wire(number: int) -> CopyState | None:
     """Returns the state of a number; None for a number that this version of Bailie does not know."""
     return _FROM_WIRE.get(number)
+
+
+def signature_to_wire(signature: Signature | None) -> pb.ModelSignature | None:
+    """Returns the message of a signature; None where none is known, or where it is beyond the bounds."""
+    known = bounded(signature)
+    if known is None:
+        return None
+    inputs, outputs = (map(_tensor_message, side) for side in (known.inputs, known.outputs))
+    return pb.ModelSignature(inputs=inputs, outputs=outputs)
+
+
+def signature_from_wire(message: pb.ModelSignature) -> Signature | None:
+    """Returns the signature of a message; None for an empty one, or one beyond the bounds."""
+    return bounded(Signature(_tensors(message.inputs), _tensors(message.outputs)))
+
+
+def _tensor_message(tensor: TensorMetadata) -> pb.TensorMetadata:
+    return pb.TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+
+
+def _tensors(messages: Iterable[pb.TensorMetadata]) -> tuple[TensorMetadata, ...]:
+    """Returns the tensors up to one more than a signature may have, so that a long list costs no more."""
+    few = itertools.islice(messages, MOST_TENSORS + 1)
+    return tuple(TensorMetadata(each.name, each.datatype, tuple(each.shape)) for each in few)

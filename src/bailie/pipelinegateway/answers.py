@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bailie.dataflow.events import Fail
+    from bailie.lifecycle.signature import Signature
     from bailie.pipelinegateway.http_values import Headers
     from bailie.pipelinegateway.json_bodies import EncodedBody
-    from bailie.pipelinegateway.pipeline_metadata import ModelMetadata
     from bailie.pipelinegateway.plans import ServedPlan
 
 REASONS = {
@@ -131,7 +131,7 @@ class Answers:
         text = f"pipeline {pipeline} is not ready: no answer from {', '.join(missing)}"
         return self._error(424, "ModelsNotReady", text, told={"name": pipeline, "ready": False})
 
-    def metadata(self, served: ServedPlan, tensors: ModelMetadata) -> HttpAnswer:
+    def metadata(self, served: ServedPlan, tensors: Signature) -> HttpAnswer:
         """Returns the answer to the question for the inputs and outputs of a pipeline."""
         told = {"name": f"{served.name}{names.PIPELINE_ENDING}", "versions": [str(served.number)]}
         body = {**told, "platform": "", "inputs": tensors.inputs, "outputs": tensors.outputs}

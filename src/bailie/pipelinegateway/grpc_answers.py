@@ -18,9 +18,9 @@ from bailie.wellknown.names import PIPELINE_ENDING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bailie.lifecycle.signature import Signature, TensorMetadata
     from bailie.pipelinegateway.http_values import Headers
     from bailie.pipelinegateway.json_bodies import EncodedBody
-    from bailie.pipelinegateway.pipeline_metadata import ModelMetadata, TensorMetadata
     from bailie.pipelinegateway.plans import ServedPlan
 
 _ENDED_WELL = ((grpc_frames.STATUS, b"0"),)
@@ -61,7 +61,7 @@ class GrpcAnswers(Answers):
         """Returns the answer of a pipeline some of whose models cannot answer: no failure, over gRPC."""
         return _answered(ready_answer(ready=False))
 
-    def metadata(self, served: ServedPlan, tensors: ModelMetadata) -> HttpAnswer:
+    def metadata(self, served: ServedPlan, tensors: Signature) -> HttpAnswer:
         """Returns the answer to the question for the inputs and outputs of a pipeline."""
         message = pb.ModelMetadataResponse(
             name=f"{served.name}{PIPELINE_ENDING}",

@@ -11,24 +11,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bailie.lifecycle.signature import read_signature
 from bailie.pipelinegateway.budget import Reservation
-from bailie.pipelinegateway.pipeline_metadata import (
-    ModelMetadata,
-    asked_steps,
-    model_metadata,
-    pipeline_tensors,
-)
+from bailie.pipelinegateway.pipeline_metadata import asked_steps, pipeline_tensors
 from bailie.pipelinegateway.step_answers import StepResponse
 from bailie.pipelinegateway.step_calls import metadata_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bailie.lifecycle.signature import Signature
     from bailie.pipelinegateway.engine import PipelineEngine
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.step_answers import NoResponse
 
-    Tell = Callable[[ModelMetadata], None]
+    Tell = Callable[[Signature], None]
     """Takes the tensors of a pipeline."""
 
 _SECONDS = 5.0
@@ -43,7 +40,7 @@ class MetadataQuestions:
     """The tensors that count now, by the version's key, and the questions in progress."""
 
     engine: PipelineEngine
-    _kept: dict[str, tuple[float, ModelMetadata]] = field(default_factory=dict)
+    _kept: dict[str, tuple[float, Signature]] = field(default_factory=dict)
     _asked: dict[str, _Question] = field(default_factory=dict)
 
     def ask(self, served: ServedPlan, tell: Tell) -> Callable[[], None]:
@@ -60,7 +57,7 @@ class MetadataQuestions:
         question.begin()
         return partial(question.leave, tell)
 
-    def _keep(self, question: _Question, found: ModelMetadata) -> None:
+    def _keep(self, question: _Question, found: Signature) -> None:
         key = question.served.source.key
         if self._asked.get(key) is question:
             del self._asked[key]
@@ -74,13 +71,13 @@ class _Question:
     """One question to the models of a version; `kept` is told the tensors."""
 
     def __init__(
-        self, served: ServedPlan, engine: PipelineEngine, kept: Callable[[_Question, ModelMetadata], None]
+        self, served: ServedPlan, engine: PipelineEngine, kept: Callable[[_Question, Signature], None]
     ) -> None:
         self.served = served
         self.callers: list[Tell] = []
         self._engine, self._kept = engine, kept
         self._held = Reservation(engine.budget)
-        self._found: dict[str, ModelMetadata] = {}
+        self._found: dict[str, Signature] = {}
         self._pending = {
             step: metadata_call(step, self._held, partial(self._hear, step)) for step in asked_steps(served)
         }
@@ -104,7 +101,7 @@ class _Question:
     def _hear(self, step: str, answer: StepResponse | NoResponse) -> None:
         del self._pending[step]
         if isinstance(answer, StepResponse) and answer.status == 200:
-            found = model_metadata(answer.body)
+            found = read_signature(answer.body)
             if found is not None:
                 self._found[step] = found
         if not self._pending:

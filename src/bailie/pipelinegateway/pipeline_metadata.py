@@ -8,49 +8,21 @@ models.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import msgspec
+from bailie.lifecycle.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bailie.dataflow.plan import Source, StepPlan
+    from bailie.lifecycle.signature import TensorMetadata
     from bailie.pipelinegateway.plans import ServedPlan
 
-_MOST_BYTES = 256 << 10
-"""Of a model's metadata; of a longer answer nothing is known."""
-_Dimension = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-"""As the protocol has it over gRPC; -1 for any size."""
 
-
-class TensorMetadata(msgspec.Struct, frozen=True):
-    """A tensor as the Open Inference Protocol describes one."""
-
-    name: str
-    datatype: str
-    shape: list[_Dimension]
-
-
-class ModelMetadata(msgspec.Struct, frozen=True):
-    """The tensors of one model, or of a pipeline."""
-
-    inputs: list[TensorMetadata] = []
-    outputs: list[TensorMetadata] = []
-
-
-KnownModels = Mapping[str, ModelMetadata]
-"""The metadata of models by the name of their step; without those of which nothing is known."""
-
-
-def model_metadata(body: bytes) -> ModelMetadata | None:
-    """Returns the tensors in the answer of a model; None for an answer that cannot be read."""
-    if len(body) > _MOST_BYTES:
-        return None
-    try:
-        return msgspec.json.decode(body, type=ModelMetadata)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+KnownModels = Mapping[str, Signature]
+"""The signatures of models by the name of their step; without those of which nothing is known."""
 
 
 def asked_steps(served: ServedPlan) -> tuple[str, ...]:
@@ -61,26 +33,26 @@ def asked_steps(served: ServedPlan) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *last)))
 
 
-def pipeline_tensors(served: ServedPlan, models: KnownModels) -> ModelMetadata:
+def pipeline_tensors(served: ServedPlan, models: KnownModels) -> Signature:
     """Returns the tensors of a pipeline, each once, in the order of the steps."""
-    return ModelMetadata(_first(_inputs(served, models)), _first(_outputs(served, models)))
+    return Signature(_first(_inputs(served, models)), _first(_outputs(served, models)))
 
 
-def _first(tensors: Iterable[TensorMetadata]) -> list[TensorMetadata]:
+def _first(tensors: Iterable[TensorMetadata]) -> tuple[TensorMetadata, ...]:
     """Returns the first tensor of each name."""
     found: dict[str, TensorMetadata] = {}
     for each in tensors:
         found.setdefault(each.name, each)
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _inputs(served: ServedPlan, models: KnownModels) -> Iterator[TensorMetadata]:
     for name, step in served.plan.steps.items():
         for source in _of_request(served, step):
-            yield from _taken(source, step, models[name].inputs if name in models else [])
+            yield from _taken(source, step, models[name].inputs if name in models else ())
 
 
-def _taken(source: Source, step: StepPlan, known: list[TensorMetadata]) -> Iterator[TensorMetadata]:
+def _taken(source: Source, step: StepPlan, known: tuple[TensorMetadata, ...]) -> Iterator[TensorMetadata]:
     """Yields the tensors of a request that a step takes, by their names in the request."""
     by_name = {each.name: each for each in known}
     old_names = {new: old for old, new in source.renames.items()}
@@ -94,16 +66,16 @@ def _taken(source: Source, step: StepPlan, known: list[TensorMetadata]) -> Itera
         wanted = dict(source.renames)
     for old, new in wanted.items():
         if new in by_name:
-            yield msgspec.structs.replace(by_name[new], name=old)
+            yield replace(by_name[new], name=old)
 
 
 def _outputs(served: ServedPlan, models: KnownModels) -> Iterator[TensorMetadata]:
     output = served.plan.output
     for source in output.data.sources if output else ():
-        found = models.get(source.topic.owner, ModelMetadata())
+        found = models.get(source.topic.owner, Signature())
         for each in found.outputs if source.topic.side == "outputs" else found.inputs:
             if not source.tensors or each.name in source.tensors:
-                yield msgspec.structs.replace(each, name=source.renames.get(each.name, each.name))
+                yield replace(each, name=source.renames.get(each.name, each.name))
 
 
 def _of_request(served: ServedPlan, step: StepPlan) -> list[Source]:

@@ -17,7 +17,7 @@ from bailie.api.texts import shown
 from bailie.control.agent_port import EvictCommand, ModelReport, UnloadCommand
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.journal import JournalNote
-from bailie.lifecycle.wire import from_wire
+from bailie.lifecycle.wire import from_wire, signature_from_wire
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.routing.table import MAX_PORT
 
@@ -143,6 +143,7 @@ def model_report(report: pb.ModelReport, state: CopyState, revision: int) -> Mod
         ignored=tuple(shown(each, _LONGEST_SENTENCE) for each in report.ignored[:_MOST_SENTENCES]),
         cause_gone=report.cause_gone,
         journal=_journal(report),
+        signature=signature_from_wire(report.signature),
     )
 
 
@@ -158,9 +159,14 @@ def remotes_problem(status: pb.ReplicaStatus) -> str:
     return shown(status.remotes_problem, _LONGEST_PROBLEM)
 
 
-def welcome(epoch: int) -> pb.SchedulerMessage:
-    """Returns the answer to a hello."""
-    return pb.SchedulerMessage(welcome=pb.Welcome(epoch=epoch))
+def welcome(epoch: int, collector: str = "") -> pb.SchedulerMessage:
+    """Returns the answer to a hello; `collector` is where the replica's spans go, empty for nowhere."""
+    return pb.SchedulerMessage(welcome=pb.Welcome(epoch=epoch, tracing=pb.Tracing(collector=collector)))
+
+
+def tracing_message(collector: str) -> pb.SchedulerMessage:
+    """Returns the message that tells another collector, empty for none."""
+    return pb.SchedulerMessage(tracing=pb.Tracing(collector=collector))
 
 
 def used_message(server_names: Iterable[str]) -> pb.SchedulerMessage:

@@ -1,0 +1,149 @@
+"""The edges of a pipeline's graph against the signatures of its steps' models.
+
+Called by `control.pipeline_subjects`, with each change of a model that answers for a step. A finding is a
+warning: servers often take tensors of other names, and a model may give only some of its outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from bailie.lifecycle.signature import Mismatch, SignatureFindings, tensor_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from bailie.dataflow.plan import DataSide, PipelinePlan, Source, StepPlan
+    from bailie.lifecycle.signature import Signature, TensorMetadata
+
+    Signatures = Mapping[str, Signature | None]
+    """By the name of a step; None, as no entry, where no signature is known."""
+    Tensors = Mapping[str, TensorMetadata]
+
+MOST_MISMATCHES = 20
+"""Of one pipeline that are kept; further ones are counted."""
+_MOST_NAMED = 5
+
+
+class ModelEdge(NamedTuple):
+    """The tensors that a step takes from a model; all of them without `tensors`. `renames`: old and new."""
+
+    owner: str
+    side: DataSide
+    tensors: tuple[str, ...]
+    renames: tuple[tuple[str, str], ...]
+    trigger: bool
+
+    @property
+    def source(self) -> str:
+        """The text of the reference: `a.outputs`."""
+        return f"{self.owner}.{self.side}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEdges:
+    """The edges from models to one step, or to the answer, for which `step` is empty.
+
+    `whole`: the step gets the data of all of these edges, and of no others.
+    """
+
+    step: str
+    edges: tuple[ModelEdge, ...]
+    whole: bool
+
+
+def model_edges(plan: PipelinePlan) -> tuple[ModelEdges, ...]:
+    """Returns the edges of a plan that begin at a model, for signatures say nothing of the request."""
+    found = [_edges_of(plan, name, step) for name, step in plan.steps.items()]
+    if plan.output is not None:
+        found.append(_edges_of(plan, "", plan.output))
+    return tuple(each for each in found if each.edges)
+
+
+def _edges_of(plan: PipelinePlan, name: str, step: StepPlan) -> ModelEdges:
+    data = [_edge(each, trigger=False) for each in step.data.sources if each.topic.owner in plan.steps]
+    triggers = [_edge(each, trigger=True) for each in step.triggers.sources if each.topic.owner in plan.steps]
+    # The answer takes whatever there is, so that only tensors with a name can be missing from it.
+    edges = [each for each in (*data, *triggers) if each.tensors or (name and not each.trigger)]
+    whole = step.data.kind == "inner" and len(data) == len(step.data.sources)
+    return ModelEdges(name, tuple(edges), whole)
+
+
+def _edge(source: Source, *, trigger: bool) -> ModelEdge:
+    renames = tuple(source.renames.items())
+    return ModelEdge(source.topic.owner, source.topic.side, source.tensors, renames, trigger)
+
+
+def compare_edges(joins: Iterable[ModelEdges], signatures: Signatures) -> SignatureFindings:
+    """Returns where the two ends of an edge differ, and the steps that nothing is known of."""
+    found = _Comparison(signatures)
+    for each in joins:
+        found.look_at(each)
+    return SignatureFindings(
+        edges=found.edges,
+        count=len(found.mismatches),
+        mismatches=tuple(found.mismatches[:MOST_MISMATCHES]),
+        silent=tuple(found.silent),
+    )
+
+
+@dataclass(slots=True)
+class _Comparison:
+    signatures: Signatures
+    edges: int = 0
+    mismatches: list[Mismatch] = field(default_factory=list)
+    silent: dict[str, None] = field(default_factory=dict)
+
+    def look_at(self, join: ModelEdges) -> None:
+        """Compares the edges of one step."""
+        takes_data = bool(join.step) and any(not each.trigger for each in join.edges)
+        takes = self._tensors(join.step, "inputs") if takes_data else None
+        known, named = True, set[str]()
+        for edge in join.edges:
+            self.edges += 1
+            gives = self._tensors(edge.owner, edge.side)
+            if gives is None:
+                known = False
+                continue
+            if not edge.trigger:
+                new = dict(edge.renames)
+                named.update(new.get(name, name) for name in edge.tensors or gives)
+            words = _of_edge(edge, gives, None if edge.trigger else takes)
+            self.mismatches += [Mismatch(join.step, edge.source, each) for each in words]
+        if takes is not None and join.whole and known:
+            missing = [name for name in takes if name not in named]
+            self.mismatches += [
+                Mismatch(join.step, "", f"no source gives its input {tensor_name(name)}") for name in missing
+            ]
+
+    def _tensors(self, step: str, side: DataSide) -> Tensors | None:
+        """Returns one side of a model's signature by name; None where the model does not describe it."""
+        signature = self.signatures.get(step)
+        tensors = () if signature is None else signature.inputs if side == "inputs" else signature.outputs
+        if not tensors:
+            self.silent[step] = None
+            return None
+        return {each.name: each for each in tensors}
+
+
+def _of_edge(edge: ModelEdge, gives: Tensors, takes: Tensors | None) -> Iterator[str]:
+    """Yields the sentences about an edge; `takes` are the inputs of its reader, None where none are known."""
+    owner, new_names = tensor_name(edge.owner), dict(edge.renames)
+    for name in edge.tensors or gives:
+        given, new = gives.get(name), new_names.get(name, name)
+        if given is None:
+            yield f"{owner} has no {tensor_name(name)} among its {edge.side} {_named(gives)}"
+        elif takes is None:
+            continue
+        elif new not in takes:
+            yield f"it takes no {tensor_name(new)}, which {owner} gives; its inputs are {_named(takes)}"
+        elif not takes[new].fits(given):
+            as_name = "" if new == name else f" as {tensor_name(name)}"
+            yield f"its {tensor_name(new)} is {takes[new].form}, and {owner} gives {given.form}{as_name}"
+
+
+def _named(tensors: Tensors) -> str:
+    names = [tensor_name(each) for each in tensors]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
