@@ -77,6 +77,7 @@ SLOW = (
     "scheduler/test_run.py",
     "samples/test_applied.py",
     "workloads/node/test_node.py",
+    "gateway/test_tracing.py",
     "gateway/test_control_plane.py",
     "gateway/test_dataplane.py",
     "gateway/test_mirrors.py",

@@ -20,7 +20,10 @@ from bailie.agent.model_state import WELL_AFTER_HANGING_SECONDS, WELL_SECONDS
 from bailie.agent.models import Models
 from bailie.agent.outbox import Outbox
 from bailie.agent.store import VersionRecord
+from bailie.api.collector import Collector
 from bailie.lifecycle.wire import to_wire
+from bailie.tracing.context import SpanContext
+from bailie.tracing.tracer import Tracer
 
 LOADING, LOADED, FAILED = pb.MODEL_STATE_LOADING, pb.MODEL_STATE_LOADED, pb.MODEL_STATE_FAILED
 UNLOADING, UNLOADED = pb.MODEL_STATE_UNLOADING, pb.MODEL_STATE_UNLOADED
@@ -125,7 +128,8 @@ class Bench:
         self.outbox = RecordingOutbox(self.reports)
         self.budget = MemoryBudget(capacity)
         self.loader.budget = self.budget
-        self.models = Models(self.loader, self.outbox, self.budget)
+        self.tracer = Tracer("seldon-agent", "a", "mlserver-0")
+        self.models = Models(self.loader, self.outbox, self.budget, self.tracer)
 
     def states(self, identity: str = "x") -> list[int]:
         return [r.state for r in self.reports if r.version.identity == identity]
@@ -781,3 +785,47 @@ async def test_what_left_memory_and_came_back_while_the_server_was_asked_was_not
 async def _ask(bench: Bench, number: int) -> None:
     async with bench.models.hold(f"iris_{number}", 5):
         return
+
+
+CALLER = SpanContext(b"t" * 16, b"c" * 8)
+
+
+def spans(bench: Bench) -> list[tuple[str, str, str]]:
+    """The spans that have ended: name, version, and why the work failed."""
+    return [(each.name, each.attributes["version"], each.error) for each in bench.tracer.take(100)]
+
+
+async def test_commands_are_told_of_in_spans():
+    async with working() as bench:
+        bench.tracer.collector = Collector("127.0.0.1", 4317)
+        bench.models.submit(load())
+        await bench.idle()
+        bench.loader.error = LoadFailed("DownloadFailed", "the bucket is away")
+        bench.models.submit(load(number=2))
+        await bench.idle()
+        bench.models.submit(unload())
+        await bench.idle()
+        assert spans(bench) == [
+            ("load", "iris_1", ""),
+            ("load", "iris_2", "DownloadFailed: the bucket is away"),
+            ("unload", "iris_1", ""),
+        ]
+
+
+async def test_a_request_that_waits_has_a_span_in_its_callers_trace():
+    async with crowded() as bench:
+        bench.tracer.collector = Collector("127.0.0.1", 4317)
+
+        async def ask(number: int) -> None:
+            async with bench.models.hold(f"iris_{number}", 5, CALLER):
+                pass
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask(1))
+            await until(lambda: state(bench, 2) == EVICTING)
+            bench.models.evict(evict(2))
+        await ask(1)
+        found = bench.tracer.take(100)
+        (hold,) = [each for each in found if each.name == "hold"]
+        assert (hold.context.trace_id, hold.parent) == (CALLER.trace_id, CALLER.span_id)
+        assert sorted(each.name for each in found) == ["bring back", "evict", "hold"]

@@ -15,6 +15,7 @@ from bailie._gen import agent_pb2 as pb
 from bailie.agent.outbox import Outbox
 from bailie.agent.session import SchedulerSession
 from bailie.agent.settings import Settings
+from bailie.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,7 @@ async def dialling(settings: Settings):
         models=models,
         outbox=Outbox(pb.ReplicaStatus(memory_bytes=9)),
         endpoint=pb.Endpoint(),
+        tracer=Tracer("seldon-agent", "a", "mlserver-0"),
     )
     async with asyncio.TaskGroup() as group:
         task = group.create_task(session.run())

@@ -37,6 +37,8 @@ SETTINGS = {
     "spec.config.kafkaConfig.producer": "config.producer",
     "spec.config.kafkaConfig.topicPrefix": "config.topic_prefix",
     "spec.config.kafkaConfig.topics": "config.topics",
+    "spec.config.tracingConfig": "settings.tracing_config",
+    "spec.config.tracingConfig.disable": "tracing_config.collector",
     "spec.config.serviceConfig": "settings.service_config",
     "spec.config.serviceConfig.grpcServicePrefix": "service_config.grpc_service_prefix",
     "spec.config.serviceConfig.serviceType": "service_config.service_type",

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bailie.api.seldon_config import SeldonConfig
+from bailie.api.collector import Collector
+from bailie.api.seldon_config import SeldonConfig, TracingConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 
 CONFIG = {
@@ -28,7 +29,6 @@ CONFIG = {
 }
 
 WITHOUT_EFFECT = (
-    "spec.config.tracingConfig",
     "spec.config.kafkaConfig.streams",
     "spec.config.scalingConfig.pipelines",
 )
@@ -100,7 +100,15 @@ def test_the_schedulers_service_has_no_type(manifest):
     [
         ({"scalingConfig": {}}, []),
         ({"scalingConfig": {"pipelines": {"maxShardCountMultiplier": 4}}}, ["scalingConfig.pipelines"]),
-        ({"tracingConfig": {"disable": True}}, ["tracingConfig"]),
+        ({"tracingConfig": {"disable": True}}, []),
+        (
+            {"tracingConfig": {"otelExporterEndpoint": "http://c:4317", "ratio": "2"}},
+            ["tracingConfig.otelExporterEndpoint", "tracingConfig.ratio"],
+        ),
+        (
+            {"tracingConfig": {"otelExporterProtocol": "http/protobuf"}},
+            ["tracingConfig.otelExporterProtocol"],
+        ),
         ({"kafkaConfig": {"streams": {}}}, ["kafkaConfig.streams"]),
     ],
 )
@@ -110,7 +118,23 @@ def test_settings_that_nothing_reads_have_no_effect(manifest, kind, setting, pat
     resource, problems = kind.parse(manifest(kind.__name__, spec))
     assert resource is not None
     assert [(p.path, p.reason) for p in problems] == [(f"spec.config.{each}", "NoEffect") for each in paths]
-    assert all(p.message.startswith("has no effect: ") for p in problems)
+    assert all(p.message.startswith(("has no effect: ", "has no effect, ")) for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("config", "collector"),
+    [
+        ({}, None),
+        ({"otelExporterEndpoint": ""}, None),
+        ({"otelExporterEndpoint": "c:4317"}, Collector("c", 4317)),
+        ({"otelExporterEndpoint": "c:4317", "ratio": "0.5"}, Collector("c", 4317, 0.5)),
+        ({"otelExporterEndpoint": "c:4317", "disable": True}, None),
+        ({"otelExporterEndpoint": "c:4317", "ratio": "all"}, None),
+        ({"otelExporterEndpoint": "//c:4317"}, None),
+    ],
+)
+def test_the_collector_of_traces(config, collector):
+    assert TracingConfig.model_validate(config).collector == collector
 
 
 @pytest.mark.parametrize("kind", ["models", "servers"])

@@ -172,7 +172,7 @@ def test_an_empty_key_without_effect_is_not_named(empty):
     values = {
         "kafka": empty,
         "modelgateway": empty,
-        "opentelemetry": {"endpoint": empty},
+        "security": {"schemaRegistry": {"configPath": empty}},
         "scheduler": {"unknown": empty},
     }
     assert "no effect" not in render("setup", values).notes

@@ -33,15 +33,20 @@ CASES = {
         {"agentConfig": {"rclone": {"config_secrets": ["gs", "s3"], "config": ["{}"]}}},
         {"agentConfig": {"rclone": {"config_secrets": ["own", "gs", "s3"], "config": ["{}"]}}},
     ),
-    "tracing is not switched off from above": (
+    "tracing is switched off from above": (
         {"tracingConfig": {"ratio": "1"}},
         {"tracingConfig": {"disable": True, "ratio": "0.5", "otelExporterProtocol": "grpc"}},
-        {"tracingConfig": {"ratio": "1", "otelExporterProtocol": "grpc"}},
+        {"tracingConfig": {"disable": True, "ratio": "1", "otelExporterProtocol": "grpc"}},
     ),
-    "nor where the runtime says nothing": (
+    "and where the runtime says nothing": (
         {},
         {"tracingConfig": {"disable": True, "ratio": "0.5"}},
-        {"tracingConfig": {"ratio": "0.5"}},
+        {"tracingConfig": {"disable": True, "ratio": "0.5"}},
+    ),
+    "but not for a runtime with a collector of its own": (
+        {"tracingConfig": {"otelExporterEndpoint": "own:1"}},
+        {"tracingConfig": {"disable": True, "otelExporterEndpoint": "all:1", "ratio": "0.5"}},
+        {"tracingConfig": {"otelExporterEndpoint": "own:1", "ratio": "0.5"}},
     ),
 }
 

@@ -117,7 +117,7 @@ def test_metrics_of_envoy_are_for_the_cluster_only(spec, expected):
 
 def test_remotes_reach_the_agents():
     rclone = {"config": ["{}"], "config_secrets": ["gs"]}
-    (config_map,) = _workloads(config={"agentConfig": {"rclone": rclone}})["seldon-agent"].objects
+    config_map, _ = _workloads(config={"agentConfig": {"rclone": rclone}})["seldon-agent"].objects
     assert config_map["data"]["agent.yaml"] == "rclone:\n  config:\n  - '{}'\n  config_secrets:\n  - gs\n"
 
 

@@ -125,7 +125,8 @@ async def test_settings_of_the_config_without_effect_are_told_at_the_runtime(ins
     kafka = {"bootstrap.servers": "kafka:9092", "streams": {"x": 1}}
     body = {"spec": {"config": {"kafkaConfig": kafka}}}
     async with installation.operator():
-        await installation.make("SeldonRuntime", "seldon", {**RUNTIME, "config": {"tracingConfig": {}}})
+        config = {"tracingConfig": {"otelExporterEndpoint": "http://c:4317"}}
+        await installation.make("SeldonRuntime", "seldon", {**RUNTIME, "config": config})
         await installation.until(SELDON_RUNTIME, "seldon", "True")
         await installation.admin.patch(SELDON_CONFIG, "default", installation.home, body)
 
@@ -136,8 +137,41 @@ async def test_settings_of_the_config_without_effect_are_told_at_the_runtime(ins
         said = sorted(await until_true(told))
     assert [each.partition(": ")[0] for each in said] == [
         'SeldonConfig "default" spec.config.kafkaConfig.streams',
-        "spec.config.tracingConfig",
+        "spec.config.tracingConfig.otelExporterEndpoint",
     ]
+
+
+async def test_the_status_and_the_servers_pods_are_told_where_traces_go(installation):
+    def told():
+        found = installation.workloads.running[installation.a, "seldon-agent"].objects
+        return {each["metadata"]["name"]: each["data"] for each in found}["seldon-tracing"]
+
+    async def tracing():
+        found = await installation.admin.get(SELDON_RUNTIME, "seldon", installation.a)
+        return found.get("status", {}).get("tracing")
+
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", RUNTIME)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        assert (await tracing(), told()) == (None, {})
+        body = {
+            "spec": {"config": {"tracingConfig": {"otelExporterEndpoint": "c.o11y:4317", "ratio": "0.01"}}}
+        }
+        await installation.admin.patch(SELDON_CONFIG, "default", installation.home, body)
+        expected = {"collector": "c.o11y:4317", "ratio": "0.01"}
+        await until_true(_is(tracing, expected))
+        assert told() == {"MLSERVER_TRACING_SERVER": "c.o11y:4317"}
+        body = {"spec": {"config": {"tracingConfig": {"disable": True}}}}
+        await installation.admin.patch(SELDON_RUNTIME, "seldon", installation.a, body)
+        await until_true(_is(tracing, None))
+        assert told() == {}
+
+
+def _is(read, expected):
+    async def holds():
+        return await read() == expected
+
+    return holds
 
 
 async def test_an_invalid_runtime_is_refused_and_what_runs_stays(installation):

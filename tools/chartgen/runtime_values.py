@@ -66,6 +66,10 @@ RUNTIME: tuple[Row, ...] = (
     Value("config.scalingConfig.servers.enabled", True, "The replicas of each Server with both `minReplicas` and a larger `maxReplicas` follow what its models need.", FLAG),
     Value("config.scalingConfig.servers.scaleDownPackingEnabled", True, "Models may be moved so that fewer replicas are enough; `false`: only replicas without a model are taken away.", FLAG),
     *kafka_values("config.kafkaConfig"),
+    Value("config.tracingConfig.disable", False, "Send no traces from this namespace.", FLAG),
+    Value("config.tracingConfig.otelExporterEndpoint", "", "Collector of this namespace's traces, as `host:port`, which takes OTLP over gRPC without TLS. Default: the SeldonConfig's.", TEXT),
+    Value("config.tracingConfig.otelExporterProtocol", "", "Protocol of the collector; `grpc` is the only one.", TEXT),
+    Value("config.tracingConfig.ratio", "", "Part of the requests that is traced where their callers have not decided, 0 to 1. Default: the SeldonConfig's.", TEXT),
     Value("config.serviceConfig.serviceGRPCPrefix", "", "Prefix of the names of gRPC ports.", TEXT),
     Value("config.serviceConfig.serviceType", "", "Type of the Services that clients call.", SERVICE_TYPE),
     Ignored("scheduler.serviceType", "the scheduler's Service is headless, for use within the namespace"),
@@ -74,11 +78,6 @@ RUNTIME: tuple[Row, ...] = (
         for name in ("hodometer", "dataflow", "modelgateway")
     ),
     Ignored("config.kafkaConfig.streams", "no stream processor runs"),
-    Ignored(
-        "config.tracingConfig",
-        "Bailie sends no traces",
-        ("disable", "otelExporterEndpoint", "otelExporterProtocol", "ratio"),
-    ),
     Ignored("config.scalingConfig.servers.scaleDownPackingPercentage", "replicas that are not needed are taken away for certain, not by chance"),
     Ignored("config.scalingConfig.pipelines", "every replica of the pipeline gateway has all pipelines"),
     Ignored("serviceGRPCPrefix", "give `config.serviceConfig.serviceGRPCPrefix`"),

@@ -47,7 +47,6 @@ _PLAINTEXT_CONTROL = choice(
     may=f"PLAINTEXT: {_NO_TLS}, and traffic taken for encrypted would not be; a service mesh encrypts it, and NetworkPolicies bound it",
 )
 _NO_COMPONENT = "Bailie has no such component"
-_NO_TRACES = "Bailie sends no traces"
 _OTHERWISE = "Bailie decides this itself or by other means, which the chart's README names"
 _COMPONENT_KEYS = (
     "image.pullPolicy", "image.registry", "image.repository", "image.tag", "resources.cpu", "resources.memory",
@@ -166,6 +165,10 @@ COMPONENTS: tuple[Row, ...] = (
     Value("envoy.preStopSleepPeriodSeconds", 30, "Seconds that an Envoy goes on while clients learn that it leaves.", count()),
     Value("envoy.terminationGracePeriodSeconds", 120, "Seconds until one that leaves is killed.", count()),
     Value("services.serviceGRPCPrefix", "", "Prefix of the names of gRPC ports, for example `http2-` for a service mesh.", TEXT),
+    Value("opentelemetry.endpoint", "", "Collector of traces, as `host:port`, which takes OTLP over gRPC without TLS. Empty: no traces are sent, unless the SeldonRuntime of a namespace says where to.", TEXT),
+    Value("opentelemetry.protocol", "grpc", "Protocol of the collector; `grpc` is the only one.", TEXT),
+    Value("opentelemetry.disable", False, "Send no traces, unless the SeldonRuntime of a namespace says otherwise.", FLAG),
+    Value("opentelemetry.ratio", "1", "Part of the requests that is traced where their callers have not decided, 0 to 1. At many requests per second 0.01 is enough.", TEXT),
     Value("services.defaultServiceType", "LoadBalancer", "Type of the Service `seldon-mesh`, where a runtime says nothing else.", SERVICE_TYPE),
     Value("security.controlplane.protocol", "PLAINTEXT", "Only PLAINTEXT: the control plane's own connections carry a token and no TLS.", _PLAINTEXT_CONTROL),
     Value("security.controlplane.token.existingSecret", "", "Secret in every served namespace with the control plane's token (key `token`); the chart then makes none.", TEXT),
@@ -221,7 +224,6 @@ BROKER: tuple[Row, ...] = (
 IGNORED: tuple[Row, ...] = (
     Ignored("useDeploymentsForServers", "replicas of a server have stable names, which Deployments do not give", told=_OTHERWISE),
     Ignored("serviceGRPCPrefix", "give `services.serviceGRPCPrefix`", told=_OTHERWISE),
-    Ignored("opentelemetry", _NO_TRACES, ("endpoint", "protocol", "disable", "ratio")),
     Ignored("security.controlplane.ssl", f"{_NO_TLS}; use a service mesh or network policies", _SSL, told=_NO_TLS),
     Ignored("kafka.streams", "no stream processor runs", told=_OTHERWISE),
     Ignored("security.kafka.ssl.secret", "give `security.kafka.ssl.client.brokerValidationSecret`, whose key `brokerCaPath` ends with", told=_OTHERWISE),

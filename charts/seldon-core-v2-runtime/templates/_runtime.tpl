@@ -30,5 +30,10 @@ podSpec:
 {{- if $servers }}{{ $_ := set $scaling "servers" $servers }}{{ end -}}
 {{- if $scaling }}{{ $_ := set $found "scalingConfig" $scaling }}{{ end -}}
 {{- with include "bailie.kafkaConfig" .kafkaConfig | fromJson }}{{ $_ := set $found "kafkaConfig" . }}{{ end -}}
+{{- $tracing := dict -}}
+{{- range $key, $value := .tracingConfig -}}
+{{- with $value }}{{ $_ := set $tracing $key . }}{{ end -}}
+{{- end -}}
+{{- if $tracing }}{{ $_ := set $found "tracingConfig" $tracing }}{{ end -}}
 {{- if $found }}{{ toYaml $found }}{{ end -}}
 {{- end -}}

@@ -164,6 +164,9 @@ lifecycle:
   - {name: MLSERVER_DEBUG, value: {{ $own.debug | toString | quote }}}
   - {name: MLSERVER_GZIP_ENABLED, value: "false"}
   - {name: MLSERVER_GRPC_MAX_MESSAGE_LENGTH, value: "1048576000"}
+  - name: MLSERVER_TRACING_SERVER
+    valueFrom: {configMapKeyRef: {name: seldon-tracing, key: MLSERVER_TRACING_SERVER, optional: true}}
+  - {name: OTEL_TRACES_SAMPLER, value: parentbased_always_off}
   - {name: MLSERVER_ENVIRONMENTS_DIR, value: /tmp/.envs}
   - {name: BAILIE_HUNG_SECONDS, value: {{ $.root.Values.serverConfig.agent.hungServerSeconds | int64 | quote }}}
   - {name: MLSERVER_METRICS_DIR, value: /tmp/.metrics}

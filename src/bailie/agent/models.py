@@ -20,10 +20,20 @@ from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
 from bailie.agent.load_order import Rank
 from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS, UNLOADS
-from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, is_here, new_record, same
+from bailie.agent.model_state import (
+    NOT_RESPONDING,
+    SPANS,
+    BringBack,
+    ReloadLost,
+    Slot,
+    is_here,
+    new_record,
+    same,
+)
 from bailie.kube.clock import utc_now
 from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
 from bailie.lifecycle.wire import to_wire
+from bailie.tracing.context import UNTRACED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -34,6 +44,8 @@ if TYPE_CHECKING:
     from bailie.agent.model_state import Command
     from bailie.agent.outbox import Outbox
     from bailie.agent.store import VersionRecord
+    from bailie.tracing.context import SpanContext
+    from bailie.tracing.tracer import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +58,9 @@ _GONE = frozenset({CopyState.ABSENT, CopyState.UNLOADING, CopyState.UNLOADED})
 class Models:
     """Carries out commands. `run` must be running while commands are submitted."""
 
-    def __init__(self, loader: Loader, outbox: Outbox, budget: MemoryBudget) -> None:
+    def __init__(self, loader: Loader, outbox: Outbox, budget: MemoryBudget, tracer: Tracer) -> None:
         self._loader = loader
+        self._tracer = tracer
         self._outbox = outbox
         self._budget = budget
         self._slots: dict[str, Slot] = {}
@@ -189,17 +202,20 @@ class Models:
             self._pump(slot)
 
     @asynccontextmanager
-    async def hold(self, server_name: str, seconds: float) -> AsyncIterator[Slot]:
+    async def hold(
+        self, server_name: str, seconds: float, parent: SpanContext = UNTRACED
+    ) -> AsyncIterator[Slot]:
         """Waits until the version is in memory, and keeps it there while the block runs.
 
-        Raises HoldRefused when the version does not come into memory within so many seconds.
+        `parent` is the request's place in a trace, which has the wait as a span. Raises HoldRefused when the
+        version does not come into memory within so many seconds.
         """
         slot = self._slots.get(server_name)
         if slot is None:
             raise HoldRefused("NoReplicaAvailable", f"{server_name} is not on this replica any more")
         slot.held += 1
         try:
-            await self._in_memory(slot, seconds)
+            await self._in_memory(slot, seconds, parent)
             slot.passing += 1
             try:
                 yield slot
@@ -211,9 +227,10 @@ class Models:
             slot.tell()
             self._budget.rebalance()
 
-    async def _in_memory(self, slot: Slot, seconds: float) -> None:
+    async def _in_memory(self, slot: Slot, seconds: float, parent: SpanContext) -> None:
+        waits = UNTRACED if slot.answers else parent
         try:
-            with HELD_SECONDS.time():
+            with HELD_SECONDS.time(), self._tracer.span("hold", waits, **slot.named):
                 async with asyncio.timeout(seconds):
                     while not slot.answers:
                         self._bring_back(slot)
@@ -284,23 +301,27 @@ class Models:
 
     async def _carry_out(self, slot: Slot, command: Command) -> None:
         try:
-            if isinstance(command, agent_pb2.Unload):
-                await self._unload(slot)
-                self._answer_unknown(slot, command.version)
-            elif isinstance(command, agent_pb2.Evict):
-                await self._evict(slot)
-            elif isinstance(command, ReloadLost):
-                await self._reload(slot, command)
-            elif isinstance(command, BringBack):
-                self._loaded(slot, await self._loader.reload(command.record, Rank.RETURN, self._say(slot)))
-            else:
-                await self._load(slot, command)
+            with self._tracer.span(SPANS[type(command)], None, **slot.named):
+                await self._obey(slot, command)
         except LoadFailed as error:
             slot.deaths, slot.rests_on = error.deaths, error.rests_on
             self._failed(slot, error.reason, error.message)
         except Exception as error:
             log.exception("command failed unexpectedly", server_name=slot.record.server_name)
             self._failed(slot, "InternalError", f"the agent failed: {type(error).__name__}: {error}")
+
+    async def _obey(self, slot: Slot, command: Command) -> None:
+        if isinstance(command, agent_pb2.Unload):
+            await self._unload(slot)
+            self._answer_unknown(slot, command.version)
+        elif isinstance(command, agent_pb2.Evict):
+            await self._evict(slot)
+        elif isinstance(command, ReloadLost):
+            await self._reload(slot, command)
+        elif isinstance(command, BringBack):
+            self._loaded(slot, await self._loader.reload(command.record, Rank.RETURN, self._say(slot)))
+        else:
+            await self._load(slot, command)
 
     async def _load(self, slot: Slot, command: agent_pb2.Load) -> None:
         if slot.record.identity != command.version.identity:

@@ -41,6 +41,9 @@ from bailie.agent.session import SchedulerSession
 from bailie.agent.store import Store
 from bailie.agent.waiting.listeners import serve_waiting
 from bailie.kube.health import HealthServer
+from bailie.tracing.exporter import SpanExporter
+from bailie.tracing.tracer import Tracer
+from bailie.wellknown.names import AGENT_CONFIG
 
 if TYPE_CHECKING:
     from bailie.agent.settings import Settings
@@ -92,7 +95,8 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
     outbox = Outbox(_first_status(settings, ready=ready))
     budget = MemoryBudget(settings.memory_bytes if settings.overcommit_percent else None)
     loading = _loading(settings, store, server, memory=memory, budget=budget)
-    models = Models(loading, outbox, budget)
+    tracer = Tracer(AGENT_CONFIG, settings.namespace, settings.pod)
+    models = Models(loading, outbox, budget, tracer)
     probed.metrics = SeldonMetrics(settings, models)
     monitor = Monitor(
         settings=settings,
@@ -116,7 +120,9 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
     await loading.adopt(record.server_name for record in records if record.server_name in in_memory)
     log.info("agent starts", server=settings.server, replica=settings.replica, models=len(records))
     async with serve_waiting(models, settings) as endpoint:
-        session = SchedulerSession(settings=settings, models=models, outbox=outbox, endpoint=endpoint)
+        session = SchedulerSession(
+            settings=settings, models=models, outbox=outbox, endpoint=endpoint, tracer=tracer
+        )
         probed.readiness = Readiness(
             session=session.trouble,
             server_ready=lambda: monitor.ready,
@@ -124,7 +130,8 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
             clock=asyncio.get_running_loop().time,
         )
         probed.draining = _draining(settings, session, monitor, endpoint)
-        await _serve((models, monitor, watch, session), _Ending(probed.draining, loading.deaths))
+        working = (models, monitor, watch, session, SpanExporter(tracer))
+        await _serve(working, _Ending(probed.draining, loading.deaths))
 
 
 def _first_status(settings: Settings, *, ready: bool) -> agent_pb2.ReplicaStatus:

@@ -19,6 +19,7 @@ import structlog
 from bailie._gen import agent_pb2, agent_pb2_grpc
 from bailie.agent.epochs import Epochs
 from bailie.agent.metrics import SESSION_OPEN
+from bailie.api.collector import read_collector
 from bailie.kube.discovery import Resolver, Unresolved
 from bailie.kube.token import NAMESPACE_KEY, TokenFile
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bailie.agent.outbox import Outbox
+    from bailie.tracing.tracer import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +111,8 @@ class SchedulerSession:
     models: Commanded
     outbox: Outbox
     endpoint: agent_pb2.Endpoint
+    tracer: Tracer
+    """Its collector is the one that the scheduler tells."""
     epochs: Epochs = field(default_factory=Epochs)
     """An older leader's commands are refused."""
     welcomed: bool = False
@@ -217,6 +221,7 @@ class SchedulerSession:
             # The scheduler has not opened this session: it was told of the epoch that counts no more.
             log.warning("epochs have begun anew", epoch=offered, seen=seen)
             raise _Lost(f"the scheduler leads epoch {offered}, which counts from now on")
+        self._trace_to(first.welcome.tracing)
         self.welcomed = True
         self.connected.set()
         SESSION_OPEN.set(1)
@@ -268,8 +273,13 @@ class SchedulerSession:
                     self.models.remember(message.memory.idle, message.memory.awaited)
                 case "drained":
                     self._take_drained(message.drained)
+                case "tracing":
+                    self._trace_to(message.tracing)
                 case other:
                     log.debug("message without meaning for an agent", kind=other)
+
+    def _trace_to(self, told: agent_pb2.Tracing) -> None:
+        self.tracer.collector = read_collector(told.collector, None)
 
     def _is_old(self, epoch: int) -> bool:
         if self.epochs.obeys(epoch):

@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from bailie.api.base import Flag, Int32, OpenObject, Part
+from bailie.api.collector import Collector, endpoint_problem, ratio_problem, read_collector
 from bailie.api.kafka_config import KafkaConfig
 from bailie.api.kinds import SELDON_CONFIG, Kind
 from bailie.api.pod_spec import pod_spec_problems
@@ -24,7 +25,6 @@ OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway"
 
 
 _IGNORED = {
-    "tracing_config": "has no effect: Bailie sends no traces",
 }
 """Settings of `Configuration` that nothing reads, and why."""
 
@@ -71,11 +71,30 @@ class TracingConfig(Part):
     disable: Flag | None = None
     """No traces at all."""
     otel_exporter_endpoint: str | None = None
-    """Collector, as host:port."""
+    """Collector, as host:port, which takes OTLP over gRPC without TLS. No traces when unset."""
     otel_exporter_protocol: str | None = None
-    """Protocol of the collector, for example grpc."""
+    """Protocol of the collector; grpc is the only one."""
     ratio: str | None = None
-    """Part of the requests that is traced, 0 to 1."""
+    """Part of the requests that is traced where their callers have not decided, 0 to 1; 1 when unset."""
+
+    @property
+    def collector(self) -> Collector | None:
+        """The collector; None where no traces are to be sent, or where a field is wrong."""
+        if self.disable or not self.otel_exporter_endpoint:
+            return None
+        return read_collector(self.otel_exporter_endpoint, self.ratio)
+
+    def warnings(self, path: str) -> list[Problem]:
+        """Returns a warning for each field that cannot have an effect."""
+        found = []
+        if self.otel_exporter_endpoint and (told := endpoint_problem(self.otel_exporter_endpoint)):
+            found.append(no_effect(f"{path}.otelExporterEndpoint", told))
+        if self.ratio and (told := ratio_problem(self.ratio)):
+            found.append(no_effect(f"{path}.ratio", told))
+        if self.otel_exporter_protocol not in {None, "", "grpc"}:
+            told = "has no effect: traces are sent over gRPC, for which most collectors have port 4317"
+            found.append(no_effect(f"{path}.otelExporterProtocol", told))
+        return found
 
 
 class RcloneConfig(Part):
@@ -109,7 +128,7 @@ class Configuration(Part):
     scaling_config: ScalingConfig | None = None
     """Which numbers of replicas follow the load."""
     tracing_config: TracingConfig | None = None
-    """Accepted without effect: no traces are sent."""
+    """Where traces go."""
     kafka_config: KafkaConfig | None = None
     """The message broker of pipelines. Without bootstrap.servers pipelines run without one."""
     agent_config: AgentConfig | None = None
@@ -126,6 +145,8 @@ class Configuration(Part):
         ]
         if self.kafka_config is not None:
             found += self.kafka_config.problems(f"{path}.kafkaConfig")
+        if self.tracing_config is not None:
+            found += self.tracing_config.warnings(f"{path}.tracingConfig")
         scaling = self.scaling_config or ScalingConfig()
         if scaling.servers is not None and scaling.servers.scale_down_packing_percentage is not None:
             where = f"{path}.scalingConfig.servers.scaleDownPackingPercentage"

@@ -91,6 +91,15 @@ class FallbackStatus(LooseStatus):
     """The first of these names."""
 
 
+class TracingStatus(LooseStatus):
+    """The traces that the namespace sends."""
+
+    collector: str = ""
+    """The collector, as host:port."""
+    ratio: str = ""
+    """Part of the requests that is traced where their callers have not decided, 0 to 1."""
+
+
 class SeldonRuntimeStatus(ConditionedStatus):
     """Observed state."""
 
@@ -98,6 +107,8 @@ class SeldonRuntimeStatus(ConditionedStatus):
     """The other namespaces that this one's scheduler serves."""
     fallback: FallbackStatus | None = None
     """The names that fallbackMesh answers for, by the routes that every Envoy has."""
+    tracing: TracingStatus | None = None
+    """Where traces go, by this SeldonRuntime and its SeldonConfig; absent where none are sent."""
     has_pipelines: bool = False
     """The namespace has a Pipeline, so the operator keeps a Server seldon-pipelinegateway there."""
 

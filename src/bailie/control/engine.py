@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.control.agent_port import LoadCommand
+from bailie.control.collectors import collector_of
 from bailie.control.decision_log import DecisionLog
 from bailie.control.fleet import Fleet, one_each
 from bailie.control.model_subjects import ModelSubjects
@@ -136,6 +137,7 @@ class Engine:
         self._dirty |= _models(self._fleet.take_touched()) | self._routes.observe(now.monotonic)
         if self._routes.fallback.read(self._objects(SELDON_RUNTIME)):
             self._dirty |= self._contributions.keys()
+        self._routes.collector = collector_of(self._objects(SELDON_RUNTIME))
         for kind in self._kinds:
             yield from kind.read(self._dirty)
         self._scale(now)
@@ -358,6 +360,7 @@ class Engine:
             remotes_problems=self._fleet.remotes_problems(),
             looked_at=looked_at,
             runtime=self._routes.fallback.runtime,
+            collector=self._routes.collector,
             settling=self._routes.settling,
             fallback=self._routes.on_fallback(),
             scaling=self._models.scaling.newest(),

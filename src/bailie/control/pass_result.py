@@ -14,6 +14,7 @@ from bailie.placement import Plan, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bailie.api.collector import Collector
     from bailie.api.kinds import Kind
     from bailie.control.fallback import FallbackNames
     from bailie.control.fleet import ModelCopy
@@ -32,11 +33,11 @@ class PassResult:
     has every Model of `wanted`; `further` has the facts of the subjects of other kinds, by kind and name.
     `contributions` has the part of each subject in the routing table, `remotes_problems` the words of agents
     about the configured remotes, by Server. `runtime` is the name of the SeldonRuntime that counts, empty for
-    none. `looked_at` are the subjects that may differ from the result
-    before, deleted subjects among them. `settling`: the data planes have not come to this leader yet, so they
-    may still have routes of the leader before. `fallback` has the names that another mesh answers for;
-    `scaling` has the newest decision on each Model whose replicas follow its load, `server_scaling` that on
-    each Server whose replicas follow its models.
+    none, and `collector` gets the namespace's traces. `looked_at` are the subjects that may differ from the
+    result before, deleted subjects among them. `settling`: the data planes have not come to this leader yet,
+    so they may still have routes of the leader before. `fallback` has the names that another mesh answers
+    for; `scaling` has the newest decision on each Model whose replicas follow its load, `server_scaling` that
+    on each Server whose replicas follow its models.
     """
 
     wanted: Mapping[str, WantedModel] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class PassResult:
     remotes_problems: Mapping[str, str] = field(default_factory=dict)
     looked_at: frozenset[Subject] = frozenset()
     runtime: str = ""
+    collector: Collector | None = None
     settling: bool = False
     fallback: FallbackNames | None = None
     scaling: Mapping[str, Decision] = field(default_factory=dict)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
+    from bailie.api.collector import Collector
     from bailie.control.fallback import FallbackNames
     from bailie.control.fleet import CopyId, Fleet, FleetReplica, ModelCopy
     from bailie.control.subjects import Subject
@@ -56,6 +57,9 @@ class Routes:
         self._publisher = publisher
         self._names = RouteNames()
         self.fallback = Fallback(namespace)
+        self.collector: Collector | None = None
+        """Where the traces of requests are to go, as of the next table."""
+        self._published_collector: Collector | None = None
         self._replicas: dict[str, ReplicaEndpoint] = {}
         self._told: dict[Subject, str] = {}
         """The identity of the contribution of each subject with a route: for a Model, of its version."""
@@ -181,10 +185,11 @@ class Routes:
         for subject, (name, each) in parts.items():
             entry = self.fallback.entry(each, entry_of(each, present))
             self._names.put(subject, name, entry, each.takes_over if each else "")
-        if self._names.settle() or first:
+        traced, self._published_collector = self._published_collector, self.collector
+        if self._names.settle() or first or traced != self.collector:
             entries, mirrors = map(MappingProxyType, (self._names.entries, self._names.mirrors))
             takes_over = self.fallback.mesh is not None
-            table = RoutingTable(self._namespace, entries, mirrors, takes_over)
+            table = RoutingTable(self._namespace, entries, mirrors, takes_over, self.collector)
             self._revision = self._publisher.publish(table)
             self.fallback.note(entries, self._revision)
         self._acknowledgements.hear(self._publisher.acknowledged)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
 from bailie.gateway import lists, request_reports, xds_requests
-from bailie.gateway.listener import handed_back_listener, listener
-from bailie.gateway.resources import resource
+from bailie.gateway.listener import handed_back_listener
+from bailie.gateway.resources import own_listener, resource
 from bailie.gateway.session import XdsSession
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
 from bailie.kube.limits import Allowance, Complaints
@@ -27,8 +28,13 @@ from bailie.kube.token import Verdict
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from bailie.api.collector import Collector
     from bailie.gateway.publisher import Gateway
+    from bailie.gateway.resources import XdsResource
     from bailie.kube.tenants import Tenants
+
+    OwnListener = Callable[[Collector | None], XdsResource]
+    """Makes the listener for requests of one Envoy."""
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
@@ -171,9 +177,9 @@ class Streams:
         if plane.gateway.streams >= _MOST_STREAMS:
             await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
         places = xds_requests.addresses(first.node)
-        own, handed_back = listener(namespace, places), handed_back_listener(namespace, places)
-        session = XdsSession(resource(own.name, own), resource(handed_back.name, handed_back))
-        problem = await self._run(first, requests, context, session, plane=plane)
+        make, handed_back = partial(own_listener, namespace, places), handed_back_listener(namespace, places)
+        session = XdsSession(make(None), resource(handed_back.name, handed_back))
+        problem = await self._run(first, requests, context, session, plane=plane, listener=make)
         if problem:
             await self._refuse(context, first.node.id, problem)
 
@@ -204,6 +210,7 @@ class Streams:
         session: XdsSession,
         *,
         plane: EnvoyPlane,
+        listener: OwnListener,
     ) -> str | None:
         """Returns a sentence about an impossible message of the Envoy, None where the stream ended
         otherwise."""
@@ -216,7 +223,7 @@ class Streams:
                     tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, plane.closing)
                 ]
                 try:
-                    await self._write(context, session, wake, reader, plane=plane)
+                    await self._write(context, session, wake, reader, plane=plane, listener=listener)
                 finally:
                     for task in (reader, *closers):
                         task.cancel()
@@ -255,11 +262,14 @@ class Streams:
         reader: asyncio.Task[str | None],
         *,
         plane: EnvoyPlane,
+        listener: OwnListener,
     ) -> None:
         clock = asyncio.get_running_loop().time
         while not reader.done() and not self._ends(plane):
             wake.clear()
             snapshot = await plane.gateway.snapshot()
+            if snapshot is not None:
+                session.listener = listener(snapshot.collector)
             response = session.next_response(snapshot, clock()) if snapshot is not None else None
             if response is not None:
                 await context.write(response)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import descriptors, request_metrics, request_reports
+from bailie.gateway import descriptors, request_metrics, request_reports, tracing
 from bailie.gateway.clusters import HTTP_OPTIONS
 from bailie.gateway.listener import HEADERS_TIMEOUT, HTTP, ROUTER
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, OWN_CLUSTER, own_messages
@@ -93,7 +93,7 @@ def envoy_bootstrap(settings: EnvoySettings) -> dict[str, Any]:
         "stats_flush_interval": f"{request_reports.FLUSH_SECONDS}s",
         "stats_eviction_interval": f"{request_metrics.IDLE_SECONDS}s",
         "stats_config": {"histogram_bucket_settings": [request_metrics.buckets()]},
-        "layered_runtime": {"layers": [{"name": "static", "static_layer": {}}]},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": tracing.RUNTIME}]},
     }
     descriptors.parse(config, BOOTSTRAP)
     return config

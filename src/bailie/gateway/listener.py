@@ -1,7 +1,7 @@
 """The listener of an Envoy: where it listens, and the filters that every request passes.
 
-Called by `ads` for each Envoy that connects, because the addresses are the pod's own (it tells them in its
-node metadata). The filters come from here and not from the bootstrap, so that a new scheduler brings new
+Called by `resources` for each Envoy that connects, because the addresses are the pod's own (it tells them in
+its node metadata). The filters come from here and not from the bootstrap, so that a new scheduler brings new
 filters without restarting an Envoy.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import descriptor_pb2
 
 from bailie._gen import inference_pb2
-from bailie.gateway import descriptors, meshes, mirrors, request_metrics
+from bailie.gateway import descriptors, meshes, mirrors, request_metrics, tracing
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, MESSAGE_TYPE, NAME_FIELDS, NAMESPACE_SCOPE
 from bailie.gateway.routes import (
     ANSWER_FILTER,
@@ -31,6 +31,7 @@ from bailie.routing import refusal
 from bailie.wellknown import names, ports
 
 if TYPE_CHECKING:
+    from bailie.api.collector import Collector
     from bailie.routing.refusal import ErrorAnswer
 
 LISTENER_NAME = "inference"
@@ -75,8 +76,12 @@ class Address:
 
 
 @lru_cache(maxsize=64)
-def listener(namespace: str, addresses: tuple[Address, ...]) -> Any:
-    """Returns the Listener message for the Envoy of `namespace` on `addresses` (at least one)."""
+def listener(namespace: str, addresses: tuple[Address, ...], collector: Collector | None = None) -> Any:
+    """Returns the Listener message for the Envoy of `namespace` on `addresses` (at least one).
+
+    `collector` gets the traces of its requests, None for no traces.
+    """
+    http = _http(namespace) | (tracing.of_requests(collector, namespace) if collector else {})
     first, *others = (_socket(address) for address in addresses)
     return descriptors.parse(
         {
@@ -85,7 +90,7 @@ def listener(namespace: str, addresses: tuple[Address, ...]) -> Any:
             "additional_addresses": [{"address": other} for other in others],
             "enable_reuse_port": True,
             "per_connection_buffer_limit_bytes": LONGEST_UNNAMED,
-            "filter_chains": [{"filters": [{"name": "http", "typed_config": _http(namespace)}]}],
+            "filter_chains": [{"filters": [{"name": "http", "typed_config": http}]}],
         },
         descriptors.LISTENER,
     )

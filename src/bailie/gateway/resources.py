@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import clusters, descriptors, meshes, mirrors, routes
+from bailie.gateway import clusters, descriptors, meshes, mirrors, routes, tracing
 from bailie.gateway.clusters import CALLS, Protocol
-from bailie.gateway.listener import mirror_listener
+from bailie.gateway.listener import listener, mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
 from bailie.routing.table import Elsewhere, Route
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from bailie.api.collector import Collector
+    from bailie.gateway.listener import Address
     from bailie.routing.table import Entry, ReplicaEndpoint, RoutingTable
 
 CLUSTER_URL = descriptors.type_url(descriptors.CLUSTER)
@@ -47,6 +50,8 @@ class ResourceSnapshot:
     namespace: str
     resources: Mapping[str, Mapping[str, XdsResource]]
     takes_over: bool = False
+    collector: Collector | None = None
+    """Where the listener for requests is to send their traces."""
 
 
 def resource(name: str, message: Any) -> XdsResource:
@@ -57,6 +62,13 @@ def resource(name: str, message: Any) -> XdsResource:
         name=name, version=version, resource=packed
     )
     return XdsResource(name, version, wrapped)
+
+
+@lru_cache(maxsize=64)
+def own_listener(namespace: str, addresses: tuple[Address, ...], collector: Collector | None) -> XdsResource:
+    """Returns the listener for requests of an Envoy of `namespace` on `addresses`."""
+    message = listener(namespace, addresses, collector)
+    return resource(message.name, message)
 
 
 _MIRROR_CLUSTERS = {
@@ -110,17 +122,19 @@ class Encoder:
         self._entries = now
         pairs = self._pairs.items()
         mirroring = _MIRROR_CLUSTERS if table.mirrors else {}
+        traces = _traces(table.collector) if table.collector else {}
         resources = {
             CLUSTER_URL: {
                 **{name: pair.cluster for name, pair in pairs},
                 **{name: mesh.cluster for name, mesh in self._meshes.items()},
                 **mirroring,
+                **traces,
             },
             ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
             LISTENER_URL: {self._copies.name: self._copies} if table.mirrors else {},
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
         }
-        yield ResourceSnapshot(revision, table.namespace, resources, table.takes_over)
+        yield ResourceSnapshot(revision, table.namespace, resources, table.takes_over, table.collector)
 
     def _count(self, entry: Entry, by: int) -> None:
         """Counts the uses of clusters: a cluster stays as long as a route names it."""
@@ -152,6 +166,11 @@ class Encoder:
         max_requests = min(self.max_requests_per_replica * len(replicas), clusters.MOST_REQUESTS)
         cluster = resource(name, clusters.cluster(name, protocol, max_requests))
         return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
+
+
+@lru_cache(maxsize=64)
+def _traces(collector: Collector) -> dict[str, XdsResource]:
+    return {tracing.CLUSTER: resource(tracing.CLUSTER, tracing.cluster(collector))}
 
 
 def _by_key(table: RoutingTable) -> Mapping[str, Entry]:

@@ -269,6 +269,9 @@ def _mlserver(image: str) -> Manifest:
             _variable("MLSERVER_DEBUG", "false"),
             _variable("MLSERVER_GZIP_ENABLED", "false"),
             _variable("MLSERVER_GRPC_MAX_MESSAGE_LENGTH", str(_LARGEST_GRPC_MESSAGE)),
+            _from_tracing(variables.MLSERVER_TRACING_SERVER),
+            # Spans of requests that Envoy traces, and none of health checks or of requests of our own.
+            _variable(variables.OTEL_SAMPLER, "parentbased_always_off"),
         ],
         "ports": [
             _port("server-http", ports.SERVER_HTTP),
@@ -310,6 +313,12 @@ def _variable(name: str, value: str) -> Manifest:
 
 def _from_field(name: str, path: str) -> Manifest:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _from_tracing(name: str) -> Manifest:
+    """Returns a variable with the runtime's settings for traces; unset where the namespace sends none."""
+    key = {"name": names.TRACING_CONFIG, "key": name, "optional": True}
+    return {"name": name, "valueFrom": {"configMapKeyRef": key}}
 
 
 def _port(name: str, number: int) -> Manifest:

@@ -20,11 +20,12 @@ from bailie.manifests.fences import Origin
 from bailie.manifests.objects import MANAGED_BY, NAME_LABEL, described, owner_reference, port, service
 from bailie.manifests.podspec import merge_pod_spec
 from bailie.manifests.workload import Workload
-from bailie.wellknown import names, ports
+from bailie.wellknown import names, ports, variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bailie.api.collector import Collector
     from bailie.api.seldon_config import Component, Configuration, SeldonConfig
     from bailie.api.seldon_runtime import Override, SeldonRuntime
     from bailie.manifests.workload import Manifest
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 MESH_SERVICE = names.MESH
 AGENT_CONFIG_MAP = names.AGENT_CONFIG
 SETTINGS = AGENT_CONFIG_MAP
-"""Name of the workload without pods that holds the runtime's settings for the agents."""
+"""Name of the workload without pods that holds the runtime's settings for the servers' pods."""
 COMPONENT_SERVICES = {SCHEDULER: SCHEDULER, ENVOY: MESH_SERVICE}
 DEFAULT_SERVICE_TYPE = "LoadBalancer"
 _SCHEDULER_PORTS = (
@@ -78,7 +79,9 @@ def runtime_workloads(
     settings = effective_configuration(runtime.spec.config, config.spec.config)
     templates = {component.name: component for component in config.spec.components}
     missing = missing_components(runtime, config)
-    found = [_objects_only(runtime, SETTINGS, (_agent_config(runtime.metadata.namespace, settings),))]
+    namespace = runtime.metadata.namespace
+    shared = (_agent_config(namespace, settings), _tracing_config(namespace, settings))
+    found = [_objects_only(runtime, SETTINGS, shared)]
     for name in RUN_COMPONENTS:
         override = runtime.override(name)
         if left_out(runtime, name):
@@ -223,6 +226,28 @@ def _agent_config(namespace: str, settings: Configuration) -> Manifest:
         "kind": "ConfigMap",
         "metadata": {"name": AGENT_CONFIG_MAP, "namespace": namespace},
         "data": {"agent.yaml": yaml.safe_dump(content, sort_keys=True)},
+    }
+
+
+def tracing_status(runtime: SeldonRuntime, config: SeldonConfig) -> dict[str, str] | None:
+    """Returns the field `tracing` of the runtime's status; None where no traces are sent."""
+    collector = _collector(effective_configuration(runtime.spec.config, config.spec.config))
+    return None if collector is None else {"collector": str(collector), "ratio": f"{collector.ratio:g}"}
+
+
+def _collector(settings: Configuration) -> Collector | None:
+    return settings.tracing_config.collector if settings.tracing_config else None
+
+
+def _tracing_config(namespace: str, settings: Configuration) -> Manifest:
+    """Returns the variables with which MLServer sends spans, for the servers' pods: none without a
+    collector."""
+    collector = _collector(settings)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": names.TRACING_CONFIG, "namespace": namespace},
+        "data": {variables.MLSERVER_TRACING_SERVER: str(collector)} if collector else {},
     }
 
 

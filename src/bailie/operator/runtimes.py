@@ -3,7 +3,7 @@ itself."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import SERVER
 from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
@@ -23,6 +23,7 @@ from bailie.manifests.runtime import (
     component_origin,
     missing_components,
     runtime_workloads,
+    tracing_status,
 )
 from bailie.operator.central_schedulers import central_namespace, hand_made
 from bailie.operator.conditions import (
@@ -95,7 +96,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         ready = happy(conditions, COMPONENT_CONDITIONS.values())
         made = not refusals and not using.frozen
         told = made and (serves or resource.status.served_namespaces)
-        fields = {"servedNamespaces": list(serves)} if told else {}
+        fields: dict[str, Any] = {"servedNamespaces": list(serves)} if told else {}
+        fields["tracing"] = tracing_status(resource, using.config)
         conditions += self._remotes(resource)
         settings = effective_configuration(resource.spec.config, using.config.spec.config)
         conditions += await self._pipelines(resource, settings)

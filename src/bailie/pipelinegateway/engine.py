@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.pipeline_run import RunEnding
     from bailie.pipelinegateway.plans import Plans, ServedPlan
     from bailie.pipelinegateway.root_request import RequestOrigin
+    from bailie.pipelinegateway.spans import PipelineSpans
     from bailie.pipelinegateway.step_client import StepClient
     from bailie.pipelinegateway.traces import TraceRing
 
@@ -48,6 +49,7 @@ class PipelineEngine:
     budget: ByteBudget
     limits: RunLimits
     traces: TraceRing
+    spans: PipelineSpans
     batches: Batches = field(init=False)
     deadlines: Deadlines = field(init=False)
     _waiting: set[PipelineRun] = field(default_factory=set)

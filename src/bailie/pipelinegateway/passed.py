@@ -27,9 +27,13 @@ _KEPT_BACK = frozenset(
 _OF_PROXIES = (b"x-envoy-", b"x-forwarded-")
 
 
-def to_steps(given: Headers) -> bytes:
-    """Returns the headers that each call of a step gets, as they are sent."""
-    return lines([each for each in given if goes_on(each[0])])
+def to_steps(given: Headers, *, traced: bool = False) -> bytes:
+    """Returns the headers that each call of a step gets, as they are sent.
+
+    A request that is `traced` here has a span for each call, which the call's own `traceparent` names.
+    """
+    own = b"traceparent" if traced else b""
+    return lines([each for each in given if goes_on(each[0]) and each[0] != own])
 
 
 def back(given: Headers) -> Headers:

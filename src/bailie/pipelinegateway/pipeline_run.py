@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.deadlines import Deadlines
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.root_request import RootRequest
+    from bailie.pipelinegateway.spans import PipelineSpans
     from bailie.pipelinegateway.step_client import PendingCall, StepClient
     from bailie.pipelinegateway.traces import TraceRing
+    from bailie.tracing.spans import Span
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +73,7 @@ class AllRuns(Protocol):
     batches: Batches
     traces: TraceRing
     deadlines: Deadlines
+    spans: PipelineSpans
 
     def keep_side(self, run: PipelineRun) -> None:
         """Keeps a run for which nobody waits, or drops it."""
@@ -98,6 +101,8 @@ class PipelineRun:
         self._timers: list[asyncio.TimerHandle] = []
         self._deadline = 0.0
         self._calls: dict[tuple[str, int], PendingCall] = {}
+        self._spans: dict[tuple[str, int], Span] = {}
+        """Of the calls under way, where the request is traced."""
         self._routes: dict[bytes, None] = {}
         self._statuses: dict[str, int] = {}
         self._events: list[Event] = []
@@ -186,8 +191,7 @@ class PipelineRun:
                 case CancelCall(step, visit):
                     # An answer of the same turn has taken the call out.
                     if pending := self._calls.pop((step, visit), None):
-                        pending.cancel()
-                        self.served.steps[step].cancelled += 1
+                        self._cancel((step, visit), pending)
                 case SetTimer():
                     self._set_timer(effect)
                 case _:
@@ -221,13 +225,15 @@ class PipelineRun:
                 pass
 
     def _call(self, call: Call) -> None:
-        counts, begun = self.served.steps[call.step], perf_counter()
+        counts, begun, root = self.served.steps[call.step], perf_counter(), self._root
+        span, line = self._runs.spans.of_call(root.place, call.step, call.visit)
 
         def heard(event: StepAnswered | StepFailed, status: int, routes: tuple[bytes, ...]) -> None:
             self._calls.pop((event.step, event.visit), None)
             for route in routes:
                 self._routes[route] = None
             seconds = perf_counter() - begun
+            self._answered(event)
             if isinstance(event, StepFailed):
                 self._statuses[event.step] = status
                 counts.fail(event.code, seconds)
@@ -235,15 +241,27 @@ class PipelineRun:
                 counts.answer(seconds)
             self.take(event)
 
-        root = self._root
         try:
-            pending = root.dialect.infer(call, root.to_steps, root.held, heard)
+            pending = root.dialect.infer(call, root.to_steps + line, root.held, heard)
         except MalformedBody as error:
             self.take(StepFailed(call.step, call.visit, FailCode.STEP_ERROR, str(error)))
             return
+        if span is not None:
+            self._spans[call.step, call.visit] = span
         self._calls[call.step, call.visit] = pending
         counts.called += 1
         self._runs.client.call(pending)
+
+    def _answered(self, event: StepAnswered | StepFailed) -> None:
+        """Ends the span of a call."""
+        if self._spans:
+            span = self._spans.pop((event.step, event.visit), None)
+            self._runs.spans.tracer.end(span, event.words if isinstance(event, StepFailed) else "")
+
+    def _cancel(self, key: tuple[str, int], pending: PendingCall) -> None:
+        pending.cancel()
+        self.served.steps[key[0]].cancelled += 1
+        self._runs.spans.tracer.end(self._spans.pop(key, None), "cancelled")
 
     def _record(self, step: str, words: str) -> None:
         if self.dropped:
@@ -273,9 +291,8 @@ class PipelineRun:
         self._runs.deadlines.forget(self)
         for timer in self._timers:
             timer.cancel()
-        for (step, _), pending in self._calls.items():
-            pending.cancel()
-            self.served.steps[step].cancelled += 1
+        for key, pending in self._calls.items():
+            self._cancel(key, pending)
         self._calls.clear()
         if self._trace is not None:
             self._runs.traces.end(self._trace)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.dialect import Dialect
     from bailie.pipelinegateway.plans import ServedPlan
+    from bailie.tracing.context import SpanContext
 
     StartFollower = Callable[["RootRequest", str, Parcel], None]
     """Begins a run of the newest version of a pipeline, for which nobody waits."""
@@ -56,6 +57,8 @@ class RequestOrigin(NamedTuple):
     held: Reservation
     dialect: Dialect
     sink: RecordSink | None = None
+    place: SpanContext | None = None
+    """The span of the request, whose children its steps are; None where the request is not traced."""
 
 
 class RootRequest:
@@ -65,7 +68,7 @@ class RootRequest:
         self, pipeline: str, origin: RequestOrigin, index: FollowerIndex, start: StartFollower
     ) -> None:
         """Begins without a run. `index`: the followers as they are now; `start` begins one."""
-        self.to_steps, self.held, self.dialect, self.sink = origin
+        self.to_steps, self.held, self.dialect, self.sink, self.place = origin
         self._index, self._start = index, start
         self._followers = Followers(index, pipeline) if index.behind(pipeline) else None
         self._timers: list[asyncio.TimerHandle] = []

@@ -33,8 +33,12 @@ from bailie.pipelinegateway.plan_versions import PlanVersions
 from bailie.pipelinegateway.plans import Plans
 from bailie.pipelinegateway.request_reader import ReadLimits
 from bailie.pipelinegateway.service import PipelineService
+from bailie.pipelinegateway.spans import PipelineSpans
 from bailie.pipelinegateway.step_client import step_client
 from bailie.pipelinegateway.traces import TraceRing
+from bailie.tracing.exporter import SpanExporter
+from bailie.tracing.tracer import Tracer
+from bailie.wellknown.names import PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -83,9 +87,11 @@ async def serve(settings: PipelineGatewaySettings) -> None:
                 asyncio.TaskGroup() as group,
             ):
                 session = group.create_task(running.session.run())
+                spans = group.create_task(SpanExporter(running.engine.spans.tracer).run())
                 await told.wait()
                 await _drain(running.session, settings.drain_seconds)
                 session.cancel()
+                spans.cancel()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -125,7 +131,8 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
     outbox = Outbox(agent_pb2.ReplicaStatus(server_ready=True))
     async with step_client(place.find, settings.most_body_bytes) as client:
         traces = TraceRing(settings.most_traces, KeptData(settings.most_kept_bytes))
-        engine = PipelineEngine(plans, client, budget, limits, traces)
+        tracer = Tracer(PIPELINE_GATEWAY, settings.namespace, settings.pod)
+        engine = PipelineEngine(plans, client, budget, limits, traces, PipelineSpans(tracer))
         later = partial(asyncio.get_running_loop().call_later, _KEEP_SECONDS)
         left = engine.batches.keep
         versions = PlanVersions(plans, outbox, settings.plan_file, left=left, later=later, broker=broker)
@@ -135,7 +142,9 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
         consuming = broker.consuming(engine) if broker is not None else nullcontext()
         async with _listening(settings, service, reading) as port, consuming:
             endpoint = agent_pb2.Endpoint(address=settings.address, http_port=port, grpc_port=port)
-            session = SchedulerSession(settings=settings, models=versions, outbox=outbox, endpoint=endpoint)
+            session = SchedulerSession(
+                settings=settings, models=versions, outbox=outbox, endpoint=endpoint, tracer=tracer
+            )
             try:
                 with _renewing(versions):
                     yield RunningGateway(engine, session, port, broker)

@@ -119,9 +119,11 @@ class PipelineService:
     def _infer(self, request: HttpRequest, served: ServedPlan, respond: Respond) -> Leave:
         answers, dialect = self._answers(request), GRPC if request.grpc else REST
         begun, counts = time.perf_counter(), self.engine.plans.counts
+        span = self.engine.spans.of_request(request.header(b"traceparent"), served)
 
         def counted(answer: HttpAnswer) -> None:
             code = grpc_code(answer) if request.grpc else str(answer.status)
+            self.engine.spans.answered(span, code)
             seconds = time.perf_counter() - begun
             counts.end(served.counts, "grpc" if request.grpc else "rest", code, seconds)
             respond(answer)
@@ -157,8 +159,10 @@ class PipelineService:
 
         sink = self.broker.begin(served, request, dialect) if self.broker is not None else None
         heard = ended if sink is None else sink.hearing(ended, first=served.journal_first)
-        origin = RequestOrigin(passed.to_steps(request.headers), request.held, dialect, sink)
-        return self.engine.start(served, parcel, origin, heard, seconds=seconds).leave
+        given = passed.to_steps(request.headers, traced=span is not None)
+        origin = RequestOrigin(given, request.held, dialect, sink, span.context if span else None)
+        run = self.engine.start(served, parcel, origin, heard, seconds=seconds)
+        return self.engine.spans.leaving(span, run.leave)
 
     def _refusal(self, answers: Answers, served: ServedPlan) -> HttpAnswer | None:
         """Returns the answer to a request that is not begun; None where it is."""

@@ -17,6 +17,7 @@ from bailie.wellknown.names import PIPELINE_ENDING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from bailie.api.collector import Collector
     from bailie.routing.requests import RecentRequests, RequestOutcomes, RequestTotals
 
 MAX_PORT = 65535
@@ -159,13 +160,15 @@ class RoutingTable:
     """Every name that callers may ask for in a namespace; any other name does not exist there.
 
     `mirrors` has the entries of the Models that get copies (`RouteMirror.model`), whatever their names lead
-    callers to. `takes_over`: names come over from another mesh, whose data planes may hand requests back.
+    callers to. `takes_over`: names come over from another mesh, whose data planes may hand requests back. `collector` gets
+    the traces of requests, None for none.
     """
 
     namespace: str
     entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     mirrors: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     takes_over: bool = False
+    collector: Collector | None = None
 
     def __post_init__(self) -> None:
         if "" in self.entries or "" in self.mirrors:

@@ -10,8 +10,9 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import SERVER
+from bailie.api.kinds import SELDON_RUNTIME, SERVER
 from bailie.control import load_samples
+from bailie.control.collectors import told_tracing
 from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
@@ -27,16 +28,19 @@ from bailie.scheduler.kinds import FORBIDDABLE, KINDS
 from bailie.scheduler.loop import SchedulingLoop, write_notice
 from bailie.scheduler.status.metrics import ModelCounts, ServerCounts
 from bailie.scheduler.status.writer import StatusWriter
+from bailie.scheduler.traced_passes import TracedPasses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.api.kinds import Kind
+    from bailie.control.pass_result import PassResult
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.kube.informer import Change
     from bailie.routing.table import Publisher
     from bailie.scheduler.agents.service import AgentService
+    from bailie.tracing.tracer import Tracer
 
 JUDGE_SECONDS = 1.0
 """Envoys report every two: at most so late is a report read."""
@@ -45,10 +49,14 @@ JUDGE_SECONDS = 1.0
 class NamespaceScheduler:
     """One namespace for as long as the process lives; it has an engine only while this process leads."""
 
-    def __init__(self, client: Client, recorder: Recorder, agents: AgentService) -> None:
+    def __init__(
+        self, client: Client, recorder: Recorder, agents: AgentService, tracer: Tracer | None = None
+    ) -> None:
+        """Makes spans with `tracer`, None for no spans of the scheduler's own."""
         self.namespace = namespace = agents.namespace
         self.agents = agents
         self._recorder = recorder
+        self._tracer = tracer
         self._informers = {each.kind: Informer(client, each.kind, namespace) for each in KINDS}
         self._engine: Engine | None = None
         self._publisher: Publisher | None = None
@@ -97,6 +105,12 @@ class NamespaceScheduler:
             "acknowledged": self._publisher.acknowledged if self._publisher else 0,
         }
 
+    def _trace(self, result: PassResult) -> None:
+        """Follows the collector of the namespace: for the agents, and for the spans of the scheduler."""
+        self.agents.trace_to(str(result.collector or ""))
+        if self._tracer is not None:
+            self._tracer.collector = result.collector
+
     async def schedule(self, publisher: Publisher, client: Client) -> None:
         """Makes passes until cancelled, once the copy is no older than the term. Raises Stale.
 
@@ -105,19 +119,20 @@ class NamespaceScheduler:
         for kind, informer in self._informers.items():
             if informer.synced.is_set() or kind not in FORBIDDABLE:
                 await current(client, informer)
+        traced = TracedPasses(self._tracer) if self._tracer else None
         engine = Engine(
             self.namespace,
             objects=lambda kind: self._informers[kind].store.values(),
             agents=self.agents,
             publisher=publisher,
-            notify=write_notice,
+            notify=traced.notify if traced else write_notice,
             further=[each.subjects for each in KINDS if each.subjects],
         )
         writers = {each.kind: each.writer(client, self.namespace, self._recorder) for each in KINDS}
         writer = StatusWriter(self.namespace, self._informers, writers)
         counts = (ModelCounts(self.namespace), ServerCounts(self.namespace))
-        reports = (writer.take, *(each.take for each in counts))
-        loop = SchedulingLoop(engine, _now, reports=reports)
+        reports = (writer.take, self._trace, *(each.take for each in counts))
+        loop = SchedulingLoop(traced.of(engine) if traced else engine, _now, reports=reports)
         publisher.on_acknowledged(lambda _: loop.wake())
         publisher.on_used(engine.note_used)
         ends = [
@@ -167,8 +182,12 @@ def _matters(change: Change) -> bool:
 
 
 def _mark(manifest: Mapping[str, Any]) -> tuple[object, ...]:
-    running = (manifest.get("status") or {}).get("replicas") if manifest["kind"] == SERVER.kind else None
-    return (object_mark(manifest["metadata"]), running)
+    told: object = None
+    if manifest["kind"] == SERVER.kind:
+        told = (manifest.get("status") or {}).get("replicas")
+    elif manifest["kind"] == SELDON_RUNTIME.kind:
+        told = told_tracing(manifest)
+    return (object_mark(manifest["metadata"]), told)
 
 
 def _now() -> Now:

@@ -24,6 +24,8 @@ from bailie.scheduler.namespace import NamespaceScheduler
 from bailie.scheduler.served_list import ServedList
 from bailie.scheduler.served_namespace import ServedNamespace
 from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION
+from bailie.tracing.exporter import SpanExporter
+from bailie.tracing.tracer import Tracer
 from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
@@ -93,7 +95,8 @@ class Scheduler:
         self._recorder = Recorder(client, names.SCHEDULER, settings.pod_name)
         token = TokenFile(settings.token_file)
         self.agents = AgentService(namespace, token, settings.address, self._leads)
-        self._home = NamespaceScheduler(client, self._recorder, self.agents)
+        self._tracer = Tracer(names.SCHEDULER, namespace, settings.pod_name)
+        self._home = NamespaceScheduler(client, self._recorder, self.agents, self._tracer)
         self._list = ServedList(client, namespace)
         self._others: dict[str, ServedNamespace] = {}
         self._services = {namespace: self.agents}
@@ -112,6 +115,7 @@ class Scheduler:
                 group.create_task(self._list.run(), name="list")
                 group.create_task(self._list.each(self._follow), name="follow-others")
             group.create_task(self._recorder.run(), name="events")
+            group.create_task(SpanExporter(self._tracer).run(), name="spans")
             group.create_task(self._election.run(self._lead), name="election")
 
     def unready(self) -> str | None:

@@ -100,6 +100,23 @@ async def test_a_hello_is_welcomed_with_the_epoch_and_its_replica_is_seen(servic
     ]
 
 
+async def test_agents_are_told_where_spans_go_at_the_welcome_and_at_each_change(service, port):
+    async with connected(port) as agent:
+        await agent.say(hello())
+        assert (await agent.heard()).welcome.tracing.collector == ""
+        service.trace_to("c:4317")
+        service.trace_to("c:4317")
+        service.trace_to("d:4317")
+        assert (await agent.heard()).tracing.collector == "d:4317"
+        service.trace_to("")
+        heard = await agent.heard()
+        assert (heard.WhichOneof("message"), heard.tracing.collector) == ("tracing", "")
+    service.trace_to("e:4317")
+    async with connected(port) as agent:
+        await agent.say(hello())
+        assert (await agent.heard()).welcome.tracing.collector == "e:4317"
+
+
 @pytest.mark.parametrize(
     ("greeting", "code", "words"),
     [

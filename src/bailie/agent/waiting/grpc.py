@@ -13,6 +13,7 @@ import grpc
 from bailie._gen import inference_pb2
 from bailie.agent.waiting.requests import NotAnswered
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
+from bailie.tracing.context import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -72,7 +73,7 @@ class _Calls:
             if method == "ModelReady" and self._requests.is_evicted(name):
                 return inference_pb2.ModelReadyResponse(ready=True).SerializeToString()
             try:
-                async with self._requests.hold(name, len(request)):
+                async with self._requests.hold(name, len(request), _traceparent(context)):
                     answer: bytes = await call(
                         request, metadata=_metadata(context), timeout=context.time_remaining()
                     )
@@ -92,7 +93,7 @@ class _Calls:
             return
         name = _name_in(first)
         try:
-            async with self._requests.hold(name, len(first)):
+            async with self._requests.hold(name, len(first), _traceparent(context)):
                 call = self._channel.stream_stream(f"/{SERVICE}/{STREAM}", None, None)(
                     _with_first(first, requests),
                     metadata=_metadata(context),
@@ -124,6 +125,11 @@ async def _hand_on(context: Context, error: grpc.aio.AioRpcError) -> None:
 def _metadata(context: Context) -> Metadata:
     given: Any = context.invocation_metadata() or ()
     return tuple((key, value) for key, value in given if not key.startswith(_OWN))
+
+
+def _traceparent(context: Context) -> bytes:
+    given: Any = context.invocation_metadata() or ()
+    return next((str(value).encode() for key, value in given if key == HEADER), b"")
 
 
 def _name_in(message: bytes) -> str:

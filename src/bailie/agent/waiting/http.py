@@ -19,6 +19,7 @@ import uvicorn
 
 from bailie.agent.waiting.requests import NotAnswered
 from bailie.routing.refusal import no_answer, not_served
+from bailie.tracing.context import HEADER
 from bailie.wellknown.headers import VERSION
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class _Application:
 
     async def _hold(self, name: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         try:
-            async with self._requests.hold(name, _read_ahead(scope["headers"])):
+            traceparent = dict(scope["headers"]).get(HEADER.encode(), b"")
+            async with self._requests.hold(name, _read_ahead(scope["headers"]), traceparent):
                 await self._pass_on(scope, receive, send)
         except NotAnswered as error:
             await _refuse(send, error.refusal)

@@ -18,6 +18,7 @@ from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.words import for_callers
 from bailie.routing.refusal import not_ready, overloaded
 from bailie.routing.table import NotReady
+from bailie.tracing.context import UNTRACED, read_traceparent
 from bailie.wellknown.limits import REQUESTS_PER_REPLICA
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bailie.agent.models import Models
     from bailie.agent.settings import Settings
     from bailie.routing.refusal import ErrorAnswer
+    from bailie.tracing.context import SpanContext
 
 log = structlog.get_logger(__name__)
 
@@ -59,30 +61,35 @@ class WaitingRequests:
         return self._models.state(server_name) is CopyState.EVICTED
 
     @asynccontextmanager
-    async def hold(self, server_name: str, message_bytes: int) -> AsyncIterator[None]:
+    async def hold(
+        self, server_name: str, message_bytes: int, traceparent: bytes = b""
+    ) -> AsyncIterator[None]:
         """Waits until the version is in memory, and keeps it there while the block runs. Raises NotAnswered.
 
-        `message_bytes`: the part of the request that this process holds in memory.
+        `message_bytes`: the part of the request that this process holds in memory. `traceparent`: the header
+        of the request, empty where it has none.
         """
         namespace, model = self._settings.namespace, server_name.rpartition("_")[0]
         size = message_bytes + EACH_BYTES
         if told := self._too_many(server_name, size):
             raise _not_answered(server_name, overloaded(namespace, model, told), told)
         try:
+            parent = read_traceparent(traceparent) or UNTRACED
             with self._bytes.taken_by(server_name, size):
-                async with self._in_memory(server_name):
+                async with self._in_memory(server_name, parent):
                     yield
         except HoldRefused as error:
             refusal = not_ready(namespace, model, NotReady(error.reason, for_callers(error.reason)))
             raise _not_answered(server_name, refusal, error.message) from error
 
     @asynccontextmanager
-    async def _in_memory(self, server_name: str) -> AsyncIterator[None]:
+    async def _in_memory(self, server_name: str, parent: SpanContext) -> AsyncIterator[None]:
         """Keeps the version in memory while the block runs. The request has a place until the block begins: a
         request that is passed on waits no more, and Envoy bounds the number of those."""
         async with AsyncExitStack() as holding:
             with self._places.taken_by(server_name, 1):
-                await holding.enter_async_context(self._models.hold(server_name, self._settings.hold_seconds))
+                hold = self._models.hold(server_name, self._settings.hold_seconds, parent)
+                await holding.enter_async_context(hold)
             yield
 
     def _too_many(self, server_name: str, size: int) -> str:

@@ -100,6 +100,7 @@ class AgentService:
         self._sessions: dict[ReplicaId, AgentSession] = {}
         self._speakers: dict[str, AgentSession] = {}
         """The sessions by the address of their endpoint."""
+        self._collector = ""
         self._hellos = Allowance(*_HELLOS)
         self._complaints = Complaints()
         self._lines = Allowance(*_LINES)
@@ -155,6 +156,14 @@ class AgentService:
         if session is not None:
             session.note_drained(stranded)
 
+    def trace_to(self, collector: str) -> None:
+        """Tells every agent, and those that connect later, where their spans go: empty for nowhere."""
+        if collector == self._collector:
+            return
+        self._collector = collector
+        for session in self._sessions.values():
+            session.note_collector(collector)
+
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back on every change of `replicas`; returns a function that ends the subscription."""
         self._callbacks.append(callback)
@@ -167,7 +176,7 @@ class AgentService:
             hello = await self._greeted(context, epoch)
             session = self._open(hello)
             try:
-                await context.write(wire.welcome(epoch))
+                await context.write(wire.welcome(epoch, self._collector))
                 await self._converse(session, context, epoch)
             finally:
                 self._close(session)

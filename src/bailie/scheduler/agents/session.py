@@ -50,6 +50,7 @@ class AgentSession:
         self._used: set[str] = set()
         self._memory: dict[str, bool] = {}
         self._drained: tuple[str, ...] | None = None
+        self._collector: str | None = None
         self._some = asyncio.Event()
         self._snapshot: ConnectedReplica | None = None
         for report in hello.inventory:
@@ -110,9 +111,14 @@ class AgentSession:
         self._drained = tuple(stranded)
         self._some.set()
 
+    def note_collector(self, collector: str) -> None:
+        """Queues the address of another collector of spans, empty for none."""
+        self._collector = collector
+        self._some.set()
+
     async def next_message(self, epoch: int) -> pb.SchedulerMessage:
         """Waits for a message and takes it out: the oldest command first, then the other messages."""
-        while not (self._outbox or self._used or self._memory or self._drained is not None):
+        while not self._has_some:
             self._some.clear()
             await self._some.wait()
         if self._outbox:
@@ -126,8 +132,16 @@ class AgentSession:
                 [name for name, each in memory.items() if each is here] for here in (False, True)
             )
             return wire.memory_message(idle, awaited, epoch)
+        if self._collector is not None:
+            collector, self._collector = self._collector, None
+            return wire.tracing_message(collector)
         used, self._used = self._used, set()
         return wire.used_message(used)
+
+    @property
+    def _has_some(self) -> bool:
+        told = self._drained is not None or self._collector is not None
+        return told or bool(self._outbox or self._used or self._memory)
 
     def end(self, code: grpc.StatusCode, message: str) -> None:
         """Ends the stream from our side; only the first reason counts."""
