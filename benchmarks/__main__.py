@@ -44,6 +44,7 @@ from benchmarks import (
     scheduler,
     serve,
     startup,
+    traces,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ BENCHMARKS = {
     "data-plane": data_plane.main,
     "request-metrics": request_metrics.main,
     "delivery": delivery.main,
+    "traces": traces.main,
     "drain": drain.main,
     "edge-fuzz": edge_fuzz.main,
     "experiments": experiments.main,

@@ -19,6 +19,7 @@ NOT_PURE = {
     "bailie.kafka.settings": "reads the mounted configuration",
     "bailie.kube.clock": "is the clock",
     "bailie.kube.metrics": "counts in the process's registry",
+    "bailie.tracing.metrics": "counts in the process's registry",
     "bailie.kube.token": "reads a file",
     "bailie.local.signature": "opens a model, as a script",
     "bailie.local.training": "writes files, as a script",

@@ -160,8 +160,8 @@ class RoutingTable:
     """Every name that callers may ask for in a namespace; any other name does not exist there.
 
     `mirrors` has the entries of the Models that get copies (`RouteMirror.model`), whatever their names lead
-    callers to. `takes_over`: names come over from another mesh, whose data planes may hand requests back. `collector` gets
-    the traces of requests, None for none.
+    callers to. `takes_over`: names come over from another mesh, whose data planes may hand requests back.
+    `collector` gets the traces of requests, None for none.
     """
 
     namespace: str
