@@ -5,22 +5,30 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bailie._gen import agent_pb2
 from bailie.agent.store import VersionRecord
+from bailie.kube.clock import utc_now
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.retry import retry_delay
 from bailie.lifecycle.wire import signature_to_wire, to_wire
+from bailie.tracing.context import UNTRACED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+
+    from bailie.tracing.context import SpanContext
+    from bailie.tracing.tracer import Tracer
 
 WELL_SECONDS = 60.0
 """A version that stayed loaded for this long counts as healthy: its earlier losses are forgotten."""
 
 WELL_AFTER_HANGING_SECONDS = 3600.0
 """The same for one that hangs: that takes a minute to be seen, each time."""
+_LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
 _LONGEST_MESSAGE = 4000
 """Characters of a report: the log has the whole of an exception's text."""
 NOT_RESPONDING = "ModelNotResponding"
@@ -48,7 +56,7 @@ class BringBack:
 
 
 Command = agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict | ReloadLost | BringBack
-SPANS: Mapping[type[Command], str] = {
+_SPANS: Mapping[type[Command], str] = {
     agent_pb2.Load: "load",
     agent_pb2.Unload: "unload",
     agent_pb2.Evict: "evict",
@@ -98,10 +106,25 @@ class Slot:
                 return command.version.identity
         return self.record.identity
 
+    def command_span(self, tracer: Tracer, command: Command) -> AbstractContextManager[None]:
+        """Returns the span of a command that is carried out in a block."""
+        return tracer.span(_SPANS[type(command)], None, **self._named)
+
+    def hold_span(self, tracer: Tracer, parent: SpanContext) -> AbstractContextManager[None]:
+        """Returns the span of a request that waits in a block; none where the version is in memory."""
+        return tracer.span("hold", UNTRACED if self.answers else parent, **self._named)
+
     @property
-    def named(self) -> Mapping[str, str]:
-        """The names of the version, as spans have them."""
+    def _named(self) -> Mapping[str, str]:
         return {"model": self.record.name, "version": self.record.server_name}
+
+    def rest_words(self, command: ReloadLost) -> str:
+        """Returns why the version rests from now on, and until when."""
+        end = utc_now() + timedelta(seconds=command.rest_seconds)
+        then = f"it is loaded again at {end:%H:%M:%SZ}"
+        if command.reason == NOT_RESPONDING:
+            return f"{command.message}; {then}"
+        return _LOST_AGAIN.format(self.losses, self.record.server_name, then)
 
     @property
     def answers(self) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,17 +19,7 @@ from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused, LoadFailed
 from bailie.agent.load_order import Rank
 from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS, UNLOADS
-from bailie.agent.model_state import (
-    NOT_RESPONDING,
-    SPANS,
-    BringBack,
-    ReloadLost,
-    Slot,
-    is_here,
-    new_record,
-    same,
-)
-from bailie.kube.clock import utc_now
+from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, is_here, new_record, same
 from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
 from bailie.lifecycle.wire import to_wire
 from bailie.tracing.context import UNTRACED
@@ -50,7 +39,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOST = "the inference server no longer says that {} is ready; it is being loaded again"
-_LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
 _HELD = frozenset({CopyState.LOADED, CopyState.EVICTING, CopyState.EVICTED})
 _GONE = frozenset({CopyState.ABSENT, CopyState.UNLOADING, CopyState.UNLOADED})
 
@@ -207,8 +195,7 @@ class Models:
     ) -> AsyncIterator[Slot]:
         """Waits until the version is in memory, and keeps it there while the block runs.
 
-        `parent` is the request's place in a trace, which has the wait as a span. Raises HoldRefused when the
-        version does not come into memory within so many seconds.
+        Raises HoldRefused after so many seconds. `parent`: the request's place in a trace.
         """
         slot = self._slots.get(server_name)
         if slot is None:
@@ -228,9 +215,8 @@ class Models:
             self._budget.rebalance()
 
     async def _in_memory(self, slot: Slot, seconds: float, parent: SpanContext) -> None:
-        waits = UNTRACED if slot.answers else parent
         try:
-            with HELD_SECONDS.time(), self._tracer.span("hold", waits, **slot.named):
+            with HELD_SECONDS.time(), slot.hold_span(self._tracer, parent):
                 async with asyncio.timeout(seconds):
                     while not slot.answers:
                         self._bring_back(slot)
@@ -301,7 +287,7 @@ class Models:
 
     async def _carry_out(self, slot: Slot, command: Command) -> None:
         try:
-            with self._tracer.span(SPANS[type(command)], None, **slot.named):
+            with slot.command_span(self._tracer, command):
                 await self._obey(slot, command)
         except LoadFailed as error:
             slot.deaths, slot.rests_on = error.deaths, error.rests_on
@@ -357,11 +343,8 @@ class Models:
 
     async def _rest(self, slot: Slot, command: ReloadLost) -> None:
         """Keeps a version off the server for a time, so that the server's other models are ready."""
-        name, end = slot.record.server_name, utc_now() + timedelta(seconds=command.rest_seconds)
-        then = f"it is loaded again at {end:%H:%M:%SZ}"
-        hangs = command.reason == NOT_RESPONDING
-        told = f"{command.message}; {then}" if hangs else _LOST_AGAIN.format(slot.losses, name, then)
-        self._move(slot, CopyState.LOADING, command.reason, told)
+        name = slot.record.server_name
+        self._move(slot, CopyState.LOADING, command.reason, slot.rest_words(command))
         slot.resting = True
         try:
             await self._loader.take_off(name)

@@ -24,8 +24,7 @@ PIPELINE_GATEWAY = names.PIPELINE_GATEWAY
 OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway")
 
 
-_IGNORED = {
-}
+_IGNORED = {}
 """Settings of `Configuration` that nothing reads, and why."""
 
 
