@@ -58,6 +58,7 @@ SLOW = (
     "e2e/test_storage.py",
     "e2e/test_upgrade.py",
     "e2e/test_monitoring.py",
+    "e2e/test_tracing.py",
     "e2e/test_failover.py",
     "e2e/test_hand_over.py",
     "e2e/test_move.py",

@@ -61,6 +61,10 @@ class TraceCollector:
         return self.of(service, name, trace)[0]
 
     async def export(self, data, context):
+        return self.take(data)
+
+    def take(self, data):
+        """Reads a request of the protocol; returns the answer."""
         for each in pb.ExportTraceServiceRequest.FromString(data).resource_spans:
             resource = _values(each.resource.attributes)
             for span in (span for scope in each.scope_spans for span in scope.spans):
