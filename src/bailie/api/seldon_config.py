@@ -24,10 +24,6 @@ PIPELINE_GATEWAY = names.PIPELINE_GATEWAY
 OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway")
 
 
-_IGNORED = {}
-"""Settings of `Configuration` that nothing reads, and why."""
-
-
 class ModelScaling(Part):
     """Scaling of models."""
 
@@ -137,11 +133,7 @@ class Configuration(Part):
 
     def problems(self, path: str) -> list[Problem]:
         """Returns mistakes, and warnings for settings without effect; `path` is where this object stands."""
-        found = [
-            no_effect(f"{path}.{field.alias}", _IGNORED[name])
-            for name, field in type(self).model_fields.items()
-            if name in _IGNORED and getattr(self, name) is not None
-        ]
+        found: list[Problem] = []
         if self.kafka_config is not None:
             found += self.kafka_config.problems(f"{path}.kafkaConfig")
         if self.tracing_config is not None:

@@ -315,7 +315,7 @@ class Flow:
         for step, visits in self._calls.items():
             cancelled = [visit for visit in visits if (step, visit) not in unsent]
             self._board.effects += [CancelCall(step, visit) for visit in cancelled]
-        self._board.take_back({self._topic(step, "inputs") for step, _ in unsent})
+        self._board.take_back({self._plan.inputs[step] for step, _ in unsent})
         self._board.clear(why)
         self._waiting = False
         for held in (self._calls, self._visits, self._failures, self._unsent):
