@@ -12,7 +12,7 @@ from tests.support.broker import running_broker
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc
-from bailie.inference.codec import to_protobuf
+from bailie.inference.codec import from_protobuf, to_protobuf
 
 pytestmark = pytest.mark.e2e
 
@@ -269,6 +269,19 @@ def broker_of(stack, address):
     stack.kubectl("patch", "seldonruntime", "seldon", "-n", SYSTEM, "--type", "merge", "-p", patch)
 
 
+def records_answered(broker, topics, expectation):
+    """Returns the data with which both a pipeline and a model answer a record."""
+    request = expectation.request()
+    broker.write(topics[0], (b"kept.one", to_protobuf("", request).SerializeToString()))
+    broker.write(topics[2], (b"order-1", json.dumps(request).encode()))
+    found = {each.key(): each for each in broker.read(topics[1], topics[3], count=7)}
+    of_model = json.loads(found[b"order-1"].value())["outputs"][0]["data"]
+    (answer,) = [each for each in broker.read(topics[1]) if each.key() == b"kept.one"]
+    message = pb.ModelInferResponse.FromString(answer.value())
+    assert from_protobuf(message)["outputs"][0]["data"] == of_model
+    return of_model
+
+
 def test_requests_are_in_the_topics_of_a_broker_that_goes_and_comes_back(
     stack, models, model, gateway, tmp_path
 ):
@@ -296,6 +309,8 @@ def test_requests_are_in_the_topics_of_a_broker_that_goes_and_comes_back(
         broker.start()
         journal("True")
         assert len(broker.read(*topics, count=8)) == 8
+        answered = records_answered(broker, topics, expectation)
+        assert answered == ask(stack, expectation, "kept").json()["outputs"][0]["data"]
         stack.kubectl("delete", "pipeline", "kept", "-n", SYSTEM, "--timeout=60s")
         until(lambda: not {each for each in broker.topics() if ".pipeline.kept." in each})
         assert set(topics[2:]) <= broker.topics()
