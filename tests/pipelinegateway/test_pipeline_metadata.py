@@ -102,8 +102,8 @@ def test_the_tensors_are_those_of_the_models(spec, models, inputs, outputs):
     assert set(asked_steps(plan)) <= set(plan.plan.steps)
     known = {step: read_signature(json.dumps(each).encode()) for step, each in models.items()}
     found = pipeline_tensors(plan, known)
-    assert [msgspec.to_builtins(each) for each in found.inputs] == inputs
-    assert [msgspec.to_builtins(each) for each in found.outputs] == outputs
+    assert json.loads(msgspec.json.encode(found.inputs)) == inputs
+    assert json.loads(msgspec.json.encode(found.outputs)) == outputs
 
 
 def test_only_the_models_at_the_ends_are_asked():

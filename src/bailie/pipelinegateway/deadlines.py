@@ -6,12 +6,20 @@ Kept by `engine`, told by `pipeline_run`. A timer for each run would be a tenth 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bailie.dataflow.events import TimeOut
 
 if TYPE_CHECKING:
-    from bailie.pipelinegateway.pipeline_run import PipelineRun
+    from bailie.dataflow.events import Event
+
+
+class TimedRun(Protocol):
+    """The part of a run that its end needs."""
+
+    def take(self, event: Event) -> None:
+        """Tells the run what has happened."""
+        ...
 
 
 class Deadlines:
@@ -21,17 +29,17 @@ class Deadlines:
         """Begins without a run."""
         self.seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._ends: dict[PipelineRun, float] = {}
+        self._ends: dict[TimedRun, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, run: PipelineRun) -> float:
+    def begin(self, run: TimedRun) -> float:
         """Gives a run a TimeOut when its time is over, unless it has ended; returns the loop's moment."""
         end = self._ends[run] = self._loop.time() + self.seconds
         if self._timer is None:
             self._timer = self._loop.call_at(end, self._tell)
         return end
 
-    def forget(self, run: PipelineRun) -> None:
+    def forget(self, run: TimedRun) -> None:
         """Lets go of a run that has ended."""
         self._ends.pop(run, None)
 
