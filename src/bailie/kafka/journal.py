@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _HEAR_SECONDS = 0.2
+_FLUSH_SECONDS = 1.0
 _LARGE = 16 << 10
 """Bytes of data after which the event loop has its turn at once."""
 _OVERHEAD = 500
@@ -70,6 +71,11 @@ class _Together:
 
     def __init__(self, records: tuple[UnwrittenRecord, ...], done: Callable[[str], None] | None) -> None:
         self.records, self._done, self._left, self._problem = records, done, len(records), ""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a caller waits for the records."""
+        return self._done is not None
 
     def settle(self, problem: str) -> bool:
         """Counts a record that is written, or lost; returns whether it was the last one."""
@@ -138,9 +144,9 @@ class Journal:
                 self._taken_bytes += _OVERHEAD + record.size
                 if record.size > _LARGE:
                     time.sleep(0)
-            time.sleep(
-                0
-            )  # lets the event loop go on, which answers requests: it costs more than a record does
+            if entry.is_awaited:
+                self._producer.flush(_FLUSH_SECONDS)  # sends at once, whatever `linger.ms` says
+            time.sleep(0)  # lets the event loop go on, which answers requests
 
     def _attempt(self, entry: _Together, record: UnwrittenRecord) -> None:
         try:
