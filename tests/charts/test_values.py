@@ -71,11 +71,11 @@ BESIDE = {
         ),
         BROKER,
     ),
+    "security.kafka.sasl.client.secret": {"security": {"kafka": {"protocol": "SASL_SSL"}}},
     **dict.fromkeys(
         (
             "security.kafka.sasl.mechanism",
             "security.kafka.sasl.client.username",
-            "security.kafka.sasl.client.secret",
             "security.kafka.sasl.client.passwordPath",
             "security.kafka.ssl.client.secret",
             "security.kafka.ssl.client.brokerValidationSecret",
