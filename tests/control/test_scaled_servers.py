@@ -10,6 +10,7 @@ from tests.support.passes import Pass
 from bailie.control.server_explanation import explained_server
 from bailie.control.server_status import ServerStatuses
 from bailie.placement import ReplicaId
+from bailie.wellknown.labels import HELD
 
 MI = 1 << 20
 REPLICAS = [ReplicaId("mlserver", ordinal) for ordinal in range(6)]
@@ -154,6 +155,18 @@ def test_a_runtime_that_says_so_leaves_every_number():
     del world.passes.runtimes["seldon"]
     world.wait(10)
     assert world.facts.reason == "HoldingReplicas"
+
+
+def test_a_server_that_a_move_holds_back_keeps_its_number_and_is_scaled_once_it_is_free():
+    world = World(replicas=3)
+    world.apply(3, {"annotations": {HELD: "true"}})
+    world.settle()
+    world.wait(400)
+    assert (world.facts.active, world.facts.replicas, world.facts.stated) == (False, 0, 0)
+    assert world.facts.reason == "HeldBack"
+    world.apply(3, {"annotations": {HELD: "false"}})
+    world.settle()
+    assert (world.facts.active, world.facts.replicas) == (True, 3)
 
 
 def test_a_server_without_both_numbers_keeps_its_own():

@@ -7,6 +7,7 @@ from tests.support.manifests import manifest_of
 
 from bailie.control.server_rules import SCALER, ServersSwitch, server_rules, switch_of
 from bailie.scaling import Bounds
+from bailie.wellknown.labels import HELD
 
 
 def rules(metadata=None, **spec):
@@ -48,6 +49,12 @@ def test_a_server_that_is_being_deleted_is_left_alone():
 def test_none_at_all_are_a_persons_wish():
     reason, text = rules(minReplicas=0, maxReplicas=4, replicas=0).refused
     assert (reason, "spec.replicas is 0" in text) == ("ScaledDown", True)
+
+
+@pytest.mark.parametrize(("held", "reason"), [("true", "HeldBack"), ("false", None)])
+def test_the_number_of_a_server_that_is_held_back_is_for_later(held, reason):
+    found = rules({"annotations": {HELD: held}}, minReplicas=1, maxReplicas=4, replicas=3)
+    assert (found.refused and found.refused[0]) == reason
 
 
 def test_a_number_of_somebody_else_stays():

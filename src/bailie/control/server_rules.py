@@ -1,7 +1,8 @@
 """Whether the replicas of a Server follow what its models need, and between which numbers. Pure.
 
 Used by `scaled_servers`. A Server is scaled where its spec has both `minReplicas` and `maxReplicas`, with
-room between them, and the SeldonRuntime does not forbid it; a number that somebody else sets stays.
+room between them, and the SeldonRuntime does not forbid it; a number that somebody else sets stays, and so
+does that of a Server which a move holds back.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bailie.api.server import Server
 from bailie.control.scaling_rules import scaler_of
 from bailie.scaling import Bounds
 from bailie.scope.central import oldest
+from bailie.wellknown.labels import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,6 +72,9 @@ def server_rules(manifest: Mapping[str, Any]) -> ServerRules | None:
     refused = None
     if server.spec.scaling.replicas == 0:
         refused = ("ScaledDown", "spec.replicas is 0: no replica is started for models")
+    elif not server.wanted_replicas:
+        # The number in the spec is for the time after: written now, it would be the smallest that is allowed.
+        refused = ("HeldBack", f"the annotation {HELD} holds the replicas back, as a move does")
     elif owner := scaler_of(manifest["metadata"].get("managedFields") or (), but=SCALER):
         sentence = f"{owner} sets spec.replicas; apply the Server with another number of replicas to end that"
         refused = ("ReplicasOwned", sentence)
