@@ -113,6 +113,21 @@ def test_a_server_that_was_given_more_leaves_nothing_to_wait_for():
     assert need(seen, "other", resized={"mlserver": 2}).replicas == 1
 
 
+def test_the_models_that_a_smaller_server_leaves_keep_the_room_for_them_elsewhere():
+    names = ("mlserver", "other")
+    servers = [server(name, replica(0, 100), replica(1, 100), wanted_replicas=2) for name in names]
+    demands = [demand("big", mi=90), demand("large", mi=90), demand("small", mi=40)]
+    held = [
+        holding("mlserver-0", "big", mi=90),
+        holding("other-0", "large", mi=90),
+        holding("mlserver-1", "small", mi=40),
+    ]
+    seen = snapshot(demands, servers, held)
+    assert need(seen, before=2) == ReplicaNeed(replicas=1)
+    assert need(seen, "other", before=2) == ReplicaNeed(replicas=1)
+    assert need(seen, "other", before=2, resized={"mlserver": 1}) == ReplicaNeed(replicas=2)
+
+
 def test_one_look_adds_a_few_replicas_at_most_or_doubles_the_server():
     assert need(snapshot(models(100, mi=100), [one()]), most=500).replicas == 1 + STEP
     assert need(snapshot(models(100, mi=100), [one(wanted=20)]), most=500).replicas == 40

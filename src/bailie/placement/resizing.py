@@ -52,6 +52,8 @@ class ResizingTrial:
         self._servers = {each.name: each for each in snapshot.servers}
         self._demands = {each.version: each for each in snapshot.demands}
         self._plan = plan
+        self._smaller: set[str] = set()
+        """Servers whose models of replicas that are gone want another place in every trial."""
         self._on: dict[str, set[VersionId]] = defaultdict(set)
         self._ledger = Ledger()
         self._ledger.set_servers(snapshot.servers)
@@ -62,6 +64,8 @@ class ResizingTrial:
 
     def resize(self, name: str, replicas: int) -> None:
         """Gives a server another number of replicas in all that is tried from now on."""
+        if replicas < self._servers[name].wanted_replicas:
+            self._smaller.add(name)
         self._servers[name] = sized(self._servers[name], replicas)
 
     def need(self, name: str, least: int, most: int, before: int) -> Generator[None, None, ReplicaNeed]:
@@ -128,10 +132,11 @@ class ResizingTrial:
     def _moved(self, server: Server) -> tuple[list[Assignment], list[Demand]]:
         """Returns the assignments that do not stay as they are, and the demands that want a place anew."""
         open_ones = set(self._plan.refusals)
-        ordinals = server.ordinals
-        for version in self._on[server.name] - open_ones:
-            if any(index not in ordinals for index in self._plan.assignments[version].replicas):
-                open_ones.add(version)
+        for name in {server.name, *self._smaller}:
+            ordinals = server.ordinals if name == server.name else self._servers[name].ordinals
+            for version in self._on[name] - open_ones:
+                if any(index not in ordinals for index in self._plan.assignments[version].replicas):
+                    open_ones.add(version)
         order = sorted(open_ones)
         moved = [found for version in order if (found := self._plan.assignments.get(version))]
         return moved, [self._demands[version] for version in order]
