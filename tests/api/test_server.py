@@ -66,6 +66,14 @@ def test_contradictions_and_names(manifest):
     assert [p.path for p in problems] == ["metadata.name", "spec.replicas", "spec.serverConfig"]
 
 
+@pytest.mark.parametrize("numbers", [{"replicas": 10_001}, {"minReplicas": 2_000_000_000}])
+def test_replicas_are_as_many_as_can_be_counted(manifest, numbers):
+    server, problems = Server.parse(manifest("Server", {"serverConfig": "x", **numbers}))
+    assert (server, [(p.path, p.reason) for p in problems]) == (None, [("spec.replicas", "InvalidScaling")])
+    spec = {"serverConfig": "x", "replicas": 10_000, "maxReplicas": 2**31 - 1}
+    assert Server.parse(manifest("Server", spec))[1] == []
+
+
 @pytest.mark.parametrize("name", ["seldon-scheduler", "seldon-envoy", "seldon-mesh"])
 def test_names_of_the_runtime_are_taken(manifest, name):
     server, problems = Server.parse(manifest("Server", {"serverConfig": "x"}, name=name))

@@ -27,6 +27,8 @@ def owned_by(manager, subresource="scale"):
         ({"minReplicas": 1, "maxReplicas": 4}, Bounds(1, 4)),
         ({"minReplicas": 0, "maxReplicas": 4}, Bounds(1, 4)),
         ({"minReplicas": 2, "maxReplicas": 3, "replicas": 3}, Bounds(2, 3)),
+        ({"minReplicas": 2, "maxReplicas": 2**31 - 1}, Bounds(2, 10_000)),
+        ({"minReplicas": 2_000_000_000, "maxReplicas": 2_000_000_001}, None),
         ({"minReplicas": 0, "maxReplicas": 1}, None),
         ({"minReplicas": 2, "maxReplicas": 2}, None),
         ({"maxReplicas": 4}, None),

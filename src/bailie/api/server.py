@@ -17,6 +17,8 @@ from bailie.api.status import ConditionedStatus
 from bailie.wellknown import labels, names
 
 HIGHEST_FIRST_ORDINAL = 5_000
+MOST_REPLICAS = 10_000
+"""Of one Server: the scheduler, which may serve other namespaces too, counts them one by one."""
 _TAKEN_NAMES = (SCHEDULER, ENVOY, names.MESH, names.AGENT_CONFIG)
 _SWITCHES = ("true", "false")
 Retention = Literal["Retain", "Delete"]
@@ -131,6 +133,9 @@ class Server(Resource):
     def check(self) -> list[Problem]:
         """Returns contradictions within the spec, and warnings for fields without effect."""
         found = [*self.spec.scaling_problems(), *pod_spec_problems("spec.podSpec", self.spec.pod_spec)]
+        if (wanted := self.spec.scaling.replicas) > MOST_REPLICAS:
+            text = f"{wanted} replicas are wanted; a Server may have {MOST_REPLICAS}"
+            found.append(Problem("spec.replicas", "InvalidScaling", text))
         given = self.metadata.annotations.get(labels.FIRST_ORDINAL, "0")
         if not _is_ordinal(given):
             text = f"is {given[:40]!r}; write a number from 0 to {HIGHEST_FIRST_ORDINAL}"

@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.server import MOST_REPLICAS
 from bailie.api.server import Server as ServerResource
 from bailie.control.wanted_models import demand_of
 from bailie.lifecycle.memory import Measured
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from bailie.control.fleet import FleetReplica, ModelCopy
     from bailie.control.wanted_models import WantedModel
     from bailie.placement import Demand, ReplicaId, VersionId
-
-_MOST_REPLICAS = 10_000
-"""A status that speaks of more replicas was not written by an operator."""
 
 
 class ServerBook:
@@ -91,10 +89,13 @@ def _first_told(manifest: Mapping[str, Any]) -> int:
 
 
 def running_replicas(manifest: Mapping[str, Any]) -> int:
-    """Returns how many replicas the Server's status speaks of; 0 where it has no valid number."""
+    """Returns how many replicas the Server's status speaks of; 0 where it has no valid number.
+
+    A status that speaks of more than there may be was not written by an operator.
+    """
     status = manifest.get("status")
     count = status.get("replicas") if isinstance(status, dict) else None
-    return min(max(count, 0), _MOST_REPLICAS) if isinstance(count, int) else 0
+    return min(max(count, 0), MOST_REPLICAS) if isinstance(count, int) else 0
 
 
 def told_replicas(manifest: Mapping[str, Any]) -> frozenset[str] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from bailie.api.seldon_config import ScalingConfig
-from bailie.api.server import Server
+from bailie.api.server import MOST_REPLICAS, Server
 from bailie.control.scaling_rules import scaler_of
 from bailie.scaling import Bounds
 from bailie.scope.central import oldest
@@ -66,7 +66,7 @@ def server_rules(manifest: Mapping[str, Any]) -> ServerRules | None:
         return None
     if server.spec.min_replicas is None or server.spec.max_replicas is None:
         return None
-    least, most = max(server.spec.min_replicas, 1), server.spec.max_replicas
+    least, most = max(server.spec.min_replicas, 1), min(server.spec.max_replicas, MOST_REPLICAS)
     if most <= least:
         return None
     refused = None

@@ -66,7 +66,7 @@ class ServerCounts:
 def _replicas(server: Server) -> Counter[str]:
     known = {replica.index: _state(replica) for replica in server.replicas if replica.connected}
     counts = Counter(state for index, state in known.items() if index in server.ordinals or state is DRAINING)
-    counts[NOT_CONNECTED] = len(server.ordinals) - len(known.keys() & set(server.ordinals))
+    counts[NOT_CONNECTED] = len(server.ordinals) - sum(index in server.ordinals for index in known)
     return counts
 
 
