@@ -71,6 +71,20 @@ def test_before_a_scheduler_has_looked_and_after_a_change_there_are_no_figures()
 
 
 @pytest.mark.parametrize(
+    ("seen", "changes"),
+    [
+        (1, {"annotations": {"bailie.io/progressive": "steps=30%:30s"}}),
+        (0, {}),
+    ],
+)
+def test_the_end_of_a_delivery_of_before_is_not_that_of_the_newest(seen, changes):
+    status = told(experiment(), status="True", reason="Promoted") | {"observedGeneration": seen}
+    view = delivery_view(experiment(generation=1, **changes) | {"status": status})
+    assert (view["delivered"], view["reason"], view["step"]) == ("Unknown", "", 0)
+    assert view["message"] == "no scheduler has looked at its newest change"
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"annotations": {}}, "experiment flower is no delivery"),

@@ -15,7 +15,7 @@ from bailie.delivery import ANNOTATION, recorded_state
 from bailie.kube.clock import stamp_micro, utc_now
 from bailie.lifecycle.delivery import DELIVERED
 from bailie.local.errors import DeadlinePassed, LocalError
-from bailie.local.readiness import condition
+from bailie.local.readiness import condition, is_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,9 @@ def delivery_view(manifest: Mapping[str, Any]) -> dict[str, Any]:
         words = f": {'; '.join(wrong)}" if wrong else ""
         raise LocalError(f"experiment {name} is no delivery{words}", hint=hint)
     said, state = condition(dict(manifest), DELIVERED), recorded_state(manifest.get("status"))
-    if state is not None and state.spec != wanted.digest:
+    if not is_current(dict(manifest)) or (state is not None and state.spec != wanted.digest):
+        # The verdict that stands there is about the spec, or the rules, of before.
+        said = {"status": "Unknown", "message": "no scheduler has looked at its newest change"}
         state = None
     return {
         "experiment": name,
