@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+from tests.support.manifests import manifest_of
+from tests.support.placement import server, snapshot
 from tests.support.waiting import until
 
+from bailie.control.pass_result import PassResult
+from bailie.control.scaled_servers import ServerScalingFacts
 from bailie.control.server_rules import SCALER
 from bailie.kube.client import Client
+from bailie.kube.errors import Forbidden, Invalid
 from bailie.manifests import rbac
+from bailie.scheduler.status.servers import ServerWriter
 
 MI = 1 << 20
 BOUNDS = {"minReplicas": 1, "maxReplicas": 3}
@@ -97,3 +104,38 @@ async def test_a_scheduler_without_the_right_says_so(namespace, tmp_path):
         await until(lambda: told(namespace).get("reason") == "Forbidden", seconds=30)
         assert "may not patch servers/scale" in told(namespace)["message"]
         assert told(namespace)["active"] is False
+
+
+class Refusing:
+    """An API whose admission policy refuses each number; statuses are written."""
+
+    def __init__(self, error):
+        self.error = error
+        self.scaled, self.statuses = 0, []
+
+    async def scale(self, manifest, replicas, *, field_manager):
+        self.scaled += 1
+        raise self.error
+
+    async def patch(self, kind, name, namespace, body, *, subresource):
+        self.statuses.append(body["status"])
+
+
+@pytest.mark.parametrize("error", [Forbidden, Invalid])
+async def test_a_policy_that_refuses_the_number_keeps_no_status_from_being_written(error):
+    client = Refusing(error('admission webhook "quota" denied the request: at most two'))
+    writer = ServerWriter(client, "a")
+    facts = ServerScalingFacts(
+        active=True, replicas=3, stated=1, reason="ModelsWait", text="3 replicas", generation=1
+    )
+    seen = snapshot([], [server("mlserver")])
+    writer.take(PassResult(snapshot=seen, server_scaling={"mlserver": facts}))
+    for _ in range(3):
+        again = await writer.write(manifest_of("Server", "mlserver", {}, generation=1))
+    assert client.scaled == 1
+    scaling = client.statuses[0]["scaling"]
+    assert (scaling["active"], scaling["reason"]) == (False, "Forbidden")
+    assert scaling["message"].endswith(
+        'the API refuses it: admission webhook "quota" denied the request: at most two'
+    )
+    assert again.requeue_after is not None

@@ -7,7 +7,7 @@ decides when either is written.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -15,7 +15,8 @@ from bailie.api.kinds import SERVER
 from bailie.control.server_rules import SCALER
 from bailie.control.server_status import ServerStatuses
 from bailie.kube.controller import Result
-from bailie.kube.errors import Forbidden
+from bailie.kube.errors import ApiError, Forbidden, Invalid
+from bailie.lifecycle.words import clipped
 from bailie.wellknown import labels
 
 if TYPE_CHECKING:
@@ -29,12 +30,19 @@ log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 1.0
 """Least time between two writes of one Server: many models come and go together."""
-FORBIDDEN_SECONDS = 60.0
+REFUSED_SECONDS = 60.0
 """Time until the number is written again after the API has refused it."""
-_FORBIDDEN = (
+_NO_RIGHT = (
     "; it cannot be written: the scheduler may not patch servers/scale here, a right that the charts of this"
     " version give"
 )
+
+
+class _RefusedNumber(NamedTuple):
+    """The API's refusal of a number: until when it is not written again, and the words for it."""
+
+    until: float
+    words: str
 
 
 class ServerWriter:
@@ -46,7 +54,7 @@ class ServerWriter:
         self._statuses = ServerStatuses()
         self._written: dict[str, float] = {}
         self._scaling: Mapping[str, ServerScalingFacts] = {}
-        self._forbidden: dict[str, float] = {}
+        self._refused: dict[str, _RefusedNumber] = {}
 
     def take(self, result: PassResult) -> set[str]:
         """Takes over a result, as `writer.KindWriter` says."""
@@ -76,31 +84,39 @@ class ServerWriter:
     def _found(self, name: str) -> dict[str, object] | None:
         """Returns the scheduler's fields of the status, with the API's refusal of the number in its words."""
         found = self._statuses.of(name)
-        if found is None or name not in self._forbidden or not found["scaling"]:
+        if found is None or name not in self._refused or not found["scaling"]:
             return found
         told = {**found["scaling"], "active": False, "reason": "Forbidden"}
-        return {**found, "scaling": {**told, "message": told["message"] + _FORBIDDEN}}
+        return {**found, "scaling": {**told, "message": told["message"] + self._refused[name].words}}
 
     async def _scale(self, manifest: Object) -> Result | None:
         """Writes the number of replicas that was decided for just this spec, where it is another one.
 
-        A refusal by an older Role is told in the status, and tried again later. Raises ApiError.
+        A refusal, by an older Role or by an admission policy, is told in the status, and tried again later.
+        Raises ApiError.
         """
         name, generation = manifest["metadata"]["name"], manifest["metadata"].get("generation") or 0
         facts, now = self._scaling.get(name), asyncio.get_running_loop().time()
         if facts is None or facts.replicas == facts.stated or facts.generation != generation:
-            self._forbidden.pop(name, None)
+            self._refused.pop(name, None)
             return None
-        left = self._forbidden.get(name, now) - now
-        if left > 0:
-            return Result(requeue_after=left)
+        refused = self._refused.get(name)
+        if refused is not None and refused.until > now:
+            return Result(requeue_after=refused.until - now)
         try:
             await self._client.scale(manifest, facts.replicas, field_manager=SCALER)
-        except Forbidden as error:
-            if name not in self._forbidden:
+        except (Forbidden, Invalid) as error:
+            if name not in self._refused:
                 log.warning("server not scaled", name=name, error=str(error))
-            self._forbidden[name] = now + FORBIDDEN_SECONDS
-            return Result(requeue_after=FORBIDDEN_SECONDS)
-        self._forbidden.pop(name, None)
+            self._refused[name] = _RefusedNumber(now + REFUSED_SECONDS, _words_of(error))
+            return Result(requeue_after=REFUSED_SECONDS)
+        self._refused.pop(name, None)
         log.info("server scaled", name=name, replicas=facts.replicas, reason=facts.reason, why=facts.text)
         return None
+
+
+def _words_of(error: ApiError) -> str:
+    """Returns the words for a refusal: an admission policy's are its own."""
+    if isinstance(error, Forbidden) and "cannot patch resource" in error.message:
+        return _NO_RIGHT
+    return f"; the API refuses it: {clipped(error.message)}"
