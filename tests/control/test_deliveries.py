@@ -270,6 +270,20 @@ def test_a_word_before_the_first_version_is_obeyed(world):
     assert shares(world) == {"iris_1": 100}
 
 
+def test_a_word_about_a_changed_spec_is_obeyed_though_the_candidate_does_not_answer_yet(world):
+    deliver(world, hand="back before")
+    status = status_of(world)
+    del world.models["rose"]
+    changed = {"generation": 2, "status": status, "default": "iris", "iris": 80, "rose": 20}
+    deliver(world, hand="back before", **changed)
+    assert conditions(world)["Delivered"] == "Unknown AwaitsCandidate"
+    deliver(world, hand="promote after", **changed)
+    world.served("rose")
+    world.step()
+    assert conditions(world)["Delivered"] == "True PromotedByHand"
+    assert shares(world) == {"rose_1": 100}
+
+
 @pytest.mark.parametrize("word", ["forward", "promote" * 50, "Promote", "pro mote", "\x00", " "])
 def test_a_word_that_is_unknown_is_told(world, word):
     assert hand_of(word) is None

@@ -41,6 +41,8 @@ class AnsweringVersion:
 class _Known:
     wanted: WantedDelivery
     names: DeliveryNames
+    heard: str = ""
+    """The word that was there before the spec, which is no word about it; empty for none."""
     delivery: Delivery | None = None
     version: AnsweringVersion | None = None
     absent: str = ""
@@ -77,7 +79,8 @@ class Deliveries:
         elif before is not None and before.wanted.digest == wanted.digest:
             before.wanted, before.names = wanted, names
         else:
-            known = self._known[name] = _Known(wanted, names)
+            heard = wanted.hand if before or wanted.told else ""
+            known = self._known[name] = _Known(wanted, names, heard)
             if before is None and wanted.told and wanted.told.spec == wanted.digest:
                 known.delivery = Delivery(wanted.rules, wanted.told)
 
@@ -94,7 +97,7 @@ class Deliveries:
         wanted, delivery = known.wanted, known.delivery
         if version and (delivery is None or delivery.state.version != version.identity):
             # A word that was there before the spec or the version changed was about those.
-            obeyed = wanted.hand if delivery or wanted.told else ""
+            obeyed = wanted.hand if delivery else known.heard
             delivery = known.delivery = _begun(wanted, version.identity, self._today, obeyed)
         if delivery and wanted.hand != delivery.state.hand:
             delivery = known.delivery = _obeyed(wanted, delivery, self._today)
