@@ -68,6 +68,9 @@ def test_replicas_that_are_numbered_from_a_hundred_on():
     told = {"replicas": 2, "replicaStates": [{"name": "mlserver-101"}, {"name": "mlserver-100"}]}
     broken = server(2, told, annotations={"bailie.io/first-ordinal": "a hundred"})
     assert book.wanted([broken]) == {"mlserver": range(100, 102)}
+    told["replicaStates"].append({"name": f"mlserver-{'1' * 5000}"})
+    broken = server(2, told, annotations={"bailie.io/first-ordinal": "a hundred"})
+    assert book.wanted([broken]) == {"mlserver": range(100, 102)}
     _, made = fleet(("sklearn",))
     (seen,) = book.assemble({"mlserver": range(100, 101)}, made.replicas)
     assert (seen.ordinals, seen.replicas[0].draining) == (range(100, 101), True)

@@ -44,6 +44,19 @@ async def test_a_pass_that_raises_is_tried_again_and_ends_nothing(world, schedul
         task.cancel()
 
 
+async def test_a_wait_for_agents_that_raises_is_begun_again_and_ends_nothing(world, scheduling):
+    world.model()
+    good, world.servers = world.servers, {"x": {"metadata": {}}}
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(scheduling.run())
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        world.servers = good
+        scheduling.wake()
+        await until(lambda: world.agents.take_sent() == ["load iris_1 mlserver-0"])
+        task.cancel()
+
+
 async def test_the_picture_is_complete_when_every_expected_agent_has_reported(world, scheduling):
     world.server(replicas=2, running=2)
     async with asyncio.TaskGroup() as group:

@@ -6,6 +6,7 @@ as held, how much memory is counted, which replica drains.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from bailie.control.fleet import FleetReplica, ModelCopy
     from bailie.control.wanted_models import WantedModel
     from bailie.placement import Demand, ReplicaId, VersionId
+
+_ORDINAL = re.compile(r"[0-9]{1,5}")
 
 
 class ServerBook:
@@ -82,10 +85,13 @@ def _wanted_ordinals(manifest: Mapping[str, Any]) -> range:
 
 
 def _first_told(manifest: Mapping[str, Any]) -> int:
-    """Returns the lowest number among the replicas of which the status speaks, 0 where it names none."""
+    """Returns the lowest number among the replicas of which the status speaks, 0 where it names none.
+
+    Others may write a status: a number of thousands of digits would not be read at all.
+    """
     told = told_replicas(manifest) or ()
     numbers = [name.rpartition("-")[2] for name in told]
-    return min((int(each) for each in numbers if each.isascii() and each.isdigit()), default=0)
+    return min((int(each) for each in numbers if _ORDINAL.fullmatch(each)), default=0)
 
 
 def running_replicas(manifest: Mapping[str, Any]) -> int:

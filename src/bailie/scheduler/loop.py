@@ -69,7 +69,10 @@ class SchedulingLoop:
 
     async def run(self) -> None:
         """Waits until the expected agents have reported, then decides on every change until cancelled."""
-        await self._complete()
+        while not await self._try_complete():
+            self._changed.clear()
+            await self._wait(self._clock().monotonic + RETRY_SECONDS)
+            await asyncio.sleep(SPACING_SECONDS)
         while True:
             self._changed.clear()
             await self._wait(await self._try_pass())
@@ -101,6 +104,18 @@ class SchedulingLoop:
             if self._clock().monotonic - begun >= HOLD_SECONDS:
                 await asyncio.sleep(0)
                 begun = self._clock().monotonic
+
+    async def _try_complete(self) -> bool:
+        """Waits for the expected agents; returns False where that raised.
+
+        As in a pass, a bug must not end the loop, and with it the other namespaces of this scheduler.
+        """
+        try:
+            await self._complete()
+        except Exception:
+            log.exception("wait for agents raised", again_in=RETRY_SECONDS)
+            return False
+        return True
 
     async def _complete(self) -> None:
         """Waits for the expected agents, for each as long as the engine says."""
