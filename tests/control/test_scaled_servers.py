@@ -144,6 +144,28 @@ def test_without_packing_only_replicas_without_a_model_go():
     assert world.facts.replicas == 3
 
 
+def test_beside_another_mesh_a_server_grows_and_does_not_shrink():
+    world = World(replicas=2)
+    mesh = {"seldonConfig": "default", "fallbackMesh": {"service": "before"}}
+    world.passes.runtimes["seldon"] = manifest_of("SeldonRuntime", "seldon", mesh)
+    world.model("iris")
+    world.settle(2)
+    world.wait(400)
+    assert (world.facts.replicas, world.facts.reason) == (2, "Steady")
+    for name in ("wine", "zoo", "a", "b"):
+        world.model(name)
+    world.settle(2)
+    assert (world.facts.replicas, world.facts.reason) == (3, "ModelsWait")
+    world.apply(2)
+    for name in ("wine", "zoo", "a", "b"):
+        del world.passes.models[name]
+    del world.passes.runtimes["seldon"]
+    world.wait(280)
+    assert (world.facts.replicas, world.facts.reason) == (2, "HoldingReplicas")
+    world.wait(40)
+    assert (world.facts.replicas, world.facts.reason) == (1, "FewerSuffice")
+
+
 def test_a_runtime_that_says_so_leaves_every_number():
     world = settled(replicas=3)
     world.wait(200)

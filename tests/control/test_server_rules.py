@@ -94,6 +94,13 @@ def test_the_runtime_says_for_all(stated, switch):
     assert switch_of([runtime(stated)]) == switch
 
 
+@pytest.mark.parametrize("stated", [None, {"servers": {"scaleDownPackingEnabled": False}}])
+def test_beside_another_mesh_no_server_becomes_smaller(stated):
+    found = runtime(stated)
+    found["spec"]["fallbackMesh"] = {"service": "seldon-mesh-before"}
+    assert switch_of([found]) == ServersSwitch(packs=stated is None, keeps=True)
+
+
 def test_the_oldest_runtime_counts():
     late = runtime({"servers": {"enabled": False}}, "late", "2027-01-01T00:00:00Z")
     assert switch_of([late, runtime(None)]) == ServersSwitch()

@@ -145,6 +145,9 @@ class ScaledServers:
             if server.replicas:
                 need = yield from trial.need(name, bounds.least, bounds.most, before)
                 each.need = need if self._switch.packs else _unpacked(need, server, snapshot, plan)
+                if self._switch.keeps:
+                    least = max(each.need.replicas, server.wanted_replicas)
+                    each.need = replace(each.need, replicas=least)
             decision = self._decide(now, each, server)
             if decision.replicas != server.wanted_replicas:
                 trial.resize(name, decision.replicas)

@@ -39,24 +39,28 @@ class ServersSwitch:
     """The part of the SeldonRuntime about the scaling of all Servers.
 
     `enabled`: whether any is scaled. `packs`: whether models may be moved so that fewer replicas are enough;
-    else only replicas without a model are taken away.
+    else only replicas without a model are taken away. `keeps`: no Server becomes smaller, because another
+    mesh answers for some names; a move from that mesh may go back, and its pods obey the same number.
     """
 
     enabled: bool = True
     packs: bool = True
+    keeps: bool = False
 
 
 def switch_of(runtimes: Iterable[Mapping[str, Any]]) -> ServersSwitch:
     """Returns what the namespace's SeldonRuntime says; it says nothing where it is not readable."""
     runtime = oldest(dict(each) for each in runtimes)
-    stated = (((runtime or {}).get("spec") or {}).get("config") or {}).get("scalingConfig")
+    spec = (runtime or {}).get("spec") or {}
+    stated, keeps = (spec.get("config") or {}).get("scalingConfig"), spec.get("fallbackMesh") is not None
     try:
         servers = ScalingConfig.model_validate(stated or {}).servers
     except ValidationError:
         servers = None
     if servers is None:
-        return ServersSwitch()
-    return ServersSwitch(servers.enabled is not False, servers.scale_down_packing_enabled is not False)
+        return ServersSwitch(keeps=keeps)
+    packs = servers.scale_down_packing_enabled is not False
+    return ServersSwitch(enabled=servers.enabled is not False, packs=packs, keeps=keeps)
 
 
 def server_rules(manifest: Mapping[str, Any]) -> ServerRules | None:
