@@ -55,6 +55,13 @@ async def test_a_span_arrives_with_all_that_it_says():
         )
 
 
+async def test_texts_that_are_no_unicode_are_sent_as_far_as_they_are():
+    async with collector() as found, exporting(found.target()) as tracer:
+        make(tracer, error="from \udc80 a model", text="half \ud83d a pair")
+        seen = await found.one(AGENT)
+        assert (seen.error, seen.attributes) == (True, {"text": "half ? a pair"})
+
+
 async def test_many_spans_arrive_each_once():
     async with collector() as found, exporting(found.target()) as tracer:
         before = count(SENT)

@@ -7,7 +7,7 @@ import pytest
 from bailie.api.collector import Collector
 from bailie.tracing.context import UNTRACED, SpanContext
 from bailie.tracing.metrics import DROPPED
-from bailie.tracing.spans import SpanKind
+from bailie.tracing.spans import LONGEST_TEXT, SpanKind
 from bailie.tracing.tracer import MOST_WAITING, Tracer
 
 PARENT = SpanContext(b"t" * 16, b"s" * 8)
@@ -54,6 +54,11 @@ def test_a_block_that_fails_says_why(tracer):
     found = tracer.take(10)
     assert [each.error for each in found] == ["no room", "KeyError"]
     assert found[0].attributes == {"model": "iris"}
+
+
+def test_a_span_that_waits_holds_no_long_error(tracer):
+    tracer.end(tracer.begin("one"), "x" * 1_000_000)
+    assert [len(each.error) for each in tracer.take(10)] == [LONGEST_TEXT]
 
 
 def test_a_span_ends_once(tracer):

@@ -65,7 +65,7 @@ def _message(span: Span) -> pb.Span:
         attributes=_attributes(span.attributes),
     )
     if span.error:
-        made.status.CopyFrom(pb.Status(code=pb.Status.STATUS_CODE_ERROR, message=span.error[:LONGEST_TEXT]))
+        made.status.CopyFrom(pb.Status(code=pb.Status.STATUS_CODE_ERROR, message=_text(span.error)))
     return made
 
 
@@ -82,4 +82,10 @@ def _value(value: Attribute) -> pb.AnyValue:
         case float():
             return pb.AnyValue(double_value=value)
         case str():
-            return pb.AnyValue(string_value=value[:LONGEST_TEXT])
+            return pb.AnyValue(string_value=_text(value))
+
+
+def _text(text: str) -> str:
+    """Returns what is sent of a text: halves of surrogate pairs, as JSON of a stranger may have, would end the
+    exporter."""
+    return text[:LONGEST_TEXT].encode(errors="replace").decode()

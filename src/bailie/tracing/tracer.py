@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bailie.tracing.context import SpanContext
 from bailie.tracing.metrics import DROPPED
-from bailie.tracing.spans import Span, SpanKind
+from bailie.tracing.spans import LONGEST_TEXT, Span, SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class Tracer:
         """Takes a span whose work has ended, `error` says why it failed; does nothing for None or again."""
         if span is None or span.ended or self.collector is None:
             return
-        span.ended, span.error = time.time_ns(), error
+        span.ended, span.error = time.time_ns(), error[:LONGEST_TEXT]
         if len(self._ended) >= MOST_WAITING:
             DROPPED.labels("queue").inc()
             return
