@@ -90,6 +90,28 @@ async def test_changes_of_the_config_are_followed_unless_disabled(installation):
         assert "changed" not in _labels(installation)
 
 
+async def test_an_operator_that_starts_with_a_change_pending_tells_no_other_collector(installation):
+    held = {"condition": "ConfigCurrent"}
+    async with installation.operator():
+        await installation.make("SeldonRuntime", "seldon", {**RUNTIME, "disableAutoUpdate": True})
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+    body = {"spec": {"config": {"tracingConfig": {"otelExporterEndpoint": "c.o11y:4317"}}}}
+    await installation.admin.patch(SELDON_CONFIG, "default", installation.home, body)
+    async with installation.operator():
+        await installation.until(SELDON_RUNTIME, "seldon", "False", "UpdatePending", **held)
+        await installation.until(SELDON_RUNTIME, "seldon", "True")
+        found = await installation.admin.get(SELDON_RUNTIME, "seldon", installation.a)
+        assert "tracing" not in found["status"]
+        body = {"spec": {"disableAutoUpdate": False}}
+        await installation.admin.patch(SELDON_RUNTIME, "seldon", installation.a, body)
+
+        async def told():
+            found = await installation.admin.get(SELDON_RUNTIME, "seldon", installation.a)
+            return found["status"].get("tracing", {}).get("collector") == "c.o11y:4317"
+
+        await until_true(told)
+
+
 async def test_a_second_runtime_waits_for_the_first_to_go(installation):
     async with installation.operator():
         await installation.make("SeldonRuntime", "first", RUNTIME)

@@ -97,10 +97,11 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         made = not refusals and not using.frozen
         told = made and (serves or resource.status.served_namespaces)
         fields: dict[str, Any] = {"servedNamespaces": list(serves)} if told else {}
-        fields["tracing"] = tracing_status(resource, using.config)
+        if not using.frozen:
+            fields["tracing"] = tracing_status(resource, using.config)
         conditions += self._remotes(resource)
         settings = effective_configuration(resource.spec.config, using.config.spec.config)
-        conditions += await self._pipelines(resource, settings)
+        conditions += await self._pipelines(resource, settings, frozen=using.frozen)
         if resource.spec.fallback_mesh or resource.status.condition(SERVED_HERE):
             conditions.append(served_here(resource))
         again = PENDING_SECONDS if waits else RESYNC_SECONDS
@@ -116,18 +117,20 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         known = any(each.type == REMOTES for each in runtime.status.conditions)
         return [remotes_usable(problems)] if problems or known else []
 
-    async def _pipelines(self, runtime: SeldonRuntime, settings: Configuration) -> list[Condition]:
+    async def _pipelines(
+        self, runtime: SeldonRuntime, settings: Configuration, *, frozen: bool
+    ) -> list[Condition]:
         """Keeps the Server of the pipeline gateways while the scheduler tells of a Pipeline.
 
         Returns the condition of the gateways, once there has been a reason for one. An older Role keeps the
-        Server back, and nothing else of the runtime.
+        Server back, and nothing else of the runtime. `frozen`: a Server that is there may not be changed.
         """
         namespace, wanted, refusal = runtime.metadata.namespace, runtime.status.has_pipelines, ""
         server = self._cache.get(SERVER, (namespace, PIPELINE_GATEWAY))
         try:
-            if wanted and not gateway_is_left_out(runtime):
+            if wanted and not gateway_is_left_out(runtime) and not (frozen and server is not None):
                 await self._workloads.ensure(pipeline_gateway_workload(runtime, settings))
-            elif server is not None and is_ours(server):
+            elif server is not None and is_ours(server) and not frozen:
                 await self._workloads.remove(namespace, PIPELINES_WORKLOAD)
         except Forbidden as error:
             refusal = str(error)
