@@ -48,7 +48,7 @@ def test_a_namespace_sends_its_traces_without_a_restart(stack, models, model):
 
     with receiving() as found:
         trace_to(stack, {"otelExporterEndpoint": f"127.0.0.1:{found.port}"})
-        config = stack.get("configmap", "seldon-tracing")["data"]
+        config = stack.get("configmap", "bailie-tracing")["data"]
         assert config == {"MLSERVER_TRACING_SERVER": f"127.0.0.1:{found.port}"}
         (span, *_) = until(lambda: traced(found))
         assert (span.attributes["model"], span.attributes["server"]) == ("iris", "mlserver")

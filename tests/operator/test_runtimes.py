@@ -166,7 +166,7 @@ async def test_settings_of_the_config_without_effect_are_told_at_the_runtime(ins
 async def test_the_status_and_the_servers_pods_are_told_where_traces_go(installation):
     def told():
         found = installation.workloads.running[installation.a, "seldon-agent"].objects
-        return {each["metadata"]["name"]: each["data"] for each in found}["seldon-tracing"]
+        return {each["metadata"]["name"]: each["data"] for each in found}["bailie-tracing"]
 
     async def tracing():
         found = await installation.admin.get(SELDON_RUNTIME, "seldon", installation.a)

@@ -165,7 +165,7 @@ lifecycle:
   - {name: MLSERVER_GZIP_ENABLED, value: "false"}
   - {name: MLSERVER_GRPC_MAX_MESSAGE_LENGTH, value: "1048576000"}
   - name: MLSERVER_TRACING_SERVER
-    valueFrom: {configMapKeyRef: {name: seldon-tracing, key: MLSERVER_TRACING_SERVER, optional: true}}
+    valueFrom: {configMapKeyRef: {name: bailie-tracing, key: MLSERVER_TRACING_SERVER, optional: true}}
   - {name: OTEL_TRACES_SAMPLER, value: parentbased_always_off}
   - {name: MLSERVER_ENVIRONMENTS_DIR, value: /tmp/.envs}
   - {name: BAILIE_HUNG_SECONDS, value: {{ $.root.Values.serverConfig.agent.hungServerSeconds | int64 | quote }}}

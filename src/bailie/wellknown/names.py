@@ -20,8 +20,9 @@ AGENT_CONFIG = "seldon-agent"
 """The ConfigMap with a runtime's settings for the agents, and the agents' name in traces."""
 KAFKA_CONFIG = "bailie-kafka"
 """The ConfigMap with a runtime's message broker, for its gateways. Seldon Core's is `seldon-kafka`."""
-TRACING_CONFIG = "seldon-tracing"
-"""The ConfigMap with a runtime's settings for the spans of inference servers."""
+TRACING_CONFIG = "bailie-tracing"
+"""The ConfigMap with a runtime's settings for the spans of inference servers. That of Seldon Core is
+`seldon-tracing`."""
 CONTROL_PLANE_SECRET = "seldon-control-plane"  # noqa: S105 - the name of the Secret, not its content
 """The Secret with which the pods of a namespace know each other."""
 SERVED_NAMESPACES = "seldon-scheduler-namespaces"
