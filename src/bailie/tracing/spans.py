@@ -86,6 +86,6 @@ def _value(value: Attribute) -> pb.AnyValue:
 
 
 def _text(text: str) -> str:
-    """Returns what is sent of a text: halves of surrogate pairs, as JSON of a stranger may have, would end the
+    """Returns what is sent of a text. Half a surrogate pair, as a stranger's JSON may have, would end the
     exporter."""
     return text[:LONGEST_TEXT].encode(errors="replace").decode()
