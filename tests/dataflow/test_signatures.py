@@ -153,3 +153,24 @@ def test_long_lists_of_names_are_shortened():
     text = " ".join(f"t{index}:FP32[1]" for index in range(9))
     words = found(NAMED, a=f"->{text}", b="x:FP32[1]->").mismatches[0].words
     assert words.endswith('"t4" and 4 more')
+
+
+class NamedOften(str):
+    """A name that counts how often it is cut for a sentence."""
+
+    cut = 0
+
+    def __getitem__(self, part):
+        NamedOften.cut += 1
+        return super().__getitem__(part)
+
+
+def test_a_pass_makes_no_words_of_the_mismatches_that_are_only_counted():
+    steps = [{"name": "a"}, *({"name": f"b{number}", "inputs": ["a"]} for number in range(100))]
+    gives = tuple(TensorMetadata(NamedOften(f"t{number}"), "FP32", (1,)) for number in range(64))
+    takes = Signature(inputs=tuple(TensorMetadata(f"u{number}", "FP32", (1,)) for number in range(64)))
+    edges = model_edges(plan_of({"steps": steps, "output": {"steps": ["a"]}}))
+    told = {"a": Signature(outputs=gives), **{f"b{number}": takes for number in range(100)}}
+    result = compare_edges(edges, told)
+    assert (result.count, len(result.mismatches)) == (100 * 2 * 64, MOST_MISMATCHES)
+    assert NamedOften.cut <= MOST_MISMATCHES

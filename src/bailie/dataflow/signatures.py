@@ -7,12 +7,14 @@ warning: servers often take tensors of other names, and a model may give only so
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.lifecycle.signature import Mismatch, SignatureFindings, tensor_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from bailie.dataflow.plan import DataSide, PipelinePlan, Source, StepPlan
     from bailie.lifecycle.signature import Signature, TensorMetadata
@@ -82,18 +84,22 @@ def compare_edges(joins: Iterable[ModelEdges], signatures: Signatures) -> Signat
         found.look_at(each)
     return SignatureFindings(
         edges=found.edges,
-        count=len(found.mismatches),
-        mismatches=tuple(found.mismatches[:MOST_MISMATCHES]),
+        count=found.count,
+        mismatches=tuple(found.mismatches),
         silent=tuple(found.silent),
     )
 
 
 @dataclass(slots=True)
 class _Comparison:
+    """The findings so far. Words are made of those alone that are kept: a pass waits for the comparison."""
+
     signatures: Signatures
     edges: int = 0
+    count: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)
     silent: dict[str, None] = field(default_factory=dict)
+    by_side: dict[tuple[str, DataSide], Tensors] = field(default_factory=dict)
 
     def look_at(self, join: ModelEdges) -> None:
         """Compares the edges of one step."""
@@ -107,43 +113,67 @@ class _Comparison:
                 known = False
                 continue
             if not edge.trigger:
-                new = dict(edge.renames)
-                named.update(new.get(name, name) for name in edge.tensors or gives)
-            words = _of_edge(edge, gives, None if edge.trigger else takes)
-            self.mismatches += [Mismatch(join.step, edge.source, each) for each in words]
+                names, new = edge.tensors or gives, dict(edge.renames)
+                named.update([new.get(name, name) for name in names] if new else names)
+            ends = _Ends(edge, gives, None if edge.trigger else takes)
+            for name in ends.differing():
+                self._note(join.step, edge.source, partial(ends.words, name))
         if takes is not None and join.whole and known:
-            missing = [name for name in takes if name not in named]
-            self.mismatches += [
-                Mismatch(join.step, "", f"no source gives its input {tensor_name(name)}") for name in missing
-            ]
+            for name in takes:
+                if name not in named:
+                    self._note(join.step, "", partial(_missing, name))
+
+    def _note(self, step: str, source: str, words: Callable[[], str]) -> None:
+        self.count += 1
+        if len(self.mismatches) < MOST_MISMATCHES:
+            self.mismatches.append(Mismatch(step, source, words()))
 
     def _tensors(self, step: str, side: DataSide) -> Tensors | None:
         """Returns one side of a model's signature by name; None where the model does not describe it."""
-        signature = self.signatures.get(step)
-        tensors = () if signature is None else signature.inputs if side == "inputs" else signature.outputs
-        if not tensors:
+        found = self.by_side.get((step, side))
+        if found is None:
+            signature = self.signatures.get(step)
+            tensors = () if signature is None else signature.inputs if side == "inputs" else signature.outputs
+            found = self.by_side[step, side] = {each.name: each for each in tensors}
+        if not found:
             self.silent[step] = None
-            return None
-        return {each.name: each for each in tensors}
+        return found or None
 
 
-def _of_edge(edge: ModelEdge, gives: Tensors, takes: Tensors | None) -> Iterator[str]:
-    """Yields the sentences about an edge; `takes` are the inputs of its reader, None where none are known."""
-    owner, new_names = tensor_name(edge.owner), dict(edge.renames)
-    for name in edge.tensors or gives:
-        given, new = gives.get(name), new_names.get(name, name)
+class _Ends(NamedTuple):
+    """An edge, and the tensors at both of its ends; `takes` is None where none are known of its reader."""
+
+    edge: ModelEdge
+    gives: Tensors
+    takes: Tensors | None
+
+    def differing(self) -> Iterator[str]:
+        """Yields the names, as the edge's owner has them, of the tensors by which both ends differ."""
+        new_names, takes = dict(self.edge.renames), self.takes
+        for name in self.edge.tensors or self.gives:
+            given = self.gives.get(name)
+            taken = takes.get(new_names.get(name, name)) if takes is not None else None
+            if given is None or (takes is not None and (taken is None or not taken.fits(given))):
+                yield name
+
+    def words(self, name: str) -> str:
+        """Returns the sentence about a tensor that differs."""
+        owner, new = tensor_name(self.edge.owner), dict(self.edge.renames).get(name, name)
+        given, takes = self.gives.get(name), self.takes or {}
         if given is None:
-            yield f"{owner} has no {tensor_name(name)} among its {edge.side} {_named(gives)}"
-        elif takes is None:
-            continue
-        elif new not in takes:
-            yield f"it takes no {tensor_name(new)}, which {owner} gives; its inputs are {_named(takes)}"
-        elif not takes[new].fits(given):
-            as_name = "" if new == name else f" as {tensor_name(name)}"
-            yield f"its {tensor_name(new)} is {takes[new].form}, and {owner} gives {given.form}{as_name}"
+            return f"{owner} has no {tensor_name(name)} among its {self.edge.side} {_named(self.gives)}"
+        taken = takes.get(new)
+        if taken is None:
+            return f"it takes no {tensor_name(new)}, which {owner} gives; its inputs are {_named(takes)}"
+        as_name = "" if new == name else f" as {tensor_name(name)}"
+        return f"its {tensor_name(new)} is {taken.form}, and {owner} gives {given.form}{as_name}"
+
+
+def _missing(name: str) -> str:
+    return f"no source gives its input {tensor_name(name)}"
 
 
 def _named(tensors: Tensors) -> str:
-    names = [tensor_name(each) for each in tensors]
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+    names = [tensor_name(each) for each in islice(tensors, _MOST_NAMED)]
+    more = f" and {len(tensors) - _MOST_NAMED} more" if len(tensors) > _MOST_NAMED else ""
+    return f"{', '.join(names)}{more}"

@@ -43,9 +43,9 @@ class TensorMetadata:
 
     def fits(self, other: TensorMetadata) -> bool:
         """Says whether data of one tensor may be data of the other; an empty shape says nothing."""
-        if self.datatype.upper() != other.datatype.upper():
+        if self.datatype != other.datatype and self.datatype.upper() != other.datatype.upper():
             return False
-        if not self.shape or not other.shape:
+        if not self.shape or not other.shape or self.shape == other.shape:
             return True
         pairs = zip(self.shape, other.shape, strict=False)
         return len(self.shape) == len(other.shape) and all(a == b or a < 0 or b < 0 for a, b in pairs)
