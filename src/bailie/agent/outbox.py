@@ -11,6 +11,9 @@ import asyncio
 from bailie._gen import agent_pb2
 
 VersionKey = tuple[str, int, str]
+MOST_SIGNATURE_BYTES = 4 << 20
+"""Of all signatures in one inventory. The scheduler takes messages of 16 MiB, and a replica whose inventory is
+larger would never be welcomed again."""
 
 
 def version_key(version: agent_pb2.ModelVersion) -> VersionKey:
@@ -55,13 +58,25 @@ class Outbox:
             self._changed.set()
 
     def inventory(self) -> list[agent_pb2.ModelReport]:
-        """Returns every version on this replica. The inventory is sent in place of all unsent news."""
+        """Returns every version on this replica. The inventory is sent in place of all unsent news.
+
+        Signatures for which it has no room are news again, so that they follow.
+        """
         for key in [k for k, r in self._reports.items() if r.state == agent_pb2.MODEL_STATE_UNLOADED]:
             del self._reports[key]
         self._unsent.clear()
         self._status_unsent = False
         self._changed.clear()
-        return list(self._reports.values())
+        found, room = [], MOST_SIGNATURE_BYTES
+        for key, report in self._reports.items():
+            room -= report.signature.ByteSize()
+            if room >= 0 or not report.HasField("signature"):
+                found.append(report)
+                continue
+            found.append(_without_signature(report))
+            self._unsent[key] = None
+            self._changed.set()
+        return found
 
     def take(self, *, status: bool = False) -> list[agent_pb2.AgentMessage]:
         """Returns the unsent messages, with the status when it changed or is asked for."""
@@ -85,3 +100,10 @@ class Outbox:
         except TimeoutError:
             return False
         return True
+
+
+def _without_signature(report: agent_pb2.ModelReport) -> agent_pb2.ModelReport:
+    found = agent_pb2.ModelReport()
+    found.CopyFrom(report)
+    found.ClearField("signature")
+    return found
