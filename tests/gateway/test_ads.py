@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import grpc
 import pytest
-from tests.support.dataplane import KnownToken
+from tests.support.dataplane import TOKEN, KnownToken, control_plane, until
 
-from bailie.gateway import ads, request_reports
+from bailie.api.collector import Collector
+from bailie.gateway import ads, descriptors, request_reports
 from bailie.gateway.publisher import Gateway
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, own_listener
+from bailie.gateway.xds_requests import LISTEN
 from bailie.kube.tenants import Tenants
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
+from bailie.routing.table import NotReady, RoutingTable
 
 EXPORT = f"/{request_reports.SERVICE}/Export"
 
@@ -71,3 +77,52 @@ async def test_a_token_hears_of_envoys_that_show_another_one(server):
     port, token = server
     await code(port, "b", "token-of-b-tomorrow")
     assert token.verdicts == ["WRONG"]
+
+
+@asynccontextmanager
+async def obedient_envoy(port):
+    """An Envoy that takes all that it is sent; gives the versions of its listener for requests."""
+    message, answer = map(
+        descriptors.message_class, (ads.REQUEST, ads.REQUEST.replace("Request", "Response"))
+    )
+    versions = []
+
+    async def listen(call):
+        async for data in call:
+            told = answer.FromString(data)
+            versions.extend(each.version for each in told.resources if each.name == "inference")
+            await call.write(message(type_url=told.type_url, response_nonce=told.nonce).SerializeToString())
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.TaskGroup() as group:
+        method = channel.stream_stream(f"/{ads.SERVICE}/DeltaAggregatedResources")
+        call = method(metadata=[(METADATA_KEY, f"Bearer {TOKEN}")])
+        for url in (CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL):
+            asked = message(type_url=url)
+            asked.node.metadata.update({LISTEN: [{"address": "127.0.0.1", "port": 9000}]})
+            await call.write(asked.SerializeToString())
+        task = group.create_task(listen(call))
+        yield versions
+        task.cancel()
+
+
+async def test_a_listener_is_asked_for_anew_with_another_collector_alone():
+    """Of more Envoys than there are listeners remembered, each turn of each would take milliseconds."""
+    count = own_listener.cache_info
+
+    async def publish(table):
+        revision = gateway.publish(table)
+        await until(lambda: gateway.acknowledged >= revision, "the table is taken over")
+
+    async with control_plane() as (gateway, port), obedient_envoy(port) as versions:
+        gateway.publish(RoutingTable("ns"))
+        await until(lambda: gateway.acknowledged, "the first table is taken over")
+        before = count().hits + count().misses
+        for number in range(5):
+            await publish(RoutingTable("ns", {f"m{number}": NotReady("Loading", "wait")}))
+        assert count().hits + count().misses == before
+        assert len(versions) == 1
+        await publish(RoutingTable("ns", collector=Collector("collector", 4317)))
+        assert count().hits + count().misses == before + 1
+        await publish(RoutingTable("ns"))
+        assert len(versions) == 3
+        assert versions[2] == versions[0] != versions[1]

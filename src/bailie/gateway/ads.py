@@ -265,11 +265,14 @@ class Streams:
         listener: OwnListener,
     ) -> None:
         clock = asyncio.get_running_loop().time
+        collector: Collector | None = None
         while not reader.done() and not self._ends(plane):
             wake.clear()
             snapshot = await plane.gateway.snapshot()
-            if snapshot is not None:
-                session.listener = listener(snapshot.collector)
+            if snapshot is not None and snapshot.collector != collector:
+                # Not at each turn: a listener takes milliseconds, and of many Envoys few are remembered.
+                collector = snapshot.collector
+                session.listener = listener(collector)
             response = session.next_response(snapshot, clock()) if snapshot is not None else None
             if response is not None:
                 await context.write(response)
