@@ -141,6 +141,7 @@ async def test_an_index_without_an_end():
         ((HEAD, b'{"inputs": [%s]}' % b", ".join([TENSOR] * 65)), Signature()),
         ((HEAD, b"["), Signature()),
         ((b"HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n", b'{"error": "none"}'), Signature()),
+        ((b"HTTP/1.1 503 Unavailable\r\nconnection: close\r\n\r\n", b'{"error": "busy"}'), None),
         ((b"nonsense\r\n\r\n",), None),
     ],
 )

@@ -12,6 +12,7 @@ import asyncio
 import enum
 import json
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -243,7 +244,7 @@ class InferenceServer:
         return response.is_success
 
     async def signature(self, name: str) -> Signature | None:
-        """Returns the tensors of a model; None where the server does not answer in time.
+        """Returns the tensors of a model; None where the server does not answer in time, or fails.
 
         The signature is empty where the server describes no tensors, or too many.
         """
@@ -253,6 +254,8 @@ class InferenceServer:
         except TooLong:
             return Signature()
         except httpx2.HTTPError:
+            return None
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return None
         return bounded(read_signature(answer.content)) or Signature()
 
