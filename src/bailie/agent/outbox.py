@@ -12,8 +12,8 @@ from bailie._gen import agent_pb2
 
 VersionKey = tuple[str, int, str]
 MOST_SIGNATURE_BYTES = 4 << 20
-"""Of all signatures in one inventory. The scheduler takes messages of 16 MiB, and a replica whose inventory is
-larger would never be welcomed again."""
+"""Of all signatures in one inventory. The scheduler takes messages of 16 MiB, and a replica whose inventory
+is larger would never be welcomed again."""
 
 
 def version_key(version: agent_pb2.ModelVersion) -> VersionKey:
