@@ -53,5 +53,16 @@ def test_a_signature_beyond_the_bounds_is_not_sent(signature):
 
 def test_a_signature_of_a_hostile_agent_is_none():
     long = pb.TensorMetadata(name="x" * 1000, datatype="FP32")
-    for side in ([long], [pb.TensorMetadata(name="x", shape=[2**62])], [pb.TensorMetadata()] * 100_000, []):
+    deep = pb.TensorMetadata(name="x", shape=[1] * 100_000)
+    large = pb.TensorMetadata(name="x", shape=[2**62])
+    for side in ([long], [deep], [large], [pb.TensorMetadata()] * 100_000, []):
         assert signature_from_wire(pb.ModelSignature(inputs=side)) is None
+
+
+def test_replicas_share_the_names_and_shapes_of_a_signature():
+    message = signature_to_wire(Signature((TensorMetadata("a column", "FP32", (-1, 4)),))).SerializeToString()
+    one, two = (signature_from_wire(pb.ModelSignature.FromString(message)).inputs[0] for _ in range(2))
+    assert one == two
+    assert one.name is two.name
+    assert one.datatype is two.datatype
+    assert one.shape is two.shape

@@ -21,7 +21,7 @@ MOST_TENSORS = 64
 LONGEST_NAME = 128
 """Characters of a tensor's name."""
 _LONGEST_DATATYPE = 16
-_MOST_DIMENSIONS = 8
+MOST_DIMENSIONS = 8
 _LARGEST_DIMENSION = 2**31 - 1
 _LONGEST_SHOWN = 60
 Dimension = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
@@ -115,6 +115,6 @@ def _is_bounded(tensor: TensorMetadata) -> bool:
     return (
         len(tensor.name) <= LONGEST_NAME
         and len(tensor.datatype) <= _LONGEST_DATATYPE
-        and len(tensor.shape) <= _MOST_DIMENSIONS
+        and len(tensor.shape) <= MOST_DIMENSIONS
         and all(abs(size) <= _LARGEST_DIMENSION for size in tensor.shape)
     )

@@ -5,12 +5,14 @@ Used by the scheduler and the agent. A state has the same name there as here, so
 
 from __future__ import annotations
 
+import functools
 import itertools
+import sys
 from typing import TYPE_CHECKING
 
 from bailie._gen import agent_pb2 as pb
 from bailie.lifecycle.copies import CopyState
-from bailie.lifecycle.signature import MOST_TENSORS, Signature, TensorMetadata, bounded
+from bailie.lifecycle.signature import MOST_DIMENSIONS, MOST_TENSORS, Signature, TensorMetadata, bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +54,22 @@ def _tensor_message(tensor: TensorMetadata) -> pb.TensorMetadata:
 
 
 def _tensors(messages: Iterable[pb.TensorMetadata]) -> tuple[TensorMetadata, ...]:
-    """Returns the tensors up to one more than a signature may have, so that a long list costs no more."""
+    """Returns the tensors up to one more than a signature may have, and of each as many dimensions and one
+    more, so that a long list costs no more.
+
+    Replicas and versions of a model have the same names and shapes, which are kept once for all of them.
+    """
     few = itertools.islice(messages, MOST_TENSORS + 1)
-    return tuple(TensorMetadata(each.name, each.datatype, tuple(each.shape)) for each in few)
+    return tuple(
+        TensorMetadata(sys.intern(each.name), sys.intern(each.datatype), _shared(_few_dimensions(each)))
+        for each in few
+    )
+
+
+def _few_dimensions(tensor: pb.TensorMetadata) -> tuple[int, ...]:
+    return tuple(itertools.islice(tensor.shape, MOST_DIMENSIONS + 1))
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape
