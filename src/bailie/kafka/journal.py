@@ -137,6 +137,7 @@ class Journal:
             log.warning("records given up", records=self.waiting)
 
     def _write(self) -> None:
+        awaited = False
         while (entry := self._queue.get()) is not None:
             for record in entry.records:
                 self._attempt(entry, record)
@@ -144,8 +145,11 @@ class Journal:
                 self._taken_bytes += _OVERHEAD + record.size
                 if record.size > _LARGE:
                     time.sleep(0)
-            if entry.is_awaited:
-                self._producer.flush(_FLUSH_SECONDS)  # sends at once, whatever `linger.ms` says
+            awaited = awaited or entry.is_awaited
+            if awaited and self._queue.empty():
+                # Sends at once, whatever `linger.ms` says; records that come meanwhile go together.
+                self._producer.flush(_FLUSH_SECONDS)
+                awaited = False
             time.sleep(0)  # lets the event loop go on, which answers requests
 
     def _attempt(self, entry: _Together, record: UnwrittenRecord) -> None:
