@@ -42,3 +42,19 @@ def test_callers_who_wait_at_a_time_share_the_round_trips():
         until_blocking(lambda: len(heard) == 101)
         assert time.monotonic() - begun < 50 * ROUND_TRIP
         assert set(heard) == {""}
+
+
+def test_a_mistake_of_who_hears_of_a_record_ends_no_thread():
+    def raises(problem):
+        raise RuntimeError("a mistake")
+
+    heard = []
+    with journal() as found:
+        for _ in range(3):
+            found.put((record(),), raises)
+            found.put((record(),), heard.append)
+        until_blocking(lambda: len(heard) == 3)
+        found.put((record(),), raises)
+        until_blocking(lambda: found.counts.written == 7)
+        found.put((record(),), heard.append)
+        until_blocking(lambda: len(heard) == 4)

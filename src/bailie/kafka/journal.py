@@ -148,7 +148,7 @@ class Journal:
             awaited = awaited or entry.is_awaited
             if awaited and self._queue.empty():
                 # Sends at once, whatever `linger.ms` says; records that come meanwhile go together.
-                self._producer.flush(_FLUSH_SECONDS)
+                self._polled(self._producer.flush, _FLUSH_SECONDS)
                 awaited = False
             time.sleep(0)  # lets the event loop go on, which answers requests
 
@@ -187,7 +187,16 @@ class Journal:
 
     def _hear(self) -> None:
         while not self._ended:
-            self._producer.poll(_HEAR_SECONDS)
+            self._polled(self._producer.poll, _HEAR_SECONDS)
+
+    @staticmethod
+    def _polled(call: Callable[[float], object], seconds: float) -> None:
+        """Waits for acknowledgements, which are heard in this thread meanwhile."""
+        try:
+            call(seconds)
+        except Exception:
+            # The edge of a thread, as above: without this no acknowledgement would be heard any more.
+            log.exception("acknowledgement failed")
 
     def _heard(
         self, entry: _Together, record: UnwrittenRecord, size: int, error: KafkaError | None, _: Message
