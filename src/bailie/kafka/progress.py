@@ -39,7 +39,7 @@ class ReadRecord:
     @property
     def size(self) -> int:
         """About the bytes of memory."""
-        return len(self.record.value or b"") + sum(each.size for each in self.outputs or ())
+        return self.record.size + sum(each.size for each in self.outputs or ())
 
 
 class RecordBatch(NamedTuple):

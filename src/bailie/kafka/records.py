@@ -24,6 +24,11 @@ class IncomingRecord(NamedTuple):
     value: bytes | None
     headers: RecordHeaders = ()
 
+    @property
+    def size(self) -> int:
+        """About the bytes of memory: whoever writes a record chooses the sizes of all parts."""
+        return _size(self)
+
 
 class OutgoingRecord(NamedTuple):
     """A record to be written, into the partition of its request.
@@ -42,5 +47,9 @@ class OutgoingRecord(NamedTuple):
     @property
     def size(self) -> int:
         """About the bytes of memory."""
-        told = sum(len(name) + len(value) for name, value in self.headers)
-        return _OVERHEAD + len(self.value) + len(self.key or b"") + told
+        return _size(self)
+
+
+def _size(record: IncomingRecord | OutgoingRecord) -> int:
+    told = sum(len(name) + len(value) for name, value in record.headers)
+    return _OVERHEAD + len(record.value or b"") + len(record.key or b"") + told
