@@ -64,6 +64,18 @@ def test_partitions_do_not_wait_for_each_other_and_take_turns():
     assert progress.batch(1).offsets == {("in", 2): 1}
 
 
+def test_partitions_may_be_left_out_and_come_later():
+    progress, (refused,) = reading(0)
+    progress.assign([("in", 1)])
+    other = progress.take(incoming(0, 1))
+    refused.outputs = other.outputs = (OUT,)
+    batch = progress.batch(64, {("in", 0)})
+    assert batch.ended == (other,)
+    progress.settle(batch)
+    assert progress.batch(64, {("in", 0)}) == ((), {})
+    assert progress.batch(64).ended == (refused,)
+
+
 def test_a_partition_that_goes_is_forgotten():
     progress, (read,) = reading(0)
     read.outputs = (OUT,)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, Message, Producer
 
-    from bailie.kafka.progress import ReadRecord
+    from bailie.kafka.progress import Partition, ReadRecord, RecordBatch
 
     GiveRecords = Callable[[list[ReadRecord]], None]
     """Takes records that are to run, in this thread; each gets its `outputs` when it has run."""
@@ -38,6 +38,8 @@ _IDLE_SECONDS = 0.2
 _SKIPPED_SECONDS = 1.0
 """How often offsets are committed where no record of a batch was to be run."""
 _AGAIN_SECONDS = 1.0
+_HELD_SECONDS = 5.0
+"""How often a partition is tried again whose answers the broker refuses; others go on meanwhile."""
 _END_SECONDS = 10.0
 _MOST_OPEN = 1_000
 _MOST_BYTES = 64 << 20
@@ -156,6 +158,8 @@ class _Session:
         self._topics: tuple[str, ...] = ()
         self._paused = False
         self._committed = self._last_read = 0.0
+        self._held: dict[Partition, float] = {}
+        """Until when partitions wait whose answers the broker refuses."""
         self._told = ""
         self.trouble = ""
         """Why outputs are not committed now; empty while they are."""
@@ -244,7 +248,8 @@ class _Session:
 
     def _commit(self, now: float, *, at_once: bool = False) -> None:
         """Commits the first records that have ended, if they are many or the last commit is some time ago."""
-        batch = self._progress.batch(MOST)
+        held = {partition for partition, until in self._held.items() if until > now}
+        batch = self._progress.batch(MOST, held)
         outputs = batch.outputs
         wait = 0.0 if at_once or batch.run >= MOST else BEAT if batch.run else _SKIPPED_SECONDS
         if not batch.ended or now - self._committed < wait:
@@ -252,12 +257,29 @@ class _Session:
         offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in batch.offsets.items()]
         written = self._writer.write(outputs, offsets, self._consumer.consumer_group_metadata())
         if written:
-            self.trouble = ""
             self._progress.settle(batch)
-        elif self.trouble != self._writer.trouble:
-            self.trouble = self._writer.trouble
-            log.warning("outputs wait for the broker", cause=self.trouble)
-        self._committed = time.monotonic() + (0.0 if written else _AGAIN_SECONDS)
+            self._let_go(batch.offsets)
+        else:
+            self._hold(batch)
+            if self.trouble != self._writer.trouble:
+                self.trouble = self._writer.trouble
+                log.warning("outputs wait for the broker", cause=self.trouble)
+        goes_on = written or bool(self._writer.waiting)
+        self._committed = time.monotonic() + (0.0 if goes_on else _AGAIN_SECONDS)
+
+    def _hold(self, batch: RecordBatch) -> None:
+        """Has the partitions wait for which the broker refuses an answer, so that all others go on."""
+        until, waiting = time.monotonic() + _HELD_SECONDS, self._writer.waiting
+        for read in batch.ended:
+            if any(each.essential and each.topic in waiting for each in read.outputs or ()):
+                self._held[read.record.topic, read.record.partition] = until
+
+    def _let_go(self, partitions: Iterable[Partition]) -> None:
+        """Has partitions wait no more, whose records are committed or another consumer's."""
+        for each in partitions:
+            self._held.pop(each, None)
+        if not self._held:
+            self.trouble = ""
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions taken", partitions=_names(partitions))
@@ -273,7 +295,9 @@ class _Session:
         self._lost(_, partitions)
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._progress.revoke((each.topic, each.partition) for each in partitions)
+        lost = [(each.topic, each.partition) for each in partitions]
+        self._progress.revoke(lost)
+        self._let_go(lost)
 
 
 def _headers_of(message: Message) -> list[tuple[str, bytes | None]]:

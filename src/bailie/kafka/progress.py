@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from bailie.kafka.records import IncomingRecord, OutgoingRecord
 
@@ -98,11 +98,14 @@ class RecordProgress:
         records.append(read)
         return read
 
-    def batch(self, most: int) -> RecordBatch:
-        """Returns the first records that have ended, up to `most` with outputs; they stay until `settle`."""
+    def batch(self, most: int, without: Container[Partition] = ()) -> RecordBatch:
+        """Returns the first records that have ended, up to `most` with outputs; they stay until `settle`.
+
+        `without`: partitions that are left out.
+        """
         ended, offsets, run = list[ReadRecord](), dict[Partition, int](), 0
         for partition, records in self._open.items():
-            for read in records:
+            for read in records if partition not in without else ():
                 if read.outputs is None or (read.outputs and run == most):
                     break
                 run += bool(read.outputs)

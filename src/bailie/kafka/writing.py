@@ -60,6 +60,8 @@ class TransactionWriter:
         self._refused: dict[str, float] = {}
         self.trouble = ""
         """Why the last transaction was given up; empty if it was not."""
+        self.waiting = frozenset[str]()
+        """Topics in which the broker refused answers of the last transaction: these wait for its owner."""
         self._alone: set[str] = set()
         """Topics whose records are sent one by one: they take less than the library puts together."""
 
@@ -81,7 +83,7 @@ class TransactionWriter:
         `group`: the consumer's membership, without which the broker takes no offsets. Raises KafkaException
         where this producer can write no more.
         """
-        now = time.monotonic()
+        now, self.waiting = time.monotonic(), frozenset()
         kept = [each for each in records if each.essential or self._refused.get(each.topic, 0.0) <= now]
         for _ in range(_TRIES):
             alone = frozenset(self._alone)
@@ -90,6 +92,8 @@ class TransactionWriter:
                 return written
             mended = [self._mended(index, record, alone) for index, record in enumerate(kept)]
             if None in mended:
+                pairs = zip(kept, mended, strict=True)
+                self.waiting = frozenset(record.topic for record, found in pairs if found is None)
                 return False
             kept = [each for found in mended for each in found or ()]
         return False
