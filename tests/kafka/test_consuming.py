@@ -207,6 +207,22 @@ def test_reading_pauses_while_many_records_are_open(kafka, topics):
     assert values_of(worker) == [f"{number}" for number in range(1_500)]
 
 
+def test_a_topic_that_stands_still_leaves_room_to_others(kafka, topics):
+    kafka.make(f"{topics}.slow.inputs", f"{topics}.slow.outputs")
+    kafka.write(f"{topics}.slow.inputs", *[b"%d" % number for number in range(1_500)])
+    with working(kafka, topics) as worker:
+        worker.held = True
+        worker.consumer.follow([f"{topics}.inputs", f"{topics}.slow.inputs"])
+        until_blocking(lambda: len(worker.given) >= 1_000)
+        slow = tuple(worker.given)
+        worker.held = False
+        kafka.write(f"{topics}.inputs", *[b"other%d" % number for number in range(1_500)])
+        assert len(kafka.read(f"{topics}.outputs", count=1_500)) == 1_500
+        for read in slow:
+            worker.end(read)
+        assert len(kafka.read(f"{topics}.slow.outputs", count=1_500)) == 1_500
+
+
 def test_a_broker_that_comes_back_has_lost_nothing(kafka, topics):
     kafka.write(f"{topics}.inputs", *[b"a%d" % number for number in range(50)])
     with working(kafka, topics):

@@ -102,11 +102,26 @@ def test_the_memory_counts_what_came_and_what_follows():
     progress = RecordProgress()
     progress.assign([("in", 0)])
     read = progress.take(incoming(0, value=b"12345"))
-    progress.take(incoming(1, value=None))
-    came = incoming(0, value=b"12345").size + incoming(1, value=None).size
-    assert progress.size == came
+    assert read.size == incoming(0, value=b"12345").size
     read.outputs = (OUT,)
-    assert progress.size == came + OUT.size
+    assert read.size == incoming(0, value=b"12345").size + OUT.size
+
+
+def test_a_topic_has_half_of_all_at_most_and_leaves_room_to_others():
+    progress = RecordProgress()
+    progress.assign([("slow", 0), ("slow", 1), ("other", 0)])
+    reads = [progress.take(incoming(number, number % 2)._replace(topic="slow")) for number in range(4)]
+    large = 1 << 20
+    assert progress.crowded(9, large, ()) == set()
+    assert progress.crowded(8, large, ()) == {"slow"}
+    assert progress.crowded(4, large, ()) == {"slow", "other"}
+    size = reads[0].size
+    assert progress.crowded(100, 9 * size, ()) == set()
+    assert progress.crowded(100, 8 * size, ()) == {"slow"}
+    assert progress.crowded(12, large, {"slow"}) == {"slow"}
+    assert progress.crowded(13, large, {"slow"}) == set()
+    reads[0].outputs = (OUT,) * 10
+    assert progress.crowded(100, 8 * size + OUT.size * 10, ()) == {"slow"}
 
 
 @given(st.data())

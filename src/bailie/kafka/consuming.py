@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from bailie.kafka import headers
 from bailie.kafka.lag import LAG
-from bailie.kafka.progress import RecordProgress
+from bailie.kafka.progress import Partition, RecordProgress
 from bailie.kafka.records import IncomingRecord
 from bailie.kafka.writing import TransactionWriter
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, Message, Producer
 
-    from bailie.kafka.progress import Partition, ReadRecord, RecordBatch
+    from bailie.kafka.progress import ReadRecord, RecordBatch
 
     GiveRecords = Callable[[list[ReadRecord]], None]
     """Takes records that are to run, in this thread; each gets its `outputs` when it has run."""
@@ -41,12 +41,12 @@ _AGAIN_SECONDS = 1.0
 _HELD_SECONDS = 5.0
 """How often a partition is tried again whose answers the broker refuses; others go on meanwhile."""
 _END_SECONDS = 10.0
-_MOST_OPEN = 1_000
+_MOST_OPEN = 2_000
 _MOST_BYTES = 64 << 20
-"""Records that were read and are not committed: beyond these no more are read."""
+"""Records that were read and are not committed: beyond these no more are read. Half may be of one topic."""
 _HOLD_SECONDS = 2.0
-"""For how long the consumer is not asked then. After that its partitions pause, so that it can be asked and
-stays a member; librdkafka takes seconds to go on from a pause."""
+"""For how long the consumer is not asked when a topic has enough. After that its partitions pause, so that
+others are read and this consumer stays a member; librdkafka takes seconds to go on from a pause."""
 
 
 class RecordClients(NamedTuple):
@@ -156,7 +156,7 @@ class _Session:
         self._consumer, self._writer, self._give = consumer, writer, give
         self._progress = RecordProgress()
         self._topics: tuple[str, ...] = ()
-        self._paused = False
+        self._paused = frozenset[Partition]()
         self._committed = self._last_read = 0.0
         self._held: dict[Partition, float] = {}
         """Until when partitions wait whose answers the broker refuses."""
@@ -171,10 +171,12 @@ class _Session:
             self._consumer.subscribe(
                 list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
             )
-        if self._is_full() and time.monotonic() - self._last_read < _HOLD_SECONDS:
+        paused = {topic for topic, _ in self._paused}
+        crowded = self._progress.crowded(_MOST_OPEN, _MOST_BYTES, paused)
+        if not crowded <= paused and time.monotonic() - self._last_read < _HOLD_SECONDS:
             time.sleep(BEAT)
         else:
-            self._regulate()
+            self._pause(each for each in self._progress.partitions if each[0] in crowded)
             self._read(BEAT if len(self._progress) else _IDLE_SECONDS)
             self._last_read = time.monotonic()
         self._commit(time.monotonic())
@@ -183,7 +185,7 @@ class _Session:
     def finish(self, end: float) -> None:
         """Commits what has been read, as far as it ends before a moment of `monotonic`."""
         while len(self._progress) and time.monotonic() < end:
-            self._pause()
+            self._pause(self._progress.partitions)
             self._read(BEAT)
             self._commit(time.monotonic(), at_once=True)
 
@@ -229,22 +231,14 @@ class _Session:
             self._told = error.str()
             log.info("kafka says", cause=self._told)
 
-    def _is_full(self) -> bool:
-        """Says whether so many records are open that no more may be read."""
-        return len(self._progress) >= _MOST_OPEN or self._progress.size >= _MOST_BYTES
-
-    def _regulate(self) -> None:
-        """Pauses all partitions while too many records are open."""
-        if self._is_full():
-            self._pause()
-        elif self._paused:
-            self._paused = False
-            self._consumer.resume(self._consumer.assignment())
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._consumer.pause(self._consumer.assignment())
+    def _pause(self, partitions: Iterable[Partition]) -> None:
+        """Has these partitions pause, and no others."""
+        wanted = frozenset(partitions)
+        if begun := wanted - self._paused:
+            self._consumer.pause(_places(begun))
+        if ended := (self._paused - wanted) & self._progress.partitions:
+            self._consumer.resume(_places(ended))
+        self._paused = wanted
 
     def _commit(self, now: float, *, at_once: bool = False) -> None:
         """Commits the first records that have ended, if they are many or the last commit is some time ago."""
@@ -283,8 +277,9 @@ class _Session:
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions taken", partitions=_names(partitions))
-        self._progress.assign((each.topic, each.partition) for each in partitions)
-        self._paused = False
+        taken = [(each.topic, each.partition) for each in partitions]
+        self._progress.assign(taken)
+        self._paused = self._paused.difference(taken)
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions given", partitions=_names(partitions))
@@ -307,6 +302,10 @@ def _headers_of(message: Message) -> list[tuple[str, bytes | None]]:
     except UnicodeDecodeError:
         return []
     return list(found or ())
+
+
+def _places(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for topic, number in partitions]
 
 
 def _names(partitions: list[TopicPartition]) -> list[str]:

@@ -12,7 +12,7 @@ A partition that goes to another consumer is forgotten with all its records, whi
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,9 +70,27 @@ class RecordProgress:
         return sum(map(len, self._open.values()))
 
     @property
-    def size(self) -> int:
-        """About the bytes of memory that they take."""
-        return sum(each.size for records in self._open.values() for each in records)
+    def partitions(self) -> frozenset[Partition]:
+        """The partitions of this consumer."""
+        return frozenset(self._open)
+
+    def crowded(self, most: int, most_bytes: int, paused: Container[str]) -> frozenset[str]:
+        """Returns the topics of which no more may be read: each has as much as is left for all of them.
+
+        So one topic has half of all records or bytes at most, and a slow one leaves room to others. A topic
+        that is `paused` stays so until it has half as much.
+        """
+        records, sizes = defaultdict[str, int](int), defaultdict[str, int](int)
+        for (topic, _), reads in self._open.items():
+            records[topic] += len(reads)
+            sizes[topic] += sum(each.size for each in reads)
+        left, left_bytes = most - sum(records.values()), most_bytes - sum(sizes.values())
+        return frozenset(
+            topic
+            for topic in records
+            for share in (2 if topic in paused else 1,)
+            if records[topic] * share >= left or sizes[topic] * share >= left_bytes
+        )
 
     def assign(self, partitions: Iterable[Partition]) -> None:
         """Takes partitions of this consumer in; known ones go on."""
