@@ -137,6 +137,29 @@ async def test_so_many_records_run_at_a_time_and_the_others_wait(tmp_path):
         assert all(answer_of(read.outputs) for read in reads)
 
 
+async def test_topics_whose_models_hang_leave_room_to_others(tmp_path):
+    gate = asyncio.Event()
+
+    async def behave(asked):
+        if asked.step.startswith("hangs"):
+            await gate.wait()
+        return echo(asked)
+
+    async with serving(behave) as models, records(tmp_path, models, SPECS) as (_, partition):
+        hanging = [
+            partition.put(request_of(), topic=f"seldon.ns.model.hangs{number}.inputs")
+            for number in range(3)
+            for _ in range(2 * record_executor.MOST)
+        ]
+        reads = [partition.put(request_of()) for _ in range(50)]
+        await until(lambda: all(read.outputs for read in reads))
+        assert len([each for each in models.steps() if each.startswith("hangs")]) < 2 * record_executor.MOST
+        gate.set()
+        await until(lambda: all(read.outputs for read in hanging))
+        assert partition.executor._waiting == {}
+        assert not partition.executor._running
+
+
 async def test_records_of_a_partition_that_went_away_are_not_begun(tmp_path):
     gate = asyncio.Event()
 

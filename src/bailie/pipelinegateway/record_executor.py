@@ -7,7 +7,7 @@ to requests over HTTP, whose callers share the loop and wait.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MOST = 16
-"""Records that run at a time: their calls share the event loop with requests over HTTP."""
+"""Records of one topic that run at a time: their calls share the event loop with requests over HTTP."""
+_ALL = 2 * MOST
+"""Of these a topic has half of what the others leave, so that topics whose models hang take not all."""
 _ROOM_SECONDS = 0.1
 _RUNS: dict[str, type[RecordRun]] = {"pipeline": PipelineRecordRun, "model": ModelRecordRun}
 
@@ -42,29 +44,50 @@ class RecordExecutor:
 
     engine: PipelineEngine
     place: RecordPlace
-    _waiting: deque[ReadRecord] = field(default_factory=deque)
-    _running: int = 0
+    _waiting: dict[str, deque[ReadRecord]] = field(default_factory=dict)
+    """By topic, the one whose turn is next first."""
+    _running: Counter[str] = field(default_factory=Counter)
+    """By topic."""
     _due: bool = False
 
     def take(self, records: Iterable[ReadRecord]) -> None:
         """Takes records to run."""
-        self._waiting.extend(records)
+        for read in records:
+            self._waiting.setdefault(read.record.topic, deque()).append(read)
+        for topic, reads in tuple(self._waiting.items()):
+            if not all(read.live for read in reads):
+                self._keep(topic, deque(read for read in reads if read.live))
         self._next()
 
+    def _keep(self, topic: str, reads: deque[ReadRecord]) -> None:
+        """Has these records of a topic wait, behind those of other topics."""
+        self._waiting.pop(topic, None)
+        if reads:
+            self._waiting[topic] = reads
+
+    def _turn(self) -> str | None:
+        """Returns the topic whose record is next; None where none may begin now."""
+        left = _ALL - self._running.total()
+        return next((topic for topic in self._waiting if self._running[topic] < left), None)
+
     def _next(self) -> None:
-        if self._waiting and not self._due and self._running < MOST:
+        if not self._due and self._turn() is not None:
             self._due = True
             asyncio.get_running_loop().call_soon(self._start)
 
     def _start(self) -> None:
         """Begins the first record that waits, or looks again for room soon."""
         self._due = False
-        read = self._waiting.popleft()
-        if read.live and not self._has_room(read):
-            self._waiting.appendleft(read)
+        topic = self._turn()
+        if topic is None:
+            return
+        reads = self._waiting[topic]
+        if reads[0].live and not self._has_room(reads[0]):
             self._due = True
             asyncio.get_running_loop().call_later(_ROOM_SECONDS, self._start)
             return
+        read = reads.popleft()
+        self._keep(topic, reads)
         if read.live:
             self._begin(read)
         self._next()
@@ -83,7 +106,7 @@ class RecordExecutor:
         if owner is None:
             read.outputs = ()  # a topic that is not followed
             return
-        self._running += 1
+        self._running[record.topic] += 1
         ended = partial(self._end, read)
         run = _RUNS[owner.kind](self.engine, self.place, record, owner=owner.name, ended=ended)
         if size > self._most_bytes:
@@ -97,7 +120,9 @@ class RecordExecutor:
             run.fail("the pipeline gateway failed; its log says more")
 
     def _end(self, read: ReadRecord, outputs: Iterable[OutgoingRecord]) -> None:
-        self._running -= 1
+        self._running[read.record.topic] -= 1
+        if not self._running[read.record.topic]:
+            del self._running[read.record.topic]
         read.outputs = tuple(outputs)
         failed = any(each.topic == self.place.errors for each in read.outputs)
         metrics.RECORDS.count("failed" if failed else "answered")
