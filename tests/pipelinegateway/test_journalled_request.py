@@ -10,7 +10,7 @@ from tests.support.timelapse import TimelapseLoop
 
 from bailie.dataflow.events import FailCode
 from bailie.pipelinegateway import json_bodies
-from bailie.pipelinegateway.journalled_request import JournalledRequest
+from bailie.pipelinegateway.journalled_request import AwaitedAnswers, JournalledRequest
 from bailie.pipelinegateway.pipeline_run import RunEnding
 from bailie.pipelinegateway.plans import Plans, PlanSource
 from bailie.pipelinegateway.record_outputs import RecordPlace
@@ -43,10 +43,13 @@ def served():
     return plans.get("p.pipeline_1")
 
 
-def request_of(journal):
+def request_of(journal, awaited=None):
     place = RecordPlace("seldon", "ns", "gateway-0")
     asked = ((b"x-request-id", b"7"), (b"accept", b"*/*"))
-    return JournalledRequest(journal, place, "p", key=b"0.p.7", partition=0, asked=asked, dialect=REST)
+    awaited = awaited or AwaitedAnswers()
+    return JournalledRequest(
+        journal, place, "p", key=b"0.p.7", partition=0, asked=asked, dialect=REST, awaited=awaited
+    )
 
 
 def parcel():
@@ -109,6 +112,27 @@ async def test_an_answer_waits_until_its_records_are_there_or_lost(served, probl
         )
     else:
         assert ending.answer is answer
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_answers_that_wait_are_counted_and_bounded(served, leaves):
+    journal, heard, awaited = Journal(), [], AwaitedAnswers()
+    for number in range(1_000):
+        assert not awaited.hindrance
+        request = request_of(journal, awaited)
+        tell = request.hearing(heard.append, first=True)
+        if not leaves:
+            tell(RunEnding(parcel()))
+        request.data(served, topic(served, "outputs"), parcel())
+        request.over()
+        assert awaited.number == number + 1
+    assert awaited.hindrance == f"1000 answers with {awaited.size} bytes wait for the broker"
+    for _, done in journal.entries:
+        done("")
+    await asyncio.sleep(0)
+    assert awaited == AwaitedAnswers()
+    assert len(heard) == (0 if leaves else 1_000)
+    assert AwaitedAnswers(1, 64 << 20).hindrance
 
 
 async def test_a_failure_waits_too(served):

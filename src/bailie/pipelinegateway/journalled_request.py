@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,23 @@ if TYPE_CHECKING:
 ACKNOWLEDGE_SECONDS = 10.0
 """How long an answer waits for the broker at most, of a pipeline that says `journal: before`."""
 _NOT_IN_TIME = "no acknowledgement came in time"
+_MOST_AWAITED = 1_000
+_MOST_AWAITED_BYTES = 64 << 20
+
+
+@dataclass(slots=True)
+class AwaitedAnswers:
+    """The answers of a gateway that wait for the broker: their requests are over, and count nowhere else."""
+
+    number: int = 0
+    size: int = 0
+
+    @property
+    def hindrance(self) -> str:
+        """Why no further request may begin whose answer would wait; empty if it may."""
+        if self.number < _MOST_AWAITED and self.size < _MOST_AWAITED_BYTES:
+            return ""
+        return f"{self.number} answers with {self.size} bytes wait for the broker"
 
 
 class JournalledRequest:
@@ -45,6 +63,7 @@ class JournalledRequest:
     __slots__ = (
         "_answered",
         "_asked",
+        "_awaited",
         "_dialect",
         "_ended",
         "_ending",
@@ -57,6 +76,7 @@ class JournalledRequest:
         "_place",
         "_root",
         "_routes",
+        "_size",
         "_timer",
         "_unsent",
     )  # fmt: skip
@@ -71,8 +91,10 @@ class JournalledRequest:
         partition: int,
         asked: Headers,
         dialect: Dialect,
+        awaited: AwaitedAnswers,
     ) -> None:
         """Begins without a record. `root`: the pipeline that was asked; `asked`: the request's headers."""
+        self._awaited, self._size = awaited, 0
         self._journal, self._place, self._root = journal, place, root
         self._key, self._partition, self._asked, self._dialect = key, partition, asked, dialect
         self._unsent: list[UnwrittenRecord] = []
@@ -136,7 +158,13 @@ class JournalledRequest:
 
     def _answer(self) -> None:
         self._answered = True
-        self._send(self._acknowledged if self._ended else None)
+        if self._ended is None:
+            self._send(None)
+            return
+        self._size = sum(each.size for each in self._unsent)
+        self._awaited.number += 1
+        self._awaited.size += self._size
+        self._send(self._acknowledged)
 
     def _acknowledged(self, problem: str) -> None:
         """Comes from a thread of the journal, which may outlive the loop."""
@@ -146,6 +174,9 @@ class JournalledRequest:
     def _tell(self, problem: str) -> None:
         """Tells the ending that was held back, or why there is no answer."""
         ended, ending, self._ended, self._ending = self._ended, self._ending, None, None
+        if ended is not None and self._answered:
+            self._awaited.number -= 1
+            self._awaited.size -= self._size
         if self._timer is not None:
             self._timer.cancel()
         if ended is None or ending is None:

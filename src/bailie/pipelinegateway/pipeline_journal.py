@@ -20,7 +20,7 @@ from bailie.kafka.metrics import JOURNAL
 from bailie.kafka.topic_keeper import TopicKeeper
 from bailie.kafka.topic_states import TopicState, hindrance, journal_note, partitions_of
 from bailie.pipelinegateway.asynchronous import records_run
-from bailie.pipelinegateway.journalled_request import JournalledRequest
+from bailie.pipelinegateway.journalled_request import AwaitedAnswers, JournalledRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,6 +52,7 @@ class PipelineJournal:
     keeper: TopicKeeper = field(init=False)
     _clients: RecordClients = field(init=False)
     _topics: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _awaited: AwaitedAnswers = field(default_factory=AwaitedAnswers)
 
     def __post_init__(self) -> None:
         """Raises KafkaTrouble for a property that the library does not know."""
@@ -75,6 +76,7 @@ class PipelineJournal:
             partition=partition,
             asked=request.headers,
             dialect=dialect,
+            awaited=self._awaited,
         )
 
     def planned(self, served: ServedPlan) -> None:
@@ -96,7 +98,7 @@ class PipelineJournal:
 
     def hindrance(self, pipeline: str) -> str:
         """Returns why no record of a request can be written now; empty if records can."""
-        return hindrance(self.keeper.view, self._topics.get(pipeline, ()))
+        return hindrance(self.keeper.view, self._topics.get(pipeline, ())) or self._awaited.hindrance
 
     @asynccontextmanager
     async def consuming(self, engine: PipelineEngine) -> AsyncIterator[None]:
