@@ -21,6 +21,7 @@ from bailie.kafka.consuming import (
     consumer_properties,
     producer_properties,
 )
+from bailie.kafka.topics import DEFAULT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,14 +68,26 @@ def record_clients(settings: KafkaSettings, group: str, member: str) -> RecordCl
 
     Raises KafkaTrouble for a property that the library does not know.
     """
-    own, written = consumer_properties(group, member), producer_properties(group, member)
+    identity = _identity(settings, member)
+    own, written = consumer_properties(group, identity), producer_properties(group, identity)
     read = {**settings.common, **CONSUMER_DEFAULTS, **settings.consumer, **own}
     write = {**settings.common, **settings.producer, **written}
     _made(Consumer, read, settings, f"{member}-records").close()
+    _made(Producer, write, settings, f"{member}-outputs")
     return RecordClients(
         partial(_new, Consumer, read, settings, f"{member}-records"),
         partial(_new, Producer, write, settings, f"{member}-outputs"),
     )
+
+
+def _identity(settings: KafkaSettings, member: str) -> str:
+    """Returns the name of a member that no gateway with other topics has.
+
+    Two clusters that share a broker may have a namespace of the same name, each with a prefix of topics, and
+    the broker lets go of a member whose name another one takes.
+    """
+    prefix = settings.topic_prefix
+    return member if prefix == DEFAULT_PREFIX else f"{prefix}.{member}"
 
 
 def reader(settings: KafkaSettings, name: str) -> Consumer:
