@@ -14,21 +14,22 @@ ROUND_TRIP = 0.2
 
 
 @contextmanager
-def journal():
+def journal(limits=None, **common):
     common = {
         "bootstrap.servers": "played",
         "test.mock.num.brokers": "1",
         "test.mock.broker.rtt": f"{ROUND_TRIP * 1000:.0f}",
+        **common,
     }
-    found = Journal(KafkaSettings(common=common), "gateway-0", JournalLimits(), lambda _: 1_000_000)
+    found = Journal(KafkaSettings(common=common), "gateway-0", limits or JournalLimits(), lambda _: 1_000_000)
     try:
         yield found
     finally:
-        found.close(5)
+        found.close(1)
 
 
-def record(value=b"value"):
-    return UnwrittenRecord("seldon.ns.pipeline.p.inputs", 0, b"key", (), lambda: value, len(value))
+def record(value=b"value", headers=()):
+    return UnwrittenRecord("seldon.ns.pipeline.p.inputs", 0, b"key", headers, lambda: value, len(value))
 
 
 def test_callers_who_wait_at_a_time_share_the_round_trips():
@@ -58,3 +59,25 @@ def test_a_mistake_of_who_hears_of_a_record_ends_no_thread():
         until_blocking(lambda: found.counts.written == 7)
         found.put((record(),), heard.append)
         until_blocking(lambda: len(heard) == 4)
+
+
+def test_headers_that_wait_for_the_broker_are_bounded():
+    lost, large = [], record(headers=(("x-large", b"a" * 50_000),))
+    with journal(JournalLimits(size=1 << 20), **{"test.mock.broker.rtt": "10000"}) as found:
+        for _ in range(100):
+            found.put((large,), lost.append)
+        until_blocking(lambda: len(lost) >= 80)
+        assert len(lost) == 80
+        assert set(lost[-1:]) <= {
+            "no room for it until the broker acknowledges others",
+            "no room for it before it was written",
+        }
+
+
+def test_the_room_of_headers_is_there_again_after_the_acknowledgement():
+    heard = []
+    with journal() as found:
+        found.put((record(headers=(("x-a", b"a" * 1_000),)),), heard.append)
+        until_blocking(lambda: heard)
+        assert heard == [""]
+        assert found._heads == 0

@@ -39,6 +39,7 @@ _HEAR_SECONDS = 0.2
 _FLUSH_SECONDS = 1.0
 _LARGE = 16 << 10
 """Bytes of data after which the event loop has its turn at once."""
+_NO_ROOM = "no room for it until the broker acknowledges others"
 _OVERHEAD = 500
 """About the bytes of memory of a record beside its data."""
 
@@ -56,9 +57,22 @@ class UnwrittenRecord(NamedTuple):
     encode: Callable[[], bytes]
     size: int
 
+    @property
+    def head(self) -> int:
+        """The bytes of key and headers, of which callers choose some."""
+        return len(self.key) + sum(len(name) + len(value) for name, value in self.headers)
+
+    @property
+    def weight(self) -> int:
+        """About the bytes of memory."""
+        return _OVERHEAD + self.size + self.head
+
 
 class JournalLimits(NamedTuple):
-    """Records and bytes that wait for the writer at most; more are dropped."""
+    """Records and bytes that wait for the writer at most; more are dropped.
+
+    Keys and headers that wait for the broker have as many bytes at most: the library counts values alone.
+    """
 
     records: int = 10_000
     size: int = 64 << 20
@@ -100,6 +114,8 @@ class Journal:
         self._limits, self._largest = limits, largest
         self._queue: queue.SimpleQueue[_Together | None] = queue.SimpleQueue()
         self._given = self._given_bytes = self._taken = self._taken_bytes = 0
+        self._heads = 0
+        """Bytes of keys and headers that wait for the broker."""
         self.counts = JournalCounts()
         self._ended, self._settling = False, threading.Lock()
         self._writer = threading.Thread(target=self._write, name="kafka-journal", daemon=True)
@@ -110,7 +126,7 @@ class Journal:
     def put(self, records: tuple[UnwrittenRecord, ...], done: Callable[[str], None] | None = None) -> None:
         """Takes records in, or drops them all for want of room; `done` is called from another thread."""
         entry = _Together(records, done)
-        size = sum(_OVERHEAD + each.size for each in records)
+        size = sum(each.weight for each in records)
         waiting, held = self._given - self._taken, self._given_bytes - self._taken_bytes
         if waiting + len(records) > self._limits.records or held + size > self._limits.size:
             for _ in records:
@@ -142,7 +158,7 @@ class Journal:
             for record in entry.records:
                 self._attempt(entry, record)
                 self._taken += 1
-                self._taken_bytes += _OVERHEAD + record.size
+                self._taken_bytes += record.weight
                 if record.size > _LARGE:
                     time.sleep(0)
             awaited = awaited or entry.is_awaited
@@ -171,6 +187,10 @@ class Journal:
         self._send(entry, record._replace(encode=_nothing), value)
 
     def _send(self, entry: _Together, record: UnwrittenRecord, value: bytes) -> None:
+        if self._heads + record.head > self._limits.size:
+            self._lose(entry, _NO_ROOM)
+            return
+        self._count(record.head)
         try:
             self._producer.produce(
                 record.topic,
@@ -181,9 +201,15 @@ class Journal:
                 headers=list(record.headers),
             )
         except BufferError:
-            self._lose(entry, "no room for it until the broker acknowledges others")
+            self._count(-record.head)
+            self._lose(entry, _NO_ROOM)
         except KafkaException as error:
+            self._count(-record.head)
             self._lose(entry, words_of(error))
+
+    def _count(self, head: int) -> None:
+        with self._settling:
+            self._heads += head
 
     def _hear(self) -> None:
         while not self._ended:
@@ -202,6 +228,7 @@ class Journal:
         self, entry: _Together, record: UnwrittenRecord, size: int, error: KafkaError | None, _: Message
     ) -> None:
         """Takes the broker's answer. A record that is too large for it is written again without its value."""
+        self._count(-record.head)
         if error is None:
             self.counts.written += 1
             self._settle(entry, "")
