@@ -239,6 +239,20 @@ async def test_a_mistake_of_this_program_ends_one_record_alone(tmp_path):
         assert answer_of(await partition.run(request_of()))
 
 
+async def test_a_mistake_at_a_further_try_ends_the_record_too(tmp_path):
+    def raises(name):
+        raise RuntimeError("a mistake")
+
+    def behave(asked):
+        engine.plans = SimpleNamespace(newest=raises, get=engine.plans.get, followers=FollowerIndex({}))
+        return 503, {"error": "no replica is ready", "reason": "NotReady"}, 0.0
+
+    async with serving(behave) as models, records(tmp_path, models, SPECS) as (engine, partition):
+        failed, words = failure_of(await partition.run(request_of()))
+        assert (failed, words) == ("p", "the pipeline gateway failed; its log says more")
+        assert not partition.executor._running
+
+
 async def test_other_topics_have_no_outputs(tmp_path):
     async with serving() as models, records(tmp_path, models, SPECS) as (_, partition):
         assert await partition.run(b"x", topic="elsewhere") == ()

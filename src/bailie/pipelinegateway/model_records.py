@@ -7,6 +7,7 @@ on the errors topic alone, as in Seldon Core.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bailie.dataflow import Parcel
@@ -90,6 +91,9 @@ class _ModelCall:
     def _done(self, answer: StepResponse | NoResponse) -> None:
         self._timer.cancel()
         self._held.release()
+        self._run.attempt(partial(self._tell, answer))
+
+    def _tell(self, answer: StepResponse | NoResponse) -> None:
         event_of = step_answers.event_of if self._request.is_json else grpc_calls.event_of
         event = event_of(Call(self._run.owner, 1, Parcel(())), answer)
         if isinstance(event, StepFailed):

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from bailie.kafka.topics import parsed_topic
 from bailie.pipelinegateway import metrics
 from bailie.pipelinegateway.model_records import ModelRecordRun
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.engine import PipelineEngine
     from bailie.pipelinegateway.record_outputs import RecordPlace
     from bailie.pipelinegateway.record_runs import RecordRun
-
-log = structlog.get_logger(__name__)
 
 MOST = 16
 """Records of one topic that run at a time: their calls share the event loop with requests over HTTP."""
@@ -112,14 +108,11 @@ class RecordExecutor:
         if size > self._most_bytes:
             run.fail(f"the record has {size} bytes, and a request may have {self._most_bytes}")
             return
-        try:
-            run.begin()
-        except Exception:
-            # The edge of a record: without this it would hold its partition up for ever.
-            log.exception("record failed", topic=record.topic, offset=record.offset)
-            run.fail("the pipeline gateway failed; its log says more")
+        run.attempt(run.begin)
 
     def _end(self, read: ReadRecord, outputs: Iterable[OutgoingRecord]) -> None:
+        if read.outputs is not None:
+            return  # a mistake behind its end
         self._running[read.record.topic] -= 1
         if not self._running[read.record.topic]:
             del self._running[read.record.topic]

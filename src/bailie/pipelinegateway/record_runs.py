@@ -11,6 +11,8 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+import structlog
+
 from bailie.pipelinegateway import passed
 from bailie.pipelinegateway.budget import Reservation
 from bailie.pipelinegateway.grpc_dialect import GRPC
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
     RecordEnded = Callable[[Iterable[OutgoingRecord]], None]
     """Takes the records that follow from a record, once."""
+
+log = structlog.get_logger(__name__)
 
 _AGAIN_SECONDS = 0.5
 
@@ -54,6 +58,15 @@ class RecordRun(ABC):
     @abstractmethod
     def begin(self) -> None:
         """Runs the record; `ended` is called later, or from here."""
+
+    def attempt(self, part: Callable[[], None]) -> None:
+        """Does a part of the run; a mistake of this program there ends the record."""
+        try:
+            part()
+        except Exception:
+            # The edge of a record: without this it would hold its partition up for ever.
+            log.exception("record failed", topic=self.record.topic, offset=self.record.offset)
+            self.fail("the pipeline gateway failed; its log says more")
 
     def fail(self, words: str) -> None:
         """Ends a record that cannot run."""
@@ -81,7 +94,7 @@ class RecordRun(ABC):
         loop = asyncio.get_running_loop()
         if loop.time() >= self._end:
             return False
-        loop.call_later(_AGAIN_SECONDS, self.begin)
+        loop.call_later(_AGAIN_SECONDS, self.attempt, self.begin)
         return True
 
 
