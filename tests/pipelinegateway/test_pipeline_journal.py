@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -237,6 +238,10 @@ async def test_a_record_is_run_beside_requests_and_answered_in_the_topics(tmp_pa
         topic = "seldon.ns.pipeline.r.outputs"
         records = await asyncio.to_thread(lambda: broker.read(topic, count=2))
         again = await asyncio.to_thread(lambda: broker.read(topic))
+        assert "wait" not in found.broker.note("r").words
+        found.broker._consumer = SimpleNamespace(trouble="no right to transactions")
+        assert found.broker.note("r").words.endswith("; requests in topics wait: no right to transactions")
+        assert found.broker.note("r").kept
     texts = {each.key(): pb.ModelInferResponse.FromString(each.value()) for each in records}
     assert {key: text.outputs[0].contents.bytes_contents[0] for key, text in texts.items()} == {
         b"0.r.asked": b"in>both",

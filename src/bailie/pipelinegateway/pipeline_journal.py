@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from bailie.dataflow.plan import DataSide
-    from bailie.kafka.consuming import RecordClients
+    from bailie.kafka.consuming import RecordClients, RecordConsumer
     from bailie.kafka.settings import KafkaSettings
     from bailie.lifecycle.journal import JournalNote
     from bailie.pipelinegateway.dialect import Dialect
@@ -52,6 +52,7 @@ class PipelineJournal:
     keeper: TopicKeeper = field(init=False)
     _clients: RecordClients = field(init=False)
     _topics: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _consumer: RecordConsumer | None = None
     _awaited: AwaitedAnswers = field(default_factory=AwaitedAnswers)
 
     def __post_init__(self) -> None:
@@ -93,8 +94,12 @@ class PipelineJournal:
         self.keeper.forget(forgotten, delete=self._own(pipeline) if clean else ())
 
     def note(self, pipeline: str) -> JournalNote:
-        """Returns whether requests to a pipeline are journalled."""
-        return journal_note(self.keeper.view, self._topics.get(pipeline, ()), self.most_body_bytes)
+        """Returns whether requests to a pipeline are journalled, and why records of its topics wait."""
+        found = journal_note(self.keeper.view, self._topics.get(pipeline, ()), self.most_body_bytes)
+        trouble = self._consumer.trouble if self._consumer is not None else ""
+        if not found.kept or not trouble:
+            return found
+        return found._replace(words=f"{found.words}; requests in topics wait: {trouble}")
 
     def hindrance(self, pipeline: str) -> str:
         """Returns why no record of a request can be written now; empty if records can."""
@@ -103,7 +108,7 @@ class PipelineJournal:
     @asynccontextmanager
     async def consuming(self, engine: PipelineEngine) -> AsyncIterator[None]:
         """Runs the records of the topics while entered, for which no caller waits."""
-        async with records_run(engine, self.place, self._clients):
+        async with records_run(engine, self.place, self._clients) as self._consumer:
             yield
 
     async def close(self, seconds: float) -> None:
