@@ -232,7 +232,7 @@ class _Session:
             log.info("kafka says", cause=self._told)
 
     def _pause(self, partitions: Iterable[Partition]) -> None:
-        """Has these partitions pause, and no others."""
+        """Pauses these partitions, and no others."""
         wanted = frozenset(partitions)
         if begun := wanted - self._paused:
             self._consumer.pause(_places(begun))
@@ -262,14 +262,14 @@ class _Session:
         self._committed = time.monotonic() + (0.0 if goes_on else _AGAIN_SECONDS)
 
     def _hold(self, batch: RecordBatch) -> None:
-        """Has the partitions wait for which the broker refuses an answer, so that all others go on."""
+        """Holds the partitions back for which the broker refuses an answer, so that all others go on."""
         until, waiting = time.monotonic() + _HELD_SECONDS, self._writer.waiting
         for read in batch.ended:
             if any(each.essential and each.topic in waiting for each in read.outputs or ()):
                 self._held[read.record.topic, read.record.partition] = until
 
     def _let_go(self, partitions: Iterable[Partition]) -> None:
-        """Has partitions wait no more, whose records are committed or another consumer's."""
+        """Holds partitions back no more, whose records are committed or another consumer's."""
         for each in partitions:
             self._held.pop(each, None)
         if not self._held:

@@ -26,7 +26,7 @@ class IncomingRecord(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About the bytes of memory: whoever writes a record chooses the sizes of all parts."""
+        """About the bytes of memory: the writer of a record chooses the sizes of all parts."""
         return _size(self)
 
 

@@ -56,7 +56,7 @@ class RecordExecutor:
         self._next()
 
     def _keep(self, topic: str, reads: deque[ReadRecord]) -> None:
-        """Has these records of a topic wait, behind those of other topics."""
+        """Keeps these records of a topic, behind those of other topics."""
         self._waiting.pop(topic, None)
         if reads:
             self._waiting[topic] = reads
