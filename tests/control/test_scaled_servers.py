@@ -23,12 +23,19 @@ class World:
     def __init__(self, least=1, most=5, replicas=1, memory=100):
         self.scaling = {"minReplicas": least, "maxReplicas": most}
         self.passes = Pass()
+        self.runtime(packs=True)
         self.passes.agents = ObedientAgents([*REPLICAS, OTHER], memory=memory * MI)
         self.generation = 0
         self.apply(replicas)
         self.passes.engine = self.passes.new_engine()
         for replica in REPLICAS[:replicas]:
             self.passes.agents.join(replica)
+
+    def runtime(self, *, packs):
+        """Writes the SeldonRuntime; `packs`: models are moved so that fewer replicas are enough."""
+        config = {"scalingConfig": {"servers": {"scaleDownPackingEnabled": packs}}}
+        spec = {"seldonConfig": "default", "config": config}
+        self.passes.runtimes["seldon"] = manifest_of("SeldonRuntime", "seldon", spec)
 
     def apply(self, replicas, metadata=None, name="mlserver"):
         """Writes the Server's spec as a person does."""
@@ -134,9 +141,7 @@ def test_fewer_replicas_after_five_minutes_and_the_models_move():
 
 def test_without_packing_only_replicas_without_a_model_go():
     world = World(replicas=4)
-    scaling = {"scalingConfig": {"servers": {"scaleDownPackingEnabled": False}}}
-    spec = {"seldonConfig": "default", "config": scaling}
-    world.passes.runtimes["seldon"] = manifest_of("SeldonRuntime", "seldon", spec)
+    world.runtime(packs=False)
     for name in ("iris", "wine", "zoo"):
         world.model(name, mi=10)
     world.settle(2)

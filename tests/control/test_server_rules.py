@@ -84,8 +84,11 @@ def runtime(stated, name="seldon", created="2026-01-01T00:00:00Z"):
         ({"models": {"enabled": True}}, ServersSwitch()),
         ({"servers": {"enabled": True}}, ServersSwitch()),
         ({"servers": {"enabled": False}}, ServersSwitch(enabled=False)),
-        ({"servers": {"scaleDownPackingEnabled": False}}, ServersSwitch(packs=False)),
-        ({"servers": {"scaleDownPackingEnabled": True, "scaleDownPackingPercentage": 5}}, ServersSwitch()),
+        ({"servers": {"scaleDownPackingEnabled": False}}, ServersSwitch()),
+        (
+            {"servers": {"scaleDownPackingEnabled": True, "scaleDownPackingPercentage": 5}},
+            ServersSwitch(packs=True),
+        ),
         ({"servers": {"enabled": "no"}}, ServersSwitch()),
         ("nonsense", ServersSwitch()),
     ],
@@ -94,11 +97,11 @@ def test_the_runtime_says_for_all(stated, switch):
     assert switch_of([runtime(stated)]) == switch
 
 
-@pytest.mark.parametrize("stated", [None, {"servers": {"scaleDownPackingEnabled": False}}])
+@pytest.mark.parametrize("stated", [None, {"servers": {"scaleDownPackingEnabled": True}}])
 def test_beside_another_mesh_no_server_becomes_smaller(stated):
     found = runtime(stated)
     found["spec"]["fallbackMesh"] = {"service": "seldon-mesh-before"}
-    assert switch_of([found]) == ServersSwitch(packs=stated is None, keeps=True)
+    assert switch_of([found]) == ServersSwitch(packs=stated is not None, keeps=True)
 
 
 def test_the_oldest_runtime_counts():

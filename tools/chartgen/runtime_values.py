@@ -64,7 +64,7 @@ RUNTIME: tuple[Row, ...] = (
     Value("config.agentConfig.rclone.configSecrets", [], "Secrets with remotes that all models may use, as a list or separated by commas.", NAMES),
     Value("config.scalingConfig.models.enabled", False, "The replicas of each Model with a `maxReplicas` above its `minReplicas` follow its load.", FLAG),
     Value("config.scalingConfig.servers.enabled", True, "The replicas of each Server with both `minReplicas` and a larger `maxReplicas` follow what its models need.", FLAG),
-    Value("config.scalingConfig.servers.scaleDownPackingEnabled", True, "Models may be moved so that fewer replicas are enough; `false`: only replicas without a model are taken away.", FLAG),
+    Value("config.scalingConfig.servers.scaleDownPackingEnabled", False, "Models are moved so that fewer replicas are enough; `false`: only replicas without a model are taken away.", FLAG),
     *kafka_values("config.kafkaConfig"),
     Value("config.tracingConfig.disable", False, "Send no traces from this namespace.", FLAG),
     Value("config.tracingConfig.otelExporterEndpoint", "", "Collector of this namespace's traces, as `host:port`, which takes OTLP over gRPC without TLS. Default: the SeldonConfig's.", TEXT),

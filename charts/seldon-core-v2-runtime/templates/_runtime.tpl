@@ -26,7 +26,7 @@ podSpec:
 {{- with .scalingConfig.models.enabled }}{{ $_ := set $scaling "models" (dict "enabled" .) }}{{ end -}}
 {{- $servers := dict -}}
 {{- if not .scalingConfig.servers.enabled }}{{ $_ := set $servers "enabled" false }}{{ end -}}
-{{- if not .scalingConfig.servers.scaleDownPackingEnabled }}{{ $_ := set $servers "scaleDownPackingEnabled" false }}{{ end -}}
+{{- with .scalingConfig.servers.scaleDownPackingEnabled }}{{ $_ := set $servers "scaleDownPackingEnabled" . }}{{ end -}}
 {{- if $servers }}{{ $_ := set $scaling "servers" $servers }}{{ end -}}
 {{- if $scaling }}{{ $_ := set $found "scalingConfig" $scaling }}{{ end -}}
 {{- with include "bailie.kafkaConfig" .kafkaConfig | fromJson }}{{ $_ := set $found "kafkaConfig" . }}{{ end -}}

@@ -37,7 +37,7 @@ class ServerScaling(Part):
     enabled: Flag | None = None
     """False: no Server is scaled, also where it has minReplicas and maxReplicas (in a SeldonRuntime)."""
     scale_down_packing_enabled: Flag | None = None
-    """False: only replicas without a model are taken away; else models are moved (in a SeldonRuntime)."""
+    """True: models are moved so that fewer replicas are enough; else only those without a model go."""
     scale_down_packing_percentage: Int32 | None = None
     """Accepted without effect: nothing is left to chance."""
 

@@ -44,7 +44,7 @@ class ServersSwitch:
     """
 
     enabled: bool = True
-    packs: bool = True
+    packs: bool = False
     keeps: bool = False
 
 
@@ -59,7 +59,7 @@ def switch_of(runtimes: Iterable[Mapping[str, Any]]) -> ServersSwitch:
         servers = None
     if servers is None:
         return ServersSwitch(keeps=keeps)
-    packs = servers.scale_down_packing_enabled is not False
+    packs = servers.scale_down_packing_enabled is True
     return ServersSwitch(enabled=servers.enabled is not False, packs=packs, keeps=keeps)
 
 
