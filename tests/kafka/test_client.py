@@ -30,3 +30,10 @@ def test_gateways_with_other_topics_have_other_names():
 
     assert names() == ["pod-0", "g.pod-0"]
     assert names(topic_prefix="team") == ["team.pod-0", "g.team.pod-0"]
+
+
+@pytest.mark.parametrize("kind", ["consumer", "producer"])
+@pytest.mark.parametrize("name", ["default.topic.config", "error_cb", "stats_cb", "no.property"])
+def test_a_property_that_is_no_text_is_told(kind, name):
+    with pytest.raises(KafkaTrouble, match=name.replace(".", r"\.")):
+        record_clients(KafkaSettings(common=COMMON, **{kind: {name: "text"}}), "g", "pod-0")

@@ -127,6 +127,8 @@ def _made(kind: Any, properties: Mapping[str, object], settings: KafkaSettings, 
         return _new(kind, properties, settings, name)
     except (KafkaException, TypeError, ValueError) as error:
         raise KafkaTrouble(words_of(error)) from None
+    except AttributeError:  # of the one property that the library wants as a mapping
+        raise KafkaTrouble('give the properties of "default.topic.config" by themselves') from None
 
 
 def _new(kind: Any, properties: Mapping[str, object], settings: KafkaSettings, name: str) -> Any:
