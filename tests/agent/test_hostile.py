@@ -142,7 +142,7 @@ WATCHING: list[Seen] = []
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    for seen in WATCHING:
+    for seen in WATCHING or ():  # None when the interpreter ends
         if event in {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty", "os.system"}:
             seen.processes.append(arguments)
         elif event in {"socket.connect", "socket.sendto"}:
