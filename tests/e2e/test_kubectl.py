@@ -122,12 +122,15 @@ def open_to_the_network(pids):
             fields = line.split()
             if fields[3] == LISTENS and not fields[1].partition(":")[0].strip("0"):
                 sockets.add(f"socket:[{fields[9]}]")
-    return [
-        Path(f"/proc/{pid}/cmdline").read_bytes()
-        for pid in pids
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir()
-        if str(descriptor.readlink()) in sockets
-    ]
+    return [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids if sockets.intersection(opened(pid))]
+
+
+def opened(pid):
+    """What a process has open; nothing of a process, or a descriptor, that has ended meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                yield str(descriptor.readlink())
 
 
 def test_a_container_of_another_name(stack):
