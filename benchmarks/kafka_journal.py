@@ -12,31 +12,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
 import statistics
-import sys
 import tempfile
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
-import psutil
 from tests.support.broker import Broker, running_broker
 from tests.support.waiting import until_true
 
 from bailie.gateway.publisher import Gateway
-from bailie.pipelinegateway.plan_file import write_plans
-from bailie.pipelinegateway.plans import PlanSource
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
-from bailie.wellknown import ports, variables
+from bailie.wellknown import ports
 from benchmarks import load, stack
 from benchmarks.data_plane import BODY
-from benchmarks.pipelines import STEPS, THREE
+from benchmarks.pipelines import GATEWAY_LOG, STEPS, THREE, pipeline_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import psutil
 
     Pair = tuple[load.Measured, load.Measured]
 
@@ -52,28 +48,12 @@ QUEUE = 5_000
 def gateway_of(
     folder: Path, name: str, address: str, *, envoy: int, brokers: str = ""
 ) -> Iterator[psutil.Process]:
-    """Runs a gateway with one pipeline; without `brokers` it keeps no journal."""
-    plans = folder / name
-    plans.mkdir()
-    write_plans(plans / "plans.json", [PlanSource(name, 1, THREE)])
-    if brokers:
-        kafka = {"bootstrap.servers": brokers, "producer": {"queue.buffering.max.messages": QUEUE}}
-        (plans / "kafka.json").write_text(json.dumps(kafka))
-    environment = {
-        "PATH": os.defpath,
-        variables.POD_NAME: "seldon-pipelinegateway-0",
-        variables.POD_NAMESPACE: "bench",
-        variables.POD_IP: address,
-        variables.SCHEDULER_HOST: address,
-        variables.ENVOY_HOST: "127.0.0.1",
-        variables.ENVOY_PORT: str(envoy),
-        variables.PIPELINES_FOLDER: str(plans),
-        variables.KAFKA_FILE: str(plans / "kafka.json"),
-        variables.DRAIN_SECONDS: "1",
-    }
-    command = [sys.executable, "-m", "bailie", "pipelinegateway"]
-    with stack.process(command, folder / f"{name}.log", env=environment) as running:
-        yield psutil.Process(running.pid)
+    """Runs a gateway with one pipeline in a folder of its own; without `brokers` it keeps no journal."""
+    own = folder / name
+    own.mkdir()
+    kafka = {"bootstrap.servers": brokers, "producer": {"queue.buffering.max.messages": QUEUE}}
+    with pipeline_gateway(own, envoy, {name: THREE}, address, kafka=kafka if brokers else None) as running:
+        yield running
 
 
 def table(http: int, rpc: int) -> RoutingTable:
@@ -161,7 +141,7 @@ async def measure(options: argparse.Namespace) -> bool:
         )
         for name in (PLAIN, JOURNALLED):
             ready = f"http://127.0.0.1:{port}/v2/models/{name}.pipeline/ready"
-            await stack.answers(ready, folder / f"{name}.log")
+            await stack.answers(ready, folder / name / GATEWAY_LOG)
         ratios = [await compared(port, each, options) for each in options.connections]
         whole = await outage(port, broker, process, options.away)
         return whole and max(ratios) <= MOST

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import statistics
@@ -68,12 +69,22 @@ class Processes(NamedTuple):
 
 @contextmanager
 def pipeline_gateway(
-    folder: Path, envoy: int, specs: Mapping[str, Any] = SPECS, address: str = ADDRESS
+    folder: Path,
+    envoy: int,
+    specs: Mapping[str, Any] = SPECS,
+    address: str = ADDRESS,
+    *,
+    kafka: Mapping[str, Any] | None = None,
 ) -> Iterator[psutil.Process]:
-    """Runs the process with version 1 of pipelines, by name, which it has from its file in an own folder."""
+    """Runs the process with version 1 of pipelines, by name, which it has from its file in an own folder.
+
+    `kafka` is the configuration of a broker; without it the gateway knows none.
+    """
     plans = folder / "plans"
     plans.mkdir()
     write_plans(plans / "plans.json", [PlanSource(name, 1, spec) for name, spec in specs.items()])
+    if kafka:
+        (plans / "kafka.json").write_text(json.dumps(kafka))
     environment = {
         "PATH": os.defpath,
         variables.POD_NAME: "seldon-pipelinegateway-0",
@@ -83,6 +94,7 @@ def pipeline_gateway(
         variables.ENVOY_HOST: "127.0.0.1",
         variables.ENVOY_PORT: str(envoy),
         variables.PIPELINES_FOLDER: str(plans),
+        variables.KAFKA_FILE: str(plans / "kafka.json"),
         variables.DRAIN_SECONDS: "1",
     }
     command = [sys.executable, "-m", "bailie", "pipelinegateway"]

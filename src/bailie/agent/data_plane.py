@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from bailie._gen import agent_pb2
 from bailie.agent.errors import LoadFailed
-from bailie.kube.discovery import EnvoyPlace, Unresolved, is_address
+from bailie.api.names import is_address
+from bailie.kube.discovery import EnvoyPlace, Unresolved
 from bailie.wellknown import ports
 
 if TYPE_CHECKING:

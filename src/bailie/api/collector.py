@@ -6,12 +6,11 @@ text until it is read here.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from dataclasses import dataclass
 
-from bailie.api.names import is_dns_label
+from bailie.api.names import is_address, is_dns_label
 from bailie.api.texts import shown
 
 MOST_PORT = 65535
@@ -65,20 +64,11 @@ def _parsed(endpoint: str) -> tuple[str, int] | None:
     if found is None or not 0 < int(found["port"]) <= MOST_PORT:
         return None
     host = found["v6"] or found["host"]
-    is_address = found["v6"] is not None or _DOTTED.fullmatch(host) is not None
-    if is_address:
-        return (host, int(found["port"])) if _is_ip(host) else None
+    if found["v6"] is not None or _DOTTED.fullmatch(host) is not None:
+        return (host, int(found["port"])) if is_address(host) else None
     labels = host.lower().split(".")
     named = len(host) <= _LONGEST_HOST and all(map(is_dns_label, labels))
     return (host, int(found["port"])) if named else None
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _ratio(text: str) -> float | None:

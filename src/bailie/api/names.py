@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from bailie.api.problems import Problem
@@ -28,6 +29,15 @@ LONGEST_SUBDOMAIN = 253
 def is_dns_label(text: str) -> bool:
     """Says whether `text` may name a Model, a Server or a namespace (RFC 1123 label)."""
     return len(text) <= LONGEST_LABEL and DNS_LABEL.fullmatch(text) is not None
+
+
+def is_address(host: str) -> bool:
+    """Says whether the host is an IP address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def label_problems(path: str, text: str) -> list[Problem]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.texts import counted
 from bailie.placement import compare, explain, remedies
-from bailie.placement.words import amount, counted
+from bailie.placement.words import amount
 
 if TYPE_CHECKING:
     from bailie.control.pass_result import PassResult

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bailie.control.subjects import Contribution, Subject, SubjectFacts
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.conditions import ModelFacts
-    from bailie.scaling import Decision
+    from bailie.scaling import Decision, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class PassResult:
     collector: Collector | None = None
     settling: bool = False
     fallback: FallbackNames | None = None
-    scaling: Mapping[str, Decision] = field(default_factory=dict)
+    scaling: Mapping[str, Decision[Reason]] = field(default_factory=dict)
     server_scaling: Mapping[str, ServerScalingFacts] = field(default_factory=dict)
 
     def facts_of(self, kind: Kind) -> Mapping[str, SubjectFacts]:

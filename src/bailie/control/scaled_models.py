@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from bailie.api.seldon_config import ScalingConfig
+from bailie.api.texts import counted
 from bailie.lifecycle.scaling import ScalingFacts
 from bailie.scaling import ReplicaScaler
 from bailie.scope.central import oldest
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from bailie.control.scaling_rules import ScalingRules
     from bailie.control.wanted_models import WantedModel
-    from bailie.scaling import Decision, Sample
+    from bailie.scaling import Decision, Reason, Sample
 
 TELL_SECONDS = 30.0
 """Least time between two statuses that differ in their reason alone."""
@@ -35,7 +36,7 @@ class _Scaled:
     scaler: ReplicaScaler
     told: ScalingFacts
     told_at: float
-    newest: Decision | None = None
+    newest: Decision[Reason] | None = None
 
 
 class ScaledModels:
@@ -122,7 +123,7 @@ class ScaledModels:
         scaled = self._scaled.get(name)
         return scaled.told if scaled else self._refused.get(name)
 
-    def newest(self) -> dict[str, Decision]:
+    def newest(self) -> dict[str, Decision[Reason]]:
         """Returns the newest decision on each Model, whose words change every few seconds."""
         return {name: each.newest for name, each in self._scaled.items() if each.newest}
 
@@ -136,17 +137,17 @@ def _enabled(stated: object) -> bool:
 
 
 def _first(replicas: int) -> ScalingFacts:
-    text = f"{replicas} replica{'' if replicas == 1 else 's'}, until requests are measured"
+    text = f"{counted(replicas, 'replica')}, until requests are measured"
     return ScalingFacts(active=True, replicas=replicas, reason="Begins", text=text)
 
 
-def _facts(decision: Decision) -> ScalingFacts:
+def _facts(decision: Decision[Reason]) -> ScalingFacts:
     return ScalingFacts(
         active=True, replicas=decision.replicas, reason=decision.reason.value, text=decision.text
     )
 
 
-def _is_news(scaled: _Scaled, decision: Decision, now: float) -> bool:
+def _is_news(scaled: _Scaled, decision: Decision[Reason], now: float) -> bool:
     if decision.replicas != scaled.told.replicas:
         return True
     return decision.reason.value != scaled.told.reason and now - scaled.told_at >= TELL_SECONDS

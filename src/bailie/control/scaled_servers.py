@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bailie.control.server_rules import ServerRules
     from bailie.placement import Plan, Server, Snapshot
     from bailie.placement.resizing import ReplicaNeed
-    from bailie.scaling import ServerDecision
+    from bailie.scaling import Decision, ServerReason
 
 PAUSE_SECONDS = 1.0
 """Least time between two looks where other models wait for a place than before."""
@@ -48,7 +48,7 @@ class ServerScalingFacts:
     reason: str
     text: str
     generation: int
-    newest: ServerDecision | None = field(default=None, compare=False)
+    newest: Decision[ServerReason] | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ class ScaledServers:
                 trial.resize(name, decision.replicas)
         self._tried, self._tried_at, self._waited = (snapshot, plan), now, _waiting(plan)
 
-    def _decide(self, now: float, each: _ScaledServer, server: Server) -> ServerDecision:
+    def _decide(self, now: float, each: _ScaledServer, server: Server) -> Decision[ServerReason]:
         state = ServerState(
             replicas=server.wanted_replicas,
             needed=each.need.replicas if each.need else None,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from bailie.placement.words import amount, counted
+from bailie.api.texts import counted
+from bailie.placement.words import amount
 
 if TYPE_CHECKING:
     from bailie.control.pass_result import PassResult

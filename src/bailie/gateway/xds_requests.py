@@ -5,12 +5,12 @@ Called by `ads` for every message of an Envoy. Pure. A caller with the namespace
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
+from bailie.api.names import is_address
 from bailie.gateway import descriptors
 from bailie.gateway.listener import Address
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL
@@ -74,11 +74,7 @@ def _address(entry: Any) -> Address | None:
     if "address" not in entry or "port" not in entry:
         return None
     text, port = entry["address"].string_value, entry["port"].number_value
-    if not math.isfinite(port) or not 1 <= port <= 65535 or "%" in text:
-        return None
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
+    if not math.isfinite(port) or not 1 <= port <= 65535 or "%" in text or not is_address(text):
         return None
     return Address(text, int(port))
 

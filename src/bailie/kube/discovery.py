@@ -10,8 +10,9 @@ import asyncio
 import json
 import socket
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
+
+from bailie.api.names import is_address
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,12 +92,3 @@ async def _from_dns(host: str) -> tuple[str, ...]:
     except OSError as error:
         raise Unresolved(f"{host}: {error.strerror or error}") from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_address(host: str) -> bool:
-    """Says whether the host is an IP address and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

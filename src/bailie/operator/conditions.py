@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import Condition
+from bailie.api.texts import counted
 from bailie.manifests.objects import is_ours, is_seldon_cores
 from bailie.manifests.pipeline_gateway import gateway_is_left_out
 from bailie.manifests.runtime import left_out, requested_scheduler_namespace
-from bailie.placement.words import counted
 from bailie.scope.central import SERVED_ELSEWHERE
 from bailie.wellknown.names import PIPELINE_GATEWAY
 

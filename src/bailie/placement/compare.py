@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from bailie.api.texts import counted
 from bailie.placement.filters import refuse_seat, refuse_server
 from bailie.placement.ledger import Ledger
 from bailie.placement.place import assign, refusals_of
 from bailie.placement.scorers import seat_key, server_key
-from bailie.placement.words import amount, counted
+from bailie.placement.words import amount
 
 if TYPE_CHECKING:
     from bailie.placement.filters import Seat

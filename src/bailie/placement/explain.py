@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bailie.api.texts import counted
 from bailie.placement.aliases import nearest
 from bailie.placement.plan import Assignment, Code, Plan, Refusal
 from bailie.placement.words import amount, at_least, at_most, listed
@@ -98,7 +99,7 @@ def _shortfall(snapshot: Snapshot, assigned: Assignment, refusals: tuple[Refusal
     said = [_count(group, " replica", " replicas") for group in groups]
     have = len(server.replicas)
     if have < assigned.demand.replicas:
-        said.append(f"it has {have} replica{'' if have == 1 else 's'}")
+        said.append(f"it has {counted(have, 'replica')}")
     return ", ".join(said) + _measured(assigned.demand)
 
 

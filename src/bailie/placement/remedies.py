@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bailie.api.texts import counted
 from bailie.placement.aliases import nearest
 from bailie.placement.filters import EXPLAINER_CAPABILITY, refuse_seat, refuse_server
 from bailie.placement.ledger import Ledger
 from bailie.placement.plan import Code
-from bailie.placement.words import amount, at_least, at_most, counted, listed
+from bailie.placement.words import amount, at_least, at_most, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -32,8 +32,3 @@ def _mebibytes(count: int) -> str:
 def listed(names: Iterable[str]) -> str:
     """Returns names in quotes, as in `"a", "b"`."""
     return ", ".join(f'"{name}"' for name in names)
-
-
-def counted(number: int, noun: str) -> str:
-    """Returns a number with its noun, as in `1 replica` and `2 replicas`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

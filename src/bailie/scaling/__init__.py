@@ -5,9 +5,10 @@ decides; `servers` decides for Servers, whose need placement knows. Used by `bai
 `bailie.control.scaled_servers`; no clock, no I/O.
 """
 
+from bailie.scaling.decision import Bounds, Decision
 from bailie.scaling.load import LoadWindow, Sample
-from bailie.scaling.replicas import Bounds, Decision, Reason, ReplicaScaler
-from bailie.scaling.servers import ServerDecision, ServerReason, ServerScaler, ServerState
+from bailie.scaling.replicas import Reason, ReplicaScaler
+from bailie.scaling.servers import ServerReason, ServerScaler, ServerState
 from bailie.scaling.targets import DEFAULT_TARGETS, LoadMeasure, LoadTarget, targets_of
 
 __all__ = [
@@ -20,7 +21,6 @@ __all__ = [
     "Reason",
     "ReplicaScaler",
     "Sample",
-    "ServerDecision",
     "ServerReason",
     "ServerScaler",
     "ServerState",

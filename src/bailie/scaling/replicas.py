@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from bailie.api.texts import counted
+from bailie.scaling.decision import Decision
 from bailie.scaling.load import BURST_SECONDS, STABLE_SECONDS, LoadWindow
 from bailie.scaling.targets import LoadMeasure
 
 if TYPE_CHECKING:
+    from bailie.scaling.decision import Bounds
     from bailie.scaling.load import Average, Sample
     from bailie.scaling.targets import LoadTarget
 
@@ -64,28 +67,6 @@ class Reason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """The fewest and the most replicas; `least` is 1 or more."""
-
-    least: int
-    most: int
-
-    def clamp(self, replicas: int) -> int:
-        """Returns the number within the bounds that is nearest."""
-        return max(self.least, min(self.most, replicas))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """A number of replicas, why, and in how many seconds it may become smaller (None: not at this load)."""
-
-    replicas: int
-    reason: Reason
-    text: str
-    fewer_in: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Need:
     """So many times the load of one replica, and the words for that load."""
 
@@ -110,14 +91,14 @@ class ReplicaScaler:
         self._grown = self._newest = self._burst_until = -math.inf
         self._missing_since: float | None = None
         self._ready = 0
-        self._last: Decision | None = None
+        self._last: Decision[Reason] | None = None
         self._too_few: dict[int, tuple[float, float]] = {}
         self._resting: tuple[Bounds, tuple[LoadTarget, ...]] | None = None
         self._rested: deque[Sample] = deque(maxlen=_RESTED)
 
     def rest(
         self, now: float, sample: Sample | None, *, bounds: Bounds, targets: tuple[LoadTarget, ...]
-    ) -> Decision | None:
+    ) -> Decision[Reason] | None:
         """Returns the decision before where `decide` would make the same one again, None where it may not.
 
         So it is for a Model that nobody calls, of which there may be thousands.
@@ -141,7 +122,7 @@ class ReplicaScaler:
         bounds: Bounds,
         targets: tuple[LoadTarget, ...],
         ready: int,
-    ) -> Decision:
+    ) -> Decision[Reason]:
         """Returns the number of replicas from now on. `ready` of the present ones answer.
 
         `sample` is None where nothing was measured now; then nothing changes but by `bounds`.
@@ -160,7 +141,7 @@ class ReplicaScaler:
         self._resting = (bounds, targets) if steady and self._window.quiet else None
         return self._last
 
-    def _unmeasured(self, now: float) -> Decision:
+    def _unmeasured(self, now: float) -> Decision[Reason]:
         """Returns the decision before, as long as it can be that of the present load."""
         if now - self._measured <= GAP_SECONDS and self._last and self._last.replicas == self.replicas:
             return self._last
@@ -240,7 +221,7 @@ class ReplicaScaler:
             return _slow(target, average.duration) if average.duration > target.value * above else None
         return None
 
-    def _grow(self, now: float, need: _Need, bounds: Bounds, *, burst: bool) -> Decision:
+    def _grow(self, now: float, need: _Need, bounds: Bounds, *, burst: bool) -> Decision[Reason]:
         self._note(now, need.replicas)
         if self._missing_since is not None and now - self._missing_since >= PATIENCE_SECONDS:
             text = (
@@ -257,7 +238,9 @@ class ReplicaScaler:
         reason = Reason.BURST if burst else Reason.MORE_LOAD
         return Decision(replicas=wanted, reason=reason, text=f"{self._count()}: {need.words}")
 
-    def _shrink(self, now: float, need: _Need, bounds: Bounds, targets: tuple[LoadTarget, ...]) -> Decision:
+    def _shrink(
+        self, now: float, need: _Need, bounds: Bounds, targets: tuple[LoadTarget, ...]
+    ) -> Decision[Reason]:
         """Goes down to the most that any moment of the last five minutes needed."""
         recent = max(
             self._need(RECENT_SECONDS, targets), self._by_duration(targets), key=lambda each: each.share
@@ -306,7 +289,7 @@ class ReplicaScaler:
             self._needs.popleft()
 
     def _count(self) -> str:
-        return f"{self.replicas} replica{'' if self.replicas == 1 else 's'}"
+        return counted(self.replicas, "replica")
 
 
 def _of_arrivals(target: LoadTarget, average: Average) -> _Need | None:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from bailie.api.texts import counted
+from bailie.scaling.decision import Decision
 from bailie.scaling.replicas import HOLD_SECONDS, PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from bailie.scaling.replicas import Bounds
+    from bailie.scaling.decision import Bounds
 
 MOST_NAMED = 3
 """Models that a sentence names."""
@@ -34,16 +36,6 @@ class ServerReason(Enum):
     MISSING = "ReplicasMissing"
     AT_MOST = "AtMaxReplicas"
     UNKNOWN = "NoReplicaKnown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerDecision:
-    """A number of replicas, why, and in how many seconds it may become smaller (None: not as it is now)."""
-
-    replicas: int
-    reason: ServerReason
-    text: str
-    fewer_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +76,7 @@ class ServerScaler:
         ends += [now + self._fewer_in] if self._fewer_in is not None else []
         return min((each for each in ends if each > now), default=math.inf)
 
-    def decide(self, now: float, state: ServerState, bounds: Bounds) -> ServerDecision:
+    def decide(self, now: float, state: ServerState, bounds: Bounds) -> Decision[ServerReason]:
         """Returns the number of replicas from now on; `observe` has been told of this moment."""
         if state.replicas not in {self._stated, self._asked}:
             self._forget()  # a person has chosen it, and has the five minutes to use it
@@ -92,43 +84,43 @@ class ServerScaler:
         self._stated, self._asked, self._fewer_in = state.replicas, decision.replicas, decision.fewer_in
         return decision
 
-    def _decided(self, now: float, state: ServerState, bounds: Bounds) -> ServerDecision:
+    def _decided(self, now: float, state: ServerState, bounds: Bounds) -> Decision[ServerReason]:
         here = bounds.clamp(state.replicas)
         if state.needed is None:
             self._forget()
             text = f"{_replicas(here)}: none has reported yet, so nothing is known of their memory"
-            return ServerDecision(replicas=here, reason=ServerReason.UNKNOWN, text=text)
+            return Decision(replicas=here, reason=ServerReason.UNKNOWN, text=text)
         needed = bounds.clamp(state.needed)
         self._note(now, needed)
         if state.waiting and needed >= here and (late := self.late(now)):
             return _missing(here, state.waiting, late)
         if needed > here:
             text = f"{_replicas(needed)}: {_wait(state.waiting)} for a place"
-            return ServerDecision(replicas=needed, reason=ServerReason.WAITING, text=text)
+            return Decision(replicas=needed, reason=ServerReason.WAITING, text=text)
         if state.needed > bounds.most:
             text = f"{_replicas(here)}, the most that are allowed: {_wait(state.waiting)} for a place"
-            return ServerDecision(replicas=here, reason=ServerReason.AT_MOST, text=text)
+            return Decision(replicas=here, reason=ServerReason.AT_MOST, text=text)
         if needed < here:
             return self._shrink(now, here, needed)
         rest = f"{_wait(state.waiting)} for replicas that start" if state.waiting else "the models need them"
-        return ServerDecision(replicas=here, reason=ServerReason.STEADY, text=f"{_replicas(here)}: {rest}")
+        return Decision(replicas=here, reason=ServerReason.STEADY, text=f"{_replicas(here)}: {rest}")
 
     def _forget(self) -> None:
         self._needs.clear()
         self._began = math.inf
 
-    def _shrink(self, now: float, here: int, needed: int) -> ServerDecision:
+    def _shrink(self, now: float, here: int, needed: int) -> Decision[ServerReason]:
         """Goes down to the most that any look of the last five minutes needed."""
         fewer = self._needs[0][1]
         if now - self._began >= HOLD_SECONDS and fewer < here:
             text = f"{_replicas(fewer)}: as many have been enough for {HOLD_SECONDS / 60:.0f} minutes"
-            return ServerDecision(replicas=fewer, reason=ServerReason.FEWER, text=text)
+            return Decision(replicas=fewer, reason=ServerReason.FEWER, text=text)
         last = max((at for at, most in self._needs if most >= here), default=self._began)
         wait = max(0.0, HOLD_SECONDS - (now - max(last, self._began)))
         text = (
             f"{_replicas(here)}: {needed} would do, once that has been so for {HOLD_SECONDS / 60:.0f} minutes"
         )
-        return ServerDecision(replicas=here, reason=ServerReason.HOLDING, text=text, fewer_in=wait)
+        return Decision(replicas=here, reason=ServerReason.HOLDING, text=text, fewer_in=wait)
 
     def _note(self, now: float, needed: int) -> None:
         """Keeps the need of this moment; smaller needs of earlier moments are dropped."""
@@ -140,13 +132,13 @@ class ServerScaler:
             self._needs.popleft()
 
 
-def _missing(here: int, waiting: tuple[str, ...], late: list[int]) -> ServerDecision:
+def _missing(here: int, waiting: tuple[str, ...], late: list[int]) -> Decision[ServerReason]:
     numbers = ", ".join(map(str, late))
     text = (
         f"{_replicas(here)}, and no more while number {numbers} has not been ready for"
         f" {PATIENCE_SECONDS / 60:.0f} minutes: {_wait(waiting)} for a place"
     )
-    return ServerDecision(replicas=here, reason=ServerReason.MISSING, text=text)
+    return Decision(replicas=here, reason=ServerReason.MISSING, text=text)
 
 
 def _wait(names: tuple[str, ...]) -> str:
@@ -157,5 +149,5 @@ def _wait(names: tuple[str, ...]) -> str:
     return f"{shown} {'waits' if len(names) == 1 else 'wait'}"
 
 
-def _replicas(count: int) -> str:
-    return "1 replica" if count == 1 else f"{count} replicas"
+def _replicas(number: int) -> str:
+    return counted(number, "replica")
