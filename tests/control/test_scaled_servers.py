@@ -149,6 +149,21 @@ def test_without_packing_only_replicas_without_a_model_go():
     assert world.facts.replicas == 3
 
 
+def test_without_packing_a_model_on_the_last_replica_keeps_all_before_it():
+    world = World(replicas=4)
+    world.runtime(packs=False)
+    for name in ("iris", "wine", "zoo", "last"):
+        world.model(name, mi=10)
+    world.settle(2)
+    for name, _ in list(world.passes.agents.inventory[REPLICAS[0]]):
+        del world.passes.models[name]
+    world.settle(2)
+    world.settle(10)
+    assert [bool(world.passes.agents.inventory[each]) for each in REPLICAS[:4]] == [False, True, True, True]
+    world.wait(320)
+    assert (world.facts.replicas, world.facts.reason) == (4, "Steady")
+
+
 def test_beside_another_mesh_a_server_grows_and_does_not_shrink():
     world = World(replicas=2)
     mesh = {"seldonConfig": "default", "fallbackMesh": {"service": "before"}}

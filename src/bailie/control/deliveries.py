@@ -171,8 +171,10 @@ def _grown(known: _Known, outcomes: Outcomes) -> tuple[RequestOutcomes, RequestO
             for name, found in outcomes.get(route, {}).items()
         },
     )
-    for (route, name), found in known.counted.items() if before is not None else ():
-        grown = found.since((before or {}).get((route, name), RequestOutcomes()))
+    if before is None:
+        return candidate, default
+    for (route, name), found in known.counted.items():
+        grown = found.since(before.get((route, name), RequestOutcomes()))
         if known.version and name == known.version.name:
             candidate += grown
         elif name.rpartition("_")[0] == known.names.default:

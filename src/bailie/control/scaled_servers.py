@@ -194,11 +194,12 @@ def _waiting(plan: Plan) -> dict[str, int]:
 
 
 def _unpacked(need: ReplicaNeed, server: Server, snapshot: Snapshot, plan: Plan) -> ReplicaNeed:
-    """Returns the need where no model is to be moved: only replicas without a model may be missed."""
+    """Returns the need where no model is to be moved: the replicas after the last one with a model may go."""
     used = {each.replica.ordinal for each in snapshot.holdings if each.replica.server == server.name}
     for assigned in plan.assignments.values():
         used |= set(assigned.replicas) if assigned.server == server.name else set()
-    return replace(need, replicas=max(need.replicas, len(used & set(server.ordinals))))
+    last = max(used.intersection(server.ordinals), default=server.first_ordinal - 1)
+    return replace(need, replicas=max(need.replicas, last - server.first_ordinal + 1))
 
 
 def _refused(each: _ScaledServer, server: Server, reason: str, text: str) -> ServerScalingFacts:
