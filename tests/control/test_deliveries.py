@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.control.test_experiment_subjects import conditions, message, shares
+from tests.control.test_experiment_subjects import conditions, message, shares, world
 from tests.support.fleet import LOADED
 from tests.support.manifests import manifest_of
-from tests.support.passes import Pass
 
 from bailie.api.kinds import EXPERIMENT
 from bailie.control.deliveries import TELL_SECONDS
@@ -16,20 +15,12 @@ from bailie.delivery import DeliveryPhase, recorded_state
 from bailie.lifecycle.delivery import RECORD
 from bailie.routing.requests import RequestOutcomes
 
+__all__ = ["world"]
+
 STEPS = "steps=20%:10s,50%:10s max-errors=5%"
 RATE = 100
 """Requests of each Model between two looks."""
 NAME = "flower.experiment"
-
-
-@pytest.fixture
-def world():
-    """Two Models that answer."""
-    made = Pass()
-    made.agents.connect()
-    made.served("iris")
-    made.served("rose")
-    return made
 
 
 def deliver(world, text=STEPS, hand=None, generation=1, status=None, **spec):
