@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import grpc
 import pytest
 
-from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
+from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
 
 ECHO = "/test.Echo/Say"
 
@@ -77,3 +77,29 @@ async def test_a_call_under_way_gets_the_grace_and_no_longer():
     with pytest.raises(grpc.aio.AioRpcError):
         await call
     await channel.close()
+
+
+async def test_a_message_for_a_caller_who_has_left_is_no_mistake():
+    begun, told = asyncio.Event(), asyncio.Queue()
+
+    async def talk(_, context):
+        told.put_nowait(await sent(context, b"first"))
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.put_nowait(await sent(context, b"late"))
+
+    made = grpc.aio.server(options=(PORT_OF_ITS_OWN,))
+    methods = {"Say": grpc.stream_stream_rpc_method_handler(talk)}
+    made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
+    async with (
+        asyncio.timeout(30),
+        listening(made, "127.0.0.1", 0, grace=0) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        call = channel.stream_stream(ECHO)()
+        assert await call.read() == b"first"
+        await begun.wait()
+        call.cancel()
+        assert [await told.get(), await told.get()] == [True, False]

@@ -20,7 +20,7 @@ from bailie.gateway import lists, request_reports, xds_requests
 from bailie.gateway.listener import handed_back_listener
 from bailie.gateway.resources import own_listener, resource
 from bailie.gateway.session import XdsSession
-from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
+from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.tenants import NotServed
 from bailie.kube.token import Verdict
@@ -191,10 +191,10 @@ class Streams:
 
     async def _admitted(self, context: Any) -> tuple[str, EnvoyPlane]:
         """Returns the caller's namespace and its plane; ends a call without the token of that namespace."""
-        sent = context.invocation_metadata() or ()
+        metadata = context.invocation_metadata() or ()
         with suppress(NotServed):
-            namespace, token = self.tenants.of(sent)
-            if token.check(sent) is Verdict.GOOD:
+            namespace, token = self.tenants.of(metadata)
+            if token.check(metadata) is Verdict.GOOD:
                 if plane := self.planes.get(namespace):
                     return namespace, plane
                 told = f"this scheduler does not decide for namespace {namespace} now"
@@ -275,7 +275,8 @@ class Streams:
                 session.listener = listener(collector)
             response = session.next_response(snapshot, clock()) if snapshot is not None else None
             if response is not None:
-                await context.write(response)
+                if not await sent(context, response):
+                    return
                 continue
             if snapshot is not None:
                 session.settle(snapshot)

@@ -6,12 +6,12 @@ Used by the scheduler for agents and Envoys, and by agents for requests that wai
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import grpc
 
 PORT_OF_ITS_OWN = ("grpc.so_reuseport", 0)
 """Without this option a second process would share the port in silence."""
@@ -40,3 +40,17 @@ async def listening(server: grpc.aio.Server, address: str, port: int, *, grace: 
         yield bound
     finally:
         await server.stop(grace)
+
+
+async def sent(context: grpc.aio.ServicerContext[Any, Any], message: Any) -> bool:
+    """Sends a message of a stream; returns whether the caller was still there.
+
+    gRPC cancels the handler of a caller who leaves, but a message that is being sent at that moment fails
+    with an error of its own. gRPC knows that error unless a task group has wrapped it: then it logs a
+    traceback, as of a mistake of ours. For a handler that writes inside a task group.
+    """
+    try:
+        await context.write(message)
+    except grpc.aio.InternalError:
+        return False
+    return True

@@ -24,7 +24,7 @@ import structlog
 from prometheus_client import Gauge
 
 from bailie._gen import agent_pb2 as pb
-from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
+from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict
 from bailie.scheduler.agents import peers, wire
@@ -310,7 +310,8 @@ class AgentService:
             if not self._leads():
                 session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
                 return
-            await context.write(message)
+            if not await sent(context, message):
+                return
 
     def _changed(self) -> None:
         CONNECTED.labels(self.namespace).set(len(self._sessions))
