@@ -35,6 +35,11 @@ def on_fallback(world):
     return found and found.names
 
 
+def settled(world):
+    found = world.engine.result.fallback
+    return found is None or found.settled
+
+
 def experiment_ready(world):
     """Status and reason of the condition of the experiment `flower`."""
     facts = world.engine.result.further["Experiment"]["flower"]
@@ -69,6 +74,23 @@ def test_a_name_counts_until_every_data_plane_sends_it_here(world):
     world.publisher.acknowledge()
     world.step()
     assert on_fallback(world) == frozenset()
+
+
+def test_names_are_settled_when_every_data_plane_asks_the_mesh_for_them_and_when_none_does(world):
+    world.agents.connect()
+    world.step()
+    assert settled(world), "there is no name yet"
+    world.publisher.prompt = False
+    world.model()
+    for mesh in ({"namespace": "old"}, {"service": "other"}, None):
+        names(world, mesh)
+        world.step()
+        assert on_fallback(world) == {"iris"}
+        assert not settled(world), mesh
+        world.publisher.acknowledge()
+        world.step()
+        assert settled(world), mesh
+    assert on_fallback(world) is None
 
 
 def test_a_name_that_nothing_here_answers_any_more_goes_back(world):
@@ -117,6 +139,7 @@ def test_without_the_mesh_names_are_refused_here_again(world):
     names(world, None, generation=3)
     world.step()
     assert kinds(world) == {"iris": NotReady}
+    world.step()
     assert on_fallback(world) is None
     assert not world.publisher.table.takes_over
 

@@ -59,6 +59,21 @@ async def test_a_mesh_that_is_named_later_is_used_at_once(namespace):
         assert (await told(namespace, 1))["listed"] == ["iris"]
 
 
+async def test_the_status_says_nothing_before_every_data_plane_asks_the_mesh(namespace):
+    namespace.create("SeldonRuntime", "seldonruntimes", "seldon", {"seldonConfig": "default"})
+    namespace.model()
+    async with namespace.scheduler():
+        await until(lambda: namespace.publisher.tables and namespace.publisher.table.entries)
+        namespace.publisher.prompt = False
+        await named(namespace, {"namespace": "old"})
+        await until(lambda: isinstance(namespace.publisher.table.entries["iris"], Elsewhere))
+        namespace.model("wine")
+        await until(lambda: namespace.status("wine").get("conditions"))
+        assert "fallback" not in namespace.status("seldon", "seldonruntimes")
+        namespace.publisher.acknowledge()
+        await told(namespace, 2)
+
+
 async def test_a_role_of_an_older_chart_keeps_nothing_back(namespace, api, tmp_path):
     namespace.create(
         "SeldonRuntime",

@@ -30,12 +30,14 @@ class FallbackNames:
     """The names that a mesh answers for in one namespace.
 
     `runtime` is the SeldonRuntime that names the mesh. A name counts until every data plane has a table in
-    which it has another entry.
+    which it has another entry. While they are not `settled`, some data plane lacks a table in which a name
+    went to the mesh, or still has one after the mesh was taken away.
     """
 
     runtime: str
     mesh: Elsewhere
     names: frozenset[str] = frozenset()
+    settled: bool = True
 
 
 class Fallback:
@@ -45,7 +47,11 @@ class Fallback:
         self.mesh: Elsewhere | None = None
         self.runtime = ""
         self._namespace = namespace
-        self._names: set[str] = set()
+        self._names: dict[str, Elsewhere] = {}
+        self._entered = 0
+        """The revision of the newest table in which a name went to the mesh; 0 for none."""
+        self._former: Elsewhere | None = None
+        """The mesh that was named last."""
         self._left: deque[tuple[int, str]] = deque()
         """Names with another entry, and the revision of its table, which some data plane lacks; oldest
         first."""
@@ -59,6 +65,7 @@ class Fallback:
         self.runtime, before = runtime["metadata"]["name"] if runtime else "", self.mesh
         stated = ((runtime or {}).get("spec") or {}).get("fallbackMesh")
         self.mesh = None if stated is None else self._parsed(stated) or before
+        self._former = self.mesh or self._former
         return self.mesh != before
 
     def _parsed(self, stated: object) -> Elsewhere | None:
@@ -85,14 +92,19 @@ class Fallback:
         """Takes over the entries of the table of this revision."""
         if self.mesh is None and not self._names:
             return
-        names = {name for name, entry in entries.items() if isinstance(entry, Elsewhere)}
-        self._left.extend((revision, name) for name in self._names - names)
+        names = {name: entry for name, entry in entries.items() if isinstance(entry, Elsewhere)}
+        self._left.extend((revision, name) for name in self._names.keys() - names.keys())
+        if names.items() - self._names.items():
+            self._entered = revision
         self._names = names
 
     def found(self, has: Callable[[int], bool]) -> FallbackNames | None:
-        """Returns the names; None while no mesh is named. `has`: whether every data plane has a revision."""
+        """Returns the names; None where no mesh is asked. `has`: whether every data plane has a revision."""
         while self._left and has(self._left[0][0]):
             self._left.popleft()
-        if self.mesh is None:
+        mesh = self.mesh or (self._former if self._left else None)
+        if mesh is None:
             return None
-        return FallbackNames(self.runtime, self.mesh, frozenset({*self._names, *(n for _, n in self._left)}))
+        settled = self.mesh is not None and (not self._entered or has(self._entered))
+        names = frozenset({*self._names, *(name for _, name in self._left)})
+        return FallbackNames(self.runtime, mesh, names, settled)

@@ -39,9 +39,10 @@ class FallbackWriter:
     def take(self, result: PassResult) -> tuple[str, ...]:
         """Takes over a result, as `writer.KindWriter` says.
 
-        While data planes may have routes of the leader before, nothing is certain, and nothing is named.
+        While data planes may have routes of the leader before, or lack the newest, nothing is certain, and
+        nothing is named: callers come as soon as the status says that their names are answered.
         """
-        if result.settling:
+        if result.settling or (result.fallback is not None and not result.fallback.settled):
             return ()
         before, self._found = self._found, result.fallback
         first, self._known = not self._known, True
