@@ -73,10 +73,18 @@ def override(stack, *overrides):
     stack.kubectl("patch", "seldonruntime", "seldon", "-n", SYSTEM, "--type", "merge", "-p", patch)
 
 
+def end_gateways(stack):
+    """Deletes the namespace's pipelines and the gateways, which stay when the last pipeline is gone."""
+    stack.kubectl("delete", "pipelines", "--all", "-n", SYSTEM, "--timeout=60s")
+    override(stack, {"name": GATEWAY, "disable": True})
+    until(lambda: not kinds_of_gateways(stack))
+    override(stack)
+
+
 @pytest.fixture(scope="module")
 def gateway(stack):
     """The pipeline gateways, which are there when the namespace has a Pipeline, and not before."""
-    assert kinds_of_gateways(stack) == []
+    end_gateways(stack)  # of pipelines of other tests
     lonely = pipeline("lonely", [{"name": "nobody"}], output={"steps": ["nobody"]})
     stack.apply(lonely)
     until(lambda: "server" in kinds_of_gateways(stack))
@@ -88,10 +96,7 @@ def gateway(stack):
     assert found["ModelsReady"]["message"] == "the Models of these steps do not answer: nobody"
     assert found["Ready"]["reason"] == "ModelsNotReady"
     yield
-    stack.kubectl("delete", "pipelines", "--all", "-n", SYSTEM, "--timeout=60s")
-    override(stack, {"name": GATEWAY, "disable": True})
-    until(lambda: not kinds_of_gateways(stack))
-    override(stack)
+    end_gateways(stack)
 
 
 def wait_ready(stack, name):

@@ -116,7 +116,7 @@ async def test_readiness_is_that_of_the_models(tmp_path, missing):
 
 
 BATCHED = {
-    "steps": [{"name": "a"}, {"name": "drift", "batch": {"size": 2, "windowMs": 50}}],
+    "steps": [{"name": "a"}, {"name": "drift", "batch": {"size": 2, "windowMs": 1000}}],
     "output": {"steps": ["a"]},
 }
 

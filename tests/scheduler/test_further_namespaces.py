@@ -44,7 +44,7 @@ class Central:
 
     def __init__(self, names, settings, client):
         self.names = names
-        self.publishers = {}
+        self.publishers, self.leads = {}, {}
         self.scheduler = Scheduler(settings, client, self.plane, self.further)
         self.port = 0
 
@@ -55,9 +55,8 @@ class Central:
 
     @contextlib.asynccontextmanager
     async def further(self, namespace, leads):
-        assert leads()
         short = next(short for short, name in self.names.items() if name == namespace)
-        self.publishers[short] = RecordingPublisher()
+        self.publishers[short], self.leads[short] = RecordingPublisher(), leads
         try:
             yield self.publishers[short]
         finally:
@@ -113,6 +112,7 @@ async def test_a_further_namespace_is_served_whatever_becomes_of_another(namespa
         replica(central, namespace, "central").running(),
     ):
         await namespace.ready()
+        await until(lambda: central.leads["b"]())
         assert one.loads == ["iris_1"]
         assert central.publishers["b"].backends("iris") == {"iris_1": {"mlserver-0"}}
         assert "iris" not in central.publishers["central"].table.entries
