@@ -112,7 +112,7 @@ async def test_a_further_namespace_is_served_whatever_becomes_of_another(namespa
         replica(central, namespace, "central").running(),
     ):
         await namespace.ready()
-        await until(lambda: central.leads["b"]())
+        await until(central.leads["b"])
         assert one.loads == ["iris_1"]
         assert central.publishers["b"].backends("iris") == {"iris_1": {"mlserver-0"}}
         assert "iris" not in central.publishers["central"].table.entries
