@@ -242,6 +242,41 @@ async def test_failure_is_kept_until_the_next_command():
         assert bench.reports[-1].reason == ""
 
 
+async def test_a_version_is_at_its_first_load_until_that_has_ended_once():
+    async with working() as bench:
+        bench.loader.go.clear()
+        bench.models.submit(load())
+        bench.models.submit(load(number=2))
+        assert bench.models.first_loads() == {"iris_1", "iris_2"}
+        bench.models.submit(unload(number=2))
+        assert bench.models.first_loads() == {"iris_1"}
+        bench.loader.error = ArtifactError("ArtifactNotFound", "gone")
+        bench.loader.go.set()
+        await bench.idle()
+        bench.loader.go.clear()
+        bench.models.submit(load())
+        await until(lambda: bench.states()[-1] == LOADING)
+        assert (bench.models.first_loads(), bench.models.at_work) == (set(), True)
+        bench.loader.error = None
+        bench.loader.go.set()
+        await bench.idle()
+        bench.models.lost(bench.models.loaded(), {"iris_1": "it hangs"}, restarted=False)
+        assert bench.models.first_loads() == set()
+
+
+async def test_another_identity_under_the_same_name_has_a_first_load_of_its_own():
+    async with working() as bench:
+        bench.models.submit(load())
+        await bench.idle()
+        bench.models.submit(load("y"))
+        seen = set()
+        while bench.models.at_work:
+            seen |= bench.models.first_loads()
+            await asyncio.sleep(0)
+        assert (seen, bench.models.first_loads()) == ({"iris_1"}, set())
+        assert bench.states("y") == [LOADING, LOADED]
+
+
 async def test_failed_version_is_unloaded_at_once():
     async with working() as bench:
         bench.loader.error = ArtifactError("ArtifactNotFound", "gone")
@@ -389,6 +424,7 @@ async def test_restored_versions():
     bench = Bench()
     bench.models.restore(records, frozenset({"iris_1", "foreign"}))
     assert [r.state for r in bench.outbox.inventory()] == [LOADED, LOADING]
+    assert bench.models.first_loads() == {"iris_2"}
     async with asyncio.TaskGroup() as group:
         task = group.create_task(bench.models.run())
         await until(lambda: bench.models.loaded().keys() == {"iris_1", "iris_2"})

@@ -74,9 +74,9 @@ class Slot:
     sends no request directly to the server any more. `held` counts the requests that wait in this agent for
     the version, `passing` those of them that the server is answering. `moves` counts the changes of state,
     `losses` how often in a row the version was lost soon after a load, `server_deaths` how often its load has
-    ended the server; `resting`: its task waits for the end of a rest. `rests_on` are the marks of the failed
-    load's Secrets (`LoadFailed.rests_on`); `cause_gone`: a Secret has changed since, so the scheduler need
-    not wait.
+    ended the server; `tried`: a load of the version has ended, well or not; `resting`: its task waits for the
+    end of a rest. `rests_on` are the marks of the failed load's Secrets (`LoadFailed.rests_on`);
+    `cause_gone`: a Secret has changed since, so the scheduler need not wait.
     """
 
     record: VersionRecord
@@ -96,6 +96,7 @@ class Slot:
     rests_on: Mapping[str, str] = field(default_factory=dict)
     cause_gone: bool = False
     loaded_at: float = -math.inf
+    tried: bool = False
     resting: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -125,6 +126,12 @@ class Slot:
         if command.reason == NOT_RESPONDING:
             return f"{command.message}; {then}"
         return _LOST_AGAIN.format(self.losses, self.record.server_name, then)
+
+    @property
+    def begins(self) -> bool:
+        """Says whether the version's first load is under way, or waits for its turn."""
+        newest = self.doing if self.wanted is None else self.wanted
+        return isinstance(newest, agent_pb2.Load | ReloadLost) and not self.tried
 
     @property
     def answers(self) -> bool:

@@ -1,7 +1,8 @@
-"""The models of this replica: one small state machine per version, one worker per version at work.
+"""The models of this replica: one small state machine per version, and which command each carries out next.
 
 `session` submits commands, `monitor` tells which models the server lost, `memory_budget` which to evict, and
-`waiting` passes requests through `hold`; reports go to the outbox. Commands are safe to repeat: the newest
+`waiting` passes requests through `hold`; `version_work` carries commands
+out. Commands are safe to repeat: the newest
 command per version wins, and it cancels a load that it makes unnecessary. A version is known by its
 server-side name, so two identities with one number follow each other there and never overlap.
 """
@@ -10,27 +11,23 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bailie._gen import agent_pb2
-from bailie.agent.errors import HoldRefused, LoadFailed
-from bailie.agent.load_order import Rank
-from bailie.agent.metrics import EVICTIONS, HELD_SECONDS, LOADS, RETURNS, UNLOADS
+from bailie.agent.errors import HoldRefused
+from bailie.agent.metrics import HELD_SECONDS, RETURNS
 from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, is_here, new_record, same
-from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
-from bailie.lifecycle.wire import to_wire
+from bailie.agent.version_work import VersionWork
+from bailie.lifecycle.copies import CopyState
 from bailie.tracing.context import UNTRACED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
-    from bailie.agent.load_queue import Say
     from bailie.agent.loading import Loader
     from bailie.agent.memory_budget import MemoryBudget
-    from bailie.agent.model_state import Command
     from bailie.agent.outbox import Outbox
     from bailie.agent.store import VersionRecord
     from bailie.tracing.context import SpanContext
@@ -47,10 +44,8 @@ class Models:
     """Carries out commands. `run` must be running while commands are submitted."""
 
     def __init__(self, loader: Loader, outbox: Outbox, budget: MemoryBudget, tracer: Tracer) -> None:
-        self._loader = loader
-        self._tracer = tracer
-        self._outbox = outbox
-        self._budget = budget
+        self._loader, self._tracer, self._budget = loader, tracer, budget
+        self._work = VersionWork(loader, outbox, budget, tracer)
         self._slots: dict[str, Slot] = {}
         self._group: asyncio.TaskGroup | None = None
         budget.evict_by(self._announce, self._is_busy)
@@ -72,12 +67,13 @@ class Models:
         for record in records:
             slot = self._slots[record.server_name] = Slot(record)
             if record.server_name in ready:
-                self._move(slot, CopyState.LOADED)
+                self._work.move(slot, CopyState.LOADED)
+                slot.tried = True
                 self._budget.confirm(record.server_name, record.counted_bytes)
             elif record.evicted:
-                self._move(slot, CopyState.EVICTED)
+                self._work.move(slot, CopyState.EVICTED)
             else:
-                self._move(slot, CopyState.LOADING)
+                self._work.move(slot, CopyState.LOADING)
                 slot.wanted = ReloadLost(record)
 
     def loaded(self) -> dict[str, int]:
@@ -100,6 +96,10 @@ class Models:
         """Says whether a version is being loaded or unloaded."""
         return any(slot.task is not None and not slot.resting for slot in self._slots.values())
 
+    def first_loads(self) -> frozenset[str]:
+        """Returns the versions of which no load has ended since this agent began, or since they came."""
+        return frozenset(name for name, slot in self._slots.items() if slot.begins)
+
     def lost(self, seen: Mapping[str, int], troubles: Mapping[str, str], *, restarted: bool) -> None:
         """Loads the versions again that the server has lost; a lost version that was to be evicted is
         evicted.
@@ -116,7 +116,7 @@ class Models:
                 continue
             log.warning("server lost a model", server_name=name)
             if slot.state is CopyState.EVICTING:
-                self._evicted(slot)
+                self._work.evicted(slot)
                 continue
             if trouble := troubles.get(name):
                 slot.wanted = ReloadLost(slot.record, trouble, slot.hang(now), NOT_RESPONDING)
@@ -139,7 +139,7 @@ class Models:
             if changed and slot.task is None:
                 log.info("cause of a failed load changed", server_name=slot.record.server_name, names=changed)
                 slot.rests_on, slot.cause_gone = {}, True
-                self._report(slot)
+                self._work.report(slot)
 
     def used(self, server_names: Iterable[str]) -> None:
         """Notes requests that Envoy sent directly to the server."""
@@ -164,12 +164,12 @@ class Models:
         if isinstance(command, agent_pb2.Unload):
             self._loader.forget(version.identity)
         if isinstance(command, agent_pb2.Unload) and (slot is None or slot.meant() != version.identity):
-            self._answer_unknown(slot, version)
+            self._work.answer_unknown(slot, version)
             return
         if slot is None:
             slot = self._slots[name] = Slot(new_record(version))
         if slot.wanted is None and (same(slot.doing, command) or is_here(slot, command)):
-            self._report(slot)
+            self._work.report(slot)
             return
         if slot.wanted is None and slot.task is not None and not isinstance(slot.doing, agent_pb2.Unload):
             slot.task.cancel()
@@ -248,32 +248,19 @@ class Models:
         for name in server_names:
             slot = self._slots[name]
             slot.eviction += 1
-            self._move(slot, CopyState.EVICTING)
+            self._work.move(slot, CopyState.EVICTING)
 
     def _is_busy(self, server_name: str) -> bool:
         """Says whether a version may not be evicted: requests wait for it, or a command is under way."""
         slot = self._slots.get(server_name)
         return slot is None or slot.state != CopyState.LOADED or slot.held > 0 or slot.task is not None
 
-    def _evicted(self, slot: Slot) -> None:
-        EVICTIONS.inc()
-        slot.granted = False
-        slot.record = replace(slot.record, evicted=True)
-        self._move(slot, CopyState.EVICTED)
-        self._budget.release(slot.record.server_name)
-
-    def _answer_unknown(self, slot: Slot | None, version: agent_pb2.ModelVersion) -> None:
-        """Answers Unload of an unknown version; a version that is being replaced is reported when it is
-        gone."""
-        if slot is None or slot.record.identity != version.identity:
-            self._outbox.publish(agent_pb2.ModelReport(version=version, state=to_wire(CopyState.UNLOADED)))
-
     def _pump(self, slot: Slot) -> None:
         """Starts the next command of a version, unless one is under way."""
         if slot.task is not None or slot.wanted is None or self._group is None:
             return
         slot.doing, slot.wanted = slot.wanted, None
-        slot.task = self._group.create_task(self._carry_out(slot, slot.doing))
+        slot.task = self._group.create_task(self._work.carry_out(slot, slot.doing))
         slot.task.add_done_callback(lambda _: self._finished(slot))
 
     def _finished(self, slot: Slot) -> None:
@@ -284,117 +271,3 @@ class Models:
         slot.tell()
         self._pump(slot)
         self._budget.rebalance()
-
-    async def _carry_out(self, slot: Slot, command: Command) -> None:
-        try:
-            with slot.command_span(self._tracer, command):
-                await self._obey(slot, command)
-        except LoadFailed as error:
-            slot.deaths, slot.rests_on = error.deaths, error.rests_on
-            self._failed(slot, error.reason, error.message)
-        except Exception as error:
-            log.exception("command failed unexpectedly", server_name=slot.record.server_name)
-            self._failed(slot, "InternalError", f"the agent failed: {type(error).__name__}: {error}")
-
-    async def _obey(self, slot: Slot, command: Command) -> None:
-        if isinstance(command, agent_pb2.Unload):
-            await self._unload(slot)
-            self._answer_unknown(slot, command.version)
-        elif isinstance(command, agent_pb2.Evict):
-            await self._evict(slot)
-        elif isinstance(command, ReloadLost):
-            await self._reload(slot, command)
-        elif isinstance(command, BringBack):
-            self._loaded(slot, await self._loader.reload(command.record, Rank.RETURN, self._say(slot)))
-        else:
-            await self._load(slot, command)
-
-    async def _load(self, slot: Slot, command: agent_pb2.Load) -> None:
-        if slot.record.identity != command.version.identity:
-            await self._unload(slot)
-            slot.record, slot.losses = new_record(command.version), 0
-        slot.record = replace(slot.record, declared_bytes=command.memory_bytes)
-        if slot.state in {CopyState.LOADED, CopyState.EVICTING, CopyState.EVICTED}:
-            self._report(slot)
-            return
-        rank = Rank.AGAIN if slot.state is CopyState.FAILED else Rank.FIRST
-        self._move(slot, CopyState.LOADING)
-        self._loaded(slot, await self._loader.load(command, rank, self._say(slot)))
-
-    async def _reload(self, slot: Slot, command: ReloadLost) -> None:
-        if command.rest_seconds:
-            await self._rest(slot, command)
-        self._move(slot, CopyState.LOADING, command.reason if command.message else "", command.message)
-        self._budget.release(slot.record.server_name)
-        rank = Rank.AGAIN if slot.losses > 1 else Rank.FIRST
-        self._loaded(slot, await self._loader.reload(command.record, rank, self._say(slot)))
-
-    def _say(self, slot: Slot) -> Say:
-        """Returns a function that reports why a load takes long, behind the message that the load began
-        with."""
-        reason, begun_with = slot.reason, slot.message
-
-        def say(text: str) -> None:
-            told = f"{begun_with}; {text}" if begun_with else text
-            if slot.state in {CopyState.LOADING, CopyState.EVICTED} and told != slot.message:
-                self._move(slot, slot.state, reason, told)
-
-        return say
-
-    async def _rest(self, slot: Slot, command: ReloadLost) -> None:
-        """Keeps a version off the server for a time, so that the server's other models are ready."""
-        name = slot.record.server_name
-        self._move(slot, CopyState.LOADING, command.reason, slot.rest_words(command))
-        slot.resting = True
-        try:
-            await self._loader.take_off(name)
-            self._budget.release(name)
-            await asyncio.sleep(command.rest_seconds)
-        finally:
-            slot.resting = False
-
-    async def _evict(self, slot: Slot) -> None:
-        """Evicts the version after the requests that the server is answering; new requests wait from here
-        on."""
-        slot.granted = True
-        while slot.passing:
-            await slot.news()
-        await self._loader.evict(slot.record)
-        self._evicted(slot)
-
-    async def _unload(self, slot: Slot) -> None:
-        if slot.state not in {CopyState.ABSENT, CopyState.FAILED, CopyState.UNLOADED}:
-            self._move(slot, CopyState.UNLOADING)
-            await self._loader.unload(slot.record.server_name)
-            UNLOADS.inc()
-        self._move(slot, CopyState.UNLOADED)
-        self._budget.release(slot.record.server_name)
-
-    def _loaded(self, slot: Slot, record: VersionRecord) -> None:
-        LOADS.labels("").inc()
-        slot.record, slot.loaded_at, slot.deaths = record, asyncio.get_running_loop().time(), 0
-        self._move(slot, CopyState.LOADED)
-
-    def _failed(self, slot: Slot, reason: str, message: str) -> None:
-        state = CopyState.FAILED if CopyState.FAILED in AGENT_TRANSITIONS[slot.state] else slot.state
-        log.warning("load failed", server_name=slot.record.server_name, reason=reason, message=message)
-        LOADS.labels(reason).inc()
-        self._move(slot, state, reason, message)
-
-    def _move(self, slot: Slot, state: CopyState, reason: str = "", message: str = "") -> None:
-        if state not in AGENT_TRANSITIONS[slot.state]:
-            before, after = slot.state.name, state.name
-            raise AssertionError(f"{slot.record.server_name} cannot go from {before} to {after}")
-        slot.cause_gone = False
-        if state is not CopyState.FAILED:
-            slot.rests_on = {}
-        if state != slot.state:
-            said = state.name.lower()
-            log.info("model moved", server_name=slot.record.server_name, state=said)
-            slot.moves += 1
-        slot.state, slot.reason, slot.message = state, reason, message
-        slot.tell()
-        self._report(slot)
-
-    def _report(self, slot: Slot) -> None:
-        self._outbox.publish(slot.report())

@@ -126,7 +126,8 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
         probed.readiness = Readiness(
             session=session.trouble,
             server_ready=lambda: monitor.ready,
-            at_work=lambda: models.at_work,
+            first_loads=models.first_loads,
+            serves=lambda: bool(models.loaded()),
             clock=asyncio.get_running_loop().time,
         )
         probed.draining = _draining(settings, session, monitor, endpoint)
