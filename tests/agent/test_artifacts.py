@@ -246,6 +246,17 @@ async def test_time_limit(target: Path, silent_url: str):
     assert (error.reason, "within 1 s" in error.message) == ("DownloadFailed", True)
 
 
+async def test_the_time_limit_of_a_copy(tmp_path: Path, target: Path):
+    endless = tmp_path / "endless.joblib"
+    with endless.open("wb") as file:
+        file.truncate(1 << 40)
+    fetching = artifacts(timeout=0.1, limits=ArtifactLimits(bytes=1 << 41))
+    error = await refused(fetching, ModelSource(storage_uri=str(endless)), target)
+    told = f"the copy of {endless} did not end within 0 s"
+    assert (error.reason, error.message) == ("DownloadFailed", told)
+    assert fetching.copies.hanging == 0
+
+
 LINES = [
     (b"", ""),
     (b"plain text\n", "plain text"),

@@ -20,7 +20,7 @@ from bailie.agent.errors import ArtifactError, disk_error
 from bailie.agent.remote_types import problem_of
 from bailie.agent.remotes import PUBLIC, ConfiguredRemotes, Remote, SecretReader, parse_remote, web_remote
 from bailie.agent.seen_secrets import CONFIGURATION, SeenSecrets
-from bailie.agent.threads import in_thread
+from bailie.agent.threads import HangingWork, WorkHangs, in_thread
 from bailie.api.names import is_dns_subdomain
 from bailie.api.storage import (
     REFUSED,
@@ -44,13 +44,15 @@ if TYPE_CHECKING:
 _OF_THE_ARTIFACT = frozenset({"ArtifactRefused", "ArtifactTooLarge", "DiskFull"})
 """Reasons of a download that no host has to do with; of others the proxy may know more than rclone."""
 _UNKNOWN = "RemoteUnknown"
+_MOST_HANGING = 16
+"""Copies from volumes that do not answer, left behind; further copies are refused until one of them ends."""
 _SURVEY_SECONDS = 2.0
 """Between two surveys of the files that rclone has written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifacts:
-    """Downloads for one namespace. `timeout` is the limit of one download, in seconds."""
+    """Downloads for one namespace. `timeout` is the limit of one download or copy, in seconds."""
 
     namespace: str
     secrets: SecretReader
@@ -63,6 +65,7 @@ class Artifacts:
     identity: bool
     """Whether remotes may use the cloud identity of the agent's pod."""
     environment: Mapping[str, str] = field(repr=False)
+    copies: HangingWork = field(default_factory=lambda: HangingWork(_MOST_HANGING))
 
     async def fetch(self, source: agent_pb2.ModelSource, target: Path) -> None:
         """Fills `target`, an empty folder, with the files that the URI names. Raises ArtifactError."""
@@ -179,7 +182,9 @@ class Artifacts:
             local_copy.copy(path, target, roots=self.roots, limits=self.limits, stop=stop)
 
         try:
-            await in_thread(copy, on_cancel=stop.set)
+            await self.copies.run(copy, stop.set, self.timeout)
+        except WorkHangs as hangs:
+            raise ArtifactError("DownloadFailed", f"the copy of {shown(uri)} {hangs}") from hangs
         except FileNotFoundError as error:
             raise ArtifactError(
                 "ArtifactNotFound", f"{shown(str(error.filename))} does not exist (storageUri {shown(uri)})"

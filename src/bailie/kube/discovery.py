@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_LOOK_UP_SECONDS = 15.0
+
+
 def node_file(directory: Path, namespace: str, host: str, ending: str) -> Path:
     """Returns the node's file about `<service>` in the namespace, or about `<service>.<namespace>`."""
     service, _, other = host.partition(".")
@@ -88,7 +91,10 @@ class EnvoyPlace:
 
 async def _from_dns(host: str) -> tuple[str, ...]:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(_LOOK_UP_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise Unresolved(f"{host}: no answer within {_LOOK_UP_SECONDS:.0f} s") from error
     except OSError as error:
         raise Unresolved(f"{host}: {error.strerror or error}") from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
