@@ -3,8 +3,9 @@
 *servers*: a Server of one replica, which may have four, and a Model under a tenfold burst that needs three
 of them. Printed are the seconds from the burst until the first new replica of the Model answers, without the
 start of the new pod, the most replicas that the Server was given, and the requests that failed, the way back
-included. *zero*: a Model that leaves memory after ten seconds without a request; then one caller wakes it,
-or a hundred at once, who are compared with a hundred callers of the Model in memory. Printed are the slowest
+included: five minutes for the Model and five for the Server, whose SeldonRuntime packs models on fewer
+replicas. *zero*: a Model that leaves memory after ten seconds without a request; then one caller wakes it, or
+a hundred at once, who are compared with a hundred callers of the Model in memory. Printed are the slowest
 answers, the loads, and the requests that failed.
 """
 
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bailie.api.kinds import MODEL, POD, SERVER
+from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVER
+from bailie.local.bootstrap import RUNTIME_NAME
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition
 from bailie.workloads.replicas import is_ready
@@ -54,6 +56,8 @@ class GrowingServer:
 
     async def measure(self, *, short: bool) -> None:
         """Runs the burst, and unless `short` the way back."""
+        packed = {"scalingConfig": {"servers": {"scaleDownPackingEnabled": True}}}
+        await self._client.patch(SELDON_RUNTIME, RUNTIME_NAME, NAMESPACE, {"spec": {"config": packed}})
         await self._client.patch(
             SERVER, SERVER_NAME, NAMESPACE, {"spec": {"replicas": 1, "minReplicas": 1, "maxReplicas": MOST}}
         )
