@@ -3,8 +3,9 @@
     python -m benchmarks traces [--seconds 2] [--rounds 15]
 
 Envoys before a server that answers at once take turns: one that traces nothing, two that record every
-hundredth request, one of them for a collector that is away, and one that records every request. No request
-may fail.
+hundredth request and two that record every request, each time one of them for a collector that is away. No
+request may fail. Printed are also the memory that the Envoys have taken by the end, and after how long the
+collector has the trace of a request that comes alone.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import asyncio
 import random
 import statistics
 import tempfile
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
+import httpx
 from tests.support.ports import free_port
 
 from bailie.api.collector import Collector
@@ -41,7 +44,8 @@ async def cost(seconds: float, rounds: int) -> dict[str, float]:
     spent: dict[str, list[float]] = {}
     async with AsyncExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
-        ports = await _envoys(running, folder)
+        arrived = asyncio.Event()
+        ports = await _envoys(running, folder, arrived)
         for _ in range(rounds):
             for variant in random.sample(list(ports), len(ports)):
                 process = stack.process_of(str(folder / variant / "bailie-envoy.json"))
@@ -51,7 +55,11 @@ async def cost(seconds: float, rounds: int) -> dict[str, float]:
                 cpu = stack.cpu_seconds(process) - before
                 rates.setdefault(variant, []).append(done.rate)
                 spent.setdefault(variant, []).append(1e6 * cpu / len(done.latencies))
+        memory = {each: _megabytes(folder, each) for each in ports}
+        late = [await _seen_after(ports["every"], arrived) for _ in range(rounds)]
     found = {f"{each} req/s": statistics.median(rates[each]) for each in ports}
+    found |= {f"{each} MiB": memory[each] for each in ports}
+    found |= {"a trace is seen after s, median": statistics.median(late), "at most": max(late)}
     found["without CPU us"] = statistics.median(spent["without"])
     for each in (name for name in ports if name != "without"):
         pairs = zip(rates[each], rates["without"], strict=True)
@@ -61,16 +69,34 @@ async def cost(seconds: float, rounds: int) -> dict[str, float]:
     return found
 
 
-async def _envoys(running: AsyncExitStack, folder: Path) -> dict[str, int]:
-    """Starts the Envoys; returns the port of each variant."""
+def _megabytes(folder: Path, variant: str) -> float:
+    return stack.process_of(str(folder / variant / "bailie-envoy.json")).memory_info().rss / 2**20
+
+
+async def _seen_after(port: int, arrived: asyncio.Event) -> float:
+    """Returns the seconds from the answer to one request until its span has come."""
+    await asyncio.sleep(random.uniform(1.5, 2.5))
+    arrived.clear()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(f"http://127.0.0.1:{port}/v2/models/model-7/infer", content=b"{}")
+        answer.raise_for_status()
+    begun = time.monotonic()
+    async with asyncio.timeout(30):
+        await arrived.wait()
+    return time.monotonic() - begun
+
+
+async def _envoys(running: AsyncExitStack, folder: Path, arrived: asyncio.Event) -> dict[str, int]:
+    """Starts the Envoys; returns the port of each variant. `arrived` is set when spans come."""
     server = await running.enter_async_context(instant_server(folder))
     table = models(100, ReplicaEndpoint("instant-0", "127.0.0.1", server, server))
-    taking = await running.enter_async_context(_collector())
+    taking = await running.enter_async_context(_collector(arrived))
     collectors = {
         "without": None,
         "hundredth": Collector("127.0.0.1", taking, 0.01),
         "hundredth, away": Collector("127.0.0.1", free_port(), 0.01),
         "every": Collector("127.0.0.1", taking),
+        "every, away": Collector("127.0.0.1", free_port()),
     }
     ports: dict[str, int] = {}
     for variant, collector in collectors.items():
@@ -85,10 +111,11 @@ async def _envoys(running: AsyncExitStack, folder: Path) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def _collector() -> AsyncIterator[int]:
+async def _collector(arrived: asyncio.Event) -> AsyncIterator[int]:
     """Takes spans and forgets them; the value is the port."""
 
     async def export(_: bytes, __: object) -> bytes:
+        arrived.set()
         return b""
 
     server = grpc.aio.server()

@@ -13,7 +13,7 @@ from tests.support.dataplane import TOKEN, KnownToken, control_plane, until
 from bailie.api.collector import Collector
 from bailie.gateway import ads, descriptors, request_reports
 from bailie.gateway.publisher import Gateway
-from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, own_listener
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, own_listeners
 from bailie.gateway.xds_requests import LISTEN
 from bailie.kube.tenants import Tenants
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
@@ -107,7 +107,7 @@ async def obedient_envoy(port):
 
 async def test_a_listener_is_asked_for_anew_with_another_collector_alone():
     """Of more Envoys than there are listeners remembered, each turn of each would take milliseconds."""
-    count = own_listener.cache_info
+    count = own_listeners.cache_info
 
     async def publish(table):
         revision = gateway.publish(table)

@@ -23,8 +23,8 @@ from tests.support.ports import free_port
 from bailie._gen import inference_pb2 as pb
 from bailie.api.collector import Collector
 from bailie.gateway import tracing
-from bailie.gateway.listener import Address, listener
-from bailie.gateway.resources import CLUSTER_URL, LISTENER_URL, Encoder, own_listener
+from bailie.gateway.listener import Address, handed_back_listener, listener
+from bailie.gateway.resources import CLUSTER_URL, LISTENER_URL, Encoder, own_listeners
 from bailie.inference.codec import to_protobuf
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from bailie.tracing.exporter import SpanExporter
@@ -56,7 +56,10 @@ def test_nothing_of_traces_is_there_without_a_collector():
     assert (without.collector, traced.collector) == (None, SOMEWHERE)
     assert traced.resources[LISTENER_URL] == {}
     addresses = (Address("127.0.0.1", 9000),)
-    assert own_listener("ns", addresses, None).version != own_listener("ns", addresses, SOMEWHERE).version
+    quiet, traced_ones = (own_listeners("ns", addresses, each) for each in (None, SOMEWHERE))
+    assert all(one.version != other.version for one, other in zip(quiet, traced_ones, strict=True))
+    http = plain(handed_back_listener("ns", addresses, SOMEWHERE))["filter_chains"][0]["filters"][0]
+    assert "tracing" in http["typed_config"]
     assert opened(traced.resources[CLUSTER_URL][tracing.CLUSTER])["wait_for_warm_on_init"] is False
 
 

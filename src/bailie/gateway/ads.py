@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 
 from bailie.gateway import lists, request_reports, xds_requests
-from bailie.gateway.listener import handed_back_listener
-from bailie.gateway.resources import own_listener, resource
+from bailie.gateway.resources import own_listeners
 from bailie.gateway.session import XdsSession
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
 from bailie.kube.limits import Allowance, Complaints
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
     from bailie.gateway.resources import XdsResource
     from bailie.kube.tenants import Tenants
 
-    OwnListener = Callable[[Collector | None], XdsResource]
-    """Makes the listener for requests of one Envoy."""
+    OwnListeners = Callable[[Collector | None], tuple[XdsResource, XdsResource]]
+    """Makes the listeners of one Envoy."""
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
@@ -177,9 +176,9 @@ class Streams:
         if plane.gateway.streams >= _MOST_STREAMS:
             await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
         places = xds_requests.addresses(first.node)
-        make, handed_back = partial(own_listener, namespace, places), handed_back_listener(namespace, places)
-        session = XdsSession(make(None), resource(handed_back.name, handed_back))
-        problem = await self._run(first, requests, context, session, plane=plane, listener=make)
+        make = partial(own_listeners, namespace, places)
+        session = XdsSession(*make(None))
+        problem = await self._run(first, requests, context, session, plane=plane, listeners=make)
         if problem:
             await self._refuse(context, first.node.id, problem)
 
@@ -210,7 +209,7 @@ class Streams:
         session: XdsSession,
         *,
         plane: EnvoyPlane,
-        listener: OwnListener,
+        listeners: OwnListeners,
     ) -> str | None:
         """Returns a sentence about an impossible message of the Envoy, None where the stream ended
         otherwise."""
@@ -223,7 +222,7 @@ class Streams:
                     tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, plane.closing)
                 ]
                 try:
-                    await self._write(context, session, wake, reader, plane=plane, listener=listener)
+                    await self._write(context, session, wake, reader, plane=plane, listeners=listeners)
                 finally:
                     for task in (reader, *closers):
                         task.cancel()
@@ -262,7 +261,7 @@ class Streams:
         reader: asyncio.Task[str | None],
         *,
         plane: EnvoyPlane,
-        listener: OwnListener,
+        listeners: OwnListeners,
     ) -> None:
         clock = asyncio.get_running_loop().time
         collector: Collector | None = None
@@ -272,7 +271,7 @@ class Streams:
             if snapshot is not None and snapshot.collector != collector:
                 # Not at each turn: a listener takes milliseconds, and of many Envoys few are remembered.
                 collector = snapshot.collector
-                session.listener = listener(collector)
+                session.listener, session.handed_back = listeners(collector)
             response = session.next_response(snapshot, clock()) if snapshot is not None else None
             if response is not None:
                 if not await sent(context, response):

@@ -97,7 +97,9 @@ def listener(namespace: str, addresses: tuple[Address, ...], collector: Collecto
 
 
 @lru_cache(maxsize=64)
-def handed_back_listener(namespace: str, addresses: tuple[Address, ...]) -> Any:
+def handed_back_listener(
+    namespace: str, addresses: tuple[Address, ...], collector: Collector | None = None
+) -> Any:
     """Returns the Listener message for requests that Envoys of Seldon Core's hand on during a move.
 
     They ask for a server's pods at the ports of its agents. Once a server has moved, the names of its pods
@@ -106,7 +108,7 @@ def handed_back_listener(namespace: str, addresses: tuple[Address, ...]) -> Any:
     hosts = sorted({each.address for each in addresses})
     at_agents = tuple(Address(host, port) for host in hosts for port in AGENTS)
     found = descriptors.message_class(descriptors.LISTENER)()
-    found.CopyFrom(listener(namespace, at_agents))
+    found.CopyFrom(listener(namespace, at_agents, collector))
     found.name = HANDED_BACK_LISTENER
     return found
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import clusters, descriptors, meshes, mirrors, routes, tracing
 from bailie.gateway.clusters import CALLS, Protocol
-from bailie.gateway.listener import listener, mirror_listener
+from bailie.gateway.listener import handed_back_listener, listener, mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
 from bailie.routing.table import Elsewhere, Route
 
@@ -65,10 +65,14 @@ def resource(name: str, message: Any) -> XdsResource:
 
 
 @lru_cache(maxsize=64)
-def own_listener(namespace: str, addresses: tuple[Address, ...], collector: Collector | None) -> XdsResource:
-    """Returns the listener for requests of an Envoy of `namespace` on `addresses`."""
-    message = listener(namespace, addresses, collector)
-    return resource(message.name, message)
+def own_listeners(
+    namespace: str, addresses: tuple[Address, ...], collector: Collector | None
+) -> tuple[XdsResource, XdsResource]:
+    """Returns the listeners of an Envoy of `namespace` on `addresses`: for requests, and for those that are
+    handed back."""
+    made = (listener, handed_back_listener)
+    own, handed_back = (each(namespace, addresses, collector) for each in made)
+    return resource(own.name, own), resource(handed_back.name, handed_back)
 
 
 _MIRROR_CLUSTERS = {

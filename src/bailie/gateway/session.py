@@ -66,7 +66,7 @@ class XdsSession:
     """The protocol state of one stream."""
 
     listener: XdsResource
-    """That for requests, which is the Envoy's own; `ads` changes it with where traces go."""
+    """That for requests, which is the Envoy's own; `ads` changes both with where traces go."""
     handed_back: XdsResource
     """The listener that the Envoy has besides, while its namespace takes names over from another mesh."""
     subscriptions: dict[str, Subscription] = field(default_factory=dict)

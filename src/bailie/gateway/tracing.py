@@ -24,8 +24,12 @@ PARENT_BASED = f"{_SAMPLERS}.ParentBasedSamplerConfig"
 RATIO_BASED = f"{_SAMPLERS}.TraceIdRatioBasedSamplerConfig"
 RESOURCE = "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig"
 REQUEST_ID = "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
-RUNTIME = {"tracing.opentelemetry.flush_interval_ms": 1_000}
-"""For the bootstrap: how long an Envoy gathers spans. By default people wait 5 s for a trace."""
+RUNTIME = {
+    "tracing.opentelemetry.flush_interval_ms": 1_000,
+    "tracing.opentelemetry.min_flush_spans": 256,
+}
+"""For the bootstrap: how long a worker of an Envoy gathers spans, and how many at most. By default people
+wait 5 s for a trace, and each five spans are a call of the collector."""
 _MILLION = 1_000_000
 _MOST_EXPORTS = 16
 """Batches of spans under way at a time."""
