@@ -52,6 +52,13 @@ def test_scope(golden, name):
     )
 
 
+def test_agents_are_told_the_version_in_a_header(golden):
+    agent = ReplicaEndpoint("mlserver-0.held", "127.70.0.4", 9001, 9501)
+    entries = {"evicted": Route((Backend("evicted_1", 1, (agent,)),))}
+    found = encoded(Encoder(), RoutingTable("seldon-system", entries), 1).resources[SCOPE_URL]
+    golden.check("scope-evicted", opened(found["evicted"]))
+
+
 def test_an_experiment_with_a_mirror(golden):
     found = encoded(Encoder(), MIRRORED, 1).resources
     golden.check("scope-experiment", opened(found[SCOPE_URL]["flower.experiment"]))

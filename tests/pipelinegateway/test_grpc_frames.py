@@ -1,4 +1,4 @@
-"""Frames, times and words of gRPC, as they come from strangers."""
+"""Frames and times of gRPC, as they come from strangers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.pipelinegateway.grpc_frames import frame, is_grpc, message_in, seconds_of, status_words, words_of
+from bailie.pipelinegateway.grpc_frames import frame, is_grpc, message_in, seconds_of
 from bailie.pipelinegateway.json_bodies import MalformedBody
 
 
@@ -42,20 +42,6 @@ def test_the_time_of_a_call(text, seconds):
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(MalformedBody, match="grpc-timeout"):
         seconds_of(text)
-
-
-@given(st.text(max_size=300))
-def test_words_come_out_of_a_header_as_they_went_in(text):
-    said = status_words(text)
-    assert all(0x20 <= each < 0x7F for each in said)
-    assert words_of(said) == text
-
-
-@given(st.text(alphabet="aä€\n", min_size=900, max_size=4_000))
-def test_long_words_are_cut(text):
-    said = status_words(text)
-    assert len(said) <= 3_000
-    assert text.startswith(words_of(said).rstrip("�"))
 
 
 def test_calls_of_grpc_are_known_by_their_type():

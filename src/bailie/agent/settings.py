@@ -96,9 +96,10 @@ class Settings:
         default=256 << 20,
         metadata=fields.whole(
             variables.HELD_BYTES,
-            "Size of all requests together that may wait for models to come into memory, and of the longest"
-            " gRPC message among them; others are answered 429 or RESOURCE_EXHAUSTED. The requests for one"
-            " model may take as much as they leave to those for others.",
+            "What all requests that wait for models to come into memory may take of the agent's; others are"
+            " answered 429 or RESOURCE_EXHAUSTED. A request takes what is read of it while it waits, however"
+            " long it is: up to 88 KiB over gRPC, 344 KiB over REST. The requests for one model may take as"
+            " much as they leave to those for others.",
             unit="bytes",
             least=1 << 20,
         ),
@@ -202,7 +203,10 @@ class Settings:
         ),
     )
     download_seconds: float = field(
-        default=900.0, metadata=fields.seconds(variables.DOWNLOAD_SECONDS, "Limit of one download.", least=1)
+        default=900.0,
+        metadata=fields.seconds(
+            variables.DOWNLOAD_SECONDS, "Limit of one download, or of one copy of a local path.", least=1
+        ),
     )
     load_seconds: float = field(
         default=900.0,

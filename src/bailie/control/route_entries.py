@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie.lifecycle.copies import CopyState
 from bailie.routing.build import Serving, build_entry
-from bailie.routing.table import MAX_TOTAL_WEIGHT
+from bailie.routing.table import HELD, MAX_TOTAL_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from bailie.control.subjects import Contribution
     from bailie.routing.table import Entry, ReplicaEndpoint
 
-HELD = ".held"
-"""Suffix of a replica's name that stands for its agent, which answers for models that are not in memory."""
 _MOST = MAX_TOTAL_WEIGHT // 2
 """Above this sum weights are scaled down. No weight falls to 0 by that, so the sum may end above it."""
 

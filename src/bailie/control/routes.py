@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from bailie.control.acknowledgements import REJOIN_SECONDS, Acknowledgements, Departure
 from bailie.control.fallback import Fallback
-from bailie.control.route_entries import HELD, asked_copies, entry_of
+from bailie.control.route_entries import asked_copies, entry_of
 from bailie.control.route_names import RouteNames
 from bailie.control.routed_copies import RoutedCopies
 from bailie.control.subjects import Contribution, put
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.rollout import Candidate, choose
-from bailie.routing.table import ReplicaEndpoint, RoutingTable
+from bailie.routing.table import HELD, ReplicaEndpoint, RoutingTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

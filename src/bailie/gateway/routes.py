@@ -67,10 +67,7 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
         host["routes"].insert(0, refused_call(STREAMS, no_stream(namespace, name)))
     # What a request is counted by (`request_metrics`).
     host["routes"] = [{"name": name, **each} for each in host["routes"]]
-    host["request_headers_to_add"] = [
-        {"header": {"key": each, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-        for each, value in added.items()
-    ]
+    host["request_headers_to_add"] = host.get("request_headers_to_add", []) + _headers(added)
     return scope_of(key, host)
 
 
@@ -153,11 +150,19 @@ def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol) -> d
 
 
 def _of_backend(backend: Backend) -> dict[str, Any]:
-    header = {"key": ROUTE_HEADER, "value": f":{backend.name}:"}
+    """Returns what a backend adds. Agents read the version in a header, and leave messages unread."""
     return {
         "typed_per_filter_config": {REQUEST_FILTER: _context(backend=backend.name)},
-        "response_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+        "request_headers_to_add": _headers({headers.VERSION: backend.name} if backend.held else {}),
+        "response_headers_to_add": _headers({ROUTE_HEADER: f":{backend.name}:"}),
     }
+
+
+def _headers(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for key, value in values.items()
+    ]
 
 
 def _refused(answer: ErrorAnswer) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bailie._gen import inference_pb2 as pb
 from bailie.dataflow.events import FailCode
+from bailie.inference.grpc_words import status_words
 from bailie.pipelinegateway import grpc_frames
 from bailie.pipelinegateway.answers import REASONS, Answers
 from bailie.pipelinegateway.http_values import HttpAnswer
@@ -86,7 +87,7 @@ class GrpcAnswers(Answers):
         more: Headers = (),
     ) -> HttpAnswer:
         code = _OF_ENDINGS.get(reason) or _CODES.get(status, _INTERNAL)
-        words = (grpc_frames.MESSAGE, grpc_frames.status_words(text))
+        words = (grpc_frames.MESSAGE, status_words(text))
         status_header = (grpc_frames.STATUS, b"%d" % code)
         return HttpAnswer(200, b"", (grpc_frames.CONTENT_TYPE, status_header, words, *more))
 

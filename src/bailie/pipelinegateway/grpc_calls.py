@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.texts import shown
 from bailie.dataflow.events import FailCode, StepAnswered, StepFailed
+from bailie.inference.grpc_words import status_text
 from bailie.pipelinegateway import grpc_frames, protobuf_bodies
 from bailie.pipelinegateway.json_bodies import MalformedBody
 from bailie.pipelinegateway.step_answers import LONGEST_WORDS, NoResponse, StepResponse
@@ -71,7 +72,7 @@ def _failure(call: Call, answer: StepResponse) -> StepFailed:
     An answer without a route is Envoy's own, and no model was asked.
     """
     status, asked = answer.grpc_status, bool(answer.routes)
-    words = shown(grpc_frames.words_of(answer.grpc_message), LONGEST_WORDS)
+    words = shown(status_text(answer.grpc_message), LONGEST_WORDS)
     if status < 0:
         words = f"the answer has HTTP status {answer.status} and no status of gRPC"
     words = words or f"gRPC status {status} without words"

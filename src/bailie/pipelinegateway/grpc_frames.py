@@ -1,4 +1,4 @@
-"""gRPC on HTTP/1.1, as Envoy carries it: the frame of a message, the time of a call, the words of a status.
+"""gRPC on HTTP/1.1, as Envoy carries it: the frame of a message, and the time of a call.
 
 Used by `grpc_calls`, `grpc_dialect` and `grpc_answers`. Pure. Source: PROTOCOL-HTTP2.md of grpc/grpc.
 """
@@ -6,7 +6,6 @@ Used by `grpc_calls`, `grpc_dialect` and `grpc_answers`. Pure. Source: PROTOCOL-
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, unquote_to_bytes
 
 from bailie.pipelinegateway.json_bodies import MalformedBody
 
@@ -17,9 +16,6 @@ TIMEOUT = b"grpc-timeout"
 FRAME_BYTES = 5
 _TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])")
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-_MOST_WORDS = 3_000
-"""Bytes of a status's message; libraries refuse headers of more than 8 KiB together."""
-_KEPT = "".join(chr(each) for each in range(0x20, 0x7F) if chr(each) != "%")
 
 
 def is_grpc(content_type: bytes) -> bool:
@@ -52,14 +48,3 @@ def seconds_of(timeout: bytes) -> float:
     if found is None:
         raise MalformedBody(f"the header {TIMEOUT.decode()} is no time")
     return int(found[1]) * _UNITS[found[2]]
-
-
-def status_words(text: str) -> bytes:
-    """Returns the message of a status as a header has it."""
-    words = quote(text[:_MOST_WORDS], safe=_KEPT)[:_MOST_WORDS]
-    return re.sub("%.?$", "", words).encode()  # no half of an escape
-
-
-def words_of(status_message: bytes) -> str:
-    """Returns the text of a status's message."""
-    return unquote_to_bytes(status_message).decode("utf-8", "replace")

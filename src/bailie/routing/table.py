@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bailie.api.collector import Collector
     from bailie.routing.requests import RecentRequests, RequestOutcomes, RequestTotals
 
+HELD = ".held"
+"""Suffix of a replica's name that stands for its agent, which answers for models that are not in memory."""
 MAX_PORT = 65535
 MAX_TOTAL_WEIGHT = 2**32 - 1
 """Envoy sums the weights of a route in 32 bits."""
@@ -78,6 +80,11 @@ class Backend:
     def of_pipeline(self) -> bool:
         """Whether the version is a Pipeline's, whose replicas are pipeline gateways."""
         return self.model.endswith(PIPELINE_ENDING)
+
+    @property
+    def held(self) -> bool:
+        """Whether agents answer, because no replica has the version in memory."""
+        return all(replica.name.endswith(HELD) for replica in self.replicas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ MODEL = "seldon-model"
 INTERNAL_MODEL = "seldon-internal-model"
 """Of a request behind Envoy: the version that Envoy chose."""
 VERSION = "bailie-version"
-"""Of a call behind Envoy whose path names no version: the one that Envoy chose. Calls of OpenAI's API, and of
-gRPC to pipelines."""
+"""Of a call behind Envoy whose path names no version: the one that Envoy chose. Calls of OpenAI's API, of
+gRPC to pipelines, and all calls to agents for models that are not in memory."""
 PASSED_ON = "bailie-passed-on"
 """Of a request that one mesh has passed on to another: it is passed on once only."""
 ROUTE = "x-seldon-route"

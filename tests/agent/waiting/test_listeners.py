@@ -17,7 +17,9 @@ from tests.support.waiting import until_true
 
 from bailie._gen import agent_pb2 as pb
 from bailie._gen import inference_pb2, inference_pb2_grpc
+from bailie.agent.waiting.http2 import WINDOW
 from bailie.agent.waiting.requests import EACH_BYTES
+from bailie.wellknown.headers import VERSION
 
 LOADED, EVICTING, EVICTED = pb.MODEL_STATE_LOADED, pb.MODEL_STATE_EVICTING, pb.MODEL_STATE_EVICTED
 MIB = 1 << 20
@@ -68,9 +70,14 @@ class Held:
         )
         return await self.stub.ModelInfer(
             inference_pb2.ModelInferRequest(model_name=name(of), inputs=[tensor]),
-            metadata=(("seldon-model", of.name), ("x-own", "1")),
+            metadata=(("seldon-model", of.name), ("x-own", "1"), *asks(name(of))),
             timeout=30,
         )
+
+
+def asks(server_name):
+    """Returns what Envoy adds to a call."""
+    return ((VERSION, server_name),)
 
 
 def name(of):
@@ -132,7 +139,8 @@ async def test_a_call_of_openais_api_waits_for_the_version_that_envoy_names(
 async def test_what_is_not_in_memory_says_that_it_can_answer(settings, scheduler, mlserver, trained_models):
     async with crowded(settings, scheduler, trained_models.iris) as held:
         assert (await held.rest(held.first, "/ready")).status_code == 200
-        ready = await held.stub.ModelReady(inference_pb2.ModelReadyRequest(name=name(held.first)))
+        request = inference_pb2.ModelReadyRequest(name=name(held.first))
+        ready = await held.stub.ModelReady(request, metadata=asks(name(held.first)))
         assert ready.ready
         assert scheduler.last(held.first).state == EVICTED
         assert (await held.http.get("/v2/health/live")).status_code == 200
@@ -151,11 +159,19 @@ async def test_answers_that_are_errors_come_through(settings, scheduler, mlserve
             "`kubectl describe model none` says more"
         )
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await held.stub.ModelInfer(inference_pb2.ModelInferRequest(model_name="none_1"))
+            await held.stub.ModelInfer(inference_pb2.ModelInferRequest(), metadata=asks("none_1"))
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        bad = inference_pb2.ModelInferRequest(model_name=name(held.second))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await held.stub.ModelInfer(inference_pb2.ModelInferRequest(model_name=name(held.second)))
+            await held.stub.ModelInfer(bad, metadata=asks(name(held.second)))
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await held.stub.ModelInfer(bad)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert caught.value.details().endswith("the call does not name the version that Envoy chose")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await held.stub.ServerLive(inference_pb2.ServerLiveRequest())
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_without_a_scheduler_a_request_waits_for_its_time_and_what_is_there_goes_on(
@@ -174,7 +190,7 @@ async def test_without_a_scheduler_a_request_waits_for_its_time_and_what_is_ther
 
 
 async def test_no_more_bytes_wait_than_may(settings, scheduler, mlserver, trained_models):
-    two = replace(settings, held_bytes=4 * EACH_BYTES + 4096)
+    two = replace(settings, held_bytes=4 * EACH_BYTES + 2 * WINDOW + 4096)
     async with crowded(two, scheduler, trained_models.iris) as held, asyncio.TaskGroup() as group:
         waiting = [group.create_task(held.rest(held.first)), group.create_task(held.rpc(held.first))]
         await scheduler.reaches(held.second, EVICTING)
@@ -195,7 +211,8 @@ async def test_no_more_bytes_wait_than_may(settings, scheduler, mlserver, traine
 
 async def _is_full(held):
     try:
-        await held.stub.ModelMetadata(inference_pb2.ModelMetadataRequest(name=name(held.first)), timeout=0.2)
+        request = inference_pb2.ModelMetadataRequest(name=name(held.first))
+        await held.stub.ModelMetadata(request, metadata=asks(name(held.first)), timeout=0.2)
     except grpc.aio.AioRpcError as error:
         return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -203,7 +220,7 @@ async def _is_full(held):
 async def test_streams_are_passed_on_message_by_message(settings, scheduler, mlserver, trained_models):
     """MLServer refuses to stream a model that cannot; that it says so shows that it was asked."""
     async with crowded(settings, scheduler, trained_models.iris) as held:
-        stream = held.stub.ModelStreamInfer(timeout=30)
+        stream = held.stub.ModelStreamInfer(metadata=asks(name(held.second)), timeout=30)
         await stream.write(inference_pb2.ModelInferRequest(model_name=name(held.second)))
         await stream.done_writing()
         with pytest.raises(grpc.aio.AioRpcError) as caught:

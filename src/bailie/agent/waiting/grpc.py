@@ -1,141 +1,202 @@
-"""gRPC calls for evicted models: each call waits until its model is in memory, then it is passed on.
+"""gRPC calls for evicted models: each call waits until its model is in memory, then streams to the server.
 
-Opened by `listeners`. Messages stay bytes: only the model's name in the first message of a call is read.
+Opened by `listeners`. Envoy names the version in a header, so nothing of a message is read while a call
+waits, and messages pass through in both directions as they come, whatever they say.
 """
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-import grpc
+import structlog
+from h2.errors import ErrorCodes
 
 from bailie._gen import inference_pb2
+from bailie.agent.waiting.http2 import WINDOW, Http2Connection, StreamLost, StreamPart
 from bailie.agent.waiting.requests import NotAnswered
-from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
+from bailie.inference.grpc_words import status_words
+from bailie.routing.refusal import no_answer, not_served
 from bailie.tracing.context import HEADER
+from bailie.wellknown import headers as known_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from bailie.agent.settings import Settings
+    from bailie.agent.waiting.http2 import Headers, Stream
     from bailie.agent.waiting.requests import WaitingRequests
+    from bailie.routing.refusal import ErrorAnswer
 
-    Context = grpc.aio.ServicerContext[bytes, bytes]
-    Metadata = tuple[tuple[str, str | bytes], ...]
+log = structlog.get_logger(__name__)
 
-SERVICE = "inference.GRPCInferenceService"
-UNARY = ("ModelInfer", "ModelMetadata", "ModelReady")
-STREAM = "ModelStreamInfer"
+_PATH = b"/inference.GRPCInferenceService/"
+METHODS = ("ModelInfer", "ModelMetadata", "ModelReady", "ModelStreamInfer")
+"""The methods that the data plane lets through."""
+_READY = _PATH + b"ModelReady"
+_PATHS = frozenset(_PATH + method.encode() for method in METHODS)
+_VERSION, _TRACE = known_headers.VERSION.encode(), HEADER.encode()
+_ANSWER: Headers = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+_FRAME_BYTES = 5
+_CONNECT_SECONDS = 3.0
 _STOP_SECONDS = 5.0
-_SERVER_OPTIONS = (("grpc.max_send_message_length", -1), PORT_OF_ITS_OWN)
-_CHANNEL_OPTIONS = (
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-)
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
-_OWN = ("grpc-", "user-agent", "content-", "te", ":")
-"""Metadata that gRPC makes itself on each connection, and lengths that are not those of the message."""
 
 
 @asynccontextmanager
 async def serve_grpc(waiting: WaitingRequests, settings: Settings) -> AsyncIterator[int]:
     """Listens while entered; yields the port. Raises OSError."""
-    longest = ("grpc.max_receive_message_length", settings.held_bytes)
-    server = grpc.aio.server(options=(*_SERVER_OPTIONS, longest))
-    async with grpc.aio.insecure_channel(
-        f"{settings.address}:{settings.grpc_port}", options=_CHANNEL_OPTIONS
-    ) as channel:
-        calls = _Calls(waiting, channel)
-        methods = {name: grpc.unary_unary_rpc_method_handler(calls.unary(name)) for name in UNARY}
-        methods[STREAM] = grpc.stream_stream_rpc_method_handler(calls.stream)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
-        async with listening(server, settings.address, settings.held_grpc_port, grace=_STOP_SECONDS) as port:
-            yield port
+    listening = socket.create_server((settings.address, settings.held_grpc_port))
+    async with asyncio.TaskGroup() as group:
+        calls = _Calls(waiting, settings, group)
+        server = await asyncio.get_running_loop().create_server(calls.connection, sock=listening)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.close()
+            await calls.end()
+
+
+class _ServerLink:
+    """The connection to the inference server: made when a call needs it, and again after it was lost."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._place = (settings.address, settings.grpc_port)
+        self._connection: Http2Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def open(self, headers: Headers) -> Stream:
+        """Begins a call. Raises OSError (TimeoutError among them) or StreamLost."""
+        async with self._connecting:
+            if self._connection is None or not self._connection.usable:
+                loop = asyncio.get_running_loop()
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    _, self._connection = await loop.create_connection(Http2Connection, *self._place)
+        return self._connection.open(headers)
+
+    def end(self) -> None:
+        """Closes the connection."""
+        if self._connection is not None:
+            self._connection.end()
 
 
 class _Calls:
-    """The methods that the data plane lets through."""
+    """All calls that wait or are passed on, and the connections that they came by."""
 
-    def __init__(self, waiting: WaitingRequests, channel: grpc.aio.Channel) -> None:
-        self._requests, self._channel = waiting, channel
+    def __init__(self, requests: WaitingRequests, settings: Settings, group: asyncio.TaskGroup) -> None:
+        self._requests, self._namespace, self._group = requests, settings.namespace, group
+        self._server = _ServerLink(settings)
+        self._connections: WeakSet[Http2Connection] = WeakSet()
+        self._under_way: set[asyncio.Task[None]] = set()
 
-    def unary(self, method: str) -> Any:
-        """Returns the handler of one method."""
-        call = self._channel.unary_unary(f"/{SERVICE}/{method}", None, None)
+    def connection(self) -> Http2Connection:
+        """Returns the protocol of a connection that a caller makes."""
+        made = Http2Connection(self._begin)
+        self._connections.add(made)
+        return made
 
-        async def handle(request: bytes, context: Context) -> bytes:
-            name = _name_in(request)
-            if method == "ModelReady" and self._requests.is_evicted(name):
-                return inference_pb2.ModelReadyResponse(ready=True).SerializeToString()
-            try:
-                async with self._requests.hold(name, len(request), _traceparent(context)):
-                    answer: bytes = await call(
-                        request, metadata=_metadata(context), timeout=context.time_remaining()
-                    )
-                    return answer
-            except NotAnswered as error:
-                await context.abort(_CODES[error.refusal.grpc_status], error.refusal.message)
-            except grpc.aio.AioRpcError as error:
-                await _hand_on(context, error)
-            raise AssertionError  # not reached: both abort
+    async def end(self) -> None:
+        """Gives calls some seconds to end, then ends them, and closes all connections."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=_STOP_SECONDS)
+        for task in self._under_way:
+            task.cancel()
+        for connection in self._connections:
+            connection.end()
+        self._server.end()
 
-        return handle
+    def _begin(self, stream: Stream, headers: Headers) -> None:
+        task = self._group.create_task(self._serve(stream, headers))
+        stream.when_lost = task.cancel
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
-    async def stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        """Passes on a ModelStreamInfer: the whole stream goes to the model of the first message."""
-        first = await anext(aiter(requests), None)
-        if first is None:
-            return
-        name = _name_in(first)
+    async def _serve(self, stream: Stream, headers: Headers) -> None:
         try:
-            async with self._requests.hold(name, len(first), _traceparent(context)):
-                call = self._channel.stream_stream(f"/{SERVICE}/{STREAM}", None, None)(
-                    _with_first(first, requests),
-                    metadata=_metadata(context),
-                    timeout=context.time_remaining(),
-                )
-                try:
-                    async for answer in call:
-                        yield answer
-                finally:
-                    call.cancel()
+            await self._answer(stream, headers)
         except NotAnswered as error:
-            await context.abort(_CODES[error.refusal.grpc_status], error.refusal.message)
-        except grpc.aio.AioRpcError as error:
-            await _hand_on(context, error)
+            await _refuse(stream, error.refusal)
+        except StreamLost:
+            log.debug("call lost")
+            stream.close(ErrorCodes.INTERNAL_ERROR)
+        except Exception:
+            log.exception("call failed unexpectedly")
+            stream.close(ErrorCodes.INTERNAL_ERROR)
+        finally:
+            stream.close(ErrorCodes.NO_ERROR)
+
+    async def _answer(self, stream: Stream, headers: Headers) -> None:
+        """Answers a call. Raises NotAnswered, or StreamLost where the answer cannot be ended in words."""
+        said = dict(headers)
+        path, name = said.get(b":path", b""), said.get(_VERSION, b"").decode("ascii", "replace")
+        if path not in _PATHS:
+            raise NotAnswered(not_served(self._namespace, grpc=True))
+        if not name:
+            told = "the call does not name the version that Envoy chose"
+            raise NotAnswered(no_answer(self._namespace, "", told))
+        if path == _READY and self._requests.is_evicted(name):
+            await _say_ready(stream)
+            return
+        async with self._requests.hold(name, WINDOW, said.get(_TRACE, b"")):
+            await self._pass_on(name, stream, [each for each in headers if each[0] != _VERSION])
+
+    async def _pass_on(self, name: str, stream: Stream, headers: Headers) -> None:
+        try:
+            to_server = await self._server.open(headers)
+        except (OSError, StreamLost) as error:
+            raise self._no_answer(name, error) from error
+        try:
+            if await _exchange(stream, to_server):
+                return
+        finally:
+            to_server.close()
+        if stream.begun:
+            raise StreamLost
+        raise self._no_answer(name, None)
+
+    def _no_answer(self, name: str, cause: Exception | None) -> NotAnswered:
+        log.info("server did not answer", server_name=name, cause=str(cause) or type(cause).__name__)
+        told = "its server took no request, or gave no answer"
+        return NotAnswered(no_answer(self._namespace, name.rpartition("_")[0], told))
 
 
-async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for each in rest:
-        yield each
+async def _exchange(stream: Stream, to_server: Stream) -> bool:
+    """Passes a request on and its answer back; returns whether the answer is whole. A caller who leaves
+    cancels it."""
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(_pump(stream, to_server))
+        whole = await _pump(to_server, stream)
+        asking.cancel()
+    return whole
 
 
-async def _hand_on(context: Context, error: grpc.aio.AioRpcError) -> None:
-    """Ends the call as the server ended it."""
-    trailing: Any = error.trailing_metadata() or ()
-    await context.abort(error.code(), error.details() or "", tuple(trailing))
-
-
-def _metadata(context: Context) -> Metadata:
-    given: Any = context.invocation_metadata() or ()
-    return tuple((key, value) for key, value in given if not key.startswith(_OWN))
-
-
-def _traceparent(context: Context) -> bytes:
-    given: Any = context.invocation_metadata() or ()
-    return next((str(value).encode() for key, value in given if key == HEADER), b"")
-
-
-def _name_in(message: bytes) -> str:
-    """Reads the model's name, which is the first field of every request, by the smallest request's type."""
+async def _pump(source: Stream, sink: Stream) -> bool:
+    """Passes parts on until the end; returns False where a side was lost before."""
     try:
-        name: str = inference_pb2.ModelReadyRequest.FromString(message).name
-    except Exception:
-        return ""
-    return name
+        while True:
+            part = await source.read()
+            await sink.send(part)
+            if part.end:
+                return True
+    except StreamLost:
+        return False
+
+
+async def _say_ready(stream: Stream) -> None:
+    message = inference_pb2.ModelReadyResponse(ready=True).SerializeToString()
+    await stream.send(StreamPart(headers=_ANSWER))
+    await stream.send(StreamPart(data=len(message).to_bytes(_FRAME_BYTES, "big") + message))
+    await stream.send(StreamPart(headers=[(b"grpc-status", b"0")], end=True))
+
+
+async def _refuse(stream: Stream, refusal: ErrorAnswer) -> None:
+    status = [
+        (b"grpc-status", b"%d" % refusal.grpc_status),
+        (b"grpc-message", status_words(refusal.message)),
+    ]
+    try:
+        await stream.send(StreamPart(headers=[*_ANSWER, *status], end=True))
+    except StreamLost:
+        log.debug("caller went away")

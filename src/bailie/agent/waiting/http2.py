@@ -1,0 +1,319 @@
+"""HTTP/2 connections whose streams are read at the pace of their readers, so that no message is kept whole.
+
+Used by `grpc` for the connections of Envoys, and for the one to the inference server. h2 speaks the protocol;
+this module moves its bytes. The peer of a stream may send `WINDOW` bytes beyond those that were read: a call
+that waits takes no more memory than that, however long its messages are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    DataReceived,
+    RemoteSettingsChanged,
+    RequestReceived,
+    ResponseReceived,
+    StreamReset,
+    TrailersReceived,
+    WindowUpdated,
+)
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+from hpack import Decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from h2.events import Event
+    from hpack.struct import HeaderTuple
+
+    Headers = list[tuple[bytes, bytes]]
+
+WINDOW = 65_535
+"""Bytes of a stream that come unread."""
+_CONNECTION_WINDOW = 1 << 30
+"""Bytes of all streams of a connection that come unread: no stream that is not read may stop the others."""
+_MOST_STREAMS = 1_000_000
+"""Of one connection. The room for waiting requests, and Envoy, bound the calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPart:
+    """A part of a stream: headers or trailers, else bytes. `window`: bytes of the window that it takes.
+    `end`: nothing follows."""
+
+    headers: Headers | None = None
+    data: bytes = b""
+    window: int = 0
+    end: bool = False
+
+
+class StreamLost(Exception):  # noqa: N818 - a state of the world
+    """A stream ended before its time: the peer or the connection ended it."""
+
+
+class _CallDecoder(Decoder):
+    """Decodes headers of calls, which may have any number of bytes and are POST requests.
+
+    h2 would end a connection, and all calls on it, for one call that sends more or less than its headers say.
+    Envoy passes such lengths on, as it makes messages longer.
+    """
+
+    def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
+        """Returns the headers without a length."""
+        headers = super().decode(data, raw)
+        return [_posted(each) for each in headers if each[0] != b"content-length"]
+
+
+def _posted(header: HeaderTuple) -> HeaderTuple:
+    return type(header)(header[0], b"POST") if header[0] == b":method" else header
+
+
+class Stream:
+    """One call on a connection. Not more than one reader and one writer at a time."""
+
+    def __init__(self, connection: Http2Connection, number: int) -> None:
+        self.number = number
+        self.begun = False
+        """Whether headers were sent."""
+        self.lost = False
+        """Whether peer or connection have ended the stream."""
+        self.when_lost: Callable[[], object] | None = None
+        self._connection = connection
+        self._parts: deque[StreamPart] = deque()
+        self._news = asyncio.Event()
+
+    async def read(self) -> StreamPart:
+        """Returns the next part, whose bytes the peer may then replace. Raises StreamLost."""
+        while not self._parts:
+            await self.changed()
+        part = self._parts.popleft()
+        self._connection.took(self.number, part.window)
+        return part
+
+    async def send(self, part: StreamPart) -> None:
+        """Sends a part as far as the peer's window goes, and waits for the rest. Raises StreamLost."""
+        if part.headers is not None:
+            self.begun = True
+            self._connection.send_headers(self.number, part.headers, end=part.end)
+            return
+        data = memoryview(part.data)
+        while True:
+            size = min(len(data), self._connection.room(self.number))
+            if size or not data:
+                self._connection.send_data(self.number, data[:size], end=part.end and size == len(data))
+                data = data[size:]
+            if not data:
+                return
+            if not size:
+                await self._connection.more_room(self)
+
+    def put(self, part: StreamPart) -> None:
+        """Takes a part from the connection."""
+        self._parts.append(part)
+        self.tell()
+
+    def lose(self) -> None:
+        """Notes that the stream is gone. Parts that have come can still be read."""
+        self.lost = True
+        self.tell()
+        if self.when_lost is not None:
+            self.when_lost()
+
+    def tell(self) -> None:
+        """Wakes the reader and the writer."""
+        self._news.set()
+
+    async def changed(self) -> None:
+        """Waits for a change. Raises StreamLost."""
+        if self.lost:
+            raise StreamLost
+        self._news.clear()
+        await self._news.wait()
+
+    def close(self, code: ErrorCodes = ErrorCodes.CANCEL) -> None:
+        """Forgets the stream, and ends it for the peer unless both sides have ended."""
+        self.when_lost = None
+        self._connection.forget(self, sum(part.window for part in self._parts), code)
+        self._parts.clear()
+
+
+class Http2Connection(asyncio.Protocol):
+    """One connection, whose state h2 knows. `accept` is called with each stream that the peer opens."""
+
+    def __init__(self, accept: Callable[[Stream, Headers], None] | None = None) -> None:
+        """Begins before the connection is made: the side of a server with `accept`, else that of a client."""
+        client = accept is None
+        config = H2Configuration(
+            client_side=client,
+            # Both sides have looked at the headers: here a mistake of one call would end them all.
+            validate_inbound_headers=False,
+            validate_outbound_headers=False,
+        )
+        self._engine = H2Connection(config)
+        values = {
+            SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+            SettingCodes.MAX_CONCURRENT_STREAMS: _MOST_STREAMS,
+        }
+        if client:
+            values[SettingCodes.ENABLE_PUSH] = 0
+        self._engine.local_settings = Settings(client=client, initial_values=values)
+        self._engine.decoder = _CallDecoder()
+        self._engine.decoder.max_header_list_size = H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE
+        self._accept = accept
+        self._streams: dict[int, Stream] = {}
+        self._blocked: set[Stream] = set()
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a call can begin."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greets the peer."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._engine.initiate_connection()
+        self._engine.increment_flow_control_window(_CONNECTION_WINDOW - WINDOW)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Reads. A peer that breaks the protocol is told so, and left."""
+        try:
+            events = self._engine.receive_data(data)
+        except ProtocolError:
+            self._flush()
+            self.end()
+            return
+        for event in events:
+            self._take(event)
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Loses all streams."""
+        self._transport = None
+        for stream in tuple(self._streams.values()):
+            stream.lose()
+
+    def pause_writing(self) -> None:
+        """Sends no bytes, and reads none that would be answered, until the peer has taken some."""
+        self._paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Goes on."""
+        self._paused = False
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self._wake(self._blocked)
+
+    def open(self, headers: Headers) -> Stream:
+        """Begins a call. Raises StreamLost."""
+        try:
+            stream = Stream(self, self._engine.get_next_available_stream_id())
+            self._streams[stream.number] = stream
+            self.send_headers(stream.number, headers, end=False)
+        except (ProtocolError, StreamLost) as error:
+            self.end()
+            raise StreamLost from error
+        return stream
+
+    def send_headers(self, number: int, headers: Headers, *, end: bool) -> None:
+        """Sends headers. Raises StreamLost."""
+        try:
+            self._engine.send_headers(number, headers, end_stream=end)
+        except ProtocolError as error:
+            raise StreamLost from error
+        self._flush()
+
+    def send_data(self, number: int, data: memoryview, *, end: bool) -> None:
+        """Sends bytes that `room` has room for. Raises StreamLost."""
+        try:
+            self._engine.send_data(number, bytes(data), end_stream=end)
+        except ProtocolError as error:
+            raise StreamLost from error
+        self._flush()
+
+    def room(self, number: int) -> int:
+        """Returns how many bytes of a stream can be sent now. Raises StreamLost."""
+        try:
+            window = self._engine.local_flow_control_window(number)
+        except ProtocolError as error:
+            raise StreamLost from error
+        return 0 if self._paused else max(0, min(window, self._engine.max_outbound_frame_size))
+
+    async def more_room(self, stream: Stream) -> None:
+        """Waits until there may be more room for a stream. Raises StreamLost."""
+        self._blocked.add(stream)
+        try:
+            await stream.changed()
+        finally:
+            self._blocked.discard(stream)
+
+    def took(self, number: int, window: int) -> None:
+        """Lets the peer of a stream replace bytes that were read."""
+        if window:
+            with suppress(ProtocolError):
+                self._engine.acknowledge_received_data(window, number)
+            self._flush()
+
+    def forget(self, stream: Stream, unread: int, code: ErrorCodes) -> None:
+        """Ends a stream whose last `unread` bytes nobody reads; no error where it has ended."""
+        if self._streams.pop(stream.number, None) is None:
+            return
+        with suppress(ProtocolError):
+            self._engine.reset_stream(stream.number, code)
+        self.took(stream.number, unread)
+        self._flush()
+
+    def end(self) -> None:
+        """Closes the connection at once, once what was sent has left."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, RequestReceived) and self._accept is not None:
+            self._begin(event, self._accept)
+        elif isinstance(event, RemoteSettingsChanged) or (
+            isinstance(event, WindowUpdated) and not event.stream_id
+        ):
+            self._wake(self._blocked)
+        elif stream := self._streams.get(getattr(event, "stream_id", 0)):
+            self._take_of(stream, event)
+
+    def _begin(self, event: RequestReceived, accept: Callable[[Stream, Headers], None]) -> None:
+        stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
+        accept(stream, event.headers)
+        if event.stream_ended is not None:
+            stream.put(StreamPart(end=True))
+
+    def _take_of(self, stream: Stream, event: Event) -> None:
+        if isinstance(event, ResponseReceived | TrailersReceived):
+            end = event.stream_ended is not None
+            stream.put(StreamPart(headers=event.headers, end=end))
+        elif isinstance(event, DataReceived):
+            end, window = event.stream_ended is not None, event.flow_controlled_length
+            stream.put(StreamPart(data=event.data, window=window, end=end))
+        elif isinstance(event, WindowUpdated):
+            stream.tell()
+        elif isinstance(event, StreamReset):
+            stream.lose()
+
+    def _wake(self, streams: Iterable[Stream]) -> None:
+        for stream in tuple(streams):
+            stream.tell()
+
+    def _flush(self) -> None:
+        data = self._engine.data_to_send()
+        if data and self._transport is not None:
+            self._transport.write(data)
