@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from bailie.kube.token import TokenFile
 from bailie.lifecycle.copies import CopyState
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.scheduler.agents.service import AgentService, serve_agents
+from bailie.scheduler.agents.session import AgentSession
 
 FIRST = ReplicaId("mlserver", 0)
 IRIS = VersionId("iris", "abc")
@@ -539,3 +541,35 @@ async def test_sessions_are_begun_at_a_bounded_rate(service, port):
             await call.done_writing()
             code, told = await call.code(), await call.details()
     assert told == "more than 50 sessions a second are begun from there"
+
+
+async def test_a_large_inventory_leaves_the_loop_to_others_while_it_is_taken():
+    """Counted in turns of the loop: without pauses 20,000 versions took it for half a second."""
+    inventory = [report(number=number) for number in range(20_000)]
+    session = AgentSession(1, hello(inventory=inventory), itertools.count(1).__next__)
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with asyncio.TaskGroup() as group:
+        counting = group.create_task(others())
+        await session.take_inventory()
+        counting.cancel()
+    assert session.versions == len(inventory)
+    assert turns >= len(inventory) / 200
+
+
+async def test_a_message_that_costs_much_is_followed_by_a_rest(service, port):
+    """A million empty sentences: the next report waits for many times as long as they took."""
+    clock = asyncio.get_running_loop().time
+    async with connected(port, hello()) as agent:
+        await agent.say(report(number=1, ignored=[""] * 1_000_000))
+        await until(service, lambda found: len(found[FIRST].models) == 1)
+        begun = clock()
+        await agent.say(report(number=2))
+        await until(service, lambda found: len(found[FIRST].models) == 2)
+        assert clock() - begun >= 0.09

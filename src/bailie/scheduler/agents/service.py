@@ -55,6 +55,11 @@ _LINES = (2.0, 1_000)
 """Per second, and at once: lines of the log about agents that come and go."""
 _MESSAGES = (2_000.0, 20_000)
 """Messages per second of one session, and at once. Messages beyond these are read more slowly."""
+_COSTLY_SECONDS, _REST = 0.01, 9
+"""A message that took the event loop for longer than the first figure is followed by a rest of so many times
+that: one session takes no more than a tenth of the loop."""
+_LONGEST = 8 * 1024 * 1024
+"""Bytes of a message. The inventory of `MOST_VERSIONS` has 4 MB, more where models have many tensors."""
 _SERVER_OPTIONS = (
     ("grpc.keepalive_time_ms", 1000),
     ("grpc.keepalive_timeout_ms", 2500),
@@ -63,7 +68,7 @@ _SERVER_OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.max_receive_message_length", _LONGEST),
     PORT_OF_ITS_OWN,
 )
 _REFUSALS = {
@@ -101,6 +106,8 @@ class AgentService:
         self._speakers: dict[str, AgentSession] = {}
         """The sessions by the address of their endpoint."""
         self._collector = ""
+        self._taking = asyncio.Lock()
+        """Held while an inventory is taken: many at a time would delay everything else."""
         self._hellos = Allowance(*_HELLOS)
         self._complaints = Complaints()
         self._lines = Allowance(*_LINES)
@@ -173,8 +180,8 @@ class AgentService:
         """Serves one stream, from the hello to its end."""
         try:
             epoch = self._admitted(context)
-            hello = await self._greeted(context, epoch)
-            session = self._open(hello)
+            session = await self._greeted(context, epoch)
+            self._open(session)
             try:
                 await context.write(wire.welcome(epoch, self._collector))
                 await self._converse(session, context, epoch)
@@ -199,8 +206,24 @@ class AgentService:
             )
         return self._epoch
 
-    async def _greeted(self, context: Context, epoch: int) -> pb.Hello:
-        """Returns the hello of an agent that may have a session now. Raises AgentRefused for any other."""
+    async def _greeted(self, context: Context, epoch: int) -> AgentSession:
+        """Returns the session of an agent that may have one now. Raises AgentRefused for any other."""
+        hello = await self._hello(context)
+        session = AgentSession(next(self._numbers), hello, self._revisions.__next__)
+        async with self._taking:
+            await session.take_inventory()
+        if self._epoch != epoch or not self._leads():
+            raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
+        if hello.epoch > epoch:  # it takes this leader, or not: agent.epochs
+            await context.write(wire.welcome(epoch))
+            told = f"the agent has obeyed epoch {hello.epoch}, this scheduler leads {epoch}"
+            raise AgentRefused(_UNAVAILABLE, told)
+        if problem := self._occupied(hello):
+            raise AgentRefused(_EXHAUSTED, problem, hello.pod)
+        return session
+
+    async def _hello(self, context: Context) -> pb.Hello:
+        """Returns the hello that a session begins with. Raises AgentRefused where it cannot be right."""
         try:
             message = await _read(context, _HELLO_SECONDS)
         except TimeoutError:
@@ -215,14 +238,6 @@ class AgentService:
         problem = problem or peers.address_problem(hello.endpoint.address, context.peer(), self._address)
         if problem:
             raise AgentRefused(_INVALID, problem, hello.pod[:_LONGEST_POD])
-        if self._epoch != epoch or not self._leads():
-            raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
-        if hello.epoch > epoch:  # it takes this leader, or not: agent.epochs
-            await context.write(wire.welcome(epoch))
-            told = f"the agent has obeyed epoch {hello.epoch}, this scheduler leads {epoch}"
-            raise AgentRefused(_UNAVAILABLE, told)
-        if problem := self._occupied(hello):
-            raise AgentRefused(_EXHAUSTED, problem, hello.pod)
         return hello
 
     def _occupied(self, hello: pb.Hello) -> str | None:
@@ -241,16 +256,14 @@ class AgentService:
         other = None if peers.is_loopback(address) else self._speakers.get(address)
         return f"the agent at {address} speaks for {other.id}, so not for {replica}" if other else None
 
-    def _open(self, hello: pb.Hello) -> AgentSession:
-        session = AgentSession(next(self._numbers), hello, self._revisions.__next__)
+    def _open(self, session: AgentSession) -> None:
         older = self._sessions.get(session.id)
         if older is not None:
             older.end(grpc.StatusCode.ABORTED, "a newer session of this replica has begun")
-        self._sessions[session.id] = self._speakers[hello.endpoint.address] = session
+        self._sessions[session.id] = self._speakers[session.endpoint.address] = session
         if self._lines.take():
-            log.info("agent connected", replica=str(session.id), models=len(hello.inventory))
+            log.info("agent connected", replica=str(session.id), models=session.versions)
         self._changed()
-        return session
 
     def _close(self, session: AgentSession) -> None:
         if self._speakers.get(session.endpoint.address) is session:
@@ -274,10 +287,12 @@ class AgentService:
 
     async def _listen(self, session: AgentSession, context: Context) -> None:
         """Takes reports until the agent ends the stream, breaks the protocol or falls silent."""
-        allowance = Allowance(*_MESSAGES)
+        allowance, now = Allowance(*_MESSAGES), asyncio.get_running_loop().time
         while True:
             try:
-                message = await _read(context, _SILENCE_SECONDS)
+                data = await _next(context, _SILENCE_SECONDS)
+                begun = now()
+                message = _message(data)
             except TimeoutError:
                 session.end(grpc.StatusCode.DEADLINE_EXCEEDED, f"no word for {_SILENCE_SECONDS:.0f} s")
                 return
@@ -290,6 +305,9 @@ class AgentService:
             if problem:
                 session.end(_INVALID, problem)
                 return
+            cost = now() - begun
+            if cost >= _COSTLY_SECONDS:
+                await asyncio.sleep(cost * _REST)
             if not allowance.take():
                 await asyncio.sleep(allowance.wait())
 
@@ -325,8 +343,17 @@ def _caller(context: Context) -> str:
 
 async def _read(context: Context, seconds: float) -> pb.AgentMessage | None:
     """Returns the next message, None at the end of the stream. Raises TimeoutError, AgentRefused."""
+    return _message(await _next(context, seconds))
+
+
+async def _next(context: Context, seconds: float) -> object:
+    """Returns the bytes of the next message, something else at the end. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         data: object = await context.read()
+    return data
+
+
+def _message(data: object) -> pb.AgentMessage | None:
     if not isinstance(data, bytes):
         return None
     message = wire.parsed(data)

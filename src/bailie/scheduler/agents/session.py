@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     Name = tuple[VersionId, int]
 
 
+_SLICE = 100
+"""Reports of an inventory between two pauses: a few milliseconds."""
+
+
 class AgentRefused(Exception):  # noqa: N818 - what becomes of a caller, not an error of ours
     """The refusal of a caller or of its message; the text says why. `pod` is empty where it is not known."""
 
@@ -53,8 +57,15 @@ class AgentSession:
         self._collector: str | None = None
         self._some = asyncio.Event()
         self._snapshot: ConnectedReplica | None = None
-        for report in hello.inventory:
-            self.take_report(report)
+
+    async def take_inventory(self) -> None:
+        """Notes the states that the hello tells, in slices between which other tasks run. Raises
+        AgentRefused."""
+        for number, report in enumerate(self._hello.inventory, 1):
+            if problem := self.take_report(report):
+                raise AgentRefused(grpc.StatusCode.INVALID_ARGUMENT, problem, self._hello.pod)
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
 
     def take_report(self, report: pb.ModelReport) -> str | None:
         """Notes the newest state of a version; a version that is gone leaves the inventory.
@@ -73,6 +84,11 @@ class AgentSession:
             self._models[name] = wire.model_report(report, state, self._next_revision())
         self._snapshot = None
         return None
+
+    @property
+    def versions(self) -> int:
+        """How many versions the replica has, in any state."""
+        return len(self._models)
 
     def take_status(self, status: pb.ReplicaStatus) -> bool:
         """Notes memory and health; returns True when they differ from before."""

@@ -60,7 +60,8 @@ def replica_id(hello: pb.Hello) -> ReplicaId:
 
 
 def hello_problem(hello: pb.Hello, namespace: str) -> str | None:
-    """Returns a sentence that says why the hello is refused in this namespace; None when it is accepted."""
+    """Returns a sentence that says why the hello is refused in this namespace; None when it is accepted, as
+    far as its inventory is."""
     if hello.namespace != namespace:
         return f"this scheduler serves namespace {namespace!r}, not {hello.namespace[:_LONGEST_NAME]!r}"
     if not is_dns_label(hello.server):
@@ -79,8 +80,7 @@ def _amount_problem(hello: pb.Hello) -> str | None:
         return f"capabilities are at most {_MOST_CAPABILITIES}, of at most {_LONGEST_NAME} characters each"
     if len(hello.inventory) > MOST_VERSIONS:
         return f"a replica has at most {MOST_VERSIONS} versions, not {len(hello.inventory)}"
-    problems = (report_problem(report) for report in hello.inventory)
-    return next(filter(None, problems), None)
+    return None
 
 
 def report_problem(report: pb.ModelReport) -> str | None:
