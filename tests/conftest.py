@@ -82,6 +82,7 @@ SLOW = (
     "gateway/test_control_plane.py",
     "gateway/test_dataplane.py",
     "gateway/test_mirrors.py",
+    "gateway/test_held.py",
     "gateway/test_pipelines.py",
     "pipelinegateway/test_gateway_fuzz.py",
     "pipelinegateway/test_asynchronous.py",
