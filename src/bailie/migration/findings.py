@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.migration.checks import cluster, network, operators, ownership, place, pods, resources, room
+from bailie.migration.checks import (
+    beginnings,
+    cluster,
+    network,
+    operators,
+    ownership,
+    place,
+    pods,
+    resources,
+    room,
+)
 from bailie.migration.finding import Impact
 
 if TYPE_CHECKING:
@@ -46,6 +56,9 @@ CHECKS: tuple[Callable[[MoveFacts, MoveSource], Iterator[PlanFinding]], ...] = (
     room.budgets,
     room.autoscalers,
     resources.readiness,
+    beginnings.traces,
+    beginnings.scaling,
+    beginnings.annotated,
     resources.without_effect,
 )
 """In the order in which a person would mend what they find."""
