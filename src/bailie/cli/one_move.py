@@ -123,7 +123,9 @@ class MoveRun:
 
             way = "back to" if back else "from"
             central = f", scheduled from {record.central}" if record.central else ""
+            foreign = f", Seldon Core's is in {record.foreign}" if record.foreign else ""
             say(f"namespace {record.namespace}, {way} {WORDS[record.source]}{central}:")
+            say(f"  Bailie's operator is in {record.home}{foreign}")
             for step in steps:
                 say(f"  {step.name}: {step.back if back else step.title}")
         if yes:
@@ -158,12 +160,27 @@ class MoveRun:
         errors = (f"doctor: {each.check}: {each.message}" for each in seen if each.level is Level.ERROR)
         return (*found, *errors)
 
+    async def missing_or_unanswered(self, record: MoveRecord) -> tuple[str, ...]:
+        """Returns the same; an API that does not answer is one more thing that is missing."""
+        from bailie.kube.errors import ApiError
+        from bailie.migration.executor import unanswered
+
+        try:
+            return await self.missing(record)
+        except ApiError as error:
+            return unanswered(error)
+
     async def notes(self, record: MoveRecord) -> list[str]:
         """Returns what people should know beside: pods that were replaced since the move began."""
+        from bailie.kube.errors import ApiError
+        from bailie.migration.executor import unanswered
         from bailie.migration.facts import MovePlaces
         from bailie.migration.serving import folded, replaced_pods
 
-        gone = replaced_pods((await self._look(MovePlaces())).here, record)
+        try:
+            gone = replaced_pods((await self._look(MovePlaces())).here, record)
+        except ApiError as error:
+            return [*unanswered(error)]
         return [f"replaced since the move began: {folded(gone)}"] if gone else []
 
     def result(self, record: MoveRecord, *, done: str, hint: str) -> None:

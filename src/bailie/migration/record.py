@@ -61,14 +61,13 @@ class MoveRecord:
     step: str = ""
     """The step that is under way, or was last."""
     listed: bool = True
-    """Whether the central SeldonRuntime's `servesNamespaces`, or the list of Seldon Core's operator, had the
-    namespace by name, before."""
+    """Whether the central SeldonRuntime's `servesNamespaces` had the namespace by name, before."""
     made: tuple[str, ...] = ()
     """Objects that were missing before, each `Kind/name`, or a part of one."""
     foreign: str = ""
     """The namespace of Seldon Core's operator that served this one, empty where none was at work."""
     replicas: int = 0
-    """The replicas of that operator, before."""
+    """The replicas of that operator, before: for people, and for what to wait for on the way back."""
     scheduled: bool = False
     """Whether Seldon Core's scheduler ran in the namespace."""
     envoys: bool = False

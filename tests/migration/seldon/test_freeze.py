@@ -10,7 +10,7 @@ from tests.support.seldon_move import OLD, TEAM, SeldonNamespace, places
 from bailie.api import kinds
 from bailie.doctor.facts import Unknown
 from bailie.migration.foreign import ForeignOperator, containers_with, operator_of
-from bailie.migration.seldon.freeze import is_silent, others
+from bailie.migration.seldon.freeze import give_back, has_it_again, is_silent, others
 from bailie.migration.source import MoveSource
 from bailie.wellknown import names
 
@@ -98,3 +98,47 @@ async def test_an_operator_whose_pod_has_not_ended_is_waited_for():
     there.make_one(kinds.POD, f"{names.OPERATOR}-old", {"status": {}}, OLD)
     (text,) = is_silent(*await looked_at(there))
     assert text == f"Seldon Core's operator in {OLD}: 1 of 1 pods are ready, 1 others have not ended"
+
+
+async def frozen(listed, *beside):
+    """A namespace that the operator has let go, with the record; `beside` have runtimes, too."""
+    there = SeldonNamespace(listed=listed)
+    there.runtimes |= set(beside)
+    executor = there.executor()
+    record = await executor.apply(await executor.begin(MoveSource.SELDON_SCOPED, places()), "freeze")
+    return there, record
+
+
+async def given_back(there, record):
+    """The namespaces of the operator after the way back of the step; None for the whole cluster."""
+    for change in give_back(await there.look(places()), record):
+        await there.write(change)
+    assert give_back(await there.look(places()), record) == ()
+    return operator_of(there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)).namespaces
+
+
+SCOPES = {
+    "a list": ((OLD, TEAM), (), {OLD, TEAM}),
+    "the whole cluster": ((), ("other",), None),
+    "an operator that stopped": ((), (), None),
+}
+
+
+@pytest.mark.parametrize(("listed", "beside", "again"), SCOPES.values(), ids=SCOPES.keys())
+async def test_the_operator_gets_back_the_scope_that_its_mark_says(listed, beside, again):
+    assert await given_back(*await frozen(listed, *beside)) == again
+
+
+async def test_a_list_that_somebody_has_mended_stays():
+    there, record = await frozen((OLD, TEAM))
+    deployment = there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)
+    (manager,) = deployment["spec"]["template"]["spec"]["containers"]
+    manager["env"][0]["value"] = ""
+    assert await given_back(there, record) is None
+
+
+async def test_without_a_mark_the_list_stays_and_the_wait_says_what_it_lacks():
+    there, record = await frozen((OLD, TEAM))
+    there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)["metadata"]["annotations"].clear()
+    assert await given_back(there, record) == {OLD}
+    assert f"its list lacks {TEAM}; put it there" in has_it_again(await there.look(places()), record)[0]

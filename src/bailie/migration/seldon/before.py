@@ -98,10 +98,8 @@ def _operator_before(facts: MoveFacts, record: MoveRecord, *, begun: bool) -> Mo
     """Notes Seldon Core's operator, as it is, or as it must have been where a move has begun."""
     deployment = operator_deployment(facts, record)
     if deployment is None:
-        return replace(record, foreign="", listed=False)
-    operator = operator_of(deployment)
-    listed = operator.namespaces is not None and (begun or record.namespace in operator.namespaces)
-    return replace(record, replicas=operator.wanted or int(begun), listed=listed)
+        return replace(record, foreign="")
+    return replace(record, replicas=operator_of(deployment).wanted or int(begun))
 
 
 def _left_out(runtime: Object | None) -> tuple[str, ...]:

@@ -13,15 +13,15 @@ from bailie.api.kinds import DEPLOYMENT, LEASE, MLOPS_GROUP, MODEL, POD
 from bailie.doctor.facts import Unknown
 from bailie.manifests.objects import is_seldon_cores
 from bailie.migration.changes import MoveChange, patch
-from bailie.migration.facts import condition_of, is_going, name_of, spec_of, status_of
+from bailie.migration.facts import annotations_of, condition_of, is_going, name_of, spec_of, status_of
 from bailie.migration.fields import writes_of
 from bailie.migration.foreign import containers_with, operator_of
 from bailie.migration.seldon.one_by_one import models_on
 from bailie.migration.seldon.parts import seconds_between, servers, workloads
 from bailie.migration.serving import replaced_pods
 from bailie.migration.watch import FIELD_MANAGER
-from bailie.scope.claim import UPSTREAM_LEASE
-from bailie.wellknown import names
+from bailie.scope.claim import UPSTREAM_LEASE, is_upstream_operator
+from bailie.wellknown import labels, names
 from bailie.workloads.replicas import is_ready
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 5.0
 """So long must the operator have written nothing in the namespace."""
 _SETUP_CHART = "seldon-charts/seldon-core-v2-setup"
+_CLUSTER, _LIST = "the whole cluster", "a list"
+"""Marks of the operator: the namespaces that it served before it let one go. A number is its replicas."""
 
 
 def let_go(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
@@ -45,7 +47,10 @@ def let_go(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     if not operator.wanted or not operator.covers(record.namespace):
         return ()
     left = others(facts, operator, record.namespace)
-    return (_with_list(deployment, left),) if left else (_with_replicas(deployment, 0),)
+    if not left:
+        return (_marked(_with_replicas(deployment, 0), record, str(operator.wanted)),)
+    before = _CLUSTER if operator.namespaces is None else _LIST
+    return (_marked(_with_list(deployment, left), record, before),)
 
 
 def is_silent(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
@@ -54,23 +59,28 @@ def is_silent(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
 
 
 def give_back(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
-    """Puts the namespace on the operator's list again, or starts the operator."""
+    """Puts the namespace on the operator's list again, or starts the operator, as its mark says.
+
+    The mark is on the operator itself: an author of the namespace can edit the record, and not the operator.
+    """
     deployment = operator_deployment(facts, record)
-    if deployment is None:
+    before = annotations_of(deployment).get(_mark(record)) if deployment is not None else None
+    if deployment is None or before is None:
         return ()
     operator = operator_of(deployment)
-    if not operator.wanted and record.replicas:
-        return (_with_replicas(deployment, record.replicas),)
-    if operator.covers(record.namespace) or operator.namespaces is None:
-        return ()
-    again = {*operator.namespaces, record.namespace} if record.listed else set()
-    return (_with_list(deployment, again),)
+    if before not in {_CLUSTER, _LIST}:
+        replicas = operator.wanted or int(before) if before.isdecimal() else 1
+        return (_marked(_with_replicas(deployment, replicas), record, None),)
+    if before == _LIST and operator.covers(record.namespace):  # somebody has put the name there
+        return (_marked(patch(DEPLOYMENT, deployment, {}), record, None),)
+    again = {*(operator.namespaces or ()), record.namespace} if before == _LIST else set()
+    return (_marked(_with_list(deployment, again), record, None),)
 
 
 def has_it_again(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     """Waits until the operator has made its workloads again, each has its pods, and new pods their models."""
     lacking = (*_lacking(facts.here, record), *_unloaded(facts.here, record))
-    return (*settled(facts, record), *lacking)
+    return (*_left_out(facts, record), *settled(facts, record), *lacking)
 
 
 def acts_rightly(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
@@ -79,8 +89,12 @@ def acts_rightly(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # no
 
 
 def operator_deployment(facts: MoveFacts, record: MoveRecord) -> Object | None:
-    """Returns the Deployment of Seldon Core's operator, None where the move began without one."""
-    return facts.present(DEPLOYMENT, names.OPERATOR, record.foreign) if record.foreign else None
+    """Returns the Deployment of Seldon Core's operator, None where the move began without one.
+
+    Bailie's has the same name: a record must not make a move stop one of Bailie's.
+    """
+    found = facts.present(DEPLOYMENT, names.OPERATOR, record.foreign) if record.foreign else None
+    return found if found is not None and is_upstream_operator(found) else None
 
 
 def others(facts: MoveFacts, operator: ForeignOperator, namespace: str) -> frozenset[str]:
@@ -102,6 +116,22 @@ def _with_list(deployment: Object, listed: Iterable[str]) -> MoveChange:
     values = ("--set controller.watchNamespaces=" + (f'"{{{",".join(names_of)}}}"' if names_of else "null"),)
     change = patch(DEPLOYMENT, deployment, body, values=values, chart=_SETUP_CHART)
     return replace(change, said=f"its list of namespaces is {', '.join(names_of) or 'the whole cluster'}")
+
+
+def _marked(change: MoveChange, record: MoveRecord, before: str | None) -> MoveChange:
+    """Returns a change of the operator that puts the mark on it, too, or takes it off."""
+    return replace(change, body={**(change.body or {}), "metadata": {"annotations": {_mark(record): before}}})
+
+
+def _mark(record: MoveRecord) -> str:
+    return f"{labels.LET_GO}{record.namespace}"
+
+
+def _left_out(facts: MoveFacts, record: MoveRecord) -> Iterator[str]:
+    """Yields that the operator does not serve the namespace, where others have shortened its list."""
+    deployment = operator_deployment(facts, record)
+    if deployment is not None and not operator_of(deployment).covers(record.namespace):
+        yield f"Seldon Core's operator in {record.foreign}: its list lacks {record.namespace}; put it there"
 
 
 def _with_replicas(deployment: Object, replicas: int) -> MoveChange:
