@@ -20,14 +20,16 @@ RATE = 20.0
 
 
 async def paused_by_a_second_operator(place, folder):
-    """Wakes one up when `freeze` begins, which may be over before the other has acted; then leads back."""
+    """Wakes one up when `freeze` begins, which may be over before the other has acted, and one in the middle
+    of the way back; then leads back."""
     connection = ("--kubeconfig", str(place.ground.kubeconfig))
     commands = Commands(place.facts.namespace, *connection, folder=folder)
-    twin = place.evil_twin()
-    code, told, seconds = await commands.disturbed("apply", "--yes", after="freeze: ", by=twin)
-    assert code == 1, told
-    assert re.search(rf"error: .*step \w+: .*({OPERATOR}-twin|manager at|is there again) ", told), told
-    assert seconds < MOST_SECONDS_TO_A_PAUSE
+    for verb, line in (("apply", "freeze: "), ("rollback", "install: ")):
+        twin = place.evil_twin()
+        code, told, seconds = await commands.disturbed(verb, "--yes", after=line, by=twin)
+        assert code == 1, told
+        assert re.search(rf"error: .*step \w+: .*({OPERATOR}-twin|manager at|is there again) ", told), told
+        assert seconds < MOST_SECONDS_TO_A_PAUSE
     await commands.run("rollback", "--yes")
 
 
