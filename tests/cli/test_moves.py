@@ -179,6 +179,23 @@ def test_a_move_whose_record_is_lost_can_still_go_back(api, lose):
     assert '{"spec":{"servesNamespaces":["team"]}}' in lines
 
 
+def test_verify_goes_on_looking_while_the_api_is_away(tmp_path):
+    with central_namespace(tmp_path) as api:
+        assert migrate(api, "apply", TEAM, "--yes").exit_code == 0
+        words = ["migrate", "verify", TEAM, "--timeout", "3", "--kubeconfig", api.kubeconfig]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bailie", *words],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert "waiting for doctor" in process.stderr.readline()
+    with process:
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == 4, said
+    assert "error: after 3 s: Kubernetes API: " in said
+
+
 def test_an_interrupt_names_the_way_on_and_frees_the_lock(api):
     waiting = {"conditions": [{**STATUS["conditions"][0], "status": "False", "message": "its pod starts"}]}
     runtime = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{TEAM}/seldonruntimes/seldon/status"

@@ -36,6 +36,17 @@ def test_status_objects_are_told_apart(status, reason, expected):
     assert (error.status, error.reason, str(error)) == (status, reason, "because")
 
 
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_an_overloaded_or_broken_server_may_answer_again(status):
+    assert errors.from_response(status, b"").temporary
+    assert errors.Unreachable("https://api: refused").temporary
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422])
+def test_a_refusal_stays_one(status):
+    assert not errors.from_response(status, b"").temporary
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 
@@ -9,10 +10,10 @@ import pytest
 from tests.support.moves import CENTRAL, PLACES, TEAM, CentralNamespace, Killed, Quiet
 
 from bailie.api.kinds import CONFIG_MAP, EXPERIMENT, LEASE, MODEL, POD, ROLE, SELDON_RUNTIME, SERVER, SERVICE
-from bailie.kube.errors import Forbidden, Unreachable
+from bailie.kube.errors import ApiError, Forbidden, Unreachable
 from bailie.migration.central_steps import CENTRAL_STEPS
 from bailie.migration.changes import patch
-from bailie.migration.errors import Blocked, DamagedRecord, PastReturn, Paused, WaitEnded
+from bailie.migration.errors import Blocked, BrokenOff, DamagedRecord, PastReturn, Paused, WaitEnded
 from bailie.migration.executor import missing_now
 from bailie.migration.record import ABOUT_TO_FINISH, NAME
 from bailie.migration.source import MoveSource
@@ -108,6 +109,8 @@ ENDS = {
     "killed": (Killed(), False),
     "rights gone": (Forbidden("seldonruntimes is forbidden"), False),
     "no answer": (Unreachable("https://api: reset"), True),
+    "too many requests": (ApiError("too many requests", status=429), False),
+    "a server that fails": (ApiError("etcdserver: leader changed", status=500), True),
 }
 
 
@@ -121,8 +124,9 @@ async def test_ended_at_any_write_and_run_again_the_end_is_the_same(phase, optio
     for number in range(ready, len(whole.writes)):
         there = await prepared(phase, options)
         there.kill_after, there.failure, there.unanswered = number, failure, unanswered
-        with pytest.raises(type(failure)):
+        with pytest.raises((Killed, ApiError, BrokenOff)) as ended:
             await phase(there)
+        assert str(failure) in str(ended.value)
         there.kill_after = None
         await phase(there)
         assert there.state() == whole.state(), f"ended at write {number}: {there.writes}"
@@ -277,6 +281,27 @@ async def test_a_step_may_have_any_number_of_writes():
     assert not any(each["metadata"].get("finalizers") for each in there.objects.values())
 
 
+async def test_where_a_look_takes_long_more_writes_share_it():
+    there, looks = CentralNamespace(), []
+    for number in range(300):
+        there.put(MODEL, TEAM, f"m-{number}", {"metadata": {"finalizers": ["a"]}})
+
+    async def look(places):
+        looks.append(places)
+        await asyncio.sleep(0.1)
+        return await there.look(places)
+
+    def strip(facts, record):
+        held = [each for each in facts.here.all(MODEL) if each["metadata"].get("finalizers")]
+        return tuple(patch(MODEL, each, {"metadata": {"finalizers": None}}) for each in held)
+
+    step = dataclasses.replace(CENTRAL_STEPS[0], forward=strip, arrived=nothing)
+    executor = there.executor(look=look, write=there.make_soon, steps=lambda _: (step,))
+    await executor.apply(await executor.begin(SOURCE, PLACES))
+    assert not any(each["metadata"].get("finalizers") for each in there.objects.values())
+    assert len(looks) < 300 / 20
+
+
 async def test_a_wait_that_does_not_end_says_for_what_it_waited():
     there = CentralNamespace()
     there.obedient = False
@@ -288,10 +313,10 @@ async def test_a_wait_that_does_not_end_says_for_what_it_waited():
 
 
 class ApiAway(Quiet):
-    """An API that is away for the first looks of a wait; then it is back, and the operator too."""
+    """An API that fails for the first looks of a wait; then it is back, and the operator too."""
 
-    def __init__(self, there):
-        self._there, self.waited = there, []
+    def __init__(self, there, failure):
+        self._there, self._failure, self.waited = there, failure, []
         there.obedient = False
 
     def waits(self, texts):
@@ -299,18 +324,38 @@ class ApiAway(Quiet):
 
     async def look(self, places):
         if 0 < len(self.waited) < 3:
-            raise Unreachable("https://api: refused")
+            raise self._failure
         self._there.obedient = bool(self.waited)
         self._there.obey()
         return await self._there.look(places)
 
 
-async def test_a_wait_outlasts_an_api_that_is_away():
+AWAY = {
+    "away": Unreachable("https://api: refused"),
+    "overloaded": ApiError("too many requests, please try again later", status=429),
+    "without a leader of its store": ApiError("etcdserver: leader changed", status=500),
+}
+
+
+@pytest.mark.parametrize("failure", AWAY.values(), ids=AWAY.keys())
+async def test_a_wait_outlasts_an_api_that_is_away(failure):
     there = CentralNamespace()
-    away = ApiAway(there)
+    away = ApiAway(there, failure)
     executor = there.executor(look=away.look, tell=away)
     await executor.apply(await executor.begin(SOURCE, PLACES))
-    assert "Kubernetes API: https://api: refused" in away.waited
+    assert f"Kubernetes API: {failure}" in away.waited
+
+
+async def test_a_wait_ends_where_a_right_has_gone_and_names_step_right_and_ways():
+    there = CentralNamespace()
+    away = ApiAway(there, Forbidden("pods is forbidden"))
+    executor = there.executor(look=away.look, tell=away)
+    with pytest.raises(BrokenOff, match="step scheduler: pods is forbidden") as ended:
+        await executor.apply(await executor.begin(SOURCE, PLACES))
+    assert ended.value.hint == (
+        "ask for the right; then `bailie migrate apply team` goes on, "
+        "or `bailie migrate rollback team` goes back"
+    )
 
 
 async def test_only_what_was_ready_before_holds_the_move_up():
@@ -318,7 +363,7 @@ async def test_only_what_was_ready_before_holds_the_move_up():
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     there.put(EXPERIMENT, TEAM, "ab", {"status": ready})
     record = await applied(there)
-    assert record.unready == ("Model/broken",)
+    assert record.unready == {"Model/broken"}
     said = [{"type": "Ready", "status": "False", "reason": "NoServer", "message": "no server has room"}]
     for kind, name in ((MODEL, "iris"), (EXPERIMENT, "ab")):
         there.put(kind, TEAM, name, {**there.get(kind, TEAM, name), "status": {"conditions": said}})

@@ -115,6 +115,10 @@ class ObjectsInMemory:
         self.writes.append(change)
         self.obey()
 
+    async def make_soon(self, change: MoveChange) -> None:
+        """Makes a write, and no controller answers to it."""
+        self.make(change)
+
     def make(self, change: MoveChange) -> None:
         key = change.kind.kind, change.namespace, change.name
         present = self.objects.get(key)

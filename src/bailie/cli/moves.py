@@ -191,7 +191,7 @@ def verify(
         record = await move.record(begin=False)
         ends, clock = asyncio.get_running_loop().time() + timeout, asyncio.get_running_loop().time
         with move.progress as progress:
-            while missing := await move.missing(record):
+            while missing := await move.missing_or_unanswered(record):
                 progress(missing)
                 if clock() > ends:
                     break

@@ -13,7 +13,8 @@
     └── Withheld           not sent: this process may not write there any more (`Client.guarded`)
 
 `client` raises only these; no module above it sees an exception of lightkube or httpx2. Translation happens
-here, once. Anything not in the tree (429, 500, …) is the base class with its `status`.
+here, once. Anything not in the tree (429, 500, …) is the base class with its `status`; `temporary` says
+whether the same request may succeed later.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+_TOO_MANY, _SERVER_FAILS = 429, 500
+
+
 class ApiError(Exception):
     """An answer that is not a success, or no answer.
 
@@ -49,9 +53,19 @@ class ApiError(Exception):
         self.status = status
         self.reason = reason
 
+    @property
+    def temporary(self) -> bool:
+        """Whether the server is away, overloaded (429) or broken (5xx), so that waiting may help."""
+        return self.status == _TOO_MANY or self.status >= _SERVER_FAILS
+
 
 class Unreachable(ApiError):
     """No whole answer came; whether a write took effect is unknown."""
+
+    @property
+    def temporary(self) -> bool:
+        """True: the server may answer again."""
+        return True
 
 
 class Unconfigured(ApiError):

@@ -2,6 +2,7 @@
 
 MoveError
 ├── Blocked          nothing was begun: it cannot be done as things are
+├── BrokenOff        the API failed or refused in the middle of a step
 ├── Busy             another person has the lock
 ├── DamagedRecord    the record of the move cannot be read
 ├── NotRecorded      there is no move to go on with
@@ -24,6 +25,10 @@ class MoveError(Exception):
 
 class Blocked(MoveError):  # noqa: N818 - reads as what it says
     """The move cannot begin, or cannot end."""
+
+
+class BrokenOff(MoveError):  # noqa: N818
+    """The API failed, or refused a look or a write, in the middle of a step."""
 
 
 class Busy(MoveError):  # noqa: N818

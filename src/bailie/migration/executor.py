@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from bailie.api.kinds import CONFIG_MAP
 from bailie.kube.clock import stamp, utc_now
-from bailie.kube.errors import AlreadyExists, Conflict, NotFound, Unreachable
+from bailie.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from bailie.migration.changes import Verb, create, delete, patch
 from bailie.migration.errors import Busy, NotRecorded
 from bailie.migration.facts import MovePlaces
-from bailie.migration.pauses import past_return, paused, undone, wait_ended
+from bailie.migration.pauses import broken_off, past_return, paused, undone, wait_ended
 from bailie.migration.record import (
     ABOUT_TO_APPLY,
     ABOUT_TO_FINISH,
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 _FIRST_POLL, _LAST_POLL = 0.05, 1.0
 """Seconds between two looks of a wait: doubled from the first to the last."""
 _AT_ONCE = 20
-"""Writes that share a look: a few seconds at most, in which nobody looks for other writers."""
+"""Writes that share a look, and more where a look takes longer than these: as many as its time allows."""
+_LONGEST_AT_ONCE = 2.0
+"""Seconds for further writes at most: so long nobody looks for other writers."""
 _TRIES = 10
 """How often one write is tried. Needed once more, some other writer keeps changing the same object."""
 
@@ -99,6 +101,8 @@ class Executor:
         self._quiet = 0
         """How many of the last looks found that Seldon Core's operator had let go. The first of them may have
         read objects before the operator's last write, and its pod after the end."""
+        self._look_took = 0.0
+        """Seconds of the last look: in a namespace of thousands of objects more than those of a write."""
 
     async def recorded(self) -> MoveRecord | None:
         """Returns the record of the move, None before its begin. Raises DamagedRecord, ApiError."""
@@ -115,7 +119,7 @@ class Executor:
     async def apply(self, record: MoveRecord, until: str = "") -> MoveRecord:
         """Carries out the steps up to the named one, or to the last before `finish`.
 
-        Raises PastReturn, Paused, WaitEnded, ApiError.
+        Raises PastReturn, Paused, WaitEnded, BrokenOff, ApiError.
         """
         if record.doing == ABOUT_TO_FINISH:
             raise past_return(record)
@@ -127,7 +131,7 @@ class Executor:
         """Undoes the steps, the last one first, and deletes the record.
 
         `interrupt`: also where models do not answer meanwhile. Raises PastReturn, Blocked, Paused, WaitEnded,
-        ApiError.
+        BrokenOff, ApiError.
         """
         if record.doing == ABOUT_TO_FINISH:
             raise past_return(record)
@@ -141,7 +145,7 @@ class Executor:
     async def finish(self, record: MoveRecord) -> None:
         """Carries out the steps from which there is no way back, and deletes the record.
 
-        Raises Paused, WaitEnded, ApiError.
+        Raises Paused, WaitEnded, BrokenOff, ApiError.
         """
         record = await self._doing(record, ABOUT_TO_FINISH)
         legs = [_forward(step) for step in self._steps(record) if step.no_return]
@@ -155,9 +159,12 @@ class Executor:
         lasting: list[_Leg] = []
         for leg in legs:
             self._tell.step(leg.step, direction)
-            record = await self._make(record, leg, lasting)
-            lasting.append(leg)
-            await self._wait(record, leg, lasting)
+            try:
+                record = await self._make(record, leg, lasting)
+                lasting.append(leg)
+                await self._wait(record, leg, lasting)
+            except ApiError as error:
+                raise broken_off(record, leg.step, str(error), _mend(error)) from error
             if leg.step.name == until:
                 break
         return record
@@ -170,7 +177,10 @@ class Executor:
             missing = leg.decide(facts, record)
             if not missing:
                 return record
-            for change in missing[:_AT_ONCE]:
+            ends = self._clock() + min(self._look_took, _LONGEST_AT_ONCE)
+            for number, change in enumerate(missing):
+                if number >= _AT_ONCE and self._clock() > ends:
+                    break
                 if tries[change.told()] >= _TRIES:
                     raise paused(record, f"step {leg.step.name}: {undone(facts, change)}, again and again")
                 tries[change.told()] += 1
@@ -203,11 +213,10 @@ class Executor:
 
     async def _wait(self, record: MoveRecord, leg: _Leg, lasting: Iterable[_Leg]) -> None:
         """Returns when nothing is missing. Raises WaitEnded, and Paused where a change was undone."""
-        clock = asyncio.get_running_loop().time
-        ends, pause = clock() + leg.step.patience, _FIRST_POLL
+        ends, pause = self._clock() + leg.step.patience, _FIRST_POLL
         while missing := await self._missing(record, leg, lasting):
             self._tell.waits(missing)
-            if clock() > ends:
+            if self._clock() > ends:
                 raise wait_ended(record, leg.step, missing)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_POLL)
@@ -217,13 +226,15 @@ class Executor:
         """Looks once. An API that does not answer is one more thing that the wait waits for."""
         try:
             facts = await self._undisturbed(record, leg, lasting)
-        except Unreachable as error:
-            return (f"Kubernetes API: {error}",)
+        except ApiError as error:
+            return unanswered(error)
         return leg.hold(facts, record)
 
     async def _undisturbed(self, record: MoveRecord, leg: _Leg, lasting: Iterable[_Leg]) -> MoveFacts:
         """Looks. Raises Paused where somebody undoes a change of a leg, or acts beside the move."""
+        began = self._clock()
         facts = await self._look(record.places)
+        self._look_took = self._clock() - began
         for each in lasting:
             for change in each.decide(facts, record):
                 text = f"somebody undid a change of step {each.step.name}: {undone(facts, change)}"
@@ -261,6 +272,9 @@ class Executor:
         else:
             await self._write(patch(CONFIG_MAP, manifest, {"data": manifest["data"]}))
 
+    def _clock(self) -> float:
+        return asyncio.get_running_loop().time()
+
     async def _forget(self) -> None:
         present = (await self._look(MovePlaces())).here.get(CONFIG_MAP, NAME)
         if present is not None:
@@ -283,6 +297,13 @@ def required(record: MoveRecord | None, namespace: str) -> MoveRecord:
     return record
 
 
+def unanswered(error: ApiError) -> tuple[str, ...]:
+    """Returns what a wait waits for while the API does not answer. Raises an error that will not pass."""
+    if not error.temporary:
+        raise error
+    return (f"Kubernetes API: {error}",)
+
+
 def missing_now(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     """Returns what does not hold yet of a move that has been applied, each `name: why`."""
     steps = [step for step in steps_of(record) if not step.no_return]
@@ -292,6 +313,12 @@ def missing_now(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
         for change in step.forward(facts, record)
     ]
     return (*unmade, *dict.fromkeys(text for step in steps for text in step.arrived(facts, record)))
+
+
+def _mend(error: ApiError) -> str:
+    if isinstance(error, Forbidden):
+        return "ask for the right"
+    return "wait until the API answers again" if error.temporary else "look at the API server"
 
 
 def _forward(step: MoveStep) -> _Leg:

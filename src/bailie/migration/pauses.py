@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bailie.migration.changes import Verb
-from bailie.migration.errors import PastReturn, Paused, WaitEnded
+from bailie.migration.errors import BrokenOff, PastReturn, Paused, WaitEnded
 from bailie.migration.fields import folded_paths, paths_in, writer_of
 from bailie.migration.record import ABOUT_TO_FINISH
 from bailie.migration.serving import folded
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 def paused(record: MoveRecord, text: str) -> Paused:
     """Returns the pause of a move because of another writer."""
     return Paused(text, hint=f"end that; then {_ways_on(record)}")
+
+
+def broken_off(record: MoveRecord, step: MoveStep, why: str, mend: str) -> BrokenOff:
+    """Returns the end of a step of which the API did not allow, or not answer, a look or a write."""
+    return BrokenOff(f"step {step.name}: {why}", hint=f"{mend}; then {_ways_on(record)}")
 
 
 def wait_ended(record: MoveRecord, step: MoveStep, missing: Iterable[str]) -> WaitEnded:

@@ -16,6 +16,7 @@ import msgspec
 from bailie.api.kinds import CONFIG_MAP
 from bailie.api.names import is_dns_label, label_problems
 from bailie.api.problems import Problem
+from bailie.api.texts import shown
 from bailie.migration.errors import DamagedRecord
 from bailie.migration.facts import MovePlaces
 from bailie.migration.source import MoveSource
@@ -31,6 +32,10 @@ NAME = names.MIGRATION_RECORD
 KEY = names.MIGRATION_KEY
 ABOUT_TO_APPLY, ABOUT_TO_ROLL_BACK, ABOUT_TO_FINISH = "applying", "rolling back", "finishing"
 _LOG_LINES = 200
+_LONGEST_TEXT = 500
+"""Characters of one text in the log. Lines and names together stay below the 1 MiB of a ConfigMap."""
+MOST_BYTES = 600_000
+"""A record without its log has at most so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,7 @@ class MoveRecord:
     Envoys here."""
     saved: str = ""
     """The SHA-256 digest of the file with the objects of before, in hexadecimal; empty for no file."""
-    unready: tuple[str, ...] = ()
+    unready: frozenset[str] = frozenset()
     """Servers, Models, Experiments and Pipelines that were not ready before, each `Kind/name`."""
     pods: dict[str, str] = field(default_factory=dict)
     """The uid of each pod of servers and Envoys, before."""
@@ -103,6 +108,10 @@ class MoveRecord:
         """Returns the record with one more line of its log; the oldest of very many lines go."""
         return replace(self, step=line.step, log=(*self.log, line)[-_LOG_LINES:])
 
+    def text(self) -> str:
+        """Returns the record as JSON."""
+        return msgspec.json.format(msgspec.json.encode(self, order="deterministic"), indent=2).decode()
+
     def manifest(self) -> Object:
         """Returns the ConfigMap."""
         metadata = {"name": NAME, "namespace": self.namespace}
@@ -110,7 +119,7 @@ class MoveRecord:
             "apiVersion": CONFIG_MAP.api_version,
             "kind": CONFIG_MAP.kind,
             "metadata": metadata,
-            "data": {KEY: msgspec.json.format(msgspec.json.encode(self), indent=2).decode()},
+            "data": {KEY: self.text()},
         }
 
 
@@ -152,7 +161,8 @@ def line_of(change: MoveChange, present: Object | None, *, step: str, at: str, b
     """Returns the line for the log of a change that is about to be written. The content of a Secret is in no
     line."""
     before = "" if present is None else _value_before(change, present)
-    return WrittenLine(at=at, by=by, step=step, change=change.told(), before=before)
+    told = shown(change.told(), _LONGEST_TEXT)
+    return WrittenLine(at=at, by=by, step=step, change=told, before=shown(before, _LONGEST_TEXT))
 
 
 def _value_before(change: MoveChange, present: Object) -> str:

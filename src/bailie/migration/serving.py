@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 _SERVING = (SERVER, MODEL, EXPERIMENT, PIPELINE)
 
 
-def unready(here: NamespaceObjects) -> tuple[str, ...]:
+def unready(here: NamespaceObjects) -> frozenset[str]:
     """Returns the Servers, Models, Experiments and Pipelines that are not ready, each `Kind/name`."""
-    return tuple(_reference(kind, each) for kind in _SERVING for each in here.all(kind) if not _ready(each))
+    return frozenset(
+        _reference(kind, each) for kind in _SERVING for each in here.all(kind) if not _ready(each)
+    )
 
 
 def as_before(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from bailie.migration.central_steps import CENTRAL_STEPS, scheduler_rights
 from bailie.migration.errors import Blocked
 from bailie.migration.facts import name_of
 from bailie.migration.given_rights import absent
-from bailie.migration.record import MoveRecord
+from bailie.migration.record import MOST_BYTES, MoveRecord
 from bailie.migration.seldon.before import seldon_record
 from bailie.migration.seldon_steps import SELDON_STEPS, one_at_a_time
 from bailie.migration.serving import serving_pods, unready
@@ -67,12 +67,23 @@ def begin(
         unready=unready(here),
         pods=serving_pods(here),
     )
-    if source is MoveSource.BAILIE_CENTRAL:
-        if one_by_one:
-            text = "no server is copied: the scheduler of the namespace is handed over, and needs no room"
-            raise Blocked(text, hint=f"bailie migrate apply {here.name}")
-        return _of_bailie(facts, found)
-    return seldon_record(facts, replace(found, foreign=places.foreign), one_by_one=one_by_one)
+    if source is not MoveSource.BAILIE_CENTRAL:
+        found = seldon_record(facts, replace(found, foreign=places.foreign), one_by_one=one_by_one)
+    elif one_by_one:
+        text = "no server is copied: the scheduler of the namespace is handed over, and needs no room"
+        raise Blocked(text, hint=f"bailie migrate apply {here.name}")
+    else:
+        found = _of_bailie(facts, found)
+    if (size := len(found.text().encode())) > MOST_BYTES:
+        raise _too_large(found, size)
+    return found
+
+
+def _too_large(record: MoveRecord, size: int) -> Blocked:
+    text = f"the record of the state before would have {size:,} bytes, and may have {MOST_BYTES:,}"
+    names = f"the names of {len(record.unready):,} objects that are not ready"
+    names += f", and of {len(record.placed):,} Models with their Servers" if record.placed else ""
+    return Blocked(f"{text}: it has {names}", hint="delete Models that nobody needs, or mend them, before")
 
 
 def _of_bailie(facts: MoveFacts, record: MoveRecord) -> MoveRecord:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import json
 
 import pytest
@@ -15,8 +16,8 @@ from tests.support.moves import TEAM
 from tests.support.seldon_move import SeldonNamespace, places
 
 from bailie.api.kinds import CONFIG_MAP
-from bailie.kube.errors import Conflict, Forbidden, Unreachable
-from bailie.migration.errors import Busy, DamagedRecord, Paused
+from bailie.kube.errors import ApiError, Conflict, Forbidden, Unreachable
+from bailie.migration.errors import BrokenOff, Busy, DamagedRecord, MoveError, Paused
 from bailie.migration.record import ABOUT_TO_FINISH, NAME, MoveRecord
 from bailie.migration.source import MoveSource
 
@@ -46,11 +47,72 @@ async def test_rights_that_go_in_the_middle_end_the_command_and_no_answer(whole)
     for number in every_third(len(whole.writes)):
         there = SeldonNamespace()
         there.kill_after, there.failure = number, Forbidden("services is forbidden")
-        with pytest.raises(Forbidden):
+        with pytest.raises((Forbidden, BrokenOff), match="services is forbidden"):
             await moved(there)
         there.kill_after = None
         await resumed(there)
         assert there.state() == whole.state(), f"without rights at write {number}"
+
+
+FAILURES = {
+    "rights gone": Forbidden("services is forbidden"),
+    "overloaded": ApiError("too many requests", status=429),
+    "a server that fails": ApiError("etcdserver: request timed out", status=500),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+async def test_a_way_back_that_is_broken_off_goes_on_to_the_state_before(failure):
+    there = SeldonNamespace()
+    before, record = there.state(), await applied(there)
+    ready, whole_way = len(there.writes), copy.deepcopy(there)
+    await whole_way.executor().rollback(record)
+    assert workloads(whole_way.state()) == workloads(before)
+    for number in range(ready, len(whole_way.writes), 3):
+        again = copy.deepcopy(there)
+        again.kill_after, again.failure = number, failure
+        with pytest.raises((ApiError, BrokenOff), match=str(failure)):
+            await again.executor().rollback(record)
+        again.kill_after = None
+        executor = again.executor()
+        if (kept := await executor.recorded()) is not None:  # lost with the last write
+            await executor.rollback(kept)
+        assert again.state() == whole_way.state(), f"broken off at write {number}"
+
+
+async def applied(there):
+    executor = there.executor()
+    return await executor.apply(await executor.begin(SOURCE, places()))
+
+
+async def test_apply_and_rollback_at_once_end_with_words_and_either_way_is_open():
+    """Without the lock of the installation; each model is answered after every write."""
+    for after in range(0, 40, 5):
+        there = SeldonNamespace()
+        before, record = there.state(), await there.executor().begin(SOURCE, places())
+        begun, reached = await there.executor().apply(record, "install"), asyncio.Event()
+
+        async def write(change, there=there, reached=reached, after=after):
+            await there.write(change)
+            if len(there.writes) > after:
+                reached.set()
+
+        async def forth(there=there, begun=begun, reached=reached, write=write):
+            try:
+                return await there.executor(look=slowly(there), write=write).apply(begun)
+            finally:
+                reached.set()
+
+        async def back(there=there, begun=begun, reached=reached):
+            await reached.wait()
+            await there.executor(look=slowly(there)).rollback(begun)
+
+        ends = await asyncio.gather(forth(), back(), return_exceptions=True)
+        assert all(each is None or isinstance(each, MoveRecord | MoveError) for each in ends), ends
+        executor = there.executor()
+        if (kept := await executor.recorded()) is not None:
+            await executor.rollback(kept)
+        assert workloads(there.state()) == workloads(before), f"rollback after {after} writes"
 
 
 async def resumed(there):
@@ -105,7 +167,7 @@ async def test_an_api_that_is_away_at_any_look_fails_nothing(whole):
     for number in every_third(looks):
         there = SeldonNamespace()
         away = Away(there, number)
-        with contextlib.suppress(Unreachable):  # a wait outlasts it, a write does not
+        with contextlib.suppress(Unreachable, BrokenOff):  # a wait outlasts it, a write does not
             await moved(there, look=away.look)
         await resumed(there)
         assert there.state() == whole.state(), f"away at look {number}"

@@ -108,7 +108,7 @@ async def test_before_pods_have_ended_the_way_back_interrupts_nothing(there, unt
 async def test_once_pods_have_ended_the_way_back_is_refused_or_interrupts_their_models_alone(there, until):
     before, pods = there.state(), uids(there)
     await applied(there, until)
-    text = rf"no pods of Server {FIRST} any more: .* about 100 s, .* \(iris; broken\)"
+    text = rf"no pods of Server {FIRST} any more: .* about 100 s, .* \(broken; iris\)"
     writes = len(there.writes)
     with pytest.raises(Blocked, match=text) as refused:
         await rolled_back(there)
