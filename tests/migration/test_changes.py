@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
-from bailie.api.kinds import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, SECRET, STATEFUL_SET
-from bailie.migration.changes import ORPHAN, create, delete, patch
+from bailie.api.kinds import (
+    CONFIG_MAP,
+    CUSTOM_RESOURCE_DEFINITION,
+    SECRET,
+    SELDON_RUNTIME,
+    SERVER,
+    STATEFUL_SET,
+)
+from bailie.migration.changes import ORPHAN, create, delete, next_upgrades, patch
 
 HOSTILE = ("$(touch /tmp/x)", "a b", "`id`", "a;id", "'", '"', "a\nb", "*")
 
@@ -27,6 +35,24 @@ def test_names_that_strangers_chose_are_one_word_each(text):
     words = shlex.split(delete(CONFIG_MAP, item(name=text, namespace=text)).command())
     assert words[:3] == ["kubectl", "delete", "configmaps"]
     assert len(words) == 6
+
+
+def test_of_a_change_that_no_value_says_no_upgrade_is_told():
+    marks = {"meta.helm.sh/release-name": "servers", "meta.helm.sh/release-namespace": "team"}
+    assert patch(SERVER, item(annotations=marks), {"metadata": {"annotations": {"a": "b"}}}).helm == ""
+
+
+def test_of_a_release_that_helm_has_forgotten_one_line_is_told_with_all_values():
+    def changed(name, *values):
+        marks = {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": "team"}
+        return patch(SELDON_RUNTIME, item(annotations=marks), {"spec": {}}, values=values)
+
+    anew = "helm upgrade --install run ./charts/seldon-core-v2-runtime --namespace team -f VALUES"
+    forgotten = replace(delete(SECRET, item()), helm=anew)
+    changes = (changed("run", "--set a=1"), changed("other", "--set c=3"), changed("run", "--set b=2"))
+    kept = "helm upgrade other ./charts/seldon-core-v2-runtime --namespace team --reuse-values --set c=3"
+    assert next_upgrades((*changes, forgotten, forgotten)) == (kept, f"{anew} --set a=1 --set b=2")
+    assert len(next_upgrades(changes)) == 3
 
 
 def test_a_deletion_that_leaves_the_pods_says_so():

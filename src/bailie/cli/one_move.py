@@ -227,7 +227,9 @@ class _Teller:
     @property
     def releases(self) -> list[str]:
         """The upgrades of Helm releases whose objects were changed."""
-        return list(dict.fromkeys(each.helm for each in self.written if each.helm))
+        from bailie.migration.changes import next_upgrades
+
+        return [*next_upgrades(self.written)]
 
     def step(self, step: MoveStep, direction: str) -> None:
         """Begins a step."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 RELEASE = "meta.helm.sh/release-name"
 RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 RUNTIME_CHART = "./charts/seldon-core-v2-runtime"
+_KEPT, _INSTALL = "--reuse-values", "--install"
 ORPHAN = "Orphan"
 """Deletes an object and leaves all that it made."""
 
@@ -103,13 +104,14 @@ def create(kind: Kind, manifest: Object) -> MoveChange:
 
 
 def patch(
-    kind: Kind, present: Object, body: Object, *, values: Iterable[str] = (), chart: str = RUNTIME_CHART
+    kind: Kind, present: Object, body: Object, *, values: Iterable[str] = (), chart: str = ""
 ) -> MoveChange:
     """Returns the change of some fields of an object.
 
-    `values` are the same fields for its Helm release, which `chart` made.
+    `values` are the same fields for its Helm release, which `chart` made, the runtime's unless it is given.
+    With neither there is no upgrade that says the same.
     """
-    metadata = present["metadata"]
+    metadata, values = present["metadata"], tuple(values)
     return MoveChange(
         verb=Verb.PATCH,
         kind=kind,
@@ -117,7 +119,7 @@ def patch(
         namespace=metadata.get("namespace", ""),
         body=body,
         version=str(metadata.get("resourceVersion") or ""),
-        helm=upgrade(present, values, chart),
+        helm=upgrade(present, values, chart or RUNTIME_CHART) if values or chart else "",
     )
 
 
@@ -143,8 +145,30 @@ def upgrade(present: Object, values: Iterable[str], chart: str) -> str:
     if RELEASE not in marks:
         return ""
     namespace = quoted(marks.get(RELEASE_NAMESPACE) or present["metadata"].get("namespace"))
-    words = f"helm upgrade {quoted(marks[RELEASE])} {chart} --namespace {namespace} --reuse-values"
+    words = f"helm upgrade {quoted(marks[RELEASE])} {chart} --namespace {namespace} {_KEPT}"
     return " ".join((words, *values))
+
+
+def next_upgrades(changes: Iterable[MoveChange]) -> tuple[str, ...]:
+    """Returns the upgrades that tell Helm's releases of changes, each once.
+
+    Of a release that Helm has forgotten only the one that installs it anew counts, with the values of the
+    others.
+    """
+    lines = dict.fromkeys(each.helm for each in changes if each.helm)
+    anew = {_release_in(line): line for line in lines if _INSTALL in line}
+    values = dict.fromkeys(anew, "")
+    for line in lines:
+        if line not in anew.values() and (release := _release_in(line)) in values:
+            values[release] += line.partition(_KEPT)[2]
+    told = (line for line in lines if line in anew.values() or _release_in(line) not in anew)
+    return tuple(f"{line}{values.get(_release_in(line), '')}" for line in told)
+
+
+def _release_in(line: str) -> tuple[str, str]:
+    """Returns the release of an upgrade, and its namespace."""
+    words = [each for each in shlex.split(line) if each != _INSTALL]
+    return words[2], words[words.index("--namespace") + 1]
 
 
 def merge_patched(present: Any, body: Any) -> Any:

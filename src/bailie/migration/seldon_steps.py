@@ -190,7 +190,7 @@ SELDON_STEPS = (
     ),
     MoveStep(
         name="releases",
-        title="have Helm forget the releases of Seldon Core's charts whose objects go on here",
+        title="have Helm forget Seldon Core's releases whose objects go on here, and with them their values",
         back="none",
         until="Helm knows none of them",
         forward=releases.forget,

@@ -135,7 +135,7 @@ def _left_out(facts: MoveFacts, record: MoveRecord) -> Iterator[str]:
 
 
 def _with_replicas(deployment: Object, replicas: int) -> MoveChange:
-    return patch(DEPLOYMENT, deployment, {"spec": {"replicas": replicas}}, chart=_SETUP_CHART)
+    return patch(DEPLOYMENT, deployment, {"spec": {"replicas": replicas}})
 
 
 def settled(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def _taken_over(release: HelmRelease) -> str:
     if release.chart.endswith(_SETUP):
         return ""
     command = f"helm upgrade --install {quoted(release.name)} ./charts/{release.chart}"
-    return f"{command} --namespace {quoted(release.namespace)}"
+    return f"{command} --namespace {quoted(release.namespace)} -f VALUES"
 
 
 def _rest_of(release: HelmRelease, facts: MoveFacts, record: MoveRecord) -> Iterator[MoveChange]:
