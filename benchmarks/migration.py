@@ -33,6 +33,7 @@ from tests.support.upstream.install import upstream_ground
 from bailie.api.kinds import MODEL, POD, SERVER
 from bailie.manifests.rbac import namespace_manifests
 from bailie.migration.seldon_steps import SELDON_STEPS
+from benchmarks.aside import starts_aside
 from benchmarks.move_commands import Commands
 from benchmarks.steady import Tally, steady
 
@@ -192,16 +193,23 @@ async def measure(options: argparse.Namespace, folder: Path) -> Move:
             await move.rest(options.seconds)
             if options.beside:
                 await move.beside(home)
-            for step in options.steps:
-                await move.there_and_back(step)
-            for step in options.twins:
-                await move.disturbed(step)
-            if options.one_by_one:
-                await move.one_server_at_a_time()
-            if options.whole:
-                await move.whole(*([ONE_BY_ONE] if options.one_by_one else []), kept=options.kept)
+            aside = starts_aside(place.admin, facts.namespace) if options.aside else contextlib.nullcontext()
+            async with aside:
+                await moved(move, options)
             await move.stop()
     return move
+
+
+async def moved(move: Move, options: argparse.Namespace) -> None:
+    """Goes there and back, and to the end, as the options say."""
+    for step in options.steps:
+        await move.there_and_back(step)
+    for step in options.twins:
+        await move.disturbed(step)
+    if options.one_by_one:
+        await move.one_server_at_a_time()
+    if options.whole:
+        await move.whole(*([ONE_BY_ONE] if options.one_by_one else []), kept=options.kept)
 
 
 def moving(phases: dict[str, tuple[Tally, float]]) -> Tally:
@@ -288,6 +296,11 @@ def main(arguments: Sequence[str]) -> None:
         "--beside",
         action="store_true",
         help="first start as many servers with the same models elsewhere, and compare p99 with that",
+    )
+    parser.add_argument(
+        "--aside",
+        action="store_true",
+        help="Bailie's pods start on processor time that nobody else wants, as on other machines; needs root",
     )
     parser.add_argument(
         ONE_BY_ONE,

@@ -317,7 +317,7 @@ FAULTS: dict[str, Fault] = {
         prepare=_marked("SeldonRuntime/seldon", annotations={"meta.helm.sh/release-name": "x; rm -rf ~"}),
         check="release",
         says="the release has SeldonRuntime",
-        remedy="helm upgrade 'x; rm -rf ~' CHART",
+        remedy="helm get values 'x; rm -rf ~' --namespace",
         blocks=False,
     ),
     "flux": Fault(
@@ -336,7 +336,7 @@ FAULTS: dict[str, Fault] = {
         prepare=_marked("SeldonRuntime/seldon", annotations={"meta.helm.sh/release-name": "runtime"}),
         check="release",
         says="`helm uninstall` of it would delete them",
-        remedy="helm upgrade runtime CHART",
+        remedy="helm get values runtime --namespace",
         blocks=False,
     ),
     "mesh-selector": Fault(

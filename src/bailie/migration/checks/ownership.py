@@ -78,9 +78,9 @@ def releases(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     for release, items in owners.items():
         text = f"the release has {some(items)}: `helm uninstall` of it would delete them"
         remedy = (
-            f"upgrade it with Bailie's chart under the same name: helm upgrade {release} CHART --namespace"
+            "do not uninstall it; `finish` has Helm forget it and its values, which are told before by "
+            f"helm get values {release} --namespace {place} --output yaml"
         )
-        remedy += f" {place} --reuse-values"
         yield advice("release", f"Helm release {place}/{release}", text, remedy)
 
 
