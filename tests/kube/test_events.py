@@ -10,7 +10,7 @@ from tests.support.waiting import until
 
 from bailie.api import kinds
 from bailie.kube.client import Client
-from bailie.kube.events import EventType, Recorder
+from bailie.kube.events import MOST_ALIKE, EventType, Recorder
 
 
 @asynccontextmanager
@@ -72,6 +72,21 @@ async def test_the_same_words_are_one_event_with_a_count(client, model):
             await client.delete(kinds.EVENT, event["metadata"]["name"], "a")
         recorder.event(model, EventType.NORMAL, "Placed", "on mlserver")
         assert [event["count"] for event in await written(client, 1)] == [1]
+
+
+async def test_messages_that_differ_in_figures_alone_become_few_events(client, model):
+    async with recording(client) as recorder:
+        for number in range(40):
+            recorder.event(
+                model, EventType.WARNING, "TooManyErrors", f"{number} of {2 * number} failed (10 s)"
+            )
+            recorder.event(model, EventType.WARNING, "NotPlaced", f"server-{number} has no room")
+        events = await written(client, 80)
+    alike = [each for each in events if each["reason"] == "TooManyErrors"]
+    assert len(alike) == MOST_ALIKE
+    assert sorted(each["count"] for each in alike) == [1, 1, 1, 1, 40 - MOST_ALIKE + 1]
+    assert max(alike, key=lambda each: each["count"])["message"] == "39 of 78 failed (10 s)"
+    assert len(events) == MOST_ALIKE + 40, "names are no figures"
 
 
 async def test_who_may_not_write_events_goes_on(api, client, grant, model, tmp_path):

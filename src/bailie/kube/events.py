@@ -1,17 +1,19 @@
 """Kubernetes Events, which people see in `kubectl describe` and `kubectl events`.
 
 Used by the operator, the scheduler and the node. `Recorder.event` queues an Event and returns; `run` writes
-it. The same message about the same object becomes one Event with a count. A failure to write never reaches
-the caller: the Event is dropped and counted.
+it. The same message about the same object becomes one Event with a count; so do messages that differ in
+their figures, once there are a few of them, so that an object that fails again and again does not fill the
+API. A failure to write never reaches the caller: the Event is dropped and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
+import re
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,10 @@ _REMEMBERED = 1000
 _SAME_WITHIN = timedelta(minutes=30)
 """Below the hour after which a server forgets Events."""
 _MESSAGE_CHARACTERS = 1024
+MOST_ALIKE = 5
+"""Events whose messages differ in figures alone; the last of them has the newest message and counts the
+others."""
+_FIGURES = re.compile(r"(?<![\w.-])\d+(\.\d+)?(?![\w-])")
 
 
 class EventType(enum.StrEnum):
@@ -57,12 +63,19 @@ class _Said:
     reason: str
     message: str
 
+    @property
+    def alike(self) -> _Said:
+        """The same without figures."""
+        return replace(self, message=_FIGURES.sub("", self.message))
+
 
 @dataclass(slots=True)
 class _Written:
     name: str
     count: int
     last: datetime
+    alike: int = 1
+    """The number of Events whose messages differ in figures alone, this one included."""
 
 
 class Recorder:
@@ -117,23 +130,33 @@ class Recorder:
 
     async def _count(self, said: _Said, times: int) -> bool:
         """Raises the count of the Event that says this already; False when there is none."""
-        known = self._written.get(said)
-        now = utc_now()
-        if known is None or now - known.last > _SAME_WITHIN:
+        now, key = utc_now(), said.alike
+        known = self._recent(key, now)
+        if known is None or known.alike < MOST_ALIKE:
+            key, known = said, self._recent(said, now)
+        if known is None:
             return False
-        body = {"count": known.count + times, "lastTimestamp": stamp(now)}
+        body = {"count": known.count + times, "lastTimestamp": stamp(now), "message": said.message}
         try:
             await self._client.patch(EVENT, known.name, said.namespace or "default", body)
         except NotFound:
-            del self._written[said]
+            del self._written[key]
             return False
-        self._remember(said, _Written(known.name, known.count + times, now))
+        self._remember(key, replace(known, count=known.count + times, last=now))
         return True
+
+    def _recent(self, said: _Said, now: datetime) -> _Written | None:
+        found = self._written.get(said)
+        return found if found and now - found.last <= _SAME_WITHIN else None
 
     async def _create(self, said: _Said, times: int) -> None:
         now = utc_now()
+        before = self._recent(said.alike, now)
         created = await self._client.create(self._manifest(said, times, now))
-        self._remember(said, _Written(created["metadata"]["name"], times, now))
+        written = _Written(created["metadata"]["name"], times, now, before.alike + 1 if before else 1)
+        self._remember(said, written)
+        if said.alike != said:
+            self._remember(said.alike, written)
 
     def _remember(self, said: _Said, written: _Written) -> None:
         self._written[said] = written
