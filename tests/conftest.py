@@ -98,6 +98,7 @@ SLOW = (
     "contract/test_kubectl_writing.py",
     "gateway/test_overload.py",
     "gateway/test_request_metrics.py",
+    "gateway/test_cancelled_requests.py",
     "gateway/test_request_reports.py",
     "dataflow/test_flow.py",
     "chaos/test_deletion.py",

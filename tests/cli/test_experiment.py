@@ -41,9 +41,9 @@ def test_the_status_has_a_sentence_and_a_row_for_each_of_the_two(api):
     assert result.exit_code == ExitCode.DONE, result.output
     head, columns, candidate, default = (line.split() for line in result.stdout.splitlines())
     assert " ".join(head) == "flower: under way; words"
-    assert columns == ["MODEL", "REQUESTS", "FAILED", "NOT", "COUNTED", "P95"]
-    assert candidate == ["candidate", "rose", "40", "2", "3", "0.95", "ms"]
-    assert default == ["default", "iris", "0", "0", "0", "-"]
+    assert columns == ["MODEL", "REQUESTS", "FAILED", "CANCELLED", "NOT", "COUNTED", "P95"]
+    assert candidate == ["candidate", "rose", "40", "2", "4", "3", "0.95", "ms"]
+    assert default == ["default", "iris", "0", "0", "0", "0", "-"]
 
 
 def test_the_end_is_an_exit_code(api):

@@ -8,8 +8,9 @@ from tests.support.fleet import LOADED
 from tests.support.manifests import manifest_of
 
 from bailie.api.kinds import EXPERIMENT
-from bailie.control.deliveries import TELL_SECONDS
+from bailie.control.deliveries import MOST_TOLD, TELL_SECONDS, AnsweringVersion, Deliveries
 from bailie.control.delivery_rules import hand_of
+from bailie.control.load_failures import Now
 from bailie.control.wanted_experiments import parse_experiment
 from bailie.delivery import DeliveryPhase, recorded_state
 from bailie.lifecycle.delivery import RECORD
@@ -34,11 +35,13 @@ def deliver(world, text=STEPS, hand=None, generation=1, status=None, **spec):
     world.step()
 
 
-def look(world, failures=0, version="rose_1", route=NAME, seconds=2.0, requests=RATE):
+def look(world, failures=0, version="rose_1", route=NAME, seconds=2.0, requests=RATE, cancelled=0):
     """Has requests counted, of which some of the candidate's failed, and lets a pass see them."""
     found = world.publisher.ended.setdefault(route, {})
-    for name, failed in ((version, failures), ("iris_1", 0)):
-        more = RequestOutcomes(requests=requests, failures=failed)
+    for name, failed, left in ((version, failures, cancelled), ("iris_1", 0, 0)):
+        more = RequestOutcomes(
+            requests=requests or RATE * (name == "iris_1"), failures=failed, cancelled=left
+        )
         found[name] = found.get(name, RequestOutcomes()) + more
     world.engine.judge(world.publisher.outcomes(world.engine.watched))
     world.step(seconds)
@@ -155,6 +158,8 @@ def test_a_new_version_of_the_candidate_begins_anew(world):
     identity = world.model("rose", generation=2, storageUri="/mended")
     world.step()
     assert shares(world) == {"iris_1": 100}, "the old version gets nobody meanwhile"
+    assert conditions(world)["Delivered"] == "Unknown AwaitsVersion", "whoever waits, waits for the new one"
+    assert "until then iris gets all callers" in message(world, "Delivered")
     world.agents.report("rose", identity, 2, LOADED, declared_bytes=0)
     world.step()
     world.step()
@@ -162,6 +167,53 @@ def test_a_new_version_of_the_candidate_begins_anew(world):
     assert conditions(world)["Delivered"] == "Unknown Step1"
     look(world, failures=RATE)
     assert conditions(world)["Delivered"] == "Unknown Step1", "late failures of the version before"
+
+
+def test_an_end_stays_the_end_while_the_candidate_is_away(world):
+    deliver(world)
+    promote(world)
+    world.agents.disconnect()
+    for _ in range(3):
+        world.step()
+    assert conditions(world)["Delivered"] == "True Promoted"
+
+
+def test_the_same_spec_after_back_by_hand_changes_nothing(world):
+    deliver(world, hand="back now")
+    assert conditions(world)["Delivered"] == "False BackByHand"
+    deliver(world, hand="back now", status=status_of(world))
+    assert conditions(world)["Delivered"] == "False BackByHand"
+    deliver(world, "steps=20%:11s,50%:10s", hand="back now", status=status_of(world))
+    assert conditions(world)["Delivered"] == "Unknown Step1", "the word was about the steps before"
+
+
+def test_callers_who_leave_a_candidate_that_hangs_have_it_taken_back(world):
+    deliver(world)
+    look(world)
+    for _ in range(2):
+        look(world, requests=0, cancelled=RATE // 4)
+    assert conditions(world)["Delivered"] == "False MoreCancelled"
+    assert "callers left before the answer" in message(world, "Delivered")
+    assert shares(world) == {"iris_1": 100}
+
+
+def test_the_statuses_of_many_deliveries_are_told_more_seldom(world):
+    known = Deliveries()
+    for number in range(10 * MOST_TOLD):
+        deliver_one(known, f"e{number}")
+    outcomes = {name: {} for name in known.routes}
+    told = [len(known.judge(Now(float(second), 0.0), outcomes)) for second in range(1, 101)]
+    assert sum(told[1:]) <= 100 * MOST_TOLD
+    assert sum(told) >= 8 * 10 * MOST_TOLD, "none is forgotten"
+
+
+def deliver_one(known, name):
+    """Has a delivery known whose candidate answers."""
+    spec = {"default": "iris", "candidates": [{"name": each, "weight": 1} for each in ("iris", "rose")]}
+    metadata = {"annotations": {"bailie.io/progressive": "steps=20%:1h"}}
+    wanted = parse_experiment(manifest_of("Experiment", name, spec, **metadata))
+    known.observe(name, wanted.delivery, wanted.delivery_names)
+    known.meet(name, AnsweringVersion("v", "rose_1"), "", "v")
 
 
 def test_a_change_of_the_weights_or_steps_begins_anew_and_a_weight_of_0_has_the_last_word(world):

@@ -11,13 +11,13 @@ from bailie.routing.requests import NO_TIMES, TIME_BOUNDS, RequestOutcomes
 FAST, SLOW, ENDLESS = 0.004, 0.04, 60.0
 
 
-def answers(requests=0, failures=0, **seconds):
+def answers(requests=0, failures=0, cancelled=0, **seconds):
     """Outcomes; `fast=90, slow=10` are the times of good answers."""
     times = list(NO_TIMES)
     for name, count in seconds.items():
         value = {"fast": FAST, "slow": SLOW, "endless": ENDLESS}[name]
         times[sum(bound < value for bound in TIME_BOUNDS)] += count
-    return RequestOutcomes(requests=requests, failures=failures, times=tuple(times))
+    return RequestOutcomes(requests=requests, failures=failures, cancelled=cancelled, times=tuple(times))
 
 
 def rules(**limits):
@@ -52,6 +52,12 @@ GOOD = answers(1000, 0, fast=1000)
         (LATENCY, answers(20, endless=20), GOOD, "TooSlow"),
         (LATENCY, answers(0, endless=20), GOOD, "TooSlow"),
         (LATENCY, answers(100, slow=100), answers(), None),
+        (ERRORS, answers(0, cancelled=20), GOOD, "MoreCancelled"),
+        (ERRORS, answers(5, cancelled=3), GOOD, None),
+        (ERRORS, answers(100, cancelled=100), answers(1000, cancelled=1000), None),
+        (ERRORS, answers(0, cancelled=20), answers(), None),
+        (rules(max_more_cancelled=0.4), answers(80, cancelled=20), GOOD, None),
+        (rules(max_more_cancelled=0.4), answers(20, cancelled=80), GOOD, "MoreCancelled"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
@@ -59,7 +65,8 @@ def test_a_limit_is_broken_when_chance_does_not_explain_it(limits, candidate, de
     found = broken(limits, candidate, default)
     assert (found and found.reason) == reason
     if found:
-        assert str(candidate.failures) in found.text or "ms" in found.text
+        numbers = {"MoreCancelled": candidate.cancelled, "TooSlow": "ms"}
+        assert str(numbers.get(reason, candidate.failures)) in found.text
 
 
 @pytest.mark.parametrize(
@@ -78,6 +85,10 @@ def test_a_limit_is_broken_when_chance_does_not_explain_it(limits, candidate, de
         (LATENCY, answers(100, fast=100), answers(1000, fast=10), "too few answers to compare times"),
         (LATENCY, answers(100, fast=90, slow=10), GOOD, "not certain to be kept"),
         (LATENCY, answers(100), GOOD, "not certain to be kept"),
+        (rules(requests=20), answers(30), GOOD, "about 52 that are answered show it"),
+        (rules(requests=20), answers(52), answers(), ""),
+        (rules(requests=20), answers(60, cancelled=2), GOOD, "2 of 62 callers left before the answer"),
+        (rules(), answers(400, cancelled=100), answers(800, cancelled=200), ""),
     ],
 )
 def test_a_limit_is_kept_when_that_is_certain(limits, candidate, default, words):

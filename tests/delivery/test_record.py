@@ -15,11 +15,12 @@ from bailie.routing.requests import NO_TIMES, RequestOutcomes
 
 counts = st.integers(0, 2**53)
 outcomes = st.builds(
-    lambda good, bad, others, times: RequestOutcomes(
-        requests=good + bad, failures=bad, others=others, times=tuple(times)
+    lambda good, bad, cancelled, others, times: RequestOutcomes(
+        requests=good + bad, failures=bad, cancelled=cancelled, others=others, times=tuple(times)
     ),
     st.integers(0, 2**52),
     st.integers(0, 2**52),
+    counts,
     counts,
     st.lists(counts, min_size=len(NO_TIMES), max_size=len(NO_TIMES)),
 )
@@ -50,7 +51,8 @@ def test_a_state_is_read_as_it_was_written(state):
 
 
 def test_a_record_of_a_long_text_is_short():
-    large = RequestOutcomes(requests=2**53, failures=2**53, others=2**53, times=(2**53,) * len(NO_TIMES))
+    counts = dict.fromkeys(("requests", "failures", "cancelled", "others"), 2**53)
+    large = RequestOutcomes(**counts, times=(2**53,) * len(NO_TIMES))
     state = replace(STATE, text="x" * 600, candidate=large, default=large, hand="y" * 100)
     assert len(delivery_record(state)) < 2500
 
@@ -82,9 +84,9 @@ def test_a_status_without_a_record_has_none(found):
         {"hand": 7},
         {"candidate": None},
         {"candidate": {}},
-        {"default": {"requests": 1, "failures": 2, "others": 0, "times": list(NO_TIMES)}},
-        {"default": {"requests": 1, "failures": 0, "others": 0, "times": [0]}},
-        {"default": {"requests": 1.5, "failures": 0, "others": 0, "times": list(NO_TIMES)}},
+        {"default": {"requests": 1, "failures": 2, "cancelled": 0, "others": 0, "times": list(NO_TIMES)}},
+        {"default": {"requests": 1, "failures": 0, "cancelled": 0, "others": 0, "times": [0]}},
+        {"default": {"requests": 1.5, "failures": 0, "cancelled": 0, "others": 0, "times": list(NO_TIMES)}},
     ],
     ids=str,
 )

@@ -14,6 +14,8 @@ from benchmarks.rollout import REQUEST
 from benchmarks.share_callers import ShareCallers, ShareNotes, ShareTask
 from tests.e2e.conftest import SYSTEM, bailie, until
 
+from bailie.cli.output import ExitCode
+
 pytestmark = pytest.mark.e2e
 
 NAME, OLD, NEW = "delivered", "of-old", "of-new"
@@ -61,7 +63,7 @@ async def kill_leader(stack):
     os.kill(leader["pid"], signal.SIGKILL)
 
 
-def test_good_ones_are_promoted_and_bad_ones_taken_back(stack, flag, deliver):
+def test_good_ones_are_promoted_and_bad_ones_taken_back(stack, flag, deliver, model, tmp_path):
     inference = stack.status()["namespaces"][SYSTEM]["inference"]
     task = ShareTask(**inference, name=OLD, request=REQUEST)
     callers = ShareCallers(task, rate=100, connections=4, grpc_connections=4)
@@ -97,3 +99,7 @@ def test_good_ones_are_promoted_and_bad_ones_taken_back(stack, flag, deliver):
     assert "TooManyErrors" in stack.kubectl("get", "events", "-n", SYSTEM)
     bailie("experiment", "promote", NAME, "-n", SYSTEM, "--state-dir", stack.state)
     assert delivered(stack) == "True PromotedByHand"
+    model(NEW, storageUri=str(tmp_path / NEW), requirements=["python"], server="mlserver", memory="2Mi")
+    told = bailie(*command[:1], "watch", *command[2:-2], "--timeout", "0.3", check=False)
+    assert told.returncode == ExitCode.NOT_READY, "that end was about the version before"
+    assert "promoted" not in told.stdout

@@ -73,7 +73,9 @@ def test_requests_of_the_routes_that_are_asked_about_are_added_up_by_version():
         )
     (found,) = counts.outcomes.of([ROUTE]).values()
     assert found == {
-        "rose_2": RequestOutcomes(requests=10, failures=4, others=16, times=(0, 0, 0, 8, *(0,) * 10))
+        "rose_2": RequestOutcomes(
+            requests=10, failures=4, cancelled=2, others=14, times=(0, 0, 0, 6, *(0,) * 10)
+        )
     }
 
 

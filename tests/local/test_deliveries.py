@@ -11,8 +11,10 @@ from tests.support.manifests import manifest_of
 from tests.support.waiting import until_blocking
 
 from bailie.api.experiment import Experiment
-from bailie.api.kinds import EXPERIMENT
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE
 from bailie.control.delivery_rules import HAND_ANNOTATION, wanted_delivery
+from bailie.control.pipeline_versions import parse_version
+from bailie.control.wanted_models import parse_model
 from bailie.delivery import DeliveryState, delivery_record
 from bailie.delivery.progress import Hand
 from bailie.kube.client import Client
@@ -21,9 +23,10 @@ from bailie.local.deliveries import delivery_view, follow_delivery, speak
 from bailie.local.errors import DeadlinePassed, LocalError
 from bailie.routing.requests import NO_TIMES, RequestOutcomes
 
+COUNTS = ("requests", "failures", "cancelled", "notCounted")
 STEPS = {"bailie.io/progressive": "steps=20%:30s,50%:1m"}
 SPEC = {"default": "iris", "candidates": [{"name": "iris", "weight": 9}, {"name": "rose", "weight": 1}]}
-FIGURES = RequestOutcomes(requests=40, failures=2, others=3, times=(38, *NO_TIMES[1:]))
+FIGURES = RequestOutcomes(requests=40, failures=2, cancelled=4, others=3, times=(38, *NO_TIMES[1:]))
 
 
 def experiment(spec=SPEC, annotations=STEPS, **metadata):
@@ -56,10 +59,11 @@ def test_the_view_has_steps_and_figures():
             "name": "rose",
             "requests": 40,
             "failures": 2,
+            "cancelled": 4,
             "notCounted": 3,
             "p95Seconds": pytest.approx(0.00095),
         },
-        "default": {"name": "iris", "requests": 0, "failures": 0, "notCounted": 0, "p95Seconds": None},
+        "default": {"name": "iris", **dict.fromkeys(COUNTS, 0), "p95Seconds": None},
     }
 
 
@@ -115,7 +119,8 @@ async def client(api):
 
 async def write(client, **fields):
     manifest = await client.get(EXPERIMENT, "flower", "a")
-    await client.patch(EXPERIMENT, "flower", "a", {"status": told(manifest, **fields)}, subresource="status")
+    status = told(manifest, **fields) | {"observedGeneration": manifest["metadata"]["generation"]}
+    await client.patch(EXPERIMENT, "flower", "a", {"status": status}, subresource="status")
 
 
 async def test_a_word_is_waited_for_until_it_is_obeyed(api, client):
@@ -140,6 +145,28 @@ async def test_a_delivery_that_the_spec_holds_takes_no_word(client):
     with pytest.raises(LocalError) as caught:
         await speak(client, "a", "flower", Hand.AGAIN, timeout=1)
     assert "weights of the spec" in caught.value.hint
+
+
+@pytest.mark.parametrize("resource_type", ["model", "pipeline"])
+async def test_the_end_of_a_version_before_is_not_that_of_the_newest(client, resource_type):
+    kind, spec, parse = {
+        "model": (MODEL, {"storageUri": "/m"}, parse_model),
+        "pipeline": (PIPELINE, {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}}, parse_version),
+    }[resource_type]
+    await client.patch(EXPERIMENT, "flower", "a", {"spec": {"resourceType": resource_type}})
+    candidate = await client.create(manifest_of(kind.kind, "rose", spec))
+    await write(client, status="True", reason="Promoted")
+    seen = []
+
+    async def follow(timeout):
+        return await follow_delivery(client, "a", "flower", seen.append, timeout=timeout)
+
+    with pytest.raises(DeadlinePassed):
+        await follow(0.1)
+    assert (seen[-1]["delivered"], seen[-1]["reason"]) == ("Unknown", "AwaitsVersion")
+    assert "newest version of rose" in seen[-1]["message"]
+    await write(client, status="True", reason="Promoted", version=parse(candidate).identity)
+    assert (await follow(0))["reason"] == "Promoted"
 
 
 async def test_it_is_followed_until_its_end(client):

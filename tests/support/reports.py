@@ -19,11 +19,12 @@ def name_of(
     replica: str = "0",
     method: str = "rest",
     code: str = "200",
+    flags: str = "-",
 ) -> str:
     """Returns Envoy's name of a series."""
     return (
         f"{metrics.PREFIX}.{KINDS[kind]}.model.{model}.model_internal.{version}.server.{server}"
-        f".server_replica.{replica}.method_type.{method}.code.{code}"
+        f".server_replica.{replica}.method_type.{method}.code.{code}.flags.{flags}"
     )
 
 

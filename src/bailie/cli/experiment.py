@@ -165,13 +165,12 @@ def table(view: dict[str, Any]) -> Table:
 
     made = Table(box=None, pad_edge=False, header_style="bold")
     made.add_column("")
-    for column in ("MODEL", "REQUESTS", "FAILED", "NOT COUNTED", "P95"):
+    for column in ("MODEL", "REQUESTS", "FAILED", "CANCELLED", "NOT COUNTED", "P95"):
         made.add_column(column, justify="left" if column == "MODEL" else "right", no_wrap=True)
     for role in ("candidate", "default"):
         row = view[role]
         seconds = row["p95Seconds"]
         p95 = "-" if seconds is None else f"{1e3 * seconds:.3g} ms"
-        made.add_row(
-            role, row["name"], *(str(row[key]) for key in ("requests", "failures", "notCounted")), p95
-        )
+        counts = (str(row[key]) for key in ("requests", "failures", "cancelled", "notCounted"))
+        made.add_row(role, row["name"], *counts, p95)
     return made

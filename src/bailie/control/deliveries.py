@@ -11,22 +11,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bailie.control.delivery_facts import facts_before, facts_of_delivery
 from bailie.control.delivery_rules import hand_of
-from bailie.delivery import Delivery, DeliveryPhase, DeliveryState, delivery_record
+from bailie.delivery import Delivery, DeliveryPhase, DeliveryState
 from bailie.delivery.progress import Hand
-from bailie.lifecycle.delivery import DeliveryFacts
 from bailie.routing.requests import RequestOutcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bailie.api.status import ConditionStatus
     from bailie.control.delivery_rules import DeliveryNames, WantedDelivery
     from bailie.control.load_failures import Now
     from bailie.control.subjects import Outcomes
+    from bailie.lifecycle.delivery import DeliveryFacts
 
 TELL_SECONDS = 5.0
 """Least time between two statuses that differ in their figures alone."""
+MOST_TOLD = 5
+"""Such statuses a second of all deliveries together; where these are many, each is told more seldom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class _Known:
     """The word that was there before the spec, which is no word about it; empty for none."""
     delivery: Delivery | None = None
     version: AnsweringVersion | None = None
+    newest: str | None = None
+    """The identity of the version that the candidate's spec asks for; None where there is no candidate."""
     absent: str = ""
     counted: dict[tuple[str, str], RequestOutcomes] | None = None
     told: DeliveryFacts | None = None
@@ -57,6 +61,22 @@ class _Known:
         found = self.delivery
         is_so = found is not None and found.state.phase is DeliveryPhase.UNDER_WAY and not self.wanted.held
         return found if is_so else None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the delivery has ended, and a version of the candidate that it did not try is to answer."""
+        found = self.delivery
+        if found is None or found.state.phase is DeliveryPhase.UNDER_WAY:
+            return False
+        return self.newest not in {None, found.state.version}
+
+    @property
+    def mark(self) -> tuple[object, ...]:
+        """A value that is another one when the status has to be told at once."""
+        if self.delivery is None:
+            return ()
+        state = self.delivery.state
+        return state.spec, state.version, state.phase, state.step, state.reason, state.hand, self.outdated
 
 
 class Deliveries:
@@ -84,16 +104,19 @@ class Deliveries:
             if before is None and wanted.told and wanted.told.spec == wanted.digest:
                 known.delivery = Delivery(wanted.rules, wanted.told)
 
-    def meet(self, name: str, version: AnsweringVersion | None, absent: str) -> dict[str, int] | None:
+    def meet(
+        self, name: str, version: AnsweringVersion | None, absent: str, newest: str | None
+    ) -> dict[str, int] | None:
         """Returns the weights in effect by Model; None where the spec's own hold.
 
         `version` is that of the candidate, None where it does not answer; `absent` says who of the two does
-        not, empty for nobody. A version that answers for the first time begins a delivery.
+        not, empty for nobody. `newest` is the identity of the version that the candidate's spec asks for,
+        None where there is no candidate. A version that answers for the first time begins a delivery.
         """
         known = self._known.get(name)
         if known is None or known.wanted.held:
             return None
-        known.absent, known.version = absent, version
+        known.absent, known.version, known.newest = absent, version, newest
         wanted, delivery = known.wanted, known.delivery
         if version and (delivery is None or delivery.state.version != version.identity):
             # A word that was there before the spec or the version changed was about those.
@@ -111,42 +134,42 @@ class Deliveries:
         self._today = _stamp(now.wall)
         if outcomes is None:
             return set()
-        return {name for name, each in self._known.items() if self._decide(each, now.monotonic, outcomes)}
+        pause = max(TELL_SECONDS, len(self._known) / MOST_TOLD)
+        return {
+            name for name, each in self._known.items() if self._decide(each, now.monotonic, outcomes, pause)
+        }
 
-    def _decide(self, known: _Known, now: float, outcomes: Outcomes) -> bool:
-        """Decides on one; returns whether there is news of it."""
+    def _decide(self, known: _Known, now: float, outcomes: Outcomes, pause: float) -> bool:
+        """Decides on one; returns whether there is news of it, of figures alone only after the pause."""
         delivery = known.under_way
         if delivery is None:
             return False
-        before = _mark(delivery)
+        before = known.mark
         candidate, default = _grown(known, outcomes)
         delivery.decide(now, self._today, candidate, default, absent=known.absent)
-        if _mark(delivery) == before and now - known.told_at < TELL_SECONDS:
+        if known.mark == before and now - known.told_at < pause:
             return False
-        known.told_at, told, known.told = now, known.told, _facts(known, delivery)
-        known.told_of = _mark(delivery)
-        return told != known.told
+        known.told_at, told = now, known.told
+        return _tell(known, delivery) != told
 
     def facts(self, name: str) -> DeliveryFacts | None:
         """Returns what the status says of a delivery; None for an Experiment that is none."""
         known = self._known.get(name)
         if known is None:
             return None
-        if known.wanted.held:
-            text = "a weight in the spec is 0 and has the last word; the steps begin when both are above 0"
-            return DeliveryFacts(status="Unknown", reason="HeldBySpec", text=text)
-        if known.delivery is None:
-            text = f"the first step begins when {known.wanted.candidate} answers"
-            return DeliveryFacts(status="Unknown", reason="AwaitsCandidate", text=text)
-        if known.told is None or known.told_of != _mark(known.delivery):
-            known.told, known.told_of = _facts(known, known.delivery), _mark(known.delivery)
+        if known.wanted.held or known.delivery is None:
+            return facts_before(known.wanted, known.names)
+        if known.told is None or known.told_of != known.mark:
+            return _tell(known, known.delivery)
         return known.told
 
 
-def _mark(delivery: Delivery) -> tuple[object, ...]:
-    """Returns a value that is another one when the status has to be told at once."""
-    state = delivery.state
-    return state.spec, state.version, state.phase, state.step, state.reason, state.hand
+def _tell(known: _Known, delivery: Delivery) -> DeliveryFacts:
+    """Returns the facts as they are now, and keeps them as those that the status has."""
+    absent, outdated = known.absent, known.outdated
+    known.told = facts_of_delivery(known.wanted, known.names, delivery, absent=absent, outdated=outdated)
+    known.told_of = known.mark
+    return known.told
 
 
 def _weights(known: _Known) -> dict[str, int]:
@@ -200,26 +223,6 @@ def _obeyed(wanted: WantedDelivery, delivery: Delivery, today: str) -> Delivery:
     elif word is Hand.BACK:
         made.end(DeliveryPhase.BACK, today, "BackByHand", "a person took it back")
     return made
-
-
-def _facts(known: _Known, delivery: Delivery) -> DeliveryFacts:
-    state, wanted = delivery.state, known.wanted
-    status: ConditionStatus = "Unknown"
-    reason = f"Step{state.step + 1}"
-    text = f"step {state.step + 1} of {len(wanted.rules.steps)}, {delivery.weight} % to {wanted.candidate}"
-    if state.phase is DeliveryPhase.UNDER_WAY:
-        text += f": {delivery.waits_for or 'it has begun'}; {_figures(state)}"
-    else:
-        status, reason = "True" if state.phase is DeliveryPhase.PROMOTED else "False", state.reason
-        gets = wanted.candidate if state.phase is DeliveryPhase.PROMOTED else wanted.default
-        text = f"{gets} gets all callers: {state.text}"
-    return DeliveryFacts(status=status, reason=reason, text=text, record=delivery_record(state))
-
-
-def _figures(state: DeliveryState) -> str:
-    mine, theirs = state.candidate, state.default
-    said = f"{mine.failures} of {mine.requests} requests failed"
-    return f"{said}, {theirs.failures} of {theirs.requests} of the default"
 
 
 def _stamp(wall: float) -> str:

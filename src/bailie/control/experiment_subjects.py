@@ -14,7 +14,7 @@ from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE
 from bailie.api.names import EXPERIMENT_ENDING
 from bailie.control.deliveries import AnsweringVersion, Deliveries
 from bailie.control.route_entries import asked_copies
-from bailie.control.subjects import Contribution, Subject
+from bailie.control.subjects import Contribution, Subject, put
 from bailie.control.wanted_experiments import WantedExperiment, parse_experiment
 from bailie.control.wanted_objects import WantedObjects
 from bailie.lifecycle.conditions import rolled_out
@@ -52,6 +52,8 @@ class ExperimentSubjects:
         """The experiments of which `_by_target` and `_by_default` are made."""
         self._by_target: dict[Subject, set[str]] = defaultdict(set)
         self._by_default: dict[str, set[str]] = defaultdict(set)
+        self._owner: dict[str, str] = {}
+        """Of each default the oldest experiment, which has its callers."""
         self._deliveries = Deliveries()
         self.facts: dict[str, ExperimentFacts] = {}
 
@@ -66,29 +68,33 @@ class ExperimentSubjects:
         """
         changed: set[str] = set()
         yield from self._experiments.read(self._objects(EXPERIMENT), changed)
-        concerned = set(changed)
+        defaults: set[str] = set()
         for name in changed:
-            concerned |= self._index(name)
+            defaults |= self._index(name)
+        concerned = changed.union(*(self._rivals(default) for default in defaults))
         dirty |= {Subject(self.kind, name) for name in concerned}
 
     def _index(self, name: str) -> set[str]:
-        """Takes a changed experiment over into the indexes; returns the experiments of the same default."""
+        """Takes a changed experiment over into the indexes; returns the defaults that it has or had."""
         before, now = self._read.pop(name, None), self._experiments.wanted.get(name)
         self._deliveries.observe(name, now.delivery if now else None, now.delivery_names if now else None)
-        rivals: set[str] = set()
         if before:
-            rivals |= self._by_default[before.default]
             self._by_default[before.default].discard(name)
             for target in before.targets.values():
                 self._by_target[target].discard(name)
         if now:
             self._read[name] = now
-            if now.default:
-                self._by_default[now.default].add(name)
-                rivals |= self._by_default[now.default]
+            self._by_default[now.default].add(name)
             for target in now.targets.values():
                 self._by_target[target].add(name)
-        return rivals
+        return {each.default for each in (before, now) if each and each.default}
+
+    def _rivals(self, default: str) -> set[str]:
+        """Returns the experiments of a default, and notes which of them has it."""
+        found = self._by_default[default]
+        first = min((self._read[name] for name in found), key=lambda each: each.age, default=None)
+        put(self._owner, default, first.name if first else None)
+        return found
 
     def affected(self, dirty: AbstractSet[Subject]) -> Iterable[Subject]:
         """Returns the experiments that name one of the Models or Pipelines in `dirty`."""
@@ -102,22 +108,20 @@ class ExperimentSubjects:
             return None
         refused = wanted.refused or self._taken(wanted)
         behind = _behind(wanted, contributions)
-        targets = {
-            name: self._state(target, answers=name in behind) for name, target in wanted.targets.items()
-        }
-        weights = self._weights(wanted, behind)
+        # Made once: each of the two is a dictionary of all candidates.
+        named, asked = wanted.targets, wanted.weights
+        targets = {name: self._state(target, answers=name in behind) for name, target in named.items()}
+        weights = self._weights(wanted, behind, contributions)
         found = None if refused or wanted.deleting else _contribution(wanted, weights, behind)
-        mirrors = [name for name in wanted.targets if name not in wanted.weights]
+        mirrors = [name for name in named if name not in asked]
         self.facts[name] = ExperimentFacts(
             generation=wanted.generation,
             deleted=wanted.deleting,
             refused=refused,
             warnings=wanted.warnings,
-            candidates=tuple(targets[name] for name in wanted.weights),
+            candidates=tuple(targets[name] for name in asked),
             mirror=targets[mirrors[0]] if mirrors else None,
-            shares=tuple((wanted.targets[name].name, share) for name, share in found.weights.items())
-            if found
-            else (),
+            shares=tuple((named[name].name, share) for name, share in found.weights.items()) if found else (),
             routed=found is not None and self._routes.has_identity(Subject(self.kind, name), found.identity),
             refusal=self._routes.refusal,
             elsewhere=self._routes.mesh if found is None or found.partial else "",
@@ -139,19 +143,26 @@ class ExperimentSubjects:
         """Takes deliveries on, as `subjects.JudgedKind` says."""
         return {Subject(self.kind, name) for name in self._deliveries.judge(now, outcomes)}
 
-    def _weights(self, wanted: WantedExperiment, behind: Mapping[str, Contribution]) -> Mapping[str, int]:
+    def _weights(
+        self,
+        wanted: WantedExperiment,
+        behind: Mapping[str, Contribution],
+        contributions: Mapping[Subject, Contribution],
+    ) -> Mapping[str, int]:
         """Returns the weights in effect: those of the delivery, or of the spec."""
         names = wanted.delivery_names
         if names is None:
             return wanted.weights
         if taken := self._taken(wanted):
-            self._deliveries.meet(wanted.name, None, taken.message)
+            self._deliveries.meet(wanted.name, None, taken.message, None)
             return wanted.weights
         absent = [each for each in (names.candidate, names.default) if each not in behind]
         found = behind.get(names.candidate)
         version = AnsweringVersion(found.identity, asked_copies(found)[0].id.name) if found else None
         text = f"{' and '.join(absent)} {'does' if len(absent) == 1 else 'do'} not answer" if absent else ""
-        return self._deliveries.meet(wanted.name, version, text) or wanted.weights
+        asked = contributions.get(Subject(MODEL.kind, names.candidate))
+        newest = asked.newest if asked else None
+        return self._deliveries.meet(wanted.name, version, text, newest) or wanted.weights
 
     def _state(self, target: Subject, *, answers: bool) -> TargetState:
         """Returns the state of a Model or Pipeline that an experiment names."""
@@ -163,13 +174,12 @@ class ExperimentSubjects:
 
     def _taken(self, wanted: WantedExperiment) -> Refused | None:
         """Returns why the default cannot be the experiment's: an older experiment has it."""
-        rivals = [self._read[name] for name in self._by_default.get(wanted.default, ())]
-        first = min(rivals, key=lambda each: each.age, default=wanted)
-        if not wanted.default or first.name == wanted.name:
+        owner = self._owner.get(wanted.default, wanted.name)
+        if owner == wanted.name:
             return None
         shown = wanted.targets[wanted.default].name
         text = (
-            f'spec.default: the older experiment "{first.name}" has the default "{shown}" already:'
+            f'spec.default: the older experiment "{owner}" has the default "{shown}" already:'
             " delete that one, or give one of them another default"
         )
         return Refused(DEFAULT_TAKEN, text, "another experiment has its default")

@@ -158,8 +158,10 @@ class ModelSubjects:
         otherwise = None if wanted.deleting or answered else unready
         if decision is None:
             scaled_down = wanted.model is not None and wanted.replicas == 0
-            return Contribution(otherwise=otherwise, awaited=not scaled_down) if otherwise else None
-        return Contribution(decision.copies, decision.choice.identity, otherwise)
+            if otherwise is None:
+                return None
+            return Contribution(newest=wanted.identity, otherwise=otherwise, awaited=not scaled_down)
+        return Contribution(decision.copies, decision.choice.identity, otherwise, newest=wanted.identity)
 
     def _decide(self, wanted: WantedModel, copies: tuple[ModelCopy, ...]) -> RouteDecision | None:
         """Returns the decision of the routes; None for a Model that is being deleted or scaled to zero.

@@ -49,6 +49,7 @@ class Contribution:
     to copies, callers of the Model `takes_over` get it, too. `sticky` and `mirror` are those of `Route`.
     `awaited`: the subject is to answer, so another mesh may do so while no copy does. `partial`: a Model that
     is to share the requests does not answer, so another mesh, which may have all of them, goes first.
+    `newest` is the identity of the version that a Model's spec asks for, empty for a spec with a mistake.
     """
 
     copies: tuple[ModelCopy, ...] = ()
@@ -60,6 +61,7 @@ class Contribution:
     mirror: RouteMirror | None = None
     awaited: bool = True
     partial: bool = False
+    newest: str = ""
 
 
 class KnownRoutes(Protocol):

@@ -1,7 +1,9 @@
 """The limits of a delivery, each asked two questions: is it broken for certain, and is it kept for certain?
 
 Called by `progress`. A limit of latency is one of a share, too: that the candidate's 95th percentile is below
-a time says that at most 5 % of its answers take longer.
+a time says that at most 5 % of its answers take longer. Requests whose callers left have no time; that there
+are more of them than of the default's is a limit of its own, so that a candidate that hangs is found, and a
+caller who leaves on purpose, which meets both alike, is not taken for a fault of one.
 """
 
 from __future__ import annotations
@@ -36,26 +38,59 @@ def broken(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOut
 
     The default's own share counts as high, and its percentile as long, as its requests may speak for.
     """
-    failures, requests = candidate.failures, candidate.requests
-    said = f"{failures} of {requests} requests failed"
-    if rules.max_errors is not None and is_above(failures, requests, rules.max_errors):
-        return BrokenLimit("TooManyErrors", f"{said}, {_percent(rules.max_errors)} may")
-    if rules.max_more_errors is not None:
-        allowed = highest(default.failures, default.requests, VERY_CERTAIN) + rules.max_more_errors
-        if is_above(failures, requests, allowed):
-            theirs = f"{default.failures} of {default.requests} of the default"
-            return BrokenLimit(
-                "MoreErrors", f"{said}, and {theirs}; {_percent(rules.max_more_errors)} more may"
-            )
-    if rules.max_latency is not None:
-        count = sum(default.times)
-        share = 1 - SLOW_SHARE + VERY_CERTAIN * math.sqrt(SLOW_SHARE * (1 - SLOW_SHARE) / max(count, 1))
-        longest = quantile(share, default.times, TIME_BOUNDS) if share < 1 else None
-        if longest and is_above(
-            _slow(candidate, rules.max_latency * longest), sum(candidate.times), SLOW_SHARE
-        ):
-            return BrokenLimit("TooSlow", _times(candidate, default, rules.max_latency))
-    return None
+    found = (check(rules, candidate, default) for check in _CHECKS)
+    return next((each for each in found if each), None)
+
+
+def _too_many_errors(
+    rules: DeliveryRules, candidate: RequestOutcomes, _default: RequestOutcomes
+) -> BrokenLimit | None:
+    limit, said = rules.max_errors, _failed(candidate)
+    if limit is None or not is_above(candidate.failures, candidate.requests, limit):
+        return None
+    return BrokenLimit("TooManyErrors", f"{said}, {_percent(limit)} may")
+
+
+def _more_errors(
+    rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes
+) -> BrokenLimit | None:
+    if rules.max_more_errors is None:
+        return None
+    allowed = highest(default.failures, default.requests, VERY_CERTAIN) + rules.max_more_errors
+    if not is_above(candidate.failures, candidate.requests, allowed):
+        return None
+    theirs = f"{default.failures} of {default.requests} of the default"
+    text = f"{_failed(candidate)}, and {theirs}; {_percent(rules.max_more_errors)} more may"
+    return BrokenLimit("MoreErrors", text)
+
+
+def _more_cancelled(
+    rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes
+) -> BrokenLimit | None:
+    allowed = highest(default.cancelled, _ended(default), VERY_CERTAIN) + rules.max_more_cancelled
+    if not is_above(candidate.cancelled, _ended(candidate), allowed):
+        return None
+    theirs = f"{default.cancelled} of {_ended(default)} of the default"
+    text = f"{_left(candidate)}, and {theirs}; {_percent(rules.max_more_cancelled)} more may"
+    return BrokenLimit("MoreCancelled", text)
+
+
+def _too_slow(
+    rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes
+) -> BrokenLimit | None:
+    if rules.max_latency is None:
+        return None
+    count = sum(default.times)
+    share = 1 - SLOW_SHARE + VERY_CERTAIN * math.sqrt(SLOW_SHARE * (1 - SLOW_SHARE) / max(count, 1))
+    longest = quantile(share, default.times, TIME_BOUNDS) if share < 1 else None
+    if longest is None:
+        return None
+    if not is_above(_slow(candidate, rules.max_latency * longest), sum(candidate.times), SLOW_SHARE):
+        return None
+    return BrokenLimit("TooSlow", _times(candidate, default, rules.max_latency))
+
+
+_CHECKS = (_too_many_errors, _more_errors, _more_cancelled, _too_slow)
 
 
 def unproven(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes) -> str:
@@ -74,7 +109,7 @@ def unproven(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestO
         allowed = default.failures / default.requests + rules.max_more_errors
         if words := _errors(candidate, allowed, words):
             return words
-    return _slowness(rules, candidate, default)
+    return _cancelled(rules, candidate, default) or _slowness(rules, candidate, default)
 
 
 def _errors(candidate: RequestOutcomes, limit: float, words: str) -> str:
@@ -82,7 +117,17 @@ def _errors(candidate: RequestOutcomes, limit: float, words: str) -> str:
     if highest(candidate.failures, candidate.requests) <= limit:
         return ""
     needed = f"; about {enough_for(limit)} without a failure show it" if not candidate.failures else ""
-    return f"{candidate.failures} of {candidate.requests} requests failed, which may be {words}{needed}"
+    return f"{_failed(candidate)}, which may be {words}{needed}"
+
+
+def _cancelled(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes) -> str:
+    limit = rules.max_more_cancelled
+    usual = default.cancelled / max(_ended(default), 1)
+    if highest(candidate.cancelled, _ended(candidate)) <= usual + limit:
+        return ""
+    theirs = f"more than {_percent(limit)} above the default's {default.cancelled} of {_ended(default)}"
+    needed = f"; about {enough_for(limit)} that are answered show it" if not candidate.cancelled else ""
+    return f"{_left(candidate)}, which may be {theirs}{needed}"
 
 
 def _slowness(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes) -> str:
@@ -119,6 +164,19 @@ def _times(candidate: RequestOutcomes, default: RequestOutcomes, most: float) ->
 def _milliseconds(times: Sequence[int]) -> str:
     found = quantile(0.95, times, TIME_BOUNDS)
     return "no time" if found is None else f"{1e3 * found:.3g} ms"
+
+
+def _ended(found: RequestOutcomes) -> int:
+    """Returns the requests that were answered or cancelled."""
+    return found.requests + found.cancelled
+
+
+def _failed(found: RequestOutcomes) -> str:
+    return f"{found.failures} of {found.requests} requests failed"
+
+
+def _left(found: RequestOutcomes) -> str:
+    return f"{found.cancelled} of {_ended(found)} callers left before the answer"
 
 
 def _percent(share: float) -> str:

@@ -67,7 +67,7 @@ class DeliveryState:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The requests that came until a moment, since the look before."""
+    """The requests of the step before those that were told at a moment."""
 
     at: float
     candidate: RequestOutcomes
@@ -136,25 +136,24 @@ class Delivery:
 
     def _take(self, now: float, seconds: float, candidate: RequestOutcomes, default: RequestOutcomes) -> None:
         state = self.state
+        self._looks.append(_Look(now, state.candidate, state.default))
+        while self._looks[0].at <= now - max(WINDOWS):
+            self._looks.popleft()
         self.state = replace(
             state,
             seconds=state.seconds + max(seconds, 0.0),
             candidate=state.candidate + candidate,
             default=state.default + default,
         )
-        self._looks.append(_Look(now, candidate, default))
-        while self._looks[0].at <= now - max(WINDOWS):
-            self._looks.popleft()
 
     def _windows(self, now: float) -> list[tuple[RequestOutcomes, RequestOutcomes, str]]:
         """Returns the requests to both in each window, the shortest first, with the words for it."""
-        found = []
+        found, candidate, default = [], self.state.candidate, self.state.default
         for seconds in WINDOWS:
-            looks = [each for each in self._looks if each.at > now - seconds]
-            candidate = sum((each.candidate for each in looks), RequestOutcomes())
-            default = sum((each.default for each in looks), RequestOutcomes())
-            found.append((candidate, default, f"in the last {seconds:g} s"))
-        found.append((self.state.candidate, self.state.default, "in this step"))
+            first = next(each for each in self._looks if each.at > now - seconds)
+            mine, theirs = candidate.since(first.candidate), default.since(first.default)
+            found.append((mine, theirs, f"in the last {seconds:g} s"))
+        found.append((candidate, default, "in this step"))
         return found
 
     def _missing(self) -> str:

@@ -71,6 +71,7 @@ def _outcomes(found: Mapping[str, Any]) -> RequestOutcomes:
     outcomes = RequestOutcomes(
         requests=_count(found["requests"]),
         failures=_count(found["failures"]),
+        cancelled=_count(found["cancelled"]),
         others=_count(found["others"]),
         times=times,
     )

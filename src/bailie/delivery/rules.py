@@ -26,6 +26,9 @@ LONGEST_WAIT = 30 * DAY
 MOST_REQUESTS = 1_000_000
 MORE_ERRORS = 0.01
 """The limit where none of errors is stated."""
+MORE_CANCELLED = 0.05
+"""The limit of cancelled requests where none is stated: the share of a 95th percentile, so that a candidate
+whose slowest answers nobody waits for is noticed."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _PERCENT = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%")
@@ -48,7 +51,8 @@ class DeliveryRules:
 
     `max_errors` is the highest share (0 to 1) of its requests that may fail, `max_more_errors` by how much
     that share may be above the default's, `max_latency` how many times the default's 95th percentile of
-    times its own may be; None for no such limit. A step needs `requests` of the candidate, and is given up
+    times its own may be; None for no such limit. `max_more_cancelled` is by how much the share of requests
+    whose callers left may be above the default's. A step needs `requests` of the candidate, and is given up
     when `deadline` seconds after its pause the limits are not known to be kept.
     """
 
@@ -56,6 +60,7 @@ class DeliveryRules:
     max_errors: float | None = None
     max_more_errors: float | None = None
     max_latency: float | None = None
+    max_more_cancelled: float = MORE_CANCELLED
     requests: int = 50
     deadline: int = DAY
 
@@ -131,7 +136,7 @@ def _share(word: str, value: str) -> float:
     form = _PERCENT.fullmatch(value)
     share = float(form[1]) / 100 if form else 0.0
     if not 0 < share <= 0.5:
-        raise _Mistake(f"has {word!r}; a limit of errors is above 0% and at most 50%, as in 1%")
+        raise _Mistake(f"has {word!r}; such a limit is above 0% and at most 50%, as in 1%")
     return share
 
 
@@ -155,6 +160,7 @@ _WORDS: dict[str, Callable[[str, str], object]] = {
     "max-errors": _share,
     "max-more-errors": _share,
     "max-latency": _latency,
+    "max-more-cancelled": _share,
     "requests": _requests,
     "deadline": _deadline,
 }

@@ -72,10 +72,12 @@ class OutcomeCounts:
 
 def _outcomes(kind: str, outcome: RequestEnd, growth: tuple[int, ...]) -> RequestOutcomes | None:
     if kind == metrics.TOTAL:
-        answered = growth[0] if outcome in {RequestEnd.GOOD, RequestEnd.FAILED} else 0
-        failed = growth[0] if outcome is RequestEnd.FAILED else 0
-        return RequestOutcomes(requests=answered, failures=failed, others=growth[0] - answered)
-    waited = outcome in {RequestEnd.GOOD, RequestEnd.GONE}
-    if kind == metrics.TIMES and waited and len(growth) == len(NO_TIMES) + 1:
-        return RequestOutcomes(times=growth[:-1])
-    return None
+        number = growth[0]
+        return {
+            RequestEnd.GOOD: RequestOutcomes(requests=number),
+            RequestEnd.FAILED: RequestOutcomes(requests=number, failures=number),
+            RequestEnd.GONE: RequestOutcomes(cancelled=number),
+            RequestEnd.CALLERS: RequestOutcomes(others=number),
+        }[outcome]
+    is_time = kind == metrics.TIMES and len(growth) == len(NO_TIMES) + 1
+    return RequestOutcomes(times=growth[:-1]) if is_time and outcome is RequestEnd.GOOD else None

@@ -225,7 +225,14 @@ local function on_rest(handle, headers)
   headers:replace(":path", "/v2/models/" .. backend .. rest .. query)
 end
 
+-- Of several versions Envoy has chosen one: request_metrics.py counts by it, whether an answer comes or not.
+local function note_version(handle)
+  local version = handle:filterContext():get("version")
+  if version ~= nil then handle:streamInfo():dynamicMetadata():set("bailie", "version", version) end
+end
+
 function envoy_on_request(handle)
+  note_version(handle)
   local headers = handle:headers()
   if is_grpc(headers) then on_grpc(handle, headers) else on_rest(handle, headers) end
 end

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.envoy_life import EnvoyLife
 from bailie.gateway.outcome_counts import OutcomeCounts
-from bailie.gateway.request_labels import RequestLabels
+from bailie.gateway.request_labels import RequestLabels, counted_code
 from bailie.gateway.request_reports import FLUSH_SECONDS
 from bailie.routing.requests import RecentRequests, RequestTotals, quantile
 
@@ -43,9 +43,11 @@ _TEXT = r'[^":\\\n]*'
 _NAME = re.compile(
     rf"{metrics.PREFIX}\.({metrics.TOTAL}|{metrics.MICROSECONDS_TOTAL}|{metrics.TIMES})"
     rf"\.model\.({_TEXT})\.model_internal\.:?({_TEXT}?):?"
-    rf"\.server\.({_TEXT})\.server_replica\.(\d*)\.method_type\.(rest|grpc)\.code\.(\w+)"
+    rf"\.server\.({_TEXT})\.server_replica\.(\d*)\.method_type\.(rest|grpc)\.code\.(\w*)"
+    r"(?:\.flags\.([\w,-]*))?"
 )
-_COPIES = re.compile(rf"{metrics.PREFIX}\.({metrics.COPIES})\.model\.({_TEXT})()()()()()")
+"""An Envoy that has its listener of an older scheduler yet tells no flags."""
+_COPIES = re.compile(rf"{metrics.PREFIX}\.({metrics.COPIES})\.model\.({_TEXT})()()()()()()")
 _WELL = re.compile(r"OK|[123]\d\d")
 
 
@@ -185,8 +187,8 @@ class RequestCounts:
         found = _NAME.fullmatch(name) or _COPIES.fullmatch(name)
         if found is None or len(self._by_name) >= 3 * MOST_SERIES:
             return None
-        kind, *values = found.groups()
-        labels = RequestLabels(*values)
+        kind, route, version, server, replica, method, code, flags = found.groups("")
+        labels = RequestLabels(route, version, server, replica, method, counted_code(method, code, flags))
         series = RequestSeries(labels)
         if kind != metrics.COPIES:
             series = self._series.setdefault(labels, series)

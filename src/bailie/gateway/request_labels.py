@@ -1,11 +1,20 @@
-"""The labels by which requests are counted.
+"""The labels by which requests are counted, and the code of a caller who left.
 
 Used by `request_counts`, `outcome_counts` and `request_exposition`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+LEFT_CODES = {"rest": "499", "grpc": "Canceled"}
+"""The code of a caller who left before the answer was whole: nginx's status, and gRPC's own."""
+_LEFT = frozenset({"DC", "DR", "DPE"})
+"""Envoy's flags of a caller who closed the connection, reset the request, or broke the protocol."""
+_NO_VERDICT = re.compile(r"0?|[123]\d\d|OK|Unknown")
+"""Envoy's codes of answers without a verdict: none, or the beginning of one. Of gRPC it says Unknown where
+the status has not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +36,13 @@ class RequestLabels:
     def model(self) -> str:
         """The Model that answered, else the name that was asked for."""
         return self.model_internal.rpartition("_")[0] or self.route
+
+
+def counted_code(method_type: str, code: str, flags: str) -> str:
+    """Returns the code under which a request counts, of Envoy's code and flags (`UF,URX`, `-` for none).
+
+    An answer whose beginning says that the request has failed keeps its code, though the caller has left.
+    """
+    if _LEFT.isdisjoint(flags.split(",")) or not _NO_VERDICT.fullmatch(code):
+        return code
+    return LEFT_CODES[method_type]

@@ -3,8 +3,8 @@
 `listener` adds the loggers of this module to its own, so Envoy counts while it logs and no process stands on
 the path of a request; `request_reports` brings the figures to the scheduler. Envoy's extension for it makes
 a series for each set of labels: these come from the routes (`routes` gives them the name that callers use),
-from the endpoints (`clusters` says which replica each one is) and from the answer, never from the caller's
-words, so that a caller cannot make series.
+from the endpoints (`clusters` says which replica each one is), from the choice among several versions and
+from the answer, never from the caller's words, so that a caller cannot make series.
 
 Names and labels are those of Seldon Core (`seldon_model_infer_total`), with `envoy_` before them; times are
 in microseconds here.
@@ -12,6 +12,7 @@ in microseconds here.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
@@ -25,6 +26,9 @@ LOGGER = "envoy.extensions.access_loggers.stats.v3.Config"
 METADATA = "bailie"
 """Where an endpoint's metadata say which replica of which server it is."""
 FOUND_LATE = "found_late"
+VERSION = "version"
+"""Where a request's metadata say which of several versions was chosen for it (`request.lua`), so that a
+caller who leaves before the answer counts as one of that version."""
 GRPC_INFERENCE = "/inference.GRPCInferenceService/Model(Stream)?Infer"
 REST_INFERENCE = r"/(infer|infer_stream|generate|generate_stream|completions|embeddings)/*([?].*)?"
 """The end of the paths of inference, those of OpenAI's API among them."""
@@ -36,8 +40,9 @@ TOTAL, MICROSECONDS_TOTAL, TIMES = (
     "model_infer_api_microseconds",
 )
 IN_FLIGHT, COPIES = "model_infer_in_flight", "model_mirrored_total"
-LABELS = ("model", "model_internal", "server", "server_replica", "method_type", "code")
-"""Of `TOTAL`, `MICROSECONDS_TOTAL` and `TIMES`, in this order."""
+LABELS = ("model", "model_internal", "server", "server_replica", "method_type", "code", "flags")
+"""Of `TOTAL`, `MICROSECONDS_TOTAL` and `TIMES`, in this order. `flags` are Envoy's, which know of a caller
+who left (`request_labels`); the code alone does not."""
 IDLE_SECONDS = 900
 """How often Envoy looks for idle series; two of these after its last use a series is dropped, for models are
 deleted, and versions and replicas go."""
@@ -63,6 +68,9 @@ KNOWN_STATUSES = (
     "UNAUTHENTICATED",
 )
 """The code of any other status is Unknown, for a model's code may answer any number."""
+_CHOSEN = {"command": "DYNAMIC_METADATA", "param": f"{METADATA}:{VERSION}"}
+_ANSWERED = {"command": "RESP", "param": headers.ROUTE}
+_VERSION_OF_REQUEST = f"%COALESCE({json.dumps({'operators': [_CHOSEN, _ANSWERED]})})%"
 MOST_SERIES = 500_000
 """Of one kind in an Envoy: 10,000 models on 10 replicas with 5 codes each. More are not counted."""
 
@@ -119,7 +127,7 @@ def _grpc_status(statuses: tuple[str, ...], *, exclude: bool = False) -> dict[st
 
 def _of_ended(method: str, code: str, *calls: dict[str, Any]) -> dict[str, Any]:
     server, replica = (f"%UPSTREAM_METADATA({METADATA}:{key})%" for key in ("server", "server_replica"))
-    values = ("%ROUTE_NAME%", f"%RESP({headers.ROUTE})%", server, replica, method, code)
+    values = ("%ROUTE_NAME%", _VERSION_OF_REQUEST, server, replica, method, code, "%RESPONSE_FLAGS%")
     labels = dict(zip(LABELS, values, strict=True))
     stats = {
         "counters": [

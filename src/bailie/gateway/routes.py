@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.gateway import descriptors, meshes
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
+from bailie.gateway.request_metrics import VERSION
 from bailie.routing.refusal import no_stream, not_ready, passed_on_already
 from bailie.routing.table import Elsewhere, NotReady, Route
 from bailie.wellknown import headers
@@ -143,16 +144,20 @@ def _to_backend(route: Route, backend: Backend, protocol: Protocol) -> dict[str,
 def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol) -> dict[str, Any]:
     """Returns a route's action that throws the dice, with `timeout` as above."""
     clusters = [
-        {"name": cluster_name(backend, protocol), "weight": {"value": weight}, **_of_backend(backend)}
+        {
+            "name": cluster_name(backend, protocol),
+            "weight": {"value": weight},
+            **_of_backend(backend, **{VERSION: f":{backend.name}:"}),
+        }
         for backend, weight in weights.items()
     ]
     return {"timeout": {}, "weighted_clusters": {"clusters": clusters}, **policies(route, protocol)}
 
 
-def _of_backend(backend: Backend) -> dict[str, Any]:
+def _of_backend(backend: Backend, **more: str) -> dict[str, Any]:
     """Returns what a backend adds. Agents read the version in a header, and leave messages unread."""
     return {
-        "typed_per_filter_config": {REQUEST_FILTER: _context(backend=backend.name)},
+        "typed_per_filter_config": {REQUEST_FILTER: _context(backend=backend.name, **more)},
         "request_headers_to_add": _headers({headers.VERSION: backend.name} if backend.held else {}),
         "response_headers_to_add": _headers({ROUTE_HEADER: f":{backend.name}:"}),
     }

@@ -22,12 +22,22 @@ RECORD = "bailie.io/delivery"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFacts:
-    """How far a delivery is, in words; `record` is its state as text, empty while there is none."""
+    """How far a delivery is, in words; `record` is its state as text, empty while there is none.
+
+    `candidate` is its name as callers ask for it, `weight` its share of the callers now in per cent (None
+    where the spec has the last word), `step` the present step or the last one, from 1; 0 before the first.
+    `phase` is `reason`, but of a step under way says whether its pause is over (`Waiting`) or not
+    (`Pausing`).
+    """
 
     status: ConditionStatus
     reason: str
     text: str
     record: str = ""
+    candidate: str = ""
+    phase: str = ""
+    step: int = 0
+    weight: int | None = None
 
 
 def delivered(facts: DeliveryFacts) -> Condition:

@@ -9,10 +9,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.experiment import Experiment
-from bailie.api.kinds import EXPERIMENT
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE
+from bailie.control.delivery_facts import AWAITS_VERSION
 from bailie.control.delivery_rules import HAND_ANNOTATION, wanted_delivery
+from bailie.control.pipeline_versions import parse_version
+from bailie.control.wanted_experiments import parse_experiment
+from bailie.control.wanted_models import parse_model
 from bailie.delivery import ANNOTATION, recorded_state
 from bailie.kube.clock import stamp_micro, utc_now
+from bailie.kube.errors import NotFound
 from bailie.lifecycle.delivery import DELIVERED
 from bailie.local.errors import DeadlinePassed, LocalError
 from bailie.local.readiness import condition, is_current
@@ -34,13 +39,28 @@ async def delivery(client: Client, namespace: str, name: str) -> dict[str, Any]:
     Raises:
         LocalError: The Experiment is no delivery, or its spec has a mistake.
     """
-    return delivery_view(await client.get(EXPERIMENT, name, namespace))
+    manifest = await client.get(EXPERIMENT, name, namespace)
+    return delivery_view(manifest, await _newest(client, manifest))
 
 
-def delivery_view(manifest: Mapping[str, Any]) -> dict[str, Any]:
+async def _newest(client: Client, manifest: Mapping[str, Any]) -> str | None:
+    """Returns the identity of the version that the candidate's spec asks for; None for no candidate."""
+    found = parse_experiment(manifest)
+    if found.delivery is None:
+        return None
+    kind, parse = (PIPELINE, parse_version) if found.kind == PIPELINE.kind else (MODEL, parse_model)
+    try:
+        candidate = await client.get(kind, found.delivery.candidate, manifest["metadata"]["namespace"])
+    except NotFound:
+        return None
+    return parse(candidate).identity
+
+
+def delivery_view(manifest: Mapping[str, Any], newest: str | None = None) -> dict[str, Any]:
     """Returns the delivery of a manifest as JSON data; `delivered` is True, False or Unknown, as text.
 
-    Times are in seconds. Raises LocalError, as `delivery` does.
+    `newest` is the identity of the candidate's newest version: a verdict on another one is none on it. Times
+    are in seconds. Raises LocalError, as `delivery` does.
     """
     name = manifest["metadata"]["name"]
     parsed, problems = Experiment.parse({key: value for key, value in manifest.items() if key != "status"})
@@ -55,6 +75,10 @@ def delivery_view(manifest: Mapping[str, Any]) -> dict[str, Any]:
         # The verdict that stands there is about the spec, or the rules, of before.
         said = {"status": "Unknown", "message": "no scheduler has looked at its newest change"}
         state = None
+    elif said["status"] != "Unknown" and state is not None and newest not in {None, state.version}:
+        # The scheduler is about to say so itself.
+        words = f"the newest version of {wanted.candidate} does not answer yet; it will be delivered anew"
+        said = {"status": "Unknown", "reason": AWAITS_VERSION, "message": words}
     return {
         "experiment": name,
         "namespace": manifest["metadata"].get("namespace", ""),
@@ -74,6 +98,7 @@ def _figures(found: RequestOutcomes | None) -> dict[str, Any]:
     return {
         "requests": found.requests if found else 0,
         "failures": found.failures if found else 0,
+        "cancelled": found.cancelled if found else 0,
         "notCounted": found.others if found else 0,
         "p95Seconds": found.p95 if found else None,
     }
@@ -98,7 +123,7 @@ async def speak(client: Client, namespace: str, name: str, word: Hand, *, timeou
                 manifest = await client.get(EXPERIMENT, name, namespace)
                 state = recorded_state(manifest.get("status"))
                 if _has_obeyed(state, text):
-                    return delivery_view(manifest)
+                    return delivery_view(manifest, await _newest(client, manifest))
                 await asyncio.sleep(LOOK_SECONDS / 5)
     except TimeoutError as error:
         raise DeadlinePassed(

@@ -43,13 +43,14 @@ class RequestTotals:
 class RequestOutcomes:
     """How requests that came by some routes ended at one Model.
 
-    `requests` were answered, `failures` of them by the Model's fault. `others` say nothing of the Model: its
-    callers made a mistake, or went away. `times` has the good answers, and the callers who went away, in each
-    bucket of `TIME_BOUNDS`.
+    `requests` were answered, `failures` of them by the Model's fault. Of `cancelled` ones the callers left
+    before the answer, `others` say nothing of the Model: their callers made a mistake. `times` has the good
+    answers in each bucket of `TIME_BOUNDS`.
     """
 
     requests: int = 0
     failures: int = 0
+    cancelled: int = 0
     others: int = 0
     times: tuple[int, ...] = NO_TIMES
 
@@ -57,6 +58,7 @@ class RequestOutcomes:
         return RequestOutcomes(
             requests=self.requests + more.requests,
             failures=self.failures + more.failures,
+            cancelled=self.cancelled + more.cancelled,
             others=self.others + more.others,
             times=tuple(map(sum, zip(self.times, more.times, strict=True))),
         )
@@ -66,10 +68,11 @@ class RequestOutcomes:
         grown = RequestOutcomes(
             requests=self.requests - before.requests,
             failures=self.failures - before.failures,
+            cancelled=self.cancelled - before.cancelled,
             others=self.others - before.others,
             times=tuple(now - then for now, then in zip(self.times, before.times, strict=True)),
         )
-        counts = (grown.requests, grown.failures, grown.others, *grown.times)
+        counts = (grown.requests, grown.failures, grown.cancelled, grown.others, *grown.times)
         return grown if min(counts) >= 0 else RequestOutcomes()
 
     @property

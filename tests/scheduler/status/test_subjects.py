@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from bailie.api.kinds import EXPERIMENT
+import pytest
+from tests.support.waiting import until_true
+
+from bailie.api.kinds import EVENT, EXPERIMENT
 from bailie.control.pass_result import PassResult
 from bailie.control.subjects import Subject
-from bailie.kube.events import EventType
+from bailie.kube.events import MOST_ALIKE, EventType, Recorder
 from bailie.lifecycle.delivery import RECORD, DeliveryFacts
 from bailie.lifecycle.experiments import ExperimentFacts
 from bailie.scheduler.status.subjects import SubjectWriter
@@ -58,6 +61,35 @@ async def test_a_step_is_an_event_and_its_figures_are_none(write, events):
     assert (await write(later))["status"]["annotations"] == {RECORD: "more"}
     await write(BACK)
     assert events.told == [(EventType.NORMAL, "Step1"), (EventType.WARNING, "TooManyErrors")]
+
+
+async def test_each_step_is_one_event_whatever_its_figures(write, events):
+    for step in (1, 2, 3):
+        for requests in range(3):
+            text = f"step {step} of 3: {requests} of 50 requests"
+            await write(DeliveryFacts(status="Unknown", reason=f"Step{step}", text=text, record=text))
+    await write(DeliveryFacts(status="True", reason="Promoted", text="it kept its limits", record="end"))
+    assert [reason for _, reason in events.told] == ["Step1", "Step2", "Step3", "Promoted"]
+
+
+async def test_a_candidate_that_fails_with_each_new_version_fills_nothing(write, events, namespace):
+    cycles, recorder = 12, Recorder(namespace.client, "seldon-scheduler", "seldon-scheduler-0")
+    events.event = recorder.event
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(recorder.run())
+        for number in range(cycles):
+            await write(STEP)
+            failed = f"iris gets all callers: {number} of {2 * number} requests failed"
+            await write(DeliveryFacts(status="False", reason="TooManyErrors", text=failed, record=failed))
+
+        async def all_told():
+            items = (await namespace.client.list(EVENT, namespace.name)).items
+            found = [each for each in items if each["reason"] in {"Step1", "TooManyErrors"}]
+            return found if sum(each["count"] for each in found) == 2 * cycles else None
+
+        found = await until_true(all_told)
+        writing.cancel()
+    assert len(found) == 1 + MOST_ALIKE
 
 
 async def test_annotations_of_others_stay_and_cause_no_second_write(write, namespace):
