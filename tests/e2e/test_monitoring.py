@@ -92,11 +92,13 @@ def objects(models):
     yield from (models.manifest(name, storageUri=nowhere, server="mlserver") for name in BROKEN)
     candidates = [{"name": "iris", "weight": 80}, {"name": "iris-b", "weight": 20}]
     steps = {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}}
-    for kind, name, spec in (
-        ("Experiment", "ab", {"default": "iris", "candidates": candidates}),
-        ("Pipeline", "one", steps),
+    delivery = {"bailie.io/progressive": "steps=20%:1h"}
+    for kind, name, spec, annotations in (
+        ("Experiment", "ab", {"default": "iris", "candidates": candidates}, delivery),
+        ("Pipeline", "one", steps, {}),
     ):
-        yield {**KIND, "kind": kind, "metadata": {"name": name, "namespace": SYSTEM}, "spec": spec}
+        metadata = {"name": name, "namespace": SYSTEM, "annotations": annotations}
+        yield {**KIND, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from tests.support.prometheus import rules_tried
 from bailie.monitoring.alerts import ALERTS, CRITICAL, WARNING
 from bailie.monitoring.rules import Thresholds, rule_file
 
-MINUTES = 40
+MINUTES = 80
 GROWS, STEADY = f"0+60x{MINUTES}", f"600+0x{MINUTES}"
 """One more each second; and none."""
 INFERENCE = 'envoy_http_conn_manager_prefix="inference"'
@@ -21,6 +21,7 @@ MODEL = 'seldon_model_infer_total{namespace="a",server="s",server_replica="0",mo
 TIMES = 'seldon_model_infer_api_seconds_bucket{namespace="a",server="s",server_replica="0",le="%s"}'
 HELD = 'bailie_agent_held_seconds_bucket{namespace="a",pod="s-0",le="%s"}'
 LEADS = 'bailie_leader{namespace="%s",pod="x-0",lease="%s"}'
+DELIVERY = 'bailie_delivery{namespace="a",pod="x-0",route="ab.experiment",model="m",phase="%s"}'
 LIVE = 'envoy_server_live{namespace="a",pod="e-0"}'
 
 
@@ -52,6 +53,10 @@ HEALTHY = {
     'bailie_agent_loads_total{namespace="a",pod="s-0",reason="ServerLoadError"}': const(1),
     'bailie_agent_returns_total{namespace="a",pod="s-0"}': f"0+1x{MINUTES}",
     'bailie_pipeline_refused_total{namespace="a",pod="p-0"}': STEADY,
+    DELIVERY % "Pausing": const(1),
+    DELIVERY % "Promoted": const(1),
+    DELIVERY % "BackByHand": const(1),
+    DELIVERY % "HeldBySpec": const(1),
     'bailie_agent_server_ready{namespace="a",pod="s-0"}': const(1),
     'bailie_agent_session_open{namespace="a",pod="s-0"}': const(1),
     'bailie_server_replicas{namespace="a",server="s",state="Ready"}': const(2),
@@ -89,6 +94,8 @@ CAUSES = {
     "BailieModelsReturnSlowly": {HELD % "5": f"0+30x{MINUTES}"},
     "BailiePipelinesRefused": {'bailie_pipeline_refused_total{namespace="a",pod="p-0"}': GROWS},
     "BailieJournalIncomplete": {'bailie_journal_dropped_total{namespace="a",pod="p-0"}': GROWS},
+    "BailieDeliveryTakenBack": {DELIVERY % "MoreCancelled": const(1)},
+    "BailieDeliveryWaits": {DELIVERY % "Waiting": const(1)},
     "BailieServerNotReady": {'bailie_agent_server_ready{namespace="a",pod="s-0"}': const(0)},
     "BailieServerReplicasLost": {
         'bailie_server_replicas{namespace="a",server="s",state="NotConnected"}': const(1)
@@ -118,14 +125,14 @@ def series(changed):
 
 
 def one(name, changed, fires):
-    """One of promtool's tests: the alerts `fires`, and no others, fire after half an hour."""
+    """One of promtool's tests: the alerts `fires`, and no others, fire after an hour and a quarter."""
     expected = [{"labels": f'{{alertname="{each}"}}', "value": 1} for each in fires]
     expr = 'count by (alertname) (ALERTS{alertstate="firing"})'
     return {
         "name": name,
         "interval": "1m",
         "input_series": series(changed),
-        "promql_expr_test": [{"expr": expr, "eval_time": "35m", "exp_samples": expected}],
+        "promql_expr_test": [{"expr": expr, "eval_time": "75m", "exp_samples": expected}],
     }
 
 
@@ -152,6 +159,17 @@ def test_an_alert_tells_a_person_enough(alert):
     assert alert.summary
     assert alert.description.endswith((".", "`"))
     assert alert.remedy.endswith(".")
+
+
+def test_every_end_of_a_delivery_that_nobody_asked_for_is_told():
+    source = "".join(
+        (ROOT / "src/bailie/delivery" / name).read_text() for name in ("limits.py", "progress.py")
+    )
+    ends = set(re.findall(r'(?:BrokenLimit\(|DeliveryPhase.BACK, today,)\s*"(\w+)"', source))
+    [alert] = [each for each in ALERTS if each.name == "BailieDeliveryTakenBack"]
+    assert set(re.findall(r"\w+", alert.expr.partition('"')[2].partition('"')[0])) == ends
+    assert "NotProven" in ends
+    assert "MoreCancelled" in ends
 
 
 def test_no_two_alerts_have_one_name():

@@ -24,6 +24,7 @@ NOT_PURE = {
     "bailie.local.signature": "opens a model, as a script",
     "bailie.local.training": "writes files, as a script",
     "bailie.scheduler.status.metrics": "counts in the process's registry",
+    "bailie.scheduler.status.delivery_metrics": "counts in the process's registry",
     "bailie.pipelinegateway.metrics": "counts in the process's registry",
     "bailie.workloads.node.proc": "reads /proc",
     "kubeapi.clock": "is the clock",

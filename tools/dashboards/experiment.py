@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashboards.panels import (
+    LEFT,
     NAMESPACE,
     OF_NAMESPACE,
     TIMES,
@@ -13,9 +14,11 @@ from dashboards.panels import (
     graph,
     quantile,
     rate,
+    share_of,
 )
 
 ASKED = f'{NAMESPACE},route=~"$route"'
+ANSWERED = f'{ASKED},flags!~"{LEFT}"'
 COUNT, BUCKETS = f"{TIMES}_count{{{ASKED}}}", f"{TIMES}_bucket{{{ASKED}}}"
 
 EXPERIMENT = Board(
@@ -37,8 +40,14 @@ EXPERIMENT = Board(
                 graph(
                     "Faults",
                     "percentunit",
-                    "The share that a server's fault ended.",
-                    (fault_share(ASKED, "model", f"{TIMES}_count"), "{{model}}"),
+                    "The share of the answers that a server's fault ended.",
+                    (fault_share(ANSWERED, "model", f"{TIMES}_count"), "{{model}}"),
+                ),
+                graph(
+                    "Cancelled",
+                    "percentunit",
+                    "The share whose callers left before the answer.",
+                    (share_of(f'{ASKED},flags=~"{LEFT}"', ASKED, "model", f"{TIMES}_count"), "{{model}}"),
                 ),
                 graph(
                     "Time of one half", "s", "", (quantile(0.5, BUCKETS, "model") + TO_SECONDS, "{{model}}")
@@ -48,14 +57,37 @@ EXPERIMENT = Board(
                 graph(
                     "By code",
                     "reqps",
-                    "HTTP statuses and gRPC codes.",
-                    (rate(COUNT, "model, code"), "{{model}} {{code}}"),
+                    "HTTP statuses and gRPC codes, and Envoy's flags: DC and DR are callers who left.",
+                    (rate(COUNT, "model, code, flags"), "{{model}} {{code}} {{flags}}"),
                 ),
                 graph(
                     "By version",
                     "reqps",
                     "A candidate's rollout leaves its share as it is.",
                     (rate(COUNT, "model_internal"), "{{model_internal}}"),
+                ),
+            ),
+        ),
+        (
+            "Delivery",
+            (
+                graph(
+                    "Callers of the candidate",
+                    "percentunit",
+                    "The share that the delivery gives it now.",
+                    (f"max by (route, model) (bailie_delivery_share{{{ASKED}}})", "{{model}}"),
+                ),
+                graph(
+                    "Step",
+                    "short",
+                    "From 1; the last one that there was.",
+                    (f"max by (route, model) (bailie_delivery_step{{{ASKED}}})", "{{model}}"),
+                ),
+                graph(
+                    "Verdict",
+                    "short",
+                    "Under way (Pausing, Waiting), Promoted, or the limit that was broken.",
+                    (f"max by (route, model, phase) (bailie_delivery{{{ASKED}}})", "{{model}} {{phase}}"),
                 ),
             ),
         ),

@@ -9,6 +9,9 @@ NAMESPACE = 'namespace="$namespace"'
 FAULT = '"5..|Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss|ResourceExhausted"'
 """Codes of a server's fault, of REST and gRPC, as a regular expression of Prometheus."""
 
+LEFT = "(.+,)?(DC|DR|DPE)(,.+)?"
+"""Envoy's flags of a request whose caller left, as a regular expression of Prometheus."""
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -83,9 +86,13 @@ def quantiles(histogram: str, unit: str = "") -> tuple[tuple[str, str], ...]:
 
 def fault_share(selector: str, by: str, series: str = "seldon_model_infer_total") -> str:
     """Returns the share of inferences that a server's fault ended, 0 where there is none."""
-    all_of = rate(f"{series}{{{selector}}}", by)
-    failed = rate(f"{series}{{{selector},code=~{FAULT}}}", by)
-    return f"({failed} or 0 * {all_of}) / ({all_of} > 0)"
+    return share_of(f"{selector},code=~{FAULT}", selector, by, series)
+
+
+def share_of(some: str, selector: str, by: str, series: str) -> str:
+    """Returns the share that `some` of the counts of a selector have, 0 where there are none of these."""
+    all_of, part = (rate(f"{series}{{{each}}}", by) for each in (selector, some))
+    return f"({part} or 0 * {all_of}) / ({all_of} > 0)"
 
 
 TIMES = "envoy_seldon_model_infer_api_microseconds"

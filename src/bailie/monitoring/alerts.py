@@ -18,6 +18,8 @@ GRPC_FAILURES = "Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss|Resource
 _JOBS = "|".join((names.OPERATOR, names.SCHEDULER, names.ENVOY, names.SERVER))
 _ANSWERING = "ModelAvailable|PreviousVersionAnswers|ModelScaledDown|ModelTerminating"
 """The states of a Model about which nobody has to do anything at once."""
+_TAKEN_BACK = "TooManyErrors|MoreErrors|MoreCancelled|TooSlow|NotProven"
+"""The ends of a delivery that no person has asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +162,32 @@ MODELS = (
     ),
 )
 
+DELIVERIES = (
+    Alert(
+        name="BailieDeliveryTakenBack",
+        severity=WARNING,
+        expr=f'bailie_delivery{{phase=~"{_TAKEN_BACK}"}} == 1',
+        lasting="",
+        summary="{{ $labels.model }} of {{ $labels.namespace }} was taken back: {{ $labels.phase }}",
+        description="Its answers broke a limit of the delivery at {{ $labels.route }}, or were too few for"
+        " long. The default has all callers.",
+        remedy="`bailie experiment status NAME` has the figures. A new version of the candidate begins"
+        " anew; without one take the annotation `bailie.io/progressive` off, or delete the Experiment:"
+        " [deliveries](../experiments.md#deliver-a-candidate-step-by-step).",
+    ),
+    Alert(
+        name="BailieDeliveryWaits",
+        severity=WARNING,
+        expr='bailie_delivery{phase=~"Waiting|AwaitsCandidate|AwaitsVersion"} == 1',
+        lasting="1h",
+        summary="The delivery of {{ $labels.model }} in {{ $labels.namespace }} goes no further",
+        description="{{ $labels.route }} is in the phase {{ $labels.phase }}: a version does not answer, or"
+        " the step has too few requests to say that its limits are kept.",
+        remedy="`bailie experiment status NAME` says what is waited for. Too few requests: a larger share,"
+        " wider limits, or `bailie experiment promote NAME`.",
+    ),
+)
+
 REPLICAS = (
     Alert(
         name="BailieServerNotReady",
@@ -289,4 +317,4 @@ CONTROL_PLANE = (
     ),
 )
 
-ALERTS = (*REQUESTS, *MODELS, *REPLICAS, *CONTROL_PLANE)
+ALERTS = (*REQUESTS, *MODELS, *DELIVERIES, *REPLICAS, *CONTROL_PLANE)

@@ -65,9 +65,11 @@ TIMES_OF_MODELS: tuple[Mapping[str, Any], ...] = (
         "regex": f"{REQUEST_METRICS};(.+)_[0-9]+",
         "targetLabel": "model",
     },
+    {"sourceLabels": ["flags"], "regex": "-", "targetLabel": "flags", "replacement": ""},
 )
 """Of the requests that an Envoy counts, the times of each model alone are read there, with its version as the
-other series have it, and with the name that callers asked for as `route`. All else is read from the leading
+other series have it, with the name that callers asked for as `route`, and without `flags` where Envoy has
+none. All else is read from the leading
 scheduler: added up over the Envoys, in seconds, and under Seldon Core's names."""
 
 SETUP = (Scrape(names.OPERATOR, (Endpoint(port="http", names_namespace=True),)),)

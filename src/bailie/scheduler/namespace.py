@@ -26,6 +26,7 @@ from bailie.kube.informer import Informer
 from bailie.scheduler.freshness import current
 from bailie.scheduler.kinds import FORBIDDABLE, KINDS
 from bailie.scheduler.loop import SchedulingLoop, write_notice
+from bailie.scheduler.status.delivery_metrics import DeliveryCounts
 from bailie.scheduler.status.metrics import ModelCounts, ServerCounts
 from bailie.scheduler.status.writer import StatusWriter
 from bailie.scheduler.traced_passes import TracedPasses
@@ -130,7 +131,7 @@ class NamespaceScheduler:
         )
         writers = {each.kind: each.writer(client, self.namespace, self._recorder) for each in KINDS}
         writer = StatusWriter(self.namespace, self._informers, writers)
-        counts = (ModelCounts(self.namespace), ServerCounts(self.namespace))
+        counts = (ModelCounts(self.namespace), ServerCounts(self.namespace), DeliveryCounts(self.namespace))
         reports = (writer.take, self._trace, *(each.take for each in counts))
         loop = SchedulingLoop(traced.of(engine) if traced else engine, _now, reports=reports)
         publisher.on_acknowledged(lambda _: loop.wake())
