@@ -130,6 +130,10 @@ class Stack:
         """What `bailie status -o json` prints."""
         return self._read(lambda client: local_status(client, StateDirectory(self.state)))
 
+    def request(self, method, path, body=None, **parameters):
+        """The answer of one request to the API."""
+        return self._read(lambda client: client.call(method, path, body=body, params=parameters))
+
     def explain(self, name, namespace=SYSTEM):
         """What `bailie explain model NAME -o json` prints."""
         return self._read(lambda client: explanation(client, namespace, name))

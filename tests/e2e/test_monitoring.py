@@ -1,6 +1,7 @@
 """`bailie up --monitoring` under load: each expression of a dashboard or a rule answers, and alerts fire."""
 
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import httpx
 import pytest
 import yaml
 from tests.e2e.conftest import SYSTEM, Stack, bailie, processes_of
+from tests.support.autoscalers import MANAGER, Autoscalers, PrometheusAdapter, Triggers
 from tests.support.prometheus import Prometheus, program
 
 from bailie._gen import inference_pb2_grpc
@@ -24,6 +26,8 @@ KIND = {"apiVersion": "mlops.seldon.io/v1alpha1"}
 SECONDS = 90
 """For Prometheus to have read what is asked of it, on a busy machine."""
 GATEWAY, CROWDED = "seldon-pipelinegateway", "crowded"
+FOLLOWED = "followed"
+"""A Model whose replicas others scale; its own annotation would leave it at one."""
 CROWD = [f"crowded-{number}" for number in range(3)]
 BROKEN = [f"broken-{number}" for number in range(3)]
 CHOSEN = {
@@ -34,7 +38,9 @@ CHOSEN = {
     "pipeline": ".+",
     "route": "ab.experiment",
 }
-QUERIES = yaml.safe_load((Path(__file__).parent / "seldon_core_queries.yaml").read_text())
+RECIPES = Path(__file__).parents[2] / "examples" / "autoscaling"
+QUERIES_FILE = Path(__file__).with_name("seldon_core_queries.yaml")
+QUERIES = yaml.safe_load(QUERIES_FILE.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +89,17 @@ def servers():
         yield {**KIND, "kind": "Server", "metadata": {"name": name, "namespace": SYSTEM}, "spec": spec}
 
 
+def followed(models):
+    manifest = models.manifest(FOLLOWED, server="mlserver", replicas=1, maxReplicas=3)
+    manifest["metadata"]["annotations"] = {"bailie.io/scale": "rps=1000"}
+    return manifest
+
+
 def objects(models):
     yield from servers()
     for name in ("iris", "iris-b"):
         yield models.manifest(name, server="mlserver")
+    yield followed(models)
     yield from (models.manifest(name, server=CROWDED) for name in CROWD)
     nowhere = str(models.folder / "nowhere")
     yield from (models.manifest(name, storageUri=nowhere, server="mlserver") for name in BROKEN)
@@ -106,11 +119,17 @@ def callers(stack, models, prometheus):
     """Calls every name, over and over while the tests run, from the moment when all answer."""
     for manifest in objects(models):
         stack.apply(manifest)
-    for name in ("model/iris", "model/iris-b", *(f"model/{each}" for each in CROWD), "pipeline/one"):
+    for name in (
+        "model/iris",
+        "model/iris-b",
+        f"model/{FOLLOWED}",
+        *(f"model/{each}" for each in CROWD),
+        "pipeline/one",
+    ):
         stack.kubectl("wait", "--for=condition=Ready", name, "-n", SYSTEM, "--timeout=90s")
     inference = stack.status()["namespaces"][SYSTEM]["inference"]
     request = models.expected["iris"].request()
-    names = ("iris", "iris-b", "ab.experiment", "one.pipeline", "nobody", *CROWD)
+    names = ("iris", "iris-b", "ab.experiment", "one.pipeline", "nobody", FOLLOWED, *CROWD)
     ended = []
 
     def call():
@@ -210,6 +229,77 @@ def test_what_others_ask_of_seldon_core_is_answered(callers, prometheus, who):
 def test_no_request_is_counted_twice(callers, prometheus):
     labels = "model_internal, code, server, server_replica, method_type"
     assert prometheus.query(f'count by ({labels}) (seldon_model_infer_total{{model="iris"}}) > 1') == []
+
+
+def adapter(prometheus, path):
+    return PrometheusAdapter(prometheus, yaml.safe_load(path.read_text()))
+
+
+def recipe(name):
+    """The manifests of a recipe, for the Model and a load that is small."""
+    text = re.sub(r"\biris\b", FOLLOWED, (RECIPES / name).read_text())
+    for old, new in (('"50"', '"0.1"'), ("maxReplicas: 6", "maxReplicas: 2"), ("Count: 6", "Count: 2")):
+        text = text.replace(old, new)
+    return list(yaml.safe_load_all(text))
+
+
+def wait_until_scaled(stack, autoscalers):
+    """Has the autoscalers look, over and over, until two replicas of the Model answer."""
+
+    def left():
+        autoscalers.sync(SYSTEM)
+        return stack.get("model", FOLLOWED)["status"]["availableReplicas"] != 2
+
+    until_none(left)
+
+
+def wait_until_scheduler_scales(stack, models):
+    """Applies the Model with its own number, which ends that of another autoscaler."""
+    stack.apply(followed(models))
+    until_none(lambda: stack.condition(FOLLOWED, "Scaling").get("status") != "True")
+    until_none(lambda: stack.get("model", FOLLOWED)["status"]["availableReplicas"] != 1)
+
+
+def test_the_rule_of_seldon_core_answers_for_each_kind_of_object(callers, prometheus):
+    asked = adapter(prometheus, QUERIES_FILE.with_name("seldon_core_adapter.yaml"))
+    described = {
+        "models.mlops.seldon.io": FOLLOWED,
+        "servers.mlops.seldon.io": "mlserver",
+        "pods": "mlserver-0",
+        "namespaces": "",
+    }
+    until_none(
+        lambda: [each for each, name in described.items() if not asked.value(each, SYSTEM, name, "infer_rps")]
+    )
+    rest = asked.value("pods", SYSTEM, "mlserver-0", "infer_rps", 'method_type="rest"')
+    assert rest > 0
+
+
+def test_an_hpa_scales_a_model_with_its_server_and_lets_go(stack, models, callers, prometheus):
+    asked = adapter(prometheus, RECIPES / "prometheus-adapter.yaml")
+    for each in recipe("hpa.yaml"):
+        stack.apply({**each, "metadata": {**each["metadata"], "namespace": SYSTEM}})
+    wait_until_scaled(stack, Autoscalers(stack.request, custom=asked.value))
+    assert stack.get("server", "mlserver")["spec"]["replicas"] == 2
+    until_none(lambda: stack.condition(FOLLOWED, "Scaling").get("reason") != "ReplicasOwned")
+    assert MANAGER in stack.condition(FOLLOWED, "Scaling")["message"]
+    answering = f'sum by (pod) (rate(seldon_model_infer_total{{model="{FOLLOWED}"}}[1m])) > 0'
+    until_none(
+        lambda: {"mlserver-0", "mlserver-1"} ^ {each["pod"] for each, _ in prometheus.query(answering)}
+    )
+    stack.kubectl("delete", "hpa", "--all", "-n", SYSTEM)
+    wait_until_scheduler_scales(stack, models)
+
+
+def test_keda_scales_a_model_by_either_trigger(stack, models, callers, prometheus):
+    scheduler = next(each for each in stack.list("pod") if each["metadata"]["name"] == "seldon-scheduler-0")
+    triggers = Triggers(prometheus, {"seldon-scheduler.seldon-system": scheduler["status"]["podIP"]})
+    hpa = triggers.autoscaler(*recipe("keda.yaml"))
+    until_none(lambda: [each for each in ("s0-prometheus", "s1-metrics-api") if not triggers.value(each)])
+    stack.apply({**hpa, "metadata": {**hpa["metadata"], "namespace": SYSTEM}})
+    wait_until_scaled(stack, Autoscalers(stack.request, external=triggers.value))
+    stack.kubectl("delete", "hpa", "--all", "-n", SYSTEM)
+    wait_until_scheduler_scales(stack, models)
 
 
 def test_alerts_fire(stack, callers, prometheus):

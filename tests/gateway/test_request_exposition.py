@@ -27,6 +27,7 @@ def shown(values, in_flight=None, namespace="ns"):
 
 OF_IRIS = {
     "namespace": "ns",
+    "pod": "mlserver-0",
     "server": "mlserver",
     "server_replica": "0",
     "model": "iris",
@@ -41,7 +42,13 @@ def test_a_model_has_the_labels_of_seldon_core():
     found = samples(text)
     assert found["seldon_model_infer_total"] == [(OF_IRIS, 3)]
     assert found["seldon_model_infer_seconds_total"] == [(OF_IRIS, 1.5)]
-    labels = {"namespace": "ns", "server": "mlserver", "server_replica": "0", "method_type": "rest"}
+    labels = {
+        "namespace": "ns",
+        "pod": "mlserver-0",
+        "server": "mlserver",
+        "server_replica": "0",
+        "method_type": "rest",
+    }
     assert found["seldon_model_aggregate_infer_total"] == [(labels, 3)]
     assert found["seldon_model_aggregate_infer_seconds_total"] == [(labels, 1.5)]
     assert found["seldon_model_infer_in_flight"] == [({"namespace": "ns", "model": "iris"}, 2)]
@@ -64,7 +71,14 @@ def test_times_are_a_histogram_in_seconds_by_replica_method_and_code():
     buckets = {labels["le"]: value for labels, value in found["seldon_model_infer_api_seconds_bucket"]}
     assert buckets == {"0.001": 2, **dict.fromkeys(list(buckets)[1:-1], 2), "+Inf": 3}
     assert list(buckets)[-2:] == ["10", "+Inf"]
-    labels = {"namespace": "ns", "server": "mlserver", "server_replica": "0", "method": "rest", "code": "200"}
+    labels = {
+        "namespace": "ns",
+        "pod": "mlserver-0",
+        "server": "mlserver",
+        "server_replica": "0",
+        "method": "rest",
+        "code": "200",
+    }
     assert found["seldon_model_infer_api_seconds_count"] == [(labels, 3)]
     assert found["seldon_model_infer_api_seconds_sum"] == [(labels, pytest.approx(20.0009))]
 

@@ -2,7 +2,8 @@
 
 Called by `cli.processes` for the scheduler's `/metrics`. Written by hand: prometheus_client would make an
 object for each of a hundred thousand samples, and keep the scheduler from its work for ten times as long.
-`namespace` is added to Seldon Core's labels, because one scheduler may serve several namespaces.
+`namespace` is added to Seldon Core's labels, because one scheduler may serve several namespaces, and `pod`,
+which is the replica's there, because Prometheus would else take the scheduler's.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ class _Kind:
 
 _MODEL = _Kind(
     "model",
-    'server="{server}",server_replica="{replica}",model="{model}",model_internal="{version}",'
+    'pod="{pod}",server="{server}",server_replica="{replica}",model="{model}",model_internal="{version}",'
     'method_type="{method}",code="{code}"',
-    'server="{server}",server_replica="{replica}",method_type="{method}"',
-    'server="{server}",server_replica="{replica}",method="{method}",code="{code}"',
+    'pod="{pod}",server="{server}",server_replica="{replica}",method_type="{method}"',
+    'pod="{pod}",server="{server}",server_replica="{replica}",method="{method}",code="{code}"',
 )
 _PIPELINE = _Kind(
     "pipeline",
@@ -102,6 +103,7 @@ def _add(sums: Mapping[tuple[str, str], Mapping[str, _Sum]], namespace: str, ser
 def _values(labels: RequestLabels) -> dict[str, str]:
     model = labels.model
     return {
+        "pod": f"{labels.server}-{labels.server_replica}" if labels.server else "",
         "server": labels.server,
         "replica": labels.server_replica,
         "model": model,
