@@ -60,10 +60,17 @@ def test_of_a_server_its_replicas_are_told():
     assert list(explained(found))[-1] == "  mlserver-0 answers"
 
 
-def test_only_models_servers_and_experiments_are_explained():
+def test_of_a_pipeline_its_steps_are_told():
+    found = {**value(condition("Ready", "True")), "pipeline": "choice", "trail": ["step drift: 1/1"]}
+    del found["model"]
+    assert next(iter(explained(found))) == f"choice: {SUMMARY}"
+    assert list(explained(found))[-1] == "  step drift: 1/1"
+
+
+def test_other_kinds_are_not_explained():
     result = CommandRunner().invoke(app, ["explain", "runtime", "seldon"])
     assert result.exit_code == ExitCode.USAGE
-    assert "only models, servers and experiments can be explained, not 'runtime'" in result.stderr
+    assert "only models, servers, pipelines and experiments can be explained, not 'runtime'" in result.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--operator"]])

@@ -67,6 +67,17 @@ def test_prometheus_is_a_part_of_a_laptops_status(ready, message, detail):
     assert found == [("bailie-system", "prometheus", ready, detail)]
 
 
+def test_pipelines_and_experiments_are_parts_of_a_namespace():
+    parts = dict.fromkeys(("schedulers", "envoys", "servers", "models"), ())
+    told = {"name": "choice", "ready": False, "reason": "ModelsNotReady", "message": "step a does not answer"}
+    split = {"name": "flower", "ready": True, "reason": "Ready", "message": ""}
+    found = rows({"namespaces": {"a": {**parts, "pipelines": [told], "experiments": [split]}}})
+    assert found == [
+        ("a", "pipeline choice", False, "step a does not answer"),
+        ("a", "experiment flower", True, "Ready"),
+    ]
+
+
 def test_monitoring_without_a_prometheus_is_refused_before_anything_starts(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     command = ["up", "--monitoring", "--no-default-servers", "--state-dir", str(tmp_path / "state")]

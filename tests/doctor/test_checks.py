@@ -36,6 +36,7 @@ NAMESPACE = NamespaceFacts(
     runtimes=(Thing(name="seldon", ready=True),),
     servers=(Thing(name="mlserver", ready=True, replicas=2),),
     models=(Thing(name="iris", ready=True),),
+    pipelines=(Thing(name="choice", ready=True),),
     experiments=(Thing(name="flower", ready=True),),
     term=Term(
         leader="seldon-scheduler-0",
@@ -252,6 +253,18 @@ NAMESPACES = {
         "Experiment a/flower is not ready: no candidate answers",
         "bailie explain experiment flower -n a",
     ),
+    "a Pipeline is not ready": (
+        {"pipelines": (Thing(name="choice", ready=False, message="no model of step a"),)},
+        Level.ERROR,
+        "Pipeline a/choice is not ready: no model of step a",
+        "bailie explain pipeline choice -n a",
+    ),
+    "records of a Pipeline are not written": (
+        {"pipelines": (Thing(name="choice", ready=True, concerns=("JournalReady: no broker",)),)},
+        Level.WARNING,
+        "Pipeline a/choice, JournalReady: no broker",
+        "bailie explain pipeline choice -n a",
+    ),
     "remotes of a runtime cannot be used": (
         {"runtimes": (Thing(name="seldon", ready=True, concerns=("RemotesUsable: no Secret x",)),)},
         Level.WARNING,
@@ -381,8 +394,8 @@ def found(facts, level, message):
 def test_a_healthy_installation_has_nothing_but_good_findings():
     findings = examine(FACTS)
     assert {each.level for each in findings} == {Level.OK}
-    checks = "api crds operator claim rights runtime scheduler agents envoy servers models experiments"
-    assert " ".join(each.check for each in findings) == checks
+    checks = "api crds operator claim rights runtime scheduler agents envoy servers models"
+    assert " ".join(each.check for each in findings) == f"{checks} pipelines experiments"
     assert healthy(findings)
 
 

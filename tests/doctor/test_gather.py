@@ -230,6 +230,7 @@ async def test_with_narrow_rights_it_says_which_checks_could_not_be_done(api, ad
         assert {check for check, level in levels.items() if level is Level.UNKNOWN} == {
             "operator",
             "upstream",
+            "pipelines",
             "experiments",
             "redirect",
             "rights",

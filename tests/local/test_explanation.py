@@ -6,10 +6,15 @@ import pytest
 from tests.support.api import running_api
 from tests.support.scheduler_pods import scheduler_pod
 
-from bailie.api.kinds import SELDON_RUNTIME
+from bailie.api.kinds import PIPELINE, SELDON_RUNTIME
 from bailie.kube.client import Client
 from bailie.kube.health import HealthServer
-from bailie.local.explanation import experiment_explanation, explanation, server_explanation
+from bailie.local.explanation import (
+    experiment_explanation,
+    explanation,
+    pipeline_explanation,
+    server_explanation,
+)
 from bailie.local.scheduler_answers import SCHEDULER_HTTP_PORT
 from bailie.manifests.objects import service
 
@@ -50,7 +55,9 @@ async def test_whom_it_asks(api, admin):
     assert "namespace team has no SeldonRuntime" in await summary(admin)
     runtime = {"apiVersion": API_VERSION, "kind": "SeldonRuntime", "spec": {"seldonConfig": "default"}}
     await admin.create({**runtime, "metadata": {"name": "seldon", "namespace": "team"}})
-    assert await summary(admin) == "no scheduler has looked at it: is its namespace served?"
+    assert await summary(admin) == (
+        "no scheduler has looked at it: `bailie doctor -n team` says what is wrong"
+    )
     await admin.delete(SELDON_RUNTIME, "seldon", "team")
     assert (await explanation(admin, "team", "iris"))["trail"] == []
     await scheduler_pod(api, admin, "team", own)
@@ -91,6 +98,22 @@ async def test_an_experiment_over_pipelines_tells_of_these(admin):
     ]
 
 
+async def test_a_pipeline_tells_of_its_steps(admin):
+    metadata = {"name": "two", "namespace": "team"}
+    spec = {"steps": [{"name": "iris"}, {"name": "gone", "inputs": ["iris"]}]}
+    body = {"apiVersion": API_VERSION, "kind": "Pipeline", "metadata": metadata, "spec": spec}
+    await admin.apply(body, field_manager="test")
+    found = await pipeline_explanation(admin, "team", "two")
+    assert found["summary"].startswith("no scheduler has looked at it")
+    assert found["trail"] == ["step iris: nobody has looked at it", "step gone: there is no such Model"]
+    gateways = {"type": "PipelineGwReady", "status": "True", "message": "1/1 pipeline gateways answer"}
+    ready = {"type": "Ready", "status": "True"}
+    status = {"status": {"conditions": [gateways, ready]}}
+    await admin.patch(PIPELINE, "two", "team", status, subresource="status")
+    found = await pipeline_explanation(admin, "team", "two")
+    assert (found["pipeline"], found["summary"]) == ("two", "1/1 pipeline gateways answer")
+
+
 async def test_an_experiment_says_who_gets_requests(admin):
     metadata = {"name": "flower", "namespace": "team"}
     candidates = [{"name": "iris", "weight": 90}, {"name": "gone", "weight": 10}]
@@ -124,7 +147,7 @@ async def test_of_a_server_the_scheduler_says_what_its_replicas_hold(api, admin)
     await admin.create({**server, "spec": {"serverConfig": "mlserver"}})
     found = await server_explanation(admin, "servers", "mlserver")
     assert (found["server"], found["trail"]) == ("mlserver", [])
-    assert found["summary"] == "no operator has looked at it: is its namespace served?"
+    assert found["summary"] == ("no operator has looked at it: `bailie doctor -n servers` says what is wrong")
     await scheduler_pod(api, admin, "servers", address)
     [unheard] = (await server_explanation(admin, "servers", "mlserver"))["trail"]
     assert "this is from the Server's status" in unheard

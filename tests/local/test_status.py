@@ -102,6 +102,20 @@ async def test_who_leads_and_whose_pods_are_whose(client):
     assert (servers["one"]["replicas"], servers["one"]["ready"]) == (0, False)
 
 
+async def test_pipelines_and_experiments_are_parts_of_a_namespace(client):
+    specs = {
+        "Pipeline": {"steps": [{"name": "iris"}]},
+        "Experiment": {"candidates": [{"name": "iris", "weight": 1}]},
+    }
+    for kind, spec in specs.items():
+        manifest = manifest_of(kind, "flower", spec, "a")
+        del manifest["metadata"]["uid"]
+        await client.create(manifest)
+    found = await _namespace(client, "a")
+    unknown = {"name": "flower", "ready": False, "reason": "", "message": ""}
+    assert (found["pipelines"], found["experiments"]) == ([unknown], [unknown])
+
+
 async def test_nobody_leads_without_a_lease(client):
     await pod(client, "seldon-scheduler-0", "seldon-scheduler")
     assert [each["leader"] for each in (await _namespace(client, "a"))["schedulers"]] == [False]

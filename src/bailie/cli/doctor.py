@@ -24,7 +24,7 @@ def doctor(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Look for faults: operators, claims, rights, schedulers, agents, Envoys, servers, models.
+    """Look for faults, from operators, claims and rights to servers, models, pipelines and experiments.
 
     Only reads, on our clusters and on those of Seldon Core, and says which checks your rights do not allow.
     Exit code 0 when nothing is wrong, 1 when something is.

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _EXPLAINED = dict.fromkeys(("model", "models", "mlm"), "model")
-_EXPLAINED |= dict.fromkeys(("experiment", "experiments", "mlx"), "experiment")
 _EXPLAINED |= dict.fromkeys(("server", "servers", "mls"), "server")
+_EXPLAINED |= dict.fromkeys(("pipeline", "pipelines", "mlp"), "pipeline")
+_EXPLAINED |= dict.fromkeys(("experiment", "experiments", "mlx"), "experiment")
 """The words of the kinds that can be explained."""
 _DEMO_COLUMNS = 110
 """Of the demo's table where no terminal says how wide it is: people read it in the log of a build."""
@@ -27,7 +28,7 @@ OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of th
 
 
 def explain(
-    kind: Annotated[str, typer.Argument(help="Kind: model, server or experiment.")],
+    kind: Annotated[str, typer.Argument(help="Kind: model, server, pipeline or experiment.")],
     name: Annotated[str, typer.Argument(parser=object_name, metavar="name", help="Its name.")],
     *,
     namespace: Namespace = None,
@@ -36,7 +37,7 @@ def explain(
     state_dir: StateDir = None,
 ) -> None:
     """Show where a model is placed and why, or why it is not; why a server has its replicas, and what they
-    hold; or which models an experiment leads to.
+    hold; whether the models of a pipeline's steps answer; or which models an experiment leads to.
 
     Examples:
 
@@ -46,11 +47,13 @@ def explain(
 
       bailie explain server mlserver
 
+      bailie explain pipeline choice
+
       bailie explain experiment flower
     """
     word = _EXPLAINED.get(kind.lower())
     if word is None:
-        text = f"only models, servers and experiments can be explained, not {kind!r}"
+        text = f"only models, servers, pipelines and experiments can be explained, not {kind!r}"
         fail(text, code=ExitCode.USAGE)
 
     async def read() -> dict[str, Any]:
@@ -59,6 +62,7 @@ def explain(
         found = {
             "model": of.explanation,
             "server": of.server_explanation,
+            "pipeline": of.pipeline_explanation,
             "experiment": of.experiment_explanation,
         }[word]
         async with connected(kubeconfig, state_dir) as client:
@@ -73,7 +77,7 @@ def explain(
 
 def explained(value: dict[str, Any]) -> Iterator[str]:
     """Yields the lines of an explanation (`local.explanation`) for people; no message is said twice."""
-    name = value.get("model") or value.get("server") or value["experiment"]
+    name = next(value[kind] for kind in dict.fromkeys(_EXPLAINED.values()) if kind in value)
     yield f"{name}: {value['summary']}"
     told = {value["summary"]}
     for condition in value["conditions"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,7 +102,8 @@ def up(
 
             def ready(_: SupervisorRecord) -> None:
                 picture.close()
-                _announce(state, output, asynchronous=True)
+                # Within the supervisor's loop, which goes on meanwhile.
+                threading.Thread(target=_announce, args=(state, output), daemon=True).start()
 
             supervisor.run(settings, timeout=timeout, progress=progress, ready=ready)
 
@@ -121,13 +123,8 @@ def _namespaces(values: list[str] | None) -> tuple[str, ...] | None:
     return tuple(watched)
 
 
-def _announce(state: StateDirectory, output: Output, *, asynchronous: bool = False) -> None:
-    """Prints the status of the ready parts; from within a running loop it does so in a thread."""
-    if asynchronous:
-        import threading
-
-        threading.Thread(target=_announce, args=(state, output), daemon=True).start()
-        return
+def _announce(state: StateDirectory, output: Output) -> None:
+    """Prints where the API and the data planes are, or the whole status as JSON."""
     value = asyncio.run(_gather(state))
     if output is Output.JSON:
         print_json(value)
@@ -181,7 +178,7 @@ def status(
     state_dir: StateDir = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show the operator and, for each namespace, its data plane, schedulers, servers and models.
+    """Show the operator and, for each namespace, its data plane, schedulers, servers, models and pipelines.
 
     With --namespace or --kubeconfig it shows one namespace, of a cluster where nothing runs on this machine.
     Exit code 0 when everything is ready, 4 when something is not (as right after `up`, while models load),
@@ -250,9 +247,10 @@ def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
         for model in namespace["models"]:
             detail = model["message"] or _count(model["availableReplicas"], "replica")
             found.append((name, f"model {model['name']}", model["ready"], detail))
-        for experiment in namespace["experiments"]:
-            detail = experiment["message"] or experiment["reason"]
-            found.append((name, f"experiment {experiment['name']}", experiment["ready"], detail))
+        for kind in ("pipeline", "experiment"):
+            for item in namespace[f"{kind}s"]:
+                detail = item["message"] or item["reason"]
+                found.append((name, f"{kind} {item['name']}", item["ready"], detail))
     return found
 
 

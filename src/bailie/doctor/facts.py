@@ -63,7 +63,7 @@ class ClaimView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thing:
-    """A SeldonRuntime, a Server or a Model: its name and what its `Ready` condition says."""
+    """An object of one of Bailie's kinds: its name and what its `Ready` condition says."""
 
     name: str
     ready: bool
@@ -119,6 +119,7 @@ class NamespaceFacts:
     runtimes: Known[tuple[Thing, ...]] = ()
     servers: Known[tuple[Thing, ...]] = ()
     models: Known[tuple[Thing, ...]] = ()
+    pipelines: Known[tuple[Thing, ...]] = ()
     experiments: Known[tuple[Thing, ...]] = ()
     scheduled_from: str = ""
     """The other namespace whose scheduler serves this one; empty where its own does."""

@@ -17,6 +17,7 @@ from bailie.api.kinds import (
     MLOPS_GROUP,
     MODEL,
     NAMESPACE,
+    PIPELINE,
     SELDON_RUNTIME,
     SERVER,
     SERVICE,
@@ -184,6 +185,7 @@ async def _namespace(client: Client, name: str, installations: Iterable[Installa
         runtimes=runtimes,
         servers=await _things(client, SERVER, name),
         models=await _things(client, MODEL, name),
+        pipelines=await _things(client, PIPELINE, name),
         experiments=await _things(client, EXPERIMENT, name),
         scheduled_from=central,
         term=await _term(client, name, central),
@@ -261,7 +263,7 @@ def _thing(manifest: Mapping[str, Any]) -> Thing:
     return Thing(
         name=str(metadata["name"]),
         ready=ready.get("status") == "True",
-        message=str(ready.get("message") or ready.get("reason") or ""),
+        message=_words_of(ready),
         current=seen is None or seen == metadata.get("generation"),
         concerns=tuple(_concerns(conditions, str(ready.get("message") or ""))),
         scheduler_namespace=str(spec.get("schedulerNamespace") or ""),
@@ -271,14 +273,15 @@ def _thing(manifest: Mapping[str, Any]) -> Thing:
     )
 
 
+def _words_of(condition: Mapping[str, Any]) -> str:
+    return str(condition.get("message") or condition.get("reason") or "")
+
+
 def _concerns(conditions: Mapping[str, Mapping[str, Any]], told: str) -> Iterator[str]:
     """Yields the conditions beside `Ready` that somebody has to act on, but for those whose sentence `Ready`
     has: all that are False and no mere information, and the remarks on a Model that are True."""
     for name, condition in conditions.items():
-        message, status = (
-            str(condition.get("message") or condition.get("reason") or ""),
-            condition.get("status"),
-        )
+        message, status = _words_of(condition), condition.get("status")
         asks = status == "False" and condition.get("severity") != "Info"
         remarks = status == "True" and name in _REMARKS
         if name != "Ready" and (asks or remarks) and message not in told:

@@ -195,6 +195,13 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         yield from _things("models", "Model", seen, seen.models)
 
 
+def _pipelines(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
+    if isinstance(seen.pipelines, Unknown):
+        yield unknown("pipelines", f"Pipelines of {seen.name}: {seen.pipelines.why}", seen.name)
+    else:
+        yield from _things("pipelines", "Pipeline", seen, seen.pipelines)
+
+
 def _experiments(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     if isinstance(seen.experiments, Unknown):
         yield unknown("experiments", f"Experiments of {seen.name}: {seen.experiments.why}", seen.name)
@@ -242,7 +249,7 @@ def _concerns(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thin
 
 
 def _remedy(kind: str, thing: Thing, seen: NamespaceFacts) -> str:
-    if kind in {"Model", "Experiment"}:
+    if kind in {"Model", "Pipeline", "Experiment"}:
         return f"bailie explain {kind.lower()} {thing.name} -n {seen.name}"
     return f"kubectl describe {kind.lower()} {thing.name} -n {seen.name}"
 
@@ -254,6 +261,7 @@ _NAMESPACE_CHECKS: tuple[Callable[[Facts, NamespaceFacts], Iterator[Finding]], .
     _scheduler,
     _servers,
     _models,
+    _pipelines,
     _experiments,
 )
 

@@ -1,7 +1,8 @@
-"""Why a model is where it is, or a server has its replicas, and who gets the requests of an experiment.
+"""Why a model is where it is, a server has its replicas, a pipeline answers or does not, and who gets the
+requests of an experiment.
 
-The scheduler says it, if it can be reached; else the status does. Of an experiment its own status and those
-of its Models or Pipelines say it.
+The scheduler says it, if it can be reached; else the status does. Of a pipeline and of an experiment their
+own status and those of their Models or Pipelines say it.
 """
 
 from __future__ import annotations
@@ -52,10 +53,28 @@ async def server_explanation(client: Client, namespace: str, name: str) -> dict[
     return {
         "server": name,
         "namespace": namespace,
-        "summary": ready.get("message") or "no operator has looked at it: is its namespace served?",
+        "summary": ready.get("message")
+        or f"no operator has looked at it: `bailie doctor -n {namespace}` says what is wrong",
         "conditions": server.get("status", {}).get("conditions", []),
         "trail": told.get("trail", unheard),
         "detail": told,
+    }
+
+
+async def pipeline_explanation(client: Client, namespace: str, name: str) -> dict[str, Any]:
+    """Returns `pipeline`, `summary`, `conditions`, and `trail`: a line per step with the state of its
+    Model."""
+    pipeline = await client.get(PIPELINE, name, namespace)
+    ready, answers = condition(pipeline, "Ready"), condition(pipeline, "PipelineGwReady")
+    steps = dict.fromkeys(step["name"] for step in pipeline["spec"].get("steps") or ())
+    return {
+        "pipeline": name,
+        "namespace": namespace,
+        "summary": ready.get("message")
+        or answers.get("message")
+        or await _why_nobody_looked(client, namespace),
+        "conditions": pipeline.get("status", {}).get("conditions", []),
+        "trail": [f"step {step}: {await _state(client, MODEL, namespace, step)}" for step in steps],
     }
 
 
@@ -105,6 +124,6 @@ async def _why_nobody_looked(client: Client, namespace: str) -> str:
         if not runtimes:
             return (
                 f"no scheduler has looked at it, for namespace {namespace} has no SeldonRuntime: the chart"
-                " seldon-core-v2-runtime makes one"
+                f" seldon-core-v2-runtime makes one, on a laptop `bailie scope add {namespace}`"
             )
-    return "no scheduler has looked at it: is its namespace served?"
+    return f"no scheduler has looked at it: `bailie doctor -n {namespace}` says what is wrong"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import EXPERIMENT, LEASE, MODEL, POD, SELDON_RUNTIME, SERVER, SERVICE
+from bailie.api.kinds import EXPERIMENT, LEASE, MODEL, PIPELINE, POD, SELDON_RUNTIME, SERVER, SERVICE
 from bailie.kube.errors import NotFound
 from bailie.local.bootstrap import watched
 from bailie.local.errors import DeadlinePassed, NoAddress
@@ -127,6 +127,7 @@ async def _namespace(client: Client, namespace: str) -> dict[str, Any]:
             _server(item, _named(pods, names.SERVER)) for item in (await client.list(SERVER, namespace)).items
         ],
         "models": [_model(item) for item in (await client.list(MODEL, namespace)).items],
+        "pipelines": [_resource(item) for item in (await client.list(PIPELINE, namespace)).items],
         "experiments": [_resource(item) for item in (await client.list(EXPERIMENT, namespace)).items],
     }
 
