@@ -21,7 +21,6 @@ EVERYTHING = {
     "dataflow": {"cleanTopicsOnDelete": True},
 }
 WRONG_TYPES = {
-    "unknown field": ({"foo": 1}, "spec.foo", "Unknown", 'there is no field "foo" here'),
     "text for a number": ({"replicas": "1"}, "spec.replicas", "Invalid", 'must be an integer, not "1"'),
     "number for a text": ({"server": 1}, "spec.server", "Invalid", "must be a string, not 1"),
     "truth for a number": ({"replicas": True}, "spec.replicas", "Invalid", "must be an integer, not true"),
@@ -46,6 +45,32 @@ WRONG_TYPES = {
     ),
     "inside a list": ({"parameters": [{"name": "a"}]}, "spec.parameters[0].value", "Required", "is required"),
     "float memory": ({"memory": 1.5}, "spec.memory", "Invalid", "must be an integer or a string"),
+}
+UNKNOWN_FIELDS = {
+    "a slip": ({"storagUri": "/m"}, "spec.storagUri", '"storagUri" here; did you mean "storageUri"?'),
+    "another spelling": (
+        {"min_replicas": 1},
+        "spec.min_replicas",
+        '"min_replicas" here; did you mean "minReplicas"?',
+    ),
+    "a slip within a list": (
+        {"parameters": [{"name": "a", "value": "b", "vale": "c"}]},
+        "spec.parameters[0].vale",
+        '"vale" here; did you mean "value"?',
+    ),
+    "like none of few": (
+        {"parameters": [{"name": "a", "value": "b", "x": "c"}]},
+        "spec.parameters[0].x",
+        '"x" here, but name, value',
+    ),
+    "like none of many": (
+        {"foo": 1},
+        "spec.foo",
+        (
+            '"foo" here, but replicas, minReplicas, maxReplicas, storageUri, modelType, artifactVersion,'
+            " schemaUri, secretName, requirements, memory, server, preloaded, …"
+        ),
+    ),
 }
 CONTRADICTIONS = {
     "no artifact": ({"storageUri": " "}, "spec.storageUri", "Required"),
@@ -104,6 +129,13 @@ def test_wrong_types_are_refused_with_the_path(manifest, change, path, reason, m
     model, problems = Model.parse(manifest("Model", {"storageUri": "/x", **change}))
     assert model is None
     assert [(p.path, p.reason, p.message) for p in problems] == [(path, reason, message)]
+
+
+@pytest.mark.parametrize(("change", "path", "words"), UNKNOWN_FIELDS.values(), ids=UNKNOWN_FIELDS)
+def test_of_an_unknown_field_the_known_ones_are_told(manifest, change, path, words):
+    _, problems = Model.parse(manifest("Model", {"storageUri": "/x", **change}))
+    told = [(p.path, p.reason, p.message) for p in problems]
+    assert told == [(path, "Unknown", f"there is no field {words}")]
 
 
 @pytest.mark.parametrize(("change", "path", "reason"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)

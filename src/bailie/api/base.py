@@ -4,7 +4,7 @@ Imported by the modules of the kinds only. Leaves are strict (`"1"` is no intege
 Annotations here and in the kinds' modules are evaluated at run time, so there is no `__future__` import.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -21,6 +21,16 @@ class Part(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
     )
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """Returns the object of a manifest, whose fields have the names on the wire alone: the API drops
+        `min_replicas`.
+
+        Raises:
+            ValidationError: It is no such object.
+        """
+        return cls.model_validate(value, by_alias=True, by_name=False)
 
 
 class LooseStatus(BaseModel):

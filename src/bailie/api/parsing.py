@@ -5,7 +5,10 @@ Called by `Resource.parse`; knows no kind. Paths use the names on the wire (`spe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel
 
 from bailie.api.problems import Problem
 
@@ -28,6 +31,10 @@ _TYPE_SENTENCES = {
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
 }
+_ALIKE = 0.75
+"""How alike two names of fields are that one is taken for a slip of the other; case and `_` do not count."""
+_LISTED = 12
+"""Fields that are named where none is like the unknown one."""
 _BOUNDS = {
     "greater_than_equal": ("ge", "must be at least {}"),
     "greater_than": ("gt", "must be more than {}"),
@@ -83,21 +90,56 @@ def path_of(location: Sequence[str | int]) -> str:
     return path
 
 
-def problems_of(error: ValidationError) -> list[Problem]:
-    """Returns one problem for each error, in the order of the manifest's fields."""
-    return [_problem(details) for details in error.errors(include_url=False)]
+def problems_of(error: ValidationError, of: type[BaseModel]) -> list[Problem]:
+    """Returns one problem for each error about a manifest of the type `of`, in the order of its fields."""
+    return [_problem(details, of) for details in error.errors(include_url=False)]
 
 
-def _problem(details: ErrorDetails) -> Problem:
+def _problem(details: ErrorDetails, of: type[BaseModel]) -> Problem:
     path, kind = path_of(details["loc"]), details["type"]
     context: Mapping[str, Any] = details.get("ctx", {})
     if kind == "missing":
         return Problem(path, "Required", "is required")
     if kind == "extra_forbidden":
-        return Problem(path, "Unknown", f'there is no field "{details["loc"][-1]}" here')
+        *way, name = details["loc"]
+        text = f'there is no field "{name}" here{_instead(str(name), _fields_at(of, way))}'
+        return Problem(path, "Unknown", text)
     if kind == "literal_error":
         return Problem(path, "NotSupported", f"must be {context['expected']}, not {_shown(details['input'])}")
     return Problem(path, "Invalid", _sentence(kind, context, details))
+
+
+def _instead(name: str, fields: Sequence[str]) -> str:
+    """Returns the field that was probably meant, else the fields that there are, as the end of a sentence."""
+    plain = {_plain(field): field for field in fields}
+    if close := get_close_matches(_plain(name), plain, n=1, cutoff=_ALIKE):
+        return f'; did you mean "{plain[close[0]]}"?'
+    more = ", …" if len(fields) > _LISTED else ""
+    return f", but {', '.join(fields[:_LISTED])}{more}" if fields else ""
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _fields_at(of: type[BaseModel], way: Sequence[str | int]) -> list[str]:
+    """Returns the names on the wire of the fields at a place of a manifest; none where the place is open."""
+    found: type[BaseModel] | None = of
+    for step in way:
+        if found is not None and isinstance(step, str):
+            found = _model_in(_fields_of(found).get(step))
+    return list(_fields_of(found)) if found is not None else []
+
+
+def _fields_of(model: type[BaseModel]) -> dict[str, object]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Returns the type of an object, or of a list's items, however wrapped (`tuple[Step, ...] | None`)."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _model_in(each))), None)
 
 
 def _sentence(kind: str, context: Mapping[str, Any], details: ErrorDetails) -> str:

@@ -246,5 +246,5 @@ def _shape_problems(shape: type[Open], path: str, value: Mapping[str, Any] | Non
     try:
         shape.model_validate(value or {})
     except ValidationError as error:
-        return [Problem(f"{path}.{p.path}", p.reason, p.message) for p in problems_of(error)]
+        return [Problem(f"{path}.{p.path}", p.reason, p.message) for p in problems_of(error, shape)]
     return []

@@ -35,11 +35,11 @@ class Resource(Part):
         """Returns the object and every problem; None in its place when one of them is more than a warning."""
         found = _type_problems(cls.resource_kind, manifest)
         try:
-            parsed = cls.model_validate(without_nulls(manifest))
+            parsed = cls.read(without_nulls(manifest))
         except TooDeepError:
             return None, [Problem("", "Invalid", f"objects and lists are more than {DEEPEST} levels deep")]
         except ValidationError as error:
-            found += problems_of(error)
+            found += problems_of(error, cls)
             return None, found + cls._further(manifest, error)
         found += parsed.all_checks()
         return (None if has_errors(found) else parsed), found
@@ -48,10 +48,10 @@ class Resource(Part):
     def _further(cls, manifest: Mapping[str, Any], error: ValidationError) -> list[Problem]:
         """Returns what else is wrong where the fields at fault can be left out: all is told at once."""
         try:
-            rest = cls.model_validate(without_faults(manifest, error))
+            rest = cls.read(without_faults(manifest, error))
         except ValidationError:
             return []
-        told = {problem.path for problem in problems_of(error)}
+        told = {problem.path for problem in problems_of(error, cls)}
         return [problem for problem in rest.all_checks() if problem.path not in told]
 
     def all_checks(self) -> list[Problem]:

@@ -160,7 +160,7 @@ def parsed_config(text: bytes) -> KafkaConfig | None:
         content: Any = json.loads(text)
         config = KafkaConfig.model_validate(content)
     except ValidationError as error:
-        problems = problems_of(error)
+        problems = problems_of(error, KafkaConfig)
     except (ValueError, RecursionError) as error:
         raise KafkaSettingsError(f"{paths.KAFKA_FILE} is no JSON: {error}") from None
     else:
