@@ -8,7 +8,9 @@ A test fails when what is committed differs from what this writes.
 
 from __future__ import annotations
 
+import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +75,9 @@ def _rows(schema: dict[str, Any], prefix: str) -> Iterator[str]:
     for name, field in schema.get("properties", {}).items():
         path = f"{prefix}{name}"
         star = "*" if name in required else ""
-        default = f" Default {field['default']!r}." if field.get("default") not in (None, {}) else ""
+        default = (
+            f" Default `{json.dumps(field['default'])}`." if field.get("default") not in (None, {}) else ""
+        )
         text = (field.get("description", "") + default).replace("|", "\\|").replace("\n", " ")
         yield f"| `{path}`{star} | {_type(field)} | {text} |\n"
         items = field.get("items", {})
@@ -143,8 +147,22 @@ def _parameter(parameter: Any) -> str:
     names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
     if parameter.param_type_name == "argument":
         names = f"`{parameter.name.upper()}`"
-    text = getattr(parameter, "help", None) or ""
-    return f"| {names} | {text} |\n"
+    text = " ".join([getattr(parameter, "help", None) or "", *_said_of(parameter)])
+    return f"| {names} | {text.strip()} |\n"
+
+
+def _said_of(parameter: Any) -> Iterator[str]:
+    """Yields what `--help` says beside the text: the values to choose from, the default, the variable."""
+    annotation = parameter.type_descriptor.annotation
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        yield f"One of {', '.join(f'`{choice.value}`' for choice in annotation)}."
+    default, shown = parameter.default, getattr(parameter, "show_default", None)
+    if isinstance(shown, str):
+        yield f"Default: {shown}."
+    elif shown is not False and isinstance(default, str | int | float) and not isinstance(default, bool):
+        yield f"Default `{default:g}`." if isinstance(default, float) else f"Default `{default}`."
+    if parameter.envvar:
+        yield f"Variable `{parameter.envvar}`."
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from tests.support.commands import CommandRunner
 
 from bailie import __version__
 from bailie.cli.app import COMMANDS, app
+from bailie.cli.files import stated
 from bailie.cli.inspect import _print_rows
 from bailie.cli.output import MEANINGS, ExitCode
-from bailie.cli.resources import stated
 from bailie.inference.codec import reason_of
 from bailie.local.demo import Row
 

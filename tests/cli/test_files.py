@@ -12,7 +12,8 @@ import yaml
 from hypothesis import given
 from tests.support.anyjson import ANYTHING, changed
 
-from bailie.cli.resources import put_into, read_manifests, reference_of, refuse_problems
+from bailie.cli.files import put_into, read_manifests, refuse_problems
+from bailie.cli.readiness import reference_of
 
 MODEL = {
     "apiVersion": "mlops.seldon.io/v1alpha1",
@@ -84,6 +85,23 @@ def test_any_json_is_an_object_or_a_sentence(manifest):
 def test_kinds_that_bailie_does_not_know_are_left_to_kubectl(capsys):
     assert ends({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}})
     assert "use kubectl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [
+        ("mlops.seldon.io/v1", "Model"),
+        ("seldon.io/v1alpha1", "Model"),
+        ("mlops.seldon.io/v1alpha1", "model"),
+        ("mlops.seldon.io/v1alpha1", "Models"),
+        ("v1", "Modle"),
+    ],
+)
+def test_the_kind_that_was_meant_is_told(capsys, version, kind):
+    assert ends({**MODEL, "apiVersion": version, "kind": kind})
+    said = capsys.readouterr().err
+    assert f"{version} {kind} is not a kind that Bailie uses" in said
+    assert "write apiVersion: mlops.seldon.io/v1alpha1 and kind: Model\n" in said
 
 
 def test_every_problem_is_told_and_a_warning_stops_nothing(capsys):

@@ -9,6 +9,7 @@ from tests.support.commands import CommandRunner
 from tests.support.manifests import manifest_of
 
 from bailie.cli.app import app
+from bailie.kube.clock import utc_now
 
 RUNNER = CommandRunner()
 GROUP = "rbac.authorization.k8s.io"
@@ -125,6 +126,14 @@ def test_nothing_is_applied_where_one_object_is_wrong(bailie, file):
     assert bailie("get", "model", "good").exit_code == 3
 
 
+def test_a_field_that_the_api_does_not_know_is_refused(bailie):
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringdata: {a: b}"
+    result = bailie("apply", "-f", "-", stdin=secret)
+    assert result.exit_code == 1
+    assert 'unknown field "stringdata"' in result.stderr
+    assert bailie("get", "secret", "s").exit_code == 3
+
+
 def test_waiting_says_what_keeps_it_from_being_ready(bailie, file, everybody):
     path = file("slow")
     result = bailie("apply", "-f", path, "--wait", "--timeout", "0.2")
@@ -143,6 +152,51 @@ def test_waiting_says_what_keeps_it_from_being_ready(bailie, file, everybody):
     result = bailie("apply", "-f", path, "--wait", "--timeout", "30")
     assert (result.exit_code, result.stdout) == (0, "model/slow applied\n")
     bailie("delete", "model", "slow")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "command"),
+    [
+        ("Pipeline", {"steps": [{"name": "iris"}]}, "bailie explain pipeline slow -n default"),
+        ("Server", {"serverConfig": "mlserver"}, "bailie explain server slow -n default"),
+        ("SeldonRuntime", {"seldonConfig": "default"}, "bailie doctor -n default"),
+    ],
+)
+def test_what_is_waited_for_in_vain_has_a_command_that_says_more(bailie, tmp_path, kind, spec, command):
+    manifest = manifest_of(kind, "slow", spec, "default")
+    del manifest["metadata"]["uid"]
+    path = tmp_path / "slow.yaml"
+    path.write_text(yaml.safe_dump(manifest))
+    assert f"hint: {command}\n" in bailie("apply", "-f", path, "--wait", "--timeout", "0").stderr
+    bailie("delete", "-f", path)
+
+
+def claim(api, *, renewed):
+    """Has an operator claim the namespace `default`, or lets it go."""
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    metadata = {"name": "bailie-operator-claim", "namespace": "default"}
+    spec = {"holderIdentity": "home/one", "leaseDurationSeconds": 15, "renewTime": renewed}
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    post(api, path, {**lease, "metadata": metadata, "spec": spec})
+
+
+def test_what_nobody_acts_on_is_said(bailie, file, everybody):
+    path = file("a", "b", "c", "d")
+    result = bailie("apply", "-f", path)
+    assert result.exit_code == 0
+    assert "no operator serves namespace default" in result.stderr
+    assert "nothing acts on model/a, model/b, model/c, … there" in result.stderr
+    assert "bailie scope add default" in result.stderr
+    runtime = yaml.safe_dump(manifest_of("SeldonRuntime", "seldon", {"seldonConfig": "default"}, "default"))
+    result = bailie("apply", "-f", "-", stdin=f"{path.read_text()}\n---\n{runtime}")
+    assert (result.exit_code, result.stderr) == (0, "")
+    bailie("delete", "seldonruntime", "seldon")
+    claim(everybody, renewed=utc_now().isoformat())
+    assert bailie("apply", "-f", path).stderr == ""
+    everybody.request(
+        "DELETE", "/apis/coordination.k8s.io/v1/namespaces/default/leases/bailie-operator-claim"
+    )
+    bailie("delete", "-f", path)
 
 
 def test_each_object_that_is_not_ready_is_named_and_the_others_are_told(bailie, file, everybody):

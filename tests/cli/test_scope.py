@@ -167,7 +167,8 @@ def test_without_an_operator_it_says_how_to_name_one(scope, api):
 def test_waiting_for_a_namespace_that_is_not_served_ends_with_the_reason(scope):
     result = scope("add", "b", "--wait", "--timeout", "0.1")
     assert result.exit_code == 4
-    assert "b: the operator has not seen it yet" in result.stderr
+    assert "waiting for b: the operator has not seen it yet\n" in result.stderr
+    assert "not served after 0.1 s: b: the operator has not seen it yet" in result.stderr
 
 
 def other_operator(api, namespaces):

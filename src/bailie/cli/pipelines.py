@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
+from bailie.cli.files import read_manifests
 from bailie.cli.output import ExitCode, fail, print_json
-from bailie.cli.resources import read_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +120,7 @@ def drawable(manifest: dict[str, Any]) -> Pipeline:
 
     body = {key: value for key, value in manifest.items() if key != "status"}
     try:
-        found = Pipeline.model_validate(without_nulls(body))
+        found = Pipeline.read(without_nulls(body))
         return found.model_copy(update={"status": _status(manifest.get("status"))})
     except (ValidationError, TooDeepError):
         problems = Pipeline.parse(body)[1]

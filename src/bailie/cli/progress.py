@@ -1,8 +1,8 @@
 """One live picture of a wait: the parts that are done, the parts that are waited for, and since when.
 
-Used by `lifecycle`, `resources`, `readiness` and `serve`. On a terminal the picture is drawn again in place;
-elsewhere each change is a line. Nothing is drawn where the result is JSON. Standard output stays free for
-results.
+Used by `lifecycle`, `resources`, `readiness`, `scope` and `serve`. On a terminal the picture is drawn again
+in place; elsewhere each change is a line. Nothing is drawn where the result is JSON. Standard output stays
+free for results.
 """
 
 from __future__ import annotations

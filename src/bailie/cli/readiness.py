@@ -35,7 +35,7 @@ async def wait_ready(
     """
     from bailie.local.errors import DeadlinePassed
 
-    pending = {reference_of(each): (each, _UNSEEN) for each in manifests if _has_readiness(each)}
+    pending = {reference_of(each): (each, _UNSEEN) for each in manifests if has_readiness(each)}
     try:
         async with asyncio.timeout(timeout):
             while pending:
@@ -46,16 +46,24 @@ async def wait_ready(
                     await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
         first, _ = next(iter(pending.values()))
-        metadata = first["metadata"]
         raise DeadlinePassed(
             "; ".join(
                 f"{name} is not ready after {timeout:g} s: {why}" for name, (_, why) in pending.items()
             ),
-            hint=f"bailie explain {first['kind'].lower()} {metadata['name']} -n {metadata['namespace']}",
+            hint=_look_closer(first),
         ) from error
 
 
-def _has_readiness(manifest: Manifest) -> bool:
+def _look_closer(manifest: Manifest) -> str:
+    """Returns the command that says more of an object that is not ready."""
+    kind, metadata = manifest["kind"].lower(), manifest["metadata"]
+    if kind == "seldonruntime":
+        return f"bailie doctor -n {metadata['namespace']}"
+    return f"bailie explain {kind} {metadata['name']} -n {metadata['namespace']}"
+
+
+def has_readiness(manifest: Manifest) -> bool:
+    """Says whether a controller of ours reports on the object; none does on configurations."""
     ours = manifest["apiVersion"].startswith("mlops.seldon.io/")
     return ours and not manifest["kind"].endswith("Config")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,20 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
+from bailie.cli.files import put_into, read_manifests, refuse_problems, resolve, served_kind, stated
 from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
 from bailie.cli.progress import Progress
-from bailie.cli.readiness import reference_of, wait_ready
+from bailie.cli.readiness import has_readiness, reference_of, wait_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from bailie.api.kinds import Kind
     from bailie.kube.client import Client
 
 Manifest = dict[str, Any]
 
 FIELD_MANAGER = "bailie"
-_OF_THE_API = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"})
+_SHOWN = 3
+"""Objects that a warning names."""
 
 
 class Form(StrEnum):
@@ -69,9 +71,12 @@ def apply(
             applied = []
             for manifest in manifests:
                 put_into(manifest, namespace or client.namespace)
-                applied.append(await client.apply(manifest, field_manager=FIELD_MANAGER, force=True))
+                applied.append(
+                    await client.apply(manifest, field_manager=FIELD_MANAGER, force=True, strict=True)
+                )
                 if output is Form.TEXT:
                     sys.stdout.write(f"{reference_of(manifest)} applied\n")
+            await _warn_of_unserved(client, applied)
             if wait:
                 with Progress(shown=output is Form.TEXT) as progress:
                     await wait_ready(client, applied, timeout, progress)
@@ -80,6 +85,32 @@ def apply(
     applied = run(send())
     if output is not Form.TEXT:
         _print(applied, output)
+
+
+async def _warn_of_unserved(client: Client, applied: list[Manifest]) -> None:
+    """Says where no operator serves a namespace, so that nothing acts on objects there.
+
+    Nothing is said where that is not known, and of a namespace that gets its SeldonRuntime with the objects.
+    """
+    from bailie.doctor.installation import claim_on
+    from bailie.kube.errors import ApiError
+
+    objects: dict[str, list[Manifest]] = defaultdict(list)
+    for each in filter(has_readiness, applied):
+        objects[each["metadata"]["namespace"]].append(each)
+    for namespace, here in objects.items():
+        try:
+            claim = await claim_on(client, namespace)
+        except ApiError:
+            continue
+        begins = any(each["kind"] == "SeldonRuntime" for each in here)
+        if begins or (claim is not None and claim.fresh):
+            continue
+        told = ", ".join(map(reference_of, here[:_SHOWN])) + (", …" if len(here) > _SHOWN else "")
+        say(
+            f"warning: no operator serves namespace {namespace}, so nothing acts on {told} there:"
+            f" `bailie scope list` shows those that are served, `bailie scope add {namespace}` adds it"
+        )
 
 
 def get(
@@ -183,114 +214,12 @@ async def delete_objects(
         put_into(manifest, namespace)
         metadata = manifest["metadata"]
         try:
-            await client.delete(_kind_of(manifest), metadata["name"], metadata.get("namespace"))
+            await client.delete(served_kind(manifest), metadata["name"], metadata.get("namespace"))
         except NotFound as error:
             absent.append(str(error))
         else:
             tell(reference_of(manifest))
     return absent
-
-
-def read_manifests(path: Path) -> Iterator[Manifest]:
-    """Yields the objects of a YAML or JSON file, lists opened; says which document is none."""
-    source = "standard input" if str(path) == "-" else str(path)
-    found = False
-    for number, document in enumerate(_documents(path, source), 1):
-        listed = isinstance(document, dict) and isinstance(document.get("items"), list)
-        for item in document["items"] if listed else [document]:
-            if item is None:
-                continue
-            if not _is_object(item):
-                text = "not a Kubernetes object (it needs apiVersion, kind and metadata.name, each a string)"
-                fail(f"{source}, document {number}: {text}", code=ExitCode.USAGE)
-            found = True
-            yield item
-    if not found:
-        fail(f"{source} holds no object", code=ExitCode.USAGE)
-
-
-def stated(manifest: Manifest) -> Manifest:
-    """Returns an object that an API answered (it has a uid) without the fields that only the API writes."""
-    if "uid" not in manifest["metadata"]:
-        return manifest
-    metadata = {key: value for key, value in manifest["metadata"].items() if key not in _OF_THE_API}
-    return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": metadata}
-
-
-def _documents(path: Path, source: str) -> list[Any]:
-    import yaml
-
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        return list(yaml.safe_load_all(text))
-    except OSError as error:
-        fail(f"{source} cannot be read: {error.strerror}", code=ExitCode.USAGE)
-    except UnicodeDecodeError:
-        fail(f"{source} is not text", code=ExitCode.USAGE)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        fail(f"{source}{place}: not YAML: {error.problem}", code=ExitCode.USAGE)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month, thousands of levels
-        fail(f"{source} is not YAML: {' '.join(str(error).split())}", code=ExitCode.USAGE)
-
-
-def _is_object(item: Any) -> bool:
-    if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
-        return False
-    metadata = item["metadata"]
-    needed = (item.get("apiVersion"), item.get("kind"), metadata.get("name"))
-    return all(isinstance(text, str) and text for text in needed) and isinstance(
-        metadata.get("namespace", ""), str
-    )
-
-
-def refuse_problems(manifests: list[Manifest]) -> None:
-    """Tells every problem and warning of the objects; ends the command where there is a problem."""
-    from bailie.api.registry import parse
-
-    refused = False
-    for manifest in manifests:
-        _kind_of(manifest)
-        for problem in parse(manifest)[1]:
-            warning = problem.reason == "NoEffect"
-            say(f"{'warning' if warning else 'error'}: {reference_of(manifest)}: {problem}")
-            refused = refused or not warning
-    if refused:
-        fail("nothing was applied", hint="mend the fields named above", code=ExitCode.USAGE)
-
-
-def _kind_of(manifest: Manifest) -> Kind:
-    from bailie.kube.client import kind_of
-
-    try:
-        return kind_of(manifest)
-    except ValueError as error:
-        fail(str(error), hint="use kubectl for other kinds", code=ExitCode.USAGE)
-
-
-def resolve(word: str) -> Kind:
-    """Returns the kind that a word means: its name, plural or short name, in any case."""
-    from bailie.api import kinds
-
-    known = [kind for kind in vars(kinds).values() if isinstance(kind, kinds.Kind)]
-    short = {"mlm": "Model", "mlp": "Pipeline", "mlx": "Experiment", "mls": "Server", "mlc": "ServerConfig"}
-    short |= {"po": "Pod", "svc": "Service", "cm": "ConfigMap", "ns": "Namespace", "ev": "Event"}
-    wanted = short.get(word.lower(), word).lower()
-    found = next((kind for kind in known if wanted in (kind.kind.lower(), kind.plural)), None)
-    if found is None:
-        fail(
-            f"{word!r} is not a kind that Bailie uses",
-            hint=f"known are {', '.join(sorted(kind.plural for kind in known))}",
-            code=ExitCode.USAGE,
-        )
-    return found
-
-
-def put_into(manifest: Manifest, namespace: str) -> None:
-    """Sets the namespace of a namespaced object that states none."""
-    if _kind_of(manifest).namespaced:
-        manifest["metadata"].setdefault("namespace", namespace)
 
 
 def _print(value: list[Manifest] | Manifest, form: Form) -> None:

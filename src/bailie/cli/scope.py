@@ -10,6 +10,7 @@ import typer
 
 from bailie.cli.cluster import Kubeconfig, StateDir, connected, local_kubeconfig, run
 from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
+from bailie.cli.progress import Progress
 from bailie.wellknown import names, variables
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def add(
                 say(f"in the list already: {', '.join(present)}")
             local = kubeconfig is None and local_kubeconfig(state_dir) is not None
             if wait:
-                await _served(client, home, namespaces, timeout=timeout, local=local)
+                with Progress(shown=output is Output.TEXT) as progress:
+                    await _served(client, home, namespaces, progress, timeout=timeout, local=local)
             return {"added": added, **await scope_of(client, home)}
 
     _tell(run(change()), output, "added")
@@ -165,14 +167,14 @@ async def home_of(client: Client, chosen: str | None, kubeconfig: Path | None, s
 async def scope_of(client: Client, home: str) -> dict[str, Any]:
     """Returns the scope as data: the operator's status, corrected by the present claims."""
     seen = await _view(client, home)
-    names = sorted({*(seen.listed or ()), *seen.statuses})
+    concerned = sorted({*(seen.listed or ()), *seen.statuses})
     return {
         "operatorNamespace": home,
         "installation": seen.name,
         "operator": {"leader": seen.leader, "alive": seen.alive},
         "selector": seen.data.get("namespaceSelector", "").strip(),
         "problems": [*seen.problems, *([seen.unknown] if seen.unknown else [])],
-        "namespaces": [await _row(client, name, seen) for name in names],
+        "namespaces": [await _row(client, name, seen) for name in concerned],
     }
 
 
@@ -226,16 +228,19 @@ async def _view(client: Client, home: str) -> InstallationView:
         )
 
 
-async def _served(client: Client, home: str, names: Iterable[str], *, timeout: float, local: bool) -> None:
+async def _served(
+    client: Client, home: str, namespaces: Iterable[str], progress: Progress, *, timeout: float, local: bool
+) -> None:
     """Waits until the namespaces are served, on a laptop until their pods are ready.
 
     The command ends at once where another operator has a namespace and does not give it up.
     """
     from bailie.local.errors import DeadlinePassed
 
-    wanted, told = list(names), set[str]()
+    wanted, told = list(namespaces), set[str]()
     ends = asyncio.get_running_loop().time() + timeout
     while left := await _left(client, home, wanted, local=local):
+        progress(left)
         for name in wanted:
             text = await _owned_elsewhere(client, home, name)
             if text and text not in told:
@@ -246,6 +251,7 @@ async def _served(client: Client, home: str, names: Iterable[str], *, timeout: f
                 f"not served after {timeout:g} s: {'; '.join(left)}", hint="see `bailie scope list`"
             )
         await asyncio.sleep(0.2)
+    progress(())
 
 
 async def _owned_elsewhere(client: Client, home: str, namespace: str) -> str:
@@ -290,23 +296,23 @@ async def _left(client: Client, home: str, wanted: list[str], *, local: bool) ->
     return [str(waiting) for waiting in await waiting_for(client, wanted, home)]
 
 
-def _refuse(names: list[str]) -> None:
+def _refuse(namespaces: list[str]) -> None:
     """Ends the command where a name cannot be a namespace's; a name given twice does no harm."""
     from bailie.scope.watch_list import parse_lines
 
-    problems = [problem.message for name in names for problem in parse_lines(name)[1]]
-    if not all(name.strip() for name in names):
+    problems = [problem.message for name in namespaces for problem in parse_lines(name)[1]]
+    if not all(name.strip() for name in namespaces):
         problems.append("a name is blank")
     if problems:
         fail("; ".join(problems), code=ExitCode.USAGE)
 
 
-def _split(names: list[str], text: str) -> tuple[list[str], list[str]]:
+def _split(namespaces: list[str], text: str) -> tuple[list[str], list[str]]:
     """Returns which of the names are in the list, and which are not."""
     from bailie.scope.watch_list import parse_lines
 
     listed = parse_lines(text)[0]
-    unique = dict.fromkeys(names)
+    unique = dict.fromkeys(namespaces)
     return [name for name in unique if name in listed], [name for name in unique if name not in listed]
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from bailie.cli.cluster import Namespace, StateDir, connected, object_name, state_directory
+from bailie.cli.files import refuse_problems
 from bailie.cli.output import Output, fail, failures_explained, print_json, say
 from bailie.cli.progress import Progress
 from bailie.cli.readiness import wait_ready
-from bailie.cli.resources import FIELD_MANAGER, refuse_problems
+from bailie.cli.resources import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

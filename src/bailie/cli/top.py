@@ -129,7 +129,7 @@ def arranged(rows: list[dict[str, Any]], sort: SortBy) -> list[dict[str, Any]]:
 
     def place(row: dict[str, Any]) -> tuple[float, str, str]:
         value = row[_KEYS[sort]] if sort in _KEYS else None
-        return (-1.0 if value is None else float(value)) * -1, row["namespace"], row["model"]
+        return 1.0 if value is None else -float(value), row["namespace"], row["model"]
 
     return sorted(rows, key=place)
 

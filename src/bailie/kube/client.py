@@ -232,10 +232,7 @@ class Client:
                     yield _event(line)
 
     async def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Object:
-        """Creates the object in the namespace that it names. Raises AlreadyExists, Invalid.
-
-        With `dry_run` the server returns the result and stores nothing.
-        """
+        """Creates the object, or with `dry_run` only tries it. Raises AlreadyExists, Invalid."""
         kind = kind_of(obj)
         params = {"dryRun": "All" if dry_run else None}
         return await self.call("POST", object_path(kind, _namespace(kind, obj)), params=params, body=obj)
@@ -284,11 +281,11 @@ class Client:
         force: bool = False,
         subresource: str | None = None,
         dry_run: bool = False,
+        strict: bool = False,
     ) -> Object:
-        """Applies on the server's side: creates, or takes exactly these fields. Raises Conflict with another
-        manager.
+        """Applies on the server's side: creates, or takes exactly these fields. Raises Conflict, Invalid.
 
-        With `dry_run` the server returns the result and stores nothing.
+        With `dry_run` the server stores nothing; with `strict` unknown fields are refused, not dropped.
         """
         kind = kind_of(obj)
         path = object_path(kind, _namespace(kind, obj), obj["metadata"]["name"], subresource)
@@ -296,6 +293,7 @@ class Client:
             "fieldManager": field_manager,
             "force": "true" if force else None,
             "dryRun": "All" if dry_run else None,
+            "fieldValidation": "Strict" if strict else None,
         }
         return await self.call(
             "PATCH", path, params=params, body=obj, content_type="application/apply-patch+yaml"

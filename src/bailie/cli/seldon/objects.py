@@ -11,16 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL
 from bailie.cli.cluster import connected, run
+from bailie.cli.files import put_into, read_manifests, refuse_problems, stated
 from bailie.cli.output import ExitCode, fail
 from bailie.cli.readiness import reference_of
-from bailie.cli.resources import (
-    FIELD_MANAGER,
-    delete_objects,
-    put_into,
-    read_manifests,
-    refuse_problems,
-    stated,
-)
+from bailie.cli.resources import FIELD_MANAGER, delete_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,7 +49,9 @@ def apply_file(path: Path, kinds: Iterable[Kind], place: ApiPlace) -> list[Manif
         async with connected(place.kubeconfig, place.state_dir) as client:
             for manifest in manifests:
                 put_into(manifest, place.namespace or client.namespace)
-                applied.append(await client.apply(manifest, field_manager=FIELD_MANAGER, force=True))
+                applied.append(
+                    await client.apply(manifest, field_manager=FIELD_MANAGER, force=True, strict=True)
+                )
                 print_done(reference_of(manifest))
         return applied
 
