@@ -89,6 +89,16 @@ def test_a_death_is_shown_before_other_failures():
     assert failures.of(VERSION).reason == "ServerCrashed"
 
 
+def test_a_failure_where_the_version_is_planned_is_shown_before_those_elsewhere():
+    failures = LoadFailures()
+    failures.observe(at(0))
+    failures.count("iris", [copy(Told(FIRST, 0)), copy(Told(SECOND, 0)), copy(Told(THIRD, 0))], VERSION)
+    assert failures.of(VERSION).replica == str(FIRST)
+    assert failures.of(VERSION, [SECOND, THIRD]).replica == str(SECOND)
+    failures.count("iris", [copy(Told(FIRST, 1, 2))], VERSION)
+    assert failures.of(VERSION, [SECOND]).replica == str(FIRST)
+
+
 def test_another_content_is_another_version():
     failures = LoadFailures()
     failures.observe(at(0))

@@ -134,6 +134,11 @@ def test_where_it_would_go_may_be_nowhere():
     assert compare(state, place(state), version()).anew == ""
 
 
+def test_a_gateway_of_pipelines_is_not_compared():
+    found = snapshot([demand()], [server("a", replica()), server("b", replica(), shared=False)])
+    assert [each.server for each in compare(found, place(found), version()).servers] == ["a"]
+
+
 def test_what_has_no_place_is_not_compared():
     state = snapshot([demand(tags="x")], [server("a", replica())])
     assert compare(state, place(state), version()).servers == ()

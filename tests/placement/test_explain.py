@@ -102,11 +102,29 @@ SENTENCES = {
         [],
         "0/3 servers fit: 3 have no replica connected",
     ),
-    "scaled to zero and not shared": (
+    "a gateway of pipelines beside others": (
         demand(),
         [server("a", wanted_replicas=0), server("b", replica(), shared=False)],
         [],
-        "0/2 servers fit: 1 is not shared, 1 is scaled to zero",
+        "0/1 servers fit: 1 is scaled to zero",
+    ),
+    "a gateway of pipelines alone": (
+        demand(),
+        [server("b", replica(), shared=False)],
+        [],
+        "0/0 servers fit: the namespace has no server",
+    ),
+    "another server is named": (
+        demand(server="mlserver"),
+        [server("a", replica()), server("b", replica(), shared=False)],
+        [],
+        '0/1 servers fit: 1 is not server "mlserver" (there is none of that name)',
+    ),
+    "a gateway of pipelines is named": (
+        demand(server="b", tags="sklearn"),
+        [server("a", replica()), server("b", replica(), tags="", shared=False)],
+        [],
+        '0/2 servers fit: 1 lacks capability "sklearn", 1 is not server "b"',
     ),
     "nearest to a yes speaks for the server": (
         demand(mi=500),

@@ -56,7 +56,7 @@ CASES = {
         demand(),
         [server("a", replica(), shared=False)],
         [],
-        ['write "a" in spec.server'],
+        ["add a Server (1 replica)"],
     ),
     "larger than the server": (
         demand(mi=1536),

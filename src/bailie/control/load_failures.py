@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bailie.control.agent_port import ModelReport
     from bailie.control.fleet import ModelCopy
-    from bailie.placement import VersionId
+    from bailie.placement import ReplicaId, VersionId
 
 
 class Now(NamedTuple):
@@ -76,15 +76,19 @@ class LoadFailures:
         entry = entries.get(place)
         return not _given_up(entries) and (entry is None or self._now.monotonic >= entry.retry_at)
 
-    def of(self, version: VersionId) -> Failure | None:
+    def of(self, version: VersionId, planned: Collection[ReplicaId] = ()) -> Failure | None:
         """Returns the failure to show for a version, None where there is none.
 
-        It is that of the first replica by name; a failure that ended a server goes before others.
+        It is that of the first replica by name, of those where the version is `planned` if there is one: on
+        others it is not tried again. A failure that ended a server goes before others.
         """
         entries = self._entries.get(version.model)
         if not entries:
             return None
-        shown = min(entries.items(), key=lambda each: (not each[1].deaths, each[0]))[1].failure
+        places = sorted(
+            entries, key=lambda place: (not entries[place].deaths, place[1] not in planned, place)
+        )
+        shown = entries[places[0]].failure
         if not _given_up(entries):
             return shown
         text = (

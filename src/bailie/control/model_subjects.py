@@ -21,6 +21,7 @@ from bailie.control.version_numbers import VersionNumbers
 from bailie.control.wanted_models import own_name, parse_model
 from bailie.control.wanted_objects import WantedObjects
 from bailie.lifecycle.conditions import unready_reason
+from bailie.placement import ReplicaId
 from bailie.routing.table import NotReady
 
 if TYPE_CHECKING:
@@ -141,14 +142,16 @@ class ModelSubjects:
         self, wanted: WantedModel, copies: tuple[ModelCopy, ...], scheduling: str
     ) -> Contribution | None:
         decision = self._decide(wanted, copies)
+        assigned = self.planner.plan().assignments.get(wanted.version)
+        planned = [ReplicaId(assigned.server, index) for index in assigned.replicas] if assigned else []
         found = ModelFindings(
             wanted=wanted,
-            assignment=self.planner.plan().assignments.get(wanted.version),
+            assignment=assigned,
             copies=copies,
             decision=decision,
             number=self.numbers.of(wanted.version) if wanted.model else 0,
             scheduling=scheduling,
-            failure=self.failures.of(wanted.version),
+            failure=self.failures.of(wanted.version, planned),
             scaling=self.scaling.facts(wanted.name),
             idle=self.idle.facts(wanted.name, copies, all(map(self._keeps_requests, copies))),
         )

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from bailie.api.texts import counted
-from bailie.placement.filters import refuse_seat, refuse_server
+from bailie.placement.filters import concerned, refuse_seat, refuse_server
 from bailie.placement.ledger import Ledger
 from bailie.placement.place import assign, refusals_of
 from bailie.placement.scorers import seat_key, server_key
@@ -61,8 +61,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Every server in the order of preference, the replicas of the chosen server, and the server that the
-    version would get if it were placed anew."""
+    """Every server for such models in the order of preference, the replicas of the chosen server, and the
+    server that the version would get if it were placed anew."""
 
     servers: tuple[Place, ...] = ()
     replicas: tuple[Place, ...] = ()
@@ -100,7 +100,11 @@ class _Compared:
         chosen = self._server(self.now.servers[self.assigned.server])
         places = (
             chosen,
-            *(self._server(each) for each in self.now.servers.values() if not self._is_chosen(each)),
+            *(
+                self._server(each)
+                for each in self.now.servers.values()
+                if not self._is_chosen(each) and concerned(self.demand, each)
+            ),
         )
         return tuple(sorted((self._judged(each, chosen) for each in places), key=self._order))
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # The words of each refusal for one server or replica, and for several.
 _PHRASES = {
     Code.NOT_PINNED: ('is not server "{need}"', 'are not server "{need}"'),
-    Code.NOT_SHARED: ("is not shared", "are not shared"),
     Code.GOING_AWAY: ("is scaled to zero", "are scaled to zero"),
     Code.NO_REPLICA: ("has no replica connected", "have no replica connected"),
     Code.LACKS_CAPABILITY: ("lacks capability {need}", "lack capability {need}"),
@@ -36,6 +35,8 @@ _PHRASES = {
     Code.NOT_READY: ("has a model server that does not answer", "have model servers that do not answer"),
     Code.DRAINING: ("is draining", "are draining"),
 }
+# Refusals of a version by servers that it does not name.
+_OF_OTHERS = {Code.NOT_PINNED, Code.NOT_SHARED}
 # The order in which the refusal is chosen that speaks for a server whose replicas differ: the mildest first.
 _NEARNESS = (Code.MEMORY_SHORT, Code.NOT_READY, Code.NOT_CONNECTED, Code.DRAINING, Code.TOO_LARGE)
 
@@ -57,7 +58,7 @@ def explain(snapshot: Snapshot, plan: Plan, version: VersionId) -> Explanation:
     """Returns the explanation of a version. Raises KeyError where the snapshot has no demand for it."""
     demand = {demand.version: demand for demand in snapshot.demands}[version]
     assigned = plan.assignments.get(version)
-    refusals = plan.refusals.get(version, ())
+    refusals = _told(snapshot, plan.refusals.get(version, ()))
     return Explanation(
         version=version,
         sentence=sentence(snapshot, plan, version),
@@ -71,7 +72,7 @@ def explain(snapshot: Snapshot, plan: Plan, version: VersionId) -> Explanation:
 
 def sentence(snapshot: Snapshot, plan: Plan, version: VersionId) -> str:
     """Returns the assignment and the refusals of a version folded into one sentence with counts."""
-    refusals = plan.refusals.get(version, ())
+    refusals = _told(snapshot, plan.refusals.get(version, ()))
     assigned = plan.assignments.get(version)
     if assigned is None:
         return _nowhere(snapshot, refusals)
@@ -81,10 +82,16 @@ def sentence(snapshot: Snapshot, plan: Plan, version: VersionId) -> str:
     return f"{placed}: {_shortfall(snapshot, assigned, refusals)}" if assigned.missing else placed
 
 
+def _told(snapshot: Snapshot, refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
+    """Returns the refusals without those of servers that are not shared and not named by the version."""
+    hidden = {server.name for server in snapshot.servers if not server.shared}
+    return tuple(no for no in refusals if no.server not in hidden or no.code not in _OF_OTHERS)
+
+
 def _nowhere(snapshot: Snapshot, refusals: tuple[Refusal, ...]) -> str:
-    if not snapshot.servers:
+    names = {server.name for server in snapshot.servers if server.shared} | {no.server for no in refusals}
+    if not names:
         return "0/0 servers fit: the namespace has no server"
-    names = {server.name for server in snapshot.servers}
     suggestions = _suggestions(snapshot, refusals)
     groups = _grouped(_spokesman(each) for each in _by_server(refusals).values())
     groups.sort(key=lambda group: (_is_noise(group[0], names), -len(group), group[0].code.value))
@@ -169,8 +176,8 @@ def _is_noise(no: Refusal, servers: set[str]) -> bool:
 
 
 def _suggestions(snapshot: Snapshot, refusals: tuple[Refusal, ...]) -> dict[str, str]:
-    capabilities = {tag for server in snapshot.servers for tag in server.capabilities}
-    servers = {server.name for server in snapshot.servers}
+    capabilities = {tag for server in snapshot.servers if server.shared for tag in server.capabilities}
+    servers = {server.name for server in snapshot.servers if server.shared}
     asked = {tag: capabilities for no in refusals if no.code is Code.LACKS_CAPABILITY for tag in _tags(no)}
     asked |= {str(no.need): servers for no in refusals if no.code is Code.NOT_PINNED}
     near = {name: nearest(name, known) for name, known in sorted(asked.items())}

@@ -35,6 +35,12 @@ class Seat:
         return self.held is not None and self.held.keeps
 
 
+def concerned(demand: Demand, server: Server) -> bool:
+    """Says whether people are told of a server in words about a demand: of one that is not shared (a gateway
+    of pipelines) only where the demand names it."""
+    return server.shared or demand.server == server.name
+
+
 def pinned_here(demand: Demand, server: Server) -> Refusal | None:
     """Refuses all but the server that a model names; a model that names none needs a shared server."""
     if demand.server and demand.server != server.name:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.texts import counted
 from bailie.placement.aliases import nearest
-from bailie.placement.filters import EXPLAINER_CAPABILITY, refuse_seat, refuse_server
+from bailie.placement.filters import EXPLAINER_CAPABILITY, concerned, refuse_seat, refuse_server
 from bailie.placement.ledger import Ledger
 from bailie.placement.plan import Code
 from bailie.placement.words import amount, at_least, at_most, listed
@@ -79,8 +79,9 @@ def remedies(snapshot: Snapshot, plan: Plan, version: VersionId) -> tuple[Remedy
     for each in plan.assignments.values():
         if each.demand.version != version:
             ledger.take(each)
-    found = [remedy for server in snapshot.servers if (remedy := _remedy(ledger, demand, server))]
-    meant = nearest(demand.server, [server.name for server in snapshot.servers])
+    servers = [server for server in snapshot.servers if concerned(demand, server)]
+    found = [remedy for server in servers if (remedy := _remedy(ledger, demand, server))]
+    meant = nearest(demand.server, [server.name for server in servers])
     found.sort(key=lambda each: (len(each.changes), -each.of_model, each.server != meant, each.server))
     told: dict[tuple[str, ...], Remedy] = {}
     for one in found:
@@ -116,11 +117,6 @@ def _unpin(trial: _Trial, no: Refusal) -> _Trial:
     return trial.with_model(change, replace(trial.demand, server=name))
 
 
-def _pin(trial: _Trial, _: Refusal) -> _Trial:
-    name = trial.server.name
-    return trial.with_model(f'write "{name}" in spec.server', replace(trial.demand, server=name))
-
-
 def _scale_up(trial: _Trial, _: Refusal) -> _Trial:
     """Scales the server up; the replicas that still run drain only because none is wanted."""
     server, count = trial.server, max(trial.demand.replicas, len(trial.server.replicas))
@@ -147,7 +143,6 @@ def _add_capabilities(trial: _Trial, no: Refusal) -> _Trial:
 
 _SERVER_FIXES: dict[Code, Callable[[_Trial, Refusal], _Trial]] = {
     Code.NOT_PINNED: _unpin,
-    Code.NOT_SHARED: _pin,
     Code.GOING_AWAY: _scale_up,
     Code.LACKS_CAPABILITY: _add_capabilities,
 }
