@@ -104,6 +104,12 @@ def test_the_kind_that_was_meant_is_told(capsys, version, kind):
     assert "write apiVersion: mlops.seldon.io/v1alpha1 and kind: Model\n" in said
 
 
+def test_two_objects_of_one_name_are_told(capsys):
+    elsewhere = {**MODEL, "metadata": {"name": "iris", "namespace": "b"}}
+    refuse_problems([MODEL, MODEL, elsewhere])
+    assert capsys.readouterr().err == "warning: model/iris is there 2 times: the last one counts\n"
+
+
 def test_every_problem_is_told_and_a_warning_stops_nothing(capsys):
     assert not ends({**MODEL, "spec": {"storageUri": "/m", "logger": {}}})
     assert "warning: model/iris: spec.logger: has no effect" in capsys.readouterr().err

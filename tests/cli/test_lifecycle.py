@@ -68,7 +68,7 @@ def test_prometheus_is_a_part_of_a_laptops_status(ready, message, detail):
 
 
 def test_pipelines_and_experiments_are_parts_of_a_namespace():
-    parts = dict.fromkeys(("schedulers", "envoys", "servers", "models"), ())
+    parts = dict.fromkeys(("runtimes", "schedulers", "envoys", "servers", "models"), ())
     told = {"name": "choice", "ready": False, "reason": "ModelsNotReady", "message": "step a does not answer"}
     split = {"name": "flower", "ready": True, "reason": "Ready", "message": ""}
     found = rows({"namespaces": {"a": {**parts, "pipelines": [told], "experiments": [split]}}})
@@ -76,6 +76,16 @@ def test_pipelines_and_experiments_are_parts_of_a_namespace():
         ("a", "pipeline choice", False, "step a does not answer"),
         ("a", "experiment flower", True, "Ready"),
     ]
+
+
+def test_a_runtime_is_shown_where_it_is_not_ready():
+    kinds = ("schedulers", "envoys", "servers", "models", "pipelines", "experiments")
+    runtimes = [
+        {"name": "seldon", "ready": True, "message": ""},
+        {"name": "second", "ready": False, "reason": "", "message": "there is one already"},
+    ]
+    found = rows({"namespaces": {"a": {**dict.fromkeys(kinds, ()), "runtimes": runtimes}}})
+    assert found == [("a", "runtime second", False, "there is one already")]
 
 
 def test_monitoring_without_a_prometheus_is_refused_before_anything_starts(tmp_path, monkeypatch):

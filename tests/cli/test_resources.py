@@ -126,6 +126,15 @@ def test_nothing_is_applied_where_one_object_is_wrong(bailie, file):
     assert bailie("get", "model", "good").exit_code == 3
 
 
+def test_of_a_namespace_that_is_not_there_the_way_to_it_is_told(bailie, file):
+    path = file("a")
+    path.write_text(path.read_text().replace("namespace: default", "namespace: absent"))
+    result = bailie("apply", "-f", path)
+    assert result.exit_code == 3
+    assert 'namespaces "absent" not found' in result.stderr
+    assert "hint: `bailie scope add absent` on a laptop" in result.stderr
+
+
 def test_a_field_that_the_api_does_not_know_is_refused(bailie):
     secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringdata: {a: b}"
     result = bailie("apply", "-f", "-", stdin=secret)

@@ -15,6 +15,7 @@ from bailie.control.engine import Engine
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
+from bailie.control.usage import usage
 from bailie.lifecycle.journal import JournalNote
 from bailie.lifecycle.pipelines import NO_GATEWAY
 from bailie.placement import ReplicaId
@@ -89,6 +90,15 @@ def test_a_pipeline_is_loaded_on_every_gateway_and_nowhere_else(world):
 
 def missing(world):
     return [each.missing for each in world.engine.result.plan.assignments.values()]
+
+
+def test_a_pipeline_in_use_wants_the_gateways_that_there_are(world):
+    identity = world.pipeline()
+    world.step()
+    world.loaded(identity)
+    world.step()
+    [row] = (each for each in usage(world.engine.result, {}) if each["model"] == "p.pipeline")
+    assert row["wantedReplicas"] == 2
 
 
 def test_a_pipeline_is_whole_on_the_gateways_that_there_are_to_be(world):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, ValidationError
 
+from bailie.api.annotations import unread_annotations
 from bailie.api.base import Part
 from bailie.api.kinds import Kind
 from bailie.api.metadata import ObjectMeta
@@ -57,7 +58,9 @@ class Resource(Part):
     def all_checks(self) -> list[Problem]:
         """Returns the mistakes that types alone cannot express, of every kind and of this one."""
         names = self.name_rule.problems("metadata.name", self.metadata.name) if self.name_rule else []
-        return [*names, *self.check()]
+        unread = unread_annotations(self.resource_kind.kind, self.metadata.annotations)
+        warnings = [no_effect(f"metadata.annotations[{name}]", words) for name, words in unread.items()]
+        return [*names, *self.check(), *warnings]
 
     def check(self) -> list[Problem]:
         """Returns the mistakes that types alone cannot express; the kinds override it."""

@@ -7,6 +7,7 @@ command with a sentence.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,10 @@ def refuse_problems(manifests: list[Manifest]) -> None:
     from bailie.api.registry import parse
 
     refused = False
+    seen = Counter((each["metadata"].get("namespace"), reference_of(each)) for each in manifests)
+    for (_, reference), count in seen.items():
+        if count > 1:
+            say(f"warning: {reference} is there {count} times: the last one counts")
     for manifest in manifests:
         served_kind(manifest)
         for problem in parse(manifest)[1]:

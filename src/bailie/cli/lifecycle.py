@@ -17,6 +17,7 @@ from bailie.cli.progress import Progress
 from bailie.wellknown import names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bailie.local.state import StateDirectory, SupervisorRecord
@@ -232,26 +233,31 @@ def rows(value: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
         detail = prometheus["message"] or prometheus["url"]
         found.append((names.LOCAL_NAMESPACE, "prometheus", prometheus["ready"], detail))
     for name, namespace in value["namespaces"].items():
-        for pod in namespace["schedulers"]:
-            role = "leader" if pod["leader"] else "standby"
-            detail = f"{role}, pid {pod['pid']}" if pod["pid"] else role
-            found.append((name, f"scheduler {pod['pod']}", pod["ready"], pod["message"] or detail))
-        for pod in namespace["envoys"]:
-            detail = pod["message"] or namespace["inference"]["http"] or "no address outside of the cluster"
-            found.append((name, f"envoy {pod['pod']}", pod["ready"], detail))
-        for server in namespace["servers"]:
-            loaded = (
-                f"{_count(server['replicas'], 'replica')}, {_count(server['loadedModels'], 'model')} loaded"
-            )
-            found.append((name, f"server {server['name']}", server["ready"], server["message"] or loaded))
-        for model in namespace["models"]:
-            detail = model["message"] or _count(model["availableReplicas"], "replica")
-            found.append((name, f"model {model['name']}", model["ready"], detail))
-        for kind in ("pipeline", "experiment"):
-            for item in namespace[f"{kind}s"]:
-                detail = item["message"] or item["reason"]
-                found.append((name, f"{kind} {item['name']}", item["ready"], detail))
+        found += [(name, *row) for row in _parts_of(namespace)]
     return found
+
+
+def _parts_of(namespace: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
+    """Yields (part, ready, detail) for every part of a namespace; of runtimes those that are not ready."""
+    for runtime in namespace["runtimes"]:
+        if not runtime["ready"]:
+            yield f"runtime {runtime['name']}", False, runtime["message"] or runtime["reason"]
+    for pod in namespace["schedulers"]:
+        role = "leader" if pod["leader"] else "standby"
+        detail = f"{role}, pid {pod['pid']}" if pod["pid"] else role
+        yield f"scheduler {pod['pod']}", pod["ready"], pod["message"] or detail
+    for pod in namespace["envoys"]:
+        detail = pod["message"] or namespace["inference"]["http"] or "no address outside of the cluster"
+        yield f"envoy {pod['pod']}", pod["ready"], detail
+    for server in namespace["servers"]:
+        loaded = f"{_count(server['replicas'], 'replica')}, {_count(server['loadedModels'], 'model')} loaded"
+        yield f"server {server['name']}", server["ready"], server["message"] or loaded
+    for model in namespace["models"]:
+        detail = model["message"] or _count(model["availableReplicas"], "replica")
+        yield f"model {model['name']}", model["ready"], detail
+    for kind in ("pipeline", "experiment"):
+        for each in namespace[f"{kind}s"]:
+            yield f"{kind} {each['name']}", each["ready"], each["message"] or each["reason"]
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
@@ -76,6 +77,16 @@ def fail(message: str, *, hint: str = "", code: int = ExitCode.FAILED) -> NoRetu
     raise typer.Exit(code)
 
 
+def _missing_namespace(message: str) -> str:
+    """Returns what to do where an API's sentence is that a namespace is not there; else nothing."""
+    found = re.fullmatch(r'namespaces "([^"]+)" not found', message)
+    return (
+        f"`bailie scope add {found[1]}` on a laptop, else `kubectl create namespace {found[1]}`"
+        if found
+        else ""
+    )
+
+
 @contextmanager
 def failures_explained() -> Iterator[None]:
     """Turns the failures that a user can cause or mend into `fail`; a bug keeps its traceback."""
@@ -89,7 +100,7 @@ def failures_explained() -> Iterator[None]:
     except LocalError as error:
         fail(error.message, hint=error.hint)
     except NotFound as error:
-        fail(str(error), code=ExitCode.NOT_FOUND)
+        fail(str(error), hint=_missing_namespace(str(error)), code=ExitCode.NOT_FOUND)
     except Unconfigured as error:
         fail(str(error), hint="start `bailie up`, or name a cluster's with --kubeconfig or KUBECONFIG")
     except Unreachable as error:

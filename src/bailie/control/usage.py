@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bailie.control.pipeline_versions import is_version_name
 from bailie.lifecycle.copies import CopyState
 from bailie.routing.requests import RecentRequests
 
@@ -18,6 +19,7 @@ _NONE = RecentRequests()
 
 def usage(result: PassResult, requests: Mapping[str, RecentRequests]) -> list[dict[str, Any]]:
     """Returns for each Model its requests of the last seconds, its replicas and its memory there, by name.
+    Pipelines are among them, and want all gateways that there are.
 
     Times are in seconds, memory in bytes: of all replicas that have the model in memory, the larger of the
     declared and the measured size.
@@ -35,7 +37,7 @@ def _row(result: PassResult, name: str, recent: RecentRequests) -> dict[str, Any
         "p95Seconds": recent.p95,
         "inFlight": recent.in_flight,
         "replicas": facts.version.available + facts.answering_replicas,
-        "wantedReplicas": facts.version.wanted,
+        "wantedReplicas": facts.version.placed if is_version_name(name) else facts.version.wanted,
         "memoryBytes": sum(map(_memory, copies)),
     }
 

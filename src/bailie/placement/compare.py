@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from bailie.api.texts import counted
-from bailie.placement.filters import concerned, refuse_seat, refuse_server
+from bailie.placement.filters import is_named, refuse_seat, refuse_server
 from bailie.placement.ledger import Ledger
 from bailie.placement.place import assign, refusals_of
 from bailie.placement.scorers import seat_key, server_key
@@ -103,7 +103,7 @@ class _Compared:
             *(
                 self._server(each)
                 for each in self.now.servers.values()
-                if not self._is_chosen(each) and concerned(self.demand, each)
+                if not self._is_chosen(each) and is_named(self.demand, each)
             ),
         )
         return tuple(sorted((self._judged(each, chosen) for each in places), key=self._order))

@@ -35,7 +35,7 @@ class Seat:
         return self.held is not None and self.held.keeps
 
 
-def concerned(demand: Demand, server: Server) -> bool:
+def is_named(demand: Demand, server: Server) -> bool:
     """Says whether people are told of a server in words about a demand: of one that is not shared (a gateway
     of pipelines) only where the demand names it."""
     return server.shared or demand.server == server.name

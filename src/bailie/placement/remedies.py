@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.texts import counted
 from bailie.placement.aliases import nearest
-from bailie.placement.filters import EXPLAINER_CAPABILITY, concerned, refuse_seat, refuse_server
+from bailie.placement.filters import EXPLAINER_CAPABILITY, is_named, refuse_seat, refuse_server
 from bailie.placement.ledger import Ledger
 from bailie.placement.plan import Code
 from bailie.placement.words import amount, at_least, at_most, listed
@@ -79,7 +79,7 @@ def remedies(snapshot: Snapshot, plan: Plan, version: VersionId) -> tuple[Remedy
     for each in plan.assignments.values():
         if each.demand.version != version:
             ledger.take(each)
-    servers = [server for server in snapshot.servers if concerned(demand, server)]
+    servers = [server for server in snapshot.servers if is_named(demand, server)]
     found = [remedy for server in servers if (remedy := _remedy(ledger, demand, server))]
     meant = nearest(demand.server, [server.name for server in servers])
     found.sort(key=lambda each: (len(each.changes), -each.of_model, each.server != meant, each.server))
