@@ -102,18 +102,20 @@ with Lock(StateDirectory(pathlib.Path(sys.argv[1]))):
 
 def test_a_supervisor_that_has_not_said_anything_yet_is_ended(tmp_path):
     """It has the lock; the last record is a killed supervisor's, whose pid is anybody's by now."""
-    state = StateDirectory(tmp_path)
+    state, told = StateDirectory(tmp_path), []
     with subprocess.Popen(["sleep", "60"]) as stranger:
         state.record(SupervisorRecord(stranger.pid, "ready"))
         command = [sys.executable, "-c", HOLDS, tmp_path]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
             assert supervisor.stdout.readline() == "held\n"
             assert state.holder() == supervisor.pid
-            detached.stop(state, timeout=30)
+            detached.stop(state, timeout=30, progress=told.append)
             assert supervisor.wait(30) == -signal.SIGTERM
         assert stranger.poll() is None
         stranger.kill()
     assert state.holder() is None
+    assert told[0][0].startswith("the end of the pods: ")
+    assert told[-1] == ()
 
 
 def test_what_a_killed_supervisor_left_is_told_and_ended(tmp_path):
@@ -121,6 +123,6 @@ def test_what_a_killed_supervisor_left_is_told_and_ended(tmp_path):
     with subprocess.Popen(["sleep", "60"], env=environment) as left:
         # Its environment can be read a moment after it was started.
         until_blocking(lambda: "1 of its processes go on without it" in detached.nothing_runs(state).message)
-        detached.stop(state, timeout=5)
+        detached.stop(state, timeout=5, progress=lambda _: None)
         assert left.wait(60) == -signal.SIGKILL
     assert "nothing runs in" in detached.nothing_runs(state).message

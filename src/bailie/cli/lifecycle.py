@@ -160,12 +160,19 @@ def down(
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the end.")] = 60.0,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """End all that `bailie up` started. Stored objects stay, and `bailie up` goes on from there."""
+    """End all that `bailie up` started. Stored objects stay, and `bailie up` goes on from there.
+
+    Examples:
+
+      bailie down
+
+      bailie down --state-dir /tmp/try
+    """
     from bailie.local import detached
 
     state = state_directory(state_dir)
-    with failures_explained():
-        detached.stop(state, timeout=timeout)
+    with failures_explained(), Progress(shown=output is Output.TEXT) as progress:
+        detached.stop(state, timeout=timeout, progress=progress)
     if output is Output.JSON:
         print_json({"stateDirectory": str(state.root), "running": False})
     else:

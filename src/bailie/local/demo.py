@@ -92,6 +92,7 @@ def run(settings: LocalSettings, say: Callable[[str], None]) -> list[Row]:
         demo = Demo(own, say)
         expectations = _train(demo, root / "models")
         try:
+            demo.say("starting the operator, and in each namespace a scheduler, an Envoy and a server")
             started = time.monotonic()
             detached.start(own, timeout=READY_SECONDS, progress=lambda _: None)
             demo.show(Row("two namespaces served", True, f"ready in {time.monotonic() - started:.1f} s"))
@@ -119,8 +120,9 @@ def _train(demo: Demo, folder: Path) -> dict[str, Expectation]:
 
 
 def _end(demo: Demo) -> None:
+    demo.say("ending all of it")
     with suppress(NotRunning):
-        detached.stop(demo.state, timeout=60.0)
+        detached.stop(demo.state, timeout=60.0, progress=lambda _: None)
     left = kill_orphans(demo.state.root, ())
     demo.show(Row("nothing left running", not left, f"{len(left)} processes left" if left else "all ended"))
 

@@ -168,7 +168,7 @@ def nothing_runs(state: StateDirectory) -> NotRunning:
     )
 
 
-def stop(state: StateDirectory, *, timeout: float) -> None:
+def stop(state: StateDirectory, *, timeout: float, progress: Callable[[tuple[str, ...]], None]) -> None:
     """Ends the supervisor of a state directory and everything that it runs.
 
     Processes that a dead supervisor left are ended.
@@ -186,7 +186,9 @@ def stop(state: StateDirectory, *, timeout: float) -> None:
                 hint=f"see {state.supervisor_log}",
             )
         told = _ask_to_end(state.holder(), told)
+        progress(("the end of the pods: Envoys and servers end their requests first",))
         time.sleep(POLL_SECONDS)
+    progress(())
     if not kill_orphans(state.root, ()) and not found:
         raise nothing_runs(state)
 
