@@ -11,9 +11,11 @@ import heapq
 from dataclasses import dataclass, field
 from itertools import count
 
+from msgspec import structs
+
 from bailie.api.metadata import ObjectMeta
 from bailie.api.pipeline import Pipeline, PipelineSpec
-from bailie.dataflow import Flow, Parcel, TensorHandle
+from bailie.dataflow import Course, Flow, Parcel, Passage, TensorHandle
 from bailie.dataflow.batches import BatchStore
 from bailie.dataflow.compilation import compile_pipeline
 from bailie.dataflow.events import (
@@ -67,7 +69,7 @@ def written(found):
 
     def one(tensor):
         if isinstance(tensor.payload, tuple):
-            return "+".join(one(tensor._replace(payload=part)) for part in tensor.payload)
+            return "+".join(one(structs.replace(tensor, payload=part)) for part in tensor.payload)
         own = str(tensor.payload).partition(".")[2].partition("#")[0]
         return f"{tensor.payload}" if own == tensor.name else f"{tensor.payload} as {tensor.name}"
 
@@ -79,6 +81,21 @@ def visit_of(model, visit):
     if isinstance(model, list) and model and not isinstance(model[0], str):
         model = model[min(visit, len(model)) - 1]
     return model if isinstance(model, dict) else {"gives": model}
+
+
+class FlowAndPassage(Flow):
+    """A flow, and beside it a passage along the usual course, which must have its effects at each turn."""
+
+    def __init__(self, plan, watched, course):
+        super().__init__(plan, watched)
+        self.passage = None if watched else Passage(course)
+
+    def event(self, *events):
+        effects = super().event(*events)
+        if self.passage is not None:
+            assert self.passage.event(*events) == effects
+            assert self.passage.over == self.over
+        return effects
 
 
 @dataclass
@@ -107,13 +124,14 @@ class Engine:
         self.plan = plan
         self.models = models or {}
         self.watched = watched
+        self.course = Course(plan)
         self.batches = {
             step.name: BatchStore(step.batch_rows) for step in plan.steps.values() if step.batch_rows
         }
 
     def run(self, request, *, rows=1, leaves_ms=None, time_out_ms=TIME_OUT_MS, first=None):
         self.trace, self.now, self.order, self.queue = Trace(), 0, count(), []
-        self.trace.flow = flow = Flow(self.plan, self.watched)
+        self.trace.flow = flow = FlowAndPassage(self.plan, self.watched, self.course)
         self._at(0, first or Asked(parcel("request", request, rows)))
         self._at(time_out_ms, TimeOut())
         if leaves_ms is not None:

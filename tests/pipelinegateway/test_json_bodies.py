@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bailie.dataflow.batches import BatchStore
 from bailie.dataflow.events import BatchCompleted
@@ -157,7 +158,7 @@ def with_data(data, shape):
 )
 def test_the_data_of_a_batch_is_put_together(parts, data):
     parcel = batch_of(*(with_data(*part) for part in parts))
-    joined = parcel._replace(tensors=tuple(map(stacked, parcel.tensors)))
+    joined = structs.replace(parcel, tensors=tuple(map(stacked, parcel.tensors)))
     (found,) = json.loads(encode_request(joined).content)["inputs"]
     assert found["data"] == data
     assert found["shape"][0] == len(parts)
@@ -170,7 +171,7 @@ def test_binary_parts_of_a_batch_are_put_together_with_their_size():
         return text + data, len(text)
 
     parcel = batch_of(body(b"ab"), body(b"cd"))
-    content, json_bytes = encode_request(parcel._replace(tensors=tuple(map(stacked, parcel.tensors))))
+    content, json_bytes = encode_request(structs.replace(parcel, tensors=tuple(map(stacked, parcel.tensors))))
     assert content[json_bytes:] == b"abcd"
     assert json.loads(content[:json_bytes])["inputs"][0]["parameters"]["binary_data_size"] == 4
 

@@ -7,6 +7,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bailie._gen import inference_pb2 as pb
 from bailie.dataflow.batches import BatchStore
@@ -172,7 +173,7 @@ def batch_of(*messages):
     store = BatchStore(len(messages))
     events = [store.add("s", 1, decode_request(each)) for each in messages]
     parcel = events[-1].parcel
-    whole = parcel._replace(tensors=tuple(map(stacked, parcel.tensors)))
+    whole = structs.replace(parcel, tensors=tuple(map(stacked, parcel.tensors)))
     return pb.ModelInferRequest.FromString(encode_request(whole))
 
 

@@ -6,6 +6,7 @@ import json
 import struct
 
 import pytest
+from msgspec import structs
 
 from bailie._gen import inference_pb2 as pb
 from bailie.inference.codec import CONTENTS
@@ -80,7 +81,7 @@ def test_a_payload_is_decoded_once():
     parcel = json_bodies.decode_request(json.dumps({"inputs": [tensor("FP32", [1.0])]}).encode())
     known = {}
     first = as_protobuf(parcel, known).tensors[0].payload
-    assert as_protobuf(parcel._replace(meta=None), known).tensors[0].payload is first
+    assert as_protobuf(structs.replace(parcel, meta=None), known).tensors[0].payload is first
 
 
 @pytest.mark.parametrize(

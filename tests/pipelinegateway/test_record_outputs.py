@@ -6,7 +6,7 @@ from tests.pipelinegateway.client import message_of
 from tests.pipelinegateway.models import tensor
 
 from bailie._gen import inference_pb2 as pb
-from bailie.dataflow import Parcel, TensorHandle, Topic
+from bailie.dataflow import Course, Parcel, TensorHandle, Topic
 from bailie.kafka.records import IncomingRecord
 from bailie.pipelinegateway.counts import Counts
 from bailie.pipelinegateway.plans import PlanSource, ServedPlan
@@ -20,7 +20,8 @@ DATA = decode_request(message_of([tensor("x", ["in"])]).SerializeToString())
 
 def served(name="p", number=3):
     counts = Counts().of(name, ["a"])
-    return ServedPlan(PlanSource(name, number, SPEC), plan_of(SPEC, name), name, number, counts, counts.steps)
+    course = Course(plan_of(SPEC, name))
+    return ServedPlan(PlanSource(name, number, SPEC), course, name, number, counts, counts.steps)
 
 
 def incoming(key=b"2.p.8d0c", headers=(), partition=2):

@@ -14,6 +14,7 @@ manifest. Nothing here reads a clock or a socket, or looks into a tensor's data.
 from __future__ import annotations
 
 from bailie.dataflow.compilation import Compiled, compile_pipeline, cycles_between
+from bailie.dataflow.course import Course, Passage
 from bailie.dataflow.flow import Flow
 from bailie.dataflow.followers import FollowerIndex, Followers
 from bailie.dataflow.plan import PipelinePlan, Topic
@@ -21,10 +22,12 @@ from bailie.dataflow.tensors import Parcel, TensorHandle
 
 __all__ = [
     "Compiled",
+    "Course",
     "Flow",
     "FollowerIndex",
     "Followers",
     "Parcel",
+    "Passage",
     "PipelinePlan",
     "TensorHandle",
     "Topic",

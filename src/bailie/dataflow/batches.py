@@ -5,6 +5,8 @@ An engine keeps a `BatchStore` for each batched step of each plan, for all its r
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from bailie.dataflow.events import BatchCompleted, BatchTook, FailCode, StepFailed
 from bailie.dataflow.tensors import Parcel, TensorHandle
 
@@ -32,7 +34,9 @@ class BatchStore:
         if words:
             return StepFailed(step, visit, FailCode.STEP_ERROR, words)
         by_name = {tensor.name: tensor for tensor in parcel.tensors}
-        self._parcels.append(parcel._replace(tensors=tuple(by_name[each.name] for each in first.tensors)))
+        self._parcels.append(
+            structs.replace(parcel, tensors=tuple(by_name[each.name] for each in first.tensors))
+        )
         self._collected += max(1, self._parcels[-1].tensors[0].shape[0])  # no request is without weight
         if self._collected < self._rows:
             return BatchTook(step, visit)
@@ -51,7 +55,7 @@ class BatchStore:
 def _stacked(parts: tuple[TensorHandle, ...]) -> TensorHandle:
     first = parts[0]
     shape = (sum(each.shape[0] for each in parts), *first.shape[1:])
-    return first._replace(shape=shape, payload=tuple(each.payload for each in parts))
+    return structs.replace(first, shape=shape, payload=tuple(each.payload for each in parts))
 
 
 def _misfit(parcel: Parcel, batch: Parcel) -> str:

@@ -84,6 +84,12 @@ class Flow:
         """Whether nothing more will happen: the request has its ending, and no step runs or can begin."""
         return not (self._waiting or self._board.joins or self._calls)
 
+    @property
+    def open_joins(self) -> dict[str, StepJoin]:
+        """The joins that may still fire, by step; that of the output has the pipeline's name."""
+        output = self._board.output
+        return self._board.joins | ({self._plan.name: output} if output else {})
+
     def event(self, *events: Event) -> list[Effect]:
         """Takes events that came together, and returns their effects; events that came too late have none.
 

@@ -5,7 +5,9 @@ Called by `joins` and `batches`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, structs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from bailie.dataflow.plan import Source
 
 
-class TensorHandle(NamedTuple):
+class TensorHandle(Struct, frozen=True):
     """One tensor. `payload` is the engine's handle of its data, encoding and parameters."""
 
     name: str
@@ -22,7 +24,7 @@ class TensorHandle(NamedTuple):
     payload: object = None
 
 
-class Parcel(NamedTuple):
+class Parcel(Struct, frozen=True):
     """The tensors of one request or response, in their order.
 
     `meta` is the engine's handle of the message's id and parameters.
@@ -46,7 +48,9 @@ def select(parcel: Parcel, source: Source) -> Parcel | None:
             named.setdefault(tensor.name, []).append(tensor)
         chosen = tuple(tensor for name in source.tensors for tensor in named.get(name, ()))
     if source.renames:
-        chosen = tuple(each._replace(name=source.renames.get(each.name, each.name)) for each in chosen)
+        chosen = tuple(
+            structs.replace(each, name=source.renames.get(each.name, each.name)) for each in chosen
+        )
     return Parcel(chosen, parcel.meta) if chosen else None
 
 

@@ -213,4 +213,4 @@ def _put_together(event: Event) -> Event:
     if not isinstance(event, BatchCompleted):
         return event
     tensors = tuple(stacked(tensor) for tensor in event.parcel.tensors)
-    return BatchCompleted(event.step, event.visit, event.parcel._replace(tensors=tensors))
+    return BatchCompleted(event.step, event.visit, msgspec.structs.replace(event.parcel, tensors=tensors))

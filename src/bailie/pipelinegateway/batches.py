@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import structs
 
 from bailie.dataflow.batches import BatchStore
 from bailie.dataflow.events import BatchCompleted, BatchTook, FailCode, StepFailed
@@ -107,4 +108,4 @@ def _put_together(event: BatchCompleted, dialect: Dialect) -> BatchCompleted | S
         tensors = tuple(map(dialect.stacked, event.parcel.tensors))
     except MalformedBody as error:
         return StepFailed(event.step, event.visit, FailCode.STEP_ERROR, str(error))
-    return BatchCompleted(event.step, event.visit, event.parcel._replace(tensors=tensors))
+    return BatchCompleted(event.step, event.visit, structs.replace(event.parcel, tensors=tensors))

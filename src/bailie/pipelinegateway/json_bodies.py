@@ -26,7 +26,7 @@ class MalformedBody(ValueError):  # noqa: N818 - the name of what the sender mad
     """A body is no message of the protocol; the text says which part is wrong."""
 
 
-class TensorData(NamedTuple):
+class TensorData(msgspec.Struct, frozen=True):
     """The payload of a tensor: parameters and data as they came. `binary` is None for data in JSON."""
 
     parameters: Given
@@ -34,7 +34,7 @@ class TensorData(NamedTuple):
     binary: bytes | None = None
 
 
-class MessageMeta(NamedTuple):
+class MessageMeta(msgspec.Struct, frozen=True):
     """The `meta` of a parcel: the message's id and parameters, and the outputs that a request asks for."""
 
     id: str | msgspec.UnsetType = msgspec.UNSET
@@ -117,7 +117,7 @@ def chosen(answer: Parcel, wanted: tuple[str, ...]) -> Parcel:
     if missing is not None:
         there = ", ".join(by_name) or "none"
         raise MalformedBody(shown(f'the answer has no output "{missing}" (outputs: {there})', _LONGEST_WORDS))
-    return answer._replace(tensors=tuple(by_name[name] for name in wanted))
+    return msgspec.structs.replace(answer, tensors=tuple(by_name[name] for name in wanted))
 
 
 def stacked(tensor: TensorHandle) -> TensorHandle:
@@ -127,16 +127,22 @@ def stacked(tensor: TensorHandle) -> TensorHandle:
     """
     parts: tuple[Any, ...] = tensor.payload  # type: ignore[assignment]  # as `BatchStore` makes it
     if len(parts) == 1:
-        return tensor._replace(payload=parts[0])
+        return _with_payload(tensor, parts[0])
     if all(part.binary is not None for part in parts):
-        return tensor._replace(payload=parts[0]._replace(binary=b"".join(part.binary for part in parts)))
+        return _with_payload(
+            tensor, msgspec.structs.replace(parts[0], binary=b"".join(part.binary for part in parts))
+        )
     texts = [bytes(part.data).strip() if part.binary is None else b"" for part in parts]
     nested = {text[1:].lstrip()[:1] == b"[" for text in texts}
     if len(nested) > 1 or not all(text[:1] == b"[" for text in texts):
         raise MalformedBody(f'the data of tensor "{tensor.name}" is not encoded alike in the whole batch')
     rows = (text[1:-1].strip() for text in texts)
     data = msgspec.Raw(b"[" + b",".join(row for row in rows if row) + b"]")
-    return tensor._replace(payload=parts[0]._replace(data=data))
+    return _with_payload(tensor, msgspec.structs.replace(parts[0], data=data))
+
+
+def _with_payload(tensor: TensorHandle, payload: TensorData) -> TensorHandle:
+    return msgspec.structs.replace(tensor, payload=payload)
 
 
 def data_size(tensor: TensorHandle) -> int:

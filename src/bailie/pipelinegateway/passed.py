@@ -41,6 +41,7 @@ def back(given: Headers) -> Headers:
     return tuple([each for each in given if _passes(each[0])])
 
 
+@lru_cache(maxsize=256)
 def goes_on(name: bytes) -> bool:
     """Says whether a header of a request, its name in small letters, goes to each step."""
     return _passes(name) or name in _TRACE

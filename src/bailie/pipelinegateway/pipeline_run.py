@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
-from bailie.dataflow import Flow
+from bailie.dataflow import Flow, Passage
 from bailie.dataflow.events import (
     Call,
     CallerLeft,
@@ -96,7 +96,8 @@ class PipelineRun:
     ) -> None:
         """Begins before the first event; `ended` is told the ending, None where nobody waits for it."""
         self.served, self._runs, self._root, self._ended = served, runs, root, ended
-        self._flow = Flow(served.plan, root.watched(served.name))
+        watched = root.watched(served.name)
+        self._flow = Flow(served.plan, watched) if watched else Passage(served.course)
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._deadline = 0.0

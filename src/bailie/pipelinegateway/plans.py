@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import PIPELINE
 from bailie.api.pipeline import Pipeline
-from bailie.dataflow import FollowerIndex, compile_pipeline
+from bailie.dataflow import Course, FollowerIndex, compile_pipeline
 from bailie.pipelinegateway.counts import Counts
 from bailie.wellknown.names import PIPELINE_ENDING
 
@@ -45,7 +45,7 @@ class ServedPlan:
     """One version of a pipeline that can run."""
 
     source: PlanSource
-    plan: PipelinePlan
+    course: Course
     name: str
     number: int
     counts: PipelineCounts
@@ -57,6 +57,11 @@ class ServedPlan:
     """Whether an answer waits for its records to be in the journal."""
     cleans_topics: bool = False
     """Whether the pipeline's topics are deleted with it."""
+
+    @property
+    def plan(self) -> PipelinePlan:
+        """The version, compiled."""
+        return self.course.plan
 
 
 @dataclass(slots=True)
@@ -171,7 +176,7 @@ class Plans:
         counts = self.counts.of(source.name, plan.steps)
         return ServedPlan(
             source,
-            plan,
+            Course(plan),
             source.name,
             source.number,
             counts,

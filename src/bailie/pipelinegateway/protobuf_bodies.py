@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from array import array
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct, structs
 
 from bailie._gen import inference_pb2 as pb
 from bailie.api.texts import shown
@@ -53,7 +54,7 @@ _ARRAYS = {
 """The form of raw contents in memory, which is that of the protocol on all our machines, and their field."""
 
 
-class WireData(NamedTuple):
+class WireData(Struct, frozen=True):
     """The payload of a tensor.
 
     `extras`: parameters and unknown fields as they came. `contents`: the values of its field, which are one
@@ -65,7 +66,7 @@ class WireData(NamedTuple):
     raw: Part | None = None
 
 
-class WireMeta(NamedTuple):
+class WireMeta(Struct, frozen=True):
     """The `meta` of a parcel: the fields for id and parameters, and the outputs that a request asks for."""
 
     head: bytes = b""
@@ -105,9 +106,9 @@ def stacked(tensor: TensorHandle) -> TensorHandle:
     parts: tuple[WireData, ...] = tensor.payload  # type: ignore[assignment]  # as `BatchStore` makes it
     if any(part.raw is not None for part in parts):
         raw = b"".join(_raw(tensor, part) for part in parts)
-        return tensor._replace(payload=WireData(parts[0].extras, (), raw))
+        return structs.replace(tensor, payload=WireData(parts[0].extras, (), raw))
     contents = tuple(value for part in parts for value in part.contents)
-    return tensor._replace(payload=WireData(parts[0].extras, contents))
+    return structs.replace(tensor, payload=WireData(parts[0].extras, contents))
 
 
 def data_size(tensor: TensorHandle) -> int:
@@ -191,7 +192,7 @@ def _with_raw(tensors: list[TensorHandle], raw: list[memoryview]) -> tuple[Tenso
         data: WireData = tensor.payload  # type: ignore[assignment]  # as `_Reading` makes it
         if any(data.contents):
             raise MalformedBody(f'tensor "{shown(tensor.name)}" has contents and raw contents')
-        found.append(tensor._replace(payload=WireData(data.extras, (), content)))
+        found.append(structs.replace(tensor, payload=WireData(data.extras, (), content)))
     return tuple(found)
 
 
@@ -205,7 +206,7 @@ def _encode(parcel: Parcel, raw_field: int) -> bytes:
     payloads: list[WireData] = [each.payload for each in parcel.tensors]  # type: ignore[misc]  # as read
     if any(each.raw is not None for each in payloads):
         raw = [_raw(*each) for each in zip(parcel.tensors, payloads, strict=True)]
-        payloads = [each._replace(contents=()) for each in payloads]
+        payloads = [structs.replace(each, contents=()) for each in payloads]
     else:
         raw = []
     parts: list[Part] = [parcel.meta.head] if isinstance(parcel.meta, WireMeta) else []

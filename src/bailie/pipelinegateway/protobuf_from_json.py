@@ -35,8 +35,8 @@ def as_protobuf(parcel: Parcel, known: Known) -> Parcel:
 
     `known` keeps what was made of each payload: the data of one request passes several topics.
     """
-    tensors = tuple(each._replace(payload=_payload(each, known)) for each in parcel.tensors)
-    return parcel._replace(tensors=tensors, meta=WireMeta(_head(parcel.meta)))
+    tensors = tuple(msgspec.structs.replace(each, payload=_payload(each, known)) for each in parcel.tensors)
+    return msgspec.structs.replace(parcel, tensors=tensors, meta=WireMeta(_head(parcel.meta)))
 
 
 def _payload(tensor: TensorHandle, known: Known) -> WireData:

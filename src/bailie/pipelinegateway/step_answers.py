@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LONGEST_WORDS = 2_000
 
 
-class StepResponse(NamedTuple):
+class StepResponse(msgspec.Struct, frozen=True):
     """A whole answer. `json_bytes`: those of the body that are JSON where binary data follows, else 0.
 
     `grpc_status` is -1 for an answer that is not gRPC's.
