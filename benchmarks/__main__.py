@@ -37,6 +37,7 @@ from benchmarks import (
     pipeline_bounds,
     pipeline_changes,
     pipeline_growth,
+    pipeline_table,
     pipelines,
     protocol_fuzz,
     request_metrics,
@@ -95,6 +96,8 @@ BENCHMARKS = {
     "door-fuzz": door_fuzz.main,
     "mlserver-settings": mlserver_settings.main,
 }
+SUMMARIES = {"pipeline-table": pipeline_table.main}
+"""Those that run others again, which therefore run by their name alone."""
 
 
 def main(arguments: list[str]) -> int:
@@ -116,15 +119,16 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    known = BENCHMARKS | SUMMARIES
     if arguments and arguments[0] in {"-h", "--help"}:
-        print(f"{__doc__}\n\nNAME is one of {', '.join(BENCHMARKS)}; `NAME --help` tells its options.")
+        print(f"{__doc__}\n\nNAME is one of {', '.join(known)}; `NAME --help` tells its options.")
         return 0
     if arguments:
         name, *rest = arguments
-        if name not in BENCHMARKS:
-            print(f"no benchmark {name!r}: choose from {', '.join(BENCHMARKS)}", file=sys.stderr)
+        if name not in known:
+            print(f"no benchmark {name!r}: choose from {', '.join(known)}", file=sys.stderr)
             return 2
-        BENCHMARKS[name](rest)
+        known[name](rest)
         return 0
     for name, run in BENCHMARKS.items():
         print(f"== {name}")

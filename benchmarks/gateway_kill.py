@@ -86,17 +86,6 @@ class KillOutcome:
         silent = [each for each in self.failures if each.status != 503 or '"error"' not in each.text]
         return found + [f"no 503 with words: {each}" for each in silent]
 
-    def missed(self) -> list[str]:
-        """Returns what is wrong, and the bounds that were missed."""
-        found = self.wrong()
-        if len(self.failures) > self.in_flight:
-            last = self.failures[-1]
-            after = f"{1e3 * (last.begun - self.dead):.0f} ms after the end of the gateway: {last.text}"
-            found.append(f"{len(self.failures)} failures, and {self.in_flight} in flight; the last {after}")
-        if self.slowest_after > NEXT_SECONDS:
-            found.append(f"a request after the kill took {self.slowest_after:.1f} s")
-        return found
-
 
 def routes(model_port: int) -> RoutingTable:
     """Returns routes to the models, and to the pipeline on two gateways."""

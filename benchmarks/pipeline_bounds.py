@@ -3,9 +3,10 @@
     python -m benchmarks pipeline-bounds [cost] [large] [sides] [kill] [--seconds 4]
 
 Real gateways before models that answer at once (`instant_models`), so that the gateway alone is measured.
-`cost`: processor time of a small request. `large`: 1 MB of JSON through three steps, then 10,000 requests of
-64 KiB. `sides`: side branches that fail, sleep and are missing, behind an Envoy. `kill`: one of two gateways
-behind an Envoy is killed under load (`gateway_kill`). Ends with 1 if a bound is missed.
+`cost`: processor time of a small request, and of the same reads and writes alone (`bare_sockets`). `large`:
+1 MB of JSON through three steps, then 10,000 requests of 64 KiB. `sides`: side branches that fail, sleep and
+are missing, behind an Envoy. `kill`: one of two gateways behind an Envoy is killed (`gateway_kill`).
+Ends with 1 if a bound is missed.
 """
 
 from __future__ import annotations
@@ -17,23 +18,24 @@ import random
 import statistics
 import sys
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from bailie.gateway.publisher import Gateway
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from bailie.wellknown import ports
 from benchmarks import load, stack
 from benchmarks.data_plane import BODY
-from benchmarks.gateway_kill import kill
+from benchmarks.figures import Figures
+from benchmarks.gateway_kill import NEXT_SECONDS, kill
 from benchmarks.instant_models import instant_models
 from benchmarks.pipelines import ADDRESS, GATEWAY_LOG, pipeline_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import psutil
 
 CHAIN = {
     "steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}, {"name": "c", "inputs": ["b"]}],
@@ -42,6 +44,9 @@ CHAIN = {
 SIDES = ("fail-x", "slow-x", "missing-x")
 PLAIN = "plain"
 CONNECTIONS = 16
+SECONDS = 4.0
+"""The length of one measurement."""
+BARE_LOG = "bare-sockets.log"
 LARGE_BYTES, MIDDLE_BYTES = 1_000_000, 64 << 10
 COST_MS, LARGE_MS = 0.10, 5.0
 LARGE_MIB, GROWTH_MIB = 150.0, 5.0
@@ -50,25 +55,6 @@ WARM_UP_SECONDS = 25.0
 """Until the gateway remembers as many traces as it ever does."""
 _MIB = 1 << 20
 _LOOK_SECONDS = 0.02
-
-
-class Found:
-    """The figures as lines, and the bounds that were missed."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.missed: list[str] = []
-
-    def figure(self, what: str, value: float, bound: float, unit: str) -> None:
-        """Notes a figure that is to be `bound` at most."""
-        self.lines.append(f"{what}: {value:.3f}{unit} (at most {bound:g})")
-        if value > bound:
-            self.missed.append(f"{what}: {value:.3f}{unit}, more than {bound:g}")
-
-    def nothing(self, what: str, failures: Sequence[str]) -> None:
-        """Notes that there is to be none of these."""
-        self.lines.append(f"{what}: {len(failures)}")
-        self.missed += [f"{what}: {each}" for each in failures[:5]]
 
 
 def sized(size: int) -> bytes:
@@ -94,7 +80,7 @@ async def processor_ms(gateway: psutil.Process, name: str, body: bytes, seconds:
     return 1e3 * (stack.cpu_seconds(gateway) - before) / len(measured.latencies)
 
 
-async def cost(folder: Path, found: Found, seconds: float) -> None:
+async def cost(folder: Path, found: Figures, seconds: float) -> None:
     """Measures small requests, in the best of three rounds: other work on the machine makes it only worse."""
     async with instant_models() as models:
         with pipeline_gateway(folder, models.port) as gateway:
@@ -102,12 +88,26 @@ async def cost(folder: Path, found: Found, seconds: float) -> None:
             await asked("three", BODY, seconds / 4)
             one = min([await processor_ms(gateway, "one", BODY, seconds / 4) for _ in range(3)])
             three = min([await processor_ms(gateway, "three", BODY, seconds / 4) for _ in range(3)])
-    found.lines.append(f"one step: {one:.3f} ms of processor time a request")
+        with bare_sockets(folder, models.port) as bare:
+            await stack.answers(f"http://{ADDRESS}:{ports.SERVER_HTTP}", folder / BARE_LOG)
+            sockets = min([await processor_ms(bare, "three", BODY, seconds / 4) for _ in range(3)])
+    found.note("one step, processor time a request", one, " ms")
     found.figure("three steps, processor time a request", three, COST_MS, " ms")
+    found.note("three steps, the same reads and writes of sockets alone", sockets, " ms")
+
+
+@contextmanager
+def bare_sockets(folder: Path, models_port: int) -> Iterator[psutil.Process]:
+    """Runs a process that has the gateway's reads and writes for three steps, and does nothing else."""
+    script = Path(__file__).with_name("bare_sockets.py")
+    numbers = (ports.SERVER_HTTP, models_port, 3)
+    command = [sys.executable, str(script), ADDRESS, *map(str, numbers)]
+    with stack.process(command, folder / BARE_LOG) as running:
+        yield psutil.Process(running.pid)
 
 
 async def large(
-    folder: Path, found: Found, seconds: float, *, requests: int = 10_000, warm_up: float = WARM_UP_SECONDS
+    folder: Path, found: Figures, seconds: float, *, requests: int = 10_000, warm_up: float = WARM_UP_SECONDS
 ) -> None:
     """Measures large requests: processor time, the most memory meanwhile, and growth."""
     async with instant_models() as models:
@@ -156,7 +156,7 @@ def side_routes(model_port: int) -> RoutingTable:
     return RoutingTable("bench", entries)
 
 
-async def sides(folder: Path, found: Found, seconds: float, rounds: int = 8) -> None:
+async def sides(folder: Path, found: Figures, seconds: float, rounds: int = 8) -> None:
     """Asks a pipeline with and without side branches that do harm, in turn."""
     plane = Gateway()
     measured: dict[str, list[load.Measured]] = {name: [] for name in side_specs()}
@@ -181,11 +181,14 @@ async def sides(folder: Path, found: Found, seconds: float, rounds: int = 8) -> 
         found.figure(f"{side}: p99, of that without it", p99, SIDE_P99, "")
 
 
-async def killed(folder: Path, found: Found, seconds: float) -> None:
+async def killed(folder: Path, found: Figures, seconds: float) -> None:
     """Kills one of two gateways under load."""
     outcome = await kill(folder, seconds)
     found.lines.append(outcome.summary())
-    found.missed += outcome.missed()
+    failed, in_flight = len(outcome.failures), outcome.in_flight
+    found.figure("one of two gateways killed: failed, of those in flight", failed, in_flight)
+    found.figure("slowest request after that", outcome.slowest_after, NEXT_SECONDS, " s")
+    found.nothing("repeated calls, and failures without 503 and words", outcome.wrong())
 
 
 async def _ready(folder: Path) -> None:
@@ -195,24 +198,26 @@ async def _ready(folder: Path) -> None:
 PARTS = {"cost": cost, "large": large, "sides": sides, "kill": killed}
 
 
-async def measure(options: argparse.Namespace) -> Iterator[str]:
-    """Runs the parts, prints the figures of each, and returns the bounds that were missed."""
-    missed: list[str] = []
-    for part in options.parts:
-        found = Found()
+async def measure(parts: Sequence[str], seconds: float) -> list[Figures]:
+    """Runs the parts, prints the figures of each, and returns them."""
+    measured = []
+    for part in parts:
+        found = Figures()
         with tempfile.TemporaryDirectory() as folder:
-            await PARTS[part](Path(folder), found, options.seconds)
+            await PARTS[part](Path(folder), found, seconds)
         print("\n".join([f"{part}:", *(f"  {line}" for line in found.lines)]), flush=True)
-        missed += found.missed
-    return iter(missed)
+        measured.append(found)
+    return measured
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks pipeline-bounds", description=__doc__)
     parser.add_argument("parts", nargs="*", default=[*PARTS], help=f"of {', '.join(PARTS)}; all of them")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of one measurement")
-    missed = list(asyncio.run(measure(parser.parse_args(arguments))))
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="length of one measurement")
+    options = parser.parse_args(arguments)
+    measured = asyncio.run(measure(options.parts, options.seconds))
+    missed = [each for found in measured for each in found.missed]
     for each in missed:
         print(f"missed: {each}", file=sys.stderr)
     if missed:

@@ -27,11 +27,12 @@ from bailie.kube.client import Client
 from bailie.local.readiness import condition
 from bailie.wellknown import headers, names
 from benchmarks.failover import Stack
+from benchmarks.figures import Figures
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 from benchmarks.pipeline_growth import Pipelines, pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from bailie.local.traffic import Expectation
 
@@ -188,24 +189,34 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
     }
 
 
-def told(figures: dict[str, Any]) -> Iterator[str]:
-    """Yields the figures as lines."""
-    rate = figures["requests per second"]
-    yield f"{figures['requests']} requests, {rate:.0f} a second, {len(figures['failures'])} failed"
-    yield from (f"  {what}: {count} failed" for what, count in figures["failed"].items())
-    yield f"answers of an old version after Ready: {figures['old answers after Ready']}"
-    yield f"load average: {figures['load average']}"
-    yield from figures["failures"][:3]
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the figures of a `bailie up` that ends with it."""
+    with laptop("--scheduler-replicas", "2") as running:
+        return asyncio.run(measure(running, options))
+
+
+def judged(figures: dict[str, Any]) -> Figures:
+    """Returns the figures beside their bars."""
+    found = Figures()
+    found.note("requests a second while all changes", figures["requests per second"])
+    found.nothing(f"failed of {figures['requests']} requests", figures["failures"])
+    found.lines += [f"  {what}: {count} failed" for what, count in figures["failed"].items()]
+    found.figure("answers of an old version after Ready", figures["old answers after Ready"], 0)
+    return found
+
+
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """Returns the options of a run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks pipeline-changes", description=__doc__)
+    parser.add_argument("--rate", type=float, default=100.0, help="requests per second")
+    parser.add_argument("--json", type=Path, help="write the results here too")
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks pipeline-changes", description=__doc__)
-    parser.add_argument("--rate", type=float, default=100.0, help="requests per second")
-    parser.add_argument("--json", type=Path, help="write the results here too")
-    options = parser.parse_args(arguments)
-    with laptop("--scheduler-replicas", "2") as running:
-        figures = asyncio.run(measure(running, options))
-    print("\n".join(told(figures)), flush=True)
+    options = options_of(arguments)
+    figures = run(options)
+    print("\n".join(judged(figures).lines), f"load average: {figures['load average']}", sep="\n", flush=True)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -25,10 +25,11 @@ from bailie.inference.client import RestClient
 from bailie.kube.client import Client
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition
+from benchmarks.figures import Figures
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from bailie.local.traffic import Expectation
 
@@ -37,6 +38,7 @@ PATIENCE = 600.0
 _AT_A_TIME = 8
 _MIB = 1 << 20
 _GATEWAY = "pipelinegateway"
+READY_MS, MANY_P50, MANY_MIB = 500.0, 1.05, 150.0
 
 
 def pipeline(name: str, steps: Sequence[str] = STEPS, **fields: object) -> dict[str, Any]:
@@ -150,28 +152,42 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
     }
 
 
-def told(figures: dict[str, Any]) -> Iterator[str]:
-    """Yields the figures as lines."""
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the figures of a `bailie up` that ends with it."""
+    with laptop() as running:
+        return asyncio.run(measure(running, options))
+
+
+def judged(figures: dict[str, Any]) -> Figures:
+    """Returns the figures beside their bars."""
+    found = Figures()
     more = figures["one more ready, ms"]
     few, many = figures["p50 with few, ms"], figures["p50 with many, ms"]
-    yield f"{figures['pipelines']} pipelines of three steps ready after {figures['all ready, s']:.1f} s"
-    yield f"one more ready after {more[len(more) // 2]:.0f} ms (median), {more[-1]:.0f} ms (worst)"
-    yield f"p50 of one: {few:.2f} ms with few, {many:.2f} ms with many, x{many / few:.3f}"
-    yield f"memory of the gateway: {figures['memory of the gateway, MiB']:.0f} MiB"
-    yield f"load average: {figures['load average']}"
+    count = figures["pipelines"]
+    found.note(f"{count} pipelines of three steps, the last ready after", figures["all ready, s"], " s")
+    found.figure(f"one more beside {count}, applied to Ready, median", more[len(more) // 2], READY_MS, " ms")
+    found.note("the slowest of these", more[-1], " ms")
+    found.figure(f"p50 of one beside {count}, of that beside few", many / few, MANY_P50)
+    memory = figures["memory of the gateway, MiB"]
+    found.figure(f"memory of the gateway with {count}, resident", memory, MANY_MIB, " MiB")
+    return found
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Runs the benchmark; see the module's text."""
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """Returns the options of a run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks pipeline-growth", description=__doc__)
     parser.add_argument("--few", type=int, default=10)
     parser.add_argument("--many", type=int, default=1_000)
     parser.add_argument("--more", type=int, default=10, help="pipelines applied one by one at the end")
     parser.add_argument("--requests", type=int, default=500, help="requests of one measurement")
     parser.add_argument("--json", type=Path, help="write the results here too")
-    options = parser.parse_args(arguments)
-    with laptop() as running:
-        figures = asyncio.run(measure(running, options))
-    print("\n".join(told(figures)), flush=True)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the benchmark; see the module's text."""
+    options = options_of(arguments)
+    figures = run(options)
+    print("\n".join(judged(figures).lines), f"load average: {figures['load average']}", sep="\n", flush=True)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -19,7 +20,6 @@ import statistics
 import sys
 import tempfile
 from contextlib import AsyncExitStack, contextmanager
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +33,7 @@ from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from bailie.wellknown import variables
 from benchmarks import load, stack
 from benchmarks.data_plane import BODY, rpc_request
+from benchmarks.figures import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,23 @@ GATEWAY_LOG, ROUTER_LOG = "gateway.log", "router.log"
 VARIANTS = {"direct": "a", "one step": "one.pipeline", "three steps": "three.pipeline", ROUTER: "router"}
 """The name that each variant is asked by."""
 
+ONE_STEP_MS = {"rest": 0.6, "grpc": 1.0}
+PROCESSOR_MS = {"rest": 0.10, "grpc": 0.25}
+"""Of a request through three steps, where several come at a time."""
+THREE_STEPS, THREE_STEPS_RATE = 1.15, 0.85
+OWN_MIB = 40.0
+
 Rounds = dict[str, list[load.Measured]]
+
+
+class Case(NamedTuple):
+    """Requests one after another on so many connections, by one protocol."""
+
+    connections: int
+    protocol: str
+
+    def __str__(self) -> str:
+        return f"{self.protocol}, {self.connections} connection{'s' if self.connections > 1 else ''}"
 
 
 class Processes(NamedTuple):
@@ -125,31 +142,27 @@ def table(http: int, rpc: int, router_port: int) -> RoutingTable:
     return RoutingTable("bench", entries)
 
 
-async def round_of(port: int, name: str, protocol: str, *, connections: int, seconds: float) -> load.Measured:
+async def round_of(port: int, name: str, case: Case, seconds: float) -> load.Measured:
     """Returns one round of a variant."""
-    if protocol == "grpc":
+    if case.protocol == "grpc":
         request = rpc_request(name)
-        return await load.rpc(port, request, name, connections=connections, seconds=seconds)
+        return await load.rpc(port, request, name, connections=case.connections, seconds=seconds)
     path = f"/v2/models/{name}/infer"
-    return await load.rest(port, path, BODY, connections=connections, seconds=seconds)
+    return await load.rest(port, path, BODY, connections=case.connections, seconds=seconds)
 
 
 async def rounds_of(
-    port: int, connections: int, protocol: str, *, options: argparse.Namespace, processes: Processes
+    port: int, case: Case, *, options: argparse.Namespace, processes: Processes
 ) -> tuple[Rounds, dict[str, float]]:
     """Returns each variant's rounds, and the processor time of its process by variant."""
-    names = [name for name in VARIANTS if protocol == "rest" or name != ROUTER]
+    names = [name for name in VARIANTS if case.protocol == "rest" or name != ROUTER]
     found: Rounds = {name: [] for name in names}
     cpu = dict.fromkeys(names, 0.0)
     for _ in range(options.rounds):
         for name in random.sample(names, len(names)):
             process = processes.router if name == ROUTER else processes.gateway
             before = stack.cpu_seconds(process)
-            found[name].append(
-                await round_of(
-                    port, VARIANTS[name], protocol, connections=connections, seconds=options.seconds
-                )
-            )
+            found[name].append(await round_of(port, VARIANTS[name], case, options.seconds))
             cpu[name] += stack.cpu_seconds(process) - before
     return found, cpu
 
@@ -165,32 +178,45 @@ def ratio(rounds: Rounds, one: str, other: str, figure: str) -> float:
     return float(statistics.median(getattr(a, figure) / getattr(b, figure) for a, b in pairs))
 
 
-def told(head: str, rounds: Rounds, cpu: Mapping[str, float], gateway: psutil.Process) -> str:
-    """Returns the results for people, under a head line."""
-    lines = [head]
-    for name, found in rounds.items():
-        p50, p99, rate = (median(rounds, name, figure) for figure in ("p50", "p99", "rate"))
-        each = 1e3 * cpu[name] / sum(len(every.latencies) for every in found)
-        lines.append(f"  {name:13} p50 {p50:7.3f} ms  p99 {p99:7.3f} ms  {rate:6.0f} req/s")
-        lines.append(f"  {'':13} {each:.3f} ms of processor time a request")
-    pairs = zip(rounds["one step"], rounds["direct"], strict=True)
-    lines.append(
-        f"  one step: direct + {statistics.median(one.p50 - direct.p50 for one, direct in pairs):.3f} ms"
-    )
+def judge(found: Figures, case: Case, rounds: Rounds, cpu: Mapping[str, float]) -> None:
+    """Notes the figures of one case beside their bars."""
+    for name in [name for name in rounds if name != "direct"]:
+        each = 1e3 * cpu[name] / sum(len(every.latencies) for every in rounds[name])
+        what = f"{case}, {name}, processor time a request"
+        if name == "three steps" and case.connections > 1:
+            found.figure(what, each, PROCESSOR_MS[case.protocol], " ms")
+        else:
+            found.note(what, each, " ms")
     three = ratio(rounds, "three steps", "direct", "p50") / 3
     rate = ratio(rounds, "three steps", "direct", "rate") * 3
-    lines.append(f"  three steps: {three:.3f} of three calls, {rate:.3f} of a third of the direct rate")
+    if case.connections == 1:
+        pairs = zip(rounds["one step"], rounds["direct"], strict=True)
+        more = statistics.median(one.p50 - direct.p50 for one, direct in pairs)
+        found.figure(f"{case}, one step, p50 beyond direct", more, ONE_STEP_MS[case.protocol], " ms")
+        found.figure(f"{case}, three steps, p50 of that of three calls", three, THREE_STEPS)
+    else:
+        found.note(f"{case}, three steps, p50 of that of three calls", three)
+        found.figure(
+            f"{case}, three steps, rate of a third of the direct", rate, THREE_STEPS_RATE, least=True
+        )
     if ROUTER in rounds:
-        p50, rate = (ratio(rounds, "three steps", ROUTER, figure) for figure in ("p50", "rate"))
-        lines.append(f"  three steps: p50 {p50:.3f} and rate {rate:.3f} of the router's")
-    memory = gateway.memory_full_info()
-    own, all_pages = memory.uss / 2**20, memory.rss / 2**20
-    lines.append(f"  gateway: {own:.0f} MiB of its own, {all_pages:.0f} MiB resident")
+        for figure in ("p50", "rate"):
+            value = ratio(rounds, "three steps", ROUTER, figure)
+            found.note(f"{case}, three steps, {figure} of the router's", value)
+
+
+def told(case: Case, rounds: Rounds) -> str:
+    """Returns the latencies and rates for people."""
+    lines = [f"{case}:"]
+    for name in rounds:
+        p50, p99, rate = (median(rounds, name, figure) for figure in ("p50", "p99", "rate"))
+        lines.append(f"  {name:13} p50 {p50:7.3f} ms  p99 {p99:7.3f} ms  {rate:6.0f} req/s")
     return "\n".join(lines)
 
 
-async def measure(options: argparse.Namespace) -> None:
-    """Starts everything, and prints the results."""
+async def measure(options: argparse.Namespace) -> Figures:
+    """Starts everything, prints the results of each case, and returns the figures."""
+    figures = Figures()
     async with AsyncExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         stack.train(folder)
@@ -205,17 +231,26 @@ async def measure(options: argparse.Namespace) -> None:
         url = f"http://127.0.0.1:{port}/v2/models"
         await stack.answers(f"{url}/three.pipeline/ready", folder / GATEWAY_LOG)
         await stack.answers(f"{url}/router/ready", folder / ROUTER_LOG)
-        for connections, protocol in product(options.connections, options.protocols):
-            rounds, cpu = await rounds_of(port, connections, protocol, options=options, processes=processes)
-            head = f"{connections} connections, {protocol}"
-            print(told(head, rounds, cpu, processes.gateway), flush=True)
+        for case in itertools.starmap(Case, itertools.product(options.connections, options.protocols)):
+            rounds, cpu = await rounds_of(port, case, options=options, processes=processes)
+            print(told(case, rounds), flush=True)
+            judge(figures, case, rounds, cpu)
+        memory = processes.gateway.memory_full_info()
+    figures.figure("memory of the gateway's own", memory.uss / 2**20, OWN_MIB, " MiB")
+    figures.note("memory of the gateway, with pages that other processes share", memory.rss / 2**20, " MiB")
+    return figures
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Runs the benchmark; see the module's text."""
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """Returns the options of a run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks pipelines", description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=1.5, help="length of one round")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--protocols", nargs="+", default=["rest", "grpc"])
-    asyncio.run(measure(parser.parse_args(arguments)))
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the benchmark; see the module's text."""
+    print("\n".join(asyncio.run(measure(options_of(arguments))).lines))
