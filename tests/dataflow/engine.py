@@ -28,6 +28,7 @@ from bailie.dataflow.events import (
     Fail,
     FailCode,
     Follow,
+    Record,
     RecordFailure,
     Reply,
     SetTimer,
@@ -89,13 +90,19 @@ class FlowAndPassage(Flow):
     def __init__(self, plan, watched, course):
         super().__init__(plan, watched)
         self.passage = None if watched else Passage(course)
+        self.unrecorded = None if watched else Passage(course, recorded=False)
 
     def event(self, *events):
         effects = super().event(*events)
         if self.passage is not None:
             assert self.passage.event(*events) == effects
-            assert self.passage.over == self.over
+            assert deeds(self.unrecorded.event(*events)) == deeds(effects)
+            assert self.passage.over == self.unrecorded.over == self.over
         return effects
+
+
+def deeds(effects):
+    return [each for each in effects if not isinstance(each, Record)]
 
 
 @dataclass

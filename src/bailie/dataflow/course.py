@@ -18,11 +18,13 @@ from bailie.dataflow.flow import Flow
 from bailie.dataflow.tensors import Parcel, TensorHandle, join, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bailie.dataflow.events import Effect, Event
     from bailie.dataflow.plan import PipelinePlan, Source, Topic
 
+    Makers = list[tuple[Callable[[Parcel], Effect], int]]
+    """How each effect is made, and the number of its parcel."""
     Answered = tuple[str, ...]
     """The steps whose answers came together; the pipeline's name stands for the request."""
     Place = tuple[str, int]
@@ -53,7 +55,7 @@ class UsualTurn:
     Parcels of a turn are numbered: first those of its events, then one of each taking.
     """
 
-    __slots__ = ("after", "arrivals", "awaited", "effects", "over", "path", "takings")
+    __slots__ = ("after", "arrivals", "awaited", "deeds", "effects", "over", "path", "takings")
 
     def __init__(self, path: tuple[Answered, ...], awaited: frozenset[str], *, over: bool = False) -> None:
         """Begins without effect.
@@ -63,8 +65,9 @@ class UsualTurn:
         self.path, self.awaited, self.over = path, awaited, over
         self.arrivals: tuple[_Arrival, ...] = ()
         self.takings: tuple[_Taking, ...] = ()
-        self.effects: tuple[tuple[Callable[[Parcel], Effect], int], ...] = ()
-        """Each with the number of its parcel."""
+        self.effects: Makers = []
+        self.deeds: Makers = []
+        """The effects that do more than to record data."""
         self.after: dict[Answered, UsualTurn | None] = {}
         """The turns that may follow; None for one that is not usual."""
 
@@ -134,7 +137,9 @@ class Course:
             for index in self._joins[name].places[topic]
         )
         found.takings = tuple(self._taking(name, parcel) for name, parcel in made.items())
-        found.effects = tuple(self._makers(effects, [*topics, *map(self._made_topic, made)]))
+        numbers = {topic: at for at, topic in enumerate([*topics, *map(self._made_topic, made)])}
+        found.effects = self._makers(effects, numbers)
+        found.deeds = self._makers([each for each in effects if not isinstance(each, Record)], numbers)
         return found
 
     def _probe(self, name: str) -> Event:
@@ -161,11 +166,8 @@ class Course:
         data = [(name, index) for index, each in enumerate(plan.data.sources) if each.topic in came]
         return _Taking(tuple(data), tuple((name, index) for index in range(own, len(plan.sources))))
 
-    def _makers(
-        self, effects: Sequence[Effect], topics: Sequence[Topic]
-    ) -> list[tuple[Callable[[Parcel], Effect], int]]:
-        numbers = {topic: number for number, topic in enumerate(topics)}
-        found: list[tuple[Callable[[Parcel], Effect], int]] = []
+    def _makers(self, effects: Iterable[Effect], numbers: Mapping[Topic, int]) -> Makers:
+        found: Makers = []
         for each in effects:
             match each:
                 case Record(topic):
@@ -182,11 +184,11 @@ class Course:
 class Passage:
     """The state of one request in one pipeline that no other pipeline follows; a stand-in for its `Flow`."""
 
-    __slots__ = ("_course", "_data", "_flow", "_turn")
+    __slots__ = ("_course", "_data", "_flow", "_recorded", "_turn")
 
-    def __init__(self, course: Course) -> None:
-        """Begins before the request."""
-        self._course, self._turn = course, course.start
+    def __init__(self, course: Course, *, recorded: bool = True) -> None:
+        """Begins before the request. `recorded`: whether usual turns have effects that only record data."""
+        self._course, self._turn, self._recorded = course, course.start, recorded
         self._data: dict[Place, Parcel] = {}
         self._flow: Flow | None = None
 
@@ -222,7 +224,8 @@ class Passage:
             for place in triggers:
                 data.pop(place, None)  # of a join that waits for one of them alone
             parcels.append(join([data.pop(place) for place in taken]) if taken else Parcel(()))
-        return [make(parcels[number]) for make, number in turn.effects]
+        effects = turn.effects if self._recorded else turn.deeds
+        return [make(parcels[number]) for make, number in effects]
 
 
 def _is_straight(plan: PipelinePlan) -> bool:

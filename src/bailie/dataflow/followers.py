@@ -41,7 +41,10 @@ class FollowerIndex:
 
     def behind(self, root: str) -> list[str]:
         """Returns the pipelines that take data of a request to `root`, straight or through others."""
-        found, todo = dict[str, None](), [root] if root in self._readers else []
+        if root not in self._readers:
+            return []
+        found: dict[str, None] = {}
+        todo = [root]
         while todo:
             for readers in self._readers.get(todo.pop(), {}).values():
                 todo += [name for name in readers if name not in found]

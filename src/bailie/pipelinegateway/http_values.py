@@ -6,7 +6,9 @@ Made by `request_reader` and `answers`, written by `connection`.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +20,7 @@ JSON = (b"content-type", b"application/json")
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
-class HttpAnswer(NamedTuple):
+class HttpAnswer(Struct, frozen=True):
     """An answer: status, headers without its length, body, and trailers where the protocol has them."""
 
     status: int
@@ -27,7 +29,7 @@ class HttpAnswer(NamedTuple):
     trailers: Headers = ()
 
 
-class HttpRequest(NamedTuple):
+class HttpRequest(Struct, frozen=True):
     """A request with its whole body, whose bytes are those of `held`.
 
     `refusal`: the answer to a request that may not be read to its end, and to one that is no HTTP.
@@ -44,7 +46,10 @@ class HttpRequest(NamedTuple):
 
     def header(self, name: bytes) -> bytes:
         """Returns the first value of a header, whose name is in small letters; empty without one."""
-        return next((value for key, value in self.headers if key == name), b"")
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return b""
 
 
 def lines(given: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -96,8 +96,6 @@ class PipelineRun:
     ) -> None:
         """Begins before the first event; `ended` is told the ending, None where nobody waits for it."""
         self.served, self._runs, self._root, self._ended = served, runs, root, ended
-        watched = root.watched(served.name)
-        self._flow = Flow(served.plan, watched) if watched else Passage(served.course)
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._deadline = 0.0
@@ -110,6 +108,9 @@ class PipelineRun:
         self._due = self._turning = self._closed = False
         self.dropped = False
         self._trace = runs.traces.begin(served, root, perf_counter(), follower=ended is None)
+        recorded = root.sink is not None or self._trace is not None
+        watched = root.watched(served.name)
+        self._flow = Flow(served.plan, watched) if watched else Passage(served.course, recorded=recorded)
         root.begin()
 
     @property

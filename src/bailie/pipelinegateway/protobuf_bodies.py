@@ -125,7 +125,10 @@ class _Reading:
         self._raw_field, self._wanted_field = raw_field, wanted_field
 
     def parcel(self) -> Parcel:
-        tensors, raw, wanted, head = [], list[memoryview](), list[str](), list[memoryview]()
+        tensors: list[TensorHandle] = []
+        raw: list[memoryview] = []
+        head: list[memoryview] = []
+        wanted: list[str] = []
         for number, wire, start, at, end in fields(self._data, 0, len(self._data), self._count):
             if wire != DELIMITED:
                 continue  # an unknown field: all of these messages are texts and messages
@@ -142,7 +145,9 @@ class _Reading:
 
     def _tensor(self, at: int, end: int) -> TensorHandle:
         name = datatype = ""
-        shape, extras, contents = list[int](), list[memoryview](), list[memoryview]()
+        shape: list[int] = []
+        extras: list[memoryview] = []
+        contents: list[memoryview] = []
         for number, wire, start, value, after in fields(self._data, at, end, self._count):
             if number == _SHAPE and wire in (DELIMITED, VARINT):
                 self._dimensions(value, after, shape)

@@ -119,7 +119,7 @@ class PipelineService:
     def _infer(self, request: HttpRequest, served: ServedPlan, respond: Respond) -> Leave:
         answers, dialect = self._answers(request), GRPC if request.grpc else REST
         begun, counts = time.perf_counter(), self.engine.plans.counts
-        span = self.engine.spans.of_request(request.header(b"traceparent"), served)
+        span = self.engine.spans.of_request(request, served)
 
         def counted(answer: HttpAnswer) -> None:
             code = grpc_code(answer) if request.grpc else str(answer.status)

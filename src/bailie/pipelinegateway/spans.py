@@ -16,13 +16,15 @@ from bailie.tracing.spans import SpanKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bailie.pipelinegateway.http_values import HttpRequest
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.tracing.context import SpanContext
     from bailie.tracing.spans import Span
     from bailie.tracing.tracer import Tracer
 
 _GOOD = frozenset({"200", "OK"})
-_LINE = b"%b: %%b\r\n" % HEADER.encode()
+_TRACEPARENT = HEADER.encode()
+_LINE = b"%b: %%b\r\n" % _TRACEPARENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,9 @@ class PipelineSpans:
 
     tracer: Tracer
 
-    def of_request(self, traceparent: bytes, served: ServedPlan) -> Span | None:
-        """Returns the span of a request that has this header; None where it is not traced."""
-        if self.tracer.collector is None or not traceparent:
+    def of_request(self, request: HttpRequest, served: ServedPlan) -> Span | None:
+        """Returns the span of a request; None where it is not traced."""
+        if self.tracer.collector is None or not (traceparent := request.header(_TRACEPARENT)):
             return None
         parent = read_traceparent(traceparent)
         span = self.tracer.begin(f"pipeline {served.name}", parent, SpanKind.SERVER) if parent else None

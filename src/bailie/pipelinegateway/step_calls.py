@@ -40,8 +40,8 @@ def body_call(step: str, body: EncodedBody, given: bytes, answer: tuple[Reservat
     """
     content, json_bytes = body
     kind = _BINARY % json_bytes if json_bytes else _JSON
-    size = b"content-length: %d\r\n" % len(content)
-    return PendingCall(_head(b"POST", step, b"/infer", given + kind + size), content, *answer)
+    given = b"%b%bcontent-length: %d\r\n" % (given, kind, len(content))
+    return PendingCall(_head(b"POST", step, b"/infer", given), content, *answer)
 
 
 def readiness_call(step: str, held: Reservation, done: Done) -> PendingCall:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import httptools
+import msgspec
 import structlog
 
 from bailie.dataflow.events import FailCode
@@ -42,8 +43,7 @@ _MOST_HEAD_BYTES = 256 << 10
 _ROUTE = headers.ROUTE.encode()
 
 
-@dataclass(slots=True, eq=False)
-class PendingCall:
+class PendingCall(msgspec.Struct, eq=False):
     """A call on its way. `held` takes the bytes of the answer."""
 
     head: bytes
