@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import httpx2
 from tests.pipelinegateway.client import settings_of
@@ -39,3 +41,17 @@ async def test_traces_have_a_port_of_their_own(tmp_path):
         process.cancel()
     assert "# TYPE seldon_pipeline_infer_total counter" in metrics
     assert "# TYPE bailie_pipeline_step_calls_total counter" in metrics
+
+
+LARGE = {"confluent_kafka", "httpx", "numpy", "opentelemetry", "rich", "typer", "yaml"}
+"""Packages of which one alone takes a gateway a megabyte or more."""
+
+
+def test_the_process_imports_none_of_the_large_packages_that_it_has_no_use_for():
+    command = [sys.executable, "-X", "importtime", "-m", "bailie", "pipelinegateway"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={})
+    lines = ended.stderr.splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert any(line.startswith("error: ") for line in lines), "without settings it ends, behind its imports"
+    assert "bailie.pipelinegateway.run" in imported
+    assert {package for package, dot, _ in (each.partition(".") for each in imported) if dot} & LARGE == set()

@@ -7,6 +7,8 @@
                              events: request, step's answer│effects: call a step, answer, fail,
                              or failure, timer, time-out ──┘record, give data to other pipelines
 
+A `Passage` stands in for the flow of a request that takes the usual course of its plan.
+
 The gateways and consumers that run pipelines carry the effects out, so that all of them mean the same by a
 manifest. Nothing here reads a clock or a socket, or looks into a tensor's data.
 """

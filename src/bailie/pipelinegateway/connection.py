@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         close = not request.keep_alive or self._service.ending
         if self._transport is None:
             return
-        self._transport.write(encoded(answer, close=close))
+        self._transport.writelines(encoded(answer, close=close))
         if close:
             self._forget_waiting()
             self._reader.end()
@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
             return
         if self._current is None and self._unsent is None:
             answer = self._reader.answers.slow_body(self._limits.seconds)
-            self._transport.write(encoded(answer, close=True))
+            self._transport.writelines(encoded(answer, close=True))
             self._transport.close()
         else:
             self._transport.abort()

@@ -57,12 +57,15 @@ def lines(given: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%b: %b\r\n" % each for each in given])
 
 
-def encoded(answer: HttpAnswer, *, close: bool) -> bytes:
-    """Returns an answer as it is sent; `close` says that it is the connection's last."""
+def encoded(answer: HttpAnswer, *, close: bool) -> tuple[bytes, ...]:
+    """Returns the parts of an answer as they are sent; `close` says that it is the connection's last.
+
+    The body is a part as it is, for it may be long.
+    """
     head = b"HTTP/1.1 %d %b\r\n" % (answer.status, _PHRASES.get(answer.status, b""))
     head += lines(answer.headers) + (b"connection: close\r\n" if close else b"")
     size = len(answer.body)
     if answer.trailers:
-        chunk = b"%x\r\n%b\r\n0\r\n%b\r\n" % (size, answer.body, lines(answer.trailers))
-        return b"%btransfer-encoding: chunked\r\n\r\n%b" % (head, chunk)
-    return b"%bcontent-length: %d\r\n\r\n%b" % (head, size, answer.body)
+        before = b"%btransfer-encoding: chunked\r\n\r\n%x\r\n" % (head, size)
+        return before, answer.body, b"\r\n0\r\n%b\r\n" % lines(answer.trailers)
+    return b"%bcontent-length: %d\r\n\r\n" % (head, size), answer.body
