@@ -1,10 +1,9 @@
 """The models of this replica: one small state machine per version, and which command each carries out next.
 
 `session` submits commands, `monitor` tells which models the server lost, `memory_budget` which to evict, and
-`waiting` passes requests through `hold`; `version_work` carries commands
-out. Commands are safe to repeat: the newest
-command per version wins, and it cancels a load that it makes unnecessary. A version is known by its
-server-side name, so two identities with one number follow each other there and never overlap.
+`waiting` passes requests through `hold`; `version_work` carries commands out. Commands are safe to repeat:
+the newest command per version wins, and it cancels a load that it makes unnecessary. A version is known by
+its server-side name, so two identities with one number follow each other there and never overlap.
 """
 
 from __future__ import annotations
