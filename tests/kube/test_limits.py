@@ -1,5 +1,6 @@
 """Callers that never tire, by the clock of the test."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -31,6 +32,18 @@ def test_no_more_is_taken_than_the_rate_gives(pauses):
         clock.now += pause
         taken += allowance.take()
         assert taken <= 3 + 2.0 * clock.now + 1e-6
+
+
+def test_what_was_spent_beyond_the_allowance_is_made_up_for_by_that_name_alone():
+    clock = Clock()
+    allowance = Allowance(100.0, 2_000, clock)
+    allowance.spend(1_500, "one")
+    assert allowance.take("one")
+    allowance.spend(1_500, "one")
+    assert (allowance.take("one"), allowance.take("other")) == (False, True)
+    assert allowance.wait("one") == pytest.approx(10.02)
+    clock.now += 10.03
+    assert allowance.take("one")
 
 
 def test_invented_names_take_no_memory():

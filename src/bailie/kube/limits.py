@@ -39,6 +39,13 @@ class Allowance:
             self._forget(now)
         return True
 
+    def spend(self, amount: float, name: str = "") -> None:
+        """Takes so much, also where less is left: then there is none until the rest has been made up for."""
+        now = self._clock()
+        self._left[name] = (self._now_left(name, now) - amount, now)
+        if len(self._left) > _MOST_NAMES:
+            self._forget(now)
+
     def wait(self, name: str = "") -> float:
         """Returns the seconds until there is one more."""
         return max(0.0, (1 - self._now_left(name, self._clock())) / self._rate)

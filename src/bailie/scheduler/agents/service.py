@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +29,7 @@ from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict
 from bailie.scheduler.agents import peers, wire
+from bailie.scheduler.agents.messages import message_of, next_bytes
 from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ _MOST_SESSIONS = 2_000
 """Of one namespace, in one scheduler."""
 _HELLOS = (50.0, 500)
 """Hellos per second from one address, and at once: on a laptop all agents call from one address."""
+_EFFORT = (100.0, 2_000)
+"""Milliseconds per second, and at once, that the hellos from one address may take to read: one of 50,000
+versions takes 3."""
 _LINES = (2.0, 1_000)
 """Per second, and at once: lines of the log about agents that come and go."""
 _MESSAGES = (2_000.0, 20_000)
@@ -109,6 +114,7 @@ class AgentService:
         self._taking = asyncio.Lock()
         """Held while an inventory is taken: many at a time would delay everything else."""
         self._hellos = Allowance(*_HELLOS)
+        self._efforts = Allowance(*_EFFORT)
         self._complaints = Complaints()
         self._lines = Allowance(*_LINES)
         self._callbacks: list[Callable[[], None]] = []
@@ -200,10 +206,13 @@ class AgentService:
             raise AgentRefused(_REFUSALS[verdict], verdict.value)
         if self._epoch is None or not self._leads():
             raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
-        if not self._hellos.take(_caller(context)):
+        caller = _caller(context)
+        if not self._hellos.take(caller):
             raise AgentRefused(
                 _EXHAUSTED, f"more than {_HELLOS[0]:.0f} sessions a second are begun from there"
             )
+        if not self._efforts.take(caller):
+            raise AgentRefused(_EXHAUSTED, "the hellos from there took too long to read; try again later")
         return self._epoch
 
     async def _greeted(self, context: Context, epoch: int) -> AgentSession:
@@ -225,9 +234,14 @@ class AgentService:
     async def _hello(self, context: Context) -> pb.Hello:
         """Returns the hello that a session begins with. Raises AgentRefused where it cannot be right."""
         try:
-            message = await _read(context, _HELLO_SECONDS)
+            data = await next_bytes(context, _HELLO_SECONDS)
         except TimeoutError:
-            message = None
+            data = None
+        begun = time.perf_counter()
+        try:
+            message = message_of(data)
+        finally:
+            self._efforts.spend((time.perf_counter() - begun) * 1_000, _caller(context))
         if message is None or not message.HasField("hello"):
             raise AgentRefused(_INVALID, "a session begins with a hello")
         hello = message.hello
@@ -287,12 +301,12 @@ class AgentService:
 
     async def _listen(self, session: AgentSession, context: Context) -> None:
         """Takes reports until the agent ends the stream, breaks the protocol or falls silent."""
-        allowance, now = Allowance(*_MESSAGES), asyncio.get_running_loop().time
+        allowance = Allowance(*_MESSAGES)
         while True:
             try:
-                data = await _next(context, _SILENCE_SECONDS)
-                begun = now()
-                message = _message(data)
+                data = await next_bytes(context, _SILENCE_SECONDS)
+                begun = time.perf_counter()
+                message = message_of(data)
             except TimeoutError:
                 session.end(grpc.StatusCode.DEADLINE_EXCEEDED, f"no word for {_SILENCE_SECONDS:.0f} s")
                 return
@@ -305,7 +319,7 @@ class AgentService:
             if problem:
                 session.end(_INVALID, problem)
                 return
-            cost = now() - begun
+            cost = time.perf_counter() - begun
             if cost >= _COSTLY_SECONDS:
                 await asyncio.sleep(cost * _REST)
             if not allowance.take():
@@ -339,27 +353,6 @@ class AgentService:
 
 def _caller(context: Context) -> str:
     return str(peers.address_of(context.peer()))
-
-
-async def _read(context: Context, seconds: float) -> pb.AgentMessage | None:
-    """Returns the next message, None at the end of the stream. Raises TimeoutError, AgentRefused."""
-    return _message(await _next(context, seconds))
-
-
-async def _next(context: Context, seconds: float) -> object:
-    """Returns the bytes of the next message, something else at the end. Raises TimeoutError."""
-    async with asyncio.timeout(seconds):
-        data: object = await context.read()
-    return data
-
-
-def _message(data: object) -> pb.AgentMessage | None:
-    if not isinstance(data, bytes):
-        return None
-    message = wire.parsed(data)
-    if message is None:
-        raise AgentRefused(_INVALID, "this is no message of the agents' protocol")
-    return message
 
 
 class Servicer(Protocol):
