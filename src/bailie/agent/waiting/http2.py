@@ -45,13 +45,13 @@ _MOST_STREAMS = 1_000_000
 """Of one connection. The room for waiting requests, and Envoy, bound the calls."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StreamPart:
     """A part of a stream: headers or trailers, else bytes. `window`: bytes of the window that it takes.
     `end`: nothing follows."""
 
     headers: Headers | None = None
-    data: bytes = b""
+    data: bytes | bytearray = b""
     window: int = 0
     end: bool = False
 
@@ -117,8 +117,15 @@ class Stream:
                 await self._connection.more_room(self)
 
     def put(self, part: StreamPart) -> None:
-        """Takes a part from the connection."""
-        self._parts.append(part)
+        """Takes a part from the connection. Bytes are joined with those before: a frame of none takes no
+        window, and any number may come."""
+        last = self._parts[-1] if self._parts else None
+        if last is None or last.headers is not None or part.headers is not None:
+            self._parts.append(part)
+        else:
+            last.data += part.data
+            last.window += part.window
+            last.end = part.end
         self.tell()
 
     def lose(self) -> None:
@@ -295,7 +302,7 @@ class Http2Connection(asyncio.Protocol):
         stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
         accept(stream, event.headers)
         if event.stream_ended is not None:
-            stream.put(StreamPart(end=True))
+            stream.put(StreamPart(data=bytearray(), end=True))
 
     def _take_of(self, stream: Stream, event: Event) -> None:
         if isinstance(event, ResponseReceived | TrailersReceived):
@@ -303,7 +310,7 @@ class Http2Connection(asyncio.Protocol):
             stream.put(StreamPart(headers=event.headers, end=end))
         elif isinstance(event, DataReceived):
             end, window = event.stream_ended is not None, event.flow_controlled_length
-            stream.put(StreamPart(data=event.data, window=window, end=end))
+            stream.put(StreamPart(data=bytearray(event.data), window=window, end=end))
         elif isinstance(event, WindowUpdated):
             stream.tell()
         elif isinstance(event, StreamReset):
