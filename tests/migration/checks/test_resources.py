@@ -1,11 +1,11 @@
-"""Pipelines whose gateways are left out, and those of Seldon Core, which use a message broker."""
+"""Pipelines whose gateways are left out, and those of Seldon Core with a broker; names that are too long."""
 
 from __future__ import annotations
 
 import pytest
 from tests.support.plan_grounds import resource, seen_as
 
-from bailie.migration.checks.resources import without_gateway
+from bailie.migration.checks.resources import contents, without_gateway
 from bailie.migration.source import MoveSource
 
 PIPELINES = [resource("Pipeline", f"joined-{number}", {"steps": [{"name": "iris"}]}) for number in range(5)]
@@ -37,3 +37,21 @@ def test_pipelines_get_gateways_and_only_those_of_seldon_core_lose_a_broker(sour
     own = list(without_gateway(seen_as(*PIPELINES, gateways, runtime(disable=True)), source))
     assert [each.check for each in own] == ["broker"] * (source in SELDONS)
     assert list(without_gateway(seen_as(runtime(disable=True)), source)) == []
+
+
+SPECS = {
+    "Model": {"storageUri": "gs://bucket/iris"},
+    "Server": {"serverConfig": "mlserver"},
+    "Pipeline": {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}},
+    "Experiment": {"candidates": [{"name": "iris", "weight": 1}]},
+}
+
+
+@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize("name", ["a" * 253, ".".join(["a" * 63] * 3)])
+def test_a_name_that_seldon_cores_definitions_let_in_and_bailie_refuses_blocks(kind, name):
+    found = list(contents(seen_as(resource(kind, name, SPECS[kind])), MoveSource.SELDON_SCOPED))
+    assert [(each.impact, each.check, each.object) for each in found] == [
+        ("blocker", "name", f"{kind} team/{name}")
+    ]
+    assert found[0].remedy.startswith("make the object again under another name")
