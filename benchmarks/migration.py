@@ -311,6 +311,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--not-whole", dest="whole", action="store_false", help="leave out the whole move")
     parser.add_argument("--json", type=Path, help="write the results here too")
     options = parser.parse_args(arguments)
+    if options.aside and os.geteuid():
+        parser.error("--aside needs root, to give processes their usual priority back")
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory() as folder:
         move = asyncio.run(measure(options, Path(folder)))
