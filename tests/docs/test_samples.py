@@ -213,3 +213,10 @@ def test_commands_are_found_in_a_line(line, expected):
 def test_no_document_has_the_marks_of_a_merge(document):
     lines = (ROOT / document).read_text().splitlines()
     assert not [line for line in lines if line.startswith(("<<<<<<< ", ">>>>>>> ")) or line == "=" * 7]
+
+
+@by_document
+def test_a_request_by_curl_says_that_it_is_json(document):
+    """MLServer answers 422 to the form that curl sends otherwise."""
+    sent = [words for words in commands(document) if words[0] == "curl" and "-d" in words]
+    assert [words for words in sent if "content-type: application/json" not in words] == []
