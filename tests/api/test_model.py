@@ -61,13 +61,13 @@ UNKNOWN_FIELDS = {
     "like none of few": (
         {"parameters": [{"name": "a", "value": "b", "x": "c"}]},
         "spec.parameters[0].x",
-        '"x" here, but name, value',
+        '"x" here; known are name, value',
     ),
     "like none of many": (
         {"foo": 1},
         "spec.foo",
         (
-            '"foo" here, but replicas, minReplicas, maxReplicas, storageUri, modelType, artifactVersion,'
+            '"foo" here; known are replicas, minReplicas, maxReplicas, storageUri, modelType, artifactVersion,'
             " schemaUri, secretName, requirements, memory, server, preloaded, …"
         ),
     ),

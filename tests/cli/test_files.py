@@ -107,7 +107,7 @@ def test_the_kind_that_was_meant_is_told(capsys, version, kind):
 def test_two_objects_of_one_name_are_told(capsys):
     elsewhere = {**MODEL, "metadata": {"name": "iris", "namespace": "b"}}
     refuse_problems([MODEL, MODEL, elsewhere])
-    assert capsys.readouterr().err == "warning: model/iris is there 2 times: the last one counts\n"
+    assert capsys.readouterr().err == "warning: model/iris is in the files 2 times: the last one counts\n"
 
 
 def test_every_problem_is_told_and_a_warning_stops_nothing(capsys):

@@ -115,7 +115,7 @@ def _instead(name: str, fields: Sequence[str]) -> str:
     if close := get_close_matches(_plain(name), plain, n=1, cutoff=_ALIKE):
         return f'; did you mean "{plain[close[0]]}"?'
     more = ", …" if len(fields) > _LISTED else ""
-    return f", but {', '.join(fields[:_LISTED])}{more}" if fields else ""
+    return f"; known are {', '.join(fields[:_LISTED])}{more}" if fields else ""
 
 
 def _plain(name: str) -> str:

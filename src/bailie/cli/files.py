@@ -89,7 +89,7 @@ def refuse_problems(manifests: list[Manifest]) -> None:
     seen = Counter((each["metadata"].get("namespace"), reference_of(each)) for each in manifests)
     for (_, reference), count in seen.items():
         if count > 1:
-            say(f"warning: {reference} is there {count} times: the last one counts")
+            say(f"warning: {reference} is in the files {count} times: the last one counts")
     for manifest in manifests:
         served_kind(manifest)
         for problem in parse(manifest)[1]:
@@ -124,6 +124,11 @@ def _known_kinds() -> list[Kind]:
     from bailie.api import kinds
 
     return [kind for kind in vars(kinds).values() if isinstance(kind, kinds.Kind)]
+
+
+def kind_words(incomplete: str) -> list[str]:
+    """Returns the names of kinds that begin so, for the shell's completion."""
+    return sorted(kind.plural for kind in _known_kinds() if kind.plural.startswith(incomplete))
 
 
 def resolve(word: str) -> Kind:

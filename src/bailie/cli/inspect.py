@@ -27,8 +27,15 @@ _DEMO_COLUMNS = 110
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")]
 
 
+def _explained_kinds(incomplete: str) -> list[str]:
+    return [kind for kind in dict.fromkeys(_EXPLAINED.values()) if kind.startswith(incomplete)]
+
+
 def explain(
-    kind: Annotated[str, typer.Argument(help="Kind: model, server, pipeline or experiment.")],
+    kind: Annotated[
+        str,
+        typer.Argument(help="Kind: model, server, pipeline or experiment.", autocompletion=_explained_kinds),
+    ],
     name: Annotated[str, typer.Argument(parser=object_name, metavar="name", help="Its name.")],
     *,
     namespace: Namespace = None,

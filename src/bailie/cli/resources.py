@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
-from bailie.cli.files import put_into, read_manifests, refuse_problems, resolve, served_kind, stated
+from bailie.cli.files import (
+    kind_words,
+    put_into,
+    read_manifests,
+    refuse_problems,
+    resolve,
+    served_kind,
+    stated,
+)
 from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
 from bailie.cli.progress import Progress
 from bailie.cli.readiness import has_readiness, reference_of, wait_ready
@@ -39,7 +47,12 @@ class Form(StrEnum):
 Files = Annotated[
     list[Path], typer.Option("-f", "--filename", help="A YAML or JSON file; `-` is standard input.")
 ]
-KindName = Annotated[str, typer.Argument(help="A kind: model, server, pod, … or its plural or short name.")]
+KindName = Annotated[
+    str,
+    typer.Argument(
+        help="A kind: model, server, pod, … or its plural or short name.", autocompletion=kind_words
+    ),
+]
 
 
 def apply(
@@ -155,7 +168,7 @@ def get(
 
 
 def delete(
-    kind: Annotated[str | None, typer.Argument(help="A kind.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="A kind.", autocompletion=kind_words)] = None,
     names: Annotated[
         list[str] | None, typer.Argument(parser=object_name, metavar="name", help="Names.")
     ] = None,

@@ -230,13 +230,19 @@ def test_shells_complete_the_words_of_the_programs(name, shell):
 
 
 @pytest.mark.parametrize(
-    ("typed", "words"), [("seldon mod", ["model"]), ("seldon experiment sta", ["start", "status"])]
+    ("typed", "words"),
+    [
+        ("seldon mod", ["model"]),
+        ("seldon experiment sta", ["start", "status"]),
+        ("bailie get pip", ["pipelines"]),
+        ("bailie delete mod", ["models"]),
+        ("bailie explain s", ["server"]),
+    ],
 )
-def test_the_words_of_seldon_are_completed(typed, words):
-    position = str(len(typed.split()) - 1)
-    assert (
-        completing("seldon", "complete_bash", COMP_WORDS=typed, COMP_CWORD=position).stdout.split() == words
-    )
+def test_words_and_kinds_are_completed(typed, words):
+    program, *further = typed.split()
+    found = completing(program, "complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(further)))
+    assert found.stdout.split() == words
 
 
 def completing(name, instruction, **variables):
