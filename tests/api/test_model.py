@@ -67,8 +67,8 @@ UNKNOWN_FIELDS = {
         {"foo": 1},
         "spec.foo",
         (
-            '"foo" here; known are replicas, minReplicas, maxReplicas, storageUri, modelType, artifactVersion,'
-            " schemaUri, secretName, requirements, memory, server, preloaded, …"
+            '"foo" here; known are replicas, minReplicas, maxReplicas, storageUri, modelType,'
+            " artifactVersion, schemaUri, secretName, requirements, memory, server, preloaded, …"
         ),
     ),
 }
