@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     Place = tuple[str, int]
     """A source of a join: the name of the step, or of the pipeline for its output, and the source's index."""
 
-_MOST_TURNS = 512
-"""Turns that are learnt of one plan: steps that run beside each other may answer in many orders."""
+_MOST_LEARNT = 1_000
+"""What is learnt of one plan, in the numbers of `UsualTurn.weight`, about 200 KB: steps that run beside each
+other may answer in many orders."""
+_TURN_WEIGHT = 8
 
 
 class _Arrival(NamedTuple):
@@ -55,14 +57,22 @@ class UsualTurn:
     Parcels of a turn are numbered: first those of its events, then one of each taking.
     """
 
-    __slots__ = ("after", "arrivals", "awaited", "deeds", "effects", "over", "path", "takings")
+    __slots__ = ("after", "answered", "arrivals", "awaited", "before", "deeds", "effects", "over", "takings")
 
-    def __init__(self, path: tuple[Answered, ...], awaited: frozenset[str], *, over: bool = False) -> None:
+    def __init__(
+        self,
+        awaited: frozenset[str],
+        *,
+        answered: Answered = (),
+        before: UsualTurn | None = None,
+        over: bool = False,
+    ) -> None:
         """Begins without effect.
 
-        `path`: the answers up to this turn; `awaited`: the steps that are called; `over`: as in `Flow`.
+        `awaited`: the steps that are called behind this turn; `before`: the turn before these answers, None
+        for the beginning; `over`: as in `Flow`.
         """
-        self.path, self.awaited, self.over = path, awaited, over
+        self.awaited, self.answered, self.before, self.over = awaited, answered, before, over
         self.arrivals: tuple[_Arrival, ...] = ()
         self.takings: tuple[_Taking, ...] = ()
         self.effects: Makers = []
@@ -71,6 +81,20 @@ class UsualTurn:
         self.after: dict[Answered, UsualTurn | None] = {}
         """The turns that may follow; None for one that is not usual."""
 
+    @property
+    def weight(self) -> int:
+        """The memory that the turn takes, in entries of 150 to 250 bytes."""
+        entries = (self.awaited, self.arrivals, self.takings, self.effects, self.deeds)
+        return _TURN_WEIGHT + sum(map(len, entries))
+
+    def path(self) -> list[Answered]:
+        """Returns the answers up to this turn."""
+        found, turn = [], self
+        while turn.before is not None:
+            found.append(turn.answered)
+            turn = turn.before
+        return found[::-1]
+
 
 class Course:
     """The turns of one plan that are known, from the request on."""
@@ -78,9 +102,9 @@ class Course:
     def __init__(self, plan: PipelinePlan) -> None:
         """Begins before the first request."""
         self.plan = plan
-        self.start = UsualTurn((), frozenset({plan.name}))
+        self.start = UsualTurn(frozenset({plan.name}))
         self._joins = {**plan.steps, **({plan.name: plan.output} if plan.output else {})}
-        self._left = _MOST_TURNS if _is_straight(plan) else 0
+        self._left = _MOST_LEARNT if _is_straight(plan) else 0
 
     def after(self, turn: UsualTurn, events: Sequence[Event]) -> UsualTurn | None:
         """Returns the turn that follows another one with these events; None for one that is not usual."""
@@ -88,16 +112,16 @@ class Course:
         if answered is None:
             return None
         if answered not in turn.after:
-            if not self._left:
+            if self._left <= 0:
                 return None
-            self._left -= 1
-            turn.after[answered] = self._learn(turn, answered)
+            turn.after[answered] = found = self._learn(turn, answered)
+            self._left -= found.weight if found is not None else 1
         return turn.after[answered]
 
     def flow(self, turn: UsualTurn, data: Mapping[Place, Parcel]) -> Flow:
         """Returns a flow that stands behind a turn, with the data that its open joins have."""
         flow = Flow(self.plan)
-        for answered in turn.path:
+        for answered in turn.path():
             flow.event(*map(self._probe, answered))
         for (name, index), parcel in data.items():
             flow.open_joins[name].queues[index].parcels[:] = [parcel]
@@ -127,7 +151,7 @@ class Course:
         }
         called = made.keys() - {self.plan.name}
         awaited = turn.awaited.difference(answered) | called
-        found = UsualTurn((*turn.path, answered), awaited, over=flow.over)
+        found = UsualTurn(awaited, answered=answered, before=turn, over=flow.over)
         topics = [self._topic(name) for name in answered]
         found.arrivals = tuple(
             _Arrival((name, index), self._joins[name].sources[index], number)
