@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     """A source of a join: the name of the step, or of the pipeline for its output, and the source's index."""
 
 _MOST_LEARNT = 1_000
-"""What is learnt of one plan, in the numbers of `UsualTurn.weight`, about 200 KB: steps that run beside each
-other may answer in many orders."""
+"""Entries of the turns that are learnt of one plan, about 200 KB (`UsualTurn.weight`): steps that run beside
+each other may answer in many orders."""
 _TURN_WEIGHT = 8
 
 
