@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 import structlog
 
 from bailie.dataflow import Flow, Passage
@@ -52,7 +53,7 @@ _QUIET_SECONDS = 1.0
 """How long failures of a side branch are only counted after one was logged: each request may have one."""
 
 
-class RunEnding(NamedTuple):
+class RunEnding(msgspec.Struct, frozen=True):
     """The end of a request: the answer, or why there is none. Neither of both: a mistake of this program.
 
     `routes`: the `x-seldon-route` of each model passed; `status`: that of the model that failed, 0 for none.
@@ -279,7 +280,7 @@ class PipelineRun:
         ended, self._ended = self._ended, None
         if ended is not None:
             if self._trace is not None and self._trace.asked:
-                ending = ending._replace(timing=self._trace.timing(perf_counter()))
+                ending = msgspec.structs.replace(ending, timing=self._trace.timing(perf_counter()))
             name = ending.fail.code.name.lower() if ending.fail else "answered" if ending.answer else "bug"
             metrics.ENDINGS.count(name)
             self._runs.settled(self)

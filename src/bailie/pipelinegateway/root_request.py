@@ -7,7 +7,9 @@ over.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from bailie.dataflow import Followers
 from bailie.dataflow.events import Begin, Follow, SetTimer, WindowEnded
@@ -47,7 +49,7 @@ class RecordSink(Protocol):
         ...
 
 
-class RequestOrigin(NamedTuple):
+class RequestOrigin(Struct, frozen=True):
     """The headers of a request that each step gets, the request's bytes, and how its tensors are written.
 
     `sink` is None where nobody records the request.
@@ -68,7 +70,8 @@ class RootRequest:
         self, pipeline: str, origin: RequestOrigin, index: FollowerIndex, start: StartFollower
     ) -> None:
         """Begins without a run. `index`: the followers as they are now; `start` begins one."""
-        self.to_steps, self.held, self.dialect, self.sink, self.place = origin
+        self.to_steps, self.held, self.dialect = origin.to_steps, origin.held, origin.dialect
+        self.sink, self.place = origin.sink, origin.place
         self._index, self._start = index, start
         self._followers = Followers(index, pipeline) if index.behind(pipeline) else None
         self._timers: list[asyncio.TimerHandle] = []

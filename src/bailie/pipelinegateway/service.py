@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from bailie.dataflow.events import Fail, FailCode
 from bailie.pipelinegateway import metrics, passed
@@ -54,7 +56,7 @@ _METHODS = {
 _LIVE = b"/v2/health/live"
 
 
-class _Asked(NamedTuple):
+class _Asked(Struct, frozen=True):
     """The version that a request is for, or the newest of a pipeline of this name.
 
     `call` is `infer`, `ready`, or None for the metadata.
