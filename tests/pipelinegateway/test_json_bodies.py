@@ -78,7 +78,8 @@ def binary_request(parts, size=None):
 
 def test_binary_data_stays_binary_in_its_order():
     body, length = binary_request({"a": b"\x00\xff", "b": b"", "c": b"xyz"})
-    content, json_bytes = encode_request(decode_request(body, length))
+    found = encode_request(decode_request(body, length))
+    content, json_bytes = found.content, found.json_bytes
     assert content[json_bytes:] == b"\x00\xffxyz"
     sizes = [each["parameters"]["binary_data_size"] for each in json.loads(content[:json_bytes])["inputs"]]
     assert sizes == [2, 0, 3]
@@ -171,7 +172,8 @@ def test_binary_parts_of_a_batch_are_put_together_with_their_size():
         return text + data, len(text)
 
     parcel = batch_of(body(b"ab"), body(b"cd"))
-    content, json_bytes = encode_request(structs.replace(parcel, tensors=tuple(map(stacked, parcel.tensors))))
+    found = encode_request(structs.replace(parcel, tensors=tuple(map(stacked, parcel.tensors))))
+    content, json_bytes = found.content, found.json_bytes
     assert content[json_bytes:] == b"abcd"
     assert json.loads(content[:json_bytes])["inputs"][0]["parameters"]["binary_data_size"] == 4
 

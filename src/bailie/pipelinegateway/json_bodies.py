@@ -6,7 +6,7 @@ tensor's JSON as it came, or its part of the binary extension, whose JSON INFERE
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 
@@ -42,7 +42,7 @@ class MessageMeta(msgspec.Struct, frozen=True):
     wanted: tuple[str, ...] = ()
 
 
-class EncodedBody(NamedTuple):
+class EncodedBody(msgspec.Struct, frozen=True):
     """A body, and how many bytes of it are JSON where binary data follows; 0 where all of it is."""
 
     content: bytes

@@ -38,8 +38,8 @@ def body_call(step: str, body: EncodedBody, given: bytes, answer: tuple[Reservat
 
     `answer`: the bytes of the answer are counted there, and the answer is told.
     """
-    content, json_bytes = body
-    kind = _BINARY % json_bytes if json_bytes else _JSON
+    content = body.content
+    kind = _BINARY % body.json_bytes if body.json_bytes else _JSON
     given = b"%b%bcontent-length: %d\r\n" % (given, kind, len(content))
     return PendingCall(_head(b"POST", step, b"/infer", given), content, *answer)
 

@@ -90,8 +90,8 @@ class RunTrace:
     def _keep(self, kept: KeptData, effect: Effect) -> None:
         match effect:
             case Record(topic, parcel):
-                content, json_bytes = self.dialect.encode_answer(parcel)
-                self._add(kept, (topic.owner, topic.side), content, json_bytes)
+                body = self.dialect.encode_answer(parcel)
+                self._add(kept, (topic.owner, topic.side), body.content, body.json_bytes)
             case Fail(words=words, step=step) | RecordFailure(step, words):
                 text = msgspec.json.encode({"error": words, "step": step})
                 self._add(kept, (step or self.served.name, ERRORS), text)
