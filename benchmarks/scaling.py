@@ -4,7 +4,8 @@
 15 requests a second, half REST and half gRPC, then ten times as many, while the leading scheduler is killed;
 then none. Printed are the seconds until more replicas answer, the most replicas, the seconds until the least
 are left, and the requests that failed. `--short` leaves out the five minutes before fewer. The parts
-`servers` and `zero` are those of `server_scaling`. Ends everything that it started.
+`servers` and `zero` are those of `server_scaling`, `asleep` is that of `sleeping_server`. Ends everything
+that it started.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bailie.local.readiness import condition
 from benchmarks import failover
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, seconds_until, until
 from benchmarks.server_scaling import GrowingServer, Sleeper
+from benchmarks.sleeping_server import SleepingServer
 from benchmarks.steady import steady
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ REPLICAS = 4
 USUAL, BURST, TARGET = 15.0, 150.0, 50
 NEEDED = 3
 HOLD_SECONDS = 300.0
-PARTS = ("load", "servers", "zero")
+PARTS = ("load", "servers", "zero", "asleep")
 
 
 class Scaled:
@@ -111,13 +113,16 @@ class Scaled:
 
 async def measure_servers(options: argparse.Namespace) -> int:
     """Runs the parts about Servers and sleeping Models; returns how many claims did not hold."""
-    with laptop() as running, steady(running.inference()) as requests:
+    schedulers = ("--scheduler-replicas", "2") if "asleep" in options.part else ()
+    with laptop(*schedulers) as running, steady(running.inference()) as requests:
         async with Client.from_kubeconfig(running.kubeconfig) as client:
             trial = Scaled(client, running, requests)
             if "servers" in options.part:
                 await GrowingServer(client, running, requests, trial.judged).measure(short=options.short)
             if "zero" in options.part:
                 await Sleeper(client, running, trial.judged).measure(rounds=2 if options.short else 5)
+            if "asleep" in options.part:
+                await SleepingServer(client, running, trial.judged).measure(rounds=2 if options.short else 5)
             return trial.broken
 
 
@@ -159,6 +164,6 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     options.part = options.part or PARTS
     broken = asyncio.run(measure(options)) if "load" in options.part else 0
-    broken += asyncio.run(measure_servers(options)) if {"servers", "zero"} & {*options.part} else 0
+    broken += asyncio.run(measure_servers(options)) if {"servers", "zero", "asleep"} & {*options.part} else 0
     if broken:
         raise SystemExit(f"{broken} claims did not hold")

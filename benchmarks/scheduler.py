@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from bailie.kube.tenants import Tenants
     from bailie.routing.requests import RecentRequests, RequestOutcomes, RequestTotals
-    from bailie.routing.table import Publisher, RoutingTable
+    from bailie.routing.table import Asleep, Publisher, RoutingTable
 
 MODELS_PER_SERVER = 100
 CENTRAL = "central"
@@ -85,6 +85,7 @@ class EncodingPublisher:
         self.acknowledged = 0
         self.whole = True
         self.refusal = ""
+        self.kept: frozenset[Asleep] = frozenset()
 
     def publish(self, table: RoutingTable) -> int:
         self._table, self._revision = table, self._revision + 1

@@ -83,6 +83,7 @@ SLOW = (
     "gateway/test_dataplane.py",
     "gateway/test_mirrors.py",
     "gateway/test_held.py",
+    "gateway/test_asleep.py",
     "gateway/test_pipelines.py",
     "pipelinegateway/test_gateway_fuzz.py",
     "pipelinegateway/test_asynchronous.py",

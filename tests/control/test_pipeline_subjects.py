@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 from tests.control.test_pipeline_versions import World
 from tests.support.fleet import LOADED
+from tests.support.manifests import manifest_of
+from tests.support.publisher import RecordingPublisher
 
+from bailie.api.kinds import MODEL
+from bailie.control.pipeline_subjects import PipelineSubjects
+from bailie.control.routes import Routes
+from bailie.control.subjects import Contribution, Subject
+from bailie.lifecycle.conditions import ModelFacts
 from bailie.lifecycle.signature import Signature, TensorMetadata
+from bailie.lifecycle.version import VersionFacts
+from bailie.routing.table import Asleep, NotReady
 
 SPEC = {
     "steps": [{"name": "iris"}, {"name": "next", "inputs": ["iris.outputs.y"]}],
@@ -64,3 +73,16 @@ def test_a_graph_with_mistakes_has_no_such_condition(world):
     world.pipeline(generation=2, spec={"steps": [{"name": "a", "inputs": ["nobody"]}]})
     world.step()
     assert "SignaturesMatch" not in world.conditions()
+
+
+@pytest.mark.parametrize("otherwise", [Asleep("iris_1", 7), NotReady("Loading", "it is not there yet")])
+def test_a_step_that_sleeps_with_its_server_is_not_missing(otherwise):
+    manifest = manifest_of("Pipeline", "one", {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}})
+    version = ModelFacts(generation=1, version=VersionFacts())
+    routes = Routes("a", RecordingPublisher())
+    subjects = PipelineSubjects(lambda _: [manifest], routes, {MODEL.kind: {"one.pipeline": version}})
+    for _ in subjects.read(set()):
+        pass
+    subjects.contribute("one", {Subject(MODEL.kind, "iris"): Contribution(otherwise=otherwise)})
+    expected = () if isinstance(otherwise, Asleep) else ("iris",)
+    assert subjects.facts["one"].missing == expected

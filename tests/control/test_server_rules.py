@@ -108,3 +108,44 @@ def test_the_oldest_runtime_counts():
     late = runtime({"servers": {"enabled": False}}, "late", "2027-01-01T00:00:00Z")
     assert switch_of([late, runtime(None)]) == ServersSwitch()
     assert switch_of([]) == ServersSwitch()
+
+
+ZERO = {"annotations": {"bailie.io/scale-to-zero": "10m"}, "generation": 4}
+
+
+def test_a_server_may_sleep_where_it_says_so_by_annotation_and_bounds():
+    found = rules(ZERO, minReplicas=0, maxReplicas=1, replicas=1)
+    assert (found.bounds, found.refused) == (Bounds(1, 1), None)
+    assert (found.sleep.seconds, found.sleep.text, found.sleep.replicas) == (600, "10m", 1)
+    assert rules(minReplicas=0, maxReplicas=4).sleep is None
+
+
+@pytest.mark.parametrize(
+    ("after", "spec", "reason"),
+    [
+        ("soon", {"minReplicas": 0, "maxReplicas": 4}, "InvalidScaling"),
+        ("10m", {"minReplicas": 1, "maxReplicas": 4}, "MinReplicas"),
+        ("10m", {"minReplicas": 0}, "MinReplicas"),
+        ("10m", {"maxReplicas": 4}, "MinReplicas"),
+        ("10m", {}, "MinReplicas"),
+    ],
+)
+def test_an_annotation_without_effect_says_why(after, spec, reason):
+    found = rules({"annotations": {"bailie.io/scale-to-zero": after}}, **spec)
+    assert (found.refused[0], found.sleep) == (reason, None)
+
+
+@pytest.mark.parametrize(
+    ("manager", "reason"), [(SCALER, None), ("kubectl", "ScaledDown"), ("", "ScaledDown")]
+)
+def test_only_a_server_that_the_scheduler_has_scaled_to_zero_sleeps(manager, reason):
+    owner = owned_by(manager) if manager else {}
+    found = rules({**ZERO, **owner}, minReplicas=0, maxReplicas=4, replicas=0)
+    assert (found.refused and found.refused[0]) == reason
+
+
+@pytest.mark.parametrize("after", [None, "soon"])
+def test_a_server_that_may_not_sleep_any_more_is_scaled_from_zero(after):
+    annotations = {"bailie.io/scale-to-zero": after} if after else {}
+    found = rules({"annotations": annotations, **owned_by(SCALER)}, minReplicas=0, maxReplicas=4, replicas=0)
+    assert (found.refused, found.sleep) == (None, None)

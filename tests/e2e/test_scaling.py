@@ -112,3 +112,49 @@ def test_a_model_without_a_place_brings_a_replica_and_one_that_nobody_asks_for_s
         assert stack.condition("sleeper", "ScaleToZero")["status"] == "True"
     finally:
         stack.kubectl("delete", "model", "sleeper", "-n", SYSTEM, "--timeout=60s")
+
+
+@pytest.fixture
+def dozing(stack):
+    """A Server that goes to zero replicas ten seconds after the last request."""
+    kind = {"apiVersion": "mlops.seldon.io/v1alpha1", "kind": "Server"}
+    annotations = {"bailie.io/scale-to-zero": "10s"}
+    metadata = {"name": "dozing", "namespace": SYSTEM, "annotations": annotations}
+    spec = {"serverConfig": "mlserver", "minReplicas": 0, "maxReplicas": 1}
+    stack.apply({**kind, "metadata": metadata, "spec": spec})
+    yield
+    stack.kubectl("delete", "server", "dozing", "-n", SYSTEM, "--timeout=60s")
+
+
+def test_a_server_without_requests_has_no_pod_until_the_next_request(stack, models, dozing):
+    manifest = models.manifest("dozer", server="dozing")
+    manifest["metadata"]["annotations"] = {"bailie.io/scale-to-zero": "10s"}
+    stack.apply(manifest)
+    try:
+        stack.wait_ready("dozer")
+        url, expected = stack.url(), models.expected["iris"]
+        until(lambda: pods_of(stack) == [], what="the Server has no pod")
+        assert stack.condition("dozer", "ModelReady")["reason"] == "Asleep"
+        shown = bailie("explain", "server", "dozing", "-n", SYSTEM, "--state-dir", stack.state).stdout
+        assert "0 replicas: nobody has asked for its models for 10s" in shown
+        assert stack.infer(expected, model="nobody", url=url).status_code == 404
+        assert pods_of(stack) == []
+        with ThreadPoolExecutor(CALLERS) as callers:
+            answers = list(
+                callers.map(
+                    lambda _: stack.infer(expected, model="dozer", url=url, timeout=120), range(CALLERS)
+                )
+            )
+        assert {(each.status_code, each.text if each.is_error else "") for each in answers} == {(200, "")}
+        assert pods_of(stack) == ["dozing-0"]
+        until(
+            lambda: stack.condition("dozer", "ModelReady")["reason"] == "ModelAvailable",
+            what="the Model is awake",
+        )
+    finally:
+        stack.kubectl("delete", "model", "dozer", "-n", SYSTEM, "--timeout=60s")
+
+
+def pods_of(stack):
+    found = stack.list("pod")
+    return [each["metadata"]["name"] for each in found if each["metadata"]["name"].startswith("dozing-")]

@@ -2,7 +2,7 @@ import json
 
 from bailie._gen import inference_pb2 as pb
 from bailie.gateway.model_index import ModelIndex, index, index_json, openai_json
-from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
+from bailie.routing.table import Asleep, Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = (ReplicaEndpoint("mlserver-0", "127.0.0.2", 9000, 9500),)
 TABLE = RoutingTable(
@@ -11,10 +11,12 @@ TABLE = RoutingTable(
         "split": Route((Backend("split_1", 1, R0), Backend("split_12", 3, R0))),
         "slow": NotReady("Loading", 'is "loading"'),
         "fraud.v2": Route((Backend("fraud.v2_7", 1, R0),)),
+        "rare": Asleep("rare_3", 7),
     },
 )
 ROWS = [
     {"name": "fraud.v2", "version": "7", "state": "READY", "reason": ""},
+    {"name": "rare", "version": "3", "state": "READY", "reason": "asleep: the first request wakes it"},
     {"name": "slow", "version": "", "state": "UNAVAILABLE", "reason": 'Loading: is "loading"'},
     {"name": "split", "version": "1", "state": "READY", "reason": ""},
     {"name": "split", "version": "12", "state": "READY", "reason": ""},
@@ -41,7 +43,10 @@ def test_an_experiment_is_one_entry_without_a_version():
 
 
 def test_openai_lists_each_model_that_answers_once():
-    rows = [{"id": name, "object": "model", "created": 0, "owned_by": "ns"} for name in ("fraud.v2", "split")]
+    rows = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "ns"}
+        for name in ("fraud.v2", "rare", "split")
+    ]
     assert json.loads(openai_json(TABLE)) == {"object": "list", "data": rows}
 
 

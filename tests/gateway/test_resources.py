@@ -14,6 +14,7 @@ from bailie.gateway.listener import Address, handed_back_listener, listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, SLICE, Encoder
 from bailie.routing.table import (
+    Asleep,
     Backend,
     Elsewhere,
     NotReady,
@@ -32,6 +33,7 @@ TABLE = RoutingTable(
         "split": Route((Backend("split_1", 80, (R0, R1)), Backend("split_2", 20, (R1,)))),
         "slow": NotReady("Loading", "mlserver-0 is loading it"),
         "old": Elsewhere("seldon-mesh.old.svc", 80),
+        "rare": Asleep("rare_3", 7),
     },
 )
 SHADOW = Route((Backend("shadow_2", 1, (R1,)),))
@@ -43,7 +45,7 @@ SHARES = Route(
 MIRRORED = RoutingTable("seldon-system", {"flower.experiment": SHARES}, {"shadow": SHADOW})
 
 
-@pytest.mark.parametrize("name", ["iris", "split", "slow", "old", NAMESPACE_SCOPE])
+@pytest.mark.parametrize("name", ["iris", "split", "slow", "old", "rare", NAMESPACE_SCOPE])
 def test_scope(golden, name):
     snapshot = encoded(Encoder(), TABLE, 1)
     golden.check(

@@ -16,7 +16,7 @@ from bailie.gateway.resources import (
     resource,
 )
 from bailie.gateway.session import LINGER_SECONDS, XdsSession
-from bailie.routing.table import Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
+from bailie.routing.table import Asleep, Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = ReplicaEndpoint("s-0", "127.0.0.2", 9000, 9500)
 PAIR = {"http/s-0", "grpc/s-0"}
@@ -246,3 +246,44 @@ def test_a_rejection_without_words_still_is_one(session):
     reply = request(CLUSTER_URL, nonce=response.nonce)
     reply.error_detail.SetInParent()
     assert session.receive(reply) == "rejected without a message"
+
+
+ASLEEP = "asleep/http/7/a_1"
+
+
+def wakes(session, entry):
+    """An Envoy that keeps a request for the version `a_1`, and the table in which the name has this entry."""
+    encoder = Encoder()
+    start(session, encoded(encoder, RoutingTable("ns", {"a": Asleep("a_1", 7)}), 1))
+    session.receive(request(CLUSTER_URL, names=["*", ASLEEP]))
+    return encoded(encoder, RoutingTable("ns", {"a": entry}), 2)
+
+
+def test_a_request_that_an_envoy_keeps_is_known_until_its_version_answers(session):
+    snap = wakes(session, Asleep("a_1", 7))
+    assert session.kept == {Asleep("a_1", 7)}
+    assert session.settle(snap)
+    assert session.next_response(snap, NOW) is None, (
+        "to tell that there is no such cluster would end the wait"
+    )
+    woken = snapshot("a", revision=3)
+    clusters = session.next_response(woken, NOW)
+    assert sent(clusters) == {ASLEEP, *PAIR}
+    session.receive(request(ENDPOINTS_URL, names=sorted(PAIR)))
+    acknowledge(session, session.next_response(woken, NOW))
+    acknowledge(session, clusters)
+    acknowledge(session, session.next_response(woken, NOW))
+    assert session.settle(woken)
+    assert session.next_response(woken, NOW + 1) is None
+    gone = session.next_response(woken, NOW + 1 + LINGER_SECONDS)
+    assert list(gone.removed_resources) == [ASLEEP]
+    acknowledge(session, gone)
+    assert (session.kept, session.settle(woken)) == (frozenset(), True)
+
+
+@pytest.mark.parametrize("entry", [NotReady("Loading", "it is not"), Route((Backend("a_2", 1, (R0,)),))])
+def test_requests_that_an_envoy_keeps_fail_where_their_version_will_not_answer(session, entry):
+    response = session.next_response(wakes(session, entry), NOW)
+    found = next(each for each in response.resources if each.name == ASLEEP)
+    cluster = descriptors.message_class(descriptors.CLUSTER).FromString(found.resource.value)
+    assert [len(each.lb_endpoints) for each in cluster.load_assignment.endpoints] == [0]

@@ -1,8 +1,8 @@
 import pytest
 
-from bailie.routing.match import GRPC_SERVICE, Forward, OfNamespace, PassedOn, match, once_only, pinned
+from bailie.routing.match import GRPC_SERVICE, Forward, Kept, OfNamespace, PassedOn, match, once_only, pinned
 from bailie.routing.refusal import ErrorAnswer, GrpcStatus, shown
-from bailie.routing.table import Backend, Elsewhere, NotReady, ReplicaEndpoint, Route, RoutingTable
+from bailie.routing.table import Asleep, Backend, Elsewhere, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = ReplicaEndpoint("mlserver-0", "127.0.0.2", 9000, 9500)
 IRIS = (Backend("iris_3", 1, (R0,)),)
@@ -38,6 +38,15 @@ def test_rest_is_forwarded_under_the_name_that_the_server_knows(path, model, pat
     outcome = match(TABLE, path=path, model=model)
     assert isinstance(outcome, Forward)
     assert [outcome.path(backend) for backend in outcome.backends] == paths
+
+
+def test_a_request_for_a_version_that_sleeps_is_kept():
+    table = RoutingTable("ns", {"rare": Asleep("rare_3", 7)})
+    kept = Kept("rare", Asleep("rare_3", 7), "/infer")
+    assert match(table, path="/v2/models/rare/infer") == kept
+    assert match(table, path=INFER, model="rare", grpc=True) == Kept("rare", kept.entry)
+    refused = match(table, path=INFER, model="rare", grpc=True, encoding="gzip")
+    assert isinstance(refused, ErrorAnswer)
 
 
 @pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer", "ModelMetadata", "ModelReady"])

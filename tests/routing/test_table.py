@@ -2,6 +2,7 @@ import pytest
 
 from bailie.routing.table import (
     MAX_TOTAL_WEIGHT,
+    Asleep,
     Backend,
     Elsewhere,
     NotReady,
@@ -26,6 +27,8 @@ R1 = ReplicaEndpoint("mlserver-1", "127.0.0.3", 9000, 9500)
         ),
         pytest.param(lambda: ReplicaEndpoint("a", "127.0.0.1", 0, 2), "0 is no port", id="http port"),
         pytest.param(lambda: ReplicaEndpoint("a", "127.0.0.1", 1, 65536), "65536 is no port", id="grpc port"),
+        pytest.param(lambda: Asleep("", 1), "cannot sleep", id="sleep of no version"),
+        pytest.param(lambda: Asleep("m_1", -1), "cannot sleep", id="sleep before all time"),
         pytest.param(lambda: Backend("", 1, (R0,)), "the server knows", id="backend without name"),
         pytest.param(lambda: Route((Backend("m_1", 0, (R0,)),)), "add up to 0", id="no weight at all"),
         pytest.param(lambda: RouteMirror("m", 0), "0 percent", id="mirror of nothing"),

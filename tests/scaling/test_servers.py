@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bailie.scaling import Bounds, ServerReason, ServerScaler, ServerState
+from bailie.scaling import Bounds, ServerReason, ServerScaler, ServerState, asleep
 
 BOUNDS = Bounds(1, 6)
 
@@ -211,3 +211,21 @@ def test_every_history_stays_within_the_bounds_with_words(
             assert needed is not None
             assert needed >= decision.replicas
         replicas = decision.replicas
+
+
+@pytest.mark.parametrize(
+    ("replicas", "needless", "awaited", "expected"),
+    [
+        (2, False, False, None),
+        (2, False, True, None),
+        (2, True, False, (0, ServerReason.ASLEEP)),
+        (2, True, True, (0, ServerReason.ASLEEP)),
+        (0, False, False, (0, ServerReason.ASLEEP)),
+        (0, False, True, (1, ServerReason.WAITING)),
+    ],
+)
+def test_a_server_sleeps_while_no_request_needs_it_and_wakes_for_one_model(
+    replicas, needless, awaited, expected
+):
+    found = asleep(replicas, needless=needless, awaited=awaited, after="10m")
+    assert (found and (found.replicas, found.reason)) == expected

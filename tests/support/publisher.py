@@ -15,6 +15,7 @@ class RecordingPublisher:
         self.acknowledged = 0
         self.whole = True
         self.refusal = ""
+        self.kept = frozenset()
         self.callbacks = []
         self.use_callbacks = []
         self.recent = {}

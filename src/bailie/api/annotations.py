@@ -18,7 +18,7 @@ PREFIX = "bailie.io/"
 ASKED = {
     "Model": ("bailie.io/scale", "bailie.io/scale-to-zero"),
     "Experiment": ("bailie.io/progressive", "bailie.io/deliver"),
-    "Server": (labels.FIRST_ORDINAL, labels.HELD),
+    "Server": (labels.FIRST_ORDINAL, labels.HELD, "bailie.io/scale-to-zero"),
 }
 """The names that people write, by kind."""
 WRITTEN = frozenset(

@@ -25,6 +25,7 @@ from bailie.control.placement_input import ServerBook, demand_and_holdings, runn
 from bailie.control.releases import Releases
 from bailie.control.routes import Routes
 from bailie.control.scaled_servers import ScaledServers
+from bailie.control.sleep_sight import SleepLook
 from bailie.control.subjects import JudgedKind, Subject, put
 from bailie.lifecycle.copies import CopyState
 from bailie.placement import Planner, ReplicaId
@@ -87,6 +88,7 @@ class Engine:
             routes=self._routes,
             decisions=DecisionLog(notify),
         )
+        self._sleep = SleepLook(self._models, self._routes, publisher, objects)
         facts: dict[str, Mapping[str, Any]] = {MODEL.kind: self._models.facts}
         kinds: list[SubjectKind] = []
         for make in further:
@@ -142,7 +144,7 @@ class Engine:
             yield from kind.read(self._dirty)
         self._scale(now)
         self._judge(now)
-        yield from self._plan()
+        yield from self._plan(now)
         # Before routes: a copy whose load is sent now is no failure any more, and the status says so.
         yield from self._load()
         # Before unloads and evictions: both ask which table the copy was left by, maybe this one.
@@ -151,7 +153,9 @@ class Engine:
         yield from self._evict()
         # Last: the routes and commands of this pass say which replicas are still needed.
         self._releases.release(self._fleet, self._routes, self._moves)
-        yield from self._scaled_servers.look(now.monotonic, self._planner.snapshot(), self._planner.plan())
+        snapshot, plan = self._planner.snapshot(), self._planner.plan()
+        sleep = self._sleep.needs(self._scaled_servers.sleep_rules, plan)
+        yield from self._scaled_servers.look(now.monotonic, snapshot, plan, sleep)
         self._report()
         return self._deadline()
 
@@ -207,12 +211,14 @@ class Engine:
         """Returns the names of the dirty Models, in order."""
         return sorted(each.name for each in self._dirty if each.kind == MODEL.kind)
 
-    def _plan(self) -> Generator[None, None, None]:
+    def _plan(self, now: Now) -> Generator[None, None, None]:
         """Tells placement of the changes, and marks the Models dirty whose plan they changed."""
         manifests = list(self._objects(SERVER))
         wanted = self._servers.wanted(manifests)
         self._scaled_servers.read(manifests, self._objects(SELDON_RUNTIME))
         self._planner.set_servers(self._servers.assemble(wanted, self._fleet.replicas))
+        rules = self._scaled_servers.sleep_rules
+        self._dirty |= _models(self._sleep.take(now, rules, self._planner.plan()))
         gateways, self._gateways = self._gateways, max(1, len(wanted.get(PIPELINE_GATEWAY, ())))
         if gateways != self._gateways:
             self._dirty |= _models(filter(is_version_name, self._models.models.wanted))
@@ -227,7 +233,7 @@ class Engine:
         version = wanted.version if wanted and wanted.model else None
         self._models.numbers.observe(name, (each.id for each in copies), wanted)
         self._models.failures.count(name, copies, version)
-        demand, holdings = demand_and_holdings(wanted, copies)
+        demand, holdings = demand_and_holdings(None if self._sleep.sleeping.keeps(name) else wanted, copies)
         if demand is not None and is_version_name(name):
             # On each gateway, and no more: a version that waits for further ones is placed anew in each pass.
             demand = replace(demand, replicas=min(demand.replicas, self._gateways))
@@ -280,7 +286,9 @@ class Engine:
         """Unloads copies without a place, second copies and old failures, once no request goes there."""
         for names in _batches(self._names()):
             for name in names:
-                put(self._leaving, name, self._unwanted(name) or None)
+                # Copies of a Model that sleeps go with their pods, or serve if a request comes before.
+                leaving = None if self._sleep.sleeping.keeps(name) else self._unwanted(name)
+                put(self._leaving, name, leaving or None)
             yield
         for names in _batches(sorted(self._leaving)):
             for copy_id in (copy_id for name in names for copy_id in self._leaving[name]):
@@ -373,6 +381,7 @@ class Engine:
             self._models.failures.deadline(),
             self._routes.deadline(),
             self._scaled_servers.deadline(),
+            self._sleep.sleeping.deadline(),
         )
         return min((end for end in ends if end is not None), default=None)
 

@@ -133,6 +133,10 @@ class Fleet:
         found = self._models.get(name, {})
         return [found[copy_id] for copy_id in sorted(found)]
 
+    def on_server(self, name: str) -> list[ModelCopy]:
+        """Returns the copies on all replicas of a Server."""
+        return [copy for key, here in self._here.items() if key.server == name for copy in here.values()]
+
     def remotes_problems(self) -> dict[str, str]:
         """Returns by Server the words of one of its agents about configured remotes that cannot be used."""
         told = ((key.server, self.replicas[key].replica.remotes_problem) for key in sorted(self.replicas))

@@ -99,6 +99,16 @@ class IdleModels:
                 each.told_at = now
         return orders
 
+    def used_at(self, name: str) -> float | None:
+        """Returns the monotonic time of the last request as far as is known; None for a Model that stays in
+        memory."""
+        each = self._idle.get(name)
+        return each.clock.used_at if each else None
+
+    def sleeps(self, name: str, copies: Iterable[ModelCopy]) -> bool:
+        """Says whether a Model may sleep and is out of memory wherever it is."""
+        return name in self._idle and all(each.state is CopyState.EVICTED for each in copies)
+
     def facts(self, name: str, copies: Iterable[ModelCopy], held: bool) -> IdleFacts | None:
         """Returns what the status says of it; None for a Model that stays in memory.
 

@@ -44,6 +44,8 @@ class ModelFindings:
     failure: Failure | None = None
     scaling: ScalingFacts | None = None
     idle: IdleFacts | None = None
+    sleeps_on: str = ""
+    """The Server with which the Model sleeps; empty while the Model has, or wants, a place of its own."""
 
 
 def facts_of(found: ModelFindings) -> ModelFacts:
@@ -100,6 +102,7 @@ def _version(found: ModelFindings, *, available: int) -> VersionFacts:
     return VersionFacts(
         valid=wanted.model is not None,
         deleted=wanted.deleting,
+        asleep=bool(found.sleeps_on),
         wanted=wanted.replicas,
         minimum=wanted.minimum,
         placed=len(found.assignment.replicas) if found.assignment else 0,
@@ -122,6 +125,8 @@ def _setback(copy: ModelCopy) -> Setback | None:
 
 
 def _server(found: ModelFindings) -> str:
+    if found.sleeps_on:
+        return found.sleeps_on
     if found.assignment:
         return found.assignment.server
     return found.decision.copies[0].id.replica.server if found.decision else ""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bailie.control.decision_log import DecisionLog
     from bailie.control.fleet import ModelCopy
     from bailie.control.routes import RouteDecision, Routes
+    from bailie.control.sleeping_servers import Sleep
     from bailie.control.wanted_models import WantedModel
     from bailie.lifecycle.conditions import ModelFacts
     from bailie.placement import Planner
@@ -67,6 +68,9 @@ class ModelSubjects:
     facts: dict[str, ModelFacts] = field(default_factory=dict)
     scaling: ScaledModels = field(default_factory=ScaledModels)
     idle: IdleModels = field(default_factory=IdleModels)
+    sleeps: dict[str, Sleep] = field(default_factory=dict)
+    """The Models that sleep with their Servers, and those that a request has woken, until they answer: as
+    `sleeping_servers` decides."""
     _sentences: Sentences = field(default_factory=Sentences)
 
     def route_name(self, name: str) -> str:
@@ -134,14 +138,16 @@ class ModelSubjects:
             self.decisions.forget(name)
             return None
         snapshot, plan = self.planner.snapshot(), self.planner.plan()
-        said = self._sentences.of_plan(snapshot, plan).of(wanted)
+        sleep = self.sleeps.get(name)
+        said = sleep.text if sleep else self._sentences.of_plan(snapshot, plan).of(wanted)
         self.decisions.note(wanted, plan, copies, said)
         return self._contribution(wanted, copies, said)
 
     def _contribution(
         self, wanted: WantedModel, copies: tuple[ModelCopy, ...], scheduling: str
     ) -> Contribution | None:
-        decision = self._decide(wanted, copies)
+        sleep = self.sleeps.get(wanted.name)
+        decision = None if sleep else self._decide(wanted, copies)
         assigned = self.planner.plan().assignments.get(wanted.version)
         planned = [ReplicaId(assigned.server, index) for index in assigned.replicas] if assigned else []
         found = ModelFindings(
@@ -154,8 +160,11 @@ class ModelSubjects:
             failure=self.failures.of(wanted.version, planned),
             scaling=self.scaling.facts(wanted.name),
             idle=self.idle.facts(wanted.name, copies, all(map(self._keeps_requests, copies))),
+            sleeps_on=sleep.server if sleep else "",
         )
         facts = self.facts[wanted.name] = facts_of(found)
+        if sleep:
+            return Contribution(otherwise=sleep.entry, awaited=False)
         answered = facts.version.available > 0 or facts.answering is not None
         unready = NotReady(*unready_reason(facts), wanted.subject)
         otherwise = None if wanted.deleting or answered else unready

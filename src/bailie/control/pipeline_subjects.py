@@ -19,6 +19,7 @@ from bailie.control.wanted_objects import WantedObjects
 from bailie.dataflow import compile_pipeline
 from bailie.dataflow.signatures import compare_edges, model_edges
 from bailie.lifecycle.pipelines import PipelineFacts, pipeline_facts
+from bailie.routing.table import Asleep
 from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class PipelineSubjects:
         for step in self._graphs.wanted[name].steps:
             subject = Subject(MODEL.kind, step)
             found = contributions.get(subject)
-            if found is None or not found.copies or not self._routes.has_route(subject):
+            asleep = found is not None and isinstance(found.otherwise, Asleep)
+            if not asleep and not (found and found.copies and self._routes.has_route(subject)):
                 yield step
 
     def _compared(self, name: str, contributions: Mapping[Subject, Contribution]) -> SignatureFindings | None:

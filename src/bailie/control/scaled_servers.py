@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from bailie.control.server_rules import ServersSwitch, server_rules, switch_of
 from bailie.control.wanted_objects import object_mark
 from bailie.placement.resizing import ResizingTrial
-from bailie.scaling import ServerScaler, ServerState
+from bailie.scaling import ServerScaler, ServerState, asleep
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from bailie.control.server_rules import ServerRules
+    from bailie.control.server_rules import ServerRules, SleepRule
     from bailie.placement import Plan, Server, Snapshot
     from bailie.placement.resizing import ReplicaNeed
     from bailie.scaling import Decision, ServerReason
@@ -51,6 +52,17 @@ class ServerScalingFacts:
     newest: Decision[ServerReason] | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleepNeeds:
+    """The Servers of which no replica is needed any more, and those that Models without a place wait for."""
+
+    needless: AbstractSet[str] = frozenset()
+    awaited: AbstractSet[str] = frozenset()
+
+
+_NO_NEEDS = SleepNeeds()
+
+
 @dataclass(slots=True)
 class _ScaledServer:
     rules: ServerRules
@@ -72,6 +84,7 @@ class ScaledServers:
         self._tried_at = -inf
         self._waited: dict[str, int] = {}
         self._due = inf
+        self._sleep = _NO_NEEDS
 
     def read(self, servers: Iterable[Mapping[str, Any]], runtimes: Iterable[Mapping[str, Any]]) -> None:
         """Takes over the Servers and SeldonRuntimes of the namespace."""
@@ -99,8 +112,19 @@ class ScaledServers:
                 else _ScaledServer(rules, generation)
             )
 
-    def look(self, now: float, snapshot: Snapshot, plan: Plan) -> Generator[None, None, None]:
+    @property
+    def sleep_rules(self) -> dict[str, SleepRule]:
+        """The rules of the Servers that go to zero replicas while nobody asks for their Models, by name."""
+        if self._switch.keeps:
+            return {}
+        rules = ((name, each.rules) for name, each in self._scaled.items())
+        return {name: found.sleep for name, found in rules if found.sleep and found.refused is None}
+
+    def look(
+        self, now: float, snapshot: Snapshot, plan: Plan, sleep: SleepNeeds = _NO_NEEDS
+    ) -> Generator[None, None, None]:
         """Decides on every Server, as of the plan. Yields between slices of the work."""
+        self._sleep = sleep
         servers = {each.name: each for each in snapshot.servers if each.name in self._scaled}
         following: dict[str, Server] = {}
         for name, server in servers.items():
@@ -142,7 +166,7 @@ class ScaledServers:
             each = self._scaled[name]
             bounds, before = each.rules.bounds, each.need.replicas if each.need else server.wanted_replicas
             each.need = None
-            if server.replicas:
+            if server.replicas and server.wanted_replicas:
                 need = yield from trial.need(name, bounds.least, bounds.most, before)
                 each.need = need if self._switch.packs else _unpacked(need, server, snapshot, plan)
                 if self._switch.keeps:
@@ -159,7 +183,14 @@ class ScaledServers:
             needed=each.need.replicas if each.need else None,
             waiting=each.need.waiting if each.need else (),
         )
-        decision = each.scaler.decide(now, state, each.rules.bounds)
+        sleep = each.rules.sleep if server.name in self.sleep_rules else None
+        decision = sleep and asleep(
+            server.wanted_replicas,
+            needless=server.name in self._sleep.needless,
+            awaited=server.name in self._sleep.awaited,
+            after=sleep.text,
+        )
+        decision = decision or each.scaler.decide(now, state, each.rules.bounds)
         facts = ServerScalingFacts(
             active=True,
             replicas=decision.replicas,

@@ -7,8 +7,10 @@ all Models that have a `maxReplicas` above their `minReplicas`; a number that so
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeGuard
 
+from bailie.lifecycle.version import VersionState
 from bailie.scaling import Bounds, LoadTarget, idle, targets_of
 from bailie.scaling.targets import ANNOTATION
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from bailie.api.model import Model
 
+ASLEEP = VersionState.ASLEEP.value
 MOST_TOLD = 10_000
 """A status that speaks of more replicas was not written by a scheduler."""
 
@@ -46,6 +49,14 @@ class IdleRules:
     seconds: float = 0.0
     text: str = ""
     refused: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldSleep:
+    """The sleep of a Model in its status: with which Server, and since when (seconds of the epoch)."""
+
+    server: str
+    since: float
 
 
 def idle_rules(model: Model, manifest: Mapping[str, Any]) -> IdleRules | None:
@@ -98,6 +109,30 @@ def scaler_of(entries: Iterable[Mapping[str, Any]], but: str = "") -> str:
         if entry.get("subresource") == "scale" and "f:replicas" in fields and entry.get("manager") != but:
             return str(entry.get("manager") or "somebody")
     return ""
+
+
+def told_sleep(manifest: Mapping[str, Any]) -> ToldSleep | None:
+    """Returns the sleep of which the status of this spec speaks; None for none."""
+    status = manifest.get("status")
+    status = status if isinstance(status, dict) else {}
+    found = status.get("conditions")
+    placed = next((each for each in found if each.get("type") == "Scheduled"), {}) if _listed(found) else {}
+    newest = placed.get("observedGeneration") == manifest["metadata"].get("generation")
+    selector, since = status.get("selector"), _seconds(placed.get("lastTransitionTime"))
+    if not newest or placed.get("reason") != ASLEEP or since is None or not isinstance(selector, str):
+        return None
+    return ToldSleep(selector.removeprefix("server="), since)
+
+
+def _seconds(text: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return None
+
+
+def _listed(found: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(found, list) and all(isinstance(each, dict) for each in found)
 
 
 def _told(manifest: Mapping[str, Any]) -> int:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from bailie.api.seldon_config import ScalingConfig
 from bailie.api.server import MOST_REPLICAS, Server
 from bailie.control.scaling_rules import scaler_of
-from bailie.scaling import Bounds
+from bailie.scaling import Bounds, idle
 from bailie.scope.central import oldest
 from bailie.wellknown.labels import HELD
 
@@ -27,10 +27,27 @@ SCALER = "bailie-scheduler"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SleepRule:
+    """After how many seconds without a request to any of its Models a Server goes to zero replicas.
+
+    `replicas` and `generation` are those of the spec.
+    """
+
+    seconds: float
+    text: str
+    replicas: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRules:
-    """The rules for one Server. `refused` has the token and the sentence for why its number stays."""
+    """The rules for one Server. `refused` has the token and the sentence for why its number stays.
+
+    `sleep` is None for a Server that never goes to zero.
+    """
 
     bounds: Bounds
+    sleep: SleepRule | None = None
     refused: tuple[str, str] | None = None
 
 
@@ -68,18 +85,46 @@ def server_rules(manifest: Mapping[str, Any]) -> ServerRules | None:
     server, _ = Server.parse({key: value for key, value in manifest.items() if key != "status"})
     if server is None or manifest["metadata"].get("deletionTimestamp"):
         return None
-    if server.spec.min_replicas is None or server.spec.max_replicas is None:
+    text = (manifest["metadata"].get("annotations") or {}).get(idle.ANNOTATION)
+    least, most = max(server.spec.min_replicas or 0, 1), min(server.spec.max_replicas or 0, MOST_REPLICAS)
+    if text is None and (server.spec.min_replicas is None or most <= least):
         return None
-    least, most = max(server.spec.min_replicas, 1), min(server.spec.max_replicas, MOST_REPLICAS)
-    if most <= least:
-        return None
-    refused = None
-    if server.spec.scaling.replicas == 0:
-        refused = ("ScaledDown", "spec.replicas is 0: no replica is started for models")
-    elif not server.wanted_replicas:
+    bounds = Bounds(least, max(least, most))
+    sleep = None if text is None else _sleep_rule(server, text, manifest)
+    if isinstance(sleep, tuple):
+        if server.spec.scaling.replicas:
+            return ServerRules(bounds=bounds, refused=sleep)
+        sleep = None  # it slept, and the number is ours to raise
+    return ServerRules(bounds=bounds, sleep=sleep, refused=_refused(server, manifest))
+
+
+def _sleep_rule(server: Server, text: str, manifest: Mapping[str, Any]) -> SleepRule | tuple[str, str]:
+    """Returns the rule of the annotation, or the token and the sentence for what is wrong with it."""
+    seconds = idle.idle_after(text)
+    if not isinstance(seconds, float):
+        return (seconds.reason, str(seconds))
+    if server.spec.min_replicas != 0 or not server.spec.max_replicas:
+        sentence = (
+            f"the annotation {idle.ANNOTATION} needs spec.minReplicas 0 and a spec.maxReplicas above it"
+        )
+        return ("MinReplicas", sentence)
+    return SleepRule(
+        seconds=seconds,
+        text=text.strip(),
+        replicas=server.wanted_replicas,
+        generation=int(manifest["metadata"].get("generation") or 0),
+    )
+
+
+def _refused(server: Server, manifest: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Returns why the number of a Server stays as it is, None where it may change."""
+    managed = manifest["metadata"].get("managedFields") or ()
+    if server.spec.scaling.replicas == 0 and scaler_of(managed) != SCALER:
+        return ("ScaledDown", "spec.replicas is 0: no replica is started for models")
+    if not server.wanted_replicas and server.spec.scaling.replicas:
         # The number in the spec is for the time after: written now, it would be the smallest that is allowed.
-        refused = ("HeldBack", f"the annotation {HELD} holds the replicas back, as a move does")
-    elif owner := scaler_of(manifest["metadata"].get("managedFields") or (), but=SCALER):
+        return ("HeldBack", f"the annotation {HELD} holds the replicas back, as a move does")
+    if owner := scaler_of(managed, but=SCALER):
         sentence = f"{owner} sets spec.replicas; apply the Server with another number of replicas to end that"
-        refused = ("ReplicasOwned", sentence)
-    return ServerRules(bounds=Bounds(least, most), refused=refused)
+        return ("ReplicasOwned", sentence)
+    return None

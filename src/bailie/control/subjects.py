@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bailie.control.fleet import ModelCopy
     from bailie.control.load_failures import Now
     from bailie.routing.requests import RequestOutcomes
-    from bailie.routing.table import NotReady, RouteMirror
+    from bailie.routing.table import Asleep, NotReady, RouteMirror
 
     Objects = Callable[[Kind], Iterable[Mapping[str, Any]]]
     """Returns the namespace's objects of a kind as they are now."""
@@ -54,7 +54,7 @@ class Contribution:
 
     copies: tuple[ModelCopy, ...] = ()
     identity: str = ""
-    otherwise: NotReady | None = None
+    otherwise: NotReady | Asleep | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
     takes_over: str = ""
     sticky: bool = False

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.model import Model, content_identity
 from bailie.api.names import TAKEN_ENDINGS
 from bailie.api.resource import NO_EFFECT
-from bailie.control.scaling_rules import idle_rules, rules_of
+from bailie.control.scaling_rules import idle_rules, rules_of, told_sleep
 from bailie.placement import Demand, VersionId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.api.problems import Problem
-    from bailie.control.scaling_rules import IdleRules, ScalingRules
+    from bailie.control.scaling_rules import IdleRules, ScalingRules, ToldSleep
 
     Manifest = Mapping[str, Any]
 
@@ -45,6 +45,8 @@ class WantedModel:
     """The number of replicas that the load asks for, None where the number does not follow it."""
     idle: IdleRules | None = None
     """When the Model leaves memory for want of requests, None for never."""
+    slept: ToldSleep | None = None
+    """The sleep of which the Model's status speaks, None for none."""
 
     @property
     def version(self) -> VersionId:
@@ -104,4 +106,5 @@ def parse_model(manifest: Manifest) -> WantedModel:
         warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
         scaling=rules_of(model, manifest) if model else None,
         idle=idle_rules(model, manifest) if model else None,
+        slept=told_sleep(manifest) if model else None,
     )

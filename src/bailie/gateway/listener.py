@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import descriptor_pb2
 
 from bailie._gen import inference_pb2
-from bailie.gateway import descriptors, meshes, mirrors, request_metrics, tracing
+from bailie.gateway import asleep, descriptors, meshes, mirrors, request_metrics, tracing
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, MESSAGE_TYPE, NAME_FIELDS, NAMESPACE_SCOPE
 from bailie.gateway.routes import (
     ANSWER_FILTER,
@@ -205,6 +205,7 @@ def _filters(namespace: str) -> list[dict[str, Any]]:
         _lua(REQUEST_FILTER, shared + _script("request.lua")),
         {"name": BRIDGE_FILTER, "typed_config": _bridge()},
         {**_lua(ANSWER_FILTER, _script("answer.lua")), "disabled": True},
+        {"name": asleep.KEEP_FILTER, "disabled": True, "typed_config": asleep.keep_filter()},
         {"name": "router", "typed_config": _router()},
     ]
 

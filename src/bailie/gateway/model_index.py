@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie._gen import inference_pb2 as pb
 from bailie.kube.limits import Allowance
-from bailie.routing.table import Elsewhere, NotReady
+from bailie.routing.table import Asleep, Elsewhere, NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,12 @@ def entries(table: RoutingTable) -> Iterator[pb.RepositoryIndexResponse.ModelInd
         if isinstance(entry, Elsewhere):
             reason = f"{entry} answers until a replica of this namespace does"
             yield pb.RepositoryIndexResponse.ModelIndex(name=name, state=READY, reason=reason)
+            continue
+        if isinstance(entry, Asleep):
+            version, reason = entry.name.rpartition("_")[2], "asleep: the first request wakes it"
+            yield pb.RepositoryIndexResponse.ModelIndex(
+                name=name, version=version, state=READY, reason=reason
+            )
             continue
         if entry.sticky:
             yield pb.RepositoryIndexResponse.ModelIndex(name=name, state=READY)

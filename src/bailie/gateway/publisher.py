@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bailie.gateway.resources import ResourceSnapshot
     from bailie.gateway.session import XdsSession
     from bailie.routing.requests import RecentRequests, RequestOutcomes, RequestTotals
-    from bailie.routing.table import Elsewhere, RoutingTable
+    from bailie.routing.table import Asleep, Elsewhere, RoutingTable
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +79,7 @@ class Gateway:
         self._snapshot: ResourceSnapshot | None = None
         self._acknowledged = 0
         self._refusal = ""
+        self._kept: frozenset[Asleep] = frozenset()
         self._callbacks: list[Callable[[int], None]] = []
         self._use_callbacks: list[Callable[[Collection[str]], None]] = []
         self._encoding = asyncio.Lock()
@@ -106,6 +107,11 @@ class Gateway:
         return self._refusal
 
     @property
+    def kept(self) -> frozenset[Asleep]:
+        """The entries for which an Envoy keeps requests, or has kept some, as long as it is connected."""
+        return self._kept
+
+    @property
     def streams(self) -> int:
         """How many Envoys are connected."""
         return len(self._sessions)
@@ -128,7 +134,7 @@ class Gateway:
         return self._revision
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
-        """Calls `callback` with `acknowledged` whenever that or `refusal` changes."""
+        """Calls `callback` with `acknowledged` whenever that, `refusal` or `kept` changes."""
         self._callbacks.append(callback)
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
@@ -203,12 +209,13 @@ class Gateway:
                 log.info("envoy disconnected", pod=pod)
 
     def recount(self) -> None:
-        """Works `acknowledged` and `refusal` out again after anything that may have changed them."""
+        """Works `acknowledged`, `refusal` and `kept` out again after anything that may have changed them."""
         serving = [session.acknowledged for _, session, _ in self._sessions.values() if session.serving]
         now = min(serving, default=0)
         refusal = next((words for each in self.envoys() if (words := _refusal(each))), "")
-        if (now, refusal) != (self._acknowledged, self._refusal):
-            self._acknowledged, self._refusal = now, refusal
+        kept = frozenset().union(*(session.kept for _, session, _ in self._sessions.values()))
+        if (now, refusal, kept) != (self._acknowledged, self._refusal, self._kept):
+            self._acknowledged, self._refusal, self._kept = now, refusal, kept
             for callback in self._callbacks:
                 callback(now)
 

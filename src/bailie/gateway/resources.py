@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import clusters, descriptors, meshes, mirrors, routes, tracing
+from bailie.gateway import asleep, clusters, descriptors, meshes, mirrors, routes, tracing
 from bailie.gateway.clusters import CALLS, Protocol
 from bailie.gateway.listener import handed_back_listener, listener, mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
-from bailie.routing.table import Elsewhere, Route
+from bailie.routing.table import Asleep, Elsewhere, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +52,25 @@ class ResourceSnapshot:
     takes_over: bool = False
     collector: Collector | None = None
     """Where the listener for requests is to send their traces."""
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    max_requests_per_replica: int = clusters.MAX_REQUESTS_PER_REPLICA
+
+    def awoken(self, name: str) -> XdsResource | None:
+        """Returns the cluster with this name for requests to a version that has slept (`asleep`).
+
+        None while the version sleeps, and for other names. Where the version will not answer any more, the
+        cluster has no replicas, so that the requests fail.
+        """
+        found = asleep.sleep_of(name)
+        if found is None:
+            return None
+        protocol, slept = found
+        entry = self.entries.get(slept.name.rpartition("_")[0])
+        if isinstance(entry, Asleep) and entry.name == slept.name:
+            return None
+        backends = entry.backends if isinstance(entry, Route) else ()
+        replicas = next((each.replicas for each in backends if each.name == slept.name), ())
+        return _awoken(name, protocol, replicas, self.max_requests_per_replica)
 
 
 def resource(name: str, message: Any) -> XdsResource:
@@ -138,7 +157,15 @@ class Encoder:
             LISTENER_URL: {self._copies.name: self._copies} if table.mirrors else {},
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
         }
-        yield ResourceSnapshot(revision, table.namespace, resources, table.takes_over, table.collector)
+        yield ResourceSnapshot(
+            revision,
+            table.namespace,
+            resources,
+            table.takes_over,
+            table.collector,
+            table.entries,
+            self.max_requests_per_replica,
+        )
 
     def _count(self, entry: Entry, by: int) -> None:
         """Counts the uses of clusters: a cluster stays as long as a route names it."""
@@ -167,9 +194,20 @@ class Encoder:
             del self._meshes[name]
 
     def _pair(self, name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...]) -> _Pair:
-        max_requests = min(self.max_requests_per_replica * len(replicas), clusters.MOST_REQUESTS)
+        max_requests = _most(self.max_requests_per_replica, replicas)
         cluster = resource(name, clusters.cluster(name, protocol, max_requests))
         return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
+
+
+def _most(for_each: int, replicas: tuple[ReplicaEndpoint, ...]) -> int:
+    return min(for_each * max(1, len(replicas)), clusters.MOST_REQUESTS)
+
+
+@lru_cache(maxsize=1024)
+def _awoken(
+    name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...], for_each: int
+) -> XdsResource:
+    return resource(name, asleep.cluster(name, protocol, replicas, _most(for_each, replicas)))
 
 
 @lru_cache(maxsize=64)

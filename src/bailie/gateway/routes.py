@@ -12,12 +12,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import descriptors, meshes
+from bailie.gateway import asleep, descriptors, meshes
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
 from bailie.gateway.request_metrics import VERSION
 from bailie.routing.refusal import no_stream, not_ready, passed_on_already
-from bailie.routing.table import Elsewhere, NotReady, Route
+from bailie.routing.table import Asleep, Elsewhere, NotReady, Route
 from bailie.wellknown import headers
 from bailie.wellknown.names import PIPELINE_ENDING
 
@@ -60,6 +60,8 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
     elif isinstance(entry, Elsewhere):
         host = _elsewhere(entry, passed_on_already(namespace, name))
         added[headers.PASSED_ON] = namespace
+    elif isinstance(entry, Asleep):
+        host = _asleep(name, entry)
     elif len(entry.backends) == 1:
         host = _one_backend(name, entry)
     else:
@@ -69,42 +71,67 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
     # What a request is counted by (`request_metrics`).
     host["routes"] = [{"name": name, **each} for each in host["routes"]]
     host["request_headers_to_add"] = host.get("request_headers_to_add", []) + _headers(added)
-    return scope_of(key, host)
+    return scope_of(key, host, clusters_known=not isinstance(entry, Asleep))
 
 
-def scope_of(key: str, host: dict[str, Any]) -> Any:
-    """Returns the scope of the key, with the routes of `host` (of a virtual host)."""
+def scope_of(key: str, host: dict[str, Any], *, clusters_known: bool = True) -> Any:
+    """Returns the scope of the key, with the routes of `host` (of a virtual host).
+
+    `clusters_known`: Envoy is to refuse the routes where it does not know their clusters.
+    """
     host |= {
         "name": route_name(key),
         "domains": ["*"],
         "request_headers_to_remove": [INTERNAL_HEADER, headers.PASSED_ON, "x-envoy-external-address"],
     }
+    unknown = {} if clusters_known else {"validate_clusters": {"value": False}}
     return descriptors.message_class(descriptors.SCOPE)(
         name=key,
         key={"fragments": [{"string_key": key}]},
-        route_configuration={"name": key, "virtual_hosts": [host]},
+        route_configuration={"name": key, "virtual_hosts": [host], **unknown},
     )
 
 
 def _one_backend(name: str, route: Route) -> dict[str, Any]:
-    """Returns routes to one backend. The call that nearly all REST callers make comes first, and Envoy
-    rewrites its path without Lua."""
+    """Returns routes to one backend."""
     (backend,) = route.backends
     rest, grpc = (_to_backend(route, backend, protocol) for protocol in CALLS)
-    host = _of_backend(backend)
+    host = _of_version(backend.name, backend.held)
     host["typed_per_filter_config"] |= _for_models()
-    return {
-        **host,
-        "routes": [
-            {
-                "match": {"path": f"{MODEL_PATH}{name}/infer"},
-                "route": {**rest, "prefix_rewrite": f"{MODEL_PATH}{backend.name}/infer"},
-                "typed_per_filter_config": {REQUEST_FILTER: disabled()},
-            },
-            {"match": MODEL_METHODS, "route": grpc},
-            {**_anything_else(), "route": rest},
-        ],
+    return {**host, "routes": _to_version(name, backend.name, rest, grpc)}
+
+
+def _asleep(name: str, entry: Asleep) -> dict[str, Any]:
+    """Returns routes to the cluster of a version that is on no server, which keep the requests until it is.
+
+    Whether the model is ready may be asked without waking it, as of a model that has left memory.
+    """
+    rest, grpc = ({"timeout": {}, "cluster": asleep.cluster_name(entry, protocol)} for protocol in CALLS)
+    # It may be an agent that answers, where a request comes just before the pods end.
+    host = _of_version(entry.name, held=True)
+    host["typed_per_filter_config"] |= {**_for_models(), asleep.KEEP_FILTER: enabled()}
+    ready = {
+        "match": {"path": f"{MODEL_PATH}{name}/ready"},
+        "direct_response": {"status": 200},
+        "typed_per_filter_config": {REQUEST_FILTER: disabled()},
     }
+    return {**host, "routes": [ready, *_to_version(name, entry.name, rest, grpc)]}
+
+
+def _to_version(name: str, version: str, rest: dict[str, Any], grpc: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the routes to one version, given the actions for both protocols.
+
+    The call that nearly all REST callers make comes first, and Envoy rewrites its path without Lua.
+    """
+    return [
+        {
+            "match": {"path": f"{MODEL_PATH}{name}/infer"},
+            "route": {**rest, "prefix_rewrite": f"{MODEL_PATH}{version}/infer"},
+            "typed_per_filter_config": {REQUEST_FILTER: disabled()},
+        },
+        {"match": MODEL_METHODS, "route": grpc},
+        {**_anything_else(), "route": rest},
+    ]
 
 
 def _many_backends(route: Route) -> dict[str, Any]:
@@ -147,19 +174,19 @@ def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol) -> d
         {
             "name": cluster_name(backend, protocol),
             "weight": {"value": weight},
-            **_of_backend(backend, **{VERSION: f":{backend.name}:"}),
+            **_of_version(backend.name, backend.held, {VERSION: f":{backend.name}:"}),
         }
         for backend, weight in weights.items()
     ]
     return {"timeout": {}, "weighted_clusters": {"clusters": clusters}, **policies(route, protocol)}
 
 
-def _of_backend(backend: Backend, **more: str) -> dict[str, Any]:
-    """Returns what a backend adds. Agents read the version in a header, and leave messages unread."""
+def _of_version(version: str, held: bool, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Returns what a version adds. Agents, which have it `held`, read it in a header, not in messages."""
     return {
-        "typed_per_filter_config": {REQUEST_FILTER: _context(backend=backend.name, **more)},
-        "request_headers_to_add": _headers({headers.VERSION: backend.name} if backend.held else {}),
-        "response_headers_to_add": _headers({ROUTE_HEADER: f":{backend.name}:"}),
+        "typed_per_filter_config": {REQUEST_FILTER: _context(backend=version, **(more or {}))},
+        "request_headers_to_add": _headers({headers.VERSION: version} if held else {}),
+        "response_headers_to_add": _headers({ROUTE_HEADER: f":{version}:"}),
     }
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
+from bailie.gateway.asleep import sleep_of
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, XdsResource
 from bailie.gateway.xds_requests import MOST_NAMES
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bailie.gateway.resources import ResourceSnapshot
+    from bailie.routing.table import Asleep
 
 REQUIRED = (CLUSTER_URL, LISTENER_URL, SCOPE_URL)
 """An Envoy that has not asked for all of these has not started up yet."""
@@ -201,8 +203,27 @@ class XdsSession:
             for name, (_, message) in subscription.rejected.items()
         }
 
+    @property
+    def kept(self) -> frozenset[Asleep]:
+        """The versions on no server for which the Envoy keeps requests.
+
+        An Envoy that has connected to another leader also tells those of its earlier life.
+        """
+        asked = self.subscriptions.get(CLUSTER_URL)
+        found = (sleep_of(name) for name in asked.names) if asked else ()
+        return frozenset(each[1] for each in found if each)
+
     def _resources(self, url: str, snapshot: ResourceSnapshot) -> Mapping[str, XdsResource]:
         shared = snapshot.resources.get(url, {})
+        if url == CLUSTER_URL:
+            asked = self.subscriptions[url]
+            # Once: with the cluster Envoy goes on with the requests that it has kept, and no others come.
+            awoken = {
+                name: found
+                for name in asked.names
+                if name not in asked.sent and (found := snapshot.awoken(name)) is not None
+            }
+            return {**shared, **awoken} if awoken else shared
         if url != LISTENER_URL:
             return shared
         own = (self.listener, self.handed_back) if snapshot.takes_over else (self.listener,)
@@ -253,6 +274,7 @@ class XdsSession:
         for name in removed:
             if subscription.wildcard:
                 subscription.sent.pop(name, None)
+                subscription.names.discard(name)
             else:
                 subscription.sent[name] = GONE
         if url == CLUSTER_URL:

@@ -32,6 +32,9 @@ _WORDS = {
     VersionState.SCALED_DOWN: "the model is scaled to zero replicas",
     VersionState.ROUTE_PENDING: "loaded; waiting for the data plane to take over the route",
 }
+_PLACELESS = frozenset(
+    {VersionState.INVALID, VersionState.SCALED_DOWN, VersionState.TERMINATING, VersionState.ASLEEP}
+)
 NOT_RESPONDING = "ServerNotResponding"
 """Reason of a model whose server takes connections and answers nothing."""
 PREVIOUS_ANSWERS = "PreviousVersionAnswers"
@@ -161,6 +164,8 @@ def _model_ready(facts: ModelFacts) -> Condition:
         answers = f"version {facts.answering} answers on {places}"
         message = clipped(f"{answers}; version {facts.number}: {_message(facts)}")
         return Condition(type="ModelReady", status="True", reason=PREVIOUS_ANSWERS, message=message)
+    if state == VersionState.ASLEEP.value:
+        return Condition(type="ModelReady", status="True", reason=state, message=_message(facts))
     if state != VersionState.AVAILABLE.value:
         return Condition(type="ModelReady", status="False", reason=_reason(facts), message=_message(facts))
     # The state's name where there is nothing to add: scripts for Seldon Core look for it in `message`.
@@ -172,7 +177,7 @@ def _model_ready(facts: ModelFacts) -> Condition:
 def rolled_out(facts: ModelFacts) -> Condition:
     """Returns the condition of the newest version: whether it answers, or only needs time (Unknown)."""
     status, state = "False", state_of(facts.version)
-    if state is VersionState.AVAILABLE:
+    if state in {VersionState.AVAILABLE, VersionState.ASLEEP}:
         status = "True"
     elif _is_on_the_way(facts):
         status = "Unknown"
@@ -189,7 +194,7 @@ def _is_on_the_way(facts: ModelFacts) -> bool:
 
 def _scheduled(facts: ModelFacts) -> Condition:
     state, version = state_of(facts.version), facts.version
-    if state in {VersionState.INVALID, VersionState.SCALED_DOWN, VersionState.TERMINATING}:
+    if state in _PLACELESS:
         return Condition(type="Scheduled", status="False", reason=state.value, message=_message(facts))
     told = clipped(facts.scheduling)
     if version.placed == 0:
@@ -221,7 +226,7 @@ def _words(facts: ModelFacts) -> str:
         return _failure_text(version.failure)
     if state is VersionState.AVAILABLE:
         return _available_text(facts)
-    if state in {VersionState.SCHEDULE_FAILED, VersionState.BELOW_MINIMUM}:
+    if state in {VersionState.SCHEDULE_FAILED, VersionState.BELOW_MINIMUM, VersionState.ASLEEP}:
         return _place_text(facts)
     if state in {VersionState.SERVER_NOT_READY, VersionState.PROGRESSING}:
         return _loaded_text(facts)
@@ -237,7 +242,7 @@ def _available_text(facts: ModelFacts) -> str:
 
 def _place_text(facts: ModelFacts) -> str:
     available, least = facts.version.available, facts.version.minimum
-    if state_of(facts.version) is VersionState.SCHEDULE_FAILED:
+    if state_of(facts.version) is not VersionState.BELOW_MINIMUM:
         return facts.scheduling
     text = f"{facts.scheduling}; minReplicas is {least}, so the Model is not Ready"
     if not available:

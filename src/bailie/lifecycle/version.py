@@ -19,6 +19,7 @@ class VersionState(Enum):
     INVALID = "InvalidSpec"
     TERMINATING = "ModelTerminating"
     SCALED_DOWN = "ModelScaledDown"
+    ASLEEP = "Asleep"
     AVAILABLE = "ModelAvailable"
     FAILED = "ModelFailed"
     SCHEDULE_FAILED = "ScheduleFailed"
@@ -54,11 +55,13 @@ class VersionFacts:
 
     `available`: loaded, ready, and in the route that every connected Envoy has. `silent`: loaded as far as is
     known, but the agent or the server there does not answer now; `hung`: the silent replicas whose server
-    takes connections and has long answered nothing.
+    takes connections and has long answered nothing. `asleep`: the version is on no server, and the data plane
+    keeps its requests until it is.
     """
 
     valid: bool = True
     deleted: bool = False
+    asleep: bool = False
     wanted: int = 1
     minimum: int = 0
     placed: int = 0
@@ -79,6 +82,7 @@ _RULES: tuple[tuple[VersionState, Callable[[VersionFacts], bool]], ...] = (
     (VersionState.TERMINATING, lambda facts: facts.deleted),
     (VersionState.INVALID, lambda facts: not facts.valid),
     (VersionState.SCALED_DOWN, lambda facts: facts.wanted == 0),
+    (VersionState.ASLEEP, lambda facts: facts.asleep),
     (VersionState.AVAILABLE, lambda facts: facts.available >= facts.enough),
     (VersionState.FAILED, lambda facts: facts.failure is not None),
     (VersionState.SCHEDULE_FAILED, lambda facts: facts.placed == 0),

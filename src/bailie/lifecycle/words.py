@@ -24,6 +24,7 @@ _FOR_CALLERS = {
     "InvalidSpec": "its spec has a mistake",
     "ModelTerminating": "it is being deleted",
     "ModelScaledDown": "it is scaled to zero replicas",
+    "Asleep": "it is on no server, for nobody has asked for it",
     "ScheduleFailed": "no server has a place for it",
     "BelowMinReplicas": "too few replicas have a place",
     "ServerNotReady": "its server does not answer",

@@ -16,7 +16,7 @@ CRITICAL, WARNING = "critical", "warning"
 GRPC_FAILURES = "Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss|ResourceExhausted"
 """The gRPC codes that stand for HTTP's 5xx, by Envoy's names."""
 _JOBS = "|".join((names.OPERATOR, names.SCHEDULER, names.ENVOY, names.SERVER))
-_ANSWERING = "ModelAvailable|PreviousVersionAnswers|ModelScaledDown|ModelTerminating"
+_ANSWERING = "ModelAvailable|PreviousVersionAnswers|ModelScaledDown|ModelTerminating|Asleep"
 """The states of a Model about which nobody has to do anything at once."""
 _TAKEN_BACK = "TooManyErrors|MoreErrors|MoreCancelled|TooSlow|NotProven"
 """The ends of a delivery that no person has asked for."""

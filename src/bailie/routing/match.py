@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bailie.routing import refusal
 from bailie.routing.refusal import ErrorAnswer
-from bailie.routing.table import Elsewhere, NotReady, Route
+from bailie.routing.table import Asleep, Elsewhere, NotReady, Route
 from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
@@ -63,7 +63,19 @@ class OfNamespace:
     asked: str
 
 
-Outcome = Forward | PassedOn | OfNamespace | ErrorAnswer
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The request waits until the version of `entry` answers; `model` is the name by which it was routed.
+
+    `rest` is that of `Forward`. A question of REST whether the model is ready is answered at once.
+    """
+
+    model: str
+    entry: Asleep
+    rest: str = ""
+
+
+Outcome = Forward | PassedOn | Kept | OfNamespace | ErrorAnswer
 
 
 def match(
@@ -120,7 +132,7 @@ def _match_grpc(table: RoutingTable, path: str, model: str, *, named: str, encod
     method = path.removeprefix(GRPC_SERVICE)
     if method == path or method not in GRPC_METHODS:
         return _of_namespace(table, method, NAMESPACE_METHODS, grpc=True)
-    if encoding != "identity" and (not model or isinstance(table.entries.get(model), Route)):
+    if encoding != "identity" and (not model or isinstance(table.entries.get(model), (Route, Asleep))):
         return refusal.not_decoded(table.namespace)
     if not model and not named:
         return refusal.not_named(table.namespace)
@@ -135,7 +147,7 @@ def _of_namespace(table: RoutingTable, asked: str, served: frozenset[str], *, gr
     return OfNamespace(asked) if asked in served else refusal.not_served(table.namespace, grpc=grpc)
 
 
-def _look_up(table: RoutingTable, model: str, rest: str) -> Forward | PassedOn | ErrorAnswer:
+def _look_up(table: RoutingTable, model: str, rest: str) -> Forward | PassedOn | Kept | ErrorAnswer:
     entry = table.entries.get(model)
     if entry is None:
         return refusal.not_found(table.namespace, model)
@@ -143,4 +155,6 @@ def _look_up(table: RoutingTable, model: str, rest: str) -> Forward | PassedOn |
         return refusal.not_ready(table.namespace, model, entry)
     if isinstance(entry, Elsewhere):
         return PassedOn(model, entry)
+    if isinstance(entry, Asleep):
+        return Kept(model, entry, rest)
     return Forward(model, entry.backends, rest)

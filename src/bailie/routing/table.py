@@ -159,7 +159,22 @@ class Elsewhere:
         return f"{self.host}:{self.port}"
 
 
-Entry = Route | NotReady | Elsewhere
+@dataclass(frozen=True, slots=True)
+class Asleep:
+    """A name whose Model is on no server: data planes keep its requests until the version `name` answers.
+
+    `name` is that by which servers will know the version (`iris_3`); `period` tells this sleep from others.
+    """
+
+    name: str
+    period: int
+
+    def __post_init__(self) -> None:
+        if not self.name or self.period < 0:
+            raise ValueError(f"version {self.name!r} cannot sleep for the {self.period}. time")
+
+
+Entry = Route | NotReady | Elsewhere | Asleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +236,13 @@ class Publisher(Protocol):
         """
         ...
 
+    @property
+    def kept(self) -> frozenset[Asleep]:
+        """The entries for which a data plane keeps requests, or has kept some, as long as it is connected."""
+        ...
+
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
-        """Calls `callback` with `acknowledged` whenever that or `refusal` changes."""
+        """Calls `callback` with `acknowledged` whenever that, `refusal` or `kept` changes."""
         ...
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:

@@ -8,7 +8,7 @@ decides; `servers` decides for Servers, whose need placement knows. Used by `bai
 from bailie.scaling.decision import Bounds, Decision
 from bailie.scaling.load import LoadWindow, Sample
 from bailie.scaling.replicas import Reason, ReplicaScaler
-from bailie.scaling.servers import ServerReason, ServerScaler, ServerState
+from bailie.scaling.servers import ServerReason, ServerScaler, ServerState, asleep
 from bailie.scaling.targets import DEFAULT_TARGETS, LoadMeasure, LoadTarget, targets_of
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "ServerReason",
     "ServerScaler",
     "ServerState",
+    "asleep",
     "targets_of",
 ]

@@ -39,7 +39,7 @@ class IdleClock:
 
     def __init__(self, now: float) -> None:
         """Begins with a request: a leader that has just begun knows of none before."""
-        self._used_at = self._measured_at = now
+        self.used_at = self._measured_at = now
 
     def take(self, now: float, sample: Sample | None, *, woken: bool = False) -> bool:
         """Takes a sample, None where nothing was measured now; returns whether there was a request.
@@ -48,11 +48,11 @@ class IdleClock:
         """
         used = woken or (sample is not None and not sample.quiet)
         if used or now - self._measured_at > GAP_SECONDS:
-            self._used_at = now
+            self.used_at = now
         if sample is not None:
             self._measured_at = now
         return used
 
     def idle(self, now: float) -> float:
         """Returns the seconds without a request, all of them measured."""
-        return now - self._used_at
+        return now - self.used_at

@@ -1,0 +1,61 @@
+"""Envoy's clusters of versions that are on no server, which Envoy asks for when a request comes.
+
+Used by `routes`, `listener`, `resources` and `session`. A route to a cluster that Envoy does not know has it
+keep the request and ask for the cluster by name; so the leader learns of the request. The cluster is sent
+once the version answers, and Envoy goes on with the requests that it has kept. No process of ours is on
+their path.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bailie.gateway import clusters, descriptors
+from bailie.gateway.clusters import CALLS, Protocol
+from bailie.routing.table import Asleep
+
+if TYPE_CHECKING:
+    from bailie.routing.table import ReplicaEndpoint
+
+KEEP_FILTER = "bailie.keep"
+"""Keeps requests whose cluster Envoy does not know yet; off where no route says otherwise."""
+PREFIX = "asleep/"
+KEEP_SECONDS = 600
+"""The longest time that a request is kept: for a pod that must be scheduled and pull its image."""
+ON_DEMAND = "envoy.extensions.filters.http.on_demand.v3.OnDemand"
+
+
+def cluster_name(entry: Asleep, protocol: Protocol) -> str:
+    """Returns the cluster's name: `asleep/http/17/iris_3`."""
+    return f"{PREFIX}{protocol.value}/{entry.period}/{entry.name}"
+
+
+def sleep_of(cluster: str) -> tuple[Protocol, Asleep] | None:
+    """Returns the meaning of a cluster's name; None for any other name."""
+    parts = cluster.removeprefix(PREFIX).split("/")
+    if not cluster.startswith(PREFIX) or len(parts) != 3 or not parts[1].isdecimal() or not parts[2]:
+        return None
+    protocol = next((each for each in CALLS if each.value == parts[0]), None)
+    return (protocol, Asleep(parts[2], int(parts[1]))) if protocol else None
+
+
+def cluster(name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...], max_requests: int) -> Any:
+    """Returns the Cluster message by which requests that were kept reach the replicas, or fail without any.
+
+    Few requests go there, so the replicas are not asked for their health once more.
+    """
+    message = clusters.cluster(name, protocol, max_requests)
+    for field in ("eds_cluster_config", "health_checks"):
+        message.ClearField(field)
+    message.type = message.STATIC
+    message.load_assignment.CopyFrom(clusters.endpoints(name, protocol, replicas))
+    return message
+
+
+def keep_filter() -> dict[str, Any]:
+    """Returns the filter's configuration."""
+    source = {"ads": {}, "resource_api_version": "V3"}
+    return {
+        "@type": descriptors.type_url(ON_DEMAND),
+        "odcds": {"source": source, "timeout": f"{KEEP_SECONDS}s"},
+    }
