@@ -6,7 +6,7 @@ import pytest
 from tests.support.fleet import EVICTED, LOADED
 from tests.support.passes import Pass
 
-from bailie.control.usage import usage
+from bailie.control.usage import usage, usage_of
 from bailie.routing.requests import RecentRequests
 
 
@@ -38,6 +38,14 @@ def test_requests_are_those_of_the_data_plane(world):
         "memoryBytes": 0,
     }
     assert row(world)["requestsPerSecond"] == 0
+
+
+def test_one_model_has_the_row_of_the_list(world):
+    world.served()
+    recent = RecentRequests(per_second=10.0)
+    assert usage_of(world.engine.result, "iris", recent) == row(world, per_second=10.0)
+    assert usage_of(world.engine.result, "iris", None) == row(world)
+    assert usage_of(world.engine.result, "rose", recent) is None
 
 
 def test_memory_is_the_larger_of_declared_and_measured_and_none_on_disk(world):

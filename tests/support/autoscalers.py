@@ -22,7 +22,6 @@ STABLE_SECONDS = 300
 """The highest wish of that time counts, where fewer replicas are wished for."""
 MANAGER = "kube-controller-manager"
 PLURALS = {"Model": "models", "Server": "servers"}
-_FILTERED = re.compile(r'(\w+)\.#\((\w+)=="([^"]*)"\)\.(\w+)')
 
 
 class PrometheusAdapter:
@@ -121,9 +120,7 @@ class Triggers:
             return math.floor(found[0][1] * 1000) if found else None
         host = httpx.URL(given["url"]).host
         answer = httpx.get(given["url"].replace(host, self._hosts[host]), timeout=10, trust_env=False)
-        rows, key, wanted, field = _FILTERED.fullmatch(given["valueLocation"]).groups()
-        found = [each[field] for each in answer.json()[rows] if each[key] == wanted]
-        return math.floor(found[0] * 1000) if found else None
+        return math.floor(answer.json()[given["valueLocation"]] * 1000)
 
 
 class Autoscalers:

@@ -1,4 +1,8 @@
-"""The answer of `/top/<namespace>`: how each Model is used, as JSON data. Read by `bailie top`."""
+"""The answers of `/top/<namespace>` and `/top/<namespace>/<model>`: how Models are used, as JSON data.
+
+Called by `bailie.scheduler.namespace`: the first for `bailie top`, the second for autoscalers, each of which
+asks for one Model.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,11 @@ def usage(result: PassResult, requests: Mapping[str, RecentRequests]) -> list[di
     declared and the measured size.
     """
     return [_row(result, name, requests.get(name, _NONE)) for name in sorted(result.facts)]
+
+
+def usage_of(result: PassResult, name: str, recent: RecentRequests | None) -> dict[str, Any] | None:
+    """Returns the row of one Model, as `usage` has it; None for a Model that is not known."""
+    return _row(result, name, recent or _NONE) if name in result.facts else None
 
 
 def _row(result: PassResult, name: str, recent: RecentRequests) -> dict[str, Any]:

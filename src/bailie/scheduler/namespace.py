@@ -18,7 +18,7 @@ from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.control.load_samples import LoadSamples
 from bailie.control.server_explanation import explained_server
-from bailie.control.usage import usage
+from bailie.control.usage import usage, usage_of
 from bailie.control.wanted_objects import object_mark
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Forbidden
@@ -89,10 +89,12 @@ class NamespaceScheduler:
         """Returns the replicas of a Server; None on a standby and for a Server that is not known."""
         return explained_server(self._engine.result, name) if self._engine else None
 
-    def usage(self) -> dict[str, Any] | None:
-        """Returns how each Model is used; None on a standby."""
+    def usage(self, model: str) -> dict[str, Any] | None:
+        """Returns how each Model is used, or that one if it is named; None on a standby."""
         if self._engine is None or self._publisher is None:
             return None
+        if model:
+            return usage_of(self._engine.result, model, self._publisher.requests().get(model))
         return {"models": usage(self._engine.result, self._publisher.requests())}
 
     def state(self) -> dict[str, Any]:

@@ -142,10 +142,14 @@ class Scheduler:
         served = self._served(namespace)
         return served.explain_server(server) if served else None
 
-    def usage(self, namespace: str) -> dict[str, Any] | None:
-        """Returns how the Models of a namespace are used; None where another scheduler decides for it."""
+    def usage(self, asked: str) -> dict[str, Any] | None:
+        """Returns how the Models of `<namespace>`, or one, `<namespace>/<model>`, are used.
+
+        None where another scheduler decides for them, and for an unknown Model.
+        """
+        namespace, _, model = asked.partition("/")
         served = self._served(namespace)
-        return served.usage() if served else None
+        return served.usage(model) if served else None
 
     def _served(self, namespace: str) -> NamespaceScheduler | None:
         if namespace in {"", self._home.namespace}:
