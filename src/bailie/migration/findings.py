@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bailie.migration.checks import (
     beginnings,
+    broker,
     cluster,
     network,
     operators,
@@ -45,6 +46,7 @@ CHECKS: tuple[Callable[[MoveFacts, MoveSource], Iterator[PlanFinding]], ...] = (
     resources.server_names,
     resources.references,
     resources.without_gateway,
+    broker.topics,
     resources.deletions,
     pods.deployments,
     pods.images,

@@ -87,7 +87,7 @@ def without_effect(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding
 
 
 def without_gateway(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
-    """Yields Pipelines whose gateways the SeldonRuntime leaves out, and that Seldon Core's use a broker.
+    """Yields Pipelines whose gateways the SeldonRuntime leaves out.
 
     Bailie's operator makes the gateways of a namespace with Pipelines, unless the runtime says otherwise.
     """
@@ -95,20 +95,16 @@ def without_gateway(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFindin
     if not items:
         return
     subject = f"{kinds.PIPELINE.kind} {facts.here.name}/{some([name_of(item) for item in items])}"
-    seldons = source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}
     gateways = facts.here.get(kinds.SERVER, names.PIPELINE_GATEWAY)
     if runtime is not None and gateways is None and _leaves_out(runtime, names.PIPELINE_GATEWAY):
         text = (
             f"the override of {names.PIPELINE_GATEWAY} leaves out the gateways that Bailie's pipelines run on"
         )
         remedy = f"kubectl edit seldonruntime {name_of(runtime)} --namespace {facts.here.name}"
+        seldons = source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}
         yield (blocker if seldons else advice)(
             "not-run", subject, text, f"{remedy}; take disable and replicas out"
         )
-    elif seldons:
-        text = "after the move pipelines run without a message broker: nothing reads or writes their topics"
-        remedy = f"kubectl get {kinds.PIPELINE.plural} --namespace {facts.here.name}"
-        yield advice("broker", subject, text, f"{remedy}; docs/pipelines.md has the differences")
 
 
 def deletions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
