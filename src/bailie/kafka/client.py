@@ -32,13 +32,13 @@ log = structlog.get_logger(__name__)
 
 _LONGEST_WORDS = 300
 _PRODUCER = {
-    "linger.ms": "100",
+    "linger.ms": "10",
     "message.timeout.ms": "120000",
     "queue.buffering.max.kbytes": str(64 << 10),
     "queue.buffering.max.messages": "20000",
 }
-"""Bounds of the memory for records that the broker has not acknowledged, and a long wait for further records
-to be sent together, which takes far less processor time than many small batches. Users may set others."""
+"""Bounds of the memory for records that the broker has not acknowledged, and a short wait for those that the
+journal gives at once, so that they are sent together. Users may set others."""
 
 
 class KafkaTrouble(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors

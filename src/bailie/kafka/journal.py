@@ -2,12 +2,14 @@
 
 Fed by `pipelinegateway` from the event loop, which never waits here::
 
-    event loop ── put ──▶ queue ── writer thread: encode ──▶ librdkafka's queue ──▶ broker
-                 (bounded in entries and bytes)   (bounded in records and bytes)      │
-                                                  hearer thread ◀── acknowledgements ─┘
+    event loop ── put ──▶ queue ── one thread: gather, encode ──▶ librdkafka's queue ──▶ broker
+                 (bounded in entries and bytes)   ▲   (bounded in records and bytes)      │
+                                                  └────────── acknowledgements ───────────┘
 
-A record that finds no room, or that the broker refuses, is dropped and counted. A record is written at least
-once: after a lost acknowledgement it is twice in its topic.
+The thread takes its turn a few times a second, with all records that have come until then: after each
+request it would take the processor, and Python's lock, from the next one. Records for which a caller waits
+are written at once. A record that finds no room, or that the broker refuses, is dropped and counted. A record
+is written at least once: after a lost acknowledgement it is twice in its topic.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_GATHER_SECONDS = 0.1
+"""How long records wait for others, before they are given to the library."""
 _HEAR_SECONDS = 0.2
 _FLUSH_SECONDS = 1.0
 _LARGE = 16 << 10
@@ -104,7 +108,7 @@ class _Together:
 
 
 class Journal:
-    """The queue and its two threads, until `close`. `largest` returns the bytes that a topic takes."""
+    """The queue and its thread, until `close`. `largest` returns the bytes that a topic takes."""
 
     def __init__(
         self, settings: KafkaSettings, name: str, limits: JournalLimits, largest: Callable[[str], int]
@@ -113,15 +117,15 @@ class Journal:
         self._producer: Producer = producer(settings, name)
         self._limits, self._largest = limits, largest
         self._queue: queue.SimpleQueue[_Together | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()
+        """Set where records are not to wait for others."""
+        # Each is counted by one thread alone: those given by the event loop's, those taken by the own one.
         self._given = self._given_bytes = self._taken = self._taken_bytes = 0
         self._heads = 0
         """Bytes of keys and headers that wait for the broker."""
         self.counts = JournalCounts()
-        self._ended, self._settling = False, threading.Lock()
-        self._writer = threading.Thread(target=self._write, name="kafka-journal", daemon=True)
-        self._hearer = threading.Thread(target=self._hear, name="kafka-acknowledgements", daemon=True)
-        self._writer.start()
-        self._hearer.start()
+        self._thread = threading.Thread(target=self._write, name="kafka-journal", daemon=True)
+        self._thread.start()
 
     def put(self, records: tuple[UnwrittenRecord, ...], done: Callable[[str], None] | None = None) -> None:
         """Takes records in, or drops them all for want of room; `done` is called from another thread."""
@@ -135,6 +139,8 @@ class Journal:
         self._given += len(records)
         self._given_bytes += size
         self._queue.put(entry)
+        if done is not None or 2 * waiting > self._limits.records or 2 * held > self._limits.size:
+            self._hurry.set()
 
     @property
     def waiting(self) -> int:
@@ -142,31 +148,49 @@ class Journal:
         return self._given - self._taken + len(self._producer)
 
     def close(self, seconds: float) -> None:
-        """Writes what is there, for so many seconds at most, and ends the threads."""
+        """Writes what is there, for so many seconds at most, and ends the thread."""
         end = time.monotonic() + seconds
         self._queue.put(None)
-        self._writer.join(seconds)
-        self._producer.flush(max(0.0, end - time.monotonic()))
-        self._ended = True
-        self._hearer.join(2 * _HEAR_SECONDS)
+        self._hurry.set()
+        self._thread.join(seconds)
+        if not self._thread.is_alive():
+            self._polled(self._producer.flush, max(0.0, end - time.monotonic()))
         if self.waiting:
             log.warning("records given up", records=self.waiting)
 
     def _write(self) -> None:
-        awaited = False
-        while (entry := self._queue.get()) is not None:
-            for record in entry.records:
-                self._attempt(entry, record)
-                self._taken += 1
-                self._taken_bytes += record.weight
-                if record.size > _LARGE:
-                    time.sleep(0)
-            awaited = awaited or entry.is_awaited
-            if awaited and self._queue.empty():
+        ended = False
+        while not ended:
+            found = self._gathered()
+            ended, awaited = None in found, False
+            for entry in filter(None, found):
+                self._write_together(entry)
+                awaited = awaited or entry.is_awaited
+                time.sleep(0)  # lets the event loop go on, which answers requests
+            if awaited:
                 # Sends at once, whatever `linger.ms` says; records that come meanwhile go together.
                 self._polled(self._producer.flush, _FLUSH_SECONDS)
-                awaited = False
-            time.sleep(0)  # lets the event loop go on, which answers requests
+            self._polled(self._producer.poll, 0)
+
+    def _gathered(self) -> list[_Together | None]:
+        """Waits for records, or a while; returns all that have come, None among them at the end."""
+        try:
+            found = [self._queue.get(timeout=_HEAR_SECONDS)]
+        except queue.Empty:
+            return []
+        self._hurry.wait(_GATHER_SECONDS)
+        self._hurry.clear()
+        while not self._queue.empty():
+            found.append(self._queue.get())
+        return found
+
+    def _write_together(self, entry: _Together) -> None:
+        for record in entry.records:
+            self._attempt(entry, record)
+            self._taken += 1
+            self._taken_bytes += record.weight
+            if record.size > _LARGE:
+                time.sleep(0)
 
     def _attempt(self, entry: _Together, record: UnwrittenRecord) -> None:
         try:
@@ -190,7 +214,7 @@ class Journal:
         if self._heads + record.head > self._limits.size:
             self._lose(entry, _NO_ROOM)
             return
-        self._count(record.head)
+        self._heads += record.head
         try:
             self._producer.produce(
                 record.topic,
@@ -201,23 +225,15 @@ class Journal:
                 headers=list(record.headers),
             )
         except BufferError:
-            self._count(-record.head)
+            self._heads -= record.head
             self._lose(entry, _NO_ROOM)
         except KafkaException as error:
-            self._count(-record.head)
+            self._heads -= record.head
             self._lose(entry, words_of(error))
-
-    def _count(self, head: int) -> None:
-        with self._settling:
-            self._heads += head
-
-    def _hear(self) -> None:
-        while not self._ended:
-            self._polled(self._producer.poll, _HEAR_SECONDS)
 
     @staticmethod
     def _polled(call: Callable[[float], object], seconds: float) -> None:
-        """Waits for acknowledgements, which are heard in this thread meanwhile."""
+        """Hears acknowledgements, and waits for them so many seconds."""
         try:
             call(seconds)
         except Exception:
@@ -228,7 +244,7 @@ class Journal:
         self, entry: _Together, record: UnwrittenRecord, size: int, error: KafkaError | None, _: Message
     ) -> None:
         """Takes the broker's answer. A record that is too large for it is written again without its value."""
-        self._count(-record.head)
+        self._heads -= record.head
         if error is None:
             self.counts.written += 1
             self._settle(entry, "")
@@ -242,9 +258,7 @@ class Journal:
         self._settle(entry, words)
 
     def _settle(self, entry: _Together, problem: str) -> None:
-        with self._settling:
-            last = entry.settle(problem)
-        if last:
+        if entry.settle(problem):
             entry.tell()
 
 
