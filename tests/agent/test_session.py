@@ -15,6 +15,7 @@ from bailie._gen import agent_pb2 as pb
 from bailie.agent.outbox import Outbox
 from bailie.agent.session import SchedulerSession
 from bailie.agent.settings import Settings
+from bailie.pipelinegateway.model_names import ModelNames
 from bailie.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -209,6 +210,19 @@ async def test_older_commands_are_refused(seen: int):
         await until(lambda: session.epochs.seen == 5)
         numbers = [command.version.number for command in session.models.taken]  # type: ignore[attr-defined]
         assert numbers == [n for n in (seen, 4, 5) if n >= 3]
+
+
+async def test_who_runs_pipelines_hears_which_models_there_are():
+    async with leading() as scheduler, dialling(replica(scheduler.port)) as session:
+        connection = await scheduler.connected()
+        scheduler.send(load(1))  # an agent takes no names, and goes on
+        connection.commands.put_nowait(pb.SchedulerMessage(models=pb.Models(whole=True, came=["x"])))
+        scheduler.send(load(2))
+        await until(lambda: len(session.models.taken) == 2)  # type: ignore[attr-defined]
+        session.names = names = ModelNames()
+        connection.commands.put_nowait(pb.SchedulerMessage(models=pb.Models(whole=True, came=["a", "b"])))
+        connection.commands.put_nowait(pb.SchedulerMessage(models=pb.Models(came=["c"], gone=["a"])))
+        await until(lambda: names.names == {"b", "c"})
 
 
 async def test_older_leader_is_left():

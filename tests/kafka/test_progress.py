@@ -105,23 +105,87 @@ def test_the_memory_counts_what_came_and_what_follows():
     assert read.size == incoming(0, value=b"12345").size
     read.outputs = (OUT,)
     assert read.size == incoming(0, value=b"12345").size + OUT.size
+    read.outputs = ()
+    assert read.size == incoming(0, value=b"12345").size
 
 
-def test_a_topic_has_half_of_all_at_most_and_leaves_room_to_others():
+def of_topic(progress, topic, number, value=b""):
+    """Reads so many records of a topic."""
+    progress.assign([(topic, 0)])
+    return [progress.take(IncomingRecord(topic, 0, at, None, value)) for at in range(number)]
+
+
+LARGE = 1 << 30
+
+
+def test_a_topic_whose_records_do_not_end_has_a_few_of_them_open():
     progress = RecordProgress()
-    progress.assign([("slow", 0), ("slow", 1), ("other", 0)])
-    reads = [progress.take(incoming(number, number % 2)._replace(topic="slow")) for number in range(4)]
-    large = 1 << 20
-    assert progress.crowded(9, large, ()) == set()
-    assert progress.crowded(8, large, ()) == {"slow"}
-    assert progress.crowded(4, large, ()) == {"slow", "other"}
-    size = reads[0].size
-    assert progress.crowded(100, 9 * size, ()) == set()
-    assert progress.crowded(100, 8 * size, ()) == {"slow"}
-    assert progress.crowded(12, large, {"slow"}) == {"slow"}
-    assert progress.crowded(13, large, {"slow"}) == set()
-    reads[0].outputs = (OUT,) * 10
-    assert progress.crowded(100, 8 * size + OUT.size * 10, ()) == {"slow"}
+    of_topic(progress, "slow", 31)
+    progress.assign([("other", 0)])
+    assert progress.crowded(LARGE, ()) == set()
+    progress.take(IncomingRecord("slow", 0, 31, None, b""))
+    assert progress.crowded(LARGE, ()) == {"slow"}
+
+
+def test_a_topic_whose_records_end_has_more_of_them_open():
+    progress = RecordProgress()
+    reads = of_topic(progress, "quick", 499)
+    reads[7].outputs = (OUT,)
+    assert progress.crowded(LARGE, ()) == set()
+    progress.look()
+    assert progress.crowded(LARGE, ()) == set()
+    progress.take(IncomingRecord("quick", 0, 499, None, b""))
+    assert progress.crowded(LARGE, ()) == {"quick"}
+    progress.look()  # none has ended since
+    progress.settle(progress.batch(64))
+    assert progress.crowded(LARGE, ()) == {"quick"}
+
+
+def test_a_topic_that_is_paused_goes_on_with_half_as_much():
+    progress = RecordProgress()
+    of_topic(progress, "slow", 16)
+    assert progress.crowded(LARGE, ()) == set()
+    assert progress.crowded(LARGE, {"slow"}) == {"slow"}
+
+
+def test_a_topic_has_a_part_of_all_bytes_at_most():
+    progress = RecordProgress()
+    (read,) = of_topic(progress, "in", 1, b"x" * 1_000)
+    assert progress.crowded(64 * read.size + 64, ()) == set()
+    assert progress.crowded(64 * read.size, ()) == {"in"}
+    read.outputs = (OUT,)
+    assert progress.crowded(8 * read.size + 8, ()) == set()
+    assert progress.crowded(8 * read.size, ()) == {"in"}
+
+
+def test_hundreds_of_topics_that_stand_still_leave_room_to_the_next():
+    progress = RecordProgress()
+    for number in range(1_000):
+        of_topic(progress, f"slow{number}", 32)
+    assert "quick" not in progress.crowded(64 << 20, ())
+    assert len(progress.crowded(64 << 20, ())) == 1_000
+
+
+def test_no_topic_is_read_where_all_have_as_much_as_may_be():
+    progress = RecordProgress()
+    reads = of_topic(progress, "slow", 10)
+    progress.assign([("other", 0)])
+    assert progress.crowded(sum(read.size for read in reads), ()) == {"slow", "other"}
+
+
+def test_records_that_go_give_their_room_back():
+    progress = RecordProgress()
+    first, second = of_topic(progress, "in", 2, b"x" * 1_000)
+    first.outputs = (OUT,) * 3
+    assert len(progress) == 2
+    progress.settle(progress.batch(64))
+    assert len(progress) == 1
+    assert progress.crowded(9 * second.size, ()) == set()
+    progress.revoke_all()
+    assert len(progress) == 0
+    second.outputs = (OUT,) * 1_000  # a record of another gateway now
+    (read,) = of_topic(progress, "in", 1)
+    assert progress.crowded(65 * read.size, ()) == set()
 
 
 @given(st.data())

@@ -68,6 +68,13 @@ def settings_of(folder, models, **changes):
 @asynccontextmanager
 async def running(folder, models, specs, **changes):
     """Runs a gateway with plans, by key (`p_1`), from its file; yields engine and port."""
+    async with running_gateway(folder, models, specs, **changes) as found:
+        yield found.engine, found.port
+
+
+@asynccontextmanager
+async def running_gateway(folder, models, specs, **changes):
+    """As `running`, and yields all of it."""
     sources = [
         PlanSource(key.rpartition("_")[0], int(key.rpartition("_")[2]), spec) for key, spec in specs.items()
     ]
@@ -75,7 +82,7 @@ async def running(folder, models, specs, **changes):
     write_plans(settings.plan_file, sources)
     async with gateway(settings) as found:
         assert found.engine.plans.keys == {source.key for source in sources}
-        yield found.engine, found.port
+        yield found
 
 
 def request_bytes(key="p_1", body=None, *, headers=(), path=None, method="POST"):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from benchmarks.kafka_kills import run_kills
-from tests.pipelinegateway.client import ask, message_of, running
+from tests.pipelinegateway.client import ask, message_of, running_gateway
 from tests.pipelinegateway.models import from_wire, serving, tensor
 from tests.support.broker import running_broker
 
@@ -29,14 +29,16 @@ def kafka(tmp_path_factory):
 
 
 @asynccontextmanager
-async def consuming(folder, kafka, specs, namespace, **config):
-    """Runs a gateway with a broker; yields its models, its engine and its port."""
+async def consuming(folder, kafka, specs, namespace, named=("a",), **config):
+    """Runs a gateway with a broker that a scheduler has told of Models; yields its models, itself and its
+    port."""
     folder.mkdir(exist_ok=True)
     place = folder / "kafka.json"
     place.write_text(json.dumps({"bootstrap.servers": kafka.address, **config}))
     given = {"namespace": namespace, "kafka": KafkaVariables(file=place)}
-    async with serving() as models, running(folder, models, specs, **given) as (engine, port):
-        yield models, engine, port
+    async with serving() as models, running_gateway(folder, models, specs, **given) as found:
+        found.models.take(named, (), whole=True)
+        yield models, found, found.port
 
 
 def made(kafka, namespace, *owners, partitions=2):
@@ -103,14 +105,32 @@ async def test_a_group_that_begins_anew_replays(tmp_path, kafka):
 async def test_a_pipeline_that_comes_later_is_read(tmp_path, kafka):
     inputs, outputs, *_ = made(kafka, "later-on", "pipeline.p", "model.a")
     kafka.write(inputs, VALUE)
-    async with consuming(tmp_path, kafka, {"q_1": SPEC}, "later-on") as (_, engine, _):
-        place = RecordPlace("seldon", "later-on", "x")
-        assert followed_topics(engine, place) == [
-            "seldon.later-on.pipeline.q.inputs",
-            r"^seldon\.later-on\.model\..+\.inputs$",
-        ]
-        assert engine.plans.put(PlanSource("p", 1, SPEC)) == ""
+    async with consuming(tmp_path, kafka, {"q_1": SPEC}, "later-on") as (_, gateway, _):
+        assert gateway.engine.plans.put(PlanSource("p", 1, SPEC)) == ""
         assert len(await asyncio.to_thread(kafka.read, outputs, count=1)) == 1
+
+
+def test_the_topics_are_those_of_pipelines_and_models_that_are_there():
+    found = followed_topics({"q", "p"}, {"m", "n.o"}, RecordPlace("seldon", "ns", "x"))
+    assert found.subscription == (
+        "seldon.ns.pipeline.p.inputs",
+        "seldon.ns.pipeline.q.inputs",
+        r"^seldon\.ns\.model\..+\.inputs$",
+    )
+    owners = ("pipeline.p", "pipeline.q", "model.m", "model.n.o")
+    assert found.topics == {f"seldon.ns.{each}.inputs" for each in owners}
+
+
+async def test_records_of_a_model_that_is_gone_wait_for_one_of_its_name(tmp_path, kafka):
+    inputs, outputs, old, answers = made(kafka, "gone", "model.a", "model.old")
+    kafka.write(old, *[VALUE] * 40)
+    async with consuming(tmp_path, kafka, {"p_1": SPEC}, "gone") as (models, gateway, _):
+        await asyncio.to_thread(kafka.write, inputs, VALUE)
+        await asyncio.to_thread(kafka.read, outputs, count=1)
+        assert models.steps() == ["a"]
+        gateway.models.take(["old"], (), whole=False)
+        await asyncio.to_thread(kafka.read, answers, count=40)
+        assert models.steps().count("old") == 40
 
 
 async def test_requests_over_http_go_on_without_the_broker(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -20,10 +21,12 @@ from tests.pipelinegateway.records import (
 from tests.support.waiting import until
 
 from bailie.dataflow import FollowerIndex
-from bailie.pipelinegateway import record_executor
+from bailie.pipelinegateway.record_queues import MOST
 
 CHAIN = {"steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}], "output": {"steps": ["b"]}}
 SPECS = {"p_1": CHAIN}
+ANSWERED = 2
+"""Calls of one request: once it has an answer, the others of its topic run together."""
 
 
 async def test_a_record_has_the_answer_and_the_data_of_all_steps(tmp_path):
@@ -124,58 +127,103 @@ async def test_so_many_records_run_at_a_time_and_the_others_wait(tmp_path):
         nonlocal most, now
         now += 1
         most = max(most, now)
-        await gate.wait()
+        if len(models.calls) > ANSWERED:
+            await gate.wait()
         now -= 1
         return echo(asked)
 
     async with serving(behave) as models, records(tmp_path, models, SPECS) as (_, partition):
         reads = [partition.put(request_of()) for _ in range(100)]
-        await until(lambda: now == record_executor.MOST)
+        await until(lambda: now == MOST)
         gate.set()
         await until(lambda: all(read.outputs for read in reads))
-        assert most == record_executor.MOST
+        assert most == MOST
         assert all(answer_of(read.outputs) for read in reads)
 
 
-async def test_topics_whose_models_hang_leave_room_to_others(tmp_path):
-    gate = asyncio.Event()
+@pytest.mark.parametrize("answered", [0, 1])
+async def test_topics_whose_models_hang_leave_room_to_others(tmp_path, answered):
+    """However many they are, and also where the models have answered before."""
+    gate, calls = asyncio.Event(), Counter()
 
     async def behave(asked):
-        if asked.step.startswith("hangs"):
+        calls[asked.step] += 1
+        if asked.step.startswith("hangs") and calls[asked.step] > answered:
             await gate.wait()
         return echo(asked)
 
     async with serving(behave) as models, records(tmp_path, models, SPECS) as (_, partition):
         hanging = [
             partition.put(request_of(), topic=f"seldon.ns.model.hangs{number}.inputs")
-            for number in range(3)
-            for _ in range(2 * record_executor.MOST)
+            for _ in range(MOST)
+            for number in range(40)
         ]
-        reads = [partition.put(request_of()) for _ in range(50)]
-        await until(lambda: all(read.outputs for read in reads))
-        assert len([each for each in models.steps() if each.startswith("hangs")]) < 2 * record_executor.MOST
+        await until(lambda: sum(calls.values()) >= 2 * MOST)
+        for _ in range(3):
+            reads = [partition.put(request_of()) for _ in range(50)]
+            await until(lambda reads=reads: all(read.outputs for read in reads))
+        assert not all(read.outputs for read in hanging)
         gate.set()
         await until(lambda: all(read.outputs for read in hanging))
-        assert partition.executor._waiting == {}
-        assert not partition.executor._running
+        await until(lambda: partition.executor._queues == {})
+        assert partition.executor._young == 0
+
+
+async def test_a_backlog_of_a_model_that_is_away_is_not_felt_by_others(tmp_path):
+    def behave(asked):
+        if asked.step == "away":
+            return 503, {"error": "no replica is ready", "reason": "NotReady"}, 0.0
+        return echo(asked)
+
+    async with serving(behave) as models, records(tmp_path, models, SPECS, seconds=1.0) as (_, partition):
+        away = [partition.put(request_of(), topic="seldon.ns.model.away.inputs") for _ in range(200)]
+        reads = [partition.put(request_of()) for _ in range(200)]
+        await until(lambda: all(read.outputs for read in reads))
+        await until(lambda: all(read.outputs for read in away))  # together, after the time of one
+        assert models.steps().count("away") < 250, "one at a time, and few of them twice"
+        assert {failure_of(read.outputs)[0] for read in away} == {"away"}
+
+
+async def test_a_record_without_room_holds_up_no_smaller_one_of_another_topic(tmp_path):
+    gate = asyncio.Event()
+
+    async def behave(asked):
+        if "big" in str(asked.header("x-kind")):
+            await gate.wait()
+        return echo(asked)
+
+    large, kind = request_of(tensor("x", ["a" * (700 << 10)])), [("x-kind", b"big")]
+    async with (
+        serving(behave) as models,
+        records(tmp_path, models, SPECS, most_bytes=2 << 20) as (_, partition),
+    ):
+        big = [
+            partition.put(large, topic=f"seldon.ns.model.big{number}.inputs", headers=kind)
+            for number in range(3)
+        ]
+        await until(lambda: len(models.calls) == 1)
+        assert answer_of(await partition.run(request_of()))
+        gate.set()
+        await until(lambda: all(read.outputs for read in big))
 
 
 async def test_records_of_a_partition_that_went_away_are_not_begun(tmp_path):
     gate = asyncio.Event()
 
     async def behave(asked):
-        await gate.wait()
+        if len(models.calls) > ANSWERED:
+            await gate.wait()
         return echo(asked)
 
     async with serving(behave) as models, records(tmp_path, models, SPECS) as (_, partition):
-        reads = [partition.put(request_of()) for _ in range(record_executor.MOST + 50)]
-        await until(lambda: len(models.calls) == record_executor.MOST)
+        reads = [partition.put(request_of()) for _ in range(MOST + 50)]
+        await until(lambda: models.steps().count("a") == 1 + MOST)
         partition.progress.revoke_all()
         gate.set()
         again = partition.put(request_of())
         await until(lambda: again.outputs is not None)
-        assert not any(read.outputs for read in reads[record_executor.MOST :])
-        assert models.steps().count("a") == record_executor.MOST + 1
+        assert not any(read.outputs for read in reads[1 + MOST :])
+        assert models.steps().count("a") == MOST + 2
 
 
 async def test_records_leave_half_of_the_memory_to_requests(tmp_path):
@@ -191,8 +239,9 @@ async def test_records_leave_half_of_the_memory_to_requests(tmp_path):
         serving(behave) as models,
         records(tmp_path, models, SPECS, most_bytes=2 << 20) as (engine, partition),
     ):
+        partition.put(request_of())
         reads = [partition.put(large, headers=[("x-kind", b"big")]) for _ in range(6)]
-        await until(lambda: len(models.calls) == 2)
+        await until(lambda: len(models.calls) == ANSWERED + 2)
         assert engine.budget.used <= engine.budget.most // 2
         gate.set()
         await until(lambda: all(read.outputs for read in reads))
@@ -217,12 +266,12 @@ async def test_pipelines_behind_a_record_run_and_are_recorded_with_it(tmp_path):
 async def test_requests_over_http_do_not_wait_for_a_batch_of_records(tmp_path):
     """Each turn of the event loop begins one record, however many have come."""
     async with serving() as models, records(tmp_path, models, SPECS) as (engine, partition):
-        for _ in range(500):
-            partition.put(request_of())
+        reads = [partition.put(request_of()) for _ in range(100)]
         begun = []
-        while len(begun) < 10:
+        while not all(read.outputs for read in reads):
             begun.append(len(engine._waiting))
             await asyncio.sleep(0)
+        assert max(begun) > 2
         assert max(after - before for before, after in pairwise(begun)) <= 1
 
 
@@ -250,7 +299,7 @@ async def test_a_mistake_at_a_further_try_ends_the_record_too(tmp_path):
     async with serving(behave) as models, records(tmp_path, models, SPECS) as (engine, partition):
         failed, words = failure_of(await partition.run(request_of()))
         assert (failed, words) == ("p", "the pipeline gateway failed; its log says more")
-        assert not partition.executor._running
+        await until(lambda: partition.executor._queues == {})
 
 
 async def test_other_topics_have_no_outputs(tmp_path):

@@ -461,6 +461,22 @@ async def test_a_pipeline_says_what_is_missing(namespace):
         assert _reasons(namespace, "flow", "pipelines").items() <= expected.items()
 
 
+async def test_pipeline_gateways_know_which_models_there_are(namespace):
+    namespace.model("iris")
+    namespace.model("wine", storageUri="")  # refused, and there all the same
+    namespace.create("Pipeline", "pipelines", "flow", {"steps": [{"name": "iris"}]})
+    async with namespace.scheduler():
+        gateway = namespace.replica(server="seldon-pipelinegateway", capabilities=["pipelines"])
+        async with gateway.running():
+            await until(lambda: gateway.models == {"iris", "wine"})
+            namespace.model("corn")
+            namespace.delete("iris")
+            await until(lambda: gateway.models == {"corn", "wine"})
+    namespace.delete("wine")
+    async with namespace.scheduler("seldon-scheduler-1"), gateway.running():
+        await until(lambda: gateway.models == {"corn"})
+
+
 async def test_an_experiment_says_when_its_weights_are_in_effect(namespace):
     namespace.server()
     namespace.model()

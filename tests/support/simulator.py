@@ -20,7 +20,8 @@ class SimulatedReplica:
 
     `failing` maps a model's name to (reason, message) of its failure; `holding` names models whose load
     stays in LOADING until `finish`; `loads` and `unloads` are the commands obeyed, as `iris_1`, `drained` the
-    models named each time when the replica was allowed to end. `epoch` is the highest seen; `epochs` are
+    models named each time when the replica was allowed to end, `models` the names that a pipeline gateway was
+    told. `epoch` is the highest seen; `epochs` are
     those of the commands obeyed, `refused` of the commands that were not.
     `credentials` are further arguments of `connected`.
     """
@@ -38,6 +39,7 @@ class SimulatedReplica:
         self.unloads: list[str] = []
         self.asked_for: set[str] = set()
         self.drained: list[tuple[str, ...]] = []
+        self.models: set[str] = set()
         self.followed = Epochs()
         self.epochs: list[int] = []
         self.refused: list[int] = []
@@ -109,6 +111,10 @@ class SimulatedReplica:
         """Obeys, unless a later leader has spoken."""
         if message.HasField("used"):
             self.asked_for.update(message.used.server_names)
+            return
+        if message.HasField("models"):
+            told = message.models
+            self.models = (set() if told.whole else self.models).union(told.came).difference(told.gone)
             return
         epoch = getattr(message, message.WhichOneof("message")).epoch
         if not self.followed.obeys(epoch):

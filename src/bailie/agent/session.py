@@ -99,6 +99,14 @@ class Commanded(Protocol):
         ...
 
 
+class TakesNames(Protocol):
+    """The names of the namespace's Models, on a pipeline gateway."""
+
+    def take(self, came: Iterable[str], gone: Iterable[str], *, whole: bool) -> None:
+        """Takes a message in. `whole`: names that came before count no more."""
+        ...
+
+
 class _Lost(Exception):  # noqa: N818 - a state of the world, as in bailie.kube.errors
     """A session ended or was never opened; the text says why."""
 
@@ -113,6 +121,8 @@ class SchedulerSession:
     endpoint: agent_pb2.Endpoint
     tracer: Tracer
     """Its collector is the one that the scheduler tells."""
+    names: TakesNames | None = None
+    """Gets the names of the namespace's Models; None where the scheduler tells none."""
     epochs: Epochs = field(default_factory=Epochs)
     """An older leader's commands are refused."""
     welcomed: bool = False
@@ -275,6 +285,9 @@ class SchedulerSession:
                     self._take_drained(message.drained)
                 case "tracing":
                     self._trace_to(message.tracing)
+                case "models" if self.names is not None:
+                    told = message.models
+                    self.names.take(told.came, told.gone, whole=told.whole)
                 case other:
                     log.debug("message without meaning for an agent", kind=other)
 

@@ -38,15 +38,27 @@ _IDLE_SECONDS = 0.2
 _SKIPPED_SECONDS = 1.0
 """How often offsets are committed where no record of a batch was to be run."""
 _AGAIN_SECONDS = 1.0
-_HELD_SECONDS = 5.0
+_CALM_SECONDS = 5.0
+"""After so long without trouble the trouble of the consumer before counts no more."""
+_HELD_SECONDS = 2.0
 """How often a partition is tried again whose answers the broker refuses; others go on meanwhile."""
 _END_SECONDS = 10.0
-_MOST_OPEN = 2_000
+_SHOWN = 5
 _MOST_BYTES = 64 << 20
-"""Records that were read and are not committed: beyond these no more are read. Half may be of one topic."""
-_HOLD_SECONDS = 2.0
-"""For how long the consumer is not asked when a topic has enough. After that its partitions pause, so that
-others are read and this consumer stays a member; librdkafka takes seconds to go on from a pause."""
+"""Of records that were read and are not committed: beyond these no more are read."""
+_LOOK_SECONDS = 5.0
+"""How often is seen which topics get answers."""
+
+
+class FollowedTopics(NamedTuple):
+    """The topics whose records are read.
+
+    `subscription` has names, and expressions that begin with `^`. The consumer has all topics that match, and
+    reads those of `topics`. A topic that comes into `topics` is read at once, and a missing one is no error.
+    """
+
+    subscription: tuple[str, ...] = ()
+    topics: frozenset[str] = frozenset()
 
 
 class RecordClients(NamedTuple):
@@ -71,10 +83,13 @@ def consumer_properties(group: str, member: str) -> dict[str, str]:
 CONSUMER_DEFAULTS = {
     "auto.offset.reset": "earliest",
     "topic.metadata.refresh.interval.ms": "10000",
+    "fetch.wait.max.ms": "100",
+    "receive.message.max.bytes": str(512 << 20),
     "queued.max.messages.kbytes": str(16 << 10),
 }
 """Properties that users may set otherwise: no record is lost that came before the gateway, a new topic is
-seen soon, and records that wait to run take little memory."""
+seen soon, a topic that was paused is read soon, and records that wait to run take little memory. A record
+that is larger than the last figure would stop all topics of its broker; smaller ones get a sentence."""
 
 
 def producer_properties(group: str, member: str) -> dict[str, str]:
@@ -82,7 +97,8 @@ def producer_properties(group: str, member: str) -> dict[str, str]:
 
     With settings that people make for the journal, as `acks: 1`, the library would refuse transactions. A
     pod that starts again ends the transactions of its predecessor, which has the same id. Metadata is not
-    recovered from the first brokers: after that, librdkafka 2.16 waits in a transaction for ever.
+    recovered from the first brokers: after that, librdkafka 2.16 waits in a transaction for ever. A topic
+    that does not exist holds a transaction up for a second, and not for 30.
     """
     return {
         "transactional.id": f"{group}.{member}",
@@ -92,6 +108,7 @@ def producer_properties(group: str, member: str) -> dict[str, str]:
         "max.in.flight.requests.per.connection": "5",
         "message.timeout.ms": "30000",
         "transaction.timeout.ms": "60000",
+        "topic.metadata.propagation.max.ms": "1000",
         "metadata.recovery.strategy": "none",
     }
 
@@ -103,13 +120,13 @@ class RecordConsumer:
         """Begins without topics."""
         self._clients, self._errors, self._give = clients, errors_topic, give
         self._stopped = threading.Event()
-        self._topics: tuple[str, ...] = ()
+        self._followed = FollowedTopics()
         self.trouble = ""
         """Why no record is read or committed now; empty while all is well."""
 
-    def follow(self, topics: Iterable[str]) -> None:
+    def follow(self, followed: FollowedTopics) -> None:
         """Reads from these topics from now on."""
-        self._topics = tuple(sorted(topics))
+        self._followed = followed
 
     def stop(self) -> None:
         """Reads no more, and ends when the records that were read are committed, or soon after."""
@@ -118,7 +135,7 @@ class RecordConsumer:
     def run(self) -> None:
         """Reads until `stop`."""
         while not self._stopped.is_set():
-            if not self._topics:
+            if not self._followed.subscription:
                 self._stopped.wait(_IDLE_SECONDS)
                 continue
             try:
@@ -137,12 +154,12 @@ class RecordConsumer:
         writer = TransactionWriter(self._clients.producer(), self._errors)
         writer.begin(self._stopped)
         consumer = self._clients.consumer()
-        session = _Session(consumer, writer, self._give)
+        session, calm = _Session(consumer, writer, self._give), time.monotonic() + _CALM_SECONDS
         try:
-            self.trouble = ""
             while not self._stopped.is_set():
-                session.turn(self._topics)
-                self.trouble = session.trouble
+                session.turn(self._followed)
+                if session.trouble or time.monotonic() > calm:
+                    self.trouble = session.trouble
             session.finish(time.monotonic() + _END_SECONDS)
         finally:
             session.forget()
@@ -155,32 +172,55 @@ class _Session:
     def __init__(self, consumer: Consumer, writer: TransactionWriter, give: GiveRecords) -> None:
         self._consumer, self._writer, self._give = consumer, writer, give
         self._progress = RecordProgress()
-        self._topics: tuple[str, ...] = ()
+        self._followed = FollowedTopics()
         self._paused = frozenset[Partition]()
-        self._committed = self._last_read = 0.0
+        self._committed = self._looked = 0.0
         self._held: dict[Partition, float] = {}
         """Until when partitions wait whose answers the broker refuses."""
-        self._told = ""
-        self.trouble = ""
+        self._complaints: dict[str | None, str] = {}
+        """The library's words, by topic; None for all topics."""
+        self._left: set[str] = set()
+        """The topics whose records nobody reads."""
+        self._refusal = ""
         """Why outputs are not committed now; empty while they are."""
 
-    def turn(self, topics: tuple[str, ...]) -> None:
+    @property
+    def trouble(self) -> str:
+        """Says why records are not read, or outputs not committed; empty while all is well."""
+        return self._refusal or next(iter(self._complaints.values()), "")
+
+    def turn(self, followed: FollowedTopics) -> None:
         """Reads, hands on, commits."""
-        if topics != self._topics:
-            self._topics = topics
+        before, self._followed = self._followed, followed
+        if followed.subscription != before.subscription:
             self._consumer.subscribe(
-                list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+                list(followed.subscription),
+                on_assign=self._assigned,
+                on_revoke=self._revoked,
+                on_lost=self._lost,
             )
-        paused = {topic for topic, _ in self._paused}
-        crowded = self._progress.crowded(_MOST_OPEN, _MOST_BYTES, paused)
-        if not crowded <= paused and time.monotonic() - self._last_read < _HOLD_SECONDS:
-            time.sleep(BEAT)
-        else:
-            self._pause(each for each in self._progress.partitions if each[0] in crowded)
-            self._read(BEAT if len(self._progress) else _IDLE_SECONDS)
-            self._last_read = time.monotonic()
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._progress.look()
+        self._pause(self._idle())
+        self._read(BEAT if len(self._progress) else _IDLE_SECONDS)
         self._commit(time.monotonic())
-        LAG.look(self._consumer, len(self._progress), time.monotonic())
+        LAG.look(self._consumer, followed.topics, len(self._progress), time.monotonic())
+
+    def _idle(self) -> set[Partition]:
+        """Returns the partitions that are not read now: of topics with enough records, or not followed."""
+        crowded = self._progress.crowded(_MOST_BYTES, {topic for topic, _ in self._paused})
+        partitions, followed = self._progress.partitions, self._followed.topics
+        left = {each for each in partitions if each[0] not in followed}
+        self._tell_of({topic for topic, _ in left})
+        return left.union(each for each in partitions if each[0] in crowded)
+
+    def _tell_of(self, left: set[str]) -> None:
+        """Logs which topics are left unread, when that changes: a record for no Model gets no answer."""
+        if left != self._left:
+            self._left = left
+            if left:
+                log.info("topics of no model left unread", number=len(left), topics=sorted(left)[:_SHOWN])
 
     def finish(self, end: float) -> None:
         """Commits what has been read, as far as it ends before a moment of `monotonic`."""
@@ -200,7 +240,7 @@ class _Session:
         for message in messages:
             error = message.error()
             if error is not None:
-                self._note(error)
+                self._note(error, message.topic())
             elif (read := self._taken(message)) is not None:
                 given.append(read)
         if given:
@@ -223,13 +263,18 @@ class _Session:
             return None
         return read
 
-    def _note(self, error: KafkaError) -> None:
-        """Logs an error once, and raises KafkaException for one that ends the consumer."""
+    def _note(self, error: KafkaError, topic: str | None) -> None:
+        """Keeps an error of a topic, and raises KafkaException for one that ends the consumer.
+
+        A topic that is not there is no trouble: there is no request in it.
+        """
         if error.fatal():
             raise KafkaException(error)
-        if error.str() != self._told:
-            self._told = error.str()
-            log.info("kafka says", cause=self._told)
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            log.debug("topic not there", topic=topic, cause=error.str())
+        elif self._complaints.get(topic) != error.str():
+            self._complaints[topic] = error.str()
+            log.warning("records cannot be read", topic=topic, cause=error.str())
 
     def _pause(self, partitions: Iterable[Partition]) -> None:
         """Pauses these partitions, and no others."""
@@ -255,9 +300,9 @@ class _Session:
             self._let_go(batch.offsets)
         else:
             self._hold(batch)
-            if self.trouble != self._writer.trouble:
-                self.trouble = self._writer.trouble
-                log.warning("outputs wait for the broker", cause=self.trouble)
+            if self._refusal != self._writer.trouble:
+                self._refusal = self._writer.trouble
+                log.warning("outputs wait for the broker", cause=self._refusal)
         goes_on = written or bool(self._writer.waiting)
         self._committed = time.monotonic() + (0.0 if goes_on else _AGAIN_SECONDS)
 
@@ -273,13 +318,18 @@ class _Session:
         for each in partitions:
             self._held.pop(each, None)
         if not self._held:
-            self.trouble = ""
+            self._refusal = ""
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions taken", partitions=_names(partitions))
-        taken = [(each.topic, each.partition) for each in partitions]
-        self._progress.assign(taken)
-        self._paused = self._paused.difference(taken)
+        for topic in (None, *(each.topic for each in partitions)):
+            self._complaints.pop(topic, None)
+        self._progress.assign(_named(partitions))
+        self._consumer.incremental_assign(partitions)
+        # At once: the look that brings partitions may bring their first records, too.
+        unread = [each for each in partitions if each.topic not in self._followed.topics]
+        self._consumer.pause(unread)
+        self._paused = self._paused.difference(_named(partitions)).union(_named(unread))
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions given", partitions=_names(partitions))
@@ -290,7 +340,7 @@ class _Session:
         self._lost(_, partitions)
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        lost = [(each.topic, each.partition) for each in partitions]
+        lost = _named(partitions)
         self._progress.revoke(lost)
         self._let_go(lost)
 
@@ -306,6 +356,10 @@ def _headers_of(message: Message) -> list[tuple[str, bytes | None]]:
 
 def _places(partitions: Iterable[Partition]) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for topic, number in partitions]
+
+
+def _named(places: list[TopicPartition]) -> list[Partition]:
+    return [(each.topic, each.partition) for each in places]
 
 
 def _names(partitions: list[TopicPartition]) -> list[str]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from confluent_kafka import Consumer
 
 _LOOK_SECONDS = 1.0
@@ -22,16 +24,19 @@ class RecordLag:
     records: int = 0
     _looked: float = 0.0
 
-    def look(self, consumer: Consumer, running: int, now: float) -> None:
-        """Counts anew, at most once a second. `running`: records read and not committed; `now`: monotonic."""
+    def look(self, consumer: Consumer, topics: Container[str], running: int, now: float) -> None:
+        """Counts anew, at most once a second, of `topics` alone.
+
+        `running`: records read and not committed; `now`: monotonic.
+        """
         if now - self._looked >= _LOOK_SECONDS:
-            self._looked, self.records = now, running + unread(consumer)
+            self._looked, self.records = now, running + unread(consumer, topics)
 
 
-def unread(consumer: Consumer) -> int:
-    """Returns how many records of its partitions a consumer has not read, as far as it knows their ends."""
+def unread(consumer: Consumer, topics: Container[str]) -> int:
+    """Returns how many records of topics a consumer has not read, as far as it knows their ends."""
     found = 0
-    for place in consumer.position(consumer.assignment()):
+    for place in consumer.position([each for each in consumer.assignment() if each.topic in topics]):
         known = consumer.get_watermark_offsets(place, cached=True)
         if known is not None and place.offset >= 0 and known[1] > place.offset:
             found += known[1] - place.offset

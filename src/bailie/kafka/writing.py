@@ -32,6 +32,10 @@ _AWAY_SECONDS = 120.0
 _BEGIN_SECONDS = 1.0
 _TRIES = 10
 _COMMIT_TRIES = 3
+_LATE_SECONDS = 5.0
+"""How long records of one topic may go without acknowledgement while others have theirs."""
+_FLUSH_SECONDS = 0.1
+_ASK_SECONDS = 1.0
 _REFUSED_SECONDS = 60.0
 """How long data of steps is left out for a topic that the broker refuses."""
 _ANY_PARTITION = -1
@@ -46,6 +50,7 @@ _FOR_ITSELF = {
     KafkaError.TOPIC_EXCEPTION,
     KafkaError.INVALID_RECORD,
     KafkaError.POLICY_VIOLATION,
+    KafkaError._TIMED_OUT,  # noqa: SLF001 - of a topic that is late, as `_sent` says
 }
 """The failures of a record that others of its transaction do not share."""
 
@@ -57,11 +62,14 @@ class TransactionWriter:
         """Takes a new producer; `begin` comes first."""
         self._producer, self._errors = producer, errors_topic
         self._refusals: dict[int, KafkaError] = {}
+        self._acknowledged: set[int] = set()
         self._refused: dict[str, float] = {}
         self.trouble = ""
         """Why the last transaction was given up; empty if it was not."""
         self.waiting = frozenset[str]()
         """Topics in which the broker refused answers of the last transaction: these wait for its owner."""
+        self._doubted: set[str] = set()
+        """Topics in which answers were refused, until the broker says that it knows them."""
         self._alone: set[str] = set()
         """Topics whose records are sent one by one: they take less than the library puts together."""
 
@@ -83,8 +91,11 @@ class TransactionWriter:
         `group`: the consumer's membership, without which the broker takes no offsets. Raises KafkaException
         where this producer can write no more.
         """
-        now, self.waiting = time.monotonic(), frozenset()
+        now = time.monotonic()
         kept = [each for each in records if each.essential or self._refused.get(each.topic, 0.0) <= now]
+        self.waiting = frozenset(filter(self._is_unknown, {each.topic for each in kept if each.essential}))
+        if self.waiting:
+            return False
         for _ in range(_TRIES):
             alone = frozenset(self._alone)
             written = self._attempt(kept, offsets, group)
@@ -94,6 +105,7 @@ class TransactionWriter:
             if None in mended:
                 pairs = zip(kept, mended, strict=True)
                 self.waiting = frozenset(record.topic for record, found in pairs if found is None)
+                self._doubted |= self.waiting
                 return False
             kept = [each for found in mended for each in found or ()]
         return False
@@ -102,15 +114,12 @@ class TransactionWriter:
         self, records: Sequence[OutgoingRecord], offsets: list[TopicPartition], group: object
     ) -> bool:
         """Makes one transaction; False for none. The records that the broker refuses are in `_refusals`."""
-        self._refusals = {}
+        self._refusals, self._acknowledged = {}, set()
         producer = self._producer
         producer.begin_transaction()
         try:
-            for index, record in enumerate(records):
-                self._produce(index, record)
-                if record.topic in self._alone:
-                    producer.flush(_SECONDS)
-            if producer.flush(_SECONDS) or self._refusals:
+            given = all(self._put(index, record) for index, record in enumerate(records))
+            if not (given and self._sent(len(records))):
                 self.trouble = f"no acknowledgement within {_SECONDS:.0f} s"
                 self._abort()
                 return False
@@ -124,6 +133,45 @@ class TransactionWriter:
             self._abort()
             return False
         return True
+
+    def _put(self, index: int, record: OutgoingRecord) -> bool:
+        """Hands a record to the library; False where records that go one by one are not acknowledged."""
+        self._produce(index, record)
+        return record.topic not in self._alone or self._sent(index + 1)
+
+    def _sent(self, number: int) -> bool:
+        """Waits until so many records are acknowledged; False for a refusal, or none of them in time.
+
+        Records that are late while others have come count as refused, so that one topic holds up no other.
+        """
+        begun = time.monotonic()
+        while self._producer.flush(_FLUSH_SECONDS):
+            passed = time.monotonic() - begun
+            if self._refusals or passed > _SECONDS:
+                return False
+            if self._acknowledged and passed > _LATE_SECONDS:
+                words = f"no acknowledgement within {_LATE_SECONDS:.0f} s"
+                late = KafkaError(KafkaError._TIMED_OUT, words)  # noqa: SLF001
+                self._refusals = dict.fromkeys(set(range(number)) - self._acknowledged, late)
+                return False
+        return not self._refusals
+
+    def _is_unknown(self, topic: str) -> bool:
+        """Says whether the broker has refused answers in a topic and still does not know it.
+
+        A question takes a moment, where a transaction with a record for such a topic would take a second.
+        """
+        if topic not in self._doubted:
+            return False
+        try:
+            found = self._producer.list_topics(topic, _ASK_SECONDS).topics.get(topic)
+        except KafkaException:
+            return False  # no broker answers: the transaction says more
+        if found is not None and found.error is not None:
+            self.trouble = _refused_words(topic, found.error)
+            return True
+        self._doubted.discard(topic)
+        return False
 
     def _abort(self) -> None:
         """Gives a transaction up, however long the broker is away, within limits."""
@@ -161,7 +209,9 @@ class TransactionWriter:
 
     def _delivered(self, index: int, error: KafkaError | None, _: Message) -> None:
         """Notes that the broker has refused a record for itself; other failures are of the transaction."""
-        if error is not None and error.code() in _FOR_ITSELF:
+        if error is None:
+            self._acknowledged.add(index)
+        elif error.code() in _FOR_ITSELF:
             self._refusals[index] = error
 
     def _commit(self) -> None:
@@ -194,11 +244,15 @@ class TransactionWriter:
             log.warning("topics have not the same partitions", topic=record.topic, partition=record.partition)
             return [record._replace(partition=_ANY_PARTITION)]
         if record.essential:
-            self.trouble = f"the broker refuses answers in topic {record.topic}: {error.str()}"
+            self.trouble = _refused_words(record.topic, error)
             return None
         log.warning("data of steps left out", topic=record.topic, cause=error.str())
         self._refused[record.topic] = time.monotonic() + _REFUSED_SECONDS
         return []
+
+
+def _refused_words(topic: str, error: KafkaError) -> str:
+    return f"the broker refuses answers in topic {topic}: {error.str()}"
 
 
 def cut(record: OutgoingRecord, errors_topic: str) -> list[OutgoingRecord]:

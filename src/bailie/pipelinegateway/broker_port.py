@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.engine import PipelineEngine
     from bailie.pipelinegateway.http_values import HttpRequest
     from bailie.pipelinegateway.journalled_request import JournalledRequest
+    from bailie.pipelinegateway.model_names import ModelNames
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.settings import PipelineGatewaySettings
 
@@ -53,7 +54,7 @@ class BrokerPort(Protocol):
         """Returns why no record of a request can be written now; empty if records can."""
         ...
 
-    def consuming(self, engine: PipelineEngine) -> AbstractAsyncContextManager[None]:
+    def consuming(self, engine: PipelineEngine, models: ModelNames) -> AbstractAsyncContextManager[None]:
         """Runs the records of the topics while entered, for which no caller waits."""
         ...
 
@@ -85,7 +86,11 @@ class UnusableBroker:
         """Returns the reason."""
         return self.words
 
-    def consuming(self, engine: PipelineEngine) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+    def consuming(
+        self,
+        engine: PipelineEngine,  # noqa: ARG002
+        models: ModelNames,  # noqa: ARG002
+    ) -> AbstractAsyncContextManager[None]:
         """Runs no records."""
         return nullcontext()
 

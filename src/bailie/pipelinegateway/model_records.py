@@ -51,8 +51,9 @@ class ModelRecordRun(RecordRun):
         """The topic of all failures."""
         return (self.place.errors,)
 
-    def answered(self, request: ModelRequest, answer: StepResponse) -> None:
+    def take(self, request: ModelRequest, answer: StepResponse) -> None:
         """Ends the record with the model's answer."""
+        self.answered = True
         value = answer.body if request.is_json else grpc_frames.message_in(answer.body)
         told = (
             *self.told,
@@ -65,8 +66,14 @@ class ModelRecordRun(RecordRun):
     def failed(self, failure: StepFailed) -> None:
         """Ends the record with a failure, or tries it again where no model was asked."""
         untouched = failure.code is FailCode.UNREACHABLE and not failure.maybe_ran
-        if not (untouched and self.try_again()):
+        self.answered = not untouched and failure.code is not FailCode.TOO_SLOW
+        if not (untouched and self.again()):
             self.fail(failure.words)
+
+    def late(self, seconds: float) -> None:
+        """Ends the record of a model that has said nothing for so long."""
+        self.answered = False
+        self.fail(f"had not answered after {seconds:.0f} s")
 
 
 class _ModelCall:
@@ -99,9 +106,9 @@ class _ModelCall:
         if isinstance(event, StepFailed):
             self._run.failed(event)
         elif isinstance(answer, step_answers.StepResponse):
-            self._run.answered(self._request, answer)
+            self._run.take(self._request, answer)
 
     def _end_late(self, seconds: float) -> None:
         self._pending.cancel()
         self._held.release()
-        self._run.fail(f"had not answered after {seconds:.0f} s")
+        self._run.late(seconds)

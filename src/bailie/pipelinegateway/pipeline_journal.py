@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.dialect import Dialect
     from bailie.pipelinegateway.engine import PipelineEngine
     from bailie.pipelinegateway.http_values import HttpRequest
+    from bailie.pipelinegateway.model_names import ModelNames
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.record_outputs import RecordPlace
 
@@ -106,9 +107,9 @@ class PipelineJournal:
         return hindrance(self.keeper.view, self._topics.get(pipeline, ())) or self._awaited.hindrance
 
     @asynccontextmanager
-    async def consuming(self, engine: PipelineEngine) -> AsyncIterator[None]:
+    async def consuming(self, engine: PipelineEngine, models: ModelNames) -> AsyncIterator[None]:
         """Runs the records of the topics while entered, for which no caller waits."""
-        async with records_run(engine, self.place, self._clients) as self._consumer:
+        async with records_run(engine, models, self.place, self._clients) as self._consumer:
             yield
 
     async def close(self, seconds: float) -> None:

@@ -7,12 +7,12 @@ end, so that no record is repeated for ever.
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import structlog
 
+from bailie.dataflow.events import FailCode
 from bailie.pipelinegateway import passed
 from bailie.pipelinegateway.budget import Reservation
 from bailie.pipelinegateway.grpc_dialect import GRPC
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     RecordEnded = Callable[[Iterable[OutgoingRecord]], None]
     """Takes the records that follow from a record, once."""
+    RecordAgain = Callable[[], bool]
+    """Has a record begin again later that reached no model; False where its time is over."""
 
 log = structlog.get_logger(__name__)
-
-_AGAIN_SECONDS = 0.5
 
 
 class RecordRun(ABC):
@@ -49,11 +49,14 @@ class RecordRun(ABC):
         *,
         owner: str,
         ended: RecordEnded,
+        again: RecordAgain,
     ) -> None:
-        """Takes the record of a pipeline or model `owner`; its time begins now."""
-        self.engine, self.place, self.record, self.owner, self.ended = engine, place, record, owner, ended
+        """Takes the record of a pipeline or model `owner`."""
+        self.engine, self.place, self.record, self.owner = engine, place, record, owner
+        self.ended, self.again = ended, again
         self.asked = asked_with(record, owner)
-        self._end = asyncio.get_running_loop().time() + engine.limits.seconds
+        self.answered: bool | None = None
+        """Whether a model has answered, in whatever words; None where none was asked."""
 
     @abstractmethod
     def begin(self) -> None:
@@ -89,14 +92,6 @@ class RecordRun(ABC):
         found.take(len(self.record.value or b""))
         return found
 
-    def try_again(self) -> bool:
-        """Begins again soon; False where the time is over."""
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._end:
-            return False
-        loop.call_later(_AGAIN_SECONDS, self.attempt, self.begin)
-        return True
-
 
 class PipelineRecordRun(RecordRun):
     """A request to a pipeline, with all pipelines that follow it."""
@@ -129,13 +124,15 @@ class PipelineRecordRun(RecordRun):
 
     def _answered(self, ending: RunEnding) -> None:
         self._records.routes = ending.routes
+        self.answered = True
         if ending.fail is not None:
             self._repeats = ending.fail.untouched
+            self.answered = not self._repeats and ending.fail.code is not FailCode.TOO_SLOW
         elif ending.answer is None:
             words = "the pipeline gateway failed; its log says more"
             told, topics = self.told, self.failures
             self._records.records += failure_records(self.record, self.owner, words, told=told, topics=topics)
 
     def _over(self) -> None:
-        if not (self._repeats and self.try_again()):
+        if not (self._repeats and self.again()):
             self.ended(self._records.records)

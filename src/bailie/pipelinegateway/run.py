@@ -29,6 +29,7 @@ from bailie.pipelinegateway.engine import PipelineEngine, RunLimits
 from bailie.pipelinegateway.grpc_answers import answer_forms
 from bailie.pipelinegateway.kept_data import KeptData
 from bailie.pipelinegateway.metadata_questions import MetadataQuestions
+from bailie.pipelinegateway.model_names import ModelNames
 from bailie.pipelinegateway.plan_versions import PlanVersions
 from bailie.pipelinegateway.plans import Plans
 from bailie.pipelinegateway.request_reader import ReadLimits
@@ -63,11 +64,12 @@ _KEEP_SECONDS = 0.5
 @dataclass(frozen=True, slots=True)
 class RunningGateway:
     """A gateway that listens. Its `session` is to be run by the owner. `broker` is None where none is
-    configured."""
+    configured. `models` are those that a scheduler has named."""
 
     engine: PipelineEngine
     session: SchedulerSession
     port: int
+    models: ModelNames
     broker: BrokerPort | None = None
 
 
@@ -139,15 +141,21 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
         forms, metadata = answer_forms(settings.namespace), MetadataQuestions(engine)
         service = PipelineService(engine, forms, metadata, broker)
         reading = ConnectionLimits(ReadLimits(settings.most_body_bytes, budget), settings.seconds)
-        consuming = broker.consuming(engine) if broker is not None else nullcontext()
+        models = ModelNames()
+        consuming = broker.consuming(engine, models) if broker is not None else nullcontext()
         async with _listening(settings, service, reading) as port, consuming:
             endpoint = agent_pb2.Endpoint(address=settings.address, http_port=port, grpc_port=port)
             session = SchedulerSession(
-                settings=settings, models=versions, outbox=outbox, endpoint=endpoint, tracer=tracer
+                settings=settings,
+                models=versions,
+                outbox=outbox,
+                endpoint=endpoint,
+                tracer=tracer,
+                names=models,
             )
             try:
                 with _renewing(versions):
-                    yield RunningGateway(engine, session, port, broker)
+                    yield RunningGateway(engine, session, port, models, broker)
             finally:
                 versions.keep()
 

@@ -10,13 +10,14 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import SELDON_RUNTIME, SERVER
+from bailie.api.kinds import MODEL, SELDON_RUNTIME, SERVER
 from bailie.control import load_samples
 from bailie.control.collectors import told_tracing
 from bailie.control.engine import Engine
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.control.load_samples import LoadSamples
+from bailie.control.pipeline_versions import is_version_name
 from bailie.control.server_explanation import explained_server
 from bailie.control.usage import usage, usage_of
 from bailie.control.wanted_objects import object_mark
@@ -114,6 +115,13 @@ class NamespaceScheduler:
         if self._tracer is not None:
             self._tracer.collector = result.collector
 
+    def _name_models(self, result: PassResult) -> None:
+        """Tells the pipeline gateways which Models there are, by those that the pass has looked at."""
+        names = {name for name in result.looked_at_of(MODEL) if not is_version_name(name)}
+        known = ((name, result.wanted.get(name)) for name in names)
+        here = {name for name, found in known if found is not None and not found.deleting}
+        self.agents.tell_models(here, names - here)
+
     async def schedule(self, publisher: Publisher, client: Client) -> None:
         """Makes passes until cancelled, once the copy is no older than the term. Raises Stale.
 
@@ -134,7 +142,7 @@ class NamespaceScheduler:
         writers = {each.kind: each.writer(client, self.namespace, self._recorder) for each in KINDS}
         writer = StatusWriter(self.namespace, self._informers, writers)
         counts = (ModelCounts(self.namespace), ServerCounts(self.namespace), DeliveryCounts(self.namespace))
-        reports = (writer.take, self._trace, *(each.take for each in counts))
+        reports = (writer.take, self._trace, self._name_models, *(each.take for each in counts))
         loop = SchedulingLoop(traced.of(engine) if traced else engine, _now, reports=reports)
         publisher.on_acknowledged(lambda _: loop.wake())
         publisher.on_used(engine.note_used)

@@ -119,6 +119,31 @@ async def test_agents_are_told_where_spans_go_at_the_welcome_and_at_each_change(
         assert (await agent.heard()).welcome.tracing.collector == "e:4317"
 
 
+def models_of(message):
+    assert message.WhichOneof("message") == "models"
+    return message.models.whole, set(message.models.came), set(message.models.gone)
+
+
+async def test_pipeline_gateways_are_told_the_names_of_models_and_agents_are_not(service, port):
+    gateway = hello("gateway", capabilities=["pipelines"])
+    async with connected(port, gateway) as early, connected(port, hello(replica=1)) as agent:
+        service.tell_models({"a", "b"}, set())
+        assert models_of(await early.heard()) == (True, {"a", "b"}, set())
+        service.tell_models({"a"}, set())
+        service.tell_models({"c"}, {"b", "unknown"})
+        service.tell_models(set(), {"c"})
+        assert models_of(await early.heard()) == (False, set(), {"b", "c"})
+        service.trace_to("c:4317")
+        assert (await agent.heard()).WhichOneof("message") == "tracing", "an agent hears of no Models"
+    async with connected(port, gateway) as late:
+        assert (await late.heard()).WhichOneof("message") == "models"
+    service.stand_down()
+    service.lead(8)
+    async with connected(port, gateway) as next_term:
+        service.tell_models(set(), set())
+        assert models_of(await next_term.heard()) == (True, set(), set())
+
+
 @pytest.mark.parametrize(
     ("greeting", "code", "words"),
     [

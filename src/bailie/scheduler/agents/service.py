@@ -113,6 +113,8 @@ class AgentService:
         self._collector = ""
         self._taking = asyncio.Lock()
         """Held while an inventory is taken: many at a time would delay everything else."""
+        self._models: set[str] | None = None
+        """The names of the namespace's Models, None before this scheduler knows them."""
         self._hellos = Allowance(*_HELLOS)
         self._efforts = Allowance(*_EFFORT)
         self._complaints = Complaints()
@@ -123,7 +125,7 @@ class AgentService:
 
     def lead(self, epoch: int) -> None:
         """Takes sessions from now on, in the name of this epoch."""
-        self._epoch = epoch
+        self._epoch, self._models = epoch, None
 
     def stand_down(self) -> None:
         """Ends every session and takes none: another scheduler leads."""
@@ -176,6 +178,22 @@ class AgentService:
         self._collector = collector
         for session in self._sessions.values():
             session.note_collector(collector)
+
+    def tell_models(self, came: set[str], gone: set[str]) -> None:
+        """Tells every pipeline gateway, and those that connect later, which Models have come and gone.
+
+        In the first call of a term those that came are all there are.
+        """
+        whole = self._models is None
+        known = self._models = self._models or set()
+        came, gone = came - known, gone & known
+        known |= came
+        known -= gone
+        if not (whole or came or gone):
+            return
+        for session in self._sessions.values():
+            if session.runs_pipelines:
+                session.note_models(came, gone, whole=whole)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back on every change of `replicas`; returns a function that ends the subscription."""
@@ -275,6 +293,8 @@ class AgentService:
         if older is not None:
             older.end(grpc.StatusCode.ABORTED, "a newer session of this replica has begun")
         self._sessions[session.id] = self._speakers[session.endpoint.address] = session
+        if session.runs_pipelines and self._models is not None:
+            session.note_models(self._models, (), whole=True)
         if self._lines.take():
             log.info("agent connected", replica=str(session.id), models=session.versions)
         self._changed()

@@ -13,6 +13,7 @@ import grpc
 
 from bailie.control.agent_port import ConnectedReplica
 from bailie.scheduler.agents import wire
+from bailie.wellknown.names import PIPELINE_CAPABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,6 +56,8 @@ class AgentSession:
         self._memory: dict[str, bool] = {}
         self._drained: tuple[str, ...] | None = None
         self._collector: str | None = None
+        self._names: dict[str, bool] = {}
+        self._whole_names = False
         self._some = asyncio.Event()
         self._snapshot: ConnectedReplica | None = None
 
@@ -132,6 +135,13 @@ class AgentSession:
         self._collector = collector
         self._some.set()
 
+    def note_models(self, came: Iterable[str], gone: Iterable[str], *, whole: bool = False) -> None:
+        """Queues the names of Models that have come and gone; `whole`: there are no other Models."""
+        if whole:
+            self._names, self._whole_names = {}, True
+        self._names |= dict.fromkeys(came, True) | dict.fromkeys(gone, False)
+        self._some.set()
+
     async def next_message(self, epoch: int) -> pb.SchedulerMessage:
         """Waits for a message and takes it out: the oldest command first, then the other messages."""
         while not self._has_some:
@@ -151,18 +161,28 @@ class AgentSession:
         if self._collector is not None:
             collector, self._collector = self._collector, None
             return wire.tracing_message(collector)
+        if self._names or self._whole_names:
+            names, self._names = self._names, {}
+            whole, self._whole_names = self._whole_names, False
+            return wire.models_message(names, whole=whole)
         used, self._used = self._used, set()
         return wire.used_message(used)
 
     @property
     def _has_some(self) -> bool:
         told = self._drained is not None or self._collector is not None
-        return told or bool(self._outbox or self._used or self._memory)
+        named = self._whole_names or bool(self._names)
+        return told or named or bool(self._outbox or self._used or self._memory)
 
     def end(self, code: grpc.StatusCode, message: str) -> None:
         """Ends the stream from our side; only the first reason counts."""
         if not self.ended.done():
             self.ended.set_result((code, message))
+
+    @property
+    def runs_pipelines(self) -> bool:
+        """Whether the replica is a pipeline gateway."""
+        return PIPELINE_CAPABILITY in self._hello.capabilities
 
     def raise_end(self) -> None:
         """Raises AgentRefused unless the session, which has ended, ended well."""

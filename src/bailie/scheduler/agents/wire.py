@@ -22,7 +22,7 @@ from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.routing.table import MAX_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from bailie.api.model import Model
     from bailie.control.agent_port import Command
@@ -167,6 +167,12 @@ def welcome(epoch: int, collector: str = "") -> pb.SchedulerMessage:
 def tracing_message(collector: str) -> pb.SchedulerMessage:
     """Returns the message that tells another collector, empty for none."""
     return pb.SchedulerMessage(tracing=pb.Tracing(collector=collector))
+
+
+def models_message(names: Mapping[str, bool], *, whole: bool) -> pb.SchedulerMessage:
+    """Returns the message that tells which Models have come and gone; `whole`: no others are there."""
+    came, gone = ([name for name, here in sorted(names.items()) if here is which] for which in (True, False))
+    return pb.SchedulerMessage(models=pb.Models(whole=whole, came=came, gone=gone))
 
 
 def used_message(server_names: Iterable[str]) -> pb.SchedulerMessage:
