@@ -46,6 +46,43 @@ async def test_json_goes_in_and_comes_out(tmp_path, headers):
         assert asked.header("x-seldon-route") is None
 
 
+BINARY = b"\x01\x00\x00\x00\x02\x00\x00\x00"
+OF_BINARY = {"name": "x", "datatype": "INT32", "shape": [2], "parameters": {"binary_data_size": len(BINARY)}}
+
+
+async def test_binary_data_behind_json_has_the_header_of_http(tmp_path):
+    """A caller of REST may ask for it (`binary_data_output`), and may send it."""
+    given = json.dumps({"inputs": [OF_BINARY], "parameters": {"binary_data_output": True}}).encode()
+    told = json.dumps({"model_name": "m", "outputs": [OF_BINARY]}).encode()
+
+    def behave(asked):
+        length = f"inference-header-content-length: {len(told)}"
+        body = told + BINARY
+        head = f"HTTP/1.1 200 OK\r\n{length}\r\ncontent-length: {len(body)}\r\n\r\n"
+        return 200, head.encode() + body, 0.0
+
+    async with serving(behave) as models, records(tmp_path, models, {}) as (_, partition):
+        headers = [("inference-header-content-length", b"%d" % len(given))]
+        (answer,) = await partition.run(given + BINARY, topic=MODEL, headers=headers)
+        assert answer.value == told + BINARY
+        assert dict(answer.headers)["inference-header-content-length"] == b"%d" % len(told)
+        (asked,) = models.calls
+        assert asked.body == given + BINARY
+        assert asked.header("inference-header-content-length") == str(len(given))
+        (second,) = await partition.run(
+            answer.value, topic="seldon.ns.model.b.inputs", headers=answer.headers
+        )
+        assert second.value == told + BINARY
+
+
+async def test_a_length_of_json_that_is_none_is_told(tmp_path):
+    async with serving() as models, records(tmp_path, models, {}) as (_, partition):
+        headers = [("inference-header-content-length", b"-1")]
+        failed, words = failure_of(await partition.run(JSON, topic=MODEL, headers=headers))
+        assert (failed, models.calls) == ("m", [])
+        assert "inference-header-content-length is no number" in words
+
+
 async def test_answers_of_one_model_are_requests_to_the_next(tmp_path):
     async with serving() as models, records(tmp_path, models, {}) as (_, partition):
         for value in (request_of(), JSON):

@@ -1,7 +1,7 @@
 """One record that runs: a request to a model, whose bytes go to the model and back as they are.
 
-Made by `record_executor`. The answer has the form of the request: JSON for JSON, else protobuf. Failures are
-on the errors topic alone, as in Seldon Core.
+Made by `record_executor`. The answer has the form of the request: JSON for JSON, else protobuf. Binary data
+behind JSON has the header that it has over HTTP. Failures are on the errors topic alone, as in Seldon Core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bailie.pipelinegateway import grpc_calls, grpc_frames, passed, step_answers
 from bailie.pipelinegateway.json_bodies import EncodedBody, MalformedBody
 from bailie.pipelinegateway.record_outputs import kept_headers
 from bailie.pipelinegateway.record_runs import RecordRun
-from bailie.pipelinegateway.record_values import model_request
+from bailie.pipelinegateway.record_values import JSON_LENGTH, model_request
 
 if TYPE_CHECKING:
     from bailie.kafka.headers import RecordHeaders
@@ -33,7 +33,8 @@ class ModelRecordRun(RecordRun):
     def begin(self) -> None:
         """Asks the model."""
         try:
-            request = model_request(self.record.value, headers.first(self.record.headers, headers.INFER_TYPE))
+            told = (headers.first(self.record.headers, each) for each in (headers.INFER_TYPE, JSON_LENGTH))
+            request = model_request(self.record.value, *told)
         except MalformedBody as error:
             self.fail(f"the record is no inference request: {error}")
             return
@@ -58,6 +59,7 @@ class ModelRecordRun(RecordRun):
         told = (
             *self.told,
             (headers.INFER_TYPE, request.answer_type),
+            *([(JSON_LENGTH, b"%d" % answer.json_bytes)] if answer.json_bytes else ()),
             *((headers.ROUTE, route) for route in answer.routes),
         )
         record, topic = self.record, self.place.answers_of_model(self.owner)
@@ -92,7 +94,7 @@ class _ModelCall:
         model, content, given = self._run.owner, self._request.content, passed.to_steps(self._run.asked)
         answer = self._held, self._done
         if self._request.is_json:
-            return step_calls.body_call(model, EncodedBody(content), given, answer)
+            return step_calls.body_call(model, EncodedBody(content, self._request.json_bytes), given, answer)
         return grpc_calls.message_call(model, content, given, answer)
 
     def _done(self, answer: StepResponse | NoResponse) -> None:

@@ -18,14 +18,20 @@ if TYPE_CHECKING:
 
 JSON_REQUEST, JSON_RESPONSE = b"json/inferModelRequest", b"json/inferModelResponse"
 PROTO_REQUEST, PROTO_RESPONSE = b"proto/InferModelRequest", b"proto/InferModelResponse"
+JSON_LENGTH = json_bodies.INFERENCE_LENGTH.decode()
+"""The header of JSON with binary data behind it, as over HTTP: how many bytes are JSON."""
 _TYPES = (JSON_REQUEST, JSON_RESPONSE, PROTO_REQUEST, PROTO_RESPONSE)
 
 
 class ModelRequest(NamedTuple):
-    """A request to a model as it is sent: JSON, or a ModelInferRequest."""
+    """A request to a model as it is sent: JSON, or a ModelInferRequest.
+
+    `json_bytes`: those of the content that are JSON where binary data follows, else 0.
+    """
 
     content: bytes
     is_json: bool
+    json_bytes: int = 0
 
     @property
     def answer_type(self) -> bytes:
@@ -38,18 +44,21 @@ def pipeline_request(value: bytes | None) -> Parcel:
     return protobuf_bodies.decode_request(_there(value))
 
 
-def model_request(value: bytes | None, infer_type: bytes) -> ModelRequest:
-    """Returns the request to a model that a record has. Raises MalformedBody."""
-    content = _there(value)
+def model_request(value: bytes | None, infer_type: bytes, json_length: bytes = b"") -> ModelRequest:
+    """Returns the request to a model that a record has. Raises MalformedBody.
+
+    `infer_type`, `json_length`: the headers INFER_TYPE and JSON_LENGTH of the record, empty for none.
+    """
+    content, json_bytes = _there(value), _number(json_length)
     match infer_type:
         case b"":
-            return _recognised(content)
+            return _recognised(content, json_bytes)
         case b"json/inferModelRequest":
-            json_bodies.decode_request(content)
-            return ModelRequest(content, is_json=True)
+            json_bodies.decode_request(content, json_bytes)
+            return ModelRequest(content, True, json_bytes)
         case b"json/inferModelResponse":
-            request = json_bodies.encode_request(json_bodies.decode_answer(content))
-            return ModelRequest(request.content, is_json=True)
+            request = json_bodies.encode_request(json_bodies.decode_answer(content, json_bytes))
+            return ModelRequest(request.content, True, request.json_bytes)
         case b"proto/InferModelRequest":
             protobuf_bodies.decode_request(content)
             return ModelRequest(content, is_json=False)
@@ -66,15 +75,21 @@ def _there(value: bytes | None) -> bytes:
     return value
 
 
-def _recognised(content: bytes) -> ModelRequest:
+def _number(json_length: bytes) -> int:
+    if json_length and not (json_length.isdigit() and len(json_length) < 15):
+        raise MalformedBody(f"the header {JSON_LENGTH} is no number of bytes")
+    return int(json_length or b"0")
+
+
+def _recognised(content: bytes, json_bytes: int) -> ModelRequest:
     """Returns a request without a type: protobuf, or else JSON."""
     try:
         protobuf_bodies.decode_request(content)
     except MalformedBody as no_protobuf:
         try:
-            json_bodies.decode_request(content)
+            json_bodies.decode_request(content, json_bytes)
         except MalformedBody as no_json:
             words = f"it is no protobuf ({no_protobuf}) and no JSON ({no_json})"
             raise MalformedBody(words) from None
-        return ModelRequest(content, is_json=True)
+        return ModelRequest(content, True, json_bytes)
     return ModelRequest(content, is_json=False)
