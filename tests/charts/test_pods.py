@@ -64,7 +64,7 @@ PROCESSES = {
 """What the containers read, by their names; by the process where a Server's is no agent."""
 KNOWN_LATER = {
     "POD_NAME": "mlserver-0", "POD_NAMESPACE": "a", "POD_IP": "10.0.0.7", "MEMORY_REQUEST": "1073741824",
-    "BAILIE_ENVOY_MEMORY": "1073741824",
+    "BAILIE_ENVOY_MEMORY": "1073741824", "BAILIE_KAFKA_DIGEST": "none",
 }  # fmt: skip
 """Values that the kubelet knows."""
 OPERATOR = SETUP.of("Deployment")[0]["spec"]["template"]["spec"]

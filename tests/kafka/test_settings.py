@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from bailie.api.kafka_config import content_digest
 from bailie.kafka.settings import (
     KafkaSettingsError,
     KafkaVariables,
+    OutdatedKafkaFile,
     parsed_config,
     read_kafka_settings,
     security_properties,
@@ -37,6 +39,16 @@ def test_without_the_file_or_without_brokers_there_is_no_broker(tmp_path):
     assert read_kafka_settings(files(tmp_path, {"topicPrefix": "x"})) is None
     with pytest.raises(KafkaSettingsError, match="cannot be read"):
         read_kafka_settings(KafkaVariables(file=tmp_path))
+
+
+def test_the_file_is_the_one_that_the_server_names(tmp_path):
+    given = files(tmp_path)
+    digest = content_digest(given.file.read_bytes())
+    assert read_kafka_settings(replace(given, digest=digest)) is not None
+    assert read_kafka_settings(replace(given, digest="none")) is None
+    for other in (replace(given, digest="other"), KafkaVariables(file=tmp_path / "away", digest=digest)):
+        with pytest.raises(OutdatedKafkaFile, match="ConfigMap bailie-kafka"):
+            read_kafka_settings(other)
 
 
 def test_the_sections_are_librdkafkas_properties(tmp_path):

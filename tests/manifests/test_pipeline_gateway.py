@@ -7,6 +7,7 @@ import json
 import pytest
 from tests.support import manifests
 
+from bailie.api.kafka_config import content_digest
 from bailie.api.seldon_config import Configuration
 from bailie.manifests.cluster import companions, pod_controller
 from bailie.manifests.pipeline_gateway import (
@@ -63,15 +64,22 @@ def with_broker(**kafka):
 
 def test_a_broker_is_told_in_a_config_map_and_a_change_of_it_replaces_the_pods():
     kafka = {"bootstrap.servers": "kafka:9092", "producer": {"linger.ms": 0}, "topicPrefix": "own"}
-    made, config_map = companions(pipeline_gateway_workload(runtime(), with_broker(**kafka)))
+    config_map, made = companions(pipeline_gateway_workload(runtime(), with_broker(**kafka)))
     assert config_map["metadata"]["name"] == "bailie-kafka"
     assert json.loads(config_map["data"]["kafka.json"]) == kafka
     digests = set()
     for changed in ({}, {"topicPrefix": "other"}, {"bootstrap.servers": "other:9092"}):
         workload = pipeline_gateway_workload(runtime(), with_broker(**{**kafka, **changed}))
-        digests.add(companions(workload)[0]["metadata"]["annotations"]["bailie.io/kafka-config"])
+        digests.add(companions(workload)[1]["metadata"]["annotations"]["bailie.io/kafka-config"])
     assert len(digests) == 3
-    assert made["metadata"]["annotations"]["bailie.io/kafka-config"] in digests
+    told = made["metadata"]["annotations"]["bailie.io/kafka-config"]
+    assert told in digests
+    assert told == content_digest(config_map["data"]["kafka.json"].encode())
+
+
+def test_the_config_map_is_written_before_the_server_that_replaces_the_pods():
+    workload = pipeline_gateway_workload(runtime(), with_broker(**{"bootstrap.servers": "kafka:9092"}))
+    assert [each["kind"] for each in companions(workload)] == ["ConfigMap", "Server"]
 
 
 @pytest.mark.parametrize("brokers", [None, "", "  "])
@@ -79,6 +87,7 @@ def test_without_brokers_there_is_no_config_map_and_the_rest_is_told_to_have_no_
     settings = with_broker(**{"bootstrap.servers": brokers, "topicPrefix": "own"})
     (only,) = companions(pipeline_gateway_workload(runtime(), settings))
     assert only["kind"] == "Server"
+    assert only["metadata"]["annotations"] == {"bailie.io/kafka-config": "none"}
     (warning,) = broker_warnings(settings)
     assert "bootstrap.servers" in warning.message
     assert broker_warnings(Configuration()) == []

@@ -341,7 +341,7 @@ async def test_gateways_hear_of_the_broker_of_runtime_and_config_together(instal
         await tell_of_pipelines(installation, there=True)
         await gateway_says(installation, "False", "NotMadeYet")
         (alone,) = companions(installation.workloads.running[server])
-        assert "annotations" not in alone["metadata"]
+        assert alone["metadata"]["annotations"] == {"bailie.io/kafka-config": "none"}
 
         async def told():
             return [each["message"] for each in await installation.events("NoEffect")]
@@ -349,12 +349,12 @@ async def test_gateways_hear_of_the_broker_of_runtime_and_config_together(instal
         (said,) = await until_true(told)
         assert 'without "bootstrap.servers"' in said
         await installation.admin.patch(SELDON_CONFIG, "default", installation.home, body)
-        made, config_map = await until_true(lambda: both(installation, server))
+        config_map, made = await until_true(lambda: both(installation, server))
         assert json.loads(config_map["data"]["kafka.json"]) == {
             "bootstrap.servers": "kafka:9092",
             "topicPrefix": "own",
         }
-        assert made["metadata"]["annotations"]
+        assert made["metadata"]["annotations"]["bailie.io/kafka-config"] != "none"
 
 
 async def both(installation, server):

@@ -4,6 +4,7 @@ Part of `seldon_config`. The properties of producers and consumers are librdkafk
 that library knows, in the gateways, so a name that is unknown there becomes a condition of the Pipelines.
 """
 
+import hashlib
 from collections.abc import Mapping
 
 from pydantic import Field
@@ -42,6 +43,8 @@ _TOPIC_SETTINGS = {"numPartitions": 1_000_000, "replicationFactor": 32_767}
 """Settings of topics, and the largest value of each that the protocol knows."""
 _LONGEST_PREFIX = 100
 """Characters: names of topics have 249, and two names of objects are in them."""
+NO_BROKER = "none"
+"""In place of the digest of kafka.json: no broker is configured."""
 
 
 class KafkaConfig(Part):
@@ -75,6 +78,11 @@ class KafkaConfig(Part):
         if self.streams is not None:
             found.append(no_effect(f"{path}.streams", "has no effect: pipelines run without Kafka Streams"))
         return found
+
+
+def content_digest(text: bytes) -> str:
+    """Returns a digest of kafka.json, by which a gateway knows whether the file is that of its Server."""
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def property_problems(path: str, properties: Mapping[str, IntOrString]) -> list[Problem]:

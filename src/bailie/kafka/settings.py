@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from bailie.api.kafka_config import OWN_PROPERTIES, KafkaConfig, topic_number
+from bailie.api.kafka_config import (
+    NO_BROKER,
+    OWN_PROPERTIES,
+    KafkaConfig,
+    content_digest,
+    topic_number,
+)
 from bailie.api.parsing import problems_of
 from bailie.api.resource import has_errors
 from bailie.settings import fields
 from bailie.wellknown import paths, variables
-from bailie.wellknown.names import PIPELINE_GATEWAY
+from bailie.wellknown.names import KAFKA_CONFIG, PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +55,10 @@ class KafkaSettingsError(ValueError):
     """The broker's settings cannot be used; the text says which file or key, and what it should be."""
 
 
+class OutdatedKafkaFile(KafkaSettingsError):  # noqa: N818 - a state of the world, as in bailie.kube.errors
+    """The file is another one than the operator has written last: the machine may still have to bring it."""
+
+
 def _path(variable: str, meaning: str) -> dict[str, Any]:
     return fields.path(variable, meaning, "the path of a file", otherwise="none")
 
@@ -62,6 +72,15 @@ class KafkaVariables:
         metadata=_path(
             variables.KAFKA_FILE,
             "The message broker, in the form that Seldon Core has. Without the file there is none.",
+        ),
+    )
+    digest: str = field(
+        default="",
+        metadata=fields.text(
+            variables.KAFKA_DIGEST,
+            f"Digest of that file, which the gateway awaits for a while; `{NO_BROKER}`: there is no broker.",
+            "a digest as the operator writes it",
+            otherwise="any file will do",
         ),
     )
     protocol: str = field(
@@ -142,16 +161,23 @@ class KafkaSettings:
 
 def read_kafka_settings(given: KafkaVariables) -> KafkaSettings | None:
     """Returns the settings; None where no broker is configured. Raises KafkaSettingsError."""
-    if given.file is None:
-        return None
+    text = None if given.digest == NO_BROKER else _content(given.file)
+    if given.digest not in {"", NO_BROKER} and (text is None or content_digest(text) != given.digest):
+        raise OutdatedKafkaFile(
+            f"{paths.KAFKA_FILE} is not the one that the gateways' Server names: see whether the ConfigMap"
+            f" {KAFKA_CONFIG} is there, then kubectl rollout restart statefulset/{PIPELINE_GATEWAY}"
+        )
+    config = None if text is None else parsed_config(text)
+    return None if config is None else joined(config, security_properties(given))
+
+
+def _content(file: Path | None) -> bytes | None:
     try:
-        text = given.file.read_bytes()
+        return None if file is None else file.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise KafkaSettingsError(f"{paths.KAFKA_FILE} cannot be read: {error.strerror}") from None
-    config = parsed_config(text)
-    return None if config is None else joined(config, security_properties(given))
 
 
 def parsed_config(text: bytes) -> KafkaConfig | None:

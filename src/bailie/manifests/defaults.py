@@ -13,7 +13,7 @@ from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.manifests.account import ACCOUNT_MOUNT, ACCOUNT_VOLUME
 from bailie.manifests.rbac import CONTROL_PLANE_SECRET
 from bailie.manifests.runtime import AGENT_CONFIG_MAP
-from bailie.wellknown import names, ports, variables
+from bailie.wellknown import labels, names, ports, variables
 from bailie.wellknown.paths import (
     AGENT_CONFIG_FOLDER,
     AGENT_FOLDER,
@@ -236,6 +236,7 @@ def _pipeline_gateway(image: str, log_level: str) -> Manifest:
             _variable(variables.ENVOY_PORT, str(ports.MESH)),
             _variable(variables.PIPELINES_FOLDER, _PLANS_FOLDER),
             _variable(variables.KAFKA_FILE, f"{KAFKA_FOLDER}/{KAFKA_FILE}"),
+            _from_field(variables.KAFKA_DIGEST, f"metadata.annotations['{labels.KAFKA_CONFIG}']"),
         ],
         "ports": [_port("server-http", ports.SERVER_HTTP), _port(AGENT_PORT, ports.HEALTH)],
         "startupProbe": _startup_probe("/live", AGENT_PORT),

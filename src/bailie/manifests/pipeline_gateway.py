@@ -2,15 +2,16 @@
 
 Called by the operator for a runtime whose namespace has a Pipeline. The Server says only the fields that the
 runtime says: the number of replicas, where the runtime leaves it open, is for whoever scales the Server.
-Where a message broker is configured, a ConfigMap tells the gateways of it, and a change replaces their pods.
+Where a message broker is configured, a ConfigMap tells the gateways of it. A change replaces their pods,
+which know by an annotation what the ConfigMap should say.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.kafka_config import NO_BROKER, content_digest
 from bailie.api.kinds import CONFIG_MAP, SERVER
 from bailie.api.resource import no_effect
 from bailie.manifests.objects import owner_reference
@@ -51,8 +52,8 @@ def pipeline_gateway_workload(runtime: SeldonRuntime, settings: Configuration) -
         "spec": spec,
     }
     broker = _broker(namespace, settings)
-    if broker is not None:
-        server["metadata"]["annotations"] = {labels.KAFKA_CONFIG: _digest(broker)}
+    digest = NO_BROKER if broker is None else content_digest(broker["data"][paths.KAFKA_FILE].encode())
+    server["metadata"]["annotations"] = {labels.KAFKA_CONFIG: digest}
     return Workload(
         namespace=namespace,
         name=PIPELINES_WORKLOAD,
@@ -60,7 +61,8 @@ def pipeline_gateway_workload(runtime: SeldonRuntime, settings: Configuration) -
         selector={},
         template={},
         owner=owner_reference(runtime),
-        objects=(server,) if broker is None else (server, broker),
+        # The ConfigMap first: the Server replaces the pods, which read the file when they start.
+        objects=(server,) if broker is None else (broker, server),
     )
 
 
@@ -88,10 +90,6 @@ def _broker(namespace: str, settings: Configuration) -> Manifest | None:
         "metadata": {"name": KAFKA_CONFIG, "namespace": namespace},
         "data": {paths.KAFKA_FILE: json.dumps(content, sort_keys=True, indent=2)},
     }
-
-
-def _digest(config_map: Manifest) -> str:
-    return hashlib.sha256(config_map["data"][paths.KAFKA_FILE].encode()).hexdigest()[:16]
 
 
 def gateway_is_left_out(runtime: SeldonRuntime) -> bool:

@@ -6,13 +6,14 @@ and is imported only where a broker is configured.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from bailie.kafka.settings import KafkaSettingsError, read_kafka_settings
+from bailie.kafka.settings import KafkaSettingsError, OutdatedKafkaFile, read_kafka_settings
 from bailie.lifecycle.journal import JournalNote
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_FILE_SECONDS = 10.0
+"""How long the machine of a pod that starts may take to bring the newest ConfigMap."""
+_LOOK_SECONDS = 0.2
 _NO_LIBRARY = "the package confluent-kafka is not installed here: pip install 'bailie[kafka]'"
 
 
@@ -96,6 +100,25 @@ class UnusableBroker:
 
     async def close(self, seconds: float) -> None:
         """Does nothing."""
+
+
+async def settled_broker(settings: PipelineGatewaySettings) -> BrokerPort | None:
+    """Returns the broker that is configured, once its file is that of the Server, or after a while."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _FILE_SECONDS
+    while loop.time() < end and _is_outdated(settings):  # noqa: ASYNC110 - nothing tells of a new file
+        await asyncio.sleep(_LOOK_SECONDS)
+    return broker_of(settings)
+
+
+def _is_outdated(settings: PipelineGatewaySettings) -> bool:
+    try:
+        read_kafka_settings(settings.kafka)
+    except OutdatedKafkaFile:
+        return True
+    except KafkaSettingsError:
+        return False
+    return False
 
 
 def broker_of(settings: PipelineGatewaySettings) -> BrokerPort | None:

@@ -22,7 +22,7 @@ from bailie.agent.session import SchedulerSession
 from bailie.kube.discovery import EnvoyPlace
 from bailie.kube.health import HealthServer
 from bailie.pipelinegateway import metrics
-from bailie.pipelinegateway.broker_port import broker_of
+from bailie.pipelinegateway.broker_port import settled_broker
 from bailie.pipelinegateway.budget import ByteBudget
 from bailie.pipelinegateway.connection import Connection, ConnectionLimits
 from bailie.pipelinegateway.engine import PipelineEngine, RunLimits
@@ -127,7 +127,7 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
     """Runs a gateway while entered, and as long as its requests take, within the time for its end."""
     place = EnvoyPlace(settings.namespace, settings.envoy_host, settings.envoy_port, settings.endpoints_dir)
     plans, budget = Plans(settings.namespace), ByteBudget(settings.most_bytes)
-    broker = broker_of(settings)
+    broker = await settled_broker(settings)
     metrics.PLANS.set_function(lambda: len(plans.keys))
     limits = RunLimits(settings.seconds, settings.most_requests, settings.most_side_runs)
     outbox = Outbox(agent_pb2.ReplicaStatus(server_ready=True))

@@ -13,7 +13,7 @@ CONFIG = "bailie.io/config"
 """The configuration that a runtime or a Server was made with."""
 KAFKA_CONFIG = "bailie.io/kafka-config"
 """On the pipeline gateways' Server and pods: a digest of the message broker's settings, which are read at the
-start."""
+start, or `none` without a broker."""
 FIRST_ORDINAL = "bailie.io/first-ordinal"
 """On a Server: the number of its first replica, 0 without it."""
 HELD = "bailie.io/held"
