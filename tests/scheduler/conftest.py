@@ -14,7 +14,7 @@ from tests.support.simulator import SimulatedReplica
 from tests.support.waiting import until
 
 from bailie.kube.client import Client
-from bailie.scheduler.agents.service import serve_agents
+from bailie.scheduler.agents.serving import serve_agents
 from bailie.scheduler.run import Scheduler
 from bailie.scheduler.settings import SchedulerSettings
 

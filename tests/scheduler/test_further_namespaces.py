@@ -18,7 +18,7 @@ from bailie.kube.client import Client
 from bailie.kube.token import Verdict
 from bailie.manifests.rbac import central_manifests, namespace_manifests
 from bailie.scheduler.agents.secret_token import SecretToken
-from bailie.scheduler.agents.service import serve_agents
+from bailie.scheduler.agents.serving import serve_agents
 from bailie.scheduler.run import Scheduler
 from bailie.scheduler.settings import SchedulerSettings
 from bailie.scope.claim import SCHEDULER_LEASE, TERM_ANNOTATION

@@ -16,7 +16,8 @@ from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.tenants import Tenants
 from bailie.kube.token import TokenFile
-from bailie.scheduler.agents.service import AgentService, serve_agents
+from bailie.scheduler.agents.service import AgentService
+from bailie.scheduler.agents.serving import serve_agents
 from bailie.scheduler.agents.tenants import AgentTenants
 from bailie.scheduler.leader_endpoint import keep_endpoint
 from bailie.scheduler.lease_guard import LeaseGuard

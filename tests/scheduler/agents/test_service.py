@@ -22,7 +22,8 @@ from bailie.control.agent_port import LoadCommand, UnloadCommand
 from bailie.kube.token import TokenFile
 from bailie.lifecycle.copies import CopyState
 from bailie.placement.snapshot import ReplicaId, VersionId
-from bailie.scheduler.agents.service import AgentService, serve_agents
+from bailie.scheduler.agents.service import AgentService
+from bailie.scheduler.agents.serving import serve_agents
 from bailie.scheduler.agents.session import AgentSession
 
 FIRST = ReplicaId("mlserver", 0)

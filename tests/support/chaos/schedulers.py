@@ -16,7 +16,7 @@ from tests.support.chaos.gate import Gate
 from tests.support.ports import free_port
 
 from bailie.kube.client import Client
-from bailie.scheduler.agents.service import serve_agents
+from bailie.scheduler.agents.serving import serve_agents
 from bailie.scheduler.freshness import Stale
 from bailie.scheduler.run import Scheduler
 from bailie.scheduler.settings import SchedulerSettings

@@ -1,4 +1,4 @@
-"""The gRPC server that the agents of a namespace dial: sessions in, commands out.
+"""The agents of one namespace: sessions in, commands out. Served by `serving`.
 
 `AgentService` implements `agent_port.Agents`: the engine reads replicas from it and sends commands by it.
 Only the leader of the namespace takes sessions; every command carries its epoch, and none is sent while it
@@ -16,16 +16,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
 from prometheus_client import Gauge
 
-from bailie._gen import agent_pb2 as pb
-from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
+from bailie.kube.grpc_serving import sent
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict
 from bailie.scheduler.agents import peers, wire
@@ -33,8 +31,9 @@ from bailie.scheduler.agents.messages import message_of, next_bytes
 from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from bailie._gen import agent_pb2 as pb
     from bailie.control.agent_port import Command, ConnectedReplica
     from bailie.kube.token import Token
     from bailie.placement.snapshot import ReplicaId
@@ -48,7 +47,6 @@ CONNECTED = Gauge("bailie_agents_connected", "Server replicas whose agent is con
 _HELLO_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0
 """Agents report at least every 10 s; without a word for this long, the session ends."""
-_STOP_SECONDS = 0.5
 _MOST_SESSIONS = 2_000
 """Of one namespace, in one scheduler."""
 _HELLOS = (50.0, 500)
@@ -63,19 +61,6 @@ _MESSAGES = (2_000.0, 20_000)
 _COSTLY_SECONDS, _REST = 0.01, 9
 """A message that took the event loop for longer than the first figure is followed by a rest of so many times
 that: one session takes no more than a tenth of the loop."""
-_LONGEST = 8 * 1024 * 1024
-"""Bytes of a message. The inventory of `MOST_VERSIONS` has 4 MB, more where models have many tensors."""
-_SERVER_OPTIONS = (
-    ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 2500),
-    ("grpc.http2.ping_timeout_ms", 2500),  # the one that counts: the default of a minute hides keepalive's
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.http2.min_ping_interval_without_data_ms", 500),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
-    ("grpc.max_receive_message_length", _LONGEST),
-    PORT_OF_ITS_OWN,
-)
 _REFUSALS = {
     Verdict.MISSING: grpc.StatusCode.UNAUTHENTICATED,
     Verdict.WRONG: grpc.StatusCode.PERMISSION_DENIED,
@@ -88,7 +73,6 @@ _FAULTS = {*_REFUSALS.values(), _INVALID, _EXHAUSTED, grpc.StatusCode.FAILED_PRE
 """Refusals that are worth a line in the log. The others are usual: of a standby, or to agents that end."""
 _LONGEST_POD = 253
 _NOT_LEADING = "this scheduler does not lead; try the next address"
-_SERVICE = "bailie.agent.v1.AgentService"
 
 
 def _always() -> bool:
@@ -373,38 +357,3 @@ class AgentService:
 
 def _caller(context: Context) -> str:
     return str(peers.address_of(context.peer()))
-
-
-class Servicer(Protocol):
-    """The agents of one namespace, or of several (`tenants`), as the gRPC server needs them."""
-
-    async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802 - gRPC's
-        """Serves one stream, from the hello to its end."""
-        ...
-
-    def stand_down(self) -> None:
-        """Ends every session."""
-        ...
-
-
-def _handler(service: Servicer) -> Any:
-    """Returns a handler that gets messages as bytes: gRPC logs a traceback for bytes that it cannot parse."""
-    method = grpc.stream_stream_rpc_method_handler(
-        service.Session, response_serializer=pb.SchedulerMessage.SerializeToString
-    )
-    return grpc.method_handlers_generic_handler(_SERVICE, {"Session": method})
-
-
-@asynccontextmanager
-async def serve_agents(service: Servicer, address: str, port: int) -> AsyncIterator[int]:
-    """Listens while entered; yields the port, which the system chooses for 0.
-
-    Raises OSError when the port is taken.
-    """
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((_handler(service),))
-    async with listening(server, address, port, grace=_STOP_SECONDS) as bound:
-        try:
-            yield bound
-        finally:
-            service.stand_down()

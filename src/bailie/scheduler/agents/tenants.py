@@ -1,6 +1,6 @@
 """The one gRPC servicer behind which the agents of several namespaces have a service each.
 
-Handed to `service.serve_agents`. An agent says its namespace in the metadata, so that its token can be judged
+Handed to `serving.serve_agents`. An agent says its namespace in the metadata, so that its token can be judged
 before anything else of it is read; an agent that says none belongs to the scheduler's own namespace.
 """
 
