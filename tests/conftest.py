@@ -78,6 +78,8 @@ SLOW = (
     "scheduler/test_run.py",
     "samples/test_applied.py",
     "workloads/node/test_node.py",
+    "gateway/test_access_log.py",
+    "gateway/test_payload_log.py",
     "gateway/test_tracing.py",
     "gateway/test_control_plane.py",
     "gateway/test_dataplane.py",

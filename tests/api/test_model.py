@@ -113,10 +113,10 @@ SAME_VERSION = {
 
 def test_every_field_is_read(manifest):
     model, problems = Model.parse(manifest("Model", EVERYTHING))
-    assert [(p.path, p.reason) for p in problems] == [
+    assert {(p.path, p.reason) for p in problems} == {
         ("spec.logger", "NoEffect"),
         ("spec.dataflow", "NoEffect"),
-    ]
+    }
     assert model.spec.storage_uri == "gs://bucket/iris"
     assert model.spec.memory_bytes == 500 * 2**20
     assert model.spec.effective_requirements == ("python", "mlserver", "sklearn")

@@ -29,6 +29,7 @@ EXAMPLES = {
     "security.kafka.sasl.client.username": "$ConnectionString",
     "security.kafka.sasl.client.secret": "other",
     "security.kafka.ssl.client.endpointIdentificationAlgorithm": "none",
+    "envoy.accesslogPath": "/tmp/requests.log",
     "serverConfig.agent.hungServerSeconds": 17,
     "controller.watchNamespaces": ["team-a"],
     "controller.namespaceSelector": "serves-models=yes",
@@ -226,6 +227,12 @@ REFUSED = [
         {"envoy": {"resources": {"memory": "1 GB"}}},
         'resources.memory is "1 GB"; give a quantity such as',
     ),
+    (
+        "setup",
+        {"envoy": {"accesslogPath": "/var/log/envoy/requests.log"}},
+        'envoy.accesslogPath is "/var/log/envoy/requests.log"; give /dev/stdout, /dev/stderr or a file',
+    ),
+    ("setup", {"envoy": {"accesslogPath": "/tmp/../etc/passwd"}}, "give /dev/stdout, /dev/stderr or a file"),
     ("setup", {"envoy": {"maxRequestsPerReplica": 10**9}}, "give a whole number from 1 to "),
     (
         "setup",

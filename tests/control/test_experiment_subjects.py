@@ -7,6 +7,7 @@ from tests.support.fleet import LOADED, LOADING
 from tests.support.passes import Pass
 
 from bailie.api.kinds import EXPERIMENT
+from bailie.api.payload_log import PayloadLog
 from bailie.control.acknowledgements import DRAIN_SECONDS
 from bailie.routing.table import NotReady, Route, RouteMirror
 
@@ -332,3 +333,24 @@ def test_only_experiments_that_a_change_concerns_are_looked_at(world):
     world.step()
     looked_at = {each.name for each in world.engine.result.looked_at if each.kind == "Experiment"}
     assert looked_at == {"a"}
+
+
+def test_a_payload_log_goes_with_its_model_under_every_name(world):
+    """It comes and goes without a new version, and without a word in the status."""
+
+    def logs(name):
+        return {each.name: each.payload_log for each in world.publisher.table.entries[name].backends}
+
+    world.experiment(default="iris", iris=90, rose=10)
+    settled(world)
+    assert logs(NAME) == {"iris_1": None, "rose_1": None}
+    sink = {"annotations": {"bailie.io/payload-sink": "http://payloads.logging/events"}}
+    world.model("rose", logger={"percent": 5}, metadata=sink)
+    world.step()
+    log = PayloadLog("rose", "payloads.logging.svc", 80, "/events", 5)
+    assert logs(NAME) == logs("iris") == {"iris_1": None, "rose_1": log}
+    assert logs("rose") == {"rose_1": log}
+    assert conditions(world) == READY
+    world.model("rose")
+    world.step()
+    assert logs(NAME) == {"iris_1": None, "rose_1": None}

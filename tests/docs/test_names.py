@@ -11,6 +11,8 @@ import yaml
 from prometheus_client import REGISTRY
 from tests.support.documents import DOCUMENTS, ROOT, anchors, blocks, commands, links, spans, text_of
 
+from bailie.gateway import request_exposition
+
 by_document = pytest.mark.parametrize("document", DOCUMENTS)
 _METRICS = re.compile(r"\bbailie_[a-z_]+[a-z]\b(?!\.py)")
 _VARIABLE = re.compile(r"\b(?:BAILIE|SELDON)_[A-Z_]+[A-Z]\b")
@@ -48,6 +50,7 @@ def metrics():
             importlib.import_module(".".join(parts))
     found = [family for family in REGISTRY.collect() if family.name.startswith("bailie_")]
     samples = {family.name + suffix for family in found for suffix in _SUFFIXES[family.type]}
+    samples |= {request_exposition.EVENTS, request_exposition.DROPPED}
     return samples, {family.name for family in found}
 
 

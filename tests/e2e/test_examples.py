@@ -6,12 +6,15 @@ Only what is somebody's own is put in: the folder of the trained model and the s
 import json
 import shutil
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from tests.e2e.conftest import STAGING, SYSTEM, bailie
 from tests.support.objectstore import ACCESS_KEY, SECRET_KEY, object_store
+from tests.support.ports import free_port
 
 from bailie.local.settings import machine_settings
 
@@ -58,6 +61,37 @@ def test_iris_over_rest_and_grpc(stack, artifact, tmp_path):
     with applied(stack, "iris/model.yaml", tmp_path, {"/tmp/iris": str(artifact)}):
         assert classes(stack, "iris") == CLASSES
         assert classes(stack, "iris", "--mode", "grpc") == CLASSES
+
+
+def test_payload_log(stack, artifact, tmp_path):
+    port = str(free_port())
+    sink = subprocess.Popen(
+        [sys.executable, EXAMPLES / "payload-log" / "sink.py", port], stdout=subprocess.PIPE, text=True
+    )
+    with (
+        ended(sink),
+        applied(stack, "payload-log/model.yaml", tmp_path, {"/tmp/iris": str(artifact), "8085/": f"{port}/"}),
+    ):
+        assert classes(stack, "iris-logged") == CLASSES
+        events = [json.loads(sink.stdout.readline()) for _ in range(2)]
+    asked, answered = sorted(events, key=lambda each: each["type"])
+    assert asked["id"] == answered["id"]
+    assert asked["data"] == json.loads(REQUEST.read_text())
+    assert answered["data"]["outputs"][0]["data"] == CLASSES
+
+
+@contextmanager
+def ended(process):
+    """Ends a process with the block, so that nobody waits for a line of it for ever: at most a minute."""
+    timer = Timer(60, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def test_two_namespaces(stack, artifact, tmp_path):

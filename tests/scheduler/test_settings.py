@@ -41,6 +41,30 @@ def test_a_limit_that_is_none_is_named(nonsense):
         SchedulerSettings.from_environment({**NEEDED, "BAILIE_MAX_REQUESTS_PER_REPLICA": nonsense})
 
 
+def test_the_access_log():
+    given = {"BAILIE_ACCESS_LOG": "ALL", "BAILIE_ACCESS_LOG_PATH": "/tmp/envoy-accesslog.txt"}
+    settings = SchedulerSettings.from_environment(NEEDED | given)
+    assert (settings.access_log, settings.access_log_path) == ("all", given["BAILIE_ACCESS_LOG_PATH"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"BAILIE_ACCESS_LOG": "some"},
+        {"BAILIE_ACCESS_LOG_PATH": "/var/log/envoy.log"},
+        {"BAILIE_ACCESS_LOG_PATH": "/tmp/.."},
+        {"BAILIE_ACCESS_LOG_PATH": "/tmp/a/b"},
+        {"BAILIE_ACCESS_LOG_PATH": "/tmp/"},
+        {"BAILIE_ACCESS_LOG_PATH": "/tmp/a\nb"},
+        {"BAILIE_ACCESS_LOG_PATH": "stdout"},
+    ],
+)
+def test_a_log_that_no_envoy_could_write_is_named(given):
+    (name,) = given
+    with pytest.raises(SettingsError, match=name):
+        SchedulerSettings.from_environment(NEEDED | given)
+
+
 @pytest.mark.parametrize("missing", sorted(NEEDED))
 def test_what_is_missing_is_named(missing):
     with pytest.raises(SettingsError, match=f"{missing} is not set"):

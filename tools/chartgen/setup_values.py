@@ -5,7 +5,7 @@ from __future__ import annotations
 from bailie.agent.settings import Settings as AgentSettings
 from bailie.gateway.settings import StarterSettings
 from bailie.manifests.fences import PERMISSIONS
-from bailie.wellknown import limits, variables
+from bailie.wellknown import limits, logged, variables
 from chartgen.values import (
     CLAIM,
     FLAG,
@@ -21,6 +21,7 @@ from chartgen.values import (
     TEXT,
     WORDS,
     Ignored,
+    Kind,
     Row,
     Value,
     choice,
@@ -45,6 +46,11 @@ _PLAINTEXT_ENVOY = choice(
 _PLAINTEXT_CONTROL = choice(
     "PLAINTEXT",
     may=f"PLAINTEXT: {_NO_TLS}, and traffic taken for encrypted would not be; a service mesh encrypts it, and NetworkPolicies bound it",
+)
+_LOG_PATH = Kind(
+    "quantity",
+    "/dev/stdout, /dev/stderr or a file directly in /tmp",
+    pattern=f"^({logged.STDOUT}|{logged.STDERR}|{logged.FILE_PATTERN})$",
 )
 _NO_COMPONENT = "Bailie has no such component"
 _OTHERWISE = "Bailie decides this itself or by other means, which the chart's README names"
@@ -162,6 +168,9 @@ COMPONENTS: tuple[Row, ...] = (
         "Requests in progress that each Envoy allows per server replica; more are answered 503 with the reason `Overloaded`.",
         count(1, limits.MOST_REQUESTS_PER_REPLICA),
     ),
+    Value("envoy.enableAccesslog", True, "Write requests into the Envoys' access log, a line of JSON each.", FLAG),
+    Value("envoy.includeSuccessfulRequests", False, "Log all requests. By default those that failed: no answer, a status of 400 or more, or one of gRPC other than OK.", FLAG),
+    Value("envoy.accesslogPath", logged.STDOUT, "Where they are written: `/dev/stdout`, for `kubectl logs`, `/dev/stderr`, or a file directly in `/tmp` of each Envoy's container, as in Seldon Core. Such a file ends at 256 MiB and goes with its pod.", _LOG_PATH),
     Value("envoy.preStopSleepPeriodSeconds", 30, "Seconds that an Envoy goes on while clients learn that it leaves.", count()),
     Value("envoy.terminationGracePeriodSeconds", 120, "Seconds until one that leaves is killed.", count()),
     Value("services.serviceGRPCPrefix", "", "Prefix of the names of gRPC ports, for example `http2-` for a service mesh.", TEXT),
@@ -239,10 +248,6 @@ IGNORED: tuple[Row, ...] = (
     Ignored("scheduler.resources.storage", "the scheduler keeps nothing", told=_OTHERWISE),
     Ignored("envoy.service", "give `services.defaultServiceType`, or `envoy.serviceType` of the runtime chart", ("type",), told=_OTHERWISE),
     Ignored("envoy.adminInterfacePort", "Envoy's admin interface has no port: it is a socket in its pod", told=_OTHERWISE),
-    *(
-        Ignored(f"envoy.{key}", "Envoy writes no access log; its metrics count requests", told=_OTHERWISE)
-        for key in ("accesslogPath", "enableAccesslog", "includeSuccessfulRequests")
-    ),
     Ignored("modelgateway", f"{_NO_COMPONENT}: requests go from Envoy straight to the server", (*_COMPONENT_KEYS, "workers", "maxNumConsumers"), told=_NO_COMPONENT),
     Ignored("pipelinegateway.maxNumConsumers", "a gateway is one consumer", told=_OTHERWISE),
     Ignored("dataflow", _NO_COMPONENT, (*_COMPONENT_KEYS, "cores", "logLevelKafka", "pipelineCtlopsThreads")),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from bailie.api import payload_log
 from bailie.wellknown import labels
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 PREFIX = "bailie.io/"
 ASKED = {
-    "Model": ("bailie.io/scale", "bailie.io/scale-to-zero"),
+    "Model": ("bailie.io/scale", "bailie.io/scale-to-zero", *payload_log.ANNOTATIONS),
     "Experiment": ("bailie.io/progressive", "bailie.io/deliver"),
     "Server": (labels.FIRST_ORDINAL, labels.HELD, "bailie.io/scale-to-zero"),
 }

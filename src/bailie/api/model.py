@@ -13,6 +13,7 @@ from pydantic import Field
 from bailie.api.base import Flag, Int32, Part, Quantity, UInt32
 from bailie.api.kinds import MODEL, Kind
 from bailie.api.names import MODEL_RULE, NameRule, label_problems, model_name_problems, subdomain_problems
+from bailie.api.payload_log import PayloadLog, payload_log_of
 from bailie.api.problems import Problem
 from bailie.api.quantity import parse_quantity
 from bailie.api.resource import Resource, no_effect
@@ -47,10 +48,10 @@ class Explainer(LLM):
 
 
 class Logger(Part):
-    """Accepted without effect: payloads are not logged."""
+    """Send requests and answers to the sink that the annotation bailie.io/payload-sink names."""
 
     percent: UInt32 | None = None
-    """Accepted without effect."""
+    """Part of the requests that is sent, 0 to 100; all of them when unset."""
 
 
 class DataflowSpec(Part):
@@ -84,7 +85,7 @@ class ModelSpec(Scalable):
     dedicated: Flag | None = None
     """Accepted without effect."""
     logger: Logger | None = None
-    """Accepted without effect: payloads are not logged."""
+    """Send requests and answers to the sink that the annotation bailie.io/payload-sink names."""
     explainer: Explainer | None = None
     """The model explains another one."""
     llm: LLM | None = None
@@ -144,7 +145,19 @@ class Model(Resource):
             *_name_problems(spec),
             *spec.scaling_problems(),
             *_warnings(spec),
+            *self._read_log()[1],
         ]
+
+    @property
+    def payload_log(self) -> PayloadLog | None:
+        """Where requests and answers are sent to, None for nowhere."""
+        return self._read_log()[0]
+
+    def _read_log(self) -> tuple[PayloadLog | None, list[Problem]]:
+        logger, metadata = self.spec.logger, self.metadata
+        percent = None if logger is None else logger.percent
+        namespace = metadata.namespace or "default"
+        return payload_log_of(metadata.name, namespace, percent, metadata.annotations, on=logger is not None)
 
 
 def content_identity(model: Model) -> str:
@@ -212,8 +225,6 @@ def _warnings(spec: ModelSpec) -> list[Problem]:
         "spec.dedicated": spec.dedicated,
     }
     found = [no_effect(path) for path, value in ignored.items() if value]
-    if spec.logger is not None:
-        found.append(no_effect("spec.logger", "has no effect: Bailie does not log payloads"))
     if spec.dataflow is not None:
         found.append(no_effect("spec.dataflow", "has no effect: a Model has no topics on a message broker"))
     return found

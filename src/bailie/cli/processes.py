@@ -135,6 +135,7 @@ def _operator(_: list[str]) -> None:
 
 def _scheduler(_: list[str]) -> None:
     from bailie.gateway import ads, descriptors, endpoint_files
+    from bailie.gateway.access_log import AccessLog
     from bailie.gateway.publisher import Gateway
     from bailie.gateway.request_counts import RequestCounts
     from bailie.gateway.request_exposition import exposition
@@ -153,7 +154,14 @@ def _scheduler(_: list[str]) -> None:
     @asynccontextmanager
     async def further(namespace: str, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
         mesh_file = endpoint_files.finder(settings.endpoints_dir)
-        gateway = Gateway(settings.max_requests_per_replica, mesh_file, counts[namespace])
+        log = AccessLog(settings.access_log, settings.access_log_path)
+        gateway = Gateway(
+            settings.max_requests_per_replica,
+            mesh_file,
+            counts[namespace],
+            log,
+            local_sinks=settings.endpoints_dir is not None,
+        )
         plane = planes[namespace] = ads.EnvoyPlane(gateway, leads)
         try:
             yield plane.gateway

@@ -213,4 +213,5 @@ def _contribution(
         partial=any(weight and model not in shares for model, weight in weights.items()),
         sticky=True,
         mirror=mirror,
+        payload_logs={name: log for model in shares for name, log in behind[model].payload_logs.items()},
     )

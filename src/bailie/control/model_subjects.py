@@ -173,7 +173,13 @@ class ModelSubjects:
             if otherwise is None:
                 return None
             return Contribution(newest=wanted.identity, otherwise=otherwise, awaited=not scaled_down)
-        return Contribution(decision.copies, decision.choice.identity, otherwise, newest=wanted.identity)
+        return Contribution(
+            decision.copies,
+            decision.choice.identity,
+            otherwise,
+            newest=wanted.identity,
+            payload_logs={wanted.name: wanted.payload_log} if wanted.payload_log else {},
+        )
 
     def _decide(self, wanted: WantedModel, copies: tuple[ModelCopy, ...]) -> RouteDecision | None:
         """Returns the decision of the routes; None for a Model that is being deleted or scaled to zero.

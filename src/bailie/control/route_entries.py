@@ -16,6 +16,7 @@ from bailie.routing.table import HELD, MAX_TOTAL_WEIGHT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from bailie.api.payload_log import PayloadLog
     from bailie.control.fleet import ModelCopy
     from bailie.control.subjects import Contribution
     from bailie.routing.table import Entry, ReplicaEndpoint
@@ -32,7 +33,7 @@ def entry_of(contribution: Contribution | None, present: Mapping[str, ReplicaEnd
     if not asked:
         return contribution.otherwise
     return build_entry(
-        _servings(asked, contribution.weights),
+        _servings(asked, contribution.weights, contribution.payload_logs),
         present,
         sticky=contribution.sticky,
         mirror=contribution.mirror,
@@ -62,20 +63,22 @@ def _asked_of_model(copies: Collection[ModelCopy]) -> tuple[ModelCopy, ...]:
     return tuple(each for each in staying if each.state is CopyState.LOADED) or staying
 
 
-def _servings(asked: Iterable[ModelCopy], weights: Mapping[str, int]) -> list[Serving]:
+def _servings(
+    asked: Iterable[ModelCopy], weights: Mapping[str, int], logs: Mapping[str, PayloadLog]
+) -> list[Serving]:
     """Returns one backend per name on the servers. A Model's weight is shared by its replicas evenly."""
     places = {model: _places(copies) for model, copies in _by_model(asked).items()}
     sizes = {model: sum(map(len, names.values())) for model, names in places.items()}
     even = lcm(*sizes.values())  # so that every share is a whole number
     shares = {
-        name: (weights.get(model, 1) * len(found) * even // sizes[model], found)
+        name: (weights.get(model, 1) * len(found) * even // sizes[model], found, logs.get(model))
         for model, names in places.items()
         for name, found in names.items()
     }
-    total = sum(weight for weight, _ in shares.values())
+    total = sum(weight for weight, _, _ in shares.values())
     return [
-        Serving(name=name, weight=_scaled(weight, total), replicas=found)
-        for name, (weight, found) in shares.items()
+        Serving(name=name, weight=_scaled(weight, total), replicas=found, payload_log=log)
+        for name, (weight, found, log) in shares.items()
     ]
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from bailie.api.kinds import Kind
+    from bailie.api.payload_log import PayloadLog
     from bailie.api.status import Condition
     from bailie.control.fleet import ModelCopy
     from bailie.control.load_failures import Now
@@ -50,6 +51,7 @@ class Contribution:
     `awaited`: the subject is to answer, so another mesh may do so while no copy does. `partial`: a Model that
     is to share the requests does not answer, so another mesh, which may have all of them, goes first.
     `newest` is the identity of the version that a Model's spec asks for, empty for a spec with a mistake.
+    `payload_logs` are by the Model of the copies, for those that have one.
     """
 
     copies: tuple[ModelCopy, ...] = ()
@@ -62,6 +64,7 @@ class Contribution:
     awaited: bool = True
     partial: bool = False
     newest: str = ""
+    payload_logs: Mapping[str, PayloadLog] = field(default_factory=dict)
 
 
 class KnownRoutes(Protocol):

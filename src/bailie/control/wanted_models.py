@@ -18,6 +18,7 @@ from bailie.placement import Demand, VersionId
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bailie.api.payload_log import PayloadLog
     from bailie.api.problems import Problem
     from bailie.control.scaling_rules import IdleRules, ScalingRules, ToldSleep
 
@@ -47,6 +48,8 @@ class WantedModel:
     """When the Model leaves memory for want of requests, None for never."""
     slept: ToldSleep | None = None
     """The sleep of which the Model's status speaks, None for none."""
+    payload_log: PayloadLog | None = None
+    """Where its requests and answers are sent to, None for nowhere."""
 
     @property
     def version(self) -> VersionId:
@@ -107,4 +110,5 @@ def parse_model(manifest: Manifest) -> WantedModel:
         scaling=rules_of(model, manifest) if model else None,
         idle=idle_rules(model, manifest) if model else None,
         slept=told_sleep(manifest) if model else None,
+        payload_log=model.payload_log if model else None,
     )

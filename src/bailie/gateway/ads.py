@@ -176,7 +176,7 @@ class Streams:
         if plane.gateway.streams >= _MOST_STREAMS:
             await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
         places = xds_requests.addresses(first.node)
-        make = partial(own_listeners, namespace, places)
+        make = partial(own_listeners, namespace, places, log=plane.gateway.access_log)
         session = XdsSession(*make(None))
         problem = await self._run(first, requests, context, session, plane=plane, listeners=make)
         if problem:

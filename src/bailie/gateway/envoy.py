@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bailie.gateway import endpoint_files
+from bailie.gateway.access_log import FILE_BYTES, FLUSH_MILLISECONDS
 from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings, envoy_bootstrap
 from bailie.gateway.listener import Address
 from bailie.kube.discovery import node_file
@@ -77,6 +79,8 @@ def command(bootstrap_file: Path, *, concurrency: int, log_level: str = "warning
         "--disable-hot-restart",
         "--log-level",
         log_level,
+        "--file-flush-interval-msec",
+        str(FLUSH_MILLISECONDS),
     ]
 
 
@@ -96,6 +100,7 @@ def run(folder: Path, given: StarterSettings) -> NoReturn:
     log_level = "debug" if given.log_level == "trace" else "warning"
     arguments = command(path, concurrency=given.workers, log_level=log_level)
     os.chdir(folder)
+    bound_files()
     os.execv(arguments[0], arguments)  # noqa: S606 - the point of this process
 
 
@@ -104,3 +109,15 @@ def _raise_file_limit() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return sys.maxsize if most == resource.RLIM_INFINITY else most
+
+
+def bound_files() -> None:
+    """Sets the kernel's limit of each file that this process writes: FILE_BYTES.
+
+    Envoy counts lines that find no room (`filesystem.write_failed`), and goes on, since the signal that would
+    end it is ignored here and so by the program that takes this process's place.
+    """
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    bound = FILE_BYTES if most == resource.RLIM_INFINITY else min(FILE_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bound, most))

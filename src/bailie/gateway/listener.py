@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import descriptor_pb2
 
 from bailie._gen import inference_pb2
-from bailie.gateway import asleep, descriptors, meshes, mirrors, request_metrics, tracing
+from bailie.gateway import (
+    access_log,
+    asleep,
+    descriptors,
+    meshes,
+    mirrors,
+    payload_log,
+    request_metrics,
+    tracing,
+)
+from bailie.gateway.access_log import AccessLog, both, flagged, of_grpc, status, when
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, MESSAGE_TYPE, NAME_FIELDS, NAMESPACE_SCOPE
 from bailie.gateway.routes import (
     ANSWER_FILTER,
@@ -45,8 +55,6 @@ BRIDGE = "envoy.extensions.filters.http.grpc_http1_reverse_bridge.v3.FilterConfi
 EXTRACTION = "envoy.extensions.filters.http.grpc_field_extraction.v3.GrpcFieldExtractionConfig"
 LUA = "envoy.extensions.filters.http.lua.v3.Lua"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
-EXPRESSION = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
-STDOUT_LOG = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
 WINDOW = 16 * 1024 * 1024
 """HTTP/2 flow-control window of callers, in bytes."""
 STREAMS = 1_000
@@ -59,6 +67,8 @@ IDLE_TIMEOUT = "300s"
 have."""
 COPY_TIMEOUT = "300s"
 """How long a copy may wait for a byte of its mirror's answer, so that a mirror that hangs gets new copies."""
+FAILURES = AccessLog()
+"""The access log where nothing else is said."""
 _UNANSWERED = ("UF", "UH", "UC", "URX", "LH", "NC")
 """Envoy's flags of requests that got no answer."""
 _OF_MESH = f"xds.cluster_name.startsWith('{meshes.PREFIX}')"
@@ -76,12 +86,18 @@ class Address:
 
 
 @lru_cache(maxsize=64)
-def listener(namespace: str, addresses: tuple[Address, ...], collector: Collector | None = None) -> Any:
+def listener(
+    namespace: str,
+    addresses: tuple[Address, ...],
+    collector: Collector | None = None,
+    log: AccessLog = FAILURES,
+) -> Any:
     """Returns the Listener message for the Envoy of `namespace` on `addresses` (at least one).
 
-    `collector` gets the traces of its requests, None for no traces.
+    `collector` gets the traces of its requests, None for no traces; `log` says which of them are written
+    down.
     """
-    http = _http(namespace) | (tracing.of_requests(collector, namespace) if collector else {})
+    http = _http(namespace, log) | (tracing.of_requests(collector, namespace) if collector else {})
     first, *others = (_socket(address) for address in addresses)
     return descriptors.parse(
         {
@@ -98,7 +114,10 @@ def listener(namespace: str, addresses: tuple[Address, ...], collector: Collecto
 
 @lru_cache(maxsize=64)
 def handed_back_listener(
-    namespace: str, addresses: tuple[Address, ...], collector: Collector | None = None
+    namespace: str,
+    addresses: tuple[Address, ...],
+    collector: Collector | None = None,
+    log: AccessLog = FAILURES,
 ) -> Any:
     """Returns the Listener message for requests that Envoys of Seldon Core's hand on during a move.
 
@@ -108,7 +127,7 @@ def handed_back_listener(
     hosts = sorted({each.address for each in addresses})
     at_agents = tuple(Address(host, port) for host in hosts for port in AGENTS)
     found = descriptors.message_class(descriptors.LISTENER)()
-    found.CopyFrom(listener(namespace, at_agents, collector))
+    found.CopyFrom(listener(namespace, at_agents, collector, log))
     found.name = HANDED_BACK_LISTENER
     return found
 
@@ -118,7 +137,7 @@ def _socket(address: Address) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def mirror_listener(namespace: str) -> Any:
+def mirror_listener(namespace: str, log: AccessLog = FAILURES) -> Any:
     """Returns the Listener message for copies of requests (`mirrors`), which is the same for every Envoy.
 
     Copies are no requests of callers: they have statistics of their own, and nothing of a caller's is looked
@@ -132,7 +151,7 @@ def mirror_listener(namespace: str) -> Any:
         "stream_idle_timeout": COPY_TIMEOUT,
         "preserve_external_request_id": True,
         "http2_protocol_options": _http2_options(),
-        "access_log": [_errors_log(listener=MIRROR_LISTENER), request_metrics.copies_logger()],
+        "access_log": [*access_log.loggers(log, listener=MIRROR_LISTENER), request_metrics.copies_logger()],
         # No character of the key is the separator: the whole header is.
         "scoped_routes": _scoped_routes(element_separator=" ", index=0),
         "http_filters": _filters(namespace),
@@ -149,7 +168,7 @@ def mirror_listener(namespace: str) -> Any:
     )
 
 
-def _http(namespace: str) -> dict[str, Any]:
+def _http(namespace: str, log: AccessLog) -> dict[str, Any]:
     return {
         "@type": descriptors.type_url(HTTP),
         "stat_prefix": "inference",
@@ -179,7 +198,7 @@ def _http(namespace: str) -> dict[str, Any]:
             "enable_trailers": True,
         },
         "http2_protocol_options": _http2_options(),
-        "access_log": [_errors_log(), *request_metrics.loggers()],
+        "access_log": [*access_log.loggers(log), *request_metrics.loggers()],
         "access_log_options": {"flush_access_log_on_new_request": True},
         "local_reply_config": {"mappers": _refusals(namespace)},
         "early_header_mutation_extensions": [_model_of_request()],
@@ -202,6 +221,7 @@ def _filters(namespace: str) -> list[dict[str, Any]]:
     return [
         {"name": NAME_FILTER, "disabled": True, "typed_config": _extraction()},
         _lua(NAMING_FILTER, shared + _script("naming.lua")),
+        _lua(payload_log.FILTER, _texts(namespace) + _script("payload.lua")),
         _lua(REQUEST_FILTER, shared + _script("request.lua")),
         {"name": BRIDGE_FILTER, "typed_config": _bridge()},
         {**_lua(ANSWER_FILTER, _script("answer.lua")), "disabled": True},
@@ -308,42 +328,20 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
     mesh = refusal.mesh_no_answer(namespace, model, "%UPSTREAM_CLUSTER%", "%LOCAL_REPLY_BODY%")
     return [
         # Requests that the bootstrap's overload manager refused have no flag.
-        *_in_our_words(
-            refusal.data_plane_overloaded(namespace), _when("response.code_details == 'overload'")
-        ),
-        *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), _status("EQ", 413)),
-        *_in_our_words(mesh, _both(_flagged("UO", *_UNANSWERED), _when(_OF_MESH))),
-        *_in_our_words(refusal.replicas_overloaded(namespace, model), _flagged("UO")),
-        *_in_our_words(no_answer, _flagged(*_UNANSWERED)),
+        *_in_our_words(refusal.data_plane_overloaded(namespace), when("response.code_details == 'overload'")),
+        *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), status("EQ", 413)),
+        *_in_our_words(mesh, both(flagged("UO", *_UNANSWERED), when(_OF_MESH))),
+        *_in_our_words(refusal.replicas_overloaded(namespace, model), flagged("UO")),
+        *_in_our_words(no_answer, flagged(*_UNANSWERED)),
     ]
-
-
-def _both(*filters: dict[str, Any]) -> dict[str, Any]:
-    return {"and_filter": {"filters": filters}}
-
-
-def _status(comparison: str, status: int) -> dict[str, Any]:
-    value = {"default_value": status, "runtime_key": f"bailie.status.{comparison}"}
-    return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}
-
-
-def _flagged(*flags: str) -> dict[str, Any]:
-    return {"response_flag_filter": {"flags": flags}}
-
-
-def _when(expression: str) -> dict[str, Any]:
-    """Returns the filter for requests of which an expression in Envoy's attributes is true."""
-    config = {"@type": descriptors.type_url(EXPRESSION), "expression": expression}
-    return {"extension_filter": {"name": "expression", "typed_config": config}}
 
 
 def _in_our_words(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the answers in Bailie's words for one cause, for gRPC and REST; `cause` is a filter of access
     logs."""
-    grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     return [
         {
-            "filter": _both(cause, {"header_filter": {"header": grpc}}),
+            "filter": both(cause, of_grpc()),
             "body_format_override": {"text_format_source": {"inline_string": answer.message}},
         },
         {
@@ -351,34 +349,3 @@ def _in_our_words(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, 
             "body_format_override": {"json_format": answer.body(), "content_type": "application/json"},
         },
     ]
-
-
-def _errors_log(**more: str) -> dict[str, Any]:
-    """Returns the log of failures: one line of JSON on stdout per request that failed here or at a server
-    (5xx, or no answer). `more` are further fields."""
-    fields = {
-        **more,
-        "time": "%START_TIME%",
-        "status": "%RESPONSE_CODE%",
-        "grpc_status": "%GRPC_STATUS%",
-        "flags": "%RESPONSE_FLAGS%",
-        "model": "%REQ(SELDON-MODEL)%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%REQ(:PATH)%",
-        "cluster": "%UPSTREAM_CLUSTER%",
-        "host": "%UPSTREAM_HOST%",
-        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-        "duration_ms": "%DURATION%",
-        "request_id": "%REQ(X-REQUEST-ID)%",
-        "details": "%RESPONSE_CODE_DETAILS%",
-    }
-    ended = {"log_type_filter": {"types": ["DownstreamEnd"]}}
-    either = [_status("GE", 500), {"response_flag_filter": {}}]
-    return {
-        "name": "stdout",
-        "filter": {"and_filter": {"filters": [ended, {"or_filter": {"filters": either}}]}},
-        "typed_config": {
-            "@type": descriptors.type_url(STDOUT_LOG),
-            "log_format": {"json_format": fields},
-        },
-    }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.gateway.clusters import MAX_REQUESTS_PER_REPLICA
+from bailie.gateway.listener import FAILURES
 from bailie.gateway.model_index import ModelIndex
 from bailie.gateway.request_counts import RequestCounts
 from bailie.gateway.request_exposition import ShownRequests
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from bailie.gateway.access_log import AccessLog
     from bailie.gateway.request_reports import EnvoyReport
     from bailie.gateway.resources import ResourceSnapshot
     from bailie.gateway.session import XdsSession
@@ -65,14 +67,19 @@ class Gateway:
         max_requests_per_replica: int = MAX_REQUESTS_PER_REPLICA,
         mesh_file: Callable[[Elsewhere], Path | None] = lambda _: None,
         counts: RequestCounts | None = None,
+        access_log: AccessLog = FAILURES,
+        *,
+        local_sinks: bool = False,
     ) -> None:
         """Takes the limit of requests in progress at a time, for each replica, Envoy and protocol.
 
         `mesh_file` finds the file that says where another mesh is; None where DNS does. `counts` are those of
-        an earlier term of this process.
+        an earlier term of this process. `access_log` says which requests Envoys write down,
+        `local_sinks` whether sinks of payloads may be on this machine.
         """
+        self.access_log = access_log
         self._counts = counts or RequestCounts()
-        self._encoder = Encoder(max_requests_per_replica, mesh_file)
+        self._encoder = Encoder(max_requests_per_replica, mesh_file, access_log, local_sinks)
         self.index = ModelIndex()
         self._table: RoutingTable | None = None
         self._revision = 0
@@ -167,6 +174,7 @@ class Gateway:
             namespace,
             [each for each in self._counts.series() if not each.labels.model or each.labels.model in names],
             {name: count for name, count in self._counts.in_flight(_now()).items() if name in names},
+            {name: each for name, each in self._counts.payloads.of_models() if name in names},
         )
 
     def envoys(self) -> tuple[EnvoyState, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.envoy_life import EnvoyLife
 from bailie.gateway.outcome_counts import OutcomeCounts
+from bailie.gateway.payload_counts import PayloadCounts
 from bailie.gateway.request_labels import RequestLabels, counted_code
 from bailie.gateway.request_reports import FLUSH_SECONDS
 from bailie.routing.requests import RecentRequests, RequestTotals, quantile
@@ -146,6 +147,7 @@ class RequestCounts:
         self._by_name: dict[str, _Target] = {}
         self._totals: dict[str, _Total] = {}
         self.outcomes = OutcomeCounts()
+        self.payloads = PayloadCounts()
         self._swept_at = 0.0
 
     def series(self) -> Iterable[RequestSeries]:
@@ -165,6 +167,9 @@ class RequestCounts:
         recent: dict[str, _Recent] = defaultdict(_Recent)
         used = {name for name, count in report.in_flight.items() if count}
         for name, value in report.values.items():
+            if self.payloads.takes(name):
+                self.payloads.add(name, envoy.life.growth(name, value))
+                continue
             target = self._by_name.get(name) or self._new(name)
             if target is None:
                 continue

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from bailie.gateway.payload_counts import TAKEN
 from bailie.gateway.request_metrics import BUCKETS
 from bailie.wellknown.names import PIPELINE_ENDING
 
@@ -22,16 +23,21 @@ if TYPE_CHECKING:
     from bailie.gateway.request_counts import RequestSeries
     from bailie.gateway.request_labels import RequestLabels
 
+EVENTS, DROPPED = "bailie_payload_log_events_total", "bailie_payload_log_dropped_total"
 _ENDS = (*(f"{each / 1e6:g}" for each in BUCKETS), "+Inf")
 
 
 @dataclass(frozen=True, slots=True)
 class ShownRequests:
-    """The requests of a namespace that are shown: series, and requests under way by name."""
+    """The requests of a namespace that are shown: series, and requests under way by name.
+
+    `payloads` are the events of payload logs by Model and outcome.
+    """
 
     namespace: str
     series: Iterable[RequestSeries]
     in_flight: Mapping[str, int]
+    payloads: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,9 @@ class _Sum:
 def exposition(shown: Iterable[ShownRequests]) -> str:
     """Returns the text for all namespaces."""
     sums: dict[tuple[str, str], dict[str, _Sum]] = defaultdict(lambda: defaultdict(_Sum))
-    in_flight = []
+    in_flight: list[str] = []
+    taken: list[str] = []
+    dropped: list[str] = []
     for each in shown:
         for series in each.series:
             _add(sums, each.namespace, series)
@@ -80,9 +88,20 @@ def exposition(shown: Iterable[ShownRequests]) -> str:
             f'seldon_model_infer_in_flight{{namespace="{each.namespace}",model="{name}"}} {count}\n'
             for name, count in each.in_flight.items()
         ]
+        for model, outcomes in each.payloads.items():
+            labels = f'namespace="{each.namespace}",model="{model}"'
+            for outcome, number in outcomes.items():
+                if outcome == TAKEN:
+                    taken.append(f"{EVENTS}{{{labels}}} {number}\n")
+                else:
+                    dropped.append(f'{DROPPED}{{{labels},reason="{outcome}"}} {number}\n')
     text = [line for kind in (_MODEL, _PIPELINE) for line in _lines(kind.name, sums)]
     if in_flight:
         text += [_head("seldon_model_infer_in_flight", "gauge", "Requests under way."), *in_flight]
+    if taken:
+        text += [_head(EVENTS, "counter", "Events that sinks have taken."), *taken]
+    if dropped:
+        text += [_head(DROPPED, "counter", "Events that none has."), *dropped]
     return "".join(text)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
+from bailie.gateway.payload_counts import NAMES
 from bailie.gateway.request_metrics import IN_FLIGHT, PREFIX
 
 if TYPE_CHECKING:
@@ -57,9 +58,11 @@ class EnvoyReport:
 
 
 def sink(grpc_service: dict[str, Any], pod: str) -> dict[str, Any]:
-    """Returns the entry of `stats_sinks` for the Envoy in `pod`: its request metrics alone, by name."""
+    """Returns the entry of `stats_sinks` for the Envoy in `pod`: its request metrics alone, by name, and
+    those of payload logs."""
     name = {"name": "name", "typed_config": {"@type": descriptors.type_url(NAME_INPUT)}}
-    matches = ({"prefix": f"{PREFIX}."}, {"exact": UPTIME})
+    payloads = {"safe_regex": {"google_re2": {}, "regex": NAMES}}
+    matches = ({"prefix": f"{PREFIX}."}, {"exact": UPTIME}, payloads)
     predicates = [{"single_predicate": {"input": name, "value_match": match}} for match in matches]
     is_ours = {"or_matcher": {"predicate": predicates}}
     drop = {"name": "drop", "typed_config": {"@type": descriptors.type_url(DROP)}}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import asleep, clusters, descriptors, meshes, mirrors, routes, tracing
+from bailie.api.payload_log import LOCAL
+from bailie.gateway import asleep, clusters, descriptors, meshes, mirrors, payload_log, routes, tracing
 from bailie.gateway.clusters import CALLS, Protocol
-from bailie.gateway.listener import handed_back_listener, listener, mirror_listener
+from bailie.gateway.listener import FAILURES, handed_back_listener, listener, mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
 from bailie.routing.table import Asleep, Elsewhere, Route
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bailie.api.collector import Collector
+    from bailie.api.payload_log import PayloadLog
+    from bailie.gateway.access_log import AccessLog
     from bailie.gateway.listener import Address
     from bailie.routing.table import Entry, ReplicaEndpoint, RoutingTable
 
@@ -85,12 +88,15 @@ def resource(name: str, message: Any) -> XdsResource:
 
 @lru_cache(maxsize=64)
 def own_listeners(
-    namespace: str, addresses: tuple[Address, ...], collector: Collector | None
+    namespace: str,
+    addresses: tuple[Address, ...],
+    collector: Collector | None,
+    log: AccessLog = FAILURES,
 ) -> tuple[XdsResource, XdsResource]:
     """Returns the listeners of an Envoy of `namespace` on `addresses`: for requests, and for those that are
     handed back."""
     made = (listener, handed_back_listener)
-    own, handed_back = (each(namespace, addresses, collector) for each in made)
+    own, handed_back = (each(namespace, addresses, collector, log) for each in made)
     return resource(own.name, own), resource(handed_back.name, handed_back)
 
 
@@ -109,11 +115,15 @@ class Encoder:
     max_requests_per_replica: int = clusters.MAX_REQUESTS_PER_REPLICA
     mesh_file: Callable[[Elsewhere], Path | None] = lambda _: None
     """Returns the file that says where another mesh is; None where DNS does."""
+    access_log: AccessLog = FAILURES
+    local_sinks: bool = False
+    """Whether sinks of payloads may be on this machine."""
     _namespace: str = ""
     _entries: Mapping[str, Entry] = field(default_factory=dict)
     _scopes: dict[str, XdsResource] = field(default_factory=dict)
     _pairs: dict[str, _Pair] = field(default_factory=dict)
-    _meshes: dict[str, _Mesh] = field(default_factory=dict)
+    _others: dict[str, _UsedCluster] = field(default_factory=dict)
+    """Clusters without endpoints that come over ADS: other meshes, and sinks of payloads."""
     _own: XdsResource = field(init=False)
     _copies: XdsResource = field(init=False)
 
@@ -122,8 +132,8 @@ class Encoder:
         nothing."""
         if table.namespace != self._namespace:
             self._namespace, self._entries, self._scopes, self._pairs = table.namespace, {}, {}, {}
-            self._own, self._meshes = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace)), {}
-            copies = mirror_listener(table.namespace)
+            self._own, self._others = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace)), {}
+            copies = mirror_listener(table.namespace, self.access_log)
             self._copies = resource(copies.name, copies)
         before, now = self._entries, _by_key(table)
         changed = [name for name, entry in now.items() if before.get(name) is not entry]
@@ -149,7 +159,7 @@ class Encoder:
         resources = {
             CLUSTER_URL: {
                 **{name: pair.cluster for name, pair in pairs},
-                **{name: mesh.cluster for name, mesh in self._meshes.items()},
+                **{name: each.cluster for name, each in self._others.items()},
                 **mirroring,
                 **traces,
             },
@@ -170,8 +180,11 @@ class Encoder:
     def _count(self, entry: Entry, by: int) -> None:
         """Counts the uses of clusters: a cluster stays as long as a route names it."""
         if isinstance(entry, Elsewhere):
-            self._count_mesh(entry, by)
+            name = meshes.cluster_name(entry)
+            self._count_cluster(name, by, lambda: meshes.cluster(entry, self.mesh_file(entry)))
         for backend in entry.backends if isinstance(entry, Route) else ():
+            if log := backend.payload_log:
+                self._count_cluster(payload_log.cluster_name(log), by, partial(self._sink, log))
             for protocol in (clusters.wire(backend, each) for each in CALLS):
                 name = clusters.cluster_name(backend, protocol)
                 pair = self._pairs.get(name)
@@ -184,14 +197,16 @@ class Encoder:
                 if not pair.routes:
                     del self._pairs[name]
 
-    def _count_mesh(self, mesh: Elsewhere, by: int) -> None:
-        name = meshes.cluster_name(mesh)
-        if name not in self._meshes:
-            self._meshes[name] = _Mesh(resource(name, meshes.cluster(mesh, self.mesh_file(mesh))))
-        found = self._meshes[name]
+    def _count_cluster(self, name: str, by: int, make: Callable[[], Any]) -> None:
+        if name not in self._others:
+            self._others[name] = _UsedCluster(resource(name, make()))
+        found = self._others[name]
         found.routes += by
         if not found.routes:
-            del self._meshes[name]
+            del self._others[name]
+
+    def _sink(self, log: PayloadLog) -> Any:
+        return payload_log.cluster(log, reachable=self.local_sinks or log.host != LOCAL)
 
     def _pair(self, name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...]) -> _Pair:
         max_requests = _most(self.max_requests_per_replica, replicas)
@@ -222,8 +237,8 @@ def _by_key(table: RoutingTable) -> Mapping[str, Entry]:
 
 
 @dataclass(slots=True)
-class _Mesh:
-    """The cluster of another mesh, and how many names use it. It has no endpoints that come over ADS."""
+class _UsedCluster:
+    """A cluster whose endpoints do not come over ADS, and how many routes use it."""
 
     cluster: XdsResource
     routes: int = 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import asleep, descriptors, meshes
+from bailie.gateway import asleep, descriptors, meshes, payload_log
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
 from bailie.gateway.request_metrics import VERSION
@@ -24,6 +24,7 @@ from bailie.wellknown.names import PIPELINE_ENDING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bailie.api.payload_log import PayloadLog
     from bailie.routing.refusal import ErrorAnswer
     from bailie.routing.table import Backend, Entry
 
@@ -96,8 +97,8 @@ def _one_backend(name: str, route: Route) -> dict[str, Any]:
     """Returns routes to one backend."""
     (backend,) = route.backends
     rest, grpc = (_to_backend(route, backend, protocol) for protocol in CALLS)
-    host = _of_version(backend.name, backend.held)
-    host["typed_per_filter_config"] |= _for_models()
+    host = _of_version(backend.name, backend.held, log=backend.payload_log)
+    host["typed_per_filter_config"] = _for_models() | host["typed_per_filter_config"]
     return {**host, "routes": _to_version(name, backend.name, rest, grpc)}
 
 
@@ -174,19 +175,25 @@ def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol) -> d
         {
             "name": cluster_name(backend, protocol),
             "weight": {"value": weight},
-            **_of_version(backend.name, backend.held, {VERSION: f":{backend.name}:"}),
+            **_of_version(backend.name, backend.held, {VERSION: f":{backend.name}:"}, backend.payload_log),
         }
         for backend, weight in weights.items()
     ]
     return {"timeout": {}, "weighted_clusters": {"clusters": clusters}, **policies(route, protocol)}
 
 
-def _of_version(version: str, held: bool, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _of_version(
+    version: str, held: bool, more: Mapping[str, str] | None = None, log: PayloadLog | None = None
+) -> dict[str, Any]:
     """Returns what a version adds. Agents, which have it `held`, read it in a header, not in messages."""
+    told, filters = {ROUTE_HEADER: f":{version}:"}, {}
+    if log is not None:
+        told[payload_log.HEADER] = "true"
+        filters[payload_log.FILTER] = enabled_with(_context(**payload_log.context(log, version)))
     return {
-        "typed_per_filter_config": {REQUEST_FILTER: _context(backend=version, **(more or {}))},
+        "typed_per_filter_config": {REQUEST_FILTER: _context(backend=version, **(more or {})), **filters},
         "request_headers_to_add": _headers({headers.VERSION: version} if held else {}),
-        "response_headers_to_add": _headers({ROUTE_HEADER: f":{version}:"}),
+        "response_headers_to_add": _headers(told),
     }
 
 
@@ -256,7 +263,7 @@ def _anything_else() -> dict[str, Any]:
 
 def _for_models() -> dict[str, Any]:
     """Returns the filters of a name's host that calls of a model need not pass."""
-    return {NAMING_FILTER: disabled(), BRIDGE_FILTER: disabled()}
+    return {NAMING_FILTER: disabled(), BRIDGE_FILTER: disabled(), payload_log.FILTER: disabled()}
 
 
 @cache
@@ -265,6 +272,13 @@ def enabled() -> Any:
     config = descriptors.message_class(FILTER_CONFIG)()
     config.config.SetInParent()
     return descriptors.pack(config)
+
+
+def enabled_with(config: Any) -> Any:
+    """Returns what turns a filter on for a route, with a configuration of its own there."""
+    found = descriptors.message_class(FILTER_CONFIG)()
+    found.config.CopyFrom(config)
+    return descriptors.pack(found)
 
 
 @cache

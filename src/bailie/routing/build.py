@@ -16,6 +16,7 @@ from bailie.routing.table import Backend, NotReady, Route, RouteMirror
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bailie.api.payload_log import PayloadLog
     from bailie.routing.table import Entry, ReplicaEndpoint
 
 NO_REPLICA = "NoReplicaAvailable"
@@ -23,11 +24,15 @@ NO_REPLICA = "NoReplicaAvailable"
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A version that is to answer: its name on the server, its weight, and the names of its replicas."""
+    """A version that is to answer: its name on the server, its weight, and the names of its replicas.
+
+    `payload_log` is that of its Model.
+    """
 
     name: str
     weight: int
     replicas: frozenset[str]
+    payload_log: PayloadLog | None = None
 
 
 def build_entry(
@@ -60,7 +65,7 @@ def _backend(serving: Serving, present: Mapping[str, ReplicaEndpoint]) -> Backen
     if serving.weight < 0:
         raise ValueError(f"{serving.name!r}: weight {serving.weight} is below zero")
     replicas = tuple(present[name] for name in sorted(serving.replicas) if name in present)
-    return Backend(serving.name, serving.weight, replicas) if replicas else None
+    return Backend(serving.name, serving.weight, replicas, serving.payload_log) if replicas else None
 
 
 def _nothing_left(servings: list[Serving]) -> NotReady:

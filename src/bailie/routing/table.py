@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from bailie.api.collector import Collector
+    from bailie.api.payload_log import PayloadLog
     from bailie.routing.requests import RecentRequests, RequestOutcomes, RequestTotals
 
 HELD = ".held"
@@ -53,12 +54,14 @@ class Backend:
 
     `name` is that by which the inference server knows the version (`iris_3`); `weight` is relative to those
     of the route's other backends, and 0 for a backend that only callers get who ask for it
-    (`Route.sticky`); `replicas` have the version in memory, in the order of their names.
+    (`Route.sticky`); `replicas` have the version in memory, in the order of their names. `payload_log` is
+    that of the version's Model.
     """
 
     name: str
     weight: int
     replicas: tuple[ReplicaEndpoint, ...]
+    payload_log: PayloadLog | None = None
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bailie.settings import fields, shared
 from bailie.settings.reader import read
-from bailie.wellknown import limits, ports, variables
+from bailie.wellknown import limits, logged, ports, variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+def _access_log_path(value: str) -> str:
+    if value not in {logged.STDOUT, logged.STDERR} and not re.fullmatch(logged.FILE_PATTERN, value):
+        raise ValueError
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,26 @@ class SchedulerSettings:
             " answered 503 with the reason `Overloaded`.",
             least=1,
             most=limits.MOST_REQUESTS_PER_REPLICA,
+        ),
+    )
+    access_log: str = field(
+        default=logged.FAILURES,
+        metadata=fields.choice(
+            variables.ACCESS_LOG,
+            "Requests that Envoys write into their access log; failures have no answer, a status of 400 or"
+            " more, or one of gRPC other than OK.",
+            logged.FAILURES,
+            logged.ALL,
+            logged.NONE,
+        ),
+    )
+    access_log_path: str = field(
+        default=logged.STDOUT,
+        metadata=fields.custom(
+            variables.ACCESS_LOG_PATH,
+            "Where they write it; a file ends at 256 MiB.",
+            allowed=f"{logged.STDOUT}, {logged.STDERR} or a file directly in /tmp",
+            parse=_access_log_path,
         ),
     )
     endpoints_dir: Path | None = field(default=None, metadata=shared.ENDPOINTS_DIR)
