@@ -56,23 +56,25 @@ def _more_errors(
 ) -> BrokenLimit | None:
     if rules.max_more_errors is None:
         return None
-    allowed = highest(default.failures, default.requests, VERY_CERTAIN) + rules.max_more_errors
-    if not is_above(candidate.failures, candidate.requests, allowed):
-        return None
-    theirs = f"{default.failures} of {default.requests} of the default"
-    text = f"{_failed(candidate)}, and {theirs}; {_percent(rules.max_more_errors)} more may"
-    return BrokenLimit("MoreErrors", text)
+    mine, theirs = ((each.failures, each.requests) for each in (candidate, default))
+    words = _more(mine, theirs, rules.max_more_errors)
+    return BrokenLimit("MoreErrors", f"{_failed(candidate)}, and {words}") if words else None
 
 
 def _more_cancelled(
     rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes
 ) -> BrokenLimit | None:
-    allowed = highest(default.cancelled, _ended(default), VERY_CERTAIN) + rules.max_more_cancelled
-    if not is_above(candidate.cancelled, _ended(candidate), allowed):
-        return None
-    theirs = f"{default.cancelled} of {_ended(default)} of the default"
-    text = f"{_left(candidate)}, and {theirs}; {_percent(rules.max_more_cancelled)} more may"
-    return BrokenLimit("MoreCancelled", text)
+    mine, theirs = ((each.cancelled, _ended(each)) for each in (candidate, default))
+    words = _more(mine, theirs, rules.max_more_cancelled)
+    return BrokenLimit("MoreCancelled", f"{_left(candidate)}, and {words}") if words else None
+
+
+def _more(mine: tuple[int, int], theirs: tuple[int, int], more: float) -> str:
+    """Returns the words for the default's findings, of all, where the candidate's share of its own is
+    certainly higher by `more`; empty where it may not be."""
+    if not is_above(*mine, highest(*theirs, VERY_CERTAIN) + more):
+        return ""
+    return f"{theirs[0]} of {theirs[1]} of the default; {_percent(more)} more may"
 
 
 def _too_slow(

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import pytest
 from tests.control.test_deliveries import RATE, deliver, look, promote
-from tests.support.passes import Pass
+from tests.control.test_experiment_subjects import world
 
 from bailie.scheduler.status.delivery_metrics import PHASE, SHARE, STEP, DeliveryCounts
 
+__all__ = ["world"]
 
-@pytest.fixture
-def world():
-    made = Pass()
-    made.agents.connect()
-    made.served("iris")
-    made.served("rose")
-    made.counts = DeliveryCounts("counted")
-    made.reports.append(made.counts.take)
-    yield made
-    made.counts.end()
-    assert told() == {}
+
+@pytest.fixture(autouse=True)
+def _counts(world):
+    counts = DeliveryCounts("counted")
+    world.reports.append(counts.take)
+    yield
+    counts.end()
+    assert told() == {}, "the term is over"
 
 
 def told():
