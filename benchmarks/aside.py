@@ -29,17 +29,17 @@ _POLL_SECONDS = 0.1
 
 @contextlib.asynccontextmanager
 async def starts_aside(admin: Client, namespace: str) -> AsyncIterator[None]:
-    """While entered, the processes of Bailie's pods there wait for all others until their pod is ready."""
+    """Has the processes of Bailie's pods there wait for all others until their pod is first ready."""
 
     async def follow() -> None:
-        last: set[int] = set()
+        last, usual = set[int](), set[int]()
         while True:
             for pod in filter(is_ours, (await admin.list(POD, namespace)).items):
                 for pid in _pids(pod):
-                    if is_ready(pod) and pid in last:
-                        last.discard(pid)
+                    if is_ready(pod) and pid not in usual:
+                        usual.add(pid)
                         _place(pid, _USUAL)
-                    elif not is_ready(pod) and pid not in last:
+                    elif pid not in usual | last:
                         last.add(pid)
                         _place(pid, _LAST)
             await asyncio.sleep(_POLL_SECONDS)
