@@ -207,6 +207,21 @@ def test_a_topic_that_is_followed_no_more_keeps_its_records(kafka, topics):
         worker.thread.join(20)
 
 
+def test_a_topic_that_is_deleted_under_way_holds_no_other_up(kafka, topics):
+    kafka.make(f"{topics}.gone.inputs", f"{topics}.gone.outputs")
+    kafka.write(f"{topics}.gone.inputs", *[b"%d" % number for number in range(20)])
+    with working(kafka, topics) as worker:
+        worker.held = True
+        worker.consumer.follow(only(f"{topics}.inputs", f"{topics}.gone.inputs"))
+        until_blocking(lambda: len(worker.given) == 20)
+        kafka.delete(f"{topics}.gone.inputs", f"{topics}.gone.outputs")
+        worker.held = False
+        for read in tuple(worker.given):
+            worker.end(read)
+        kafka.write(f"{topics}.inputs", b"here")
+        assert values(kafka.read(f"{topics}.outputs", count=1)) == ["here"]
+
+
 def test_a_broker_that_comes_back_has_lost_nothing(kafka, topics):
     kafka.write(f"{topics}.inputs", *[b"a%d" % number for number in range(50)])
     with working(kafka, topics):

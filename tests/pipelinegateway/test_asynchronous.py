@@ -92,6 +92,23 @@ async def test_producers_and_readers_of_seldon_core_go_on(tmp_path, kafka):
         assert error.value() in {each.value() for each in found}
 
 
+async def test_records_of_strangers_end_in_words_and_hold_nobody_up(tmp_path, kafka):
+    inputs, outputs, of_model, *_ = made(kafka, "strange", "pipeline.p", "model.a")
+    key, large = b"\xff\xfe\x00key", [("x-large", b"a" * (800 << 10)), ("x-\u00e9", b"\x00"), ("", b"\r\n")]
+    async with consuming(tmp_path, kafka, {"p_1": SPEC}, "strange"):
+        for topic in (inputs, of_model):
+            await asyncio.to_thread(kafka.write, topic, (key, VALUE, 0), headers=large)
+            await asyncio.to_thread(kafka.write, topic, (key, b"\xff" * (100 << 10), 0), headers=large)
+            await asyncio.to_thread(kafka.write, topic, (None, b"", 0), (b"", None, 0))
+        await asyncio.to_thread(kafka.write, inputs, (b"good", VALUE, 0))
+        found = await asyncio.to_thread(kafka.read, outputs, count=5)
+        answered = [each for each in found if "seldon-pipeline-errors" not in dict(each.headers())]
+        assert {each.key() for each in answered} >= {key, b"good"}
+        assert all(len(each.value()) < 2_000 for each in found)
+        errors = await asyncio.to_thread(kafka.read, "seldon.strange.errors.errors", count=2)
+        assert all(len(dict(each.headers())) < 10 for each in errors)
+
+
 async def test_a_group_that_begins_anew_replays(tmp_path, kafka):
     inputs, outputs, *_ = made(kafka, "replay", "pipeline.p", "model.a")
     kafka.write(inputs, *[VALUE] * 5)

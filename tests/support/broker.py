@@ -74,6 +74,11 @@ class Broker:
         for future in made.values():
             future.result(timeout=10)
 
+    def delete(self, *topics):
+        admin = AdminClient(self.client())
+        for future in admin.delete_topics(list(topics)).values():
+            future.result(timeout=10)
+
     def topics(self):
         """Returns the names of all topics."""
         return set(AdminClient(self.client()).list_topics(timeout=10).topics)
