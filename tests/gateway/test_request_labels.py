@@ -10,6 +10,11 @@ from bailie.gateway.request_counts import RequestCounts
 from bailie.gateway.request_labels import LEFT_CODES, counted_code
 
 
+@pytest.mark.parametrize(("method", "code"), [("rest", "0"), ("grpc", "")])
+def test_where_nobody_was_answered_the_caller_had_left_whatever_the_flags(method, code):
+    assert {counted_code(method, code, flags) for flags in ("-", "", "OM")} == {LEFT_CODES[method]}
+
+
 @pytest.mark.parametrize("flags", ["DC", "DR", "DPE", "UF,DC", "DC,URX"])
 @pytest.mark.parametrize(
     ("method", "code"),
@@ -27,8 +32,6 @@ def test_a_caller_who_left_before_the_answer_was_whole_is_cancelled(method, code
         ("rest", "404", "DR"),
         ("grpc", "Internal", "DC"),
         ("grpc", "Unknown", "-"),
-        ("grpc", "", "-"),
-        ("rest", "0", "-"),
         ("rest", "200", ""),
         ("rest", "503", "UF,URX"),
         ("grpc", "Unknown", "UC"),

@@ -12,9 +12,11 @@ LEFT_CODES = {"rest": "499", "grpc": "Canceled"}
 """The code of a caller who left before the answer was whole: nginx's status, and gRPC's own."""
 _LEFT = frozenset({"DC", "DR", "DPE"})
 """Envoy's flags of a caller who closed the connection, reset the request, or broke the protocol."""
-_NO_VERDICT = re.compile(r"0?|[123]\d\d|OK|Unknown")
-"""Envoy's codes of answers without a verdict: none, or the beginning of one. Of gRPC it says Unknown where
-the status has not come."""
+_NONE = frozenset({"", "0"})
+"""Envoy's codes of no answer at all. Where a server gives none, Envoy answers itself, so it had nobody to
+answer any more, also where it closed the connection of a caller who resets one request after the other."""
+_BEGUN = re.compile(r"[123]\d\d|OK|Unknown")
+"""Envoy's codes of answers that have begun. Of gRPC it says Unknown where the status has not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ def counted_code(method_type: str, code: str, flags: str) -> str:
 
     An answer whose beginning says that the request has failed keeps its code, though the caller has left.
     """
-    if _LEFT.isdisjoint(flags.split(",")) or not _NO_VERDICT.fullmatch(code):
-        return code
-    return LEFT_CODES[method_type]
+    left = not _LEFT.isdisjoint(flags.split(","))
+    if code in _NONE or (left and _BEGUN.fullmatch(code)):
+        return LEFT_CODES.get(method_type, code)
+    return code
