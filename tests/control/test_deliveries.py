@@ -93,6 +93,13 @@ def test_requests_that_were_counted_before_are_no_evidence(world):
     assert conditions(world)["Delivered"] == "Unknown Step1"
 
 
+def test_callers_who_left_are_told(world):
+    deliver(world)
+    look(world)
+    look(world, cancelled=1, seconds=TELL_SECONDS)
+    assert message(world, "Delivered").endswith("; 1 caller left, 0 those of the default")
+
+
 def test_requests_of_other_routes_and_versions_are_no_evidence(world):
     deliver(world)
     look(world)

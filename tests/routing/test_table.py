@@ -1,6 +1,7 @@
 import pytest
 
 from bailie.routing.table import (
+    HELD,
     MAX_TOTAL_WEIGHT,
     Asleep,
     Backend,
@@ -85,6 +86,12 @@ def test_a_route_knows_its_backends_by_model():
 def test_a_mesh_has_a_host_and_a_port(host, port):
     with pytest.raises(ValueError, match="a mesh needs a host and a port"):
         Elsewhere(host, port)
+
+
+def test_a_version_is_held_where_agents_answer_in_the_place_of_all_its_replicas():
+    held = ReplicaEndpoint(f"mlserver-1{HELD}", "127.0.0.3", 9001, 9501)
+    assert Backend("m_1", 1, (held,)).held
+    assert not Backend("m_1", 1, (R0, held)).held
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,9 @@ class _Known:
             return False
         return self.newest not in {None, found.state.version}
 
-    @property
-    def mark(self) -> tuple[object, ...]:
-        """A value that is another one when the status has to be told at once."""
-        if self.delivery is None:
-            return ()
-        state = self.delivery.state
+    def mark(self, delivery: Delivery) -> tuple[object, ...]:
+        """Returns a value of the delivery that is another one when the status has to be told at once."""
+        state = delivery.state
         return state.spec, state.version, state.phase, state.step, state.reason, state.hand, self.outdated
 
 
@@ -144,10 +141,10 @@ class Deliveries:
         delivery = known.under_way
         if delivery is None:
             return False
-        before = known.mark
+        before = known.mark(delivery)
         candidate, default = _grown(known, outcomes)
         delivery.decide(now, self._today, candidate, default, absent=known.absent)
-        if known.mark == before and now - known.told_at < pause:
+        if known.mark(delivery) == before and now - known.told_at < pause:
             return False
         known.told_at, told = now, known.told
         return _tell(known, delivery) != told
@@ -159,7 +156,7 @@ class Deliveries:
             return None
         if known.wanted.held or known.delivery is None:
             return facts_before(known.wanted, known.names)
-        if known.told is None or known.told_of != known.mark:
+        if known.told is None or known.told_of != known.mark(known.delivery):
             return _tell(known, known.delivery)
         return known.told
 
@@ -168,7 +165,7 @@ def _tell(known: _Known, delivery: Delivery) -> DeliveryFacts:
     """Returns the facts as they are now, and keeps them as those that the status has."""
     absent, outdated = known.absent, known.outdated
     known.told = facts_of_delivery(known.wanted, known.names, delivery, absent=absent, outdated=outdated)
-    known.told_of = known.mark
+    known.told_of = known.mark(delivery)
     return known.told
 
 

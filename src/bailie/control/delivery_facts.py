@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bailie.api.texts import counted
 from bailie.delivery import Delivery, DeliveryPhase, DeliveryState, delivery_record
 from bailie.lifecycle.delivery import DeliveryFacts
 
@@ -78,5 +79,5 @@ def _figures(state: DeliveryState) -> str:
     said = f"{mine.failures} of {mine.requests} requests failed"
     said = f"{said}, {theirs.failures} of {theirs.requests} of the default"
     if mine.cancelled or theirs.cancelled:
-        said += f"; {mine.cancelled} callers left, {theirs.cancelled} those of the default"
+        said += f"; {counted(mine.cancelled, 'caller')} left, {theirs.cancelled} those of the default"
     return said
