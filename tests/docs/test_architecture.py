@@ -1,4 +1,4 @@
-"""The way of a Model in ARCHITECTURE.md, beside the code: the names exist, and each calls the next."""
+"""The way of a Model in docs/how-it-works.md, beside the code: the names exist, and each calls the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\d+) \| `bailie\.([\w.]+)` \| `bailie\.([\w.]+)` \|", re.MULTILINE)
-CALLS = [found.groups() for found in ROW.finditer((ROOT / "ARCHITECTURE.md").read_text())]
+CALLS = [found.groups() for found in ROW.finditer((ROOT / "docs/how-it-works.md").read_text())]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The words of ARCHITECTURE.md are the words of the project."""
+"""The words of docs/words.md are the words of the project."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ _ROW = re.compile(r"^\| ([a-z][^|]*?) \| [^|]+ \|$", re.MULTILINE)
 
 
 def words():
-    text = (ROOT / "ARCHITECTURE.md").read_text()
-    glossary = text.partition("\n## Words\n")[2].partition("\n## ")[0]
-    return [row for row in _ROW.findall(glossary) if row != "word"]
+    text = (ROOT / "docs/words.md").read_text()
+    return [row for row in _ROW.findall(text) if row != "word"]
 
 
 def test_the_glossary_is_short_and_in_order():
