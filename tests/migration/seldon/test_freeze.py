@@ -12,7 +12,7 @@ from bailie.doctor.facts import Unknown
 from bailie.migration.foreign import ForeignOperator, containers_with, operator_of
 from bailie.migration.seldon.freeze import give_back, has_it_again, is_silent, others
 from bailie.migration.source import MoveSource
-from bailie.wellknown import names
+from bailie.wellknown import labels, names
 
 LEFT = {
     "another on the list": ({OLD, TEAM, "other"}, {TEAM, "other"}, {OLD, "other"}),
@@ -129,6 +129,34 @@ async def test_the_operator_gets_back_the_scope_that_its_mark_says(listed, besid
     assert await given_back(*await frozen(listed, *beside)) == again
 
 
+def marks(there, **of):
+    """The marks of the operator, after those of namespaces that it has let go beside."""
+    annotations = there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)["metadata"].setdefault("annotations", {})
+    annotations |= {f"{labels.LET_GO}{name}": mark for name, mark in of.items()}
+    found = {key.removeprefix(labels.LET_GO): mark for key, mark in annotations.items()}
+    return {name: mark for name, mark in found.items() if mark is not None}
+
+
+async def test_an_operator_of_the_whole_cluster_does_not_get_what_is_still_away():
+    there, record = await frozen((), "x", "other")
+    there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)["spec"]["template"]["spec"]["containers"] = (
+        containers_with(there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR), {OLD, "x"})
+    )
+    marks(there, other="a list")
+    assert await given_back(there, record) == {OLD, TEAM, "x"}
+    assert marks(there) == {"other": "the whole cluster"}
+
+
+@pytest.mark.parametrize(("listed", "mark"), [((), "the whole cluster"), ((OLD, TEAM, "other"), "a list")])
+async def test_an_operator_that_stopped_for_another_namespace_starts_without_it(listed, mark):
+    there, record = await frozen(listed, "other")
+    there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)["spec"]["replicas"] = 0
+    assert marks(there, other="2") == {TEAM: mark, "other": "2"}
+    assert await given_back(there, record) == {OLD, TEAM}
+    assert there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)["spec"]["replicas"] == 2
+    assert marks(there) == {"other": mark}
+
+
 async def test_a_list_that_somebody_has_mended_stays():
     there, record = await frozen((OLD, TEAM))
     deployment = there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)
@@ -142,3 +170,11 @@ async def test_without_a_mark_the_list_stays_and_the_wait_says_what_it_lacks():
     there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)["metadata"]["annotations"].clear()
     assert await given_back(there, record) == {OLD}
     assert f"its list lacks {TEAM}; put it there" in has_it_again(await there.look(places()), record)[0]
+
+
+async def test_without_a_mark_an_operator_that_stopped_is_waited_for():
+    there, record = await frozen(())
+    there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)["metadata"]["annotations"].clear()
+    assert await given_back(there, record) is None
+    (text, *_) = has_it_again(await there.look(places()), record)
+    assert text == f"Seldon Core's operator in {OLD}: it is stopped; start it, with replicas: 1 as before"

@@ -25,7 +25,7 @@ from bailie.wellknown import labels, names
 from bailie.workloads.replicas import is_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
     from bailie.migration.foreign import ForeignOperator
@@ -36,6 +36,7 @@ QUIET_SECONDS = 5.0
 _SETUP_CHART = "seldon-charts/seldon-core-v2-setup"
 _CLUSTER, _LIST = "the whole cluster", "a list"
 """Marks of the operator: the namespaces that it served before it let one go. A number is its replicas."""
+_SCOPES = frozenset({_CLUSTER, _LIST})
 
 
 def let_go(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
@@ -62,19 +63,39 @@ def give_back(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
     """Puts the namespace on the operator's list again, or starts the operator, as its mark says.
 
     The mark is on the operator itself: an author of the namespace can edit the record, and not the operator.
+    Namespaces with marks of their own are not its again: while there are some, it gets a list.
     """
     deployment = operator_deployment(facts, record)
-    before = annotations_of(deployment).get(_mark(record)) if deployment is not None else None
+    marks = _marks(deployment) if deployment is not None else {}
+    before = marks.pop(record.namespace, None)
     if deployment is None or before is None:
         return ()
     operator = operator_of(deployment)
-    if before not in {_CLUSTER, _LIST}:
+    if before not in _SCOPES:
         replicas = operator.wanted or int(before) if before.isdecimal() else 1
         return (_marked(_with_replicas(deployment, replicas), record, None),)
-    if before == _LIST and operator.covers(record.namespace):  # somebody has put the name there
-        return (_marked(patch(DEPLOYMENT, deployment, {}), record, None),)
-    again = {*(operator.namespaces or ()), record.namespace} if before == _LIST else set()
-    return (_marked(_with_list(deployment, again), record, None),)
+    if operator.covers(record.namespace) and (before == _LIST or operator.namespaces is None):
+        return (_marked(patch(DEPLOYMENT, deployment, {}), record, None),)  # somebody has put the name there
+    return (_marked(_listed_again(deployment, record, marks, before), record, None),)
+
+
+def _listed_again(
+    deployment: Object, record: MoveRecord, marks: Mapping[str, str], before: str
+) -> MoveChange:
+    """Returns the change that gives an operator one namespace again, and none that others have let go.
+
+    An operator that stopped for the last of them starts: its list still has that one, which goes from it.
+    The last namespace that comes back gives the operator the whole cluster, where it had that.
+    """
+    operator = operator_of(deployment)
+    starts = not operator.wanted and operator.home not in marks  # its own namespace stays its own
+    stopped = {name: int(mark) for name, mark in marks.items() if mark.isdecimal()} if starts else {}
+    heirs = [*stopped, *(name for name, mark in marks.items() if mark in _SCOPES and before == _CLUSTER)]
+    listed = {*(operator.namespaces or ()), record.namespace} - stopped.keys()
+    change = _with_list(deployment, listed if marks or before == _LIST else set())
+    spec = {**(change.body or {})["spec"], **({"replicas": max(stopped.values())} if stopped else {})}
+    annotations = {f"{labels.LET_GO}{name}": before for name in heirs}
+    return replace(change, body={"spec": spec, "metadata": {"annotations": annotations}})
 
 
 def has_it_again(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
@@ -120,18 +141,31 @@ def _with_list(deployment: Object, listed: Iterable[str]) -> MoveChange:
 
 def _marked(change: MoveChange, record: MoveRecord, before: str | None) -> MoveChange:
     """Returns a change of the operator that puts the mark on it, too, or takes it off."""
-    return replace(change, body={**(change.body or {}), "metadata": {"annotations": {_mark(record): before}}})
+    body = change.body or {}
+    others_too = (body.get("metadata") or {}).get("annotations") or {}
+    marks = {**others_too, f"{labels.LET_GO}{record.namespace}": before}
+    return replace(change, body={**body, "metadata": {"annotations": marks}})
 
 
-def _mark(record: MoveRecord) -> str:
-    return f"{labels.LET_GO}{record.namespace}"
+def _marks(deployment: Object) -> dict[str, str]:
+    """Returns the marks of an operator, by the namespace that it has let go."""
+    of_all = annotations_of(deployment).items()
+    return {key.removeprefix(labels.LET_GO): text for key, text in of_all if key.startswith(labels.LET_GO)}
 
 
 def _left_out(facts: MoveFacts, record: MoveRecord) -> Iterator[str]:
-    """Yields that the operator does not serve the namespace, where others have shortened its list."""
+    """Yields that the operator does not serve the namespace: others have shortened its list, or stopped it.
+
+    A move that began before there were marks has none: its operator is given back by hand.
+    """
     deployment = operator_deployment(facts, record)
-    if deployment is not None and not operator_of(deployment).covers(record.namespace):
-        yield f"Seldon Core's operator in {record.foreign}: its list lacks {record.namespace}; put it there"
+    if deployment is None:
+        return
+    operator, its = operator_of(deployment), f"Seldon Core's operator in {record.foreign}"
+    if not operator.covers(record.namespace):
+        yield f"{its}: its list lacks {record.namespace}; put it there"
+    if record.replicas and not operator.wanted:
+        yield f"{its}: it is stopped; start it, with replicas: {record.replicas} as before"
 
 
 def _with_replicas(deployment: Object, replicas: int) -> MoveChange:
