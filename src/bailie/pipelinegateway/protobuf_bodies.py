@@ -224,7 +224,8 @@ def _encode(parcel: Parcel, raw_field: int) -> bytes:
 
 def _tensor_parts(tensor: TensorHandle, data: WireData) -> list[Part]:
     name, datatype = tensor.name.encode(), tensor.datatype.encode()
-    shape = _shape_bytes(tensor.shape)
+    usual = len(tensor.shape) <= _MOST_DIMENSIONS  # JSON may have millions, which no cache should keep
+    shape = _shape_bytes(tensor.shape) if usual else _shape_bytes.__wrapped__(tensor.shape)
     parts: list[Part] = [delimited(_NAME, len(name)), name, delimited(_DATATYPE, len(datatype)), datatype]
     if shape:
         parts += (delimited(_SHAPE, len(shape)), shape)
