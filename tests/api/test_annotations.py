@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bailie.api.annotations import ASKED, WRITTEN
+from bailie.api.annotations import ASKED, WRITTEN, unread_annotations
 from bailie.api.model import Model
 
 SOURCE = Path(__file__).parents[2] / "src" / "bailie"
@@ -38,3 +38,9 @@ def test_an_annotation_that_nothing_reads_is_told(manifest, annotation, words):
     assert model is not None
     told = [(each.path, each.message) for each in problems if each.path.startswith("metadata")]
     assert told == ([(f"metadata.annotations[{annotation}]", words)] if words else [])
+
+
+def test_of_very_many_annotations_the_first_are_told():
+    assert [*unread_annotations("Model", (f"bailie.io/scale{number}" for number in range(16_000)))] == [
+        f"bailie.io/scale{number}" for number in range(10)
+    ]

@@ -7,6 +7,7 @@ effect.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from bailie.api import payload_log
@@ -36,12 +37,18 @@ WRITTEN = frozenset(
     }
 )
 """The names that Bailie writes by itself."""
+_TOLD = 10
+"""Annotations of one object that are told: it may have thousands, each of which would become an Event."""
 
 
 def unread_annotations(kind: str, names: Iterable[str]) -> dict[str, str]:
-    """Returns a sentence for each annotation in Bailie's name that nothing reads on an object of the kind."""
+    """Returns a sentence for each annotation in Bailie's name that nothing reads on an object of the kind.
+
+    Of very many the first ones are told.
+    """
     read = {*WRITTEN, *ASKED.get(kind, ())}
-    return {each: _words(kind, each) for each in names if each.startswith(PREFIX) and each not in read}
+    found = (each for each in names if each.startswith(PREFIX) and each not in read)
+    return {each: _words(kind, each) for each in islice(found, _TOLD)}
 
 
 def _words(kind: str, name: str) -> str:
