@@ -99,3 +99,12 @@ def test_each_field_without_effect_is_told_once_per_generation(api, reporter, re
     reporter.forget("u")
     reporter.warn(api.server, [own])
     assert recorder.messages[3:] == ["spec.x: own"]
+
+
+def test_warnings_of_annotations_that_change_again_and_again_come_to_an_end(api, recorder, reporter):
+    for number in range(200):
+        reporter.warn(api.server, [Problem(f"metadata.annotations[{number}]", "NoEffect", "is not read")])
+    assert len(recorder.messages) == 100
+    api.server["metadata"]["generation"] = 2
+    reporter.warn(api.server, [Problem("spec.x", "NoEffect", "is not read")])
+    assert len(recorder.messages) == 101

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_MOST_WARNINGS = 100
+"""Warnings of one generation that are told and remembered: annotations change without a new generation."""
+
 
 class Reporter:
     """Writes the statuses and Events of objects of one kind."""
@@ -78,12 +81,13 @@ class Reporter:
             )
 
     def warn(self, manifest: Object, problems: Sequence[Problem]) -> None:
-        """Tells each field without effect once per generation of the object."""
+        """Tells each field without effect once per generation of the object, of very many the first ones."""
         metadata = manifest["metadata"]
         generation, told = self._warned.get(metadata["uid"], (None, set()))
         if generation != metadata.get("generation"):
             told = set()
         new = [problem for problem in problems if problem.reason == NO_EFFECT and problem not in told]
+        new = new[: max(0, _MOST_WARNINGS - len(told))]
         self._warned[metadata["uid"]] = (metadata.get("generation"), told.union(new))
         for warning in new:
             self._recorder.event(manifest, EventType.WARNING, NO_EFFECT, str(warning))
