@@ -130,6 +130,7 @@ def test_wishes_choose_outputs_and_name_those_that_are_missing():
     answer = decode_answer(f'{{"outputs":[{TENSOR},{TENSOR.replace("x", "y")}]}}'.encode())
     assert [tensor.name for tensor in chosen(answer, ("y",)).tensors] == ["y"]
     assert chosen(answer, ()) is answer
+    assert [tensor.name for tensor in chosen(answer, ("y", "x", "y") * 1_000).tensors] == ["y", "x"]
     with pytest.raises(MalformedBody, match=r'no output "z" \(outputs: x, y\)'):
         chosen(answer, ("z",))
 

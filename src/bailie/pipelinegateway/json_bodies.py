@@ -109,7 +109,11 @@ def encode_answer(parcel: Parcel) -> EncodedBody:
 
 
 def chosen(answer: Parcel, wanted: tuple[str, ...]) -> Parcel:
-    """Returns the outputs that a request asks for, all without a wish. Raises MalformedBody for others."""
+    """Returns the outputs that a request asks for, each once, and all without a wish.
+
+    A short request may ask for an output very often, whose copies would fill the memory of all requests.
+    Raises MalformedBody for outputs that are not there.
+    """
     if not wanted:
         return answer
     by_name = {tensor.name: tensor for tensor in answer.tensors}
@@ -117,7 +121,7 @@ def chosen(answer: Parcel, wanted: tuple[str, ...]) -> Parcel:
     if missing is not None:
         there = ", ".join(by_name) or "none"
         raise MalformedBody(shown(f'the answer has no output "{missing}" (outputs: {there})', _LONGEST_WORDS))
-    return msgspec.structs.replace(answer, tensors=tuple(by_name[name] for name in wanted))
+    return msgspec.structs.replace(answer, tensors=tuple(by_name[name] for name in dict.fromkeys(wanted)))
 
 
 def stacked(tensor: TensorHandle) -> TensorHandle:
