@@ -12,11 +12,14 @@ from tests.pipelinegateway.client import ask, ask_bytes, grpc_bytes, running, se
 from tests.pipelinegateway.models import Models, echo, serving, tensor
 from tests.support.waiting import until
 
-from bailie.dataflow.events import Asked, Reply
-from bailie.dataflow.tensors import Parcel
+from bailie.dataflow.events import Asked, Record, Reply
+from bailie.dataflow.plan import Topic
+from bailie.dataflow.tensors import Parcel, TensorHandle
+from bailie.pipelinegateway.grpc_dialect import GRPC
 from bailie.pipelinegateway.http_values import lines
 from bailie.pipelinegateway.kept_data import KeptData, KeptRecord
 from bailie.pipelinegateway.plans import Plans, PlanSource
+from bailie.pipelinegateway.protobuf_bodies import WireData
 from bailie.pipelinegateway.rest_dialect import REST
 from bailie.pipelinegateway.run import trace_server
 from bailie.pipelinegateway.traces import _PER_SECOND, TraceRing
@@ -243,3 +246,13 @@ async def test_calls_of_grpc_are_traced_and_kept_as_those_of_rest(tmp_path):
     bodies = {(each["owner"], each["side"]): each["body"] for each in records}
     assert bodies["p", "inputs"]["inputs"][0]["name"] == "x"
     assert bodies["p", "outputs"]["outputs"][0]["data"]
+
+
+def test_data_without_a_form_is_not_kept_and_ends_no_request():
+    held, root = KeptData(100_000), SimpleNamespace(to_steps=b"", dialect=GRPC)
+    traced = TraceRing(10, held).begin(served_of(KEEPING), root, 0.0, follower=False)
+    odd = TensorHandle("x", "ODD", (1,), WireData(b"", (b"\x00",)))
+    raw = TensorHandle("y", "ODD", (1,), WireData(b"", (), b"1"))
+    topic = Topic("p", "b", "inputs")
+    traced.turn(0.0, [], [Record(topic, Parcel((odd, raw))), Record(topic, Parcel((raw,)))])
+    assert len(held.of("p")) == 1

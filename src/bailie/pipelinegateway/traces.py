@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import msgspec
 from bailie.dataflow.events import Fail, Record, RecordFailure
 from bailie.dataflow.tracing import FlowTrace
 from bailie.pipelinegateway.grpc_dialect import GRPC
+from bailie.pipelinegateway.json_bodies import MalformedBody
 from bailie.pipelinegateway.kept_data import ERRORS, KeptData, KeptRecord
 from bailie.wellknown import headers
 
@@ -90,8 +92,9 @@ class RunTrace:
     def _keep(self, kept: KeptData, effect: Effect) -> None:
         match effect:
             case Record(topic, parcel):
-                body = self.dialect.encode_answer(parcel)
-                self._add(kept, (topic.owner, topic.side), body.content, body.json_bytes)
+                with suppress(MalformedBody):  # tensors of several models may have no message together
+                    body = self.dialect.encode_answer(parcel)
+                    self._add(kept, (topic.owner, topic.side), body.content, body.json_bytes)
             case Fail(words=words, step=step) | RecordFailure(step, words):
                 text = msgspec.json.encode({"error": words, "step": step})
                 self._add(kept, (step or self.served.name, ERRORS), text)
