@@ -16,6 +16,7 @@ from bailie.api.kinds import DEPLOYMENT
 from bailie.api.names import is_dns_label
 from bailie.doctor.facts import known
 from bailie.scope.claim import is_upstream_operator
+from bailie.wellknown.labels import LET_GO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,6 +44,8 @@ class ForeignOperator:
     """Replicas that are asked for."""
     ready: int = 0
     """Replicas that are ready."""
+    let_go: frozenset[str] = frozenset()
+    """The namespaces that moves took from it."""
 
     @property
     def at_work(self) -> bool:
@@ -68,14 +71,16 @@ def operator_of(deployment: Object) -> ForeignOperator:
     metadata, spec = deployment["metadata"], deployment.get("spec") or {}
     home = str(metadata["namespace"])
     namespaces, told = _scope(_settings(spec), home)
+    marks = metadata.get("annotations") or {}
     wanted = spec.get("replicas")
     return ForeignOperator(
         home=home,
         namespaces=namespaces,
         told=told,
-        release=str((metadata.get("annotations") or {}).get("meta.helm.sh/release-name") or ""),
+        release=str(marks.get("meta.helm.sh/release-name") or ""),
         wanted=1 if wanted is None else int(wanted),
         ready=int((deployment.get("status") or {}).get("readyReplicas") or 0),
+        let_go=frozenset(key.removeprefix(LET_GO) for key in marks if key.startswith(LET_GO)),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
 import yaml
-from tests.support.moves import HOME
+from tests.support.moves import HOME, TEAM
 from tests.support.seldon_move import OLD, SeldonNamespace, places
 
 from bailie.api import kinds
@@ -53,6 +54,20 @@ async def test_several_operators_of_seldon_core_are_refused():
         seldon_places(cluster, facts, "")
     found = seldon_places(dataclasses.replace(cluster, upstream=(operator,)), facts, "")
     assert found == places()
+
+
+@pytest.mark.parametrize("listed", [(), (OLD, TEAM)], ids=["stopped", "shortened"])
+async def test_an_operator_that_has_let_the_namespace_go_is_found_without_a_record(listed):
+    there = SeldonNamespace(listed=listed)
+    executor = there.executor()
+    await executor.apply(await executor.begin(MoveSource.SELDON_SCOPED, places()), "freeze")
+    operator = there.get(kinds.DEPLOYMENT, OLD, names.OPERATOR)
+    other = copy.deepcopy(operator)
+    other["metadata"] = {"name": names.OPERATOR, "namespace": "third"}
+    other["spec"]["replicas"] = 0
+    facts = await there.look(MovePlaces())
+    cluster = dataclasses.replace(facts.cluster, upstream=(operator, other))
+    assert seldon_places(cluster, facts, "").foreign == OLD
 
 
 async def test_the_file_has_the_objects_of_before_and_no_secret():

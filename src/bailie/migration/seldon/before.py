@@ -118,12 +118,14 @@ def _missing(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
 def seldon_places(cluster: ClusterObjects, facts: MoveFacts, central: str) -> MovePlaces:
     """Returns the namespaces of Bailie's operator, of Seldon Core's, and of the central scheduler.
 
-    Raises Blocked where several operators of Seldon Core's act in the namespace.
+    Where no operator of Seldon Core's acts in the namespace, a move may have taken it from one. Raises
+    Blocked where several act there.
     """
-    seen = replace(facts, cluster=cluster)
-    home = home_of(seen)
-    acting = [each for each in foreign_operators(seen) if each.covers(facts.here.name)]
-    working = [each for each in acting if each.at_work] or acting
+    seen, name = replace(facts, cluster=cluster), facts.here.name
+    home, operators = home_of(seen), foreign_operators(seen)
+    acting = [each for each in operators if each.covers(name)]
+    working = [each for each in acting if each.at_work]
+    working = working or [each for each in operators if name in each.let_go] or acting
     if len(working) > 1:
         raise Blocked(
             f"several operators of Seldon Core's act in the namespace: {', '.join(e.home for e in working)}",
