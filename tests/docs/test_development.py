@@ -14,7 +14,13 @@ import yaml
 from tests.conftest import SLOW
 from tests.support.documents import ROOT, blocks, spans, text_of
 
-FOR_DEVELOPERS = ("ARCHITECTURE.md", "docs/how-it-works.md", "CONTRIBUTING.md", "DEVELOPMENT.md", "tests/README.md")
+FOR_DEVELOPERS = (
+    "ARCHITECTURE.md",
+    "docs/how-it-works.md",
+    "CONTRIBUTING.md",
+    "DEVELOPMENT.md",
+    "tests/README.md",
+)
 SOURCE, TESTS = ROOT / "src" / "bailie", ROOT / "tests"
 _PATH = re.compile(r"(?<![\w./<$~-])[\w.-]+(?:/[\w.*<>-]+)+(?![\w/])")
 _MODULE = re.compile(r"[a-z_]+(?:\.[a-z_]+)+")

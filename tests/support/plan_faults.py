@@ -193,7 +193,7 @@ FAULTS: dict[str, Fault] = {
     "no-effect": Fault(
         prepare=_model(logger={"percent": 10}),
         check="no-effect",
-        says="spec.logger: has no effect: Bailie does not log payloads",
+        says="spec.logger: has no effect without the annotation bailie.io/payload-sink",
         remedy="kubectl explain model.spec.logger",
         blocks=False,
     ),
