@@ -164,6 +164,17 @@ def test_a_leader_that_comes_while_a_request_waits_goes_on(seen, replicas):
     assert seen.step() == ["load iris_1 mlserver-0"]
 
 
+def test_a_data_plane_that_comes_after_the_first_pass_of_a_leader_wakes_it(seen):
+    seen.fall_asleep()
+    seen.engine = seen.new_engine()
+    seen.step(3)
+    assert seen.number == (0, "Asleep")
+    seen.ask(Asleep("iris_1", seen.sleep.period - 60))
+    assert seen.number == (0, "Asleep"), "that request was of an earlier sleep"
+    seen.ask(seen.sleep)
+    assert (seen.entry.name, seen.number) == ("iris_1", (1, "ModelsWait"))
+
+
 def test_a_leader_that_comes_is_not_woken_by_requests_of_earlier_sleeps(seen):
     seen.fall_asleep()
     seen.publisher.kept |= {Asleep("iris_1", seen.sleep.period - 60)}

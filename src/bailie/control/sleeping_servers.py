@@ -29,12 +29,17 @@ WAKE_SECONDS = 600.0
 
 @dataclass(slots=True)
 class Sleep:
-    """The sleep of one version: `entry` is its part of the routing table. `woken_at`: when a request came."""
+    """The sleep of one version: `entry` is its part of the routing table. `woken_at`: when a request came.
+
+    `asked_from` is for a sleep that a leader before has begun: requests that data planes keep for an entry of
+    that period, or of a later one, are for this sleep. They may be told of long after the first pass.
+    """
 
     server: str
     identity: str
     entry: Asleep
     woken_at: float = inf
+    asked_from: float = inf
 
     @property
     def woken(self) -> bool:
@@ -86,6 +91,8 @@ class SleepingServers:
     _due: dict[str, float] = field(default_factory=dict)
     _now: float = 0.0
     _known: set[str] = field(default_factory=set)
+    _asked: dict[str, int] = field(default_factory=dict)
+    """The newest period for which data planes keep requests, by version."""
 
     @property
     def at_work(self) -> bool:
@@ -95,6 +102,9 @@ class SleepingServers:
     def observe(self, now: float, rules: Mapping[str, SleepRule], sight: Sight) -> set[str]:
         """Returns the Models that fall asleep, wake or have woken by this look."""
         self._now, before = now, {name: (each.entry, each.woken) for name, each in self.sleeps.items()}
+        self._asked = {}
+        for each in sight.kept:
+            self._asked[each.name] = max(each.period, self._asked.get(each.name, 0))
         self._take_over(rules, sight)
         self._wake(now, rules, sight)
         for name, rule in rules.items():
@@ -114,7 +124,9 @@ class SleepingServers:
             before = wanted.slept
             known = before is not None and before.server in rules and wanted.replicas
             if before is not None and known and not any(name in each for each in sight.here.values()):
-                self.sleeps[name] = _sleep(wanted, before.server, sight, since=before.since)
+                found = _sleep(wanted, before.server, sight, self._asked, since=before.since)
+                found.asked_from = before.since - SLACK_SECONDS
+                self.sleeps[name] = found
 
     def _wake(self, now: float, rules: Mapping[str, SleepRule], sight: Sight) -> None:
         """Wakes the Models that are asked for, or may not sleep; forgets the sleeps that are over."""
@@ -126,6 +138,7 @@ class SleepingServers:
                 del self.sleeps[name]
             elif not each.woken and (
                 each.entry in sight.kept
+                or self._asked.get(each.entry.name, -1) >= each.asked_from
                 # A request was on its way to the agent when the routes changed.
                 or name in sight.loaded
                 or name in sight.shared
@@ -149,7 +162,7 @@ class SleepingServers:
             return
         self.falling.add(server)
         for name in here - self.sleeps.keys():
-            self.sleeps[name] = _sleep(sight.wanted[name], server, sight, since=sight.wall)
+            self.sleeps[name] = _sleep(sight.wanted[name], server, sight, self._asked, since=sight.wall)
 
     def keeps(self, name: str) -> bool:
         """Says whether a Model sleeps, so that it asks for no place."""
@@ -162,15 +175,14 @@ class SleepingServers:
         return min((each for each in ends if self._now < each < inf), default=None)
 
 
-def _sleep(wanted: WantedModel, server: str, sight: Sight, *, since: float) -> Sleep:
+def _sleep(
+    wanted: WantedModel, server: str, sight: Sight, asked: Mapping[str, int], *, since: float
+) -> Sleep:
     """Returns a sleep since that time.
 
     Its entry is one for which data planes keep requests, if there is one: so a former leader named it.
     """
     version = f"{wanted.name}_{sight.number(wanted)}"
-    asked = [each for each in sight.kept if each.name == version and each.period >= since - SLACK_SECONDS]
-    return Sleep(server, wanted.identity, max(asked, default=Asleep(version, int(sight.wall)), key=_period))
-
-
-def _period(entry: Asleep) -> int:
-    return entry.period
+    period = asked.get(version, -1)
+    known = period >= since - SLACK_SECONDS
+    return Sleep(server, wanted.identity, Asleep(version, period if known else int(sight.wall)))
