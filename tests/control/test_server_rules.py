@@ -66,6 +66,15 @@ def test_a_number_of_somebody_else_stays():
         assert rules(managed, minReplicas=1, maxReplicas=4).refused is None
 
 
+@pytest.mark.parametrize("spec", [{}, {"minReplicas": 0}, {"minReplicas": 0, "maxReplicas": 1}])
+def test_a_server_that_slept_and_has_no_annotation_any_more_is_woken(spec):
+    found = rules(owned_by(SCALER), replicas=0, **spec)
+    assert (found.bounds, found.sleep, found.refused) == (Bounds(1, 1), None, None)
+    for manager in ("kubectl", "keda"):
+        assert rules(owned_by(manager), replicas=0, **spec) is None
+    assert rules(owned_by(SCALER), replicas=1, **spec) is None
+
+
 def test_an_owner_beside_the_scheduler_is_seen():
     both = {"managedFields": [*owned_by(SCALER)["managedFields"], *owned_by("hpa")["managedFields"]]}
     assert rules(both, minReplicas=1, maxReplicas=4).refused[0] == "ReplicasOwned"

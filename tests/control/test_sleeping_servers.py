@@ -26,7 +26,7 @@ class Namespace(Pass):
         self.apply()
         self.agents.connect(**KEEPS)
 
-    def apply(self, replicas=1, generation=5, after="2m", manager="", **spec):
+    def apply(self, replicas=1, generation=5, after: str | None = "2m", manager="", **spec):
         """Has the Server so many replicas, set by the manager by way of the scale subresource."""
         bounds = {"minReplicas": 0, "maxReplicas": 3, **spec}
         manifest = manifest_of(
@@ -35,7 +35,7 @@ class Namespace(Pass):
         fields = {"f:spec": {"f:replicas": {}}}
         managed = [{"manager": manager, "subresource": "scale", "fieldsV1": fields}] if manager else []
         manifest["metadata"] |= {
-            "annotations": {"bailie.io/scale-to-zero": after},
+            "annotations": {"bailie.io/scale-to-zero": after} if after else {},
             "generation": generation,
             "managedFields": managed,
         }
@@ -343,6 +343,29 @@ def test_a_server_that_a_person_scaled_to_zero_is_not_woken(seen):
     seen.step()
     seen.step(10)
     assert seen.number == (0, "ScaledDown")
+
+
+OFF = {
+    "no annotation": lambda seen: seen.apply(0, generation=7, manager=SCALER, after=None, maxReplicas=1),
+    "no Server is scaled": lambda seen: seen.runtimes.update(
+        s=manifest_of(
+            "SeldonRuntime",
+            "s",
+            {"seldonConfig": "default", "config": {"scalingConfig": {"servers": {"enabled": False}}}},
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("off", OFF.values(), ids=OFF)
+def test_a_server_at_zero_that_may_not_sleep_any_more_is_woken_for_good(seen, off):
+    seen.fall_asleep()
+    off(seen)
+    seen.step()
+    assert (isinstance(seen.entry, NotReady), seen.number[0]) == (True, 1)
+    seen.apply(1, generation=8, manager=SCALER, after=None, maxReplicas=1)
+    seen.step()
+    assert "mlserver" not in seen.engine.result.server_scaling
 
 
 def test_a_deleted_model_and_a_server_that_may_sleep_no_longer_end_the_sleep(seen):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from bailie.control.server_rules import ServersSwitch, server_rules, switch_of
+from bailie.control.server_rules import ServersSwitch, server_rules, slept, switch_of
 from bailie.control.wanted_objects import object_mark
 from bailie.placement.resizing import ResizingTrial
 from bailie.scaling import ServerScaler, ServerState, asleep
@@ -97,7 +97,8 @@ class ScaledServers:
             mark = seen[1] if seen[0] is manifest else object_mark(manifest["metadata"])
             self._read[name] = (manifest, mark)
             if mark != seen[1]:
-                rules = server_rules(manifest) if self._switch.enabled else None
+                follows = self._switch.enabled or slept(manifest)
+                rules = server_rules(manifest) if follows else None
                 self._take(name, rules, int(manifest["metadata"].get("generation") or 0))
         for name in self._scaled.keys() - self._read.keys():
             del self._scaled[name]
@@ -115,7 +116,7 @@ class ScaledServers:
     @property
     def sleep_rules(self) -> dict[str, SleepRule]:
         """The rules of the Servers that go to zero replicas while nobody asks for their Models, by name."""
-        if self._switch.keeps:
+        if self._switch.keeps or not self._switch.enabled:
             return {}
         rules = ((name, each.rules) for name, each in self._scaled.items())
         return {name: found.sleep for name, found in rules if found.sleep and found.refused is None}

@@ -2,7 +2,7 @@
 
 Used by `scaled_servers`. A Server is scaled where its spec has both `minReplicas` and `maxReplicas`, with
 room between them, and the SeldonRuntime does not forbid it; a number that somebody else sets stays, and so
-does that of a Server which a move holds back.
+does that of a Server which a move holds back. A Server that slept, and may not any more, is always woken.
 """
 
 from __future__ import annotations
@@ -87,15 +87,21 @@ def server_rules(manifest: Mapping[str, Any]) -> ServerRules | None:
         return None
     text = (manifest["metadata"].get("annotations") or {}).get(idle.ANNOTATION)
     least, most = max(server.spec.min_replicas or 0, 1), min(server.spec.max_replicas or 0, MOST_REPLICAS)
-    if text is None and (server.spec.min_replicas is None or most <= least):
-        return None
     bounds = Bounds(least, max(least, most))
+    if text is None and (server.spec.min_replicas is None or most <= least):
+        return ServerRules(bounds=bounds) if slept(manifest) else None
     sleep = None if text is None else _sleep_rule(server, text, manifest)
     if isinstance(sleep, tuple):
         if server.spec.scaling.replicas:
             return ServerRules(bounds=bounds, refused=sleep)
         sleep = None  # it slept, and the number is ours to raise
     return ServerRules(bounds=bounds, sleep=sleep, refused=_refused(server, manifest))
+
+
+def slept(manifest: Mapping[str, Any]) -> bool:
+    """Says whether the scheduler itself has brought a Server to zero replicas."""
+    stated = (manifest.get("spec") or {}).get("replicas")
+    return stated == 0 and scaler_of(manifest["metadata"].get("managedFields") or ()) == SCALER
 
 
 def _sleep_rule(server: Server, text: str, manifest: Mapping[str, Any]) -> SleepRule | tuple[str, str]:
@@ -119,7 +125,7 @@ def _sleep_rule(server: Server, text: str, manifest: Mapping[str, Any]) -> Sleep
 def _refused(server: Server, manifest: Mapping[str, Any]) -> tuple[str, str] | None:
     """Returns why the number of a Server stays as it is, None where it may change."""
     managed = manifest["metadata"].get("managedFields") or ()
-    if server.spec.scaling.replicas == 0 and scaler_of(managed) != SCALER:
+    if server.spec.scaling.replicas == 0 and not slept(manifest):
         return ("ScaledDown", "spec.replicas is 0: no replica is started for models")
     if not server.wanted_replicas and server.spec.scaling.replicas:
         # The number in the spec is for the time after: written now, it would be the smallest that is allowed.
