@@ -15,7 +15,7 @@ from bailie.gateway.resources import (
     Encoder,
     resource,
 )
-from bailie.gateway.session import LINGER_SECONDS, XdsSession
+from bailie.gateway.session import LINGER_SECONDS, MOST_AWOKEN, XdsSession
 from bailie.routing.table import Asleep, Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = ReplicaEndpoint("s-0", "127.0.0.2", 9000, 9500)
@@ -279,6 +279,30 @@ def test_a_request_that_an_envoy_keeps_is_known_until_its_version_answers(sessio
     assert list(gone.removed_resources) == [ASLEEP]
     acknowledge(session, gone)
     assert (session.kept, session.settle(woken)) == (frozenset(), True)
+
+
+def test_an_envoy_that_names_the_sleeps_of_its_whole_life_gets_the_newest_few(session):
+    names = [f"asleep/http/{period}/a_1" for period in range(1000)]
+    session.receive(request(CLUSTER_URL, names=["*", *names, *PAIR], versions={names[0]: "1"}))
+    assert {each.period for each in session.kept} == {996, 997, 998, 999}
+    session.receive(request(CLUSTER_URL, names=["asleep/grpc/3/a_1"], gone=[names[999]]))
+    assert {each.period for each in session.kept} == {3, 996, 997, 998}
+    response = session.next_response(snapshot("a"), NOW)
+    assert sent(response) == {*PAIR, *names[996:999], "asleep/grpc/3/a_1"}
+
+
+def test_clusters_that_were_asked_for_go_out_in_parts(session):
+    snap = snapshot("a")
+    start(session, snap)
+    names = {f"asleep/http/7/a{number}_1" for number in range(2 * MOST_AWOKEN + 1)}
+    session.receive(request(CLUSTER_URL, names=sorted(names)))
+    got, parts = set(), []
+    while not session.settle(snap):
+        response = session.next_response(snap, NOW)
+        parts.append(len(sent(response)))
+        got |= sent(response)
+        acknowledge(session, response)
+    assert (got, parts) == (names, [MOST_AWOKEN, MOST_AWOKEN, 1])
 
 
 @pytest.mark.parametrize("entry", [NotReady("Loading", "it is not"), Route((Backend("a_2", 1, (R0,)),))])

@@ -15,6 +15,8 @@ from bailie.gateway.clusters import CALLS, Protocol
 from bailie.routing.table import Asleep
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from bailie.routing.table import ReplicaEndpoint
 
 KEEP_FILTER = "bailie.keep"
@@ -22,6 +24,8 @@ KEEP_FILTER = "bailie.keep"
 PREFIX = "asleep/"
 KEEP_SECONDS = 600
 """The longest time that a request is kept: for a pod that must be scheduled and pull its image."""
+MOST_SLEEPS = 4
+"""The newest sleeps of one version for which an Envoy may keep requests."""
 ON_DEMAND = "envoy.extensions.filters.http.on_demand.v3.OnDemand"
 
 
@@ -37,6 +41,58 @@ def sleep_of(cluster: str) -> tuple[Protocol, Asleep] | None:
         return None
     protocol = next((each for each in CALLS if each.value == parts[0]), None)
     return (protocol, Asleep(parts[2], int(parts[1]))) if protocol else None
+
+
+class AskedClusters:
+    """The clusters of versions on no server that one Envoy asks for, by name.
+
+    An Envoy that connects to another leader asks once more for all clusters of its life. Those of all but the
+    newest sleeps of each version are left out: no request waits for these clusters any more.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Asleep] = {}
+        self._of_version: dict[tuple[Protocol, str], set[tuple[int, str]]] = {}
+        self.kept: frozenset[Asleep] = frozenset()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def change(self, added: Iterable[str], removed: Iterable[str]) -> set[str]:
+        """Takes over names, of whatever clusters; returns those that are left out."""
+        before = len(self._entries)
+        left_out = {old for name in added if (old := self._add(name))}
+        gone = [name for name in removed if self._discard(name)]
+        if left_out or gone or len(self._entries) != before:
+            self.kept = frozenset(self._entries.values())
+        return left_out
+
+    def _add(self, name: str) -> str | None:
+        """Takes over a name; returns the one that is left out for that."""
+        found = sleep_of(name)
+        if found is None:
+            return None
+        protocol, entry = found
+        self._entries[name] = entry
+        sleeps = self._of_version.setdefault((protocol, entry.name), set())
+        sleeps.add((entry.period, name))
+        if len(sleeps) <= MOST_SLEEPS:
+            return None
+        oldest = min(sleeps)[1]
+        self._discard(oldest)
+        return oldest
+
+    def _discard(self, name: str) -> bool:
+        found = sleep_of(name) if name in self._entries else None
+        if found is None:
+            return False
+        protocol, entry = found
+        del self._entries[name]
+        sleeps = self._of_version[protocol, entry.name]
+        sleeps.discard((entry.period, name))
+        if not sleeps:
+            del self._of_version[protocol, entry.name]
+        return True
 
 
 def cluster(name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...], max_requests: int) -> Any:

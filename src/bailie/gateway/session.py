@@ -11,10 +11,11 @@ endpoints, and these were checked once), so a route that is sent after that has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
-from bailie.gateway.asleep import sleep_of
+from bailie.gateway.asleep import AskedClusters
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, XdsResource
 from bailie.gateway.xds_requests import MOST_NAMES
 
@@ -33,6 +34,8 @@ GONE = ""
 NO_LIMIT = 1 << 30
 _LONGEST_MESSAGE = 4096
 """Characters of an Envoy's words that are kept."""
+MOST_AWOKEN = 64
+"""Clusters of versions that have woken, in one response: each takes up to a millisecond to make."""
 LINGER_SECONDS = 5.0
 """How long an Envoy keeps a cluster that no route names any more. A request whose connection failed is
 repeated in the cluster that it was routed to: for about 5 s at most, by the limits of `clusters.cluster`."""
@@ -79,6 +82,7 @@ class XdsSession:
     """Whether the Envoy answers requests: it came with a listener, or has taken over a whole snapshot."""
     _lingering: dict[str, float] = field(default_factory=dict)
     """Clusters that no route names any more, and since when."""
+    _asked: AskedClusters = field(default_factory=AskedClusters)
     _nonce: int = 0
 
     def receive(self, request: Any) -> str:
@@ -90,6 +94,9 @@ class XdsSession:
             self.subscriptions[url] = subscription
         if request.resource_names_subscribe or request.resource_names_unsubscribe:
             self._subscribe(subscription, request)
+        if url == CLUSTER_URL:
+            changed = request.resource_names_subscribe, request.resource_names_unsubscribe
+            subscription.names -= self._asked.change(*changed)
         answered = self.in_flight.get(url)
         if answered is None or request.response_nonce != answered.nonce:
             return ""
@@ -209,20 +216,15 @@ class XdsSession:
 
         An Envoy that has connected to another leader also tells those of its earlier life.
         """
-        asked = self.subscriptions.get(CLUSTER_URL)
-        found = (sleep_of(name) for name in asked.names) if asked else ()
-        return frozenset(each[1] for each in found if each)
+        return self._asked.kept
 
     def _resources(self, url: str, snapshot: ResourceSnapshot) -> Mapping[str, XdsResource]:
         shared = snapshot.resources.get(url, {})
         if url == CLUSTER_URL:
-            asked = self.subscriptions[url]
+            sent = self.subscriptions[url].sent
             # Once: with the cluster Envoy goes on with the requests that it has kept, and no others come.
-            awoken = {
-                name: found
-                for name in asked.names
-                if name not in asked.sent and (found := snapshot.awoken(name)) is not None
-            }
+            found = ((name, snapshot.awoken(name)) for name in self._asked if name not in sent)
+            awoken = dict(islice(((name, each) for name, each in found if each), MOST_AWOKEN))
             return {**shared, **awoken} if awoken else shared
         if url != LISTENER_URL:
             return shared
@@ -278,6 +280,7 @@ class XdsSession:
             else:
                 subscription.sent[name] = GONE
         if url == CLUSTER_URL:
+            self._asked.change((), removed)
             self._send_endpoints_again(item.name for item in changed)
         return descriptors.message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")(
             system_version_info=str(revision),
