@@ -290,6 +290,24 @@ def test_a_load_that_fails_ends_the_sleep_in_words(seen):
     assert condition(seen, "Ready")[0] == "False"
 
 
+def test_a_load_that_failed_before_the_sleep_ends_no_wait(seen):
+    seen.apply(2)
+    seen.agents.connect(ReplicaId("mlserver", 1), **KEEPS)
+    identity = seen.model(generation=9, metadata=ASKED, replicas=2)
+    seen.step()
+    seen.agents.report(
+        "iris", identity, 1, FAILED, replica=ReplicaId("mlserver", 1), reason="NoSpace", message="full"
+    )
+    seen.step()
+    seen.agents.disconnect(ReplicaId("mlserver", 1))
+    seen.apply(1)
+    seen.step(10)
+    seen.fall_asleep()
+    seen.ask()
+    seen.step()
+    assert (seen.entry.name, seen.number) == ("iris_1", (1, "ModelsWait"))
+
+
 def test_a_server_that_brings_no_replica_ends_the_sleep_after_a_while(seen):
     seen.fall_asleep()
     seen.ask()

@@ -96,6 +96,10 @@ class LoadFailures:
         )
         return replace(shown, message=text, retry_at=0.0)
 
+    def are_final(self, version: VersionId) -> bool:
+        """Says whether the version is given up."""
+        return _given_up(self._entries.get(version.model, {}))
+
     def deadline(self) -> float | None:
         """Returns the monotonic time at which the next place may be tried again; None where none waits."""
         ends = (each.retry_at for entries in self._entries.values() for each in entries.values())

@@ -98,11 +98,18 @@ def _number(models: ModelSubjects, wanted: WantedModel) -> int:
 
 
 def _ended(models: ModelSubjects, name: str) -> bool:
-    """Says whether a Model that was woken answers, or cannot."""
+    """Says whether a Model that was woken answers, or cannot.
+
+    Loads that failed before the sleep, on a replica that is gone, say nothing of the next one.
+    """
     wanted = models.models.wanted.get(name)
-    if wanted is None or models.failures.of(wanted.version) is not None:
+    if wanted is None or models.failures.are_final(wanted.version):
         return True
-    return any(each.state.serves and _stays(each) for each in models.fleet.of_model(name))
+    return any(
+        (each.state is CopyState.FAILED and each.id.version == wanted.version)
+        or (each.state.serves and _stays(each))
+        for each in models.fleet.of_model(name)
+    )
 
 
 def _stays(copy: ModelCopy) -> bool:
