@@ -124,6 +124,18 @@ def test_the_number_is_written_only_when_every_data_plane_keeps_the_requests(see
     assert seen.number == (0, "Asleep")
 
 
+def test_a_model_that_gets_a_place_in_the_last_moment_keeps_the_server(seen):
+    seen.leave_memory()
+    idle(seen, 54)
+    seen.publisher.prompt = False
+    idle(seen, 8)
+    seen.publisher.acknowledge()
+    seen.step()
+    seen.model("rose", metadata=ASKED)
+    assert seen.step(DRAIN_SECONDS) == ["load rose_1 mlserver-0"]
+    assert seen.number[0] == 1
+
+
 @pytest.mark.parametrize("leader", ["the same", "another"])
 def test_the_first_request_wakes_the_model_and_brings_a_replica(seen, leader):
     identity = seen.fall_asleep()

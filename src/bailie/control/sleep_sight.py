@@ -53,10 +53,11 @@ class SleepLook:
 
     def needs(self, rules: Mapping[str, SleepRule], plan: Plan) -> SleepNeeds:
         """Returns which of the Servers need a replica, as of the plan, and which none any more."""
-        keys = self._models.fleet.replicas
-        needless = {
-            name for name in self.sleeping.falling if self._left(key for key in keys if key.server == name)
-        }
+        keys, falling = self._models.fleet.replicas, set(self.sleeping.falling)
+        if falling:
+            # A Model may have got a place there by this very pass.
+            falling -= {place.server for place in plan.assignments.values()}
+        needless = {name for name in falling if self._left(key for key in keys if key.server == name)}
         return SleepNeeds(needless=needless, awaited=self._awaited.of(rules, plan))
 
     def _left(self, replicas: Iterable[ReplicaId]) -> bool:
