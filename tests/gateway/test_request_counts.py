@@ -133,6 +133,9 @@ def test_the_requests_of_the_last_seconds():
         in_flight=3,
     )
     assert found["rose"] == RecentRequests(per_second=1.0, failed_per_second=1.0)
+    for name in ("iris", "rose"):
+        assert counts.recent(8 * FLUSH_SECONDS, name) == {name: found[name]}
+    assert counts.recent(8 * FLUSH_SECONDS, "nobody") == {}
 
 
 def test_no_report_is_no_load():

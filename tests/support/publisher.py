@@ -35,8 +35,8 @@ class RecordingPublisher:
     def on_used(self, callback):
         self.use_callbacks.append(callback)
 
-    def requests(self):
-        return self.recent
+    def requests(self, only=None):
+        return {name: each for name, each in self.recent.items() if only in {None, name}}
 
     def totals(self, models):
         return {each: self.counted.get(each, RequestTotals()) for each in models}

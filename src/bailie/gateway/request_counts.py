@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.envoy_life import EnvoyLife
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from bailie.gateway.request_reports import EnvoyReport
+
+_Value = TypeVar("_Value")
 
 IDLE_REPORTS = metrics.IDLE_SECONDS // FLUSH_SECONDS
 RECENT_REPORTS = 5
@@ -251,21 +253,27 @@ class RequestCounts:
         known = [at if at >= silent else now - FLUSH_SECONDS for at in heard]
         return sum(known) / len(known) if known else now - FLUSH_SECONDS
 
-    def recent(self, now: float) -> dict[str, RecentRequests]:
-        """Returns the requests of the last seconds by Model."""
+    def recent(self, now: float, only: str | None = None) -> dict[str, RecentRequests]:
+        """Returns the requests of the last seconds by Model, or those to `only` one."""
         found: dict[str, _Recent] = defaultdict(_Recent)
         for envoy in self._heard(now):
             seconds, reports = envoy.window(now)
-            for model, each in (pair for models in reports for pair in models.items()):
+            for model, each in (pair for models in reports for pair in _of(models, only)):
                 total = found[model]
                 total.requests += each.requests / seconds
                 total.failed += each.failed / seconds
                 total.times = _added(total.times, each.times)
-        under_way = self.in_flight(now)
+        under_way = dict(_of(self.in_flight(now), only))
         return {name: _said(found[name], under_way.get(name, 0)) for name in {*found, *under_way}}
 
     def _heard(self, now: float) -> Iterator[_Envoy]:
         return (each for each in self._envoys.values() if now - each.life.heard_at < SILENT_SECONDS)
+
+
+def _of(models: Mapping[str, _Value], only: str | None) -> Iterable[tuple[str, _Value]]:
+    if only is None:
+        return models.items()
+    return ((only, models[only]),) if only in models else ()
 
 
 def _added(one: Iterable[int], other: Iterable[int]) -> list[int]:

@@ -252,8 +252,11 @@ class Publisher(Protocol):
         """Calls `callback` every few seconds with the names that were asked for since the last call."""
         ...
 
-    def requests(self) -> Mapping[str, RecentRequests]:
-        """Returns the requests of the last seconds by Model; a Model that had none may be absent."""
+    def requests(self, only: str | None = None) -> Mapping[str, RecentRequests]:
+        """Returns the requests of the last seconds by Model, or those to `only` one.
+
+        A Model that had none may be absent.
+        """
         ...
 
     def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:

@@ -95,7 +95,7 @@ class NamespaceScheduler:
         if self._engine is None or self._publisher is None:
             return None
         if model:
-            return usage_of(self._engine.result, model, self._publisher.requests().get(model))
+            return usage_of(self._engine.result, model, self._publisher.requests(model).get(model))
         return {"models": usage(self._engine.result, self._publisher.requests())}
 
     def state(self) -> dict[str, Any]:
