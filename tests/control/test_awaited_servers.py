@@ -36,3 +36,11 @@ def test_a_server_that_has_refused_a_version_for_good_is_not_woken_for_it_again(
     assert awaited.of(SLEEPS, refused(Code.GOING_AWAY)) == set()
     assert awaited.of(SLEEPS, Plan()) == set()
     assert awaited.of(SLEEPS, refused(Code.GOING_AWAY)) == SLEEPS, "the version went away and is new again"
+
+
+def test_the_same_plan_is_looked_at_anew_for_other_servers_alone():
+    awaited, plan = AwaitedServers(), refused(Code.MEMORY_SHORT)
+    assert awaited.of((), plan) == set()
+    assert awaited.of(SLEEPS, plan) == SLEEPS
+    assert awaited.of({"rare", "other"}, plan) == SLEEPS
+    assert awaited.of({"other"}, plan) == set()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bailie.placement.plan import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Collection
 
     from bailie.placement import Plan, VersionId
 
@@ -28,9 +28,21 @@ class AwaitedServers:
 
     def __init__(self) -> None:
         self._unfit: dict[VersionId, set[str]] = defaultdict(set)
+        self._found: tuple[Plan | None, frozenset[str], frozenset[str]] = (None, frozenset(), frozenset())
 
-    def of(self, servers: Container[str], plan: Plan) -> set[str]:
-        """Returns those of the Servers that versions without a place wait for, as of the plan."""
+    def of(self, servers: Collection[str], plan: Plan) -> frozenset[str]:
+        """Returns those of the Servers that versions without a place wait for, as of the plan.
+
+        Thousands of versions may be without a place: the same plan is looked at once.
+        """
+        if not servers:
+            return frozenset()
+        asked = frozenset(servers)
+        if self._found[0] is not plan or self._found[1] != asked:
+            self._found = (plan, asked, frozenset(self._look(asked, plan)))
+        return self._found[2]
+
+    def _look(self, servers: frozenset[str], plan: Plan) -> set[str]:
         for gone in self._unfit.keys() - plan.refusals.keys():
             del self._unfit[gone]
         awaited: set[str] = set()
