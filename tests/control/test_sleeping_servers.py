@@ -224,6 +224,30 @@ def test_a_request_that_comes_before_the_pods_end_is_answered_there(seen):
     assert seen.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
 
 
+def test_a_request_that_comes_while_the_pods_are_about_to_end_waits_for_other_pods(seen):
+    identity = seen.leave_memory()
+    idle(seen, 64)
+    seen.step()
+    assert seen.number == (0, "Asleep")
+    seen.apply(0, generation=6, manager=SCALER)
+    seen.ask()
+    seen.step()
+    assert (type(seen.entry), seen.number) == (Asleep, (1, "ModelsWait"))
+    seen.apply(1, generation=7, manager=SCALER)
+    seen.agents.change(draining=True)
+    seen.step()
+    seen.agents.disconnect()
+    for _ in range(5):
+        seen.step(4)
+    assert isinstance(seen.entry, Asleep)
+    seen.agents.connect(**KEEPS)
+    assert seen.step() == ["load iris_1 mlserver-0"]
+    seen.agents.report("iris", identity, 1, LOADED, declared_bytes=0)
+    seen.step()
+    seen.step()
+    assert seen.publisher.backends("iris") == {"iris_1": {"mlserver-0"}}
+
+
 def test_a_request_that_is_at_the_agent_already_keeps_the_server(seen):
     identity = seen.leave_memory()
     idle(seen, 54)
