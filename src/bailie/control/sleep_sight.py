@@ -85,7 +85,7 @@ class SleepLook:
                 for name, found in copies.items()
                 if any(_stays(e) and e.state is CopyState.LOADED for e in found)
             },
-            ended={name for name in models.sleeps if _ended(models, name)},
+            ended={name for name, each in models.sleeps.items() if each.woken and _ended(models, name)},
             shared=set(_named(self._objects(EXPERIMENT))),
             waits=self._awaited.of(rules, plan),
             kept=self._publisher.kept,

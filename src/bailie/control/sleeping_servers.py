@@ -60,9 +60,9 @@ class Sight:
 
     `here` has the Models with copies on each Server, `used` returns the time of the last request to a Model,
     None for a Model that may not sleep. Of the Models of `here`, and of those that sleep, `quiet` are out of
-    memory everywhere, `loaded` in memory; `ended` answer, or have failed to load. Experiments name the Models
-    `shared`, Models without a place wait for the Servers `waits`, and data planes keep requests for the
-    entries `kept`. `wall` is the time in seconds of the epoch.
+    memory everywhere, `loaded` in memory; `ended` were woken, and answer or have failed to load. Experiments
+    name the Models `shared`, Models without a place wait for the Servers `waits`, and data planes keep
+    requests for the entries `kept`. `wall` is the time in seconds of the epoch.
     """
 
     wall: float
