@@ -75,6 +75,13 @@ def test_a_server_that_slept_and_has_no_annotation_any_more_is_woken(spec):
     assert rules(owned_by(SCALER), replicas=1, **spec) is None
 
 
+def test_a_server_that_slept_and_may_not_have_less_than_some_is_woken():
+    for stated in ({}, {"annotations": {"bailie.io/scale-to-zero": "2m"}}):
+        found = rules(owned_by(SCALER) | stated, replicas=0, minReplicas=2, maxReplicas=3)
+        assert (found.bounds, found.slept, found.sleep, found.refused) == (Bounds(2, 3), True, None, None)
+    assert rules(owned_by("kubectl"), replicas=0, minReplicas=2, maxReplicas=3) is None
+
+
 def test_an_owner_beside_the_scheduler_is_seen():
     both = {"managedFields": [*owned_by(SCALER)["managedFields"], *owned_by("hpa")["managedFields"]]}
     assert rules(both, minReplicas=1, maxReplicas=4).refused[0] == "ReplicasOwned"

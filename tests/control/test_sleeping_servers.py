@@ -400,6 +400,7 @@ def test_a_server_that_a_person_scaled_to_zero_is_not_woken(seen):
 
 
 OFF = {
+    "more replicas at least": lambda seen: seen.apply(0, generation=7, manager=SCALER, minReplicas=1),
     "no annotation": lambda seen: seen.apply(0, generation=7, manager=SCALER, after=None, maxReplicas=1),
     "no Server is scaled": lambda seen: seen.runtimes.update(
         s=manifest_of(

@@ -195,7 +195,8 @@ class ScaledServers:
         facts = ServerScalingFacts(
             active=True,
             replicas=decision.replicas,
-            stated=server.wanted_replicas,
+            # By `minReplicas` above our zero the spec has a mistake: `server` goes on with other replicas.
+            stated=0 if each.rules.slept else server.wanted_replicas,
             reason=decision.reason.value,
             text=decision.text,
             generation=each.generation,

@@ -43,10 +43,11 @@ class SleepRule:
 class ServerRules:
     """The rules for one Server. `refused` has the token and the sentence for why its number stays.
 
-    `sleep` is None for a Server that never goes to zero.
+    `sleep` is None for a Server that never goes to zero. `slept`: the scheduler has brought it to zero.
     """
 
     bounds: Bounds
+    slept: bool = False
     sleep: SleepRule | None = None
     refused: tuple[str, str] | None = None
 
@@ -82,20 +83,33 @@ def switch_of(runtimes: Iterable[Mapping[str, Any]]) -> ServersSwitch:
 
 def server_rules(manifest: Mapping[str, Any]) -> ServerRules | None:
     """Returns the rules of a Server; None for a Server that is not scaled, is invalid or is being deleted."""
-    server, _ = Server.parse({key: value for key, value in manifest.items() if key != "status"})
+    zero = slept(manifest)
+    server = _parsed(manifest) or (_parsed(manifest, but="replicas") if zero else None)
     if server is None or manifest["metadata"].get("deletionTimestamp"):
         return None
     text = (manifest["metadata"].get("annotations") or {}).get(idle.ANNOTATION)
     least, most = max(server.spec.min_replicas or 0, 1), min(server.spec.max_replicas or 0, MOST_REPLICAS)
     bounds = Bounds(least, max(least, most))
     if text is None and (server.spec.min_replicas is None or most <= least):
-        return ServerRules(bounds=bounds) if slept(manifest) else None
+        return ServerRules(bounds=bounds, slept=True) if zero else None
     sleep = None if text is None else _sleep_rule(server, text, manifest)
     if isinstance(sleep, tuple):
-        if server.spec.scaling.replicas:
+        if not zero and server.spec.scaling.replicas:
             return ServerRules(bounds=bounds, refused=sleep)
         sleep = None  # it slept, and the number is ours to raise
-    return ServerRules(bounds=bounds, sleep=sleep, refused=_refused(server, manifest))
+    return ServerRules(bounds=bounds, slept=zero, sleep=sleep, refused=_refused(server, manifest))
+
+
+def _parsed(manifest: Mapping[str, Any], but: str = "") -> Server | None:
+    """Returns the Server of a manifest, without one field of its spec; None where it has mistakes.
+
+    A number that the scheduler has written is no mistake of the person who raises `minReplicas` later.
+    """
+    spec = manifest.get("spec")
+    found = {key: value for key, value in manifest.items() if key != "status"}
+    if but and isinstance(spec, dict):
+        found["spec"] = {key: value for key, value in spec.items() if key != but}
+    return Server.parse(found)[0]
 
 
 def slept(manifest: Mapping[str, Any]) -> bool:
