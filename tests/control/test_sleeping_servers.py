@@ -375,6 +375,17 @@ def test_a_server_that_is_needed_stays(seen, keeper):
     assert isinstance(seen.entry, Route)
 
 
+def test_a_model_that_was_never_loaded_does_not_fall_asleep_and_keeps_the_server(seen):
+    seen.leave_memory()
+    seen.agents.deaf = True
+    seen.model("rose", metadata=ASKED)
+    for _ in range(100):
+        seen.step(4)
+    assert isinstance(seen.publisher.table.entries["rose"], NotReady)
+    assert condition(seen, "Ready", name="rose")[0] == "False"
+    assert seen.number[0] == 1
+
+
 def test_the_time_begins_anew_where_a_server_may_sleep_again(seen):
     identity = seen.leave_memory()
     idle(seen, 40)

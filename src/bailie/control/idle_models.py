@@ -106,8 +106,12 @@ class IdleModels:
         return each.clock.used_at if each else None
 
     def sleeps(self, name: str, copies: Iterable[ModelCopy]) -> bool:
-        """Says whether a Model may sleep and is out of memory wherever it is."""
-        return name in self._idle and all(each.state is CopyState.EVICTED for each in copies)
+        """Says whether a Model may sleep and is out of memory wherever it is.
+
+        A Model without a copy was not loaded yet, or cannot be.
+        """
+        states = {each.state for each in copies}
+        return name in self._idle and states == {CopyState.EVICTED}
 
     def facts(self, name: str, copies: Iterable[ModelCopy], held: bool) -> IdleFacts | None:
         """Returns what the status says of it; None for a Model that stays in memory.
