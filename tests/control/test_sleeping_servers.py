@@ -161,6 +161,17 @@ def test_the_first_request_wakes_the_model_and_brings_a_replica(seen, leader):
     assert isinstance(seen.entry, Route), "it stays for its time"
 
 
+def test_a_request_wakes_no_other_server_that_sleeps(seen):
+    seen.fall_asleep()
+    other = seen.servers["mlserver"]
+    seen.servers["another"] = {**other, "metadata": {**other["metadata"], "name": "another", "uid": "2"}}
+    seen.step()
+    seen.step(600)
+    seen.ask()
+    numbers = {name: each.replicas for name, each in seen.engine.result.server_scaling.items()}
+    assert numbers == {"mlserver": 1, "another": 0}
+
+
 @pytest.mark.parametrize("replicas", [0, 1])
 def test_a_leader_that_comes_while_a_request_waits_goes_on(seen, replicas):
     seen.fall_asleep()

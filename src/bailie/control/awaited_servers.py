@@ -1,7 +1,8 @@
 """The Servers that may sleep and that Models without a place wait for.
 
 Used by `sleep_sight`. Of a Server without replicas neither capabilities nor memory are known: it is woken
-once for each version that may fit there, and not again for a version that it then refuses for good.
+once for each version that may fit there, and not again for a version that it then refuses for good. A version
+that slept with a Server waits for that one alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from bailie.placement.plan import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from bailie.placement import Plan, VersionId
 
@@ -28,31 +29,37 @@ class AwaitedServers:
 
     def __init__(self) -> None:
         self._unfit: dict[VersionId, set[str]] = defaultdict(set)
-        self._found: tuple[Plan | None, frozenset[str], frozenset[str]] = (None, frozenset(), frozenset())
+        self._asked: tuple[Plan, frozenset[str], Mapping[str, str]] | None = None
+        self._found: frozenset[str] = frozenset()
 
-    def of(self, servers: Collection[str], plan: Plan) -> frozenset[str]:
+    def of(self, servers: Collection[str], plan: Plan, homes: Mapping[str, str]) -> frozenset[str]:
         """Returns those of the Servers that versions without a place wait for, as of the plan.
 
-        Thousands of versions may be without a place: the same plan is looked at once.
+        `homes` has the Server with which each Model slept that a request has woken. Thousands of versions may
+        be without a place: the same plan is looked at once.
         """
         if not servers:
             return frozenset()
-        asked = frozenset(servers)
-        if self._found[0] is not plan or self._found[1] != asked:
-            self._found = (plan, asked, frozenset(self._look(asked, plan)))
-        return self._found[2]
+        asked, before = (plan, frozenset(servers), homes), self._asked
+        if before is None or before[0] is not plan or before[1:] != asked[1:]:
+            self._asked, self._found = asked, frozenset(self._look(*asked))
+        return self._found
 
-    def _look(self, servers: frozenset[str], plan: Plan) -> set[str]:
+    def _look(self, plan: Plan, servers: frozenset[str], homes: Mapping[str, str]) -> set[str]:
         for gone in self._unfit.keys() - plan.refusals.keys():
             del self._unfit[gone]
         awaited: set[str] = set()
         for version, refusals in plan.refusals.items():
-            place = plan.assignments.get(version)
+            place, home = plan.assignments.get(version), homes.get(version.model)
             for no in refusals:
                 if no.server not in servers or (place and place.server != no.server):
                     continue
                 if no.code in _NEVER:
                     self._unfit[version].add(no.server)
-                elif no.code in _NO_REPLICA and no.server not in self._unfit.get(version, ()):
+                elif no.code in _NO_REPLICA and self._may_fit(version, no.server, home):
                     awaited.add(no.server)
         return awaited
+
+    def _may_fit(self, version: VersionId, server: str, home: str | None) -> bool:
+        unfit = self._unfit.get(version, ())
+        return server not in unfit and (home in {None, server} or home in unfit)

@@ -16,6 +16,7 @@ from bailie.lifecycle.copies import CopyState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from bailie.control.fleet import ModelCopy
     from bailie.control.load_failures import Now
@@ -58,7 +59,11 @@ class SleepLook:
             # A Model may have got a place there by this very pass.
             falling -= {place.server for place in plan.assignments.values()}
         needless = {name for name in falling if self._left(key for key in keys if key.server == name)}
-        return SleepNeeds(needless=needless, awaited=self._awaited.of(rules, plan))
+        return SleepNeeds(needless=needless, awaited=self._awaited_servers(rules, plan))
+
+    def _awaited_servers(self, rules: Mapping[str, SleepRule], plan: Plan) -> AbstractSet[str]:
+        homes = {name: each.server for name, each in self._models.sleeps.items() if each.woken}
+        return self._awaited.of(rules, plan, homes)
 
     def _left(self, replicas: Iterable[ReplicaId]) -> bool:
         routes = self._routes
@@ -87,7 +92,7 @@ class SleepLook:
             },
             ended={name for name, each in models.sleeps.items() if each.woken and _ended(models, name)},
             shared=set(_named(self._objects(EXPERIMENT))),
-            waits=self._awaited.of(rules, plan),
+            waits=self._awaited_servers(rules, plan),
             kept=self._publisher.kept,
         )
 
