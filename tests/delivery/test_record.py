@@ -50,6 +50,15 @@ def test_a_state_is_read_as_it_was_written(state):
     assert recorded_state(status(delivery_record(state))) == state
 
 
+@pytest.mark.parametrize("phase", DeliveryPhase)
+def test_a_record_of_before_cancelled_requests_were_counted_is_read(phase):
+    state = replace(STATE, phase=phase, candidate=RequestOutcomes(requests=7, failures=1, others=2))
+    found = json.loads(delivery_record(state))
+    for each in ("candidate", "default"):
+        del found[each]["cancelled"]
+    assert recorded_state(status(json.dumps(found))) == state
+
+
 def test_a_record_of_a_long_text_is_short():
     counts = dict.fromkeys(("requests", "failures", "cancelled", "others"), 2**53)
     large = RequestOutcomes(**counts, times=(2**53,) * len(NO_TIMES))
@@ -85,6 +94,7 @@ def test_a_status_without_a_record_has_none(found):
         {"candidate": None},
         {"candidate": {}},
         {"default": {"requests": 1, "failures": 2, "cancelled": 0, "others": 0, "times": list(NO_TIMES)}},
+        {"default": {"requests": 1, "failures": 0, "cancelled": None, "others": 0, "times": list(NO_TIMES)}},
         {"default": {"requests": 1, "failures": 0, "cancelled": 0, "others": 0, "times": [0]}},
         {"default": {"requests": 1.5, "failures": 0, "cancelled": 0, "others": 0, "times": list(NO_TIMES)}},
     ],

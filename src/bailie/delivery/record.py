@@ -71,7 +71,8 @@ def _outcomes(found: Mapping[str, Any]) -> RequestOutcomes:
     outcomes = RequestOutcomes(
         requests=_count(found["requests"]),
         failures=_count(found["failures"]),
-        cancelled=_count(found["cancelled"]),
+        # Earlier records have none of them, and no delivery is to begin anew for that.
+        cancelled=_count(found.get("cancelled", 0)),
         others=_count(found["others"]),
         times=times,
     )
