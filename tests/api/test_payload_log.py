@@ -31,6 +31,7 @@ GOOD = {
     "http://broker-ingress.knative-eventing.svc/team-a/default": PayloadLog(
         "iris", "broker-ingress.knative-eventing.svc", 80, "/team-a/default"
     ),
+    "http://kubernetes/": PayloadLog("iris", "kubernetes.team-a.svc", 80, "/"),
     "http://localhost:9000": PayloadLog("iris", "localhost", 9000, "/"),
 }
 
@@ -68,6 +69,13 @@ BAD = {
     "http://payloads.logging:0/": "is no port",
     "http://payloads.logging:70000/": "is no port",
     "http://seldon-mesh.team-b/": "names no Service",
+    "http://seldon-mesh-before/": "names no Service",
+    "http://Seldon-Scheduler.team-b.svc:9004/": "names no Service",
+    "http://seldon-envoy/": "names no Service",
+    "http://seldon-pipelinegateway.team-b/": "names no Service",
+    "http://kubernetes.default:443/api": "names no Service",
+    "http://kubernetes.default.svc.cluster.local/": "names no Service",
+    "http://kube-dns.kube-system:9153/": "names no Service",
     "http://" + "a" * 600: "has 607 characters",
 }
 

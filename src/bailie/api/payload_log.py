@@ -34,6 +34,11 @@ _URL = re.compile(
 )
 _DOMAINS = ((), ("svc",), ("svc", "cluster", "local"))
 _EXAMPLE = "http://payloads.logging:8080/events"
+_PLANES = frozenset({names.MESH, names.MESH_BEFORE, names.SCHEDULER, names.ENVOY, names.PIPELINE_GATEWAY})
+"""Services of Bailie's in any namespace: Models there would get the payloads, or a scheduler requests in the
+Envoys' name."""
+_API_SERVER, _SYSTEM = ("kubernetes", "default"), "kube-system"
+"""The Service of the Kubernetes API, and the namespace of the cluster's own Services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +109,14 @@ def _place(text: str, namespace: str) -> tuple[str, int, str] | str:
 
 
 def _host(text: str, namespace: str) -> str | None:
-    """Returns the name of a Service with its namespace; None for a text that is none.
-
-    The mesh of a namespace is none: its Models would get the payloads.
-    """
+    """Returns the name of a Service with its namespace; None for a text that is none, and for a Service that
+    the author of a Model must not have asked."""
     if text == LOCAL:
         return text
     service, *domain = text.split(".")
     if not all(map(is_dns_label, (service, *domain))) or tuple(domain[1:]) not in _DOMAINS:
         return None
-    return None if service == names.MESH else f"{service}.{domain[0] if domain else namespace}.svc"
+    place = domain[0] if domain else namespace
+    if service in _PLANES or place == _SYSTEM or (service, place) == _API_SERVER:
+        return None
+    return f"{service}.{place}.svc"
