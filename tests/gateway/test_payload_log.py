@@ -185,6 +185,26 @@ async def test_binary_tensors_and_a_name_in_the_body(world, sink):
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("kind", ["application/cloudevents+json", "Application/CloudEvents-Batch+JSON; a=b"])
+async def test_no_caller_writes_an_event(world, sink, kind):
+    mesh, *_ = world
+    await mesh.http.post(PATH.format("iris"), content=b"{}", headers={"content-type": kind, "ce-source": "x"})
+    headers, body = (await events(sink, 2))[REQUEST]
+    found = (headers["content-type"], headers["ce-source"], body)
+    assert found == ("application/octet-stream", "/namespaces/ns/models/iris", b"{}")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_query_neither_hides_nor_makes_an_inference(world, sink):
+    mesh, *_ = world
+    await mesh.http.post(PATH.format("iris") + "?a=/b", json={})
+    assert set(await events(sink, 2)) == {REQUEST, RESPONSE}
+    sink.seen.clear()
+    await mesh.http.post("/v2/models/iris/unknown?a=/infer", json={})
+    assert await events(sink, 0) == {}
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("model", "kind"), [("asked", REQUEST), ("answered", RESPONSE)])
 async def test_one_of_both(world, sink, model, kind):
     mesh, *_ = world

@@ -96,6 +96,12 @@ local function unframed(kind, body)
   return "application/x-protobuf", string.sub(body, 6)
 end
 
+-- Events in other modes have their attributes in the body: a caller would write events of whatever Model.
+local function safe_kind(kind)
+  local is_event = string.find(string.lower(kind), "application/cloudevents", 1, true) ~= nil
+  return (is_event or kind == "") and "application/octet-stream" or kind
+end
+
 local function header(headers, name) return string.sub(headers:get(name) or "", 1, 256) end
 
 local function event(handle, headers, context, what, id)
@@ -107,7 +113,7 @@ local function event(handle, headers, context, what, id)
   kind, body = unframed(kind, body)
   local found = {
     [":method"] = "POST", [":path"] = context.path, [":authority"] = context.authority,
-    ["content-type"] = kind ~= "" and kind or "application/octet-stream",
+    ["content-type"] = safe_kind(kind),
     ["ce-specversion"] = "1.0", ["ce-id"] = id, ["ce-requestid"] = id, ["ce-type"] = EVENT .. what,
     ["ce-source"] = "/namespaces/" .. NAMESPACE .. "/models/" .. context.model,
     ["ce-time"] = os.date("!%Y-%m-%dT%H:%M:%SZ"),
@@ -130,7 +136,7 @@ local function is_inference(headers)
   if headers:get(":method") ~= "POST" then return false end
   local path = headers:get(":path")
   if INFERENCE[path] then return true end
-  local last = string.match(path, "/([%w_]+)/*$") or string.match(path, "/([%w_]+)/*%?")
+  local last = string.match(string.match(path, "^[^?#]*"), "/([%w_]+)/*$")
   return last == "infer" or last == "infer_stream" or last == "generate" or last == "generate_stream"
     or last == "completions" or last == "embeddings"
 end
