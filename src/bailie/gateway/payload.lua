@@ -9,6 +9,7 @@ jit.off()
 local DEADLINE_MILLISECONDS = 2000
 local MAX_BODY = 1048576 -- bytes of a body that an event may have
 local MAX_HELD = 33554432 -- bytes of all bodies under way that a worker keeps a copy of
+local CHUNK = 64 -- bytes that a chunk takes besides its own: a body may come byte by byte
 local MAX_SENT = 33554432 -- bytes of bodies that a worker hands over in a second
 local INFERENCE = {
   ["/inference.GRPCInferenceService/ModelInfer"] = true,
@@ -61,7 +62,7 @@ local function keep(copy, chunk, length)
   copy.size = copy.size + length
   if copy.cut ~= nil then return end
   if copy.size > MAX_BODY then return let_go(copy, "size") end
-  if not hold(copy, length) then return let_go(copy, "memory") end
+  if not hold(copy, length + CHUNK) then return let_go(copy, "memory") end
   copy.parts[#copy.parts + 1] = chunk:getBytes(0, length)
 end
 
