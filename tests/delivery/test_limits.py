@@ -11,13 +11,14 @@ from bailie.routing.requests import NO_TIMES, TIME_BOUNDS, RequestOutcomes
 FAST, SLOW, ENDLESS = 0.004, 0.04, 60.0
 
 
-def answers(requests=0, failures=0, cancelled=0, **seconds):
+def answers(requests=0, failures=0, cancelled=0, pinned=0, **seconds):
     """Outcomes; `fast=90, slow=10` are the times of good answers."""
     times = list(NO_TIMES)
     for name, count in seconds.items():
         value = {"fast": FAST, "slow": SLOW, "endless": ENDLESS}[name]
         times[sum(bound < value for bound in TIME_BOUNDS)] += count
-    return RequestOutcomes(requests=requests, failures=failures, cancelled=cancelled, times=tuple(times))
+    counts = {"requests": requests, "failures": failures, "cancelled": cancelled, "pinned": pinned}
+    return RequestOutcomes(**counts, times=tuple(times))
 
 
 def rules(**limits):
@@ -56,6 +57,8 @@ GOOD = answers(1000, 0, fast=1000)
         (ERRORS, answers(5, cancelled=3), GOOD, None),
         (ERRORS, answers(100, cancelled=100), answers(1000, cancelled=1000), None),
         (ERRORS, answers(0, cancelled=20), answers(), None),
+        (ERRORS, answers(80, cancelled=20), answers(1000, cancelled=20, pinned=920), None),
+        (ERRORS, answers(1000, cancelled=20, pinned=1000), GOOD, "MoreCancelled"),
         (rules(max_more_cancelled=0.4), answers(80, cancelled=20), GOOD, None),
         (rules(max_more_cancelled=0.4), answers(20, cancelled=80), GOOD, "MoreCancelled"),
     ],
@@ -89,6 +92,8 @@ def test_a_limit_is_broken_when_chance_does_not_explain_it(limits, candidate, de
         (rules(requests=20), answers(52), answers(), ""),
         (rules(requests=20), answers(60, cancelled=2), GOOD, "2 of 62 callers left before the answer"),
         (rules(), answers(400, cancelled=100), answers(800, cancelled=200), ""),
+        (rules(), answers(400, pinned=400), GOOD, ""),
+        (rules(), answers(400, cancelled=100), answers(2000, cancelled=25, pinned=1900), ""),
     ],
 )
 def test_a_limit_is_kept_when_that_is_certain(limits, candidate, default, words):

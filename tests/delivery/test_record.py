@@ -16,7 +16,12 @@ from bailie.routing.requests import NO_TIMES, RequestOutcomes
 counts = st.integers(0, 2**53)
 outcomes = st.builds(
     lambda good, bad, cancelled, others, times: RequestOutcomes(
-        requests=good + bad, failures=bad, cancelled=cancelled, others=others, times=tuple(times)
+        requests=good + bad,
+        failures=bad,
+        cancelled=cancelled,
+        others=others,
+        pinned=good,
+        times=tuple(times),
     ),
     st.integers(0, 2**52),
     st.integers(0, 2**52),
@@ -55,12 +60,12 @@ def test_a_record_of_before_cancelled_requests_were_counted_is_read(phase):
     state = replace(STATE, phase=phase, candidate=RequestOutcomes(requests=7, failures=1, others=2))
     found = json.loads(delivery_record(state))
     for each in ("candidate", "default"):
-        del found[each]["cancelled"]
+        del found[each]["cancelled"], found[each]["pinned"]
     assert recorded_state(status(json.dumps(found))) == state
 
 
 def test_a_record_of_a_long_text_is_short():
-    counts = dict.fromkeys(("requests", "failures", "cancelled", "others"), 2**53)
+    counts = dict.fromkeys(("requests", "failures", "cancelled", "others", "pinned"), 2**53)
     large = RequestOutcomes(**counts, times=(2**53,) * len(NO_TIMES))
     state = replace(STATE, text="x" * 600, candidate=large, default=large, hand="y" * 100)
     assert len(delivery_record(state)) < 2500
@@ -95,6 +100,7 @@ def test_a_status_without_a_record_has_none(found):
         {"candidate": {}},
         {"default": {"requests": 1, "failures": 2, "cancelled": 0, "others": 0, "times": list(NO_TIMES)}},
         {"default": {"requests": 1, "failures": 0, "cancelled": None, "others": 0, "times": list(NO_TIMES)}},
+        {"default": {"requests": 1, "failures": 0, "pinned": 2, "others": 0, "times": list(NO_TIMES)}},
         {"default": {"requests": 1, "failures": 0, "cancelled": 0, "others": 0, "times": [0]}},
         {"default": {"requests": 1.5, "failures": 0, "cancelled": 0, "others": 0, "times": list(NO_TIMES)}},
     ],

@@ -79,6 +79,21 @@ def test_requests_of_the_routes_that_are_asked_about_are_added_up_by_version():
     }
 
 
+def test_callers_who_had_named_a_version_and_left_say_nothing_of_it():
+    counts, envoy = RequestCounts(), Envoy()
+    counts.outcomes.of([ROUTE])
+    for number in (0, 4):
+        named = [series(code, number, version=":rose_2:pinned") for code in ("200", "500", "499", "400")]
+        found = named[0] | named[1] | named[2] | named[3] | series("200", number) | series("499", number)
+        counts.take(envoy.report(found), number / 2)
+    found = counts.outcomes.of([ROUTE])[ROUTE]["rose_2"]
+    assert found == RequestOutcomes(
+        requests=12, failures=4, cancelled=4, others=8, pinned=8, times=(0, 0, 0, 8, *(0,) * 10)
+    )
+    by_code = {each.labels.code: each.requests for each in counts.series()}
+    assert by_code == {"200": 8, "500": 4, "499": 8, "400": 4}, "in metrics they are requests like any other"
+
+
 def test_other_routes_are_forgotten():
     counts, envoy = RequestCounts(), Envoy()
     counts.outcomes.of([ROUTE])

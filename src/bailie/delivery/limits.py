@@ -3,7 +3,8 @@
 Called by `progress`. A limit of latency is one of a share, too: that the candidate's 95th percentile is below
 a time says that at most 5 % of its answers take longer. Requests whose callers left have no time; that there
 are more of them than of the default's is a limit of its own, so that a candidate that hangs is found, and a
-caller who leaves on purpose, which meets both alike, is not taken for a fault of one.
+caller who leaves on purpose, which meets both alike, is not taken for a fault of one. Who has named one of
+the two does not meet both alike, and has no part in what breaks that limit.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ def _more_errors(
 def _more_cancelled(
     rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes
 ) -> BrokenLimit | None:
-    mine, theirs = ((each.cancelled, _ended(each)) for each in (candidate, default))
+    mine, theirs = ((each.cancelled, _by_chance(each)) for each in (candidate, default))
     words = _more(mine, theirs, rules.max_more_cancelled)
-    return BrokenLimit("MoreCancelled", f"{_left(candidate)}, and {words}") if words else None
+    return BrokenLimit("MoreCancelled", f"{_left(*mine)}, and {words}") if words else None
 
 
 def _more(mine: tuple[int, int], theirs: tuple[int, int], more: float) -> str:
@@ -124,12 +125,13 @@ def _errors(candidate: RequestOutcomes, limit: float, words: str) -> str:
 
 def _cancelled(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes) -> str:
     limit = rules.max_more_cancelled
-    usual = default.cancelled / max(_ended(default), 1)
-    if highest(candidate.cancelled, _ended(candidate)) <= usual + limit:
-        return ""
+    for ended in (_by_chance, _ended):
+        usual = default.cancelled / max(ended(default), 1)
+        if highest(candidate.cancelled, ended(candidate)) <= usual + limit:
+            return ""
     theirs = f"more than {_percent(limit)} above the default's {default.cancelled} of {_ended(default)}"
     needed = f"; about {enough_for(limit)} that are answered show it" if not candidate.cancelled else ""
-    return f"{_left(candidate)}, which may be {theirs}{needed}"
+    return f"{_left(candidate.cancelled, _ended(candidate))}, which may be {theirs}{needed}"
 
 
 def _slowness(rules: DeliveryRules, candidate: RequestOutcomes, default: RequestOutcomes) -> str:
@@ -173,12 +175,17 @@ def _ended(found: RequestOutcomes) -> int:
     return found.requests + found.cancelled
 
 
+def _by_chance(found: RequestOutcomes) -> int:
+    """Returns those of callers who had named none of the two."""
+    return _ended(found) - found.pinned
+
+
 def _failed(found: RequestOutcomes) -> str:
     return f"{found.failures} of {found.requests} requests failed"
 
 
-def _left(found: RequestOutcomes) -> str:
-    return f"{found.cancelled} of {_ended(found)} callers left before the answer"
+def _left(cancelled: int, ended: int) -> str:
+    return f"{cancelled} of {ended} callers left before the answer"
 
 
 def _percent(share: float) -> str:

@@ -71,12 +71,13 @@ def _outcomes(found: Mapping[str, Any]) -> RequestOutcomes:
     outcomes = RequestOutcomes(
         requests=_count(found["requests"]),
         failures=_count(found["failures"]),
-        # Earlier records have none of them, and no delivery is to begin anew for that.
+        # Earlier records have neither these nor `pinned`, and no delivery is to begin anew for that.
         cancelled=_count(found.get("cancelled", 0)),
         others=_count(found["others"]),
+        pinned=_count(found.get("pinned", 0)),
         times=times,
     )
-    if len(times) != len(NO_TIMES) or outcomes.failures > outcomes.requests:
+    if len(times) != len(NO_TIMES) or max(outcomes.failures, outcomes.pinned) > outcomes.requests:
         raise ValueError
     return outcomes
 

@@ -55,12 +55,13 @@ class OutcomeCounts:
     def __init__(self) -> None:
         self._found: dict[str, dict[str, RequestOutcomes]] = {}
 
-    def add(self, labels: RequestLabels, kind: str, growth: tuple[int, ...]) -> None:
-        """Adds the growth of a series of a `kind` of `request_metrics`."""
+    def add(self, labels: RequestLabels, kind: str, growth: tuple[int, ...], *, pinned: bool) -> None:
+        """Adds the growth of a series of a `kind` of `request_metrics`; `pinned`: of callers who had named
+        the Model."""
         found, version = self._found.get(labels.route), labels.model_internal
         if found is None or not version:
             return
-        more = _outcomes(kind, end_of(labels.code), growth)
+        more = _outcomes(kind, end_of(labels.code), growth, pinned=pinned)
         if more is not None:
             found[version] = found.get(version, RequestOutcomes()) + more
 
@@ -70,13 +71,17 @@ class OutcomeCounts:
         return {route: dict(found) for route, found in self._found.items()}
 
 
-def _outcomes(kind: str, outcome: RequestEnd, growth: tuple[int, ...]) -> RequestOutcomes | None:
+def _outcomes(
+    kind: str, outcome: RequestEnd, growth: tuple[int, ...], *, pinned: bool
+) -> RequestOutcomes | None:
     if kind == metrics.TOTAL:
         number = growth[0]
+        named = number if pinned else 0
         return {
-            RequestEnd.GOOD: RequestOutcomes(requests=number),
-            RequestEnd.FAILED: RequestOutcomes(requests=number, failures=number),
-            RequestEnd.GONE: RequestOutcomes(cancelled=number),
+            RequestEnd.GOOD: RequestOutcomes(requests=number, pinned=named),
+            RequestEnd.FAILED: RequestOutcomes(requests=number, failures=number, pinned=named),
+            # Who chooses whom to leave says nothing of that one.
+            RequestEnd.GONE: RequestOutcomes(cancelled=number - named, others=named),
             RequestEnd.CALLERS: RequestOutcomes(others=number),
         }[outcome]
     is_time = kind == metrics.TIMES and len(growth) == len(NO_TIMES) + 1

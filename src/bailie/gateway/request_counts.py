@@ -45,12 +45,12 @@ _TEXT = r'[^":\\\n]*'
 """Of names of Kubernetes' objects; colons enclose that of a version."""
 _NAME = re.compile(
     rf"{metrics.PREFIX}\.({metrics.TOTAL}|{metrics.MICROSECONDS_TOTAL}|{metrics.TIMES})"
-    rf"\.model\.({_TEXT})\.model_internal\.:?({_TEXT}?):?"
+    rf"\.model\.({_TEXT})\.model_internal\.:?({_TEXT}?)(?::({metrics.PINNED})?)?"
     rf"\.server\.({_TEXT})\.server_replica\.(\d*)\.method_type\.(rest|grpc)\.code\.(\w*)"
     r"(?:\.flags\.([\w,-]*))?"
 )
 """An Envoy that has its listener of an older scheduler yet tells no flags."""
-_COPIES = re.compile(rf"{metrics.PREFIX}\.({metrics.COPIES})\.model\.({_TEXT})()()()()()()")
+_COPIES = re.compile(rf"{metrics.PREFIX}\.({metrics.COPIES})\.model\.({_TEXT})()()()()()()()")
 _WELL = re.compile(r"OK|[123]\d\d")
 
 
@@ -73,6 +73,7 @@ class _Target:
 
     kind: str
     series: RequestSeries
+    pinned: bool
 
     def add(self, growth: tuple[int, ...], now: float) -> None:
         """Adds the growth in an Envoy; one of an impossible form is left out."""
@@ -181,7 +182,7 @@ class RequestCounts:
                 if known:
                     labels = target.series.labels
                     recent[labels.model].add(target, growth)
-                    self.outcomes.add(labels, target.kind, growth)
+                    self.outcomes.add(labels, target.kind, growth, pinned=target.pinned)
                 if known or not is_first:
                     used.add(target.series.labels.route)
                     self._totals.setdefault(target.series.labels.model, _Total()).add(target, growth, now)
@@ -194,12 +195,12 @@ class RequestCounts:
         found = _NAME.fullmatch(name) or _COPIES.fullmatch(name)
         if found is None or len(self._by_name) >= 3 * MOST_SERIES:
             return None
-        kind, route, version, server, replica, method, code, flags = found.groups("")
+        kind, route, version, pinned, server, replica, method, code, flags = found.groups("")
         labels = RequestLabels(route, version, server, replica, method, counted_code(method, code, flags))
         series = RequestSeries(labels)
         if kind != metrics.COPIES:
             series = self._series.setdefault(labels, series)
-        target = self._by_name[name] = _Target(kind, series)
+        target = self._by_name[name] = _Target(kind, series, bool(pinned))
         return target
 
     def _sweep(self, now: float) -> None:

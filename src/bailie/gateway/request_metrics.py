@@ -29,6 +29,8 @@ FOUND_LATE = "found_late"
 VERSION = "version"
 """Where a request's metadata say which of several versions was chosen for it (`request.lua`), so that a
 caller who leaves before the answer counts as one of that version."""
+PINNED = "pinned"
+"""Behind a version (`:iris_3:pinned`) that was not chosen by chance, but named by its caller."""
 GRPC_INFERENCE = "/inference.GRPCInferenceService/Model(Stream)?Infer"
 REST_INFERENCE = r"/(infer|infer_stream|generate|generate_stream|completions|embeddings)/*([?].*)?"
 """The end of the paths of inference, those of OpenAI's API among them."""

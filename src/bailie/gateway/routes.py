@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.gateway import asleep, descriptors, meshes, payload_log
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
-from bailie.gateway.request_metrics import VERSION
+from bailie.gateway.request_metrics import PINNED, VERSION
 from bailie.routing.refusal import no_stream, not_ready, passed_on_already
 from bailie.routing.table import Asleep, Elsewhere, NotReady, Route
 from bailie.wellknown import headers
@@ -152,15 +152,20 @@ def _pinned(route: Route, model: str, backends: tuple[Backend, ...]) -> list[dic
     # No name of a model has an underscore, so that no other model's header contains this text.
     returned = {"name": ROUTE_HEADER, "string_match": {"contains": f":{model}_"}}
     weights = {backend: len(backend.replicas) for backend in backends}
-    return _either(route, weights, {"headers": [returned]})
+    return _either(route, weights, {"headers": [returned]}, PINNED)
 
 
-def _either(route: Route, weights: Mapping[Backend, int], match: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the routes of gRPC and REST to some backends of a route, for the calls that also `match`."""
+def _either(
+    route: Route, weights: Mapping[Backend, int], match: dict[str, Any], why: str = ""
+) -> list[dict[str, Any]]:
+    """Returns the routes of gRPC and REST to some backends of a route, for the calls that also `match`.
+
+    `why` is PINNED where their callers have named the Model.
+    """
     other = _anything_else()
     return [
-        {"match": MODEL_METHODS | match, "route": _dice(route, weights, Protocol.GRPC)},
-        {**other, "match": ANY_MATCH | match, "route": _dice(route, weights, Protocol.HTTP)},
+        {"match": MODEL_METHODS | match, "route": _dice(route, weights, Protocol.GRPC, why)},
+        {**other, "match": ANY_MATCH | match, "route": _dice(route, weights, Protocol.HTTP, why)},
     ]
 
 
@@ -169,13 +174,15 @@ def _to_backend(route: Route, backend: Backend, protocol: Protocol) -> dict[str,
     return {"timeout": {}, "cluster": cluster_name(backend, protocol), **policies(route, protocol)}
 
 
-def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol) -> dict[str, Any]:
+def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol, why: str) -> dict[str, Any]:
     """Returns a route's action that throws the dice, with `timeout` as above."""
     clusters = [
         {
             "name": cluster_name(backend, protocol),
             "weight": {"value": weight},
-            **_of_version(backend.name, backend.held, {VERSION: f":{backend.name}:"}, backend.payload_log),
+            **_of_version(
+                backend.name, backend.held, {VERSION: f":{backend.name}:{why}"}, backend.payload_log
+            ),
         }
         for backend, weight in weights.items()
     ]

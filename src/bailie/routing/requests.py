@@ -43,8 +43,9 @@ class RequestTotals:
 class RequestOutcomes:
     """How requests that came by some routes ended at one Model.
 
-    `requests` were answered, `failures` of them by the Model's fault. Of `cancelled` ones the callers left
-    before the answer, `others` say nothing of the Model: their callers made a mistake. `times` has the good
+    `requests` were answered, `failures` of them by the Model's fault; `pinned` of them came from callers who
+    had named the Model (`Route.sticky`). Of `cancelled` ones the callers left before the answer, `others` say
+    nothing of the Model: their callers made a mistake, or had named the Model and left. `times` has the good
     answers in each bucket of `TIME_BOUNDS`.
     """
 
@@ -52,6 +53,7 @@ class RequestOutcomes:
     failures: int = 0
     cancelled: int = 0
     others: int = 0
+    pinned: int = 0
     times: tuple[int, ...] = NO_TIMES
 
     def __add__(self, more: RequestOutcomes) -> RequestOutcomes:
@@ -60,6 +62,7 @@ class RequestOutcomes:
             failures=self.failures + more.failures,
             cancelled=self.cancelled + more.cancelled,
             others=self.others + more.others,
+            pinned=self.pinned + more.pinned,
             times=tuple(map(sum, zip(self.times, more.times, strict=True))),
         )
 
@@ -70,10 +73,11 @@ class RequestOutcomes:
             failures=self.failures - before.failures,
             cancelled=self.cancelled - before.cancelled,
             others=self.others - before.others,
+            pinned=self.pinned - before.pinned,
             times=tuple(now - then for now, then in zip(self.times, before.times, strict=True)),
         )
-        counts = (grown.requests, grown.failures, grown.cancelled, grown.others, *grown.times)
-        return grown if min(counts) >= 0 else RequestOutcomes()
+        counts = (grown.requests, grown.failures, grown.cancelled, grown.others, grown.pinned)
+        return grown if min(*counts, *grown.times) >= 0 else RequestOutcomes()
 
     @property
     def p95(self) -> float | None:
