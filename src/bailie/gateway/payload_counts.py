@@ -29,6 +29,8 @@ OUTCOMES = {
 }
 """Envoy's counters, and the outcome that each of them counts. Envoy gives events that it could not send a
 status of 5xx, so that these are no refusals of the sink's."""
+PAYLOADS = f"cluster.{PREFIX}"
+"""Begins Envoy's names of these counters."""
 NAMES = rf"cluster\.{PREFIX}([a-z0-9_-]+)\.({'|'.join(OUTCOMES)})"
 """Of these counters, as a regular expression of Envoy's, too. A Model's dots are underscores there."""
 _NAME = re.compile(NAMES)
@@ -44,7 +46,7 @@ class PayloadCounts:
 
     def takes(self, name: str) -> bool:
         """Says whether a counter of Envoy's is one of events."""
-        return _NAME.fullmatch(name) is not None
+        return name.startswith(PAYLOADS) and _NAME.fullmatch(name) is not None
 
     def add(self, name: str, growth: tuple[int, ...]) -> None:
         """Adds the growth of a counter that `takes` knows; an empty one is none."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
-from bailie.gateway.payload_counts import NAMES
+from bailie.gateway.payload_counts import NAMES, PAYLOADS
 from bailie.gateway.request_metrics import IN_FLIGHT, PREFIX
 
 if TYPE_CHECKING:
@@ -61,10 +61,18 @@ def sink(grpc_service: dict[str, Any], pod: str) -> dict[str, Any]:
     """Returns the entry of `stats_sinks` for the Envoy in `pod`: its request metrics alone, by name, and
     those of payload logs."""
     name = {"name": "name", "typed_config": {"@type": descriptors.type_url(NAME_INPUT)}}
-    payloads = {"safe_regex": {"google_re2": {}, "regex": NAMES}}
-    matches = ({"prefix": f"{PREFIX}."}, {"exact": UPTIME}, payloads)
-    predicates = [{"single_predicate": {"input": name, "value_match": match}} for match in matches]
-    is_ours = {"or_matcher": {"predicate": predicates}}
+    matches = (
+        {"prefix": f"{PREFIX}."},
+        {"exact": UPTIME},
+        {"prefix": PAYLOADS},
+        {"safe_regex": {"google_re2": {}, "regex": NAMES}},
+    )
+    own, uptime, of_sink, payloads = (
+        {"single_predicate": {"input": name, "value_match": match}} for match in matches
+    )
+    # Of thousands of clusters nearly all counters are none of a sink: these are not to pass the expression.
+    counts_events = {"and_matcher": {"predicate": [of_sink, payloads]}}
+    is_ours = {"or_matcher": {"predicate": [own, uptime, counts_events]}}
     drop = {"name": "drop", "typed_config": {"@type": descriptors.type_url(DROP)}}
     others = {"predicate": {"not_matcher": is_ours}, "on_match": {"action": drop}}
     metadata = [*grpc_service["initial_metadata"], {"key": POD, "value": pod}]
