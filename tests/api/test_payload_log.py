@@ -76,6 +76,8 @@ BAD = {
     "http://kubernetes.default:443/api": "names no Service",
     "http://kubernetes.default.svc.cluster.local/": "names no Service",
     "http://kube-dns.kube-system:9153/": "names no Service",
+    "http://mlserver:9000/v2/repository/models/rose_1/unload": "names no Service",
+    "http://mlserver.team-b:9000/v2/%72epository/models/rose_1/unload": "names no Service",
     "http://" + "a" * 600: "has 607 characters",
 }
 

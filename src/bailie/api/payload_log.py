@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from bailie.api.names import is_dns_label
 from bailie.api.problems import Problem
@@ -32,6 +33,8 @@ _URL = re.compile(
     r"http://(?P<host>[A-Za-z0-9.-]{1,253})(?::(?P<port>[0-9]{1,5}))?(?P<path>/[A-Za-z0-9/._~!$&'()*+,;=:@%-]*)?",
     re.ASCII,
 )
+_REPOSITORY = "/v2/repository"
+"""Begins the paths by which a POST has an inference server load or unload a model."""
 _DOMAINS = ((), ("svc",), ("svc", "cluster", "local"))
 _EXAMPLE = "http://payloads.logging:8080/events"
 _PLANES = frozenset({names.MESH, names.MESH_BEFORE, names.SCHEDULER, names.ENVOY, names.PIPELINE_GATEWAY})
@@ -100,12 +103,13 @@ def _place(text: str, namespace: str) -> tuple[str, int, str] | str:
     found = _URL.fullmatch(text)
     if found is None:
         return f"{quoted} is no address of a Service without user, query and fragment, such as {_EXAMPLE}"
-    port, host = int(found["port"] or 80), _host(found["host"].lower(), namespace)
+    port, path = int(found["port"] or 80), found["path"] or "/"
+    host = None if _REPOSITORY in unquote(path) else _host(found["host"].lower(), namespace)
     if not 0 < port <= _MOST_PORT:
         return f"{port} is no port: use 1 to {_MOST_PORT}"
     if host is None:
         return f"{quoted} names no Service that takes events, as service.namespace; other hosts are not asked"
-    return host, port, found["path"] or "/"
+    return host, port, path
 
 
 def _host(text: str, namespace: str) -> str | None:
