@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks.raw_http2 import DATA, connection, frame, grpc_headers
+import gc
+
+from benchmarks.raw_http2 import (
+    DATA,
+    END_HEADERS,
+    HEADERS,
+    RST_STREAM,
+    connection,
+    frame,
+    grpc_headers,
+    header_block,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.held_calls import ASKS, held
@@ -57,3 +68,19 @@ async def test_frames_without_bytes_are_nothing_while_a_call_waits():
         await until(lambda: port.gate.waiting == 1)
         port.gate.opened.set()
         assert (await raw.answer(stream, 20)).headers["grpc-status"] == "0"
+
+
+async def test_nothing_is_kept_of_callers_who_leave_in_the_same_breath():
+    async with held() as port, connection(port.port) as raw:
+        block = header_block(grpc_headers("/inference.GRPCInferenceService/ModelInfer", "iris", *ASKS))
+        for number in range(1, 201, 2):
+            asked, left = frame(HEADERS, END_HEADERS, number, block), frame(RST_STREAM, 0, number, bytes(4))
+            raw.write(asked + left)
+        raw.write(frame(HEADERS, END_HEADERS, 201, block))
+        await until(lambda: port.gate.waiting == 1)
+        await until(lambda: _streams() == 1)
+
+
+def _streams():
+    gc.collect()
+    return sum(isinstance(each, Stream) for each in gc.get_objects())

@@ -112,6 +112,8 @@ class _Calls:
         stream.when_lost = task.cancel
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+        # Not at the end of `_serve`: where the caller leaves at once, the task is cancelled before it begins.
+        task.add_done_callback(lambda _: stream.close(ErrorCodes.NO_ERROR))
 
     async def _serve(self, stream: Stream, headers: Headers) -> None:
         try:
@@ -124,8 +126,6 @@ class _Calls:
         except Exception:
             log.exception("call failed unexpectedly")
             stream.close(ErrorCodes.INTERNAL_ERROR)
-        finally:
-            stream.close(ErrorCodes.NO_ERROR)
 
     async def _answer(self, stream: Stream, headers: Headers) -> None:
         """Answers a call. Raises NotAnswered, or StreamLost where the answer cannot be ended in words."""
