@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+from contextlib import asynccontextmanager
 
+import grpc
+import pytest
 from benchmarks.raw_http2 import (
     DATA,
     END_HEADERS,
@@ -16,10 +20,22 @@ from benchmarks.raw_http2 import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.dataplane import Servicer
 from tests.support.held_calls import ASKS, held
 from tests.support.waiting import until
 
-from bailie.agent.waiting.http2 import Stream, StreamPart
+from bailie._gen import inference_pb2_grpc as pb_grpc
+from bailie.agent.waiting.http2 import Http2Connection, Stream, StreamLost, StreamPart
+
+STREAM_CALL = [
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":path", b"/inference.GRPCInferenceService/ModelStreamInfer"),
+    (b":authority", b"x"),
+    (b"content-type", b"application/grpc"),
+    (b"te", b"trailers"),
+]
+ASKED = b"\0\0\0\0\10\12\6iris_1"
 
 
 class Windows:
@@ -64,7 +80,7 @@ async def test_frames_without_bytes_are_nothing_while_a_call_waits():
         stream = raw.begin(grpc_headers(path, "iris", *ASKS))
         for _ in range(2_000):
             raw.write(frame(DATA, 0, stream))
-        await raw.send(stream, [b"\0\0\0\0\10\12\6iris_1"])
+        await raw.send(stream, [ASKED])
         await until(lambda: port.gate.waiting == 1)
         port.gate.opened.set()
         assert (await raw.answer(stream, 20)).headers["grpc-status"] == "0"
@@ -84,3 +100,42 @@ async def test_nothing_is_kept_of_callers_who_leave_in_the_same_breath():
 def _streams():
     gc.collect()
     return sum(isinstance(each, Stream) for each in gc.get_objects())
+
+
+@asynccontextmanager
+async def answering(*options):
+    """A connection to a real server with such options, which has said its settings."""
+    server = grpc.aio.server(options=options)
+    pb_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer("server"), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    loop = asyncio.get_running_loop()
+    _, made = await loop.create_connection(Http2Connection, "127.0.0.1", port)
+    try:
+        yield made, server
+    finally:
+        made.end()
+        await server.stop(0)
+
+
+async def trailers_of(stream):
+    while True:
+        part = await stream.read()
+        if part.end:
+            return dict(part.headers)
+
+
+async def test_a_call_too_many_for_the_server_ends_no_other():
+    async with answering(("grpc.max_concurrent_streams", 1)) as (connection, _):
+        first = connection.open(STREAM_CALL)
+        await first.send(StreamPart(data=ASKED))
+        assert (await first.read()).headers
+        with pytest.raises(StreamLost):
+            connection.open(STREAM_CALL)
+        await first.send(StreamPart(end=True))
+        assert (await trailers_of(first))[b"grpc-status"] == b"0"
+        first.close()
+        assert connection.usable
+        second = connection.open(STREAM_CALL)
+        await second.send(StreamPart(end=True))
+        assert (await trailers_of(second))[b"grpc-status"] == b"0"

@@ -25,7 +25,7 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import ProtocolError, TooManyStreamsError
 from h2.settings import SettingCodes, Settings
 from hpack import Decoder
 
@@ -227,12 +227,15 @@ class Http2Connection(asyncio.Protocol):
     def open(self, headers: Headers) -> Stream:
         """Begins a call. Raises StreamLost."""
         try:
-            stream = Stream(self, self._engine.get_next_available_stream_id())
-            self._streams[stream.number] = stream
-            self.send_headers(stream.number, headers, end=False)
-        except (ProtocolError, StreamLost) as error:
+            number = self._engine.get_next_available_stream_id()
+            self._engine.send_headers(number, headers)
+        except TooManyStreamsError as error:  # the peer's limit: the calls under way go on
+            raise StreamLost from error
+        except ProtocolError as error:
             self.end()
             raise StreamLost from error
+        stream = self._streams[number] = Stream(self, number)
+        self._flush()
         return stream
 
     def send_headers(self, number: int, headers: Headers, *, end: bool) -> None:
