@@ -11,6 +11,7 @@ import pytest
 from benchmarks.raw_http2 import (
     DATA,
     END_HEADERS,
+    GOAWAY,
     HEADERS,
     RST_STREAM,
     connection,
@@ -139,3 +140,27 @@ async def test_a_call_too_many_for_the_server_ends_no_other():
         second = connection.open(STREAM_CALL)
         await second.send(StreamPart(end=True))
         assert (await trailers_of(second))[b"grpc-status"] == b"0"
+
+
+async def test_calls_under_way_go_on_when_the_server_takes_no_others():
+    async with answering() as (connection, server), asyncio.TaskGroup() as group:
+        call = connection.open(STREAM_CALL)
+        await call.send(StreamPart(data=ASKED))
+        assert (await call.read()).headers
+        group.create_task(server.stop(20))
+        await until(lambda: not connection.usable)
+        await call.send(StreamPart(data=ASKED, end=True))
+        assert (await trailers_of(call))[b"grpc-status"] == b"0"
+        call.close()
+        await until(lambda: connection._transport is None)
+
+
+async def test_a_caller_who_begins_no_more_calls_is_answered_those_under_way():
+    async with held() as port, connection(port.port) as raw:
+        call = raw.begin(grpc_headers("/inference.GRPCInferenceService/ModelInfer", "iris", *ASKS))
+        await raw.send(call, [ASKED])
+        raw.write(frame(GOAWAY, 0, 0, bytes(8)))
+        await until(lambda: port.gate.waiting == 1)
+        port.gate.opened.set()
+        assert (await raw.answer(call, 20)).headers["grpc-status"] == "0"
+        await until(lambda: raw.closed)

@@ -11,12 +11,13 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
+    ConnectionTerminated,
     DataReceived,
     RemoteSettingsChanged,
     RequestReceived,
@@ -75,6 +76,15 @@ class _CallDecoder(Decoder):
 
 def _posted(header: HeaderTuple) -> HeaderTuple:
     return type(header)(header[0], b"POST") if header[0] == b":method" else header
+
+
+class _Engine(H2Connection):
+    """Goes on with the calls under way after a peer has said that it takes no others: h2 would end them."""
+
+    def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
+        said = ConnectionTerminated()
+        said.last_stream_id = frame.last_stream_id
+        return [], [said]
 
 
 class Stream:
@@ -165,7 +175,7 @@ class Http2Connection(asyncio.Protocol):
             validate_inbound_headers=False,
             validate_outbound_headers=False,
         )
-        self._engine = H2Connection(config)
+        self._engine = _Engine(config)
         values = {
             SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
             SettingCodes.MAX_CONCURRENT_STREAMS: _MOST_STREAMS,
@@ -180,11 +190,13 @@ class Http2Connection(asyncio.Protocol):
         self._blocked: set[Stream] = set()
         self._transport: asyncio.Transport | None = None
         self._paused = False
+        self._parting = False
+        """Whether the peer takes no other calls."""
 
     @property
     def usable(self) -> bool:
         """Whether a call can begin."""
-        return self._transport is not None and not self._transport.is_closing()
+        return not (self._parting or self._transport is None or self._transport.is_closing())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the peer."""
@@ -285,6 +297,7 @@ class Http2Connection(asyncio.Protocol):
             self._engine.reset_stream(stream.number, code)
         self.took(stream.number, unread)
         self._flush()
+        self._part()
 
     def end(self) -> None:
         """Closes the connection at once, once what was sent has left."""
@@ -294,12 +307,26 @@ class Http2Connection(asyncio.Protocol):
     def _take(self, event: Event) -> None:
         if isinstance(event, RequestReceived) and self._accept is not None:
             self._begin(event, self._accept)
+        elif isinstance(event, ConnectionTerminated):
+            self._take_goodbye(event.last_stream_id or 0)
         elif isinstance(event, RemoteSettingsChanged) or (
             isinstance(event, WindowUpdated) and not event.stream_id
         ):
             self._wake(self._blocked)
         elif stream := self._streams.get(getattr(event, "stream_id", 0)):
             self._take_of(stream, event)
+
+    def _take_goodbye(self, last: int) -> None:
+        """Lets the calls under way end, except those behind the last that the server has begun."""
+        self._parting = True
+        for stream in tuple(self._streams.values()):
+            if self._accept is None and stream.number > last:
+                stream.lose()
+        self._part()
+
+    def _part(self) -> None:
+        if self._parting and not self._streams:
+            self.end()
 
     def _begin(self, event: RequestReceived, accept: Callable[[Stream, Headers], None]) -> None:
         stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
