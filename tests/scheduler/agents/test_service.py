@@ -589,6 +589,24 @@ async def test_a_large_inventory_leaves_the_loop_to_others_while_it_is_taken():
     assert turns >= len(inventory) / 200
 
 
+async def test_one_inventory_of_an_agent_is_taken_at_a_time(port):
+    """An agent that says hello again and again would keep the others out."""
+    large = hello(inventory=[report(number=number) for number in range(20_000)])
+
+    async def answered(agent):
+        await agent.say(large)
+        try:
+            return (await agent.heard()).WhichOneof("message")
+        except grpc.aio.AioRpcError as refused:
+            return refused.details()
+
+    async with connected(port) as first, connected(port) as second, connected(port) as third:
+        told = await asyncio.gather(answered(first), answered(second), answered(third))
+        async with connected(port) as later:
+            assert await answered(later) == "welcome"
+    assert sorted(told) == [*2 * ["an earlier hello of this agent is being read"], "welcome"]
+
+
 async def test_a_message_that_costs_much_is_followed_by_a_rest(service, port):
     """A million empty sentences: the next report waits for many times as long as they took."""
     clock = asyncio.get_running_loop().time

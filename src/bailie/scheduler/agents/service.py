@@ -97,6 +97,8 @@ class AgentService:
         self._collector = ""
         self._taking = asyncio.Lock()
         """Held while an inventory is taken: many at a time would delay everything else."""
+        self._greeting: set[str] = set()
+        """The agents whose inventory is taken or waits for that, once each: none keeps the others out."""
         self._models: set[str] | None = None
         """The names of the namespace's Models, None before this scheduler knows them."""
         self._hellos = Allowance(*_HELLOS)
@@ -221,8 +223,7 @@ class AgentService:
         """Returns the session of an agent that may have one now. Raises AgentRefused for any other."""
         hello = await self._hello(context)
         session = AgentSession(next(self._numbers), hello, self._revisions.__next__)
-        async with self._taking:
-            await session.take_inventory()
+        await self._take_inventory(session, context)
         if self._epoch != epoch or not self._leads():
             raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
         if hello.epoch > epoch:  # it takes this leader, or not: agent.epochs
@@ -232,6 +233,21 @@ class AgentService:
         if problem := self._occupied(hello):
             raise AgentRefused(_EXHAUSTED, problem, hello.pod)
         return session
+
+    async def _take_inventory(self, session: AgentSession, context: Context) -> None:
+        """Takes the states that a hello tells, behind those of the agents that came before. Raises
+        AgentRefused."""
+        caller = _caller(context)
+        # Any number of agents call from a loopback address: the words of the hello tell them apart.
+        agent = f"{caller} {session.id}" if peers.is_loopback(caller) else caller
+        if agent in self._greeting:
+            raise AgentRefused(_EXHAUSTED, "an earlier hello of this agent is being read", str(session.id))
+        self._greeting.add(agent)
+        try:
+            async with self._taking:
+                await session.take_inventory()
+        finally:
+            self._greeting.discard(agent)
 
     async def _hello(self, context: Context) -> pb.Hello:
         """Returns the hello that a session begins with. Raises AgentRefused where it cannot be right."""
