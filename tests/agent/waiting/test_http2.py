@@ -13,7 +13,9 @@ from benchmarks.raw_http2 import (
     END_HEADERS,
     GOAWAY,
     HEADERS,
+    PREFACE,
     RST_STREAM,
+    SETTINGS,
     connection,
     frame,
     grpc_headers,
@@ -164,3 +166,29 @@ async def test_a_caller_who_begins_no_more_calls_is_answered_those_under_way():
         port.gate.opened.set()
         assert (await raw.answer(call, 20)).headers["grpc-status"] == "0"
         await until(lambda: raw.closed)
+
+
+class Looks(dict):
+    """Streams by number, with how many were looked at."""
+
+    seen = 0
+
+    def items(self):
+        self.seen += len(self)
+        return super().items()
+
+
+def test_streams_that_begin_are_not_looked_at_again_for_each_other():
+    calls = []
+    connection = Http2Connection(lambda stream, headers: calls.append(stream))
+    streams = connection._engine.streams = Looks()
+    block = header_block(grpc_headers("/", "iris"))
+    begun = (frame(HEADERS, END_HEADERS, number, block) for number in range(1, 2_001, 2))
+    connection.data_received(PREFACE + frame(SETTINGS, 0, 0) + b"".join(begun))
+    assert len(calls) == 1_000
+    assert streams.seen <= 10_000
+    for stream in calls:
+        stream.close()
+    for number in range(2_001, 3_001, 2):
+        connection.data_received(frame(HEADERS, END_HEADERS, number, block))
+    assert len(streams) <= 1_000

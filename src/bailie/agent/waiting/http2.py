@@ -45,6 +45,9 @@ _CONNECTION_WINDOW = 1 << 30
 _MOST_STREAMS = 1_000_000
 """Of one connection. The room for waiting requests, and Envoy, bound the calls."""
 
+_OF_CALLERS = 1
+"""The remainder of the numbers of streams that callers begin, divided by two."""
+
 
 @dataclass(slots=True)
 class StreamPart:
@@ -79,7 +82,19 @@ def _posted(header: HeaderTuple) -> HeaderTuple:
 
 
 class _Engine(H2Connection):
-    """Goes on with the calls under way after a peer has said that it takes no others: h2 would end them."""
+    """Goes on with the calls under way after a peer has said that it takes no others: h2 would end them. And
+    counts the streams of a caller at times only: h2 looks at all of them for each new one."""
+
+    _counted = _begun = 0
+
+    def _open_streams(self, remainder: int) -> int:
+        """Returns how many streams are open, and of callers' streams a few more; forgets those that ended."""
+        if self.config.client_side or remainder != _OF_CALLERS:
+            return super()._open_streams(remainder)
+        self._begun += 1
+        if 4 * self._begun > len(self.streams):
+            self._counted, self._begun = super()._open_streams(remainder), 0
+        return self._counted + self._begun
 
     def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
         said = ConnectionTerminated()
