@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import os
 import signal
@@ -587,6 +588,23 @@ async def test_a_large_inventory_leaves_the_loop_to_others_while_it_is_taken():
         counting.cancel()
     assert session.versions == len(inventory)
     assert turns >= len(inventory) / 200
+
+
+async def test_a_session_keeps_nothing_of_the_inventory_that_it_has_taken():
+    """A part of a message would keep all of it: hundreds of megabytes, where an agent means harm."""
+    said = hello(inventory=[report(number=number) for number in range(10)])
+    told = {id(each) for each in (said, said.endpoint, said.status)}
+    session = AgentSession(1, said, itertools.count(1).__next__)
+    before = session.snapshot()
+    await session.take_inventory()
+    kept = [
+        each for each in vars(session).values() if isinstance(each, (pb.Hello, pb.Endpoint, pb.ReplicaStatus))
+    ]
+    assert kept
+    assert told.isdisjoint(map(id, kept))
+    assert not any(each.inventory for each in kept if isinstance(each, pb.Hello))
+    assert dataclasses.replace(session.snapshot(), models=()) == before
+    assert session.versions == 10
 
 
 async def test_one_inventory_of_an_agent_is_taken_at_a_time(port):

@@ -339,6 +339,7 @@ class AgentService:
             if problem:
                 session.end(_INVALID, problem)
                 return
+            del data, message  # a rest may be long, and what the message says may be large
             cost = time.perf_counter() - begun
             if cost >= _COSTLY_SECONDS:
                 await asyncio.sleep(cost * _REST)

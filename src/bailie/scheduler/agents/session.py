@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from bailie._gen import agent_pb2 as pb
 from bailie.control.agent_port import ConnectedReplica
 from bailie.scheduler.agents import wire
 from bailie.wellknown.names import PIPELINE_CAPABILITY
@@ -18,7 +19,6 @@ from bailie.wellknown.names import PIPELINE_CAPABILITY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from bailie._gen import agent_pb2 as pb
     from bailie.control.agent_port import Command, ModelReport
     from bailie.placement.snapshot import ReplicaId, VersionId
 
@@ -62,13 +62,22 @@ class AgentSession:
         self._snapshot: ConnectedReplica | None = None
 
     async def take_inventory(self) -> None:
-        """Notes the states that the hello tells, in slices between which other tasks run. Raises
-        AgentRefused."""
+        """Notes the states that the hello tells, in slices between which other tasks run, and lets the hello
+        go. Raises AgentRefused."""
         for number, report in enumerate(self._hello.inventory, 1):
             if problem := self.take_report(report):
                 raise AgentRefused(grpc.StatusCode.INVALID_ARGUMENT, problem, self._hello.pod)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
+        self._keep_little()
+
+    def _keep_little(self) -> None:
+        """Copies what is needed of the hello: a part of a message keeps all of it in memory."""
+        hello = self._hello
+        self._hello = pb.Hello(
+            pod=hello.pod, capabilities=hello.capabilities, endpoint=hello.endpoint, status=hello.status
+        )
+        self.endpoint, self._status = self._hello.endpoint, self._hello.status
 
     def take_report(self, report: pb.ModelReport) -> str | None:
         """Notes the newest state of a version; a version that is gone leaves the inventory.
