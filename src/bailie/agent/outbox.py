@@ -11,9 +11,10 @@ import asyncio
 from bailie._gen import agent_pb2
 
 VersionKey = tuple[str, int, str]
-MOST_SIGNATURE_BYTES = 4 << 20
-"""Of all signatures in one inventory. The scheduler takes messages of 16 MiB, and a replica whose inventory
-is larger would never be welcomed again."""
+MOST_DETAIL_BYTES = 4 << 20
+"""Of all signatures and words in one inventory. The scheduler takes messages of 8 MiB, and a replica whose
+inventory is larger would never be welcomed again."""
+_DETAILS = ("signature", "journal", "message", "artifact_path", "ignored")
 
 
 def version_key(version: agent_pb2.ModelVersion) -> VersionKey:
@@ -60,20 +61,21 @@ class Outbox:
     def inventory(self) -> list[agent_pb2.ModelReport]:
         """Returns every version on this replica. The inventory is sent in place of all unsent news.
 
-        Signatures for which it has no room are news again, so that they follow.
+        Signatures and words for which it has no room are news again, so that they follow.
         """
         for key in [k for k, r in self._reports.items() if r.state == agent_pb2.MODEL_STATE_UNLOADED]:
             del self._reports[key]
         self._unsent.clear()
         self._status_unsent = False
         self._changed.clear()
-        found, room = [], MOST_SIGNATURE_BYTES
+        found, room = [], MOST_DETAIL_BYTES
         for key, report in self._reports.items():
-            room -= report.signature.ByteSize()
-            if room >= 0 or not report.HasField("signature"):
+            size = _detail_bytes(report)
+            room -= size
+            if room >= 0 or not size:
                 found.append(report)
                 continue
-            found.append(_without_signature(report))
+            found.append(_without_details(report))
             self._unsent[key] = None
             self._changed.set()
         return found
@@ -102,8 +104,15 @@ class Outbox:
         return True
 
 
-def _without_signature(report: agent_pb2.ModelReport) -> agent_pb2.ModelReport:
+def _detail_bytes(report: agent_pb2.ModelReport) -> int:
+    words = (report.message, report.artifact_path, *report.ignored)
+    parts = report.signature.ByteSize() + report.journal.ByteSize()
+    return parts + sum(len(each.encode()) for each in words)
+
+
+def _without_details(report: agent_pb2.ModelReport) -> agent_pb2.ModelReport:
     found = agent_pb2.ModelReport()
     found.CopyFrom(report)
-    found.ClearField("signature")
+    for name in _DETAILS:
+        found.ClearField(name)
     return found
