@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from contextlib import asynccontextmanager
 
 import grpc
@@ -192,3 +193,11 @@ def test_streams_that_begin_are_not_looked_at_again_for_each_other():
     for number in range(2_001, 3_001, 2):
         connection.data_received(frame(HEADERS, END_HEADERS, number, block))
     assert len(streams) <= 1_000
+
+
+async def test_a_peer_that_is_gone_without_a_word_is_noticed():
+    """By the system; what the connections ask it for is all that can be seen here."""
+    async with answering() as (connection, _):
+        on = connection._transport.get_extra_info("socket")
+        assert on.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert on.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30

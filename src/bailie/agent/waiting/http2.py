@@ -8,6 +8,7 @@ that waits takes no more memory than that, however long its messages are.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ _CONNECTION_WINDOW = 1 << 30
 _MOST_STREAMS = 1_000_000
 """Of one connection. The room for waiting requests, and Envoy, bound the calls."""
 
+_PROBES = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+"""Seconds of silence before a connection is probed, seconds between probes, and how many are not answered
+where the peer is gone."""
 _OF_CALLERS = 1
 """The remainder of the numbers of streams that callers begin, divided by two."""
 
@@ -58,6 +62,14 @@ class StreamPart:
     data: bytes | bytearray = b""
     window: int = 0
     end: bool = False
+
+
+def _notice_loss(connection: socket.socket) -> None:
+    """Has the system ask now and then whether the peer is there: a node that is gone says no goodbye, and a
+    stream of its callers would keep a version in memory for ever."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _PROBES.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class StreamLost(Exception):  # noqa: N818 - a state of the world
@@ -216,6 +228,7 @@ class Http2Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the peer."""
         self._transport = cast("asyncio.Transport", transport)
+        _notice_loss(transport.get_extra_info("socket"))
         self._engine.initiate_connection()
         self._engine.increment_flow_control_window(_CONNECTION_WINDOW - WINDOW)
         self._flush()
