@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -15,6 +17,8 @@ from tests.support.waiting import until
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
+from bailie.agent.settings import Settings
+from bailie.agent.waiting.grpc import _ServerLink
 from bailie.agent.waiting.http2 import WINDOW, StreamPart
 
 MIB = 1 << 20
@@ -191,3 +195,19 @@ async def test_a_call_under_way_is_answered_while_the_port_closes():
         asyncio.get_running_loop().call_later(0.2, port.gate.opened.set)
     assert (await call).id == "server 0"
     await channel.close()
+
+
+async def test_a_server_that_takes_no_connection_costs_all_calls_together_one_wait():
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # until the system has no place for another
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        port = listening.getsockname()[1]
+        link = _ServerLink(
+            Settings(namespace="a", pod="mlserver-0", server="mlserver", replica=0, grpc_port=port)
+        )
+        async with asyncio.timeout(8):
+            found = await asyncio.gather(*(link.open(CALL) for _ in range(4)), return_exceptions=True)
+        assert [type(each) for each in found] == [TimeoutError] * 4

@@ -69,11 +69,11 @@ class _ServerLink:
 
     async def open(self, headers: Headers) -> Stream:
         """Begins a call. Raises OSError (TimeoutError among them) or StreamLost."""
-        async with self._connecting:
+        # Those that wait for another's attempt have no more time than that one.
+        async with asyncio.timeout(_CONNECT_SECONDS), self._connecting:
             if self._connection is None or not self._connection.usable:
                 loop = asyncio.get_running_loop()
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    _, self._connection = await loop.create_connection(Http2Connection, *self._place)
+                _, self._connection = await loop.create_connection(Http2Connection, *self._place)
         return self._connection.open(headers)
 
     def end(self) -> None:
