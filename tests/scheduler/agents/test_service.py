@@ -25,7 +25,7 @@ from bailie.lifecycle.copies import CopyState
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.scheduler.agents.service import AgentService
 from bailie.scheduler.agents.serving import serve_agents
-from bailie.scheduler.agents.session import AgentSession
+from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
 FIRST = ReplicaId("mlserver", 0)
 IRIS = VersionId("iris", "abc")
@@ -568,6 +568,29 @@ async def test_sessions_are_begun_at_a_bounded_rate(service, port):
             await call.done_writing()
             code, told = await call.code(), await call.details()
     assert told == "more than 50 sessions a second are begun from there"
+
+
+class Heavy:
+    """The stream of an agent whose hello takes long to read, as all that call from its address say."""
+
+    def __init__(self, peer, said):
+        self.peer, self.said = lambda: peer, said
+
+    async def read(self):
+        return self.said
+
+
+async def test_hellos_admitted_together_are_read_no_longer_than_those_that_follow_one_another(service):
+    """All may have been admitted before the first of them is read."""
+    said, told = encoded(hello=hello(inventory=[pb.ModelReport()] * 500_000)), []
+    while len(told) < 200 and "took too long" not in "".join(told):
+        with pytest.raises(AgentRefused) as refused:
+            await service._hello(Heavy("ipv4:10.0.0.9:4711", said))
+        told.append(str(refused.value))
+    assert told[0] == "a replica has at most 50000 versions, not 500000"
+    assert told[-1] == "the hellos from there took too long to read; try again later"
+    with pytest.raises(AgentRefused, match="at most 50000 versions"):
+        await service._hello(Heavy("ipv4:10.0.0.8:4711", said))
 
 
 async def test_a_large_inventory_leaves_the_loop_to_others_while_it_is_taken():

@@ -72,6 +72,7 @@ _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 _FAULTS = {*_REFUSALS.values(), _INVALID, _EXHAUSTED, grpc.StatusCode.FAILED_PRECONDITION} - {_UNAVAILABLE}
 """Refusals that are worth a line in the log. The others are usual: of a standby, or to agents that end."""
 _LONGEST_POD = 253
+_TOO_LONG_TO_READ = "the hellos from there took too long to read; try again later"
 _NOT_LEADING = "this scheduler does not lead; try the next address"
 
 
@@ -216,7 +217,7 @@ class AgentService:
                 _EXHAUSTED, f"more than {_HELLOS[0]:.0f} sessions a second are begun from there"
             )
         if not self._efforts.take(caller):
-            raise AgentRefused(_EXHAUSTED, "the hellos from there took too long to read; try again later")
+            raise AgentRefused(_EXHAUSTED, _TOO_LONG_TO_READ)
         return self._epoch
 
     async def _greeted(self, context: Context, epoch: int) -> AgentSession:
@@ -255,6 +256,8 @@ class AgentService:
             data = await next_bytes(context, _HELLO_SECONDS)
         except TimeoutError:
             data = None
+        if self._efforts.wait(_caller(context)):  # by others from there, which were admitted with this one
+            raise AgentRefused(_EXHAUSTED, _TOO_LONG_TO_READ)
         begun = time.perf_counter()
         try:
             message = message_of(data)
