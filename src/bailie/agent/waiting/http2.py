@@ -65,8 +65,8 @@ class StreamPart:
 
 
 def _notice_loss(connection: socket.socket) -> None:
-    """Has the system ask now and then whether the peer is there: a node that is gone says no goodbye, and a
-    stream of its callers would keep a version in memory for ever."""
+    """Makes the system probe a silent peer: a node that is gone says no goodbye, and a stream of its callers
+    would keep a version in memory for ever."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _PROBES.items():
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
