@@ -94,6 +94,7 @@ async def test_a_record_waits_for_models_that_are_starting(tmp_path):
         assert answer_of(outputs)
         assert on(outputs, ERRORS) == []
         assert tries == ["a", "a", "a", "b"]
+        assert partition.executor._young == 0, "each try gives its place back at its end"
 
 
 async def test_a_record_waits_for_models_only_as_long_as_a_request_may_take(tmp_path):

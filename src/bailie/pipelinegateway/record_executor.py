@@ -142,17 +142,22 @@ class RecordExecutor:
         running.queue.young += 1
         self._young += 1
         running.timer = self._loop.call_later(_YOUNG_SECONDS, self._age, running)
-        run = running.run = running.waited.run or self._new_run(running, owner)
+        run = running.run = self._run_of(running, owner)
         size = len(read.record.value or b"")
         if size > self._most_bytes:
             run.fail(f"the record has {size} bytes, and a request may have {self._most_bytes}")
             return
         run.attempt(run.begin)
 
-    def _new_run(self, running: _RunningRecord, owner: RecordTopic) -> RecordRun:
+    def _run_of(self, running: _RunningRecord, owner: RecordTopic) -> RecordRun:
         ended, again = partial(self._end, running), partial(self._try_again, running)
-        record = running.waited.read.record
-        return _RUNS[owner.kind](self.engine, self.place, record, owner=owner.name, ended=ended, again=again)
+        run, record = running.waited.run, running.waited.read.record
+        if run is None:
+            kind = _RUNS[owner.kind]
+            return kind(self.engine, self.place, record, owner=owner.name, ended=ended, again=again)
+        # The end of a further try gives back the place of this try, not once more that of the first one.
+        run.ended, run.again = ended, again
+        return run
 
     def _age(self, running: _RunningRecord) -> None:
         """Lets other topics have the place of a record that has run for a while."""
