@@ -188,6 +188,16 @@ def test_records_that_go_give_their_room_back():
     assert progress.crowded(65 * read.size, ()) == set()
 
 
+def test_a_record_that_ends_behind_its_partition_takes_no_room():
+    progress = RecordProgress()
+    progress.assign([("in", 0), ("in", 1)])
+    gone, here = progress.take(incoming(0)), progress.take(incoming(0, 1))
+    progress.revoke([("in", 0)])
+    gone.outputs = (OUT,) * 1_000
+    assert gone.outputs
+    assert progress.crowded(65 * here.size, ()) == set()
+
+
 @given(st.data())
 def test_every_record_is_committed_once_and_none_before_those_in_front(data):
     """Records of three partitions end, are committed and are read in any order."""

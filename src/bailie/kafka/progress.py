@@ -73,7 +73,8 @@ class ReadRecord:
 
     @outputs.setter
     def outputs(self, outputs: tuple[OutgoingRecord, ...]) -> None:
-        if outputs or self.outputs_size:
+        # The room of a record that is another consumer's counts it no more, nor would forget these bytes.
+        if self.live and (outputs or self.outputs_size):
             self._room.answers += 1
             size = sum(each.size for each in outputs)
             self._room.ended += size - self.outputs_size
