@@ -45,6 +45,23 @@ def test_callers_who_wait_at_a_time_share_the_round_trips():
         assert set(heard) == {""}
 
 
+def test_a_caller_does_not_wait_for_the_acknowledgement_of_another():
+    encoded, heard = [], []
+
+    def encode():
+        encoded.append(time.monotonic())
+        return b"value"
+
+    awaited = record()._replace(encode=encode)
+    with journal(**{"test.mock.broker.rtt": "10000"}) as found:
+        found.put((awaited,), heard.append)
+        until_blocking(lambda: encoded)
+        found.put((awaited,), heard.append)
+        until_blocking(lambda: len(encoded) == 2)
+        assert encoded[1] - encoded[0] < 0.5
+        assert heard == []
+
+
 def test_a_mistake_of_who_hears_of_a_record_ends_no_thread():
     def raises(problem):
         raise RuntimeError("a mistake")

@@ -40,7 +40,9 @@ log = structlog.get_logger(__name__)
 _GATHER_SECONDS = 0.1
 """How long records wait for others, before they are given to the library."""
 _HEAR_SECONDS = 0.2
-_FLUSH_SECONDS = 1.0
+_FLUSH_SECONDS, _SLICE_SECONDS = 1.0, 0.05
+"""How long acknowledgements are waited for that callers await, and how often is seen whether further records
+hurry: those of a topic that gets none hold up no caller whose records are for another one."""
 _LARGE = 16 << 10
 """Bytes of data after which the event loop has its turn at once."""
 _NO_ROOM = "no room for it until the broker acknowledges others"
@@ -168,9 +170,14 @@ class Journal:
                 awaited = awaited or entry.is_awaited
                 time.sleep(0)  # lets the event loop go on, which answers requests
             if awaited:
-                # Sends at once, whatever `linger.ms` says; records that come meanwhile go together.
-                self._polled(self._producer.flush, _FLUSH_SECONDS)
+                self._flush()
             self._polled(self._producer.poll, 0)
+
+    def _flush(self) -> None:
+        """Sends at once, whatever `linger.ms` says, and waits a while, or until further records hurry."""
+        end = time.monotonic() + _FLUSH_SECONDS
+        while len(self._producer) and not self._hurry.is_set() and time.monotonic() < end:
+            self._polled(self._producer.flush, _SLICE_SECONDS)
 
     def _gathered(self) -> list[_Together | None]:
         """Waits for records, or a while; returns all that have come, None among them at the end."""
