@@ -64,6 +64,16 @@ def test_a_topic_that_may_not_be_read_is_told_and_others_are_read(refusing, spac
     answered(refusing, space, 2)
 
 
+def test_a_topic_that_is_read_again_is_no_trouble_any_more(refusing, space, worker):
+    worker.consumer.follow(only(f"{space}.good.inputs"))
+    worker.thread.start()
+    answered(refusing, space, 1)
+    refusing.refuse_next_fetch(FORBIDDEN)
+    until_blocking(lambda: "authorization failed" in worker.consumer.trouble)
+    answered(refusing, space, 2)
+    until_blocking(lambda: not worker.consumer.trouble)
+
+
 def test_a_topic_that_is_not_there_is_no_trouble(refusing, space, worker):
     refusing.refuse(f"{space}.bad.inputs", UNKNOWN)
     worker.thread.start()

@@ -16,6 +16,8 @@ import confluent_kafka
 from tests.support.broker import Broker
 
 _PRODUCER = 0
+_FETCH = 1
+"""The protocol's number of a question for records."""
 
 
 def _library():
@@ -35,6 +37,12 @@ def _library():
         ctypes.c_char_p,
         ctypes.c_int,
         ctypes.c_int,
+    ]
+    found.rd_kafka_mock_push_request_errors_array.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_int16,
+        ctypes.c_size_t,
+        ctypes.POINTER(ctypes.c_int),
     ]
     for name in ("rd_kafka_mock_cluster_destroy", "rd_kafka_destroy"):
         getattr(found, name).argtypes = [ctypes.c_void_p]
@@ -60,6 +68,12 @@ class RefusingBroker(Broker):
     def refuse(self, topic, code):
         """Has the broker answer questions for a topic with this code; 0 for the truth."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), code)
+
+    def refuse_next_fetch(self, code):
+        """Has the broker answer the next question for records with this code."""
+        self._library.rd_kafka_mock_push_request_errors_array(
+            self._cluster, _FETCH, 1, (ctypes.c_int * 1)(code)
+        )
 
 
 @contextmanager

@@ -241,7 +241,9 @@ class _Session:
             error = message.error()
             if error is not None:
                 self._note(error, message.topic())
-            elif (read := self._taken(message)) is not None:
+                continue
+            self._complaints.pop(message.topic(), None)  # the topic is read again
+            if (read := self._taken(message)) is not None:
                 given.append(read)
         if given:
             self._give(given)
