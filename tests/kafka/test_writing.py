@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
 from bailie.kafka.records import OutgoingRecord
-from bailie.kafka.writing import cut
+from bailie.kafka.writing import TransactionWriter, cut
 
 RECORD = OutgoingRecord("t.outputs", 1, b"p.id", b"x" * 100, (("pipeline", b"p"),))
 
@@ -19,3 +22,45 @@ def test_an_answer_that_is_too_large_becomes_its_failure():
     assert b"t.outputs" in answer.value
     assert answer.headers[-1] == ("seldon-pipeline-errors", b"p")
     assert (answer.topic, error.topic) == ("t.outputs", "errors")
+
+
+class LostAnswers:
+    """A producer whose broker acknowledges records; the answer to one call is lost."""
+
+    def __init__(self, call):
+        self.call, self.aborted = call, 0
+
+    def begin_transaction(self):
+        pass
+
+    def produce(self, topic, value, key, partition, delivered, headers):
+        delivered(None, None)
+
+    def flush(self, seconds):
+        return 0
+
+    def send_offsets_to_transaction(self, offsets, group, seconds):
+        self._lose("offsets")
+
+    def commit_transaction(self, seconds):
+        self._lose("commit")
+
+    def abort_transaction(self, seconds):
+        self.aborted += 1
+
+    def _lose(self, call):
+        if call == self.call:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN, "lost", False, False, True))
+
+
+def test_a_commit_whose_outcome_nobody_knows_is_not_written_again():
+    producer = LostAnswers("commit")
+    with pytest.raises(KafkaException, match="lost"):
+        TransactionWriter(producer, "errors").write([RECORD], [], None)
+    assert producer.aborted == 0
+
+
+def test_a_transaction_that_failed_before_its_commit_is_given_up_and_may_be_tried_again():
+    producer = LostAnswers("offsets")
+    assert not TransactionWriter(producer, "errors").write([RECORD], [], None)
+    assert producer.aborted == 1

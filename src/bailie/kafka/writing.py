@@ -124,7 +124,6 @@ class TransactionWriter:
                 self._abort()
                 return False
             producer.send_offsets_to_transaction(offsets, group, _SECONDS)
-            self._commit()
         except KafkaException as error:
             found = error.args[0]
             if found.fatal() or not (found.txn_requires_abort() or found.retriable()):
@@ -132,6 +131,7 @@ class TransactionWriter:
             self.trouble = found.str()
             self._abort()
             return False
+        self._commit()
         return True
 
     def _put(self, index: int, record: OutgoingRecord) -> bool:
@@ -215,6 +215,11 @@ class TransactionWriter:
             self._refusals[index] = error
 
     def _commit(self) -> None:
+        """Commits a transaction. Raises KafkaException where nobody knows whether it is committed.
+
+        A commit that failed may have gone through, with its answer lost: the committed offsets alone tell,
+        from which a next producer begins. The same records written once more would be there twice.
+        """
         for tries in range(_COMMIT_TRIES):
             try:
                 self._producer.commit_transaction(_SECONDS)
